@@ -1,0 +1,196 @@
+"""Prepare `.venv` as `uv.lock` says, and with `--browser` a Chromium, from nothing but a Python with pip.
+
+Runs under the Python that was chosen (`make PYTHON=…`) and uses its standard library only. Everything it writes is in
+this repository's folder, save a missing Chromium that root has `apt-get` install.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / "bin" / "python"
+STAMP = VENV / ".bootstrap"
+CACHE = ROOT / ".cache"
+UV = "uv==0.13.9"
+OLDEST_PYTHON = (3, 11)
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+class SetUpError(Exception):
+    """The set-up cannot go on; the message says what to do."""
+
+
+def main() -> int:
+    """Bring everything up to date; quick when it is. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
+    parser.add_argument("--browser", action="store_true", help="also a Chromium")
+    options = parser.parse_args()
+    try:
+        check_python()
+        CACHE.mkdir(exist_ok=True)
+        (CACHE / ".gitignore").write_text("*\n")
+        with (CACHE / "bootstrap.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start at the same time
+            prepare_venv(dev=options.dev)
+            if options.browser:
+                prepare_browser()
+    except SetUpError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+def check_python() -> None:
+    """Raises: SetUpError, where this Python is too old."""
+    if sys.version_info < OLDEST_PYTHON:
+        found = sys.version.split()[0]
+        raise SetUpError(f"One Runtime needs Python 3.11 or later and this is {found}. Choose one: make PYTHON=…")
+
+
+def prepare_venv(*, dev: bool) -> None:
+    """Make or remake `.venv`, and install what the lock file holds.
+
+    Raises: SetUpError.
+    """
+    stamp = read_stamp()
+    wanted = digest_of_inputs()
+    keep = stamp.get("root", str(ROOT)) == str(ROOT) and venv_is_of_this_python()
+    if keep and stamp.get("inputs") == wanted and (stamp.get("dev") == "yes" or not dev):
+        return
+    dev = dev or (keep and stamp.get("dev") == "yes")
+    say("Setting up .venv; this takes a minute or two the first time.")
+    STAMP.unlink(missing_ok=True)
+    if not keep:
+        make_venv()
+    elif not (VENV / "bin" / "uv").exists():
+        run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", UV], "pip could not install uv into .venv.")
+    sync = [str(VENV / "bin" / "uv"), "sync", "--frozen", "--quiet", "--python", str(VENV_PYTHON)]
+    run(sync if dev else [*sync, "--no-dev"], "uv could not install what uv.lock names.")
+    STAMP.write_text(f"root={ROOT}\ninputs={wanted}\ndev={'yes' if dev else 'no'}\n")
+
+
+def read_stamp() -> dict[str, str]:
+    """What the last complete set-up wrote."""
+    if not STAMP.exists():
+        return {}
+    return dict(line.split("=", 1) for line in STAMP.read_text().splitlines())
+
+
+def digest_of_inputs() -> str:
+    """A hash over everything that decides what is installed."""
+    digest = hashlib.sha256()
+    for name in ("uv.lock", "pyproject.toml", "scripts/bootstrap.py"):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def venv_is_of_this_python() -> bool:
+    """Whether `.venv` was made from the Python that runs this, and still works."""
+    identity = "import sys; print(sys.version, sys.base_prefix)"
+    try:
+        answer = subprocess.run([str(VENV_PYTHON), "-c", identity], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return answer.stdout.strip() == f"{sys.version} {sys.base_prefix}"
+
+
+def make_venv() -> None:
+    """A new `.venv` of this Python with uv in it, also where the system has no `venv` or `ensurepip`.
+
+    Raises: SetUpError.
+    """
+    python = getattr(sys, "_base_executable", sys.executable)  # `.venv` itself may be what runs this
+    if VENV.is_symlink():
+        VENV.unlink()
+    shutil.rmtree(VENV, ignore_errors=True)
+    if can_import(python, "venv", "ensurepip"):
+        run([python, "-m", "venv", str(VENV)], "Python could not make a virtual environment.")
+        run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", UV], "pip could not install uv into .venv.")
+        return
+    if not can_import(python, "pip"):
+        raise SetUpError(f"{python} has neither venv nor pip. Install python3-venv or python3-pip, then try again.")
+    # `--target` is what a system's pip takes although its environment is externally managed (PEP 668).
+    tools = CACHE / "uv-tool"
+    shutil.rmtree(tools, ignore_errors=True)
+    run([python, "-m", "pip", "install", "--quiet", "--target", str(tools), UV], "pip could not install uv.")
+    uv = str(tools / "bin" / "uv")
+    run([uv, "venv", "--quiet", "--no-project", "--python", python, str(VENV)], "uv could not make .venv.")
+    shutil.copy2(uv, VENV / "bin" / "uv")
+
+
+def can_import(python: str, *modules: str) -> bool:
+    """Whether this Python has these modules."""
+    if python == sys.executable:
+        return all(importlib.util.find_spec(module) for module in modules)
+    command = [python, "-c", f"import {', '.join(modules)}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def prepare_browser() -> None:
+    """Find a Chromium, or install Debian's where we may.
+
+    Raises: SetUpError.
+    """
+    chosen = os.environ.get("CHROMIUM", "chromium")
+    if shutil.which(chosen):
+        return
+    missing = (
+        f"The tests need a browser and there is no {chosen}. Install Chromium (on Debian: apt-get install chromium), "
+        "or say where one is: CHROMIUM=/path/to/chrome make test. Without one, make test-quick runs the rest."
+    )
+    if "CHROMIUM" in os.environ or os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetUpError(missing)
+    say("Installing Debian's chromium with apt-get.")
+    run(["apt-get", "update", "-qq"], missing)
+    run(["apt-get", "install", "-y", "-qq", "chromium", "fonts-liberation"], missing)
+    if not shutil.which(chosen):
+        raise SetUpError(missing)
+
+
+def run(command: list[str], failure: str) -> None:
+    """Run a command with its output on standard error.
+
+    Raises: SetUpError, with `failure`, where it does not succeed.
+    """
+    if subprocess.run(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=2, check=False).returncode:
+        raise SetUpError(f"{failure} The command was: {' '.join(command)}")
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment; uv keeps to this folder and is given what the caller told pip."""
+    env = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH"}}
+    env["UV_PROJECT_ENVIRONMENT"] = str(VENV)
+    env["UV_PYTHON_DOWNLOADS"] = "never"
+    env.setdefault("UV_COMPILE_BYTECODE", "1")  # every start is a second faster
+    env["DEBIAN_FRONTEND"] = "noninteractive"
+    env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    env["PIP_ROOT_USER_ACTION"] = "ignore"
+    env.setdefault("PIP_CACHE_DIR", str(CACHE / "pip"))
+    env.setdefault("UV_CACHE_DIR", str(CACHE / "uv"))
+    env.setdefault("UV_HTTP_TIMEOUT", env.get("PIP_DEFAULT_TIMEOUT", "60"))
+    if SYSTEM_CERTIFICATES.exists():
+        env.setdefault("UV_SYSTEM_CERTS", "true")
+    if "PIP_CERT" in env:
+        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
+    return env
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal; standard output belongs to the program that is started next."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

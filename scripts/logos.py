@@ -1,0 +1,81 @@
+"""Fetches the marks named in `catalog/logos/sources.yaml` from their npm packages and writes them cleaned.
+
+Run `python scripts/logos.py` after adding an integration, then `python -m one_runtime.catalog.build`. It calls `npm`
+with whatever registry npm is set up for, and runs nothing of what it downloads.
+"""
+
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from one_runtime.catalog.build import HERE, read_entries
+from one_runtime.catalog.logos import clean_svg, monogram
+
+LOGOS = "@iconify-json/logos@1.2.19"
+SIMPLE_ICONS = "simple-icons@16.37.0"
+
+
+def fetch(package: str, folder: Path) -> Path:
+    """The unpacked npm package."""
+    packed = subprocess.run(
+        ["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True
+    )
+    archive = folder / packed.stdout.strip().splitlines()[-1]
+    target = folder / archive.stem
+    with tarfile.open(archive) as tar:
+        tar.extractall(target, filter="data")
+    return target / "package"
+
+
+def from_logos(icons: dict[str, Any], name: str) -> str:
+    """An icon of the iconify set, as an SVG of its own."""
+    icon = icons["icons"][name]
+    width, height = (icon.get(side) or icons.get(side, 16) for side in ("width", "height"))
+    left, top = icon.get("left", 0), icon.get("top", 0)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left} {top} {width} {height}" width="{width}" '
+        f'height="{height}">{icon["body"]}</svg>'
+    )
+
+
+def from_simple_icons(package: Path, slug: str) -> str:
+    """A simple-icons mark in the brand's colour.
+
+    Raises:
+        SystemExit: the icon carries a licence of its own, which we leave alone.
+    """
+    known = json.loads((package / "data" / "simple-icons.json").read_text(encoding="utf-8"))
+    entry = next((one for one in known if one.get("slug") == slug), None)
+    if entry is None or "license" in entry:
+        raise SystemExit(f"simple-icons:{slug} is unknown or has a licence of its own: choose another mark")
+    svg = (package / "icons" / f"{slug}.svg").read_text(encoding="utf-8")
+    return svg.replace("<svg ", f'<svg fill="#{entry["hex"]}" ', 1)
+
+
+def main() -> None:
+    """Writes one SVG for each entry of the catalog."""
+    sources = yaml.safe_load((HERE / "logos" / "sources.yaml").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        icons = json.loads((fetch(LOGOS, Path(folder)) / "icons.json").read_text(encoding="utf-8"))
+        simple = fetch(SIMPLE_ICONS, Path(folder))
+        for entry in read_entries(HERE / "integrations"):
+            collection, _, name = str(sources.get(entry.slug, "monogram")).partition(":")
+            if collection == "logos":
+                raw = from_logos(icons, name)
+            elif collection == "simple-icons":
+                raw = from_simple_icons(simple, name)
+            else:
+                raw = monogram(entry.slug, entry.name)
+            svg = clean_svg(raw)
+            (HERE / "logos" / f"{entry.slug}.svg").write_text(svg + "\n", encoding="utf-8")
+            sys.stderr.write(f"{entry.slug}: {collection} {name}, {len(svg)} bytes\n")
+
+
+if __name__ == "__main__":
+    main()

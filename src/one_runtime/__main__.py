@@ -1,0 +1,5 @@
+"""`python -m one_runtime`."""
+
+from one_runtime.cli import main
+
+main()

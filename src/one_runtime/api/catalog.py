@@ -1,0 +1,189 @@
+"""`/v1/catalog`: the public list, without anybody's state; and the logos."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from one_runtime.api.auth import Installed
+from one_runtime.api.fields import Answer, Body, Slug, Text
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.search import search
+from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.integrations import CATEGORIES, IntegrationList, Logo
+
+router = APIRouter(tags=["Catalog"])
+
+_PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
+
+
+class CatalogIntegration(Answer):
+    """What anybody may know of an integration."""
+
+    id: str
+    slug: str
+    name: str
+    description: str
+    logo_url: str | None
+    category: str
+    supported_auth_types: tuple[str, ...]
+
+
+class CatalogFieldOption(Answer):
+    """One choice of a field."""
+
+    value: str
+    label: str
+
+
+class CatalogField(Answer):
+    """What an end user is asked for. `secret` is false for parameters such as a subdomain."""
+
+    name: str
+    label: str
+    help: str | None
+    placeholder: str | None
+    pattern: str | None
+    secret: bool
+    optional: bool
+    options: tuple[CatalogFieldOption, ...]
+
+
+class CatalogAuth(Answer):
+    """One way to connect, with what it asks for."""
+
+    type: str
+    params: tuple[CatalogField, ...]
+    fields: tuple[CatalogField, ...]
+
+
+class CatalogDetail(CatalogIntegration):
+    """One integration with its fields."""
+
+    website: str
+    documentation: str | None
+    auth: tuple[CatalogAuth, ...]
+
+
+class CatalogList(Answer):
+    """The public list, ordered by name; by rank with `search`."""
+
+    integrations: list[CatalogIntegration]
+
+
+class CategoryList(Answer):
+    """Every category, and how many integrations it has."""
+
+    categories: list["CategoryCount"]
+
+
+class CategoryCount(Answer):
+    """A category's name and size."""
+
+    name: str
+    count: int
+
+
+class CatalogQuery(Body):
+    """What to list and how."""
+
+    slug: Annotated[list[Slug], Query(description="Only these; may be repeated.")] = Field(default=[])
+    category: Text | None = None
+    search: Text | None = None
+    logo: Logo = "inline"
+
+
+def _list_of(request: Request) -> IntegrationList:
+    lists: IntegrationList = request.app.state.integration_list
+    return lists
+
+
+def _describe(lists: IntegrationList, one: Integration, logo: Logo) -> CatalogIntegration:
+    return CatalogIntegration.model_validate({**lists.describe(one, logo), "supported_auth_types": one.auth_types})
+
+
+def _answer(request: Request, body: Answer) -> Response:
+    """The body with its entity tag, or 304."""
+    text = json.dumps(body.model_dump(mode="json"), ensure_ascii=False).encode()
+    etag = f'"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
+    headers = {**_PUBLIC, "etag": etag}
+    wanted = {part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")}
+    if wanted & {etag, "*"}:
+        return Response(status_code=304, headers=headers)
+    return Response(text, headers=headers, media_type="application/json")
+
+
+@router.get("/v1/catalog/integrations", summary="List every integration", response_model=CatalogList)
+async def list_catalog(request: Request, installation: Installed, wanted: Annotated[CatalogQuery, Query()]) -> Response:
+    """Every built-in integration with every auth type it has. Public: no authentication."""
+    if wanted.category is not None and wanted.category not in CATEGORIES:
+        raise InvalidInput.of("category", f"must be one of: {', '.join(CATEGORIES)}")
+    found = list(installation.catalog.integrations)
+    if wanted.slug:
+        found = [one for one in found if one.slug in wanted.slug]
+    if wanted.category:
+        found = [one for one in found if one.category == wanted.category]
+    if wanted.search is not None:
+        found = search(found, wanted.search)
+    lists = _list_of(request)
+    return _answer(request, CatalogList(integrations=[_describe(lists, one, wanted.logo) for one in found]))
+
+
+@router.get("/v1/catalog/integrations/{slug}", summary="Read one integration", response_model=CatalogDetail)
+async def get_catalog_integration(
+    slug: str, request: Request, installation: Installed, logo: Logo = "inline"
+) -> Response:
+    """One integration with everything that it asks end users for. Public: no authentication."""
+    found = installation.catalog.get(slug.strip().lower())
+    if found is None:
+        raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists them.")
+    summary = _describe(_list_of(request), found, logo).model_dump()
+    detail = CatalogDetail.model_validate(
+        {**summary, "website": found.website, "documentation": found.docs, "auth": _auths(found)}
+    )
+    return _answer(request, detail)
+
+
+def _auths(integration: Integration) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": auth.type,
+            "params": [_field(part, secret=False, optional=part.default is not None) for part in auth.params],
+            "fields": [_field(part, secret=part.secret, optional=part.optional) for part in auth.fields],
+        }
+        for auth in integration.auth
+    ]
+
+
+def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:
+    options = [{"value": one.value, "label": one.label} for one in getattr(part, "options", ())]
+    names = ("name", "label", "help", "placeholder", "pattern")
+    described = {name: getattr(part, name) for name in names}
+    return described | {"secret": secret, "optional": optional, "options": options}
+
+
+@router.get("/v1/catalog/categories", summary="List the categories", response_model=CategoryList)
+async def list_categories(request: Request, installation: Installed) -> Response:
+    """Every category that has an integration, and how many. Public: no authentication."""
+    counts = dict.fromkeys(CATEGORIES, 0)
+    for one in installation.catalog.integrations:
+        counts[one.category] += 1
+    found = [CategoryCount(name=name, count=count) for name, count in counts.items() if count]
+    return _answer(request, CategoryList(categories=found))
+
+
+@router.get("/logos/{digest}/{slug}.svg", summary="A logo at an immutable address", response_class=Response)
+async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
+    """The mark of an integration as SVG; the address changes with the bytes, so it may be cached for good."""
+    if installation.catalog.get(slug) is None or digest != installation.catalog.logo_hash(slug):
+        raise NotFound("There is no logo at this address.")
+    headers = {
+        "cache-control": "public, max-age=31536000, immutable",
+        "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        "x-content-type-options": "nosniff",
+        "access-control-allow-origin": "*",
+        "cross-origin-resource-policy": "cross-origin",
+    }
+    return Response(installation.catalog.logo(slug), headers=headers, media_type="image/svg+xml")

@@ -1,0 +1,243 @@
+"""`/v1/connections`: list, read, import, rename, check and delete connections."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from one_runtime import connections, credentials, disconnect
+from one_runtime.api.auth import Authenticated, Installed
+from one_runtime.api.fields import (
+    Answer,
+    Body,
+    Cursor,
+    Limit,
+    Metadata,
+    Note,
+    Slug,
+    Text,
+    Time,
+    Typed,
+    decode_id_cursor,
+    next_cursor,
+    note_of,
+)
+from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.request import Values, clean_values
+from one_runtime.connections import Change, Connection, ConnectionFilter, NewConnection
+from one_runtime.credentials import Account, CredentialsRefused
+from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.installation import Installation
+
+router = APIRouter(tags=["Connections"])
+
+
+class AccountAnswer(Answer):
+    """The account at the provider, as far as it tells: values are null where it does not."""
+
+    id: str | None
+    label: str | None
+
+
+class ConnectionSummary(Answer):
+    """A connection inside the list of integrations."""
+
+    id: str
+    name: str
+    status: Literal["active", "needs_reauth"]
+    error: Note | None
+    account: AccountAnswer
+    scopes: tuple[str, ...]
+    missing_scopes: tuple[str, ...]
+    created_at: Time
+    updated_at: Time
+    last_used_at: Time | None
+    expires_at: Time | None
+
+    @classmethod
+    def of(cls, one: Connection) -> "ConnectionSummary":
+        """From the noun."""
+        return cls.model_validate(_fields(one))
+
+
+class ConnectionAnswer(ConnectionSummary):
+    """A connected account of an end user. Credentials are never part of it."""
+
+    integration_slug: str
+    end_user_id: str
+    auth_type: str
+    metadata: Metadata
+
+    @classmethod
+    def of(cls, one: Connection) -> "ConnectionAnswer":
+        """From the noun."""
+        return cls.model_validate(_fields(one))
+
+
+def _fields(one: Connection) -> dict[str, object]:
+    names = ("id", "name", "status", "scopes", "missing_scopes", "created_at", "updated_at", "last_used_at")
+    more = ("expires_at", "integration_slug", "end_user_id", "auth_type", "metadata")
+    account = AccountAnswer(id=one.account_id, label=one.account_label)
+    return {name: getattr(one, name) for name in names + more} | {"account": account, "error": note_of(one.error)}
+
+
+class ConnectionPage(Answer):
+    """One page; `next_cursor` is null on the last one."""
+
+    connections: list[ConnectionAnswer]
+    next_cursor: str | None
+
+
+class CheckAnswer(Answer):
+    """What the provider said: `working` is null where the entry has no check."""
+
+    working: bool | None
+    reason: str | None
+    connection: ConnectionAnswer
+
+
+class CreateConnection(Body):
+    """A credential that you hold already, to be kept by us. `credentials` by auth type: the entry's field names for
+    `api_key`; `username` and `password` for `basic`; nothing for `none`. `check`: ask the provider first."""
+
+    integration_slug: Slug
+    end_user_id: Text
+    auth_type: Literal["api_key", "basic", "none"]
+    name: Text | None = None
+    params: dict[str, Typed] = Field(default={})
+    credentials: dict[str, Typed] = Field(default={}, repr=False)
+    metadata: Metadata = Field(default={})
+    check: bool = True
+    multiple: bool = False
+
+
+class PatchConnection(Body):
+    """What to change; what is left out stays. `metadata` is replaced as a whole."""
+
+    name: Text | None = None
+    metadata: Metadata | None = None
+
+
+class ListQuery(Body):
+    """What to list."""
+
+    end_user_id: Text | None = None
+    integration_slug: Slug | None = None
+    status: Literal["active", "needs_reauth"] | None = None
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
+class DeletedConnection(Answer):
+    """What was deleted, and whether the provider revoked it."""
+
+    id: str
+    revocation: Literal["revoked", "refused", "unreachable", "not_supported"]
+
+
+@router.get("/v1/connections", summary="List connections, newest first")
+async def list_connections(
+    caller: Authenticated,
+    installation: Installed,
+    wanted: Annotated[ListQuery, Query()],
+) -> ConnectionPage:
+    """Connections of your organization, newest first, in pages."""
+    chosen = ConnectionFilter(wanted.end_user_id, wanted.integration_slug, wanted.status)
+    before = decode_id_cursor(wanted.cursor)
+    async with installation.database.read() as tx:
+        found = await connections.list_page(tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=before)
+    return ConnectionPage(
+        connections=[ConnectionAnswer.of(one) for one in found[: wanted.limit]],
+        next_cursor=next_cursor([one.id for one in found], wanted.limit),
+    )
+
+
+@router.post(
+    "/v1/connections",
+    summary="Import a credential",
+    responses={200: {"description": "It took the place of the present connection."}},
+    status_code=201,
+)
+async def create_connection(
+    body: CreateConnection, caller: Authenticated, installation: Installed, response: Response
+) -> ConnectionAnswer:
+    """Store a credential for an end user, after the provider accepted it. The same account, or one whose identity is
+    not known, is renewed in place (200); `multiple` puts another account beside it."""
+    integration, auth = _find_auth(installation, body)
+    values = clean_values(auth, body.params, body.credentials)
+    account = await credentials.check(installation.egress, integration, auth, values) if body.check else Account()
+    new = NewConnection(
+        end_user_id=body.end_user_id,
+        integration_slug=integration.slug,
+        auth_type=auth.type,
+        name=body.name,
+        params=values.params,
+        secrets=values.credentials,
+        account=account,
+        metadata=body.metadata,
+        multiple=body.multiple,
+        agreed=True,
+    )
+    async with installation.database.write() as tx:
+        connection, made = await connections.connect(tx, installation.vault, caller.actor, new, installation.clock())
+    response.status_code = 201 if made else 200
+    return ConnectionAnswer.of(connection)
+
+
+def _find_auth(installation: Installation, body: CreateConnection) -> tuple[Integration, Auth]:
+    integration = installation.catalog.get(body.integration_slug)
+    if integration is None:
+        raise NotFound(f"There is no integration {body.integration_slug!r}. /v1/catalog/integrations lists them.")
+    auth = integration.auth_of(body.auth_type)
+    if auth is None:
+        kinds = ", ".join(integration.auth_types)
+        raise InvalidInput.of("auth_type", f"{integration.name} is connected by: {kinds}")
+    return integration, auth
+
+
+@router.get("/v1/connections/{connection_id}", summary="Read one connection")
+async def get_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
+    """One connection of your organization."""
+    async with installation.database.read() as tx:
+        return ConnectionAnswer.of(await connections.get(tx, caller.organization_id, connection_id))
+
+
+@router.patch("/v1/connections/{connection_id}", summary="Rename a connection, or set its metadata")
+async def patch_connection(
+    connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
+) -> ConnectionAnswer:
+    """Change the name or the metadata; what is left out stays."""
+    async with installation.database.write() as tx:
+        found = await connections.get(tx, caller.organization_id, connection_id)
+        wanted = Change(body.name, body.metadata)
+        changed = await connections.change(tx, caller.actor, found, wanted, installation.clock())
+    return ConnectionAnswer.of(changed)
+
+
+@router.delete("/v1/connections/{connection_id}", summary="Delete a connection")
+async def delete_connection(connection_id: str, caller: Authenticated, installation: Installed) -> DeletedConnection:
+    """Delete the connection and its credentials at once; `revocation` says what became of them at the provider."""
+    outcome = await disconnect.delete_connection(installation, caller.actor, connection_id)
+    return DeletedConnection(id=connection_id, revocation=outcome.outcome)
+
+
+@router.post("/v1/connections/{connection_id}/check", summary="Ask the provider whether it still works")
+async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
+    """Run the entry's check. A definite refusal makes the connection `needs_reauth`; an outage nothing (502)."""
+    async with installation.database.read() as tx:
+        found = await connections.get(tx, caller.organization_id, connection_id)
+        secrets = await credentials.load(tx, installation.vault, found.owner)
+    integration = installation.catalog.get(found.integration_slug)
+    auth = integration.auth_of(found.auth_type) if integration else None
+    if integration is None or auth is None or auth.check is None:
+        return CheckAnswer(working=None, reason=None, connection=ConnectionAnswer.of(found))
+    values = Values(params=dict(found.params), credentials=secrets)
+    refusal, reason = None, None
+    try:
+        await credentials.check(installation.egress, integration, auth, values)
+    except CredentialsRefused as error:
+        refusal, reason = error.provider_reason or error.detail, error.provider_reason or error.detail
+    async with installation.database.write() as tx:
+        current = await connections.get(tx, caller.organization_id, connection_id)
+        noted = await connections.note_check(tx, caller.actor, current, refusal, installation.clock())
+    return CheckAnswer(working=refusal is None, reason=reason, connection=ConnectionAnswer.of(noted))

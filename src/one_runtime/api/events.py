@@ -1,0 +1,75 @@
+"""`GET /v1/events`: what happened, newest first."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from one_runtime import events
+from one_runtime.api.auth import Authenticated, Installed
+from one_runtime.api.fields import Answer, Body, Cursor, Limit, Text, Time, decode_id_cursor, next_cursor
+from one_runtime.errors import InvalidInput
+from one_runtime.events import Event, EventFilter, EventType
+from one_runtime.ids import is_id
+
+router = APIRouter(tags=["Events"])
+
+
+class ActorAnswer(Answer):
+    """Who did it: an API key, an end user, or the system."""
+
+    type: str
+    id: str | None
+
+
+class EventAnswer(Answer):
+    """What happened. `data` holds no secrets."""
+
+    id: str
+    type: str
+    occurred_at: Time
+    actor: ActorAnswer
+    address: str | None
+    end_user_id: str | None
+    connection_id: str | None
+    data: dict[str, Any]
+
+
+class EventPage(Answer):
+    """One page; `next_cursor` is null on the last one."""
+
+    events: list[EventAnswer]
+    next_cursor: str | None
+
+
+class EventQuery(Body):
+    """What to list."""
+
+    type: EventType | None = None
+    end_user_id: Text | None = None
+    connection_id: Text | None = None
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
+@router.get("/v1/events", summary="List events, newest first")
+async def list_events(
+    caller: Authenticated, installation: Installed, wanted: Annotated[EventQuery, Query()]
+) -> EventPage:
+    """The audit trail of your organization, kept for 90 days unless the operator set another time."""
+    before = decode_id_cursor(wanted.cursor)
+    if wanted.connection_id is not None and not is_id(wanted.connection_id):
+        raise InvalidInput.of("connection_id", "is not the id of a connection")
+    chosen = EventFilter(wanted.type, wanted.end_user_id, wanted.connection_id)
+    async with installation.database.read() as tx:
+        found = await events.list_newest(tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=before)
+    return EventPage(
+        events=[_answer(one) for one in found[: wanted.limit]],
+        next_cursor=next_cursor([one.id for one in found], wanted.limit),
+    )
+
+
+def _answer(one: Event) -> EventAnswer:
+    names = ("id", "type", "occurred_at", "address", "end_user_id", "connection_id")
+    values = {name: getattr(one, name) for name in names}
+    actor = ActorAnswer(type=one.actor_type, id=one.actor_id)
+    return EventAnswer.model_validate({**values, "actor": actor, "data": dict(one.data)})

@@ -1,0 +1,110 @@
+"""Field types that requests and answers share: trimmed text, times, cursors, metadata."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeAlias
+
+from fastapi import Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from one_runtime.clock import rfc3339
+from one_runtime.errors import InvalidInput
+from one_runtime.ids import is_id
+
+MAX_METADATA_BYTES: Final = 16 * 1024
+
+
+def clean_text(text: str) -> str:
+    """Refuse what databases cannot keep or people cannot see: NUL and lone surrogates."""
+    if "\x00" in text:
+        raise PydanticCustomError("text", "must not hold a NUL character")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise PydanticCustomError("text", "must be valid Unicode, without lone surrogates")
+    return text
+
+
+def _clean_metadata(value: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in text:
+        raise PydanticCustomError("text", "must not hold a NUL character")
+    clean_text(text)
+    if len(text.encode()) > MAX_METADATA_BYTES:
+        raise PydanticCustomError("metadata", "must be at most 16 kB of JSON")
+    return value
+
+
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+_Clean = AfterValidator(clean_text)
+Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _Clean]
+LongText: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100_000), _Clean]
+Link: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), _Clean]
+Slug: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), _Clean,
+                            AfterValidator(_lower)]  # fmt: skip
+Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean]
+"""What an end user typed into one field: trimmed later, by the entry's own rules."""
+Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
+Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Items of one page at the most.")]
+Cursor: TypeAlias = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, so that a typo is told and not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """An answer body."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Note(Answer):
+    """An error that was kept: what went wrong, when."""
+
+    code: str
+    message: str
+    at: str
+
+
+def encode_cursor(key: str) -> str:
+    """An opaque cursor for the key of a page's last row."""
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None) -> str | None:
+    """The key in a cursor. Raises: InvalidInput."""
+    if cursor is None:
+        return None
+    try:
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        return clean_text(key)
+    except (binascii.Error, ValueError, PydanticCustomError) as error:
+        raise InvalidInput.of("cursor", "is not one that we gave; leave it out for the first page") from error
+
+
+def decode_id_cursor(cursor: str | None) -> str | None:
+    """The row id in a cursor. Raises: InvalidInput."""
+    key = decode_cursor(cursor)
+    if key is not None and not is_id(key):
+        raise InvalidInput.of("cursor", "is not one that we gave; leave it out for the first page")
+    return key
+
+
+def next_cursor(keys: list[str], limit: int) -> str | None:
+    """The cursor after a page of `limit` rows, of which one more was asked for."""
+    return encode_cursor(keys[limit - 1]) if len(keys) > limit else None
+
+
+def note_of(error: Mapping[str, str] | None) -> Note | None:
+    """A kept error as it is answered."""
+    return Note.model_validate(dict(error)) if error else None

@@ -1,0 +1,131 @@
+"""`/v1/hosted-connection-sessions`: permissions to make one connection, made and watched by a customer's backend."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from one_runtime import connect_sessions, connections
+from one_runtime.api.auth import Authenticated, Installed
+from one_runtime.api.connections import ConnectionAnswer
+from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, Slug, Text, Time, note_of
+from one_runtime.connect_flow import NewSession, start
+from one_runtime.connect_sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession
+from one_runtime.connections import Connection
+from one_runtime.end_users import EndUser
+from one_runtime.errors import Conflict, NotFound
+
+router = APIRouter(tags=["Hosted connection sessions"])
+
+
+class CreateSession(Body):
+    """What to connect, for whom. Without `connection_id` and `multiple`, a present connection is renewed in place."""
+
+    integration_slug: Slug
+    end_user_id: Text
+    end_user_name: Text | None = None
+    end_user_email: Text | None = None
+    suggested_connection_name: Text | None = None
+    allowed_origins: list[Link] = Field([], max_length=50)
+    mode: Literal["embed"] = "embed"
+    connection_id: Text | None = None
+    multiple: bool = False
+    auth_type: Literal["api_key", "basic", "none"] | None = None
+    metadata: Metadata = Field(default={})
+    expires_in: Annotated[int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN)] = DEFAULT_EXPIRES_IN
+
+
+class CreatedSession(Answer):
+    """A new session. `session_token` is shown this once; `connect_url` holds it too: log neither."""
+
+    session_token: str
+    connect_url: str
+    id: str
+    expires_at: Time
+
+
+class SessionAnswer(Answer):
+    """How a session stands. Form errors stay `pending`, with the newest in `last_error`."""
+
+    id: str
+    status: Literal["pending", "connected", "failed", "cancelled", "expired"]
+    end_user_id: str
+    integration_slug: str | None
+    mode: str
+    last_error: Note | None
+    connection: ConnectionAnswer | None
+    metadata: Metadata
+    created_at: Time
+    expires_at: Time
+
+
+@router.post("/v1/hosted-connection-sessions", summary="Start a hosted connection")
+async def create_hosted_connection_session(
+    body: CreateSession, caller: Authenticated, installation: Installed
+) -> CreatedSession:
+    """A short-lived, single-use permission for one end user to make one connection in the hosted popup."""
+    now = installation.clock()
+    new = NewSession(
+        end_user=EndUser(body.end_user_id, body.end_user_name, body.end_user_email, now, now),
+        integration_slug=body.integration_slug,
+        expires_in=body.expires_in,
+        auth_type=body.auth_type,
+        target_connection_id=body.connection_id,
+        multiple=body.multiple,
+        suggested_connection_name=body.suggested_connection_name,
+        allowed_origins=tuple(body.allowed_origins),
+        metadata=body.metadata,
+    )
+    session, token = await start(installation, caller.actor, new)
+    return CreatedSession(
+        session_token=token.secret,
+        connect_url=f"{installation.settings.public_url}/connect?session_token={token.secret}",
+        id=session.id,
+        expires_at=session.expires_at,
+    )
+
+
+@router.get("/v1/hosted-connection-sessions/{session_id}", summary="How a session stands")
+async def get_hosted_connection_session(
+    session_id: str, caller: Authenticated, installation: Installed
+) -> SessionAnswer:
+    """How your backend learns the truth: the browser's promise is for the page only."""
+    async with installation.database.read() as tx:
+        session = await connect_sessions.get(tx, caller.organization_id, session_id)
+        connection = None
+        if session.connection_id is not None:
+            wanted = connections.get(tx, caller.organization_id, session.connection_id)
+            try:
+                connection = await wanted
+            except NotFound:  # deleted since
+                connection = None
+    return _answer(session, connection, installation.clock())
+
+
+@router.delete("/v1/hosted-connection-sessions/{session_id}", summary="Cancel a session")
+async def cancel_hosted_connection_session(
+    session_id: str, caller: Authenticated, installation: Installed
+) -> SessionAnswer:
+    """End a pending session; a cancelled one stays cancelled. One that made its connection answers 409."""
+    now = installation.clock()
+    async with installation.database.write() as tx:
+        await connect_sessions.cancel(tx, (await connect_sessions.get(tx, caller.organization_id, session_id)).id, now)
+        session = await connect_sessions.get(tx, caller.organization_id, session_id)
+    if session.status == "connected":
+        raise Conflict("This session has made its connection. Delete the connection instead.")
+    return _answer(session, None, now)
+
+
+def _answer(session: ConnectSession, connection: Connection | None, now: Time) -> SessionAnswer:
+    return SessionAnswer(
+        id=session.id,
+        status=session.state(now),
+        end_user_id=session.end_user_id,
+        integration_slug=session.integration_slug,
+        mode=session.mode,
+        last_error=note_of(session.last_error),
+        connection=ConnectionAnswer.of(connection) if connection else None,
+        metadata=dict(session.metadata),
+        created_at=session.created_at,
+        expires_at=session.expires_at,
+    )

@@ -1,0 +1,147 @@
+"""The OpenAPI document: what FastAPI knows, the raw routes it does not, scopes, and the one error shape."""
+
+from typing import Any, Final, Literal
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from one_runtime import __version__
+from one_runtime.api.auth import SCOPES
+from one_runtime.api.catalog import CatalogIntegration
+from one_runtime.api.connections import ConnectionSummary
+from one_runtime.integrations import CATEGORIES
+
+_DESCRIPTION: Final = (
+    "Let your users connect their third-party accounts, and use those accounts on their behalf. "
+    "Send `Authorization: Bearer oru_…` with one of your organization's API keys."
+)
+
+
+class FieldProblem(BaseModel):
+    """One field that was refused."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Every error (RFC 9457). `code` is stable; `detail` says what to do; `error` repeats it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    error: str
+    errors: list[FieldProblem] | None = None
+
+
+class ListedIntegration(CatalogIntegration):
+    """An integration with the end user's state. `not_connected` never means "purge": the account may only need a
+    hosted connection flow."""
+
+    status: Literal["connected", "not_connected"]
+    connections: list[ConnectionSummary] | None = None
+
+
+class IntegrationListAnswer(BaseModel):
+    """Every integration that is available to the end user, ordered by name."""
+
+    end_user_id: str
+    integrations: list[ListedIntegration]
+
+
+def document(app: FastAPI, public_url: str) -> dict[str, Any]:
+    """The whole document."""
+    built = get_openapi(
+        title="One Runtime",
+        version=__version__,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        servers=[{"url": public_url}],
+        separate_input_output_schemas=False,
+    )
+    schemas = built["components"]["schemas"]
+    for model in (Problem, IntegrationListAnswer):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    built["paths"]["/v1/integrations"] = {"get": _list_operation()}
+    built["components"]["securitySchemes"] = {
+        "apiKey": {"type": "http", "scheme": "bearer", "description": "An organization's API key, `oru_…`."}
+    }
+    for path, operations in built["paths"].items():
+        for method, operation in operations.items():
+            _finish(operation, SCOPES.get(f"{method.upper()} {path}"))
+    built["paths"] = dict(sorted(built["paths"].items()))
+    return built
+
+
+def _finish(operation: dict[str, Any], scope: str | None) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    responses["default"] = {
+        "description": "What went wrong, and what to do.",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if scope is not None:
+        operation["security"] = [{"apiKey": []}]
+        operation["x-required-scope"] = scope
+
+
+def _list_operation() -> dict[str, Any]:
+    def option(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+        return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+    text = {"type": "string", "maxLength": 255}
+    return {
+        "tags": ["Integrations"],
+        "summary": "List what an end user can connect, and what is connected",
+        "description": "The answer to every settings page: the whole list, ordered by name (with `search`: by rank).",
+        "operationId": "list_integrations",
+        "parameters": [
+            option("end_user_id", "Your own identifier of the user.", {**text, "minLength": 1}, required=True)
+            | {"example": "user_123"},
+            option("slug", "Only these; may be repeated.", {"type": "array", "items": text}),
+            option("category", "Only this category.", {"type": "string", "enum": list(CATEGORIES)}),
+            option("search", "Only what matches every word; ordered by rank.", text),
+            option("status", "Only these.", {"type": "string", "enum": ["connected", "not_connected"]}),
+            option("logo", "How logos come.", {"type": "string", "enum": ["inline", "url", "none"]}),
+            option("expand", "Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
+            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {
+                "description": "The list.",
+                "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/IntegrationListAnswer"},
+                        "example": _EXAMPLE,
+                    }
+                },
+            },
+            "304": {"description": "Nothing has changed since the answer with that ETag."},
+        },
+    }
+
+
+_EXAMPLE: Final = {
+    "end_user_id": "user_123",
+    "integrations": [
+        {
+            "id": "4989eaeb-5947-5065-81c6-de3b60c10b7d",
+            "slug": "hubspot",
+            "name": "HubSpot",
+            "description": "CRM and marketing automation.",
+            "logo_url": "data:image/svg+xml;base64,…",
+            "category": "CRM",
+            "status": "connected",
+            "supported_auth_types": ["api_key"],
+        }
+    ],
+}

@@ -1,0 +1,180 @@
+"""Joins everything: the application, its route table, its lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from one_runtime import __version__, key_ring, worker
+from one_runtime.api import (
+    catalog,
+    connections,
+    disconnect,
+    end_users,
+    events,
+    hosted_connection_sessions,
+    organization,
+    problems,
+    system,
+)
+from one_runtime.api.auth import RateLimit
+from one_runtime.api.integrations import PATH, IntegrationsEndpoint
+from one_runtime.api.openapi import document
+from one_runtime.catalog.loader import Catalog, load_catalog
+from one_runtime.clock import Clock, system_clock
+from one_runtime.connect.routes import router as connect_routes
+from one_runtime.connect_flow import ConnectFlow
+from one_runtime.db.engine import create_database
+from one_runtime.db.migrations import require_current
+from one_runtime.egress import Egress
+from one_runtime.errors import OneRuntimeError, TooLarge
+from one_runtime.ids import new_id
+from one_runtime.installation import Installation
+from one_runtime.integrations import IntegrationList
+from one_runtime.settings import Settings
+from one_runtime.vault import Vault, parse_keys
+
+MAX_BODY_BYTES = 1024 * 1024
+
+_ROUTERS = (catalog, hosted_connection_sessions, connections, disconnect, end_users, organization, events, system)
+
+log = structlog.get_logger()
+
+
+def create_app(
+    settings: Settings,
+    catalog: Catalog | None = None,
+    *,
+    clock: Clock = system_clock,
+    egress: Egress | None = None,
+) -> "Front":
+    """The application of one installation; its lifespan opens and closes the database.
+
+    `clock` and `egress` are the seams of tests. Raises: ConfigurationError for settings that cannot work.
+    """
+    installation = Installation(
+        settings=settings,
+        database=create_database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size),
+        catalog=catalog or load_catalog(),
+        vault=Vault(parse_keys(settings.encryption_keys.get_secret_value())),
+        egress=egress or Egress(allow=settings.egress_allow),
+        clock=clock,
+    )
+    app = FastAPI(
+        title="One Runtime",
+        version=__version__,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    lists = IntegrationList(installation.catalog, settings.public_url)
+    app.state.installation = installation
+    app.state.integration_list = lists
+    app.state.rate_limit = RateLimit(settings.rate_limit)
+    endpoint = IntegrationsEndpoint(installation, lists, app.state.rate_limit)
+    app.router.routes.append(Route(PATH, endpoint, methods=["GET"]))
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    app.router.routes += connect_routes(
+        ConnectFlow(installation), settings.public_url, lambda slug: lists.logo_url(slug, "url")
+    )
+    problems.install(app, settings.public_url)
+    app.openapi = lambda: _openapi(app, settings.public_url)  # type: ignore[method-assign] # FastAPI's way to extend it
+    return Front(app, settings.public_url)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _openapi(app: FastAPI, public_url: str) -> dict[str, Any]:
+    if not app.openapi_schema:
+        app.openapi_schema = document(app, public_url)
+    return app.openapi_schema
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    installation: Installation = app.state.installation
+    url = installation.settings.database_url.get_secret_value()
+    await asyncio.to_thread(require_current, url)
+    await installation.database.open()
+    try:
+        await key_ring.register(installation.database, installation.vault, installation.clock())
+        background = asyncio.create_task(worker.run(installation))
+        background.add_done_callback(_report)
+        yield
+        background.cancel()
+        with suppress(asyncio.CancelledError):
+            await background
+    finally:
+        await installation.egress.close()
+        await installation.database.close()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A background loop that dies is never silent."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("worker_stopped", error=repr(task.exception()))
+
+
+class Front:
+    """What stands before every route: a request id, the body's size limit, and an answer to any fault of ours."""
+
+    def __init__(self, app: FastAPI, public_url: str) -> None:
+        self.app = app
+        self._public_url = public_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = new_id()
+        scope["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], (b"request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, _limited(scope, receive), send_with_id)
+        except OneRuntimeError as error:
+            failure = error
+        except Exception as error:  # the last handler: whatever it is, the caller gets a problem and the log the reason
+            log.exception("request_crashed", request_id=request_id, path=scope["path"], kind=type(error).__name__)
+            failure = problems.InternalError(f"This is our fault. Tell the operator the request id {request_id}.")
+        else:
+            return
+        if not started:
+            await problems.problem(failure, request_id, self._public_url)(scope, receive, send_with_id)
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """`receive` that stops at the size limit. Raises: TooLarge."""
+    if scope["method"] in {"GET", "HEAD"}:
+        return receive
+    size = 0
+
+    async def receive_limited() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise TooLarge("The body is larger than 1 MB.")
+        return message
+
+    return receive_limited

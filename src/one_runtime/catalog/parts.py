@@ -1,0 +1,270 @@
+"""The parts that a catalog entry is made of: parameters, fields, requests, conditions. Data only.
+
+The context `{"trusted": True}` skips the checks that need more than the shape; see `catalog/model.py`.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic import Field as Setting
+
+from one_runtime.catalog.patterns import captured_part, check_pattern, compiled
+from one_runtime.catalog.templates import check_link, names_in, split_url
+
+Transform = Literal["lower", "upper", "underscore_to_hyphen"]
+
+
+def trusted(info: ValidationInfo) -> bool:
+    """Whether this entry has been checked before, when the catalog was compiled."""
+    return bool(info.context and info.context.get("trusted"))
+
+
+def _allow_http(info: ValidationInfo) -> bool:
+    return bool(info.context and info.context.get("allow_http"))
+
+
+def _link(value: str, info: ValidationInfo) -> str:
+    return value if trusted(info) else check_link(value, allow_http=_allow_http(info))
+
+
+def _pattern(value: str, info: ValidationInfo) -> str:
+    return value if trusted(info) else check_pattern(value)
+
+
+def _template(value: str, info: ValidationInfo) -> str:
+    if not trusted(info):
+        names_in(value)
+        if re.search(r"[\x00-\x1f\x7f]", value):
+            raise ValueError("holds a control character")
+    return value
+
+
+def _url(value: str, info: ValidationInfo) -> str:
+    if not trusted(info):
+        split_url(value, allow_http=_allow_http(info))
+    return value
+
+
+def _one_or_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_link)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
+Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_url)]
+Path = Annotated[str, StringConstraints(pattern=r"^/[^?#\s\\]*$", max_length=500), AfterValidator(_template)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
+# Where in a JSON document: names and list positions, joined by dots.
+JsonPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$-]+(?:\.[A-Za-z0-9_$-]+)*$", max_length=200)]
+# A JSON path, or text with `{json.path}` and `{params.name}` in it.
+IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Strict(BaseModel):
+    """A part of an entry: frozen, and every key is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Option(Strict):
+    """One choice of a parameter."""
+
+    value: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    label: Label
+
+
+class Param(Strict):
+    """Something not secret that the end user says: a subdomain, a region."""
+
+    name: Name
+    label: Label
+    help: Text | None = None
+    placeholder: Annotated[str, StringConstraints(max_length=100)] | None = None
+    default: str | None = None
+    pattern: Pattern | None = None
+    options: tuple[Option, ...] = ()
+    suffix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./:-]{1,60}$")] | None = None
+    transform: tuple[Transform, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self, info: ValidationInfo) -> Self:
+        if trusted(info):
+            return self
+        if self.pattern is None and not self.options:
+            raise ValueError(f"{self.name}: needs a pattern or options")
+        values = [option.value for option in self.options]
+        if len(set(values)) != len(values):
+            raise ValueError(f"{self.name}: an option is listed twice")
+        for value in [*values, *([self.default] if self.default is not None else [])]:
+            if self.pattern is not None and not compiled(self.pattern).fullmatch(value):
+                raise ValueError(f"{self.name}: {value!r} does not fit the pattern")
+        if self.options and self.default is not None and self.default not in values:
+            raise ValueError(f"{self.name}: the default is none of the options")
+        return self
+
+
+class Field(Strict):
+    """A part of the credential."""
+
+    name: Name
+    label: Label
+    help: Text | None = None
+    where: Text
+    where_url: Link | None = None
+    placeholder: Annotated[str, StringConstraints(max_length=100)] | None = None
+    pattern: Pattern | None = None
+    secret: bool = True
+    optional: bool = False
+
+
+class Derived(Strict):
+    """A value that stands inside a field: Mailchimp's keys end in their data centre."""
+
+    name: Name
+    field: Name
+    pattern: Pattern
+
+    @model_validator(mode="after")
+    def _one_group(self, info: ValidationInfo) -> Self:
+        if not trusted(info):
+            captured_part(self.pattern)
+        return self
+
+
+class Basic(Strict):
+    """HTTP Basic (RFC 7617)."""
+
+    username: Template
+    password: Template
+
+
+class Send(Strict):
+    """How a credential goes with each request."""
+
+    headers: dict[HeaderName, Template] = {}
+    query: dict[str, Template] = {}
+    basic: Basic | None = None
+
+    @model_validator(mode="after")
+    def _one_authorization(self, info: ValidationInfo) -> Self:
+        if not trusted(info) and self.basic and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("basic and an Authorization header exclude each other")
+        return self
+
+    def templates(self) -> Iterator[str]:
+        """Every template in here."""
+        yield from self.headers.values()
+        yield from self.query.values()
+        if self.basic is not None:
+            yield from (self.basic.username, self.basic.password)
+
+
+class Condition(Strict):
+    """One thing that must hold of a JSON body: exactly one of `equals`, `one_of` and `exists`.
+
+    `equals: null` holds where the value is there and null; `exists` means there and not null.
+    """
+
+    path: JsonPath
+    equals: str | int | bool | None = None
+    one_of: tuple[str | int | bool, ...] | None = None
+    exists: bool | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self, info: ValidationInfo) -> Self:
+        if not trusted(info) and len(self.model_fields_set - {"path"}) != 1:
+            raise ValueError("needs exactly one of equals, one_of and exists")
+        return self
+
+    @property
+    def tests_equality(self) -> bool:
+        """Whether `equals` was given (null counts)."""
+        return "equals" in self.model_fields_set
+
+
+Status = Annotated[int, Setting(ge=200, le=499)]
+
+
+class Expect(Strict):
+    """What the answer of a working credential looks like: one of the statuses, and every condition."""
+
+    status: tuple[Status, ...] = (200,)
+    json_body: tuple[Condition, ...] = Setting(default=(), alias="json")
+
+
+class Refused(Strict):
+    """What a definite refusal looks like: one of the statuses, or any one condition."""
+
+    status: tuple[Status, ...] = (401, 403)
+    json_body: tuple[Condition, ...] = Setting(default=(), alias="json")
+
+
+class Request(Strict):
+    """A cheap request that tells whether a credential works. `json` is sent as it stands, without templates."""
+
+    method: Literal["GET", "POST"] = "GET"
+    url: Url | None = None
+    path: Path | None = None
+    headers: dict[HeaderName, Template] = {}
+    query: dict[str, Template] = {}
+    json_body: JsonValue = Setting(default=None, alias="json")
+    form: dict[str, Template] | None = None
+    expect: Expect = Expect()
+    refused: Refused = Refused()
+    reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_one_or_many)] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self, info: ValidationInfo) -> Self:
+        if trusted(info):
+            return self
+        if (self.url is None) == (self.path is None):
+            raise ValueError("needs exactly one of url and path")
+        if self.json_body is not None and self.form is not None:
+            raise ValueError("json and form exclude each other")
+        if self.method == "GET" and (self.json_body is not None or self.form is not None):
+            raise ValueError("a GET has no body")
+        return self
+
+    def templates(self) -> Iterator[str]:
+        """Every template in here."""
+        yield self.url or self.path or ""
+        yield from self.headers.values()
+        yield from self.query.values()
+        yield from (self.form or {}).values()
+
+
+class Identity(Strict):
+    """Where in the check's answer the account's id and its name for people stand."""
+
+    id: IdentityText
+    label: IdentityText | None = None
+
+
+class Verified(Strict):
+    """How we know that this entry is right: `documentation` (read at the provider), `live` (called), `unverified`."""
+
+    how: Literal["documentation", "live", "unverified"]
+    date: dt.date | None = None
+
+    @model_validator(mode="after")
+    def _dated(self, info: ValidationInfo) -> Self:
+        if not trusted(info) and (self.date is None) != (self.how == "unverified"):
+            raise ValueError("a date stands with documentation and live, and only there")
+        return self

@@ -1,0 +1,395 @@
+"""From an entry and an end user's values to requests, and from an answer to a verdict. Pure: nothing is sent."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from one_runtime.catalog.model import AuthBase, identity_names
+from one_runtime.catalog.parts import Condition, Derived, Field, Param, Request, Transform
+from one_runtime.catalog.patterns import compiled
+from one_runtime.catalog.templates import fill, is_authority, names_in, split_url
+from one_runtime.errors import FieldError, InvalidInput
+
+MAX_PARAM = 255
+MAX_CREDENTIAL = 8192
+MAX_REASON = 300
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Zero-width and direction marks: they come along with a copied value, and would turn a shown text around.
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_MASK = "\u2026"
+
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What the end user gave, cleaned. The repr shows no credential."""
+
+    params: dict[str, str]
+    credentials: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRequest:
+    """A request ready to be sent. URL, headers and body may hold secrets, so the repr shows the method only."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What makes a request to the provider an authenticated one."""
+
+    base_url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    query: tuple[tuple[str, str], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The verdict on a credential: works, definitely refused, or (neither) the provider is in trouble."""
+
+    ok: bool
+    refused: bool
+    account_id: str | None = None
+    account_label: str | None = None
+    reason: str | None = None
+
+
+def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> Values:
+    """The values trimmed, transformed, with defaults, and checked against the entry.
+
+    Raises:
+        InvalidInput: with one error for each field at fault, named `params.<name>` or `credentials.<name>`.
+    """
+    errors: list[FieldError] = []
+    clean_params = {
+        part.name: value
+        for part in auth.params
+        if (value := _clean_param(part, params.get(part.name), errors)) is not None
+    }
+    clean_credentials = {
+        part.name: value
+        for part in auth.fields
+        if (value := _clean_field(auth, part, credentials.get(part.name), errors)) is not None
+    }
+    errors += _unknown("params", params, (part.name for part in auth.params))
+    errors += _unknown("credentials", credentials, (part.name for part in auth.fields))
+    if not errors:
+        errors += _unfit_for_path(auth, {**clean_params, **clean_credentials})
+    if errors:
+        detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values cannot be used"
+        raise InvalidInput(detail, tuple(errors))
+    return Values(clean_params, clean_credentials)
+
+
+def inject(auth: AuthBase, values: Values) -> Injection:
+    """What to add to a request to the provider's API, and where that API is.
+
+    Raises:
+        InvalidInput: a value would leave the host that the entry means.
+    """
+    known = _known(auth, values)
+    return Injection(_url(auth.base_url, known), tuple(_sent_headers(auth, known)), tuple(_sent_query(auth, known)))
+
+
+def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
+    """The request that tells whether the credential works.
+
+    Raises:
+        InvalidInput: a value would leave the host that the entry means.
+        ValueError: the entry has no check (see `auth.check`).
+    """
+    check = auth.check
+    if check is None:
+        raise ValueError("this auth type has no check")
+    known = _known(auth, values)
+    base = _url(auth.base_url, known)
+    url = _url(check.url, known) if check.url is not None else base + _path(check.path or "", known)
+    query = [*_filled(check.query, known), *_sent_query(auth, known)]
+    content_type, body = _body(check, known)
+    headers = _merged([("Accept", "application/json"), *content_type, *_sent_headers(auth, known)])
+    headers = _merged([*headers, *_filled(check.headers, known)])
+    return OutboundRequest(check.method, _with_query(url, query), tuple(headers), body)
+
+
+def read_check(
+    auth: AuthBase,
+    status: int,
+    headers: Iterable[tuple[str, str]],  # noqa: ARG001 - some providers answer with who one is in a header
+    body: bytes,
+    values: Values | None = None,
+) -> CheckResult:
+    """What the provider's answer says of the credential.
+
+    With `values`, an identity may name a parameter, and what the end user typed is taken out of the reason.
+
+    Raises:
+        ValueError: the entry has no check.
+    """
+    check = auth.check
+    if check is None:
+        raise ValueError("this auth type has no check")
+    document = _parsed(body)
+    if status in check.refused.status or any(_holds(rule, document) for rule in check.refused.json_body):
+        return CheckResult(ok=False, refused=True, reason=_reason(check, document, values))
+    if status not in check.expect.status or not all(_holds(rule, document) for rule in check.expect.json_body):
+        return CheckResult(ok=False, refused=False, reason=_reason(check, document, values))
+    identity = auth.identity
+    return CheckResult(
+        ok=True,
+        refused=False,
+        account_id=_identify(identity.id, document, values) if identity is not None else None,
+        account_label=_identify(identity.label, document, values) if identity and identity.label else None,
+    )
+
+
+def _clean_param(part: Param, raw: str | None, errors: list[FieldError]) -> str | None:
+    name = f"params.{part.name}"
+    value = _trimmed(raw) or (part.default or "")
+    if part.suffix is not None:
+        value = _without_suffix(value, part.suffix)
+    for transform in part.transform:
+        value = _transformed(value, transform)
+    message = _problem(value, part.label, part.pattern, MAX_PARAM)
+    if message is None and part.options and value not in [option.value for option in part.options]:
+        message = f"{part.label}: choose one of the options"
+    return _kept(value, name, message, errors)
+
+
+def _clean_field(auth: AuthBase, part: Field, raw: str | None, errors: list[FieldError]) -> str | None:
+    name = f"credentials.{part.name}"
+    value = _trimmed(raw)
+    if not value and part.optional:
+        return None
+    message = _problem(value, part.label, part.pattern, MAX_CREDENTIAL) or _unfit_for_header(auth, part, value)
+    if message is None:
+        for derived in auth.derived:
+            if derived.field == part.name and _derived(derived, value) is None:
+                message = f"{part.label}: this does not look complete, copy it once more"
+    return _kept(value, name, message, errors)
+
+
+def _kept(value: str, name: str, message: str | None, errors: list[FieldError]) -> str | None:
+    if message is None:
+        return value
+    errors.append(FieldError(name, message))
+    return None
+
+
+def _trimmed(raw: str | None) -> str:
+    return _INVISIBLE.sub("", raw or "").strip()
+
+
+def _without_suffix(value: str, suffix: str) -> str:
+    """People paste the whole address where only the first part is asked for."""
+    pasted = re.fullmatch(r"(?:https?://)?([^/]*)(?:/.*)?", value, re.IGNORECASE)
+    host = pasted.group(1) if pasted is not None else value
+    return host[: -len(suffix)] if host.lower().endswith(suffix) else value
+
+
+def _transformed(value: str, transform: Transform) -> str:
+    match transform:
+        case "lower":
+            return value.lower()
+        case "upper":
+            return value.upper()
+        case "underscore_to_hyphen":
+            return value.replace("_", "-")
+
+
+def _problem(value: str, label: str, pattern: str | None, longest: int) -> str | None:
+    if not value:
+        return f"{label} is needed"
+    if len(value) > longest:
+        return f"{label} is longer than {longest} characters"
+    if _CONTROL.search(value):
+        return f"{label} holds a line break or another character that cannot be sent"
+    if pattern is not None and not compiled(pattern).fullmatch(value):
+        return f"{label} does not have the expected form"
+    return None
+
+
+def _unfit_for_header(auth: AuthBase, part: Field, value: str) -> str | None:
+    in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
+    if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
+        return f"{part.label} holds a character that cannot be part of it, copy it once more"
+    # RFC 7617, 2: the first colon ends the user name.
+    if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
+        return f"{part.label} cannot hold a colon"
+    return None
+
+
+def _unfit_for_path(auth: AuthBase, values: Mapping[str, str]) -> list[FieldError]:
+    """A `.` or `..` as a path segment would be another path, however it is encoded."""
+    paths = [url.path for url in auth.urls()] + [auth.check.path or "" if auth.check is not None else ""]
+    names = {name for path in paths for name in names_in(path)}
+    where = {part.name: f"params.{part.name}" for part in auth.params}
+    return [
+        FieldError(where.get(name, f"credentials.{name}"), "cannot be only dots")
+        for name in sorted(names)
+        if values.get(name) in (".", "..")
+    ]
+
+
+def _unknown(group: str, given: Mapping[str, str], known: Iterable[str]) -> list[FieldError]:
+    return [FieldError(f"{group}.{name[:64]}", "is not asked for here") for name in sorted(set(given) - set(known))]
+
+
+def _derived(derived: Derived, value: str) -> str | None:
+    match = compiled(derived.pattern).fullmatch(value)
+    return match.group(1) if match is not None else None
+
+
+def _known(auth: AuthBase, values: Values) -> dict[str, str]:
+    known = {**values.params, **values.credentials}
+    for derived in auth.derived:
+        value = _derived(derived, known.get(derived.field, ""))
+        if value is not None:
+            known[derived.name] = value
+    return known
+
+
+def _path(template: str, known: Mapping[str, str]) -> str:
+    return _complete(fill(template, known, lambda value: quote(value, safe="")))
+
+
+def _url(template: str, known: Mapping[str, str]) -> str:
+    parts = split_url(template, allow_http=True)
+    authority = _complete(fill(parts.authority, known)).lower()
+    # The patterns have seen to this already; values that were stored under an older entry have not met them.
+    if not is_authority(authority):
+        raise InvalidInput("A value does not fit into the provider's address. Connect again.")
+    return f"{parts.scheme}://{authority}{_path(parts.path, known)}"
+
+
+def _complete(text: str | None) -> str:
+    if text is None:
+        raise InvalidInput("A value that the provider's address needs is missing. Connect again.")
+    return text
+
+
+def _filled(templates: Mapping[str, str], known: Mapping[str, str]) -> list[tuple[str, str]]:
+    filled = ((name, fill(template, known)) for name, template in templates.items())
+    return [(name, value) for name, value in filled if value is not None]
+
+
+def _sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    headers = [*auth.headers.items(), *_filled(auth.send.headers, known)]
+    if auth.send.basic is not None:
+        username, password = fill(auth.send.basic.username, known), fill(auth.send.basic.password, known)
+        pair = f"{_complete(username)}:{_complete(password)}".encode()
+        headers.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+    for name, value in headers:
+        if _CONTROL.search(value) or not value.isascii():
+            raise InvalidInput(f"A value cannot be sent in the header {name}. Connect again.")
+    return headers
+
+
+def _sent_query(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    return _filled(auth.send.query, known)
+
+
+def _merged(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """One header of each name: the later one wins."""
+    merged = {name.lower(): (name, value) for name, value in headers}
+    return list(merged.values())
+
+
+def _with_query(url: str, query: list[tuple[str, str]]) -> str:
+    return f"{url}?{urlencode(query, quote_via=quote)}" if query else url
+
+
+def _body(check: Request, known: Mapping[str, str]) -> tuple[list[tuple[str, str]], bytes | None]:
+    if check.json_body is not None:
+        text = json.dumps(check.json_body, ensure_ascii=False, separators=(",", ":"))
+        return [("Content-Type", "application/json")], text.encode()
+    if check.form is not None:
+        text = urlencode(_filled(check.form, known))
+        return [("Content-Type", "application/x-www-form-urlencoded")], text.encode()
+    return [], b"" if check.method == "POST" else None
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return _MISSING
+
+
+def _look_up(document: object, path: str) -> object:
+    found = document
+    for step in path.split("."):
+        if isinstance(found, dict) and step in found:
+            found = found[step]
+        elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return _MISSING
+    return found
+
+
+def _holds(rule: Condition, document: object) -> bool:
+    if document is _MISSING:
+        return False
+    found = _look_up(document, rule.path)
+    if rule.exists is not None:
+        return (found is not _MISSING and found is not None) == rule.exists
+    if rule.one_of is not None:
+        return any(_same(found, wanted) for wanted in rule.one_of)
+    return found is not _MISSING and _same(found, rule.equals)
+
+
+def _same(found: object, wanted: object) -> bool:
+    """Equality as JSON has it: `true` is not 1."""
+    return type(found) is type(wanted) and found == wanted
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def _identify(text: str, document: object, values: Values | None) -> str | None:
+    found: dict[str, str] = {}
+    for name in identity_names(text):
+        if name.startswith("params."):
+            value = values.params.get(name.removeprefix("params.")) if values is not None else None
+        else:
+            value = _text(_look_up(document, name))
+        if not value:
+            return None
+        found[name] = value
+    whole = re.sub(r"\{([^{}]*)\}", lambda match: found[match.group(1)], text) if "{" in text else found[text]
+    return _plain(whole)[:255] or None
+
+
+def _reason(check: Request, document: object, values: Values | None) -> str | None:
+    for path in check.reason:
+        text = _text(_look_up(document, path))
+        if text:
+            return _plain(_scrubbed(text, values))[:MAX_REASON].rstrip() or None
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(_CONTROL.sub(" ", _INVISIBLE.sub("", text)).split())
+
+
+def _scrubbed(text: str, values: Values | None) -> str:
+    """A provider may repeat a key in its error; longest first, so that no part of one is left over."""
+    typed = [] if values is None else [*values.credentials.values(), *values.params.values()]
+    forms = {form for value in typed for form in (value, quote(value, safe=""), quote(value)) if len(value) > 2}
+    for form in sorted(forms, key=len, reverse=True):
+        text = re.sub(re.escape(form), _MASK, text, flags=re.IGNORECASE)
+    return text

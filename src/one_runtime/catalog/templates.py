@@ -1,0 +1,82 @@
+"""Templates such as `https://{subdomain}.example.com`: what names they hold and what they become. No I/O."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_URL = re.compile(r"(https?)://([^/?#]+)(/[^?#]*)?")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_AUTHORITY = re.compile(rf"(?=.{{1,253}}(?::|\Z))(?:{_LABEL}\.)*{_LABEL}(?::[0-9]{{1,5}})?|\[::1\](?::[0-9]{{1,5}})?")
+_LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
+
+
+def names_in(template: str) -> tuple[str, ...]:
+    """The names a template asks for, in their order.
+
+    Raises:
+        ValueError: a brace that belongs to no `{name}`.
+    """
+    rest = _PLACEHOLDER.sub("", template)
+    if "{" in rest or "}" in rest:
+        raise ValueError("a brace that is no {name}: names are lower-case letters, digits and _")
+    return tuple(_PLACEHOLDER.findall(template))
+
+
+def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str | None:
+    """The template with each value put in, encoded; None where a value is missing (an optional field left blank)."""
+    if any(name not in values for name in _PLACEHOLDER.findall(template)):
+        return None
+    return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlTemplate:
+    """A URL template in its parts. Only `authority` decides which server is spoken to."""
+
+    scheme: str
+    authority: str
+    path: str
+
+    @property
+    def has_fixed_end(self) -> bool:
+        """Whether the host ends in text of the entry's own (`.zendesk.com`), so that no value can leave it."""
+        return not self.authority.endswith("}")
+
+
+def is_authority(text: str) -> bool:
+    """Whether the text is a plain lower-case host, with a port at most: no user info, no escapes."""
+    return _AUTHORITY.fullmatch(text) is not None
+
+
+def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
+    """A URL template, checked and taken apart.
+
+    Raises:
+        ValueError: not an absolute https URL, or one with user info, query, fragment or an upper-case host.
+    """
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise ValueError("must be an absolute https URL without query and fragment")
+    parts = UrlTemplate(match.group(1), match.group(2), match.group(3) or "")
+    names_in(url)
+    if not is_authority(_PLACEHOLDER.sub("x", parts.authority)):
+        raise ValueError("the host must be a lower-case name, with a port at most")
+    if parts.scheme == "http" and not (allow_http and _LOOPBACK.fullmatch(parts.authority)):
+        raise ValueError("must be https (http is for the demo on loopback only)")
+    return parts
+
+
+def check_link(url: str, *, allow_http: bool = False) -> str:
+    """A fixed web address for a person to open, unchanged.
+
+    Raises:
+        ValueError: anything but an absolute https URL (so no `javascript:`, no `data:`), or one with a template.
+    """
+    address = re.split(r"[?#]", url, maxsplit=1)[0]
+    if names_in(url):
+        raise ValueError("must be a fixed address, without {name}")
+    if any(ord(char) <= 32 or char in "<>\"'`\\" for char in url):
+        raise ValueError("holds a character that an address cannot have")
+    split_url(address, allow_http=allow_http)
+    return url

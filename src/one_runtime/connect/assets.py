@@ -1,0 +1,53 @@
+"""The popup's static files, read once at the start. Their address carries a hash, so browsers keep them for good."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+from one_runtime.connect.texts import with_prefix
+
+MODULES: Final = ("api.js", "dom.js", "form.js", "host.js", "popup.js", "screens.js", "texts.js")
+STYLESHEET: Final = "popup.css"
+_PLACE_FOR_TEXTS: Final = "__TEXTS__"
+_TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file as it is served."""
+
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """What the popup consists of, and the hash over all of it."""
+
+    hash: str
+    files: Mapping[str, Asset]
+    connect_js: bytes
+    connect_types: bytes
+
+
+def load_assets() -> Assets:
+    """Read the package's files and fill in the texts."""
+    bodies = {name: _read(name) for name in (*MODULES, STYLESHEET) if name != "texts.js"}
+    page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
+                             "replace.", "done.", "notice.", "message.")  # fmt: skip
+    bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
+    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))
+    files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
+    connect_js = _read("connect.js").decode().replace(_PLACE_FOR_TEXTS, _json(with_prefix("host.")))
+    return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
+
+
+def _read(name: str) -> bytes:
+    return (resources.files("one_runtime.connect") / "static" / name).read_bytes()
+
+
+def _json(texts: Mapping[str, str]) -> str:
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))

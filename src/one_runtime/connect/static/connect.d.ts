@@ -1,0 +1,51 @@
+/** The outcome of the hosted popup. What does not apply is null. */
+export interface ConnectOutcome {
+  source: "one-runtime";
+  /** The request that this answers; made by `open`. */
+  requestId: string;
+  status: "connected" | "cancelled" | "error";
+  /** Set when `status` is `connected`. For the page only: your backend asks One Runtime for the truth. */
+  connectionId: string | null;
+  integrationSlug: string | null;
+  connectionName: string | null;
+  /** Set when `status` is `error`. */
+  error: ConnectError | null;
+}
+
+export interface ConnectError {
+  code:
+    | "session_expired"
+    | "session_used"
+    | "session_unknown"
+    | "too_many_attempts"
+    | "no_allowed_origins"
+    | "load_failed"
+    | (string & {});
+  message: string;
+}
+
+export interface OpenOptions {
+  /** `session_token`, which your backend got from `POST /v1/hosted-connection-sessions`. */
+  sessionToken: string;
+  /** `connect_url` from the same answer; left out, it is made from `baseUrl`. */
+  connectUrl?: string | null;
+}
+
+export interface OneRuntime {
+  readonly connections: {
+    /**
+     * Opens the popup in a modal frame over the page. Escape and the close button cancel.
+     *
+     * Resolves for all three outcomes. Rejects on misuse only: a missing `sessionToken`, an address that is none, or
+     * a second window while one is open. Resolves `connected` at once, while the popup still shows its check mark.
+     */
+    open(options: OpenOptions): Promise<ConnectOutcome>;
+  };
+}
+
+export interface OneRuntimeOptions {
+  /** The public address of One Runtime. Left out: where this module was loaded from. */
+  baseUrl?: string;
+}
+
+export function createOneRuntime(options?: OneRuntimeOptions): OneRuntime;

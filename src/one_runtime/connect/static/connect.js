@@ -1,0 +1,276 @@
+// One Runtime in your page: opens the hosted popup in a modal frame and promises the outcome.
+// An ES module without dependencies. Its styles go through CSSOM, so a strict style-src of yours does not stop them;
+// your frame-src has to allow One Runtime's origin.
+
+const TEXTS = __TEXTS__; // filled in by the server, from the one file that holds the popup's strings
+
+const READY_HINT_MS = 10_000;
+const CANCEL_MS = 2_000;
+const SHOW_SUCCESS_MS = 1_800;
+const STATUSES = ["connected", "cancelled", "error"];
+
+const STYLE = `
+  dialog {
+    position: fixed; inset: 0; width: 100%; max-width: none; height: 100%; max-height: none; margin: 0; padding: 16px;
+    box-sizing: border-box; border: 0; background: none; overflow: hidden; color: #191a1c;
+    font: 400 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; text-align: center;
+    --paper: #fff; --soft: #5b5e63; --edge: #898c91; --ring: #3564e0;
+  }
+  dialog[open] { display: grid; place-items: center; }
+  dialog::backdrop { background: rgb(18 18 17 / 46%); }
+  .panel {
+    position: relative; width: 100%; max-width: 440px; height: 400px; max-height: 100%; overflow: hidden;
+    border-radius: 20px; background: var(--paper); box-shadow: 0 24px 80px rgb(0 0 0 / 28%), 0 2px 6px rgb(0 0 0 / 10%);
+  }
+  iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: light dark; opacity: 0; }
+  .ready iframe { opacity: 1; }
+  .wait { position: absolute; inset: 0; display: grid; place-items: center; align-content: center; gap: 8px; padding: 32px; }
+  .ready .wait { display: none; }
+  .spinner {
+    width: 22px; height: 22px; border: 2px solid color-mix(in srgb, var(--soft) 28%, transparent); border-top-color: var(--soft);
+    border-radius: 50%; animation: turn .8s linear infinite;
+  }
+  .hint { display: grid; gap: 8px; justify-items: center; margin-top: 12px; }
+  .hint[hidden] { display: none; }
+  h2, p { margin: 0; }
+  h2 { font-size: 18px; font-weight: 600; line-height: 1.3; }
+  p { max-width: 34ch; color: var(--soft); }
+  button { font: inherit; color: inherit; cursor: pointer; background: none; }
+  button:focus-visible { outline: 2px solid var(--ring); outline-offset: 2px; }
+  .close { position: absolute; top: 12px; right: 12px; width: 36px; height: 36px; padding: 8px; border: 0; border-radius: 50%; color: var(--soft); }
+  .close svg { display: block; fill: none; stroke: currentColor; stroke-width: 1.6; stroke-linecap: round; }
+  .leave { min-width: 160px; margin-top: 12px; padding: 10px 20px; border: 1px solid var(--edge); border-radius: 12px; font-weight: 600; }
+  @keyframes turn { to { rotate: 1turn; } }
+  @keyframes rise { from { opacity: 0; translate: 0 12px; } }
+  @keyframes dim { from { opacity: 0; } }
+  @media (max-width: 519px) {
+    dialog { padding: 24px 0 0; }
+    dialog[open] { align-items: end; }
+    .panel { max-width: none; border-radius: 20px 20px 0 0; }
+  }
+  @media (prefers-color-scheme: dark) {
+    dialog { color: #f2f2ef; --paper: #18191b; --soft: #a6a9ae; --edge: #777b81; --ring: #8aaaff; }
+    dialog::backdrop { background: rgb(0 0 0 / 62%); }
+    .panel { box-shadow: 0 0 0 1px #2a2c2f, 0 24px 80px rgb(0 0 0 / 60%); }
+  }
+  @media (prefers-reduced-motion: no-preference) {
+    dialog[open] .panel { animation: rise 260ms cubic-bezier(.2,.7,.2,1); }
+    dialog[open]::backdrop { animation: dim 200ms ease-out; }
+    .panel { transition: height 220ms cubic-bezier(.2,.7,.2,1); }
+    iframe { transition: opacity 140ms; }
+  }
+  @media (prefers-reduced-motion: reduce) { .spinner { animation-duration: 4s; } }
+`;
+
+let current = null;
+
+/**
+ * @param {{baseUrl?: string}} options `baseUrl`: the public address of One Runtime; left out, the address that this
+ *   module was loaded from.
+ */
+export function createOneRuntime({ baseUrl = new URL(".", import.meta.url).href } = {}) {
+  const base = webAddress(baseUrl, "baseUrl");
+  base.pathname = base.pathname.replace(/\/*$/, "/");
+  return Object.freeze({ connections: Object.freeze({ open: async (options) => open(base, options ?? {}) }) });
+}
+
+function open(base, { sessionToken, connectUrl }) {
+  if (typeof sessionToken !== "string" || sessionToken.trim() === "") {
+    throw new TypeError("One Runtime: open() needs the sessionToken that your backend got for this end user.");
+  }
+  const url = connectUrl === undefined || connectUrl === null ? new URL("connect", base) : webAddress(connectUrl, "connectUrl");
+  current?.finishIfLeaving();
+  if (current !== null) throw new Error("One Runtime: a connect window is open already. Wait for its promise.");
+  const requestId = randomId();
+  url.searchParams.set("session_token", sessionToken.trim());
+  url.searchParams.set("request_id", requestId);
+  return new Promise((resolve) => {
+    current = new ConnectWindow(url, requestId, resolve);
+  });
+}
+
+class ConnectWindow {
+  #origin;
+  #requestId;
+  #resolve;
+  #dialog = null;
+  #panel = null;
+  #frame = null;
+  #shadow = null;
+  #parts = null;
+  #ready = false;
+  #leaving = false;
+  #settled = false;
+  #timers = [];
+  #restore;
+
+  constructor(url, requestId, resolve) {
+    this.#origin = url.origin;
+    this.#requestId = requestId;
+    this.#resolve = resolve;
+    this.#restore = lockPage();
+    this.#build(url);
+    window.addEventListener("message", this.#hear);
+    this.#dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.#leave();
+    });
+    // A browser may close a dialog without asking a second time.
+    this.#dialog.addEventListener("close", () => this.#leave());
+    document.body.append(this.#shadow);
+    this.#dialog.showModal();
+    this.#after(READY_HINT_MS, () => this.#showHint());
+  }
+
+  /** A window that only waits for its end (the success mark, a cancel's answer) makes room for the next. */
+  finishIfLeaving() {
+    if (this.#leaving) this.#settle(this.#outcome("cancelled"));
+    if (this.#settled) this.#remove();
+  }
+
+  #hear = (event) => {
+    if (event.source !== this.#frame.contentWindow || event.origin !== this.#origin) return;
+    const message = event.data;
+    if (typeof message !== "object" || message === null || message.requestId !== this.#requestId) return;
+    if (message.type === "one-runtime-ready") this.#showFrame();
+    else if (message.type === "one-runtime-resize") this.#resize(message.height);
+    else if (message.source === "one-runtime" && STATUSES.includes(message.status)) this.#hearOutcome(message);
+  };
+
+  #hearOutcome(message) {
+    this.#settle(this.#outcome(message.status, message));
+    const stays = message.status === "connected" && this.#dialog.open;
+    if (stays) this.#after(SHOW_SUCCESS_MS, () => this.#remove());
+    else this.#remove();
+  }
+
+  #leave() {
+    if (this.#settled) return this.#remove();
+    if (this.#leaving) return;
+    this.#leaving = true;
+    if (!this.#ready) return this.#settleAndRemove(this.#outcome("cancelled"));
+    this.#frame.contentWindow.postMessage({ source: "one-runtime-host", type: "cancel", requestId: this.#requestId }, this.#origin);
+    this.#after(CANCEL_MS, () => this.#settleAndRemove(this.#outcome("cancelled")));
+    this.#restorePage();
+  }
+
+  #settleAndRemove(outcome) {
+    this.#settle(outcome);
+    this.#remove();
+  }
+
+  #settle(outcome) {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#resolve(outcome);
+  }
+
+  #outcome(status, { connectionId = null, integrationSlug = null, connectionName = null, error = null } = {}) {
+    const requestId = this.#requestId;
+    return { source: "one-runtime", requestId, status, connectionId, integrationSlug, connectionName, error };
+  }
+
+  #showFrame() {
+    this.#ready = true;
+    this.#panel.classList.add("ready");
+    this.#parts.wait.inert = true;
+    this.#frame.focus();
+  }
+
+  // The page cannot see why a frame stays empty: no network, not an allowed origin, or this page's own policy.
+  #showHint() {
+    if (this.#ready || this.#leaving || this.#settled) return;
+    this.#parts.hint.hidden = false;
+    this.#parts.leave.focus();
+  }
+
+  #resize(height) {
+    if (Number.isFinite(height)) this.#panel.style.height = `${Math.min(Math.max(height, 240), 4_000)}px`;
+  }
+
+  #remove() {
+    if (current === this) current = null;
+    window.removeEventListener("message", this.#hear);
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#restorePage();
+    this.#shadow.remove();
+  }
+
+  #restorePage() {
+    if (this.#dialog.open) this.#dialog.close();
+    this.#restore();
+    this.#restore = () => {};
+  }
+
+  #after(milliseconds, callback) {
+    this.#timers.push(setTimeout(callback, milliseconds));
+  }
+
+  #build(url) {
+    this.#frame = element("iframe", { title: TEXTS["host.title"], src: url.href, referrerpolicy: "no-referrer" });
+    const close = element("button", { type: "button", class: "close", "aria-label": TEXTS["host.close"] }, cross());
+    const leave = element("button", { type: "button", class: "leave" }, TEXTS["host.slow.close"]);
+    const hint = element("div", { class: "hint", role: "alert", hidden: "" }, element("h2", {}, TEXTS["host.slow.title"]), element("p", {}, TEXTS["host.slow.body"]), leave);
+    const wait = element("div", { class: "wait" }, element("div", { class: "spinner", role: "img", "aria-label": TEXTS["host.loading"] }), hint, close);
+    this.#panel = element("div", { class: "panel" }, this.#frame, wait);
+    this.#dialog = element("dialog", { "aria-label": TEXTS["host.title"] }, this.#panel);
+    this.#parts = { hint, leave, wait };
+    close.addEventListener("click", () => this.#leave());
+    leave.addEventListener("click", () => {
+      const error = { code: "load_failed", message: TEXTS["host.load_failed"] };
+      this.#settleAndRemove(this.#outcome("error", { error }));
+    });
+    // A shadow root, so that neither the page's styles reach ours nor ours the page's.
+    this.#shadow = element("div", {});
+    this.#shadow.style.setProperty("display", "contents", "important");
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    const root = this.#shadow.attachShadow({ mode: "closed" });
+    root.adoptedStyleSheets = [sheet];
+    root.append(this.#dialog);
+  }
+}
+
+/** Stops the page from scrolling behind the window and remembers the focus; returns what puts both back. */
+function lockPage() {
+  const { style } = document.documentElement;
+  const focused = document.activeElement;
+  const before = { overflow: style.overflow, paddingRight: style.paddingRight };
+  const scrollbar = window.innerWidth - document.documentElement.clientWidth;
+  style.overflow = "hidden";
+  if (scrollbar > 0) style.paddingRight = `${scrollbar}px`;
+  return () => {
+    Object.assign(style, before);
+    if (focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
+  };
+}
+
+function webAddress(address, name) {
+  const url = URL.canParse(address, location.href) ? new URL(address, location.href) : null;
+  if (url === null || !["http:", "https:"].includes(url.protocol)) {
+    throw new TypeError(`One Runtime: ${name} has to be an http(s) address.`);
+  }
+  return url;
+}
+
+function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is missing on http pages
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function element(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function cross() {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  svg.setAttribute("viewBox", "0 0 20 20");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", "m5 5 10 10M15 5 5 15");
+  svg.append(path);
+  return svg;
+}

@@ -1,0 +1,247 @@
+// The popup's course: take the token out of the address, load the session, ask, connect, tell the embedding page.
+import { Api, Offline, Problem } from "./api.js";
+import { text } from "./dom.js";
+import { AuthForm } from "./form.js";
+import { Host } from "./host.js";
+import { bar, choiceScreen, doneScreen, formScreen, headingId, noticeScreen, pickScreen, replaceScreen } from "./screens.js";
+
+// The server's error code → the notice that ends the matter, and what the embedding page is told.
+const ENDINGS = {
+  session_expired: { notice: "expired", code: "session_expired" },
+  session_used: { notice: "used", code: "session_used" },
+  session_cancelled: { notice: "cancelled", code: null },
+  too_many_attempts: { notice: "attempts", code: "too_many_attempts" },
+  no_allowed_origins: { notice: "no_origins", code: "no_allowed_origins" },
+  session_unknown: { notice: "unknown", code: "session_unknown" },
+};
+const ENDING_OF_STATE = {
+  expired: "session_expired",
+  used: "session_used",
+  cancelled: "session_cancelled",
+  no_origins: "no_allowed_origins",
+  failed: "too_many_attempts",
+  unknown: "session_unknown",
+};
+const ENDING_OF_STATUS = { 401: "session_unknown", 404: "session_unknown", 410: "session_expired" };
+
+// How long an attempt that may have come first is waited for. The embedding page gives up after two seconds.
+const CANCEL_GRACE_MS = 500;
+
+const shell = document.body.dataset;
+const card = document.getElementById("card");
+
+/** The token and the request id: from the address the first time, from `history.state` after a reload. */
+function takeToken() {
+  const address = new URLSearchParams(location.search);
+  const kept = history.state ?? {};
+  const token = address.get("session_token") ?? kept.sessionToken ?? null;
+  const requestId = (address.get("request_id") ?? kept.requestId ?? "").slice(0, 200);
+  const rest = new URLSearchParams({ session: shell.session, request_id: requestId });
+  history.replaceState({ sessionToken: token, requestId }, "", `${location.pathname}?${rest}`);
+  return { token, requestId };
+}
+
+class Popup {
+  #api;
+  #host;
+  #view = null;
+  #forms = new Map();
+  #connecting = null;
+  #leave = () => this.#cancel();
+  #shown = false;
+  #focused = null;
+
+  constructor(token, requestId) {
+    this.#api = new Api(shell.base, token);
+    this.#host = new Host(JSON.parse(shell.origins), requestId);
+    this.#host.onCancel(() => this.#leave());
+    this.#host.followHeight(card);
+    this.#keepFocus();
+    document.addEventListener("keydown", (event) => {
+      // Escape ends an input method's composition first.
+      if (event.key === "Escape" && !event.isComposing) this.#leave();
+    });
+  }
+
+  // When the embedding page gives the frame the focus, a browser may put it on the document: bring it back to its place.
+  #keepFocus() {
+    window.addEventListener("focus", () => {
+      if (document.activeElement === document.body && this.#focused?.isConnected) this.#focused.focus({ preventScroll: true });
+    });
+  }
+
+  /** A state that the server already knew when it rendered the page. */
+  showState(state) {
+    this.#end(ENDING_OF_STATE[state] ?? "session_unknown");
+  }
+
+  async load(slug = null) {
+    const list = slug === null ? null : this.#view;
+    try {
+      const view = await this.#api.view(slug);
+      this.#view = list === null ? view : { ...view, integrations: list.integrations, slug };
+    } catch (error) {
+      this.#fail(error, () => this.load(slug));
+      return;
+    }
+    if (this.#view.integration === null) this.#pick();
+    else this.#ask(list === null ? null : () => this.#backTo(list));
+  }
+
+  #backTo(list) {
+    this.#view = list;
+    this.#pick();
+  }
+
+  #pick() {
+    this.#show(pickScreen(this.#view, (slug) => this.load(slug)));
+    this.#focus(card.querySelector("input"));
+  }
+
+  #ask(onBack) {
+    document.title = text("head.title", { integration: this.#view.integration.name });
+    const types = this.#view.auth_types;
+    if (types.length === 1) return this.#form(types[0], onBack);
+    this.#show(choiceScreen(this.#view, (auth) => this.#form(auth, () => this.#ask(onBack))), onBack);
+    this.#focusHeading();
+  }
+
+  #form(auth, onBack) {
+    const key = `${this.#view.integration.slug} ${auth.type}`;
+    if (!this.#forms.has(key)) {
+      this.#forms.set(key, new AuthForm(this.#view, auth, headingId, (request) => this.#connect(this.#forms.get(key), request, onBack)));
+    }
+    const form = this.#forms.get(key);
+    this.#show(formScreen(this.#view, form), onBack);
+    this.#focus(form.firstControl);
+  }
+
+  async #connect(form, request, onBack) {
+    form.setBusy(true);
+    card.querySelector(".back")?.setAttribute("disabled", "");
+    this.#connecting = this.#api.connect(this.#view.slug ? { ...request, integration_slug: this.#view.slug } : request);
+    try {
+      this.#succeed(await this.#connecting);
+    } catch (error) {
+      form.setBusy(false);
+      card.querySelector(".back")?.removeAttribute("disabled");
+      if (this.#host.told) return;
+      if (error.code === "account_mismatch") this.#askToReplace(form, request, error.detail, onBack);
+      else this.#refuse(form, error);
+    } finally {
+      this.#connecting = null;
+    }
+  }
+
+  #askToReplace(form, request, sentence, onBack) {
+    const back = () => this.#form(form.auth, onBack);
+    const onReplace = () => {
+      back();
+      this.#connect(form, { ...request, replace_account: true }, onBack);
+    };
+    this.#show(replaceScreen(sentence, { onReplace, onKeep: back }), back);
+    this.#focusHeading();
+  }
+
+  #succeed(connection) {
+    this.#host.tell("connected", { connection });
+    this.#leave = () => {};
+    this.#show(doneScreen(this.#view, connection), null, null);
+    this.#focusHeading();
+  }
+
+  /** A failed attempt: the form stays as it is, with the reason on it. */
+  #refuse(form, error) {
+    const values = { integration: this.#view.integration.name };
+    if (error instanceof Offline) return form.showProblem(text("problem.offline"));
+    if (!(error instanceof Problem)) throw error;
+    const ending = endingOf(error);
+    if (ending) return this.#end(ending);
+    if (error.code === "credentials_refused") return form.showProblem(error.detail || text("problem.refused", values), error.reason);
+    if (error.errors.length > 0) return form.showFieldErrors(error.errors);
+    if (error.code === "provider_unavailable") return form.showProblem(error.detail || text("problem.unavailable", values), error.reason);
+    return form.showProblem((error.status < 500 && error.detail) || text("problem.other"));
+  }
+
+  /** The session could not be loaded. */
+  #fail(error, again) {
+    const ending = error instanceof Problem ? endingOf(error) : null;
+    if (ending) return this.#end(ending);
+    this.#leave = () => this.#cancel();
+    const kind = error instanceof Offline ? "offline" : "broken";
+    const action = { label: "action.retry", primary: true, onClick: () => this.#busyUntil(again) };
+    this.#show(noticeScreen(kind, shell.organization, action), null);
+    this.#focusHeading();
+  }
+
+  #busyUntil(again) {
+    card.querySelector("button.primary").setAttribute("aria-disabled", "true");
+    card.setAttribute("aria-busy", "true");
+    return again();
+  }
+
+  #end(ending) {
+    const { notice, code } = ENDINGS[ending];
+    const error = code === null ? null : { code, message: text(`message.${code}`) };
+    this.#leave = () => this.#host.tell(error ? "error" : "cancelled", { error });
+    const action = { label: "action.dismiss", onClick: () => this.#leave() };
+    const name = this.#view?.organization.display_name ?? shell.organization;
+    this.#show(noticeScreen(notice, name, action), null, "action.dismiss");
+    this.#focusHeading();
+  }
+
+  /** Leaves. Where an attempt is under way, the server decides which came first: after a cancel it makes no connection. */
+  async #cancel() {
+    this.#leave = () => {};
+    const attempt = this.#connecting;
+    await this.#api.cancel().catch(() => {}); // unreachable: the session expires by itself
+    if (attempt) await Promise.race([attempt.catch(() => {}), pause(CANCEL_GRACE_MS)]);
+    this.#host.tell("cancelled");
+  }
+
+  #show(nodes, onBack = null, closeLabel = "action.close") {
+    const top = closeLabel === null ? [] : [bar({ onClose: () => this.#leave(), onBack, closeLabel })];
+    card.replaceChildren(...top, ...nodes);
+    card.removeAttribute("aria-busy");
+    if (this.#shown) return;
+    this.#shown = true;
+    this.#host.ready();
+  }
+
+  #focusHeading() {
+    this.#focus(card.querySelector("h1"));
+  }
+
+  /** A text field takes the focus only where no keyboard slides over the page for it. */
+  #focus(control) {
+    const typed = control.matches("input, select");
+    const target = typed && !matchMedia("(pointer: fine)").matches ? card.querySelector("h1") : control;
+    this.#focused = target;
+    target.focus({ preventScroll: true });
+  }
+}
+
+function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+function endingOf(problem) {
+  if (Object.hasOwn(ENDINGS, problem.code)) return problem.code;
+  return ENDING_OF_STATUS[problem.status] ?? null;
+}
+
+function start() {
+  const { token, requestId } = takeToken();
+  if (shell.state === "top_level") return;
+  if (window.top === window) {
+    card.replaceChildren(...noticeScreen("top_level", shell.organization));
+    card.removeAttribute("aria-busy");
+    return;
+  }
+  const popup = new Popup(token, requestId);
+  if (shell.state !== "open") popup.showState(shell.state);
+  else if (token === null) popup.showState("unknown");
+  else popup.load();
+}
+
+start();

@@ -1,0 +1,162 @@
+// The screens of the popup, as elements. They show and call back; they know neither the network nor the embedding page.
+import { el, hasText, icon, leavingLink, logo, rich, text } from "./dom.js";
+
+const HEADING = "heading";
+
+/** Who asks for what: the two logos, the sentence, and for whom. */
+function head(view, { done = false } = {}) {
+  const organization = view.organization.display_name;
+  const integration = view.integration.name;
+  const person = [view.end_user?.name, view.end_user?.email].filter(Boolean).join(" · ");
+  const account = view.auth_types.some((auth) => auth.type !== "none");
+  const key = !account ? "head.plain" : view.reconnect ? "head.reconnect" : "head.connect";
+  const sentence = rich(key, { organization, integration });
+  const pair = el(
+    "div",
+    { class: "pair" },
+    logo(view.integration.logo_url, integration, "integration"),
+    el("span", { class: "thread", "aria-hidden": "true" }, el("i"), el("i"), el("i")),
+    logo(view.organization.logo_url, organization, "organization"),
+  );
+  if (done) return pair;
+  return el(
+    "header",
+    { class: "head" },
+    pair,
+    el("h1", { id: HEADING, tabindex: "-1" }, sentence),
+    person ? el("p", { class: "person" }, text("head.for", { person })) : null,
+  );
+}
+
+function foot(view, key) {
+  const organization = view.organization.display_name;
+  const privacy = leavingLink(view.organization.privacy_url, text("foot.privacy", { organization }));
+  const promise = text(key, { organization, integration: view.integration?.name ?? "" });
+  return el("footer", { class: "foot" }, el("p", {}, icon("lock"), el("span", {}, promise)), privacy);
+}
+
+/** The bar at the top: back where there is something to go back to, and close. */
+export function bar({ onClose, onBack = null, closeLabel = "action.close" }) {
+  const back = onBack
+    ? el("button", { type: "button", class: "bar-button back", "aria-label": text("action.back") }, icon("left"))
+    : null;
+  const close = el("button", { type: "button", class: "bar-button close", "aria-label": text(closeLabel) }, icon("close"));
+  back?.addEventListener("click", onBack);
+  close.addEventListener("click", onClose);
+  return el("div", { class: "bar" }, back, close);
+}
+
+/** The form of one auth type. */
+export function formScreen(view, form) {
+  const { fields, checked } = form.auth;
+  const promise = fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
+  return [head(view), form.node, foot(view, promise)];
+}
+
+/** The id that a form is labelled by. */
+export const headingId = HEADING;
+
+/** The choice between several auth types. */
+export function choiceScreen(view, onChoose) {
+  const integration = view.integration.name;
+  const items = view.auth_types.map((auth) => {
+    const title = auth.label || (hasText(`choice.${auth.type}`) ? text(`choice.${auth.type}`) : auth.type);
+    const help = hasText(`choice.${auth.type}.help`) ? `choice.${auth.type}.help` : "choice.other.help";
+    return row({ title, help: text(help, { integration }), icon: icon(auth.type === "basic" ? "person" : auth.type === "none" ? "open" : "key") }, () =>
+      onChoose(auth),
+    );
+  });
+  return [
+    head(view),
+    el("section", { class: "choice" }, el("h2", { id: "choice" }, text("choice.title")), el("ul", { class: "rows", "aria-labelledby": "choice" }, items)),
+    foot(view, "foot.unchecked"),
+  ];
+}
+
+function row({ title, help, icon: drawing, mark = null }, onClick) {
+  const words = el("span", { class: "row-words" }, el("span", { class: "row-title" }, title), help ? el("span", { class: "row-help" }, help) : null);
+  const button = el("button", { type: "button", class: "row" }, drawing, words, mark, icon("right"));
+  button.addEventListener("click", onClick);
+  return el("li", {}, button);
+}
+
+/** The searchable list of integrations, for a session that names none. */
+export function pickScreen(view, onPick) {
+  const organization = view.organization.display_name;
+  const list = el("ul", { class: "rows picks" });
+  const count = el("p", { class: "sr-only", role: "status" });
+  const empty = el("p", { class: "empty", hidden: true });
+  const rows = view.integrations.map((one) => {
+    const mark = one.connected ? el("span", { class: "mark" }, icon("check"), text("pick.connected")) : null;
+    const node = row({ title: one.name, help: one.description, icon: logo(one.logo_url, one.name, "small"), mark }, () => onPick(one.slug));
+    return { node, words: `${one.name} ${one.slug} ${one.category ?? ""}`.toLowerCase() };
+  });
+  list.append(...rows.map(({ node }) => node));
+  const search = el("input", { type: "search", id: "search", autocomplete: "off", spellcheck: "false", placeholder: text("pick.search") });
+  search.addEventListener("input", () => {
+    const query = search.value.trim();
+    const hits = rows.filter(({ node, words }) => !(node.hidden = !words.includes(query.toLowerCase()))).length;
+    empty.hidden = hits > 0;
+    empty.textContent = hits > 0 ? "" : text("pick.empty", { query });
+    count.textContent = hits === 1 ? text("pick.count_one") : text("pick.count", { count: hits });
+  });
+  const label = el("label", { for: "search", class: "sr-only" }, text("pick.search"));
+  return [
+    el("header", { class: "head head-pick" }, logo(view.organization.logo_url, organization, "organization"), el("h1", { id: HEADING, tabindex: "-1" }, rich("pick.title", { organization }))),
+    el("div", { class: "control search" }, icon("search"), label, search),
+    list,
+    empty,
+    count,
+  ];
+}
+
+/** The key opens another account than the connected one: the end user decides. */
+export function replaceScreen(sentence, { onReplace, onKeep }) {
+  const replace = el("button", { type: "button", class: "primary" }, text("replace.confirm"));
+  const keep = el("button", { type: "button", class: "secondary" }, text("replace.keep"));
+  replace.addEventListener("click", onReplace);
+  keep.addEventListener("click", onKeep);
+  return [
+    el(
+      "section",
+      { class: "notice" },
+      icon("notice"),
+      el("h1", { id: HEADING, tabindex: "-1" }, text("replace.title")),
+      el("p", {}, sentence),
+      el("div", { class: "actions" }, replace, keep),
+    ),
+  ];
+}
+
+/** It worked. */
+export function doneScreen(view, connection) {
+  const values = { organization: view.organization.display_name, integration: view.integration.name };
+  const name = connection.connection_name;
+  return [
+    el(
+      "div",
+      { class: "done", role: "status" },
+      head(view, { done: true }),
+      icon("done"),
+      el("h1", { id: HEADING, tabindex: "-1" }, text("done.title")),
+      el("p", {}, text("done.body", values)),
+      name && name !== values.integration ? el("p", { class: "account" }, name) : null,
+      el("p", { class: "quiet" }, text("done.close")),
+    ),
+  ];
+}
+
+/** A page that ends the matter: the same markup that the server renders, from the shell's template. */
+export function noticeScreen(kind, organization, action = null) {
+  const node = document.getElementById("notice").content.cloneNode(true);
+  const values = { organization: organization || text("notice.app") };
+  node.querySelector("h1").textContent = text(`notice.${kind}.title`, values);
+  node.querySelector("p").textContent = text(`notice.${kind}.body`, values);
+  const screen = node.querySelector(".notice");
+  if (action) {
+    const button = el("button", { type: "button", class: action.primary ? "primary" : "secondary" }, text(action.label));
+    button.addEventListener("click", action.onClick);
+    screen.append(button);
+  }
+  return [screen];
+}

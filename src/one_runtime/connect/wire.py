@@ -1,0 +1,210 @@
+"""The JSON that the popup's page and its server exchange. Its own shapes: what a domain object gains stays inside."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from one_runtime.catalog.model import Auth
+from one_runtime.catalog.parts import Param
+from one_runtime.clock import rfc3339
+from one_runtime.connect_flow import Connected, ConnectRequest, View
+from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
+
+MAX_VALUES = 50
+MAX_VALUE_LENGTH = 16_384
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not hold a NUL character")
+    return value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Value = Annotated[str, StringConstraints(max_length=MAX_VALUE_LENGTH), AfterValidator(_no_nul)]
+ConnectionName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), AfterValidator(_no_nul)]
+Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
+
+
+class ConnectBody(BaseModel):
+    """What the page sends to connect."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    auth_type: Name
+    params: Values = Field(default_factory=dict)
+    credentials: Values = Field(default_factory=dict, repr=False)
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), AfterValidator(_no_nul)] | None = (
+        None
+    )
+    replace_account: bool = False
+
+
+class OptionAnswer(BaseModel):
+    """One choice of a parameter."""
+
+    value: str
+    label: str
+
+
+class ParamAnswer(BaseModel):
+    """What to ask that is not secret."""
+
+    name: str
+    label: str
+    help: str | None
+    placeholder: str | None
+    default: str | None
+    pattern: str | None
+    options: list[OptionAnswer]
+    suffix: str | None
+
+
+class FieldAnswer(BaseModel):
+    """What to ask that is part of the credential."""
+
+    name: str
+    label: str
+    help: str | None
+    where: str
+    where_url: str | None
+    placeholder: str | None
+    pattern: str | None
+    secret: bool
+    optional: bool
+
+
+class AuthAnswer(BaseModel):
+    """`checked`: whether the provider is asked before anything is stored."""
+
+    type: str
+    label: str
+    checked: bool
+    params: list[ParamAnswer]
+    fields: list[FieldAnswer]
+
+
+class OrganizationAnswer(BaseModel):
+    """Who asks."""
+
+    display_name: str
+    logo_url: str | None
+    privacy_url: str | None
+
+
+class EndUserAnswer(BaseModel):
+    """For whom."""
+
+    name: str | None
+    email: str | None
+
+
+class IntegrationAnswer(BaseModel):
+    """What is connected."""
+
+    slug: str
+    name: str
+    description: str
+    logo_url: str | None
+    website: str
+
+
+class ViewAnswer(BaseModel):
+    """What the page shows."""
+
+    session_id: str
+    status: str
+    organization: OrganizationAnswer
+    end_user: EndUserAnswer
+    integration: IntegrationAnswer
+    suggested_connection_name: str | None
+    reconnect: bool
+    auth_types: list[AuthAnswer]
+    allowed_origins: list[str]
+    expires_at: str
+
+
+class ConnectedAnswer(BaseModel):
+    """The connection that was made."""
+
+    connection_id: str
+    integration_slug: str
+    connection_name: str
+
+
+def read_connect(body: bytes) -> ConnectRequest:
+    """What was sent, as the flow takes it.
+
+    Raises:
+        MalformedRequest: no JSON.
+        InvalidInput: JSON of another shape; never with the values in it.
+    """
+    try:
+        read = ConnectBody.model_validate_json(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        if any(problem["type"] == "json_invalid" for problem in problems):
+            raise MalformedRequest("The body is not valid JSON.") from None
+        fields = tuple(FieldError(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in problems)
+        raise InvalidInput("The request has another shape than the page sends.", fields) from None
+    return ConnectRequest(
+        auth_type=read.auth_type,
+        params=read.params,
+        credentials=read.credentials,
+        name=read.name or None,
+        replace_account=read.replace_account,
+    )
+
+
+def view_answer(view: View, logo_url: Callable[[str], str | None]) -> ViewAnswer:
+    """The view as the page gets it. `logo_url`: the address on this server of an integration's logo, by slug."""
+    session, organization, integration = view.session, view.organization, view.integration
+    return ViewAnswer(
+        session_id=session.id,
+        status=session.status,
+        organization=OrganizationAnswer(
+            display_name=organization.display_name,
+            logo_url=organization.logo_url,
+            privacy_url=organization.privacy_url,
+        ),
+        end_user=EndUserAnswer(name=view.end_user.name, email=view.end_user.email),
+        integration=IntegrationAnswer(
+            slug=integration.slug,
+            name=integration.name,
+            description=integration.description,
+            logo_url=logo_url(integration.slug),
+            website=integration.website,
+        ),
+        suggested_connection_name=session.suggested_connection_name,
+        reconnect=view.reconnect,
+        auth_types=[_auth(auth) for auth in view.auths],
+        allowed_origins=list(session.allowed_origins or organization.allowed_origins),
+        expires_at=rfc3339(session.expires_at),
+    )
+
+
+def connected_answer(connected: Connected) -> ConnectedAnswer:
+    """The connection as the page gets it."""
+    return ConnectedAnswer(
+        connection_id=connected.connection_id,
+        integration_slug=connected.integration_slug,
+        connection_name=connected.connection_name,
+    )
+
+
+def _auth(auth: Auth) -> AuthAnswer:
+    names = set(FieldAnswer.model_fields)
+    return AuthAnswer(
+        type=auth.type,
+        label=auth.label,
+        checked=auth.check is not None,
+        params=[_param(param) for param in auth.params],
+        fields=[FieldAnswer.model_validate(field.model_dump(include=names)) for field in auth.fields],
+    )
+
+
+def _param(param: Param) -> ParamAnswer:
+    answer = ParamAnswer.model_validate(param.model_dump(include=set(ParamAnswer.model_fields)))
+    # A pattern holds for the transformed value, and only the server transforms: it alone can tell.
+    return answer.model_copy(update={"pattern": None}) if param.transform else answer

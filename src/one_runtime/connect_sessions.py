@@ -1,0 +1,164 @@
+"""Hosted connection sessions: short-lived permissions to make one connection for one end user (P4)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeAlias
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from one_runtime import tokens
+from one_runtime.clock import rfc3339
+from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import hosted_connection_sessions as sessions
+from one_runtime.errors import NotFound
+from one_runtime.ids import is_id
+
+MAX_FAILED_CHECKS: Final = 10
+LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
+MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
+
+Status: TypeAlias = Literal["pending", "connected", "failed", "cancelled", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectSession:
+    """A session as it is kept; its token is not (P2). What is stored as `pending` may have expired: ask `state`."""
+
+    id: str
+    organization_id: str
+    end_user_id: str
+    integration_slug: str | None
+    mode: str
+    status: str
+    auth_type: str | None
+    scopes: tuple[str, ...]
+    target_connection_id: str | None
+    multiple: bool
+    suggested_connection_name: str | None
+    allowed_origins: tuple[str, ...]
+    metadata: Mapping[str, object]
+    failed_checks: int
+    last_error: Mapping[str, str] | None
+    connection_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    opened_at: datetime | None
+
+    def state(self, now: datetime) -> Status:
+        """The status at this moment."""
+        if self.status == "pending" and now >= self.expires_at:
+            return "expired"
+        return self.status  # type: ignore[return-value] # only these are written
+
+
+_COLUMNS = tuple(sessions.c[name] for name in ConnectSession.__dataclass_fields__)
+_INSERT = insert(sessions)
+_BY_HASH = select(*_COLUMNS, sessions.c.token_hash).where(sessions.c.token_hash == bindparam("hash"))
+_BY_ID = select(*_COLUMNS).where(sessions.c.id == bindparam("session"))
+_MINE = _BY_ID.where(sessions.c.organization_id == bindparam("organization"))
+_PENDING = update(sessions).where(
+    sessions.c.id == bindparam("session"), sessions.c.status == "pending", sessions.c.expires_at > bindparam("now")
+)
+_OPEN = _PENDING.where(sessions.c.opened_at.is_(None)).values(
+    opened_at=bindparam("now"), updated_at=bindparam("now"), expires_at=bindparam("until")
+)
+_COMPLETE = _PENDING.values(
+    status="connected", connection_id=bindparam("connection"), last_error=None, updated_at=bindparam("now")
+)
+_CANCEL = _PENDING.values(status="cancelled", updated_at=bindparam("now"))
+_RESERVE = _PENDING.where(sessions.c.failed_checks < MAX_FAILED_CHECKS).values(
+    failed_checks=sessions.c.failed_checks + 1, updated_at=bindparam("now")
+)
+_REFUND = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"), sessions.c.failed_checks > 0)
+    .values(failed_checks=sessions.c.failed_checks - 1, last_error=bindparam("error"), updated_at=bindparam("now"))
+)
+_NOTE_REFUSAL = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"), sessions.c.status == "pending")
+    .values(last_error=bindparam("error"), updated_at=bindparam("now"))
+    .returning(sessions.c.failed_checks)
+)
+_DELETE_BEFORE = delete(sessions).where(sessions.c.expires_at < bindparam("before"))
+_FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
+
+
+def _from_row(row: tuple[object, ...]) -> ConnectSession:
+    session = ConnectSession(*row[: len(_COLUMNS)])  # type: ignore[arg-type]
+    return replace(session, scopes=tuple(session.scopes), allowed_origins=tuple(session.allowed_origins))
+
+
+async def create(tx: Transaction, session: ConnectSession) -> tokens.Token:
+    """Store a new session and make its token, which is not kept."""
+    token = tokens.make(tokens.SESSION)
+    await tx.execute(_INSERT, token_hash=token.hash, **asdict(session))
+    return token
+
+
+async def get(tx: Transaction, organization_id: str, session_id: str) -> ConnectSession:
+    """A session of this organization. Raises: NotFound."""
+    row = await tx.one(_MINE, session=session_id, organization=organization_id) if is_id(session_id) else None
+    if row is None:
+        raise NotFound(f"There is no hosted connection session {session_id[:64]!r}.")
+    return _from_row(row)
+
+
+async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
+    """A session by its id, which is no secret: enough to name who may frame the page, for nothing else."""
+    row = await tx.one(_BY_ID, session=session_id) if is_id(session_id) else None
+    return _from_row(row) if row else None
+
+
+async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
+    """The session that a token belongs to, whatever its state, or None."""
+    if not tokens.recognize(tokens.SESSION, token):
+        return None
+    digest = tokens.digest(token)
+    row = await tx.one(_BY_HASH, hash=digest)
+    return _from_row(row) if row and tokens.same(row.token_hash, digest) else None
+
+
+async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
+    """The page was opened: it lives on for an hour. Later calls change nothing."""
+    await tx.execute(_OPEN, session=session.id, now=now, until=now + LIFE_ONCE_OPENED)
+
+
+async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
+    """Count a check before it runs, so that no number of parallel ones gets past the limit; False: no more are left."""
+    return await tx.execute(_RESERVE, session=session_id, now=now) > 0
+
+
+async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
+    """The check said nothing about the credential (the provider is away): it does not count."""
+    await tx.execute(_REFUND, session=session_id, error=error, now=now)
+
+
+async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
+    """Keep why a check failed; whether that was the last one, which makes the session `failed`."""
+    row = await tx.one(_NOTE_REFUSAL, session=session_id, error=error, now=now)
+    if row is None or row.failed_checks < MAX_FAILED_CHECKS:
+        return False
+    return await tx.execute(_FAIL, session=session_id, now=now) > 0
+
+
+async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
+    """Use the session up, in the transaction of its connection; False where it was used, cancelled or expired."""
+    return await tx.execute(_COMPLETE, session=session_id, connection=connection_id, now=now) > 0
+
+
+async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
+    """End a pending session; whether it was pending."""
+    return await tx.execute(_CANCEL, session=session_id, now=now) > 0
+
+
+async def delete_before(tx: Transaction, moment: datetime) -> int:
+    """Delete sessions that ended before `moment`; how many."""
+    return await tx.execute(_DELETE_BEFORE, before=moment)
+
+
+def error_note(code: str, message: str, now: datetime) -> dict[str, str]:
+    """An error as sessions and connections keep and answer it: `{code, message, at}`."""
+    return {"code": code, "message": message, "at": rfc3339(now)}

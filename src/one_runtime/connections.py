@@ -1,0 +1,281 @@
+"""Connections: end users' connected accounts at integrations. Their secrets live in `credentials.py`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from one_runtime import credentials, end_users, events
+from one_runtime.connect_sessions import error_note
+from one_runtime.credentials import Account, Owner
+from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import connections
+from one_runtime.errors import Conflict, NotFound
+from one_runtime.events import Actor, EventType, Subject
+from one_runtime.ids import is_id, new_id
+from one_runtime.vault import Vault
+
+STATUSES: Final = ("active", "needs_reauth")
+
+
+class AccountMismatch(Conflict):
+    """Connecting again would replace one account by another, and nobody has agreed to that yet."""
+
+    code = "account_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connected account. `status`: active, or needs_reauth after the provider's definite refusal."""
+
+    id: str
+    organization_id: str
+    end_user_id: str
+    integration_slug: str
+    name: str
+    auth_type: str
+    status: str
+    error: Mapping[str, str] | None
+    account_id: str | None
+    account_label: str | None
+    params: Mapping[str, str]
+    scopes: tuple[str, ...]
+    missing_scopes: tuple[str, ...]
+    metadata: Mapping[str, object]
+    created_at: datetime
+    updated_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+
+    @property
+    def owner(self) -> Owner:
+        """Where its credentials belong."""
+        return Owner(self.organization_id, self.id)
+
+    @property
+    def subject(self) -> Subject:
+        """What an event about it says."""
+        data = {"integration_slug": self.integration_slug, "auth_type": self.auth_type}
+        return Subject(self.end_user_id, self.id, data)
+
+
+@dataclass(frozen=True, slots=True)
+class NewConnection:
+    """What to connect. `target`: reconnect exactly this one; `multiple`: another account stands beside; `agreed`: the
+    end user agreed that another account takes the present one's place."""
+
+    end_user_id: str
+    integration_slug: str
+    auth_type: str
+    name: str | None
+    params: Mapping[str, str]
+    secrets: Mapping[str, str]
+    account: Account
+    metadata: Mapping[str, object]
+    target: str | None = None
+    multiple: bool = False
+    agreed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFilter:
+    """What to list: None takes all."""
+
+    end_user_id: str | None = None
+    integration_slug: str | None = None
+    status: str | None = None
+
+
+_COLUMNS = tuple(connections.c[name] for name in Connection.__dataclass_fields__)
+_INSERT = insert(connections)
+_MINE = connections.c.organization_id == bindparam("organization")
+_LIST = select(*_COLUMNS).where(_MINE).order_by(connections.c.id.desc())
+_ONE = select(*_COLUMNS).where(_MINE, connections.c.id == bindparam("connection"))
+_PRESENT = _LIST.where(
+    connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
+)
+_CHANGED = (
+    "name", "auth_type", "status", "error", "account_id", "account_label", "params", "scopes", "missing_scopes",
+    "metadata", "updated_at", "expires_at",
+)  # fmt: skip
+_UPDATE = (
+    update(connections)
+    .where(_MINE, connections.c.id == bindparam("connection"))
+    .values({name: bindparam(name) for name in _CHANGED})
+)
+_DELETE = delete(connections).where(_MINE, connections.c.id == bindparam("connection"))
+
+
+def _from_row(row: tuple[object, ...]) -> Connection:
+    connection = Connection(*row)  # type: ignore[arg-type]
+    return replace(connection, scopes=tuple(connection.scopes), missing_scopes=tuple(connection.missing_scopes))
+
+
+async def get(tx: Transaction, organization_id: str, connection_id: str) -> Connection:
+    """A connection of this organization. Raises: NotFound."""
+    row = await tx.one(_ONE, organization=organization_id, connection=connection_id) if is_id(connection_id) else None
+    if row is None:
+        raise NotFound(f"There is no connection {connection_id[:64]!r}.")
+    return _from_row(row)
+
+
+async def list_page(
+    tx: Transaction, organization_id: str, wanted: ConnectionFilter, *, limit: int, before: str | None = None
+) -> list[Connection]:
+    """At most `limit` connections, the newest first, from before the one with the id `before`."""
+    statement = _LIST
+    for name, value in asdict(wanted).items():
+        if value is not None:
+            statement = statement.where(connections.c[name] == value)
+    if before:
+        statement = statement.where(connections.c.id < before)
+    return [_from_row(row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
+
+
+async def list_present(tx: Transaction, organization_id: str, end_user_id: str, slug: str) -> list[Connection]:
+    """What an end user has connected at one integration, the newest first."""
+    rows = await tx.all(_PRESENT, organization=organization_id, end_user=end_user_id, slug=slug)
+    return [_from_row(row) for row in rows]
+
+
+async def connect(
+    tx: Transaction, vault: Vault, actor: Actor, new: NewConnection, now: datetime
+) -> tuple[Connection, bool]:
+    """Store a connection in place of the one it renews, or as another; and whether it is a new row.
+
+    The end user's row is locked meanwhile, so two tabs cannot make two of one.
+    Raises: AccountMismatch; NotFound for a target that is gone or another's.
+    """
+    await end_users.ensure(tx, actor.organization_id, end_users.EndUser(new.end_user_id, None, None, now, now))
+    present = await list_present(tx, actor.organization_id, new.end_user_id, new.integration_slug)
+    renewed = _renewed(new, present)
+    if renewed is None:
+        return await _create(tx, vault, actor, new, now), True
+    return await _renew(tx, vault, actor, renewed, new, now), False
+
+
+def _renewed(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
+    """Which of the present connections the new one takes the place of (DESIGN.md 2.2)."""
+    if new.target is not None:
+        target = next((connection for connection in present if connection.id == new.target), None)
+        if target is None:
+            raise NotFound("The connection to renew is gone. Create a session without connection_id.")
+        return _agreed(new, target)
+    if new.account.id is not None:
+        for connection in present:
+            if connection.account_id == new.account.id:
+                return connection
+    if new.multiple or not present:
+        return None
+    return _agreed(new, next((one for one in present if one.status == "active"), present[0]))
+
+
+def _agreed(new: NewConnection, present: Connection) -> Connection:
+    known = new.account.id is not None and present.account_id is not None
+    if known and new.account.id != present.account_id and not new.agreed:
+        raise AccountMismatch(
+            f"This is another account ({new.account.label or new.account.id}) than the one connected now "
+            f"({present.account_label or present.account_id}). Confirm to replace it."
+        )
+    return present
+
+
+async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnection, now: datetime) -> Connection:
+    connection = Connection(
+        id=new_id(),
+        organization_id=actor.organization_id,
+        end_user_id=new.end_user_id,
+        integration_slug=new.integration_slug,
+        name=new.name or new.account.label or new.integration_slug,
+        auth_type=new.auth_type,
+        status="active",
+        error=None,
+        account_id=new.account.id,
+        account_label=new.account.label,
+        params=new.params,
+        scopes=(),
+        missing_scopes=(),
+        metadata=new.metadata,
+        created_at=now,
+        updated_at=now,
+        last_used_at=None,
+        expires_at=None,
+    )
+    await tx.execute(_INSERT, **asdict(connection))
+    await credentials.store(tx, vault, connection.owner, new.secrets)
+    await events.record(tx, actor, "connection.created", now, connection.subject)
+    return connection
+
+
+async def _renew(
+    tx: Transaction, vault: Vault, actor: Actor, present: Connection, new: NewConnection, now: datetime
+) -> Connection:
+    renewed = replace(
+        present,
+        name=new.name or present.name,
+        auth_type=new.auth_type,
+        status="active",
+        error=None,
+        account_id=new.account.id or present.account_id,
+        account_label=new.account.label or present.account_label,
+        params=new.params,
+        metadata={**present.metadata, **new.metadata},
+        updated_at=now,
+        expires_at=None,
+    )
+    await _save(tx, renewed)
+    await credentials.store(tx, vault, renewed.owner, new.secrets)
+    await events.record(tx, actor, "connection.reconnected", now, renewed.subject)
+    return renewed
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to change of a connection; None leaves it."""
+
+    name: str | None = None
+    metadata: Mapping[str, object] | None = None
+
+
+async def change(tx: Transaction, actor: Actor, connection: Connection, wanted: Change, now: datetime) -> Connection:
+    """Store a new name or metadata. Raises: NotFound where it was deleted meanwhile."""
+    saved = replace(
+        connection,
+        name=wanted.name or connection.name,
+        metadata=connection.metadata if wanted.metadata is None else wanted.metadata,
+        updated_at=now,
+    )
+    await _save(tx, saved)
+    await events.record(tx, actor, "connection.updated", now, saved.subject)
+    return saved
+
+
+async def note_check(
+    tx: Transaction, actor: Actor, connection: Connection, refusal: str | None, now: datetime
+) -> Connection:
+    """Store what a check told: None, it works; a sentence, the provider's definite refusal."""
+    working = refusal is None
+    if working == (connection.status == "active"):
+        return connection
+    error = None if working else error_note("credentials_refused", refusal or "", now)
+    saved = replace(connection, status="active" if working else "needs_reauth", error=error, updated_at=now)
+    kind: EventType = "connection.recovered" if working else "connection.needs_reauth"
+    await _save(tx, saved)
+    await events.record(tx, actor, kind, now, saved.subject)
+    return saved
+
+
+async def remove(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> bool:
+    """Delete a connection and its credentials; False where it was gone already."""
+    if not await tx.execute(_DELETE, organization=connection.organization_id, connection=connection.id):
+        return False
+    await events.record(tx, actor, "connection.deleted", now, connection.subject)
+    return True
+
+
+async def _save(tx: Transaction, connection: Connection) -> None:
+    values = {name: getattr(connection, name) for name in _CHANGED}
+    if not await tx.execute(_UPDATE, organization=connection.organization_id, connection=connection.id, **values):
+        raise NotFound("The connection was deleted meanwhile.")

@@ -1,0 +1,368 @@
+"""Run SQLAlchemy Core statements on the bare drivers: sqlite3 on the loop, psycopg's pool for PostgreSQL.
+
+A statement is compiled once for its dialect; what goes in and what comes out is converted here, driven by the
+statement's own bind and result types, so that both databases give the same Python values: `str` for UUIDs, aware
+`datetime`, `bytes`, parsed JSON, `bool`. SQLAlchemy's engines are not used (DESIGN.md 6 has the measurements).
+"""
+
+import asyncio
+import json
+import sqlite3
+import time
+from abc import ABC, abstractmethod
+from collections import namedtuple
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import JSON, Boolean, DateTime, Integer, LargeBinary, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+from one_runtime.clock import rfc3339
+from one_runtime.errors import ConfigurationError, Unavailable
+
+Row: TypeAlias = Any
+"""A named tuple with the statement's columns."""
+
+Params: TypeAlias = Mapping[str, object]
+Convert: TypeAlias = Callable[[Any], object]
+
+LOCK_PATIENCE: Final = 5.0
+"""Seconds to wait, off the loop, for another process that writes to the same SQLite file."""
+
+transaction_open: Final[ContextVar[bool]] = ContextVar("transaction_open", default=False)
+"""Whether this task holds a writing transaction; no outbound request may run then (a test asserts it)."""
+
+
+class Busy(Unavailable):
+    """The database is locked by another process, or no connection to it came free in time."""
+
+    code = "database_busy"
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    text: str
+    binds: tuple[tuple[str, str, object, bool, Convert | None], ...]  # name in text, key, default, required, convert
+    row: Callable[[Sequence[object]], Row]
+
+
+def _compile(statement: ClauseElement, dialect: Dialect, types: "_Types") -> _Compiled:
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every statement that returns rows or a count is one
+    names: Iterable[str] = (compiled.positiontup or ()) if compiled.positional else compiled.params
+    binds = [_bind(compiled, name, types) for name in names]
+    columns = [(column.keyname, types.result(column.type)) for column in compiled._result_columns]  # noqa: SLF001
+    return _Compiled(compiled.string, tuple(binds), _row_maker(columns))
+
+
+def _bind(compiled: SQLCompiler, name: str, types: "_Types") -> tuple[str, str, object, bool, Convert | None]:
+    """One parameter. `IN (x)` was expanded to `x_1, x_2`: those hold their values, and have the type of `x`."""
+    bind = compiled.binds.get(name)
+    expanded = bind is None
+    bind = bind if bind is not None else compiled.binds[name.rpartition("_")[0]]
+    key = name if expanded else bind.key
+    return name, key, compiled.params[name], bind.required and not expanded, types.bind(bind.type)
+
+
+def _row_maker(columns: Sequence[tuple[str, Convert | None]]) -> Callable[[Sequence[object]], Row]:
+    make_type: Any = namedtuple  # noqa: PYI024 - its columns are known at run time only
+    row_type: Row = make_type("Row", [name for name, _ in columns], rename=True)
+    converts = tuple((index, convert) for index, (_, convert) in enumerate(columns) if convert)
+    if not converts:
+        return row_type._make  # type: ignore[no-any-return]
+
+    def make(values: Sequence[object]) -> Row:
+        cells = list(values)
+        for index, convert in converts:
+            if cells[index] is not None:
+                cells[index] = convert(cells[index])
+        return row_type._make(cells)
+
+    return make
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+class _Types:
+    """How a dialect's driver takes and gives values; None where they pass as they are."""
+
+    def __init__(self, binds: Mapping[type[TypeEngine[Any]], Convert], results: Mapping[type, Convert]) -> None:
+        self._binds, self._results = binds, results
+
+    def bind(self, kind: TypeEngine[Any]) -> Convert | None:
+        return next((convert for base, convert in self._binds.items() if isinstance(kind, base)), None)
+
+    def result(self, kind: TypeEngine[Any]) -> Convert | None:
+        return next((convert for base, convert in self._results.items() if isinstance(kind, base)), None)
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+_SQLITE_TYPES = _Types(
+    binds={DateTime: rfc3339, JSON: _dump, Boolean: int},
+    results={DateTime: datetime.fromisoformat, JSON: json.loads, Boolean: bool, LargeBinary: bytes, Integer: int},
+)
+_POSTGRESQL_TYPES = _Types(binds={JSON: _dump}, results={DateTime: _utc, Integer: int})
+
+
+class Transaction(ABC):
+    """Where statements run. Nouns take one and never commit it."""
+
+    def __init__(self, dialect: Dialect, types: _Types, cache: "WeakKeyDictionary[ClauseElement, _Compiled]") -> None:
+        self._dialect, self._types, self._cache = dialect, types, cache
+
+    def _prepare(self, statement: ClauseElement, params: Params) -> tuple[_Compiled, dict[str, object]]:
+        compiled = self._cache.get(statement)
+        if compiled is None:
+            compiled = self._cache[statement] = _compile(statement, self._dialect, self._types)
+        values: dict[str, object] = {}
+        for name, key, default, required, convert in compiled.binds:
+            value = params[key] if required else params.get(key, default)
+            values[name] = convert(value) if convert and value is not None else value
+        return compiled, values
+
+    @abstractmethod
+    async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
+        """Every row."""
+
+    @abstractmethod
+    async def execute(self, statement: ClauseElement, **params: object) -> int:
+        """Run it and say how many rows it changed."""
+
+    async def one(self, statement: ClauseElement, **params: object) -> Row | None:
+        """The first row, or None."""
+        rows = await self.all(statement, **params)
+        return rows[0] if rows else None
+
+
+_PING: Final = select(literal(1))
+
+
+class Database(ABC):
+    """An open database. `read` gives committed data, each statement on its own; `write` is a transaction."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect. Raises: ConfigurationError where that cannot be done."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let every connection go."""
+
+    @abstractmethod
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """Statements that change nothing."""
+
+    async def ping(self) -> None:
+        """Ask the database anything. Raises: Unavailable."""
+        async with self.read() as tx:
+            await tx.one(_PING)
+
+    @abstractmethod
+    def write(self) -> AbstractAsyncContextManager[Transaction]:
+        """One transaction: committed at the end, rolled back on any error. Raises: Busy."""
+
+
+class _SqliteTransaction(Transaction):
+    connection: sqlite3.Connection
+
+    async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
+        compiled, values = self._prepare(statement, params)
+        return list(map(compiled.row, self.connection.execute(compiled.text, tuple(values.values())).fetchall()))
+
+    async def execute(self, statement: ClauseElement, **params: object) -> int:
+        compiled, values = self._prepare(statement, params)
+        return self.connection.execute(compiled.text, tuple(values.values())).rowcount
+
+
+class SqliteDatabase(Database):
+    """A file, read and written on the loop (it is memory, not a network); a lock keeps transactions apart."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
+        dialect = sqlite.dialect(paramstyle="qmark")
+        self._reader = _SqliteTransaction(dialect, _SQLITE_TYPES, cache)
+        self._writer = _SqliteTransaction(dialect, _SQLITE_TYPES, cache)
+
+    async def open(self) -> None:
+        self._writer.connection = connect_sqlite(self._path)
+        self._reader.connection = connect_sqlite(self._path)
+        self._reader.connection.execute("PRAGMA query_only = ON")
+
+    async def close(self) -> None:
+        async with self._lock:
+            self._reader.connection.close()
+            self._writer.connection.close()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        try:
+            yield self._reader
+        except sqlite3.OperationalError as error:
+            raise _sqlite_error(error) from error
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        async with self._lock:
+            connection = self._writer.connection
+            await _begin(connection)
+            token = transaction_open.set(True)
+            try:
+                yield self._writer
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise _sqlite_error(error) from error
+                raise
+            finally:
+                transaction_open.reset(token)
+
+
+def connect_sqlite(path: str) -> sqlite3.Connection:
+    """A connection with our settings: a lost commit would lose a rotated token, so every commit is synced; deleted
+    bytes are overwritten; nothing waits for a lock on the loop."""
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"The SQLite database {path} cannot be opened: {error}.") from error
+    return connection
+
+
+async def _begin(connection: sqlite3.Connection) -> None:
+    deadline, pause = time.monotonic() + LOCK_PATIENCE, 0.001
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise _sqlite_error(error) from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.05)
+        else:
+            return
+
+
+def _sqlite_error(error: sqlite3.OperationalError) -> Unavailable:
+    if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return Busy("The database is locked by another process. Try again.")
+    return Unavailable("The database does not answer. The operator finds the reason in the log.")
+
+
+class _PostgresTransaction(Transaction):
+    connection: psycopg.AsyncConnection[Any]
+
+    async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
+        compiled, values = self._prepare(statement, params)
+        cursor = await self.connection.execute(compiled.text, values)
+        return list(map(compiled.row, await cursor.fetchall()))
+
+    async def execute(self, statement: ClauseElement, **params: object) -> int:
+        compiled, values = self._prepare(statement, params)
+        return (await self.connection.execute(compiled.text, values)).rowcount
+
+
+class _TextLoader(Loader):
+    """UUIDs as the text they arrive as."""
+
+    def load(self, data: Any) -> str:
+        return bytes(data).decode()
+
+
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    connection.adapters.register_loader("uuid", _TextLoader)
+
+
+class PostgresDatabase(Database):
+    """PostgreSQL through psycopg's pool; reads are single statements without BEGIN and COMMIT around them."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._dialect: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+        self._cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
+            url,
+            min_size=min(2, pool_size),
+            max_size=pool_size,
+            open=False,
+            timeout=10,
+            kwargs={"autocommit": True, "options": "-c timezone=UTC", "prepare_threshold": 1},
+            configure=_configure,
+        )
+
+    async def open(self) -> None:
+        try:
+            await self._pool.open(wait=True, timeout=10)
+        except PoolTimeout as error:
+            await self._pool.close()
+            raise ConfigurationError(
+                "PostgreSQL cannot be reached within 10 seconds. Check ONE_RUNTIME_DATABASE_URL and the server."
+            ) from error
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        async with self._connection() as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        async with self._connection() as transaction, transaction.connection.transaction():
+            token = transaction_open.set(True)
+            try:
+                yield transaction
+            finally:
+                transaction_open.reset(token)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[_PostgresTransaction]:
+        try:
+            async with self._pool.connection() as connection:
+                transaction = _PostgresTransaction(self._dialect, _POSTGRESQL_TYPES, self._cache)
+                transaction.connection = connection
+                yield transaction
+        except PoolTimeout as error:
+            raise Busy("No connection to the database came free in time. Try again.") from error
+        except psycopg.OperationalError as error:
+            raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error
+
+
+def sqlite_path(url: str) -> str | None:
+    """The file of a `sqlite:///` URL, or None for another database's."""
+    head = "sqlite:///"
+    return url.removeprefix(head) if url.startswith(head) else None
+
+
+def create_database(url: str, *, pool_size: int = 10) -> Database:
+    """The database that a URL names: `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://…`.
+
+    Raises: ConfigurationError for any other.
+    """
+    path = sqlite_path(url)
+    if path:
+        return SqliteDatabase(path)
+    if url.startswith(("postgresql://", "postgres://")):
+        return PostgresDatabase(url, pool_size=pool_size)
+    raise ConfigurationError("ONE_RUNTIME_DATABASE_URL must start with sqlite:/// or postgresql://.")

@@ -1,0 +1,27 @@
+"""What Alembic runs to migrate; started by `migrate()` only."""
+
+from alembic import context
+from sqlalchemy import create_engine, event, pool
+from sqlalchemy.engine import make_url
+
+from one_runtime.db.schema import metadata
+
+
+def run() -> None:
+    """Migrate in one transaction."""
+    url = make_url(context.config.attributes["url"])
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, poolclass=pool.NullPool)
+    if url.drivername == "sqlite":
+        # pysqlite would commit before DDL: with its own transactions off, a migration is all or nothing.
+        event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+run()

@@ -1,0 +1,176 @@
+"""Every table, on one page. Migrations make them; a test holds the two together.
+
+Tables of an organization lead their indexes with `organization_id`, except look-ups by the hash of a secret.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+ID: Final = Uuid(as_uuid=False).with_variant(Text(), "sqlite")
+TIME: Final = DateTime(timezone=True).with_variant(Text(), "sqlite")
+DOCUMENT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+key_ring = Table(
+    "key_ring",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("created_at", TIME, nullable=False),
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("display_name", Text, nullable=False),
+    Column("logo_url", Text),
+    Column("privacy_url", Text),
+    Column("allowed_origins", DOCUMENT, nullable=False),
+    Column("return_urls", DOCUMENT, nullable=False),
+    Column("integrations_mode", Text, nullable=False),  # all | listed
+    Column("integrations_slugs", DOCUMENT, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("scopes", DOCUMENT, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("revoked_at", TIME),
+    Index("ix_api_keys_organization_id_id", "organization_id", "id"),
+    Index("ix_api_keys_secret_hash", "secret_hash", unique=True),
+)
+
+end_users = Table(
+    "end_users",
+    metadata,
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
+    Column("end_user_id", Text, primary_key=True),
+    Column("name", Text),
+    Column("email", Text),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("integration_slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("auth_type", Text, nullable=False),
+    Column("status", Text, nullable=False),  # active | needs_reauth
+    Column("error", DOCUMENT),  # {code, message, at}
+    Column("account_id", Text),
+    Column("account_label", Text),
+    Column("params", DOCUMENT, nullable=False),
+    Column("scopes", DOCUMENT, nullable=False),
+    Column("missing_scopes", DOCUMENT, nullable=False),
+    Column("metadata", DOCUMENT, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+    Column("last_used_at", TIME),
+    Column("expires_at", TIME),
+    ForeignKeyConstraint(
+        ["organization_id", "end_user_id"],
+        ["end_users.organization_id", "end_users.end_user_id"],
+        ondelete="CASCADE",
+    ),
+    # Holds all that the list of integrations asks of this table.
+    Index("ix_connections_end_user", "organization_id", "end_user_id", "integration_slug", "status"),
+    Index("ix_connections_organization_id_id", "organization_id", "id"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("connection_id", ID, ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("ix_credentials_key_id", "key_id"),
+)
+
+hosted_connection_sessions = Table(
+    "hosted_connection_sessions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("integration_slug", Text),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("mode", Text, nullable=False),  # embed
+    Column("status", Text, nullable=False),  # pending | connected | failed | cancelled
+    Column("auth_type", Text),
+    Column("scopes", DOCUMENT, nullable=False),
+    Column("target_connection_id", ID),
+    Column("multiple", Boolean, nullable=False),
+    Column("suggested_connection_name", Text),
+    Column("allowed_origins", DOCUMENT, nullable=False),
+    Column("metadata", DOCUMENT, nullable=False),
+    Column("failed_checks", Integer, nullable=False),
+    Column("last_error", DOCUMENT),  # {code, message, at}
+    Column("connection_id", ID),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("opened_at", TIME),
+    ForeignKeyConstraint(
+        ["organization_id", "end_user_id"],
+        ["end_users.organization_id", "end_users.end_user_id"],
+        ondelete="CASCADE",
+    ),
+    Index("ix_hosted_connection_sessions_organization_id", "organization_id", "id"),
+    Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", TIME, nullable=False),
+    Column("actor_type", Text, nullable=False),  # api_key | end_user | system
+    Column("actor_id", Text),
+    Column("address", Text),
+    Column("end_user_id", Text),
+    Column("connection_id", ID),
+    Column("data", DOCUMENT, nullable=False),
+    Index("ix_events_organization_id_id", "organization_id", "id"),
+    Index("ix_events_occurred_at", "occurred_at"),
+)

@@ -1,0 +1,37 @@
+"""One canonical host per server of the demo: what a name pointed at 127.0.0.1 (DNS rebinding) asks is not answered.
+
+The loopback address alone is no protection: any web page can make its own name resolve to it.
+"""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+class CanonicalHost:
+    """Answer only requests for `host` (`127.0.0.1:8000`): others get 421, or, with `redirect`, are sent there."""
+
+    def __init__(self, app: ASGIApp, *, host: str, redirect: bool = False) -> None:
+        self._app = app
+        self._host = host
+        self._redirect = redirect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or Headers(scope=scope).getlist("host") == [self._host]:
+            await self._app(scope, receive, send)
+        else:
+            await self._elsewhere(scope)(scope, receive, send)
+
+    def _elsewhere(self, scope: Scope) -> Response:
+        if self._redirect and scope["method"] in _SAFE_METHODS:
+            raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+            query: bytes = scope["query_string"]
+            target = raw_path + (b"?" + query if query else b"")
+            return RedirectResponse(f"http://{self._host}{target.decode('latin-1')}", status_code=307)
+        detail = f"This server answers only as http://{self._host}; ask it under that address."
+        problem = {"title": "Misdirected request", "status": 421, "detail": detail, "code": "misdirected_request"}
+        return JSONResponse(problem, status_code=421, media_type="application/problem+json")

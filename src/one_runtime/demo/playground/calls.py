@@ -1,0 +1,138 @@
+"""Real HTTP requests from the customer's backend to One Runtime, each recorded as the curl line that repeats it.
+
+The record never holds the API key: the curl line has `$ONE_RUNTIME_API_KEY` in its place.
+"""
+
+import asyncio
+import http.client
+import json
+import re
+import shlex
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+Send = Callable[["Request"], Awaitable["Answer"]]
+
+_TIMEOUT: Final = 30.0
+_SHOWN_ANSWER: Final = 20_000
+_SESSION_TOKEN: Final = re.compile(r"orcs_[A-Za-z0-9_]+")
+
+
+class Unreachable(Exception):
+    """One Runtime did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to One Runtime; `target` is the path with the query."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.target})"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What One Runtime answered."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; an empty one where it is something else."""
+        try:
+            data = json.loads(self.body)
+        except ValueError:
+            return {}
+        return data if isinstance(data, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as the page shows it. `status` is None where nobody answered."""
+
+    method: str
+    target: str
+    curl: str
+    status: int | None
+    ms: int
+    answer: str
+
+    def shown(self) -> dict[str, Any]:
+        """The wire shape."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class OneRuntime:
+    """The API as one visit to the backend uses it: `calls` lists what was asked, in order."""
+
+    def __init__(self, url: str, api_key: str, send: Send) -> None:
+        self._url = url
+        self._api_key = api_key
+        self._send = send
+        self.calls: list[Call] = []
+
+    async def get(self, path: str, query: Mapping[str, str]) -> Answer:
+        """Raises: Unreachable."""
+        return await self._ask("GET", f"{path}?{urlencode(query)}", None)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Raises: Unreachable."""
+        return await self._ask("POST", path, json.dumps(body, ensure_ascii=False))
+
+    async def _ask(self, method: str, target: str, body: str | None) -> Answer:
+        headers = {"Authorization": f"Bearer {self._api_key}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = Request(method, target, headers, None if body is None else body.encode())
+        answer, started = None, time.perf_counter()
+        try:
+            answer = await self._send(request)
+            return answer
+        finally:
+            ms = round((time.perf_counter() - started) * 1000)
+            status, text = (answer.status, _shown(answer.body)) if answer else (None, "")
+            self.calls.append(Call(method, target, _curl(method, self._url + target, body), status, ms, text))
+
+
+def over_http(url: str) -> Send:
+    """The way to One Runtime: a connection per request, straight to it (a proxy in the environment is not asked)."""
+    host = urlsplit(url).netloc
+
+    async def send(request: Request) -> Answer:
+        return await asyncio.to_thread(_exchange, host, request)
+
+    return send
+
+
+def _exchange(host: str, request: Request) -> Answer:
+    connection = http.client.HTTPConnection(host, timeout=_TIMEOUT)
+    try:
+        connection.request(request.method, request.target, request.body, dict(request.headers))
+        response = connection.getresponse()
+        return Answer(response.status, response.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(f"One Runtime at {host} does not answer.") from error
+    finally:
+        connection.close()
+
+
+def _curl(method: str, url: str, body: str | None) -> str:
+    parts = ["curl -X POST" if method == "POST" else "curl", '-H "Authorization: Bearer $ONE_RUNTIME_API_KEY"']
+    if body is not None:
+        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
+    return " \\\n  ".join([*parts, shlex.quote(url)])
+
+
+def _shown(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    if len(text) > _SHOWN_ANSWER:
+        text = text[:_SHOWN_ANSWER] + " …"
+    return _SESSION_TOKEN.sub("orcs_…", text)

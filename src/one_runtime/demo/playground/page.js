@@ -1,0 +1,327 @@
+// Fernhill's integrations page. It talks to Fernhill's backend only; the one thing from One Runtime is connect.js.
+import { copy, show as showRequests } from "./requests.js";
+
+const facts = JSON.parse(document.getElementById("facts").textContent);
+const $ = (id) => document.getElementById(id);
+
+const ANOTHER = "another";
+
+let endUser = new URLSearchParams(location.search).get("end_user_id") || facts.end_users[0].id;
+let integrations = null; // null: not loaded yet
+let loads = 0;
+
+// ---- the backend -----------------------------------------------------------------------------------------------
+
+class BackendError extends Error {}
+
+async function ask(method, path, body) {
+  const options = { method, headers: {} };
+  if (body) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  let response, data;
+  try {
+    response = await fetch(path, options);
+    data = await response.json();
+  } catch {
+    throw new BackendError("Fernhill’s backend does not answer. Is the demo still running?");
+  }
+  showRequests(data.requests);
+  if (!response.ok) throw new BackendError(data.error ?? `The backend answered ${response.status}.`);
+  return data;
+}
+
+async function load() {
+  const turn = ++loads;
+  try {
+    const answer = await ask("GET", `/api/integrations?end_user_id=${encodeURIComponent(endUser)}`);
+    if (turn !== loads) return; // another end user was chosen meanwhile
+    integrations = answer.integrations;
+    complain(null);
+  } catch (error) {
+    if (turn !== loads) return;
+    integrations ??= [];
+    complain(error.message, load);
+  }
+  fillCategories();
+  render();
+}
+
+// ---- connecting and disconnecting ------------------------------------------------------------------------------
+
+async function connect(integration, button) {
+  button.disabled = true;
+  complain(null);
+  try {
+    const { createOneRuntime } = await import(`${facts.one_runtime_url}/connect.js`);
+    const session = await ask("POST", "/api/sessions", { integration_slug: integration.slug, end_user_id: endUser });
+    const { connections } = createOneRuntime({ baseUrl: facts.one_runtime_url });
+    const result = await connections.open({ sessionToken: session.session_token, connectUrl: session.connect_url });
+    if (result.status === "connected") await changed(integration, `${integration.name} is connected.`);
+    else if (result.status === "error") complain(result.error?.message ?? "That did not work. Please try again.");
+  } catch (error) {
+    const notOurs = "One Runtime’s connect.js cannot be loaded. Is the demo still running?";
+    complain(error instanceof BackendError ? error.message : notOurs);
+  } finally {
+    button.disabled = false;
+    if (button.isConnected && !document.activeElement?.matches(".card")) button.focus();
+  }
+}
+
+async function disconnect(integration, button) {
+  if (!(await confirmed(integration))) {
+    button.focus();
+    return;
+  }
+  button.disabled = true;
+  try {
+    await ask("POST", "/api/disconnect", { integration_slug: integration.slug, end_user_id: endUser });
+    await changed(integration, `${integration.name} is disconnected.`);
+  } catch (error) {
+    complain(error.message);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function changed(integration, sentence) {
+  await load();
+  toast(sentence);
+  const card = document.querySelector(`.card[data-slug="${CSS.escape(integration.slug)}"]`);
+  card?.classList.add("fresh");
+  card?.focus({ preventScroll: true });
+  card?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+}
+
+function confirmed(integration) {
+  const dialog = $("confirm");
+  $("confirm-title").textContent = `Disconnect ${integration.name}?`;
+  const account = accountOf(integration);
+  const whose = account ? `the ${integration.name} account of ${account}` : `your ${integration.name} account`;
+  $("confirm-text").textContent = `Fernhill will no longer have access to ${whose}. You can connect it again at any time.`;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "disconnect"), { once: true });
+  });
+}
+
+// ---- the cards -------------------------------------------------------------------------------------------------
+
+const isConnected = (integration) => integration.status === "connected";
+const broken = (integration) => integration.connections?.find((one) => one.status === "needs_reauth") ?? null;
+const needsAttention = (integration) => !isConnected(integration) && broken(integration) !== null;
+
+/** The accounts behind an integration in words ("Globex Corporation"), or null where the provider named none. */
+function accountOf(integration) {
+  const labels = (integration.connections ?? []).map((one) => one.account?.label).filter(Boolean);
+  return labels.length ? [...new Set(labels)].join(", ") : null;
+}
+
+function render() {
+  const shown = (integrations ?? []).filter(matches);
+  const connected = shown.filter((one) => isConnected(one) || needsAttention(one));
+  const available = shown.filter((one) => !isConnected(one) && !needsAttention(one));
+  const failed = !$("notice").hidden;
+  const filtered = Boolean($("search").value.trim() || $("category").value);
+  fill($("connected"), connected);
+  fill($("available"), available);
+  $("connected-count").textContent = connected.length || "";
+  $("available-count").textContent = available.length || "";
+  const anyConnected = integrations.some((one) => isConnected(one) || needsAttention(one));
+  $("nothing-connected").hidden = anyConnected || failed || filtered || !facts.acme_keys.length;
+  $("connected-section").hidden = !connected.length && $("nothing-connected").hidden;
+  $("no-match").hidden = shown.length > 0 || failed;
+  $("available-section").hidden = !available.length && $("no-match").hidden;
+  $("main").removeAttribute("aria-busy");
+}
+
+function fill(list, some) {
+  list.replaceChildren(...some.map(card));
+}
+
+function card(integration) {
+  const item = $("card-template").content.cloneNode(true).firstElementChild;
+  const at = (selector) => item.querySelector(selector);
+  item.dataset.slug = integration.slug;
+  item.setAttribute("aria-label", integration.name);
+  at("h3").textContent = integration.name;
+  at(".category").textContent = integration.category;
+  at(".description").textContent = integration.description;
+  logo(at(".logo"), integration);
+  if (isConnected(integration)) connectedFoot(item, integration);
+  else if (needsAttention(integration)) attentionFoot(item, integration);
+  else at(".actions").append(action("Connect", "button", integration, connect));
+  return item;
+}
+
+function connectedFoot(item, integration) {
+  compact(item, "connected", accountOf(integration) ?? "Connected");
+  item.querySelector(".actions").append(action("Disconnect", "button quiet", integration, disconnect));
+}
+
+function attentionFoot(item, integration) {
+  compact(item, "attention", broken(integration).error?.message ?? "Needs to be connected again");
+  item.querySelector(".actions").append(
+    action("Disconnect", "button quiet", integration, disconnect),
+    action("Reconnect", "button", integration, connect),
+  );
+}
+
+/** What is connected is known already: its card says how it is instead of what it is for. */
+function compact(item, kind, state) {
+  item.classList.add("compact", kind);
+  item.querySelector(".category").replaceWith(item.querySelector(".state"));
+  item.querySelector(".state").textContent = state;
+  item.querySelector(".description").remove();
+}
+
+function action(text, classes, integration, act) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = classes;
+  button.append(text, hidden(` ${integration.name}`));
+  button.addEventListener("click", () => act(integration, button));
+  return button;
+}
+
+function hidden(text) {
+  const span = document.createElement("span");
+  span.className = "visually-hidden";
+  span.textContent = text;
+  return span;
+}
+
+function logo(place, integration) {
+  const image = place.querySelector("img");
+  const monogram = () => place.replaceChildren(integration.name.slice(0, 1));
+  if (!integration.logo_url) {
+    monogram();
+    return;
+  }
+  image.addEventListener("error", monogram, { once: true });
+  image.src = integration.logo_url;
+}
+
+function skeletons() {
+  $("main").setAttribute("aria-busy", "true");
+  for (const id of ["nothing-connected", "no-match", "connected-section"]) $(id).hidden = true;
+  $("available-section").hidden = false;
+  $("connected-count").textContent = $("available-count").textContent = "";
+  const blanks = Array.from({ length: 6 }, () => document.createElement("li"));
+  for (const blank of blanks) {
+    blank.className = "card skeleton";
+    blank.setAttribute("aria-hidden", "true");
+  }
+  $("available").replaceChildren(...blanks);
+}
+
+// ---- search, category, end user --------------------------------------------------------------------------------
+
+function matches({ name, slug, description, category }) {
+  const wanted = $("category").value;
+  if (wanted && wanted !== category) return false;
+  const text = `${name} ${slug} ${description} ${category}`.toLowerCase();
+  return $("search").value.trim().toLowerCase().split(/\s+/u).every((word) => text.includes(word));
+}
+
+function fillCategories() {
+  const select = $("category");
+  const before = select.value;
+  const names = [...new Set(integrations.map((one) => one.category))].sort();
+  select.replaceChildren(new Option("All categories", ""), ...names.map((name) => new Option(name, name)));
+  select.value = names.includes(before) ? before : "";
+}
+
+function fillEndUsers() {
+  const known = facts.end_users.map(({ id, name }) => new Option(`${name} (${id})`, id));
+  if (!facts.end_users.some(({ id }) => id === endUser)) known.push(new Option(endUser, endUser));
+  $("end-user").replaceChildren(...known, new Option("Another end user…", ANOTHER));
+  $("end-user").value = endUser;
+  $("other").hidden = true;
+}
+
+function choose(id) {
+  endUser = id;
+  history.replaceState(null, "", `?end_user_id=${encodeURIComponent(id)}`);
+  fillEndUsers();
+  complain(null);
+  integrations = null; // the next end user must not see these, not even when loading fails
+  skeletons();
+  load();
+}
+
+function clearFilters() {
+  $("search").value = "";
+  $("category").value = "";
+  render();
+  $("search").focus();
+}
+
+// ---- telling the person ----------------------------------------------------------------------------------------
+
+function complain(sentence, again) {
+  const notice = $("notice");
+  notice.hidden = !sentence;
+  notice.textContent = sentence ?? "";
+  if (sentence) notice.scrollIntoView({ block: "nearest" });
+  if (!sentence || !again) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button quiet";
+  button.textContent = "Try again";
+  button.addEventListener("click", () => {
+    skeletons();
+    again();
+  });
+  notice.append(button);
+}
+
+let toastTimer;
+
+function toast(sentence) {
+  $("toast").textContent = sentence;
+  $("toast").classList.add("shown");
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => $("toast").classList.remove("shown"), 4000);
+}
+
+function keyRow({ account, key }) {
+  const row = document.createElement("li");
+  const name = document.createElement("span");
+  const code = document.createElement("code");
+  const button = document.createElement("button");
+  name.textContent = account;
+  code.textContent = key;
+  button.type = "button";
+  button.className = "link";
+  button.append("Copy", hidden(` the key of ${account}`));
+  button.addEventListener("click", () => copy(key, button));
+  row.append(name, button, code);
+  return row;
+}
+
+$("end-user").addEventListener("change", (event) => {
+  if (event.target.value !== ANOTHER) {
+    choose(event.target.value);
+    return;
+  }
+  $("other").hidden = false;
+  $("other-id").focus();
+});
+$("who").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const id = $("other-id").value.trim();
+  if (id && !$("other").hidden) choose(id);
+});
+$("search").addEventListener("input", () => integrations && render());
+$("category").addEventListener("change", () => integrations && render());
+$("clear").addEventListener("click", clearFilters);
+$("copy-first-key").addEventListener("click", (event) => copy(facts.acme_keys[0].key, event.currentTarget));
+
+$("first-key").textContent = facts.acme_keys[0]?.key ?? "";
+$("keys").replaceChildren(...facts.acme_keys.map(keyRow));
+fillEndUsers();
+skeletons();
+load();

@@ -1,0 +1,81 @@
+// The panel "Behind this page": what Fernhill's backend asked One Runtime, as lines to copy.
+
+const list = document.getElementById("requests");
+const tally = document.getElementById("tally");
+const template = document.getElementById("request-template");
+const KEPT = 50;
+
+/** Show the requests of one answer of the backend, newest first, the newest one unfolded. */
+export function show(requests) {
+  for (const request of requests ?? []) {
+    for (const open of list.querySelectorAll("details[open]")) open.open = false;
+    list.prepend(entry(request));
+  }
+  while (list.children.length > KEPT) list.lastElementChild.remove();
+  count();
+}
+
+/** Put text on the clipboard and say so on the button. */
+export async function copy(text, button) {
+  const label = button.dataset.label ?? button.textContent;
+  button.dataset.label = label;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Select it and copy";
+  }
+  setTimeout(() => { button.textContent = label; }, 1600);
+}
+
+function entry({ method, target, curl, status, ms, answer }) {
+  const item = template.content.cloneNode(true).firstElementChild;
+  const at = (selector) => item.querySelector(selector);
+  at("details").open = true;
+  at(".method").textContent = method;
+  at(".target").textContent = target.split("?")[0];
+  at(".status").textContent = status ?? "no answer";
+  at(".status").classList.toggle("bad", status === null || status >= 400);
+  at(".ms").textContent = `${ms} ms`;
+  at(".curl").textContent = curl;
+  at(".copy").addEventListener("click", (event) => copy(curl, event.currentTarget));
+  at(".copy").setAttribute("aria-label", `Copy ${method} ${target.split("?")[0]} as curl`);
+  if (answer) at(".answer pre").textContent = pretty(answer);
+  else at(".answer").remove();
+  at(".curl").setAttribute("aria-label", "curl line");
+  return item;
+}
+
+function pretty(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+function count() {
+  const { length } = list.children;
+  tally.textContent = `${length} ${length === 1 ? "request" : "requests"}`;
+}
+
+document.getElementById("clear-requests").addEventListener("click", () => {
+  list.replaceChildren();
+  count();
+});
+
+const handle = document.getElementById("handle");
+const panel = document.getElementById("panel");
+
+function unfold(open) {
+  panel.classList.toggle("open", open);
+  handle.setAttribute("aria-expanded", String(open));
+}
+
+handle.addEventListener("click", () => unfold(!panel.classList.contains("open")));
+panel.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && panel.classList.contains("open")) {
+    unfold(false);
+    handle.focus();
+  }
+});

@@ -1,0 +1,246 @@
+"""Run the demo: One Runtime, the playground and Acme CRM on three neighbouring loopback ports, in one process."""
+
+import asyncio
+import json as jsonlib
+import os
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from pydantic import SecretStr
+from starlette.types import ASGIApp
+
+from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
+from one_runtime.demo import acme
+from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
+from one_runtime.demo.hosts import CanonicalHost
+from one_runtime.demo.playground.backend import END_USERS, Playground, create_playground
+from one_runtime.errors import ConfigurationError
+from one_runtime.settings import Settings
+
+AppFactory = Callable[[Settings, Catalog], ASGIApp]
+"""`one_runtime.app.create_app`, passed in: the demo stands beside the app, not above it (DESIGN.md 4)."""
+
+LOOPBACK: Final = "127.0.0.1"
+
+_BACKLOG: Final = 256
+_GRACE: Final = 5
+"""Seconds that requests in flight have to finish when the demo is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the three servers answer: on `port` and the two after it."""
+
+    port: int
+
+    @property
+    def ports(self) -> tuple[int, int, int]:
+        """One Runtime's, the playground's, Acme's."""
+        return self.port, self.port + 1, self.port + 2
+
+    @property
+    def one_runtime(self) -> str:
+        """The API and the popup."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def playground(self) -> str:
+        """The customer's product: another origin than One Runtime's, as in real life."""
+        return f"http://{LOOPBACK}:{self.port + 1}"
+
+    @property
+    def acme(self) -> str:
+        """The provider."""
+        return f"http://{LOOPBACK}:{self.port + 2}"
+
+
+def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises: ConfigurationError where a port is taken or the folder cannot be used.
+    """
+    if not 0 < port <= 65_533:
+        raise ConfigurationError("The demo takes three ports in a row: --port must be between 1 and 65533.")
+    addresses = Addresses(port)
+    with exclusive(data), ExitStack() as stack:
+        sockets = [stack.enter_context(_bound(number)) for number in addresses.ports]
+        demo = asyncio.run(prepare(data, addresses.playground))
+        apps = (create_one_runtime(create_app, addresses, demo), *_beside(addresses, demo))
+        servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=True)]
+        text = _start_up_line(addresses, demo) if json else _welcome(addresses, demo, colour=_wants_colour())
+        with asyncio.Runner(loop_factory=servers[0].config.get_loop_factory()) as runner, _stopping(servers):
+            runner.run(_serve(servers, sockets, lambda: print(text, flush=True)))  # noqa: T201 - the start-up text
+
+
+def create_one_runtime(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> ASGIApp:
+    """One Runtime as it is served anywhere else, but for Acme in its catalog, and allowed on loopback."""
+    host, acme_target = f"{LOOPBACK}:{addresses.port}", (LOOPBACK, addresses.port + 2)
+    settings = Settings(
+        public_url=addresses.one_runtime,
+        listen=host,
+        database_url=SecretStr(demo.database_url),
+        encryption_keys=SecretStr(demo.encryption_keys),
+        egress_allow=frozenset({acme_target}),
+        log_level="warning",
+        log_format="console",
+    )
+    return CanonicalHost(create_app(settings, _catalog(addresses.acme)), host=host)
+
+
+def _beside(addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp]:
+    _, playground_port, acme_port = addresses.ports
+    provider = acme.Acme(demo.acme_keys)
+    keys = {account.name: account.key for account in provider.accounts}
+    playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys)
+    return (
+        CanonicalHost(create_playground(playground), host=f"{LOOPBACK}:{playground_port}", redirect=True),
+        CanonicalHost(provider.app, host=f"{LOOPBACK}:{acme_port}"),
+    )
+
+
+def _catalog(acme_url: str) -> Catalog:
+    """The catalog with Acme CRM in it, at the address where it runs now."""
+    folder = files("one_runtime.demo")
+    with as_file(folder / "acme.yaml") as path:
+        integration = load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
+    return load_catalog().with_extra(integration, (folder / "acme.svg").read_text("utf-8"))
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the demo and says when it is up."""
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        config = uvicorn.Config(
+            app,
+            host=LOOPBACK,
+            port=port,
+            log_config=None,  # the command has set the log up
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(servers: Sequence[_Server], sockets: Sequence[socket.socket], announce: Callable[[], None]) -> None:
+    tasks = [asyncio.create_task(one.serve([bound])) for one, bound in zip(servers, sockets, strict=True)]
+    up = asyncio.create_task(_all_up(servers))
+    await asyncio.wait([up, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    if up.done():
+        announce()
+    up.cancel()
+    await asyncio.gather(*tasks)
+
+
+async def _all_up(servers: Sequence[_Server]) -> None:
+    for server in servers:
+        await server.up.wait()
+
+
+@contextmanager
+def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
+    """SIGINT and SIGTERM stop all three; a second one does not wait for requests in flight."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for server in servers:
+            server.handle_exit(number, frame)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _bound(port: int) -> Iterator[socket.socket]:
+    with socket.socket() as bound:
+        # A port of a demo stopped a moment ago lingers in TIME_WAIT; one that is listened on stays refused.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((LOOPBACK, port))
+            bound.listen(_BACKLOG)
+        except OSError as error:
+            detail = f"Port {port} cannot be used ({error.strerror}). The demo takes three ports in a row: try --port."
+            raise ConfigurationError(detail) from error
+        yield bound
+
+
+def _end_user_id() -> str:
+    return next(iter(END_USERS))
+
+
+def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
+    """For machines, which cannot have seen the first start: it has the key each time."""
+    return jsonlib.dumps(
+        {
+            "url": addresses.one_runtime,
+            "playground": addresses.playground,
+            "api_key": demo.api_key,
+            "end_user_id": _end_user_id(),
+            "acme_key": demo.acme_keys[acme.GLOBEX],
+            "acme_keys": dict(demo.acme_keys),
+            "acme": addresses.acme,
+            "data": str(demo.folder.absolute()),
+        }
+    )
+
+
+def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
+    bold, soft, link, plain = ("\033[1m", "\033[2m", "\033[4;36m", "\033[0m") if colour else ("", "", "", "")
+    key_file = shlex.quote(str(demo.api_key_file))
+    key = demo.api_key if demo.api_key_is_new else f"$(cat {key_file})"
+    query = f"end_user_id={_end_user_id()}&logo=none"
+    return f"""
+  {bold}One Runtime{plain} is up. Open its playground and connect something:
+
+    {link}{addresses.playground}{plain}
+
+  It is the settings page of {CUSTOMER}, a made-up product with One Runtime inside.
+  Acme CRM is the demo's own provider. Its two accounts have these keys:
+
+    Globex   {demo.acme_keys[acme.GLOBEX]}
+    Initech  {demo.acme_keys[acme.INITECH]}
+
+  Then ask the API what the end user {bold}{_end_user_id()}{plain} has connected:
+
+export ONE_RUNTIME_API_KEY={key}
+curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1/integrations?{query}"
+
+  {soft}{_about_the_key(demo)}
+  Documentation  {addresses.one_runtime}/docs
+  Stop           Ctrl+C{plain}
+"""
+
+
+def _about_the_key(demo: DemoData) -> str:
+    file = demo.api_key_file
+    if demo.api_key_is_new:
+        return f"API key        shown this once, and kept in {file} for the playground"
+    another = f"ONE_RUNTIME_DATABASE_URL={shlex.quote(demo.database_url)} one-runtime api-keys create"
+    return f"API key        kept in {file}; another one:\n                 {another}"
+
+
+def _wants_colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ

@@ -1,0 +1,217 @@
+"""Connections, and the two places where an address is checked before one is made: the only user of aiohttp's client.
+
+A client skips its resolver for literal addresses and remembers names, so one place would not do (P7).
+"""
+
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+import aiohttp
+from aiohttp import AddrInfoType
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import HttpProcessingError
+
+from one_runtime.egress.addresses import why_refused
+from one_runtime.egress.errors import (
+    EgressError,
+    TargetRefused,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from one_runtime.egress.hop import Hop
+from one_runtime.egress.limits import Limits, PoolLimits
+from one_runtime.egress.target import AllowList, Target, check
+from one_runtime.egress.way_out import WayOut
+
+# Providers' security headers are long; aiohttp's own limit of 8190 refuses some real answers.
+_LONGEST_HEADER: Final = 16 * 1024
+# aiohttp adds these by itself; `hop` has decided what is sent.
+_NOT_BY_THE_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+@dataclass(slots=True)
+class _Dial:
+    """The request for which a connection is being made, and why its address was refused in the last moment."""
+
+    target: Target
+    refusal: TargetRefused | None = None
+
+
+# In this order: the client's errors are one another's subclasses.
+_FAILURES: Final[tuple[tuple[type[Exception], type[EgressError], str], ...]] = (
+    (aiohttp.ConnectionTimeoutError, UpstreamTimeout, "No connection to {authority} within {connect:g} seconds."),
+    (TimeoutError, UpstreamTimeout, "{authority} sent nothing for {idle:g} seconds."),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        UpstreamUnreachable,
+        "The TLS certificate of {authority} is not valid or not trusted.",
+    ),
+    (aiohttp.ClientSSLError, UpstreamUnreachable, "No TLS connection could be agreed with {authority}."),
+    (aiohttp.ClientConnectorError, UpstreamUnreachable, "{authority} cannot be reached over the network."),
+    (aiohttp.ClientConnectionError, UpstreamUnreachable, "{authority} closed the connection before it had answered."),
+    (aiohttp.ClientPayloadError, UpstreamProtocolError, "{authority} sent a body that ends too early or is broken."),
+    (Exception, UpstreamProtocolError, "{authority} did not answer in HTTP as we understand it."),
+)
+
+_dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", default=None)
+
+
+class Pool:
+    """The connections that were made under one allow-list. Another allow-list means another pool."""
+
+    def __init__(self, allow: AllowList, way_out: WayOut, limits: PoolLimits) -> None:
+        self._allow = allow
+        self._way_out = way_out
+        self._limits = limits
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    @asynccontextmanager
+    async def exchange(self, hop: Hop, limits: Limits) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send the request; the answer's body is still to be read, inside the block.
+
+        Raises:
+            EgressError: the target is refused, or the upstream failed; also while the block reads the body.
+        """
+        check(hop.target, self._allow)
+        dial = _Dial(hop.target)
+        before = _dialling.set(dial)
+        try:
+            async with self._opened_session().request(
+                hop.method,
+                hop.target.url,
+                headers=hop.headers,
+                data=hop.body,
+                allow_redirects=False,
+                timeout=_client_timeout(limits),
+            ) as answer:
+                yield answer
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
+            # `from None`: the client's own errors repeat the address with its query, where some providers want the key.
+            raise dial.refusal or _translated(error, hop.target, limits) from None
+        finally:
+            _dialling.reset(before)
+
+    async def close(self) -> None:
+        """Close every connection, also those in use."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    def _opened_session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise RuntimeError("this way out is closed")
+        if self._session is None:  # not in __init__: it wants the running event loop
+            self._session = self._new_session()
+        return self._session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=_CheckedResolver(self._allow, self._way_out),
+            socket_factory=self._checked_socket,
+            ssl=self._way_out.tls or True,
+            limit=self._limits.connections,
+            limit_per_host=self._limits.per_upstream,
+            keepalive_timeout=self._limits.keepalive,
+            ttl_dns_cache=self._limits.dns_cache,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            requote_redirect_url=False,
+            skip_auto_headers=_NOT_BY_THE_CLIENT,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+        )
+
+    def _checked_socket(self, address_info: AddrInfoType) -> socket.socket:
+        """The last check: of the very address that is about to be dialled, however the client came by it."""
+        family, _, _, _, (address, port, *_) = address_info
+        dial = _dialling.get()
+        if dial is None:
+            raise PermissionError(errno.EPERM, "no request is known for this connection")
+        try:
+            _check_address(address, dial.target.host, port, self._allow)
+        except TargetRefused as refusal:
+            # The client expects an OSError here and would lose any other one.
+            dial.refusal = refusal
+            raise PermissionError(errno.EPERM, "the address is refused") from None
+        return self._way_out.open_socket(family, address, port)
+
+
+class _CheckedResolver(AbstractResolver):
+    """Asks the way out; one bad answer refuses the name, so that no attacker can mix and wait for the right one."""
+
+    def __init__(self, allow: AllowList, way_out: WayOut) -> None:
+        self._allow = allow
+        self._way_out = way_out
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 the client's interface; always both families
+    ) -> list[ResolveResult]:
+        try:
+            addresses = await self._way_out.resolve(host, port)
+        except OSError as error:
+            raise _unresolved(host, error) from None
+        if not addresses:
+            raise _unresolved(host, socket.gaierror(socket.EAI_NONAME))
+        for address in addresses:
+            _check_address(address, host, port, self._allow)
+        return [_resolved(host, address, port) for address in addresses]
+
+    async def close(self) -> None:
+        """Nothing to close: the way out is closed by its owner."""
+
+
+def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
+    """Raise `TargetRefused` unless the address is on the public internet, or the operator allows the host and port.
+
+    The message does not repeat the address: whoever may name a host could read an internal name server by it.
+    """
+    if (host, port) in allow:
+        return
+    try:
+        why = why_refused(ip_address(address))
+    except ValueError:
+        why = "not an address"
+    if why is not None:
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise TargetRefused.not_allowed(f"{host} leads to an address that is not public ({why})", authority)
+
+
+def _resolved(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
+
+
+def _client_timeout(limits: Limits) -> aiohttp.ClientTimeout:
+    """`total` is kept by `client`, over all hops together."""
+    return aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.idle)
+
+
+def _unresolved(host: str, error: OSError) -> UpstreamUnreachable:
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return UpstreamUnreachable(f"The name {host} cannot be looked up at the moment. Is the network there?")
+    return UpstreamUnreachable(f"There is no address for the name {host}.")
+
+
+def _translated(error: Exception, target: Target, limits: Limits) -> EgressError:
+    kind, sentence = next(
+        (kind, sentence) for client_error, kind, sentence in _FAILURES if isinstance(error, client_error)
+    )
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED:
+        sentence = "{authority} refuses connections."
+    return kind(sentence.format(authority=target.authority, connect=limits.connect, idle=limits.idle))

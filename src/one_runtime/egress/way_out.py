@@ -1,0 +1,48 @@
+"""Name resolution and sockets: the seam where tests put a network of their own. It decides nothing; `pool` does."""
+
+import asyncio
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+
+
+class WayOut:
+    """The machine's own network. Names are looked up on threads of its own, not on the few of the event loop."""
+
+    def __init__(self, *, threads: int = 16, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` replaces the default trust in the machine's certificate authorities."""
+        self.tls = tls
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="egress-names")
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """Every address of the name.
+
+        Raises:
+            OSError: it has none, or cannot be looked up.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port)
+
+    def open_socket(self, family: int, address: str, port: int) -> socket.socket:  # noqa: ARG002 tests route by them
+        """A socket to be connected to exactly this address, which has been checked.
+
+        Raises:
+            OSError: the machine has no such network, or no more sockets.
+        """
+        return socket.socket(family, socket.SOCK_STREAM)
+
+    def close(self) -> None:
+        """Take no more names. Look-ups that run cannot be stopped and are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int) -> list[str]:
+    # As bytes: a str would pass through Python's IDNA 2003 codec, a second opinion on what the name is.
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [_text(family, address) for family, _, _, _, address in found]
+
+
+def _text(family: int, address: tuple[object, ...]) -> str:
+    """The address, with its scope where it has one: a scoped address is refused, so it must not be lost."""
+    text = str(address[0])
+    scope = address[3] if family == socket.AF_INET6 and len(address) > 3 else 0
+    return f"{text}%{scope!s}" if scope and "%" not in text else text

@@ -1,0 +1,72 @@
+"""Serve the application with uvicorn: one process on SQLite, many on PostgreSQL."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from one_runtime import logs
+from one_runtime.app import create_app
+from one_runtime.db.engine import sqlite_path
+from one_runtime.db.migrations import migrate
+from one_runtime.errors import ConfigurationError
+from one_runtime.settings import Settings, load_settings, parse_host_port
+
+GRACE: Final = 30
+"""Seconds that requests in flight may take to finish after a signal to stop."""
+
+
+def serve(settings: Settings, *, migrate_first: bool) -> None:
+    """Serve until a signal. SQLite is migrated here; PostgreSQL where `migrate_first` says so.
+
+    Raises: ConfigurationError where it cannot start.
+    """
+    url = settings.database_url.get_secret_value()
+    path = sqlite_path(url)
+    if path and settings.workers > 1:
+        raise ConfigurationError("SQLite is served by one process. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
+    create_app(settings)  # whatever is wrong with the settings is said here, once, and not by every worker
+    with _only_server(path):
+        if path or migrate_first:
+            migrate(url)
+        host, port = parse_host_port(settings.listen)
+        uvicorn.run(
+            "one_runtime.serving:served_app",
+            factory=True,
+            host=host,
+            port=port,
+            workers=settings.workers,
+            access_log=False,
+            server_header=False,
+            log_config=None,
+            log_level=settings.log_level,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
+            timeout_graceful_shutdown=GRACE,
+        )
+
+
+def served_app() -> ASGIApp:
+    """What each server process runs: the application of the environment's settings."""
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    return create_app(settings)
+
+
+@contextmanager
+def _only_server(path: str | None) -> Iterator[None]:
+    """Keep a second server off a SQLite file. Raises: ConfigurationError."""
+    if path is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.serving").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(f"Another server runs on {path}. SQLite is served by one process.") from error
+        yield

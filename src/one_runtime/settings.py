@@ -1,0 +1,141 @@
+"""Every setting: name, type, default, one line of help. Read once at the start, then passed in as values."""
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from one_runtime.errors import ConfigurationError
+
+PREFIX: Final = "ONE_RUNTIME_"
+_INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
+"""Names that orchestrators make from a service called `one-runtime`: not ours, ignored."""
+
+HostPort: TypeAlias = tuple[str, int]
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Settings(BaseModel):
+    """The settings of one installation. Environment variables carry the prefix `ONE_RUNTIME_`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    public_url: str = Field("http://127.0.0.1:8000", description="Where browsers reach us; links come from it.")
+    listen: str = Field("127.0.0.1:8000", description="Address and port to serve on.")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///one-runtime.db"), description="sqlite:///file.db or postgresql://user:password@host/name."
+    )
+    database_pool_size: int = Field(10, ge=1, le=500, description="PostgreSQL connections of one process at the most.")
+    encryption_keys: SecretStr = Field(
+        SecretStr(""), description="The key ring: 32-byte keys in base64, separated by commas; the first one seals."
+    )
+    workers: int = Field(1, ge=1, le=256, description="Server processes; more than one wants PostgreSQL.")
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="Networks of reverse proxies whose X-Forwarded-For is believed, separated by commas."
+    )
+    egress_allow: frozenset[HostPort] = Field(
+        frozenset(), description="Private targets that may be called, as host:port, separated by commas."
+    )
+    rate_limit: int = Field(6000, ge=0, description="Requests a minute that one API key may make; 0 for no limit.")
+    event_retention_days: int = Field(90, ge=1, le=3650, description="Days for which events are kept.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.fragment:
+            raise ValueError("must be an origin such as https://connect.example.com, without a path")
+        if url.username or url.password:
+            raise ValueError("must not hold a user name or a password")
+        if url.scheme == "http" and not _is_loopback(url.hostname):
+            raise ValueError("must be https, except on localhost, 127.0.0.0/8 or [::1]")
+        return f"{url.scheme}://{url.netloc.lower()}"
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        parse_host_port(value)
+        return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        return tuple(ipaddress.ip_network(part) for part in _parts(value)) if isinstance(value, str) else value
+
+    @field_validator("egress_allow", mode="before")
+    @classmethod
+    def _split_targets(cls, value: object) -> object:
+        return frozenset(parse_host_port(part) for part in _parts(value)) if isinstance(value, str) else value
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us over https."""
+        return self.public_url.startswith("https://")
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | None = None) -> Settings:
+    """The settings in these variables; secrets also from the file that `<NAME>_FILE` names. `workers`, given on the
+    command line, counts before the variable.
+
+    Raises: ConfigurationError, with a sentence that says what to change.
+    """
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    values: dict[str, Any] = {}
+    for variable in (name for name in environ if name.startswith(PREFIX)):
+        name = variable.removesuffix("_FILE")
+        if variable in known:
+            if environ[variable]:
+                values[known[variable]] = environ[variable]
+        elif name in known and Settings.model_fields[known[name]].annotation is SecretStr:
+            values[known[name]] = _read_secret(variable, environ[variable])
+        elif not _INJECTED.search(variable):
+            raise ConfigurationError(_unknown(variable, known))
+    if workers is not None:
+        values["workers"] = workers
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        variable = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "The settings"
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{variable}: {message}.") from None
+
+
+def parse_host_port(text: str) -> HostPort:
+    """`host:port` or `[v6]:port` as a pair. Raises: ValueError."""
+    host, separator, port = text.strip().rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} must be host:port")
+    return host.strip("[]").lower(), int(port)
+
+
+def _parts(value: str) -> list[str]:
+    return [part for part in value.replace(",", " ").split() if part]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{variable} names a file that cannot be read: {path}.") from error
+
+
+def _unknown(variable: str, known: Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(variable, known, n=1)
+    hint = f" Did you mean {close[0]}?" if close else " The settings are listed in docs/settings.md."
+    return f"{variable} is not a setting of One Runtime.{hint}"

@@ -1,0 +1,67 @@
+"""Prefixed random tokens: make, recognize, hash and compare. Only hashes are ever stored (P2)."""
+
+import hashlib
+import hmac
+import secrets
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+API_KEY: Final = "oru"
+SESSION: Final = "orcs"
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PREFIX_LENGTH: Final = 8
+_SECRET_LENGTH: Final = 43  # 62**43 is a little over 2**256
+_CHECKSUM_LENGTH: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A new token. `secret` is shown once; `prefix` and `hash` are kept."""
+
+    secret: str
+    prefix: str
+    hash: bytes
+
+    def __repr__(self) -> str:
+        return f"Token({self.prefix}_***)"
+
+
+def make(kind: str) -> Token:
+    """A new token `<kind>_<prefix>_<secret>`, with 256 bits of randomness and a checksum at the end."""
+    prefix = f"{kind}_{_random(_PREFIX_LENGTH)}"
+    body = f"{prefix}_{_random(_SECRET_LENGTH)}"
+    secret = body + _checksum(body)
+    return Token(secret=secret, prefix=prefix, hash=digest(secret))
+
+
+def recognize(kind: str, text: str) -> bool:
+    """Whether `text` has the shape and the checksum of a token of this kind: junk is refused without a look-up."""
+    head = f"{kind}_"
+    length = len(head) + _PREFIX_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
+    if len(text) != length or not text.isascii() or not text.startswith(head):
+        return False
+    return hmac.compare_digest(_checksum(text[:-_CHECKSUM_LENGTH]), text[-_CHECKSUM_LENGTH:])
+
+
+def digest(text: str) -> bytes:
+    """The SHA-256 under which a token is kept. A token has 256 random bits, so no slow hash is called for."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Compare two digests in constant time."""
+    return hmac.compare_digest(left, right)
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _checksum(text: str) -> str:
+    value, digits = zlib.crc32(text.encode()), ""
+    for _ in range(_CHECKSUM_LENGTH):
+        value, digit = divmod(value, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return digits

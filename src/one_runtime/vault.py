@@ -1,0 +1,118 @@
+"""Seal and open secrets: AES-256-GCM under a key ring, a subkey for each organization (P3).
+
+The only importer of `cryptography`. A sealed value is bound to its table, row and version: put anywhere else, it
+does not open.
+"""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from one_runtime.errors import ConfigurationError, OneRuntimeError
+
+KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random, under a subkey per organization
+_FORMAT: Final = b"\x01"
+
+
+class SealBroken(OneRuntimeError):
+    """A sealed value does not open: it was changed, moved to another row, or its key is not in the ring."""
+
+    code, status, title = "seal_broken", 500, "A stored credential cannot be opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sealed value lives; part of what is authenticated (AAD)."""
+
+    table: str
+    row: str
+    version: int
+
+    @property
+    def aad(self) -> bytes:
+        return b"\x00".join([_FORMAT, self.table.encode(), self.row.encode(), str(self.version).encode()])
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Ciphertext, and the id of the ring's key that opens it."""
+
+    key_id: str
+    data: bytes
+
+
+class Vault:
+    """A key ring. The first key seals; every key opens what it sealed."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
+        if not keys:
+            raise ConfigurationError(
+                "No encryption key is set. Make one with `one-runtime keys new` and give it as "
+                "ONE_RUNTIME_ENCRYPTION_KEYS, or in a file named by ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
+            )
+        if any(len(key) != KEY_BYTES for key in keys):
+            raise ConfigurationError("Every key in ONE_RUNTIME_ENCRYPTION_KEYS must be 32 bytes in base64.")
+        self._keys = {key_id(key): key for key in keys}
+        self._primary = key_id(keys[0])
+        self._cipher = lru_cache(maxsize=4096)(self._make_cipher)
+
+    def __repr__(self) -> str:
+        return f"Vault({', '.join(self._keys)})"
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the ring's keys: fingerprints, not secrets. The first one seals."""
+        return tuple(self._keys)
+
+    def seal(self, organization_id: str, plaintext: bytes, place: Place) -> Sealed:
+        """Encrypt for one organization and one place."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        cipher = self._cipher(self._primary, organization_id)
+        return Sealed(self._primary, _FORMAT + nonce + cipher.encrypt(nonce, plaintext, place.aad))
+
+    def open(self, organization_id: str, sealed: Sealed, place: Place) -> bytes:
+        """Decrypt. Raises: SealBroken."""
+        if sealed.key_id not in self._keys or sealed.data[:1] != _FORMAT:
+            raise SealBroken(f"The key {sealed.key_id} is not in the ring. Add it to ONE_RUNTIME_ENCRYPTION_KEYS.")
+        nonce, ciphertext = sealed.data[1 : 1 + _NONCE_BYTES], sealed.data[1 + _NONCE_BYTES :]
+        try:
+            return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
+        except InvalidTag as error:
+            raise SealBroken("A stored credential was changed or moved. Ask the end user to connect again.") from error
+
+    def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
+        return AESGCM(_derive(self._keys[key], f"one-runtime/v1/organization/{organization_id}", KEY_BYTES))
+
+
+def new_key() -> str:
+    """A new ring key: 32 random bytes in base64, as the setting wants it."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def parse_keys(text: str) -> tuple[bytes, ...]:
+    """The keys of a comma- or line-separated setting. Raises: ConfigurationError."""
+    try:
+        return tuple(base64.b64decode(part, validate=True) for part in text.replace(",", " ").split())
+    except (binascii.Error, ValueError) as error:
+        raise ConfigurationError("ONE_RUNTIME_ENCRYPTION_KEYS must be base64, keys separated by commas.") from error
+
+
+def key_id(key: bytes) -> str:
+    """A key's public name and fingerprint: 16 bytes derived from it, in hex."""
+    return _derive(key, "one-runtime/v1/key-id", 16).hex()
+
+
+def _derive(key: bytes, info: str, length: int) -> bytes:
+    """HKDF-SHA256 (RFC 5869)."""
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info.encode()).derive(key)

@@ -1,0 +1,39 @@
+"""Background work: one loop per process. For now it deletes what has been kept long enough."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from one_runtime import connect_sessions, events
+from one_runtime.errors import Unavailable
+from one_runtime.installation import Installation
+
+INTERVAL: Final = 3600.0
+"""Seconds between two turns."""
+
+SESSION_RETENTION: Final = timedelta(days=30)
+"""How long a session that is over can still be read."""
+
+log = structlog.get_logger()
+
+
+async def purge(installation: Installation) -> int:
+    """Delete old events and sessions; how many rows. Safe to run in several processes at once."""
+    now = installation.clock()
+    oldest = now - timedelta(days=installation.settings.event_retention_days)
+    async with installation.database.write() as tx:
+        deleted = await events.delete_before(tx, oldest)
+        return deleted + await connect_sessions.delete_before(tx, now - SESSION_RETENTION)
+
+
+async def run(installation: Installation) -> None:
+    """Purge now and then every hour, until cancelled. An outage of the database is waited out."""
+    while True:
+        try:
+            deleted = await purge(installation)
+            log.debug("purged", rows=deleted)
+        except Unavailable as error:
+            log.warning("purge_postponed", code=error.code)
+        await asyncio.sleep(INTERVAL)

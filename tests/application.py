@@ -1,0 +1,233 @@
+"""A pytest plugin: the application in this process, on either database, with a real provider to connect to.
+
+`application` is the app with its lifespan running; `client` speaks to it as an organization with every scope;
+`acme` is the demo's provider on a port of its own, which the way out is allowed to reach.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.resources import as_file, files
+from typing import Any, Final
+
+import httpx2
+import pytest
+import pytest_asyncio
+import uvicorn
+from pydantic import SecretStr
+from starlette.types import ASGIApp
+
+from one_runtime import api_keys, organizations
+from one_runtime.app import Front, create_app
+from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import transaction_open
+from one_runtime.demo.acme import GLOBEX, INITECH, Acme
+from one_runtime.egress import Egress
+from one_runtime.events import Actor
+from one_runtime.installation import Installation
+from one_runtime.settings import Settings
+from one_runtime.vault import new_key
+from tests.waiting import eventually
+
+PUBLIC_URL: Final = "http://127.0.0.1:8000"
+ORIGIN: Final = "https://app.example.com"
+ACME_KEYS: Final = {GLOBEX: "acme_globex0123456789", INITECH: "acme_initech0123456789"}
+JSON: Final = {"content-type": "application/json"}
+
+
+class SetClock:
+    """The system's clock, moved by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return system_clock() + self.ahead
+
+    def advance(self, **delta: float) -> None:
+        self.ahead += timedelta(**delta)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAcme:
+    """Acme CRM on its own port."""
+
+    url: str
+    port: int
+    acme: Acme
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The application under test, with its insides for preparing and looking."""
+
+    app: Front
+    installation: Installation
+    clock: SetClock
+    acme: RunningAcme
+
+    async def organization(self, name: str = "Northwind", origins: tuple[str, ...] = (ORIGIN,)) -> str:
+        """A new organization's id."""
+        async with self.installation.database.write() as tx:
+            return (await organizations.create(tx, name, self.clock(), allowed_origins=origins)).id
+
+    async def key(self, organization_id: str, *scopes: str) -> str:
+        """A new API key of the organization; with every scope where none is named."""
+        async with self.installation.database.write() as tx:
+            actor = Actor(organization_id, "system")
+            _, token = await api_keys.create(tx, actor, "test", scopes or api_keys.SCOPES, self.clock())
+            return token.secret
+
+    def client(self, key: str | None = None) -> "Client":
+        """A caller with this key, or without any."""
+        return Client(self.app, key)
+
+
+class Client:
+    """Speaks HTTP to the application in this process."""
+
+    def __init__(self, app: ASGIApp, key: str | None) -> None:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=True)
+        self.http = httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers)
+
+    async def get(self, path: str, **params: Any) -> httpx2.Response:
+        return await self.http.get(path, params=params)
+
+    async def post(self, path: str, body: Mapping[str, Any] | None = None, **headers: str) -> httpx2.Response:
+        return await self.http.post(path, content=json.dumps(body or {}), headers={**JSON, **headers})
+
+    async def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx2.Response:
+        content = None if body is None else json.dumps(body)
+        return await self.http.request(method, path, content=content, headers=JSON if content else {})
+
+    async def integrations(self, end_user_id: str = "user_123", **options: Any) -> dict[str, Any]:
+        """The list, by slug."""
+        answer = await self.get("/v1/integrations", end_user_id=end_user_id, logo="none", **options)
+        assert answer.status_code == 200, answer.text
+        return {one["slug"]: one for one in answer.json()["integrations"]}
+
+    async def connect(self, end_user_id: str = "user_123", key: str = ACME_KEYS[GLOBEX], **more: Any) -> dict[str, Any]:
+        """An Acme connection, imported by the backend."""
+        body = {"integration_slug": "acme", "end_user_id": end_user_id, "auth_type": "api_key"}
+        answer = await self.post("/v1/connections", {**body, "credentials": {"api_key": key}, **more})
+        assert answer.status_code in {200, 201}, answer.text
+        connection: dict[str, Any] = answer.json()
+        return connection
+
+    async def session(self, end_user_id: str = "user_123", **more: Any) -> dict[str, Any]:
+        """A hosted connection session for Acme."""
+        body = {"integration_slug": "acme", "end_user_id": end_user_id, **more}
+        answer = await self.post("/v1/hosted-connection-sessions", body)
+        assert answer.status_code == 200, answer.text
+        session: dict[str, Any] = answer.json()
+        return session
+
+    async def popup(self, step: str, token: str, body: Mapping[str, Any] | None = None) -> httpx2.Response:
+        """What the popup's page asks: step is `` or `/connect` or `/cancel`."""
+        return await self.post(f"/connect/session{step}", body, authorization=f"Bearer {token}")
+
+    async def type_key(self, token: str, key: str, **more: Any) -> httpx2.Response:
+        """An end user types a key into the popup and submits."""
+        return await self.popup("/connect", token, {"auth_type": "api_key", "credentials": {"api_key": key}, **more})
+
+
+@asynccontextmanager
+async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
+    """Serve an application on a port of loopback, on this loop; which port."""
+    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        await eventually(lambda: server.started or task.done())
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+@asynccontextmanager
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """Run an application's lifespan around a test."""
+    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    scope: dict[str, Any] = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    task = asyncio.ensure_future(app(scope, to_app.get, from_app.put))  # type: ignore[arg-type] # a queue takes any
+    await to_app.put({"type": "lifespan.startup"})
+    started = await from_app.get()
+    if started["type"] != "lifespan.startup.complete":
+        await task
+    try:
+        yield
+    finally:
+        await to_app.put({"type": "lifespan.shutdown"})
+        await from_app.get()
+        await task
+
+
+def catalog_with_acme(acme_url: str) -> Catalog:
+    """The built-in catalog and the demo's provider."""
+    folder = files("one_runtime.demo")
+    with as_file(folder / "acme.yaml") as path:
+        entry = load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
+    return load_catalog().with_extra(entry, (folder / "acme.svg").read_bytes())
+
+
+def settings_for(database_url: str, acme: RunningAcme, **more: Any) -> Settings:
+    """Settings of an installation on this database that may reach Acme."""
+    values: dict[str, Any] = {
+        "public_url": PUBLIC_URL,
+        "database_url": SecretStr(database_url),
+        "encryption_keys": SecretStr(new_key()),
+        "egress_allow": frozenset({("127.0.0.1", acme.port)}),
+        "rate_limit": 0,
+    }
+    return Settings.model_validate(values | more)
+
+
+def refuse_open_transaction() -> None:
+    """No transaction is open while an outbound request runs (house rule 7)."""
+    assert not transaction_open.get(), "an outbound request runs inside a transaction"
+
+
+@asynccontextmanager
+async def started(settings: Settings, acme: RunningAcme) -> AsyncIterator[Application]:
+    """An application that runs until the block ends."""
+    clock = SetClock()
+    egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
+    app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
+    async with lifespan(app):
+        yield Application(app, app.app.state.installation, clock, acme)
+
+
+@pytest_asyncio.fixture
+async def acme() -> AsyncIterator[RunningAcme]:
+    """Acme CRM, with the two accounts of `ACME_KEYS`."""
+    acme = Acme(ACME_KEYS)
+    async with running(acme.app) as port:
+        yield RunningAcme(f"http://127.0.0.1:{port}", port, acme)
+
+
+@pytest.fixture
+def settings(database_url: str, acme: RunningAcme) -> Settings:
+    """The settings of `application`."""
+    return settings_for(database_url, acme)
+
+
+@pytest_asyncio.fixture
+async def application(settings: Settings, acme: RunningAcme) -> AsyncIterator[Application]:
+    """The application on a fresh database."""
+    async with started(settings, acme) as application:
+        yield application
+
+
+@pytest_asyncio.fixture
+async def client(application: Application) -> Client:
+    """A caller of a new organization, with every scope."""
+    return application.client(await application.key(await application.organization()))

@@ -1,0 +1,41 @@
+"""Entries for tests, small and complete."""
+
+from copy import deepcopy
+from typing import Any
+
+from one_runtime.catalog.model import Auth, Integration
+
+API_KEY: dict[str, Any] = {
+    "type": "api_key",
+    "fields": [{"name": "api_key", "label": "API key", "where": "In the settings."}],
+    "base_url": "https://api.example.com",
+    "send": {"headers": {"Authorization": "Bearer {api_key}"}},
+    "check": {"path": "/me", "reason": "error.message"},
+    "identity": {"id": "account.id", "label": "account.name"},
+    "verified": {"how": "unverified"},
+}
+ENTRY: dict[str, Any] = {
+    "slug": "example",
+    "name": "Example",
+    "description": "Something to test with.",
+    "category": "Data",
+    "website": "https://example.com",
+    "docs": "https://example.com/docs",
+}
+SUBDOMAIN: dict[str, Any] = {
+    "name": "subdomain",
+    "label": "Subdomain",
+    "pattern": "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    "suffix": ".example.com",
+    "transform": ["lower"],
+}
+
+
+def entry_of(*auth: dict[str, Any], **changes: Any) -> Integration:
+    """An integration with these auth types, checked in full."""
+    return Integration.model_validate({**deepcopy(ENTRY), "auth": [deepcopy(one) for one in auth], **changes})
+
+
+def api_key(**changes: Any) -> Auth:
+    """An API key auth, with keys of the example replaced."""
+    return entry_of({**API_KEY, **changes}).auth[0]

@@ -1,0 +1,126 @@
+"""Reading the catalog: the compiled file, single files, and what is said of a file that cannot be used."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from one_runtime.catalog.build import HERE, compile_catalog, read_entries
+from one_runtime.catalog.loader import CatalogError, load_catalog, load_yaml
+from one_runtime.errors import NotFound
+from tests.catalog.example import API_KEY, entry_of
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>'
+HUBSPOT = (HERE / "integrations" / "hubspot.yaml").read_text(encoding="utf-8")
+
+
+def complaint(folder: Path, text: str) -> str:
+    path = folder / "hubspot.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CatalogError) as error:
+        load_yaml(path)
+    return error.value.detail
+
+
+def test_the_catalog_is_what_the_files_say_ordered_by_name() -> None:
+    catalog = load_catalog()
+    assert sorted(catalog.integrations, key=lambda one: one.slug) == read_entries(HERE / "integrations")
+    names = [one.name.casefold() for one in catalog.integrations]
+    assert names == sorted(names)
+
+
+def test_the_contracts_example_is_in_it() -> None:
+    hubspot = load_catalog().get("hubspot")
+    assert hubspot is not None
+    assert hubspot.id == "4989eaeb-5947-5065-81c6-de3b60c10b7d"
+    assert (hubspot.name, hubspot.description, hubspot.category) == ("HubSpot", "CRM and marketing automation.", "CRM")
+    assert hubspot.auth_types == ("api_key",)
+
+
+def test_loading_takes_less_than_150_milliseconds() -> None:
+    load_catalog()
+    best = min(_timed() for _ in range(3))
+    assert best < 0.15
+
+
+def _timed() -> float:
+    start = time.perf_counter()
+    load_catalog()
+    return time.perf_counter() - start
+
+
+def test_every_integration_has_a_logo_and_a_hash_of_it() -> None:
+    catalog = load_catalog()
+    for one in catalog.integrations:
+        assert catalog.logo(one.slug).startswith(b"<svg ")
+        assert len(catalog.logo_hash(one.slug)) == 32
+    with pytest.raises(NotFound):
+        catalog.logo("nobody")
+    assert catalog.get("nobody") is None
+
+
+def test_one_more_integration_changes_the_revision_and_nothing_else() -> None:
+    catalog = load_catalog()
+    extra = entry_of(API_KEY, name="aardvark")
+    more = catalog.with_extra(extra, SVG)
+    assert more.integrations[0] == extra
+    assert len(more.integrations) == len(catalog.integrations) + 1
+    assert len({catalog.revision, more.revision, catalog.with_extra(extra, SVG.replace("8z", "7z")).revision}) == 3
+    assert more.revision == catalog.with_extra(extra, SVG).revision
+    assert catalog.get("example") is None
+    assert more.logo("example").decode() == SVG
+    assert more.with_extra(extra, SVG.encode()).integrations == more.integrations
+
+
+def test_an_extra_integration_with_a_logo_that_runs_something_is_refused() -> None:
+    with pytest.raises(CatalogError):
+        load_catalog().with_extra(entry_of(API_KEY), SVG.replace("<path", "<script/><path"))
+
+
+def test_the_revision_changes_with_a_logo(tmp_path: Path) -> None:
+    (tmp_path / "integrations").mkdir()
+    (tmp_path / "logos").mkdir()
+    (tmp_path / "integrations" / "hubspot.yaml").write_text(HUBSPOT, encoding="utf-8")
+    compiled = []
+    for svg in (SVG, SVG.replace("8z", "7z")):
+        (tmp_path / "logos" / "hubspot.svg").write_text(svg, encoding="utf-8")
+        compiled.append(compile_catalog(tmp_path))
+    assert compiled[0].splitlines()[1] != compiled[1].splitlines()[1]
+
+
+def test_an_error_names_the_file_the_line_and_the_place(tmp_path: Path) -> None:
+    text = HUBSPOT.replace("    base_url: https://api.hubapi.com", "    base_url: http://api.hubapi.com")
+    line = text[: text.index("base_url")].count("\n") + 1
+    detail = complaint(tmp_path, text)
+    assert f"hubspot.yaml:{line}: auth[0].api_key.base_url: must be https" in detail
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    text = HUBSPOT.replace("category: CRM", "category: Nonsense").replace("reason: message", "reasons: message")
+    assert complaint(tmp_path, text).count("hubspot.yaml:") == 2
+
+
+def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    assert "slug is there twice" in complaint(tmp_path, HUBSPOT + "slug: other\n")
+
+
+def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
+    assert "aliases" in complaint(tmp_path, "a: &x {b: 1}\nc: *x\n")
+    assert "could not determine a constructor" in complaint(tmp_path, "a: !!python/object/apply:os.getcwd []\n")
+
+
+def test_a_file_that_is_no_mapping_or_missing_is_refused(tmp_path: Path) -> None:
+    assert "hubspot.yaml" in complaint(tmp_path, "- just\n- a list\n")
+    assert "hubspot.yaml" in complaint(tmp_path, "")
+    with pytest.raises(CatalogError, match="cannot be read"):
+        load_yaml(tmp_path / "absent.yaml")
+
+
+def test_the_files_name_is_the_slug_and_x_is_kept_for_organizations(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(HUBSPOT, encoding="utf-8")
+    with pytest.raises(CatalogError, match="not the file's name"):
+        read_entries(tmp_path)
+    (tmp_path / "other.yaml").rename(tmp_path / "x-hubspot.yaml")
+    (tmp_path / "x-hubspot.yaml").write_text(HUBSPOT.replace("slug: hubspot", "slug: x-hubspot"), encoding="utf-8")
+    with pytest.raises(CatalogError, match="x- is kept"):
+        read_entries(tmp_path)

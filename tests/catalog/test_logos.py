@@ -1,0 +1,105 @@
+"""Logos run nothing and fetch nothing."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from one_runtime.catalog.build import HERE
+from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash, monogram
+
+LOGOS = [*sorted((HERE / "logos").glob("*.svg")), HERE.parent / "demo" / "acme.svg"]
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">{}</svg>'
+PATH = '<path d="M0 0h8v8z"/>'
+
+
+@pytest.mark.parametrize("path", LOGOS, ids=lambda path: path.stem)
+def test_every_logo_is_clean_and_small(path: Path) -> None:
+    """Looks for what must not be there with a rule of its own, beside the allow-list that wrote the file."""
+    text = path.read_text(encoding="utf-8").strip()
+    assert clean_svg(text) == text
+    assert len(text.encode()) < 8_000
+    assert not re.search(
+        r"<script|<style|<foreignobject|<image|<!|<\?|@import|javascript:|data:|\bon[a-z]+\s*=", text, re.IGNORECASE
+    )
+    assert set(re.findall(r"https?://[^\"]*", text)) == {"http://www.w3.org/2000/svg"}
+    for target in re.findall(r"(?:href=\"|url\()([^\")]*)", text):
+        assert target.startswith("#")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "<script>alert(1)</script>",
+        '<path d="M0 0" onload="alert(1)"/>',
+        '<path d="M0 0" style="fill:red"/>',
+        '<image href="https://evil.example/x.png"/>',
+        '<use href="https://evil.example/x.svg#a"/>',
+        '<use xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="//evil.example/x.svg#a"/>',
+        '<a href="javascript:alert(1)"><path d="M0 0"/></a>',
+        "<foreignObject><p>hi</p></foreignObject>",
+        "<style>@import url(https://evil.example)</style>",
+        '<path fill="url(https://evil.example/x#a)"/>',
+        '<path fill="url( //evil.example/x)"/>',
+        '<animate attributeName="href" to="javascript:alert(1)"/>',
+        '<set attributeName="onload" to="alert(1)"/>',
+        "<unknown/>",
+    ],
+)
+def test_what_could_run_or_fetch_is_refused(bad: str) -> None:
+    with pytest.raises(UnsafeLogo):
+        clean_svg(SVG.format(bad + PATH))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '<!DOCTYPE svg [<!ENTITY a "aaaa">]>' + SVG.format(PATH),
+        SVG.format("<title>" + "x" * 20_000 + "</title>"),
+        "<html><body/></html>",
+        "not xml",
+        "",
+        SVG.format(PATH).replace(' viewBox="0 0 8 8"', ""),
+        SVG.format(PATH).replace("<svg", '<svg onload="x()"'),
+    ],
+)
+def test_what_is_no_small_plain_svg_is_refused(bad: str) -> None:
+    with pytest.raises(UnsafeLogo):
+        clean_svg(bad)
+
+
+def test_shapes_and_local_references_stay_as_they_are() -> None:
+    drawing = SVG.format(
+        '<defs><linearGradient id="a"><stop offset="0"/></linearGradient></defs><path fill="url(#a)" d="M0 0"/>'
+    )
+    assert clean_svg(drawing) == drawing
+    assert clean_svg("<!-- made by --><?xml-stylesheet?>" + drawing) == drawing
+
+
+@pytest.mark.parametrize(
+    "name,letters", [("Freshdesk", "FR"), ("Help Scout", "HS"), ("HubSpot", "HS"), ("X", "X"), ("<&>", "?")]
+)
+def test_a_monogram_is_the_names_letters_and_the_slugs_colour(name: str, letters: str) -> None:
+    svg = monogram("freshdesk", name)
+    assert clean_svg(svg) == svg
+    assert "".join(ET.fromstring(svg).itertext()) == letters
+    assert svg == monogram("freshdesk", name)
+
+
+def test_a_monograms_letters_can_be_read_on_its_colour() -> None:
+    """WCAG 1.4.3: 4.5 to 1 against white, and dark enough for a light page."""
+    for number in range(400):
+        colour = re.search(r'fill="#([0-9a-f]{6})"', monogram(f"slug-{number}", "Ab"))
+        assert colour is not None
+        assert 1.05 / (_luminance(colour.group(1)) + 0.05) >= 4.5
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_hash_of_a_logo_changes_with_it() -> None:
+    assert logo_hash(b"a") != logo_hash(b"b")

@@ -1,0 +1,168 @@
+"""What an entry may not say."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from one_runtime.catalog.model import Integration, dump
+from tests.catalog.example import API_KEY, SUBDOMAIN, api_key, entry_of
+
+HOST = {"base_url": "https://{subdomain}.example.com"}
+
+
+def refused(match: str, *auth: dict[str, Any], **changes: Any) -> None:
+    with pytest.raises(ValidationError, match=match):
+        entry_of(*auth, **changes)
+
+
+def test_the_example_is_accepted_and_survives_a_round_trip() -> None:
+    entry = entry_of(API_KEY)
+    assert Integration.model_validate(dump(entry)) == entry
+    assert entry.auth_types == ("api_key",)
+
+
+def test_the_id_is_the_same_on_every_installation() -> None:
+    assert entry_of(API_KEY, slug="hubspot").id == "4989eaeb-5947-5065-81c6-de3b60c10b7d"
+
+
+def test_unknown_keys_are_refused_at_every_level() -> None:
+    refused("Extra inputs", API_KEY, colour="red")
+    refused("Extra inputs", {**API_KEY, "colour": "red"})
+    refused("Extra inputs", {**API_KEY, "check": {"path": "/me", "follow": True}})
+
+
+def test_a_name_that_is_not_declared_is_refused() -> None:
+    refused("{shop} is used and not declared", {**API_KEY, "base_url": "https://{shop}.example.com"})
+    refused("{token} is used and not declared", {**API_KEY, "send": {"headers": {"X": "{api_key}{token}"}}})
+    refused("brace", {**API_KEY, "send": {"headers": {"X": "{Api Key}"}}})
+
+
+def test_a_name_that_is_never_used_is_refused() -> None:
+    refused("subdomain is declared and never used", {**API_KEY, "params": [SUBDOMAIN]})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.example.com", "http://127.0.0.1:80", "//api.example.com", "api.example.com"]
+)
+def test_only_https_is_accepted(url: str) -> None:
+    refused("https", {**API_KEY, "base_url": url})
+
+
+def test_http_is_accepted_on_loopback_where_it_is_allowed() -> None:
+    def read(url: str) -> Integration:
+        data = {**dump(entry_of(API_KEY)), "auth": [{**API_KEY, "base_url": url}]}
+        return Integration.model_validate(data, context={"allow_http": True})
+
+    assert read("http://127.0.0.1:8082").auth[0].base_url == "http://127.0.0.1:8082"
+    for url in ("http://example.com", "http://10.0.0.1", "http://127.0.0.1.evil.com"):
+        with pytest.raises(ValidationError):
+            read(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:pass@api.example.com",
+        "https://API.example.com",
+        "https://api.example.com?x=1",
+        "https://api.example.com#x",
+        "https://api.exam ple.com",
+        "https://-a.example.com",
+    ],
+)
+def test_an_address_has_no_user_query_fragment_or_odd_host(url: str) -> None:
+    refused("base_url", {**API_KEY, "base_url": url})
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "data:text/html,x", "https://a.b/{x}", "https://a.b/<x>", "ftp://a.b"]
+)
+def test_links_for_people_are_https_addresses(link: str) -> None:
+    refused("website", API_KEY, website=link)
+    field = {**API_KEY["fields"][0], "where_url": link}
+    refused("where_url", {**API_KEY, "fields": [field]})
+
+
+def test_an_auth_type_stands_there_once() -> None:
+    refused("there twice", API_KEY, API_KEY)
+
+
+def test_an_integration_has_an_auth_type() -> None:
+    refused("at least one auth type")
+
+
+def test_a_key_has_a_check_or_a_reason_and_not_both() -> None:
+    without = {key: value for key, value in API_KEY.items() if key not in ("check", "identity")}
+    refused("needs a check", without)
+    assert entry_of({**without, "check_missing": "The API has no read call."}).auth[0].check is None
+    refused("exclude each other", {**API_KEY, "check_missing": "No reason."})
+
+
+def test_a_host_is_guarded_by_a_pattern_that_keeps_values_in_it() -> None:
+    for pattern in ("[^/]+", ".+", "[a-z.]+@?", "[a-z]*", "[a-z-]+", "\\S+", "[a-z0-9.:]+"):
+        refused("forms the host", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "pattern": pattern}]})
+    assert api_key(**HOST, params=[SUBDOMAIN]).params[0].name == "subdomain"
+
+
+def test_a_param_without_pattern_and_options_is_refused() -> None:
+    bare = {key: value for key, value in SUBDOMAIN.items() if key != "pattern"}
+    refused("needs a pattern or options", {**API_KEY, **HOST, "params": [bare]})
+
+
+def test_a_host_that_ends_in_a_value_needs_options_or_the_word_self_hosted() -> None:
+    domain = {**SUBDOMAIN, "name": "domain", "pattern": "[a-z0-9]+(?:\\.[a-z0-9]+){1,5}"}
+    own = {**API_KEY, "base_url": "https://{domain}/api", "params": [domain]}
+    refused("say self_hosted", own)
+    entry_of({**own, "quirks": ["self_hosted"]})
+    options = [{"value": "example.com", "label": "US"}, {"value": "example.eu", "label": "EU"}]
+    listed = {"name": "domain", "label": "Region", "options": options, "default": "example.com"}
+    entry_of({**own, "params": [listed]})
+    listed["options"] = [{"value": "example.com/", "label": "US"}]
+    listed["default"] = "example.com/"
+    refused("no part of a host", {**own, "params": [listed]})
+
+
+def test_a_credential_cannot_form_the_host() -> None:
+    refused("cannot be part of a host", {**API_KEY, "base_url": "https://{api_key}.example.com"})
+
+
+def test_defaults_fit() -> None:
+    refused("does not fit", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "default": "A B"}]})
+    region = {"name": "subdomain", "label": "R", "options": [{"value": "us", "label": "US"}], "default": "eu"}
+    refused("none of the options", {**API_KEY, **HOST, "params": [region]})
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["no capital.", "No full stop", "Two\nlines.", "A" * 89 + ".", ""],
+)
+def test_a_description_is_one_short_sentence(description: str) -> None:
+    refused("description", API_KEY, description=description)
+
+
+def test_basic_has_a_user_name_and_a_password() -> None:
+    refused(
+        "username and password",
+        {**API_KEY, "type": "basic", "send": {"basic": {"username": "{api_key}", "password": "x"}}},
+    )
+
+
+def test_none_has_no_fields() -> None:
+    refused("none has no fields", {**API_KEY, "type": "none"})
+
+
+def test_headers_can_hold_no_line_break() -> None:
+    refused("headers", {**API_KEY, "headers": {"X": "a\r\nb"}})
+    refused("headers", {**API_KEY, "headers": {"X: y": "a"}})
+    refused("control character", {**API_KEY, "send": {"headers": {"X": "{api_key}\r\nY: z"}}})
+
+
+def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
+    refused("a date stands", {**API_KEY, "verified": {"how": "documentation"}})
+    refused("a date stands", {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}})
+
+
+def test_a_condition_says_exactly_one_thing() -> None:
+    for rule in ({"path": "a"}, {"path": "a", "equals": 1, "exists": True}):
+        refused("exactly one of", {**API_KEY, "check": {"path": "/me", "expect": {"json": [rule]}}})

@@ -1,0 +1,185 @@
+"""From values to requests, and from answers to verdicts."""
+
+import json
+from typing import Any
+
+import pytest
+
+from one_runtime.catalog.request import Values, build_check, clean_values, inject, read_check
+from one_runtime.errors import InvalidInput
+from tests.catalog.example import API_KEY, SUBDOMAIN, api_key, entry_of
+
+SECRET = "s3cr3t-Value"
+
+
+def messages(error: pytest.ExceptionInfo[InvalidInput]) -> dict[str, str]:
+    return {one.field: one.message for one in error.value.errors}
+
+
+def test_values_are_trimmed_and_rid_of_what_a_copy_brings_along() -> None:
+    values = clean_values(api_key(), {}, {"api_key": f"\ufeff  {SECRET}\u200b\n"})
+    assert values.credentials == {"api_key": SECRET}
+
+
+def test_all_fields_at_fault_come_in_one_error() -> None:
+    auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
+    with pytest.raises(InvalidInput) as error:
+        clean_values(auth, {"subdomain": "a.b", "colour": "red"}, {"token": "x"})
+    assert set(messages(error)) == {
+        "params.subdomain",
+        "params.colour",
+        "credentials.api_key",
+        "credentials.token",
+    }
+
+
+@pytest.mark.parametrize(
+    "raw", ["Acme", "acme.example.com", "https://ACME.example.com/", "http://acme.example.com/x?y"]
+)
+def test_a_pasted_address_is_cut_to_the_part_that_is_asked_for(raw: str) -> None:
+    auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
+    assert clean_values(auth, {"subdomain": raw}, {"api_key": "k"}).params == {"subdomain": "acme"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "evil.com/",
+        "evil.com#",
+        "evil.com?",
+        "a@evil",
+        "evil.com:80",
+        "acme.example.com.evil.com",
+        "https://evil.com/.example.com",
+        "https://evil.com\\.example.com",
+        "127.0.0.1",
+        "a\nb",
+        "..",
+        "-a",
+        "a%2eb",
+        "ａcme",
+        "é",
+    ],
+)
+def test_no_value_leaves_the_host_that_the_entry_means(raw: str) -> None:
+    auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
+    with pytest.raises(InvalidInput) as error:
+        clean_values(auth, {"subdomain": raw}, {"api_key": "k"})
+    assert "params.subdomain" in messages(error)
+
+
+def test_a_stored_value_that_no_longer_fits_the_host_is_refused_when_it_is_used() -> None:
+    auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
+    for bad in ("evil.com/", "a@b", "127.0.0.1:80/x"):
+        with pytest.raises(InvalidInput):
+            inject(auth, Values({"subdomain": bad}, {"api_key": "k"}))
+
+
+@pytest.mark.parametrize("raw", ["a\r\nX: y", "a\x00b", "a\tb", "käse", "“quoted”"])
+def test_nothing_gets_into_a_header_that_could_end_it(raw: str) -> None:
+    with pytest.raises(InvalidInput):
+        clean_values(api_key(), {}, {"api_key": raw})
+    with pytest.raises(InvalidInput):
+        build_check(api_key(), Values({}, {"api_key": raw}))
+
+
+def test_values_in_a_path_and_in_a_query_are_percent_encoded() -> None:
+    auth = api_key(send={"query": {"key": "{api_key}"}}, check={"path": "/accounts/{api_key}/me"})
+    request = build_check(auth, Values({}, {"api_key": "a/b?c&d e"}))
+    assert request.url == "https://api.example.com/accounts/a%2Fb%3Fc%26d%20e/me?key=a%2Fb%3Fc%26d%20e"
+
+
+def test_dots_cannot_climb_out_of_a_path() -> None:
+    auth = api_key(check={"path": "/accounts/{api_key}/me"})
+    with pytest.raises(InvalidInput) as error:
+        clean_values(auth, {}, {"api_key": ".."})
+    assert "credentials.api_key" in messages(error)
+
+
+def test_an_optional_field_left_blank_takes_its_header_along() -> None:
+    fields = [*API_KEY["fields"], {"name": "extra", "label": "Extra", "where": "There.", "optional": True}]
+    auth = api_key(fields=fields, send={"headers": {"Authorization": "Bearer {api_key}", "X-Extra": "{extra}"}})
+    values = clean_values(auth, {}, {"api_key": "k", "extra": " "})
+    assert inject(auth, values).headers == (("Authorization", "Bearer k"),)
+
+
+def test_a_colon_cannot_stand_in_a_basic_user_name() -> None:
+    auth = entry_of(
+        {
+            **API_KEY,
+            "type": "basic",
+            "send": {"basic": {"username": "{username}", "password": "{password}"}},
+            "fields": [{"name": name, "label": name, "where": "There."} for name in ("username", "password")],
+        }
+    ).auth[0]
+    with pytest.raises(InvalidInput):
+        clean_values(auth, {}, {"username": "a:b", "password": "c"})
+    values = clean_values(auth, {}, {"username": "ü", "password": "p:q"})
+    assert inject(auth, values).headers == (("Authorization", "Basic w7w6cDpx"),)
+
+
+def test_too_long_a_value_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        clean_values(api_key(), {}, {"api_key": "a" * 8193})
+
+
+def test_no_repr_shows_a_secret() -> None:
+    auth = api_key(send={"query": {"key": "{api_key}"}, "headers": {"X-Key": "{api_key}"}})
+    values = clean_values(auth, {}, {"api_key": SECRET})
+    shown = repr((values, build_check(auth, values), inject(auth, values)))
+    assert SECRET not in shown
+
+
+def answer(auth: Any, status: int, body: object, values: Values | None = None) -> Any:
+    return read_check(auth, status, (), json.dumps(body).encode(), values)
+
+
+def test_what_the_end_user_typed_is_taken_out_of_the_reason() -> None:
+    values = Values({}, {"api_key": SECRET})
+    body = {"error": {"message": f"Key {SECRET.upper()} (or {SECRET}) is unknown."}}
+    assert answer(api_key(), 401, body, values).reason == "Key … (or …) is unknown."
+
+
+def test_a_reason_is_plain_text_of_at_most_300_characters() -> None:
+    body = {"error": {"message": "No\r\n\u202e\x00entry " + "x" * 400}}
+    reason = answer(api_key(), 401, body).reason
+    assert reason.startswith("No entry xx")
+    assert len(reason) == 300
+
+
+@pytest.mark.parametrize("message", [None, {"a": 1}, [], True, ""])
+def test_a_reason_that_is_no_text_is_none(message: object) -> None:
+    assert answer(api_key(), 401, {"error": {"message": message}}).reason is None
+
+
+def test_an_identity_that_is_missing_in_part_is_none() -> None:
+    auth = api_key(identity={"id": "{team.id}:{user.id}", "label": "{team.name}"})
+    assert answer(auth, 200, {"team": {"id": 1, "name": ""}}).account_id is None
+    whole = answer(auth, 200, {"team": {"id": 1, "name": "T"}, "user": {"id": "u"}})
+    assert (whole.account_id, whole.account_label) == ("1:u", "T")
+
+
+def test_conditions_compare_as_json_does() -> None:
+    auth = api_key(check={"path": "/me", "expect": {"json": [{"path": "ok", "equals": True}]}})
+    assert answer(auth, 200, {"ok": True}).ok
+    for other in (1, "true", None):
+        assert not answer(auth, 200, {"ok": other}).ok
+
+
+def test_an_answer_that_is_null_is_told_from_one_that_is_missing() -> None:
+    auth = api_key(check={"path": "/me", "refused": {"json": [{"path": "user.id", "equals": None}]}})
+    assert answer(auth, 200, {"user": {"id": None}}).refused
+    assert not answer(auth, 200, {"user": {}}).refused
+
+
+def test_redirects_and_client_errors_are_no_refusal_unless_the_entry_says_so() -> None:
+    for status in (301, 302, 400, 404, 408, 418):
+        assert not answer(api_key(), status, {}).refused
+    assert answer(api_key(check={"path": "/me", "refused": {"status": [404]}}), 404, {}).refused
+
+
+def test_an_auth_type_without_a_check_says_so() -> None:
+    auth = entry_of({"type": "none", "base_url": "https://api.example.com", "verified": {"how": "unverified"}}).auth[0]
+    assert clean_values(auth, {}, {}) == Values({}, {})
+    with pytest.raises(ValueError, match="no check"):
+        build_check(auth, Values({}, {}))

@@ -1,0 +1,196 @@
+"""The popup's pages without a browser and without a database: headers, size, texts, and what an answer may hold."""
+
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from one_runtime.connect.assets import load_assets
+from one_runtime.connect.pages import Page, Site, render
+from one_runtime.connect.texts import TEXTS, text
+from one_runtime.connect.wire import read_connect
+from one_runtime.connect_flow import Shell, ShellState
+from one_runtime.errors import InvalidInput, MalformedRequest
+
+BUDGET_BYTES = 60_000
+STATIC = Path(str(resources.files("one_runtime.connect") / "static"))
+TEMPLATES = STATIC.parent / "templates"
+ORIGINS = ("https://app.example.com", "https://admin.example.com:8443")
+SITE = Site(base="", assets_hash="0123456789abcdef0123")
+OPEN = Shell("open", "0197-session", ORIGINS, "Northwind")
+ENDED: tuple[ShellState, ...] = ("expired", "used", "failed", "cancelled")
+
+
+def policy(page: Page) -> Mapping[str, str]:
+    directives = page.headers["Content-Security-Policy"].split("; ")
+    return {name: rest for name, _, rest in (directive.partition(" ") for directive in directives)}
+
+
+def page_of(state: ShellState, *, framed: bool = True) -> Page:
+    known = state != "unknown"
+    origins = ORIGINS if known and state != "no_origins" else ()
+    return render(SITE, Shell(state, "id" if known else None, origins, "Northwind" if known else None), framed=framed)
+
+
+STATES: tuple[ShellState, ...] = ("open", "unknown", "no_origins", *ENDED)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("framed", [True, False])
+def test_every_page_runs_and_loads_only_what_is_ours(state: ShellState, framed: bool) -> None:
+    found = policy(page_of(state, framed=framed))
+    assert found["default-src"] == "'none'"
+    assert found["script-src"] == found["style-src"] == found["connect-src"] == "'self'"
+    assert found["img-src"] == "'self' data:"
+    assert found["form-action"] == found["base-uri"] == "'none'"
+    assert "unsafe" not in page_of(state).headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_page_keeps_to_itself(state: ShellState) -> None:
+    headers = page_of(state).headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Set-Cookie" not in headers
+
+
+def test_frame_ancestors_names_exactly_the_allowed_origins() -> None:
+    assert policy(render(SITE, OPEN, framed=True))["frame-ancestors"] == " ".join(ORIGINS)
+
+
+@pytest.mark.parametrize("state", ENDED)
+def test_an_ended_session_is_shown_to_its_own_origins_only(state: ShellState) -> None:
+    assert policy(page_of(state))["frame-ancestors"] == " ".join(ORIGINS)
+
+
+def test_at_top_level_an_open_session_shows_no_form_and_may_not_be_framed() -> None:
+    page = render(SITE, OPEN, framed=False)
+    assert policy(page)["frame-ancestors"] == "'none'"
+    assert b'data-state="top_level"' in page.body
+    assert b"Open this from Northwind" in page.body
+    assert b"<form" not in page.body
+
+
+def test_a_page_that_any_site_may_frame_says_nothing_about_a_session() -> None:
+    page = page_of("unknown")
+    assert policy(page)["frame-ancestors"] == "*"
+    assert b'data-session=""' in page.body
+    assert b'data-organization=""' in page.body
+
+
+@pytest.mark.parametrize(
+    "state,status",
+    [("open", 200), ("unknown", 404), ("no_origins", 409), ("expired", 410), ("used", 410), ("cancelled", 410)],
+)
+def test_the_status_says_what_the_page_says(state: ShellState, status: int) -> None:
+    assert page_of(state).status == status
+
+
+def test_a_name_with_markup_stays_text() -> None:
+    shell = Shell("expired", "id", ORIGINS, '<img src=x onerror="alert(1)">')
+    assert b"<img" not in render(SITE, shell, framed=True).body
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_no_page_has_inline_script_or_style(state: ShellState) -> None:
+    body = page_of(state).body.decode()
+    assert re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", body) is None
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", body))
+
+
+def test_no_page_names_another_host() -> None:
+    body = render(SITE, OPEN, framed=True).body.decode()
+    addresses = re.findall(r'(?:href|src)="([^"#]+)"', body)
+    assert addresses
+    assert all(address.startswith(("/connect/assets/", "data:,")) for address in addresses)
+
+
+def test_the_whole_popup_fits_its_budget() -> None:
+    assets = load_assets()
+    html = len(render(SITE, OPEN, framed=True).body)
+    assert html + sum(len(asset.body) for asset in assets.files.values()) < BUDGET_BYTES
+
+
+def test_the_assets_address_changes_with_their_content() -> None:
+    assert re.fullmatch(r"[0-9a-f]{20}", load_assets().hash)
+    assert load_assets().hash == load_assets().hash
+
+
+def test_every_script_that_is_imported_is_served_and_preloaded() -> None:
+    files = load_assets().files
+    body = render(SITE, OPEN, framed=True).body.decode()
+    for name, asset in files.items():
+        for imported in re.findall(r'from "\./([a-z.]+)"', asset.body.decode()):
+            assert imported in files, f"{name} imports {imported}"
+        assert f"/{name}" in body
+
+
+def test_scripts_use_no_storage_no_cookie_and_parse_no_markup() -> None:
+    forbidden = re.compile(
+        r"localStorage|sessionStorage|indexedDB|document\.cookie|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|"
+        r"window\.opener|caches\."
+    )
+    for path in STATIC.glob("*.js"):
+        assert forbidden.search(path.read_text(encoding="utf-8")) is None, path.name
+
+
+def test_connect_js_imports_nothing_and_has_its_texts() -> None:
+    script = load_assets().connect_js.decode()
+    assert "__TEXTS__" not in script
+    assert re.search(r"^\s*import\s", script, re.MULTILINE) is None
+    assert TEXTS["host.slow.title"] in script
+    assert "export function createOneRuntime" in script
+
+
+def test_every_text_that_is_asked_for_exists_and_every_text_is_asked_for() -> None:
+    sources = [*STATIC.glob("*.js"), *TEMPLATES.glob("*.html"), *STATIC.parent.glob("*.py")]
+    written = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    asked = set(re.findall(r"[\"'`]([a-z]+(?:\.[a-z_]+)+)[\"'`]", written))
+    prefixes = {key.partition(".")[0] for key in TEXTS}
+    keys = {key for key in asked if key.partition(".")[0] in prefixes and not key.endswith((".js", ".html", ".css"))}
+    assert keys <= set(TEXTS)
+    made = {key for key in TEXTS if key.startswith(("notice.", "choice.", "message.")) or key == "language"}
+    assert set(TEXTS) - keys - made == set()
+
+
+def test_the_scripts_hold_no_sentences_of_their_own() -> None:
+    sentence = re.compile(r'"[A-Z][a-z]+ [a-z]+[^"]*"')
+    for path in STATIC.glob("*.js"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found = [line for line in lines if sentence.search(line) and "TypeError(" not in line and "Error(" not in line]
+        assert [line for line in found if not line.lstrip().startswith(("//", "*", "font:"))] == [], path.name
+
+
+def test_texts_fill_names_in_once() -> None:
+    assert text("notice.top_level.title", organization="{integration}") == "Open this from {integration}"
+    json.dumps(dict(TEXTS))
+
+
+def test_a_refused_body_is_answered_without_what_was_typed() -> None:
+    canary = "canary-5f1d"
+    with pytest.raises(InvalidInput) as refusal:
+        read_connect(json.dumps({"auth_type": "api_key", "credentials": {"api_key": [canary]}}).encode())
+    assert canary not in repr(refusal.value.errors) + str(refusal.value)
+    assert refusal.value.errors[0].field == "credentials.api_key"
+
+
+def test_a_body_that_is_no_json_is_malformed_and_not_quoted() -> None:
+    with pytest.raises(MalformedRequest) as refusal:
+        read_connect(b'{"credentials": canary-5f1d')
+    assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", ["a\0b", "x" * 20_000])
+def test_values_with_nul_or_of_endless_length_are_refused(value: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_connect(json.dumps({"auth_type": "api_key", "credentials": {"api_key": value}}).encode())
+
+
+def test_what_was_typed_is_in_no_repr() -> None:
+    request = read_connect(b'{"auth_type": "api_key", "credentials": {"api_key": "canary-5f1d"}}')
+    assert request.credentials == {"api_key": "canary-5f1d"}
+    assert "canary" not in repr(request)

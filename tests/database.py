@@ -1,0 +1,109 @@
+"""A pytest plugin: every test that asks for a database runs on both, each time on a fresh and migrated one.
+
+`--database sqlite` or `--database postgresql` keeps to one of them; the default is both.
+"""
+
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from one_runtime.db.migrations import migrate
+from tests.postgres import Databases
+
+_KINDS: Final = ("sqlite", "postgresql")
+_TEMPLATE: Final = "template_migrated"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register `--database`."""
+    parser.addoption("--database", choices=(*_KINDS, "both"), default="both", help="which database to test on")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for a database once on each."""
+    if "database_kind" not in metafunc.fixturenames:
+        return
+    chosen = metafunc.config.getoption("database")
+    only = metafunc.definition.get_closest_marker("only_database")
+    kinds = [kind for kind in _KINDS if chosen in {kind, "both"} and (only is None or kind in only.args)]
+    metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, and count as left out, what `--database` does not ask for; pytest would call it skipped."""
+    unasked = [item for item in items if _has_no_database_left(item)]
+    if unasked:
+        config.hook.pytest_deselected(items=unasked)
+        items[:] = [item for item in items if item not in unasked]
+
+
+def _has_no_database_left(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "database_kind" in item.fixturenames and "NOTSET" in item.name
+
+
+@pytest.fixture(scope="session")
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """`sqlite` or `postgresql`."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
+    """A migrated database of this test's own."""
+    url: str = request.getfixturevalue(f"migrated_{database_kind}_url")
+    return url
+
+
+@pytest.fixture
+def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of this test's own with nothing in it, for the tests of migrations."""
+    if database_kind == "sqlite":
+        return _sqlite_url(tmp_path / "empty.db")
+    url: str = request.getfixturevalue("empty_postgres_url")
+    return url
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A copy of the migrated file."""
+    path = tmp_path / "one-runtime.db"
+    shutil.copy(sqlite_template, path)
+    return _sqlite_url(path)
+
+
+@pytest.fixture
+def migrated_postgresql_url(postgres: Databases, postgres_template: str) -> Iterator[str]:
+    """A copy of the migrated database."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create(name, postgres_template)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, all of it in the file itself and nothing in its write-ahead log."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(_sqlite_url(path))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Databases, worker_id: str) -> Iterator[str]:
+    """The name of a migrated database that nobody connects to: one for each worker."""
+    name = f"{_TEMPLATE}_{worker_id}"
+    migrate(postgres.create(name))
+    yield name
+    postgres.drop(name)
+
+
+def _sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"

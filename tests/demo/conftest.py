@@ -1,0 +1,67 @@
+"""The demo as its users start it: `one-runtime demo --json` as a process of its own."""
+
+import json
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The start-up line of a running demo, and its process."""
+
+    url: str
+    playground: str
+    api_key: str
+    end_user_id: str
+    acme_key: str
+    acme_keys: dict[str, str]
+    acme: str
+    data: str
+    process: subprocess.Popen[str]
+
+
+def three_free_ports() -> int:
+    """The first of three neighbouring ports that nobody listens on."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        if all(_is_free(port + step) for step in range(3)):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def command(folder: Path, port: int, *options: str) -> list[str]:
+    """The command line of a demo."""
+    return [sys.executable, "/tmp/run_demo.py", str(port), str(folder), *options]
+
+
+@contextmanager
+def running_demo(folder: Path, port: int) -> Iterator[Demo]:
+    """A demo that is up; stopped at the end, if it was not before."""
+    with subprocess.Popen(command(folder, port, "--json"), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, "the demo did not start: its own words are on stderr"
+            known = {one.name for one in fields(Demo)}
+            yield Demo(**{name: value for name, value in json.loads(line).items() if name in known}, process=process)
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One demo for the session. Tests tell themselves apart by their end users."""
+    with running_demo(tmp_path_factory.mktemp("demo"), three_free_ports()) as demo:
+        yield demo

@@ -1,0 +1,88 @@
+"""The demo's data folder: made at the first start, kept at the next, its secrets for its owner only."""
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from one_runtime import api_keys, organizations
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import create_database
+from one_runtime.demo.first_start import DemoData, exclusive, prepare
+from one_runtime.errors import ConfigurationError
+
+ORIGIN = "http://127.0.0.1:8001"
+
+
+async def started(folder: Path, origin: str = ORIGIN) -> DemoData:
+    with exclusive(folder):
+        return await prepare(folder, origin)
+
+
+async def test_the_first_start_makes_everything(tmp_path: Path) -> None:
+    data = await started(tmp_path / "demo")
+    assert data.api_key_is_new
+    database = create_database(data.database_url)
+    await database.open()
+    async with database.read() as tx:
+        key = await api_keys.find(tx, data.api_key)
+        (organization,) = await organizations.list_all(tx)
+    await database.close()
+    assert key is not None
+    assert key.scopes == api_keys.DEFAULT_SCOPES
+    assert organization.id == key.organization_id
+    assert organization.allowed_origins == (ORIGIN,)
+    assert organization.logo_url is not None
+
+
+async def test_the_next_start_keeps_everything(tmp_path: Path) -> None:
+    first, second = await started(tmp_path), await started(tmp_path)
+    assert second == replace(first, api_key_is_new=False)
+
+
+async def test_its_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
+    data = await started(tmp_path / "demo")
+    assert stat.S_IMODE(data.folder.stat().st_mode) == 0o700
+    for name in ("api-key", "encryption-keys", "acme-keys.json", "one-runtime.db"):
+        assert stat.S_IMODE((data.folder / name).stat().st_mode) == 0o600
+    assert (data.folder / ".gitignore").read_text() == "*\n"
+
+
+async def test_a_start_on_another_port_allows_that_origin_too(tmp_path: Path) -> None:
+    await started(tmp_path)
+    data = await started(tmp_path, "http://127.0.0.1:9001")
+    database = create_database(data.database_url)
+    await database.open()
+    async with database.read() as tx:
+        (organization,) = await organizations.list_all(tx)
+    await database.close()
+    assert organization.allowed_origins == (ORIGIN, "http://127.0.0.1:9001")
+
+
+async def test_a_revoked_key_is_replaced_at_the_next_start(tmp_path: Path) -> None:
+    first = await started(tmp_path)
+    database = create_database(first.database_url)
+    await database.open()
+    async with database.write() as tx:
+        await api_keys.revoke(tx, first.api_key[:12], system_clock())
+    await database.close()
+    second = await started(tmp_path)
+    assert second.api_key_is_new
+    assert second.api_key != first.api_key
+
+
+async def test_a_second_demo_is_kept_off_the_folder(tmp_path: Path) -> None:
+    with exclusive(tmp_path), pytest.raises(ConfigurationError, match="Another demo"), exclusive(tmp_path):
+        pass
+
+
+async def test_what_is_no_folder_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="--data"), exclusive(tmp_path / "file"):
+        pass
+
+
+async def test_the_data_does_not_print_its_secrets(tmp_path: Path) -> None:
+    data = await started(tmp_path)
+    assert not any(secret in repr(data) for secret in (data.api_key, data.encryption_keys, *data.acme_keys.values()))

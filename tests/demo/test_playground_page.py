@@ -1,0 +1,128 @@
+"""The playground in a real browser, against the demo: connect, look, disconnect, by mouse and by keyboard."""
+
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import FrameLocator, Locator, Page, expect
+
+from tests.demo.conftest import Demo
+
+
+async def opened(page: Page, demo: Demo, end_user: str) -> Page:
+    await page.goto(f"{demo.playground}/?end_user_id={end_user}")
+    await expect(page.locator(".card:not(.skeleton)").first).to_be_visible()
+    return page
+
+
+def card(page: Page, name: str = "Acme CRM") -> Locator:
+    return page.get_by_role("listitem", name=name, exact=True)
+
+
+async def popup(page: Page) -> FrameLocator:
+    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    return page.frame_locator("iframe")
+
+
+async def connect(page: Page, key: str) -> None:
+    frame = await popup(page)
+    await frame.get_by_label("API key", exact=True).fill(key)
+    await frame.get_by_role("button", name="Connect Acme CRM").click()
+    await expect(page.locator("#connected").get_by_role("heading", name="Acme CRM")).to_be_visible()
+
+
+async def violations(page: Page) -> list[str]:
+    results = await Axe().run(page)
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in results.response["violations"]]
+
+
+async def test_a_card_turns_connected_and_back_without_a_reload(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "page-connects")
+    await expect(page.locator("#nothing-connected")).to_be_visible()
+    await page.evaluate("() => { document.documentElement.dataset.sameDocument = 'yes'; }")
+    await connect(page, demo.acme_key)
+    await expect(card(page)).to_contain_text("Globex Corporation")
+    await expect(page.get_by_role("status")).to_have_text("Acme CRM is connected.")
+    await expect(page.locator("iframe")).to_have_count(0)
+
+    await card(page).get_by_role("button", name="Disconnect").click()
+    await page.keyboard.press("Escape")
+    await expect(card(page)).to_contain_text("Globex Corporation")
+    await card(page).get_by_role("button", name="Disconnect").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
+    await expect(page.locator("#available").get_by_role("heading", name="Acme CRM")).to_be_visible()
+    await expect(page.locator("html")).to_have_attribute("data-same-document", "yes")
+
+
+async def test_each_end_user_has_connections_of_their_own(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "page-first")
+    await connect(page, demo.acme_keys["acc_initech"])
+    await expect(card(page)).to_contain_text("Initech")
+    await page.get_by_label("End user", exact=True).select_option("another")
+    await page.get_by_label("Identifier of the end user").fill("page-second")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#nothing-connected")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_label("End user", exact=True)).to_have_value("page-second")
+
+
+async def test_escape_in_the_popup_changes_nothing_and_gives_the_focus_back(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "page-escapes")
+    frame = await popup(page)
+    await expect(frame.get_by_label("API key", exact=True)).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("iframe")).to_have_count(0)
+    await expect(page.locator("#notice")).to_be_hidden()
+    await expect(card(page).get_by_role("button", name="Connect Acme CRM", exact=True)).to_be_focused()
+
+
+async def test_search_and_category_narrow_the_list_and_say_where_nothing_is_left(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "page-searches")
+    await page.get_by_label("Search integrations").fill("acme c")
+    await expect(page.locator(".card")).to_have_count(1)
+    await page.get_by_label("Category").select_option("Support")
+    await expect(page.locator("#no-match")).to_be_visible()
+    await page.get_by_role("button", name="Show all integrations").click()
+    await expect(card(page)).to_be_visible()
+
+
+async def test_every_request_is_listed_as_curl_without_the_key(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "page-lists")
+    await connect(page, demo.acme_key)
+    requests = page.locator(".request")
+    await expect(requests).to_have_count(3)
+    await expect(requests.nth(1).locator(".target")).to_have_text("/v1/hosted-connection-sessions")
+    await expect(requests.first.locator(".curl")).to_contain_text("Bearer $ONE_RUNTIME_API_KEY")
+    assert demo.api_key not in await page.content()
+
+
+async def test_the_page_has_no_accessibility_violation_in_any_state(page: Page, demo: Demo) -> None:
+    for scheme, width in (("light", 1280), ("dark", 320)):
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        await page.set_viewport_size({"width": width, "height": 800})
+        await opened(page, demo, f"page-axe-{scheme}")
+        assert await violations(page) == []
+        await connect(page, demo.acme_key)
+        assert await violations(page) == []
+        await card(page).get_by_role("button", name="Disconnect").click()
+        assert await violations(page) == []
+        await page.keyboard.press("Escape")
+        await page.get_by_label("Search integrations").fill("nothing like this")
+        assert await violations(page) == []
+        if width == 320:
+            await page.locator("#handle").click()
+            assert await violations(page) == []
+
+
+async def test_nothing_is_wider_than_a_small_phone(page: Page, demo: Demo) -> None:
+    await page.set_viewport_size({"width": 320, "height": 700})
+    await opened(page, demo, "page-narrow")
+    await connect(page, demo.acme_key)
+    assert await page.evaluate("() => document.documentElement.scrollWidth") == 320
+
+
+async def test_an_answer_of_the_backend_that_is_an_error_is_shown_with_a_way_on(page: Page, demo: Demo) -> None:
+    await page.route("**/api/integrations*", lambda route: route.abort())
+    await page.goto(demo.playground)
+    await expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    assert await violations(page) == []
+    await page.unroute("**/api/integrations*")
+    await page.get_by_role("button", name="Try again").click()
+    await expect(card(page)).to_be_visible()

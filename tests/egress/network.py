@@ -1,0 +1,51 @@
+"""A way out whose names resolve as a test says, and whose every address leads to one port on loopback."""
+
+import socket
+import ssl
+from typing import Any
+
+from one_runtime.egress import WayOut
+
+PUBLIC = "93.184.216.34"
+PUBLIC_IPV6 = "2606:4700:4700::1111"
+
+
+class Network(WayOut):
+    """Whatever is dialled reaches `port`: a guard that is missing is an answer, not an error.
+
+    `names` holds the answers of each name, one look-up after the other; the last one stays.
+    """
+
+    def __init__(
+        self, port: int, names: dict[str, list[list[str]]] | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(threads=1, tls=tls)
+        self.port = port
+        self.names = names or {}
+        self.asked: list[str] = []
+        self.dialled: list[tuple[str, int]] = []
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        self.asked.append(host)
+        answers = self.names.get(host, [[PUBLIC]])
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def open_socket(self, family: int, address: str, port: int) -> socket.socket:
+        self.dialled.append((address, port))
+        return _Routed(self.port, family)
+
+
+class _Routed(socket.socket):
+    """A socket that connects to loopback by IPv4, whatever address it is given, and does not tell."""
+
+    def __init__(self, port: int, family: int) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM)
+        self._to = port
+        self._told = socket.AddressFamily(family)
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return self._told
+
+    def connect(self, address: Any) -> None:
+        super().connect(("127.0.0.1", self._to))

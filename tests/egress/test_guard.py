@@ -1,0 +1,390 @@
+"""P7: outbound requests reach the public internet only, whatever the address looks like and whenever it changes."""
+
+import asyncio
+import socket
+
+import pytest
+import uvloop
+
+from one_runtime.egress import Egress, EgressError, PoolLimits, TargetRefused, pool
+from one_runtime.errors import ConfigurationError
+from tests.egress.network import PUBLIC, PUBLIC_IPV6, Network
+from tests.egress.upstream import Upstream, answer, running_upstream
+
+pytestmark = pytest.mark.promise("P7")
+
+PRIVATE_ADDRESSES = [
+    "0.0.0.0",
+    "10.0.0.1",
+    "10.255.255.255",
+    "100.64.0.1",
+    "100.100.100.200",
+    "100.127.255.255",
+    "127.0.0.1",
+    "127.255.255.254",
+    "168.63.129.16",
+    "169.254.169.254",
+    "169.254.170.2",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.192",
+    "192.0.2.1",
+    "192.88.99.1",
+    "192.168.0.1",
+    "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.7",
+    "203.0.113.9",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::127.0.0.1",
+    "::8.8.8.8",
+    "::ffff:127.0.0.1",
+    "::ffff:8.8.8.8",
+    "::ffff:7f00:1",
+    "0:0:0:0:0:ffff:a9fe:a9fe",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::8.8.8.8",
+    "64:ff9b:1::a00:1",
+    "100::1",
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    "2001:2::1",
+    "2001:10::1",
+    "2001:20::1",
+    "2001:db8::1",
+    "2002:7f00:1::",
+    "2002:808:808::1",
+    "2606:4700::5efe:7f00:1",
+    "2606:4700::200:5efe:a00:1",
+    "2606:4700::5efe:808:808",
+    "3fff::1",
+    "4000::1",
+    "5f00::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "fe80::1",
+    "fec0::1",
+    "ff02::1",
+    "ff0e::1",
+]
+
+OTHER_SPELLINGS = [
+    # numbers that inet_aton and browsers read as IPv4
+    "http://127.1/",
+    "http://127.0.1/",
+    "http://2130706433/",
+    "http://017700000001/",
+    "http://0177.0.0.1/",
+    "http://0x7f000001/",
+    "http://0X7F000001/",
+    "http://0x7f.0.0.1/",
+    "http://0x7f.1/",
+    "http://127.0.0.0x1/",
+    "http://127.0.0.01/",
+    "http://00000127.0.0.1/",
+    "http://2852039166/",
+    "http://0xa9fea9fe/",
+    "http://169.254.43518/",
+    "http://0/",
+    "http://0x/",
+    "http://1/",
+    "http://127.0.0.1./",
+    "http://127.0.0.1../",
+    "http://127.0.0.1:0/",
+    "http://example.127/",
+    "http://8.8.8.8.8/",
+    "http://8.8.8.256/",
+    # characters that become ASCII on the way
+    "http://①②⑦.⓪.⓪.①/",
+    "http://１２７.0.0.1/",
+    "http://127。0。0。1/",
+    "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/",
+    "http://local\u00adhost/",
+    "http://metadata。google。internal/",
+    "http://٠/",
+    # names of this machine and of the cloud
+    "http://localhost/",
+    "http://LocalHost/",
+    "http://localhost./",
+    "http://anything.localhost/",
+    "http://metadata/",
+    "http://metadata.google.internal/computeMetadata/v1/",
+    "http://METADATA.google.internal./",
+    "http://metadata.goog/",
+    "http://instance-data/latest/",
+    "http://instance-data.ec2.internal/",
+    "http://metadata.azure.internal/",
+    "http://metadata.tencentyun.com/",
+    "http://metadata.packet.net/",
+    # two readings of one address
+    "http://user@127.0.0.1/",
+    "http://user:password@public.example/",
+    "http://public.example@127.0.0.1/",
+    "http://public.example:80@127.0.0.1/",
+    "http://127.0.0.1#@public.example/",
+    "http://127.0.0.1\\@public.example/",
+    "http://public.example\\.127.0.0.1/",
+    "http:\\\\127.0.0.1/",
+    "http://%31%32%37.0.0.1/",
+    "http://127.0.0.1%00.public.example/",
+    "http://127.0.0.1%2f.public.example/",
+    "http://public.example%2f@127.0.0.1/",
+    "http://127.0.0.1\x00.public.example/",
+    "http://127.0.0.1 /",
+    " http://127.0.0.1/",
+    "http://\t127.0.0.1/",
+    "http://127.0.\n0.1/",
+    "http://public.example\r\nHost: 127.0.0.1/",
+    "http:///127.0.0.1/",
+    "http:127.0.0.1/",
+    "//127.0.0.1/",
+    "http://:80/",
+    "http://127.0.0.1:/",
+    "http://127.0.0.1:080/",
+    "http://127.0.0.1:80:80/",
+    "http://public.example:99999/",
+    "http://public.example:8٠/",
+    "http://public..example/",
+    "http://.public.example/",
+    "http://-public.example/",
+    "http://public,example/",
+    # brackets
+    "http://[::1%25lo]/",
+    "http://[fe80::1%25eth0]/",
+    "http://[fe80::1%eth0]/",
+    "http://[2606:4700:4700::1111%251]/",
+    "http://[::1]]/",
+    "http://[[::1]/",
+    "http://[::1]public.example/",
+    "http://[127.0.0.1]/",
+    "http://[v1.fe80]/",
+    "http://[]/",
+    "http://::1/",
+    # other schemes
+    "file:///etc/passwd",
+    "ftp://public.example/",
+    "gopher://public.example:6379/_",
+    "unix:///var/run/docker.sock",
+    "tcp://127.0.0.1:2375/",
+    "ws://127.0.0.1/",
+    "javascript:alert(1)",
+    "",
+    # protocols beside HTTP
+    "http://public.example:22/",
+    "http://public.example:25/",
+    "https://public.example:993/",
+]
+
+
+def literal(address: str) -> str:
+    return f"http://[{address}]/" if ":" in address else f"http://{address}/"
+
+
+@pytest.mark.parametrize("url", [*map(literal, PRIVATE_ADDRESSES), *OTHER_SPELLINGS])
+async def test_p7_private_target_is_refused_in_every_spelling(upstream: Upstream, url: str) -> None:
+    network = Network(upstream.port)
+    async with Egress(way_out=network) as egress:
+        with pytest.raises(TargetRefused):
+            await egress.request("GET", url)
+    assert network.dialled == []
+    assert network.asked == []
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("address", [*PRIVATE_ADDRESSES, "fe80::1%eth0", "2606:4700:4700::1111%2", "private", ""])
+async def test_p7_name_that_leads_to_a_private_address_is_refused(upstream: Upstream, address: str) -> None:
+    network = Network(upstream.port, {"public.example": [[address]]})
+    async with Egress(way_out=network) as egress:
+        with pytest.raises(TargetRefused) as refused:
+            await egress.request("GET", "http://public.example/")
+    assert network.asked == ["public.example"]
+    assert network.dialled == []
+    if address:
+        assert address not in refused.value.detail
+
+
+@pytest.mark.parametrize("answers", [[PUBLIC, "10.0.0.1"], ["10.0.0.1", PUBLIC], [PUBLIC, PUBLIC_IPV6, "::1"]])
+async def test_p7_one_private_answer_among_public_ones_refuses_the_name(upstream: Upstream, answers: list[str]) -> None:
+    network = Network(upstream.port, {"public.example": [answers]})
+    async with Egress(way_out=network) as egress:
+        with pytest.raises(TargetRefused):
+            await egress.request("GET", "http://public.example/")
+    assert network.dialled == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://public.example/",
+        "http://PUBLIC.example./",
+        "http://public.example:8080/",
+        f"http://{PUBLIC}/",
+        f"http://[{PUBLIC_IPV6}]/",
+        "http://xn--mnchen-3ya.example/",
+        "http://with_underscore.example/",
+        "http://0x7f.example/",
+        "http://127.0.0.1.example/",
+    ],
+)
+async def test_p7_public_target_is_reached(upstream: Upstream, url: str) -> None:
+    network = Network(upstream.port)
+    async with Egress(way_out=network) as egress:
+        assert (await egress.request("GET", url)).body == b"reached"
+    assert len(network.dialled) == 1
+
+
+async def test_p7_rebound_name_is_refused_at_its_next_connection(upstream: Upstream) -> None:
+    upstream.anything = answer(200, [("Connection", "close")])
+    network = Network(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
+    async with Egress(way_out=network, pool_limits=PoolLimits(dns_cache=0)) as egress:
+        assert (await egress.request("GET", "http://rebound.example/")).status == 200
+        with pytest.raises(TargetRefused):
+            await egress.request("GET", "http://rebound.example/")
+    assert network.dialled == [(PUBLIC, 80)]
+
+
+async def test_p7_name_rebound_while_its_answer_is_remembered_leads_to_the_checked_address(upstream: Upstream) -> None:
+    upstream.anything = answer(200, [("Connection", "close")])
+    network = Network(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
+    async with Egress(way_out=network) as egress:
+        for _ in range(2):
+            await egress.request("GET", "http://rebound.example/")
+    assert network.dialled == [(PUBLIC, 80), (PUBLIC, 80)]
+
+
+async def test_p7_literal_address_is_refused_in_the_last_moment_too(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client asks no resolver for a literal address: with the first check gone, the last one stands alone."""
+    monkeypatch.setattr(pool, "check", lambda *_: None)
+    network = Network(upstream.port)
+    async with Egress(way_out=network) as egress:
+        for url in map(literal, ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"]):
+            with pytest.raises(TargetRefused):
+                await egress.request("GET", url)
+    assert network.asked == []
+    assert network.dialled == []
+
+
+@pytest.mark.parametrize("answers", [["127.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["::1", "127.0.0.1"]])
+async def test_p7_address_that_slipped_through_the_resolver_is_refused_in_the_last_moment(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, answers: list[str]
+) -> None:
+    async def unchecked(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
+        return [{"hostname": host, "host": address, "port": port, "family": 0, "proto": 0} for address in answers]
+
+    monkeypatch.setattr(pool._CheckedResolver, "resolve", unchecked)
+    network = Network(upstream.port)
+    async with Egress(way_out=network) as egress:
+        with pytest.raises(TargetRefused):
+            await egress.request("GET", "http://public.example/")
+    assert network.dialled == []
+
+
+def test_p7_guard_holds_on_uvloop() -> None:
+    async def scenario() -> None:
+        async with running_upstream() as upstream:
+            names = {"private.example": [["127.0.0.1"]], "two.example": [[PUBLIC, PUBLIC_IPV6]]}
+            network = Network(upstream.port, names)
+            async with Egress(way_out=network) as egress:
+                assert (await egress.request("GET", "http://two.example/")).body == b"reached"
+                for url in ("http://private.example/", "http://127.0.0.1/"):
+                    with pytest.raises(TargetRefused):
+                        await egress.request("GET", url)
+            assert {address for address, _ in network.dialled} <= {PUBLIC, PUBLIC_IPV6}
+            async with Egress(allow=frozenset({("127.0.0.1", upstream.port)})) as egress:
+                assert (await egress.request("GET", upstream.url)).body == b"reached"
+
+    uvloop.run(scenario())
+
+
+async def test_p7_allowed_target_is_reached_with_the_machines_own_network(upstream: Upstream) -> None:
+    async with Egress(allow=frozenset({("127.0.0.1", upstream.port)})) as egress:
+        assert (await egress.request("GET", upstream.url + "/")).body == b"reached"
+
+
+async def test_p7_allowance_is_for_exactly_one_host_and_port(upstream: Upstream) -> None:
+    names = {name: [["127.0.0.1"]] for name in ("crm.internal", "other.internal", "a.crm.internal")}
+    network = Network(upstream.port, names)
+    async with Egress(
+        allow=frozenset({("CRM.internal.", 8080), ("10.0.0.1", 80), ("[::1]", 81)}), way_out=network
+    ) as out:
+        for url in ("http://crm.internal:8080/", "http://CRM.internal:8080/", "http://10.0.0.1/", "http://[::1]:81/"):
+            assert (await out.request("GET", url)).status == 200
+        for url in (
+            "http://crm.internal/",
+            "https://crm.internal/",
+            "http://crm.internal:8081/",
+            "http://other.internal:8080/",
+            "http://a.crm.internal:8080/",
+            "http://127.0.0.1:8080/",
+            "http://10.0.0.1:81/",
+            "http://10.0.0.2/",
+            "http://[::1]/",
+        ):
+            with pytest.raises(TargetRefused):
+                await out.request("GET", url)
+    assert network.dialled == [("127.0.0.1", 8080), ("10.0.0.1", 80), ("::1", 81)]
+
+
+async def test_p7_open_connection_does_not_outlive_the_allowance_it_was_made_under(upstream: Upstream) -> None:
+    network = Network(upstream.port, {"crm.internal": [["127.0.0.1"]]})
+    async with Egress(allow=frozenset({("crm.internal", 80)}), way_out=network) as egress:
+        for _ in range(2):
+            await egress.request("GET", "http://crm.internal/")
+        assert upstream.connections == 1
+        await egress.replace_allow_list(frozenset())
+        with pytest.raises(TargetRefused):
+            await egress.request("GET", "http://crm.internal/")
+    assert len(upstream.seen) == 2
+
+
+async def test_p7_target_is_checked_on_an_open_connection_too(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the pool holds, the literal address is looked at before it is used."""
+    network = Network(upstream.port)
+    async with Egress(allow=frozenset({("127.0.0.1", 80)}), way_out=network) as egress:
+        await egress.request("GET", "http://127.0.0.1/")
+        monkeypatch.setattr(egress._pool, "_allow", frozenset())
+        with pytest.raises(TargetRefused):
+            await egress.request("GET", "http://127.0.0.1/")
+    assert len(upstream.seen) == 1
+
+
+async def test_refusal_tells_the_operator_what_to_allow(upstream: Upstream) -> None:
+    network = Network(upstream.port, {"crm.internal": [["10.1.2.3"]]})
+    async with Egress(way_out=network) as egress:
+        for url, entry in (
+            ("http://127.0.0.1:9/?key=s3cret", '"127.0.0.1:9"'),
+            ("http://crm.internal:8080/s3cret", '"crm.internal:8080"'),
+            ("https://[::1]/", '"[::1]:443"'),
+        ):
+            with pytest.raises(TargetRefused) as refused:
+                await egress.request("GET", url)
+            assert entry in refused.value.detail
+            assert "ONE_RUNTIME_EGRESS_ALLOW" in refused.value.detail
+            assert "s3cret" not in refused.value.detail
+            assert refused.value.code == "target_refused"
+
+
+@pytest.mark.parametrize("entry", [("", 80), ("a b", 80), ("127.1", 80), ("host", 0), ("host", 70000), ("u@host", 80)])
+def test_allow_list_entry_that_is_no_host_and_port_stops_the_start(entry: tuple[str, int]) -> None:
+    with pytest.raises(ConfigurationError):
+        Egress(allow=frozenset({entry}))
+
+
+async def test_p7_machines_own_names_do_not_lead_inside(upstream: Upstream) -> None:
+    """With the real resolver: a name from the hosts file leads to this machine, and is refused."""
+    own_name = socket.gethostname()
+    async with Egress() as egress:
+        for host in ("ip6-localhost", own_name):
+            with pytest.raises(EgressError):
+                await asyncio.wait_for(egress.request("GET", f"http://{host}:{upstream.port}/"), 20)
+    assert upstream.seen == []

@@ -1,0 +1,282 @@
+"""P12: a provider's failure is its own. Timeouts, caps and connection limits, and what a person is told."""
+
+import asyncio
+import gzip
+import socket
+import traceback
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import pytest
+
+from one_runtime.egress import (
+    Egress,
+    EgressError,
+    Limits,
+    PoolLimits,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+    WayOut,
+)
+from tests.egress.certificates import tls_contexts
+from tests.egress.network import Network
+from tests.egress.upstream import Upstream, Writes, answer, hang, running_upstream
+from tests.waiting import async_attempts, eventually
+
+pytestmark = pytest.mark.promise("P12")
+
+SECRET = "s3cret"
+URL = f"http://public.example/path?key={SECRET}"
+
+
+def sends_then_hangs(head: bytes) -> Writes:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        await writer.drain()
+        await hang(writer)
+
+    return write
+
+
+async def drips(writer: asyncio.StreamWriter) -> None:
+    """One byte at a time, always in time for the idle limit, without end."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    async for _ in async_attempts():
+        writer.write(b"x")
+        await writer.drain()
+
+
+async def hangs_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def error_of(upstream: Upstream, limits: Limits, url: str = URL) -> EgressError:
+    async with Egress(way_out=Network(upstream.port), limits=limits) as egress:
+        with pytest.raises(EgressError) as caught:
+            await egress.request("POST", url, headers=[("X-Api-Key", SECRET)], body=SECRET.encode())
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert SECRET not in repr(caught.value)
+    assert "public.example" in caught.value.detail
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        hang,
+        sends_then_hangs(b"HTTP/1.1 200 OK\r\n"),
+        sends_then_hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+    ],
+    ids=["before the answer", "in the head", "in the body"],
+)
+async def test_p12_upstream_that_falls_silent_is_given_up(upstream: Upstream, silent: Writes) -> None:
+    upstream.anything = silent
+    assert isinstance(await error_of(upstream, Limits(idle=0.05)), UpstreamTimeout)
+
+
+async def test_p12_upstream_that_drips_is_given_up_in_the_end(upstream: Upstream) -> None:
+    upstream.anything = drips
+    error = await error_of(upstream, Limits(idle=5, total=0.2))
+    assert isinstance(error, UpstreamTimeout)
+    assert error.status == 504
+
+
+async def test_p12_interim_answers_without_end_are_given_up(upstream: Upstream) -> None:
+    async def interim(writer: asyncio.StreamWriter) -> None:
+        async for _ in async_attempts():
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            await writer.drain()
+
+    upstream.anything = interim
+    assert isinstance(await error_of(upstream, Limits(idle=5, total=0.2)), UpstreamTimeout)
+
+
+async def test_p12_connection_that_is_not_accepted_is_given_up() -> None:
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for waiting in (first, second):  # the queue of connections not accepted is full after these
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        async with Egress(way_out=Network(listener.getsockname()[1]), limits=Limits(connect=0.1)) as egress:
+            with pytest.raises(UpstreamTimeout, match=r"No connection to public.example:80 within 0.1 seconds"):
+                await egress.request("GET", URL)
+
+
+async def test_p12_name_that_is_never_answered_is_given_up(upstream: Upstream) -> None:
+    class NoAnswer(Network):
+        async def resolve(self, host: str, port: int) -> list[str]:
+            await asyncio.Event().wait()
+            return []
+
+    async with Egress(way_out=NoAnswer(upstream.port), limits=Limits(connect=0.05)) as egress:
+        with pytest.raises(UpstreamTimeout):
+            await egress.request("GET", URL)
+
+
+async def test_p12_tls_handshake_that_is_never_answered_is_given_up(upstream: Upstream) -> None:
+    error = await error_of(upstream, Limits(connect=0.05), URL.replace("http:", "https:"))
+    assert isinstance(error, UpstreamTimeout | UpstreamUnreachable)
+
+
+@pytest.mark.parametrize("limits", [Limits(body=10), Limits(body=10, total=1)])
+async def test_p12_body_larger_than_the_cap_is_refused(upstream: Upstream, limits: Limits) -> None:
+    upstream.anything = answer(200, body=b"x" * 11)
+    assert isinstance(await error_of(upstream, limits), UpstreamTooLarge)
+
+
+async def test_p12_body_of_unknown_length_is_not_read_beyond_the_cap(upstream: Upstream) -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"400\r\n" + b"x" * 0x400 + b"\r\n")
+            await writer.drain()
+
+    upstream.anything = endless
+    assert isinstance(await error_of(upstream, Limits(body=10_000)), UpstreamTooLarge)
+
+
+async def test_body_of_exactly_the_cap_is_read(upstream: Upstream) -> None:
+    upstream.answers = {
+        "/plain": answer(200, body=b"x" * 10),
+        "/gzip": answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"x" * 40, mtime=0)),
+    }
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        assert len((await egress.request("GET", "http://public.example/plain", limits=Limits(body=10))).body) == 10
+        assert len((await egress.request("GET", "http://public.example/gzip", limits=Limits(body=40))).body) == 40
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_p12_decompression_bomb_is_not_unpacked(upstream: Upstream, encoding: str) -> None:
+    compress = gzip.compress if encoding == "gzip" else zlib.compress
+    bomb = compress(bytes(64 * 1024 * 1024))
+    upstream.anything = answer(200, [("Content-Encoding", encoding)], bomb)
+    tracemalloc.start()
+    try:
+        assert isinstance(await error_of(upstream, Limits(body=len(bomb) + 1)), UpstreamTooLarge)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+async def test_p12_hanging_upstream_leaves_connections_for_others(upstream: Upstream) -> None:
+    upstream.answers["/hang"] = hang
+    limits, pool_limits = Limits(connect=0.1), PoolLimits(per_upstream=2)
+    async with Egress(way_out=Network(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
+        hanging = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(2)]
+        await eventually(lambda: len(upstream.seen) == 2)
+        with pytest.raises(UpstreamTimeout):
+            await egress.request("GET", "http://slow.example/")
+        assert (await egress.request("GET", "http://quick.example/")).body == b"reached"
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        assert (await egress.request("GET", "http://slow.example/")).body == b"reached"
+
+
+async def test_one_upstream_gets_no_more_connections_than_its_limit(upstream: Upstream) -> None:
+    async with Egress(way_out=Network(upstream.port), pool_limits=PoolLimits(per_upstream=3)) as egress:
+        await asyncio.gather(*(egress.request("GET", URL) for _ in range(20)))
+    assert len(upstream.seen) == 20
+    assert upstream.connections == 3
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 500 + b"Content-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        answer(200, [("Content-Encoding", "br")], b"x"),
+        answer(200, [("Content-Encoding", "gzip, gzip")], b"x"),
+        answer(200, [("Content-Encoding", "gzip")], b"not gzip"),
+        answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"cut off", mtime=0)[:-3]),
+        answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"one", mtime=0) + gzip.compress(b"two", mtime=0)),
+    ],
+)
+async def test_p12_answer_that_is_not_what_http_says_is_named_as_such(upstream: Upstream, broken: bytes) -> None:
+    upstream.anything = broken
+    error = await error_of(upstream, Limits(total=5))
+    assert isinstance(error, UpstreamProtocolError)
+    assert error.status == 502
+
+
+async def test_body_that_ends_early_is_a_protocol_error(upstream: Upstream) -> None:
+    async def short(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort")
+        await writer.drain()
+        writer.close()
+
+    upstream.anything = short
+    assert isinstance(await error_of(upstream, Limits()), UpstreamProtocolError)
+
+
+async def test_connection_closed_without_an_answer_is_unreachable(upstream: Upstream) -> None:
+    upstream.anything = hangs_up
+    assert isinstance(await error_of(upstream, Limits()), UpstreamUnreachable)
+
+
+async def test_refused_connection_is_unreachable() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        async with Egress(allow=frozenset({("127.0.0.1", port)})) as egress:
+            with pytest.raises(UpstreamUnreachable, match=f"127.0.0.1:{port} refuses connections"):
+                await egress.request("GET", f"http://127.0.0.1:{port}/")
+
+
+async def test_machine_without_a_network_says_so() -> None:
+    class Offline(WayOut):
+        async def resolve(self, host: str, port: int) -> list[str]:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+        def open_socket(self, family: int, address: str, port: int) -> socket.socket:
+            raise OSError(101, "Network is unreachable")
+
+    async with Egress(way_out=Offline()) as egress:
+        with pytest.raises(UpstreamUnreachable, match=r"public.example cannot be looked up"):
+            await egress.request("GET", URL)
+        with pytest.raises(UpstreamUnreachable, match="cannot be reached over the network"):
+            await egress.request("GET", "http://8.8.8.8/")
+
+
+async def test_name_that_does_not_exist_is_unreachable() -> None:
+    async with Egress(limits=Limits(connect=15)) as egress:
+        with pytest.raises(UpstreamUnreachable, match=r"does-not-exist\.invalid"):
+            await egress.request("GET", "http://does-not-exist.invalid/")
+
+
+async def test_name_without_addresses_is_unreachable(upstream: Upstream) -> None:
+    network = Network(upstream.port, {"public.example": [[]]})
+    async with Egress(way_out=network) as egress:
+        with pytest.raises(UpstreamUnreachable):
+            await egress.request("GET", URL)
+
+
+async def test_certificate_that_is_not_trusted_or_for_another_host_is_refused(tmp_path: Path) -> None:
+    server, client = tls_contexts(tmp_path, "secure.example")
+    async with running_upstream(server) as upstream:
+        for network in (Network(upstream.port), Network(upstream.port, tls=client)):
+            async with Egress(way_out=network) as egress:
+                with pytest.raises(UpstreamUnreachable, match="certificate"):
+                    await egress.request("GET", "https://other.example/?key=s3cret")
+        assert upstream.seen == []
+
+
+async def test_server_that_speaks_no_tls_is_unreachable_by_https() -> None:
+    async def speak_first(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(speak_first, "127.0.0.1", 0)
+    async with server, Egress(way_out=Network(server.sockets[0].getsockname()[1])) as egress:
+        with pytest.raises(UpstreamUnreachable, match="TLS"):
+            await egress.request("GET", "https://public.example/")

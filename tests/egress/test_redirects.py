@@ -1,0 +1,209 @@
+"""Redirects are followed by us: each hop is judged like a first request, and carries no secret elsewhere."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from one_runtime.egress import Egress, Limits, TargetRefused, UpstreamProtocolError
+from tests.egress.certificates import tls_contexts
+from tests.egress.network import PUBLIC, Network
+from tests.egress.upstream import Seen, Upstream, answer, redirect, running_upstream
+
+pytestmark = pytest.mark.promise("P7")
+
+FIRST = "http://first.example/start"
+SECRETS = [
+    ("Authorization", "Bearer s3cret"),
+    ("Cookie", "session=s3cret"),
+    ("X-Api-Key", "s3cret"),
+    ("Content-Type", "application/json"),
+]
+HARMLESS = [("Accept", "application/json"), ("Accept-Language", "de"), ("User-Agent", "Mine/1")]
+
+
+@pytest.fixture
+def network(upstream: Upstream) -> Iterator[Network]:
+    network = Network(upstream.port, {"private.example": [["10.0.0.1"]], "mixed.example": [[PUBLIC, "127.0.0.1"]]})
+    yield network
+    network.close()
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1/",
+        "http://127.1/",
+        "//127.0.0.1/",
+        "http://[::1]/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://metadata.google.internal/",
+        "http://localhost:8000/",
+        "http://private.example/",
+        "http://mixed.example/",
+        "http://user:password@second.example/",
+        "http://second.example:25/",
+        "http:\\\\127.0.0.1/",
+        "http://second.example\\@127.0.0.1/",
+        "http://12７.0.0.1/".encode().decode("latin-1"),
+        "http://%31%32%37.0.0.1/",
+        "http://[::1/",
+        "http://[fe80::1%25eth0]/",
+        "file:///etc/passwd",
+        "ftp://second.example/",
+        "javascript:alert(1)",
+    ],
+)
+@pytest.mark.parametrize("status", [302, 307])
+async def test_p7_redirect_to_a_refused_target_is_not_followed(
+    upstream: Upstream, network: Network, location: str, status: int
+) -> None:
+    upstream.answers["/start"] = redirect(location, status)
+    async with Egress(way_out=network) as egress:
+        with pytest.raises(TargetRefused):
+            await egress.request("GET", FIRST, follow_redirects=True)
+    assert [seen.target for seen in upstream.seen] == ["/start"]
+    assert network.dialled == [(PUBLIC, 80)]
+
+
+async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, network: Network) -> None:
+    upstream.answers["/start"] = redirect("http://second.example/")
+    async with Egress(way_out=network) as egress:
+        response = await egress.request("GET", FIRST)
+    assert response.status == 302
+    assert ("Location", "http://second.example/") in response.headers
+
+
+async def test_redirect_without_location_is_the_answer(upstream: Upstream, network: Network) -> None:
+    upstream.answers["/start"] = answer(302)
+    async with Egress(way_out=network) as egress:
+        assert (await egress.request("GET", FIRST, follow_redirects=True)).status == 302
+
+
+async def test_relative_redirect_within_the_origin_keeps_headers(upstream: Upstream, network: Network) -> None:
+    upstream.answers["/start"] = redirect("next?x=%2F")
+    async with Egress(way_out=network) as egress:
+        await egress.request("GET", FIRST, headers=SECRETS + HARMLESS, follow_redirects=True)
+    last = upstream.seen[-1]
+    assert last.target == "/next?x=%2F"
+    assert last.header("authorization") == "Bearer s3cret"
+    assert last.header("x-api-key") == "s3cret"
+
+
+@pytest.mark.parametrize("location", ["http://second.example/next", "http://first.example:8080/next"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_p7_redirect_to_another_origin_carries_no_secret(
+    upstream: Upstream, network: Network, location: str, status: int
+) -> None:
+    upstream.answers["/start"] = redirect(location, status)
+    async with Egress(way_out=network) as egress:
+        await egress.request("PUT", FIRST, headers=SECRETS + HARMLESS, body=b"s3cret", follow_redirects=True)
+    last = upstream.seen[-1]
+    assert last.target == "/next"
+    assert not shows(last, "s3cret")
+    assert last.header("content-type") is None
+    assert [last.header(name) for name in ("accept", "accept-language", "user-agent")] == [v for _, v in HARMLESS]
+
+
+async def test_p7_secrets_do_not_come_back_with_a_redirect_back(upstream: Upstream, network: Network) -> None:
+    upstream.answers["/start"] = redirect("http://second.example/back", 307)
+    upstream.answers["/back"] = redirect("http://first.example/end", 307)
+    async with Egress(way_out=network) as egress:
+        await egress.request("POST", FIRST, headers=SECRETS, body=b"s3cret", follow_redirects=True)
+    assert [seen.target for seen in upstream.seen] == ["/start", "/back", "/end"]
+    assert shows(upstream.seen[0], "s3cret")
+    assert not any(shows(seen, "s3cret") for seen in upstream.seen[1:])
+
+
+@pytest.mark.parametrize(
+    "method, status, then",
+    [
+        ("POST", 301, "GET"),
+        ("POST", 302, "GET"),
+        ("POST", 303, "GET"),
+        ("PUT", 303, "GET"),
+        ("HEAD", 303, "HEAD"),
+        ("PUT", 302, "PUT"),
+        ("POST", 307, "POST"),
+        ("POST", 308, "POST"),
+    ],
+)
+async def test_redirect_changes_the_method_as_browsers_do(
+    upstream: Upstream, network: Network, method: str, status: int, then: str
+) -> None:
+    upstream.answers["/start"] = redirect("/next", status)
+    upstream.anything = answer(204)
+    async with Egress(way_out=network) as egress:
+        await egress.request(
+            method, FIRST, headers=[("Content-Type", "text/plain")], body=b"body", follow_redirects=True
+        )
+    last = upstream.seen[-1]
+    assert last.method == then
+    assert last.body == (b"body" if then == method != "HEAD" else last.body)
+    if then != method:
+        assert last.body == b""
+        assert last.header("content-type") is None
+
+
+@pytest.mark.promise("P12")
+async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: Network) -> None:
+    upstream.answers["/start"] = redirect("/start")
+    async with Egress(way_out=network, limits=Limits(redirects=3)) as egress:
+        with pytest.raises(UpstreamProtocolError):
+            await egress.request("GET", FIRST, follow_redirects=True)
+    assert len(upstream.seen) == 4
+
+
+async def test_as_many_redirects_as_the_limit_says_are_followed(upstream: Upstream, network: Network) -> None:
+    upstream.answers |= {"/start": redirect("/2"), "/2": redirect("/3")}
+    async with Egress(way_out=network, limits=Limits(redirects=2)) as egress:
+        assert (await egress.request("GET", FIRST, follow_redirects=True)).body == b"reached"
+
+
+async def test_odd_characters_of_a_location_are_quoted(upstream: Upstream, network: Network) -> None:
+    upstream.answers["/start"] = redirect("/näxt path?q=ü".encode().decode("latin-1"))
+    async with Egress(way_out=network) as egress:
+        await egress.request("GET", FIRST, follow_redirects=True)
+    assert upstream.seen[-1].target == "/n%C3%A4xt%20path?q=%C3%BC"
+
+
+async def test_p7_redirect_from_https_to_http_is_not_followed(tmp_path: Path) -> None:
+    server, client = tls_contexts(tmp_path, "secure.example")
+    async with running_upstream(server) as upstream:
+        upstream.answers["/start"] = redirect("http://secure.example/next")
+        network = Network(upstream.port, tls=client)
+        async with Egress(way_out=network) as egress:
+            assert (await egress.request("GET", "https://secure.example/")).body == b"reached"
+            with pytest.raises(TargetRefused, match="https to http"):
+                await egress.request("GET", "https://secure.example/start", follow_redirects=True)
+    assert {port for _, port in network.dialled} == {443}
+
+
+async def test_redirect_from_http_to_https_is_followed_without_secrets(tmp_path: Path, upstream: Upstream) -> None:
+    server, client = tls_contexts(tmp_path, "secure.example")
+    async with running_upstream(server) as secure:
+
+        class TwoPorts(Network):
+            def open_socket(self, family: int, address: str, port: int) -> socket.socket:
+                self.port = secure.port if port == 443 else upstream.port
+                return super().open_socket(family, address, port)
+
+        upstream.answers["/start"] = redirect("https://secure.example/next")
+        async with Egress(way_out=TwoPorts(upstream.port, tls=client)) as egress:
+            await egress.request("GET", "http://secure.example/start", headers=SECRETS, follow_redirects=True)
+        assert [seen.target for seen in secure.seen] == ["/next"]
+        assert not shows(secure.seen[0], "s3cret")
+
+
+async def test_before_request_runs_before_every_hop(upstream: Upstream, network: Network) -> None:
+    hops: list[int] = []
+    upstream.answers["/start"] = redirect("/next")
+    async with Egress(way_out=network, before_request=lambda: hops.append(len(upstream.seen))) as egress:
+        await egress.request("GET", FIRST, follow_redirects=True)
+    assert hops == [0, 1]
+
+
+def shows(seen: Seen, text: str) -> bool:
+    return text in repr(seen)

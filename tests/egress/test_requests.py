@@ -1,0 +1,227 @@
+"""What is sent is what was asked for, byte for byte, and nothing of the client's or the machine's own is added."""
+
+import gzip
+import zlib
+from importlib.metadata import version
+
+import pytest
+
+from one_runtime.egress import Egress, RequestRefused, Response, TargetRefused, WayOut
+from one_runtime.egress.target import parse
+from tests.egress.network import Network
+from tests.egress.upstream import Upstream, answer
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/a%2Fb/%2e%2e/c",
+        "/a/../b/./c//d",
+        "/%E4%BD%A0?q=%41+%20b&&c=%2B",
+        "/p;x=1,2/(a)'!*~?x=[1]&y={z}|^`\"<>",
+        "/?x=?&y=/",
+        "//double//slash",
+        "/%zz",
+        "/?a=1&a=2&A=",
+    ],
+)
+async def test_path_and_query_are_sent_as_given(upstream: Upstream, target: str) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        await egress.request("GET", "http://public.example" + target)
+    assert upstream.seen[0].target == target
+
+
+@pytest.mark.parametrize(
+    "url, target, host",
+    [
+        ("HTTP://PUBLIC.Example", "/", "public.example"),
+        ("http://public.example?x=1", "/?x=1", "public.example"),
+        ("http://public.example/?", "/", "public.example"),
+        ("http://public.example/a#fragment", "/a", "public.example"),
+        ("http://public.example:80/", "/", "public.example"),
+        ("http://public.example:8080/", "/", "public.example:8080"),
+        ("http://münchen.example/", "/", "xn--mnchen-3ya.example"),
+        ("http://faß.example/", "/", "xn--fa-hia.example"),
+        ("http://[2606:4700:4700:0::1111]:8080/", "/", "[2606:4700:4700::1111]:8080"),
+    ],
+)
+async def test_host_is_canonical(upstream: Upstream, url: str, target: str, host: str) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        await egress.request("GET", url)
+    assert (upstream.seen[0].target, upstream.seen[0].header("host")) == (target, host)
+
+
+@pytest.mark.parametrize(
+    "path", ["/ä", "/a b", "/a\\b", "/a\tb", "/a\nb", "/a\x00b", "/a\x7fb", "/?ä", "/" + "x" * 20_000]
+)
+def test_path_that_is_not_plain_ascii_is_refused(path: str) -> None:
+    with pytest.raises(TargetRefused):
+        parse("http://public.example" + path)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("X-Key", "a\r\nX-Injected: 1"),
+        ("X-Key", "a\nb"),
+        ("X-Key", "a\rb"),
+        ("X-Key", "a\x00b"),
+        ("X-Key", "a\x7fb"),
+        ("X-Key", "ä"),
+        ("X-Key", "a\u2028b"),
+        ("X-Key\r\nX-Injected", "1"),
+        ("X-Key:", "1"),
+        ("X Key", "1"),
+        ("", "1"),
+        ("Schlüssel", "1"),
+        ("Host", "127.0.0.1"),
+        ("host", "127.0.0.1"),
+        ("Content-Length", "0"),
+        ("Transfer-Encoding", "chunked"),
+        ("Connection", "close"),
+        ("Upgrade", "h2c"),
+        ("Proxy-Authorization", "Basic eA=="),
+    ],
+)
+async def test_header_that_would_change_the_message_is_refused(upstream: Upstream, name: str, value: str) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        with pytest.raises(RequestRefused) as refused:
+            await egress.request("GET", "http://public.example/", headers=[(name, value)])
+    assert value not in refused.value.detail or len(value) < 3
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "trace", "", "GET /", "GET\r\nX: y", "GÉT"])
+async def test_method_that_is_no_plain_request_is_refused(upstream: Upstream, method: str) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        with pytest.raises(RequestRefused):
+            await egress.request(method, "http://public.example/")
+    assert upstream.seen == []
+
+
+async def test_headers_are_sent_in_order_with_their_case_and_duplicates(upstream: Upstream) -> None:
+    headers = [("X-One", "1"), ("x-TWO", "a"), ("x-TWO", "b"), ("X-One", "\t spaced")]
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        await egress.request("GET", "http://public.example/", headers=headers)
+    sent = [(name, value) for name, value in upstream.seen[0].headers if name.lower().startswith("x-")]
+    assert sent == [(name, value.strip()) for name, value in headers]
+
+
+async def test_default_headers_are_ours_and_few(upstream: Upstream) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        await egress.request("GET", "http://public.example/")
+        await egress.request("POST", "http://public.example/", body=b"x", headers=[("user-agent", "Mine/1")])
+    assert dict(upstream.seen[0].headers) == {
+        "Host": "public.example",
+        "User-Agent": f"One-Runtime/{version('one-runtime')}",
+        "Accept": "*/*",
+        "Accept-Encoding": "gzip, deflate",
+    }
+    agents = [value for name, value in upstream.seen[1].headers if name.lower() == "user-agent"]
+    assert agents == ["Mine/1"]
+    assert upstream.seen[1].header("content-type") is None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_body_is_sent(upstream: Upstream, method: str) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        await egress.request(method, "http://public.example/", body=b"\x00body\xff")
+        await egress.request(method, "http://public.example/", body=b"")
+    assert [seen.body for seen in upstream.seen] == [b"\x00body\xff", b""]
+    assert {seen.method for seen in upstream.seen} == {method}
+
+
+async def test_cookies_are_not_kept(upstream: Upstream) -> None:
+    upstream.anything = answer(200, [("Set-Cookie", "session=s3cret; Path=/"), ("Set-Cookie", "b=c")])
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        response = await egress.request("GET", "http://public.example/")
+        await egress.request("GET", "http://public.example/")
+    assert [value for name, value in response.headers if name == "Set-Cookie"] == ["session=s3cret; Path=/", "b=c"]
+    assert upstream.seen[1].header("cookie") is None
+
+
+async def test_proxy_of_the_environment_is_not_used(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    network = Network(upstream.port)
+    async with Egress(way_out=network) as egress:
+        assert (await egress.request("GET", "http://public.example/")).body == b"reached"
+    assert network.asked == ["public.example"]
+
+
+@pytest.mark.parametrize(
+    "encoding, body",
+    [
+        ("gzip", gzip.compress(b"hello", mtime=0)),
+        ("GZIP", gzip.compress(b"hello", mtime=0)),
+        ("x-gzip", gzip.compress(b"hello", mtime=0) + b"\x00\x00"),
+        ("deflate", zlib.compress(b"hello")),
+        ("deflate", zlib.compress(b"hello")[2:-4]),
+        ("identity", b"hello"),
+    ],
+)
+async def test_compressed_body_is_decoded(upstream: Upstream, encoding: str, body: bytes) -> None:
+    upstream.anything = answer(200, [("Content-Encoding", encoding), ("X-Kept", "1")], body)
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        response = await egress.request("GET", "http://public.example/")
+    assert response.body == b"hello"
+    assert response.headers == (("X-Kept", "1"),)
+
+
+@pytest.mark.parametrize("method, status", [("HEAD", 200), ("GET", 204), ("GET", 304)])
+async def test_answer_without_a_body_is_read(upstream: Upstream, method: str, status: int) -> None:
+    upstream.anything = f"HTTP/1.1 {status} X\r\nContent-Encoding: gzip\r\nContent-Length: 99999999\r\n\r\n".encode()
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        response = await egress.request(method, "http://public.example/")
+    assert (response.status, response.body) == (status, b"")
+
+
+async def test_error_answers_are_answers(upstream: Upstream) -> None:
+    upstream.anything = answer(401, body=b'{"message": "no"}')
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        response = await egress.request("GET", "http://public.example/")
+    assert (response.status, response.body) == (401, b'{"message": "no"}')
+
+
+async def test_connections_are_kept_for_the_next_request(upstream: Upstream) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        for _ in range(3):
+            await egress.request("GET", "http://public.example/")
+    assert upstream.connections == 1
+
+
+async def test_before_request_that_raises_keeps_the_request_in(upstream: Upstream) -> None:
+    def transaction_is_open() -> None:
+        raise AssertionError("a transaction is open")
+
+    network = Network(upstream.port)
+    async with Egress(way_out=network, before_request=transaction_is_open) as egress:
+        with pytest.raises(AssertionError, match="a transaction is open"):
+            await egress.request("GET", "http://public.example/")
+    assert network.dialled == []
+
+
+async def test_closed_way_out_sends_nothing(upstream: Upstream) -> None:
+    egress = Egress(way_out=Network(upstream.port))
+    await egress.request("GET", "http://public.example/")
+    await egress.close()
+    with pytest.raises(RuntimeError):
+        await egress.request("GET", "http://public.example/")
+
+
+async def test_names_are_looked_up_on_the_machine() -> None:
+    way_out = WayOut(threads=1)
+    try:
+        assert set(await way_out.resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
+        with pytest.raises(OSError, match=r".+"):
+            await way_out.resolve("does-not-exist.invalid", 80)
+    finally:
+        way_out.close()
+
+
+@pytest.mark.promise("P11")
+def test_p11_secrets_are_not_shown() -> None:
+    response = Response(200, (("Set-Cookie", "s3cret"),), b"s3cret")
+    assert "s3cret" not in repr(response)
+    assert "s3cret" not in repr(parse("http://public.example/s3cret?key=s3cret"))

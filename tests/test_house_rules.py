@@ -1,0 +1,149 @@
+"""The house rules that no linter checks: sizes, names, promises with tests, no fixed waits, a lock file in step."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MOST_LINES_OF_A_FILE: Final = 500
+MOST_LINES_OF_A_FUNCTION: Final = 60
+FOLDERS: Final = ("src", "tests", "scripts", "benchmarks")
+FORBIDDEN_NAMES: Final = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "common",
+    "manager",
+    "managers",
+    "shared",
+    "core",
+    "base",
+}
+MAY_SLEEP: Final = ROOT / "tests" / "waiting.py"
+PROMISE: Final = re.compile(r"\*\*(P\d+)\*\*")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def shown(path: Path, node: ast.AST | None = None) -> str:
+    line = f":{node.lineno}" if isinstance(node, ast.stmt | ast.expr) else ""
+    return f"{path.relative_to(ROOT)}{line}"
+
+
+def functions(path: Path) -> Iterator[Function]:
+    return (node for node in ast.walk(parsed(path)) if isinstance(node, Function))
+
+
+def promises_of_tests() -> dict[str, list[str]]:
+    """Every ID given to `@pytest.mark.promise(…)`, or to `pytestmark`, with where it stands."""
+    found: dict[str, list[str]] = {}
+    for path in python_files("tests"):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.promise":
+                for argument in node.args:
+                    assert isinstance(argument, ast.Constant), f"{shown(path, node)}: write the promise's ID out"
+                    found.setdefault(str(argument.value), []).append(shown(path, node))
+    return found
+
+
+def is_fixed_wait(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"time.sleep", "asyncio.sleep", "anyio.sleep", "sleep", "page.wait_for_timeout"}
+        and not (node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0)
+    )
+
+
+def test_no_file_is_longer_than_500_lines() -> None:
+    lengths = {shown(path): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(*FOLDERS)}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    long = [
+        f"{shown(path, node)} {node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for path in python_files(*FOLDERS)
+        for node in functions(path)
+        if node.end_lineno is not None and node.end_lineno - node.lineno >= MOST_LINES_OF_A_FUNCTION
+    ]
+    assert long == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    named = [shown(path) for path in python_files(*FOLDERS) if {path.stem, path.parent.name} & FORBIDDEN_NAMES]
+    assert named == []
+
+
+def test_every_module_says_in_its_first_line_what_it_is_for() -> None:
+    silent = [
+        shown(path)
+        for path in python_files(*FOLDERS)
+        if path.stat().st_size and not (ast.get_docstring(parsed(path)) or "").splitlines()[:1]
+    ]
+    assert silent == []
+
+
+def test_no_test_waits_for_a_fixed_time() -> None:
+    waits = [
+        shown(path, node)
+        for path in python_files("tests")
+        if path != MAY_SLEEP
+        for node in ast.walk(parsed(path))
+        if is_fixed_wait(node)
+    ]
+    assert waits == [], "poll with a deadline instead: tests/waiting.py"
+
+
+def test_no_test_is_skipped_or_expected_to_fail() -> None:
+    markers = {
+        "pytest.skip",
+        "pytest.xfail",
+        "pytest.importorskip",
+        "pytest.mark.skip",
+        "pytest.mark.skipif",
+        "pytest.mark.xfail",
+    }
+    found = [
+        shown(path, node)
+        for path in python_files("tests")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in markers
+    ]
+    assert found == []
+
+
+@pytest.mark.docs
+def test_every_promise_has_a_test_and_every_promise_tested_is_made() -> None:
+    made = set(PROMISE.findall((ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
+    tested = promises_of_tests()
+    assert made, "docs/security.md makes no promise: write them as **P1**"
+    assert {"without a test": sorted(made - tested.keys())} == {"without a test": []}
+    assert {name: where for name, where in tested.items() if name not in made} == {}
+
+
+def test_the_lock_file_is_in_step_with_the_dependencies() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
+    (locked,) = (package["metadata"] for package in lock["package"] if package["name"] == project["project"]["name"])
+    assert names_of(project["project"]["dependencies"]) == {entry["name"] for entry in locked["requires-dist"]}
+    assert names_of(project["dependency-groups"]["dev"]) == {entry["name"] for entry in locked["requires-dev"]["dev"]}
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower() for requirement in requirements}

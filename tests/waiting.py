@@ -1,0 +1,46 @@
+"""Wait for what is to happen: try again until a deadline. The only place in the tests that sleeps."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from inspect import isawaitable
+from typing import Final, TypeVar, cast
+
+T = TypeVar("T")
+
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.1
+
+
+def _pauses(seconds: float) -> Iterator[float]:
+    """Pauses that grow, from 2 to 100 ms, until the deadline. Raises: TimeoutError."""
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
+    while time.monotonic() < deadline:
+        yield pause
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    raise TimeoutError(f"It did not happen within {seconds:g} s.")
+
+
+def attempts(seconds: float = 10.0) -> Iterator[int]:
+    """Count attempts: `for _ in attempts(): if it_happened(): break`. Raises: TimeoutError."""
+    for number, pause in enumerate(_pauses(seconds)):
+        yield number
+        time.sleep(pause)
+
+
+async def async_attempts(seconds: float = 10.0) -> AsyncIterator[int]:
+    """Count attempts, leaving the loop free between them. Raises: TimeoutError."""
+    for number, pause in enumerate(_pauses(seconds)):
+        yield number
+        await asyncio.sleep(pause)
+
+
+async def eventually(probe: Callable[[], T | Awaitable[T]], seconds: float = 10.0) -> T:
+    """The first answer of the probe that is true. Raises: TimeoutError."""
+    async for _ in async_attempts(seconds):
+        answer = probe()
+        value = cast("T", await answer if isawaitable(answer) else answer)
+        if value:
+            return value
+    raise AssertionError("unreachable: the attempts end with TimeoutError")
