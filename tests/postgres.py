@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import psycopg
@@ -92,8 +93,8 @@ class Databases:
 _STARTED: Final = pytest.StashKey[Server]()
 
 
-def start_server() -> Server:
-    """Start a server on a free port of 127.0.0.1, in a temporary folder."""
+def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
+    """Start a server on a free port of 127.0.0.1, in a temporary folder; `settings` count before the tests' own."""
     folder = Path(tempfile.mkdtemp(prefix="one-runtime-postgres-"))
     as_root = os.geteuid() == 0
     binaries = _copy_for_nobody(folder) if as_root else _installed() / "pginstall" / "bin"
@@ -106,7 +107,9 @@ def start_server() -> Server:
     for _ in range(5):  # the free port may be taken before the server gets to it
         port = _free_port()
         with (folder / "log").open("wb") as log:
-            process = _popen([str(binaries / "postgres"), "-D", str(data), *_options(port)], log.fileno(), data)
+            process = _popen(
+                [str(binaries / "postgres"), "-D", str(data), *_options(port, settings)], log.fileno(), data
+            )
         if _wait_until_ready(process, port):
             return Server(port, _best_copy_method(port), process, folder)
     log_text = (folder / "log").read_text(errors="replace")
@@ -188,9 +191,9 @@ def _free_port() -> int:
     return port
 
 
-def _options(port: int) -> list[str]:
-    settings = _SETTINGS | {"port": str(port)}
-    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+def _options(port: int, settings: Mapping[str, str]) -> list[str]:
+    chosen = {**_SETTINGS, **settings, "port": str(port)}
+    return [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> bool:

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -33,7 +35,7 @@ from one_runtime.connect_flow import ConnectFlow
 from one_runtime.db.engine import create_database
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress
-from one_runtime.errors import OneRuntimeError, TooLarge
+from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.integrations import IntegrationList
@@ -151,20 +153,30 @@ class Front:
             await send(message)
 
         try:
+            _require_utf8(scope["query_string"])
             await self.app(scope, _limited(scope, receive), send_with_id)
         except OneRuntimeError as error:
             failure = error
         except Exception as error:  # the last handler: whatever it is, the caller gets a problem and the log the reason
             log.exception("request_crashed", request_id=request_id, path=scope["path"], kind=type(error).__name__)
-            failure = problems.InternalError(f"This is our fault. Tell the operator the request id {request_id}.")
+            failure = problems.crash(request_id)
         else:
             return
         if not started:
             await problems.problem(failure, request_id, self._public_url)(scope, receive, send_with_id)
 
 
+def _require_utf8(query_string: bytes) -> None:
+    """The framework would put a mark in the place of what is not UTF-8. Raises: InvalidInput."""
+    if b"%" in query_string:
+        try:
+            unquote_to_bytes(query_string).decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput("The query string is not percent-encoded UTF-8.") from error
+
+
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """`receive` that stops at the size limit. Raises: TooLarge."""
+    """`receive` that stops at the size limit. Raises: HTTPException, which FastAPI does not take for bad JSON."""
     if scope["method"] in {"GET", "HEAD"}:
         return receive
     size = 0
@@ -174,7 +186,7 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > MAX_BODY_BYTES:
-            raise TooLarge("The body is larger than 1 MB.")
+            raise HTTPException(413)
         return message
 
     return receive_limited

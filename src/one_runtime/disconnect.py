@@ -49,11 +49,12 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
     are gone. Raises: NotFound."""
     now = installation.clock()
     async with installation.database.write() as tx:
+        if not await end_users.lock(tx, actor.organization_id, end_user_id):
+            raise NotFound(f"There is no end user {end_user_id[:64]!r}.")
         wanted = connections.ConnectionFilter(end_user_id=end_user_id)
         found = await connections.list_page(tx, actor.organization_id, wanted, limit=ALL)
         removed = await _remove(tx, installation, actor, found)
-        if not await end_users.remove(tx, actor.organization_id, end_user_id):
-            raise NotFound(f"There is no end user {end_user_id[:64]!r}.")
+        await end_users.remove(tx, actor.organization_id, end_user_id)
         subject = Subject(end_user_id, None, {"deleted_connections": len(removed)})
         await events.forget_end_user(tx, actor.organization_id, end_user_id)
         await events.record(tx, actor, "end_user.deleted", now, subject)

@@ -34,6 +34,7 @@ _UPSERT = _INSERT.on_conflict_do_update(
 _MINE = end_users.c.organization_id == bindparam("organization")
 _ONE = select(*_COLUMNS).where(_MINE, end_users.c.end_user_id == bindparam("end_user"))
 _LIST = select(*_COLUMNS).where(_MINE).order_by(end_users.c.end_user_id)
+_LOCK = select(end_users.c.end_user_id).where(_MINE, end_users.c.end_user_id == bindparam("end_user")).with_for_update()
 _DELETE = delete(end_users).where(_MINE, end_users.c.end_user_id == bindparam("end_user"))
 
 
@@ -63,6 +64,12 @@ async def list_page(tx: Transaction, organization_id: str, *, limit: int, after:
     return [EndUser(*row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
 
 
-async def remove(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
-    """Delete the end user with their connections, credentials and sessions; whether there was one."""
-    return await tx.execute(_DELETE, organization=organization_id, end_user=end_user_id) > 0
+async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
+    """Lock the end user's row until the transaction ends, before anything of theirs, as `ensure` does; whether there
+    is one."""
+    return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
+
+
+async def remove(tx: Transaction, organization_id: str, end_user_id: str) -> None:
+    """Delete the end user with their connections, credentials and sessions."""
+    await tx.execute(_DELETE, organization=organization_id, end_user=end_user_id)

@@ -37,5 +37,5 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
     # aiohttp and uvicorn would tell of connections, with their addresses, at levels that are of no use here.
-    for name in ("uvicorn.access", "aiohttp", "asyncio"):
+    for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins"):
         logging.getLogger(name).setLevel(logging.WARNING)

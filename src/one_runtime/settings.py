@@ -16,6 +16,8 @@ from one_runtime.errors import ConfigurationError
 PREFIX: Final = "ONE_RUNTIME_"
 _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
 """Names that orchestrators make from a service called `one-runtime`: not ours, ignored."""
+_OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
+"""Names that our documentation gives a customer's backend, often set in the same shell: not ours, ignored."""
 
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -96,7 +98,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
                 values[known[variable]] = environ[variable]
         elif name in known and Settings.model_fields[known[name]].annotation is SecretStr:
             values[known[name]] = _read_secret(variable, environ[variable])
-        elif not _INJECTED.search(variable):
+        elif variable not in _OF_CUSTOMERS and not _INJECTED.search(variable):
             raise ConfigurationError(_unknown(variable, known))
     if workers is not None:
         values["workers"] = workers

@@ -88,7 +88,7 @@ class Vault:
         nonce, ciphertext = sealed.data[1 : 1 + _NONCE_BYTES], sealed.data[1 + _NONCE_BYTES :]
         try:
             return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: it was cut off within the nonce
             raise SealBroken("A stored credential was changed or moved. Ask the end user to connect again.") from error
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:

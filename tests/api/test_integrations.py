@@ -1,6 +1,5 @@
 """`GET /v1/integrations`: the compatible core."""
 
-
 from tests.application import Client
 
 KEYS = ["id", "slug", "name", "description", "logo_url", "category", "status", "supported_auth_types"]

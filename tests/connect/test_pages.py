@@ -112,7 +112,18 @@ def test_no_page_names_another_host() -> None:
 def test_the_whole_popup_fits_its_budget() -> None:
     assets = load_assets()
     html = len(render(SITE, OPEN, framed=True).body)
-    assert html + sum(len(asset.body) for asset in assets.files.values()) < BUDGET_BYTES
+    assert html + sum(len(asset.body) for asset in assets.files.values()) + len(assets.connect_js) < BUDGET_BYTES
+
+
+def test_what_is_left_out_of_a_served_file_is_comments_and_indentation_only() -> None:
+    for name, asset in load_assets().files.items():
+        if name == "texts.js":
+            continue
+        source = (STATIC / name).read_text(encoding="utf-8")
+        served = asset.body.decode().splitlines()
+        assert "`" not in re.sub(r"`[^`\n]*`", "", source), f"{name}: a template over several lines would be changed"
+        assert set(served) <= {line.strip() for line in source.splitlines()}
+        assert not [line for line in served if line.startswith(("//", "/*", "* "))]
 
 
 def test_the_assets_address_changes_with_their_content() -> None:

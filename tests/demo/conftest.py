@@ -11,6 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Frame, Page
+
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,20 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def popups(page: Page) -> list[Frame]:
+    """One Runtime's frames in a page. Locators do not find them: they live in a closed shadow root."""
+    return [frame for frame in page.frames if frame.parent_frame and "/connect?" in frame.url]
+
+
+async def opened_popup(page: Page) -> Frame:
+    """The popup that a click just opened."""
+    await eventually(lambda: popups(page))
+    return popups(page)[-1]
+
+
 def command(folder: Path, port: int, *options: str) -> list[str]:
     """The command line of a demo."""
-    return [sys.executable, "/tmp/run_demo.py", str(port), str(folder), *options]
+    return [sys.executable, "-m", "one_runtime", "demo", "--port", str(port), "--data", str(folder), *options]
 
 
 @contextmanager

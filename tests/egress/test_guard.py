@@ -13,66 +13,66 @@ from tests.egress.upstream import Upstream, answer, running_upstream
 
 pytestmark = pytest.mark.promise("P7")
 
-PRIVATE_ADDRESSES = [
-    "0.0.0.0",
-    "10.0.0.1",
-    "10.255.255.255",
-    "100.64.0.1",
-    "100.100.100.200",
-    "100.127.255.255",
-    "127.0.0.1",
-    "127.255.255.254",
-    "168.63.129.16",
-    "169.254.169.254",
-    "169.254.170.2",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.0.0.192",
-    "192.0.2.1",
-    "192.88.99.1",
-    "192.168.0.1",
-    "198.18.0.1",
-    "198.19.255.255",
-    "198.51.100.7",
-    "203.0.113.9",
-    "224.0.0.1",
-    "239.255.255.250",
-    "240.0.0.1",
-    "255.255.255.255",
-    "::",
-    "::1",
-    "::127.0.0.1",
-    "::8.8.8.8",
-    "::ffff:127.0.0.1",
-    "::ffff:8.8.8.8",
-    "::ffff:7f00:1",
-    "0:0:0:0:0:ffff:a9fe:a9fe",
-    "::ffff:0:127.0.0.1",
-    "64:ff9b::7f00:1",
-    "64:ff9b::8.8.8.8",
-    "64:ff9b:1::a00:1",
-    "100::1",
-    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
-    "2001:2::1",
-    "2001:10::1",
-    "2001:20::1",
-    "2001:db8::1",
-    "2002:7f00:1::",
-    "2002:808:808::1",
-    "2606:4700::5efe:7f00:1",
-    "2606:4700::200:5efe:a00:1",
-    "2606:4700::5efe:808:808",
-    "3fff::1",
-    "4000::1",
-    "5f00::1",
-    "fc00::1",
-    "fd00:ec2::254",
-    "fd20:ce::254",
-    "fe80::1",
-    "fec0::1",
-    "ff02::1",
-    "ff0e::1",
-]
+PRIVATE_ADDRESSES = {
+    "0.0.0.0": "this network",
+    "10.0.0.1": "private use",
+    "10.255.255.255": "private use",
+    "100.64.0.1": "carrier-grade NAT",
+    "100.100.100.200": "carrier-grade NAT",
+    "100.127.255.255": "carrier-grade NAT",
+    "127.0.0.1": "loopback",
+    "127.255.255.254": "loopback",
+    "168.63.129.16": "cloud metadata",
+    "169.254.169.254": "link-local and cloud metadata",
+    "169.254.170.2": "link-local and cloud metadata",
+    "172.16.0.1": "private use",
+    "172.31.255.255": "private use",
+    "192.0.0.192": "protocol assignments",
+    "192.0.2.1": "documentation",
+    "192.88.99.1": "6to4 relay",
+    "192.168.0.1": "private use",
+    "198.18.0.1": "benchmarking",
+    "198.19.255.255": "benchmarking",
+    "198.51.100.7": "documentation",
+    "203.0.113.9": "documentation",
+    "224.0.0.1": "multicast",
+    "239.255.255.250": "multicast",
+    "240.0.0.1": "reserved and broadcast",
+    "255.255.255.255": "reserved and broadcast",
+    "::": "unspecified",
+    "::1": "loopback",
+    "::127.0.0.1": "an IPv4 address in IPv6 form",
+    "::8.8.8.8": "an IPv4 address in IPv6 form",
+    "::ffff:127.0.0.1": "an IPv4 address in IPv6 form",
+    "::ffff:8.8.8.8": "an IPv4 address in IPv6 form",
+    "::ffff:7f00:1": "an IPv4 address in IPv6 form",
+    "0:0:0:0:0:ffff:a9fe:a9fe": "an IPv4 address in IPv6 form",
+    "::ffff:0:127.0.0.1": "an IPv4 address in IPv6 form",
+    "64:ff9b::7f00:1": "NAT64",
+    "64:ff9b::8.8.8.8": "NAT64",
+    "64:ff9b:1::a00:1": "NAT64",
+    "100::1": "not global unicast",
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2": "Teredo",
+    "2001:2::1": "benchmarking",
+    "2001:10::1": "protocol assignments",
+    "2001:20::1": "protocol assignments",
+    "2001:db8::1": "documentation",
+    "2002:7f00:1::": "6to4",
+    "2002:808:808::1": "6to4",
+    "2606:4700::5efe:7f00:1": "ISATAP",
+    "2606:4700::200:5efe:a00:1": "ISATAP",
+    "2606:4700::5efe:808:808": "ISATAP",
+    "3fff::1": "documentation",
+    "4000::1": "not global unicast",
+    "5f00::1": "not global unicast",
+    "fc00::1": "private use",
+    "fd00:ec2::254": "private use",
+    "fd20:ce::254": "private use",
+    "fe80::1": "link-local",
+    "fec0::1": "site-local",
+    "ff02::1": "multicast",
+    "ff0e::1": "multicast",
+}
 
 OTHER_SPELLINGS = [
     # numbers that inet_aton and browsers read as IPv4
@@ -209,6 +209,13 @@ async def test_p7_name_that_leads_to_a_private_address_is_refused(upstream: Upst
         assert address not in refused.value.detail
 
 
+@pytest.mark.parametrize("address, why", PRIVATE_ADDRESSES.items())
+async def test_p7_refusal_says_which_range_it_is(upstream: Upstream, address: str, why: str) -> None:
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        with pytest.raises(TargetRefused, match=f"is not a public address \\({why}\\)"):
+            await egress.request("GET", literal(address))
+
+
 @pytest.mark.parametrize("answers", [[PUBLIC, "10.0.0.1"], ["10.0.0.1", PUBLIC], [PUBLIC, PUBLIC_IPV6, "::1"]])
 async def test_p7_one_private_answer_among_public_ones_refuses_the_name(upstream: Upstream, answers: list[str]) -> None:
     network = Network(upstream.port, {"public.example": [answers]})
@@ -331,6 +338,14 @@ async def test_p7_allowance_is_for_exactly_one_host_and_port(upstream: Upstream)
             with pytest.raises(TargetRefused):
                 await out.request("GET", url)
     assert network.dialled == [("127.0.0.1", 8080), ("10.0.0.1", 80), ("::1", 81)]
+
+
+async def test_p7_allowance_for_a_port_of_another_protocol_is_for_exactly_one_host(upstream: Upstream) -> None:
+    async with Egress(allow=frozenset({("mail.example", 25)}), way_out=Network(upstream.port)) as egress:
+        assert (await egress.request("GET", "http://mail.example:25/")).status == 200
+        for url in ("http://mail.example:22/", "http://other.example:25/"):
+            with pytest.raises(TargetRefused, match="belongs to another protocol"):
+                await egress.request("GET", url)
 
 
 async def test_p7_open_connection_does_not_outlive_the_allowance_it_was_made_under(upstream: Upstream) -> None:

@@ -54,7 +54,7 @@ async def hangs_up(writer: asyncio.StreamWriter) -> None:
 
 
 async def error_of(upstream: Upstream, limits: Limits, url: str = URL) -> EgressError:
-    async with Egress(way_out=Network(upstream.port), limits=limits) as egress:
+    async with Egress(way_out=Network(upstream.port), limits=limits) as egress, asyncio.timeout(5):
         with pytest.raises(EgressError) as caught:
             await egress.request("POST", url, headers=[("X-Api-Key", SECRET)], body=SECRET.encode())
     assert SECRET not in "".join(traceback.format_exception(caught.value))
@@ -112,7 +112,7 @@ async def test_p12_name_that_is_never_answered_is_given_up(upstream: Upstream) -
             await asyncio.Event().wait()
             return []
 
-    async with Egress(way_out=NoAnswer(upstream.port), limits=Limits(connect=0.05)) as egress:
+    async with Egress(way_out=NoAnswer(upstream.port), limits=Limits(connect=0.05)) as egress, asyncio.timeout(5):
         with pytest.raises(UpstreamTimeout):
             await egress.request("GET", URL)
 
@@ -126,6 +126,11 @@ async def test_p12_tls_handshake_that_is_never_answered_is_given_up(upstream: Up
 async def test_p12_body_larger_than_the_cap_is_refused(upstream: Upstream, limits: Limits) -> None:
     upstream.anything = answer(200, body=b"x" * 11)
     assert isinstance(await error_of(upstream, limits), UpstreamTooLarge)
+
+
+async def test_p12_body_that_says_it_is_too_large_is_not_waited_for(upstream: Upstream) -> None:
+    upstream.anything = sends_then_hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n")
+    assert isinstance(await error_of(upstream, Limits(body=10)), UpstreamTooLarge)
 
 
 async def test_p12_body_of_unknown_length_is_not_read_beyond_the_cap(upstream: Upstream) -> None:

@@ -123,7 +123,7 @@ async def principal_of(request: Request) -> Principal:
         key = await api_keys.find(tx, token)
     if key is None:
         raise refuse_key()
-    require_scope(key, SCOPES[f"{request.method} {request.scope['route'].path}"])
+    require_scope(key, SCOPES[f"{request.method} {request.scope['route'].path_format}"])
     return Principal(key, client_address(request.scope))
 
 

@@ -11,6 +11,7 @@ from one_runtime.api.fields import (
     Answer,
     Body,
     Cursor,
+    FieldName,
     Limit,
     Metadata,
     Note,
@@ -104,8 +105,8 @@ class CreateConnection(Body):
     end_user_id: Text
     auth_type: Literal["api_key", "basic", "none"]
     name: Text | None = None
-    params: dict[str, Typed] = Field(default={})
-    credentials: dict[str, Typed] = Field(default={}, repr=False)
+    params: dict[FieldName, Typed] = Field(default={})
+    credentials: dict[FieldName, Typed] = Field(default={}, repr=False)
     metadata: Metadata = Field(default={})
     check: bool = True
     multiple: bool = False

@@ -60,7 +60,7 @@ async def list_end_users(
     )
 
 
-@router.delete("/v1/end-users/{end_user_id}", summary="Forget an end user")
+@router.delete("/v1/end-users/{end_user_id:path}", summary="Forget an end user")  # an identifier may hold slashes
 async def delete_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> ForgottenEndUser:
     """Delete an end user with their connections, credentials and sessions, and take them out of the events."""
     if "\x00" in end_user_id:

@@ -16,6 +16,7 @@ from one_runtime.errors import InvalidInput
 from one_runtime.ids import is_id
 
 MAX_METADATA_BYTES: Final = 16 * 1024
+MAX_METADATA_DEPTH: Final = 20
 
 
 def clean_text(text: str) -> str:
@@ -28,13 +29,25 @@ def clean_text(text: str) -> str:
 
 
 def _clean_metadata(value: dict[str, Any]) -> dict[str, Any]:
-    text = json.dumps(value, ensure_ascii=False)
+    _require_flat(value, MAX_METADATA_DEPTH)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise PydanticCustomError("metadata", "must hold finite numbers only, as JSON does") from error
     if "\\u0000" in text:
         raise PydanticCustomError("text", "must not hold a NUL character")
     clean_text(text)
     if len(text.encode()) > MAX_METADATA_BYTES:
         raise PydanticCustomError("metadata", "must be at most 16 kB of JSON")
     return value
+
+
+def _require_flat(value: object, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if depth == 0:
+            raise PydanticCustomError("metadata", f"must not be nested deeper than {MAX_METADATA_DEPTH} levels")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _require_flat(inner, depth - 1)
 
 
 def _lower(text: str) -> str:
@@ -49,6 +62,7 @@ Slug: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_le
                             AfterValidator(_lower)]  # fmt: skip
 Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean]
 """What an end user typed into one field: trimmed later, by the entry's own rules."""
+FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
 Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 

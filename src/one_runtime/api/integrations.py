@@ -116,7 +116,7 @@ def _check_end_user_id(end_user_id: str) -> None:
 
 
 def _options(query: Mapping[str, list[str]]) -> Options:
-    if len(query) == 1:
+    if len(query) == 1 and len(query["end_user_id"]) == 1:
         return Options()
     for name, values in query.items():
         if name not in {*_CHOICES, "end_user_id", "search", _REPEATABLE}:

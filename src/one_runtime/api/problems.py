@@ -47,9 +47,14 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
         body["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
     if isinstance(error, CredentialsRefused):
         body["provider_reason"] = error.provider_reason
-    return Response(
-        json.dumps(body, ensure_ascii=False), status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE
-    )
+    # A name that was refused is told again: what UTF-8 cannot carry of it becomes a question mark.
+    content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+    return Response(content, status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE)
+
+
+def crash(request_id: str) -> InternalError:
+    """What the caller is told of a fault of ours; the log has the reason."""
+    return InternalError(f"This is our fault. Tell the operator the request id {request_id}.")
 
 
 def headers_of(error: OneRuntimeError) -> dict[str, str]:
@@ -74,9 +79,16 @@ def install(app: FastAPI, public_url: str) -> None:
 
         return handle
 
+    async def fail(request: Request, _: Exception) -> Response:
+        request_id = request.scope.get("request_id", "")
+        return problem(crash(request_id), request_id, public_url)
+
     app.add_exception_handler(OneRuntimeError, answer(_own))
     app.add_exception_handler(HTTPException, answer(_http))
     app.add_exception_handler(RequestValidationError, answer(_validation))
+    app.add_exception_handler(
+        Exception, fail
+    )  # Starlette raises it again, for whoever stands before: it is logged there
 
 
 def _own(error: Exception) -> OneRuntimeError:

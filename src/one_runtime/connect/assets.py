@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -11,6 +12,7 @@ from one_runtime.connect.texts import with_prefix
 
 MODULES: Final = ("api.js", "dom.js", "form.js", "host.js", "popup.js", "screens.js", "texts.js")
 STYLESHEET: Final = "popup.css"
+_WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _PLACE_FOR_TEXTS: Final = "__TEXTS__"
 _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 
@@ -35,18 +37,25 @@ class Assets:
 
 def load_assets() -> Assets:
     """Read the package's files and fill in the texts."""
-    bodies = {name: _read(name) for name in (*MODULES, STYLESHEET) if name != "texts.js"}
+    bodies = {name: _lean(_read(name)) for name in (*MODULES, STYLESHEET) if name != "texts.js"}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
                              "replace.", "done.", "notice.", "message.")  # fmt: skip
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
-    connect_js = _read("connect.js").decode().replace(_PLACE_FOR_TEXTS, _json(with_prefix("host.")))
+    script = _lean(_read("connect.js")).decode()  # its one long template is a stylesheet, where indentation is nothing
+    connect_js = script.replace(_PLACE_FOR_TEXTS, _json(with_prefix("host.")))
     return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
 
 
 def _read(name: str) -> bytes:
     return (resources.files("one_runtime.connect") / "static" / name).read_bytes()
+
+
+def _lean(body: bytes) -> bytes:
+    """Without whole-line comments and indentation: a fifth less, and still what stands in the source."""
+    lines = _WHOLE_LINE_COMMENT.sub("", body.decode()).splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip()).encode() + b"\n"
 
 
 def _json(texts: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -61,8 +61,7 @@ class _Compiled:
 def _compile(statement: ClauseElement, dialect: Dialect, types: "_Types") -> _Compiled:
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every statement that returns rows or a count is one
-    names: Iterable[str] = (compiled.positiontup or ()) if compiled.positional else compiled.params
-    binds = [_bind(compiled, name, types) for name in names]
+    binds = [_bind(compiled, name, types) for name in compiled.params]
     columns = [(column.keyname, types.result(column.type)) for column in compiled._result_columns]  # noqa: SLF001
     return _Compiled(compiled.string, tuple(binds), _row_maker(columns))
 
@@ -184,11 +183,11 @@ class _SqliteTransaction(Transaction):
 
     async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
         compiled, values = self._prepare(statement, params)
-        return list(map(compiled.row, self.connection.execute(compiled.text, tuple(values.values())).fetchall()))
+        return list(map(compiled.row, self.connection.execute(compiled.text, values).fetchall()))
 
     async def execute(self, statement: ClauseElement, **params: object) -> int:
         compiled, values = self._prepare(statement, params)
-        return self.connection.execute(compiled.text, tuple(values.values())).rowcount
+        return self.connection.execute(compiled.text, values).rowcount
 
 
 class SqliteDatabase(Database):
@@ -198,7 +197,7 @@ class SqliteDatabase(Database):
         self._path = path
         self._lock = asyncio.Lock()
         cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
-        dialect = sqlite.dialect(paramstyle="qmark")
+        dialect = sqlite.dialect(paramstyle="named")
         self._reader = _SqliteTransaction(dialect, _SQLITE_TYPES, cache)
         self._writer = _SqliteTransaction(dialect, _SQLITE_TYPES, cache)
 

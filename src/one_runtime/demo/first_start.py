@@ -40,6 +40,7 @@ class DemoData:
     folder: Path
     database_url: str
     encryption_keys: str = field(repr=False)
+    organization_id: str
     api_key: str = field(repr=False)
     api_key_is_new: bool
     acme_keys: Mapping[str, str] = field(repr=False)
@@ -48,11 +49,6 @@ class DemoData:
     def api_key_file(self) -> Path:
         """Where the playground's API key is kept."""
         return self.folder / _API_KEY
-
-    @property
-    def key_ring_file(self) -> Path:
-        """Where the encryption keys are kept."""
-        return self.folder / _KEY_RING
 
 
 @contextmanager
@@ -84,24 +80,25 @@ async def prepare(folder: Path, playground_origin: str) -> DemoData:
     database = create_database(url)
     await database.open()
     try:
-        api_key, is_new = await _api_key(database, folder / _API_KEY, playground_origin)
+        organization_id, api_key, is_new = await _api_key(database, folder / _API_KEY, playground_origin)
     finally:
         await database.close()
     encryption_keys = _kept(folder / _KEY_RING) or _keep(folder / _KEY_RING, new_key())
-    return DemoData(folder, url, encryption_keys, api_key, is_new, _acme_keys(folder / _ACME_KEYS))
+    acme_keys = _acme_keys(folder / _ACME_KEYS)
+    return DemoData(folder, url, encryption_keys, organization_id, api_key, is_new, acme_keys)
 
 
-async def _api_key(database: Database, path: Path, origin: str) -> tuple[str, bool]:
-    """The playground's key: the kept one while it is live, else a new one (first start, or it was revoked)."""
+async def _api_key(database: Database, path: Path, origin: str) -> tuple[str, str, bool]:
+    """The organization's id and its key: the kept one while it is live, else a new one (first start, or revoked)."""
     async with database.write() as tx:
         organization = await _organization(tx, origin)
         kept = _kept(path)
         found = await api_keys.find(tx, kept) if kept else None
         if kept and found and found.organization_id == organization.id:
-            return kept, False
+            return organization.id, kept, False
         actor = Actor(organization.id, "system")
         _, token = await api_keys.create(tx, actor, "Playground", api_keys.DEFAULT_SCOPES, system_clock())
-        return _keep(path, token.secret), True
+        return organization.id, _keep(path, token.secret), True
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:

@@ -238,8 +238,9 @@ def _about_the_key(demo: DemoData) -> str:
     file = demo.api_key_file
     if demo.api_key_is_new:
         return f"API key        shown this once, and kept in {file} for the playground"
-    another = f"ONE_RUNTIME_DATABASE_URL={shlex.quote(demo.database_url)} one-runtime api-keys create"
-    return f"API key        kept in {file}; another one:\n                 {another}"
+    database = f"ONE_RUNTIME_DATABASE_URL={shlex.quote(demo.database_url)}"
+    another = f"{database} one-runtime api-keys create {demo.organization_id}"
+    return f"API key        kept in {file}; this makes another one:\n  {another}"
 
 
 def _wants_colour() -> bool:

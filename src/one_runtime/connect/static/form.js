@@ -2,6 +2,15 @@
 import { el, icon, leavingLink, text } from "./dom.js";
 
 let ids = 0;
+let pressed = false;
+window.addEventListener("pointerdown", () => (pressed = true), true);
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (pressed = false), true);
+
+// Leaving a field by pressing the button: an error that appears now would push the button away from under the pointer.
+function afterPress(callback) {
+  if (!pressed) callback();
+  else window.addEventListener("pointerup", () => setTimeout(callback), { once: true });
+}
 
 /** One question: a label, a control, an error, help, and where to find the value. */
 class Field {
@@ -17,7 +26,7 @@ class Field {
     this.input.addEventListener("input", () => this.showError(null));
     this.input.addEventListener("blur", () => {
       this.clean();
-      if (this.value) this.check();
+      afterPress(() => this.value && this.check());
     });
   }
 

@@ -9,6 +9,7 @@ const ANOTHER = "another";
 let endUser = new URLSearchParams(location.search).get("end_user_id") || facts.end_users[0].id;
 let integrations = null; // null: not loaded yet
 let loads = 0;
+const mainButtons = new Map(); // by slug: Connect turns into Disconnect in place, so that the focus stays
 
 // ---- the backend -----------------------------------------------------------------------------------------------
 
@@ -51,7 +52,6 @@ async function load() {
 // ---- connecting and disconnecting ------------------------------------------------------------------------------
 
 async function connect(integration, button) {
-  button.disabled = true;
   complain(null);
   try {
     const { createOneRuntime } = await import(`${facts.one_runtime_url}/connect.js`);
@@ -63,26 +63,20 @@ async function connect(integration, button) {
   } catch (error) {
     const notOurs = "One Runtime’s connect.js cannot be loaded. Is the demo still running?";
     complain(error instanceof BackendError ? error.message : notOurs);
-  } finally {
-    button.disabled = false;
-    if (button.isConnected && !document.activeElement?.matches(".card")) button.focus();
   }
+  button.focus({ preventScroll: true });
 }
 
 async function disconnect(integration, button) {
-  if (!(await confirmed(integration))) {
-    button.focus();
-    return;
+  if (await confirmed(integration)) {
+    try {
+      await ask("POST", "/api/disconnect", { integration_slug: integration.slug, end_user_id: endUser });
+      await changed(integration, `${integration.name} is disconnected.`);
+    } catch (error) {
+      complain(error.message);
+    }
   }
-  button.disabled = true;
-  try {
-    await ask("POST", "/api/disconnect", { integration_slug: integration.slug, end_user_id: endUser });
-    await changed(integration, `${integration.name} is disconnected.`);
-  } catch (error) {
-    complain(error.message);
-  } finally {
-    button.disabled = false;
-  }
+  (button.isConnected ? button : mainButtons.get(integration.slug)).focus({ preventScroll: true });
 }
 
 async function changed(integration, sentence) {
@@ -90,7 +84,6 @@ async function changed(integration, sentence) {
   toast(sentence);
   const card = document.querySelector(`.card[data-slug="${CSS.escape(integration.slug)}"]`);
   card?.classList.add("fresh");
-  card?.focus({ preventScroll: true });
   card?.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
@@ -152,20 +145,20 @@ function card(integration) {
   logo(at(".logo"), integration);
   if (isConnected(integration)) connectedFoot(item, integration);
   else if (needsAttention(integration)) attentionFoot(item, integration);
-  else at(".actions").append(action("Connect", "button", integration, connect));
+  else at(".actions").append(mainButton("Connect", "button", integration, connect));
   return item;
 }
 
 function connectedFoot(item, integration) {
   compact(item, "connected", accountOf(integration) ?? "Connected");
-  item.querySelector(".actions").append(action("Disconnect", "button quiet", integration, disconnect));
+  item.querySelector(".actions").append(mainButton("Disconnect", "button quiet", integration, disconnect));
 }
 
 function attentionFoot(item, integration) {
   compact(item, "attention", broken(integration).error?.message ?? "Needs to be connected again");
   item.querySelector(".actions").append(
-    action("Disconnect", "button quiet", integration, disconnect),
-    action("Reconnect", "button", integration, connect),
+    action(document.createElement("button"), "Disconnect", "button quiet", integration, disconnect),
+    mainButton("Reconnect", "button", integration, connect),
   );
 }
 
@@ -177,12 +170,23 @@ function compact(item, kind, state) {
   item.querySelector(".description").remove();
 }
 
-function action(text, classes, integration, act) {
-  const button = document.createElement("button");
+function mainButton(text, classes, integration, act) {
+  const { slug } = integration;
+  if (!mainButtons.has(slug)) mainButtons.set(slug, document.createElement("button"));
+  return action(mainButtons.get(slug), text, classes, integration, act);
+}
+
+function action(button, text, classes, integration, act) {
   button.type = "button";
   button.className = classes;
-  button.append(text, hidden(` ${integration.name}`));
-  button.addEventListener("click", () => act(integration, button));
+  button.replaceChildren(text, hidden(` ${integration.name}`));
+  // Not `disabled` while it works: a disabled button loses the focus that the popup is to give back.
+  button.onclick = async () => {
+    if (button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
+    await act(integration, button);
+    button.removeAttribute("aria-disabled");
+  };
   return button;
 }
 

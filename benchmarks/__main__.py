@@ -1,0 +1,162 @@
+"""`python -m benchmarks`: the list of integrations on both databases, against the limit; prints Markdown."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import psycopg
+
+from benchmarks import report
+from benchmarks.processes import Server, measured_server, served
+from benchmarks.report import Result
+from benchmarks.rounds import Case, Kind, run
+from benchmarks.rows import Rows, Target
+from benchmarks.seed import seed
+from one_runtime.vault import Vault, new_key, parse_keys
+from tests.postgres import Databases, start_server
+
+NewDatabase: TypeAlias = Callable[[str], str]
+"""Makes an empty database of a name and says its URL."""
+
+_KINDS: Final[Sequence[Kind]] = ("url", "inline", "not_modified")
+_TARGETS: Final = 20_000
+_POSTGRES_SETTINGS: Final = {"shared_buffers": "1GB", "effective_cache_size": "3GB", "max_wal_size": "4GB"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much to measure."""
+
+    databases: Sequence[str]
+    rows: int
+    few_rows: int
+    rounds: int
+    seconds: float
+    starts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A database full of rows, whom to ask for, and the server on it."""
+
+    url: str
+    key: str
+    targets: Sequence[Target]
+    server: Server
+
+    def cases(self, kinds: Sequence[Kind], limits: Sequence[bool]) -> list[Case]:
+        """The cases to measure on it; an answer and its limit are neighbours."""
+        return [Case(self.server, self.targets, kind, limit) for kind in kinds for limit in limits]
+
+
+def main() -> None:
+    """Seed, measure, print."""
+    plan = _plan(sys.argv[1:])
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        version, makers = _databases(stack, plan)
+        subjects = {name: _subjects(stack, plan, name, new) for name, new in makers.items()}
+        cases = {
+            name: (many.cases(_KINDS, (False, True)), few.cases(("url",), (False,)))
+            for name, (many, few) in subjects.items()
+        }
+        _say(f"measuring: {plan.rounds} rounds of {plan.seconds:g} s for each case")
+        # The case with few rows stands beside the same with many.
+        run([case for many, few in cases.values() for case in (*few, *many)], plan.rounds, plan.seconds)
+        results = [
+            Result(name, plan.rows, plan.few_rows, *cases[name], _starts(many, plan), many.server.resident_megabytes())
+            for name, (many, _) in subjects.items()
+        ]
+    print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in all\n")
+    print("\n".join([*report.machine(version), ""]))
+    print("\n".join(line for result in results for line in report.tables(result)))
+
+
+def _plan(arguments: Sequence[str]) -> Plan:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under a minute: fewer rows and rounds")
+    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--rows", type=int, help="connections (1000000; quick: 20000)")
+    parser.add_argument("--rounds", type=int, help="rounds of the interleaved run (8; quick: 2)")
+    given = parser.parse_args(arguments)
+    names = {"sqlite": ["SQLite"], "postgresql": ["PostgreSQL"], "both": ["SQLite", "PostgreSQL"]}
+    rows = given.rows or (20_000 if given.quick else 1_000_000)
+    rounds = given.rounds or (2 if given.quick else 8)
+    return Plan(
+        names[given.database], rows, min(rows, 1000), rounds, 0.5 if given.quick else 1.0, 3 if given.quick else 5
+    )
+
+
+def _databases(stack: ExitStack, plan: Plan) -> tuple[str | None, dict[str, NewDatabase]]:
+    """The version of PostgreSQL, and how to make a database of each kind."""
+    makers: dict[str, NewDatabase] = {}
+    version = None
+    if "SQLite" in plan.databases:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="one-runtime-benchmarks-")))
+        makers["SQLite"] = lambda name: f"sqlite:///{folder / name}.db"
+    if "PostgreSQL" in plan.databases:
+        databases = stack.enter_context(_postgres())
+        makers["PostgreSQL"] = databases.create
+        with psycopg.connect(databases.url("postgres")) as connection:
+            version = connection.execute("SHOW server_version").fetchone()
+    return str(version[0]) if version else None, makers
+
+
+@contextmanager
+def _postgres() -> Iterator[Databases]:
+    server = start_server(_POSTGRES_SETTINGS)
+    try:
+        with closing(Databases(server.port, server.copy_method)) as databases:
+            yield databases
+    finally:
+        server.stop()
+
+
+def _subjects(stack: ExitStack, plan: Plan, name: str, new: NewDatabase) -> tuple[Subject, Subject]:
+    """The database with many rows and the one with few, each served."""
+    many, few = (_subject(rows, new(f"rows_{rows}_{label}"), name) for label, rows in _sizes(plan))
+    for subject in (many, few):
+        subject.server.start()
+        stack.callback(subject.server.stop)
+        subject.server.wait_for(subject.targets[0])
+    return many, few
+
+
+def _sizes(plan: Plan) -> Sequence[tuple[str, int]]:
+    return (("many", plan.rows), ("few", plan.few_rows))
+
+
+def _subject(connections: int, url: str, name: str) -> Subject:
+    begun = time.monotonic()
+    key = new_key()
+    rows = Rows(connections, Vault(parse_keys(key)).key_ids[0])
+    seed(url, rows)
+    _say(f"{name}: {connections:,} connections in {time.monotonic() - begun:.0f} s")
+    return Subject(url, key, rows.targets(_TARGETS), measured_server(url, key))
+
+
+def _starts(subject: Subject, plan: Plan) -> list[float]:
+    """Seconds from starting `one-runtime serve` to the first list, several times."""
+    found = []
+    for _ in range(plan.starts):
+        server = served(subject.url, subject.key)
+        begun = time.monotonic()
+        server.start()
+        server.wait_for(subject.targets[0])
+        found.append(time.monotonic() - begun)
+        server.stop()
+    return found
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Processes that are measured: started, asked for, weighed, stopped."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.rows import Target
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PATIENCE: Final = 60.0
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass(slots=True)
+class Server:
+    """One Runtime in a process of its own."""
+
+    command: list[str]
+    database_url: str
+    encryption_key: str
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """Start it; it does not answer yet."""
+        self.process = subprocess.Popen(self.command, cwd=ROOT, env=self._environment())
+
+    def _environment(self) -> Mapping[str, str]:
+        theirs = {name: value for name, value in os.environ.items() if not name.startswith("ONE_RUNTIME_")}
+        return theirs | {
+            "ONE_RUNTIME_PUBLIC_URL": f"http://127.0.0.1:{self.port}",
+            "ONE_RUNTIME_LISTEN": f"127.0.0.1:{self.port}",
+            "ONE_RUNTIME_DATABASE_URL": self.database_url,
+            "ONE_RUNTIME_ENCRYPTION_KEYS": self.encryption_key,
+            "ONE_RUNTIME_RATE_LIMIT": "0",
+            "ONE_RUNTIME_LOG_LEVEL": "warning",
+        }
+
+    def wait_for(self, target: Target) -> None:
+        """Return with the first list that it answers. Raises: TimeoutError, RuntimeError where it ended."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                raise RuntimeError("The server ended before it answered.")
+            try:
+                status, _ = self.get(target)
+            except ConnectionError:
+                time.sleep(0.002)
+            else:
+                if status == 200:
+                    return
+                raise RuntimeError(f"The server answered {status}.")
+        raise TimeoutError("The server did not answer.")
+
+    def get(self, target: Target) -> tuple[int, str]:
+        """Ask for one list; the status and the entity tag."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            path = f"/v1/integrations?end_user_id={target.end_user_id}"
+            connection.request("GET", path, headers={"Authorization": f"Bearer {target.token}"})
+            response = connection.getresponse()
+            response.read()
+            return response.status, response.getheader("etag", "")
+        finally:
+            connection.close()
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the process so far, its own and the kernel's for it."""
+        fields = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def resident_megabytes(self) -> float:
+        """Memory of the process that is in use now (RSS)."""
+        status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
+        kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(kilobytes) / 1024
+
+    @property
+    def _pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def stop(self) -> None:
+        """End it, as an operator would."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=PATIENCE)
+
+
+def measured_server(database_url: str, encryption_key: str) -> Server:
+    """The server with the limit beside it."""
+    return Server([sys.executable, "-m", "benchmarks.server"], database_url, encryption_key)
+
+
+def served(database_url: str, encryption_key: str) -> Server:
+    """What an operator starts."""
+    return Server([str(Path(sys.executable).with_name("one-runtime")), "serve"], database_url, encryption_key)

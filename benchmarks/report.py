@@ -1,0 +1,89 @@
+"""The results as Markdown, with the machine they were measured on."""
+
+import os
+import platform
+import sqlite3
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from benchmarks.rounds import CONNECTIONS, Case, Kind
+
+_NAMES: Final[dict[Kind, str]] = {
+    "url": "list, `logo=url`",
+    "inline": "list, logos inline",
+    "not_modified": "304 by ETag",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured on one database."""
+
+    database: str
+    rows: int
+    few_rows: int
+    cases: Sequence[Case]
+    few: Sequence[Case]
+    starts: Sequence[float]
+    megabytes: float
+
+
+def machine(postgres_version: str | None) -> Iterator[str]:
+    """Where and with what."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?"
+    )
+    memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    parts = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
+    parts += [f"PostgreSQL {postgres_version}"] if postgres_version else []
+    parts += [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools", "psycopg")]
+    yield f"- {os.cpu_count()} cores, {model}, {memory / 1024**2:.0f} GB, Linux {platform.release()}"
+    yield f"- {', '.join(parts)}"
+    yield (
+        f"- one server process, {CONNECTIONS} keep-alive connections in a closed loop from another process over "
+        "loopback; the load, and PostgreSQL, share the cores with it"
+    )
+
+
+def tables(result: Result) -> Iterator[str]:
+    """The answers of one database against the limit, and its other numbers."""
+    yield f"### {result.database}, {result.rows:,} connections"
+    yield ""
+    yield "| answer | bytes | requests/s | of the limit | p50 | p99 | server CPU a request |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for case in result.cases:
+        if not case.limit:
+            limit = next(other for other in result.cases if other.limit and other.kind == case.kind)
+            yield _line(_NAMES[case.kind], case, f"**{_ratio(case, limit):.2f}**")
+            yield _line("— its limit", limit, "1")
+    yield ""
+    for case in result.few:
+        many = next(other for other in result.cases if not other.limit and other.kind == case.kind)
+        yield (
+            f"- {_NAMES[case.kind]}: {result.few_rows:,} rows {case.rate:,.0f}/s, {result.rows:,} rows "
+            f"{many.rate:,.0f}/s: **{_ratio(case, many):.2f}×**"
+        )
+    starts = ", ".join(f"{start:.2f}" for start in sorted(result.starts))
+    yield f"- start to first answer (`one-runtime serve`): **{statistics.median(result.starts):.2f} s** ({starts})"
+    yield f"- memory of the server process after the load (RSS): **{result.megabytes:.0f} MB**"
+    yield ""
+
+
+def _line(name: str, case: Case, ratio: str) -> str:
+    return (
+        f"| {name} | {case.size:,} | {case.rate:,.0f} | {ratio} | {case.percentile(50):.2f} ms | "
+        f"{case.percentile(99):.2f} ms | {case.cpu_microseconds:.0f} µs |"
+    )
+
+
+def _ratio(case: Case, other: Case) -> float:
+    """The median of the ratios of neighbours in time, which a slow minute does not touch."""
+    return statistics.median(one / two for one, two in zip(case.rates, other.rates, strict=True))
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,115 @@
+"""One interleaved run: in every round each case is measured for a moment, so that a slow minute slows them all."""
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Final, Literal, TypeAlias
+
+from benchmarks.processes import ROOT, Server
+from benchmarks.rows import Target
+from benchmarks.server import PREFIX
+
+Kind: TypeAlias = Literal["url", "inline", "not_modified"]
+
+CONNECTIONS: Final = 16
+_TARGETS_OF_A_SLICE: Final = 2000
+_TAGGED: Final = 300
+
+
+@dataclass(slots=True)
+class Case:
+    """One thing that is measured: a kind of answer of one server, by the application or by the limit."""
+
+    server: Server
+    targets: Sequence[Target]
+    kind: Kind
+    limit: bool
+    tags: list[str] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Requests per second: the median of the rounds."""
+        return statistics.median(self.rates)
+
+    @property
+    def cpu_microseconds(self) -> float:
+        """Processor time of the server process per request: the median of the rounds."""
+        return statistics.median(self.cpu) * 1e6
+
+    def percentile(self, percent: int) -> float:
+        """Milliseconds from the request's first byte to the answer's last, over all rounds."""
+        return statistics.quantiles(self.latencies, n=100)[percent - 1] * 1000
+
+    def requests(self) -> list[str]:
+        """What the load sends: other end users in each round."""
+        if self.kind == "not_modified" and not self.tags:
+            self.tags = [self.server.get(target)[1] for target in self.targets[:_TAGGED]]
+        if self.limit:
+            return [self._request(0)]
+        some = range(len(self.tags or self.targets))
+        return [self._request(index) for index in random.sample(some, min(_TARGETS_OF_A_SLICE, len(some)))]
+
+    def _request(self, index: int) -> str:
+        target = self.targets[index]
+        path = f"{PREFIX if self.limit else ''}/v1/integrations?end_user_id={target.end_user_id}"
+        path += "" if self.kind == "inline" else "&logo=url"
+        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}", f"Authorization: Bearer {target.token}"]
+        if self.tags:
+            lines.append(f"If-None-Match: {self.tags[index]}")
+        return "\r\n".join([*lines, "Accept: application/json", "", ""])
+
+
+class Load:
+    """The process that makes the requests."""
+
+    def __init__(self, orders: IO[str], answers: IO[str]) -> None:
+        self._orders, self._answers = orders, answers
+
+    def measure(self, case: Case, seconds: float, *, keep: bool = True) -> None:
+        """Load one case for a while; `keep` says whether it counts."""
+        job = {
+            "port": case.server.port,
+            "requests": case.requests(),
+            "connections": CONNECTIONS,
+            "seconds": seconds,
+            "status": "304" if case.kind == "not_modified" else "200",
+        }
+        before = case.server.cpu_seconds()
+        print(json.dumps(job), file=self._orders, flush=True)
+        answer = json.loads(self._answers.readline())
+        if keep:
+            count = len(answer["latencies"])
+            case.rates.append(count / answer["seconds"])
+            case.latencies += answer["latencies"]
+            case.size = answer["size"]
+            case.cpu.append((case.server.cpu_seconds() - before) / count)
+
+
+@contextmanager
+def load() -> Iterator[Load]:
+    """Start the load's process, and end it."""
+    command = [sys.executable, "-m", "benchmarks.client"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield Load(process.stdin, process.stdout)
+        process.stdin.close()
+
+
+def run(cases: Sequence[Case], rounds: int, seconds: float) -> None:
+    """Measure every case in every round, after warming each up."""
+    with load() as client:
+        for case in cases:
+            client.measure(case, seconds, keep=False)
+        for _ in range(rounds):
+            for case in cases:
+                client.measure(case, seconds)

@@ -1,0 +1,135 @@
+"""Realistic rows for the measurements: organizations with a key each, their end users, connections, sealed dummies."""
+
+import random
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+from one_runtime import tokens
+from one_runtime.api_keys import DEFAULT_SCOPES
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.clock import rfc3339
+from one_runtime.ids import new_id
+
+Table: TypeAlias = tuple[str, Sequence[str], Iterator[tuple[object, ...]]]
+"""A table's name, the columns that are given, and the rows. Values are texts and bytes, as both databases take them."""
+
+CONNECTIONS_OF_A_USER: Final = 5
+ORGANIZATIONS: Final = 100
+_SEALED_BYTES: Final = 120
+_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_NAMES: Final = ("Ada", "Bruno", "Chiyo", "Dara", "Elif", "Femi", "Grace", "Hugo", "Ines", "Jonas")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whose list is asked for: an API key and one of its organization's end users."""
+
+    token: str
+    end_user_id: str
+
+
+class Rows:
+    """The rows of one database; the same for the same number of connections, but for ids and secrets."""
+
+    def __init__(self, connections: int, key_id: str) -> None:
+        self._connections, self._key_id = connections, key_id
+        self._users = max(1, connections // CONNECTIONS_OF_A_USER)
+        self._organizations = [new_id() for _ in range(min(ORGANIZATIONS, self._users))]
+        self._tokens = [tokens.make(tokens.API_KEY) for _ in self._organizations]
+        self._slugs = [one.slug for one in load_catalog().integrations]
+        self._random = random.Random(connections)
+        self._ids: list[tuple[str, str]] = []
+
+    def targets(self, most: int) -> list[Target]:
+        """Some end users at random, of all organizations."""
+        chosen = self._random.sample(range(self._users), min(most, self._users))
+        return [Target(self._tokens[user % len(self._tokens)].secret, _end_user_id(user)) for user in chosen]
+
+    def tables(self) -> Iterator[Table]:
+        """Everything, in the order in which it can be put in."""
+        yield "key_ring", ("key_id", "created_at"), iter([(self._key_id, rfc3339(_START))])
+        yield "organizations", _ORGANIZATION_COLUMNS, self._organization_rows()
+        yield "api_keys", _KEY_COLUMNS, self._key_rows()
+        yield "end_users", _USER_COLUMNS, self._user_rows()
+        yield "connections", _CONNECTION_COLUMNS, self._connection_rows()
+        yield "credentials", _CREDENTIAL_COLUMNS, self._credential_rows()
+
+    def _organization_of(self, user: int) -> str:
+        return self._organizations[user % len(self._organizations)]
+
+    def _organization_rows(self) -> Iterator[tuple[object, ...]]:
+        now = rfc3339(_START)
+        for number, organization in enumerate(self._organizations):
+            site = f"https://customer-{number}.example.com"
+            yield organization, f"Customer {number}", f"{site}/logo.svg", f'["{site}"]', "[]", "all", "[]", now, now
+
+    def _key_rows(self) -> Iterator[tuple[object, ...]]:
+        scopes = "[" + ",".join(f'"{scope}"' for scope in DEFAULT_SCOPES) + "]"
+        for organization, token in zip(self._organizations, self._tokens, strict=True):
+            yield new_id(), organization, "backend", token.prefix, token.hash, scopes, rfc3339(_START)
+
+    def _user_rows(self) -> Iterator[tuple[object, ...]]:
+        now = rfc3339(_START)
+        for user in range(self._users):
+            name = f"{_NAMES[user % len(_NAMES)]} {user}"
+            yield self._organization_of(user), _end_user_id(user), name, f"user.{user}@example.com", now, now
+
+    def _connection_rows(self) -> Iterator[tuple[object, ...]]:
+        # In the order of time: the rows of one end user lie far apart, as they do in life.
+        step = timedelta(days=300) / self._connections
+        for number in range(self._connections):
+            round_, user = divmod(number, self._users)
+            slug = self._slugs[(user * CONNECTIONS_OF_A_USER + round_) % len(self._slugs)]
+            organization, end_user, connection = self._organization_of(user), _end_user_id(user), new_id()
+            self._ids.append((connection, organization))
+            moment = rfc3339(_START + step * number)
+            status = "needs_reauth" if number % 20 == 0 else "active"
+            account = (f"acct-{number}", f"Account {number} of {end_user}")
+            kept = ("{}", "[]", "[]", "{}", moment, moment)
+            yield connection, organization, end_user, slug, slug.title(), "api_key", status, *account, *kept
+
+    def _credential_rows(self) -> Iterator[tuple[object, ...]]:
+        noise = secrets.token_bytes(64 * 1024)
+        for number, (connection, organization) in enumerate(self._ids):
+            start = number % (len(noise) - _SEALED_BYTES)
+            yield connection, organization, b"\x01" + noise[start : start + _SEALED_BYTES], self._key_id, "1"
+
+
+def _end_user_id(user: int) -> str:
+    return f"user_{user}"
+
+
+_ORGANIZATION_COLUMNS: Final = (
+    "id",
+    "display_name",
+    "logo_url",
+    "allowed_origins",
+    "return_urls",
+    "integrations_mode",
+    "integrations_slugs",
+    "created_at",
+    "updated_at",
+)
+_KEY_COLUMNS: Final = ("id", "organization_id", "name", "prefix", "secret_hash", "scopes", "created_at")
+_USER_COLUMNS: Final = ("organization_id", "end_user_id", "name", "email", "created_at", "updated_at")
+_CONNECTION_COLUMNS: Final = (
+    "id",
+    "organization_id",
+    "end_user_id",
+    "integration_slug",
+    "name",
+    "auth_type",
+    "status",
+    "account_id",
+    "account_label",
+    "params",
+    "scopes",
+    "missing_scopes",
+    "metadata",
+    "created_at",
+    "updated_at",
+)
+_CREDENTIAL_COLUMNS: Final = ("connection_id", "organization_id", "sealed", "key_id", "version")

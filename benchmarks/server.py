@@ -1,0 +1,54 @@
+"""The server that is measured: One Runtime as `serve` runs it, and beside it, in the same process, the limit.
+
+The limit answers `/limit/…` with the very messages (status, headers, body) that `/…` answered the first time: what is
+left is the cost of the HTTP server.
+"""
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from one_runtime.serving import served_app
+from one_runtime.settings import load_settings, parse_host_port
+
+PREFIX = "/limit"
+
+
+class Limit:
+    """Sends what the application sent before; everything else goes to the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._answers: dict[tuple[str, bytes, bool], list[Message]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        conditional = any(name == b"if-none-match" for name, _ in scope["headers"])
+        key = scope["path"], scope["query_string"], conditional
+        if key not in self._answers:
+            self._answers[key] = await self._record(scope, receive)
+        for message in self._answers[key]:
+            await send(message)
+
+    async def _record(self, scope: Scope, receive: Receive) -> list[Message]:
+        sent: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            sent.append(message)
+
+        path = scope["path"].removeprefix(PREFIX)
+        await self._app({**scope, "path": path, "raw_path": path.encode()}, receive, keep)
+        return sent
+
+
+def main() -> None:
+    """Serve, with the options of `one_runtime.serving`."""
+    host, port = parse_host_port(load_settings().listen)
+    app = Limit(served_app())
+    uvicorn.run(app, host=host, port=port, access_log=False, server_header=False, proxy_headers=False, log_config=None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Take the pictures of docs/images from a running demo: playground and popup, light and dark, narrow and wide.
+
+`.venv/bin/python scripts/screenshots.py [FOLDER]`
+"""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from playwright.sync_api import Browser, Frame, Page, sync_playwright
+
+IMAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "images"
+WIDE: Final = (1280, 800)
+NARROW: Final = (360, 720)
+END_USER: Final = "user_123"
+OTHER_END_USER: Final = "user_456"
+
+Demo = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One file: what is on it, how wide, in which colours."""
+
+    name: str
+    show: Callable[[Page, Demo], None]
+    size: tuple[int, int]
+    scheme: Literal["light", "dark"]
+
+
+def playground(page: Page, demo: Demo) -> None:
+    """The settings page, with one account connected."""
+    page.goto(f"{demo['playground']}/?end_user_id={END_USER}")
+    page.locator(".card.connected").wait_for()
+
+
+def nothing_connected(page: Page, demo: Demo) -> None:
+    """The settings page of an end user who starts."""
+    page.goto(f"{demo['playground']}/?end_user_id={OTHER_END_USER}")
+    page.locator("#nothing-connected").wait_for()
+
+
+def popup(page: Page, demo: Demo) -> None:
+    """The popup, which asks for a key."""
+    nothing_connected(page, demo)
+    open_popup(page)
+
+
+def refused(page: Page, demo: Demo) -> None:
+    """The popup after a wrong key, with the provider's own reason."""
+    nothing_connected(page, demo)
+    frame = open_popup(page)
+    frame.get_by_label("API key", exact=True).fill("acme_0123456789abcdef")
+    frame.get_by_role("button", name="Connect Acme CRM").click()
+    frame.get_by_text("No Acme CRM account has this API key").wait_for()
+
+
+PICTURES: Final = (
+    Picture("playground-light-wide", playground, WIDE, "light"),
+    Picture("playground-dark-wide", playground, WIDE, "dark"),
+    Picture("playground-light-narrow", nothing_connected, NARROW, "light"),
+    Picture("playground-dark-narrow", nothing_connected, NARROW, "dark"),
+    Picture("popup-light-wide", popup, WIDE, "light"),
+    Picture("popup-dark-wide", popup, WIDE, "dark"),
+    Picture("popup-light-narrow", popup, NARROW, "light"),
+    Picture("popup-dark-narrow", popup, NARROW, "dark"),
+    Picture("popup-refused-light-wide", refused, WIDE, "light"),
+)
+
+
+def open_popup(page: Page) -> Frame:
+    """Ask to connect Acme CRM, and wait for the form."""
+    with page.expect_event("frameattached"):
+        page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    # Locators of the page do not find the frame: it lives in a closed shadow root.
+    frame = page.frames[-1]
+    frame.get_by_label("API key", exact=True).wait_for()
+    return frame
+
+
+def connect(page: Page, demo: Demo) -> None:
+    """Connect Acme CRM for the end user whose page is photographed."""
+    page.goto(f"{demo['playground']}/?end_user_id={END_USER}")
+    frame = open_popup(page)
+    frame.get_by_label("API key", exact=True).fill(demo["acme_key"])
+    frame.get_by_role("button", name="Connect Acme CRM").click()
+    page.locator(".card.connected").wait_for()
+
+
+@contextmanager
+def running_demo(folder: str) -> Iterator[Demo]:
+    """A demo with data of its own."""
+    port = str(random.randrange(20_000, 32_000))
+    command = [sys.executable, "-m", "one_runtime", "demo", "--port", port, "--data", folder, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise SystemExit("The demo did not start.")
+            yield json.loads(line)
+        finally:
+            process.terminate()
+
+
+def take(browser: Browser, picture: Picture, demo: Demo, folder: Path) -> None:
+    """One picture, in a window of its own."""
+    width, height = picture.size
+    with browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=picture.scheme,
+        reduced_motion="reduce",
+        locale="en-US",
+    ) as context:
+        page = context.new_page()
+        picture.show(page, demo)
+        page.evaluate("() => Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
+        page.screenshot(path=folder / f"{picture.name}.png", animations="disabled", caret="hide")
+
+
+def main() -> None:
+    """Take all of them."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    folder.mkdir(parents=True, exist_ok=True)
+    chromium = shutil.which(os.environ.get("CHROMIUM", "chromium"))
+    with tempfile.TemporaryDirectory() as data, running_demo(data) as demo, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        with browser.new_context() as context:
+            connect(context.new_page(), demo)
+        for picture in PICTURES:
+            take(browser, picture, demo, folder)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""P1: walks every route as one organization with every id of another: nothing is seen, nothing changes."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from one_runtime.api.fields import encode_cursor
+from one_runtime.db.schema import metadata, organizations
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.api.operations import Operation, example, operations, put, texts
+from tests.application import ACME_KEYS, JSON, Application, Client
+
+pytestmark = pytest.mark.promise("P1")
+
+USER: Final = "user-of-both"
+"""Both organizations know an end user by this name: they are two people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organization with something of everything, each thing marked with its name."""
+
+    organization: str
+    client: Client
+    connection: dict[str, Any]
+    session: dict[str, Any]
+    own_user: str
+    events: tuple[str, ...]
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """Whatever of it another could name."""
+        return {
+            "connection_id": self.connection["id"],
+            "session_id": self.session["id"],
+            "end_user_id": self.own_user,
+            "event": self.events[0],
+            "organization": self.organization,
+            "cursor": encode_cursor(self.connection["id"]),
+        }
+
+    @property
+    def marks(self) -> set[str]:
+        """What stands in an answer only where something of it is told."""
+        return {*self.ids.values(), *self.events, self.session["session_token"], f"mark of {self.own_user}"}
+
+
+async def tenant(application: Application, name: str, account: str) -> Tenant:
+    organization = await application.organization(f"mark of user of {name}")
+    client = application.client(await application.key(organization))
+    own, mark = f"user of {name}", {"mark": f"mark of user of {name}"}
+    connection = await client.connect(own, ACME_KEYS[account], name=f"mark of {own}", metadata=mark)
+    await client.connect(USER, ACME_KEYS[account], name=f"mark of {own}", metadata=mark)
+    session = await client.session(own, end_user_name=f"mark of {own}", metadata=mark, connection_id=connection["id"])
+    await client.session(USER, end_user_name=f"mark of {own}", metadata=mark)
+    events = (await client.get("/v1/events")).json()["events"]
+    return Tenant(organization, client, connection, session, own, tuple(one["id"] for one in events))
+
+
+async def rows_of(application: Application, organization: str) -> dict[str, list[tuple[object, ...]]]:
+    """Everything that the database holds of an organization."""
+    found = {}
+    async with application.installation.database.read() as tx:
+        for table in metadata.tables.values():
+            column = organizations.c.id if table is organizations else table.c.get("organization_id")
+            if column is not None:
+                statement = select(table).where(column == organization).order_by(*table.primary_key)
+                found[table.name] = [tuple(row) for row in await tx.all(statement)]
+    return found
+
+
+async def send(
+    client: Client, operation: Operation, named: dict[str, str], body: object, **query: str
+) -> httpx2.Response:
+    content = None if operation.body is None else json.dumps(body)
+    return await client.http.request(
+        operation.method, operation.address(named, **query), content=content, headers=JSON if content else {}
+    )
+
+
+def fitting(operation: Operation, named: dict[str, str]) -> Any:
+    """A body that works, in which every field of the name of an id holds that id."""
+    if operation.body is None:
+        return None
+    working = {"integration_slug": "acme", "credentials": {"api_key": ACME_KEYS[INITECH]}, "display_name": "Other"}
+    body = {**example(operation.body), **working, **named}
+    return {name: value for name, value in body.items() if name in operation.body["properties"]}
+
+
+async def everything(
+    client: Client, operation: Operation, ids: dict[str, str]
+) -> list[tuple[set[str], httpx2.Response]]:
+    """Every way to name another's ids in one operation: what was sent, and the answer."""
+    sent = [(set(ids.values()), await send(client, operation, ids, fitting(operation, ids)))]
+    for value in ids.values():
+        everywhere = dict.fromkeys(operation.parameters_in("path"), value)
+        body = fitting(operation, {})
+        sent.append(({value}, await send(client, operation, everywhere, body)))
+        for name in operation.parameters_in("query"):
+            sent += [({value}, await send(client, operation, ids, body, **{name: value}))]
+        for place in texts(operation.body or {}):
+            sent += [({value}, await send(client, operation, ids, put(body, place, value)))]
+    return sent
+
+
+@pytest.fixture
+async def tenants(application: Application) -> tuple[Tenant, Tenant]:
+    return await tenant(application, "one", GLOBEX), await tenant(application, "other", INITECH)
+
+
+async def test_an_organization_sees_and_changes_nothing_of_another(
+    application: Application, tenants: tuple[Tenant, Tenant]
+) -> None:
+    one, other = tenants
+    before = await rows_of(application, one.organization)
+    document = (await other.client.get("/openapi.json")).json()
+    reading = [operation for operation in operations(document) if operation.method == "GET"]
+    writing = [operation for operation in operations(document) if operation.method != "GET"]
+    assert len(reading) >= 10
+    assert len(writing) >= 8
+    for operation in reading + sorted(writing, key=lambda operation: operation.method == "DELETE"):
+        for sent, answer in await everything(other.client, operation, one.ids):
+            assert answer.status_code < 500, f"{operation.name}: {answer.text}"
+            # What was sent may be told again ("there is no connection …"), and once written it is one's own.
+            told = sent if operation in reading else set(one.ids.values())
+            seen = {mark for mark in one.marks - told if mark in answer.text}
+            assert not seen, f"{operation.name} after {sent}: {answer.text}"
+            if "{connection_id}" in operation.path or "{session_id}" in operation.path:
+                assert answer.status_code in {404, 422}, f"{operation.name}: {answer.status_code}"
+    assert await rows_of(application, one.organization) == before
+
+
+async def test_the_same_walk_sees_and_changes_what_is_ones_own(
+    application: Application, tenants: tuple[Tenant, Tenant]
+) -> None:
+    one, _ = tenants
+    before = await rows_of(application, one.organization)
+    document = (await one.client.get("/openapi.json")).json()
+    reading, seen = operations(document), set()
+    for operation in reading:
+        if operation.method == "GET":
+            for sent, answer in await everything(one.client, operation, one.ids):
+                seen |= {mark for mark in one.marks - sent if mark in answer.text}
+    assert seen >= one.marks - {one.session["session_token"], one.ids["cursor"]}
+    for operation in reading:
+        if operation.method != "GET":
+            answer = await send(one.client, operation, one.ids, fitting(operation, one.ids))
+            assert answer.status_code < 500, f"{operation.name}: {answer.text}"
+    after = await rows_of(application, one.organization)
+    assert {name for name in before if before[name] == after[name]} <= {"api_keys"}
+
+
+async def test_lists_without_any_id_hold_only_ones_own(tenants: tuple[Tenant, Tenant]) -> None:
+    one, other = tenants
+    for path in ("/v1/connections", "/v1/end-users", "/v1/events", "/v1/organization"):
+        told = (await other.client.get(path)).text
+        assert not {mark for mark in one.marks if mark in told}, path
+
+
+async def test_an_end_user_of_the_same_name_in_another_organization_is_somebody_else(
+    tenants: tuple[Tenant, Tenant],
+) -> None:
+    one, other = tenants
+    assert (await other.client.integrations(one.own_user))["acme"]["status"] == "not_connected"
+    gone = {"integration_slug": "acme", "end_user_id": USER}
+    assert (await other.client.post("/v1/disconnect", gone)).json()["deleted_count"] == 1
+    assert (await other.client.integrations(USER))["acme"]["status"] == "not_connected"
+    assert (await one.client.integrations(USER))["acme"]["status"] == "connected"
+    assert (await other.client.send("DELETE", f"/v1/end-users/{USER}")).status_code == 200
+    assert (await one.client.integrations(USER))["acme"]["status"] == "connected"
+    events = (await one.client.get("/v1/events", end_user_id=USER)).json()["events"]
+    assert [event["type"] for event in events] == ["hosted_connection_session.created", "connection.created"]
+
+
+async def test_one_organizations_key_ring_subkey_does_not_open_anothers_credential(
+    application: Application, tenants: tuple[Tenant, Tenant]
+) -> None:
+    one, other = tenants
+    answer = await other.client.http.post(f"/v1/connections/{one.connection['id']}/check")
+    assert answer.status_code == 404
+    assert (await one.client.http.post(f"/v1/connections/{one.connection['id']}/check")).json()["working"] is True

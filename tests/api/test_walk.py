@@ -1,0 +1,303 @@
+"""Walks every route of the API, taken from its own OpenAPI document: keys, scopes, malformed requests, error shape."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+
+from one_runtime import api_keys, tokens
+from one_runtime.api.auth import SCOPES, RateLimit
+from one_runtime.app import MAX_BODY_BYTES
+from tests.api.operations import PUBLIC, Operation, example, operations, put, routes, texts
+from tests.application import JSON, Application, Client
+
+NUL: Final = "a\x00b"
+SURROGATE: Final = "a\ud800b"
+PROBLEM: Final = {"type", "title", "status", "detail", "code", "request_id", "error"}
+CODES: Final = {
+    400: "malformed_request",
+    401: "unauthenticated",
+    403: "insufficient_scope",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The application, and every operation of its API."""
+
+    application: Application
+    client: Client
+    organization: str
+    operations: tuple[Operation, ...]
+
+    @property
+    def guarded(self) -> list[Operation]:
+        return [one for one in self.operations if one.name not in PUBLIC]
+
+    @property
+    def with_body(self) -> list[Operation]:
+        return [one for one in self.operations if one.body is not None]
+
+    async def ask(self, caller: Client, operation: Operation, body: object = None, **query: str) -> httpx2.Response:
+        """One request of an operation; its body is an example unless given."""
+        content = None
+        if operation.body is not None:
+            content = json.dumps(example(operation.body) if body is None else body)
+        return await caller.http.request(
+            operation.method, operation.address({}, **query), content=content, headers=JSON if content else {}
+        )
+
+
+@pytest.fixture
+async def walk(application: Application) -> Walk:
+    organization = await application.organization()
+    client = application.client(await application.key(organization))
+    document = (await client.get("/openapi.json")).json()
+    return Walk(application, client, organization, tuple(operations(document)))
+
+
+def assert_problem(answer: httpx2.Response, status: int, where: str) -> dict[str, Any]:
+    """The one error shape (RFC 9457)."""
+    assert answer.status_code == status, f"{where}: {answer.status_code} {answer.text[:300]}"
+    assert answer.headers["content-type"] == "application/problem+json", where
+    assert answer.headers["cache-control"] == "no-store", where
+    body: dict[str, Any] = answer.json()
+    assert set(body) >= PROBLEM, where
+    assert body["status"] == status, where
+    assert body["request_id"] == answer.headers["request-id"], where
+    assert body["error"] == body["detail"], where
+    assert body["type"].endswith(f"/docs/errors#{body['code']}"), where
+    assert body["code"] == CODES.get(status, body["code"]), where
+    assert all(body[name] for name in PROBLEM), where
+    return body
+
+
+async def test_the_walk_is_not_empty(walk: Walk) -> None:
+    assert len(walk.guarded) >= 16
+    assert len(walk.with_body) >= 5
+
+
+async def test_every_route_of_the_api_is_in_the_document_and_the_other_way_round(walk: Walk) -> None:
+    routed = {f"{method} {path}" for method, path in routes(walk.application.app.app) if path.startswith("/v1")}
+    assert {one.name for one in walk.operations} == routed
+
+
+async def test_every_route_of_the_api_wants_a_scope_or_is_named_as_public(walk: Walk) -> None:
+    assert {one.name for one in walk.operations} == SCOPES.keys() | PUBLIC
+    assert set(SCOPES.values()) <= set(api_keys.SCOPES)
+    assert not SCOPES.keys() & PUBLIC
+
+
+async def test_the_document_says_which_scope_each_route_wants(walk: Walk) -> None:
+    for one in walk.operations:
+        assert one.described.get("x-required-scope") == SCOPES.get(one.name), one.name
+        assert one.described.get("security") == ([{"apiKey": []}] if one.name in SCOPES else None), one.name
+
+
+async def test_every_route_is_documented_in_words(walk: Walk) -> None:
+    for one in walk.operations:
+        for part in ("summary", "description", "operationId", "tags"):
+            assert one.described.get(part), f"{one.name} has no {part}"
+        problem = one.described["responses"]["default"]["content"]["application/problem+json"]["schema"]
+        assert set(problem["properties"]) >= PROBLEM, one.name
+    names = [one.described["operationId"] for one in walk.operations]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.promise("P2")
+async def test_every_route_answers_401_without_a_usable_key(walk: Walk) -> None:
+    revoked = await walk.application.key(walk.organization)
+    database = walk.application.installation.database
+    async with database.write() as tx:
+        prefix = "_".join(revoked.split("_")[:2])
+        await api_keys.revoke(tx, prefix, walk.application.clock())
+    callers = {
+        "no key": walk.application.client(),
+        "junk": walk.application.client("oru_junk"),
+        "a key with a wrong checksum": walk.application.client(tokens.make(tokens.API_KEY).secret[:-1] + "~"),
+        "a key that was never made": walk.application.client(tokens.make(tokens.API_KEY).secret),
+        "a revoked key": walk.application.client(revoked),
+        "a session's token": walk.application.client((await walk.client.session())["session_token"]),
+    }
+    for kind, caller in callers.items():
+        for one in walk.guarded:
+            answer = await walk.ask(caller, one)
+            assert_problem(answer, 401, f"{one.name} with {kind}")
+            assert answer.headers["www-authenticate"].startswith("Bearer"), one.name
+
+
+async def test_another_scheme_than_bearer_is_401(walk: Walk) -> None:
+    key = walk.client.http.headers["authorization"].removeprefix("Bearer ")
+    for header in (f"Basic {key}", key, "Bearer", "Bearer ", f"Bearer{key}", "Bearer \x7f"):
+        walk.client.http.headers["authorization"] = header
+        for one in walk.guarded:
+            assert_problem(await walk.ask(walk.client, one), 401, f"{one.name} with {header[:8]!r}")
+
+
+async def test_a_key_without_the_scope_of_a_route_is_refused_there_and_nowhere_else(walk: Walk) -> None:
+    for one in walk.guarded:
+        others = [scope for scope in api_keys.SCOPES if scope != SCOPES[one.name]]
+        without = walk.application.client(await walk.application.key(walk.organization, *others))
+        problem = assert_problem(await walk.ask(without, one), 403, one.name)
+        assert SCOPES[one.name] in problem["detail"]
+        alone = walk.application.client(await walk.application.key(walk.organization, SCOPES[one.name]))
+        answer = await walk.ask(alone, one)
+        assert answer.status_code not in {401, 403}, one.name
+
+
+async def test_public_routes_want_no_key(walk: Walk) -> None:
+    anybody = walk.application.client()
+    for one in walk.operations:
+        if one.name in PUBLIC:
+            path = one.address({"slug": "hubspot"})
+            assert (await anybody.get(path)).status_code == 200, one.name
+
+
+async def test_a_body_that_is_not_json_is_400(walk: Walk) -> None:
+    for one in walk.with_body:
+        for content in ("{", "{'a': 1}", '{"a": 1,}', "[" * 100_000, b"\xff\xfe", '"' + "\xe9".encode("latin-1").hex()):
+            answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
+            assert_problem(answer, 400, f"{one.name} with {content[:10]!r}")
+
+
+async def test_a_body_that_is_no_object_or_no_json_type_is_422(walk: Walk) -> None:
+    for one in walk.with_body:
+        fitting = json.dumps(example(one.body or {}))
+        for content, kind in (
+            ("[]", "application/json"),
+            ('"text"', "application/json"),
+            ("null", "application/json"),
+            ("", "application/json"),
+            (fitting, "text/plain"),
+            (fitting, "application/x-www-form-urlencoded"),
+        ):
+            headers = {"content-type": kind}
+            answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=headers)
+            assert_problem(answer, 422, f"{one.name} with {content[:10]!r} as {kind}")
+
+
+async def test_unknown_fields_and_options_are_named_and_refused(walk: Walk) -> None:
+    for one in walk.with_body:
+        body = {**example(one.body or {}), "typo": 1}
+        problem = assert_problem(await walk.ask(walk.client, one, body), 422, one.name)
+        assert "typo" in {error["field"] for error in problem["errors"]}, one.name
+    for one in walk.operations:
+        if one.parameters_in("query") and not one.parameters_in("path"):
+            problem = assert_problem(await walk.ask(walk.client, one, typo="1"), 422, one.name)
+            assert "typo" in {error["field"] for error in problem["errors"]}, one.name
+
+
+async def test_every_text_of_every_body_refuses_nul_and_lone_surrogates(walk: Walk) -> None:
+    for one in walk.with_body:
+        places = list(texts(one.body or {}))
+        assert places, one.name
+        for place in places:
+            for text in (NUL, SURROGATE):
+                body = put(example(one.body or {}), place, text)
+                problem = assert_problem(await walk.ask(walk.client, one, body), 422, f"{one.name} {place}")
+                fields = [error["field"] for error in problem["errors"]]
+                assert any(field.split(".")[0] == place[0] for field in fields), f"{one.name} {place}: {fields}"
+
+
+async def test_names_of_fields_with_nul_or_lone_surrogates_are_refused(walk: Walk) -> None:
+    for one in walk.with_body:
+        mappings = [place[:-1] for place in texts(one.body or {}) if place[-1] == "key"]
+        for place in [(), *dict.fromkeys(mappings)]:
+            for name in (NUL, SURROGATE):
+                body = put(example(one.body or {}), (*place, name), "x")
+                assert_problem(await walk.ask(walk.client, one, body), 422, f"{one.name} {place} {name!r}")
+
+
+async def test_every_option_of_every_query_refuses_nul_and_text_that_is_no_unicode(walk: Walk) -> None:
+    for one in walk.operations:
+        for name in one.parameters_in("query"):
+            for text in (NUL, SURROGATE):
+                answer = await walk.ask(walk.client, one, **{name: text})
+                assert_problem(answer, 422, f"{one.name} {name}={text!r}")
+
+
+async def test_ids_that_are_none_are_not_found(walk: Walk) -> None:
+    for one in walk.operations:
+        for name in one.parameters_in("path"):
+            for text in (NUL, "x", "0" * 36, "A" * 5000, "''--", "%", "..", "018f0000-0000-7000-8000-000000000000"):
+                content = json.dumps(example(one.body)) if one.body else None
+                address = one.address({name: text})
+                answer = await walk.client.http.request(one.method, address, content=content, headers=JSON)
+                assert_problem(answer, 404, f"{one.name} {text[:40]!r}")
+
+
+async def test_an_unknown_address_is_404_and_another_method_405(walk: Walk) -> None:
+    for address in ("/v1", "/v1/", "/v1/nothing", "/nothing", "/v1/integrations/", "/v1//connections"):
+        assert_problem(await walk.client.get(address), 404, address)
+    offered: dict[str, set[str]] = {}
+    for one in walk.operations:
+        offered.setdefault(one.path, set()).add(one.method)
+    for path, methods in offered.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
+            answer = await walk.client.http.request(method, path.replace("{", "").replace("}", ""))
+            assert_problem(answer, 405, f"{method} {path}")
+            assert answer.headers["allow"], path
+
+
+async def test_a_body_over_the_limit_is_413(walk: Walk) -> None:
+    for one in walk.with_body:
+        content = json.dumps({"name": "x" * MAX_BODY_BYTES})
+        answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
+        assert_problem(answer, 413, one.name)
+
+
+async def test_numbers_that_json_does_not_have_are_refused(walk: Walk) -> None:
+    for one in walk.with_body:
+        if "metadata" in (one.body or {})["properties"]:
+            for number in ("NaN", "Infinity", "-Infinity", "1e999"):
+                body = json.dumps({**example(one.body or {}), "metadata": {"number": 0}})
+                content = body.replace('"number": 0', f'"number": {number}')
+                answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
+                assert_problem(answer, 422, f"{one.name} {number}")
+
+
+async def test_metadata_that_is_nested_too_deep_or_too_large_is_refused(walk: Walk) -> None:
+    nested: object = "x"
+    for _ in range(200):
+        nested = [nested]
+    for one in walk.with_body:
+        if "metadata" in (one.body or {})["properties"]:
+            for metadata in ({"deep": nested}, {"large": "x" * 16 * 1024}):
+                body = {**example(one.body or {}), "metadata": metadata}
+                problem = assert_problem(await walk.ask(walk.client, one, body), 422, one.name)
+                assert [error["field"] for error in problem["errors"]] == ["metadata"], one.name
+
+
+async def test_every_answer_has_its_own_request_id(walk: Walk) -> None:
+    found = [(await walk.ask(walk.client, one)).headers["request-id"] for one in walk.operations]
+    found += [(await walk.client.get(path)).headers["request-id"] for path in ("/healthz", "/nothing", "/docs")]
+    assert len(set(found)) == len(found)
+
+
+async def test_a_fault_of_ours_is_a_problem_with_the_request_id_and_nothing_of_its_insides(walk: Walk) -> None:
+    broken = replace(walk.application.installation, catalog=None)  # type: ignore[arg-type] # a fault, made on purpose
+    walk.application.app.app.state.installation = broken
+    with capture_logs() as log:
+        answer = await walk.client.get("/v1/catalog/integrations")
+    problem = assert_problem(answer, 500, "a broken catalog")
+    assert [(one["event"], one["request_id"]) for one in log] == [("request_crashed", problem["request_id"])]
+    assert problem["code"] == "internal_error"
+    assert problem["request_id"] in problem["detail"]
+    assert "NoneType" not in answer.text
+
+
+async def test_too_many_requests_are_429_with_the_time_to_wait(walk: Walk) -> None:
+    walk.application.app.app.state.rate_limit = RateLimit(6)
+    one = next(one for one in walk.guarded if one.name == "GET /v1/connections")
+    assert (await walk.ask(walk.client, one)).status_code == 200
+    answer = await walk.ask(walk.client, one)
+    assert_problem(answer, 429, one.name)
+    assert 1 <= int(answer.headers["retry-after"]) <= 11
+    other = walk.application.client(await walk.application.key(walk.organization))
+    assert (await walk.ask(other, one)).status_code == 200

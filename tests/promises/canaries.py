@@ -1,0 +1,76 @@
+"""Secrets that are recognized wherever they turn up: made to fit a field, and looked for in every spelling."""
+
+import base64
+import json
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+SHORTEST = 16
+"""Characters: fewer would be found by chance."""
+
+
+def fitting(pattern: str | None) -> str:
+    """A random secret that an entry's pattern takes."""
+    letters = secrets.token_hex(16)
+    forms = (
+        f"acme_{letters}",
+        f"ntn_{letters}",
+        f"lin_api_{letters}",
+        f"xoxb-{letters}",
+        f"{letters}-us12",
+        f"AC{letters}",
+        f"{letters}@example.com",
+        letters,
+    )
+    for form in forms if pattern else (letters,):
+        if pattern is None or re.fullmatch(pattern, form):
+            return form
+    raise AssertionError(f"no form of a secret fits {pattern}: add one")
+
+
+def spellings(secret: bytes) -> dict[str, bytes]:
+    """The secret as it may be written down."""
+    assert len(secret) >= SHORTEST
+    found = {
+        "raw": secret,
+        "hex": secret.hex().encode(),
+        "HEX": secret.hex().upper().encode(),
+        "every byte percent-encoded": "".join(f"%{byte:02X}" for byte in secret).encode(),
+        "percent-encoded": quote(secret, safe="").encode(),
+        "backwards": secret[::-1],
+        "UTF-16": secret.decode("latin-1").encode("utf-16-le"),
+    }
+    for alignment in range(3):
+        whole = base64.b64encode(b"\0" * alignment + secret).rstrip(b"=")
+        # What stands at the edges depends on the neighbours too.
+        inner = whole[(0, 2, 3)[alignment] : len(whole) - (1 if (alignment + len(secret)) % 3 else 0)]
+        found[f"base64 at {alignment}"] = inner
+        found[f"base64url at {alignment}"] = inner.translate(bytes.maketrans(b"+/", b"-_"))
+    try:
+        found["JSON"] = json.dumps(secret.decode("ascii"))[1:-1].encode()
+    except UnicodeDecodeError:
+        del found["UTF-16"]
+    return found
+
+
+def leaks(canaries: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> list[str]:
+    """Which canary stands where, and how it is spelled there; nothing is the right answer."""
+    return [
+        f"{name} in {place} ({spelling})"
+        for name, secret in canaries.items()
+        for spelling, written in spellings(secret.encode() if isinstance(secret, str) else secret).items()
+        for place, content in places.items()
+        if written in content
+    ]
+
+
+def secret_part(token: str) -> str:
+    """What of a token is secret: its kind and prefix are kept to be shown in lists."""
+    return token.rsplit("_", 1)[1]
+
+
+def as_one(texts: Iterable[str]) -> bytes:
+    """Texts as one place to look in."""
+    return "\n".join(texts).encode()

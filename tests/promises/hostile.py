@@ -1,0 +1,88 @@
+"""A provider that means harm or is in trouble, in Acme's place: it says back what it was told, hangs, or never ends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from one_runtime.app import create_app
+from one_runtime.demo.acme import Acme
+from one_runtime.egress import Egress, Limits
+from one_runtime.settings import Settings
+from tests.application import (
+    ACME_KEYS,
+    Application,
+    Client,
+    RunningAcme,
+    SetClock,
+    catalog_with_acme,
+    lifespan,
+    refuse_open_transaction,
+    settings_for,
+)
+from tests.egress.upstream import Answer, Upstream, Writes, answer, running_upstream
+
+CHECKED = "/v1/me"
+QUICK = Limits(connect=0.3, idle=0.3, total=0.4, body=64 * 1024)
+JSON = [("Content-Type", "application/json")]
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """The application whose Acme is the hostile provider."""
+
+    provider: Upstream
+    application: Application
+    client: Client
+
+    def answers(self, reply: Answer) -> None:
+        """What the provider does with the next checks."""
+        self.provider.answers[CHECKED] = reply
+
+    def refuses_with(self, words: Callable[[str], str]) -> None:
+        """401 with a reason made from the credential that came."""
+
+        async def reply(writer: asyncio.StreamWriter) -> None:
+            body = {"error": {"message": words(self.last_credential())}}
+            writer.write(answer(401, JSON, json.dumps(body).encode()))
+            await writer.drain()
+
+        self.answers(reply)
+
+    def last_credential(self) -> str:
+        """The key in the newest request."""
+        return (self.provider.seen[-1].header("authorization") or "").removeprefix("Bearer ")
+
+
+def accepted(account_id: str = "acc_1", name: str = "Someone") -> bytes:
+    """The answer to a good key."""
+    return answer(200, JSON, json.dumps({"account": {"id": account_id, "name": name}}).encode())
+
+
+def after(event: Callable[[], object], reply: bytes) -> Writes:
+    """Do something while the check runs, then answer."""
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        made = event()
+        if asyncio.iscoroutine(made):
+            await made
+        writer.write(reply)
+        await writer.drain()
+
+    return write
+
+
+@asynccontextmanager
+async def running_hostile(database_url: str) -> AsyncIterator[Hostile]:
+    """The application on this database, with limits that are over soon."""
+    async with running_upstream() as provider:
+        acme = RunningAcme(provider.url, provider.port, Acme(ACME_KEYS))
+        settings: Settings = settings_for(database_url, acme)
+        clock = SetClock()
+        egress = Egress(allow=settings.egress_allow, limits=QUICK, before_request=refuse_open_transaction)
+        app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
+        async with lifespan(app):
+            application = Application(app, app.app.state.installation, clock, acme)
+            client = application.client(await application.key(await application.organization()))
+            yield Hostile(provider, application, client)

@@ -1,0 +1,130 @@
+"""P6, mode `embed`: the popup lives in pages of the allowed origins only, and its link alone gives nobody anything."""
+
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from one_runtime import organizations
+from one_runtime.demo.acme import GLOBEX
+from one_runtime.events import Actor
+from tests.application import ACME_KEYS, ORIGIN, Application, Client
+
+pytestmark = pytest.mark.promise("P6")
+
+FORM = 'data-state="open"'
+FRAMED = {"sec-fetch-dest": "iframe"}
+
+
+def ancestors(page: httpx2.Response) -> list[str]:
+    directives = [part.strip() for part in page.headers["content-security-policy"].split(";")]
+    (found,) = [directive for directive in directives if directive.startswith("frame-ancestors")]
+    return found.split()[1:]
+
+
+async def opened(client: Client, token: str, **headers: str) -> httpx2.Response:
+    return await client.http.get("/connect", params={"session_token": token}, headers=headers or FRAMED)
+
+
+async def set_origins(application: Application, client: Client, *origins: str) -> None:
+    organization_id = (await client.get("/v1/organization")).json()["id"]
+    async with application.installation.database.write() as tx:
+        found = await organizations.get(tx, organization_id)
+        wanted = replace(found, allowed_origins=origins)
+        await organizations.save(tx, Actor(organization_id, "system"), wanted, application.clock())
+
+
+async def test_the_organizations_origins_and_no_others_may_frame_the_page(
+    application: Application, client: Client
+) -> None:
+    await set_origins(application, client, ORIGIN, "http://localhost:3000")
+    page = await opened(client, (await client.session())["session_token"])
+    assert FORM in page.text
+    assert ancestors(page) == [ORIGIN, "http://localhost:3000"]
+
+
+async def test_a_sessions_own_origins_stand_in_place_of_the_organizations(client: Client) -> None:
+    session = await client.session(allowed_origins=["https://embed.example.org:8443"])
+    assert ancestors(await opened(client, session["session_token"])) == ["https://embed.example.org:8443"]
+
+
+async def test_no_origin_brings_a_directive_or_a_wildcard_into_the_policy(client: Client) -> None:
+    for origin in ("https://*.example.com", "*", "https://a.example;script-src *", "https://a.example b", "null"):
+        body = {"integration_slug": "acme", "end_user_id": "u", "allowed_origins": [origin]}
+        assert (await client.post("/v1/hosted-connection-sessions", body)).status_code == 422
+
+
+async def test_a_reload_by_the_sessions_id_is_kept_to_the_same_origins(client: Client) -> None:
+    session = await client.session()
+    page = await client.http.get("/connect", params={"session": session["id"]}, headers=FRAMED)
+    assert (FORM in page.text, ancestors(page)) == (True, [ORIGIN])
+
+
+@pytest.mark.parametrize("by", ["session_token", "session"])
+async def test_opened_at_top_level_there_is_no_form(client: Client, by: str) -> None:
+    session = await client.session()
+    value = session["session_token"] if by == "session_token" else session["id"]
+    page = await client.http.get("/connect", params={by: value}, headers={"sec-fetch-dest": "document"})
+    assert 'data-state="top_level"' in page.text
+    assert FORM not in page.text
+    assert "<form" not in page.text
+    assert ancestors(page) == ["'none'"]
+
+
+async def test_without_any_origin_no_session_is_made_and_the_answer_says_what_to_do(
+    application: Application, client: Client
+) -> None:
+    await set_origins(application, client)
+    answer = await client.post("/v1/hosted-connection-sessions", {"integration_slug": "acme", "end_user_id": "u"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "allowed_origins"
+    assert "/v1/organization" in answer.json()["detail"]
+
+
+async def test_a_session_whose_origins_were_taken_away_shows_a_clear_page(
+    application: Application, client: Client
+) -> None:
+    session = await client.session()
+    await set_origins(application, client)
+    page = await opened(client, session["session_token"])
+    assert page.status_code == 409
+    assert 'data-state="no_origins"' in page.text
+    assert FORM not in page.text
+    assert session["session_token"] not in page.text
+
+
+async def test_the_sessions_id_alone_gives_no_power(client: Client) -> None:
+    session = await client.session("user_123", end_user_name="Ada Lovelace", end_user_email="ada@example.com")
+    for step in ("", "/cancel"):
+        assert (await client.popup(step, session["id"])).status_code == 401
+    assert (await client.type_key(session["id"], ACME_KEYS[GLOBEX])).status_code == 401
+    page = await client.http.get("/connect", params={"session": session["id"]}, headers=FRAMED)
+    for told in ("Ada", "ada@example.com", "user_123", session["session_token"]):
+        assert told not in page.text
+
+
+async def test_a_token_anywhere_but_in_the_header_gives_no_power(application: Application, client: Client) -> None:
+    """A form or an image of a foreign page can send addresses and cookies, and no Authorization header."""
+    token = (await client.session())["session_token"]
+    anybody = application.client()
+    for step in ("", "/connect", "/cancel"):
+        path = f"/connect/session{step}"
+        answers = [
+            await anybody.http.post(path, params={"session_token": token}),
+            await anybody.http.post(path, data={"session_token": token}),
+            await anybody.http.post(path, headers={"cookie": f"session_token={token}"}),
+            await anybody.http.get(path, headers={"authorization": f"Bearer {token}"}),
+        ]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 405]
+
+
+async def test_no_foreign_page_may_call_the_popups_routes(client: Client) -> None:
+    token = (await client.session())["session_token"]
+    foreign = {"origin": "https://evil.example", "authorization": f"Bearer {token}"}
+    preflight = {**foreign, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    for step in ("", "/connect", "/cancel"):
+        asked = await client.http.options(f"/connect/session{step}", headers=preflight)
+        assert asked.status_code == 405
+        assert "access-control-allow-origin" not in asked.headers
+    assert "access-control-allow-origin" not in (await client.http.post("/connect/session", headers=foreign)).headers
+    assert "access-control-allow-origin" not in (await opened(client, token, origin="https://evil.example")).headers
