@@ -12,7 +12,7 @@ from one_runtime.clock import rfc3339
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.errors import NotFound
-from one_runtime.ids import is_id
+from one_runtime.ids import is_id, lowest_id
 
 MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
@@ -82,7 +82,9 @@ _NOTE_REFUSAL = (
     .values(last_error=bindparam("error"), updated_at=bindparam("now"))
     .returning(sessions.c.failed_checks)
 )
-_DELETE_BEFORE = delete(sessions).where(sessions.c.expires_at < bindparam("before"))
+_DELETE_BEFORE = delete(sessions).where(
+    sessions.c.organization_id == bindparam("organization"), sessions.c.id < bindparam("before")
+)
 _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
 
 
@@ -154,9 +156,9 @@ async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
     return await tx.execute(_CANCEL, session=session_id, now=now) > 0
 
 
-async def delete_before(tx: Transaction, moment: datetime) -> int:
-    """Delete sessions that ended before `moment`; how many."""
-    return await tx.execute(_DELETE_BEFORE, before=moment)
+async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
+    """Delete an organization's sessions from before `moment`, which is long after their end; how many."""
+    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))
 
 
 def error_note(code: str, message: str, now: datetime) -> dict[str, str]:

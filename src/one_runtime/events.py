@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import events
-from one_runtime.ids import new_id
+from one_runtime.ids import lowest_id, new_id
 
 EventType: TypeAlias = Literal[
     "connection.created",
@@ -69,7 +69,9 @@ class Subject:
 
 
 _INSERT = insert(events)
-_DELETE_BEFORE = delete(events).where(events.c.occurred_at < bindparam("before"))
+_DELETE_BEFORE = delete(events).where(
+    events.c.organization_id == bindparam("organization"), events.c.id < bindparam("before")
+)
 _FORGET = (
     update(events)
     .where(
@@ -130,6 +132,6 @@ async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: st
     await tx.execute(_FORGET, organization=organization_id, end_user=end_user_id)
 
 
-async def delete_before(tx: Transaction, moment: datetime) -> int:
-    """Delete events older than `moment`; how many."""
-    return await tx.execute(_DELETE_BEFORE, before=moment)
+async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
+    """Delete an organization's events from before `moment`; how many."""
+    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))

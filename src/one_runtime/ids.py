@@ -1,11 +1,19 @@
 """Row ids: UUIDs version 7 (RFC 9562 section 5.7), in canonical text; ordered by time of making."""
 
+from datetime import datetime
+
 import uuid_utils
 
 
 def new_id() -> str:
     """A new id."""
     return str(uuid_utils.uuid7())
+
+
+def lowest_id(moment: datetime) -> str:
+    """The lowest id that can be made at a moment: all made before are lower."""
+    milliseconds = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-000000000000"
 
 
 def is_id(text: str) -> bool:

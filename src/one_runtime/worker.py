@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from one_runtime import connect_sessions, events
+from one_runtime import connect_sessions, events, organizations
 from one_runtime.errors import Unavailable
 from one_runtime.installation import Installation
 
@@ -22,10 +22,15 @@ log = structlog.get_logger()
 async def purge(installation: Installation) -> int:
     """Delete old events and sessions; how many rows. Safe to run in several processes at once."""
     now = installation.clock()
-    oldest = now - timedelta(days=installation.settings.event_retention_days)
-    async with installation.database.write() as tx:
-        deleted = await events.delete_before(tx, oldest)
-        return deleted + await connect_sessions.delete_before(tx, now - SESSION_RETENTION)
+    oldest_event = now - timedelta(days=installation.settings.event_retention_days)
+    deleted = 0
+    async with installation.database.read() as tx:
+        known = await organizations.list_all(tx)
+    for organization in known:  # a transaction each, so that nobody waits for all of them
+        async with installation.database.write() as tx:
+            deleted += await events.delete_before(tx, organization.id, oldest_event)
+            deleted += await connect_sessions.delete_before(tx, organization.id, now - SESSION_RETENTION)
+    return deleted
 
 
 async def run(installation: Installation) -> None:

@@ -122,7 +122,6 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Index("ix_credentials_key_id", "key_id"),
 )
 
 hosted_connection_sessions = Table(
@@ -154,7 +153,8 @@ hosted_connection_sessions = Table(
         ["end_users.organization_id", "end_users.end_user_id"],
         ondelete="CASCADE",
     ),
-    Index("ix_hosted_connection_sessions_organization_id", "organization_id", "id"),
+    Index("ix_hosted_connection_sessions_organization_id_id", "organization_id", "id"),
+    Index("ix_hosted_connection_sessions_end_user", "organization_id", "end_user_id"),
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
 )
 
@@ -172,5 +172,4 @@ events = Table(
     Column("connection_id", ID),
     Column("data", DOCUMENT, nullable=False),
     Index("ix_events_organization_id_id", "organization_id", "id"),
-    Index("ix_events_occurred_at", "occurred_at"),
 )

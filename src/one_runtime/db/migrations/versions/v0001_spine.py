@@ -103,7 +103,6 @@ def _events() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
-    op.create_index("ix_events_occurred_at", "events", ["occurred_at"], unique=False)
     op.create_index("ix_events_organization_id_id", "events", ["organization_id", "id"], unique=False)
 
 
@@ -178,9 +177,15 @@ def _hosted_connection_sessions() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hosted_connection_sessions")),
     )
     op.create_index(
-        "ix_hosted_connection_sessions_organization_id",
+        "ix_hosted_connection_sessions_organization_id_id",
         "hosted_connection_sessions",
         ["organization_id", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_hosted_connection_sessions_end_user",
+        "hosted_connection_sessions",
+        ["organization_id", "end_user_id"],
         unique=False,
     )
     op.create_index(
@@ -202,4 +207,3 @@ def _credentials() -> None:
         sa.ForeignKeyConstraint(["key_id"], ["key_ring.key_id"], name=op.f("fk_credentials_key_ring")),
         sa.PrimaryKeyConstraint("connection_id", name=op.f("pk_credentials")),
     )
-    op.create_index("ix_credentials_key_id", "credentials", ["key_id"], unique=False)

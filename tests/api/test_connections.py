@@ -1,0 +1,271 @@
+"""`/v1/connections`: import, renew, list, change, check and delete."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import pytest
+
+from one_runtime import credentials
+from one_runtime.catalog.loader import load_yaml
+from one_runtime.credentials import Owner
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.application import ACME_KEYS, Application, Client
+
+PATH: Final = "/v1/connections"
+WRONG_KEY: Final = "acme_wrong0123456789"
+OPEN_ENTRY: Final = """
+slug: open-data
+name: Open Data
+description: Public records that want no key.
+category: Data
+website: https://open.example.com
+auth:
+  - type: none
+    base_url: https://open.example.com
+    check_missing: It takes requests from anybody.
+    verified: {how: docs, date: 2026-11-25}
+"""
+SVG: Final = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1z"/></svg>'
+
+
+def importing(key: str = ACME_KEYS[GLOBEX], **more: Any) -> dict[str, Any]:
+    body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
+    return {**body, "credentials": {"api_key": key}, **more}
+
+
+async def listed(client: Client, **options: Any) -> list[dict[str, Any]]:
+    answer = await client.get(PATH, **options)
+    assert answer.status_code == 200, answer.text
+    connections: list[dict[str, Any]] = answer.json()["connections"]
+    return connections
+
+
+async def event_types(client: Client, **options: str) -> list[str]:
+    """The newest first."""
+    return [one["type"] for one in (await client.get("/v1/events", **options)).json()["events"]]
+
+
+async def kept(application: Application, client: Client, connection_id: str) -> dict[str, str]:
+    """The credential as it would be used."""
+    organization = (await client.get("/v1/organization")).json()["id"]
+    async with application.installation.database.read() as tx:
+        return await credentials.load(tx, application.installation.vault, Owner(organization, connection_id))
+
+
+async def check(client: Client, connection_id: str) -> httpx2.Response:
+    return await client.http.post(f"{PATH}/{connection_id}/check")
+
+
+def assert_invalid(answer: httpx2.Response, *fields: str) -> None:
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == list(fields)
+
+
+async def test_an_api_key_is_checked_and_sealed_and_never_shown(application: Application, client: Client) -> None:
+    answer = await client.post(PATH, importing(name=" Sales ", metadata={"team": ["a", 1, None]}))
+    assert answer.status_code == 201
+    made = answer.json()
+    assert (made["name"], made["status"], made["auth_type"], made["error"]) == ("Sales", "active", "api_key", None)
+    assert made["account"] == {"id": GLOBEX, "label": "Globex Corporation"}
+    assert made["metadata"] == {"team": ["a", 1, None]}
+    assert ACME_KEYS[GLOBEX] not in answer.text
+    assert await kept(application, client, made["id"]) == {"api_key": ACME_KEYS[GLOBEX]}
+    assert (await client.get(f"{PATH}/{made['id']}")).json() == made
+    assert await listed(client) == [made]
+    assert await event_types(client, connection_id=made["id"]) == ["connection.created"]
+
+
+async def test_a_connection_without_a_name_takes_the_accounts(client: Client) -> None:
+    assert (await client.connect())["name"] == "Globex Corporation"
+
+
+async def test_basic_credentials_are_kept_without_a_check_where_that_is_asked_for(
+    application: Application, client: Client
+) -> None:
+    typed = {"username": f"AC{'0' * 32}", "password": " secret "}
+    body = importing(integration_slug="Twilio", auth_type="basic", credentials=typed, check=False)
+    answer = await client.post(PATH, body)
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert (made["integration_slug"], made["auth_type"]) == ("twilio", "basic")
+    assert made["account"] == {"id": None, "label": None}
+    assert await kept(application, client, made["id"]) == {**typed, "password": "secret"}
+
+
+async def test_an_integration_that_wants_nothing_is_connected_with_nothing(
+    application: Application, client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "open-data.yaml"
+    path.write_text(OPEN_ENTRY)
+    installation = application.installation
+    catalog = installation.catalog.with_extra(load_yaml(path), SVG)
+    application.app.app.state.installation = replace(installation, catalog=catalog)
+    made = await client.connect(integration_slug="open-data", auth_type="none", credentials={})  # type: ignore[arg-type]
+    assert (made["auth_type"], made["status"]) == ("none", "active")
+    assert await kept(application, client, made["id"]) == {}
+    told = (await check(client, made["id"])).json()
+    assert (told["working"], told["reason"]) == (None, None)
+
+
+async def test_what_does_not_fit_the_entry_is_refused_field_by_field(client: Client) -> None:
+    assert_invalid(await client.post(PATH, importing("")), "credentials.api_key")
+    assert_invalid(await client.post(PATH, importing("not a key")), "credentials.api_key")
+    assert_invalid(
+        await client.post(PATH, importing(params={"region": "eu"}, credentials={"token": "x"})),
+        "credentials.api_key",
+        "params.region",
+        "credentials.token",
+    )
+    assert_invalid(await client.post(PATH, importing(auth_type="basic")), "auth_type")
+    assert_invalid(await client.post(PATH, importing(end_user_id=" ")), "end_user_id")
+    assert (await client.post(PATH, importing(integration_slug="nothing"))).status_code == 404
+    assert await listed(client) == []
+
+
+async def test_a_refused_key_is_422_with_the_providers_words_and_nothing_is_stored(client: Client) -> None:
+    answer = await client.post(PATH, importing(WRONG_KEY))
+    assert (answer.status_code, answer.json()["code"]) == (422, "credentials_refused")
+    assert answer.json()["provider_reason"]
+    assert WRONG_KEY not in answer.text
+    assert await listed(client) == []
+    assert (await client.get("/v1/end-users")).json()["end_users"] == []
+    assert "connection.created" not in await event_types(client)
+
+
+@pytest.mark.promise("P12")
+async def test_an_outage_of_the_provider_is_502_and_nothing_is_stored(application: Application, client: Client) -> None:
+    for status in (500, 503, 429):
+        application.acme.acme.fail_with(status)
+        answer = await client.post(PATH, importing())
+        assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable"), status
+    assert await listed(client) == []
+    assert (await client.post(PATH, importing(check=False))).status_code == 201
+
+
+async def test_the_same_account_is_renewed_in_place(application: Application, client: Client) -> None:
+    first = await client.connect(name="Sales", metadata={"a": 1, "b": 1})
+    answer = await client.post(PATH, importing(metadata={"b": 2}))
+    assert answer.status_code == 200
+    again = answer.json()
+    assert (again["id"], again["name"], again["metadata"]) == (first["id"], "Sales", {"a": 1, "b": 2})
+    assert again["created_at"] == first["created_at"]
+    assert len(await listed(client)) == 1
+    assert await event_types(client, connection_id=first["id"]) == ["connection.reconnected", "connection.created"]
+
+
+async def test_another_account_takes_the_place_of_the_present_one(application: Application, client: Client) -> None:
+    first = await client.connect()
+    other = await client.connect(key=ACME_KEYS[INITECH])
+    assert other["id"] == first["id"]
+    assert other["account"] == {"id": INITECH, "label": "Initech"}
+    assert await kept(application, client, first["id"]) == {"api_key": ACME_KEYS[INITECH]}
+
+
+async def test_multiple_puts_another_account_beside_but_never_the_same_one_twice(client: Client) -> None:
+    first = await client.connect()
+    second = await client.connect(key=ACME_KEYS[INITECH], multiple=True)
+    assert second["id"] != first["id"]
+    assert (await client.connect(multiple=True))["id"] == first["id"]
+    assert (await client.connect(key=ACME_KEYS[INITECH]))["id"] == second["id"]
+    assert [one["id"] for one in await listed(client)] == [second["id"], first["id"]]
+
+
+async def test_connecting_again_repairs_what_had_to_be_authorized_again(
+    application: Application, client: Client
+) -> None:
+    broken = await client.connect()
+    application.acme.acme.revoke(ACME_KEYS[GLOBEX])
+    await check(client, broken["id"])
+    repaired = await client.connect(key=ACME_KEYS[INITECH])
+    assert (repaired["id"], repaired["status"], repaired["error"]) == (broken["id"], "active", None)
+
+
+async def test_the_list_is_filtered_and_comes_in_pages_newest_first(application: Application, client: Client) -> None:
+    made = [(await client.connect(f"user_{number}"))["id"] for number in range(5)]
+    await client.connect(
+        "user_0", integration_slug="slack", credentials={"bot_token": "x"}, check=False
+    ) if False else None
+    application.acme.acme.revoke(ACME_KEYS[GLOBEX])
+    await check(client, made[2])
+    assert [one["id"] for one in await listed(client)] == made[::-1]
+    assert [one["id"] for one in await listed(client, end_user_id=" user_3 ")] == [made[3]]
+    assert [one["id"] for one in await listed(client, status="needs_reauth")] == [made[2]]
+    assert [
+        one["id"] for one in await listed(client, status="active", integration_slug="ACME", end_user_id="user_2")
+    ] == []
+    assert await listed(client, integration_slug="slack") == []
+    pages, cursor = [], None
+    while True:
+        options = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get(PATH, **options)).json()
+        pages.append([one["id"] for one in page["connections"]])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert pages == [made[:2:-1], made[2:0:-1], made[:1]]
+    assert (await client.get(PATH, limit=5)).json()["next_cursor"] is None
+
+
+async def test_options_that_are_none_are_422(client: Client) -> None:
+    for options in (
+        {"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"cursor": "junk"}, {"cursor": "é"}, {"cursor": ""},
+        {"cursor": "eA"}, {"status": "connected"}, {"end_user_id": ""}, {"end_user_id": "x" * 256}, {"other": "1"},
+    ):  # fmt: skip
+        answer = await client.get(PATH, **options)
+        assert answer.status_code == 422, options
+        assert [error["field"] for error in answer.json()["errors"]] == list(options)
+
+
+async def test_a_name_and_metadata_are_changed_and_what_is_left_out_stays(client: Client) -> None:
+    made = await client.connect(name="Old", metadata={"a": 1})
+    address = f"{PATH}/{made['id']}"
+    renamed = (await client.send("PATCH", address, {"name": " New "})).json()
+    assert (renamed["name"], renamed["metadata"]) == ("New", {"a": 1})
+    replaced = (await client.send("PATCH", address, {"metadata": {}})).json()
+    assert (replaced["name"], replaced["metadata"]) == ("New", {})
+    assert (await client.send("PATCH", address, {})).json()["name"] == "New"
+    assert (await client.send("PATCH", address, {"status": "active"})).status_code == 422
+    assert (await client.send("PATCH", address, {"name": ""})).status_code == 422
+    assert (await event_types(client))[0] == "connection.updated"
+
+
+async def test_a_deleted_connection_is_gone_with_its_credential(application: Application, client: Client) -> None:
+    made = await client.connect()
+    answer = await client.send("DELETE", f"{PATH}/{made['id']}")
+    assert answer.json() == {"id": made["id"], "revocation": "not_supported"}
+    for method in ("GET", "DELETE"):
+        assert (await client.send(method, f"{PATH}/{made['id']}")).status_code == 404
+    assert (await check(client, made["id"])).status_code == 404
+    assert (await event_types(client))[0] == "connection.deleted"
+    with pytest.raises(Exception, match="no credentials"):
+        await kept(application, client, made["id"])
+
+
+async def test_a_check_tells_working_refused_and_recovered(application: Application, client: Client) -> None:
+    made = await client.connect()
+    told = (await check(client, made["id"])).json()
+    assert (told["working"], told["reason"], told["connection"]) == (True, None, made)
+    application.acme.acme.revoke(ACME_KEYS[GLOBEX])
+    for _ in range(2):
+        told = (await check(client, made["id"])).json()
+        assert told["working"] is False
+        assert "revoked by an administrator" in told["reason"]
+        assert told["connection"]["status"] == "needs_reauth"
+        assert told["connection"]["error"]["code"] == "credentials_refused"
+    application.acme.acme.restore(ACME_KEYS[GLOBEX])
+    told = (await check(client, made["id"])).json()
+    assert (told["working"], told["connection"]["status"], told["connection"]["error"]) == (True, "active", None)
+    types = ["connection.recovered", "connection.needs_reauth", "connection.created"]
+    assert await event_types(client, connection_id=made["id"]) == types, "one event for each change"
+
+
+async def test_an_outage_during_a_check_changes_nothing(application: Application, client: Client) -> None:
+    made = await client.connect()
+    for status in (500, 503, 429, 404):
+        application.acme.acme.fail_with(status)
+        answer = await check(client, made["id"])
+        assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable"), status
+    assert await listed(client) == [made]
+    assert await event_types(client, connection_id=made["id"]) == ["connection.created"]

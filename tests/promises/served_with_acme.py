@@ -1,0 +1,17 @@
+"""`one-runtime …` with Acme in the catalog, as a process of its own: `python -m tests.promises.served_with_acme URL …`."""
+
+import sys
+
+from one_runtime import app, cli
+from tests.application import catalog_with_acme
+
+
+def main() -> None:
+    """Put Acme at the first argument's address into the catalog, then run the command of the others."""
+    catalog = catalog_with_acme(sys.argv.pop(1))
+    app.load_catalog = lambda: catalog
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""`one-runtime serve` as a real process, and the command line beside it."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from one_runtime import api_keys, organizations
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import create_database
+from one_runtime.events import Actor
+from one_runtime.vault import new_key
+from tests.application import ORIGIN
+from tests.waiting import async_attempts
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server: where it is, its process, its settings, and what it has logged so far."""
+
+    url: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+    environment: dict[str, str]
+    log_file: Path
+
+    def log(self) -> bytes:
+        """Everything that it and its workers wrote."""
+        return self.log_file.read_bytes()
+
+    async def command(self, *words: str) -> str:
+        """What a command of `python -m one_runtime` prints with the same settings."""
+        made = [sys.executable, "-m", "one_runtime", *words]
+        run = await asyncio.to_thread(
+            subprocess.run, made, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout.strip()
+
+
+async def make_key(database_url: str, name: str = "Northwind") -> str:
+    """An API key, with every scope, of a new organization."""
+    database = create_database(database_url, pool_size=1)
+    await database.open()
+    try:
+        async with database.write() as tx:
+            made = await organizations.create(tx, name, system_clock(), allowed_origins=(ORIGIN,))
+            actor = Actor(made.id, "system")
+            _, token = await api_keys.create(tx, actor, "test", api_keys.SCOPES, system_clock())
+            return token.secret
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def serving(
+    database_url: str, folder: Path, *, module: Sequence[str] = ("one_runtime",), workers: int = 1, **settings: str
+) -> AsyncIterator[Served]:
+    """Serve this database, which is migrated, until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "ONE_RUNTIME_DATABASE_URL": database_url,
+        "ONE_RUNTIME_ENCRYPTION_KEYS": new_key(),
+        "ONE_RUNTIME_LISTEN": f"127.0.0.1:{port}",
+        "ONE_RUNTIME_PUBLIC_URL": url,
+        "ONE_RUNTIME_LOG_LEVEL": "debug",
+        **settings,
+    }
+    command = [sys.executable, "-m", *module, "serve", "--workers", str(workers)]
+    log_file = folder / "serve.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        served = Served(url, port, process, environment, log_file)
+        await _wait_until_ready(served)
+        yield served
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(process.wait, 10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def _wait_until_ready(served: Served) -> None:
+    async with httpx2.AsyncClient(base_url=served.url) as http:
+        async for _ in async_attempts(20):
+            assert served.process.poll() is None, served.log().decode()
+            try:
+                if (await http.get("/readyz")).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                continue

@@ -1,0 +1,109 @@
+"""P2: API keys and session tokens are kept as hashes, compared in constant time, and shown once."""
+
+import ast
+import hashlib
+import inspect
+
+import pytest
+
+from one_runtime import tokens
+from one_runtime.db import schema
+from tests.application import Application, Client
+from tests.promises.canaries import as_one, leaks, secret_part
+from tests.promises.stores import everything_stored, query
+
+pytestmark = pytest.mark.promise("P2")
+
+
+def stored_hash(application: Application, table: str, column: str) -> set[bytes]:
+    return {bytes(row[0]) for row in query(application.installation, f"SELECT {column} FROM {table}")}
+
+
+async def test_an_api_key_is_kept_as_its_hash_only(application: Application, client: Client) -> None:
+    key = await application.key(await application.organization("Southwind"))
+    assert (await application.client(key).get("/v1/connections")).status_code == 200
+    assert hashlib.sha256(key.encode()).digest() in stored_hash(application, "api_keys", "secret_hash")
+    assert leaks({"the key": key, "its secret": secret_part(key)}, everything_stored(application.installation)) == []
+
+
+async def test_a_session_token_is_kept_as_its_hash_only(application: Application, client: Client) -> None:
+    token = (await client.session())["session_token"]
+    assert (await client.popup("", token)).status_code == 200
+    assert hashlib.sha256(token.encode()).digest() in stored_hash(
+        application, "hosted_connection_sessions", "token_hash"
+    )
+    canaries = {"the token": token, "its secret": secret_part(token)}
+    assert leaks(canaries, everything_stored(application.installation)) == []
+
+
+async def test_a_key_and_a_token_are_shown_once(application: Application, client: Client) -> None:
+    organization_id = (await client.get("/v1/organization")).json()["id"]
+    key = await application.key(organization_id)
+    session = await client.session()
+    told = [
+        (await client.get(path)).text
+        for path in (
+            f"/v1/hosted-connection-sessions/{session['id']}",
+            "/v1/events",
+            "/v1/organization",
+            "/v1/connections",
+            "/v1/end-users",
+            "/openapi.json",
+        )
+    ]
+    told.append((await client.popup("", session["session_token"])).text)
+    told.append((await client.get("/connect", session_token=session["session_token"])).text)
+    canaries = {"key": secret_part(key), "token": secret_part(session["session_token"])}
+    assert leaks(canaries, {"answers": as_one(told)}) == []
+
+
+async def test_every_door_lets_nobody_in_whom_the_comparison_refuses(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a row is found by its hash, it is `tokens.same` that decides."""
+    token = (await client.session())["session_token"]
+    monkeypatch.setattr(tokens, "same", lambda left, right: False)
+    for answer in (
+        await client.get("/v1/integrations", end_user_id="user_123"),
+        await client.get("/v1/connections"),
+        await client.popup("", token),
+        await client.popup("/cancel", token),
+    ):
+        assert answer.status_code == 401
+
+
+def test_digests_and_checksums_are_compared_in_constant_time_and_no_other_way() -> None:
+    assert "return hmac.compare_digest(left, right)" in inspect.getsource(tokens.same)
+    tree = ast.parse(inspect.getsource(tokens))
+    compared = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    assert compared == ["len(text) != length"]
+
+
+def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
+    secret_words = ("secret", "token", "password", "key", "code", "verifier", "credential", "sealed")
+    found = {
+        f"{table.name}.{column.name}"
+        for table in schema.metadata.tables.values()
+        for column in table.columns
+        if any(word in column.name for word in secret_words)
+    }
+    assert found == {
+        "api_keys.secret_hash",
+        "hosted_connection_sessions.token_hash",
+        "credentials.sealed",
+        "credentials.key_id",
+        "key_ring.key_id",
+    }
+
+
+@pytest.mark.parametrize("kind", [tokens.API_KEY, tokens.SESSION])
+def test_a_token_has_256_random_bits_and_a_checksum(kind: str) -> None:
+    made = [tokens.make(kind) for _ in range(200)]
+    assert len({token.secret for token in made}) == 200
+    assert all(tokens.recognize(kind, token.secret) for token in made)
+    assert all(len(secret_part(token.secret)) == 43 + 6 for token in made)
+    assert all(secret_part(token.secret) not in repr(token) for token in made)
+    changed = made[0].secret[:20] + ("a" if made[0].secret[20] != "a" else "b") + made[0].secret[21:]
+    assert not tokens.recognize(kind, changed)
+    other = tokens.SESSION if kind == tokens.API_KEY else tokens.API_KEY
+    assert not tokens.recognize(other, made[0].secret)

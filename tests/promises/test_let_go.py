@@ -1,0 +1,90 @@
+"""P9, as far as there is nothing to revoke at a provider: what is let go of is deleted from the live database at once."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from one_runtime.db.engine import sqlite_path
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.application import ACME_KEYS, Application, Client
+from tests.promises.stores import everything_stored, query, url_of
+
+pytestmark = pytest.mark.promise("P9")
+
+WAYS = ("disconnect", "delete", "forget", "replace")
+
+
+def sealed_in(application: Application) -> list[bytes]:
+    return [bytes(row[0]) for row in query(application.installation, "SELECT sealed FROM credentials ORDER BY 1")]
+
+
+def into_the_file(application: Application) -> None:
+    """Bring what SQLite's log holds into the database's file and empty the log, as SQLite does by itself in time."""
+    path = sqlite_path(url_of(application.installation))
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+async def let_go(client: Client, connection: dict[str, Any], way: str) -> None:
+    if way == "disconnect":
+        body = {"integration_slug": "acme", "end_user_id": "user_123"}
+        answer = (await client.post("/v1/disconnect", body)).json()
+        assert answer["revocations"] == [{"connection_id": connection["id"], "outcome": "not_supported"}]
+        assert (answer["status"], answer["deleted_count"]) == ("disconnected", 1)
+    elif way == "delete":
+        answer = (await client.send("DELETE", f"/v1/connections/{connection['id']}")).json()
+        assert answer == {"id": connection["id"], "revocation": "not_supported"}
+    elif way == "forget":
+        assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
+    else:
+        await client.connect(key=ACME_KEYS[INITECH])
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_credentials_that_are_let_go_of_are_gone_at_once(
+    application: Application, client: Client, way: str
+) -> None:
+    connection = await client.connect(key=ACME_KEYS[GLOBEX])
+    (kept,) = sealed_in(application)
+    await let_go(client, connection, way)
+    assert kept not in sealed_in(application)
+    assert len(sealed_in(application)) == (1 if way == "replace" else 0)
+    known = await client.get(f"/v1/connections/{connection['id']}")
+    assert known.status_code == (200 if way == "replace" else 404)
+
+
+@pytest.mark.only_database("sqlite")
+@pytest.mark.parametrize("way", WAYS)
+async def test_not_even_the_sealed_bytes_are_left_in_the_file(
+    application: Application, client: Client, way: str
+) -> None:
+    connection = await client.connect(key=ACME_KEYS[GLOBEX])
+    (kept,) = sealed_in(application)
+    into_the_file(application)
+    before = everything_stored(application.installation)
+    assert any(kept in content for name, content in before.items() if name.endswith(".db"))
+    await let_go(client, connection, way)
+    into_the_file(application)
+    after = everything_stored(application.installation)
+    assert [name for name, content in after.items() if kept in content or kept[-32:] in content] == []
+
+
+async def test_what_needs_to_be_authorized_again_is_let_go_of_too(application: Application, client: Client) -> None:
+    connection = await client.connect(key=ACME_KEYS[GLOBEX])
+    application.acme.acme.revoke(ACME_KEYS[GLOBEX])
+    checked = (await client.post(f"/v1/connections/{connection['id']}/check")).json()
+    assert checked["connection"]["status"] == "needs_reauth"
+    await let_go(client, connection, "disconnect")
+    assert sealed_in(application) == []
+
+
+async def test_letting_go_of_one_end_user_leaves_the_others(application: Application, client: Client) -> None:
+    await client.connect("user_456", ACME_KEYS[INITECH])
+    connection = await client.connect("user_123", ACME_KEYS[GLOBEX])
+    await let_go(client, connection, "disconnect")
+    assert len(sealed_in(application)) == 1
+    assert (await client.integrations("user_456"))["acme"]["status"] == "connected"
+    assert (await client.integrations("user_123"))["acme"]["status"] == "not_connected"

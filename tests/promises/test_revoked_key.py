@@ -1,0 +1,72 @@
+"""P2: a key revoked on the command line is refused by the very next request, whichever server process gets it."""
+
+import asyncio
+import http.client
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.promises.serving import Served, make_key, serving
+from tests.waiting import async_attempts
+
+pytestmark = [pytest.mark.promise("P2"), pytest.mark.slow, pytest.mark.only_database("postgresql")]
+
+WORKERS = 2
+
+
+def answering_process(served: Served, client_port: int) -> int:
+    """Which process holds the other end of a connection: Linux tells by the socket's inode."""
+    ends = f":{served.port:04X} 0100007F:{client_port:04X} "
+    (line,) = [line for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
+    socket_name = f"socket:[{line.split()[9]}]"
+    children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
+    for child in children:
+        for descriptor in Path(f"/proc/{child}/fd").iterdir():
+            try:
+                if str(descriptor.readlink()) == socket_name:
+                    return int(child)
+            except FileNotFoundError:  # closed meanwhile
+                continue
+    raise AssertionError(f"no server process has {socket_name}")
+
+
+def ask(served: Served, key: str) -> tuple[int, int]:
+    """One request on a connection of its own: the process that answered, and the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    try:
+        headers = {"Authorization": f"Bearer {key}"}
+        connection.request("GET", "/v1/integrations?end_user_id=user_123&logo=none", headers=headers)
+        answer = connection.getresponse()
+        process = answering_process(served, connection.sock.getsockname()[1])
+        answer.read()
+        return process, answer.status
+    finally:
+        connection.close()
+
+
+async def ask_every_process(served: Served, key: str) -> list[int]:
+    """Every status that any process answered, once each of them has been asked."""
+    found: list[tuple[int, int]] = []
+    async for _ in async_attempts(20):
+        found += await asyncio.gather(*(asyncio.to_thread(ask, served, key) for _ in range(8)))
+        if len({process for process, _ in found}) == WORKERS:
+            break
+    return [status for _, status in found]
+
+
+async def test_a_key_revoked_by_the_command_line_is_refused_by_the_next_request_to_every_process(
+    database_url: str, tmp_path: Path
+) -> None:
+    other = await make_key(database_url)
+    async with serving(database_url, tmp_path, workers=WORKERS) as served:
+        organization = await served.command("organizations", "create", "Southwind")
+        key = await served.command("api-keys", "create", organization)
+        assert set(await ask_every_process(served, key)) == {200}
+        prefix = key.rpartition("_")[0]
+        assert await served.command("api-keys", "revoke", prefix) == f"Revoked {prefix}."
+        assert set(await ask_every_process(served, key)) == {401}
+        assert set(await ask_every_process(served, other)) == {200}
+        listed = await served.command("api-keys", "list", organization)
+        assert prefix in listed
+        assert re.search(key.rpartition("_")[2], listed) is None

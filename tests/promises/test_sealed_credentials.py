@@ -1,0 +1,129 @@
+"""P3: no credential can be read from the database, whatever was done with it; and sealed values cannot be moved."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from one_runtime.catalog.model import Auth
+from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.vault import parse_keys
+from tests.application import ACME_KEYS, Application, Client
+from tests.promises.canaries import fitting, leaks, secret_part, spellings
+from tests.promises.stores import everything_stored, query
+
+pytestmark = pytest.mark.promise("P3")
+
+
+def every_way_to_connect(application: Application) -> Iterator[tuple[str, Auth]]:
+    for integration in application.installation.catalog.integrations:
+        for auth in integration.auth:
+            if auth.fields:
+                yield integration.slug, auth
+
+
+async def import_everything(application: Application, client: Client) -> dict[str, str]:
+    """A connection of every kind that the catalog knows, unchecked; what its fields were filled with."""
+    canaries: dict[str, str] = {}
+    for slug, auth in every_way_to_connect(application):
+        typed = {field.name: fitting(field.pattern) for field in auth.fields}
+        params = {
+            param.name: param.default or (param.options[0].value if param.options else "northwind")
+            for param in auth.params
+        }
+        body = {"integration_slug": slug, "end_user_id": "user_123", "auth_type": auth.type, "check": False}
+        more = {"params": params, "credentials": typed, "multiple": True}
+        answer = await client.post("/v1/connections", {**body, **more})
+        assert answer.status_code == 201, f"{slug}: {answer.text}"
+        canaries |= {f"{slug} {auth.type} {name}": value for name, value in typed.items()}
+    return canaries
+
+
+async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
+    """A refused key, then a good one, then another account's in its place; what was typed."""
+    refused = fitting("acme_[a-z0-9_]{8,64}")
+    first, second = await client.session("user_popup"), await client.session("user_popup")
+    assert (await client.popup("", first["session_token"])).status_code == 200
+    assert (await client.type_key(first["session_token"], refused)).status_code == 422
+    assert (await client.type_key(first["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
+    replaced = await client.type_key(second["session_token"], ACME_KEYS[INITECH], replace_account=True)
+    assert replaced.status_code == 200
+    imported = {"integration_slug": "acme", "end_user_id": "user_popup", "auth_type": "api_key"}
+    answer = await client.post("/v1/connections", {**imported, "credentials": {"api_key": refused}})
+    assert answer.status_code == 422
+    tokens = {"first session token": first["session_token"], "second session token": second["session_token"]}
+    return {"refused key": refused, "Globex's key": ACME_KEYS[GLOBEX], "Initech's key": ACME_KEYS[INITECH], **tokens}
+
+
+async def use(client: Client) -> list[str]:
+    """Rename, check, list and read everything."""
+    ids = [one["id"] for one in (await client.get("/v1/connections")).json()["connections"]]
+    for connection_id in ids:
+        assert (await client.send("PATCH", f"/v1/connections/{connection_id}", {"name": "Renamed"})).status_code == 200
+    (mine,) = (await client.get("/v1/connections", end_user_id="user_popup")).json()["connections"]
+    assert (await client.post(f"/v1/connections/{mine['id']}/check")).json()["working"] is True
+    for path in ("/v1/connections", "/v1/events", "/v1/end-users"):
+        assert (await client.get(path)).status_code == 200
+    await client.integrations(expand="connections")
+    return ids
+
+
+def keys_of(application: Application, api_key: str) -> dict[str, str | bytes]:
+    ring = application.installation.settings.encryption_keys.get_secret_value()
+    return {"ring": ring, "ring's bytes": parse_keys(ring)[0], "API key": api_key, "its secret": secret_part(api_key)}
+
+
+async def test_no_secret_can_be_read_from_the_database_after_a_whole_story(application: Application) -> None:
+    api_key = await application.key(await application.organization())
+    client = application.client(api_key)
+    typed = await import_everything(application, client)
+    typed |= await fail_and_connect_in_the_popup(client)
+    canaries = {**keys_of(application, api_key), **typed}
+    ids = await use(client)
+    assert len(query(application.installation, "SELECT sealed FROM credentials")) == len(ids)
+    assert leaks(canaries, everything_stored(application.installation)) == []
+    for one in (await client.get("/v1/connections")).json()["connections"]:
+        body = {"integration_slug": one["integration_slug"], "end_user_id": one["end_user_id"]}
+        assert (await client.post("/v1/disconnect", body)).json()["status"] in {"disconnected", "not_found"}
+    assert query(application.installation, "SELECT sealed FROM credentials") == []
+    assert leaks(canaries, everything_stored(application.installation)) == []
+
+
+def test_the_search_finds_a_secret_in_every_spelling_at_every_alignment() -> None:
+    secret = fitting(None) + "+/="
+    for spelling, written in spellings(secret.encode()).items():
+        found = leaks({"secret": secret}, {"file": b"before " + written + b" after"})
+        assert f"secret in file ({spelling})" in found
+    assert leaks({"secret": secret}, {"file": b"nothing of it"}) == []
+
+
+@pytest.mark.parametrize("across", ["end users", "organizations"])
+async def test_ciphertext_that_was_moved_to_another_row_does_not_open(
+    application: Application, client: Client, across: str
+) -> None:
+    mine = await client.connect("user_123", ACME_KEYS[GLOBEX])
+    if across == "organizations":
+        attacker = application.client(await application.key(await application.organization("Southwind")))
+    else:
+        attacker = client
+    theirs = await attacker.connect("user_456", ACME_KEYS[INITECH])
+    assert (await attacker.post(f"/v1/connections/{theirs['id']}/check")).json()["working"] is True
+    stolen = f"(SELECT sealed FROM credentials WHERE connection_id = '{mine['id']}')"
+    query(application.installation, f"UPDATE credentials SET sealed = {stolen} WHERE connection_id = '{theirs['id']}'")
+    answer = await attacker.post(f"/v1/connections/{theirs['id']}/check")
+    assert (answer.status_code, answer.json()["code"]) == (500, "seal_broken")
+    assert (await client.post(f"/v1/connections/{mine['id']}/check")).json()["working"] is True
+
+
+async def test_an_older_ciphertext_of_the_same_row_does_not_open(application: Application, client: Client) -> None:
+    connection = await client.connect()
+    (old,) = query(application.installation, "SELECT sealed FROM credentials")
+    assert (await client.connect())["id"] == connection["id"]
+    (row,) = query(application.installation, "SELECT version FROM credentials")
+    assert row[0] == 2
+    hexadecimal = bytes(old[0]).hex()
+    literal = f"x'{hexadecimal}'" if application.installation.settings.database_url.get_secret_value().startswith(
+        "sqlite"
+    ) else f"'\\x{hexadecimal}'::bytea"  # fmt: skip
+    query(application.installation, f"UPDATE credentials SET sealed = {literal}")
+    answer = await client.post(f"/v1/connections/{connection['id']}/check")
+    assert (answer.status_code, answer.json()["code"]) == (500, "seal_broken")
