@@ -85,7 +85,10 @@ class Load:
         }
         before = case.server.cpu_seconds()
         print(json.dumps(job), file=self._orders, flush=True)
-        answer = json.loads(self._answers.readline())
+        line = self._answers.readline()
+        if not line:
+            raise RuntimeError("The load ended: its reason stands above.")
+        answer = json.loads(line)
         if keep:
             count = len(answer["latencies"])
             case.rates.append(count / answer["seconds"])

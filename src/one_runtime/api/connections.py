@@ -20,6 +20,7 @@ from one_runtime.api.fields import (
     Time,
     Typed,
     decode_id_cursor,
+    example,
     next_cursor,
     note_of,
 )
@@ -101,6 +102,10 @@ class CreateConnection(Body):
     """A credential that you hold already, to be kept by us. `credentials` by auth type: the entry's field names for
     `api_key`; `username` and `password` for `basic`; nothing for `none`. `check`: ask the provider first."""
 
+    model_config = example(
+        integration_slug="hubspot", end_user_id="user_123", auth_type="api_key", credentials={"api_key": "pat-na1-…"}
+    )
+
     integration_slug: Slug
     end_user_id: Text
     auth_type: Literal["api_key", "basic", "none"]
@@ -114,6 +119,8 @@ class CreateConnection(Body):
 
 class PatchConnection(Body):
     """What to change; what is left out stays. `metadata` is replaced as a whole."""
+
+    model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
     name: Text | None = None
     metadata: Metadata | None = None

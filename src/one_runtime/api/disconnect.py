@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 
 from one_runtime.api.auth import Authenticated, Installed
-from one_runtime.api.fields import Answer, Body, Slug, Text
+from one_runtime.api.fields import Answer, Body, Slug, Text, example
 from one_runtime.disconnect import disconnect
 
 router = APIRouter(tags=["Disconnect"])
@@ -13,6 +13,8 @@ router = APIRouter(tags=["Disconnect"])
 
 class Disconnect(Body):
     """Whose connections, at which integration."""
+
+    model_config = example(integration_slug="hubspot", end_user_id="user_123")
 
     integration_slug: Slug
     end_user_id: Text

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, PlainSerializer, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import rfc3339
@@ -74,6 +74,11 @@ class Body(BaseModel):
     """A request body: unknown fields are refused, so that a typo is told and not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def example(**values: JsonValue) -> ConfigDict:
+    """The configuration of a body whose documentation shows these values."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class Answer(BaseModel):

@@ -8,7 +8,7 @@ from pydantic import Field
 from one_runtime import connect_sessions, connections
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
-from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, Slug, Text, Time, note_of
+from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, Slug, Text, Time, example, note_of
 from one_runtime.connect_flow import NewSession, start
 from one_runtime.connect_sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession
 from one_runtime.connections import Connection
@@ -20,6 +20,13 @@ router = APIRouter(tags=["Hosted connection sessions"])
 
 class CreateSession(Body):
     """What to connect, for whom. Without `connection_id` and `multiple`, a present connection is renewed in place."""
+
+    model_config = example(
+        integration_slug="hubspot",
+        end_user_id="user_123",
+        end_user_name="Ada Lovelace",
+        allowed_origins=["https://app.example.com"],
+    )
 
     integration_slug: Slug
     end_user_id: Text

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from one_runtime import organizations
 from one_runtime.api.auth import Authenticated, Installed
-from one_runtime.api.fields import Answer, Body, Link, LongText, Slug, Text, Time
+from one_runtime.api.fields import Answer, Body, Link, LongText, Slug, Text, Time, example
 from one_runtime.errors import InvalidInput
 from one_runtime.organizations import Organization
 
@@ -24,6 +24,13 @@ class Integrations(Body):
 
 class PutOrganization(Body):
     """The whole of it: what is left out goes back to its default."""
+
+    model_config = example(
+        display_name="Northwind",
+        privacy_url="https://northwind.example/privacy",
+        allowed_origins=["https://app.northwind.example"],
+        integrations={"mode": "listed", "slugs": ["hubspot", "slack"]},
+    )
 
     display_name: Text
     logo_url: LongText | None = None
