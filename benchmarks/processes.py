@@ -68,11 +68,11 @@ class Server:
                 raise RuntimeError(f"The server answered {status}.")
         raise TimeoutError("The server did not answer.")
 
-    def get(self, target: Target) -> tuple[int, str]:
+    def get(self, target: Target, options: str = "") -> tuple[int, str]:
         """Ask for one list; the status and the entity tag."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            path = f"/v1/integrations?end_user_id={target.end_user_id}"
+            path = f"/v1/integrations?end_user_id={target.end_user_id}{options}"
             connection.request("GET", path, headers={"Authorization": f"Bearer {target.token}"})
             response = connection.getresponse()
             response.read()

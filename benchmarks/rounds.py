@@ -52,16 +52,19 @@ class Case:
     def requests(self) -> list[str]:
         """What the load sends: other end users in each round."""
         if self.kind == "not_modified" and not self.tags:
-            self.tags = [self.server.get(target)[1] for target in self.targets[:_TAGGED]]
+            self.tags = [self.server.get(target, self._options)[1] for target in self.targets[:_TAGGED]]
         if self.limit:
             return [self._request(0)]
         some = range(len(self.tags or self.targets))
         return [self._request(index) for index in random.sample(some, min(_TARGETS_OF_A_SLICE, len(some)))]
 
+    @property
+    def _options(self) -> str:
+        return "" if self.kind == "inline" else "&logo=url"
+
     def _request(self, index: int) -> str:
         target = self.targets[index]
-        path = f"{PREFIX if self.limit else ''}/v1/integrations?end_user_id={target.end_user_id}"
-        path += "" if self.kind == "inline" else "&logo=url"
+        path = f"{PREFIX if self.limit else ''}/v1/integrations?end_user_id={target.end_user_id}{self._options}"
         lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}", f"Authorization: Bearer {target.token}"]
         if self.tags:
             lines.append(f"If-None-Match: {self.tags[index]}")

@@ -24,6 +24,11 @@ NARROW: Final = (360, 720)
 END_USER: Final = "user_123"
 OTHER_END_USER: Final = "user_456"
 
+DRAWN: Final = """() => {
+  const inSight = (image) => image.getBoundingClientRect().top < innerHeight;  // others load when scrolled to
+  return Promise.all([...document.images].filter(inSight).map((image) => image.decode().catch(() => {})));
+}"""
+
 Demo = Mapping[str, str]
 
 
@@ -122,7 +127,7 @@ def take(browser: Browser, picture: Picture, demo: Demo, folder: Path) -> None:
     ) as context:
         page = context.new_page()
         picture.show(page, demo)
-        page.evaluate("() => Promise.all([...document.images].map((image) => image.decode().catch(() => {})))")
+        page.evaluate(DRAWN)
         page.screenshot(path=folder / f"{picture.name}.png", animations="disabled", caret="hide")
 
 

@@ -23,6 +23,7 @@ from one_runtime.api import (
     hosted_connection_sessions,
     organization,
     problems,
+    reference,
     system,
 )
 from one_runtime.api.auth import RateLimit
@@ -44,7 +45,17 @@ from one_runtime.vault import Vault, parse_keys
 
 MAX_BODY_BYTES = 1024 * 1024
 
-_ROUTERS = (catalog, hosted_connection_sessions, connections, disconnect, end_users, organization, events, system)
+_ROUTERS = (
+    catalog,
+    hosted_connection_sessions,
+    connections,
+    disconnect,
+    end_users,
+    organization,
+    events,
+    system,
+    reference,
+)
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, insert, select, update
@@ -174,7 +174,10 @@ def is_loopback(host: str) -> bool:
 
 def clean_return_urls(values: Iterable[str]) -> tuple[str, ...]:
     """Absolute addresses that a browser may be sent back to. Raises: InvalidInput."""
-    urls = tuple(dict.fromkeys(cast("str", clean_link("return_urls", value)) for value in values))
+    cleaned = [clean_link("return_urls", value) for value in values]
+    if None in cleaned:
+        raise InvalidInput.of("return_urls", "must not be blank")
+    urls = tuple(dict.fromkeys(url for url in cleaned if url))
     if len(urls) > MAX_ORIGINS:
         raise InvalidInput.of("return_urls", f"at most {MAX_ORIGINS} return URLs are kept")
     return urls

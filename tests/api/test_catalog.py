@@ -79,7 +79,7 @@ async def test_public_answers_may_be_cached_and_read_by_any_page(anybody: Client
             assert again.headers["etag"] == tag
             assert again.headers["access-control-allow-origin"] == "*"
         assert (await anybody.http.get(path, headers={"if-none-match": '"other"'})).status_code == 200
-    tags = {
+    distinct = {
         (await anybody.get(LIST, **options)).headers["etag"] for options in ({}, {"logo": "url"}, {"slug": "slack"})
     }
     assert len(distinct) == 3

@@ -21,11 +21,12 @@ name: Open Data
 description: Public records that want no key.
 category: Data
 website: https://open.example.com
+docs: https://open.example.com/docs
 auth:
   - type: none
     base_url: https://open.example.com
     check_missing: It takes requests from anybody.
-    verified: {how: docs, date: 2026-11-25}
+    verified: {how: documentation, date: 2026-11-25}
 """
 SVG: Final = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1z"/></svg>'
 
@@ -84,14 +85,14 @@ async def test_a_connection_without_a_name_takes_the_accounts(client: Client) ->
 async def test_basic_credentials_are_kept_without_a_check_where_that_is_asked_for(
     application: Application, client: Client
 ) -> None:
-    typed = {"username": f"AC{'0' * 32}", "password": " secret "}
+    typed = {"username": f"AC{'0' * 32}", "password": f" {'a' * 32} "}
     body = importing(integration_slug="Twilio", auth_type="basic", credentials=typed, check=False)
     answer = await client.post(PATH, body)
     assert answer.status_code == 201, answer.text
     made = answer.json()
     assert (made["integration_slug"], made["auth_type"]) == ("twilio", "basic")
     assert made["account"] == {"id": None, "label": None}
-    assert await kept(application, client, made["id"]) == {**typed, "password": "secret"}
+    assert await kept(application, client, made["id"]) == {**typed, "password": "a" * 32}
 
 
 async def test_an_integration_that_wants_nothing_is_connected_with_nothing(
@@ -102,7 +103,7 @@ async def test_an_integration_that_wants_nothing_is_connected_with_nothing(
     installation = application.installation
     catalog = installation.catalog.with_extra(load_yaml(path), SVG)
     application.app.app.state.installation = replace(installation, catalog=catalog)
-    made = await client.connect(integration_slug="open-data", auth_type="none", credentials={})  # type: ignore[arg-type]
+    made = await client.connect(integration_slug="open-data", auth_type="none", credentials={})
     assert (made["auth_type"], made["status"]) == ("none", "active")
     assert await kept(application, client, made["id"]) == {}
     told = (await check(client, made["id"])).json()

@@ -3,12 +3,17 @@
 import asyncio
 import importlib.util
 import json
-from collections.abc import AsyncIterator
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, expect
 
 from tests.demo.conftest import Demo, opened_popup
 
@@ -16,10 +21,68 @@ SNIPPETS = Path(__file__).resolve().parents[2] / "docs" / "snippets"
 END_USER = "user_of_the_readme"
 
 
+class _Customer(BaseHTTPRequestHandler):
+    """The web server around the two snippets."""
+
+    server: "_Server"
+
+    def do_GET(self) -> None:
+        self._send("text/html", self.server.html)
+
+    def do_POST(self) -> None:
+        session = self.server.backend.create_session(END_USER, self.path.rpartition("/")[2])
+        self._send("application/json", json.dumps(session))
+
+    def _send(self, media_type: str, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    html = ""
+    backend: ModuleType
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
 @pytest.fixture
-async def backend(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModuleType]:
+def customer() -> Iterator[_Server]:
+    """A customer's site: an origin of its own, known before One Runtime is told of it."""
+    server = _Server(("127.0.0.1", 0), _Customer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def one_runtime(demo: Demo, *words: str) -> str:
+    """What a command of One Runtime prints, run beside the demo on its database."""
+    environ = {**os.environ, "ONE_RUNTIME_DATABASE_URL": f"sqlite:///{demo.data}/one-runtime.db"}
+    done = subprocess.run(
+        [sys.executable, "-m", "one_runtime", *words], env=environ, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()[0]
+
+
+@pytest.fixture
+async def backend(demo: Demo, customer: _Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModuleType]:
+    """The backend's snippet, with the key of an organization that allows the customer's origin."""
+    create = ("organizations", "create", "The README's reader", "--allowed-origin", customer.origin)
+    organization = await asyncio.to_thread(one_runtime, demo, *create)
     monkeypatch.setenv("ONE_RUNTIME_URL", demo.url)
-    monkeypatch.setenv("ONE_RUNTIME_API_KEY", demo.api_key)
+    monkeypatch.setenv(
+        "ONE_RUNTIME_API_KEY", await asyncio.to_thread(one_runtime, demo, "api-keys", "create", organization)
+    )
     spec = importlib.util.spec_from_file_location("backend_of_the_readme", SNIPPETS / "backend.py")
     assert spec is not None
     assert spec.loader is not None
@@ -30,17 +93,12 @@ async def backend(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @pytest.mark.docs
-async def test_the_code_of_the_readme_connects_an_account(page: Page, demo: Demo, backend: ModuleType) -> None:
-    """The page is served under the playground's origin, which the demo's organization allows."""
-    html = (SNIPPETS / "page.html").read_text("utf-8").replace("http://127.0.0.1:8000", demo.url)
-
-    async def send_session(route: Route) -> None:
-        session = await asyncio.to_thread(backend.create_session, END_USER, "acme")
-        await route.fulfill(body=json.dumps(session), content_type="application/json")
-
-    await page.route(f"{demo.playground}/settings", lambda route: route.fulfill(body=html, content_type="text/html"))
-    await page.route(f"{demo.playground}/sessions/acme", send_session)
-    await page.goto(f"{demo.playground}/settings")
+async def test_the_code_of_the_readme_connects_an_account(
+    page: Page, demo: Demo, customer: _Server, backend: ModuleType
+) -> None:
+    customer.backend = backend
+    customer.html = (SNIPPETS / "page.html").read_text("utf-8").replace("http://127.0.0.1:8000", demo.url)
+    await page.goto(customer.origin)
     await page.get_by_role("button", name="Connect Acme CRM").click()
     frame = await opened_popup(page)
     await frame.get_by_label("API key", exact=True).fill(demo.acme_key)

@@ -17,6 +17,18 @@ _DESCRIPTION: Final = (
     "Send `Authorization: Bearer oru_…` with one of your organization's API keys."
 )
 
+_TAGS: Final = (
+    "Integrations",
+    "Hosted connection sessions",
+    "Disconnect",
+    "Connections",
+    "End users",
+    "Organization",
+    "Events",
+    "Catalog",
+    "System",
+)
+
 
 class FieldProblem(BaseModel):
     """One field that was refused."""
@@ -61,6 +73,7 @@ def document(app: FastAPI, public_url: str) -> dict[str, Any]:
         description=_DESCRIPTION,
         routes=app.routes,
         servers=[{"url": public_url}],
+        tags=[{"name": name} for name in _TAGS],
         separate_input_output_schemas=False,
     )
     schemas = built["components"]["schemas"]

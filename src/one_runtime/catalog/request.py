@@ -21,6 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Zero-width and direction marks: they come along with a copied value, and would turn a shown text around.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _MASK = "\u2026"
+_LIKELY_SECRET = 8  # characters; fewer may stand in an account's name by chance
 
 _MISSING: Final = object()
 
@@ -139,15 +140,15 @@ def read_check(
         raise ValueError("this auth type has no check")
     document = _parsed(body)
     if status in check.refused.status or any(_holds(rule, document) for rule in check.refused.json_body):
-        return CheckResult(ok=False, refused=True, reason=_reason(check, document, values))
+        return CheckResult(ok=False, refused=True, reason=_reason(auth, check, document, values))
     if status not in check.expect.status or not all(_holds(rule, document) for rule in check.expect.json_body):
-        return CheckResult(ok=False, refused=False, reason=_reason(check, document, values))
+        return CheckResult(ok=False, refused=False, reason=_reason(auth, check, document, values))
     identity = auth.identity
     return CheckResult(
         ok=True,
         refused=False,
-        account_id=_identify(identity.id, document, values) if identity is not None else None,
-        account_label=_identify(identity.label, document, values) if identity and identity.label else None,
+        account_id=_identify(auth, identity.id, document, values) if identity is not None else None,
+        account_label=_identify(auth, identity.label, document, values) if identity and identity.label else None,
     )
 
 
@@ -360,7 +361,7 @@ def _text(value: object) -> str | None:
     return None
 
 
-def _identify(text: str, document: object, values: Values | None) -> str | None:
+def _identify(auth: AuthBase, text: str, document: object, values: Values | None) -> str | None:
     found: dict[str, str] = {}
     for name in identity_names(text):
         if name.startswith("params."):
@@ -371,14 +372,20 @@ def _identify(text: str, document: object, values: Values | None) -> str | None:
             return None
         found[name] = value
     whole = re.sub(r"\{([^{}]*)\}", lambda match: found[match.group(1)], text) if "{" in text else found[text]
-    return _plain(whole)[:255] or None
+    shown = _plain(whole)
+    # It is kept in the clear, so it must not be a credential that the provider says back.
+    secrets = [] if values is None else [values.credentials.get(part.name, "") for part in auth.fields if part.secret]
+    if any(len(secret) >= _LIKELY_SECRET and secret in shown for secret in secrets):
+        return None
+    return shown[:255] or None
 
 
-def _reason(check: Request, document: object, values: Values | None) -> str | None:
+def _reason(auth: AuthBase, check: Request, document: object, values: Values | None) -> str | None:
     for path in check.reason:
         text = _text(_look_up(document, path))
         if text:
-            return _plain(_scrubbed(text, values))[:MAX_REASON].rstrip() or None
+            # Plain first: an invisible character within a key would keep it from being found.
+            return _scrubbed(_plain(text), auth, values)[:MAX_REASON].strip() or None
     return None
 
 
@@ -386,10 +393,18 @@ def _plain(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", _INVISIBLE.sub("", text)).split())
 
 
-def _scrubbed(text: str, values: Values | None) -> str:
+def _scrubbed(text: str, auth: AuthBase, values: Values | None) -> str:
     """A provider may repeat a key in its error; longest first, so that no part of one is left over."""
-    typed = [] if values is None else [*values.credentials.values(), *values.params.values()]
-    forms = {form for value in typed for form in (value, quote(value, safe=""), quote(value)) if len(value) > 2}
+    forms = () if values is None else _repeated(auth, values)
     for form in sorted(forms, key=len, reverse=True):
         text = re.sub(re.escape(form), _MASK, text, flags=re.IGNORECASE)
     return text
+
+
+def _repeated(auth: AuthBase, values: Values) -> set[str]:
+    """What was typed as a provider may say it back: plain, percent-encoded, in base64, in its header."""
+    forms = {value.rpartition(" ")[2] for _, value in _sent_headers(auth, _known(auth, values)) if " " in value}
+    for value in (*values.credentials.values(), *values.params.values()):
+        encoded = base64.b64encode(value.encode()).decode("ascii").rstrip("=")
+        forms |= {_plain(value), quote(value, safe=""), quote(value), encoded}
+    return {form for form in forms if len(form) > 2}

@@ -1,0 +1,74 @@
+"""The API reference and the list of errors: pages whose every part comes from this server."""
+
+from importlib.resources import files
+from typing import Final
+
+import fastapi_offline
+from fastapi import APIRouter
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse, Response
+
+from one_runtime.errors import NotFound, OneRuntimeError
+
+router = APIRouter(include_in_schema=False)
+
+_PAGES: Final = Environment(
+    loader=PackageLoader("one_runtime.api"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    auto_reload=False,
+)
+_OURS: Final = files("one_runtime.api") / "templates"
+_SWAGGER: Final = files(fastapi_offline) / "static"
+_ASSETS: Final = {
+    "swagger-ui-bundle.js": (_SWAGGER, "text/javascript; charset=utf-8"),
+    "swagger-ui.css": (_SWAGGER, "text/css; charset=utf-8"),
+    "start.js": (_OURS, "text/javascript; charset=utf-8"),
+}
+_HEADERS: Final = {
+    # Swagger UI sets style attributes; scripts come from here only.
+    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+@router.get("/docs")
+async def get_reference() -> HTMLResponse:
+    """The API reference."""
+    return HTMLResponse(_PAGES.get_template("reference.html").render(), headers=_HEADERS)
+
+
+@router.get("/docs/errors")
+async def get_errors() -> HTMLResponse:
+    """Every error code, its status and what it means: where a problem's `type` leads."""
+    errors = [
+        {"code": one.code, "status": one.status, "title": one.title, "meaning": _meaning(one)} for one in error_kinds()
+    ]
+    return HTMLResponse(_PAGES.get_template("errors.html").render(errors=errors), headers=_HEADERS)
+
+
+@router.get("/docs/assets/{name}")
+async def get_asset(name: str) -> Response:
+    """A file of the reference. Raises: NotFound."""
+    if name not in _ASSETS:
+        raise NotFound("There is no such file.")
+    folder, media_type = _ASSETS[name]
+    headers = {"cache-control": "public, max-age=3600", "x-content-type-options": "nosniff"}
+    return Response((folder / name).read_bytes(), headers=headers, media_type=media_type)
+
+
+def error_kinds() -> list[type[OneRuntimeError]]:
+    """The errors that callers can meet, one for each code, in the order of their codes."""
+    kinds: dict[str, type[OneRuntimeError]] = {}
+    waiting: list[type[OneRuntimeError]] = [OneRuntimeError]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        kinds.setdefault(kind.code, kind)
+    return sorted(kinds.values(), key=lambda kind: kind.code)
+
+
+def _meaning(kind: type[OneRuntimeError]) -> str:
+    return " ".join((kind.__doc__ or "").split())

@@ -1,0 +1,103 @@
+"""`/v1/organization`: how an organization looks in hosted pages, where they open, what it offers."""
+
+import base64
+from typing import Any, Final
+
+import pytest
+
+from one_runtime.organizations import MAX_LOGO_BYTES
+from tests.application import ORIGIN, Client
+
+PATH: Final = "/v1/organization"
+PNG: Final = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
+LARGE: Final = "data:image/png;base64," + base64.b64encode(b"x" * (MAX_LOGO_BYTES + 1)).decode()
+
+
+async def put(client: Client, **fields: Any) -> Any:
+    answer = await client.send("PUT", PATH, {"display_name": "Northwind", **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_a_new_organization_offers_everything(client: Client) -> None:
+    found = (await client.get(PATH)).json()
+    assert found["display_name"] == "Northwind"
+    assert found["allowed_origins"] == [ORIGIN]
+    assert found["integrations"] == {"mode": "all", "slugs": []}
+    assert (found["logo_url"], found["privacy_url"], found["return_urls"]) == (None, None, [])
+
+
+async def test_what_is_put_is_kept_in_canonical_form_and_the_rest_goes_back_to_its_default(client: Client) -> None:
+    saved = await put(
+        client,
+        display_name="  Northwind Traders ",
+        logo_url=PNG,
+        privacy_url=" https://example.com/privacy ",
+        allowed_origins=["HTTPS://App.Example.com:443/", "https://app.example.com", "http://localhost:3000"],
+        return_urls=["https://example.com/back?x=1"],
+        integrations={"mode": "listed", "slugs": ["Slack", "slack", "acme"]},
+    )
+    assert saved["display_name"] == "Northwind Traders"
+    assert saved["logo_url"] == PNG
+    assert saved["privacy_url"] == "https://example.com/privacy"
+    assert saved["allowed_origins"] == ["https://app.example.com", "http://localhost:3000"]
+    assert saved["return_urls"] == ["https://example.com/back?x=1"]
+    assert saved["integrations"] == {"mode": "listed", "slugs": ["slack", "acme"]}
+    assert (await client.get(PATH)).json() == saved
+    bare = await put(client)
+    assert (bare["logo_url"], bare["privacy_url"], bare["allowed_origins"]) == (None, None, [])
+    assert bare["integrations"] == {"mode": "all", "slugs": []}
+
+
+async def test_a_change_is_an_event_that_names_what_changed(client: Client) -> None:
+    await put(client, allowed_origins=[ORIGIN], privacy_url="https://example.com/privacy")
+    newest = (await client.get("/v1/events")).json()["events"][0]
+    assert (newest["type"], newest["data"]) == ("organization.updated", {"changed": ["privacy_url"]})
+    assert newest["actor"]["type"] == "api_key"
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        *(
+            ("allowed_origins", [origin])
+            for origin in (
+                "", "null", "*", "https://*", "https://*.example.com", "app.example.com", "http://app.example.com",
+                "https://app.example.com/path", "https://app.example.com?x", "https://app.example.com#x",
+                "https://user@app.example.com", "https://app.example.com:99999", "https://", "javascript:alert(1)",
+                "data:text/html,x", "file:///etc", "https://a.example https://b.example", "https://a;b", "https://a'b",
+                "ftp://example.com",
+            )
+        ),
+        ("allowed_origins", [f"https://{number}.example.com" for number in range(51)]),
+        *(
+            ("logo_url", logo)
+            for logo in (
+                "https://example.com/logo.png", "data:image/gif;base64,R0lGOD", "data:text/html;base64,PGI+", LARGE,
+                "data:image/png;base64,@@@@", "data:image/png;base64,AAA", "data:image/svg+xml,<svg/>", "javascript:x",
+            )
+        ),
+        *(
+            ("privacy_url", link)
+            for link in (
+                "http://example.com", "javascript:alert(1)", "example.com", "https://", "https://u:p@example.com",
+                "https://example.com/a b", "https://example.com/#x", 'https://example.com/"', "https://[::1",
+                f"https://example.com/{'x' * 2000}",
+            )
+        ),
+        ("return_urls", ["http://example.com/back"]),
+        ("return_urls", [""]),
+        ("integrations.slugs", {"mode": "listed", "slugs": ["nothing"]}),
+        ("integrations.mode", {"mode": "some"}),
+        ("integrations.typo", {"typo": 1}),
+        ("display_name", " "),
+        ("display_name", "x" * 256),
+    ],
+)  # fmt: skip
+@pytest.mark.only_database("sqlite")
+async def test_what_hosted_pages_could_not_use_is_refused(client: Client, field: str, value: object) -> None:
+    before = (await client.get(PATH)).json()
+    answer = await client.send("PUT", PATH, {"display_name": "N", field.partition(".")[0]: value})
+    assert answer.status_code == 422, answer.text
+    assert [error["field"].removesuffix(".0") for error in answer.json()["errors"]] == [field]
+    assert (await client.get(PATH)).json() == before

@@ -1,0 +1,82 @@
+"""The repository's pages as tests read them: text, headings with their anchors, tables, links, code."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING: Final = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
+_LINK: Final = re.compile(r"\]\(([^)\s]+)\)|\b(?:src|srcset|href)=\"([^\"]+)\"")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One Markdown file."""
+
+    path: Path
+    text: str
+
+    @property
+    def name(self) -> str:
+        """Its path from the root, as a failing test shows it."""
+        return self.path.relative_to(ROOT).as_posix()
+
+    @property
+    def prose(self) -> str:
+        """The text without its code blocks."""
+        return _FENCE.sub("", self.text)
+
+    @property
+    def anchors(self) -> set[str]:
+        """What a link may name after `#`, as GitHub makes it of headings."""
+        return {anchor(title) for _, title in _HEADING.findall(self.prose)}
+
+    @property
+    def links(self) -> list[str]:
+        """Targets of links and images."""
+        return [first or second for first, second in _LINK.findall(self.prose)]
+
+    def code(self, language: str) -> list[str]:
+        """The code blocks in one language."""
+        return [body for found, body in _FENCE.findall(self.text) if found == language]
+
+    def sections(self, level: int) -> dict[str, str]:
+        """The text under each heading of one level, up to the next heading of this or a higher one."""
+        found = [(match.start(), match.end(), len(match[1]), match[2]) for match in _HEADING.finditer(self.prose)]
+        sections = {}
+        for index, (_, end, depth, title) in enumerate(found):
+            if depth == level:
+                after = (start for start, _, other, _ in found[index + 1 :] if other <= level)
+                sections[title] = self.prose[end : next(after, len(self.prose))]
+        return sections
+
+    def table(self, heading: str, level: int = 2) -> list[list[str]]:
+        """The rows of the first table under a heading, without its head."""
+        lines = self.sections(level)[heading].splitlines()
+        first = next(index for index, line in enumerate(lines) if line.startswith("|"))
+        rows = []
+        for line in lines[first + 2 :]:
+            if not line.startswith("|"):
+                break
+            rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+        return rows
+
+
+def anchor(title: str) -> str:
+    """The anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@cache
+def page(name: str) -> Page:
+    """One page, by its path from the root."""
+    return Page(ROOT / name, (ROOT / name).read_text(encoding="utf-8"))
+
+
+def pages() -> list[Page]:
+    """Every page of the repository."""
+    paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    return [page(path.relative_to(ROOT).as_posix()) for path in sorted(paths)]

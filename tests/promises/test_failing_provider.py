@@ -1,0 +1,93 @@
+"""P12: a provider's failure is its own: it ends in time, costs nobody else anything, and tells nothing of the key."""
+
+import asyncio
+import time
+
+import pytest
+
+from one_runtime.demo.acme import GLOBEX
+from tests.application import ACME_KEYS
+from tests.egress.upstream import Answer, answer, hang
+from tests.promises.hostile import JSON, QUICK, Hostile, accepted
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P12")
+
+KEY = ACME_KEYS[GLOBEX]
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """A body that goes on and on, a little at a time."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    never = asyncio.Event()
+    while True:
+        writer.write(b"1\r\n \r\n")
+        await writer.drain()
+        try:
+            await asyncio.wait_for(never.wait(), 0.05)
+        except TimeoutError:
+            continue
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    """A body without an end, as fast as it is read."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+        await writer.drain()
+
+
+TROUBLE: dict[str, Answer] = {
+    "hangs": hang,
+    "drips": drip,
+    "floods": flood,
+    "is too large": answer(200, JSON, b'{"account": {"id": "' + b"x" * QUICK.body + b'"}}'),
+    "is no HTTP": b"220 smtp.example.com ESMTP\r\n\r\n",
+    "is no JSON": answer(200, JSON, b"<html>Welcome to our hotel's network</html>"),
+    "is nested deeply": answer(200, JSON, b"[" * 30_000),
+    "is another shape": answer(200, JSON, b'{"account": "yes"}'),
+    "is empty": answer(200, JSON),
+    "redirects inside": answer(302, [("Location", "http://169.254.169.254/latest/meta-data")]),
+    "is overloaded": answer(429, [("Retry-After", "3600")]),
+    "is broken": answer(500, JSON, b'{"error": {"message": "stack trace"}}'),
+}
+
+
+@pytest.mark.parametrize("how", TROUBLE)
+async def test_a_provider_in_trouble_is_a_502_in_time_and_the_session_goes_on(hostile: Hostile, how: str) -> None:
+    session = await hostile.client.session()
+    hostile.answers(TROUBLE[how])
+    begun = time.monotonic()
+    refused = await hostile.client.type_key(session["session_token"], KEY)
+    assert time.monotonic() - begun < QUICK.total + 2
+    assert (refused.status_code, refused.json()["code"]) == (502, "provider_unavailable")
+    assert KEY not in refused.text
+    known = (await hostile.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
+    assert (known["status"], known["last_error"]["code"]) == ("pending", "provider_unavailable")
+    hostile.answers(accepted())
+    assert (await hostile.client.type_key(session["session_token"], KEY)).status_code == 200
+
+
+async def test_a_provider_that_hangs_holds_nobody_up(hostile: Hostile) -> None:
+    client = hostile.client
+    tokens = [(await client.session(f"user_{number}"))["session_token"] for number in range(20)]
+    hostile.answers(hang)
+    waiting = [asyncio.ensure_future(client.type_key(token, KEY)) for token in tokens]
+    await eventually(lambda: len(hostile.provider.seen) == len(tokens))
+    # Reading and writing go on, as nothing of the database is held while the provider is asked.
+    assert (await client.integrations())["acme"]["status"] == "not_connected"
+    session = await client.session("user_123")
+    assert (await client.popup("/cancel", session["session_token"])).status_code == 204
+    assert not any(task.done() for task in waiting)
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {502}
+
+
+async def test_an_import_and_a_check_that_fail_store_and_change_nothing(hostile: Hostile) -> None:
+    hostile.answers(accepted())
+    connection = await hostile.client.connect(key=KEY)
+    hostile.answers(hang)
+    body = {"integration_slug": "acme", "end_user_id": "user_456", "auth_type": "api_key"}
+    imported = await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})
+    checked = await hostile.client.post(f"/v1/connections/{connection['id']}/check")
+    assert [answer.json()["code"] for answer in (imported, checked)] == ["provider_unavailable"] * 2
+    assert (await hostile.client.get("/v1/connections")).json()["connections"] == [connection]

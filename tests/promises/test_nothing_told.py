@@ -1,0 +1,161 @@
+"""P11: no secret in an answer, a page, a header, an event or a stored error, whatever a provider says back."""
+
+import base64
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+from one_runtime.demo.acme import GLOBEX
+from tests.application import ACME_KEYS, Application, Client
+from tests.promises.canaries import as_one, leaks
+from tests.promises.hostile import Hostile, accepted
+from tests.promises.stores import everything_stored
+
+pytestmark = pytest.mark.promise("P11")
+
+KEY = ACME_KEYS[GLOBEX]
+MARKUP = '<script src="https://evil.example/x.js"></script><img src=x onerror=alert(1)>'
+THIRD_PARTY = re.compile(r"""(?:src|href|action|srcset|poster|data)\s*=\s*["']?(?:https?:)?//""")
+
+ECHOES: dict[str, Callable[[str], str]] = {
+    "as it is": lambda key: f"Invalid key {key}.",
+    "twice": lambda key: f"{key}{key}",
+    "in capitals": lambda key: f"INVALID KEY {key.upper()}.",
+    "percent-encoded": lambda key: f"No route /keys/{quote(key, safe='')}?",
+    "with invisible characters in it": lambda key: f"Invalid key {key[:9]}\u200b{key[9:]}.",
+    "with a soft hyphen and a mark in it": lambda key: f"Invalid key \ufeff{key[:3]}\u2060{key[3:]}.",
+    "in base64": lambda key: f"Bad header {base64.b64encode(key.encode()).decode()}",
+    "in its header": lambda key: f"Bad header Authorization: Bearer {key}",
+    "at the edge of what is kept": lambda key: "x" * 285 + key,
+}
+
+
+@pytest.mark.parametrize("how", ECHOES)
+async def test_a_key_that_the_provider_says_back_is_told_to_nobody(hostile: Hostile, how: str) -> None:
+    session = await hostile.client.session()
+    hostile.refuses_with(ECHOES[how])
+    refused = await hostile.client.type_key(session["session_token"], KEY)
+    assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
+    told = [refused.text]
+    for path in (f"/v1/hosted-connection-sessions/{session['id']}", "/v1/events"):
+        told.append((await hostile.client.get(path)).text)
+    body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
+    told.append((await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})).text)
+    assert leaks({"key": KEY}, {"answers": as_one(told), "in capitals": as_one(told).lower()}) == []
+    assert leaks({"key": KEY}, everything_stored(hostile.application.installation)) == []
+
+
+async def test_a_key_that_is_refused_later_is_not_kept_with_the_reason(hostile: Hostile) -> None:
+    hostile.answers(accepted())
+    connection = await hostile.client.connect(key=KEY)
+    hostile.refuses_with(lambda key: f"The key {key} was revoked.")
+    checked = (await hostile.client.post(f"/v1/connections/{connection['id']}/check")).json()
+    assert checked["working"] is False
+    assert checked["reason"] == checked["connection"]["error"]["message"] == "The key … was revoked."
+    assert leaks({"key": KEY}, everything_stored(hostile.application.installation)) == []
+
+
+@pytest.mark.parametrize("part", ["account id", "account name"])
+async def test_an_identity_that_repeats_the_key_is_not_kept(hostile: Hostile, part: str) -> None:
+    """Both are kept in the clear (docs/security.md lists them)."""
+    hostile.answers(accepted(KEY if part == "account id" else "acc_1", f"Key {KEY}" if part != "account id" else "A"))
+    session = await hostile.client.session()
+    made = await hostile.client.type_key(session["session_token"], KEY)
+    assert made.status_code == 200
+    told = made.text + (await hostile.client.get("/v1/connections")).text
+    assert leaks({"key": KEY}, {"answers": told.encode()}) == []
+    assert leaks({"key": KEY}, everything_stored(hostile.application.installation)) == []
+
+
+@pytest.mark.parametrize("words", [MARKUP, "one\r\ntwo\x1b[31m\x00\u202ethree\u2028", "x" * 5000, f"{MARKUP}" * 50])
+async def test_a_providers_words_are_one_line_of_plain_text(hostile: Hostile, words: str) -> None:
+    session = await hostile.client.session()
+    hostile.refuses_with(lambda _: words)
+    refused = await hostile.client.type_key(session["session_token"], KEY)
+    reason = refused.json()["provider_reason"]
+    assert 0 < len(reason) <= 300
+    assert reason.isprintable()
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["cache-control"] == "no-store"
+    page = await hostile.client.get("/connect", session_token=session["session_token"])
+    assert "evil.example" not in page.text
+    assert "onerror" not in page.text
+
+
+async def test_what_was_typed_is_in_no_answer_however_wrong_the_request_is(
+    application: Application, client: Client
+) -> None:
+    typed = "canary_0123456789abcdef"
+    token = (await client.session())["session_token"]
+    head = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    bodies = (
+        {"auth_type": "api_key", "credentials": {"api_key": typed}},
+        {"auth_type": "api_key", "credentials": {"api_key": [typed]}},
+        {"auth_type": "api_key", "credentials": typed},
+        {"auth_type": "api_key", "credentials": {"unknown": typed}},
+        {"auth_type": "api_key", "params": {"api_key": typed}},
+        {"auth_type": "none", "credentials": {"api_key": typed}},
+        {"auth_type": "api_key", "credentials": {"api_key": typed}, "more": typed},
+    )
+    answers = [await client.popup("/connect", token, body) for body in bodies]
+    imported = {"integration_slug": "acme", "end_user_id": "user_123"}
+    answers += [await client.post("/v1/connections", {**imported, **body}) for body in bodies]
+    broken = f'{{"credentials": {{"api_key": "{typed}"'.encode()
+    answers.append(await client.http.post("/connect/session/connect", content=broken, headers=head))
+    answers.append(
+        await client.http.post("/v1/connections", content=broken, headers={"content-type": "application/json"})
+    )
+    assert {answer.status_code for answer in answers} <= {400, 422}
+    told = as_one(answer.text + str(answer.headers) for answer in answers)
+    assert leaks({"typed": typed, "token": token}, {"answers": told}) == []
+
+
+async def test_every_logo_is_served_in_a_sandbox(application: Application, client: Client) -> None:
+    catalog = application.installation.catalog
+    for one in catalog.integrations:
+        logo = await client.get(f"/logos/{catalog.logo_hash(one.slug)}/{one.slug}.svg")
+        assert (logo.status_code, logo.headers["content-type"]) == (200, "image/svg+xml")
+        policy = [part.strip() for part in logo.headers["content-security-policy"].split(";")]
+        assert {"sandbox", "default-src 'none'"} <= set(policy)
+        assert logo.headers["x-content-type-options"] == "nosniff"
+
+
+async def pages(client: Client) -> list[httpx2.Response]:
+    """The hosted page in every state that it has."""
+    session, over = await client.session(), await client.session("user_456")
+    assert (await client.popup("/cancel", over["session_token"])).status_code == 204
+    asked = [
+        ({"session_token": session["session_token"]}, "iframe"),
+        ({"session": session["id"]}, "iframe"),
+        ({"session_token": session["session_token"]}, "document"),
+        ({"session_token": over["session_token"]}, "iframe"),
+        ({"session_token": f'"><script>{MARKUP}'}, "iframe"),
+        ({}, "iframe"),
+    ]
+    return [
+        await client.http.get("/connect", params=query, headers={"sec-fetch-dest": kind}) for query, kind in asked
+    ]
+
+
+async def test_hosted_pages_load_nothing_from_elsewhere_and_run_nothing_inline(client: Client) -> None:
+    for page in await pages(client):
+        policy = page.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert "form-action 'none'" in policy
+        assert re.search(r"(?:script|style|img|connect|font|frame)-src[^;]*https?:", policy) is None
+        assert THIRD_PARTY.search(page.text) is None
+        assert re.search(r"<script(?![^>]*\ssrc=)|\son[a-z]+=|<style|\sstyle=", page.text) is None
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["cache-control"] == "no-store"
+        assert "set-cookie" not in page.headers
+
+
+async def test_no_page_holds_the_token_that_it_was_opened_with(client: Client) -> None:
+    token = (await client.session())["session_token"]
+    page = await client.get("/connect", session_token=token, request_id="r1")
+    assert leaks({"token": token}, {"page": page.content, "headers": str(page.headers).encode()}) == []

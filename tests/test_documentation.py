@@ -1,0 +1,285 @@
+"""The documentation says what the code does: nothing is left out, nothing is made up, no link leads nowhere."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import pytest
+import typer
+from pydantic import SecretStr
+
+from one_runtime import api_keys, cli, events
+from one_runtime.api.reference import error_kinds
+from one_runtime.app import create_app
+from one_runtime.settings import PREFIX, Settings
+from one_runtime.vault import new_key
+from tests.demo.conftest import Demo, running_demo, three_free_ports
+from tests.documentation import ROOT, Page, page, pages
+
+pytestmark = pytest.mark.docs
+
+PAGES: Final = pages()
+CUSTOMERS_NAMES: Final = {"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"}
+EVENT: Final = re.compile(r"\b(?:connection|hosted_connection_session|end_user|api_key|organization)\.[a-z_]+\b")
+ROUTE: Final = re.compile(r"(?:\b(GET|POST|PUT|PATCH|DELETE) )?(/v1/[\w{}./-]*[\w}])")
+DECISIONS: Final = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+
+
+def code(cell: str) -> str:
+    """What stands between the backquotes of a table's cell."""
+    return cell.strip("`")
+
+
+@cache
+def served() -> tuple[dict[str, Any], set[str]]:
+    """The OpenAPI document, and the paths of all routes."""
+    app = create_app(Settings(encryption_keys=SecretStr(new_key()))).app
+    routers = [getattr(route, "original_router", None) for route in app.routes]
+    routes = [*app.routes, *(route for router in routers if router is not None for route in router.routes)]
+    return app.openapi(), {route.path for route in routes if getattr(route, "path", None)}
+
+
+def operations() -> dict[str, dict[str, Any]]:
+    """`GET /v1/integrations` → the operation."""
+    paths: dict[str, dict[str, Any]] = served()[0]["paths"]
+    return {f"{method.upper()} {path}": one for path, methods in paths.items() for method, one in methods.items()}
+
+
+def asked_for(operation: dict[str, Any]) -> set[str]:
+    """The names of an operation's query parameters and of its body's fields."""
+    names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+    if "requestBody" in operation:
+        reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        schema = served()[0]["components"]["schemas"][reference.rpartition("/")[2]]
+        names |= set(schema["properties"])
+    return names
+
+
+@cache
+def commands() -> dict[str, set[str]]:
+    """`organizations create` → its options."""
+
+    def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, (*words, name))
+        if not hasattr(command, "commands"):
+            options = [one.opts for one in command.params if one.param_type_name == "option"]
+            yield " ".join(words), {name for names in options for name in names}
+
+    return dict(walk(typer.main.get_command(cli.app), ()))
+
+
+def test_every_setting_is_documented_with_its_default_and_its_help() -> None:
+    rows = [row for row in page("docs/settings.md").prose.splitlines() if row.startswith("| `")]
+    documented = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    told = {code(name): (code(default), text) for name, _, default, text in documented}
+    expected = {}
+    for name, field in Settings.model_fields.items():
+        value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = str(value) if value not in {"", ()} and value != frozenset() else "none"
+        required = ", required" if name == "encryption_keys" else ""
+        expected[PREFIX + name.upper()] = (shown + required, field.description)
+    assert told == expected
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_setting_that_is_named_exists(one: Page) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | CUSTOMERS_NAMES
+    secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in secret}
+    assert set(re.findall(r"\bONE_RUNTIME_[A-Z_]*[A-Z]\b", one.text)) <= known
+
+
+def test_every_route_is_documented_with_its_scope() -> None:
+    told = {}
+    for title, text in page("docs/api.md").sections(3).items():
+        match = re.match(r"\s*(?:No scope\.|Scope `([a-z:]+)`\.)", text)
+        assert match is not None, f"{title}: say its scope first"
+        told[title] = match[1]
+    assert told == {name: one.get("x-required-scope") for name, one in operations().items()}
+
+
+@pytest.mark.parametrize("name", sorted(operations()))
+def test_every_parameter_and_field_of_a_route_is_documented(name: str) -> None:
+    text = page("docs/api.md").sections(3)[name]
+    assert {field for field in asked_for(operations()[name]) if f"`{field}`" not in text} == set()
+
+
+@pytest.mark.parametrize("schema", ["ConnectionAnswer", "CreatedSession", "Disconnected", "EndUserAnswer"])
+def test_every_field_of_an_answer_is_documented(schema: str) -> None:
+    fields = served()[0]["components"]["schemas"][schema]["properties"]
+    text = page("docs/api.md").text
+    assert {field for field in fields if f"`{field}`" not in text and f'"{field}"' not in text} == set()
+
+
+def test_every_route_outside_the_openapi_document_is_named() -> None:
+    document, paths = served()
+    everything = "\n".join(one.text for one in PAGES)
+    hidden = {path.partition("{")[0] for path in paths - {path.replace(":path", "") for path in document["paths"]}}
+    assert {path for path in hidden if path not in everything} <= {"/docs/assets/", "/v1/end-users/"}
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_route_that_is_named_exists(one: Page) -> None:
+    if one.name == "docs/adding-an-integration.md":  # its paths are the providers'
+        return
+    known = {
+        (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))))
+        for method, path in (name.split(" ") for name in operations())
+    }
+    unknown = [
+        found
+        for found in ROUTE.findall(one.text)
+        if not any(found[0] in {"", method} and path.fullmatch(found[1]) for method, path in known)
+        and found != ("", "/v1/catalog")
+    ]
+    assert unknown == []
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    told = {code(row[0]): int(row[1]) for row in page("docs/api.md").table("Errors")}
+    ours = [kind for kind in error_kinds() if kind.__module__.startswith("one_runtime.")]
+    assert told == {kind.code: kind.status for kind in ours}
+
+
+def test_every_scope_is_documented() -> None:
+    assert [code(row[0]) for row in page("docs/api.md").table("Scopes")] == list(api_keys.SCOPES)
+
+
+def test_every_event_type_is_documented() -> None:
+    rows = [row for row in page("docs/events.md").prose.splitlines() if row.startswith("| `")]
+    assert [code(row.split(" | ")[0].strip("| ")) for row in rows] == list(events.TYPES)
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_event_type_that_is_named_exists(one: Page) -> None:
+    assert set(EVENT.findall(one.text)) <= set(events.TYPES)
+
+
+def test_every_error_code_of_the_popup_is_documented_and_typed() -> None:
+    static = files("one_runtime.connect") / "static"
+    scripts = [(static / name).read_text("utf-8") for name in ("popup.js", "connect.js")]
+    told = {name for script in scripts for name in re.findall(r'\bcode: "(\w+)"', script)}
+    typed = set(re.findall(r'^ +\| "(\w+)"$', (static / "connect.d.ts").read_text("utf-8"), re.MULTILINE))
+    documented = {code(row[0]) for row in page("docs/popup.md").table("The outcome")}
+    assert {"documented": documented, "typed": typed} == {"documented": told, "typed": told}
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    told = {
+        title.removeprefix("one-runtime "): set(re.findall(r"^- `(--[a-z-]+)`", text, re.MULTILINE))
+        for title, text in page("docs/cli.md").sections(2).items()
+    }
+    assert told == commands()
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_command_that_is_named_exists(one: Page) -> None:
+    groups = {name.split(" ")[0] for name in commands() if " " in name}
+    named = [words.split(" ") for words in re.findall(r"\bone-runtime ([a-z][a-z -]*)", one.text)]
+    unknown = [words for words in named if " ".join(words[: 1 + (words[0] in groups)]).strip() not in commands()]
+    assert unknown == []
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_word_of_make_that_is_named_exists(one: Page) -> None:
+    words = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)(?:PYTHON=\S+ )?make ([a-z-]+)", one.text, re.MULTILINE)) <= words
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_link_and_image_leads_somewhere(one: Page) -> None:
+    broken = []
+    for link in one.links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, fragment = link.partition("#")
+        target = (one.path.parent / name).resolve() if name else one.path
+        if not target.is_file() or (fragment and fragment not in page(str(target.relative_to(ROOT))).anchors):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_example_in_json_is_json(one: Page) -> None:
+    for example in one.code("json"):
+        json.loads(example)
+
+
+@pytest.mark.parametrize("language, name", [("python", "backend.py"), ("html", "page.html")])
+def test_the_readme_quotes_the_snippets_that_run(language: str, name: str) -> None:
+    assert page("README.md").code(language) == [(ROOT / "docs" / "snippets" / name).read_text("utf-8")]
+
+
+def test_decisions_are_numbered_listed_and_complete() -> None:
+    listed = re.findall(r"^(\d+)\. \[.+\]\((decisions/\S+)\)$", page("docs/README.md").text, re.MULTILINE)
+    assert listed == [(str(number), f"decisions/{path.name}") for number, path in enumerate(DECISIONS, start=1)]
+    for number, path in enumerate(DECISIONS, start=1):
+        text = path.read_text("utf-8")
+        assert path.name.startswith(f"{number:04d}-")
+        assert text.startswith(f"# {number}. ")
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == [
+            "Context",
+            "Decision",
+            "Consequences",
+            "Alternatives",
+        ], path.name
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("demo"), three_free_ports()) as demo:
+        yield demo
+
+
+def paste(script: str, folder: Path, **more: str) -> str:
+    """What a shell in this folder makes of pasted lines."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environ = {"PATH": path, "HOME": str(folder), **more}
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    return subprocess.run(command, cwd=folder, env=environ, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def ask(words: list[str]) -> httpx2.Response:
+    """What curl does with these arguments."""
+    headers, body, url, rest = {}, None, "", iter(words)
+    for word in rest:
+        if word == "-H":
+            name, _, value = next(rest).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            body = next(rest)
+        else:
+            assert not word.startswith("-"), f"this test does not know curl's {word}"
+            url = word
+    return httpx2.request("GET" if body is None else "POST", url, headers=headers, content=body)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
+def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> None:
+    """The shell reads the lines; in curl's place stands what prints its arguments."""
+    (tmp_path / ".one-runtime-demo").symlink_to(demo.data)
+    blocks = [block for block in page(name).code("bash") if "curl " in block]
+    pasted = "\n".join(blocks).replace("http://127.0.0.1:8000", demo.url)
+    shown = paste(
+        f"curl() {{ printf '%s\\0' \"$@\" ''; }}\n{pasted}", tmp_path, ONE_RUNTIME_API_KEY=demo.api_key
+    ).removesuffix("\0")
+    requests = [request.split("\0") for request in shown.removesuffix("\0").split("\0\0")]
+    assert len(requests) == pasted.count("curl ")
+    answers = [ask(request) for request in requests]
+    assert [answer.status_code for answer in answers] == [200] * len(requests), [one.text for one in answers]
+
+
+def test_the_commands_of_getting_started_make_an_api_key(tmp_path: Path) -> None:
+    (block,) = [block for block in page("docs/getting-started.md").code("bash") if "one-runtime" in block]
+    shown = paste(f'{block}\nprintf "key %s" "$ONE_RUNTIME_API_KEY"', tmp_path)
+    assert re.search(r"key oru_\w{58}$", shown)
+    assert (tmp_path / "encryption-keys").stat().st_mode & 0o077 == 0
