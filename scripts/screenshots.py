@@ -5,7 +5,6 @@
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -103,9 +102,8 @@ def connect(page: Page, demo: Demo) -> None:
 
 @contextmanager
 def running_demo(folder: str) -> Iterator[Demo]:
-    """A demo with data of its own."""
-    port = str(random.randrange(20_000, 32_000))
-    command = [sys.executable, "-m", "one_runtime", "demo", "--port", port, "--data", folder, "--json"]
+    """A demo with data of its own, on the ports that the documentation names."""
+    command = [sys.executable, "-m", "one_runtime", "demo", "--data", folder, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from one_runtime.app import create_app
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings, load_settings
-from one_runtime.vault import KEY_BYTES, Place, Sealed, SealBroken, Vault, key_id, new_key, parse_keys
+from one_runtime.vault import KEY_BYTES, Place, SealBroken, Sealed, Vault, key_id, new_key, parse_keys
 from tests.application import RunningAcme, started
 
 pytestmark = pytest.mark.promise("P3")

@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 
 from one_runtime import worker
-from tests.application import Application, Client
+from one_runtime.demo.acme import GLOBEX
+from tests.application import ACME_KEYS, Application, Client
 from tests.promises.stores import query
 from tests.waiting import eventually
 
@@ -19,24 +20,37 @@ async def test_events_are_deleted_once_they_are_older_than_the_setting_says(
 ) -> None:
     await client.connect()
     kept = count(application, "events")
-    application.clock.advance(days=application.installation.settings.event_retention_days - 1)
+    application.clock.advance(days=application.installation.settings.event_retention_days, minutes=-5)
     assert await worker.purge(application.installation) == 0
-    await client.session()
-    application.clock.advance(days=2)
+    application.clock.advance(minutes=6)
     assert await worker.purge(application.installation) == kept
-    listed = (await client.get("/v1/events")).json()["events"]
-    assert [one["type"] for one in listed] == ["hosted_connection_session.created"]
+    assert (await client.get("/v1/events")).json()["events"] == []
 
 
-async def test_sessions_are_deleted_30_days_after_they_ended(application: Application, client: Client) -> None:
-    old = await client.session(expires_in=60)
-    application.clock.advance(days=29)
-    fresh = await client.session(expires_in=60)
+async def test_sessions_are_deleted_after_30_days_whatever_became_of_them(
+    application: Application, client: Client
+) -> None:
+    sessions = [await client.session() for _ in range(3)]
+    assert (await client.type_key(sessions[0]["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
+    assert (await client.popup("/cancel", sessions[1]["session_token"])).status_code == 204
+    paths = [f"/v1/hosted-connection-sessions/{session['id']}" for session in sessions]
+    application.clock.advance(days=30, minutes=-5)
     assert await worker.purge(application.installation) == 0
-    application.clock.advance(days=1, seconds=61)
-    assert await worker.purge(application.installation) == 1
-    assert (await client.get(f"/v1/hosted-connection-sessions/{old['id']}")).status_code == 404
-    assert (await client.get(f"/v1/hosted-connection-sessions/{fresh['id']}")).json()["status"] == "expired"
+    known = [(await client.get(path)).json()["status"] for path in paths]
+    assert known == ["connected", "cancelled", "expired"]
+    application.clock.advance(minutes=6)
+    assert await worker.purge(application.installation) == 3
+    assert [(await client.get(path)).status_code for path in paths] == [404] * 3
+    assert (await client.integrations())["acme"]["status"] == "connected"
+
+
+async def test_every_organizations_rows_are_deleted(application: Application, client: Client) -> None:
+    other = application.client(await application.key(await application.organization("Southwind")))
+    await client.session()
+    await other.session()
+    application.clock.advance(days=1000)
+    await worker.purge(application.installation)
+    assert [count(application, table) for table in ("events", "hosted_connection_sessions")] == [0, 0]
 
 
 async def test_connections_are_never_deleted_by_age(application: Application, client: Client) -> None:

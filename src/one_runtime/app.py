@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from one_runtime import __version__, key_ring, worker
+from one_runtime import __version__, key_ring, logs, worker
 from one_runtime.api import (
     catalog,
     connections,
@@ -71,6 +71,8 @@ def create_app(
 
     `clock` and `egress` are the seams of tests. Raises: ConfigurationError for settings that cannot work.
     """
+    if not structlog.is_configured():
+        logs.configure(settings.log_level, settings.log_format)
     installation = Installation(
         settings=settings,
         database=create_database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size),

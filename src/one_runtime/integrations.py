@@ -1,7 +1,7 @@
 """What is available to an organization, with an end user's state: the answer to every settings page.
 
-One statement, then a join of bytes that were rendered once per catalog: two fragments for each integration,
-connected and not. Never the vault, never the way out.
+One statement that answers one row, then a join of bytes that were rendered once per catalog: two fragments for each
+integration, connected and not. Never the vault, never the way out.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from one_runtime import api_keys, tokens
 from one_runtime.catalog.loader import Catalog
@@ -30,25 +30,22 @@ CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 WORKING_AUTH_TYPES: Final = frozenset({"api_key", "basic", "none"})
 """Auth types that need nothing set up beforehand; `oauth2` joins them where an OAuth client is configured."""
 
-_KEY_WIDTH: Final = len(api_keys.COLUMNS)
+_CONNECTIONS = (
+    select(func.aggregate_strings(connections.c.integration_slug + ":" + connections.c.status, ","))
+    .where(connections.c.organization_id == keys.c.organization_id, connections.c.end_user_id == bindparam("end_user"))
+    .scalar_subquery()
+)
 _STATE = (
     select(
-        *api_keys.COLUMNS,
         keys.c.secret_hash,
+        keys.c.revoked_at,
+        keys.c.organization_id,
+        keys.c.scopes,
         organizations.c.integrations_mode,
         organizations.c.integrations_slugs,
-        connections.c.integration_slug,
-        connections.c.status,
+        func.coalesce(_CONNECTIONS, "").label("connections"),
     )
-    .select_from(
-        keys.join(organizations, organizations.c.id == keys.c.organization_id).outerjoin(
-            connections,
-            and_(
-                connections.c.organization_id == keys.c.organization_id,
-                connections.c.end_user_id == bindparam("end_user"),
-            ),
-        )
-    )
+    .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
     .where(api_keys.HASH_MATCHES)
 )
 
@@ -63,13 +60,25 @@ class Offer:
         return self.slugs is None or slug in self.slugs
 
 
+_EVERYTHING: Final = Offer()
+
+
 @dataclass(frozen=True, slots=True)
 class State:
-    """Who asks, what their organization offers, and per slug whether the end user has an active connection."""
+    """Who asks, what their organization offers, and the end user's connections as the database gathers them:
+    `hubspot:active,slack:needs_reauth`."""
 
-    key: api_keys.ApiKey
+    organization_id: str
+    scopes: Sequence[str]
     offer: Offer
-    connected: Mapping[str, bool]
+    connections: str
+
+    @property
+    def connected(self) -> Mapping[str, bool]:
+        """Per slug that the end user has a connection to: whether one of them is active."""
+        pairs = [one.split(":") for one in self.connections.split(",") if one]
+        active = {slug for slug, status in pairs if status == "active"}
+        return {slug: slug in active for slug, _ in pairs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +102,24 @@ async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | N
     if not tokens.recognize(tokens.API_KEY, token):
         return None
     digest = tokens.digest(token)
-    rows = await tx.all(_STATE, hash=digest, end_user=end_user_id)
-    if not rows or not api_keys.is_live(rows[0].secret_hash, digest, rows[0].revoked_at):
+    row = await tx.one(_STATE, hash=digest, end_user=end_user_id)
+    if row is None or not api_keys.is_live(row.secret_hash, digest, row.revoked_at):
         return None
-    first = rows[0]
-    connected: dict[str, bool] = {}
-    for row in rows:
-        if row.integration_slug is not None:
-            connected[row.integration_slug] = connected.get(row.integration_slug, False) or row.status == "active"
-    offer = Offer(None if first.integrations_mode == "all" else frozenset(first.integrations_slugs))
-    return State(api_keys.from_row(first[:_KEY_WIDTH]), offer, connected)
+    offer = _EVERYTHING if row.integrations_mode == "all" else Offer(frozenset(row.integrations_slugs))
+    return State(row.organization_id, row.scopes, offer, row.connections)
 
 
 def working_auth_types(integration: Integration) -> tuple[str, ...]:
     """The auth types with which a connection could be made now."""
     return tuple(kind for kind in integration.auth_types if kind in WORKING_AUTH_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A list with nothing left out: what a cached answer is made of, whoever the end user is."""
+
+    etag: bytes
+    parts: tuple[bytes, ...]
 
 
 class IntegrationList:
@@ -117,47 +129,37 @@ class IntegrationList:
         self._catalog = catalog
         self._public_url = public_url
         self._fragments = lru_cache(maxsize=None)(self._render_fragments)
+        self._unconnected = lru_cache(maxsize=256)(self._render_unconnected)
         self._whole = lru_cache(maxsize=1024)(self._render_whole)
 
     def select(self, state: State, options: Options) -> list[Integration]:
         """The integrations of an answer: available ones and those that the end user has a connection to."""
-        found: Iterable[Integration] = self._available(state.offer, state.connected)
+        connected = state.connected
+        found: Iterable[Integration] = (
+            one
+            for one in self._catalog.integrations
+            if one.slug in connected or (one.slug in state.offer and working_auth_types(one))
+        )
         if options.slugs:
             found = (one for one in found if one.slug in options.slugs)
         if options.category:
             found = (one for one in found if one.category == options.category)
         if options.status:
             wanted = options.status == "connected"
-            found = (one for one in found if state.connected.get(one.slug, False) is wanted)
+            found = (one for one in found if connected.get(one.slug, False) is wanted)
         return search(found, options.search) if options.search is not None else list(found)
-
-    def _available(self, offer: Offer, connected: Iterable[str]) -> list[Integration]:
-        return [
-            one
-            for one in self._catalog.integrations
-            if one.slug in connected or (one.slug in offer and working_auth_types(one))
-        ]
 
     def body(self, state: State, end_user_id: str, options: Options) -> bytes:
         """The whole answer as JSON."""
         if options.selects:
-            slugs = [one.slug for one in self.select(state, options)]
-            fragments = self._fragments(options.logo)
-            parts = [
-                fragments[slug][_kind(state.offer, slug, connected=state.connected.get(slug, False))] for slug in slugs
-            ]
+            parts = tuple(self._part(state, one.slug, options.logo) for one in self.select(state, options))
         else:
-            parts = list(self._whole(state.offer, frozenset(state.connected.items()), options.logo))
-        head = b'{"end_user_id": ' + json.dumps(end_user_id, ensure_ascii=False).encode() + b', "integrations": ['
-        return head + b", ".join(parts) + b"]}"
+            parts = self._whole(state, options.logo).parts
+        return b'{"end_user_id": %b, "integrations": [%b]}' % (_encode(end_user_id).encode(), b", ".join(parts))
 
-    def _render_whole(self, offer: Offer, connected: frozenset[tuple[str, bool]], logo: Logo) -> tuple[bytes, ...]:
-        state = dict(connected)
-        fragments = self._fragments(logo)
-        return tuple(
-            fragments[one.slug][_kind(offer, one.slug, connected=state.get(one.slug, False))]
-            for one in self._available(offer, state)
-        )
+    def etag(self, state: State, options: Options) -> bytes:
+        """A weak entity tag (RFC 9110 section 8.8.3) over everything that decides the answer at one address."""
+        return self._whole(state, options.logo).etag
 
     def _render_fragments(self, logo: Logo) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
         return {one.slug: self._fragment(one, logo) for one in self._catalog.integrations}

@@ -185,9 +185,6 @@ async def test_connecting_again_repairs_what_had_to_be_authorized_again(
 
 async def test_the_list_is_filtered_and_comes_in_pages_newest_first(application: Application, client: Client) -> None:
     made = [(await client.connect(f"user_{number}"))["id"] for number in range(5)]
-    await client.connect(
-        "user_0", integration_slug="slack", credentials={"bot_token": "x"}, check=False
-    ) if False else None
     application.acme.acme.revoke(ACME_KEYS[GLOBEX])
     await check(client, made[2])
     assert [one["id"] for one in await listed(client)] == made[::-1]

@@ -1,4 +1,4 @@
-"""`one-runtime …` with Acme in the catalog, as a process of its own: `python -m tests.promises.served_with_acme URL …`."""
+"""`one-runtime …` with Acme in the catalog: `python -m tests.promises.served_with_acme <Acme's address> …`."""
 
 import sys
 
@@ -9,7 +9,7 @@ from tests.application import catalog_with_acme
 def main() -> None:
     """Put Acme at the first argument's address into the catalog, then run the command of the others."""
     catalog = catalog_with_acme(sys.argv.pop(1))
-    app.load_catalog = lambda: catalog
+    vars(app)["load_catalog"] = lambda: catalog
     cli.main()
 
 

@@ -6,9 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -22,6 +22,16 @@ from tests.application import ORIGIN
 from tests.waiting import async_attempts
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What to serve: the database, by which module of ours, in how many processes, with which further settings."""
+
+    database_url: str
+    module: Sequence[str] = ("one_runtime",)
+    workers: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +73,22 @@ async def make_key(database_url: str, name: str = "Northwind") -> str:
 
 
 @asynccontextmanager
-async def serving(
-    database_url: str, folder: Path, *, module: Sequence[str] = ("one_runtime",), workers: int = 1, **settings: str
-) -> AsyncIterator[Served]:
-    """Serve this database, which is migrated, until the block ends."""
+async def serving(what: Serving, folder: Path) -> AsyncIterator[Served]:
+    """Serve a database, which is migrated, until the block ends."""
+    served = _start(what, folder)
+    try:
+        await _wait_until_ready(served)
+        yield served
+    finally:
+        served.process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(served.process.wait, 10)
+        except subprocess.TimeoutExpired:
+            served.process.kill()
+            served.process.wait()
+
+
+def _start(what: Serving, folder: Path) -> Served:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -74,28 +96,18 @@ async def serving(
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        "ONE_RUNTIME_DATABASE_URL": database_url,
+        "ONE_RUNTIME_DATABASE_URL": what.database_url,
         "ONE_RUNTIME_ENCRYPTION_KEYS": new_key(),
         "ONE_RUNTIME_LISTEN": f"127.0.0.1:{port}",
         "ONE_RUNTIME_PUBLIC_URL": url,
         "ONE_RUNTIME_LOG_LEVEL": "debug",
-        **settings,
+        **what.settings,
     }
-    command = [sys.executable, "-m", *module, "serve", "--workers", str(workers)]
+    command = [sys.executable, "-m", *what.module, "serve", "--workers", str(what.workers)]
     log_file = folder / "serve.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
-    try:
-        served = Served(url, port, process, environment, log_file)
-        await _wait_until_ready(served)
-        yield served
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.to_thread(process.wait, 10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return Served(url, port, process, environment, log_file)
 
 
 async def _wait_until_ready(served: Served) -> None:

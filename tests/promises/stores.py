@@ -28,9 +28,7 @@ def everything_stored(installation: Installation) -> dict[str, bytes]:
     with psycopg.connect(url, autocommit=True) as connection:
         tables = [row[1] for row in connection.execute(_TABLES)]
         assert "credentials" in tables
-        return {
-            f"{table} as {form}": _copy(connection, table, form) for table in tables for form in ("text", "binary")
-        }
+        return {f"{table} as {form}": _copy(connection, table, form) for table in tables for form in ("text", "binary")}
 
 
 def _copy(connection: psycopg.Connection[Any], table: str, form: str) -> bytes:

@@ -1,4 +1,4 @@
-"""P9, as far as there is nothing to revoke at a provider: what is let go of is deleted from the live database at once."""
+"""P9, where nothing can be revoked at the provider: what is let go of is deleted from the live database at once."""
 
 import sqlite3
 from contextlib import closing

@@ -10,7 +10,7 @@ from tests.application import JSON
 from tests.egress.upstream import Upstream, running_upstream
 from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
-from tests.promises.serving import Served, make_key, serving
+from tests.promises.serving import Served, Serving, make_key, serving
 from tests.promises.test_nothing_told import MARKUP
 
 pytestmark = [pytest.mark.promise("P11"), pytest.mark.slow]
@@ -56,7 +56,9 @@ async def connect_and_let_go(story: Story, provider: Upstream) -> None:
         assert (await story.ask("GET", f"/connect?{kind}={query}&request_id=r1", None)).status_code == 200
     assert (await story.ask("POST", "/connect/session", token)).status_code == 200
     refused = story.typed("refused key")
-    provider.answers[CHECKED] = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(refusal := echo(refused)) + refusal
+    provider.answers[CHECKED] = (
+        b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(refusal := echo(refused)) + refusal
+    )
     assert await story.type(token, refused) == 422
     provider.answers[CHECKED] = b"\0\1\2 no HTTP at all\r\n\r\n"
     assert await story.type(token, story.typed("key of an outage")) == 502
@@ -97,18 +99,16 @@ def ring_of(served: Served) -> dict[str, str | bytes]:
     return {"key ring": ring, "its bytes": parse_keys(ring)[0]}
 
 
-async def test_no_secret_is_logged_or_told_in_a_whole_story_on_a_real_server(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_no_secret_is_logged_or_told_in_a_whole_story_on_a_real_server(database_url: str, tmp_path: Path) -> None:
     api_key = await make_key(database_url)
     async with running_upstream() as provider:
         module = ("tests.promises.served_with_acme", provider.url)
         allow = {"ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{provider.port}"}
-        async with serving(database_url, tmp_path, module=module, **allow) as served:
-            async with httpx2.AsyncClient(base_url=served.url) as http:
-                story = Story(http, api_key)
-                await connect_and_let_go(story, provider)
-                await go_astray(story)
+        served_with = Serving(database_url, module=module, settings=allow)
+        async with serving(served_with, tmp_path) as served, httpx2.AsyncClient(base_url=served.url) as http:
+            story = Story(http, api_key)
+            await connect_and_let_go(story, provider)
+            await go_astray(story)
         log = served.log()
     assert b'"level": "debug"' in log
     canaries = {**story.canaries, **ring_of(served)}

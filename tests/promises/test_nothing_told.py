@@ -39,9 +39,8 @@ async def test_a_key_that_the_provider_says_back_is_told_to_nobody(hostile: Host
     hostile.refuses_with(ECHOES[how])
     refused = await hostile.client.type_key(session["session_token"], KEY)
     assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
-    told = [refused.text]
-    for path in (f"/v1/hosted-connection-sessions/{session['id']}", "/v1/events"):
-        told.append((await hostile.client.get(path)).text)
+    paths = (f"/v1/hosted-connection-sessions/{session['id']}", "/v1/events")
+    told = [refused.text, *[(await hostile.client.get(path)).text for path in paths]]
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     told.append((await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})).text)
     assert leaks({"key": KEY}, {"answers": as_one(told), "in capitals": as_one(told).lower()}) == []
@@ -135,9 +134,7 @@ async def pages(client: Client) -> list[httpx2.Response]:
         ({"session_token": f'"><script>{MARKUP}'}, "iframe"),
         ({}, "iframe"),
     ]
-    return [
-        await client.http.get("/connect", params=query, headers={"sec-fetch-dest": kind}) for query, kind in asked
-    ]
+    return [await client.http.get("/connect", params=query, headers={"sec-fetch-dest": kind}) for query, kind in asked]
 
 
 async def test_hosted_pages_load_nothing_from_elsewhere_and_run_nothing_inline(client: Client) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.serving import Served, make_key, serving
+from tests.promises.serving import Served, Serving, make_key, serving
 from tests.waiting import async_attempts
 
 pytestmark = [pytest.mark.promise("P2"), pytest.mark.slow, pytest.mark.only_database("postgresql")]
@@ -59,7 +59,7 @@ async def test_a_key_revoked_by_the_command_line_is_refused_by_the_next_request_
     database_url: str, tmp_path: Path
 ) -> None:
     other = await make_key(database_url)
-    async with serving(database_url, tmp_path, workers=WORKERS) as served:
+    async with serving(Serving(database_url, workers=WORKERS), tmp_path) as served:
         organization = await served.command("organizations", "create", "Southwind")
         key = await served.command("api-keys", "create", organization)
         assert set(await ask_every_process(served, key)) == {200}

@@ -13,7 +13,7 @@ const STYLE = `
   dialog {
     position: fixed; inset: 0; width: 100%; max-width: none; height: 100%; max-height: none; margin: 0; padding: 16px;
     box-sizing: border-box; border: 0; background: none; overflow: hidden; color: #191a1c;
-    font: 400 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; text-align: center;
+    font: 400 15px/1.5 -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, system-ui, sans-serif; text-align: center;
     --paper: #fff; --soft: #5b5e63; --edge: #898c91; --ring: #3564e0;
   }
   dialog[open] { display: grid; place-items: center; }

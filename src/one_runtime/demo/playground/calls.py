@@ -128,7 +128,7 @@ def _curl(method: str, url: str, body: str | None) -> str:
     parts = ["curl -X POST" if method == "POST" else "curl", '-H "Authorization: Bearer $ONE_RUNTIME_API_KEY"']
     if body is not None:
         parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
-    return " \\\n  ".join([*parts, shlex.quote(url)])
+    return " \\\n".join([*parts, shlex.quote(url)])
 
 
 def _shown(body: bytes) -> str:

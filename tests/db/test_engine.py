@@ -1,0 +1,430 @@
+"""`db/engine.py`: both databases take and give the same Python values; transactions, locks, and what is cached."""
+
+import asyncio
+import gc
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final
+
+import psycopg
+import pytest
+from sqlalchemy import (
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    not_,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from one_runtime.db import engine
+from one_runtime.db.engine import Busy, Database, create_database, sqlite_path, transaction_open
+from one_runtime.db.schema import api_keys, credentials, key_ring, organizations
+from one_runtime.errors import ConfigurationError, Unavailable
+from one_runtime.ids import new_id
+from tests.waiting import eventually
+
+NOW: Final = datetime(2026, 11, 25, 1, 2, 3, 4000, tzinfo=UTC)
+EARLIER: Final = NOW - timedelta(days=400)
+HASH: Final = bytes(range(256))
+DOCUMENT: Final = {"text": "é \" \\ ' 😀 用户", "list": [1, 2.5, True, None, {"deep": []}], "": ""}
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = create_database(database_url, pool_size=5)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def organization(database: Database) -> str:
+    """An organization with two API keys, one of them revoked."""
+    identifier = new_id()
+    async with database.write() as tx:
+        await tx.execute(
+            insert(organizations),
+            id=identifier,
+            display_name="Zoë 'n' \"Co\" % :x ?",
+            logo_url=None,
+            privacy_url=None,
+            allowed_origins=["https://a.example"],
+            return_urls=[],
+            integrations_mode="all",
+            integrations_slugs=DOCUMENT,
+            created_at=NOW,
+            updated_at=NOW.astimezone(timezone(timedelta(hours=5, minutes=30))),
+        )
+        for name, revoked in (("live", None), ("revoked", EARLIER)):
+            await tx.execute(insert(api_keys), **key_of(identifier, name, revoked))
+    return identifier
+
+
+def key_of(organization: str, name: str, revoked: datetime | None = None) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "organization_id": organization,
+        "name": name,
+        "prefix": f"oru_{name}",
+        "secret_hash": HASH + name.encode(),
+        "scopes": ("read", "use"),
+        "created_at": NOW,
+        "revoked_at": revoked,
+    }
+
+
+async def note(database: Database, key_id: str) -> None:
+    async with database.write() as tx:
+        await tx.execute(insert(key_ring), key_id=key_id, created_at=NOW)
+
+
+async def noted(database: Database) -> list[str]:
+    async with database.read() as tx:
+        return [row.key_id for row in await tx.all(select(key_ring.c.key_id).order_by(key_ring.c.key_id))]
+
+
+async def test_every_type_comes_back_as_the_python_value_it_was(database: Database, organization: str) -> None:
+    async with database.read() as tx:
+        row = await tx.one(select(organizations))
+        key = await tx.one(select(api_keys).where(api_keys.c.name == "live"))
+        gone = await tx.one(select(api_keys).where(api_keys.c.name == "revoked"))
+    assert row is not None
+    assert key is not None
+    assert gone is not None
+    assert (type(row.id), row.id) == (str, organization)
+    assert row.display_name == "Zoë 'n' \"Co\" % :x ?"
+    assert row.logo_url is None
+    assert (row.allowed_origins, row.return_urls, row.integrations_slugs) == (["https://a.example"], [], DOCUMENT)
+    assert (row.created_at, row.updated_at) == (NOW, NOW)
+    assert row.created_at.utcoffset() == row.updated_at.utcoffset() == timedelta(0)
+    assert (type(key.secret_hash), key.secret_hash) == (bytes, HASH + b"live")
+    assert key.scopes == ["read", "use"]
+    assert (key.revoked_at, gone.revoked_at) == (None, EARLIER)
+    assert row._fields == tuple(column.key for column in organizations.columns)
+
+
+async def test_expressions_and_aggregates_have_the_same_types_too(database: Database, organization: str) -> None:
+    statement = select(
+        func.count().label("count"),
+        func.max(api_keys.c.created_at).label("newest"),
+        func.min(api_keys.c.revoked_at).label("revoked"),
+        func.max(api_keys.c.name).label("name"),
+        func.coalesce(func.max(api_keys.c.revoked_at), bindparam("now", type_=api_keys.c.created_at.type)).label(
+            "either"
+        ),
+        func.coalesce(null(), api_keys.c.organization_id).label("id"),
+        (func.count() > 1).label("several"),
+        exists().where(organizations.c.id == bindparam("organization")).label("there"),
+        func.sum(case((api_keys.c.revoked_at.is_(None), 1), else_=0)).label("live"),
+        literal("text").label("text"),
+        literal(7).label("seven"),
+        (literal(1) + literal(2)).label("three"),
+    ).group_by(api_keys.c.organization_id)
+    async with database.read() as tx:
+        row = await tx.one(statement, now=NOW, organization=organization)
+    assert row == (2, NOW, EARLIER, "revoked", EARLIER, organization, True, True, 1, "text", 7, 3)
+    kinds = [int, datetime, datetime, str, datetime, str, bool, bool, int, str, int, int]
+    assert [type(value) for value in row] == kinds
+
+
+async def test_an_aggregate_of_nothing_is_none(database: Database) -> None:
+    statement = select(func.max(api_keys.c.created_at), func.sum(credentials.c.version), func.count()).select_from(
+        api_keys.outerjoin(credentials, credentials.c.organization_id == api_keys.c.organization_id)
+    )
+    async with database.read() as tx:
+        assert tuple(await tx.one(statement) or ()) == (None, None, 0)
+        assert await tx.one(select(api_keys)) is None
+        assert await tx.all(select(api_keys)) == []
+
+
+async def test_returning_gives_converted_rows(database: Database, organization: str) -> None:
+    statement = (
+        update(api_keys)
+        .where(api_keys.c.organization_id == bindparam("organization"), api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=bindparam("now"), scopes=bindparam("wanted"))
+        .returning(api_keys.c.id, api_keys.c.revoked_at, api_keys.c.scopes, api_keys.c.secret_hash)
+    )
+    async with database.write() as tx:
+        row = await tx.one(statement, organization=organization, now=NOW, wanted=[{"a": None}])
+        assert row is not None
+        assert (type(row.id), row.revoked_at, row.scopes, row.secret_hash) == (str, NOW, [{"a": None}], HASH + b"live")
+        assert await tx.all(statement, organization=organization, now=NOW, wanted=[]) == []
+
+
+async def test_a_union_converts_by_its_first_select(database: Database, organization: str) -> None:
+    first = select(organizations.c.id, organizations.c.created_at, organizations.c.allowed_origins)
+    second = select(api_keys.c.id, api_keys.c.revoked_at, api_keys.c.scopes)
+    async with database.read() as tx:
+        rows = await tx.all(union_all(first, second))
+    assert [type(row[0]) for row in rows] == [str, str, str]
+    assert {row[1] for row in rows} == {NOW, EARLIER, None}
+    assert sorted(map(str, (row[2] for row in rows))) == sorted(
+        map(str, ([["https://a.example"], ["read", "use"]] + [["read", "use"]]))
+    )
+
+
+async def test_in_takes_texts_times_and_ids_and_nothing_at_all(database: Database, organization: str) -> None:
+    async def count(condition: Any) -> int:
+        async with database.read() as tx:
+            row = await tx.one(select(func.count()).select_from(api_keys).where(condition))
+        assert row is not None
+        number: int = row[0]
+        return number
+
+    names, times = api_keys.c.name, api_keys.c.created_at
+    assert await count(names.in_(["live", "revoked", "other"])) == 2
+    assert await count(names.in_(["live"])) == 1
+    assert await count(names.in_([])) == 0
+    assert await count(names.not_in([])) == 2
+    assert await count(times.in_([NOW, EARLIER])) == 2
+    assert await count(times.in_([NOW.astimezone(timezone(timedelta(hours=-8)))])) == 2
+    assert await count(times.in_([EARLIER])) == 0
+    assert await count(api_keys.c.organization_id.in_([organization, new_id()])) == 2
+    assert await count(api_keys.c.secret_hash.in_([HASH + b"live"])) == 1
+    assert await count(and_(names.in_(["live", "x"]), not_(names.in_(["x"])), times.in_([NOW]))) == 1
+
+
+async def test_times_are_compared_and_ordered_as_times(database: Database, organization: str) -> None:
+    async with database.read() as tx:
+        for moment, found in ((NOW, 0), (NOW + timedelta(milliseconds=1), 2)):
+            statement = select(func.count()).select_from(api_keys).where(api_keys.c.created_at < bindparam("moment"))
+            row = await tx.one(statement, moment=moment.astimezone(timezone(timedelta(hours=9))))
+            assert row is not None
+            assert row[0] == found
+        ordered = await tx.all(select(api_keys.c.revoked_at).where(api_keys.c.revoked_at.is_not(None)))
+    assert [row.revoked_at for row in ordered] == [EARLIER]
+
+
+async def test_values_are_never_taken_for_sql(database: Database, organization: str) -> None:
+    for text in ("'; DROP TABLE api_keys; --", "%s", "%(x)s", ":name", "?", "$1", "\\", "%"):
+        async with database.write() as tx:
+            await tx.execute(insert(api_keys), **{**key_of(organization, text), "secret_hash": text.encode()})
+            row = await tx.one(select(api_keys.c.name).where(api_keys.c.name == text))
+            like = await tx.all(select(api_keys.c.id).where(api_keys.c.name.contains(text, autoescape=True)))
+        assert row == (text,)
+        assert like
+
+
+async def test_a_missing_value_is_an_error_and_not_null(database: Database, organization: str) -> None:
+    statement = select(api_keys).where(api_keys.c.name == bindparam("name"))
+    async with database.read() as tx:
+        with pytest.raises(KeyError):
+            await tx.all(statement)
+
+
+async def test_execute_says_how_many_rows_changed(database: Database, organization: str) -> None:
+    mine = api_keys.c.organization_id == bindparam("organization")
+    async with database.write() as tx:
+        assert await tx.execute(update(api_keys).where(mine).values(prefix="x"), organization=organization) == 2
+        assert await tx.execute(delete(api_keys).where(mine), organization=new_id()) == 0
+        assert await tx.execute(delete(api_keys).where(mine), organization=organization) == 2
+
+
+async def test_an_error_takes_back_everything_of_its_transaction(database: Database) -> None:
+    class Stop(Exception):
+        pass
+
+    with pytest.raises(Stop):
+        async with database.write() as tx:
+            await tx.execute(insert(key_ring), key_id="a", created_at=NOW)
+            raise Stop
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        async with database.write() as tx:
+            await tx.execute(insert(key_ring), key_id="b", created_at=NOW)
+            await tx.execute(insert(key_ring), key_id="b", created_at=NOW)
+    assert await noted(database) == []
+    await note(database, "c")
+    assert await noted(database) == ["c"], "the connection still serves"
+
+
+async def test_a_cancelled_transaction_is_taken_back(database: Database) -> None:
+    inside = asyncio.Event()
+
+    async def hang() -> None:
+        async with database.write() as tx:
+            await tx.execute(insert(key_ring), key_id="a", created_at=NOW)
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hang())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await noted(database) == []
+    await note(database, "b")
+
+
+async def test_nobody_reads_what_is_not_committed(database: Database) -> None:
+    async with database.write() as tx:
+        await tx.execute(insert(key_ring), key_id="a", created_at=NOW)
+        assert len(await tx.all(select(key_ring))) == 1
+        assert await noted(database) == []
+    assert await noted(database) == ["a"]
+
+
+async def test_a_reader_cannot_write_on_sqlite(migrated_sqlite_url: str) -> None:
+    database = create_database(migrated_sqlite_url)
+    await database.open()
+    with pytest.raises(Unavailable):
+        async with database.read() as tx:
+            await tx.execute(insert(key_ring), key_id="a", created_at=NOW)
+    await database.close()
+
+
+async def test_many_writers_at_once_lose_nothing(database: Database, organization: str) -> None:
+    add = update(organizations).values(
+        integrations_mode=organizations.c.integrations_mode + bindparam("more"),
+    )
+
+    async def write(number: int) -> None:
+        async with database.write() as tx:
+            await tx.one(select(organizations.c.integrations_mode))
+            await asyncio.sleep(0)
+            await tx.execute(add, more="x")
+            await tx.execute(insert(key_ring), key_id=f"{number:03d}", created_at=NOW)
+
+    await asyncio.gather(*(write(number) for number in range(50)))
+    assert await noted(database) == [f"{number:03d}" for number in range(50)]
+    async with database.read() as tx:
+        row = await tx.one(select(organizations.c.integrations_mode))
+    assert row == ("all" + "x" * 50,)
+
+
+async def test_a_transaction_is_marked_in_its_own_task_only(database: Database) -> None:
+    """What `before_request` of the way out asks: no transaction is open while an outbound request runs."""
+    assert not transaction_open.get()
+    other: asyncio.Task[bool] | None = None
+
+    async def look() -> bool:
+        return transaction_open.get()
+
+    async with database.read():
+        assert not transaction_open.get(), "reading holds nothing up"
+    other = asyncio.create_task(look())
+    async with database.write():
+        assert transaction_open.get()
+        assert await other is False
+    assert not transaction_open.get()
+    with pytest.raises(ZeroDivisionError):
+        async with database.write():
+            _ = 1 / 0
+    assert not transaction_open.get()
+
+
+async def test_composed_statements_do_not_stay_in_the_cache(database: Database) -> None:
+    base = select(key_ring.c.key_id)
+    cache = getattr(database, "_cache", None)
+    async with database.read() as tx:
+        cache = tx._cache if cache is None else cache
+        await tx.all(base)
+        before = len(cache)
+        for number in range(200):
+            await tx.all(base.where(key_ring.c.key_id != str(number)).limit(number + 1))
+        for _ in range(10):
+            await tx.all(base)
+    gc.collect()
+    assert len(cache) <= before + 1
+
+
+async def test_a_database_that_is_no_database_is_refused_in_a_sentence(tmp_path: Any) -> None:
+    for url in ("mysql://host/name", "", "sqlite://", "sqlite:///", "file.db"):
+        with pytest.raises(ConfigurationError, match="ONE_RUNTIME_DATABASE_URL"):
+            create_database(url)
+    (tmp_path / "text.db").write_text("this is no database" * 100)
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        await create_database(f"sqlite:///{tmp_path / 'text.db'}").open()
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        await create_database(f"sqlite:///{tmp_path / 'missing' / 'file.db'}").open()
+
+
+async def test_a_lock_of_another_process_is_waited_for_without_blocking_the_loop(migrated_sqlite_url: str) -> None:
+    database = create_database(migrated_sqlite_url)
+    await database.open()
+    with closing(sqlite3.connect(sqlite_path(migrated_sqlite_url) or "", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(note(database, "a"))
+        ticks, longest, last = 0, 0.0, time.monotonic()
+        while ticks < 50:
+            await asyncio.sleep(0)
+            ticks, longest, last = ticks + 1, max(longest, time.monotonic() - last), time.monotonic()
+        assert await noted(database) == [], "reading goes on"
+        assert not writing.done()
+        other.execute("COMMIT")
+        await writing
+    assert longest < 0.5
+    assert await noted(database) == ["a"]
+    await database.close()
+
+
+async def test_a_lock_that_is_not_let_go_ends_in_busy(
+    migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOCK_PATIENCE", 0.05)
+    database = create_database(migrated_sqlite_url)
+    await database.open()
+    with closing(sqlite3.connect(sqlite_path(migrated_sqlite_url) or "", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Busy) as refused:
+            await note(database, "a")
+        assert (refused.value.code, refused.value.status) == ("database_busy", 503)
+        other.execute("ROLLBACK")
+    await note(database, "b")
+    assert await noted(database) == ["b"]
+    await database.close()
+
+
+async def test_a_postgresql_connection_that_is_cut_is_unavailable_once_and_replaced(
+    migrated_postgresql_url: str,
+) -> None:
+    database = create_database(migrated_postgresql_url, pool_size=1)
+    await database.open()
+    async with await psycopg.AsyncConnection.connect(migrated_postgresql_url, autocommit=True) as admin:
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        with pytest.raises(Unavailable):
+            async with database.write() as tx:
+                await tx.execute(insert(key_ring), key_id="a", created_at=NOW)
+                await admin.execute(cut)
+                await tx.execute(insert(key_ring), key_id="b", created_at=NOW)
+
+    async def serves() -> bool:
+        try:
+            await note(database, "c")
+        except Unavailable:
+            return False
+        return True
+
+    await eventually(serves)
+    assert await noted(database) == ["c"]
+    await database.close()
+
+
+async def test_a_postgresql_server_that_is_not_there_is_a_sentence() -> None:
+    database = create_database("postgresql://nobody@127.0.0.1:1/none?connect_timeout=1")
+    database._pool.timeout = 1  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match="cannot be reached"):
+        await database.open()
+
+
+async def test_foreign_keys_are_kept_by_both_databases(database: Database, organization: str) -> None:
+    async def orphan() -> None:
+        async with database.write() as tx:
+            await tx.execute(insert(api_keys), **key_of(new_id(), "orphan"))
+
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        await orphan()
+    async with database.write() as tx:
+        await tx.execute(delete(organizations).where(organizations.c.id == organization))
+    async with database.read() as tx:
+        assert await tx.all(select(api_keys)) == [], "what belongs to it goes with it"

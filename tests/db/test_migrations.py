@@ -1,0 +1,138 @@
+"""Migrations: from nothing to `db/schema.py`, on both databases, however many processes start at once."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Index, create_engine, inspect, make_url, pool
+from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
+
+from one_runtime.db import migrations
+from one_runtime.db.migrations import HEAD, current_revision, migrate, require_current
+from one_runtime.db.schema import metadata
+from one_runtime.errors import ConfigurationError
+
+CROSS_TENANT: Final = {
+    "ix_api_keys_secret_hash": "a look-up by the hash of a secret says which organization it is",
+    "ix_hosted_connection_sessions_token_hash": "a look-up by the hash of a secret says which organization it is",
+    "ix_credentials_key_id": "a ring's key is taken out only where no credential of anybody needs it",
+}
+"""The indexes that do not lead with organization_id, and why."""
+
+MIGRATE: Final = """
+import json, sys
+from one_runtime.db.migrations import migrate
+done = migrate(sys.argv[1])
+print(json.dumps({"done": done, "alembic": "alembic" in sys.modules}))
+"""
+
+
+def engine_for(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.drivername.startswith("postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return create_engine(parsed, poolclass=pool.NullPool)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """SQLAlchemy's own connection to a migrated database, to look at it."""
+    engine = engine_for(database_url)
+    with engine.connect() as opened:
+        yield opened
+    engine.dispose()
+
+
+def start(url: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", MIGRATE, url], stdout=subprocess.PIPE, text=True)
+
+
+def told(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    answer: dict[str, Any] = json.loads(output)
+    return answer
+
+
+def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
+    assert current_revision(empty_database_url) is None
+    with pytest.raises(ConfigurationError, match="one-runtime migrate"):
+        require_current(empty_database_url)
+    assert migrate(empty_database_url) is True
+    assert current_revision(empty_database_url) == HEAD
+    require_current(empty_database_url)
+    assert migrate(empty_database_url) is False
+
+
+def test_of_several_processes_at_once_one_migrates_and_the_others_wait(empty_database_url: str) -> None:
+    answers = [told(process) for process in [start(empty_database_url) for _ in range(4)]]
+    assert sorted(answer["done"] for answer in answers) == [False, False, False, True]
+    assert current_revision(empty_database_url) == HEAD
+
+
+def test_alembic_is_not_imported_where_there_is_nothing_to_migrate(database_url: str) -> None:
+    assert told(start(database_url)) == {"done": False, "alembic": False}
+
+
+def test_the_head_that_is_written_down_is_alembics() -> None:
+    scripts = ScriptDirectory(str(next(iter(migrations.__path__))))
+    assert scripts.get_heads() == [HEAD]
+
+
+def test_migrations_make_exactly_the_schema(connection: Connection) -> None:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    assert compare_metadata(context, metadata) == []
+
+
+def test_every_index_leads_with_the_organization_except_those_that_say_why() -> None:
+    indexes = [index for table in metadata.tables.values() for index in table.indexes]
+    others = {str(index.name) for index in indexes if leads(index) != "organization_id"}
+    assert others == CROSS_TENANT.keys()
+
+
+def leads(index: Index) -> str:
+    return str(next(iter(index.columns)).name)
+
+
+def test_the_database_has_the_indexes_of_the_schema(connection: Connection) -> None:
+    found = {
+        index["name"]: [str(name) for name in index["column_names"]]
+        for table in metadata.tables
+        for index in inspect(connection).get_indexes(table)
+    }
+    assert found == {
+        index.name: [column.name for column in index.columns]
+        for table in metadata.tables.values()
+        for index in table.indexes
+    }
+
+
+def test_everything_of_an_organization_belongs_to_it_by_a_foreign_key() -> None:
+    for table in metadata.tables.values():
+        if "organization_id" in table.c and table.name != "credentials":
+            targets = {key.column.table.name for key in table.foreign_keys}
+            assert targets & {"organizations", "end_users"}, table.name
+            assert all(key.ondelete == "CASCADE" for key in table.foreign_keys), table.name
+
+
+@pytest.mark.only_database("sqlite")
+def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SQLiteDDLCompiler, "visit_create_index", lambda *_, **__: "CREATE NONSENSE")
+    with pytest.raises(Exception, match="NONSENSE"):
+        migrate(empty_database_url)
+    monkeypatch.undo()
+    engine = engine_for(empty_database_url)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+    assert migrate(empty_database_url) is True
+
+
+def test_a_postgresql_server_that_is_not_there_is_a_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be reached"):
+        migrate("postgresql://nobody@127.0.0.1:1/none")
