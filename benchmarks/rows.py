@@ -82,7 +82,7 @@ class Rows:
         step = timedelta(days=300) / self._connections
         for number in range(self._connections):
             round_, user = divmod(number, self._users)
-            slug = self._slugs[(user * CONNECTIONS_OF_A_USER + round_) % len(self._slugs)]
+            slug = self._slugs[(user * 7 + user // 12 + round_ * (1 + user % 2 * 4)) % len(self._slugs)]
             organization, end_user, connection = self._organization_of(user), _end_user_id(user), new_id()
             self._ids.append((connection, organization))
             moment = rfc3339(_START + step * number)

@@ -8,7 +8,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import as_file, files
@@ -148,8 +148,19 @@ async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
         try:
             yield listener.getsockname()[1]
         finally:
-            server.should_exit = True
-            await task
+            await _stop(server, task)
+
+
+async def _stop(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
+    """Stop at once. Nothing is in flight at the end of a test, and uvicorn's own way takes 0.2 s of looking around."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    for listening in server.servers:
+        listening.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    await server.lifespan.shutdown()
 
 
 @asynccontextmanager

@@ -95,6 +95,8 @@ def is_live(secret_hash: bytes, digest: bytes, revoked_at: datetime | None) -> b
 
 async def list_all(tx: Transaction, organization_id: str | None = None) -> list[ApiKey]:
     """The keys of one organization, or of all; the oldest first, revoked ones too."""
+    if organization_id is not None and not is_id(organization_id):
+        return []
     statement = _LIST if organization_id is None else _LIST.where(api_keys.c.organization_id == organization_id)
     return [from_row(row) for row in await tx.all(statement)]
 

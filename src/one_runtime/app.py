@@ -104,7 +104,7 @@ def create_app(
     )
     problems.install(app, settings.public_url)
     app.openapi = lambda: _openapi(app, settings.public_url)  # type: ignore[method-assign] # FastAPI's way to extend it
-    return Front(app, settings.public_url)
+    return Front(app, endpoint, settings.public_url)
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -143,10 +143,15 @@ def _report(task: asyncio.Task[None]) -> None:
 
 
 class Front:
-    """What stands before every route: a request id, the body's size limit, and an answer to any fault of ours."""
+    """What stands before every route: a request id, the body's size limit, and an answer to any fault of ours.
 
-    def __init__(self, app: FastAPI, public_url: str) -> None:
+    The list of integrations, which every settings page waits for, is called from here: the framework's way to it costs
+    more than the answer (docs/benchmarks.md). It stands in the route table all the same.
+    """
+
+    def __init__(self, app: FastAPI, lists: IntegrationsEndpoint, public_url: str) -> None:
         self.app = app
+        self._lists = lists
         self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,7 +172,10 @@ class Front:
 
         try:
             _require_utf8(scope["query_string"])
-            await self.app(scope, _limited(scope, receive), send_with_id)
+            if scope["path"] == PATH and scope["method"] == "GET":
+                await self._lists(scope, receive, send_with_id)
+            else:
+                await self.app(scope, _limited(scope, receive), send_with_id)
         except OneRuntimeError as error:
             failure = error
         except Exception as error:  # the last handler: whatever it is, the caller gets a problem and the log the reason

@@ -92,7 +92,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What a customer's backend asks for; None leaves it to the defaults of DESIGN.md 2.1."""
+    """What a customer's backend asks for; None leaves it to the organization's settings."""
 
     end_user: EndUser
     integration_slug: str

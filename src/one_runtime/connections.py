@@ -157,7 +157,8 @@ async def connect(
 
 
 def _renewed(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
-    """Which of the present connections the new one takes the place of (DESIGN.md 2.2)."""
+    """Which of the present connections the new one takes the place of: the named one, the same
+    account's, or the only one there may be."""
     if new.target is not None:
         target = next((connection for connection in present if connection.id == new.target), None)
         if target is None:

@@ -7,12 +7,12 @@ integration, connected and not. Never the vault, never the way out.
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal_column, select
 
 from one_runtime import api_keys, tokens
 from one_runtime.catalog.loader import Catalog
@@ -27,11 +27,15 @@ Status: TypeAlias = Literal["connected", "not_connected"]
 
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+
 WORKING_AUTH_TYPES: Final = frozenset({"api_key", "basic", "none"})
 """Auth types that need nothing set up beforehand; `oauth2` joins them where an OAuth client is configured."""
 
+# The separators are written into the statement, where as parameters they would be sent with every request.
+_PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
 _CONNECTIONS = (
-    select(func.aggregate_strings(connections.c.integration_slug + ":" + connections.c.status, ","))
+    select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
     .where(connections.c.organization_id == keys.c.organization_id, connections.c.end_user_id == bindparam("end_user"))
     .scalar_subquery()
 )
@@ -43,7 +47,7 @@ _STATE = (
         keys.c.scopes,
         organizations.c.integrations_mode,
         organizations.c.integrations_slugs,
-        func.coalesce(_CONNECTIONS, "").label("connections"),
+        func.coalesce(_CONNECTIONS, literal_column("''")).label("connections"),
     )
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
     .where(api_keys.HASH_MATCHES)
@@ -58,6 +62,11 @@ class Offer:
 
     def __contains__(self, slug: str) -> bool:
         return self.slugs is None or slug in self.slugs
+
+    @property
+    def sorted(self) -> list[str] | None:
+        """The slugs in one order, so that equal offers read alike."""
+        return None if self.slugs is None else sorted(self.slugs)
 
 
 _EVERYTHING: Final = Offer()
@@ -76,9 +85,7 @@ class State:
     @property
     def connected(self) -> Mapping[str, bool]:
         """Per slug that the end user has a connection to: whether one of them is active."""
-        pairs = [one.split(":") for one in self.connections.split(",") if one]
-        active = {slug for slug, status in pairs if status == "active"}
-        return {slug: slug in active for slug, _ in pairs}
+        return connected_slugs(self.connections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,13 @@ async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | N
         return None
     offer = _EVERYTHING if row.integrations_mode == "all" else Offer(frozenset(row.integrations_slugs))
     return State(row.organization_id, row.scopes, offer, row.connections)
+
+
+def connected_slugs(connections: str) -> Mapping[str, bool]:
+    """Per slug of `hubspot:active,slack:needs_reauth`: whether one of its connections is active."""
+    pairs = [one.split(":") for one in connections.split(",") if one]
+    active = {slug for slug, status in pairs if status == "active"}
+    return {slug: slug in active for slug, _ in pairs}
 
 
 def working_auth_types(integration: Integration) -> tuple[str, ...]:
@@ -152,14 +166,34 @@ class IntegrationList:
     def body(self, state: State, end_user_id: str, options: Options) -> bytes:
         """The whole answer as JSON."""
         if options.selects:
-            parts = tuple(self._part(state, one.slug, options.logo) for one in self.select(state, options))
+            slugs = {one.slug: state.connected.get(one.slug, False) for one in self.select(state, options)}
+            parts = tuple(self._parts(state.offer, slugs, options.logo).values())
         else:
-            parts = self._whole(state, options.logo).parts
+            parts = self._whole(state.offer, state.connections, options.logo).parts
         return b'{"end_user_id": %b, "integrations": [%b]}' % (_encode(end_user_id).encode(), b", ".join(parts))
 
     def etag(self, state: State, options: Options) -> bytes:
         """A weak entity tag (RFC 9110 section 8.8.3) over everything that decides the answer at one address."""
-        return self._whole(state, options.logo).etag
+        return self._whole(state.offer, state.connections, options.logo).etag
+
+    def _render_whole(self, offer: Offer, connections: str, logo: Logo) -> _Whole:
+        connected = connected_slugs(connections)
+        known = {slug: active for slug, active in connected.items() if slug in self._fragments(logo)}
+        parts = {**self._unconnected(offer, logo), **self._parts(offer, known, logo)}
+        decides = (self._catalog.revision, self._public_url, logo, repr(offer.sorted), repr(sorted(connected.items())))
+        digest = hashlib.blake2b("|".join(decides).encode(), digest_size=16).hexdigest()
+        return _Whole(f'W/"{digest}"'.encode(), tuple(filter(None, parts.values())))
+
+    def _render_unconnected(self, offer: Offer, logo: Logo) -> dict[str, bytes]:
+        """Every integration in its place: nothing where it is not available to who is not connected."""
+        return {
+            one.slug: self._fragments(logo)[one.slug][0] if one.slug in offer and working_auth_types(one) else b""
+            for one in self._catalog.integrations
+        }
+
+    def _parts(self, offer: Offer, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
+        fragments = self._fragments(logo)
+        return {slug: fragments[slug][active + (0 if slug in offer else 2)] for slug, active in connected.items()}
 
     def _render_fragments(self, logo: Logo) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
         return {one.slug: self._fragment(one, logo) for one in self._catalog.integrations}
@@ -192,14 +226,3 @@ class IntegrationList:
         if logo == "url":
             return f"{self._public_url}/logos/{self._catalog.logo_hash(slug)}/{slug}.svg"
         return "data:image/svg+xml;base64," + b64encode(self._catalog.logo(slug)).decode()
-
-    def etag(self, state: State, options: Options) -> str:
-        """A weak entity tag (RFC 9110 section 8.8.3) over everything that decides the answer at one address."""
-        offer = "*" if state.offer.slugs is None else ",".join(sorted(state.offer.slugs))
-        connected = ",".join(f"{slug}:{active:d}" for slug, active in sorted(state.connected.items()))
-        parts = (self._catalog.revision, self._public_url, options.logo, offer, connected)
-        return f'W/"{hashlib.blake2b("|".join(parts).encode(), digest_size=16).hexdigest()}"'
-
-
-def _kind(offer: Offer, slug: str, *, connected: bool) -> int:
-    return connected + (0 if slug in offer else 2)

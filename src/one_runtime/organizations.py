@@ -16,10 +16,11 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import organizations
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.events import Actor, Subject, record
-from one_runtime.ids import new_id
+from one_runtime.ids import is_id, new_id
 
 IntegrationsMode: TypeAlias = Literal["all", "listed"]
 
+MAX_NAME: Final = 255
 MAX_ORIGINS: Final = 50
 MAX_LOGO_BYTES: Final = 64 * 1024
 _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-z0-9+/]+={0,2})")
@@ -83,10 +84,10 @@ def _from_row(row: tuple[object, ...]) -> Organization:
 async def create(
     tx: Transaction, display_name: str, now: datetime, *, allowed_origins: Iterable[str] = ()
 ) -> Organization:
-    """A new organization that offers every integration. Raises: InvalidInput for an origin that is none."""
+    """A new organization that offers every integration. Raises: InvalidInput for a name or an origin that is none."""
     organization = Organization(
         id=new_id(),
-        display_name=display_name,
+        display_name=clean_name(display_name),
         logo_url=None,
         privacy_url=None,
         allowed_origins=clean_origins(allowed_origins),
@@ -102,7 +103,7 @@ async def create(
 
 async def get(tx: Transaction, organization_id: str) -> Organization:
     """One organization. Raises: NotFound."""
-    row = await tx.one(_ONE, organization=organization_id)
+    row = await tx.one(_ONE, organization=organization_id) if is_id(organization_id) else None
     if row is None:
         raise NotFound(f"There is no organization {organization_id}. `one-runtime organizations list` shows them.")
     return _from_row(row)
@@ -120,6 +121,7 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
     """
     saved = replace(
         organization,
+        display_name=clean_name(organization.display_name),
         allowed_origins=clean_origins(organization.allowed_origins),
         return_urls=clean_return_urls(organization.return_urls),
         logo_url=clean_logo(organization.logo_url),
@@ -133,6 +135,14 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
     changed = [name for name, value in values.items() if name != "updated_at" and value != getattr(before, name)]
     await record(tx, actor, "organization.updated", now, Subject(data={"changed": sorted(changed)}))
     return saved
+
+
+def clean_name(value: str) -> str:
+    """The name that end users see, trimmed. Raises: InvalidInput."""
+    name = value.strip()
+    if not 0 < len(name) <= MAX_NAME:
+        raise InvalidInput.of("display_name", f"must have 1 to {MAX_NAME} characters")
+    return name
 
 
 def clean_origins(values: Iterable[str], field: str = "allowed_origins") -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Serve the application with uvicorn: one process on SQLite, many on PostgreSQL."""
 
+import asyncio
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,14 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from one_runtime import logs
+from one_runtime import key_ring, logs
 from one_runtime.app import create_app
-from one_runtime.db.engine import sqlite_path
-from one_runtime.db.migrations import migrate
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import create_database, sqlite_path
+from one_runtime.db.migrations import migrate, require_current
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings, load_settings, parse_host_port
+from one_runtime.vault import Vault, parse_keys
 
 GRACE: Final = 30
 """Seconds that requests in flight may take to finish after a signal to stop."""
@@ -33,6 +36,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     with _only_server(path):
         if path or migrate_first:
             migrate(url)
+        asyncio.run(_prove(settings))
         host, port = parse_host_port(settings.listen)
         uvicorn.run(
             "one_runtime.serving:served_app",
@@ -48,6 +52,19 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
             timeout_graceful_shutdown=GRACE,
         )
+
+
+async def _prove(settings: Settings) -> None:
+    """Refuse, once and in a sentence, what every worker would trip over. Raises: ConfigurationError."""
+    url = settings.database_url.get_secret_value()
+    require_current(url)
+    database = create_database(url, pool_size=1)
+    await database.open()
+    try:
+        vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
+        await key_ring.register(database, vault, system_clock())
+    finally:
+        await database.close()
 
 
 def served_app() -> ASGIApp:

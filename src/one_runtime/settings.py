@@ -53,6 +53,7 @@ class Settings(BaseModel):
     @classmethod
     def _check_public_url(cls, value: str) -> str:
         url = urlsplit(value)
+        _ = url.port  # raises where it is none
         if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.fragment:
             raise ValueError("must be an origin such as https://connect.example.com, without a path")
         if url.username or url.password:
@@ -138,6 +139,7 @@ def _read_secret(variable: str, path: str) -> str:
 
 
 def _unknown(variable: str, known: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(variable, known, n=1)
-    hint = f" Did you mean {close[0]}?" if close else " The settings are listed in docs/settings.md."
+    names = [name.removeprefix(PREFIX) for name in known]
+    close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, n=1)
+    hint = f" Did you mean {PREFIX}{close[0]}?" if close else " The settings are listed in docs/settings.md."
     return f"{variable} is not a setting of One Runtime.{hint}"

@@ -1,10 +1,9 @@
 """`GET /v1/integrations`: the compatible core, and the options on top of it."""
 
 import base64
-from typing import Any
+from typing import Any, Final
 
 import httpx2
-import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client
@@ -207,33 +206,32 @@ async def test_head_is_answered_as_get_is(client: Client) -> None:
     assert answer.headers["etag"] == whole.headers["etag"]
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "",
-        "end_user_id=",
-        "end_user_id=%20%09",
-        "end_user_id=a&end_user_id=b",
-        "end_user_id=u&category=Nothing",
-        "end_user_id=u&category=",
-        "end_user_id=u&category=crm",
-        "end_user_id=u&status=active",
-        "end_user_id=u&logo=png",
-        "end_user_id=u&expand=credentials",
-        "end_user_id=u&status=connected&status=connected",
-        "end_user_id=u&end_user=u",
-        "end_user_id=%00",
-        "end_user_id=%ff",
-        "end_user_id=%ED%A0%80",
-        "end_user_id=u&search=a%00b",
-        "end_user_id=u&" + "&".join(["slug=a"] * 2000),
-    ],
-)
-@pytest.mark.only_database("sqlite")
-async def test_what_cannot_be_understood_is_422(client: Client, query: str) -> None:
-    answer = await client.http.get(f"{PATH}?{query}")
-    assert answer.status_code == 422, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+REFUSED: Final = [
+    "",
+    "end_user_id=",
+    "end_user_id=%20%09",
+    "end_user_id=a&end_user_id=b",
+    "end_user_id=u&category=Nothing",
+    "end_user_id=u&category=",
+    "end_user_id=u&category=crm",
+    "end_user_id=u&status=active",
+    "end_user_id=u&logo=png",
+    "end_user_id=u&expand=credentials",
+    "end_user_id=u&status=connected&status=connected",
+    "end_user_id=u&end_user=u",
+    "end_user_id=%00",
+    "end_user_id=%ff",
+    "end_user_id=%ED%A0%80",
+    "end_user_id=u&search=a%00b",
+    "end_user_id=u&" + "&".join(["slug=a"] * 2000),
+]
+
+
+async def test_what_cannot_be_understood_is_422(client: Client) -> None:
+    for query in REFUSED:
+        answer = await client.http.get(f"{PATH}?{query}")
+        assert answer.status_code == 422, query[:100]
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_identifiers_have_at_most_255_characters_of_any_script(client: Client) -> None:

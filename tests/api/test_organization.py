@@ -56,9 +56,7 @@ async def test_a_change_is_an_event_that_names_what_changed(client: Client) -> N
     assert newest["actor"]["type"] == "api_key"
 
 
-@pytest.mark.parametrize(
-    "field, value",
-    [
+REFUSED: Final[list[tuple[str, object]]] = [
         *(
             ("allowed_origins", [origin])
             for origin in (
@@ -92,12 +90,14 @@ async def test_a_change_is_an_event_that_names_what_changed(client: Client) -> N
         ("integrations.typo", {"typo": 1}),
         ("display_name", " "),
         ("display_name", "x" * 256),
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
 @pytest.mark.only_database("sqlite")
-async def test_what_hosted_pages_could_not_use_is_refused(client: Client, field: str, value: object) -> None:
+async def test_what_hosted_pages_could_not_use_is_refused(client: Client) -> None:
     before = (await client.get(PATH)).json()
-    answer = await client.send("PUT", PATH, {"display_name": "N", field.partition(".")[0]: value})
-    assert answer.status_code == 422, answer.text
-    assert [error["field"].removesuffix(".0") for error in answer.json()["errors"]] == [field]
+    for field, value in REFUSED:
+        answer = await client.send("PUT", PATH, {"display_name": "N", field.partition(".")[0]: value})
+        assert answer.status_code == 422, f"{field} {str(value)[:100]}: {answer.text}"
+        assert [error["field"].removesuffix(".0") for error in answer.json()["errors"]] == [field], value
     assert (await client.get(PATH)).json() == before

@@ -21,7 +21,6 @@ from one_runtime.errors import ConfigurationError
 CROSS_TENANT: Final = {
     "ix_api_keys_secret_hash": "a look-up by the hash of a secret says which organization it is",
     "ix_hosted_connection_sessions_token_hash": "a look-up by the hash of a secret says which organization it is",
-    "ix_credentials_key_id": "a ring's key is taken out only where no credential of anybody needs it",
 }
 """The indexes that do not lead with organization_id, and why."""
 

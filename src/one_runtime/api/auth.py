@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
@@ -94,11 +94,11 @@ def refuse_key() -> Unauthenticated:
     return Unauthenticated(_BAD)
 
 
-def require_scope(key: ApiKey, wanted: str) -> None:
+def require_scope(scopes: Collection[str], wanted: str) -> None:
     """Raises: InsufficientScope."""
-    if wanted not in key.scopes:
+    if wanted not in scopes:
         raise InsufficientScope(
-            f"This API key has the scopes {', '.join(key.scopes)}; {wanted!r} is needed. "
+            f"This API key has the scopes {', '.join(scopes)}; {wanted!r} is needed. "
             "Make another with `one-runtime api-keys create --scope`."
         )
 
@@ -123,7 +123,7 @@ async def principal_of(request: Request) -> Principal:
         key = await api_keys.find(tx, token)
     if key is None:
         raise refuse_key()
-    require_scope(key, SCOPES[f"{request.method} {request.scope['route'].path_format}"])
+    require_scope(key.scopes, SCOPES[f"{request.method} {request.scope['route'].path_format}"])
     return Principal(key, client_address(request.scope))
 
 

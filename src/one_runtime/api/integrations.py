@@ -27,6 +27,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "expand": ("connections",),
 }
 _REPEATABLE: Final = "slug"
+_OPTIONS: Final = frozenset({*_CHOICES, "end_user_id", "search", _REPEATABLE})
 
 
 class IntegrationsEndpoint:
@@ -45,13 +46,13 @@ class IntegrationsEndpoint:
             state = await find_state(tx, token, end_user_id)
         if state is None:
             raise refuse_key()
-        require_scope(state.key, "read")
+        require_scope(state.scopes, "read")
         _check_end_user_id(end_user_id)
         options = _options(query)
         if "expand" in query:
             await _respond(send, await self._expanded(state, end_user_id, options), None)
             return
-        etag = self._lists.etag(state, options).encode()
+        etag = self._lists.etag(state, options)
         if _matches(scope, etag):
             await _respond(send, None, etag)
         else:
@@ -60,7 +61,7 @@ class IntegrationsEndpoint:
     async def _expanded(self, state: State, end_user_id: str, options: Options) -> bytes:
         async with self._installation.database.read() as tx:
             wanted = ConnectionFilter(end_user_id=end_user_id)
-            found = await connections.list_page(tx, state.key.organization_id, wanted, limit=ALL)
+            found = await connections.list_page(tx, state.organization_id, wanted, limit=ALL)
         answer: dict[str, Any] = json.loads(self._lists.body(state, end_user_id, options))
         for integration in answer["integrations"]:
             integration["connections"] = [
@@ -119,7 +120,7 @@ def _options(query: Mapping[str, list[str]]) -> Options:
     if len(query) == 1 and len(query["end_user_id"]) == 1:
         return Options()
     for name, values in query.items():
-        if name not in {*_CHOICES, "end_user_id", "search", _REPEATABLE}:
+        if name not in _OPTIONS:
             raise InvalidInput.of(name, "is not an option of this list")
         if len(values) > 1 and name != _REPEATABLE:
             raise InvalidInput.of(name, "may be given once")

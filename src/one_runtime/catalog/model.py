@@ -33,7 +33,7 @@ from one_runtime.catalog.parts import (
 from one_runtime.catalog.patterns import captured_part, check_host_pattern
 from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in, split_url
 
-# DESIGN.md 2: the same on every installation.
+# The same on every installation, and for good: clients keep these ids.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 Category = Literal[

@@ -2,7 +2,7 @@
 
 A statement is compiled once for its dialect; what goes in and what comes out is converted here, driven by the
 statement's own bind and result types, so that both databases give the same Python values: `str` for UUIDs, aware
-`datetime`, `bytes`, parsed JSON, `bool`. SQLAlchemy's engines are not used (DESIGN.md 6 has the measurements).
+`datetime`, `bytes`, parsed JSON, `bool`. SQLAlchemy's engines are not used: they cost four to seven times the query (docs/decisions/0001).
 """
 
 import asyncio
@@ -190,6 +190,17 @@ class _SqliteTransaction(Transaction):
         return self.connection.execute(compiled.text, values).rowcount
 
 
+class _SqliteReader(_SqliteTransaction):
+    """Reads; its own context manager, since the hot read is over in microseconds."""
+
+    async def __aenter__(self) -> Transaction:
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, sqlite3.OperationalError):
+            raise _sqlite_error(error) from error
+
+
 class SqliteDatabase(Database):
     """A file, read and written on the loop (it is memory, not a network); a lock keeps transactions apart."""
 
@@ -198,7 +209,7 @@ class SqliteDatabase(Database):
         self._lock = asyncio.Lock()
         cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
         dialect = sqlite.dialect(paramstyle="named")
-        self._reader = _SqliteTransaction(dialect, _SQLITE_TYPES, cache)
+        self._reader = _SqliteReader(dialect, _SQLITE_TYPES, cache)
         self._writer = _SqliteTransaction(dialect, _SQLITE_TYPES, cache)
 
     async def open(self) -> None:
@@ -211,12 +222,8 @@ class SqliteDatabase(Database):
             self._reader.connection.close()
             self._writer.connection.close()
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
-        try:
-            yield self._reader
-        except sqlite3.OperationalError as error:
-            raise _sqlite_error(error) from error
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._reader
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:

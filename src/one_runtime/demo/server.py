@@ -28,7 +28,7 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]
-"""`one_runtime.app.create_app`, passed in: the demo stands beside the app, not above it (DESIGN.md 4)."""
+"""`one_runtime.app.create_app`, passed in: the demo stands beside the app, not above it (docs/architecture.md)."""
 
 LOOPBACK: Final = "127.0.0.1"
 

@@ -38,7 +38,7 @@ def current_revision(url: str) -> str | None:
             row = connection_.execute(query).fetchone()
     except psycopg.errors.UndefinedTable:
         return None
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # no server there; no URL of PostgreSQL
         raise ConfigurationError(
             "PostgreSQL cannot be reached. Check ONE_RUNTIME_DATABASE_URL and the server."
         ) from error

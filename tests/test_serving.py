@@ -1,0 +1,177 @@
+"""`one-runtime serve` as a process: what it refuses to start with, how it stops, and keys revoked meanwhile."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx2
+import pytest
+
+from one_runtime.vault import new_key
+from tests.waiting import attempts
+
+PATIENCE: Final = 20
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def variables(database_url: str, port: int, keys: str, **more: str) -> dict[str, str]:
+    ours = {"DATABASE_URL": database_url, "ENCRYPTION_KEYS": keys, "LISTEN": f"127.0.0.1:{port}", **more}
+    named = {f"ONE_RUNTIME_{name}": value for name, value in ours.items()}
+    return {"PATH": os.environ["PATH"], **named}
+
+
+def command(environment: Mapping[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    whole = [sys.executable, "-m", "one_runtime", *words]
+    return subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+
+def refusal(environment: Mapping[str, str], *words: str) -> str:
+    """Why it does not start: a sentence on standard error, nothing else."""
+    done = command(environment, "serve", *words)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (sentence,) = done.stderr.splitlines()
+    return sentence
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@contextmanager
+def serving(environment: Mapping[str, str], port: int, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server that is ready; stopped at the end, if it was not before."""
+    whole = [sys.executable, "-m", "one_runtime", "serve", *words]
+    with subprocess.Popen(whole, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in attempts(PATIENCE):
+                assert process.poll() is None, "it did not start"
+                if is_ready(port):
+                    break
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=PATIENCE)
+
+
+def key_of_a_new_organization(environment: Mapping[str, str]) -> str:
+    organization = command(environment, "organizations", "create", "Northwind").stdout.strip()
+    return command(environment, "api-keys", "create", organization).stdout.strip()
+
+
+def listed(port: int, key: str) -> httpx2.Response:
+    address = f"http://127.0.0.1:{port}/v1/integrations?end_user_id=user_123&logo=none"
+    return httpx2.get(address, headers={"Authorization": f"Bearer {key}"})
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def test_sqlite_is_migrated_by_the_server_and_served_by_one_only(tmp_path: Path, port: int) -> None:
+    environment = variables(f"sqlite:///{tmp_path / 'data' / 'one.db'}", port, new_key())
+    with serving(environment, port):
+        key = key_of_a_new_organization(environment)
+        assert listed(port, key).status_code == 200
+        assert "Another server runs on" in refusal(environment | {"ONE_RUNTIME_LISTEN": f"127.0.0.1:{free_port()}"})
+        assert listed(port, key).status_code == 200
+    with serving(environment, port):
+        assert listed(port, key).status_code == 200, "the lock went with the first server"
+
+
+def test_several_workers_want_postgresql(tmp_path: Path, port: int) -> None:
+    environment = variables(f"sqlite:///{tmp_path / 'one.db'}", port, new_key())
+    assert "SQLite is served by one process" in refusal(environment, "--workers", "2")
+    assert not (tmp_path / "one.db").exists()
+
+
+@pytest.mark.promise("P3")
+def test_no_key_ring_and_no_start(tmp_path: Path, port: int) -> None:
+    url = f"sqlite:///{tmp_path / 'one.db'}"
+    assert "one-runtime keys new" in refusal(variables(url, port, ""))
+    assert "must be 32 bytes" in refusal(variables(url, port, "c2hvcnQ="))
+    assert "must be base64" in refusal(variables(url, port, "@"))
+
+
+@pytest.mark.promise("P3")
+def test_a_ring_without_a_key_that_was_used_does_not_start(migrated_sqlite_url: str, port: int) -> None:
+    first, second = new_key(), new_key()
+    with serving(variables(migrated_sqlite_url, port, first), port):
+        pass
+    sentence = refusal(variables(migrated_sqlite_url, port, second))
+    assert "The key ring is not the one this database was sealed with" in sentence
+    assert first not in sentence
+    assert second not in sentence
+    with serving(variables(migrated_sqlite_url, port, f"{second},{first}"), port):
+        pass
+
+
+def test_postgresql_is_migrated_only_when_asked_for(empty_postgres_url: str, port: int) -> None:
+    environment = variables(empty_postgres_url, port, new_key())
+    for words in ((), ("--workers", "2")):
+        assert "one-runtime migrate" in refusal(environment, *words)
+    with serving(environment, port, "--migrate"):
+        pass
+
+
+def test_a_port_that_is_taken_is_a_refusal(migrated_sqlite_url: str, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        done = command(variables(migrated_sqlite_url, port, new_key()), "serve")
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_signal_to_stop_lets_requests_in_flight_finish(migrated_sqlite_url: str, port: int) -> None:
+    environment = variables(migrated_sqlite_url, port, new_key())
+    with serving(environment, port) as process:
+        key = key_of_a_new_organization(environment)
+        body = json.dumps({"integration_slug": "slack", "end_user_id": "user_123"}).encode()
+        head = (
+            f"POST /v1/disconnect HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            connection.sendall(head.encode() + body[:10])
+            assert listed(port, key).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            for _ in attempts():
+                if not is_ready(port):
+                    break
+            assert process.poll() is None, "it waits for the request"
+            connection.sendall(body[10:])
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        assert b'"not_found"' in answer
+        assert process.wait(timeout=PATIENCE) in {0, -signal.SIGTERM}
+
+
+@pytest.mark.promise("P2")
+def test_a_key_revoked_by_the_cli_is_refused_by_the_very_next_request_of_every_worker(
+    migrated_postgresql_url: str, port: int
+) -> None:
+    environment = variables(migrated_postgresql_url, port, new_key())
+    with serving(environment, port, "--workers", "2"):
+        key = key_of_a_new_organization(environment)
+        for _ in range(10):
+            assert listed(port, key).status_code == 200
+        assert command(environment, "api-keys", "revoke", key[:12]).returncode == 0
+        for _ in range(10):
+            assert listed(port, key).status_code == 401

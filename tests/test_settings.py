@@ -1,0 +1,169 @@
+"""`settings.py`: every setting is checked, secrets come from files too, and a typo stops the start with a sentence."""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from one_runtime.errors import ConfigurationError
+from one_runtime.settings import PREFIX, Settings, load_settings, parse_host_port
+
+
+def load(**variables: str) -> Settings:
+    return load_settings({PREFIX + name: value for name, value in variables.items()})
+
+
+def refusal(**variables: str) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        load(**variables)
+    return refused.value.detail
+
+
+def test_the_defaults_serve_on_this_machine_only() -> None:
+    settings = load()
+    assert settings.public_url == "http://127.0.0.1:8000"
+    assert settings.listen == "127.0.0.1:8000"
+    assert settings.database_url.get_secret_value() == "sqlite:///one-runtime.db"
+    assert settings.encryption_keys.get_secret_value() == "", "there is no key unless one is given"
+    assert (settings.workers, settings.trusted_proxies, settings.egress_allow) == (1, (), frozenset())
+
+
+def test_every_setting_has_a_line_of_help() -> None:
+    assert all(field.description and field.description.endswith(".") for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    "given, taken",
+    [
+        ("https://Connect.Example.com", "https://connect.example.com"),
+        ("https://connect.example.com/", "https://connect.example.com"),
+        ("https://connect.example.com:8443", "https://connect.example.com:8443"),
+        ("http://localhost:9000", "http://localhost:9000"),
+        ("http://app.localhost", "http://app.localhost"),
+        ("http://127.1.2.3:80", "http://127.1.2.3:80"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_the_public_url_is_an_origin(given: str, taken: str) -> None:
+    settings = load(PUBLIC_URL=given)
+    assert settings.public_url == taken
+    assert settings.secure == taken.startswith("https")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "http://connect.example.com", "http://10.0.0.1", "http://localhost.example.com", "connect.example.com",
+        "ftp://example.com", "https://", "https://example.com/path", "https://example.com?x", "https://example.com#x",
+        "https://user@example.com", "https://user:password@example.com", "https://[::1", "https://example.com:99999",
+    ],
+)  # fmt: skip
+def test_a_public_url_that_is_no_origin_is_refused(given: str) -> None:
+    assert refusal(PUBLIC_URL=given).startswith("ONE_RUNTIME_PUBLIC_URL: ")
+
+
+def test_lists_are_separated_by_commas_or_spaces() -> None:
+    settings = load(TRUSTED_PROXIES="10.0.0.0/8, 192.168.0.1 ::1/128", EGRESS_ALLOW="Acme.internal:8443,[::1]:80")
+    assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("192.168.0.1/32"), ip_network("::1/128"))
+    assert settings.egress_allow == {("acme.internal", 8443), ("::1", 80)}
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("LISTEN", "8000"),
+        ("LISTEN", "127.0.0.1:"),
+        ("LISTEN", ":8000"),
+        ("LISTEN", "127.0.0.1:0"),
+        ("LISTEN", "127.0.0.1:65536"),
+        ("LISTEN", "127.0.0.1:http"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "*"),
+        ("EGRESS_ALLOW", "acme.internal"),
+        ("WORKERS", "0"),
+        ("WORKERS", "many"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("RATE_LIMIT", "-1"),
+        ("EVENT_RETENTION_DAYS", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named_with_its_variable(name: str, value: str) -> None:
+    sentence = refusal(**{name: value})
+    assert sentence.startswith(f"ONE_RUNTIME_{name}: ")
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert load(WORKERS="", PUBLIC_URL="", LOG_LEVEL="") == load()
+
+
+def test_secrets_come_from_files_too(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("  from-the-file\n\n")
+    assert load(ENCRYPTION_KEYS_FILE=str(path)).encryption_keys.get_secret_value() == "from-the-file"
+    path.write_text("postgresql://u:p@host/name\n")
+    assert load(DATABASE_URL_FILE=str(path)).database_url.get_secret_value() == "postgresql://u:p@host/name"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    assert refusal(ENCRYPTION_KEYS_FILE=missing) == (
+        f"ONE_RUNTIME_ENCRYPTION_KEYS_FILE names a file that cannot be read: {missing}."
+    )
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    assert "cannot be read" in refusal(ENCRYPTION_KEYS_FILE=str(tmp_path / "binary"))
+
+
+def test_only_secrets_come_from_files(tmp_path: Path) -> None:
+    assert "ONE_RUNTIME_PUBLIC_URL_FILE is not a setting" in refusal(PUBLIC_URL_FILE=str(tmp_path))
+
+
+def test_a_typo_stops_the_start_and_names_what_was_meant() -> None:
+    assert refusal(PUBLIC_ULR="https://example.com") == (
+        "ONE_RUNTIME_PUBLIC_ULR is not a setting of One Runtime. Did you mean ONE_RUNTIME_PUBLIC_URL?"
+    )
+    assert "docs/settings.md" in refusal(ZZZ="1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR", "PORT_8000_TCP_PORT", "PORT_8000_TCP_PROTO", "SERVICE_HOST",
+        "SERVICE_PORT", "SERVICE_PORT_HTTP", "WEB_SERVICE_HOST", "WEB_PORT_8000_TCP",
+    ],
+)  # fmt: skip
+def test_names_that_orchestrators_inject_are_ignored(name: str) -> None:
+    assert load(**{name: "tcp://10.0.0.1:8000"}) == load()
+
+
+def test_other_programs_variables_are_not_looked_at() -> None:
+    assert (
+        load_settings({"PATH": "/bin", "RUNTIME_X": "1", "XONE_RUNTIME_Y": "1", "one_runtime_workers": "9"}) == load()
+    )
+
+
+def test_workers_of_the_command_line_count_before_the_variable() -> None:
+    assert load_settings({PREFIX + "WORKERS": "2"}, workers=4).workers == 4
+    assert load_settings({PREFIX + "WORKERS": "2"}).workers == 2
+    with pytest.raises(ConfigurationError, match="ONE_RUNTIME_WORKERS"):
+        load_settings({}, workers=0)
+
+
+@pytest.mark.promise("P11")
+def test_secrets_are_in_no_repr_and_in_no_refusal() -> None:
+    settings = load(ENCRYPTION_KEYS="canary-key", DATABASE_URL="postgresql://u:canary-password@host/name")
+    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+    with pytest.raises(ConfigurationError) as refused:
+        load(ENCRYPTION_KEYS="canary-key", WORKERS="canary-workers")
+    assert "canary-key" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "text, pair", [("host:1", ("host", 1)), (" HOST:65535 ", ("host", 65535)), ("[::1]:80", ("::1", 80))]
+)
+def test_a_host_and_a_port_are_a_pair(text: str, pair: tuple[str, int]) -> None:
+    assert parse_host_port(text) == pair
