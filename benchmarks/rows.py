@@ -18,6 +18,8 @@ Table: TypeAlias = tuple[str, Sequence[str], Iterator[tuple[object, ...]]]
 
 CONNECTIONS_OF_A_USER: Final = 5
 ORGANIZATIONS: Final = 100
+_CHOICES: Final = 997  # different sets of integrations
+_NEEDS_REAUTH: Final = 0.05
 _SEALED_BYTES: Final = 120
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _NAMES: Final = ("Ada", "Bruno", "Chiyo", "Dara", "Elif", "Femi", "Grace", "Hugo", "Ines", "Jonas")
@@ -39,8 +41,9 @@ class Rows:
         self._users = max(1, connections // CONNECTIONS_OF_A_USER)
         self._organizations = [new_id() for _ in range(min(ORGANIZATIONS, self._users))]
         self._tokens = [tokens.make(tokens.API_KEY) for _ in self._organizations]
-        self._slugs = [one.slug for one in load_catalog().integrations]
+        slugs = [one.slug for one in load_catalog().integrations]
         self._random = random.Random(connections)
+        self._choices = [self._random.sample(slugs, CONNECTIONS_OF_A_USER) for _ in range(_CHOICES)]
         self._ids: list[tuple[str, str]] = []
 
     def targets(self, most: int) -> list[Target]:
@@ -82,11 +85,11 @@ class Rows:
         step = timedelta(days=300) / self._connections
         for number in range(self._connections):
             round_, user = divmod(number, self._users)
-            slug = self._slugs[(user * 7 + user // 12 + round_ * (1 + user % 2 * 4)) % len(self._slugs)]
+            slug = self._choices[user % len(self._choices)][round_ % CONNECTIONS_OF_A_USER]
             organization, end_user, connection = self._organization_of(user), _end_user_id(user), new_id()
             self._ids.append((connection, organization))
             moment = rfc3339(_START + step * number)
-            status = "needs_reauth" if number % 20 == 0 else "active"
+            status = "needs_reauth" if self._random.random() < _NEEDS_REAUTH else "active"
             account = (f"acct-{number}", f"Account {number} of {end_user}")
             kept = ("{}", "[]", "[]", "{}", moment, moment)
             yield connection, organization, end_user, slug, slug.title(), "api_key", status, *account, *kept

@@ -3,6 +3,7 @@
 `.venv/bin/python scripts/screenshots.py [FOLDER]`
 """
 
+import base64
 import json
 import os
 import shutil
@@ -126,7 +127,9 @@ def take(browser: Browser, picture: Picture, demo: Demo, folder: Path) -> None:
         page = context.new_page()
         picture.show(page, demo)
         page.evaluate(DRAWN)
-        page.screenshot(path=folder / f"{picture.name}.png", animations="disabled", caret="hide")
+        # Playwright's own screenshots are PNG or JPEG; the browser's WebP is a fifth of the size.
+        taken = context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": 88})
+        (folder / f"{picture.name}.webp").write_bytes(base64.b64decode(taken["data"]))
 
 
 def main() -> None:

@@ -301,3 +301,16 @@ async def test_too_many_requests_are_429_with_the_time_to_wait(walk: Walk) -> No
     assert 1 <= int(answer.headers["retry-after"]) <= 11
     other = walk.application.client(await walk.application.key(walk.organization))
     assert (await walk.ask(other, one)).status_code == 200
+
+
+async def test_every_body_has_an_example_and_the_example_fits(walk: Walk) -> None:
+    for one in walk.with_body:
+        shown = (one.body or {}).get("examples")
+        assert shown, f"{one.name} has no example"
+        for body in shown:
+            unchecked = {**body, "check": False} if "check" in (one.body or {})["properties"] else body
+            answer = await walk.ask(walk.client, one, unchecked)
+            # Example credentials are shown cut short: they have the right names, and not the provider's form.
+            wrong = [error["field"] for error in answer.json().get("errors", ())]
+            assert all(field.startswith("credentials.") for field in wrong), f"{one.name}: {answer.text}"
+            assert answer.status_code in {200, 201, 404 if one.parameters_in("path") else 422}, one.name

@@ -2,7 +2,8 @@
 
 A statement is compiled once for its dialect; what goes in and what comes out is converted here, driven by the
 statement's own bind and result types, so that both databases give the same Python values: `str` for UUIDs, aware
-`datetime`, `bytes`, parsed JSON, `bool`. SQLAlchemy's engines are not used: they cost four to seven times the query (docs/decisions/0001).
+`datetime`, `bytes`, parsed JSON, `bool`. SQLAlchemy's engines are not used: they cost four to seven times the query
+(docs/decisions/0001-bare-drivers.md).
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 from one_runtime.clock import rfc3339
+from one_runtime.db.pipeline import Reading
 from one_runtime.errors import ConfigurationError, Unavailable
 
 Row: TypeAlias = Any
@@ -37,6 +39,9 @@ Row: TypeAlias = Any
 
 Params: TypeAlias = Mapping[str, object]
 Convert: TypeAlias = Callable[[Any], object]
+
+_PIPELINES: Final = 2
+"""Connections of one process that only read, on PostgreSQL: one would let a slow statement hold up every other."""
 
 LOCK_PATIENCE: Final = 5.0
 """Seconds to wait, off the loop, for another process that writes to the same SQLite file."""
@@ -61,7 +66,7 @@ class _Compiled:
 def _compile(statement: ClauseElement, dialect: Dialect, types: "_Types") -> _Compiled:
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every statement that returns rows or a count is one
-    binds = [_bind(compiled, name, types) for name in compiled.params]
+    binds = [_bind(compiled, name, types) for name in compiled.positiontup or compiled.params]
     columns = [(column.keyname, types.result(column.type)) for column in compiled._result_columns]  # noqa: SLF001
     return _Compiled(compiled.string, tuple(binds), _row_maker(columns))
 
@@ -246,14 +251,30 @@ class SqliteDatabase(Database):
 
 def connect_sqlite(path: str) -> sqlite3.Connection:
     """A connection with our settings: a lost commit would lose a rotated token, so every commit is synced; deleted
-    bytes are overwritten; nothing waits for a lock on the loop."""
+    bytes are overwritten; nothing waits for a lock on the loop. Opening does wait: another process may be making the
+    file, or leaving it."""
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_PATIENCE)
+        _turn_on_wal(connection)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "busy_timeout = 0"):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error as error:
         raise ConfigurationError(f"The SQLite database {path} cannot be opened: {error}.") from error
     return connection
+
+
+def _turn_on_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait by itself for the lock that this takes. Raises: sqlite3.OperationalError."""
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 async def _begin(connection: sqlite3.Connection) -> None:
@@ -289,6 +310,32 @@ class _PostgresTransaction(Transaction):
         return (await self.connection.execute(compiled.text, values)).rowcount
 
 
+class _PostgresReader(Transaction):
+    """Reads, whoever asks; each statement on its own."""
+
+    def __init__(self, reading: Reading) -> None:
+        dialect: Dialect = postgresql.psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        super().__init__(dialect, _POSTGRESQL_TYPES, WeakKeyDictionary())
+        self._reading = reading
+
+    async def __aenter__(self) -> Transaction:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
+        compiled, values = self._prepare(statement, params)
+        try:
+            rows = await self._reading.run(compiled.text, tuple(values.values()))
+        except psycopg.OperationalError as error:
+            raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error
+        return list(map(compiled.row, rows))
+
+    async def execute(self, statement: ClauseElement, **params: object) -> int:
+        return len(await self.all(statement, **params))
+
+
 class _TextLoader(Loader):
     """UUIDs as the text they arrive as."""
 
@@ -301,11 +348,14 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 class PostgresDatabase(Database):
-    """PostgreSQL through psycopg's pool; reads are single statements without BEGIN and COMMIT around them."""
+    """PostgreSQL: transactions through psycopg's pool, reads through pipelines of their own."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self._dialect: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
         self._cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
+        self._url = url
+        self._reading = Reading(self._connect_reader, _PIPELINES)
+        self._reader = _PostgresReader(self._reading)
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
             url,
             min_size=min(2, pool_size),
@@ -315,6 +365,14 @@ class PostgresDatabase(Database):
             kwargs={"autocommit": True, "options": "-c timezone=UTC", "prepare_threshold": 1},
             configure=_configure,
         )
+
+    async def _connect_reader(self) -> psycopg.AsyncConnection[Any]:
+        options = "-c timezone=UTC -c default_transaction_read_only=on"
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, options=options, connect_timeout=10
+        )
+        await _configure(connection)
+        return connection
 
     async def open(self) -> None:
         try:
@@ -326,12 +384,11 @@ class PostgresDatabase(Database):
             ) from error
 
     async def close(self) -> None:
+        await self._reading.close()
         await self._pool.close()
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
-        async with self._connection() as transaction:
-            yield transaction
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._reader
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
