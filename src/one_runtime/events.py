@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import events
@@ -72,16 +72,12 @@ _INSERT = insert(events)
 _DELETE_BEFORE = delete(events).where(
     events.c.organization_id == bindparam("organization"), events.c.id < bindparam("before")
 )
-_FORGET = (
+_MINE = events.c.organization_id == bindparam("organization")
+_FORGET_SUBJECT = update(events).where(_MINE, events.c.end_user_id == bindparam("end_user")).values(end_user_id=None)
+_FORGET_ACTOR = (
     update(events)
-    .where(
-        events.c.organization_id == bindparam("organization"),
-        or_(
-            events.c.end_user_id == bindparam("end_user"),
-            and_(events.c.actor_type == "end_user", events.c.actor_id == bindparam("end_user")),
-        ),
-    )
-    .values(end_user_id=None, actor_id=None, address=None)
+    .where(_MINE, events.c.actor_type == "end_user", events.c.actor_id == bindparam("end_user"))
+    .values(actor_id=None, address=None)
 )
 
 
@@ -129,7 +125,8 @@ async def list_newest(
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
     """Take a deleted end user's identifier and address out of the trail; what happened stays."""
-    await tx.execute(_FORGET, organization=organization_id, end_user=end_user_id)
+    for statement in (_FORGET_SUBJECT, _FORGET_ACTOR):
+        await tx.execute(statement, organization=organization_id, end_user=end_user_id)
 
 
 async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
