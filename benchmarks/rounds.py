@@ -5,9 +5,11 @@ import random
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import IO, Final, Literal, TypeAlias
 
 from benchmarks.processes import ROOT, Server
@@ -31,7 +33,7 @@ class Case:
     limit: bool
     tags: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
-    latencies: list[float] = field(default_factory=list)
+    latencies: Counter[int] = field(default_factory=Counter)
     cpu: list[float] = field(default_factory=list)
     size: int = 0
 
@@ -47,7 +49,10 @@ class Case:
 
     def percentile(self, percent: int) -> float:
         """Milliseconds from the request's first byte to the answer's last, over all rounds."""
-        return statistics.quantiles(self.latencies, n=100)[percent - 1] * 1000
+        wanted = self.latencies.total() * percent / 100
+        ordered = sorted(self.latencies)
+        reached = accumulate(self.latencies[microseconds] for microseconds in ordered)
+        return next(one for one, count in zip(ordered, reached, strict=True) if count >= wanted) / 1000
 
     def requests(self) -> list[str]:
         """What the load sends: other end users in each round."""
@@ -93,9 +98,10 @@ class Load:
             raise RuntimeError("The load ended: its reason stands above.")
         answer = json.loads(line)
         if keep:
-            count = len(answer["latencies"])
+            latencies = Counter({int(microseconds): times for microseconds, times in answer["latencies"].items()})
+            count = latencies.total()
             case.rates.append(count / answer["seconds"])
-            case.latencies += answer["latencies"]
+            case.latencies += latencies
             case.size = answer["size"]
             case.cpu.append((case.server.cpu_seconds() - before) / count)
 
@@ -107,8 +113,10 @@ def load() -> Iterator[Load]:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield Load(process.stdin, process.stdout)
-        process.stdin.close()
+        try:
+            yield Load(process.stdin, process.stdout)
+        finally:
+            process.kill()
 
 
 def run(cases: Sequence[Case], rounds: int, seconds: float) -> None:

@@ -21,8 +21,8 @@ from one_runtime.api.reference import error_kinds
 from one_runtime.app import create_app
 from one_runtime.settings import PREFIX, Settings
 from one_runtime.vault import new_key
-from tests.demo.conftest import Demo, running_demo, three_free_ports
 from tests.documentation import ROOT, Page, page, pages
+from tests.running_demo import Demo, running_demo, three_free_ports
 
 pytestmark = pytest.mark.docs
 

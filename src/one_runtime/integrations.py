@@ -129,6 +129,15 @@ def working_auth_types(integration: Integration) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Unconnected:
+    """The list of who is not connected to anything: every integration in its place, empty where it is not available;
+    and the hash of what decides it, to be copied and gone on with."""
+
+    parts: dict[str, bytes]
+    digest: "hashlib.blake2b"
+
+
+@dataclass(frozen=True, slots=True)
 class _Whole:
     """A list with nothing left out: what a cached answer is made of, whoever the end user is."""
 
@@ -144,7 +153,7 @@ class IntegrationList:
         self._public_url = public_url
         self._fragments = lru_cache(maxsize=None)(self._render_fragments)
         self._unconnected = lru_cache(maxsize=256)(self._render_unconnected)
-        self._whole = lru_cache(maxsize=1024)(self._render_whole)
+        self._whole = lru_cache(maxsize=2048)(self._render_whole)
 
     def select(self, state: State, options: Options) -> list[Integration]:
         """The integrations of an answer: available ones and those that the end user has a connection to."""
@@ -177,19 +186,21 @@ class IntegrationList:
         return self._whole(state.offer, state.connections, options.logo).etag
 
     def _render_whole(self, offer: Offer, connections: str, logo: Logo) -> _Whole:
-        connected = connected_slugs(connections)
-        known = {slug: active for slug, active in connected.items() if slug in self._fragments(logo)}
-        parts = {**self._unconnected(offer, logo), **self._parts(offer, known, logo)}
-        decides = (self._catalog.revision, self._public_url, logo, repr(offer.sorted), repr(sorted(connected.items())))
-        digest = hashlib.blake2b("|".join(decides).encode(), digest_size=16).hexdigest()
-        return _Whole(f'W/"{digest}"'.encode(), tuple(filter(None, parts.values())))
+        unconnected, connected = self._unconnected(offer, logo), connected_slugs(connections)
+        known = {slug: active for slug, active in connected.items() if slug in unconnected.parts}
+        parts = unconnected.parts | self._parts(offer, known, logo)
+        digest = unconnected.digest.copy()
+        digest.update(repr(sorted(connected.items())).encode())
+        return _Whole(b'W/"%b"' % digest.hexdigest().encode(), tuple(filter(None, parts.values())))
 
-    def _render_unconnected(self, offer: Offer, logo: Logo) -> dict[str, bytes]:
-        """Every integration in its place: nothing where it is not available to who is not connected."""
-        return {
-            one.slug: self._fragments(logo)[one.slug][0] if one.slug in offer and working_auth_types(one) else b""
+    def _render_unconnected(self, offer: Offer, logo: Logo) -> _Unconnected:
+        fragments = self._fragments(logo)
+        parts = {
+            one.slug: fragments[one.slug][0] if one.slug in offer and working_auth_types(one) else b""
             for one in self._catalog.integrations
         }
+        decides = repr((self._catalog.revision, self._public_url, logo, offer.sorted))
+        return _Unconnected(parts, hashlib.blake2b(decides.encode(), digest_size=16))
 
     def _parts(self, offer: Offer, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
         fragments = self._fragments(logo)

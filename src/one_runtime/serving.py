@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,9 @@ def served_app() -> ASGIApp:
     """What each server process runs: the application of the environment's settings."""
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
-    return create_app(settings)
+    app = create_app(settings)
+    gc.freeze()  # what lives as long as the process is not gone through again at every collection
+    return app
 
 
 @contextmanager

@@ -14,7 +14,7 @@ INTERVAL: Final = 3600.0
 """Seconds between two turns."""
 
 SESSION_RETENTION: Final = timedelta(days=30)
-"""How long a session that is over can still be read."""
+"""How long a session can be read, from its making; it is over after two hours at the most."""
 
 log = structlog.get_logger()
 

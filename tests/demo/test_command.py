@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.demo.conftest import Demo, command, running_demo, three_free_ports
+from tests.running_demo import Demo, command, running_demo, three_free_ports
 
 pytestmark = pytest.mark.slow
 

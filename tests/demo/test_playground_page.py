@@ -3,7 +3,7 @@
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page, expect
 
-from tests.demo.conftest import Demo, opened_popup, popups
+from tests.running_demo import Demo, opened_popup, popups
 from tests.waiting import eventually
 
 

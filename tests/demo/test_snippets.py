@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.demo.conftest import Demo, opened_popup
+from tests.running_demo import Demo, opened_popup
 
 SNIPPETS = Path(__file__).resolve().parents[2] / "docs" / "snippets"
 END_USER = "user_of_the_readme"

@@ -12,8 +12,8 @@ import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,9 +39,6 @@ Row: TypeAlias = Any
 
 Params: TypeAlias = Mapping[str, object]
 Convert: TypeAlias = Callable[[Any], object]
-
-_PIPELINES: Final = 2
-"""Connections of one process that only read, on PostgreSQL: one would let a slow statement hold up every other."""
 
 LOCK_PATIENCE: Final = 5.0
 """Seconds to wait, off the loop, for another process that writes to the same SQLite file."""
@@ -297,6 +294,19 @@ def _sqlite_error(error: sqlite3.OperationalError) -> Unavailable:
     return Unavailable("The database does not answer. The operator finds the reason in the log.")
 
 
+_Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+
+_POSTGRESQL_OPTIONS: Final[dict[str, object]] = {
+    "autocommit": True,
+    "prepare_threshold": 1,
+    # A server that has gone is noticed, and no statement runs for ever.
+    "options": "-c timezone=UTC -c statement_timeout=30000",
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 30,
+    "connect_timeout": 10,
+}
+
+
 class _PostgresTransaction(Transaction):
     connection: psycopg.AsyncConnection[Any]
 
@@ -313,24 +323,13 @@ class _PostgresTransaction(Transaction):
 class _PostgresReader(Transaction):
     """Reads, whoever asks; each statement on its own."""
 
-    def __init__(self, reading: Reading) -> None:
-        dialect: Dialect = postgresql.psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-        super().__init__(dialect, _POSTGRESQL_TYPES, WeakKeyDictionary())
-        self._reading = reading
-
-    async def __aenter__(self) -> Transaction:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is held."""
+    def __init__(self, dialect: Dialect, cache: "WeakKeyDictionary[ClauseElement, _Compiled]", pool: _Pool) -> None:
+        super().__init__(dialect, _POSTGRESQL_TYPES, cache)
+        self._reading = Reading(pool)
 
     async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
         compiled, values = self._prepare(statement, params)
-        try:
-            rows = await self._reading.run(compiled.text, tuple(values.values()))
-        except psycopg.OperationalError as error:
-            raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error
-        return list(map(compiled.row, rows))
+        return list(map(compiled.row, await self._reading.run(compiled.text, values)))
 
     async def execute(self, statement: ClauseElement, **params: object) -> int:
         return len(await self.all(statement, **params))
@@ -348,31 +347,21 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 class PostgresDatabase(Database):
-    """PostgreSQL: transactions through psycopg's pool, reads through pipelines of their own."""
+    """PostgreSQL through psycopg's pool; reads are single statements without BEGIN and COMMIT around them."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self._dialect: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
         self._cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
-        self._url = url
-        self._reading = Reading(self._connect_reader, _PIPELINES)
-        self._reader = _PostgresReader(self._reading)
-        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
+        self._pool: _Pool = AsyncConnectionPool(
             url,
             min_size=min(2, pool_size),
             max_size=pool_size,
             open=False,
             timeout=10,
-            kwargs={"autocommit": True, "options": "-c timezone=UTC", "prepare_threshold": 1},
+            kwargs=_POSTGRESQL_OPTIONS,
             configure=_configure,
         )
-
-    async def _connect_reader(self) -> psycopg.AsyncConnection[Any]:
-        options = "-c timezone=UTC -c default_transaction_read_only=on"
-        connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, options=options, connect_timeout=10
-        )
-        await _configure(connection)
-        return connection
+        self._reader = _PostgresReader(self._dialect, self._cache, self._pool)
 
     async def open(self) -> None:
         try:
@@ -384,32 +373,34 @@ class PostgresDatabase(Database):
             ) from error
 
     async def close(self) -> None:
-        await self._reading.close()
         await self._pool.close()
 
-    def read(self) -> AbstractAsyncContextManager[Transaction]:
-        return self._reader
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        with _postgres_errors():
+            yield self._reader
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
-        async with self._connection() as transaction, transaction.connection.transaction():
-            token = transaction_open.set(True)
-            try:
-                yield transaction
-            finally:
-                transaction_open.reset(token)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[_PostgresTransaction]:
-        try:
-            async with self._pool.connection() as connection:
+        with _postgres_errors():
+            async with self._pool.connection() as connection, connection.transaction():
                 transaction = _PostgresTransaction(self._dialect, _POSTGRESQL_TYPES, self._cache)
                 transaction.connection = connection
-                yield transaction
-        except PoolTimeout as error:
-            raise Busy("No connection to the database came free in time. Try again.") from error
-        except psycopg.OperationalError as error:
-            raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error
+                token = transaction_open.set(True)
+                try:
+                    yield transaction
+                finally:
+                    transaction_open.reset(token)
+
+
+@contextmanager
+def _postgres_errors() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Busy("No connection to the database came free in time. Try again.") from error
+    except psycopg.OperationalError as error:
+        raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error
 
 
 def sqlite_path(url: str) -> str | None:

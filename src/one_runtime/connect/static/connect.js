@@ -208,7 +208,8 @@ class ConnectWindow {
 
   #build(url) {
     this.#frame = element("iframe", { title: TEXTS["host.title"], src: url.href, referrerpolicy: "no-referrer" });
-    const close = element("button", { type: "button", class: "close", "aria-label": TEXTS["host.close"] }, cross());
+    // The focus starts here: Escape inside a frame that is still empty would reach nobody.
+    const close = element("button", { type: "button", class: "close", "aria-label": TEXTS["host.close"], autofocus: "" }, cross());
     const leave = element("button", { type: "button", class: "leave" }, TEXTS["host.slow.close"]);
     const hint = element("div", { class: "hint", role: "alert", hidden: "" }, element("h2", {}, TEXTS["host.slow.title"]), element("p", {}, TEXTS["host.slow.body"]), leave);
     const wait = element("div", { class: "wait" }, element("div", { class: "spinner", role: "img", "aria-label": TEXTS["host.loading"] }), hint, close);

@@ -1,4 +1,7 @@
-"""The demo as its users start it: `one-runtime demo --json` as a process of its own."""
+"""A pytest plugin: the demo as its users start it, `one-runtime demo --json` as a process of its own.
+
+A test that asks for `demo` gets the session's one, with One Runtime, the playground and Acme CRM on real ports.
+"""
 
 import json
 import random

@@ -1,0 +1,104 @@
+"""Reads that go out together: each has its own answer, and its own fate."""
+
+import asyncio
+
+import psycopg
+import pytest
+from sqlalchemy import bindparam, cast, func, literal, select
+from sqlalchemy.types import Integer
+
+from one_runtime.db.engine import Database, create_database
+from one_runtime.errors import Unavailable
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.only_database("postgresql")
+
+ECHO = select(cast(bindparam("number"), Integer).label("number"))
+DIVIDE = select((literal(1) / cast(bindparam("by"), Integer)).label("result"))
+BACKEND = select(func.pg_backend_pid().label("pid"))
+SLEEP = select(func.pg_sleep(bindparam("seconds")))
+
+
+async def echo(database: Database, number: int) -> int:
+    async with database.read() as tx:
+        row = await tx.one(ECHO, number=number)
+        assert row is not None
+        answer: int = row.number
+        return answer
+
+
+async def opened(url: str) -> Database:
+    database = create_database(url)
+    await database.open()
+    return database
+
+
+async def test_many_reads_at_once_each_get_their_own_answer(database_url: str) -> None:
+    database = await opened(database_url)
+    assert await asyncio.gather(*(echo(database, number) for number in range(500))) == list(range(500))
+    await database.close()
+
+
+async def test_a_read_that_fails_fails_alone(database_url: str) -> None:
+    database = await opened(database_url)
+
+    async def divide(by: int) -> int:
+        async with database.read() as tx:
+            row = await tx.one(DIVIDE, by=by)
+            assert row is not None
+            answer: int = row.result
+            return answer
+
+    for _ in range(3):  # parsed for the first time, then prepared
+        answers = await asyncio.gather(divide(1), divide(0), divide(1), echo(database, 7), return_exceptions=True)
+        assert [answers[0], answers[2], answers[3]] == [1, 1, 7]
+        assert isinstance(answers[1], psycopg.errors.DivisionByZero)
+    await database.close()
+
+
+async def test_a_connection_that_was_lost_is_made_again_without_anybody_noticing(database_url: str) -> None:
+    database = await opened(database_url)
+    async with database.read() as tx:
+        pids = {row.pid for row in [await tx.one(BACKEND) for _ in range(10)] if row}
+    with psycopg.connect(database_url, autocommit=True) as other:
+        for pid in pids:
+            other.execute("SELECT pg_terminate_backend(%s)", [pid])
+        await eventually(
+            lambda: not other.execute("SELECT FROM pg_stat_activity WHERE pid = ANY(%s)", [list(pids)]).rowcount
+        )
+    assert await asyncio.gather(*(echo(database, number) for number in range(20))) == list(range(20))
+    await database.close()
+
+
+async def test_a_caller_that_leaves_takes_nobody_along(database_url: str) -> None:
+    database = await opened(database_url)
+    leaving = [asyncio.ensure_future(echo(database, number)) for number in range(50)]
+    staying = [asyncio.ensure_future(echo(database, number)) for number in range(50)]
+    await asyncio.wait({staying[0]}, timeout=0)
+    for task in leaving:
+        task.cancel()
+    assert await asyncio.gather(*staying) == list(range(50))
+    assert await echo(database, 99) == 99
+    await database.close()
+
+
+async def test_reads_on_their_way_are_told_when_the_database_is_closed(database_url: str) -> None:
+    database = await opened(database_url)
+
+    async def sleep() -> None:
+        async with database.read() as tx:
+            await tx.one(SLEEP, seconds=30.0)
+
+    waiting = asyncio.ensure_future(sleep())
+    with psycopg.connect(database_url, autocommit=True) as other:
+        await eventually(
+            lambda: (
+                other.execute(
+                    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(%' "
+                    "AND pid <> pg_backend_pid()"
+                ).rowcount
+            )
+        )
+    await database.close()
+    with pytest.raises(Unavailable):
+        await waiting

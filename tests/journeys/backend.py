@@ -1,0 +1,82 @@
+"""The customer's backend of a journey: it makes sessions for the test's own end user and asks how things stand."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from tests.journeys.site import Site
+from tests.running_demo import Demo
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Speaks to the demo's One Runtime, for one end user. Its sessions are for the pages of one site."""
+
+    demo: Demo
+    site: Site
+    end_user_id: str
+    http: httpx2.AsyncClient
+
+    async def session(self, slug: str = "acme", **more: Any) -> dict[str, Any]:
+        """A new session: `id`, `session_token`, `connect_url`, `expires_at`."""
+        body = {"integration_slug": slug, "end_user_id": self.end_user_id, "allowed_origins": [self.site.origin]}
+        return await self._post("/v1/hosted-connection-sessions", {**body, **more})
+
+    async def token(self, slug: str = "acme", **more: Any) -> str:
+        """The token of a new session."""
+        return str((await self.session(slug, **more))["session_token"])
+
+    async def state(self, session: dict[str, Any]) -> dict[str, Any]:
+        """What has become of a session."""
+        return await self._get(f"/v1/hosted-connection-sessions/{session['id']}")
+
+    async def status(self, slug: str = "acme") -> str:
+        """The integration's status in the list."""
+        listed = await self._get("/v1/integrations", end_user_id=self.end_user_id, slug=slug, logo="none")
+        return str(listed["integrations"][0]["status"])
+
+    async def connections(self) -> list[dict[str, Any]]:
+        """The end user's connections."""
+        found: list[dict[str, Any]] = (await self._get("/v1/connections", end_user_id=self.end_user_id))["connections"]
+        return found
+
+    async def check(self, connection_id: str) -> dict[str, Any]:
+        """Ask the provider whether a connection still works."""
+        return await self._post(f"/v1/connections/{connection_id}/check", {})
+
+    async def type_key(self, token: str, key: str) -> httpx2.Response:
+        """What the popup sends when somebody types a key: a short cut to states that need many of them."""
+        body = {"auth_type": "api_key", "credentials": {"api_key": key}}
+        headers = {"authorization": f"Bearer {token}"}
+        return await self.http.post("/connect/session/connect", json=body, headers=headers)
+
+    async def cancel(self, token: str) -> None:
+        """What the popup sends when somebody leaves."""
+        answer = await self.http.post("/connect/session/cancel", headers={"authorization": f"Bearer {token}"})
+        answer.raise_for_status()
+
+    async def expire(self, session: dict[str, Any]) -> None:
+        """Let a session's time run out. The demo's clock cannot be moved from here, so its database is."""
+        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=10)) as database, database:
+            sql = "UPDATE hosted_connection_sessions SET expires_at = created_at WHERE id = ?"
+            assert database.execute(sql, (session["id"],)).rowcount == 1
+
+    async def turn_key(self, switch: str, key: str) -> None:
+        """Acme's switches: `revoke` or `restore` a key."""
+        answer = await self.http.post(f"{self.demo.acme}/v1/test/{switch}", headers={"authorization": f"Bearer {key}"})
+        answer.raise_for_status()
+
+    async def _get(self, path: str, **params: str) -> dict[str, Any]:
+        answer = await self.http.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = await self.http.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found

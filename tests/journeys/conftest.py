@@ -1,0 +1,33 @@
+"""What a journey needs: the customer's site, a foreign one, and the customer's backend for an end user of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site, running_site
+from tests.running_demo import Demo
+
+
+@pytest.fixture(scope="session")
+def site(demo: Demo) -> Iterator[Site]:
+    """The customer's site, which may show the popup."""
+    with running_site(demo.url) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def foreign(demo: Demo) -> Iterator[Site]:
+    """Somebody else's site: another port of the same host, and so another origin."""
+    with running_site(demo.url) as site:
+        yield site
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def backend(demo: Demo, site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+    """The customer's backend, for an end user named as the test."""
+    headers = {"authorization": f"Bearer {demo.api_key}"}
+    async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
+        yield Backend(demo, site, request.node.name, http)

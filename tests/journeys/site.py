@@ -1,0 +1,118 @@
+"""Customers' sites, as small as they come: a page with connect.js under a strict policy, and one without it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>A customer's page</title><link rel="icon" href="data:,"></head>
+<body><main><h1>Settings</h1><button id="connect" disabled>Connect</button>
+<p>Outcome: <output id="outcome"></output></p><ol id="messages" hidden></ol></main>
+<script type="module" src="/log.js"></script><script type="module" src="{script}"></script></body></html>
+"""
+
+# The session's token stands behind `#`, where no server sees it. What is heard is written down before it is judged.
+_LOG: Final = """
+addEventListener("message", (event) => {
+  const item = document.createElement("li");
+  item.textContent = JSON.stringify({ origin: event.origin, data: event.data });
+  document.getElementById("messages").append(item);
+});
+"""
+
+_WITH_CONNECT_JS: Final = """
+import { createOneRuntime } from "ONE_RUNTIME/connect.js";
+const { connections } = createOneRuntime({ baseUrl: "ONE_RUNTIME" });
+const outcome = document.getElementById("outcome");
+document.getElementById("connect").addEventListener("click", async () => {
+  outcome.textContent = "";
+  outcome.textContent = JSON.stringify(await connections.open({ sessionToken: location.hash.slice(1) }));
+});
+document.getElementById("connect").disabled = false;
+"""
+
+# Written from the documentation of the message alone: two parameters in, one object out.
+_WITHOUT_CONNECT_JS: Final = """
+document.getElementById("connect").addEventListener("click", () => {
+  const requestId = "embedder-" + location.hash.length;
+  const address = new URL("ONE_RUNTIME/connect");
+  address.searchParams.set("session_token", location.hash.slice(1));
+  address.searchParams.set("request_id", requestId);
+  const frame = document.createElement("iframe");
+  addEventListener("message", ({ source, origin, data }) => {
+    if (source !== frame.contentWindow || origin !== "ONE_RUNTIME") return;
+    if (data.source !== "one-runtime" || data.requestId !== requestId) return;
+    document.getElementById("outcome").textContent = JSON.stringify(data);
+  });
+  frame.title = "Connect";
+  frame.src = address.href;
+  frame.width = "100%";
+  frame.height = "640";
+  document.body.append(frame);
+});
+document.getElementById("connect").disabled = false;
+"""
+
+_SCRIPTS: Final = {"/log.js": _LOG, "/connecting.js": _WITH_CONNECT_JS, "/embedding.js": _WITHOUT_CONNECT_JS}
+_PAGES: Final = {"/": "/connecting.js", "/relaxed": "/connecting.js", "/embedder": "/embedding.js"}
+
+
+class Site(ThreadingHTTPServer):
+    """One site, on a port of its own: its address names `localhost`, where One Runtime's names `127.0.0.1`.
+
+    `/` has the strictest policy that connect.js works under, `/relaxed` none, `/embedder` does without connect.js.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, one_runtime: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.one_runtime = one_runtime
+
+    @property
+    def origin(self) -> str:
+        return f"http://localhost:{self.server_port}"
+
+    @property
+    def policy(self) -> str:
+        """No inline style or script, no frame but One Runtime's."""
+        return f"default-src 'none'; script-src 'self' {self.one_runtime}; frame-src {self.one_runtime}; img-src data:"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        if self.path in _SCRIPTS:
+            self._send("text/javascript", _SCRIPTS[self.path].replace("ONE_RUNTIME", self.server.one_runtime))
+        elif self.path in _PAGES:
+            self._send("text/html", _PAGE.format(script=_PAGES[self.path]))
+        else:
+            self.send_error(404)
+
+    def _send(self, media_type: str, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", f"{media_type}; charset=utf-8")
+        self.send_header("Content-Length", str(len(text.encode())))
+        if self.path != "/relaxed":
+            self.send_header("Content-Security-Policy", self.server.policy)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def running_site(one_runtime: str) -> Iterator[Site]:
+    """A site that answers until the block ends."""
+    with Site(one_runtime) as site:
+        thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield site
+        finally:
+            site.shutdown()
+            thread.join()

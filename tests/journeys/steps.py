@@ -1,0 +1,123 @@
+"""Steps of a person in front of a page: open the popup, type, look at what came of it."""
+
+import json
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Frame, Locator, Page, expect
+
+from tests.journeys.site import Site
+from tests.running_demo import opened_popup, popups
+from tests.waiting import eventually
+
+WRONG_KEY: Final = "acme_of_nobody_at_all"
+REFUSAL: Final = "No Acme CRM account has this API key. Copy it again from Settings."
+
+_WCAG: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice")
+_AXE: Final = {
+    "resultTypes": ["violations"],
+    "iframes": False,
+    "runOnly": {"type": "tag", "values": list(_WCAG)},
+    "rules": {"page-has-heading-one": {"enabled": False}},  # a best practice that a page cannot keep while it loads
+}
+# In this colour scheme, and done with turning into it (what turns without an end, turns on).
+_SHOWN: Final = """async (scheme) => {
+  if (!matchMedia(`(prefers-color-scheme: ${scheme})`).matches) return false;
+  const ending = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
+  await Promise.all(ending.map((one) => one.finished.catch(() => {})));
+  return true;
+}"""
+_LOOKS: Final = (("light", 900), ("dark", 320), ("light", 320), ("dark", 900))
+
+
+async def visit(page: Page, site: Site, token: str, path: str = "/") -> None:
+    """The customer's page, with a session to connect with."""
+    await page.goto("about:blank")  # a change behind `#` alone would load nothing
+    await page.goto(f"{site.origin}{path}#{token}")
+
+
+async def press_connect(page: Page) -> Frame:
+    """The popup that the page's button opens."""
+    await page.get_by_role("button", name="Connect", exact=True).click()
+    frame = await opened_popup(page)
+    await expect(heading(frame)).to_be_visible()
+    return frame
+
+
+async def opened(page: Page, site: Site, token: str, path: str = "/") -> Frame:
+    """The popup, opened from the customer's page."""
+    await visit(page, site, token, path)
+    return await press_connect(page)
+
+
+async def add_frame(page: Page, src: str) -> None:
+    """Put another frame into the page."""
+    script = "(src) => { document.body.append(Object.assign(document.createElement('iframe'), { src })); }"
+    await page.evaluate(script, src)
+
+
+def heading(frame: Frame | Page) -> Locator:
+    return frame.get_by_role("heading", level=1)
+
+
+def key_field(frame: Frame) -> Locator:
+    return frame.get_by_label("API key", exact=True)
+
+
+def button(frame: Frame, name: str) -> Locator:
+    return frame.get_by_role("button", name=name, exact=True)
+
+
+async def settled(frame: Frame) -> None:
+    """Wait until the page has given the popup the height that it asked for: until then what is to be clicked moves."""
+    fits = "() => Math.abs(innerHeight - Math.max(240, document.getElementById('card').offsetHeight)) <= 1"
+    await eventually(lambda: frame.evaluate(fits))
+
+
+async def click(frame: Frame, name: str) -> None:
+    """Press a button of a popup that connect.js shows, once it stands still."""
+    await settled(frame)
+    await button(frame, name).click()
+
+
+async def submit_key(frame: Frame, key: str) -> None:
+    """Type a key and press Enter."""
+    await key_field(frame).fill(key)
+    await key_field(frame).press("Enter")
+
+
+async def outcome(page: Page) -> dict[str, Any]:
+    """What the page's promise came to."""
+    shown = page.locator("#outcome")
+    await expect(shown).not_to_be_empty()
+    found: dict[str, Any] = json.loads(await shown.inner_text())
+    return found
+
+
+async def messages(page: Page) -> list[dict[str, Any]]:
+    """Every message that the page's window has heard."""
+    return [json.loads(text) for text in await page.locator("#messages li").all_text_contents()]
+
+
+async def gone(page: Page) -> None:
+    """No popup is left in the page."""
+    await eventually(lambda: not popups(page))
+
+
+def request_id(frame: Frame) -> str:
+    """The id that the popup's messages carry."""
+    return parse_qs(urlsplit(frame.url).query)["request_id"][0]
+
+
+async def violations(page: Page, frame: Frame | Page) -> list[str]:
+    """What axe finds (WCAG 2.2 AA and best practice), light and dark, on a phone and on a desk."""
+    found = []
+    for scheme, width in _LOOKS:
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        await page.set_viewport_size({"width": width, "height": 760})
+        await eventually(partial(frame.evaluate, _SHOWN, scheme))
+        for one in (await Axe().run(frame, options=_AXE)).response["violations"]:
+            found += [f"{scheme} {width}: {one['id']}: {node['html']}" for node in one["nodes"]]
+    return found

@@ -1,0 +1,134 @@
+"""The session's token: out of the address at once, kept for a reload, in no other address, log or storage (P11)."""
+
+import asyncio
+from typing import Final, TypeVar
+
+import pytest
+from playwright.async_api import BrowserContext, Page, Request, expect
+
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site
+from tests.journeys.steps import (
+    REFUSAL,
+    WRONG_KEY,
+    add_frame,
+    heading,
+    key_field,
+    opened,
+    outcome,
+    request_id,
+    submit_key,
+    visit,
+)
+from tests.running_demo import Demo, opened_popup
+from tests.waiting import eventually
+
+T = TypeVar("T")
+
+# Where a browser denies a frame of another site its storage, there is none to look into: the popup works all the same.
+_KEPT: Final = """async () => {
+  const stores = [
+    () => localStorage.length, () => sessionStorage.length, async () => (await indexedDB.databases()).length,
+    async () => (await caches.keys()).length, () => document.cookie.length, () => window.name.length,
+  ];
+  const denied = (error) => {
+    if (!["SecurityError", "UnknownError"].includes(error.name)) throw error;
+    return 0;
+  };
+  return Promise.all(stores.map((store) => Promise.resolve().then(store).catch(denied)));
+}"""
+
+
+@pytest.mark.promise("P11")
+async def test_the_token_leaves_the_address_before_the_server_is_asked_anything(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    addresses: list[str] = []
+    asked = asyncio.Event()
+
+    def hold(_: object, request: Request) -> None:
+        addresses.append(request.frame.url)
+        asked.set()
+
+    await page.route("**/connect/session", hold)
+    session = await backend.session()
+    await visit(page, site, session["session_token"])
+    await page.get_by_role("button", name="Connect").click()
+    await asked.wait()
+    frame = await opened_popup(page)
+    assert await frame.evaluate("() => location.href") == (
+        f"{site.one_runtime}/connect?session={session['id']}&request_id={request_id(frame)}"
+    )
+    assert await frame.evaluate("() => history.length") == await page.evaluate("() => history.length")
+
+
+async def test_a_reload_of_the_frame_keeps_going(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
+    session = await backend.session()
+    frame = await opened(page, site, session["session_token"])
+    before = request_id(frame)
+    for _ in range(2):
+        async with page.expect_response("**/connect/session"):
+            await frame.evaluate("() => location.reload()")
+        await expect(heading(frame)).to_have_text("Fernhill wants to connect your Acme CRM account")
+    await submit_key(frame, demo.acme_key)
+    result = await outcome(page)
+    assert (result["status"], result["requestId"]) == ("connected", before)
+    assert await backend.status() == "connected"
+
+
+@pytest.mark.promise("P11")
+async def test_nothing_is_asked_of_third_parties_and_no_secret_stands_in_an_address_or_on_the_console(
+    page: Page, browser_context: BrowserContext, demo: Demo, site: Site, backend: Backend
+) -> None:
+    requests: list[Request] = []
+    said: list[str] = []
+    browser_context.on("request", lambda request: _note(requests, request))
+    browser_context.on("console", lambda message: _note(said, message.text))
+    token = await backend.token()
+    frame = await opened(page, site, token)
+    await submit_key(frame, WRONG_KEY)
+    await expect(frame.get_by_role("alert")).to_contain_text(REFUSAL)
+    await submit_key(frame, demo.acme_key)
+    await outcome(page)
+
+    addresses = [request.url for request in requests]
+    assert {address.split("/")[2] for address in addresses if not address.startswith(("data:", "about:"))} == {
+        site.origin.removeprefix("http://"),
+        demo.url.removeprefix("http://"),
+    }
+    with_token = [address for address in addresses if token in address.partition("#")[0]]
+    assert len(with_token) == 1  # the frame's first one, which the server does not log
+    for secret in (WRONG_KEY, demo.acme_key):
+        assert not [text for text in (*addresses, *said) if secret in text]
+    assert not [text for text in said if token in text]
+    referrers = [(await request.all_headers()).get("referer") or "" for request in requests if demo.url in request.url]
+    assert not [referrer for referrer in referrers if token in referrer]
+
+
+def _note(notes: list[T], what: T) -> None:
+    notes.append(what)
+
+
+async def test_the_frame_keeps_no_cookie_and_no_storage(
+    page: Page, browser_context: BrowserContext, demo: Demo, site: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token())
+    await submit_key(frame, WRONG_KEY)
+    await expect(frame.get_by_role("alert")).to_contain_text(REFUSAL)
+    assert await frame.evaluate(_KEPT) == [0, 0, 0, 0, 0, 0]
+    await submit_key(frame, demo.acme_key)
+    await outcome(page)
+    assert await browser_context.cookies() == []
+
+
+async def test_a_copy_of_the_address_after_loading_gives_nobody_the_form(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token())
+    await eventually(lambda: "session_token" not in frame.url)
+    other = await page.context.new_page()
+    await visit(other, site, "orcs_nothing", "/relaxed")
+    await add_frame(other, frame.url)
+    copy = await opened_popup(other)
+    await expect(heading(copy)).to_have_text("This link doesn’t work")
+    await expect(key_field(frame)).to_be_visible()

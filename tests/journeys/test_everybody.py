@@ -1,0 +1,242 @@
+"""For everybody: no finding of axe in any state of the popup, the keyboard alone, few clicks, small screens."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from playwright.async_api import Frame, Page, Route, expect
+
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site
+from tests.journeys.steps import (
+    WRONG_KEY,
+    button,
+    click,
+    gone,
+    heading,
+    key_field,
+    opened,
+    outcome,
+    press_connect,
+    settled,
+    submit_key,
+    violations,
+    visit,
+)
+from tests.journeys.test_endings import ENDINGS, Ending
+from tests.running_demo import Demo, opened_popup
+from tests.waiting import eventually
+
+Reach = Callable[[Page, Site, Backend], Awaitable[Frame]]
+
+
+async def form(page: Page, site: Site, backend: Backend) -> Frame:
+    frame = await opened(
+        page, site, await backend.token(end_user_name="Ada Lovelace", end_user_email="ada@example.com")
+    )
+    await frame.get_by_text("Where do I find this?").click()
+    await key_field(frame).fill("acme_shown")
+    await click(frame, "Show API key")
+    return frame
+
+
+async def refused(page: Page, site: Site, backend: Backend) -> Frame:
+    frame = await opened(page, site, await backend.token())
+    await submit_key(frame, WRONG_KEY)
+    await expect(frame.get_by_role("alert")).to_be_visible()
+    return frame
+
+
+async def missing(page: Page, site: Site, backend: Backend) -> Frame:
+    frame = await opened(page, site, await backend.token("datadog", suggested_connection_name="Ours"))
+    await frame.get_by_label("API key", exact=True).press("Enter")
+    await expect(frame.locator(".field-error:visible")).to_have_count(2)
+    return frame
+
+
+async def working(page: Page, site: Site, backend: Backend) -> Frame:
+    frame = await opened(page, site, await backend.token())
+    await page.route("**/connect/session/connect", lambda route: None)
+    await submit_key(frame, WRONG_KEY)
+    await expect(button(frame, "Checking with Acme CRM…")).to_be_visible()
+    return frame
+
+
+async def choice(page: Page, site: Site, backend: Backend) -> Frame:
+    return await opened(page, site, await backend.token("customer-io"))
+
+
+async def parameters(page: Page, site: Site, backend: Backend) -> Frame:
+    return await opened(page, site, await backend.token("zendesk"))
+
+
+async def password(page: Page, site: Site, backend: Backend) -> Frame:
+    return await opened(page, site, await backend.token("twilio"))
+
+
+async def another_account(page: Page, site: Site, backend: Backend) -> Frame:
+    await backend.type_key(await backend.token(), backend.demo.acme_keys["acc_initech"])
+    frame = await opened(page, site, await backend.token())
+    await submit_key(frame, backend.demo.acme_keys["acc_globex"])
+    await expect(heading(frame)).to_have_text("Replace the connected account?")
+    return frame
+
+
+async def connected(page: Page, site: Site, backend: Backend) -> Frame:
+    await page.clock.install()  # the page's clock stands still: the success mark stays
+    frame = await opened(page, site, await backend.token())
+    await page.clock.pause_at(4_102_444_800)
+    await submit_key(frame, backend.demo.acme_key)
+    await expect(heading(frame)).to_have_text("Connected")
+    return frame
+
+
+async def unreachable(page: Page, site: Site, backend: Backend) -> Frame:
+    await page.route("**/connect/session", lambda route: route.abort())
+    return await opened(page, site, await backend.token())
+
+
+async def loading(page: Page, site: Site, backend: Backend) -> Frame:
+    await page.route("**/connect/session", lambda route: None)
+    await visit(page, site, await backend.token())
+    await page.get_by_role("button", name="Connect").click()
+    return await opened_popup(page)
+
+
+REACHED: list[Reach] = [
+    form, refused, missing, working, choice, parameters, password, another_account, connected, unreachable, loading,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reach", REACHED)
+async def test_axe_finds_nothing_in_the_popup(page: Page, site: Site, backend: Backend, reach: Reach) -> None:
+    frame = await reach(page, site, backend)
+    assert await violations(page, frame) == []
+
+
+@pytest.mark.parametrize("make", [make for make, _, _ in ENDINGS])
+async def test_axe_finds_nothing_in_a_page_that_ends_the_matter(
+    page: Page, site: Site, backend: Backend, make: Ending
+) -> None:
+    frame = await opened(page, site, await make(backend))
+    assert await violations(page, frame) == []
+
+
+async def test_axe_finds_nothing_at_top_level_and_in_the_page_around_the_popup(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    session = await backend.session()
+    await page.goto(session["connect_url"])
+    await expect(heading(page)).to_be_visible()
+    assert await violations(page, page) == []
+    await opened(page, site, session["session_token"])
+    assert await violations(page, page) == []
+
+
+async def test_the_keyboard_alone_connects_and_the_focus_comes_back(
+    page: Page, demo: Demo, site: Site, backend: Backend
+) -> None:
+    await visit(page, site, await backend.token())
+    await expect(page.get_by_role("button", name="Connect")).to_be_enabled()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    frame = await opened_popup(page)
+    await expect(key_field(frame)).to_be_focused()
+    await page.keyboard.insert_text(WRONG_KEY)
+    await page.keyboard.press("Enter")
+    await expect(frame.get_by_role("alert")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(key_field(frame)).to_be_focused()
+    await page.keyboard.press("Control+A")
+    await page.keyboard.insert_text(demo.acme_key)
+    for name in ("Show API key", None, "Connect Acme CRM"):
+        await page.keyboard.press("Tab")
+        if name is not None:
+            await expect(button(frame, name)).to_be_focused()
+    await page.keyboard.press("Space")
+    assert (await outcome(page))["status"] == "connected"
+    await expect(heading(frame)).to_be_focused()
+    await gone(page)
+    await expect(page.get_by_role("button", name="Connect")).to_be_focused()
+
+
+async def test_the_focus_does_not_get_behind_the_popup(page: Page, site: Site, backend: Backend) -> None:
+    frame = await opened(page, site, await backend.token())
+    await expect(key_field(frame)).to_be_focused()
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("() => document.activeElement.id") != "connect"
+    assert not await page.get_by_role("button", name="Connect", exact=True).is_visible() or await page.evaluate(
+        "() => { document.getElementById('connect').focus(); return document.activeElement.id !== 'connect'; }"
+    )
+
+
+async def test_a_choice_is_made_by_keyboard_and_taken_back(page: Page, site: Site, backend: Backend) -> None:
+    frame = await opened(page, site, await backend.token("customer-io"))
+    await expect(heading(frame)).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(frame.get_by_label("App API key", exact=True)).to_be_focused()
+    await button(frame, "Back").focus()
+    await page.keyboard.press("Enter")
+    await expect(frame.get_by_role("heading", name="How would you like to connect?")).to_be_visible()
+
+
+async def test_a_key_is_connected_by_two_clicks_in_the_popups_life(
+    page: Page, demo: Demo, site: Site, backend: Backend
+) -> None:
+    presses: list[str] = []
+
+    def note(where: str) -> None:
+        presses.append(where)
+
+    await page.expose_function("pressed", note)
+    await page.add_init_script("addEventListener('pointerdown', () => pressed(location.pathname), true)")
+    frame = await opened(page, site, await backend.token())
+    await expect(key_field(frame)).to_be_focused()  # a key is pasted without a click
+    await page.keyboard.insert_text(demo.acme_key)
+    await click(frame, "Connect Acme CRM")
+    assert (await outcome(page))["status"] == "connected"
+    assert presses == ["/", "/connect"]
+
+
+async def test_on_a_small_phone_nothing_is_wider_than_the_screen(page: Page, site: Site, backend: Backend) -> None:
+    await page.set_viewport_size({"width": 320, "height": 568})
+    wide = "() => document.documentElement.scrollWidth > innerWidth"
+    for slug in ("acme", "customer-io", "datadog", "zendesk"):
+        await visit(page, site, await backend.token(slug))
+        frame = await press_connect(page)
+        await eventually(lambda: frame.evaluate("() => innerWidth === 320"))
+        assert not await frame.evaluate(wide)
+        assert not await page.evaluate(wide)
+
+
+async def test_without_a_pointer_that_is_fine_no_keyboard_slides_over_the_page(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    devices = await page.context.new_cdp_session(page)
+    await devices.send("Emulation.setEmulatedMedia", {"features": [{"name": "pointer", "value": "coarse"}]})
+    frame = await opened(page, site, await backend.token())
+    await expect(heading(frame)).to_be_focused()
+
+
+async def test_the_hint_of_a_window_that_does_not_open_can_be_closed(page: Page, site: Site, backend: Backend) -> None:
+    async def never(route: Route) -> None:
+        """A server that does not answer."""
+
+    await page.clock.install()
+    await page.route("**/connect?*", never)
+    await visit(page, site, await backend.token())
+    await page.get_by_role("button", name="Connect").click()
+    await eventually(lambda: page.evaluate("() => document.documentElement.style.overflow === 'hidden'"))
+    await page.clock.fast_forward(10_000)
+    assert await violations(page, page) == []
+    await page.keyboard.press("Enter")
+    assert (await outcome(page))["error"]["code"] == "load_failed"
+
+
+async def test_the_popup_is_as_high_as_its_content(page: Page, site: Site, backend: Backend) -> None:
+    frame = await opened(page, site, await backend.token())
+    await settled(frame)
+    await frame.get_by_text("Where do I find this?").click()
+    await settled(frame)
+    assert await frame.evaluate("() => document.documentElement.scrollHeight <= innerHeight")

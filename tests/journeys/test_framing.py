@@ -1,0 +1,113 @@
+"""P6, in a real browser: no page but an allowed origin's shows the form, and neither does a window of its own."""
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.browser import PageProblems
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site
+from tests.journeys.steps import add_frame, gone, heading, key_field, opened, outcome, press_connect, visit
+from tests.running_demo import popups
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P6")
+
+
+async def expect_refused(page: Page, problems: PageProblems) -> None:
+    """The browser refused to show the frame, and no form is in any frame of the page."""
+    await eventually(lambda: any("frame-ancestors" in problem for problem in problems))
+    problems.clear()
+    for frame in page.frames:
+        assert not frame.url.startswith("http") or await frame.locator("form").count() == 0
+
+
+async def test_a_foreign_page_cannot_frame_it_and_is_told_that_it_did_not_load(
+    page: Page, foreign: Site, backend: Backend, page_problems: PageProblems
+) -> None:
+    session = await backend.session()
+    await page.clock.install()
+    await visit(page, foreign, session["session_token"])
+    await page.get_by_role("button", name="Connect").click()
+    await expect_refused(page, page_problems)
+    await page.clock.fast_forward(10_000)
+    await page.keyboard.press("Enter")  # the button of the hint has the focus
+    assert (await outcome(page))["error"]["code"] == "load_failed"
+    state = await backend.state(session)
+    assert (state["status"], await backend.status()) == ("pending", "not_connected")
+
+
+async def test_a_foreign_page_cannot_frame_it_by_the_sessions_id_either(
+    page: Page, foreign: Site, backend: Backend, page_problems: PageProblems
+) -> None:
+    session = await backend.session()
+    await visit(page, foreign, "", "/relaxed")
+    src = f"{foreign.one_runtime}/connect?session={session['id']}&request_id=r"
+    await add_frame(page, src)
+    await expect_refused(page, page_problems)
+
+
+async def test_a_foreign_page_around_an_allowed_one_cannot_show_it(
+    page: Page, foreign: Site, site: Site, backend: Backend, page_problems: PageProblems
+) -> None:
+    await visit(page, foreign, "", "/relaxed")
+    inside = f"{site.origin}/#{await backend.token()}"
+    await add_frame(page, inside)
+    await page.frame_locator("iframe").get_by_role("button", name="Connect").click()
+    await expect_refused(page, page_problems)
+
+
+async def test_an_allowed_page_of_the_organization_shows_no_session_for_another_origin(
+    page: Page, site: Site, foreign: Site, backend: Backend, page_problems: PageProblems
+) -> None:
+    await visit(page, site, await backend.token(allowed_origins=[foreign.origin]))
+    await page.get_by_role("button", name="Connect").click()
+    await expect_refused(page, page_problems)
+
+
+async def test_opened_at_top_level_it_shows_no_form(page: Page, backend: Backend) -> None:
+    session = await backend.session()
+    for address in (session["connect_url"], f"{backend.demo.url}/connect?session={session['id']}"):
+        await page.goto(address)
+        await expect(heading(page)).to_have_text("Open this from Fernhill")
+        assert await page.locator("form, input").count() == 0
+        assert session["session_token"] not in page.url
+    assert (await backend.state(session))["status"] == "pending"
+
+
+async def test_at_top_level_in_a_browser_that_names_no_destination_it_shows_no_form(
+    page: Page, backend: Backend
+) -> None:
+    async def without_destination(route: Route) -> None:
+        headers = {name: value for name, value in route.request.headers.items() if name != "sec-fetch-dest"}
+        await route.fulfill(response=await route.fetch(headers=headers))
+
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    await page.route("**/connect?*", without_destination)
+    session = await backend.session()
+    await page.goto(session["connect_url"])
+    await expect(heading(page)).to_have_text("Open this from Fernhill")
+    assert await page.locator("form, input").count() == 0
+    assert "POST" not in asked
+
+
+async def test_a_window_that_an_allowed_page_opens_shows_no_form(page: Page, site: Site, backend: Backend) -> None:
+    session = await backend.session()
+    await visit(page, site, "")
+    async with page.expect_popup() as opening:
+        await page.evaluate("(address) => { window.open(address); }", session["connect_url"])
+    window = await opening.value
+    await expect(heading(window)).to_have_text("Open this from Fernhill")
+    assert await window.locator("form, input").count() == 0
+    assert await window.evaluate("() => window.opener") is None
+
+
+async def test_an_allowed_page_shows_it(page: Page, site: Site, backend: Backend) -> None:
+    """The other tests of this file would pass with a popup that nobody can see."""
+    frame = await opened(page, site, await backend.token())
+    await expect(key_field(frame)).to_be_visible()
+    assert popups(page) == [frame]
+    await key_field(frame).press("Escape")
+    await gone(page)
+    await page.evaluate("(token) => { location.hash = token; }", await backend.token())
+    await expect(key_field(await press_connect(page))).to_be_visible()

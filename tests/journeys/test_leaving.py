@@ -1,0 +1,150 @@
+"""Leaving the popup: Escape inside and outside of the frame, the close button, early, and while it works."""
+
+import asyncio
+from typing import Any
+
+from playwright.async_api import Frame, Page, Route, expect
+
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site
+from tests.journeys.steps import (
+    button,
+    click,
+    gone,
+    key_field,
+    messages,
+    opened,
+    outcome,
+    press_connect,
+    request_id,
+    visit,
+)
+from tests.running_demo import Demo, opened_popup
+from tests.waiting import eventually
+
+
+def cancelled(request: str) -> dict[str, Any]:
+    """The outcome, whole."""
+    absent = dict.fromkeys(("connectionId", "integrationSlug", "connectionName", "error"))
+    return {"source": "one-runtime", "requestId": request, "status": "cancelled", **absent}
+
+
+async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any], request: str) -> None:
+    """The promise, the page and the backend agree: nobody connected anything, and the page is as it was."""
+    assert await outcome(page) == cancelled(request)
+    await gone(page)
+    await expect(page.get_by_role("button", name="Connect")).to_be_focused()
+    assert (await backend.state(session))["status"] == "cancelled"
+    assert await backend.status() == "not_connected"
+    assert await page.evaluate("() => document.documentElement.style.overflow") == ""
+
+
+async def test_escape_inside_the_frame_cancels_and_gives_the_focus_back(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    session = await backend.session()
+    frame = await opened(page, site, session["session_token"])
+    await expect(key_field(frame)).to_be_focused()
+    assert await page.evaluate("() => document.documentElement.style.overflow") == "hidden"
+    request = request_id(frame)
+    await key_field(frame).press("Escape")
+    await expect_cancelled(page, backend, session, request)
+
+
+async def test_escape_in_the_page_asks_the_frame_to_cancel(page: Page, site: Site, backend: Backend) -> None:
+    session = await backend.session()
+    frame = await opened(page, site, session["session_token"])
+    request = request_id(frame)
+    heard: list[dict[str, Any]] = []
+
+    def note(data: dict[str, Any]) -> None:
+        heard.append(data)
+
+    await page.expose_function("heard", note)
+    await frame.evaluate("() => addEventListener('message', (event) => heard(event.data))")
+    await page.evaluate("() => window.focus()")  # the page's own window, not the frame's
+    await page.keyboard.press("Escape")
+    await expect_cancelled(page, backend, session, request)
+    assert heard == [{"source": "one-runtime-host", "type": "cancel", "requestId": request}]
+
+
+async def test_the_close_button_cancels(page: Page, site: Site, backend: Backend) -> None:
+    session = await backend.session()
+    frame = await opened(page, site, session["session_token"])
+    request = request_id(frame)
+    await click(frame, "Cancel and close")
+    await expect_cancelled(page, backend, session, request)
+    told = [message["data"] for message in await messages(page) if message["data"].get("source")]
+    assert told == [cancelled(request)]
+
+
+async def test_escape_before_the_frame_is_there_leaves_at_once(page: Page, site: Site, backend: Backend) -> None:
+    await page.route("**/connect?*", lambda route: None)  # a server that never answers
+    await visit(page, site, await backend.token())
+    await page.get_by_role("button", name="Connect").click()
+    await eventually(lambda: page.evaluate("() => document.documentElement.style.overflow === 'hidden'"))
+    await page.keyboard.press("Escape")
+    assert (await outcome(page))["status"] == "cancelled"
+    await expect(page.get_by_role("button", name="Connect")).to_be_focused()
+
+
+async def test_a_frame_that_does_not_answer_is_left_after_two_seconds(page: Page, site: Site, backend: Backend) -> None:
+    await page.clock.install()
+    frame = await opened(page, site, await backend.token())
+    await frame.evaluate("() => addEventListener('message', (event) => event.stopImmediatePropagation(), true)")
+    await page.route("**/connect/session/cancel", lambda route: None)
+    await key_field(frame).press("Escape")
+    await page.clock.fast_forward(2_000)
+    assert (await outcome(page))["status"] == "cancelled"
+
+
+async def test_leaving_while_the_provider_is_asked_tells_what_the_server_decided(
+    page: Page, demo: Demo, site: Site, backend: Backend
+) -> None:
+    session = await backend.session()
+    frame = await opened(page, site, session["session_token"])
+    asked = asyncio.Event()
+
+    async def is_over() -> bool:
+        return bool((await backend.state(session))["status"] == "cancelled")
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await eventually(is_over)
+        await route.continue_()
+
+    await page.route("**/connect/session/connect", hold)
+    await key_field(frame).fill(demo.acme_key)
+    await key_field(frame).press("Enter")
+    await expect(button(frame, "Checking with Acme CRM…")).to_have_attribute("aria-disabled", "true")
+    await asked.wait()
+    request = request_id(frame)
+    await frame.locator("body").press("Escape")
+    await expect_cancelled(page, backend, session, request)
+    assert await backend.connections() == []
+
+
+async def test_the_window_can_be_opened_again_after_it_was_left(page: Page, site: Site, backend: Backend) -> None:
+    frame = await opened(page, site, await backend.token())
+    await key_field(frame).press("Escape")
+    await outcome(page)
+    await gone(page)
+    await page.evaluate("(token) => { location.hash = token; }", await backend.token())
+    again: Frame = await press_connect(page)
+    await expect(key_field(again)).to_be_focused()
+    await click(again, "Cancel and close")
+    await gone(page)
+
+
+async def test_a_second_window_is_refused_while_one_is_open(page: Page, site: Site, backend: Backend) -> None:
+    await opened(page, site, await backend.token())
+    refusal = await page.evaluate(
+        """async (baseUrl) => {
+          const { createOneRuntime } = await import(`${baseUrl}/connect.js`);
+          return createOneRuntime({ baseUrl }).connections.open({ sessionToken: "x" }).catch(String);
+        }""",
+        site.one_runtime,
+    )
+    assert "open already" in refusal
+    assert len([frame for frame in page.frames if frame.parent_frame]) == 1
+    await click(await opened_popup(page), "Cancel and close")

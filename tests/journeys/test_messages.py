@@ -1,0 +1,160 @@
+"""The message object: enough for an embedder, and believed by connect.js only from the real frame."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site
+from tests.journeys.steps import (
+    add_frame,
+    button,
+    click,
+    gone,
+    heading,
+    key_field,
+    messages,
+    opened,
+    outcome,
+    press_connect,
+    request_id,
+    submit_key,
+    visit,
+)
+from tests.running_demo import Demo, opened_popup, popups
+from tests.waiting import eventually
+
+POST: str = "(message) => parent.postMessage(message, '*')"
+
+
+def forged(request: str, **more: Any) -> dict[str, Any]:
+    """The news that somebody would like to be believed."""
+    absent = {"error": None, "connectionName": "Forged", "integrationSlug": "acme"}
+    made = {"source": "one-runtime", "requestId": request, "status": "connected", "connectionId": "forged"}
+    return {**absent, **made, **more}
+
+
+async def heard(page: Page, message: dict[str, Any]) -> str:
+    """Wait until the page's window has heard it; from which origin."""
+
+    async def origin() -> str | None:
+        found = [one["origin"] for one in await messages(page) if one["data"] == message]
+        return found[0] if found else None
+
+    return str(await eventually(origin))
+
+
+async def test_an_embedder_that_knows_only_two_parameters_and_the_message_works(
+    page: Page, demo: Demo, site: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token(), "/embedder")
+    await submit_key(frame, demo.acme_key)
+    (connection,) = await _connected(backend)
+    assert await outcome(page) == {
+        "source": "one-runtime",
+        "requestId": request_id(frame),
+        "status": "connected",
+        "connectionId": connection["id"],
+        "integrationSlug": "acme",
+        "connectionName": "Globex Corporation",
+        "error": None,
+    }
+
+
+async def _connected(backend: Backend) -> list[dict[str, Any]]:
+    return await eventually(backend.connections)
+
+
+async def test_an_embedder_without_connect_js_hears_of_cancelling_and_of_errors(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token(), "/embedder")
+    await key_field(frame).press("Escape")
+    assert (await outcome(page))["status"] == "cancelled"
+    frame = await opened(page, site, "orcs_nothing", "/embedder")
+    await button(frame, "Close").last.click()
+    result = await outcome(page)
+    assert (result["status"], result["error"]["code"]) == ("error", "session_unknown")
+
+
+async def test_the_outcome_goes_to_the_allowed_origins_only_and_once(
+    page: Page, demo: Demo, site: Site, foreign: Site, backend: Backend
+) -> None:
+    origins = [foreign.origin, site.origin, "https://app.example.com"]
+    frame = await opened(page, site, await backend.token(allowed_origins=origins))
+    await submit_key(frame, demo.acme_key)
+    await outcome(page)
+    told = [one for one in await messages(page) if one["data"].get("source") == "one-runtime"]
+    assert [(one["origin"], one["data"]["status"]) for one in told] == [(demo.url, "connected")]
+
+
+@pytest.mark.promise("P6")
+async def test_connect_js_believes_no_message_from_another_window_or_origin_or_request(
+    page: Page, site: Site, foreign: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token(), "/relaxed")
+    news = forged(request_id(frame))
+
+    await page.evaluate("(message) => window.postMessage(message, '*')", news)  # the page's own window
+    assert await heard(page, news) == site.origin
+
+    # Our origin, but not our window: a page that anybody may frame, since it knows no session.
+    await add_frame(page, f"{site.one_runtime}/connect?session_token=orcs_x&request_id=x")
+    await eventually(lambda: len(popups(page)) == 2)
+    (other,) = (one for one in popups(page) if one != frame)
+    await expect(heading(other)).to_be_visible()
+    news = {**news, "connectionName": "Of another window"}
+    await other.evaluate(POST, news)
+    assert await heard(page, news) == site.one_runtime
+
+    for wrong in (forged("of-another-request"), forged(request_id(frame), status="done"), {"source": "one-runtime"}):
+        await frame.evaluate(POST, wrong)  # our window, our origin
+        assert await heard(page, wrong) == site.one_runtime
+
+    assert await page.locator("#outcome").inner_text() == ""
+    await expect(key_field(frame)).to_be_visible()
+    await key_field(frame).press("Escape")
+    assert (await outcome(page))["status"] == "cancelled"
+
+
+@pytest.mark.promise("P6")
+async def test_connect_js_does_not_believe_its_frame_once_another_origin_is_in_it(
+    page: Page, site: Site, foreign: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token(), "/relaxed")
+    news = forged(request_id(frame))
+    await frame.evaluate("(address) => { location.href = address; }", f"{foreign.origin}/relaxed")
+    await expect(heading(frame)).to_have_text("Settings")
+    await frame.evaluate(POST, news)
+    assert await heard(page, news) == foreign.origin
+    assert await page.locator("#outcome").inner_text() == ""
+
+
+async def test_the_frame_takes_a_cancel_from_its_embedder_and_for_its_request_only(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token(), "/embedder")
+    cancel = {"source": "one-runtime-host", "type": "cancel", "requestId": request_id(frame)}
+    child = "(message) => document.querySelector('iframe').contentWindow.postMessage(message, '*')"
+    await frame.evaluate("(message) => window.postMessage(message, '*')", cancel)  # from the frame itself
+    for wrong in ({**cancel, "requestId": "another"}, {**cancel, "source": "somebody"}, {**cancel, "type": "connect"}):
+        await page.evaluate(child, wrong)
+    await frame.evaluate("() => new Promise((heard) => setTimeout(heard))")  # its messages before now are dealt with
+    assert await page.locator("#outcome").inner_text() == ""
+    await page.evaluate(child, cancel)
+    assert (await outcome(page))["status"] == "cancelled"
+
+
+async def test_the_success_mark_stays_for_a_moment_and_makes_room_for_the_next_window(
+    page: Page, demo: Demo, site: Site, backend: Backend
+) -> None:
+    frame = await opened(page, site, await backend.token())
+    await submit_key(frame, demo.acme_key)
+    await outcome(page)
+    await expect(heading(frame)).to_have_text("Connected")
+    assert popups(page) == [frame]
+    await gone(page)
+    await visit(page, site, await backend.token())
+    await press_connect(page)
+    await click(await opened_popup(page), "Cancel and close")
