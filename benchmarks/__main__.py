@@ -1,6 +1,7 @@
 """`python -m benchmarks`: the list of integrations on both databases, against the limit; prints Markdown."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -58,7 +59,7 @@ class Subject:
 def main() -> None:
     """Seed, measure, print."""
     plan = _plan(sys.argv[1:])
-    begun = time.monotonic()
+    begun, busy = time.monotonic(), os.getloadavg()[0]
     with ExitStack() as stack:
         version, makers = _databases(stack, plan)
         subjects = {name: _subjects(stack, plan, name, new) for name, new in makers.items()}
@@ -74,7 +75,7 @@ def main() -> None:
             for name, (many, _) in subjects.items()
         ]
     print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in all\n")
-    print("\n".join([*report.machine(version), ""]))
+    print("\n".join([*report.machine(version, busy), ""]))
     print("\n".join(line for result in results for line in report.tables(result)))
 
 

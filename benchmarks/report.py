@@ -32,8 +32,8 @@ class Result:
     megabytes: float
 
 
-def machine(postgres_version: str | None) -> Iterator[str]:
-    """Where and with what."""
+def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
+    """Where and with what; `busy` is the load average before the run, which should be near 0."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?"
     )
@@ -42,6 +42,7 @@ def machine(postgres_version: str | None) -> Iterator[str]:
     parts += [f"PostgreSQL {postgres_version}"] if postgres_version else []
     parts += [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools", "psycopg")]
     yield f"- {os.cpu_count()} cores, {model}, {memory / 1024**2:.0f} GB, Linux {platform.release()}"
+    yield f"- load average before the run: {busy:.1f}"
     yield f"- {', '.join(parts)}"
     yield (
         f"- one server process, {CONNECTIONS} keep-alive connections in a closed loop from another process over "

@@ -85,11 +85,11 @@ async def test_a_caller_that_leaves_takes_nobody_along(database_url: str) -> Non
 async def test_reads_on_their_way_are_told_when_the_database_is_closed(database_url: str) -> None:
     database = await opened(database_url)
 
-    async def sleep() -> None:
+    async def ask_slowly() -> None:
         async with database.read() as tx:
             await tx.one(SLEEP, seconds=30.0)
 
-    waiting = asyncio.ensure_future(sleep())
+    waiting = asyncio.ensure_future(ask_slowly())
     with psycopg.connect(database_url, autocommit=True) as other:
         await eventually(
             lambda: (

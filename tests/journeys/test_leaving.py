@@ -105,8 +105,8 @@ async def test_leaving_while_the_provider_is_asked_tells_what_the_server_decided
     frame = await opened(page, site, session["session_token"])
     asked = asyncio.Event()
 
-    async def is_over() -> bool:
-        return bool((await backend.state(session))["status"] == "cancelled")
+    async def is_over() -> Any:
+        return (await backend.state(session))["status"] == "cancelled"
 
     async def hold(route: Route) -> None:
         asked.set()

@@ -38,7 +38,7 @@ def forged(request: str, **more: Any) -> dict[str, Any]:
 async def heard(page: Page, message: dict[str, Any]) -> str:
     """Wait until the page's window has heard it; from which origin."""
 
-    async def origin() -> str | None:
+    async def origin() -> Any:
         found = [one["origin"] for one in await messages(page) if one["data"] == message]
         return found[0] if found else None
 

@@ -18,8 +18,9 @@ WORKERS = 2
 def answering_process(served: Served, client_port: int) -> int:
     """Which process holds the other end of a connection: Linux tells by the socket's inode."""
     ends = f":{served.port:04X} 0100007F:{client_port:04X} "
-    (line,) = [line for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
-    socket_name = f"socket:[{line.split()[9]}]"
+    found = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
+    (inode,) = [fields[9] for fields in found if fields[3] == "01"]  # established, not an old one of the same ports
+    socket_name = f"socket:[{inode}]"
     children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
     for child in children:
         for descriptor in Path(f"/proc/{child}/fd").iterdir():
