@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -135,3 +136,10 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str, m
 def test_a_postgresql_server_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(ConfigurationError, match="cannot be reached"):
         migrate("postgresql://nobody@127.0.0.1:1/none")
+
+
+@pytest.mark.only_database("sqlite")
+def test_a_new_sqlite_file_can_be_read_by_its_owner_only(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    path = Path(empty_database_url.removeprefix("sqlite:///"))
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -69,6 +69,7 @@ async def test_opened_at_top_level_it_shows_no_form(page: Page, backend: Backend
     for address in (session["connect_url"], f"{backend.demo.url}/connect?session={session['id']}"):
         await page.goto(address)
         await expect(heading(page)).to_have_text("Open this from Fernhill")
+        await expect(page.locator("body")).to_have_attribute("data-state", "top_level")  # so the server said already
         assert await page.locator("form, input").count() == 0
         assert session["session_token"] not in page.url
     assert (await backend.state(session))["status"] == "pending"

@@ -327,6 +327,10 @@ class _PostgresReader(Transaction):
         super().__init__(dialect, _POSTGRESQL_TYPES, cache)
         self._reading = Reading(pool)
 
+    async def close(self) -> None:
+        """Stop what is on its way."""
+        await self._reading.close()
+
     async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
         compiled, values = self._prepare(statement, params)
         return list(map(compiled.row, await self._reading.run(compiled.text, values)))
@@ -373,6 +377,7 @@ class PostgresDatabase(Database):
             ) from error
 
     async def close(self) -> None:
+        await self._reader.close()
         await self._pool.close()
 
     @asynccontextmanager

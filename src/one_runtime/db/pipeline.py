@@ -57,11 +57,21 @@ class Reading:
             lane.add_done_callback(self._lanes.discard)
         return await read.answer
 
+    async def close(self) -> None:
+        """Stop what is on its way; whoever waits for it is told."""
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+
     async def _drain(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
             try:
                 await self._answer_patiently(batch)
+            except asyncio.CancelledError:
+                for read in (*batch, *self._waiting):
+                    read.fail(psycopg.OperationalError("the database was closed"))
+                raise
             except (psycopg.Error, PoolTimeout) as error:
                 for read in batch:
                     read.fail(error)

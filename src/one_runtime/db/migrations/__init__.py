@@ -78,6 +78,7 @@ def _exclusive(url: str) -> Iterator[None]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with Path(f"{path}.migrating").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            Path(path).touch(mode=0o600)  # a new file is its owner's; SQLite's companions take its mode
             yield
         return
     with psycopg.connect(url, autocommit=True) as connection:
