@@ -85,18 +85,24 @@ class Reading:
             await self._answer(batch)
 
     async def _answer(self, batch: list[_Read]) -> None:
+        if len(batch) > 1 and await self._answer_together(batch):
+            return
         async with self._pool.connection() as connection:
-            if len(batch) > 1:
-                try:
-                    await _together(connection, batch)
-                except psycopg.Error:
-                    if connection.closed:
-                        raise
-                else:
-                    return
-            # One that fails takes the rest of its batch along, so each goes again, alone.
             for read in batch:
                 await _alone(connection, read)
+
+    async def _answer_together(self, batch: list[_Read]) -> bool:
+        """Whether all could be answered: one that fails takes its batch along, and each goes again, alone."""
+        async with self._pool.connection() as connection:
+            try:
+                await _together(connection, batch)
+            except psycopg.Error:
+                if connection.closed:
+                    raise
+                # What was to be prepared and was skipped counts as prepared for psycopg: the connection is of no use.
+                await connection.close()
+                return False
+        return True
 
 
 async def _together(connection: Connection, batch: list[_Read]) -> None:
