@@ -91,6 +91,7 @@ async def test_escape_before_the_frame_is_there_leaves_at_once(page: Page, site:
 async def test_a_frame_that_does_not_answer_is_left_after_two_seconds(page: Page, site: Site, backend: Backend) -> None:
     await page.clock.install()
     frame = await opened(page, site, await backend.token())
+    await page.clock.pause_at(4_102_444_800)  # however slow the machine is, two seconds pass when they are told to
     await frame.evaluate("() => addEventListener('message', (event) => event.stopImmediatePropagation(), true)")
     await page.evaluate("() => window.focus()")
     await page.keyboard.press("Escape")

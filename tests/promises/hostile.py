@@ -24,7 +24,7 @@ from tests.application import (
 from tests.egress.upstream import Answer, Upstream, Writes, answer, running_upstream
 
 CHECKED = "/v1/me"
-QUICK = Limits(connect=0.3, idle=0.3, total=0.4, body=64 * 1024)
+QUICK = Limits(connect=1.0, idle=1.0, total=1.5, body=64 * 1024)
 JSON = [("Content-Type", "application/json")]
 
 

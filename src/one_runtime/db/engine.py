@@ -250,12 +250,15 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     """A connection with our settings: a lost commit would lose a rotated token, so every commit is synced; deleted
     bytes are overwritten; nothing waits for a lock on the loop. Opening does wait: another process may be making the
     file, or leaving it."""
+    connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_PATIENCE)
         _turn_on_wal(connection)
         for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "busy_timeout = 0"):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise ConfigurationError(f"The SQLite database {path} cannot be opened: {error}.") from error
     return connection
 

@@ -13,13 +13,14 @@ const STYLE = `
   dialog {
     position: fixed; inset: 0; width: 100%; max-width: none; height: 100%; max-height: none; margin: 0; padding: 16px;
     box-sizing: border-box; border: 0; background: none; overflow: hidden; color: #191a1c;
-    font: 400 15px/1.5 -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, system-ui, sans-serif; text-align: center;
+    font: 400 15px/1.5 system-ui, sans-serif; text-align: center;
     --paper: #fff; --soft: #5b5e63; --edge: #898c91; --ring: #3564e0;
   }
-  dialog[open] { display: grid; place-items: center; }
+  dialog[open] { display: grid; align-items: start; justify-items: center; --room: calc(100dvh - 32px); }
   dialog::backdrop { background: rgb(18 18 17 / 46%); }
   .panel {
-    position: relative; width: 100%; max-width: 440px; height: 400px; max-height: 100%; overflow: hidden;
+    position: relative; width: 100%; max-width: 440px; height: var(--height); max-height: 100%; overflow: hidden;
+    --first: 400px; --height: 400px; margin-top: max(0px, min((var(--room) - var(--first)) / 2, var(--room) - var(--height)));
     border-radius: 20px; background: var(--paper); box-shadow: 0 24px 80px rgb(0 0 0 / 28%), 0 2px 6px rgb(0 0 0 / 10%);
   }
   iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: light dark; opacity: 0; }
@@ -27,7 +28,7 @@ const STYLE = `
   .wait { position: absolute; inset: 0; display: grid; place-items: center; align-content: center; gap: 8px; padding: 32px; }
   .ready .wait { display: none; }
   .spinner {
-    width: 22px; height: 22px; border: 2px solid color-mix(in srgb, var(--soft) 28%, transparent); border-top-color: var(--soft);
+    width: 22px; height: 22px; border: 2px solid var(--edge); border-top-color: var(--soft);
     border-radius: 50%; animation: turn .8s linear infinite;
   }
   .hint { display: grid; gap: 8px; justify-items: center; margin-top: 12px; }
@@ -46,7 +47,7 @@ const STYLE = `
   @media (max-width: 519px) {
     dialog { padding: 24px 0 0; }
     dialog[open] { align-items: end; }
-    .panel { max-width: none; border-radius: 20px 20px 0 0; }
+    .panel { max-width: none; margin: 0; border-radius: 20px 20px 0 0; }
   }
   @media (prefers-color-scheme: dark) {
     dialog { color: #f2f2ef; --paper: #18191b; --soft: #a6a9ae; --edge: #777b81; --ring: #8aaaff; }
@@ -99,6 +100,7 @@ class ConnectWindow {
   #shadow = null;
   #parts = null;
   #ready = false;
+  #placed = false;
   #leaving = false;
   #settled = false;
   #timers = [];
@@ -184,8 +186,13 @@ class ConnectWindow {
     this.#parts.leave.focus();
   }
 
+  // Centred by its first height; after that its top stays where it is, so that nothing moves away from the pointer.
   #resize(height) {
-    if (Number.isFinite(height)) this.#panel.style.height = `${Math.min(Math.max(height, 240), 4_000)}px`;
+    if (!Number.isFinite(height)) return;
+    const wanted = `${Math.min(Math.max(height, 240), 4_000)}px`;
+    this.#panel.style.setProperty("--height", wanted);
+    if (!this.#placed) this.#panel.style.setProperty("--first", wanted);
+    this.#placed = this.#ready;
   }
 
   #remove() {
