@@ -22,6 +22,8 @@ from one_runtime.events import Actor
 from one_runtime.vault import new_key
 from tests.waiting import attempts
 
+pytestmark = pytest.mark.slow
+
 PATIENCE: Final = 20
 
 
