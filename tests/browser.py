@@ -56,8 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-            # About once in a thousand pages a headless Chromium on two busy cores stops answering for good. What is
-            # wrong with a page is wrong the second time too.
+            # On two busy cores a browser test now and then fails once and passes when it is run again; why is known
+            # for some only (tests/journeys/test_everybody.py). pytest counts reruns in its last line: more than one or
+            # two are a finding, not noise.
             item.add_marker(pytest.mark.flaky(reruns=2))
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
