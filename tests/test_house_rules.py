@@ -141,9 +141,11 @@ def test_the_lock_file_is_in_step_with_the_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     (locked,) = (package["metadata"] for package in lock["package"] if package["name"] == project["project"]["name"])
-    assert names_of(project["project"]["dependencies"]) == {entry["name"] for entry in locked["requires-dist"]}
+    extras = [name for group in project["project"]["optional-dependencies"].values() for name in group]
+    wanted = [*project["project"]["dependencies"], *extras]
+    assert names_of(wanted) == {entry["name"] for entry in locked["requires-dist"]}
     assert names_of(project["dependency-groups"]["dev"]) == {entry["name"] for entry in locked["requires-dev"]["dev"]}
 
 
 def names_of(requirements: list[str]) -> set[str]:
-    return {re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower() for requirement in requirements}
+    return {re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower().replace(".", "-") for requirement in requirements}

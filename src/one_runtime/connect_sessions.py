@@ -45,6 +45,8 @@ class ConnectSession:
     updated_at: datetime
     expires_at: datetime
     opened_at: datetime | None
+    return_url: str | None = None
+    code_hash: bytes | None = None
 
     def state(self, now: datetime) -> Status:
         """The status at this moment."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
 from one_runtime.db.engine import Database
@@ -11,7 +11,7 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.vault import Vault
 
 _ALL = select(key_ring.c.key_id)
-_ADD = insert(key_ring).on_conflict_do_nothing()
+_ADD = insert(key_ring).values(key_id=bindparam("key_id"), created_at=bindparam("created_at")).on_conflict_do_nothing()
 
 
 async def register(database: Database, vault: Vault, now: datetime) -> None:

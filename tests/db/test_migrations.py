@@ -20,6 +20,9 @@ from one_runtime.db.schema import metadata
 from one_runtime.errors import ConfigurationError
 
 CROSS_TENANT: Final = {
+    "ix_credentials_key_id_connection_id": "keys are rotated over all organizations",
+    "ix_unredeemed_connections_key_id_session_id": "keys are rotated over all organizations",
+    "ix_unredeemed_connections_due_at": "what nobody redeemed is wiped over all organizations",
     "ix_api_keys_secret_hash": "a look-up by the hash of a secret says which organization it is",
     "ix_hosted_connection_sessions_token_hash": "a look-up by the hash of a secret says which organization it is",
 }
@@ -115,7 +118,7 @@ def test_the_database_has_the_indexes_of_the_schema(connection: Connection) -> N
 
 def test_everything_of_an_organization_belongs_to_it_by_a_foreign_key() -> None:
     for table in metadata.tables.values():
-        if "organization_id" in table.c and table.name != "credentials":
+        if "organization_id" in table.c and table.name not in {"credentials", "unredeemed_connections"}:
             targets = {key.column.table.name for key in table.foreign_keys}
             assert targets & {"organizations", "end_users"}, table.name
             assert all(key.ondelete == "CASCADE" for key in table.foreign_keys), table.name

@@ -90,9 +90,13 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     assert found == {
         "api_keys.secret_hash",
         "hosted_connection_sessions.token_hash",
+        "hosted_connection_sessions.code_hash",
         "credentials.sealed",
         "credentials.key_id",
+        "unredeemed_connections.sealed",
+        "unredeemed_connections.key_id",
         "key_ring.key_id",
+        "servers.key_ids",
     }
 
 

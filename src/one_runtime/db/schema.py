@@ -40,6 +40,18 @@ key_ring = Table(
     metadata,
     Column("key_id", Text, primary_key=True),
     Column("created_at", TIME, nullable=False),
+    Column("promoted_at", TIME),  # of those not retired, the one promoted last seals
+    Column("retired_at", TIME),  # the ring may lack it
+)
+
+servers = Table(
+    "servers",
+    metadata,
+    Column("id", ID, primary_key=True),  # one for each process that serves
+    Column("version", Text, nullable=False),
+    Column("key_ids", DOCUMENT, nullable=False),  # the ring that it was started with
+    Column("started_at", TIME, nullable=False),
+    Column("seen_at", TIME, nullable=False),
 )
 
 organizations = Table(
@@ -122,6 +134,7 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
+    Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
 )
 
 hosted_connection_sessions = Table(
@@ -132,8 +145,8 @@ hosted_connection_sessions = Table(
     Column("end_user_id", Text, nullable=False),
     Column("integration_slug", Text),
     Column("token_hash", LargeBinary, nullable=False),
-    Column("mode", Text, nullable=False),  # embed
-    Column("status", Text, nullable=False),  # pending | connected | failed | cancelled
+    Column("mode", Text, nullable=False),  # embed | redirect | link
+    Column("status", Text, nullable=False),  # pending | unredeemed | connected | failed | cancelled
     Column("auth_type", Text),
     Column("scopes", DOCUMENT, nullable=False),
     Column("target_connection_id", ID),
@@ -148,6 +161,8 @@ hosted_connection_sessions = Table(
     Column("updated_at", TIME, nullable=False),
     Column("expires_at", TIME, nullable=False),
     Column("opened_at", TIME),
+    Column("return_url", Text),
+    Column("code_hash", LargeBinary),  # of the code that redeems an unredeemed connection
     ForeignKeyConstraint(
         ["organization_id", "end_user_id"],
         ["end_users.organization_id", "end_users.end_user_id"],
@@ -156,6 +171,21 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_organization_id_id", "organization_id", "id"),
     Index("ix_hosted_connection_sessions_end_user", "organization_id", "end_user_id"),
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
+)
+
+# What the mode `redirect` made and the organization has not redeemed yet. It counts for nothing until then.
+unredeemed_connections = Table(
+    "unredeemed_connections",
+    metadata,
+    Column("session_id", ID, ForeignKey("hosted_connection_sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("details", DOCUMENT, nullable=False),  # the connection to be, without secrets
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("due_at", TIME, nullable=False),  # when it is wiped
+    Index("ix_unredeemed_connections_key_id_session_id", "key_id", "session_id"),
+    Index("ix_unredeemed_connections_due_at", "due_at"),
 )
 
 events = Table(
