@@ -1,0 +1,67 @@
+"""The command line: `one-runtime`. It parses, calls one function, prints."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from one_runtime import __version__, logs
+from one_runtime.app import create_app
+from one_runtime.cli import api_keys, keys, organizations
+from one_runtime.db.migrations import HEAD, migrate
+from one_runtime.demo.server import run_demo
+from one_runtime.errors import OneRuntimeError
+from one_runtime.serving import serve
+from one_runtime.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="One Runtime: embedded integrations, self-hosted.")
+app.add_typer(organizations.app, name="organizations")
+app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(keys.app, name="keys")
+
+
+@app.command("serve")
+def serve_command(
+    *,
+    migrate_first: Annotated[bool, typer.Option("--migrate", help="Migrate PostgreSQL first.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Server processes; instead of ONE_RUNTIME_WORKERS.")] = None,
+) -> None:
+    """Serve One Runtime, with the settings of the environment."""
+    settings = load_settings(workers=workers)
+    logs.configure(settings.log_level, settings.log_format)
+    serve(settings, migrate_first=migrate_first)
+
+
+@app.command("demo")
+def demo_command(
+    *,
+    port: Annotated[int, typer.Option(min=1024, max=65533, help="Its port; the two after it are used too.")] = 8000,
+    data: Annotated[Path, typer.Option(help="The folder to keep its data in.")] = Path(".one-runtime-demo"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line once it serves.")] = False,
+) -> None:
+    """Try One Runtime on this machine, with a customer's page and a provider to connect to."""
+    logs.configure("warning", "console")
+    run_demo(port=port, data=data, json=as_json, create_app=create_app)
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database to the schema of this version."""
+    done = migrate(load_settings().database_url.get_secret_value())
+    typer.echo(f"Migrated to {HEAD}." if done else f"Nothing to do: the database is at {HEAD}.")
+
+
+@app.command("version")
+def version_command() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run a command; an error of ours is one sentence, not a traceback."""
+    try:
+        app()
+    except OneRuntimeError as error:
+        typer.echo(error.detail, err=True)
+        sys.exit(1)

@@ -1,0 +1,69 @@
+"""`one-runtime api-keys`: the secrets that organizations call us with."""
+
+from typing import Annotated
+
+import typer
+
+from one_runtime import api_keys, organizations
+from one_runtime.cli.running import AsJson, print_rows, run
+from one_runtime.clock import rfc3339, system_clock
+from one_runtime.db.engine import Database
+from one_runtime.events import Actor
+
+app = typer.Typer(no_args_is_help=True, help="API keys of organizations.")
+
+
+@app.command("create")
+def create_api_key(
+    organization_id: str,
+    name: Annotated[str, typer.Option(help="What it is for.")] = "default",
+    scope: Annotated[list[str] | None, typer.Option(help=f"Among {', '.join(api_keys.SCOPES)}.")] = None,
+) -> None:
+    """Make an API key and print it: this is the only time that it is shown."""
+
+    async def work(database: Database) -> str:
+        async with database.write() as tx:
+            organization = await organizations.get(tx, organization_id)
+            actor = Actor(organization.id, "system")
+            _, token = await api_keys.create(tx, actor, name, scope or api_keys.DEFAULT_SCOPES, system_clock())
+            return token.secret
+
+    typer.echo(run(work))
+
+
+@app.command("list")
+def list_api_keys(
+    organization_id: Annotated[str | None, typer.Argument(help="Only this organization's.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List API keys: their prefixes, never the keys."""
+
+    async def work(database: Database) -> list[api_keys.ApiKey]:
+        async with database.read() as tx:
+            return await api_keys.list_all(tx, organization_id)
+
+    rows: list[dict[str, object]] = [
+        {
+            "id": key.id,
+            "organization_id": key.organization_id,
+            "prefix": key.prefix,
+            "name": key.name,
+            "scopes": " ".join(key.scopes),
+            "created_at": rfc3339(key.created_at),
+            "revoked_at": rfc3339(key.revoked_at) if key.revoked_at else None,
+        }
+        for key in run(work)
+    ]
+    print_rows(rows, as_json=as_json)
+
+
+@app.command("revoke")
+def revoke_api_key(key: Annotated[str, typer.Argument(help="Its id or its prefix.")]) -> None:
+    """Revoke an API key: the next request with it is refused."""
+
+    async def work(database: Database) -> api_keys.ApiKey:
+        async with database.write() as tx:
+            return await api_keys.revoke(tx, key, system_clock())
+
+    typer.echo(f"Revoked {run(work).prefix}.")

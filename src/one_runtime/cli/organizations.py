@@ -1,0 +1,68 @@
+"""`one-runtime organizations`: the tenants."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from one_runtime import organizations
+from one_runtime.cli.running import AsJson, print_rows, run
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import Database
+from one_runtime.events import Actor
+
+app = typer.Typer(no_args_is_help=True, help="Organizations: the tenants.")
+
+
+@app.command("create")
+def create_organization(
+    display_name: Annotated[str, typer.Argument(help="The name that end users see.")],
+    allowed_origin: Annotated[list[str] | None, typer.Option(help="An origin that may open the popup.")] = None,
+) -> None:
+    """Make an organization and print its id."""
+
+    async def work(database: Database) -> str:
+        async with database.write() as tx:
+            made = await organizations.create(tx, display_name, system_clock(), allowed_origins=allowed_origin or ())
+            return made.id
+
+    typer.echo(run(work))
+
+
+@app.command("list")
+def list_organizations(*, as_json: AsJson = False) -> None:
+    """List the organizations."""
+
+    async def work(database: Database) -> list[organizations.Organization]:
+        async with database.read() as tx:
+            return await organizations.list_all(tx)
+
+    rows: list[dict[str, object]] = [
+        {"id": one.id, "display_name": one.display_name, "allowed_origins": " ".join(one.allowed_origins) or None}
+        for one in run(work)
+    ]
+    print_rows(rows, as_json=as_json)
+
+
+@app.command("set")
+def set_organization(
+    organization_id: str,
+    display_name: Annotated[str | None, typer.Option(help="The name that end users see.")] = None,
+    allowed_origin: Annotated[list[str] | None, typer.Option(help="The origins that may open the popup.")] = None,
+    privacy_url: Annotated[str | None, typer.Option(help="The link to its privacy policy.")] = None,
+) -> None:
+    """Change an organization; what is not given stays."""
+
+    async def work(database: Database) -> organizations.Organization:
+        async with database.write() as tx:
+            found = await organizations.get(tx, organization_id)
+            wanted = replace(
+                found,
+                display_name=display_name or found.display_name,
+                allowed_origins=tuple(allowed_origin) if allowed_origin else found.allowed_origins,
+                privacy_url=found.privacy_url if privacy_url is None else privacy_url,
+            )
+            return await organizations.save(tx, Actor(found.id, "system"), wanted, system_clock())
+
+    saved = run(work)
+    typer.echo(f"{saved.id}  {saved.display_name}  {' '.join(saved.allowed_origins)}")
