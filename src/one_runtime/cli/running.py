@@ -33,6 +33,7 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 def print_rows(rows: list[dict[str, object]], *, as_json: bool) -> None:
+    """One row a line, or all of them as JSON."""
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
