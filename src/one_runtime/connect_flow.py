@@ -1,175 +1,113 @@
 """From a hosted connection session to a connection: what the popup's pages ask for, step by step."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, TypeAlias
+from urllib.parse import parse_qsl, urlencode
 
-from one_runtime import connect_sessions, connections, credentials, end_users, events, organizations
+from one_runtime import (
+    connect_sessions,
+    connections,
+    credentials,
+    end_users,
+    events,
+    organizations,
+    tokens,
+    unredeemed_connections,
+)
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.request import Values, clean_values
-from one_runtime.connect_sessions import ConnectSession, error_note
+from one_runtime.connect_sessions import (
+    ConnectSession,
+    Mode,
+    SessionUsed,
+    TooManyAttempts,
+    ended_error,
+    error_note,
+)
 from one_runtime.connections import Connection, NewConnection
 from one_runtime.credentials import Account, CredentialsRefused, ProviderUnavailable
 from one_runtime.db.engine import Transaction
 from one_runtime.end_users import EndUser
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated
 from one_runtime.events import Actor, Subject
-from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.integrations import working_auth_types
 from one_runtime.organizations import Organization
-from one_runtime.tokens import Token
 
+Door: TypeAlias = Literal["frame", "page"]
+"""Where the popup is shown: framed by the app (mode embed), or at top level (redirect and link)."""
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
 
 
-class SessionUsed(Conflict):
-    """The session has made its connection."""
+class WrongMode(Conflict):
+    """The session is for another door: a frame inside the app, or a page of its own (P4)."""
 
-    code = "session_used"
-
-
-class SessionCancelled(Conflict):
-    """The session was cancelled."""
-
-    code = "session_cancelled"
-
-
-class SessionExpired(OneRuntimeError):
-    """The session's time is over."""
-
-    code, status, title = "session_expired", 410, "This session has expired"
-
-
-class TooManyAttempts(OneRuntimeError):
-    """The session's failed checks are used up."""
-
-    code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
+    code = "wrong_mode"
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What the page needs before it may show anything."""
+    """What the page needs before it may show anything. `return_to`: where the browser goes back to, where the mode is
+    redirect."""
 
     state: ShellState
     session_id: str | None = None
     allowed_origins: tuple[str, ...] = ()
     organization_name: str | None = None
+    mode: Mode = "embed"
+    return_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An integration that the end user may pick."""
+
+    integration: Integration
+    connected: bool
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the page shows."""
+    """What the page shows. Without an integration there are choices."""
 
     session: ConnectSession
     organization: Organization
     end_user: EndUser
-    integration: Integration
-    auths: tuple[Auth, ...]
-    reconnect: bool
+    integration: Integration | None
+    auths: tuple[Auth, ...] = ()
+    reconnect: bool = False
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether the end user picked the integration, and may pick another."""
+        return self.session.integration_slug is None and self.integration is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectRequest:
-    """What the end user typed. `replace_account`: they agreed that another account takes the present one's place."""
+    """What the end user typed. `replace_account`: they agreed that another account takes the present one's place.
+    `integration_slug`: what they picked, where the session names none."""
 
     auth_type: str
     params: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     name: str | None = None
     replace_account: bool = False
+    integration_slug: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The connection that was made."""
+    """The connection that was made. In the mode redirect it has no id yet: it counts once the organization redeems the
+    code in `return_to`, where the browser goes."""
 
-    connection_id: str
+    connection_id: str | None
     integration_slug: str
     connection_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewSession:
-    """What a customer's backend asks for; None leaves it to the organization's settings."""
-
-    end_user: EndUser
-    integration_slug: str
-    expires_in: int = connect_sessions.DEFAULT_EXPIRES_IN
-    auth_type: str | None = None
-    target_connection_id: str | None = None
-    multiple: bool = False
-    suggested_connection_name: str | None = None
-    allowed_origins: tuple[str, ...] = ()
-    metadata: Mapping[str, object] = field(default_factory=dict)
-
-
-async def start(installation: Installation, actor: Actor, new: NewSession) -> tuple[ConnectSession, Token]:
-    """Make a session and its token, which is shown once.
-
-    Raises: NotFound for an unknown integration or connection; InvalidInput where it cannot be connected, saying what
-    to do.
-    """
-    now = installation.clock()
-    session = ConnectSession(
-        id=new_id(),
-        organization_id=actor.organization_id,
-        end_user_id=new.end_user.end_user_id,
-        integration_slug=new.integration_slug,
-        mode="embed",
-        status="pending",
-        auth_type=new.auth_type,
-        scopes=(),
-        target_connection_id=new.target_connection_id,
-        multiple=new.multiple,
-        suggested_connection_name=new.suggested_connection_name,
-        allowed_origins=organizations.clean_origins(new.allowed_origins),
-        metadata=new.metadata,
-        failed_checks=0,
-        last_error=None,
-        connection_id=None,
-        created_at=now,
-        updated_at=now,
-        expires_at=now + timedelta(seconds=new.expires_in),
-        opened_at=None,
-    )
-    async with installation.database.write() as tx:
-        organization = await organizations.get(tx, actor.organization_id)
-        _require_connectable(installation, organization, new)
-        if new.target_connection_id is not None:
-            await _require_target(tx, actor, new)
-        await end_users.ensure(tx, actor.organization_id, new.end_user)
-        token = await connect_sessions.create(tx, session)
-        data = {"session_id": session.id, "integration_slug": new.integration_slug}
-        subject = Subject(session.end_user_id, new.target_connection_id, data)
-        await events.record(tx, actor, "hosted_connection_session.created", now, subject)
-    return session, token
-
-
-def _require_connectable(installation: Installation, organization: Organization, new: NewSession) -> None:
-    integration = installation.catalog.get(new.integration_slug)
-    if integration is None:
-        raise NotFound(f"There is no integration {new.integration_slug!r}. /v1/catalog/integrations lists them.")
-    if not organization.offers(integration.slug):
-        raise InvalidInput.of(
-            "integration_slug",
-            f"{integration.name} is not enabled for your organization. Enable it with PUT /v1/organization.",
-        )
-    kinds = working_auth_types(integration)
-    if new.auth_type is not None and new.auth_type not in kinds:
-        raise InvalidInput.of("auth_type", f"{integration.name} can be connected by: {', '.join(kinds)}")
-    if not (new.allowed_origins or organization.allowed_origins):
-        raise InvalidInput.of(
-            "allowed_origins",
-            "name the origin of the page that opens the popup, here or once for all with PUT /v1/organization",
-        )
-
-
-async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> None:
-    target = await connections.get(tx, actor.organization_id, new.target_connection_id or "")
-    if (target.end_user_id, target.integration_slug) != (new.end_user.end_user_id, new.integration_slug):
-        raise InvalidInput.of("connection_id", "is a connection of another end user or another integration")
+    return_to: str | None = None
 
 
 class ConnectFlow:
@@ -188,8 +126,16 @@ class ConnectFlow:
             if session is None:
                 return Shell("unknown")
             organization = await organizations.get(tx, session.organization_id)
-        origins = session.allowed_origins or organization.allowed_origins
-        return Shell(self._state(session, origins), session.id, origins, organization.display_name)
+        origins = (session.allowed_origins or organization.allowed_origins) if session.mode == "embed" else ()
+        state = self._state(session, origins)
+        return Shell(
+            state=state,
+            session_id=session.id,
+            allowed_origins=origins,
+            organization_name=organization.display_name,
+            mode=session.mode,
+            return_to=_return_to(session, "cancelled" if state in {"open", "cancelled"} else "error"),
+        )
 
     def _state(self, session: ConnectSession, origins: tuple[str, ...]) -> ShellState:
         states: dict[str, ShellState] = {
@@ -200,53 +146,68 @@ class ConnectFlow:
             "cancelled": "cancelled",
         }
         state = states[session.state(self._installation.clock())]
-        return "no_origins" if state == "open" and not origins else state
+        if state == "open" and session.unredeemed:
+            return "used"
+        return "no_origins" if state == "open" and session.mode == "embed" and not origins else state
 
-    async def view(self, token: str) -> View:
-        """Everything that the page shows; the first call opens the session.
+    async def view(
+        self, token: str, *, door: Door = "frame", integration_slug: str | None = None, opening: bool = True
+    ) -> View:
+        """Everything that the page shows: the choices, or one integration. The first call opens the session, unless
+        it is not `opening`: a page that must not live on because a scanner of links looked at it.
 
-        Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts; NotFound where the
-        integration has gone.
+        Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound
+        where the integration has gone or is not offered.
         """
         now = self._installation.clock()
         async with self._installation.database.write() as tx:
-            session = await self._pending(await connect_sessions.find_by_token(tx, token), now)
-            await connect_sessions.mark_opened(tx, session, now)
+            session = self._pending(await connect_sessions.find_by_token(tx, token), door, now)
+            if opening:
+                await connect_sessions.mark_opened(tx, session, now)
             organization = await organizations.get(tx, session.organization_id)
             end_user = await end_users.find(tx, session.organization_id, session.end_user_id)
-            integration = self.integration(session)
-            present = await connections.list_present(tx, session.organization_id, session.end_user_id, integration.slug)
-        if end_user is None:  # the session would be gone with them
-            raise Unauthenticated("This session's end user was deleted.")
+            if end_user is None:  # the session would be gone with them
+                raise Unauthenticated("This session's end user was deleted.")
+            slug = session.integration_slug or integration_slug
+            if slug is None:
+                connected = await connections.list_connected(tx, session.organization_id, session.end_user_id)
+                return View(session, organization, end_user, None, choices=self._choices(organization, connected))
+            integration = self._integration(session, organization, slug)
+            present = await connections.list_present(tx, session.organization_id, session.end_user_id, slug)
         reconnect = bool(present) and not session.multiple
-        return View(session, organization, end_user, integration, self.auths(integration, session), reconnect)
+        return View(session, organization, end_user, integration, self._auths(integration, session), reconnect)
 
-    async def _pending(self, session: ConnectSession | None, now: datetime) -> ConnectSession:
+    def _pending(self, session: ConnectSession | None, door: Door, now: datetime) -> ConnectSession:
         if session is None:
             raise Unauthenticated("This session is not known. Open the window again from the app.")
-        state = session.state(now)
-        if state == "connected":
-            raise SessionUsed("This session has made its connection. Open the window again to make another.")
-        if state == "cancelled":
-            raise SessionCancelled("This session was cancelled. Open the window again from the app.")
-        if state == "failed":
-            raise TooManyAttempts("Too many attempts failed in this session. Open the window again from the app.")
-        if state == "expired":
-            raise SessionExpired("This session has expired. Open the window again from the app.")
+        if door != ("frame" if session.mode == "embed" else "page"):
+            raise WrongMode(f"A session of the mode {session.mode} cannot be used this way.")
+        ended = ended_error(session, now)
+        if ended is not None:
+            raise ended
         return session
 
-    def integration(self, session: ConnectSession) -> Integration:
-        """The integration that a session is for. Raises: NotFound."""
-        found = self._installation.catalog.get(session.integration_slug or "")
-        if found is None:
-            raise NotFound("This integration is not in the catalog any more.")
+    def _choices(self, organization: Organization, connected: Collection[str]) -> tuple[Choice, ...]:
+        return tuple(
+            Choice(one, one.slug in connected)
+            for one in self._installation.catalog.integrations
+            if organization.offers(one.slug) and working_auth_types(one)
+        )
+
+    def _integration(self, session: ConnectSession, organization: Organization, slug: str) -> Integration:
+        """The integration that the session names, or one that the end user may pick."""
+        found = self._installation.catalog.get(slug)
+        if found is None or (session.integration_slug is None and not organization.offers(slug)):
+            raise NotFound("This integration is not offered here.")
         return found
 
-    def auths(self, integration: Integration, session: ConnectSession) -> tuple[Auth, ...]:
-        """The ways to connect that this session offers."""
-        return tuple(auth for auth in integration.auth if session.auth_type in {None, auth.type})
+    def _auths(self, integration: Integration, session: ConnectSession) -> tuple[Auth, ...]:
+        kinds = working_auth_types(integration)
+        return tuple(one for one in integration.auth if one.type in kinds and session.auth_type in {None, one.type})
 
-    async def connect(self, token: str, request: ConnectRequest, address: str | None = None) -> Connected:
+    async def connect(
+        self, token: str, request: ConnectRequest, *, door: Door = "frame", address: str | None = None
+    ) -> Connected:
         """Check what was typed with the provider and make the connection; the session is used up with it.
 
         Raises: as `view`; InvalidInput for fields, CredentialsRefused, ProviderUnavailable, AccountMismatch: after
@@ -254,9 +215,15 @@ class ConnectFlow:
         """
         now = self._installation.clock()
         async with self._installation.database.read() as tx:
-            session = await self._pending(await connect_sessions.find_by_token(tx, token), now)
-        integration = self.integration(session)
-        auth = next((one for one in self.auths(integration, session) if one.type == request.auth_type), None)
+            session = self._pending(await connect_sessions.find_by_token(tx, token), door, now)
+            organization = await organizations.get(tx, session.organization_id)
+        if request.integration_slug not in {None, session.integration_slug} and session.integration_slug is not None:
+            raise InvalidInput.of("integration_slug", "is not the one that this session is for")
+        slug = session.integration_slug or request.integration_slug
+        if slug is None:
+            raise InvalidInput.of("integration_slug", "is required: what the end user picked")
+        integration = self._integration(session, organization, slug)
+        auth = next((one for one in self._auths(integration, session) if one.type == request.auth_type), None)
         if auth is None:
             raise InvalidInput.of("auth_type", f"{integration.name} is not connected this way here")
         values = clean_values(auth, request.params, request.credentials)
@@ -275,6 +242,8 @@ class ConnectFlow:
             multiple=session.multiple,
             agreed=request.replace_account,
         )
+        if session.mode == "redirect":
+            return await self._hold(session, new)
         connection = await self._finish(session, actor, new)
         return Connected(connection.id, connection.integration_slug, connection.name)
 
@@ -310,16 +279,46 @@ class ConnectFlow:
         async with self._installation.database.write() as tx:
             connection, _ = await connections.connect(tx, self._installation.vault, actor, new, now)
             if not await connect_sessions.complete(tx, session.id, connection.id, now):
-                current = await connect_sessions.get(tx, session.organization_id, session.id)
-                await self._pending(current, now)
-                raise SessionUsed("This session is over. Open the window again from the app.")
+                raise await _over(tx, session, now)
         return connection
 
-    async def cancel(self, token: str) -> None:
-        """End the session; a session that is over stays as it is. Raises: Unauthenticated for an unknown token."""
+    async def _hold(self, session: ConnectSession, new: NewConnection) -> Connected:
+        """What was connected, sealed and kept apart until the organization redeems the code (P6)."""
+        now, code = self._installation.clock(), tokens.make(tokens.CODE)
+        async with self._installation.database.write() as tx:
+            await connections.require_agreed(tx, session.organization_id, new)
+            if not await connect_sessions.hold(tx, session.id, code, now):
+                raise await _over(tx, session, now)
+            due_at = now + connect_sessions.TIME_TO_REDEEM
+            await unredeemed_connections.store(tx, self._installation.vault, session, new, due_at)
+        return_to = _return_to(session, "connected", code=code.secret)
+        return Connected(None, new.integration_slug, new.name or new.integration_slug, return_to)
+
+    async def cancel(self, token: str) -> str | None:
+        """End the session; a session that is over stays as it is. Where the browser goes back to, in the mode redirect.
+
+        Raises: Unauthenticated for an unknown token.
+        """
         now = self._installation.clock()
         async with self._installation.database.write() as tx:
             session = await connect_sessions.find_by_token(tx, token)
             if session is None:
                 raise Unauthenticated("This session is not known.")
             await connect_sessions.cancel(tx, session.id, now)
+        return _return_to(session, "cancelled")
+
+
+async def _over(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
+    """Why the session took no connection: another request was faster."""
+    current = await connect_sessions.get(tx, session.organization_id, session.id)
+    return ended_error(current, now) or SessionUsed("This session is over. Open the window again from the app.")
+
+
+def _return_to(session: ConnectSession, status: Literal["connected", "cancelled", "error"], **more: str) -> str | None:
+    """The session's return URL with how it ended; whatever the app keeps in the query itself stays."""
+    if session.return_url is None:
+        return None
+    told = {"session_id": session.id, "status": status, **more}
+    address, _, query = session.return_url.partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in {*told, "code"}]
+    return f"{address}?{urlencode([*kept, *told.items()])}"

@@ -1,9 +1,9 @@
 """Hosted connection sessions: short-lived permissions to make one connection for one end user (P4)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
@@ -11,25 +11,52 @@ from one_runtime import tokens
 from one_runtime.clock import rfc3339
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import hosted_connection_sessions as sessions
-from one_runtime.errors import NotFound
+from one_runtime.errors import Conflict, NotFound, OneRuntimeError
 from one_runtime.ids import is_id, lowest_id
 
 MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
+TIME_TO_REDEEM: Final = timedelta(minutes=10)
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
+Mode: TypeAlias = Literal["embed", "redirect", "link"]
 Status: TypeAlias = Literal["pending", "connected", "failed", "cancelled", "expired"]
+
+
+class SessionUsed(Conflict):
+    """The session has made its connection."""
+
+    code = "session_used"
+
+
+class SessionCancelled(Conflict):
+    """The session was cancelled."""
+
+    code = "session_cancelled"
+
+
+class SessionExpired(OneRuntimeError):
+    """The session's time is over."""
+
+    code, status, title = "session_expired", 410, "This session has expired"
+
+
+class TooManyAttempts(OneRuntimeError):
+    """The session's failed checks are used up."""
+
+    code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A session as it is kept; its token is not (P2). What is stored as `pending` may have expired: ask `state`."""
+    """A session as it is kept; its token and its code are not (P2). What is stored as `pending` may have expired, and
+    what is stored as `unredeemed` still pends for the organization: ask `state`."""
 
     id: str
     organization_id: str
     end_user_id: str
     integration_slug: str | None
-    mode: str
+    mode: Mode
     status: str
     auth_type: str | None
     scopes: tuple[str, ...]
@@ -46,12 +73,17 @@ class ConnectSession:
     expires_at: datetime
     opened_at: datetime | None
     return_url: str | None = None
-    code_hash: bytes | None = None
+    code_hash: bytes | None = field(default=None, repr=False)
+
+    @property
+    def unredeemed(self) -> bool:
+        """Whether the end user is done, and the organization has yet to redeem the code."""
+        return self.status == "unredeemed"
 
     def state(self, now: datetime) -> Status:
         """The status at this moment."""
-        if self.status == "pending" and now >= self.expires_at:
-            return "expired"
+        if self.unredeemed or self.status == "pending":
+            return "expired" if now >= self.expires_at else "pending"
         return self.status  # type: ignore[return-value] # only these are written
 
 
@@ -60,15 +92,25 @@ _INSERT = insert(sessions)
 _BY_HASH = select(*_COLUMNS, sessions.c.token_hash).where(sessions.c.token_hash == bindparam("hash"))
 _BY_ID = select(*_COLUMNS).where(sessions.c.id == bindparam("session"))
 _MINE = _BY_ID.where(sessions.c.organization_id == bindparam("organization"))
-_PENDING = update(sessions).where(
-    sessions.c.id == bindparam("session"), sessions.c.status == "pending", sessions.c.expires_at > bindparam("now")
-)
+_LIVE = update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.expires_at > bindparam("now"))
+_PENDING = _LIVE.where(sessions.c.status == "pending")
+_UNREDEEMED = update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.status == "unredeemed")
 _OPEN = _PENDING.where(sessions.c.opened_at.is_(None)).values(
     opened_at=bindparam("now"), updated_at=bindparam("now"), expires_at=bindparam("until")
 )
-_COMPLETE = _PENDING.values(
-    status="connected", connection_id=bindparam("connection"), last_error=None, updated_at=bindparam("now")
+_CONNECTED: dict[str, Any] = {
+    "status": "connected", "connection_id": bindparam("connection"), "last_error": None, "updated_at": bindparam("now")
+}  # fmt: skip
+_COMPLETE = _PENDING.values(_CONNECTED)
+_REDEEM = _LIVE.where(sessions.c.status == "unredeemed").values(_CONNECTED)
+_HOLD = _PENDING.values(
+    status="unredeemed",
+    code_hash=bindparam("code"),
+    last_error=None,
+    updated_at=bindparam("now"),
+    expires_at=bindparam("until"),
 )
+_GIVE_UP = _UNREDEEMED.values(status=bindparam("ended"), last_error=bindparam("error"), updated_at=bindparam("now"))
 _CANCEL = _PENDING.values(status="cancelled", updated_at=bindparam("now"))
 _RESERVE = _PENDING.where(sessions.c.failed_checks < MAX_FAILED_CHECKS).values(
     failed_checks=sessions.c.failed_checks + 1, updated_at=bindparam("now")
@@ -125,6 +167,21 @@ async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
     return _from_row(row) if row and tokens.same(row.token_hash, digest) else None
 
 
+def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | None:
+    """Why a session takes no more connections; None where it does."""
+    again = "Open the window again from the app."
+    state = session.state(now)
+    if state == "expired":
+        return SessionExpired(f"This session has expired. {again}")
+    if state == "connected" or session.unredeemed:
+        return SessionUsed("This session has made its connection. Open the window again to make another.")
+    if state == "cancelled":
+        return SessionCancelled(f"This session was cancelled. {again}")
+    if state == "failed":
+        return TooManyAttempts(f"Too many attempts failed in this session. {again}")
+    return None
+
+
 async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
     """The page was opened: it lives on for an hour. Later calls change nothing."""
     await tx.execute(_OPEN, session=session.id, now=now, until=now + LIFE_ONCE_OPENED)
@@ -153,8 +210,26 @@ async def complete(tx: Transaction, session_id: str, connection_id: str, now: da
     return await tx.execute(_COMPLETE, session=session_id, connection=connection_id, now=now) > 0
 
 
+async def hold(tx: Transaction, session_id: str, code: tokens.Token, now: datetime) -> bool:
+    """The end user is done: until the code is redeemed, or its time is over, nothing counts. False as `complete`."""
+    until = now + TIME_TO_REDEEM
+    return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
+
+
+async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
+    """Use up a held session, in the transaction of its connection; False where it is not held, or its time is over."""
+    return await tx.execute(_REDEEM, session=session_id, connection=connection_id, now=now) > 0
+
+
+async def give_up(
+    tx: Transaction, session_id: str, ended: Status, error: Mapping[str, str] | None, now: datetime
+) -> bool:
+    """End a held session without a connection; False where it is not held any more."""
+    return await tx.execute(_GIVE_UP, session=session_id, ended=ended, error=error, now=now) > 0
+
+
 async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """End a pending session; whether it was pending."""
+    """End a session that the end user has not done with; whether it was one."""
     return await tx.execute(_CANCEL, session=session_id, now=now) > 0
 
 

@@ -1,7 +1,7 @@
 """Connections: end users' connected accounts at integrations. Their secrets live in `credentials.py`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -71,7 +71,7 @@ class NewConnection:
     auth_type: str
     name: str | None
     params: Mapping[str, str]
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
     account: Account
     metadata: Mapping[str, object]
     target: str | None = None
@@ -95,6 +95,11 @@ _LIST = select(*_COLUMNS).where(_MINE).order_by(connections.c.id.desc())
 _ONE = select(*_COLUMNS).where(_MINE, connections.c.id == bindparam("connection"))
 _PRESENT = _LIST.where(
     connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
+)
+_CONNECTED = (
+    select(connections.c.integration_slug)
+    .where(_MINE, connections.c.end_user_id == bindparam("end_user"), connections.c.status == "active")
+    .distinct()
 )
 _CHANGED = (
     "name", "auth_type", "status", "error", "account_id", "account_label", "params", "scopes", "missing_scopes",
@@ -140,6 +145,12 @@ async def list_present(tx: Transaction, organization_id: str, end_user_id: str, 
     return [_from_row(row) for row in rows]
 
 
+async def list_connected(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
+    """The slugs of the integrations at which an end user has an active connection."""
+    rows = await tx.all(_CONNECTED, organization=organization_id, end_user=end_user_id)
+    return frozenset(row.integration_slug for row in rows)
+
+
 async def connect(
     tx: Transaction, vault: Vault, actor: Actor, new: NewConnection, now: datetime
 ) -> tuple[Connection, bool]:
@@ -154,6 +165,11 @@ async def connect(
     if renewed is None:
         return await _create(tx, vault, actor, new, now), True
     return await _renew(tx, vault, actor, renewed, new, now), False
+
+
+async def require_agreed(tx: Transaction, organization_id: str, new: NewConnection) -> None:
+    """What `connect` would refuse, said before anything is stored. Raises: AccountMismatch; NotFound as `connect`."""
+    _renewed(new, await list_present(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
 def _renewed(new: NewConnection, present: Sequence[Connection]) -> Connection | None:

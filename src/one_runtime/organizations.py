@@ -45,6 +45,11 @@ class Organization:
         """Whether this organization has the integration enabled."""
         return self.integrations_mode == "all" or slug in self.integrations_slugs
 
+    def returns_to(self, url: str) -> bool:
+        """Whether a browser may be sent there: one of the return URLs, character by character but for the query
+        (RFC 9700 section 4.1.3 asks for the whole; the query is where apps keep their own state)."""
+        return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
+
 
 _INSERT = insert(organizations)
 _SELECT = select(organizations)

@@ -9,6 +9,7 @@ from typing import Final
 
 API_KEY: Final = "oru"
 SESSION: Final = "orcs"
+CODE: Final = "orcc"
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PREFIX_LENGTH: Final = 8

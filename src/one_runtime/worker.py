@@ -1,17 +1,16 @@
-"""Background work: one loop per process. For now it deletes what has been kept long enough."""
+"""Background work: one loop per process, each kind of work in its own rhythm. Safe in any number of processes."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
-from one_runtime import connect_sessions, events, organizations
+from one_runtime import connect_sessions, events, organizations, redemption
 from one_runtime.errors import Unavailable
 from one_runtime.installation import Installation
-
-INTERVAL: Final = 3600.0
-"""Seconds between two turns."""
 
 SESSION_RETENTION: Final = timedelta(days=30)
 """How long a session can be read, from its making; it is over after two hours at the most."""
@@ -19,8 +18,17 @@ SESSION_RETENTION: Final = timedelta(days=30)
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One kind of work. `every`: seconds from the end of one turn to the next; `work` answers how much it did."""
+
+    name: str
+    every: float
+    work: Callable[[Installation], Awaitable[int]]
+
+
 async def purge(installation: Installation) -> int:
-    """Delete old events and sessions; how many rows. Safe to run in several processes at once."""
+    """Delete old events and sessions; how many rows."""
     now = installation.clock()
     oldest_event = now - timedelta(days=installation.settings.event_retention_days)
     deleted = 0
@@ -33,12 +41,32 @@ async def purge(installation: Installation) -> int:
     return deleted
 
 
-async def run(installation: Installation) -> None:
-    """Purge now and then every hour, until cancelled. An outage of the database is waited out."""
+TURNS: Final = (
+    Turn("wipe_unredeemed", 5.0, redemption.wipe_due),
+    Turn("purge", 3600.0, purge),
+)
+
+
+async def run(installation: Installation, turns: tuple[Turn, ...] = TURNS) -> None:
+    """Take every turn now, and then each in its rhythm, until cancelled.
+
+    An outage of the database is waited out, and so is a fault of ours in one turn: the others go on.
+    """
+    due = dict.fromkeys(turns, 0.0)
+    loop = asyncio.get_running_loop()
     while True:
-        try:
-            deleted = await purge(installation)
-            log.debug("purged", rows=deleted)
-        except Unavailable as error:
-            log.warning("purge_postponed", code=error.code)
-        await asyncio.sleep(INTERVAL)
+        for turn in turns:
+            if due[turn] <= loop.time():
+                await _take(turn, installation)
+                due[turn] = loop.time() + turn.every
+        await asyncio.sleep(max(0.0, min(due.values()) - loop.time()))
+
+
+async def _take(turn: Turn, installation: Installation) -> None:
+    try:
+        done = await turn.work(installation)
+        log.debug("turn_taken", turn=turn.name, rows=done)
+    except Unavailable as error:
+        log.warning("turn_postponed", turn=turn.name, code=error.code)
+    except Exception:  # the worker's loop: one turn's fault does not end the others, and is never silent
+        log.exception("turn_failed", turn=turn.name)

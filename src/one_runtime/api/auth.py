@@ -20,6 +20,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "POST /v1/hosted-connection-sessions": "connect",
     "GET /v1/hosted-connection-sessions/{session_id}": "read",
     "DELETE /v1/hosted-connection-sessions/{session_id}": "connect",
+    "POST /v1/hosted-connection-sessions/{session_id}/redeem": "connect",
     "POST /v1/disconnect": "connect",
     "GET /v1/connections": "read",
     "POST /v1/connections": "connect",

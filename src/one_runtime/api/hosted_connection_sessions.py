@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from one_runtime import connect_sessions, connections
+from one_runtime import connect_sessions, connections, redemption
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, Slug, Text, Time, example, note_of
-from one_runtime.connect_flow import NewSession, start
-from one_runtime.connect_sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession
+from one_runtime.connect_sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession, Mode
+from one_runtime.connect_start import NewSession, start
 from one_runtime.connections import Connection
 from one_runtime.end_users import EndUser
 from one_runtime.errors import Conflict, NotFound
@@ -19,7 +19,12 @@ router = APIRouter(tags=["Hosted connection sessions"])
 
 
 class CreateSession(Body):
-    """What to connect, for whom. Without `connection_id` and `multiple`, a present connection is renewed in place."""
+    """What to connect, for whom, and where.
+
+    Without `integration_slug` the end user picks from a list. Without `connection_id` and `multiple`, a present
+    connection is renewed in place. `mode`: `embed` inside your page (the default); `redirect` in the whole window, back
+    to `return_url` (the default where that is given); `link` in an e-mail or a chat, only if asked for.
+    """
 
     model_config = example(
         integration_slug="hubspot",
@@ -28,16 +33,17 @@ class CreateSession(Body):
         allowed_origins=["https://app.example.com"],
     )
 
-    integration_slug: Slug
+    integration_slug: Slug | None = None
     end_user_id: Text
     end_user_name: Text | None = None
     end_user_email: Text | None = None
     suggested_connection_name: Text | None = None
     allowed_origins: list[Link] = Field([], max_length=50)
-    mode: Literal["embed"] = "embed"
+    return_url: Link | None = None
+    mode: Mode | None = None
     connection_id: Text | None = None
     multiple: bool = False
-    auth_type: Literal["api_key", "basic", "none"] | None = None
+    auth_type: Literal["api_key", "basic", "none", "oauth2"] | None = None
     metadata: Metadata = Field(default={})
     expires_in: Annotated[int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN)] = DEFAULT_EXPIRES_IN
 
@@ -58,12 +64,23 @@ class SessionAnswer(Answer):
     status: Literal["pending", "connected", "failed", "cancelled", "expired"]
     end_user_id: str
     integration_slug: str | None
-    mode: str
+    mode: Mode
+    return_url: str | None
     last_error: Note | None
     connection: ConnectionAnswer | None
     metadata: Metadata
     created_at: Time
     expires_at: Time
+
+
+class RedeemCode(Body):
+    """`code`: from the address that the browser came back to. `end_user_id`: who is signed in there, from your own
+    login; never from the address."""
+
+    model_config = example(code="orcc_…", end_user_id="user_123")
+
+    code: Text
+    end_user_id: Text
 
 
 @router.post("/v1/hosted-connection-sessions", summary="Start a hosted connection")
@@ -75,6 +92,8 @@ async def create_hosted_connection_session(
     new = NewSession(
         end_user=EndUser(body.end_user_id, body.end_user_name, body.end_user_email, now, now),
         integration_slug=body.integration_slug,
+        mode=body.mode,
+        return_url=body.return_url,
         expires_in=body.expires_in,
         auth_type=body.auth_type,
         target_connection_id=body.connection_id,
@@ -113,14 +132,22 @@ async def get_hosted_connection_session(
 async def cancel_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """End a pending session; a cancelled one stays cancelled. One that made its connection answers 409."""
-    now = installation.clock()
-    async with installation.database.write() as tx:
-        await connect_sessions.cancel(tx, (await connect_sessions.get(tx, caller.organization_id, session_id)).id, now)
-        session = await connect_sessions.get(tx, caller.organization_id, session_id)
+    """End a pending session, also one whose code was not redeemed yet; a cancelled one stays cancelled. One that made
+    its connection answers 409."""
+    session = await redemption.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
         raise Conflict("This session has made its connection. Delete the connection instead.")
-    return _answer(session, None, now)
+    return _answer(session, None, installation.clock())
+
+
+@router.post("/v1/hosted-connection-sessions/{session_id}/redeem", summary="Redeem the code of a redirect")
+async def redeem_hosted_connection_session(
+    session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
+) -> SessionAnswer:
+    """Make the connection of the mode `redirect` count, within 10 minutes. It is made only if `end_user_id`, whoever is
+    signed in where the code arrived, is the session's own end user; otherwise it is wiped. Repeating it is harmless."""
+    session, connection = await redemption.redeem(installation, caller.actor, session_id, body.code, body.end_user_id)
+    return _answer(session, connection, installation.clock())
 
 
 def _answer(session: ConnectSession, connection: Connection | None, now: Time) -> SessionAnswer:
@@ -130,6 +157,7 @@ def _answer(session: ConnectSession, connection: Connection | None, now: Time) -
         end_user_id=session.end_user_id,
         integration_slug=session.integration_slug,
         mode=session.mode,
+        return_url=session.return_url,
         last_error=note_of(session.last_error),
         connection=ConnectionAnswer.of(connection) if connection else None,
         metadata=dict(session.metadata),

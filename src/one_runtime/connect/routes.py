@@ -40,7 +40,7 @@ def router(flow: ConnectFlow, public_url: str, logo_url: Callable[[str], str | N
     async def connect(token: str, request: Request) -> BaseModel:
         sent = read_connect(await _body(request))
         address = request.client.host if request.client else None
-        return connected_answer(await flow.connect(token, sent, address))
+        return connected_answer(await flow.connect(token, sent, address=address))
 
     async def cancel(token: str, _: Request) -> None:
         await flow.cancel(token)

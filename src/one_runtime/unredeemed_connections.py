@@ -1,0 +1,71 @@
+"""Connections that the mode `redirect` made and the organization has not redeemed yet: sealed, and wiped in time (P6).
+
+They count for nothing: no list, no proxy and no agent knows of them.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from one_runtime.connect_sessions import ConnectSession
+from one_runtime.connections import NewConnection
+from one_runtime.credentials import Account
+from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import unredeemed_connections as unredeemed
+from one_runtime.vault import Place, Sealed, Vault
+
+TABLE: Final = "unredeemed_connections"
+_VERSION: Final = 1  # a row is written once
+
+_INSERT = insert(unredeemed)
+_ONE = select(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
+_DELETE = delete(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
+_DUE = (
+    select(unredeemed.c.session_id, unredeemed.c.organization_id)
+    .where(unredeemed.c.due_at <= bindparam("now"))
+    .order_by(unredeemed.c.due_at)
+    .limit(bindparam("limit"))
+)
+
+
+async def store(tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime) -> None:
+    """Keep what was connected until it is redeemed, or due."""
+    details = asdict(new)
+    sealed = vault.seal(session.organization_id, json.dumps(details.pop("secrets")).encode(), _place(session.id))
+    await tx.execute(
+        _INSERT,
+        session_id=session.id,
+        organization_id=session.organization_id,
+        details=details,
+        sealed=sealed.data,
+        key_id=sealed.key_id,
+        version=_VERSION,
+        due_at=due_at,
+    )
+
+
+async def load(tx: Transaction, vault: Vault, session: ConnectSession) -> NewConnection | None:
+    """What was kept, or None. Raises: SealBroken."""
+    row = await tx.one(_ONE, session=session.id)
+    if row is None:
+        return None
+    opened = vault.open(session.organization_id, Sealed(row.key_id, row.sealed), _place(session.id))
+    details: dict[str, Any] = dict(row.details)
+    return NewConnection(**{**details, "secrets": json.loads(opened), "account": Account(**details["account"])})
+
+
+async def wipe(tx: Transaction, session_id: str) -> bool:
+    """Delete what was kept, with its credentials; False where it was gone already."""
+    return await tx.execute(_DELETE, session=session_id) > 0
+
+
+async def list_due(tx: Transaction, now: datetime, limit: int) -> list[tuple[str, str]]:
+    """Sessions, with their organizations, whose connection was not redeemed in time; the longest due first."""
+    return [(row.session_id, row.organization_id) for row in await tx.all(_DUE, now=now, limit=limit)]
+
+
+def _place(session_id: str) -> Place:
+    return Place(TABLE, session_id, _VERSION)
