@@ -6,6 +6,7 @@ does not open.
 
 import base64
 import binascii
+import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,6 +91,17 @@ class Vault:
             return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
         except (InvalidTag, ValueError) as error:  # ValueError: it was cut off within the nonce
             raise SealBroken("A stored credential was changed or moved. Ask the end user to connect again.") from error
+
+    def prove(self, message: bytes) -> bytes:
+        """A proof that whoever made it holds this ring: HMAC-SHA256 under a subkey that seals nothing."""
+        return self._prove(self._primary, message)
+
+    def is_proven(self, message: bytes, proof: bytes) -> bool:
+        """Whether the proof was made with a key of this ring. Compared in constant time."""
+        return any([hmac.compare_digest(self._prove(key, message), proof) for key in self._keys])
+
+    def _prove(self, key: str, message: bytes) -> bytes:
+        return hmac.digest(_derive(self._keys[key], "one-runtime/v1/proof", KEY_BYTES), message, "sha256")
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
         return AESGCM(_derive(self._keys[key], f"one-runtime/v1/organization/{organization_id}", KEY_BYTES))

@@ -1,11 +1,13 @@
-"""Health: does the process run, and can it serve."""
+"""Health: does the process run, can it serve, and is it the one that `one-runtime doctor` looks for."""
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
-from one_runtime.api.auth import Installed
+from one_runtime import mirror
+from one_runtime.api.auth import Installed, client_address
 from one_runtime.api.fields import Answer
+from one_runtime.errors import NotFound
 
 router = APIRouter(tags=["System"])
 
@@ -27,3 +29,24 @@ async def readyz(installation: Installed) -> Health:
     """Readiness: the database answers too; 503 where it does not."""
     await installation.database.ping()
     return Health()
+
+
+@router.get("/mirror", include_in_schema=False)
+async def get_mirror(request: Request, installation: Installed) -> Response:
+    """What this very request looks like from here, for holders of the key ring only. Raises: NotFound."""
+    vault, now = installation.vault, installation.clock()
+    nonce = mirror.read_challenge(vault, request.headers.get(mirror.CHALLENGE, ""), now)
+    if nonce is None:
+        raise NotFound("There is nothing at this address.")
+    async with installation.database.read() as tx:
+        mark = await mirror.mark(tx)
+    reflection = mirror.Reflection(
+        mark=mark,
+        public_url=installation.settings.public_url,
+        now=now,
+        client=client_address(request.scope),
+        forwarded_for=request.headers.get("x-forwarded-for"),
+    )
+    body, proof = mirror.signed(vault, nonce, reflection)
+    headers = {"Cache-Control": "no-store", mirror.PROOF: proof}
+    return Response(body, headers=headers, media_type="application/json")

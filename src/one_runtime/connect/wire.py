@@ -1,14 +1,14 @@
 """The JSON that the popup's page and its server exchange. Its own shapes: what a domain object gains stays inside."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from one_runtime.catalog.model import Auth
+from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.parts import Param
 from one_runtime.clock import rfc3339
-from one_runtime.connect_flow import Connected, ConnectRequest, View
+from one_runtime.connect_flow import Choice, Connected, ConnectRequest, View
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
 MAX_VALUES = 50
@@ -24,20 +24,30 @@ def _no_nul(value: str) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE_LENGTH), AfterValidator(_no_nul)]
 ConnectionName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), AfterValidator(_no_nul)]
+S = TypeVar("S", bound="Sent")
 Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
 
 
-class ConnectBody(BaseModel):
-    """What the page sends to connect."""
+class Sent(BaseModel):
+    """Something that the page sends. What is wrong with it is told without the values in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
+
+class ViewBody(Sent):
+    """What the page sends to be shown something: which integration was picked from the list."""
+
+    integration_slug: Name | None = None
+
+
+class ConnectBody(Sent):
+    """What the page sends to connect. `integration_slug`: where it was picked from the list."""
+
+    integration_slug: Name | None = None
     auth_type: Name
     params: Values = Field(default_factory=dict)
     credentials: Values = Field(default_factory=dict, repr=False)
-    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), AfterValidator(_no_nul)] | None = (
-        None
-    )
+    name: ConnectionName | None = None
     replace_account: bool = False
 
 
@@ -110,14 +120,26 @@ class IntegrationAnswer(BaseModel):
     website: str
 
 
+class ChoiceAnswer(BaseModel):
+    """One integration of the list."""
+
+    slug: str
+    name: str
+    description: str
+    category: str
+    logo_url: str | None
+    connected: bool
+
+
 class ViewAnswer(BaseModel):
-    """What the page shows."""
+    """What the page shows: one integration, or where none is named and none was picked, the list of `integrations`."""
 
     session_id: str
     status: str
     organization: OrganizationAnswer
     end_user: EndUserAnswer
-    integration: IntegrationAnswer
+    integration: IntegrationAnswer | None
+    integrations: list[ChoiceAnswer]
     suggested_connection_name: str | None
     reconnect: bool
     auth_types: list[AuthAnswer]
@@ -133,6 +155,11 @@ class ConnectedAnswer(BaseModel):
     connection_name: str
 
 
+def read_view(body: bytes) -> str | None:
+    """The slug that was picked, or None. Raises: as `read_connect`."""
+    return _read(ViewBody, body or b"{}").integration_slug
+
+
 def read_connect(body: bytes) -> ConnectRequest:
     """What was sent, as the flow takes it.
 
@@ -140,26 +167,31 @@ def read_connect(body: bytes) -> ConnectRequest:
         MalformedRequest: no JSON.
         InvalidInput: JSON of another shape; never with the values in it.
     """
-    try:
-        read = ConnectBody.model_validate_json(body)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        if any(problem["type"] == "json_invalid" for problem in problems):
-            raise MalformedRequest("The body is not valid JSON.") from None
-        fields = tuple(FieldError(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in problems)
-        raise InvalidInput("The request has another shape than the page sends.", fields) from None
+    read = _read(ConnectBody, body)
     return ConnectRequest(
         auth_type=read.auth_type,
         params=read.params,
         credentials=read.credentials,
         name=read.name or None,
         replace_account=read.replace_account,
+        integration_slug=read.integration_slug,
     )
+
+
+def _read(kind: type[S], body: bytes) -> S:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        if any(problem["type"] == "json_invalid" for problem in problems):
+            raise MalformedRequest("The body is not valid JSON.") from None
+        fields = tuple(FieldError(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in problems)
+        raise InvalidInput("The request has another shape than the page sends.", fields) from None
 
 
 def view_answer(view: View, logo_url: Callable[[str], str | None]) -> ViewAnswer:
     """The view as the page gets it. `logo_url`: the address on this server of an integration's logo, by slug."""
-    session, organization, integration = view.session, view.organization, view.integration
+    session, organization = view.session, view.organization
     return ViewAnswer(
         session_id=session.id,
         status=session.status,
@@ -169,18 +201,35 @@ def view_answer(view: View, logo_url: Callable[[str], str | None]) -> ViewAnswer
             privacy_url=organization.privacy_url,
         ),
         end_user=EndUserAnswer(name=view.end_user.name, email=view.end_user.email),
-        integration=IntegrationAnswer(
-            slug=integration.slug,
-            name=integration.name,
-            description=integration.description,
-            logo_url=logo_url(integration.slug),
-            website=integration.website,
-        ),
+        integration=_integration(view.integration, logo_url) if view.integration else None,
+        integrations=[_choice(choice, logo_url) for choice in view.choices],
         suggested_connection_name=session.suggested_connection_name,
         reconnect=view.reconnect,
         auth_types=[_auth(auth) for auth in view.auths],
         allowed_origins=list(session.allowed_origins or organization.allowed_origins),
         expires_at=rfc3339(session.expires_at),
+    )
+
+
+def _integration(integration: Integration, logo_url: Callable[[str], str | None]) -> IntegrationAnswer:
+    return IntegrationAnswer(
+        slug=integration.slug,
+        name=integration.name,
+        description=integration.description,
+        logo_url=logo_url(integration.slug),
+        website=integration.website,
+    )
+
+
+def _choice(choice: Choice, logo_url: Callable[[str], str | None]) -> ChoiceAnswer:
+    integration = choice.integration
+    return ChoiceAnswer(
+        slug=integration.slug,
+        name=integration.name,
+        description=integration.description,
+        category=integration.category,
+        logo_url=logo_url(integration.slug),
+        connected=choice.connected,
     )
 
 

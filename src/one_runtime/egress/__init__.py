@@ -19,9 +19,11 @@ from one_runtime.egress.errors import (
     UpstreamUnreachable,
 )
 from one_runtime.egress.limits import Limits, PoolLimits
+from one_runtime.egress.pool import Certificate
 from one_runtime.egress.way_out import WayOut
 
 __all__ = [
+    "Certificate",
     "Egress",
     "EgressError",
     "Limits",

@@ -12,8 +12,8 @@ from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
 from one_runtime.egress.hop import Headers, Hop, first_hop, next_hop
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
-from one_runtime.egress.pool import Pool
-from one_runtime.egress.target import canonical_allow_list
+from one_runtime.egress.pool import Certificate, Pool
+from one_runtime.egress.target import canonical_allow_list, parse
 from one_runtime.egress.way_out import WayOut
 
 
@@ -87,6 +87,21 @@ class Egress:
             raise UpstreamTimeout(
                 f"{hop.target.authority} had not answered completely after {limits.total:g} seconds."
             ) from None
+
+    async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
+        """The TLS certificate of the server at an https address, which is checked as any other's.
+
+        Raises:
+            TargetRefused: the address may not be reached.
+            UpstreamUnreachable: there was no connection, or the certificate is not valid; says why.
+            UpstreamTimeout: it took too long.
+        """
+        target, limits = parse(url), limits or self._limits
+        try:
+            async with asyncio.timeout(limits.total):
+                return await self._pool.certificate(target)
+        except TimeoutError:
+            raise UpstreamTimeout(f"{target.authority} had not answered after {limits.total:g} seconds.") from None
 
     async def replace_allow_list(self, allow: frozenset[tuple[str, int]]) -> None:
         """Use another allow-list from now on. Connections made under the old one are closed, also those in use.

@@ -3,12 +3,15 @@
 A client skips its resolver for literal addresses and remembers names, so one place would not do (P7).
 """
 
+import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Final
 
@@ -34,6 +37,14 @@ from one_runtime.egress.way_out import WayOut
 _LONGEST_HEADER: Final = 16 * 1024
 # aiohttp adds these by itself; `hop` has decided what is sent.
 _NOT_BY_THE_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A server's TLS certificate that was found valid."""
+
+    not_before: datetime
+    not_after: datetime
 
 
 @dataclass(slots=True)
@@ -98,6 +109,26 @@ class Pool:
             raise dial.refusal or _translated(error, hop.target, limits) from None
         finally:
             _dialling.reset(before)
+
+    async def certificate(self, target: Target) -> Certificate:
+        """The certificate that a server shows; only a TLS connection is made, nothing is asked.
+
+        Raises:
+            EgressError: the target is refused or cannot be reached, or its certificate is not valid.
+        """
+        check(target, self._allow)
+        resolver = _CheckedResolver(self._allow, self._way_out)
+        try:
+            # A literal address resolves to itself; the resolver's check of it repeats the one above.
+            found = (await resolver.resolve(target.host, target.port))[0]
+            with self._way_out.open_socket(found["family"], found["host"], found["port"]) as raw:
+                return await _shown_certificate(raw, found, target, self._way_out.tls)
+        except ssl.SSLCertVerificationError as error:
+            raise UpstreamUnreachable(
+                f"The TLS certificate of {target.authority} is not valid: {error.verify_message}."
+            ) from None
+        except OSError:
+            raise UpstreamUnreachable(f"No TLS connection could be agreed with {target.authority}.") from None
 
     async def close(self) -> None:
         """Close every connection, also those in use."""
@@ -173,6 +204,22 @@ class _CheckedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing to close: the way out is closed by its owner."""
+
+
+async def _shown_certificate(
+    raw: socket.socket, found: ResolveResult, target: Target, tls: ssl.SSLContext | None
+) -> Certificate:
+    """Raises: OSError, of which TLS errors are a kind."""
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, (found["host"], found["port"]))
+    context = tls or ssl.create_default_context()
+    _, writer = await asyncio.open_connection(sock=raw, ssl=context, server_hostname=target.host)
+    try:
+        told = writer.get_extra_info("peercert")
+    finally:
+        writer.transport.abort()
+    times = (datetime.fromtimestamp(ssl.cert_time_to_seconds(told[name]), UTC) for name in ("notBefore", "notAfter"))
+    return Certificate(*times)
 
 
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:

@@ -1,0 +1,102 @@
+"""What a database server says about itself, for `one-runtime doctor`; and why it cannot be reached, without secrets."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sqlalchemy import DateTime, Integer, Text, and_, cast, column, func, not_, select, table
+
+from one_runtime.db.engine import Transaction, create_database
+
+_MAX: Final = cast(func.current_setting("max_connections"), Integer)
+_RESERVED: Final = cast(func.current_setting("superuser_reserved_connections"), Integer) + cast(
+    func.coalesce(func.current_setting("reserved_connections", True), "0"),  # noqa: FBT003 PostgreSQL 16 and later
+    Integer,
+)
+_activity: Final = table("pg_stat_activity", column("datname", Text), column("usename", Text))
+_OTHERS: Final = (
+    select(func.count())
+    .select_from(_activity)
+    .where(
+        _activity.c.datname.is_not(None),
+        not_(
+            and_(_activity.c.datname == func.current_database(), _activity.c.usename == func.current_user(type_=Text))
+        ),
+    )
+    .scalar_subquery()
+)
+_VITALS: Final = select(
+    func.current_setting("server_version", type_=Text).label("version"),
+    cast(func.current_setting("server_version_num"), Integer).label("number"),
+    (_MAX - _RESERVED - _OTHERS).label("free_for_us"),
+    func.pg_is_in_recovery().label("read_only"),
+    func.current_setting("synchronous_commit", type_=Text).label("synchronous_commit"),
+    func.pg_database_size(func.current_database(), type_=Integer).label("size"),
+)
+_NOW: Final = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
+
+# What libpq and psycopg say, and what we say instead: their own words may repeat a part of the URL.
+_REASONS: Final = (
+    (r"password authentication failed|no password supplied", "the password or the user name is refused"),
+    (r"no pg_hba\.conf entry", "its pg_hba.conf does not let this address or user in"),
+    (r"database .* does not exist", "there is no such database"),
+    (r"role .* does not exist", "there is no such user"),
+    (r"too many (?:clients|connections)|remaining connection slots", "it has no connection left"),
+    (r"starting up|shutting down|recovery mode", "it is starting or stopping"),
+    (r"SSL|certificate|TLS", "no TLS connection could be agreed"),
+    (r"refused", "nothing listens at this address and port"),
+    (r"No such file", "there is no such socket"),
+    (r"resolve|translate host name|not known", "its name cannot be looked up"),
+    (r"timeout|timed out", "it does not answer in time"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresVitals:
+    """A PostgreSQL server, as one of its users sees it."""
+
+    version: str
+    major: int
+    free_for_us: int
+    """Connections that its limit leaves to this user in this database; those open already are among them."""
+    read_only: bool
+    synchronous_commit: str
+    size: int
+    """Bytes of the database."""
+
+
+async def postgres_vitals(tx: Transaction) -> PostgresVitals:
+    """How the server is, in one statement that every user may ask."""
+    row: Any = await tx.one(_VITALS)
+    return PostgresVitals(
+        row.version, row.number // 10_000, row.free_for_us, row.read_only, row.synchronous_commit, row.size
+    )
+
+
+async def database_clock(tx: Transaction) -> datetime:
+    """The server's clock; PostgreSQL only, since SQLite has none of its own."""
+    row: Any = await tx.one(_NOW)
+    now: datetime = row.now
+    return now
+
+
+def why_unreachable(error: BaseException) -> str:
+    """A few words for a driver's error, found in it or in what it came from; never its own."""
+    told = []
+    cause: BaseException | None = error
+    while cause is not None:
+        told.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    text = "\n".join(told)
+    return next((why for pattern, why in _REASONS if re.search(pattern, text)), "it cannot be reached")
+
+
+def shown_server(url: str) -> str:
+    """Host and port of a PostgreSQL URL, where they can be told from the password for certain."""
+    create_database(url)
+    parts = urlsplit(url)
+    if "@" in parts.path + parts.query + parts.fragment:  # a password with / or # in it, not percent-encoded
+        return "PostgreSQL"
+    return f"PostgreSQL at {parts.netloc.rpartition('@')[2] or 'its local socket'}"

@@ -1,0 +1,246 @@
+"""P6: what the mode `redirect` connected counts only once the organization has redeemed it for the right end user."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from one_runtime import redemption, worker
+from one_runtime.connect_flow import Connected, ConnectFlow, ConnectRequest, WrongMode
+from one_runtime.connect_sessions import SessionUsed
+from one_runtime.connections import AccountMismatch
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.application import ACME_KEYS, Application, Client
+from tests.promises.canaries import leaks, secret_part
+from tests.promises.stores import everything_stored, query
+
+pytestmark = pytest.mark.promise("P6")
+
+RETURN_URL = "https://app.example.com/integrations/done"
+FIRST, SECOND = ACME_KEYS[GLOBEX], ACME_KEYS[INITECH]
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """An end user who has connected and come back to the app with a code."""
+
+    session_id: str
+    token: str
+    code: str
+    query: dict[str, list[str]]
+
+
+@pytest_asyncio.fixture
+async def client(application: Application) -> Client:
+    """A caller of an organization with a return URL."""
+    made = application.client(await application.key(await application.organization()))
+    answer = await made.get("/v1/organization")
+    body = {name: answer.json()[name] for name in ("display_name", "allowed_origins")}
+    assert (await made.send("PUT", "/v1/organization", {**body, "return_urls": [RETURN_URL]})).status_code == 200
+    return made
+
+
+async def typed(application: Application, token: str, key: str = FIRST, **more: Any) -> Connected:
+    request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
+    return await ConnectFlow(application.installation).connect(token, request, door="page")
+
+
+async def redirected(application: Application, client: Client, key: str = FIRST, **session: Any) -> Redirected:
+    made = await client.session(**{"return_url": RETURN_URL, **session})
+    connected = await typed(application, made["session_token"], key)
+    assert connected.connection_id is None
+    assert connected.return_to is not None
+    told = parse_qs(urlsplit(connected.return_to).query)
+    return Redirected(made["id"], made["session_token"], told["code"][0], told)
+
+
+async def redeem(client: Client, back: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:
+    body = {"code": back.code, "end_user_id": end_user_id, **more}
+    return await client.post(f"/v1/hosted-connection-sessions/{back.session_id}/redeem", body)
+
+
+async def state(client: Client, back: Redirected) -> dict[str, Any]:
+    read: dict[str, Any] = (await client.get(f"/v1/hosted-connection-sessions/{back.session_id}")).json()
+    return read
+
+
+def kept(application: Application) -> int:
+    (row,) = query(application.installation, "SELECT count(*) FROM unredeemed_connections")
+    return int(row[0])
+
+
+async def test_nothing_counts_before_the_code_is_redeemed_and_everything_after(
+    application: Application, client: Client
+) -> None:
+    back = await redirected(application, client)
+    assert back.query["status"] == ["connected"]
+    assert back.query["session_id"] == [back.session_id]
+    assert (await client.integrations())["acme"]["status"] == "not_connected"
+    assert (await client.get("/v1/connections")).json()["connections"] == []
+    assert (await state(client, back))["status"] == "pending"
+    answer = await redeem(client, back)
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "connected"
+    assert answer.json()["connection"]["account"]["id"] == GLOBEX
+    assert (await client.integrations())["acme"]["status"] == "connected"
+    assert kept(application) == 0
+    checked = await client.post(f"/v1/connections/{answer.json()['connection']['id']}/check")
+    assert checked.json()["working"] is True
+
+
+async def test_redeeming_again_answers_the_same_and_makes_nothing(application: Application, client: Client) -> None:
+    back = await redirected(application, client)
+    first = await redeem(client, back)
+    again = await asyncio.gather(*(redeem(client, back) for _ in range(3)))
+    assert [one.json()["connection"] for one in again] == [first.json()["connection"]] * 3
+    assert len((await client.get("/v1/connections")).json()["connections"]) == 1
+
+
+async def test_of_many_redemptions_at_once_one_makes_the_connection_and_all_answer_it(
+    application: Application, client: Client
+) -> None:
+    back = await redirected(application, client, multiple=True)
+    answers = await asyncio.gather(*(redeem(client, back) for _ in range(8)))
+    assert {one.status_code for one in answers} == {200}
+    assert len({one.json()["connection"]["id"] for one in answers}) == 1
+    created = (await client.get("/v1/events", type="connection.created")).json()["events"]
+    assert len(created) == 1
+
+
+async def test_a_code_brought_by_another_end_user_wipes_the_connection(
+    application: Application, client: Client
+) -> None:
+    """Mallory starts a session for herself and sends its address to Ada, who connects her account and comes back to
+    the app, where she is signed in as Ada."""
+    back = await redirected(application, client, end_user_id="mallory")
+    answer = await redeem(client, back, "ada")
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "end_user_mismatch"
+    assert kept(application) == 0
+    later = await redeem(client, back, "mallory")
+    assert later.status_code == 409
+    for end_user_id in ("mallory", "ada"):
+        assert (await client.integrations(end_user_id))["acme"]["status"] == "not_connected"
+    told = await state(client, back)
+    assert (told["status"], told["last_error"]["code"]) == ("failed", "end_user_mismatch")
+    (failed,) = (await client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
+    assert failed["data"]["reason"] == "end_user_mismatch"
+
+
+async def test_a_code_of_another_session_or_a_guess_redeems_nothing(application: Application, client: Client) -> None:
+    mine, other = await redirected(application, client), await redirected(application, client, end_user_id="bob")
+    for code in (other.code, mine.code[:-1] + "x", mine.token, "x"):
+        answer = await redeem(client, mine, code=code)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == "code"
+    assert (await redeem(client, mine)).status_code == 200
+
+
+async def test_another_organization_cannot_redeem(application: Application, client: Client) -> None:
+    other = application.client(await application.key(await application.organization("Southwind")))
+    back = await redirected(application, client)
+    assert (await redeem(other, back)).status_code == 404
+    assert kept(application) == 1
+
+
+async def test_what_is_not_redeemed_in_ten_minutes_is_refused_and_wiped(
+    application: Application, client: Client
+) -> None:
+    back = await redirected(application, client)
+    application.clock.advance(minutes=9, seconds=59)
+    assert await redemption.wipe_due(application.installation) == 0
+    application.clock.advance(seconds=2)
+    late = await redeem(client, back)
+    assert (late.status_code, late.json()["code"]) == (410, "session_expired")
+    assert (await state(client, back))["status"] == "expired"
+    assert kept(application) == 1
+    assert await redemption.wipe_due(application.installation) == 1
+    assert kept(application) == 0
+    assert leaks({"key": FIRST}, everything_stored(application.installation)) == []
+    told = await state(client, back)
+    assert (told["status"], told["last_error"]["code"]) == ("expired", "not_redeemed")
+    assert (await redeem(client, back)).status_code == 410
+    assert (await client.integrations())["acme"]["status"] == "not_connected"
+    assert await redemption.wipe_due(application.installation) == 0
+
+
+async def test_the_background_loop_wipes(application: Application, client: Client) -> None:
+    assert redemption.wipe_due in {turn.work for turn in worker.TURNS}
+    assert all(turn.every <= 60 for turn in worker.TURNS if turn.work is redemption.wipe_due)
+
+
+async def test_the_session_takes_no_second_connection_while_its_code_waits(
+    application: Application, client: Client
+) -> None:
+    back = await redirected(application, client)
+    with pytest.raises(SessionUsed):
+        await typed(application, back.token, SECOND)
+    assert (await redeem(client, back)).json()["connection"]["account"]["id"] == GLOBEX
+
+
+async def test_renewing_by_redirect_leaves_the_present_connection_alone_until_redeemed(
+    application: Application, client: Client
+) -> None:
+    present = await client.connect()
+    made = await client.session(return_url=RETURN_URL)
+    with pytest.raises(AccountMismatch):
+        await typed(application, made["session_token"], SECOND)
+    connected = await typed(application, made["session_token"], SECOND, replace_account=True)
+    assert connected.return_to is not None
+    unchanged = (await client.get(f"/v1/connections/{present['id']}")).json()
+    assert unchanged["account"]["id"] == GLOBEX
+    code = parse_qs(urlsplit(connected.return_to).query)["code"][0]
+    answer = await redeem(client, Redirected(made["id"], made["session_token"], code, {}))
+    assert answer.json()["connection"]["id"] == present["id"]
+    assert answer.json()["connection"]["account"]["id"] == INITECH
+
+
+async def test_the_code_is_kept_as_its_hash_and_the_key_sealed(application: Application, client: Client) -> None:
+    back = await redirected(application, client)
+    canaries = {"code": back.code, "its secret": secret_part(back.code), "key": FIRST}
+    assert leaks(canaries, everything_stored(application.installation)) == []
+    assert leaks(canaries, {"session": json.dumps(await state(client, back)).encode()}) == []
+
+
+async def test_forgetting_the_end_user_wipes_what_waits(application: Application, client: Client) -> None:
+    back = await redirected(application, client)
+    assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
+    assert kept(application) == 0
+    assert (await redeem(client, back)).status_code == 404
+
+
+async def test_cancelling_by_the_backend_wipes_what_waits(application: Application, client: Client) -> None:
+    back = await redirected(application, client)
+    answer = await client.send("DELETE", f"/v1/hosted-connection-sessions/{back.session_id}")
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    assert kept(application) == 0
+    assert (await redeem(client, back)).status_code == 409
+
+
+async def test_only_the_mode_redirect_has_something_to_redeem(application: Application, client: Client) -> None:
+    session = await client.session()
+    answer = await redeem(client, Redirected(session["id"], "", "orcc_x", {}))
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    early = await client.session(return_url=RETURN_URL)
+    answer = await redeem(client, Redirected(early["id"], "", "orcc_x", {}))
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("mode", ["redirect", "link"])
+async def test_a_token_of_a_page_is_of_no_use_in_a_frame_and_the_other_way_round(
+    application: Application, client: Client, mode: str
+) -> None:
+    more = {"return_url": RETURN_URL} if mode == "redirect" else {}
+    page = (await client.session(mode=mode, **more))["session_token"]
+    for answer in (await client.popup("", page), await client.type_key(page, FIRST)):
+        assert (answer.status_code, answer.json()["code"]) == (409, "wrong_mode")
+    framed = (await client.session())["session_token"]
+    with pytest.raises(WrongMode):
+        await ConnectFlow(application.installation).view(framed, door="page")
+    with pytest.raises(WrongMode):
+        await typed(application, framed)
