@@ -49,6 +49,7 @@ def set_organization(
     organization_id: str,
     display_name: Annotated[str | None, typer.Option(help="The name that end users see.")] = None,
     allowed_origin: Annotated[list[str] | None, typer.Option(help="The origins that may open the popup.")] = None,
+    return_url: Annotated[list[str] | None, typer.Option(help="The addresses that a redirect may end at.")] = None,
     privacy_url: Annotated[str | None, typer.Option(help="The link to its privacy policy.")] = None,
 ) -> None:
     """Change an organization; what is not given stays."""
@@ -60,6 +61,7 @@ def set_organization(
                 found,
                 display_name=display_name or found.display_name,
                 allowed_origins=tuple(allowed_origin) if allowed_origin else found.allowed_origins,
+                return_urls=tuple(return_url) if return_url else found.return_urls,
                 privacy_url=found.privacy_url if privacy_url is None else privacy_url,
             )
             return await organizations.save(tx, Actor(found.id, "system"), wanted, system_clock())

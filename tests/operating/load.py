@@ -1,0 +1,87 @@
+"""A customer's backend that goes on making connections while an operator is at work."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx2
+
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.application import ACME_KEYS
+
+ACME = (ACME_KEYS[GLOBEX], ACME_KEYS[INITECH])
+
+
+@dataclass
+class Load:
+    """Makes connections, one after the other, and lists what is there; notes what was answered."""
+
+    http: httpx2.AsyncClient
+    integration_slug: str = "acme"
+    keys: tuple[str, ...] = ACME
+    made: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    _task: "asyncio.Task[None] | None" = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        number = 0
+        while True:
+            number += 1
+            await self.connect(f"user_{number}", self.keys[number % 2])
+
+    async def connect(self, end_user_id: str, key: str) -> None:
+        body = {
+            "integration_slug": self.integration_slug,
+            "end_user_id": end_user_id,
+            "auth_type": "api_key",
+            "credentials": {"api_key": key},
+            "check": False,
+        }
+        answer = await self.http.post("/v1/connections", json=body)
+        listed = await self.http.get("/v1/integrations", params={"end_user_id": end_user_id, "logo": "none"})
+        for one in (answer, listed):
+            if one.is_error:
+                self.refused.append(one.text)
+        if answer.is_success:
+            self.made.append(answer.json()["id"])
+
+    async def until(self, count: int) -> None:
+        """Wait until so many connections were made in all."""
+        while len(self.made) < count:
+            assert self._task is not None
+            assert not self._task.done(), self._task.exception()
+            assert len(self.refused) < 20, self.refused[-1]
+            await asyncio.sleep(0.01)
+
+
+async def all_connections(http: httpx2.AsyncClient) -> list[dict[str, Any]]:
+    """Every connection of the organization."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        query = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
+        page = (await http.get("/v1/connections", params=query)).raise_for_status().json()
+        found += page["connections"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return found
+
+
+async def all_usable(http: httpx2.AsyncClient) -> int:
+    """Ask the provider about every connection's credential; how many there are."""
+    found = await all_connections(http)
+    for one in found:
+        told = (await http.post(f"/v1/connections/{one['id']}/check")).raise_for_status().json()
+        assert told["working"] is True, told
+    return len(found)

