@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from one_runtime.serving import served_app
 from one_runtime.settings import load_settings, parse_host_port
+from one_runtime.transport import OneWriteProtocol
 
 PREFIX = "/limit"
 
@@ -47,7 +48,16 @@ def main() -> None:
     """Serve, with the options of `one_runtime.serving`."""
     host, port = parse_host_port(load_settings().listen)
     app = Limit(served_app())
-    uvicorn.run(app, host=host, port=port, access_log=False, server_header=False, proxy_headers=False, log_config=None)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        http=OneWriteProtocol,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from one_runtime import __version__, key_ring, logs, worker
+from one_runtime import __version__, key_ring, logs, servers, tracing, worker
 from one_runtime.api import (
     catalog,
     connections,
@@ -27,6 +27,7 @@ from one_runtime.api import (
     system,
 )
 from one_runtime.api.auth import RateLimit
+from one_runtime.api.compression import CompressPublic
 from one_runtime.api.integrations import PATH, IntegrationsEndpoint
 from one_runtime.api.openapi import document
 from one_runtime.catalog.loader import Catalog, load_catalog
@@ -36,10 +37,11 @@ from one_runtime.connect_flow import ConnectFlow
 from one_runtime.db.engine import create_database
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress
-from one_runtime.errors import InvalidInput, OneRuntimeError
+from one_runtime.errors import InvalidInput, OneRuntimeError, Unavailable
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.integrations import IntegrationList
+from one_runtime.observation import Observer, route_of
 from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 
@@ -84,19 +86,22 @@ def create_app(
     app = FastAPI(
         title="One Runtime",
         version=__version__,
-        openapi_url="/openapi.json",
+        openapi_url=None,  # api/reference.py answers it
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
     )
+    app.add_middleware(CompressPublic)
+    app.state.observer = Observer(settings)
     lists = IntegrationList(installation.catalog, settings.public_url)
     app.state.installation = installation
     app.state.integration_list = lists
     app.state.rate_limit = RateLimit(settings.rate_limit)
     endpoint = IntegrationsEndpoint(installation, lists, app.state.rate_limit)
-    app.router.routes.append(Route(PATH, endpoint, methods=["GET"]))
+    route = Route(PATH, endpoint, methods=["GET"])
+    app.router.routes.append(route)
     for module in _ROUTERS:
         app.include_router(module.router)
     app.router.routes += connect_routes(
@@ -104,7 +109,7 @@ def create_app(
     )
     problems.install(app, settings.public_url)
     app.openapi = lambda: _openapi(app, settings.public_url)  # type: ignore[method-assign] # FastAPI's way to extend it
-    return Front(app, endpoint, settings.public_url)
+    return Front(app, route, endpoint, settings.public_url)
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -124,34 +129,55 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(require_current, url)
     await installation.database.open()
     try:
-        await key_ring.register(installation.database, installation.vault, installation.clock())
-        background = asyncio.create_task(worker.run(installation))
-        background.add_done_callback(_report)
+        server = await _register(installation)
+        background = [
+            asyncio.create_task(worker.run(installation)),
+            asyncio.create_task(worker.run(installation, (worker.beating(server),))),  # waits for no other turn
+            asyncio.create_task(app.state.observer.sample(installation.database)),
+        ]
+        for task in background:
+            task.add_done_callback(_report)
         yield
-        background.cancel()
-        with suppress(asyncio.CancelledError):
-            await background
+        for task in background:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        with suppress(Unavailable):  # it counts as gone a minute later
+            async with installation.database.write() as tx:
+                await servers.remove(tx, server)
     finally:
         await installation.egress.close()
         await installation.database.close()
+        await asyncio.to_thread(tracing.flush)
+
+
+async def _register(installation: Installation) -> servers.Server:
+    """Note the ring and this process in one transaction: `keys promote` sees both or neither."""
+    now = installation.clock()
+    server = servers.this_process(installation.vault, now)
+    async with installation.database.write() as tx:
+        await key_ring.register(tx, installation.vault, now)
+        await servers.beat(tx, server, now)
+    return server
 
 
 def _report(task: asyncio.Task[None]) -> None:
     """A background loop that dies is never silent."""
     if not task.cancelled() and task.exception() is not None:
-        log.error("worker_stopped", error=repr(task.exception()))
+        log.error("worker_stopped", kind=type(task.exception()).__name__, exc_info=task.exception())
 
 
 class Front:
-    """What stands before every route: a request id, the body's size limit, and an answer to any fault of ours.
+    """What stands before every route: a request id, who looks on, the body's size limit, and an answer to any fault.
 
     The list of integrations, which every settings page waits for, is called from here: the framework's way to it costs
     more than the answer (docs/benchmarks.md). It stands in the route table all the same.
     """
 
-    def __init__(self, app: FastAPI, lists: IntegrationsEndpoint, public_url: str) -> None:
+    def __init__(self, app: FastAPI, route: Route, lists: IntegrationsEndpoint, public_url: str) -> None:
         self.app = app
-        self._lists = lists
+        self._observer: Observer = app.state.observer
+        self._route, self._lists = route, lists
         self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,30 +187,36 @@ class Front:
             return
         request_id = new_id()
         scope["request_id"] = request_id
-        started = False
+        status = 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 message["headers"] = [*message["headers"], (b"request-id", request_id.encode())]
             await send(message)
 
+        failure: OneRuntimeError | None = None
+        begun = self._observer.begin(scope)
         try:
-            _require_utf8(scope["query_string"])
-            if scope["path"] == PATH and scope["method"] == "GET":
-                await self._lists(scope, receive, send_with_id)
-            else:
-                await self.app(scope, _limited(scope, receive), send_with_id)
-        except OneRuntimeError as error:
-            failure = error
-        except Exception as error:  # the last handler: whatever it is, the caller gets a problem and the log the reason
-            log.exception("request_crashed", request_id=request_id, path=scope["path"], kind=type(error).__name__)
-            failure = problems.crash(request_id)
-        else:
-            return
-        if not started:
-            await problems.problem(failure, request_id, self._public_url)(scope, receive, send_with_id)
+            try:
+                _require_utf8(scope["query_string"])
+                if scope["path"] == PATH and scope["method"] == "GET":
+                    scope["route"] = self._route
+                    await self._lists(scope, receive, send_with_id)
+                else:
+                    logs.request.set(scope)  # of this task alone; the list has nothing to log
+                    await self.app(scope, _limited(scope, receive), send_with_id)
+            except OneRuntimeError as error:
+                failure = error
+            except Exception as error:  # the last handler: the caller gets a problem and the log the reason
+                route, kind = route_of(scope), type(error).__name__
+                log.exception("request_crashed", request_id=request_id, route=route, kind=kind)
+                failure = problems.crash(request_id)
+            if failure is not None and not status:
+                await problems.problem(failure, request_id, self._public_url)(scope, receive, send_with_id)
+        finally:
+            self._observer.end(scope, status, begun)
 
 
 def _require_utf8(query_string: bytes) -> None:

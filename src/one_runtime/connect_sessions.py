@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, delete, insert, select, update
 
-from one_runtime import tokens
+from one_runtime import metrics, tokens
 from one_runtime.clock import rfc3339
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import hosted_connection_sessions as sessions
@@ -141,6 +141,7 @@ async def create(tx: Transaction, session: ConnectSession) -> tokens.Token:
     """Store a new session and make its token, which is not kept."""
     token = tokens.make(tokens.SESSION)
     await tx.execute(_INSERT, token_hash=token.hash, **asdict(session))
+    tx.committed.append(metrics.sessions.labels("created").inc)
     return token
 
 
@@ -202,12 +203,12 @@ async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str
     row = await tx.one(_NOTE_REFUSAL, session=session_id, error=error, now=now)
     if row is None or row.failed_checks < MAX_FAILED_CHECKS:
         return False
-    return await tx.execute(_FAIL, session=session_id, now=now) > 0
+    return await _end(tx, "failed", _FAIL, session=session_id, now=now)
 
 
 async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
     """Use the session up, in the transaction of its connection; False where it was used, cancelled or expired."""
-    return await tx.execute(_COMPLETE, session=session_id, connection=connection_id, now=now) > 0
+    return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
 
 async def hold(tx: Transaction, session_id: str, code: tokens.Token, now: datetime) -> bool:
@@ -218,19 +219,27 @@ async def hold(tx: Transaction, session_id: str, code: tokens.Token, now: dateti
 
 async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
     """Use up a held session, in the transaction of its connection; False where it is not held, or its time is over."""
-    return await tx.execute(_REDEEM, session=session_id, connection=connection_id, now=now) > 0
+    return await _end(tx, "connected", _REDEEM, session=session_id, connection=connection_id, now=now)
 
 
 async def give_up(
     tx: Transaction, session_id: str, ended: Status, error: Mapping[str, str] | None, now: datetime
 ) -> bool:
     """End a held session without a connection; False where it is not held any more."""
-    return await tx.execute(_GIVE_UP, session=session_id, ended=ended, error=error, now=now) > 0
+    return await _end(tx, ended, _GIVE_UP, session=session_id, ended=ended, error=error, now=now)
 
 
 async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
     """End a session that the end user has not done with; whether it was one."""
-    return await tx.execute(_CANCEL, session=session_id, now=now) > 0
+    return await _end(tx, "cancelled", _CANCEL, session=session_id, now=now)
+
+
+async def _end(tx: Transaction, state: Status, statement: Update, **values: object) -> bool:
+    """Run what ends a session; whether it did."""
+    if not await tx.execute(statement, **values):
+        return False
+    tx.committed.append(metrics.sessions.labels(state).inc)
+    return True
 
 
 async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:

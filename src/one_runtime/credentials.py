@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
+from one_runtime import key_ring, metrics, tracing
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.request import Values, build_check, read_check
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import credentials
-from one_runtime.egress import Egress, EgressError
+from one_runtime.egress import Egress, EgressError, on_behalf_of
 from one_runtime.errors import NotFound, OneRuntimeError
 from one_runtime.vault import Place, Sealed, Vault
 
@@ -70,9 +71,15 @@ async def check(egress: Egress, integration: Integration, auth: Auth, values: Va
     """
     if auth.check is None:
         return Account()
+    with metrics.credential_check(integration.slug), tracing.credential_check(integration.slug):
+        return await _ask(egress, integration, auth, values)
+
+
+async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Values) -> Account:
     request = build_check(auth, values)
     try:
-        response = await egress.request(request.method, request.url, headers=request.headers, body=request.body)
+        with on_behalf_of(integration.slug):
+            response = await egress.request(request.method, request.url, headers=request.headers, body=request.body)
     except EgressError as error:
         raise ProviderUnavailable(
             f"{integration.name} cannot be reached at the moment ({error.code}). Nothing was stored; try again."
@@ -88,11 +95,11 @@ async def check(egress: Egress, integration: Integration, auth: Auth, values: Va
 
 
 async def store(tx: Transaction, vault: Vault, owner: Owner, secrets: Mapping[str, str]) -> None:
-    """Seal and keep, over what was kept for this connection; each time under the next version."""
+    """Seal and keep, over what was kept for this connection; each time under the next version. Raises: KeyNotInRing."""
     row = await tx.one(_VERSION, connection=owner.connection_id)
     version = row.version + 1 if row else 1
     place = Place(TABLE, owner.connection_id, version)
-    sealed = vault.seal(owner.organization_id, json.dumps(dict(secrets)).encode(), place)
+    sealed = await key_ring.seal(tx, vault, owner.organization_id, json.dumps(dict(secrets)).encode(), place)
     await tx.execute(
         _UPSERT,
         connection_id=owner.connection_id,

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from one_runtime import metrics
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import events
 from one_runtime.ids import lowest_id, new_id
@@ -96,6 +97,8 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
         connection_id=subject.connection_id,
         data=dict(subject.data),
     )
+    integration = metrics.integration_label(subject.data.get("integration_slug") or "")
+    tx.committed.append(metrics.events.labels(kind, integration).inc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """What is available to an organization, with an end user's state: the answer to every settings page.
 
 One statement that answers one row, then a join of bytes that were rendered once per catalog: two fragments for each
-integration, connected and not. Never the vault, never the way out.
+integration, connected and not. A compressed answer is put together from what was compressed once for all who have the
+same connections. Never the vault, never the way out.
 """
 
+import asyncio
 import hashlib
 import json
 from base64 import b64encode
@@ -12,12 +14,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 
 from one_runtime import api_keys, tokens
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Category, Integration
 from one_runtime.catalog.search import search
+from one_runtime.codings import BLOCKING, WORTH_IT, Coding, CompressedCache, compress
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, organizations
@@ -44,9 +47,10 @@ _STATE = (
         keys.c.secret_hash,
         keys.c.revoked_at,
         keys.c.organization_id,
-        keys.c.scopes,
+        # As the text that they are kept as: few texts are ever met, and each is read once.
+        cast(keys.c.scopes, Text).label("scopes"),
         organizations.c.integrations_mode,
-        organizations.c.integrations_slugs,
+        cast(organizations.c.integrations_slugs, Text).label("integrations_slugs"),
         func.coalesce(_CONNECTIONS, literal_column("''")).label("connections"),
     )
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
@@ -71,6 +75,9 @@ class Offer:
 
 _EVERYTHING: Final = Offer()
 
+_END: Final = b"]}"
+_COMPRESSED_BYTES: Final = 32 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -81,11 +88,6 @@ class State:
     scopes: Sequence[str]
     offer: Offer
     connections: str
-
-    @property
-    def connected(self) -> Mapping[str, bool]:
-        """Per slug that the end user has a connection to: whether one of them is active."""
-        return connected_slugs(self.connections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ class Options:
         """Whether anything is left out or moved."""
         return bool(self.slugs or self.category or self.search is not None or self.status)
 
+    @property
+    def selection(self) -> tuple[object, ...]:
+        """What decides which are listed, in one order."""
+        return sorted(self.slugs), self.category, self.search, self.status
+
 
 async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | None:
     """All that decides an answer, in one statement; None where the token is no live API key."""
@@ -112,8 +119,22 @@ async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | N
     row = await tx.one(_STATE, hash=digest, end_user=end_user_id)
     if row is None or not api_keys.is_live(row.secret_hash, digest, row.revoked_at):
         return None
-    offer = _EVERYTHING if row.integrations_mode == "all" else Offer(frozenset(row.integrations_slugs))
-    return State(row.organization_id, row.scopes, offer, row.connections)
+    offer = _EVERYTHING if row.integrations_mode == "all" else _offer(row.integrations_slugs)
+    return State(row.organization_id, _names(row.scopes), offer, row.connections)
+
+
+@lru_cache(maxsize=1024)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+@lru_cache(maxsize=1024)
+def _offer(slugs: str) -> Offer:
+    return Offer(frozenset(json.loads(slugs)))
+
+
+def _head(end_user_id: str) -> bytes:
+    return b'{"end_user_id": %b, "integrations": [' % _encode(end_user_id).encode()
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
@@ -138,11 +159,17 @@ class _Unconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
-    """A list with nothing left out: what a cached answer is made of, whoever the end user is."""
+class Listed:
+    """One answer, whoever the end user is: its weak entity tag (RFC 9110 section 8.8.3), which covers everything that
+    decides the answer but the identifier that was asked for, and the integrations, in bytes that answers share."""
 
     etag: bytes
     parts: tuple[bytes, ...]
+    size: int
+
+    def after(self, head: bytes) -> bytes:
+        """The answer behind its head."""
+        return b"%b%b%b" % (head, b", ".join(self.parts), _END)
 
 
 class IntegrationList:
@@ -153,15 +180,15 @@ class IntegrationList:
         self._public_url = public_url
         self._fragments = lru_cache(maxsize=None)(self._render_fragments)
         self._unconnected = lru_cache(maxsize=256)(self._render_unconnected)
-        self._whole = lru_cache(maxsize=2048)(self._render_whole)
+        self._listed = lru_cache(maxsize=2048)(self._render_listed)
+        self._compressed = CompressedCache(_COMPRESSED_BYTES)
 
-    def select(self, state: State, options: Options) -> list[Integration]:
+    def select(self, offer: Offer, connected: Mapping[str, bool], options: Options) -> list[Integration]:
         """The integrations of an answer: available ones and those that the end user has a connection to."""
-        connected = state.connected
         found: Iterable[Integration] = (
             one
             for one in self._catalog.integrations
-            if one.slug in connected or (one.slug in state.offer and working_auth_types(one))
+            if one.slug in connected or (one.slug in offer and working_auth_types(one))
         )
         if options.slugs:
             found = (one for one in found if one.slug in options.slugs)
@@ -172,26 +199,43 @@ class IntegrationList:
             found = (one for one in found if connected.get(one.slug, False) is wanted)
         return search(found, options.search) if options.search is not None else list(found)
 
-    def body(self, state: State, end_user_id: str, options: Options) -> bytes:
-        """The whole answer as JSON."""
+    def listed(self, state: State, options: Options) -> Listed:
+        """What to answer."""
+        return self._listed(state.offer, state.connections, options)
+
+    def body(self, listed: Listed, end_user_id: str) -> bytes:
+        """The answer to one end user, as JSON."""
+        return listed.after(_head(end_user_id))
+
+    async def compressed(self, listed: Listed, end_user_id: str, coding: Coding) -> bytes | None:
+        """The same, compressed; None where that is not worth it. What was compressed is kept, for everybody whose
+        answer has the same entity tag; the identifier is put in front of it as it is."""
+        if listed.size < WORTH_IT:
+            return None
+        key = listed.etag, coding
+        compressed = self._compressed.get(key)
+        if compressed is None:
+            text = listed.after(b"")
+            if listed.size > BLOCKING:
+                compressed = await asyncio.to_thread(compress, text, coding)
+            else:
+                compressed = compress(text, coding)
+            self._compressed.put(key, compressed)
+        return compressed.after(_head(end_user_id))
+
+    def _render_listed(self, offer: Offer, connections: str, options: Options) -> Listed:
+        unconnected, connected = self._unconnected(offer, options.logo), connected_slugs(connections)
         if options.selects:
-            slugs = {one.slug: state.connected.get(one.slug, False) for one in self.select(state, options)}
-            parts = tuple(self._parts(state.offer, slugs, options.logo).values())
+            slugs = {one.slug: connected.get(one.slug, False) for one in self.select(offer, connected, options)}
+            parts = self._parts(offer, slugs, options.logo)
         else:
-            parts = self._whole(state.offer, state.connections, options.logo).parts
-        return b'{"end_user_id": %b, "integrations": [%b]}' % (_encode(end_user_id).encode(), b", ".join(parts))
-
-    def etag(self, state: State, options: Options) -> bytes:
-        """A weak entity tag (RFC 9110 section 8.8.3) over everything that decides the answer at one address."""
-        return self._whole(state.offer, state.connections, options.logo).etag
-
-    def _render_whole(self, offer: Offer, connections: str, logo: Logo) -> _Whole:
-        unconnected, connected = self._unconnected(offer, logo), connected_slugs(connections)
-        known = {slug: active for slug, active in connected.items() if slug in unconnected.parts}
-        parts = unconnected.parts | self._parts(offer, known, logo)
+            known = {slug: active for slug, active in connected.items() if slug in unconnected.parts}
+            parts = unconnected.parts | self._parts(offer, known, options.logo)
         digest = unconnected.digest.copy()
-        digest.update(repr(sorted(connected.items())).encode())
-        return _Whole(b'W/"%b"' % digest.hexdigest().encode(), tuple(filter(None, parts.values())))
+        digest.update(repr((sorted(connected.items()), options.selection)).encode())
+        found = tuple(filter(None, parts.values()))
+        size = sum(map(len, found)) + 2 * len(found)
+        return Listed(b'W/"%b"' % digest.hexdigest().encode(), found, size)
 
     def _render_unconnected(self, offer: Offer, logo: Logo) -> _Unconnected:
         fragments = self._fragments(logo)

@@ -2,9 +2,18 @@
 
 import logging
 import sys
-from typing import Literal
+import traceback
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, Literal
 
 import structlog
+
+from one_runtime import tracing
+from one_runtime.errors import OneRuntimeError
+
+request: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("one_runtime_request", default=None)
+"""The request that is being answered, as ASGI describes it: every line logged meanwhile gets its id."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -15,7 +24,8 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _name_request,
+        structlog.processors.ExceptionRenderer(_without_words),
     ]
     # Its own choice of traceback would show local variables, and so secrets.
     console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
@@ -37,5 +47,41 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
     # aiohttp and uvicorn would tell of connections, with their addresses, at levels that are of no use here.
-    for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins"):
+    for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say which request a line belongs to, and which trace of the caller's or ours."""
+    scope = request.get()
+    if scope is not None:
+        line.setdefault("request_id", scope["request_id"])
+        trace_id = tracing.trace_id(scope["headers"])
+        if trace_id:
+            line["trace_id"] = trace_id
+    return line
+
+
+def _without_words(exc_info: structlog.typing.ExcInfo) -> str:
+    """A traceback without the messages of exceptions: a library's may quote what a person typed. Ours never do."""
+    return "".join(_told(exc_info[1])).rstrip()
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _told(before)
+        yield "\nand then:\n\n"
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(error.__traceback__)
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    yield f"{kind}: {_words(error)}\n" if _words(error) else f"{kind}\n"
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _told(one)
+
+
+def _words(error: BaseException) -> str | None:
+    if isinstance(error, OneRuntimeError):
+        return error.detail
+    return error.strerror if isinstance(error, OSError) else None

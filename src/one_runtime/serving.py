@@ -4,20 +4,22 @@ import asyncio
 import fcntl
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from one_runtime import key_ring, logs
+from one_runtime import key_ring, logs, tracing
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database, sqlite_path
 from one_runtime.db.migrations import migrate, require_current
 from one_runtime.errors import ConfigurationError
+from one_runtime.metrics_listener import metrics_served
 from one_runtime.settings import Settings, load_settings, parse_host_port
+from one_runtime.transport import OneWriteProtocol
 from one_runtime.vault import Vault, parse_keys
 
 GRACE: Final = 30
@@ -34,16 +36,20 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     if path and settings.workers > 1:
         raise ConfigurationError("SQLite is served by one process. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
     create_app(settings)  # whatever is wrong with the settings is said here, once, and not by every worker
-    with _only_server(path):
+    with ExitStack() as stack:
+        stack.enter_context(_only_server(path))
         if path or migrate_first:
             migrate(url)
         asyncio.run(_prove(settings))
+        if settings.metrics_listen:
+            stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))
         host, port = parse_host_port(settings.listen)
         uvicorn.run(
             "one_runtime.serving:served_app",
             factory=True,
             host=host,
             port=port,
+            http=OneWriteProtocol,
             workers=settings.workers,
             access_log=False,
             server_header=False,
@@ -63,7 +69,8 @@ async def _prove(settings: Settings) -> None:
     await database.open()
     try:
         vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
-        await key_ring.register(database, vault, system_clock())
+        async with database.write() as tx:
+            await key_ring.register(tx, vault, system_clock())
     finally:
         await database.close()
 
@@ -72,6 +79,7 @@ def served_app() -> ASGIApp:
     """What each server process runs: the application of the environment's settings."""
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
+    tracing.set_up()
     app = create_app(settings)
     gc.freeze()  # what lives as long as the process is not gone through again at every collection
     return app

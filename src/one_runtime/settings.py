@@ -35,7 +35,9 @@ class Settings(BaseModel):
     )
     database_pool_size: int = Field(10, ge=1, le=500, description="PostgreSQL connections of one process at the most.")
     encryption_keys: SecretStr = Field(
-        SecretStr(""), description="The key ring: 32-byte keys in base64, separated by commas; the first one seals."
+        SecretStr(""),
+        description="The key ring: 32-byte keys in base64, separated by commas. The first one seals until another is "
+        "promoted.",
     )
     workers: int = Field(1, ge=1, le=256, description="Server processes; more than one wants PostgreSQL.")
     trusted_proxies: tuple[Network, ...] = Field(
@@ -48,6 +50,10 @@ class Settings(BaseModel):
     event_retention_days: int = Field(90, ge=1, le=3650, description="Days for which events are kept.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
+    access_log: Literal["problems", "all"] = Field(
+        "problems", description="Requests that are logged: those that failed or took over 5 s, or all."
+    )
+    metrics_listen: str = Field("", description="Address and port to serve Prometheus metrics on, for operators only.")
 
     @field_validator("public_url")
     @classmethod
@@ -62,10 +68,11 @@ class Settings(BaseModel):
             raise ValueError("must be https, except on localhost, 127.0.0.0/8 or [::1]")
         return f"{url.scheme}://{url.netloc.lower()}"
 
-    @field_validator("listen")
+    @field_validator("listen", "metrics_listen")
     @classmethod
     def _check_listen(cls, value: str) -> str:
-        parse_host_port(value)
+        if value:
+            parse_host_port(value)
         return value
 
     @field_validator("trusted_proxies", mode="before")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, insert, select
 
+from one_runtime import key_ring
 from one_runtime.connect_sessions import ConnectSession
 from one_runtime.connections import NewConnection
 from one_runtime.credentials import Account
@@ -34,7 +35,8 @@ _DUE = (
 async def store(tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime) -> None:
     """Keep what was connected until it is redeemed, or due."""
     details = asdict(new)
-    sealed = vault.seal(session.organization_id, json.dumps(details.pop("secrets")).encode(), _place(session.id))
+    plaintext = json.dumps(details.pop("secrets")).encode()
+    sealed = await key_ring.seal(tx, vault, session.organization_id, plaintext, _place(session.id))
     await tx.execute(
         _INSERT,
         session_id=session.id,

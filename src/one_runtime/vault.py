@@ -18,17 +18,31 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from one_runtime import metrics
 from one_runtime.errors import ConfigurationError, OneRuntimeError
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random, under a subkey per organization
 _FORMAT: Final = b"\x01"
+_CHANGED: Final = "A stored credential was changed or moved. Ask the end user to connect again."
 
 
 class SealBroken(OneRuntimeError):
     """A sealed value does not open: it was changed, moved to another row, or its key is not in the ring."""
 
     code, status, title = "seal_broken", 500, "A stored credential cannot be opened"
+
+
+class KeyNotInRing(SealBroken):
+    """This process was started with a ring that lacks the key: another server may have it, so it may work there."""
+
+    code, status, title = "key_not_in_ring", 503, "This server lacks an encryption key"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The key {key} is not in the ring of this server. The operator has to add it to "
+            "ONE_RUNTIME_ENCRYPTION_KEYS and start the server again."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class Sealed:
 
 
 class Vault:
-    """A key ring. The first key seals; every key opens what it sealed."""
+    """A key ring. Every key opens what it sealed; which one seals is not decided here (`key_ring.py`)."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
@@ -73,24 +87,31 @@ class Vault:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """The ids of the ring's keys: fingerprints, not secrets. The first one seals."""
+        """The ids of the ring's keys: fingerprints, not secrets, in the setting's order."""
         return tuple(self._keys)
 
-    def seal(self, organization_id: str, plaintext: bytes, place: Place) -> Sealed:
-        """Encrypt for one organization and one place."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        cipher = self._cipher(self._primary, organization_id)
-        return Sealed(self._primary, _FORMAT + nonce + cipher.encrypt(nonce, plaintext, place.aad))
+    @metrics.counting_failures
+    def seal(self, key: str, organization_id: str, plaintext: bytes, place: Place) -> Sealed:
+        """Encrypt under the key of this id, for one organization and one place. `key_ring.seal` knows which key.
 
+        Raises: KeyNotInRing.
+        """
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        cipher = self._cipher(key, organization_id)
+        return Sealed(key, _FORMAT + nonce + cipher.encrypt(nonce, plaintext, place.aad))
+
+    @metrics.counting_failures
     def open(self, organization_id: str, sealed: Sealed, place: Place) -> bytes:
-        """Decrypt. Raises: SealBroken."""
-        if sealed.key_id not in self._keys or sealed.data[:1] != _FORMAT:
-            raise SealBroken(f"The key {sealed.key_id} is not in the ring. Add it to ONE_RUNTIME_ENCRYPTION_KEYS.")
+        """Decrypt. Raises: SealBroken, and KeyNotInRing of that kind."""
+        if sealed.key_id not in self._keys:
+            raise KeyNotInRing(sealed.key_id)
+        if sealed.data[:1] != _FORMAT:
+            raise SealBroken(_CHANGED)
         nonce, ciphertext = sealed.data[1 : 1 + _NONCE_BYTES], sealed.data[1 + _NONCE_BYTES :]
         try:
             return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
         except (InvalidTag, ValueError) as error:  # ValueError: it was cut off within the nonce
-            raise SealBroken("A stored credential was changed or moved. Ask the end user to connect again.") from error
+            raise SealBroken(_CHANGED) from error
 
     def prove(self, message: bytes) -> bytes:
         """A proof that whoever made it holds this ring: HMAC-SHA256 under a subkey that seals nothing."""
@@ -98,12 +119,14 @@ class Vault:
 
     def is_proven(self, message: bytes, proof: bytes) -> bool:
         """Whether the proof was made with a key of this ring. Compared in constant time."""
-        return any([hmac.compare_digest(self._prove(key, message), proof) for key in self._keys])
+        return any(hmac.compare_digest(self._prove(key, message), proof) for key in self._keys)
 
     def _prove(self, key: str, message: bytes) -> bytes:
         return hmac.digest(_derive(self._keys[key], "one-runtime/v1/proof", KEY_BYTES), message, "sha256")
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
+        if key not in self._keys:
+            raise KeyNotInRing(key)
         return AESGCM(_derive(self._keys[key], f"one-runtime/v1/organization/{organization_id}", KEY_BYTES))
 
 

@@ -8,9 +8,10 @@ from typing import Final
 
 import structlog
 
-from one_runtime import connect_sessions, events, organizations, redemption
+from one_runtime import connect_sessions, events, metrics, organizations, redemption, servers, tracing
 from one_runtime.errors import Unavailable
 from one_runtime.installation import Installation
+from one_runtime.servers import Server
 
 SESSION_RETENTION: Final = timedelta(days=30)
 """How long a session can be read, from its making; it is over after two hours at the most."""
@@ -47,6 +48,17 @@ TURNS: Final = (
 )
 
 
+def beating(server: Server) -> Turn:
+    """A sign of life of this process, for `keys promote`."""
+
+    async def beat(installation: Installation) -> int:
+        async with installation.database.write() as tx:
+            await servers.beat(tx, server, installation.clock())
+        return 1
+
+    return Turn("beat", servers.BEAT, beat)
+
+
 async def run(installation: Installation, turns: tuple[Turn, ...] = TURNS) -> None:
     """Take every turn now, and then each in its rhythm, until cancelled.
 
@@ -64,8 +76,9 @@ async def run(installation: Installation, turns: tuple[Turn, ...] = TURNS) -> No
 
 async def _take(turn: Turn, installation: Installation) -> None:
     try:
-        done = await turn.work(installation)
-        log.debug("turn_taken", turn=turn.name, rows=done)
+        with tracing.worker_turn(turn.name), metrics.worker_turn(turn.name) as taken:
+            taken.done = await turn.work(installation)
+        log.debug("turn_taken", turn=turn.name, rows=taken.done)
     except Unavailable as error:
         log.warning("turn_postponed", turn=turn.name, code=error.code)
     except Exception:  # the worker's loop: one turn's fault does not end the others, and is never silent

@@ -73,7 +73,7 @@ async def test_public_answers_may_be_cached_and_read_by_any_page(anybody: Client
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.headers["cache-control"].startswith("public")
         tag = answer.headers["etag"]
-        for tags in (tag, "*", f'"other", {tag}', f"W/{tag}"):
+        for tags in (tag, "*", f'"other", {tag}', tag.removeprefix("W/")):
             again = await anybody.http.get(path, headers={"if-none-match": tags})
             assert (again.status_code, again.content) == (304, b""), f"{path} {tags}"
             assert again.headers["etag"] == tag

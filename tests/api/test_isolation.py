@@ -8,7 +8,6 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from one_runtime.api.fields import encode_cursor
 from one_runtime.db.schema import metadata, organizations
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.api.operations import Operation, example, operations, put, texts
@@ -40,7 +39,7 @@ class Tenant:
             "end_user_id": self.own_user,
             "event": self.events[0],
             "organization": self.organization,
-            "cursor": encode_cursor(self.connection["id"]),
+            "cursor": self.connection["id"],
         }
 
     @property

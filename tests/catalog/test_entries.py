@@ -22,7 +22,12 @@ ACME = HERE.parent / "demo" / "acme.yaml"
 
 def example_values(auth: Auth) -> Values:
     """Values in the entry's form, without looking at its patterns' meaning."""
-    params = {part.name: part.default or "acme" for part in auth.params}
+    names = ("acme", "shop.example.com", "123456")
+    params = {
+        part.name: part.default
+        or next(one for one in names if part.pattern is None or compiled(part.pattern).fullmatch(one))
+        for part in auth.params
+    }
     samples = ["0" * 32 + "-us21", "lin_api_" + "a1" * 20, "xoxb-" + "1" * 20, "ntn_" + "a" * 40, "AC" + "0" * 32]
     samples += ["pat-na1-" + "a" * 32, "a@example.com", "a" * 32]
     credentials = {

@@ -74,11 +74,11 @@ def after(event: Callable[[], object], reply: bytes) -> Writes:
 
 
 @asynccontextmanager
-async def running_hostile(database_url: str) -> AsyncIterator[Hostile]:
-    """The application on this database, with limits that are over soon."""
+async def running_hostile(database_url: str, **more: object) -> AsyncIterator[Hostile]:
+    """The application on this database, with limits that are over soon, and these settings on top."""
     async with running_upstream() as provider:
         acme = RunningAcme(provider.url, provider.port, Acme(ACME_KEYS))
-        settings: Settings = settings_for(database_url, acme)
+        settings: Settings = settings_for(database_url, acme, **more)
         clock = SetClock()
         egress = Egress(allow=settings.egress_allow, limits=QUICK, before_request=refuse_open_transaction)
         app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)

@@ -124,6 +124,7 @@ async def principal_of(request: Request) -> Principal:
         key = await api_keys.find(tx, token)
     if key is None:
         raise refuse_key()
+    request.scope["organization_id"] = key.organization_id
     require_scope(key.scopes, SCOPES[f"{request.method} {request.scope['route'].path_format}"])
     return Principal(key, client_address(request.scope))
 

@@ -1,22 +1,20 @@
 """`/v1/catalog`: the public list, without anybody's state; and the logos."""
 
-import hashlib
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from one_runtime.api.auth import Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text
-from one_runtime.catalog.model import Integration
+from one_runtime.api.headers import public_answer
+from one_runtime.catalog.model import Category, Integration
 from one_runtime.catalog.search import search
-from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.errors import NotFound
 from one_runtime.integrations import CATEGORIES, IntegrationList, Logo
 
 router = APIRouter(tags=["Catalog"])
-
-_PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
 
 
 class CatalogIntegration(Answer):
@@ -90,7 +88,7 @@ class CatalogQuery(Body):
     """What to list and how."""
 
     slug: Annotated[list[Slug], Query(description="Only these; may be repeated.")] = Field(default=[])
-    category: Text | None = None
+    category: Category | None = None
     search: Text | None = None
     logo: Logo = "inline"
 
@@ -105,21 +103,12 @@ def _describe(lists: IntegrationList, one: Integration, logo: Logo) -> CatalogIn
 
 
 def _answer(request: Request, body: Answer) -> Response:
-    """The body with its entity tag, or 304."""
-    text = json.dumps(body.model_dump(mode="json"), ensure_ascii=False).encode()
-    etag = f'"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
-    headers = {**_PUBLIC, "etag": etag}
-    wanted = {part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")}
-    if wanted & {etag, "*"}:
-        return Response(status_code=304, headers=headers)
-    return Response(text, headers=headers, media_type="application/json")
+    return public_answer(request, json.dumps(body.model_dump(mode="json"), ensure_ascii=False).encode())
 
 
 @router.get("/v1/catalog/integrations", summary="List every integration", response_model=CatalogList)
 async def list_catalog(request: Request, installation: Installed, wanted: Annotated[CatalogQuery, Query()]) -> Response:
     """Every built-in integration with every auth type it has. Public: no authentication."""
-    if wanted.category is not None and wanted.category not in CATEGORIES:
-        raise InvalidInput.of("category", f"must be one of: {', '.join(CATEGORIES)}")
     found = list(installation.catalog.integrations)
     if wanted.slug:
         found = [one for one in found if one.slug in wanted.slug]

@@ -10,8 +10,8 @@ from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import (
     Answer,
     Body,
-    Cursor,
     FieldName,
+    IdCursor,
     Limit,
     Metadata,
     Note,
@@ -19,7 +19,6 @@ from one_runtime.api.fields import (
     Text,
     Time,
     Typed,
-    decode_id_cursor,
     example,
     next_cursor,
     note_of,
@@ -103,7 +102,10 @@ class CreateConnection(Body):
     `api_key`; `username` and `password` for `basic`; nothing for `none`. `check`: ask the provider first."""
 
     model_config = example(
-        integration_slug="hubspot", end_user_id="user_123", auth_type="api_key", credentials={"api_key": "pat-na1-…"}
+        integration_slug="hubspot",
+        end_user_id="user_123",
+        auth_type="api_key",
+        credentials={"api_key": "pat-na1-00000000-0000-0000-0000-000000000000"},
     )
 
     integration_slug: Slug
@@ -133,7 +135,7 @@ class ListQuery(Body):
     integration_slug: Slug | None = None
     status: Literal["active", "needs_reauth"] | None = None
     limit: Limit = 100
-    cursor: Cursor = None
+    cursor: IdCursor = None
 
 
 class DeletedConnection(Answer):
@@ -151,9 +153,10 @@ async def list_connections(
 ) -> ConnectionPage:
     """Connections of your organization, newest first, in pages."""
     chosen = ConnectionFilter(wanted.end_user_id, wanted.integration_slug, wanted.status)
-    before = decode_id_cursor(wanted.cursor)
     async with installation.database.read() as tx:
-        found = await connections.list_page(tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=before)
+        found = await connections.list_page(
+            tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=wanted.cursor
+        )
     return ConnectionPage(
         connections=[ConnectionAnswer.of(one) for one in found[: wanted.limit]],
         next_cursor=next_cursor([one.id for one in found], wanted.limit),

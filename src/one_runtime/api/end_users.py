@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from one_runtime import end_users
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.disconnect import RevocationAnswer
-from one_runtime.api.fields import Answer, Body, Cursor, Limit, Time, decode_cursor, next_cursor
+from one_runtime.api.fields import Answer, Body, Limit, TextCursor, Time, next_cursor
 from one_runtime.disconnect import forget_end_user
 from one_runtime.errors import NotFound
 
@@ -35,7 +35,7 @@ class PageQuery(Body):
     """Which page."""
 
     limit: Limit = 100
-    cursor: Cursor = None
+    cursor: TextCursor = None
 
 
 class ForgottenEndUser(Answer):
@@ -51,9 +51,8 @@ async def list_end_users(
     caller: Authenticated, installation: Installed, wanted: Annotated[PageQuery, Query()]
 ) -> EndUserPage:
     """End users of your organization by their identifier, in pages."""
-    after = decode_cursor(wanted.cursor)
     async with installation.database.read() as tx:
-        found = await end_users.list_page(tx, caller.organization_id, limit=wanted.limit + 1, after=after)
+        found = await end_users.list_page(tx, caller.organization_id, limit=wanted.limit + 1, after=wanted.cursor)
     return EndUserPage(
         end_users=[EndUserAnswer.model_validate(one) for one in found[: wanted.limit]],
         next_cursor=next_cursor([one.end_user_id for one in found], wanted.limit),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from one_runtime import events
 from one_runtime.api.auth import Authenticated, Installed
-from one_runtime.api.fields import Answer, Body, Cursor, Limit, Text, Time, decode_id_cursor, next_cursor
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Text, Time, next_cursor
 from one_runtime.errors import InvalidInput
 from one_runtime.events import Event, EventFilter, EventType
 from one_runtime.ids import is_id
@@ -48,7 +48,7 @@ class EventQuery(Body):
     end_user_id: Text | None = None
     connection_id: Text | None = None
     limit: Limit = 100
-    cursor: Cursor = None
+    cursor: IdCursor = None
 
 
 @router.get("/v1/events", summary="List events, newest first")
@@ -56,12 +56,13 @@ async def list_events(
     caller: Authenticated, installation: Installed, wanted: Annotated[EventQuery, Query()]
 ) -> EventPage:
     """The audit trail of your organization, kept for 90 days unless the operator set another time."""
-    before = decode_id_cursor(wanted.cursor)
     if wanted.connection_id is not None and not is_id(wanted.connection_id):
         raise InvalidInput.of("connection_id", "is not the id of a connection")
     chosen = EventFilter(wanted.type, wanted.end_user_id, wanted.connection_id)
     async with installation.database.read() as tx:
-        found = await events.list_newest(tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=before)
+        found = await events.list_newest(
+            tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=wanted.cursor
+        )
     return EventPage(
         events=[_answer(one) for one in found[: wanted.limit]],
         next_cursor=next_cursor([one.id for one in found], wanted.limit),

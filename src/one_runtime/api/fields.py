@@ -1,19 +1,16 @@
 """Field types that requests and answers share: trimmed text, times, cursors, metadata."""
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import rfc3339
-from one_runtime.errors import InvalidInput
-from one_runtime.ids import is_id
+from one_runtime.ids import ID_PATTERN, is_id
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
@@ -54,6 +51,12 @@ def _lower(text: str) -> str:
     return text.lower()
 
 
+def _row_id(text: str) -> str:
+    if not is_id(text):
+        raise PydanticCustomError("cursor", "is not one that we gave; leave it out for the first page")
+    return text
+
+
 _Clean = AfterValidator(clean_text)
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _Clean]
 LongText: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100_000), _Clean]
@@ -67,7 +70,11 @@ Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
 Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Items of one page at the most.")]
-Cursor: TypeAlias = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
+_Cursor = Query(description="`next_cursor` of the page before.")
+TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
+IdCursor: TypeAlias = Annotated[
+    Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ID_PATTERN})] | None, _Cursor
+]
 
 
 class Body(BaseModel):
@@ -95,33 +102,9 @@ class Note(Answer):
     at: str
 
 
-def encode_cursor(key: str) -> str:
-    """An opaque cursor for the key of a page's last row."""
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str | None) -> str | None:
-    """The key in a cursor. Raises: InvalidInput."""
-    if cursor is None:
-        return None
-    try:
-        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        return clean_text(key)
-    except (binascii.Error, ValueError, PydanticCustomError) as error:
-        raise InvalidInput.of("cursor", "is not one that we gave; leave it out for the first page") from error
-
-
-def decode_id_cursor(cursor: str | None) -> str | None:
-    """The row id in a cursor. Raises: InvalidInput."""
-    key = decode_cursor(cursor)
-    if key is not None and not is_id(key):
-        raise InvalidInput.of("cursor", "is not one that we gave; leave it out for the first page")
-    return key
-
-
 def next_cursor(keys: list[str], limit: int) -> str | None:
-    """The cursor after a page of `limit` rows, of which one more was asked for."""
-    return encode_cursor(keys[limit - 1]) if len(keys) > limit else None
+    """The cursor after a page of `limit` rows, of which one more was asked for: the key of the page's last row."""
+    return keys[limit - 1] if len(keys) > limit else None
 
 
 def note_of(error: Mapping[str, str] | None) -> Note | None:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
-from urllib.parse import parse_qsl
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import parse_qsl, unquote_plus
 
 from pydantic_core import PydanticCustomError
 from starlette.types import Receive, Scope, Send
@@ -12,6 +13,8 @@ from one_runtime import connections
 from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.fields import clean_text
+from one_runtime.api.headers import coding_of, is_current
+from one_runtime.codings import Coding
 from one_runtime.connections import ConnectionFilter
 from one_runtime.disconnect import ALL
 from one_runtime.errors import InvalidInput
@@ -27,7 +30,22 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "expand": ("connections",),
 }
 _REPEATABLE: Final = "slug"
-_OPTIONS: Final = frozenset({*_CHOICES, "end_user_id", "search", _REPEATABLE})
+_OPTIONS: Final = frozenset({*_CHOICES, "search", _REPEATABLE})
+_UNREADABLE: Final = "The query string is not percent-encoded UTF-8."
+_END_USER: Final = b"end_user_id="
+_MAX_KEPT_OPTIONS: Final = 500  # bytes
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+_HEADERS: Final[tuple[Header, ...]] = (
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"authorization, accept-encoding"),
+)
+_JSON: Final[Header] = (b"content-type", b"application/json")
+_CODED: Final[Mapping[Coding, Header]] = {
+    "gzip": (b"content-encoding", b"gzip"),
+    "zstd": (b"content-encoding", b"zstd"),
+}
 
 
 class IntegrationsEndpoint:
@@ -40,29 +58,34 @@ class IntegrationsEndpoint:
         """The ASGI endpoint. Raises: Unauthenticated, InsufficientScope, RateLimited, InvalidInput."""
         token = bearer(scope)
         self._rate_limit.take(token)
-        query = _parse(scope["query_string"])
-        end_user_id = query.get("end_user_id", [""])[-1]
+        asked, query = _split(scope["query_string"])
+        end_user_id = _end_user_id(asked)
         async with self._installation.database.read() as tx:
             state = await find_state(tx, token, end_user_id)
         if state is None:
             raise refuse_key()
         require_scope(state.scopes, "read")
-        _check_end_user_id(end_user_id)
-        options = _options(query)
-        if "expand" in query:
-            await _respond(send, await self._expanded(state, end_user_id, options), None)
+        _check_end_user_id(end_user_id, times=len(asked))
+        options, expand = _keep_options(query) if len(query) <= _MAX_KEPT_OPTIONS else _options(query)
+        if expand:
+            await _respond(send, await self._expanded(state, end_user_id, options))
             return
-        etag = self._lists.etag(state, options)
-        if _matches(scope, etag):
-            await _respond(send, None, etag)
-        else:
-            await _respond(send, self._lists.body(state, end_user_id, options), etag)
+        listed = self._lists.listed(state, options)
+        if is_current(scope, listed.etag):
+            await _not_modified(send, listed.etag)
+            return
+        coding = coding_of(scope)
+        body = await self._lists.compressed(listed, end_user_id, coding) if coding else None
+        if body is None:
+            await _respond(send, self._lists.body(listed, end_user_id), (b"etag", listed.etag))
+        elif coding:
+            await _respond(send, body, (b"etag", listed.etag), _CODED[coding])
 
     async def _expanded(self, state: State, end_user_id: str, options: Options) -> bytes:
         async with self._installation.database.read() as tx:
             wanted = ConnectionFilter(end_user_id=end_user_id)
             found = await connections.list_page(tx, state.organization_id, wanted, limit=ALL)
-        answer: dict[str, Any] = json.loads(self._lists.body(state, end_user_id, options))
+        answer: dict[str, Any] = json.loads(self._lists.body(self._lists.listed(state, options), end_user_id))
         for integration in answer["integrations"]:
             integration["connections"] = [
                 ConnectionSummary.of(one).model_dump(mode="json")
@@ -72,23 +95,32 @@ class IntegrationsEndpoint:
         return json.dumps(answer, ensure_ascii=False).encode()
 
 
-async def _respond(send: Send, body: bytes | None, etag: bytes | None) -> None:
-    headers = [(b"cache-control", b"private, no-cache"), (b"vary", b"authorization, accept-encoding")]
-    if etag:
-        headers.append((b"etag", etag))
-    if body is not None:
-        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 304 if body is None else 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body or b""})
+async def _respond(send: Send, body: bytes, *more: Header) -> None:
+    headers = [*_HEADERS, _JSON, (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
-def _matches(scope: Scope, etag: bytes) -> bool:
-    """`If-None-Match` by weak comparison (RFC 9110 section 13.1.2)."""
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            wanted = {part.strip().removeprefix(b"W/") for part in value.split(b",")}
-            return b"*" in wanted or etag.removeprefix(b"W/") in wanted
-    return False
+async def _not_modified(send: Send, etag: bytes) -> None:
+    await send({"type": "http.response.start", "status": 304, "headers": [*_HEADERS, (b"etag", etag)]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _split(query_string: bytes) -> tuple[list[bytes], bytes]:
+    """The values of `end_user_id`, still encoded, and the rest of the query, which many callers have in common."""
+    pairs = query_string.split(b"&")
+    asked = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
+    return asked, b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
+
+
+def _end_user_id(asked: list[bytes]) -> str:
+    if not asked:
+        return ""
+    try:
+        value = unquote_plus(asked[-1].decode("ascii"), errors="strict")
+    except ValueError as error:
+        raise InvalidInput(_UNREADABLE) from error
+    return _clean("end_user_id", value)
 
 
 def _parse(query_string: bytes) -> dict[str, list[str]]:
@@ -96,7 +128,7 @@ def _parse(query_string: bytes) -> dict[str, list[str]]:
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=1000, errors="strict")
     except ValueError as error:
-        raise InvalidInput("The query string is not percent-encoded UTF-8.") from error
+        raise InvalidInput(_UNREADABLE) from error
     for name, value in pairs:
         query.setdefault(name, []).append(_clean(name, value))
     return query
@@ -109,16 +141,18 @@ def _clean(field: str, value: str) -> str:
         raise InvalidInput.of(field, error.message()) from error
 
 
-def _check_end_user_id(end_user_id: str) -> None:
+def _check_end_user_id(end_user_id: str, *, times: int) -> None:
+    if times > 1:
+        raise InvalidInput.of("end_user_id", "may be given once")
     if not end_user_id:
         raise InvalidInput.of("end_user_id", "is required: your own identifier of the user")
     if len(end_user_id) > MAX_TEXT:
         raise InvalidInput.of("end_user_id", f"must be at most {MAX_TEXT} characters")
 
 
-def _options(query: Mapping[str, list[str]]) -> Options:
-    if len(query) == 1 and len(query["end_user_id"]) == 1:
-        return Options()
+def _options(query_string: bytes) -> tuple[Options, bool]:
+    """What to list and how, and whether with each integration's connections. Raises: InvalidInput."""
+    query = _parse(query_string)
     for name, values in query.items():
         if name not in _OPTIONS:
             raise InvalidInput.of(name, "is not an option of this list")
@@ -128,10 +162,15 @@ def _options(query: Mapping[str, list[str]]) -> Options:
             raise InvalidInput.of(name, f"must be one of: {', '.join(_CHOICES[name])}")
         if any(len(value) > MAX_TEXT for value in values):
             raise InvalidInput.of(name, f"must be at most {MAX_TEXT} characters")
-    return Options(
+    options = Options(
         slugs=frozenset(slug.lower() for slug in query.get(_REPEATABLE, ())),
         category=query.get("category", [None])[-1],
         search=query.get("search", [None])[-1],
         status=cast("Status | None", query.get("status", [None])[-1]),
         logo=cast("Logo", query.get("logo", ["inline"])[-1]),
     )
+    return options, "expand" in query
+
+
+_keep_options: Final = lru_cache(maxsize=1024)(_options)
+"""Few combinations are ever asked for."""

@@ -87,11 +87,38 @@ def document(app: FastAPI, public_url: str) -> dict[str, Any]:
     built["components"]["securitySchemes"] = {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "An organization's API key, `oru_…`."}
     }
+    for source, targets in _LINKS.items():
+        _link(built["paths"], source, targets)
     for path, operations in built["paths"].items():
         for method, operation in operations.items():
             _finish(operation, SCOPES.get(f"{method.upper()} {path}"))
     built["paths"] = dict(sorted(built["paths"].items()))
     return built
+
+
+_CONNECTION: Final = tuple(
+    f"{method} /v1/connections/{{connection_id}}{more}"
+    for method, more in (("GET", ""), ("PATCH", ""), ("POST", "/check"), ("DELETE", ""))
+)
+_SESSION: Final = tuple(
+    f"{method} /v1/hosted-connection-sessions/{{session_id}}{more}"
+    for method, more in (("GET", ""), ("POST", "/redeem"), ("DELETE", ""))
+)
+_LINKS: Final = {"POST /v1/connections": _CONNECTION, "POST /v1/hosted-connection-sessions": _SESSION}
+"""What an answer's `id` is good for: links of the document (OpenAPI 3.1 section 4.8.20)."""
+
+
+def _link(paths: dict[str, Any], source: str, targets: tuple[str, ...]) -> None:
+    method, path = source.split(" ")
+    links = {}
+    for target in targets:
+        to, address = target.split(" ")
+        name = address.partition("{")[2].partition("}")[0]
+        operation_id = paths[address][to.lower()]["operationId"]
+        links[operation_id] = {"operationId": operation_id, "parameters": {name: "$response.body#/id"}}
+    for status, response in paths[path][method.lower()]["responses"].items():
+        if status.startswith("2"):
+            response["links"] = links
 
 
 def _finish(operation: dict[str, Any], scope: str | None) -> None:

@@ -7,9 +7,12 @@ from typing import Final
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 
+from one_runtime import metrics
 from one_runtime.credentials import CredentialsRefused
 from one_runtime.errors import (
     FieldError,
@@ -34,6 +37,7 @@ class InternalError(OneRuntimeError):
 
 def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Response:
     """An error as a response. `error` repeats the detail, for clients of the compatible core."""
+    metrics.errors.labels(error.code).inc()
     body: dict[str, object] = {
         "type": f"{public_url}/docs/errors#{error.code}",
         "title": error.title,
@@ -75,6 +79,8 @@ def install(app: FastAPI, public_url: str) -> None:
             response = problem(convert(error), request.scope.get("request_id", ""), public_url)
             if isinstance(error, HTTPException) and error.headers:
                 response.headers.update(error.headers)
+            if response.status_code == MethodNotAllowed.status:
+                response.headers["allow"] = ", ".join(sorted(_methods_at(app, request.url.path)))
             return response
 
         return handle
@@ -89,6 +95,13 @@ def install(app: FastAPI, public_url: str) -> None:
     app.add_exception_handler(
         Exception, fail
     )  # Starlette raises it again, for whoever stands before: it is logged there
+
+
+def _methods_at(app: FastAPI, path: str) -> set[str]:
+    """Every method of an address (RFC 9110 section 10.2.1): the framework names those of the first route only."""
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    found = [one for one in routes if isinstance(one, Route) and one.path_regex.match(path)]
+    return {method for one in found for method in one.methods or ()}
 
 
 def _own(error: Exception) -> OneRuntimeError:

@@ -1,13 +1,15 @@
-"""The API reference and the list of errors: pages whose every part comes from this server."""
+"""The API reference and the list of errors: pages whose every part comes from this server; and the OpenAPI document."""
 
+import json
 from importlib.resources import files
 from typing import Final
 
 import fastapi_offline
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, Response
 
+from one_runtime.api.headers import public_answer
 from one_runtime.errors import NotFound, OneRuntimeError
 
 router = APIRouter(include_in_schema=False)
@@ -32,6 +34,12 @@ _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+
+
+@router.get("/openapi.json")
+async def get_openapi_document(request: Request) -> Response:
+    """The OpenAPI document."""
+    return public_answer(request, json.dumps(request.app.openapi(), ensure_ascii=False).encode())
 
 
 @router.get("/docs")

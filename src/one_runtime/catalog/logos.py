@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 from xml.etree import ElementTree as ET
 
-MAX_BYTES: Final = 20_000
+MAX_BYTES: Final = 8_000
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "{http://www.w3.org/1999/xlink}href"
 
@@ -35,7 +35,7 @@ def clean_svg(text: str) -> str:
     """The SVG, rewritten with the elements and attributes that a drawing needs, its shapes unaltered.
 
     Raises:
-        UnsafeLogo: script, an external reference, a style sheet, a document type, or over 20 kB.
+        UnsafeLogo: script, an external reference, a style sheet, a document type, or over 8 kB.
     """
     # Entities could expand without end or reach for files, so a document type never gets to the parser.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):

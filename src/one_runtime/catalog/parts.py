@@ -6,6 +6,7 @@ The context `{"trusted": True}` skips the checks that need more than the shape; 
 import datetime as dt
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -81,6 +82,16 @@ class Strict(BaseModel):
     """A part of an entry: frozen, and every key is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HostGuard:
+    """What holds a value inside the host it is put into (P7): a choice, or a pattern. `may_end_host`: whether the host
+    may end in this value, because customers run the product on hosts of their own."""
+
+    pattern: str
+    options: tuple[str, ...] = ()
+    may_end_host: bool = False
 
 
 class Option(Strict):

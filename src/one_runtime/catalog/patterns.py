@@ -5,6 +5,7 @@ pattern may use only what both read alike.
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 MAX_PATTERN = 300
@@ -100,9 +101,33 @@ def captured_part(pattern: str) -> str:
     """The pattern inside the one capturing group of `pattern`.
 
     Raises:
-        ValueError: none, several, or a nested one.
+        ValueError: none, or several.
     """
-    groups = re.findall(r"\((?!\?)([^()]*)\)", pattern)
-    if compiled(pattern).groups != 1 or len(groups) != 1:
-        raise ValueError("needs exactly one (group), without another inside")
-    return str(groups[0])
+    if compiled(pattern).groups != 1:
+        raise ValueError("needs exactly one (group)")
+    depth, start, outside, in_class = 0, 0, -1, False
+    for index, char in _significant(pattern):
+        if in_class:
+            in_class = char != "]"
+        elif char == "[":
+            in_class = True
+        elif char == "(":
+            if pattern[index + 1] != "?":
+                start, outside = index + 1, depth
+            depth += 1
+        elif char == ")":
+            depth -= 1
+            if depth == outside:
+                break
+    return pattern[start:index]
+
+
+def _significant(pattern: str) -> Iterator[tuple[int, str]]:
+    """Each character that is not escaped, with its place."""
+    index = 0
+    while index < len(pattern):
+        if pattern[index] == "\\":
+            index += 2
+            continue
+        yield index, pattern[index]
+        index += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from one_runtime.catalog.model import AuthBase, identity_names
+from one_runtime.catalog.auth import AuthBase, identity_names
 from one_runtime.catalog.parts import Condition, Derived, Field, Param, Request, Transform
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.templates import fill, is_authority, names_in, split_url
@@ -98,7 +98,7 @@ def inject(auth: AuthBase, values: Values) -> Injection:
         InvalidInput: a value would leave the host that the entry means.
     """
     known = _known(auth, values)
-    return Injection(_url(auth.base_url, known), tuple(_sent_headers(auth, known)), tuple(_sent_query(auth, known)))
+    return Injection(resolve_url(auth.base_url, known), tuple(_sent_headers(auth, known)), tuple(_sent_query(auth, known)))
 
 
 def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
@@ -112,8 +112,8 @@ def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
     if check is None:
         raise ValueError("this auth type has no check")
     known = _known(auth, values)
-    base = _url(auth.base_url, known)
-    url = _url(check.url, known) if check.url is not None else base + _path(check.path or "", known)
+    base = resolve_url(auth.base_url, known)
+    url = resolve_url(check.url, known) if check.url is not None else base + _path(check.path or "", known)
     query = [*_filled(check.query, known), *_sent_query(auth, known)]
     content_type, body = _body(check, known)
     headers = _merged([("Accept", "application/json"), *content_type, *_sent_headers(auth, known)])
@@ -262,7 +262,12 @@ def _path(template: str, known: Mapping[str, str]) -> str:
     return _complete(fill(template, known, lambda value: quote(value, safe="")))
 
 
-def _url(template: str, known: Mapping[str, str]) -> str:
+def resolve_url(template: str, known: Mapping[str, str]) -> str:
+    """A URL template with its values put in, percent-encoded in the path.
+
+    Raises:
+        InvalidInput: a value is missing, or would leave the host that the entry means (P7).
+    """
     parts = split_url(template, allow_http=True)
     authority = _complete(fill(parts.authority, known)).lower()
     # The patterns have seen to this already; values that were stored under an older entry have not met them.
@@ -325,7 +330,8 @@ def _parsed(body: bytes) -> object:
         return _MISSING
 
 
-def _look_up(document: object, path: str) -> object:
+def look_up(document: object, path: str) -> object:
+    """What stands at a JSON path of a document; a value that `text_of` reads as None where nothing does."""
     found = document
     for step in path.split("."):
         if isinstance(found, dict) and step in found:
@@ -340,7 +346,7 @@ def _look_up(document: object, path: str) -> object:
 def _holds(rule: Condition, document: object) -> bool:
     if document is _MISSING:
         return False
-    found = _look_up(document, rule.path)
+    found = look_up(document, rule.path)
     if rule.exists is not None:
         return (found is not _MISSING and found is not None) == rule.exists
     if rule.one_of is not None:
@@ -353,7 +359,8 @@ def _same(found: object, wanted: object) -> bool:
     return type(found) is type(wanted) and found == wanted
 
 
-def _text(value: object) -> str | None:
+def text_of(value: object) -> str | None:
+    """Text, or a number as text; None for everything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -367,7 +374,7 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
         if name.startswith("params."):
             value = values.params.get(name.removeprefix("params.")) if values is not None else None
         else:
-            value = _text(_look_up(document, name))
+            value = text_of(look_up(document, name))
         if not value:
             return None
         found[name] = value
@@ -382,7 +389,7 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
 
 def _reason(auth: AuthBase, check: Request, document: object, values: Values | None) -> str | None:
     for path in check.reason:
-        text = _text(_look_up(document, path))
+        text = text_of(look_up(document, path))
         if text:
             # Plain first: an invisible character within a key would keep it from being found.
             return _scrubbed(_plain(text), auth, values)[:MAX_REASON].strip() or None

@@ -8,7 +8,8 @@ import typer
 
 from one_runtime import __version__, logs
 from one_runtime.app import create_app
-from one_runtime.cli import api_keys, keys, organizations
+from one_runtime.cli import api_keys, doctor, keys, organizations
+from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, migrate
 from one_runtime.demo.server import run_demo
 from one_runtime.errors import OneRuntimeError
@@ -19,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="One Runtime:
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(keys.app, name="keys")
+app.command("doctor")(doctor.examine)
 
 
 @app.command("serve")
@@ -50,6 +52,13 @@ def migrate_command() -> None:
     """Bring the database to the schema of this version."""
     done = migrate(load_settings().database_url.get_secret_value())
     typer.echo(f"Migrated to {HEAD}." if done else f"Nothing to do: the database is at {HEAD}.")
+
+
+@app.command("backup")
+def backup_command(target: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
+    """Copy a SQLite database into a new file, also while the server runs."""
+    size = back_up(load_settings().database_url.get_secret_value(), target)
+    typer.echo(f"Copied {size} bytes to {target}. The key ring is not in it: keep that elsewhere.")
 
 
 @app.command("version")

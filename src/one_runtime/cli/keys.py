@@ -1,13 +1,180 @@
-"""`one-runtime keys`: the key ring that seals credentials (P3)."""
+"""`one-runtime keys`: the key ring that seals credentials, and how its keys are replaced while servers run (P3)."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager
+from dataclasses import asdict
+from typing import Annotated, Final
 
 import typer
 
-from one_runtime.vault import new_key
+from one_runtime import key_ring
+from one_runtime.cli.running import AsJson, print_rows, run
+from one_runtime.clock import rfc3339, system_clock
+from one_runtime.db.engine import Database
+from one_runtime.key_ring import Key, Ring
+from one_runtime.resealing import Progress, reseal
+from one_runtime.settings import load_settings
+from one_runtime.vault import Vault, new_key, parse_keys
 
 app = typer.Typer(no_args_is_help=True, help="Encryption keys of the ring.")
+
+KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Its id, or the beginning of it.")]
+
+_LINE_EVERY: Final = 2.0
+"""Seconds between two lines of progress where no terminal shows a bar."""
 
 
 @app.command("new")
 def new_encryption_key() -> None:
     """Print a new encryption key for ONE_RUNTIME_ENCRYPTION_KEYS. Keep it as you keep passwords."""
     typer.echo(new_key())
+
+
+@app.command("list")
+def list_encryption_keys(*, as_json: AsJson = False) -> None:
+    """List keys by their ids, never the keys: which one seals, what is sealed under each, which servers hold it."""
+    vault = _ring()
+
+    async def work(database: Database) -> Ring:
+        async with database.read() as tx:
+            return await key_ring.find_all(tx, vault, system_clock())
+
+    ring = run(work)
+    if as_json:
+        print_rows([asdict(key) | _times(key) | {"servers": ring.servers} for key in ring.keys], as_json=True)
+    else:
+        print_rows([_shown(key, ring.servers) for key in ring.keys], as_json=False)
+
+
+def _ring() -> Vault:
+    return Vault(parse_keys(load_settings().encryption_keys.get_secret_value()))
+
+
+def _times(key: Key) -> dict[str, object]:
+    moments = {"noted_at": key.noted_at, "promoted_at": key.promoted_at, "retired_at": key.retired_at}
+    return {name: rfc3339(moment) if moment else None for name, moment in moments.items()}
+
+
+def _shown(key: Key, servers: int) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "state": f"{key.state:<7}",
+        "in_ring": "in this ring    " if key.in_ring else "not in this ring",
+        "rows": f"{key.rows:,} rows",
+        "servers": f"on {key.held_by} of {servers} servers",
+        "times": ", ".join(f"{name.removesuffix('_at')} {moment}" for name, moment in _times(key).items() if moment),
+    }
+
+
+@app.command("promote")
+def promote_encryption_key(
+    key: KeyName,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also where a running server lacks it.")] = False,
+) -> None:
+    """Have a key seal from now on, in every server at once. Every server has to have it in its ring."""
+    vault = _ring()
+
+    async def work(database: Database) -> str:
+        async with database.write() as tx:
+            return await key_ring.promote(tx, vault, key, system_clock(), force=force)
+
+    promoted = run(work)
+    typer.echo(f"{promoted} seals from now on. Run `one-runtime keys reseal` for what other keys have sealed.")
+
+
+@app.command("retire")
+def retire_encryption_key(key: KeyName) -> None:
+    """Let a key go that nothing is sealed under: from now on a ring may lack it."""
+
+    async def work(database: Database) -> str:
+        async with database.write() as tx:
+            return await key_ring.retire(tx, key, system_clock())
+
+    typer.echo(
+        f"{run(work)} is retired. Take it out of ONE_RUNTIME_ENCRYPTION_KEYS on every server; keep it for as long as "
+        "you keep backups from before now."
+    )
+
+
+@app.command("reseal")
+def reseal_encryption_keys(
+    *,
+    batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows in one transaction.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Seal again what older keys have sealed. Servers run on meanwhile; stop it at any time, and run it again."""
+    vault = _ring()
+
+    async def work(database: Database) -> tuple[Progress, int]:
+        progress, stopped = Progress(), _stopped_by_signal()
+        async with aclosing(reseal(database, vault, batch)) as steps:
+            with _shown_progress() as show:
+                async for progress in steps:
+                    show(progress)
+                    if stopped():
+                        break
+        return progress, stopped()
+
+    progress, by_signal = run(work)
+    _report(progress, interrupted=by_signal > 0, as_json=as_json)
+    if by_signal:
+        raise typer.Exit(128 + by_signal)
+    if progress.left:
+        raise typer.Exit(1)
+
+
+def _stopped_by_signal() -> Callable[[], int]:
+    """From now on SIGINT and SIGTERM wait for the end of a step; which of them came, or 0."""
+    came: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, came.append, number)
+    return lambda: came[0] if came else 0
+
+
+def _shown_progress() -> AbstractContextManager[Callable[[Progress], None]]:
+    """A bar on a terminal, lines elsewhere; on standard error, so that what is printed at the end stands alone."""
+    return _bar() if typer.get_text_stream("stderr").isatty() else _lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    with typer.progressbar(length=1, label="Resealing", file=typer.get_text_stream("stderr")) as bar:
+
+        def show(progress: Progress) -> None:
+            bar.length = max(progress.total, 1)
+            bar.update(progress.resealed - bar.pos)
+
+        yield show
+
+
+@contextmanager
+def _lines() -> Iterator[Callable[[Progress], None]]:
+    last = time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY:
+            last = time.monotonic()
+            typer.echo(f"{progress.resealed:,} of {progress.total:,} rows resealed", err=True)
+
+    yield show
+
+
+def _report(progress: Progress, *, interrupted: bool, as_json: bool) -> None:
+    broken = list(progress.broken.values())
+    for row in broken if not as_json else ():
+        typer.echo(f"{row.table} {row.id} does not open: {row.reason}", err=True)
+    if as_json:
+        counts = {"resealed": progress.resealed, "left": progress.left, "interrupted": interrupted}
+        typer.echo(json.dumps(counts | {"broken": [asdict(row) for row in broken]}))
+        return
+    typer.echo(f"{progress.resealed:,} rows resealed, {progress.left:,} left.")
+    if interrupted:
+        typer.echo("Stopped. Run it again to go on.", err=True)
+    elif progress.left > len(broken):
+        typer.echo("Some rows are in use all the time. Run it again.", err=True)

@@ -1,4 +1,5 @@
-"""Renders the popup's one page in each of its states, with the headers that keep it to itself (P6, P11)."""
+"""Renders the popup's page and the pages of a window of its own, with the headers that keep them to themselves
+(P6, P11)."""
 
 import json
 from collections.abc import Mapping
@@ -6,14 +7,15 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
-from one_runtime.connect.assets import MODULES
+from one_runtime.connect.assets import POPUP_MODULES
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect_flow import Shell, ShellState
 
 PageState: TypeAlias = ShellState | Literal["top_level"]
 
-_STATUS: Final[Mapping[PageState, int]] = {
+STATUS: Final[Mapping[PageState, int]] = {
     "open": 200,
     "top_level": 200,
     "unknown": 404,
@@ -23,14 +25,27 @@ _STATUS: Final[Mapping[PageState, int]] = {
     "failed": 410,
     "cancelled": 410,
 }
-_NOTICE: Final[Mapping[PageState, str]] = {"failed": "attempts"}
-_ENVIRONMENT: Final = Environment(
+NOTICE: Final[Mapping[PageState, str]] = {"failed": "attempts"}
+NOBODY: Final = ("'none'",)
+
+
+def rich(key: str, **names: str) -> Markup:
+    """The text under `key` as HTML, with every filled-in name set in <strong>."""
+    return Markup(escape(TEXTS[key])).format(
+        **{name: Markup("<strong>{}</strong>").format(value) for name, value in names.items()}
+    )
+
+
+ENVIRONMENT: Final = Environment(
     loader=PackageLoader("one_runtime.connect"),
     autoescape=select_autoescape(),
     undefined=StrictUndefined,
     auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
-_PAGE: Final = _ENVIRONMENT.get_template("page.html")
+ENVIRONMENT.globals.update(text=text, rich=rich, texts=TEXTS)
+_PAGE: Final = ENVIRONMENT.get_template("page.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +64,30 @@ class Site:
     base: str
     assets_hash: str
 
+    @property
+    def assets(self) -> str:
+        """The address of the files that go with this version."""
+        return f"{self.base}/connect/assets/{self.assets_hash}"
+
 
 def render(site: Site, shell: Shell, *, framed: bool) -> Page:
-    """The page for a session's state. Opened at top level, an open session shows no form (P6)."""
+    """The popup's page for a session's state. Opened at top level, an open session shows no form (P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
-    notice = "" if state == "open" else _NOTICE.get(state, state)
+    notice = "" if state == "open" else NOTICE.get(state, state)
     values = {"organization": organization or TEXTS["notice.app"]}
     body = _PAGE.render(
-        texts=TEXTS,
         state=state,
         title=text(f"notice.{notice}.title", **values) if notice else TEXTS["shell.title"],
         body=text(f"notice.{notice}.body", **values) if notice else "",
         base=site.base,
-        assets=f"{site.base}/connect/assets/{site.assets_hash}",
-        modules=[name for name in MODULES if name != "popup.js"],
+        assets=site.assets,
+        modules=[name for name in POPUP_MODULES if name != "popup.js"],
         session=shell.session_id or "",
         organization=organization,
         origins=json.dumps(shell.allowed_origins),
     )
-    return Page(_STATUS[state], headers(_ancestors(shell, framed=framed)), body.encode())
+    return Page(STATUS[state], headers(_ancestors(shell, framed=framed)), body.encode())
 
 
 def _ancestors(shell: Shell, *, framed: bool) -> tuple[str, ...]:
@@ -79,27 +98,31 @@ def _ancestors(shell: Shell, *, framed: bool) -> tuple[str, ...]:
     looking at an empty frame.
     """
     if shell.state == "open" and not framed:
-        return ("'none'",)
+        return NOBODY
     if shell.state in {"unknown", "no_origins"}:
         return ("*",)
-    return shell.allowed_origins or ("'none'",)
+    return shell.allowed_origins or NOBODY
 
 
-def headers(ancestors: tuple[str, ...]) -> dict[str, str]:
-    """The headers of every page. Images may be data: URIs, because logos are."""
+def headers(ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'",)) -> dict[str, str]:
+    """The headers of every page. Images may be data: URIs, because logos are.
+
+    `form_action`: in the popup forms are sent by script, with the token in a header, and so none is sent otherwise.
+    """
     policy = (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
         "connect-src 'self'",
-        "form-action 'none'",  # forms are sent by script, with the token in a header
+        f"form-action {' '.join(form_action)}",
         "base-uri 'none'",
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
         f"frame-ancestors {' '.join(ancestors)}",
     )
-    return {
+    framing = {"X-Frame-Options": "DENY"} if ancestors == NOBODY else {}  # which cannot name origins
+    return framing | {
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": "; ".join(policy),
         "Cache-Control": "no-store",

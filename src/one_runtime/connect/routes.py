@@ -10,10 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.connect.assets import Assets, load_assets
-from one_runtime.connect.pages import Site, render
-from one_runtime.connect.wire import connected_answer, read_connect, view_answer
+from one_runtime.connect.pages import Page, Site, render
+from one_runtime.connect.posted import is_from_our_page, read_form
+from one_runtime.connect.screens import Screens
+from one_runtime.connect.window import Opening, Window
+from one_runtime.connect.wire import connected_answer, read_connect, read_view, view_answer
 from one_runtime.connect_flow import ConnectFlow
-from one_runtime.errors import NotFound, TooLarge, Unauthenticated
+from one_runtime.errors import MalformedRequest, NotFound, TooLarge, Unauthenticated
 
 MAX_BODY_BYTES: Final = 256 * 1024
 _MAX_TOKEN_LENGTH: Final = 200
@@ -24,6 +27,8 @@ _PUBLIC_MODULE: Final = {
     "Cache-Control": "public, max-age=300, stale-while-revalidate=3600",
     "X-Content-Type-Options": "nosniff",
 }
+# What a request for something inside of another page says of itself, in browsers that say anything.
+_FRAMES: Final = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 
 Call: TypeAlias = Callable[[str, Request], Awaitable[BaseModel | None]]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -32,21 +37,24 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 def router(flow: ConnectFlow, public_url: str, logo_url: Callable[[str], str | None]) -> list[Route]:
     """Every route of the popup. `logo_url` gives the address on this server of an integration's logo, by slug."""
     assets = load_assets()
-    site = Site(urlsplit(public_url).path.rstrip("/"), assets.hash)
+    address = urlsplit(public_url)
+    site = Site(address.path.rstrip("/"), assets.hash)
+    window = Window(flow, Screens(site, logo_url))
 
-    async def view(token: str, _: Request) -> BaseModel:
-        return view_answer(await flow.view(token), logo_url)
+    async def view(token: str, request: Request) -> BaseModel:
+        picked = read_view(await _body(request))
+        return view_answer(await flow.view(token, door="frame", integration_slug=picked), logo_url)
 
     async def connect(token: str, request: Request) -> BaseModel:
         sent = read_connect(await _body(request))
-        address = request.client.host if request.client else None
-        return connected_answer(await flow.connect(token, sent, address=address))
+        return connected_answer(await flow.connect(token, sent, door="frame", address=_address(request)))
 
     async def cancel(token: str, _: Request) -> None:
         await flow.cancel(token)
 
     return [
-        Route("/connect", _page(flow, site), name="connect"),
+        Route("/connect", _page(flow, window, site), methods=["GET"], name="connect"),
+        Route("/connect", _posted(window, f"{address.scheme}://{address.netloc}"), methods=["POST"]),
         Route("/connect/session", _call(view), methods=["POST"]),
         Route("/connect/session/connect", _call(connect), methods=["POST"]),
         Route("/connect/session/cancel", _call(cancel), methods=["POST"]),
@@ -56,17 +64,47 @@ def router(flow: ConnectFlow, public_url: str, logo_url: Callable[[str], str | N
     ]
 
 
-def _page(flow: ConnectFlow, site: Site) -> Endpoint:
+def _page(flow: ConnectFlow, window: Window, site: Site) -> Endpoint:
     async def page(request: Request) -> Response:
         token = request.query_params.get("session_token")
         session_id = None if token is not None else request.query_params.get("session")
         shell = await flow.shell(token=token, session_id=session_id)
-        # Browsers name the destination to every trustworthy origin; where one does not, the page's script looks.
-        framed = request.headers.get("sec-fetch-dest") != "document"
-        page = render(site, shell, framed=framed)
-        return Response(page.body, page.status, page.headers)
+        if shell.mode == "embed":
+            # Browsers name the destination to every trustworthy origin; where one does not, the page's script looks.
+            return _rendered(render(site, shell, framed=request.headers.get("sec-fetch-dest") != "document"))
+        return _rendered(await window.open(shell, Opening(token, is_framed(request), request.method == "GET")))
 
     return page
+
+
+def _posted(window: Window, public_origin: str) -> Endpoint:
+    """A form of a page in a window of its own. The answer is a page, or the way back to the app."""
+
+    async def posted(request: Request) -> Response:
+        if is_framed(request):
+            return _rendered(window.refuse("framed", 403))
+        if not is_from_our_page(request.headers, public_origin):
+            return _rendered(window.refuse("foreign", 403))
+        try:
+            form = read_form(request.headers.get("content-type", ""), await _body(request))
+        except (MalformedRequest, TooLarge) as error:
+            return _rendered(window.refuse("broken", error.status))
+        return _rendered(await window.take(form, _address(request)))
+
+    return posted
+
+
+def is_framed(request: Request) -> bool:
+    """Whether a browser says that it wants to show the answer inside of another page."""
+    return request.headers.get("sec-fetch-dest") in _FRAMES
+
+
+def _rendered(page: Page) -> Response:
+    return Response(page.body, page.status, page.headers)
+
+
+def _address(request: Request) -> str | None:
+    return request.client.host if request.client else None
 
 
 def _call(call: Call) -> Endpoint:

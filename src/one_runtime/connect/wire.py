@@ -150,7 +150,7 @@ class ViewAnswer(BaseModel):
 class ConnectedAnswer(BaseModel):
     """The connection that was made."""
 
-    connection_id: str
+    connection_id: str | None
     integration_slug: str
     connection_name: str
 

@@ -30,6 +30,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+from one_runtime import tracing
 from one_runtime.clock import rfc3339
 from one_runtime.db.pipeline import Reading
 from one_runtime.errors import ConfigurationError, Unavailable
@@ -127,6 +128,8 @@ class Transaction(ABC):
 
     def __init__(self, dialect: Dialect, types: _Types, cache: "WeakKeyDictionary[ClauseElement, _Compiled]") -> None:
         self._dialect, self._types, self._cache = dialect, types, cache
+        self.committed: list[Callable[[], None]] = []
+        """What to call once the transaction is committed, and never where it is rolled back: it counts, for metrics."""
 
     def _prepare(self, statement: ClauseElement, params: Params) -> tuple[_Compiled, dict[str, object]]:
         compiled = self._cache.get(statement)
@@ -152,6 +155,16 @@ class Transaction(ABC):
         return rows[0] if rows else None
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What a pool of connections is doing: how many work, are idle, and may be at the most; and how many wait."""
+
+    in_use: int
+    idle: int
+    most: int
+    waiting: int
+
+
 _PING: Final = select(literal(1))
 
 
@@ -170,14 +183,27 @@ class Database(ABC):
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         """Statements that change nothing."""
 
+    def connections(self) -> Connections | None:
+        """What the pool is doing; None where there is none."""
+        return None
+
     async def ping(self) -> None:
         """Ask the database anything. Raises: Unavailable."""
         async with self.read() as tx:
             await tx.one(_PING)
 
-    @abstractmethod
-    def write(self) -> AbstractAsyncContextManager[Transaction]:
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
         """One transaction: committed at the end, rolled back on any error. Raises: Busy."""
+        with tracing.span("database transaction"):
+            async with self._transaction() as transaction:
+                yield transaction
+        for call in transaction.committed:
+            call()
+
+    @abstractmethod
+    def _transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """What `write` is around."""
 
 
 class _SqliteTransaction(Transaction):
@@ -209,32 +235,37 @@ class SqliteDatabase(Database):
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = asyncio.Lock()
-        cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
-        dialect = sqlite.dialect(paramstyle="named")
-        self._reader = _SqliteReader(dialect, _SQLITE_TYPES, cache)
-        self._writer = _SqliteTransaction(dialect, _SQLITE_TYPES, cache)
+        self._cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
+        self._dialect: Dialect = sqlite.dialect(paramstyle="named")
+        self._reader = _SqliteReader(self._dialect, _SQLITE_TYPES, self._cache)
+        self._writing: sqlite3.Connection
 
     async def open(self) -> None:
-        self._writer.connection = connect_sqlite(self._path)
+        self._writing = connect_sqlite(self._path)
         self._reader.connection = connect_sqlite(self._path)
         self._reader.connection.execute("PRAGMA query_only = ON")
 
     async def close(self) -> None:
         async with self._lock:
             self._reader.connection.close()
-            self._writer.connection.close()
+            self._writing.close()
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return self._reader
 
+    def _statements(self, connection: sqlite3.Connection) -> _SqliteTransaction:
+        transaction = _SqliteTransaction(self._dialect, _SQLITE_TYPES, self._cache)
+        transaction.connection = connection
+        return transaction
+
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def _transaction(self) -> AsyncIterator[Transaction]:
         async with self._lock:
-            connection = self._writer.connection
+            connection = self._writing
             await _begin(connection)
             token = transaction_open.set(True)
             try:
-                yield self._writer
+                yield self._statements(connection)
                 connection.execute("COMMIT")
             except BaseException as error:
                 if connection.in_transaction:
@@ -383,13 +414,18 @@ class PostgresDatabase(Database):
         await self._reader.close()
         await self._pool.close()
 
+    def connections(self) -> Connections | None:
+        told = self._pool.get_stats()
+        size, idle, most = (told.get(f"pool_{name}", 0) for name in ("size", "available", "max"))
+        return Connections(size - idle, idle, most, told.get("requests_waiting", 0))
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         with _postgres_errors():
             yield self._reader
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def _transaction(self) -> AsyncIterator[Transaction]:
         with _postgres_errors():
             async with self._pool.connection() as connection, connection.transaction():
                 transaction = _PostgresTransaction(self._dialect, _POSTGRESQL_TYPES, self._cache)

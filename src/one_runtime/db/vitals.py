@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import DateTime, Integer, Text, and_, cast, column, func, not_, select, table
 
-from one_runtime.db.engine import Transaction, create_database
+from one_runtime.db.engine import Transaction
 
 _MAX: Final = cast(func.current_setting("max_connections"), Integer)
 _RESERVED: Final = cast(func.current_setting("superuser_reserved_connections"), Integer) + cast(
-    func.coalesce(func.current_setting("reserved_connections", True), "0"),  # noqa: FBT003 PostgreSQL 16 and later
+    func.coalesce(func.current_setting("reserved_connections", True), "0"),  # PostgreSQL 16 and later
     Integer,
 )
 _activity: Final = table("pg_stat_activity", column("datname", Text), column("usename", Text))
@@ -95,7 +95,6 @@ def why_unreachable(error: BaseException) -> str:
 
 def shown_server(url: str) -> str:
     """Host and port of a PostgreSQL URL, where they can be told from the password for certain."""
-    create_database(url)
     parts = urlsplit(url)
     if "@" in parts.path + parts.query + parts.fragment:  # a password with / or # in it, not percent-encoded
         return "PostgreSQL"

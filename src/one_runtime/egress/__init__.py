@@ -19,6 +19,7 @@ from one_runtime.egress.errors import (
     UpstreamUnreachable,
 )
 from one_runtime.egress.limits import Limits, PoolLimits
+from one_runtime.egress.observation import on_behalf_of
 from one_runtime.egress.pool import Certificate
 from one_runtime.egress.way_out import WayOut
 
@@ -36,4 +37,5 @@ __all__ = [
     "UpstreamTooLarge",
     "UpstreamUnreachable",
     "WayOut",
+    "on_behalf_of",
 ]

@@ -12,6 +12,7 @@ from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
 from one_runtime.egress.hop import Headers, Hop, first_hop, next_hop
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
+from one_runtime.egress.observation import observed
 from one_runtime.egress.pool import Certificate, Pool
 from one_runtime.egress.target import canonical_allow_list, parse
 from one_runtime.egress.way_out import WayOut
@@ -78,8 +79,13 @@ class Egress:
             UpstreamTooLarge: the body is larger than the limit.
             UpstreamProtocolError: the answer cannot be understood, or redirects too often.
         """
-        limits = limits or self._limits
-        hop = first_hop(method, url, headers, body)
+        with observed(method) as seen:
+            hop = first_hop(method, url, headers, body)
+            answer = await self._in_time(hop, limits or self._limits, follow_redirects=follow_redirects)
+            seen.status = answer.status
+        return answer
+
+    async def _in_time(self, hop: Hop, limits: Limits, *, follow_redirects: bool) -> Response:
         try:
             async with asyncio.timeout(limits.total):
                 return await self._follow(hop, limits, follow_redirects=follow_redirects)

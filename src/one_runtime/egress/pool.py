@@ -117,18 +117,20 @@ class Pool:
             EgressError: the target is refused or cannot be reached, or its certificate is not valid.
         """
         check(target, self._allow)
-        resolver = _CheckedResolver(self._allow, self._way_out)
-        try:
-            # A literal address resolves to itself; the resolver's check of it repeats the one above.
-            found = (await resolver.resolve(target.host, target.port))[0]
-            with self._way_out.open_socket(found["family"], found["host"], found["port"]) as raw:
-                return await _shown_certificate(raw, found, target, self._way_out.tls)
-        except ssl.SSLCertVerificationError as error:
-            raise UpstreamUnreachable(
-                f"The TLS certificate of {target.authority} is not valid: {error.verify_message}."
-            ) from None
-        except OSError:
-            raise UpstreamUnreachable(f"No TLS connection could be agreed with {target.authority}.") from None
+        failure = UpstreamUnreachable(f"There is no address for the name {target.host}.")
+        # A literal address resolves to itself, and the resolver's check of it repeats the one above.
+        for found in await _CheckedResolver(self._allow, self._way_out).resolve(target.host, target.port):
+            try:
+                with self._way_out.open_socket(found["family"], found["host"], found["port"]) as raw:
+                    return await _shown_certificate(raw, found, target, self._way_out.tls)
+            except ssl.SSLCertVerificationError as error:
+                why = error.verify_message.rstrip(".")
+                failure = UpstreamUnreachable(f"The TLS certificate of {target.authority} is not valid: {why}.")
+            except ConnectionRefusedError:
+                failure = UpstreamUnreachable(f"{target.authority} refuses connections.")
+            except OSError:
+                failure = UpstreamUnreachable(f"No TLS connection could be agreed with {target.authority}.")
+        raise failure
 
     async def close(self) -> None:
         """Close every connection, also those in use."""

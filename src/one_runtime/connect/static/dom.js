@@ -67,7 +67,8 @@ export function logo(url, name, kind) {
     tile.append(letter());
     return tile;
   }
-  const image = el("img", { src: url, alt: "" });
+  const lazy = kind === "small"; // there are hundreds of them
+  const image = el("img", { loading: lazy && "lazy", decoding: "async", src: url, alt: "" });
   image.addEventListener("error", () => image.replaceWith(letter()));
   tile.append(image);
   return tile;

@@ -1,16 +1,8 @@
 // The form of one auth type: fields, their validation, the problem box and the button. It keeps what was typed.
 import { el, icon, leavingLink, text } from "./dom.js";
+import { checkAll, Control, focusFirstError, showBusy } from "./field.js";
 
 let ids = 0;
-let pressed = false;
-window.addEventListener("pointerdown", () => (pressed = true), true);
-for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (pressed = false), true);
-
-// Leaving a field by pressing the button: an error that appears now would push the button away from under the pointer.
-function afterPress(callback) {
-  if (!pressed) callback();
-  else window.addEventListener("pointerup", () => setTimeout(callback), { once: true });
-}
 
 /** One question: a label, a control, an error, help, and where to find the value. */
 class Field {
@@ -18,57 +10,15 @@ class Field {
     this.spec = spec;
     this.path = group ? `${group}.${spec.name}` : spec.name;
     this.id = `field-${++ids}`;
-    this.pattern = wholeMatch(spec.pattern);
-    this.input = spec.options?.length ? this.#select() : this.#input();
-    this.error = el("p", { class: "field-error", id: `${this.id}-error`, hidden: true });
-    this.node = el("div", { class: "field" }, this.#head(), this.#control(), this.error, this.#help(), this.#where(integration));
-    this.input.addEventListener("paste", () => setTimeout(() => this.clean()));
-    this.input.addEventListener("input", () => this.showError(null));
-    this.input.addEventListener("blur", () => {
-      this.clean();
-      afterPress(() => this.value && this.check());
-    });
+    const input = spec.options?.length ? this.#select() : this.#input();
+    const error = el("p", { class: "field-error", id: `${this.id}-error`, hidden: true });
+    this.node = el("div", { class: "field" });
+    this.control = new Control(this.node, input, error, spec);
+    this.node.append(this.#head(), this.#box(input), error, ...this.#help(), ...this.#where(integration));
   }
 
   get value() {
-    return this.input.value;
-  }
-
-  /** Takes away what comes along with copying: spaces around, invisible characters, an address around a subdomain. */
-  clean() {
-    if (this.input.readOnly) return;
-    let value = this.value.replace(/^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$/g, "");
-    const suffix = this.spec.suffix?.toLowerCase();
-    if (suffix && value) {
-      const host = value.replace(/^https?:\/\//i, "").split(/[/?#]/)[0];
-      if (host.toLowerCase().endsWith(suffix)) value = host.slice(0, -suffix.length);
-    }
-    if (value !== this.value) this.input.value = value;
-  }
-
-  /** Whether the value can be sent; shows why not. */
-  check() {
-    if (!this.value) {
-      this.showError(this.spec.optional ? null : text("field.needed"));
-      return Boolean(this.spec.optional);
-    }
-    const fits = !this.pattern || this.pattern.test(this.value);
-    this.showError(fits ? null : text("field.pattern"));
-    return fits;
-  }
-
-  showError(message) {
-    this.error.textContent = message ?? "";
-    this.error.hidden = !message;
-    this.node.classList.toggle("invalid", Boolean(message));
-    if (message) this.input.setAttribute("aria-invalid", "true");
-    else this.input.removeAttribute("aria-invalid");
-  }
-
-  setBusy(busy) {
-    // Read-only instead of disabled: focus and the text stay where they are.
-    if (this.input.tagName === "SELECT") this.input.disabled = busy;
-    else this.input.readOnly = busy;
+    return this.control.value;
   }
 
   #input() {
@@ -113,42 +63,29 @@ class Field {
     return el("div", { class: "field-head" }, label, this.spec.optional ? el("span", { class: "optional" }, text("field.optional")) : null);
   }
 
-  #control() {
-    const control = el("div", { class: "control" }, this.input);
-    if (this.spec.suffix) control.append(el("span", { class: "suffix", id: `${this.id}-suffix` }, this.spec.suffix));
-    if (this.input.tagName === "SELECT") control.append(icon("down"));
-    if (this.spec.secret) control.append(this.#reveal());
-    return control;
-  }
-
-  #reveal() {
-    const button = el("button", { type: "button", class: "reveal", "aria-controls": this.id });
-    const draw = () => {
-      const hidden = this.input.type === "password";
-      button.setAttribute("aria-label", text(hidden ? "field.show" : "field.hide", { label: this.spec.label }));
-      button.replaceChildren(icon(hidden ? "eye" : "eye-off"));
-    };
-    button.addEventListener("click", () => {
-      this.input.type = this.input.type === "password" ? "text" : "password";
-      draw();
-    });
-    draw();
-    return button;
+  #box(input) {
+    const box = el("div", { class: "control" }, input);
+    if (this.spec.suffix) box.append(el("span", { class: "suffix", id: `${this.id}-suffix` }, this.spec.suffix));
+    if (input.tagName === "SELECT") box.append(icon("down"));
+    if (this.spec.secret) box.append(this.control.reveal(this.spec.label));
+    return box;
   }
 
   #help() {
-    return this.spec.help ? el("p", { class: "help", id: `${this.id}-help` }, this.spec.help) : null;
+    return this.spec.help ? [el("p", { class: "help", id: `${this.id}-help` }, this.spec.help)] : [];
   }
 
   #where(integration) {
-    if (!this.spec.where && !this.spec.where_url) return null;
+    if (!this.spec.where && !this.spec.where_url) return [];
     const link = leavingLink(this.spec.where_url, text("field.where.link", { integration }));
-    return el(
-      "details",
-      { class: "where" },
-      el("summary", {}, icon("right"), text("field.where")),
-      el("div", { class: "where-body" }, this.spec.where ? el("p", {}, this.spec.where) : null, link),
-    );
+    return [
+      el(
+        "details",
+        { class: "where" },
+        el("summary", {}, icon("right"), text("field.where")),
+        el("div", { class: "where-body" }, this.spec.where ? el("p", {}, this.spec.where) : null, link),
+      ),
+    ];
   }
 }
 
@@ -167,8 +104,8 @@ export class AuthForm {
     if (view.suggested_connection_name) this.fields.push(new Field(nameSpec(view), "", integration));
     this.problem = el("div", { class: "problem", tabindex: "-1", role: "alert", hidden: true });
     this.status = el("p", { class: "sr-only", role: "status" });
-    this.label = text(view.reconnect ? "action.reconnect" : "action.connect", { integration });
-    this.button = el("button", { type: "submit", class: "primary" }, el("span", { class: "label" }, this.label));
+    const label = text(view.reconnect ? "action.reconnect" : "action.connect", { integration });
+    this.button = el("button", { type: "submit", class: "primary" }, el("span", { class: "label" }, label));
     this.node = el(
       "form",
       { novalidate: true, autocomplete: "off", "aria-labelledby": headingId },
@@ -184,18 +121,16 @@ export class AuthForm {
   }
 
   get firstControl() {
-    return this.fields.find((field) => !field.value)?.input ?? this.fields[0]?.input ?? this.button;
+    const field = this.fields.find(({ value }) => !value) ?? this.fields[0];
+    return field?.control.input ?? this.button;
   }
 
   setBusy(busy) {
     this.#busy = busy;
     const progress = text(this.auth.checked ? "progress.checking" : "progress.connecting", { integration: this.integration });
-    this.node.setAttribute("aria-busy", String(busy));
-    this.button.setAttribute("aria-disabled", String(busy));
-    this.button.replaceChildren(...(busy ? [el("span", { class: "spinner", "aria-hidden": "true" })] : []));
-    this.button.append(el("span", { class: "label" }, busy ? progress : this.label));
+    showBusy(this.node, this.button, busy ? progress : null);
     this.status.textContent = busy ? progress : "";
-    for (const field of this.fields) field.setBusy(busy);
+    for (const { control } of this.fields) control.setBusy(busy);
     if (busy) this.#hideProblem();
   }
 
@@ -204,7 +139,7 @@ export class AuthForm {
     const homeless = [];
     for (const { field: path, message } of errors) {
       const field = this.fields.find((candidate) => candidate.path === path);
-      if (field) field.showError(message || text("field.invalid"));
+      if (field) field.control.showError(message || text("field.invalid"));
       else homeless.push(message);
     }
     if (homeless.length > 0) this.showProblem(homeless.join(" "));
@@ -227,15 +162,21 @@ export class AuthForm {
   }
 
   #check() {
-    for (const field of this.fields) field.clean();
-    const fits = this.fields.map((field) => field.check()).every(Boolean);
-    if (!fits) this.#focusFirstError();
-    return fits;
+    return checkAll(this.#controls) || this.#sayInvalid();
   }
 
   #focusFirstError() {
+    this.#sayInvalid();
+    focusFirstError(this.#controls);
+  }
+
+  #sayInvalid() {
     this.status.textContent = text("progress.invalid");
-    this.fields.find((field) => !field.error.hidden)?.input.focus();
+    return false;
+  }
+
+  get #controls() {
+    return this.fields.map(({ control }) => control);
   }
 
   #request() {
@@ -254,14 +195,4 @@ export class AuthForm {
 function nameSpec(view) {
   const help = text("field.name.help");
   return { name: "name", label: text("field.name"), help, default: view.suggested_connection_name, optional: true };
-}
-
-// Patterns are written for Python's `fullmatch`; one that JavaScript does not know is left to the server.
-function wholeMatch(pattern) {
-  if (!pattern) return null;
-  try {
-    return new RegExp(`^(?:${pattern})$`, "u");
-  } catch {
-    return null;
-  }
 }

@@ -45,6 +45,8 @@ class Popup {
   #api;
   #host;
   #view = null;
+  #list = null;
+  #slug = null;
   #forms = new Map();
   #connecting = null;
   #leave = () => this.#cancel();
@@ -76,26 +78,32 @@ class Popup {
   }
 
   async load(slug = null) {
-    const list = slug === null ? null : this.#view;
     try {
-      const view = await this.#api.view(slug);
-      this.#view = list === null ? view : { ...view, integrations: list.integrations, slug };
+      this.#view = await this.#api.view(slug);
     } catch (error) {
       this.#fail(error, () => this.load(slug));
       return;
     }
-    if (this.#view.integration === null) this.#pick();
-    else this.#ask(list === null ? null : () => this.#backTo(list));
+    this.#slug = slug;
+    if (this.#view.integration === null) this.#pick(pickScreen(this.#view, (picked) => this.#busyUntil(() => this.load(picked))));
+    else this.#ask(slug === null ? null : () => this.#backToList());
   }
 
-  #backTo(list) {
-    this.#view = list;
-    this.#pick();
-  }
-
-  #pick() {
-    this.#show(pickScreen(this.#view, (slug) => this.load(slug)));
+  #pick(screen) {
+    this.#list = screen;
+    this.#show(screen);
     this.#focus(card.querySelector("input"));
+  }
+
+  /** The list as it was left: what was searched for, how far it was scrolled, and the focus on what was picked. */
+  #backToList() {
+    const picked = this.#slug;
+    document.title = text("head.list");
+    this.#pick(this.#list);
+    const row = card.querySelector(`[value="${CSS.escape(picked)}"]`);
+    if (row === null) return;
+    row.scrollIntoView({ block: "center" });
+    this.#focus(row);
   }
 
   #ask(onBack) {
@@ -119,7 +127,7 @@ class Popup {
   async #connect(form, request, onBack) {
     form.setBusy(true);
     card.querySelector(".back")?.setAttribute("disabled", "");
-    this.#connecting = this.#api.connect(this.#view.slug ? { ...request, integration_slug: this.#view.slug } : request);
+    this.#connecting = this.#api.connect(this.#slug ? { ...request, integration_slug: this.#slug } : request);
     try {
       this.#succeed(await this.#connecting);
     } catch (error) {
@@ -175,7 +183,8 @@ class Popup {
   }
 
   #busyUntil(again) {
-    card.querySelector("button.primary").setAttribute("aria-disabled", "true");
+    if (card.getAttribute("aria-busy") === "true") return undefined;
+    card.querySelector("button.primary")?.setAttribute("aria-disabled", "true");
     card.setAttribute("aria-busy", "true");
     return again();
   }

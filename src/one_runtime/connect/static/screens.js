@@ -1,5 +1,6 @@
 // The screens of the popup, as elements. They show and call back; they know neither the network nor the embedding page.
 import { el, hasText, icon, leavingLink, logo, rich, text } from "./dom.js";
+import { followList } from "./list.js";
 
 const HEADING = "heading";
 
@@ -73,9 +74,9 @@ export function choiceScreen(view, onChoose) {
   ];
 }
 
-function row({ title, help, icon: drawing, mark = null }, onClick) {
+function row({ title, help, icon: drawing, mark = null, value = null }, onClick) {
   const words = el("span", { class: "row-words" }, el("span", { class: "row-title" }, title), help ? el("span", { class: "row-help" }, help) : null);
-  const button = el("button", { type: "button", class: "row" }, drawing, words, mark, icon("right"));
+  const button = el("button", { type: "button", class: "row", value }, drawing, words, mark, icon("right"));
   button.addEventListener("click", onClick);
   return el("li", {}, button);
 }
@@ -83,30 +84,33 @@ function row({ title, help, icon: drawing, mark = null }, onClick) {
 /** The searchable list of integrations, for a session that names none. */
 export function pickScreen(view, onPick) {
   const organization = view.organization.display_name;
-  const list = el("ul", { class: "rows picks" });
-  const count = el("p", { class: "sr-only", role: "status" });
-  const empty = el("p", { class: "empty", hidden: true });
-  const rows = view.integrations.map((one) => {
-    const mark = one.connected ? el("span", { class: "mark" }, icon("check"), text("pick.connected")) : null;
-    const node = row({ title: one.name, help: one.description, icon: logo(one.logo_url, one.name, "small"), mark }, () => onPick(one.slug));
-    return { node, words: `${one.name} ${one.slug} ${one.category ?? ""}`.toLowerCase() };
+  const rows = view.integrations.map(({ slug, name, description, category, logo_url, connected }) => {
+    const mark = connected ? el("span", { class: "mark" }, icon("check"), text("pick.connected")) : null;
+    const node = row({ title: name, help: description, icon: logo(logo_url, name, "small"), mark, value: slug }, () => onPick(slug));
+    node.dataset.category = category;
+    return node;
   });
-  list.append(...rows.map(({ node }) => node));
-  const search = el("input", { type: "search", id: "search", autocomplete: "off", spellcheck: "false", placeholder: text("pick.search") });
-  search.addEventListener("input", () => {
-    const query = search.value.trim();
-    const hits = rows.filter(({ node, words }) => !(node.hidden = !words.includes(query.toLowerCase()))).length;
-    empty.hidden = hits > 0;
-    empty.textContent = hits > 0 ? "" : text("pick.empty", { query });
-    count.textContent = hits === 1 ? text("pick.count_one") : text("pick.count", { count: hits });
-  });
-  const label = el("label", { for: "search", class: "sr-only" }, text("pick.search"));
+  const categories = [...new Set(view.integrations.map(({ category }) => category))].sort();
+  const search = el("input", { type: "search", id: "search", maxlength: 200, autocomplete: "off", spellcheck: "false", placeholder: text("pick.search") });
+  const select = el(
+    "select",
+    { id: "category", autocomplete: "off" },
+    el("option", { value: "" }, text("pick.all")),
+    categories.map((one) => el("option", {}, one)),
+  );
+  const label = (of, key) => el("label", { for: of, class: "sr-only" }, text(key));
+  const picker = el(
+    "div",
+    { class: "picker" },
+    el("div", { class: "control search" }, icon("search"), label("search", "pick.search"), search, label("category", "pick.category"), select, icon("down")),
+    el("ul", { class: "rows picks", "aria-label": text("pick.list") }, rows),
+    el("div", { class: "empty", hidden: true }, el("p"), el("button", { type: "button", class: "secondary" }, text("pick.everything"))),
+    el("p", { class: "sr-only", role: "status" }),
+  );
+  followList(picker);
   return [
     el("header", { class: "head head-pick" }, logo(view.organization.logo_url, organization, "organization"), el("h1", { id: HEADING, tabindex: "-1" }, rich("pick.title", { organization }))),
-    el("div", { class: "control search" }, icon("search"), label, search),
-    list,
-    empty,
-    count,
+    picker,
   ];
 }
 

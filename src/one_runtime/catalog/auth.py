@@ -1,0 +1,230 @@
+"""What the auth types of an entry have in common, those that need no OAuth, and the checks that hold for all.
+
+An entry is checked in full when the catalog is built (or loaded from YAML); the context `{"trusted": True}` skips the
+checks that need more than the shape.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field as Setting
+from pydantic import ValidationInfo, model_validator
+
+from one_runtime.catalog.parts import (
+    Basic,
+    Derived,
+    Field,
+    HeaderName,
+    HeaderValue,
+    HostGuard,
+    Identity,
+    Label,
+    Param,
+    Request,
+    Send,
+    Strict,
+    Text,
+    Url,
+    Verified,
+    trusted,
+)
+from one_runtime.catalog.patterns import captured_part, check_host_pattern
+from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in, split_url
+
+
+class AuthBase(Strict):
+    """What all auth types have in common."""
+
+    default_label: ClassVar[str]
+    given: ClassVar[frozenset[str]] = frozenset()
+    """Names that templates may use without declaring them."""
+    has_own_proof: ClassVar[bool] = False
+    """Whether connecting proves the credential by itself, so that a check is welcome and not needed."""
+
+    label: Label = ""
+    params: tuple[Param, ...] = ()
+    fields: tuple[Field, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    base_url: Url
+    headers: dict[HeaderName, HeaderValue] = Setting(default={})
+    send: Send = Send()
+    check: Request | None = None
+    check_missing: Text | None = None
+    identity: Identity | None = None
+    verified: Verified
+    quirks: tuple[Text, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labelled(cls, data: object) -> object:
+        if isinstance(data, Mapping) and "label" not in data:
+            return {**data, "label": cls.default_label}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self, info: ValidationInfo) -> Self:
+        if not trusted(info):
+            _check_names(self)
+            _check_hosts(self)
+            _check_checkable(self)
+        return self
+
+    def param(self, name: str) -> Param | None:
+        """The parameter of that name."""
+        return next((param for param in self.params if param.name == name), None)
+
+    def field(self, name: str) -> Field | None:
+        """The credential field of that name."""
+        return next((field for field in self.fields if field.name == name), None)
+
+    def urls(self) -> tuple[UrlTemplate, ...]:
+        """Every URL that this entry may call, in its parts."""
+        urls = [self.base_url] + ([self.check.url] if self.check is not None and self.check.url is not None else [])
+        return tuple(split_url(url, allow_http=True) for url in urls)
+
+    def templates(self) -> Iterator[str]:
+        """Every template of the entry."""
+        yield self.base_url
+        yield from self.send.templates()
+        if self.check is not None:
+            yield from self.check.templates()
+
+    def declared(self) -> tuple[str, ...]:
+        """Every name that the entry declares."""
+        parts: tuple[Param | Field | Derived, ...] = (*self.params, *self.fields, *self.derived)
+        return tuple(part.name for part in parts)
+
+    def kept(self) -> frozenset[str]:
+        """Names whose values are kept with the connection, so that an identity may use them: `params.<name>`."""
+        return frozenset(param.name for param in self.params)
+
+    def host_guard(self, name: str) -> HostGuard | None:
+        """What holds the value of that name inside a host; None where nothing may put it there."""
+        param = self.param(name)
+        if param is not None:
+            options = tuple(option.value for option in param.options)
+            return HostGuard(param.pattern or "", options, may_end_host="self_hosted" in self.quirks)
+        derived = next((part for part in self.derived if part.name == name), None)
+        return HostGuard(captured_part(derived.pattern)) if derived is not None else None
+
+
+class ApiKeyAuth(AuthBase):
+    """A key that the end user copies from the provider."""
+
+    type: Literal["api_key"]
+    default_label: ClassVar[str] = "API key"
+
+    @model_validator(mode="after")
+    def _has_fields(self) -> Self:
+        if not self.fields:
+            raise ValueError("fields: an api_key has at least one")
+        return self
+
+
+class BasicAuth(AuthBase):
+    """A user name and a password, whatever the provider calls them."""
+
+    type: Literal["basic"]
+    default_label: ClassVar[str] = "Username and password"
+
+    send: Send = Send(basic=Basic(username="{username}", password="{password}"))
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if [field.name for field in self.fields] != ["username", "password"]:
+            raise ValueError("fields: basic has username and password, in this order")
+        return self
+
+
+class NoAuth(AuthBase):
+    """Nothing to ask: a public API."""
+
+    type: Literal["none"]
+    default_label: ClassVar[str] = "No account needed"
+    has_own_proof: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _has_no_fields(self) -> Self:
+        if self.fields:
+            raise ValueError("fields: none has no fields")
+        return self
+
+
+def identity_names(text: str) -> tuple[str, ...]:
+    """The JSON paths and `params.<name>` that an identity asks for."""
+    return tuple(re.findall(r"\{([^{}]*)\}", text)) if "{" in text else (text,)
+
+
+def _check_names(auth: AuthBase) -> None:
+    declared = auth.declared()
+    if len(set(declared)) != len(declared):
+        raise ValueError("a name is declared twice among params, fields, derived and received")
+    for name in sorted(auth.given & set(declared)):
+        raise ValueError(f"{name} is given already; do not declare it")
+    used = {name for template in auth.templates() for name in names_in(template)}
+    for name in sorted(used - set(declared) - auth.given):
+        raise ValueError(f"{{{name}}} is used and not declared")
+    fields = {field.name for field in auth.fields}
+    for derived in auth.derived:
+        if derived.field not in fields:
+            raise ValueError(f"derived.{derived.name}: there is no field {derived.field}")
+        used.add(derived.field)
+    named = {name for text in _identity_texts(auth) for name in identity_names(text)}
+    # What the end user is asked for serves a request; what a provider answers may serve the identity alone.
+    kept = {name.removeprefix("params.") for name in named if name.startswith("params.")}
+    used |= kept - {param.name for param in auth.params}
+    for name in sorted(set(declared) - used):
+        raise ValueError(f"{name} is declared and never used")
+    for name in sorted(named):
+        _check_identity_name(auth, name)
+
+
+def _identity_texts(auth: AuthBase) -> tuple[str, ...]:
+    return (auth.identity.id, auth.identity.label or auth.identity.id) if auth.identity is not None else ()
+
+
+def _check_identity_name(auth: AuthBase, name: str) -> None:
+    if name.startswith("params."):
+        if name.removeprefix("params.") not in auth.kept():
+            raise ValueError(f"identity: {{{name}}} is not declared")
+    elif not re.fullmatch(r"[A-Za-z0-9_$-]+(?:\.[A-Za-z0-9_$-]+)*", name):
+        raise ValueError(f"identity: {name!r} is no JSON path")
+
+
+def _check_hosts(auth: AuthBase) -> None:
+    """No value that comes from outside may choose another server than the entry means (P7)."""
+    for url in auth.urls():
+        for name in names_in(url.authority):
+            _check_host_value(auth, name, has_fixed_end=url.has_fixed_end)
+        for name in names_in(url.path):
+            field = auth.field(name)
+            if field is not None and field.optional:
+                raise ValueError(f"{name}: an optional field cannot be part of a URL")
+
+
+def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None:
+    guard = auth.host_guard(name)
+    if guard is None:
+        raise ValueError(f"{name}: a credential field cannot be part of a host")
+    if guard.options:
+        for option in guard.options:
+            if not is_authority(option):
+                raise ValueError(f"{name}: {option!r} is no part of a host")
+        return
+    if not has_fixed_end and not guard.may_end_host:
+        raise ValueError(f"{name}: the host ends in a value; give options, or say self_hosted in quirks")
+    try:
+        check_host_pattern(guard.pattern)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _check_checkable(auth: AuthBase) -> None:
+    if auth.check is not None and auth.check_missing is not None:
+        raise ValueError("check and check_missing exclude each other")
+    if auth.check is None and auth.check_missing is None and not auth.has_own_proof:
+        raise ValueError("needs a check, or check_missing with the reason")
+    from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))
+    if from_answer and auth.check is None:
+        raise ValueError("identity is read from the check's answer, and there is no check")

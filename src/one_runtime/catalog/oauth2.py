@@ -1,0 +1,386 @@
+"""OAuth 2.0 as data: where to send the browser, how to ask for tokens, what to keep, how to revoke. Nothing is sent.
+
+Each value has a stage at which it becomes known: what the end user says, then the callback, then the token response,
+then the look-ups. A template may only use what is known by the time it is filled.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
+
+from pydantic import Field as Setting
+from pydantic import StringConstraints, ValidationInfo, model_validator
+
+from one_runtime.catalog.auth import AuthBase
+from one_runtime.catalog.parts import (
+    HeaderName,
+    HostGuard,
+    JsonPath,
+    Link,
+    Name,
+    Path,
+    Pattern,
+    Request,
+    Send,
+    Strict,
+    Template,
+    Text,
+    Url,
+    trusted,
+)
+from one_runtime.catalog.patterns import captured_part, compiled
+from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
+
+Source: TypeAlias = Literal["callback", "token_response", "lookup"]
+Pkce: TypeAlias = Literal["required", "supported", "tolerated", "avoid", "unknown"]
+Refresh: TypeAlias = Literal["rotates", "static", "optional", "none"]
+TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
+ClientAuth: TypeAlias = Literal["basic", "post", "either", "none"]
+
+ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$")]
+Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$", max_length=200)]  # RFC 6749, 3.3
+Seconds = Annotated[int, Setting(ge=1, le=10 * 366 * 86_400)]
+
+# What the flow itself says; an entry that said it again could switch off state or PKCE.
+_AUTHORIZATION_OWN: Final = frozenset(
+    {"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "scope", "state"}
+)
+_TOKEN_OWN: Final = frozenset({"client_id", "client_secret", "code", "code_verifier", "redirect_uri", "refresh_token"})
+
+
+class Client(Strict):
+    """Who registers the OAuth client, and where. `customer`: each customer makes their own within the product, so the
+    end user is asked for it."""
+
+    owner: Literal["organization", "customer"] = "organization"
+    where: Text | None = None
+    where_url: Link | None = None
+
+
+class ScopeList(Strict):
+    """One scope parameter. `always` is asked for whatever else is wanted; `default` where nobody says what."""
+
+    param: ParamName = "scope"
+    separator: Literal[" ", ",", "+"] = " "
+    always: tuple[Scope, ...] = ()
+    default: tuple[Scope, ...] = ()
+
+    def templates(self) -> Iterator[str]:
+        """Every scope: some providers name the customer's host in them."""
+        yield from (*self.always, *self.default)
+
+
+class Authorization(Strict):
+    """The provider's consent page (RFC 6749, 4.1.1), and how its callback differs from the norm."""
+
+    url: Url
+    fragment: Path | None = None
+    params: dict[ParamName, Template] = {}
+    client_id_param: ParamName = "client_id"
+    code_param: ParamName = "code"
+    issuer: Url | None = None
+    callback_signature: Literal["hmac_sha256"] | None = None
+
+    @model_validator(mode="after")
+    def _keeps_to_its_own(self, info: ValidationInfo) -> Self:
+        if not trusted(info):
+            _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
+        return self
+
+
+class TokenResponse(Strict):
+    """Where in the token response the values stand. `within`: objects to look into where the top has no token."""
+
+    within: tuple[JsonPath, ...] = ()
+    access_token: JsonPath = "access_token"
+    refresh_token: JsonPath = "refresh_token"
+    expires_in: JsonPath = "expires_in"
+    expires_at: JsonPath | None = None
+    scope: JsonPath = "scope"
+
+
+class Exchange(Strict):
+    """A second call that swaps a short-lived token for a long-lived one. The client's id and secret go along."""
+
+    url: Url
+    method: Literal["GET", "POST"] = "POST"
+    params: dict[ParamName, Template]
+
+
+class Token(Strict):
+    """The token endpoint (RFC 6749, 3.2). `auth` says how the client proves itself there (2.3.1); `query` goes into the
+    address of every call."""
+
+    url: Url
+    refresh_url: Url | None = None
+    auth: ClientAuth = "basic"
+    body: Literal["form", "json"] = "form"
+    query: dict[ParamName, Template] = {}
+    params: dict[ParamName, Template] = {}
+    refresh_params: dict[ParamName, Template] = {}
+    headers: dict[HeaderName, Template] = {}
+    client_id_param: ParamName = "client_id"
+    client_secret_param: ParamName = "client_secret"
+    code_param: ParamName = "code"
+    response: TokenResponse = TokenResponse()
+    exchange: Exchange | None = None
+
+    @model_validator(mode="after")
+    def _keeps_to_its_own(self, info: ValidationInfo) -> Self:
+        if not trusted(info):
+            _refuse_own("token.query", self.query, _TOKEN_OWN)
+            _refuse_own("token.params", self.params, _TOKEN_OWN)
+            _refuse_own("token.refresh_params", self.refresh_params, _TOKEN_OWN)
+        return self
+
+    def urls(self) -> Iterator[str]:
+        """Every address that the client's secret is sent to."""
+        yield self.url
+        if self.refresh_url is not None:
+            yield self.refresh_url
+        if self.exchange is not None:
+            yield self.exchange.url
+
+
+class Revocation(Strict):
+    """How a token is revoked: RFC 7009, or the provider's own way. `bearer`: the token proves itself."""
+
+    url: Url
+    method: Literal["POST", "DELETE", "GET"] = "POST"
+    auth: Literal["basic", "post", "either", "none", "bearer"] = "post"
+    body: Literal["form", "json", "query", "none"] = "form"
+    token_param: ParamName | None = "token"
+    tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")
+    params: dict[ParamName, Template] = {}
+    headers: dict[HeaderName, Template] = {}
+
+    @model_validator(mode="after")
+    def _says_which_token(self, info: ValidationInfo) -> Self:
+        if trusted(info):
+            return self
+        if not self.tokens:
+            raise ValueError("tokens: name at least one")
+        if self.token_param is None and self.auth != "bearer" and not self.params:
+            raise ValueError("nothing says which token: give token_param, auth bearer, or params")
+        if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
+            raise ValueError("body none carries no token_param, no params and no client")
+        return self
+
+    def templates(self) -> Iterator[str]:
+        """Every template in here."""
+        yield self.url
+        yield from self.params.values()
+        yield from self.headers.values()
+
+
+class Choices(Strict):
+    """A look-up that lists several accounts behind one token: where the list is, and what a person reads of each."""
+
+    at: JsonPath | None = None
+    label: JsonPath
+
+
+class Lookup(Request):
+    """A call after connecting, with the token, whose answer says something that later calls need. With `choices` the
+    end user picks one item, and paths lead into that item."""
+
+    choices: Choices | None = None
+
+
+class Received(Strict):
+    """A value that the provider says: in the callback, in the token response, in a look-up's answer. It is checked
+    before it is kept: `extract` keeps the one group, and refuses whatever does not match as a whole."""
+
+    name: Name
+    source: Source
+    path: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$.-]{1,200}$")] | None = None
+    pattern: Pattern | None = None
+    extract: Pattern | None = None
+    options: tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...] = ()
+    default: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self, info: ValidationInfo) -> Self:
+        if trusted(info):
+            return self
+        if self.pattern is not None and self.extract is not None:
+            raise ValueError(f"{self.name}: pattern and extract exclude each other")
+        if self.guard_pattern is None and not self.options:
+            raise ValueError(f"{self.name}: needs a pattern, extract or options")
+        for value in [*self.options, *([self.default] if self.default is not None else [])]:
+            if self.guard_pattern is not None and not compiled(self.guard_pattern).fullmatch(value):
+                raise ValueError(f"{self.name}: {value!r} does not fit the pattern")
+        if self.options and self.default is not None and self.default not in self.options:
+            raise ValueError(f"{self.name}: the default is none of the options")
+        return self
+
+    @property
+    def where(self) -> str:
+        """The name in the callback's query, or the JSON path in the answer."""
+        return self.path or self.name
+
+    @property
+    def guard_pattern(self) -> str | None:
+        """What the kept value matches as a whole."""
+        return captured_part(self.extract) if self.extract is not None else self.pattern
+
+
+class Lifetimes(Strict):
+    """In seconds. `access`: where the response has no expires_in. `refresh`: a refresh token unused for this long
+    dies."""
+
+    access: Seconds | None = None
+    refresh: Seconds | None = None
+
+
+class OAuth2Auth(AuthBase):
+    """The provider's own consent page: the authorization code grant (RFC 6749, 4.1; RFC 9700)."""
+
+    type: Literal["oauth2"]
+    default_label: ClassVar[str] = "Sign in"
+    given: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
+    has_own_proof: ClassVar[bool] = True
+
+    client: Client = Client()
+    authorization: Authorization
+    scopes: ScopeList = ScopeList()
+    more_scopes: ScopeList | None = None
+    pkce: Pkce
+    token: Token
+    refresh: Refresh = "rotates"
+    lifetimes: Lifetimes = Lifetimes()
+    token_response_fields: tuple[JsonPath, ...] = ()
+    callback_fields: tuple[ParamName, ...] = ()
+    received: tuple[Received, ...] = ()
+    lookup: Lookup | None = None
+    revocation: Revocation | None = None
+    send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
+
+    @model_validator(mode="after")
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        if trusted(info):
+            return self
+        if self.fields or self.derived:
+            raise ValueError("fields: oauth2 asks for none; what it asks for is in params")
+        if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
+            raise ValueError("more_scopes: needs a param of its own")
+        if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
+            raise ValueError("lookup: needs a received value with the source lookup, and the other way round")
+        if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
+            raise ValueError("refresh: none, and yet something is said of refreshing")
+        _check_stages(self)
+        return self
+
+    @property
+    def names_hosts(self) -> bool:
+        """Whether a client must name the hosts that it was registered for: its secret goes to no other (P7)."""
+        return any(
+            not url.has_fixed_end and any(not self._is_choice(name) for name in names_in(url.authority))
+            for url in self.secret_urls()
+        )
+
+    def secret_urls(self) -> tuple[UrlTemplate, ...]:
+        """Every URL that the client's secret is sent to, in its parts."""
+        urls = [*self.token.urls(), *([self.revocation.url] if self.revocation is not None else [])]
+        return tuple(split_url(url, allow_http=True) for url in urls)
+
+    def urls(self) -> tuple[UrlTemplate, ...]:
+        """Every URL that this entry may call or send a browser to, in its parts."""
+        urls = [self.authorization.url, *([self.lookup.url] if self.lookup is not None and self.lookup.url else [])]
+        return (*super().urls(), *self.secret_urls(), *(split_url(url, allow_http=True) for url in urls))
+
+    def templates(self) -> Iterator[str]:
+        """Every template of the entry."""
+        yield from super().templates()
+        for _, _, templates in _stages(self):
+            yield from templates
+
+    def declared(self) -> tuple[str, ...]:
+        """Every name that the entry declares."""
+        return (*super().declared(), *(part.name for part in self.received))
+
+    def kept(self) -> frozenset[str]:
+        """Names whose values are kept with the connection."""
+        return super().kept() | {part.name for part in self.received}
+
+    def host_guard(self, name: str) -> HostGuard | None:
+        """What holds the value of that name inside a host. A host never ends in a value that a response brought."""
+        part = next((part for part in self.received if part.name == name), None)
+        if part is not None:
+            return HostGuard(part.guard_pattern or "", part.options)
+        return super().host_guard(name)
+
+    def _is_choice(self, name: str) -> bool:
+        guard = self.host_guard(name)
+        return guard is not None and bool(guard.options)
+
+
+class ClientCredentialsAuth(AuthBase):
+    """The customer's own client, without anybody's consent (RFC 6749, 4.4): id and secret are asked for, tokens are
+    fetched with them."""
+
+    type: Literal["client_credentials"]
+    default_label: ClassVar[str] = "Client id and secret"
+    given: ClassVar[frozenset[str]] = frozenset({"access_token"})
+    has_own_proof: ClassVar[bool] = True
+
+    token: Token
+    scopes: ScopeList = ScopeList()
+    lifetimes: Lifetimes = Lifetimes()
+    send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
+            raise ValueError("fields: client_credentials begins with client_id and client_secret")
+        return self
+
+    def urls(self) -> tuple[UrlTemplate, ...]:
+        """Every URL that this entry may call, in its parts."""
+        return (*super().urls(), *(split_url(url, allow_http=True) for url in self.token.urls()))
+
+    def templates(self) -> Iterator[str]:
+        """Every template of the entry. The protocol itself sends the id and the secret."""
+        yield from super().templates()
+        yield from ("{client_id}", "{client_secret}", *_token_templates(self.token), *self.scopes.templates())
+
+
+def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> None:
+    for name in sorted(own & set(params)):
+        raise ValueError(f"{where}: {name} is said by the flow itself")
+
+
+def _token_templates(token: Token) -> Iterator[str]:
+    yield token.url
+    yield from token.query.values()
+    yield from token.params.values()
+    yield from token.headers.values()
+
+
+def _stages(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
+    """Each step in its order: its name, the names known by then, and its templates."""
+    known = frozenset(param.name for param in auth.params) | {"client_id"}
+    scopes = [*auth.scopes.templates(), *(auth.more_scopes.templates() if auth.more_scopes is not None else ())]
+    authorization = (auth.authorization.url, auth.authorization.issuer or "", *auth.authorization.params.values())
+    yield "authorization", known, (*authorization, *scopes)
+    known |= _received(auth, "callback")
+    yield "token", known, tuple(_token_templates(auth.token))
+    known |= _received(auth, "token_response") | {"access_token"}
+    if auth.token.exchange is not None:
+        yield "token.exchange", known, (auth.token.exchange.url, *auth.token.exchange.params.values())
+    if auth.lookup is not None:
+        base = auth.base_url if auth.lookup.path is not None else ""
+        yield "lookup", known, (base, *auth.lookup.templates())
+    known |= _received(auth, "lookup")
+    yield "token.refresh", known, (auth.token.refresh_url or "", *auth.token.refresh_params.values())
+    if auth.revocation is not None:
+        yield "revocation", known, tuple(auth.revocation.templates())
+
+
+def _received(auth: OAuth2Auth, source: Source) -> frozenset[str]:
+    return frozenset(part.name for part in auth.received if part.source == source)
+
+
+def _check_stages(auth: OAuth2Auth) -> None:
+    for step, known, templates in _stages(auth):
+        for name in sorted({name for template in templates for name in names_in(template)} - known):
+            raise ValueError(f"{step}: {{{name}}} is not known by then")

@@ -1,0 +1,232 @@
+"""The pages of a window of its own, one function each: what they show, and with which headers (P6, P11)."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.search import search
+from one_runtime.connect.asked import Asked, asked_of
+from one_runtime.connect.pages import ENVIRONMENT, NOBODY, NOTICE, STATUS, Page, Site, headers
+from one_runtime.connect.posted import Posted
+from one_runtime.connect.texts import TEXTS, text
+from one_runtime.connect_flow import Connected, Shell, View
+from one_runtime.connections import AccountMismatch
+from one_runtime.credentials import CredentialsRefused
+from one_runtime.errors import InvalidInput, OneRuntimeError
+
+Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level"]
+
+_HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a form is shown again. `errors`: by the field's path; `replaces`: another account is connected already."""
+
+    sentence: str | None = None
+    reason: str | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+    replaces: bool = False
+    status: int = 200
+
+    @classmethod
+    def of(cls, error: OneRuntimeError) -> "Trouble":
+        """What to say about a refused attempt."""
+        if isinstance(error, InvalidInput) and error.errors:
+            return cls(errors={one.field: one.message for one in error.errors}, status=error.status)
+        reason = error.provider_reason if isinstance(error, CredentialsRefused) else None
+        return cls(error.detail, reason, replaces=isinstance(error, AccountMismatch), status=error.status)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is any."""
+        return self.status != 200
+
+
+FRESH: Final = Trouble()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A form that only moves on. `anchor`: where on the next page the browser looks first."""
+
+    label: str
+    posted: Posted
+    anchor: str = ""
+
+
+class Screens:
+    """Renders the pages. `logo_url` gives the address on this server of an integration's logo, by slug."""
+
+    def __init__(self, site: Site, logo_url: Callable[[str], str | None]) -> None:
+        self._site = site
+        self._logo_url = logo_url
+
+    def refusal(self, why: Refusal, status: int) -> Page:
+        """A page that knows no session."""
+        return self._notice(why, Shell("unknown"), status)
+
+    def ended(self, shell: Shell) -> Page:
+        """A session that is over, or unknown."""
+        return self._notice(NOTICE.get(shell.state, shell.state), shell, STATUS[shell.state])
+
+    def broken(self, shell: Shell, status: int) -> Page:
+        """A fault of ours, or of something between; the session goes on."""
+        return self._notice("broken", shell, status)
+
+    def resume(self, shell: Shell) -> Page:
+        """A reload that brings no token: the script has kept it and starts over; without it there is no way on."""
+        return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
+
+    def confirm(self, view: View, form: Posted) -> Page:
+        """Who asks, for whom, for what; and whether that was expected."""
+        values = self._view_values(view, form) | {
+            "title": text("confirm.page", organization=view.organization.display_name),
+            "names": _names(view) or [view.end_user.end_user_id],
+        }
+        return self._render("confirm", view.session.id, values, None)
+
+    def pick(self, view: View, form: Posted) -> Page:
+        """The list. Every row is there, whatever is searched for, so that the script can go on from it."""
+        everything = [choice.integration for choice in view.choices]
+        found = {one.slug for one in search(everything, form.search)} if form.search.strip() else None
+        hidden = {
+            one.slug
+            for one in everything
+            if (found is not None and one.slug not in found) or form.category not in {"", one.category}
+        }
+        values = self._view_values(view, form) | {
+            "title": TEXTS["head.list"],
+            "choices": view.choices,
+            "hidden": hidden,
+            "categories": sorted({one.category for one in everything}),
+        }
+        return self._render("pick", view.session.id, values, view.session.return_url)
+
+    def choose(self, view: View, form: Posted) -> Page:
+        """The choice between several ways to connect."""
+        values = self._view_values(view, form) | {"back": _back_to_list(view, form)}
+        return self._render("choose", view.session.id, values, view.session.return_url)
+
+    def ask(self, view: View, auth: Auth, form: Posted, trouble: Trouble = FRESH) -> Page:
+        """The form of one way to connect; after a refused attempt with what was typed, but for what is secret.
+
+        No secret is ever sent back (P11): it would stand in the page's source, in whatever the browser keeps of it, and
+        in any recording of answers. So it has to be pasted again, also to agree to another account.
+        """
+        typed = form if trouble.is_there else None
+        shown = asked_of(view, auth, typed, trouble.errors)
+        homeless = " ".join(message for path, message in trouble.errors.items() if path not in {one.path for one in shown})
+        again = form.model_copy(update={"step": "show", "auth_type": None})
+        values = self._view_values(view, form) | {
+            "back": Step("action.back", again) if len(view.auths) > 1 else _back_to_list(view, form),
+            "auth": auth,
+            "asked": shown,
+            "trouble": trouble,
+            "sentence": trouble.sentence or homeless or None,
+            "start": _start(shown, trouble),
+            "keep": form.model_copy(update={"step": "show", "auth_type": auth.type}),
+        }
+        if trouble.is_there:
+            values["title"] = text("window.trouble", title=str(values["title"]))
+        return self._render("ask", view.session.id, values, view.session.return_url, trouble.status)
+
+    def done(self, view: View, connected: Connected) -> Page:
+        """It worked."""
+        integration = view.integration.name if view.integration else connected.integration_slug
+        name = connected.connection_name
+        values = self._view_values(view, None)
+        values |= {"title": TEXTS["done.title"], "account": name if name != integration else None}
+        return self._render("done", view.session.id, values, None)
+
+    def _notice(self, notice: str, shell: Shell, status: int) -> Page:
+        values = self._notice_values(notice, shell)
+        return self._render("notice", shell.session_id, values, None, status)
+
+    def _notice_values(self, notice: str, shell: Shell) -> dict[str, object]:
+        organization = shell.organization_name or TEXTS["notice.app"]
+        return {
+            "title": text(f"notice.{notice}.title", organization=organization),
+            "body": text(f"notice.{notice}.body", organization=organization),
+            "organization": organization,
+            "return_to": shell.return_to,
+        }
+
+    def _view_values(self, view: View, form: Posted | None) -> dict[str, object]:
+        """What most pages show. `posted` is what the next form carries on."""
+        organization, integration = view.organization, view.integration
+        return {
+            "title": text("head.title", integration=integration.name) if integration else TEXTS["head.list"],
+            "view": view,
+            "organization": organization.display_name,
+            "organization_logo": own_image(organization.logo_url),
+            "integration": integration.name if integration else "",
+            "logo": self._logo_url,
+            "person": " · ".join(_names(view)),
+            "has_account": _wants_account(view),
+            "posted": form,
+            "back": None,
+            "cancels": form and form.model_copy(update={"step": "cancel"}),
+        }
+
+    def _render(
+        self, name: str, session_id: str | None, values: dict[str, object], return_url: str | None, status: int = 200
+    ) -> Page:
+        body = ENVIRONMENT.get_template(f"window/{name}.html").render(
+            base=self._site.base, assets=self._site.assets, session=session_id or "", **values
+        )
+        # A form's target and, in some browsers, whatever it redirects to (CSP 3, section 6.1.5): ours, then the app's.
+        back = origin_of(return_url)
+        form_action = ("'self'", back) if back else ("'self'",)
+        return Page(status, headers(NOBODY, form_action), body.encode())
+
+
+def own_image(url: str | None) -> str | None:
+    """The address of an image that the page's policy lets it show, or None."""
+    return url if url and url.startswith("data:image/") else None
+
+
+def origin_of(url: str | None) -> str | None:
+    """The origin of an address, as a policy may hold it; None where it has none that can be written there."""
+    if url is None:
+        return None
+    address = urlsplit(url)
+    try:
+        host = (address.hostname or "").encode("idna").decode()
+    except UnicodeError:
+        return None
+    if address.scheme not in {"http", "https"} or not _HOST.fullmatch(host):
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    return f"{address.scheme}://{shown}" + (f":{address.port}" if address.port else "")
+
+
+def _names(view: View) -> list[str]:
+    """What the end user is called: name, e-mail address; as far as they are known."""
+    return [part for part in (view.end_user.name, view.end_user.email) if part]
+
+
+def _wants_account(view: View) -> bool:
+    return any(auth.type != "none" for auth in view.auths)
+
+
+def _back_to_list(view: View, form: Posted) -> Step | None:
+    if not view.can_go_back:
+        return None
+    posted = form.model_copy(update={"step": "show", "integration_slug": None, "auth_type": None})
+    return Step("action.back", posted, anchor=f"#i-{_slug(view.integration)}")
+
+
+def _slug(integration: Integration | None) -> str:
+    return integration.slug if integration else ""
+
+
+def _start(shown: tuple[Asked, ...], trouble: Trouble) -> str:
+    """Where the focus starts: on what went wrong, else on the first thing to fill in."""
+    if trouble.is_there and not trouble.errors:
+        return "problem"
+    wrong = next((one.id for one in shown if one.error), None)
+    return wrong or next((one.id for one in shown if not one.value), "")

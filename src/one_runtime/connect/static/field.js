@@ -1,0 +1,125 @@
+// What a field of a form does, whoever made it: it is cleaned, checked, says what is wrong, and shows its secret.
+import { el, icon, text } from "./dom.js";
+
+const COPIED_ALONG = /^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$/g;
+
+let pressed = false;
+window.addEventListener("pointerdown", () => (pressed = true), true);
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (pressed = false), true);
+
+// Leaving a field by pressing the button: an error that appears now would push the button away from under the pointer.
+function afterPress(callback) {
+  if (!pressed) callback();
+  else window.addEventListener("pointerup", () => setTimeout(callback), { once: true });
+}
+
+export class Control {
+  #node;
+  #suffix;
+  #pattern;
+  #optional;
+
+  /** `node` holds the input and its error. */
+  constructor(node, input, error, { pattern, suffix, optional }) {
+    this.#node = node;
+    this.#suffix = suffix?.toLowerCase();
+    this.#pattern = wholeMatch(pattern);
+    this.#optional = Boolean(optional);
+    this.input = input;
+    this.error = error;
+    input.addEventListener("paste", () => setTimeout(() => this.clean()));
+    input.addEventListener("input", () => this.showError(null));
+    input.addEventListener("blur", () => {
+      this.clean();
+      afterPress(() => this.value && this.check());
+    });
+  }
+
+  get value() {
+    return this.input.value;
+  }
+
+  /** Takes away what comes along with copying: spaces around, invisible characters, an address around a subdomain. */
+  clean() {
+    if (this.input.readOnly) return;
+    let value = this.value.replace(COPIED_ALONG, "");
+    if (this.#suffix && value) {
+      const host = value.replace(/^https?:\/\//i, "").split(/[/?#]/)[0];
+      if (host.toLowerCase().endsWith(this.#suffix)) value = host.slice(0, -this.#suffix.length);
+    }
+    if (value !== this.value) this.input.value = value;
+  }
+
+  /** Whether the value can be sent; shows why not. */
+  check() {
+    if (!this.value) {
+      this.showError(this.#optional ? null : text("field.needed"));
+      return this.#optional;
+    }
+    const fits = !this.#pattern || this.#pattern.test(this.value);
+    this.showError(fits ? null : text("field.pattern"));
+    return fits;
+  }
+
+  showError(message) {
+    this.error.textContent = message ?? "";
+    this.error.hidden = !message;
+    this.#node.classList.toggle("invalid", Boolean(message));
+    if (message) this.input.setAttribute("aria-invalid", "true");
+    else this.input.removeAttribute("aria-invalid");
+  }
+
+  setBusy(busy) {
+    // Read-only instead of disabled: focus and the text stay where they are, and the text is sent.
+    if (this.input.tagName === "SELECT") this.input.inert = busy;
+    else this.input.readOnly = busy;
+  }
+
+  /** A button that shows and hides the secret. */
+  reveal(label) {
+    const button = el("button", { type: "button", class: "reveal", "aria-controls": this.input.id });
+    const draw = () => {
+      const hidden = this.input.type === "password";
+      button.setAttribute("aria-label", text(hidden ? "field.show" : "field.hide", { label }));
+      button.replaceChildren(icon(hidden ? "eye" : "eye-off"));
+    };
+    button.addEventListener("click", () => {
+      this.input.type = this.input.type === "password" ? "text" : "password";
+      draw();
+    });
+    draw();
+    return button;
+  }
+}
+
+/** Cleans and checks every field; where one does not fit, the first of them has the focus. */
+export function checkAll(controls) {
+  for (const control of controls) control.clean();
+  return controls.map((control) => control.check()).every(Boolean) || focusFirstError(controls);
+}
+
+export function focusFirstError(controls) {
+  controls.find((control) => !control.error.hidden)?.input.focus();
+  return false;
+}
+
+/** The button says what is going on, and is not pressed twice. */
+export function showBusy(form, button, label) {
+  form.setAttribute("aria-busy", String(label !== null));
+  button.setAttribute("aria-disabled", String(label !== null));
+  const words = button.querySelector(".label");
+  button.querySelector(".spinner")?.remove();
+  button.dataset.label ??= words.textContent;
+  words.textContent = label ?? button.dataset.label;
+  if (label !== null) button.prepend(el("span", { class: "spinner", "aria-hidden": "true" }));
+}
+
+// Patterns are written for Python's `fullmatch`; one that JavaScript does not know is left to the server.
+function wholeMatch(pattern) {
+  if (!pattern) return null;
+  try {
+    return new RegExp(`^(?:${pattern})$`, "u");
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,65 @@
+// The list of integrations: narrows itself down as one types, and is walked with the arrow keys. The rows are there
+// already, made by the popup's script or by the server.
+import { text } from "./dom.js";
+
+/**
+ * @param {Element} root holds a search field, a select of categories, a list of rows, an empty state and a status.
+ */
+export function followList(root) {
+  const [search, category, list, empty, status] = ["[type=search]", "select", "ul", ".empty", "[role=status]"].map((part) => root.querySelector(part));
+  const rows = [...list.children].map((node) => {
+    node.hidden = false;
+    const name = fold(node.querySelector(".row-title").textContent);
+    return { node, name, category: node.dataset.category, all: fold(`${node.firstElementChild.value} ${node.dataset.category} ${node.textContent}`) };
+  });
+  const show = () => {
+    const words = fold(search.value).split(/\s+/).filter(Boolean);
+    const hits = rows.filter((row) => (!category.value || row.category === category.value) && words.every((word) => row.all.includes(word)));
+    if (words.length > 0) hits.sort((one, other) => rank(one.name, words[0]) - rank(other.name, words[0]));
+    list.replaceChildren(...hits.map(({ node }) => node));
+    list.scrollTop = 0;
+    list.hidden = hits.length === 0;
+    empty.hidden = hits.length > 0;
+    const query = search.value.trim();
+    empty.firstElementChild.textContent = text(query ? "pick.empty" : "pick.none", { query });
+    return hits.length;
+  };
+  const say = () => {
+    const count = show();
+    status.textContent = count === 1 ? text("pick.count_one") : text("pick.count", { count });
+  };
+  const focus = (node) => (node?.querySelector("button") ?? search).focus();
+  search.addEventListener("input", say);
+  category.addEventListener("change", say);
+  search.addEventListener("keydown", (event) => {
+    if (event.isComposing || (event.key !== "ArrowDown" && event.key !== "Enter")) return;
+    event.preventDefault();
+    if (event.key === "ArrowDown") focus(list.firstElementChild);
+    else if (search.value.trim()) list.querySelector("button")?.click();
+  });
+  list.addEventListener("keydown", (event) => {
+    const row = document.activeElement.closest("li");
+    if (row === null || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return;
+    event.preventDefault();
+    const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+    if (next !== null || event.key === "ArrowUp") focus(next);
+  });
+  empty.querySelector("button").addEventListener("click", (event) => {
+    event.preventDefault();
+    search.value = category.value = "";
+    say();
+    search.focus();
+  });
+  if (search.value || category.value) show();
+}
+
+// As people type it: without capitals and accents.
+function fold(words) {
+  return words.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+function rank(name, word) {
+  if (name.startsWith(word)) return 0;
+  const at = name.indexOf(word);
+  return at < 0 ? 3 : /[\s.-]/.test(name[at - 1]) ? 1 : 2;
+}

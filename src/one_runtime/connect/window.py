@@ -1,0 +1,119 @@
+"""The modes `redirect` and `link`: pages in a window of their own, which work without JavaScript.
+
+Each step is a form that our own page posts (posted.py), answered with a page. The token stands in the body, never in an
+address after the first. Opening the address shows the confirmation in the mode `link`, whatever was done before: what
+comes after it is reached by a press of a button of ours only (P6).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from one_runtime.connect.pages import Page
+from one_runtime.connect.posted import Posted
+from one_runtime.connect.screens import FRESH, Refusal, Screens, Trouble
+from one_runtime.connect_flow import ConnectFlow, Shell, View
+from one_runtime.connections import AccountMismatch
+from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.errors import InvalidInput, OneRuntimeError
+
+_ANSWERED_IN_THE_FORM: Final = (InvalidInput, CredentialsRefused, ProviderUnavailable, AccountMismatch)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How the address was opened: with which token, inside of another page, and by a person's GET or by a HEAD."""
+
+    token: str | None
+    framed: bool
+    by_get: bool
+
+
+class Window:
+    """What the door answers."""
+
+    def __init__(self, flow: ConnectFlow, screens: Screens) -> None:
+        self._flow = flow
+        self._screens = screens
+
+    def refuse(self, why: Refusal, status: int) -> Page:
+        """A page that shows nothing of any session."""
+        return self._screens.refusal(why, status)
+
+    async def open(self, shell: Shell, how: Opening) -> Page:
+        """The first page for an address. Without a token (a reload, after the script has taken it out of the address)
+        it can only start over.
+
+        In the mode `redirect` the first GET opens the session: it lives on for an hour. A scanner of links may do that
+        too, and does no harm: an hour is the longest that a session may wait to be opened, so it never ends earlier. In
+        the mode `link`, whose addresses scanners do get to see, only the confirmation opens it.
+        """
+        if how.framed:
+            return self.refuse("framed", 403)
+        if shell.state != "open":
+            return self._screens.ended(shell)
+        if how.token is None:
+            return self._screens.resume(shell)
+        start = Posted(session_token=how.token, step="resume")
+        return await self._taken(start, shell, None, opening=how.by_get)
+
+    async def take(self, form: Posted, address: str | None) -> Page:
+        """The answer to a form of ours."""
+        shell = await self._flow.shell(token=form.session_token)
+        if shell.state == "open" and shell.mode == "embed":
+            return self.refuse("top_level", 409)
+        if shell.state != "open":
+            return self._screens.ended(shell)
+        return await self._taken(form, shell, address)
+
+    async def _taken(self, form: Posted, shell: Shell, address: str | None, *, opening: bool = True) -> Page:
+        try:
+            if form.step == "cancel":
+                return await self._cancel(form)
+            if form.step == "connect":
+                return await self._connect(form, address)
+            if form.step == "resume" and shell.mode == "link":
+                return self._screens.confirm(await self._view(form, opening=False), form)
+            return self._show(await self._view(form, opening=opening), form)
+        except OneRuntimeError as error:
+            # Whatever went wrong: either the session is over now, or it is not the person's fault.
+            now = await self._flow.shell(token=form.session_token)
+            return self._screens.ended(now) if now.state != "open" else self._screens.broken(now, error.status)
+
+    async def _view(self, form: Posted, *, opening: bool = True) -> View:
+        return await self._flow.view(
+            form.session_token, door="page", integration_slug=form.integration_slug, opening=opening
+        )
+
+    def _show(self, view: View, form: Posted, trouble: Trouble = FRESH) -> Page:
+        """The list, the choice between ways to connect, or the form: the first that is not decided yet."""
+        if view.integration is None:
+            return self._screens.pick(view, form)
+        wanted = [auth for auth in view.auths if form.auth_type in {None, auth.type}] or list(view.auths)
+        if len(wanted) > 1:
+            return self._screens.choose(view, form)
+        return self._screens.ask(view, wanted[0], form, trouble)
+
+    async def _cancel(self, form: Posted) -> Page:
+        return_to = await self._flow.cancel(form.session_token)
+        if return_to is not None:
+            return _go(return_to)
+        return self._screens.ended(await self._flow.shell(token=form.session_token))
+
+    async def _connect(self, form: Posted, address: str | None) -> Page:
+        view = await self._view(form)
+        try:
+            connected = await self._flow.connect(form.session_token, form.request(), door="page", address=address)
+        except _ANSWERED_IN_THE_FORM as error:
+            return self._show(view, form, Trouble.of(error))
+        return self._screens.done(view, connected) if connected.return_to is None else _go(connected.return_to)
+
+
+def _go(address: str) -> Page:
+    """On to the app, with GET (RFC 9110, section 15.4.4)."""
+    headers = {
+        "Location": quote(address, safe="%/:=&?~#+!$,;'@()*[]"),
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+    }
+    return Page(303, headers, b"")

@@ -1,0 +1,82 @@
+"""Runs every check, side by side, each with a time of its own."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Mapping
+from typing import Final, TypeVar
+
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.clock import Clock, system_clock
+from one_runtime.doctor.configuration import examine_configuration
+from one_runtime.doctor.finding import Finding, in_order, ok, problem, warning
+from one_runtime.doctor.outside import examine_outside
+from one_runtime.doctor.public_url import PublicSide, compared, examine_public_url
+from one_runtime.doctor.storage import Storage, examine_storage
+from one_runtime.egress import WayOut
+from one_runtime.errors import ConfigurationError
+from one_runtime.settings import Settings, load_settings
+from one_runtime.vault import Vault, parse_keys
+
+T = TypeVar("T")
+
+PATIENCE: Final = 15.0
+"""Seconds for one group of checks. Requests have shorter limits of their own."""
+
+_APART: Final = 2.0
+"""Seconds that clocks may be apart: a Date header has no fractions, and the way there takes time too."""
+_FAR_APART: Final = 30.0
+
+
+async def examine(
+    environ: Mapping[str, str] = os.environ, *, clock: Clock = system_clock, way_out: WayOut | None = None
+) -> list[Finding]:
+    """Every finding, in the order of `CHECKS`. `clock` and `way_out` are the seams of tests."""
+    try:
+        settings = load_settings(environ)
+    except ConfigurationError as error:
+        return [problem("settings", error.detail, "Nothing else can be looked at before that is right.")]
+    found = examine_configuration(settings, environ)
+    vault = _vault(settings, found)
+    storage, side, outside = await asyncio.gather(
+        _in_time(examine_storage(settings, vault, clock), Storage([_too_slow("database")])),
+        _in_time(examine_public_url(settings, vault, clock, way_out), PublicSide([_too_slow("public URL")])),
+        _in_time(examine_outside(load_catalog(), way_out, environ), _too_slow("egress")),
+    )
+    found += [*storage.findings, *side.findings, outside]
+    if side.reflection is not None:
+        found.append(compared(side.reflection, storage.mark, settings))
+    clocks = [("the database's", storage.ahead), ("the public URL's", side.ahead)]
+    found.append(_clock([(whose, ahead) for whose, ahead in clocks if ahead is not None]))
+    return in_order(found)
+
+
+def _vault(settings: Settings, found: list[Finding]) -> Vault | None:
+    try:
+        return Vault(parse_keys(settings.encryption_keys.get_secret_value()))
+    except ConfigurationError as error:
+        found.append(problem("key ring", "no ring that can be used", error.detail))
+        return None
+
+
+async def _in_time(check: Awaitable[T], otherwise: T) -> T:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await check
+    except TimeoutError:
+        return otherwise
+
+
+def _too_slow(check: str) -> Finding:
+    return problem(check, f"no answer within {PATIENCE:g} seconds", "Look at what is asked there, and at the network.")
+
+
+def _clock(clocks: list[tuple[str, float]]) -> Finding:
+    """This machine's clock against the others'."""
+    if not clocks:
+        return ok("clock", "this machine's is the only one that could be asked")
+    told = ", ".join(f"{whose} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}" for whose, ahead in clocks)
+    furthest = max(abs(ahead) for _, ahead in clocks)
+    advice = "Keep every machine's clock by NTP: sessions, leases and tokens expire by it."
+    if furthest > _FAR_APART:
+        return problem("clock", told, advice)
+    return warning("clock", told, advice) if furthest > _APART else ok("clock", told)

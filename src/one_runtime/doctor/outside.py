@@ -1,0 +1,54 @@
+"""The way to the providers: names resolve and hosts of the catalog answer, through the guard of every request."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from one_runtime.catalog.loader import Catalog
+from one_runtime.doctor.finding import Finding, ok, warning
+from one_runtime.egress import Egress, EgressError, Limits, WayOut
+
+HOSTS: Final = 2
+"""How many of the catalog's hosts are asked."""
+
+_LIMITS: Final = Limits(connect=4, idle=4, total=5, body=64 * 1024)
+_PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+async def examine_outside(catalog: Catalog, way_out: WayOut | None, environ: Mapping[str, str] = os.environ) -> Finding:
+    """Ask a few hosts for anything; whatever they answer will do."""
+    hosts = hosts_of(catalog)[:HOSTS]
+    async with Egress(way_out=way_out, limits=_LIMITS) as egress:
+        answers = await asyncio.gather(*(_ask(egress, host) for host in hosts))
+    refused = [why for why in answers if why is not None]
+    if not refused:
+        return ok("egress", f"{' and '.join(hosts)} answer")
+    lost = "no provider" if len(refused) == len(hosts) else "not every provider"
+    behind = next((name for name in _PROXY_VARIABLES if environ.get(name)), None)
+    proxy = f" {behind} is set, and One Runtime does not use such proxies." if behind else ""
+    return warning(
+        "egress",
+        f"{lost} can be reached. {' '.join(refused)}",
+        f"Keys cannot be checked, so nobody can connect an account there. Look at DNS and the firewall.{proxy}",
+    )
+
+
+def hosts_of(catalog: Catalog) -> list[str]:
+    """The hosts of the catalog that are the same for everybody, in the order of its entries."""
+    found: dict[str, None] = {}
+    for entry in catalog.integrations:
+        for auth in entry.auth:
+            for url in auth.urls():
+                if url.scheme == "https" and "{" not in url.authority:
+                    found.setdefault(url.authority)
+    return list(found)
+
+
+async def _ask(egress: Egress, host: str) -> str | None:
+    """Why it does not answer; none where it does."""
+    try:
+        await egress.request("HEAD", f"https://{host}/")
+    except EgressError as error:
+        return error.detail
+    return None

@@ -1,0 +1,72 @@
+"""What stands between browsers and the server: whose address it passes on, and what it does to the popup's headers."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+
+from one_runtime import mirror
+from one_runtime.doctor.finding import Finding, ok, problem, warning
+from one_runtime.settings import Settings
+
+FORGED: Final = "192.0.2.1"
+"""An address that no caller has (RFC 5737): ours claims it, and must not be believed."""
+
+_FRAMES: Final = "frame-ancestors *"
+"""What the popup's page says for a session that does not exist: any page may show that there is none."""
+
+
+def examine_proxy(reflection: mirror.Reflection, settings: Settings) -> Finding:
+    """Whose address the server takes for the caller's, in a request that came by the public URL."""
+    passed_on = [part.strip() for part in (reflection.forwarded_for or "").split(",") if part.strip()]
+    trusting = bool(settings.trusted_proxies)
+    if reflection.client == FORGED and not _through_trusted(passed_on, settings):
+        saw = "a caller can claim any address in X-Forwarded-For, and is believed"
+        advice = "The proxy has to add the caller's address to this header, or to replace it; and see that nobody "
+        return problem("proxy", saw, advice + "reaches the server but through it.")
+    if not settings.secure and not trusting:
+        return ok("proxy", f"none is trusted; requests come from {reflection.client}")
+    if passed_on in ([], [FORGED]):
+        saw = f"the proxy does not pass the caller's address on: events have {reflection.client}"
+        return warning("proxy", saw, "Have it send X-Forwarded-For (deploy/nginx.conf shows how).")
+    if reflection.client in passed_on:
+        return ok("proxy", f"it is trusted; this request came from {reflection.client}")
+    saw = f"the proxy at {reflection.client} is not trusted: events have its address and not the caller's"
+    return warning("proxy", saw, f"Add {reflection.client} to ONE_RUNTIME_TRUSTED_PROXIES.")
+
+
+def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
+    """Whether we ourselves ask from a trusted network: then our claim is believed, and rightly."""
+    after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
+    return bool(after) and all(_is_trusted(one, settings) for one in after)
+
+
+def _is_trusted(text: str, settings: Settings) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return any(address in network for network in settings.trusted_proxies)
+
+
+def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, str]]) -> Finding:
+    """Whether the popup's page and `connect.js` arrive with our headers, and no others that change what they mean."""
+    policies = _values(page, "content-security-policy")
+    frame_options = _values(page, "x-frame-options")
+    origins = _values(script, "access-control-allow-origin")
+    if frame_options:
+        saw = f"the proxy adds X-Frame-Options ({frame_options[0][:40]}): no page can show the popup"
+        return problem("popup", saw, "Take that header out, for /connect at least.")
+    if len(policies) > 1:
+        saw = "the proxy adds a Content-Security-Policy of its own: browsers keep to both, and the popup may stay empty"
+        return problem("popup", saw, "Take that header out, for /connect at least.")
+    if not policies or _FRAMES not in policies[0]:
+        saw = "the proxy takes the Content-Security-Policy away, replaces it, or answers /connect itself"
+        return problem("popup", saw, "Pass pages and headers through as they are, error pages too.")
+    if origins != ["*"]:
+        saw = f"connect.js arrives with {len(origins)} Access-Control-Allow-Origin headers that are not ours alone"
+        return problem("popup", saw, "Take that header out of the proxy: the server sends it.")
+    return ok("popup", "its page and connect.js arrive with our headers alone")
+
+
+def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:
+    return [value for key, value in headers if key == name]

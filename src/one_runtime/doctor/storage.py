@@ -1,0 +1,199 @@
+"""The database: reachable, migrated, room for its connections; SQLite's file and disk; what stands in it."""
+
+import asyncio
+import fcntl
+import shutil
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from one_runtime import key_ring, mirror, organizations, servers
+from one_runtime.clock import Clock
+from one_runtime.db.engine import Database, create_database, sqlite_path
+from one_runtime.db.migrations import HEAD, current_revision
+from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
+from one_runtime.doctor.finding import Finding, ok, problem, warning
+from one_runtime.doctor.ring import examine_ring, examine_servers
+from one_runtime.errors import ConfigurationError, Unavailable
+from one_runtime.settings import Settings
+from one_runtime.vault import Vault
+
+OLDEST_POSTGRESQL: Final = 15
+"""The oldest major version that its authors still maintain (postgresql.org/support/versioning, November 2026)."""
+
+_MIB: Final = 1024 * 1024
+_SCARCE: Final = 1024 * _MIB
+_ALMOST_FULL: Final = 100 * _MIB
+_NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"})
+
+
+@dataclass(slots=True)
+class Storage:
+    """What was found; the mark of the database, and how far its clock is ahead of ours, in seconds."""
+
+    findings: list[Finding] = field(default_factory=list)
+    mark: str | None = None
+    ahead: float | None = None
+
+
+async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock) -> Storage:
+    """Everything about the database; as far as it can be asked."""
+    storage, url = Storage(), settings.database_url.get_secret_value()
+    path = sqlite_path(url)
+    if path:
+        storage.findings += await asyncio.to_thread(_file, Path(path))
+        if not any(one.check == "file" for one in storage.findings):
+            storage.findings.append(warning("database", f"{path} is not there", "The first start makes it."))
+            return storage
+    try:
+        if not await _is_current(storage, url):
+            return storage
+        async with _opened(url) as database:
+            await _ask(storage, database, settings, vault, clock)
+    except (ConfigurationError, Unavailable) as error:
+        saw = error.detail if path else f"{shown_server(url)}: {why_unreachable(error)}"
+        advice = "Run this as the user that serves, and look at the file." if path else "Look at the server, and at "
+        storage.findings.append(problem("database", saw, advice if path else advice + "ONE_RUNTIME_DATABASE_URL."))
+    return storage
+
+
+async def _is_current(storage: Storage, url: str) -> bool:
+    """Whether the database can be asked at all. Raises: ConfigurationError."""
+    revision = await asyncio.to_thread(current_revision, url)
+    if revision == HEAD:
+        return True
+    if revision is not None and revision > HEAD:
+        saw = f"it is at {revision}, and this version knows {HEAD} at the most"
+        storage.findings.append(problem("database", saw, "Run the version that migrated it, or a newer one."))
+    elif sqlite_path(url):
+        saw = f"it is at {revision or 'no version'}, and this version wants {HEAD}"
+        advice = "Back it up. `one-runtime serve` migrates it at its start."
+        storage.findings.append(warning("database", saw, advice))
+    else:
+        saw = f"it is at {revision or 'no version'}, and this version wants {HEAD}"
+        storage.findings.append(problem("database", saw, "Back it up, then run `one-runtime migrate`."))
+    return False
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Database]:
+    database = create_database(url, pool_size=1)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _ask(storage: Storage, database: Database, settings: Settings, vault: Vault | None, clock: Clock) -> None:
+    async with database.read() as tx:
+        storage.mark, live = await mirror.mark(tx), await servers.list_live(tx, clock())
+        if sqlite_path(settings.database_url.get_secret_value()):
+            storage.findings.append(ok("database", f"SQLite, migrated to {HEAD}"))
+        else:
+            processes = max(settings.workers, len(live))
+            storage.findings += _server(await postgres_vitals(tx), processes * settings.database_pool_size)
+            before = clock()
+            now = await database_clock(tx)
+            storage.ahead = (now - before - (clock() - before) / 2).total_seconds()
+        storage.findings.append(examine_servers(live))
+        if vault is not None:
+            storage.findings.append(examine_ring(await key_ring.find_all(tx, vault, clock())))
+        storage.findings.append(_origins(await organizations.list_all(tx), settings))
+
+
+def _server(vitals: PostgresVitals, wanted: int) -> list[Finding]:
+    """The PostgreSQL server."""
+    name = f"PostgreSQL {vitals.version.split(' ')[0]}"
+    found = []
+    if vitals.read_only:
+        saw = f"{name} is a standby and takes no writes"
+        found.append(problem("database", saw, "Name the primary in ONE_RUNTIME_DATABASE_URL."))
+    if vitals.synchronous_commit == "off":
+        saw = f"{name} has synchronous_commit off: a crash loses commits, and a rotated token with them"
+        found.append(warning("database", saw, "Turn it on for this database."))
+    if vitals.major < OLDEST_POSTGRESQL:
+        saw = f"{name} is not maintained by its authors any more"
+        found.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
+    found = found or [ok("database", f"{name}, migrated to {HEAD}")]
+    size = f"the database has {vitals.size / _MIB:.0f} MiB; the disk of its server cannot be seen from here"
+    return [*found, _connections(vitals, wanted), ok("disk", size)]
+
+
+def _connections(vitals: PostgresVitals, wanted: int) -> Finding:
+    saw = f"the processes that serve may open {wanted}, and PostgreSQL has {vitals.free_for_us} for us"
+    if wanted > vitals.free_for_us:
+        advice = "Raise its max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
+        return problem("connections", saw, advice)
+    return ok("connections", saw)
+
+
+def _file(path: Path) -> list[Finding]:
+    """SQLite's file and its disk. The folder may have to be made yet."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    return [_disk(folder, path), *([_permissions(path)] if path.exists() else [])]
+
+
+def _disk(folder: Path, path: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    saw = f"{free / _MIB / 1024:.1f} GiB free in {folder}"
+    kind = _file_system(folder)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        saw = f"{folder} is on a network file system ({kind}), where SQLite's locks cannot be relied on"
+        return problem("disk", saw, "Keep the file on a disk of this machine, or use PostgreSQL.")
+    size = path.stat().st_size if path.exists() else 0
+    if free < _ALMOST_FULL:
+        return problem("disk", saw, "Make room: a full disk stops every write.")
+    if free < max(_SCARCE, size):
+        return warning("disk", saw, "Make room: a copy of the database must fit beside it.")
+    return ok("disk", saw)
+
+
+def _file_system(folder: Path) -> str:
+    """The kind of file system, by the longest mount point that the folder is in; empty where the system won't say."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return ""
+    lines = [line.split(" ") for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
+    within = [(fields[1], fields[2]) for fields in lines if folder.resolve().is_relative_to(fields[1])]
+    return max(within, key=lambda one: len(one[0]), default=("", ""))[1]
+
+
+def _permissions(path: Path) -> Finding:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        saw = f"other users of this machine may open {path} (mode {mode:04o})"
+        return warning("file", saw, f"Run: chmod 600 {path}*")
+    serving = "a server runs on it" if _is_served(path) else "no server runs on it"
+    return ok("file", f"{path} is its owner's alone; {serving}")
+
+
+def _is_served(path: Path) -> bool:
+    """Whether a server holds the lock that keeps a second one off."""
+    lock = Path(f"{path}.serving")
+    if not lock.exists():
+        return False
+    with lock.open() as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _origins(known: list[organizations.Organization], settings: Settings) -> Finding:
+    if not known:
+        return warning("organizations", "there is none", 'Make one: one-runtime organizations create "Name"')
+    without = [one.id for one in known if not one.allowed_origins]
+    if without:
+        saw = f"{len(without)} of {len(known)} without an allowed origin, such as {without[0]}: nobody sees the popup"
+        advice = "one-runtime organizations set ID --allowed-origin https://app.example.com"
+        return warning("organizations", saw, advice)
+    own = [one.id for one in known if settings.public_url in one.allowed_origins]
+    if own:
+        saw = f"{own[0]} allows our own public URL as an origin, where no page of its product is"
+        return warning("organizations", saw, "Allow the origin of the page that opens the popup instead.")
+    return ok("organizations", f"{len(known)}, each with an allowed origin")

@@ -1,0 +1,198 @@
+"""Spans, for OpenTelemetry: what took how long, never what was said (P11). Without an exporter they cost nothing.
+
+The only importer of OpenTelemetry. No span holds a message of an exception, an address, a host or a query: an error is
+its stable code, or the name of its class.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Final, TypeAlias
+
+import structlog
+from opentelemetry import context, trace
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from one_runtime import __version__
+from one_runtime.errors import OneRuntimeError
+
+Attributes: TypeAlias = Mapping[str, str | int]
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+CLIENT: Final = SpanKind.CLIENT
+INTERNAL: Final = SpanKind.INTERNAL
+
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_NAME: Final = "one_runtime"
+_INTEGRATION: Final = "one_runtime.integration"
+_NOTHING: Final = nullcontext()
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+
+log = structlog.get_logger()
+
+
+class _State:
+    """The one tracer of this process, as there is one log; none: no spans are made."""
+
+    tracer: Tracer | None = None
+    provider: Any = None
+    """Ours, to be flushed; none where somebody else set OpenTelemetry up in this process."""
+
+
+def set_up(environ: Mapping[str, str] = os.environ) -> None:
+    """Make spans if OpenTelemetry was set up in this process already, or if the environment names where to send them.
+
+    What stands in `OTEL_…` is OpenTelemetry's own to read. Without the extra, a warning is all that happens: variables
+    like these are often set for every service of a cluster.
+    """
+    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        use(trace.get_tracer_provider())
+    elif _is_wanted(environ):
+        provider = _exporting(environ)
+        if provider is not None:
+            _State.provider = provider
+            use(provider)
+
+
+def use(provider: TracerProvider | None) -> None:
+    """Make spans with this provider's tracer from now on; none: make none."""
+    _State.tracer = provider.get_tracer(_NAME, __version__) if provider else None
+
+
+def active() -> bool:
+    """Whether spans are made."""
+    return _State.tracer is not None
+
+
+def flush() -> None:
+    """Send what has not been sent yet; it may take seconds, so not on the loop."""
+    if _State.provider is not None:
+        _State.provider.force_flush(5000)
+
+
+def _is_wanted(environ: Mapping[str, str]) -> bool:
+    off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return not off and any(environ.get(name) for name in _ENDPOINTS)
+
+
+def _exporting(environ: Mapping[str, str]) -> Any:
+    """A provider that exports, or None where the extra is not installed."""
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - the extra
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+        from opentelemetry.sdk.trace import TracerProvider as Exporting  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    except ImportError:
+        log.warning(
+            "tracing_unavailable",
+            detail="OTEL_EXPORTER_OTLP_ENDPOINT is set, but what exports spans is not installed. "
+            "Install one-runtime[otlp], or set OTEL_SDK_DISABLED=true.",
+        )
+        return None
+    named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    attributes = {"service.version": __version__} | ({} if named else {"service.name": "one-runtime"})
+    provider = Exporting(resource=Resource.create(attributes))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
+
+
+def span(
+    name: str, kind: SpanKind = INTERNAL, attributes: Attributes | None = None
+) -> AbstractContextManager[Span | None]:
+    """A span around a block, the child of the one around it; nothing where no spans are made."""
+    if _State.tracer is None:
+        return _NOTHING
+    return _span(_State.tracer, name, kind, attributes or {})
+
+
+def outbound(method: str, integration: str) -> AbstractContextManager[Span | None]:
+    """A span around a request to a provider. Its trace goes no further: providers are not told of it."""
+    attributes = {"http.request.method": method.upper()}
+    return span(method.upper(), CLIENT, attributes | ({_INTEGRATION: integration} if integration else {}))
+
+
+def answered(current: Span, status: int) -> None:
+    """The provider answered with this status (HTTP's convention for spans of clients: from 400 on it failed)."""
+    current.set_attribute("http.response.status_code", status)
+    if status >= 400:
+        fail(current, str(status))
+
+
+def credential_check(slug: str) -> AbstractContextManager[Span | None]:
+    """A span around a credential check."""
+    return span("credential check", attributes={_INTEGRATION: slug})
+
+
+def worker_turn(name: str) -> AbstractContextManager[Span | None]:
+    """A span around a turn of background work."""
+    return span(f"worker turn {name}")
+
+
+@contextmanager
+def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> Iterator[Span]:
+    with tracer.start_as_current_span(
+        name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as current:
+        try:
+            yield current
+        except BaseException as error:
+            fail(current, error.code if isinstance(error, OneRuntimeError) else type(error).__name__)
+            raise
+
+
+def fail(failed: Span, kind: str) -> None:
+    """Mark a span as failed. Its status has no description, and no exception is recorded: both would hold a message."""
+    failed.set_attribute("error.type", kind)
+    failed.set_status(StatusCode.ERROR)
+
+
+class RequestSpan:
+    """The span of one request that we answer; a child of the caller's where it sends `traceparent`."""
+
+    def __init__(self, tracer: Tracer, method: str, headers: Headers) -> None:
+        parent = _PROPAGATOR.extract(headers, getter=_HEADERS)
+        self._span = tracer.start_span(
+            method, parent, SpanKind.SERVER, {"http.request.method": method}, record_exception=False
+        )
+        self._token = context.attach(trace.set_span_in_context(self._span))
+
+    def end(self, name: str, status: int, attributes: Attributes) -> None:
+        """The request was answered, with this status."""
+        self._span.update_name(name)
+        self._span.set_attributes(attributes)
+        if status:
+            self._span.set_attribute("http.response.status_code", status)
+        if status >= 500 or not status:
+            fail(self._span, str(status) if status else "cancelled")
+        self._span.end()
+        context.detach(self._token)
+
+
+def request_span(method: str, headers: Headers) -> RequestSpan | None:
+    """Begin the span of a request; None where no spans are made."""
+    return RequestSpan(_State.tracer, method, headers) if _State.tracer else None
+
+
+def trace_id(headers: Headers) -> str | None:
+    """The id of the trace that is on its way, or that the caller named in `traceparent` (W3C Trace Context)."""
+    found = trace.get_current_span().get_span_context()
+    if not found.is_valid:
+        extracted = _PROPAGATOR.extract(headers, getter=_HEADERS)
+        found = trace.get_current_span(extracted).get_span_context()
+    return trace.format_trace_id(found.trace_id) if found.is_valid else None
+
+
+class _Headers(Getter[Headers]):
+    """How OpenTelemetry reads the headers of a request."""
+
+    def get(self, carrier: Headers, key: str) -> list[str] | None:
+        wanted = key.encode()
+        return [value.decode("latin-1") for name, value in carrier if name == wanted] or None
+
+    def keys(self, carrier: Headers) -> list[str]:
+        return [name.decode("latin-1") for name, _ in carrier]
+
+
+_HEADERS: Final = _Headers()

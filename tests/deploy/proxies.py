@@ -1,0 +1,136 @@
+"""nginx and Caddy with the files of `deploy/`, in which only name, certificate, paths and ports are changed."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from tests.documentation import ROOT
+from tests.waiting import attempts
+
+Kind: TypeAlias = Literal["nginx", "caddy"]
+
+DEPLOY: Final = ROOT / "deploy"
+KINDS: Final[tuple[Kind, ...]] = ("nginx", "caddy")
+_NAME: Final = "connect.example.com"
+_PATH: Final = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that runs, at an https address of localhost."""
+
+    kind: Kind
+    url: str
+    folder: Path
+
+    def logs(self) -> bytes:
+        """Everything that it wrote: access log, error log, standard error."""
+        return b"\n".join(path.read_bytes() for path in sorted((self.folder / "log").iterdir()))
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def changed(text: str, changes: dict[str, str]) -> str:
+    """The text with each part changed, which has to be there."""
+    for old, new in changes.items():
+        assert old in text, f"{old!r} is not in the configuration any more"
+        text = text.replace(old, new)
+    return text
+
+
+def nginx_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
+    """Our file in an `http` block; `extra` is what an operator might have added to it."""
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    certificate = folder / "certificate.pem"
+    site = changed(
+        text,
+        {
+            "listen 80;": f"listen 127.0.0.1:{free_port()};",
+            "    listen [::]:80;\n": "",
+            "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+            "    listen [::]:443 ssl;\n": "",
+            f"/etc/letsencrypt/live/{_NAME}/fullchain.pem": str(certificate),
+            f"/etc/letsencrypt/live/{_NAME}/privkey.pem": str(certificate),
+            _NAME: "localhost",
+            "127.0.0.1:8000": server,
+            "/var/log/nginx/": f"{folder}/log/",
+            "gzip off;": f"gzip off;\n    {extra}",
+        },
+    )
+    (folder / "site.conf").write_text(site)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    user = "user root;" if os.geteuid() == 0 else ""
+    whole = folder / "nginx.conf"
+    whole.write_text(
+        f"{user}\ndaemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/log/error.log info;\n"
+        f"events {{}}\nhttp {{\n{temporary}\ninclude {folder}/site.conf;\n}}\n"
+    )
+    return [_program("nginx"), "-e", f"{folder}/log/start.log", "-p", str(folder), "-c", str(whole)]
+
+
+def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
+    """Our file with the certificate of a test in the place of the one that Caddy would get by itself."""
+    text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    certificate = folder / "certificate.pem"
+    site = changed(
+        text,
+        {
+            "{\n\t# Without": "{\n\tadmin off\n\tauto_https disable_redirects\n\t# Without",
+            f"{_NAME} {{": f"https://localhost:{port} {{\n\ttls {certificate} {certificate}\n\t{extra}",
+            "127.0.0.1:8000": server,
+            "/var/log/caddy/": f"{folder}/log/",
+        },
+    )
+    (folder / "Caddyfile").write_text(site)
+    return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=_PATH)
+    assert found is not None, f"{name} is not installed: make test sets it up, or install it (apt-get install {name})"
+    return found
+
+
+@contextmanager
+def proxying(kind: Kind, folder: Path, server: str, port: int, extra: str = "") -> Iterator[Proxy]:
+    """A proxy before the server at `host:port`; `certificate.pem` has to be in the folder."""
+    (folder / "log").mkdir()
+    make = nginx_command if kind == "nginx" else caddy_command
+    command = make(folder, port, server, extra)
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": _PATH}
+    with (folder / "log" / "stderr.log").open("wb") as log:
+        process = subprocess.Popen(command, env=home, stdout=log, stderr=log)
+    try:
+        for _ in attempts(20):
+            assert process.poll() is None, (folder / "log" / "stderr.log").read_text()
+            if _listens(port):
+                break
+        yield Proxy(kind, f"https://localhost:{port}", folder)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def seconds(text: str, directive: str) -> float:
+    """The time that a directive gives, in seconds."""
+    found = re.search(rf"^\s*{directive} (\d+)s;?$", text, re.MULTILINE)
+    assert found is not None, f"there is no {directive}"
+    return float(found[1])

@@ -1,0 +1,220 @@
+"""A real nginx and a real Caddy before a real server: what they pass on, leave alone, and do not log."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import pytest
+
+from one_runtime.doctor import Finding, examine
+from one_runtime.egress import Limits, WayOut
+from tests.application import JSON, ORIGIN
+from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, free_port, proxying, seconds
+from tests.egress.certificates import tls_contexts
+from tests.egress.upstream import Upstream, running_upstream
+from tests.promises.canaries import leaks
+from tests.promises.hostile import CHECKED, accepted
+from tests.promises.serving import Served, Serving, make_key, serving
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.foreign, pytest.mark.slow]
+
+CALLER: Final = "127.0.0.2"
+"""Where browsers and the doctor call from: another address of loopback than the proxy's."""
+
+PROXY: Final = "127.0.0.1"
+HEADER: Final = "header X-Frame-Options DENY"
+
+
+class FromTheCaller(WayOut):
+    """The machine's own network, out by the caller's address."""
+
+    def open_socket(self, family: int, address: str, port: int) -> socket.socket:
+        opened = super().open_socket(family, address, port)
+        opened.bind((CALLER, 0))
+        return opened
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A server behind a proxy, a browser and a backend that know only the proxy, and the provider."""
+
+    proxy: Proxy
+    served: Served
+    http: httpx2.AsyncClient
+    key: str
+    provider: Upstream
+    trust: ssl.SSLContext
+
+    async def session(self) -> dict[str, Any]:
+        """A session for Acme."""
+        body = {"integration_slug": "acme", "end_user_id": "user_123"}
+        answer = await self.http.post("/v1/hosted-connection-sessions", json=body, headers=self.backend)
+        assert answer.status_code == 200, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    async def type_key(self, token: str) -> httpx2.Response:
+        """An end user types a key."""
+        body = {"auth_type": "api_key", "credentials": {"api_key": "acme_somebodys_0123456789"}}
+        headers = {"authorization": f"Bearer {token}", **JSON}
+        return await self.http.post("/connect/session/connect", json=body, headers=headers)
+
+    async def examined(self) -> dict[str, Finding]:
+        """What the doctor finds, by check."""
+        environment = self.served.environment
+        found = await examine(environment, way_out=FromTheCaller(threads=2, tls=self.trust))
+        return {one.check: one for one in found}
+
+    @property
+    def backend(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
+
+
+@asynccontextmanager
+async def standing_behind(
+    kind: Kind, database_url: str, folder: Path, extra: str = "", trusted: str = "127.0.0.1/32"
+) -> AsyncIterator[Behind]:
+    """The whole of it, until the block ends."""
+    _, trust = tls_contexts(folder, "localhost")
+    key, port = await make_key(database_url), free_port()
+    async with running_upstream() as provider:
+        provider.answers[CHECKED] = accepted()
+        settings = {
+            "ONE_RUNTIME_PUBLIC_URL": f"https://localhost:{port}",
+            "ONE_RUNTIME_TRUSTED_PROXIES": trusted,
+            "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{provider.port}",
+        }
+        module = ("tests.promises.served_with_acme", provider.url)
+        async with serving(Serving(database_url, module=module, settings=settings), folder) as served:
+            with proxying(kind, folder, f"127.0.0.1:{served.port}", port, extra) as proxy:
+                transport = httpx2.AsyncHTTPTransport(verify=trust, local_address=CALLER)
+                async with httpx2.AsyncClient(base_url=proxy.url, transport=transport, timeout=40) as http:
+                    yield Behind(proxy, served, http, key, provider, trust)
+
+
+@pytest.fixture(params=KINDS)
+async def behind(request: pytest.FixtureRequest, migrated_sqlite_url: str, tmp_path: Path) -> AsyncIterator[Behind]:
+    async with standing_behind(request.param, migrated_sqlite_url, tmp_path) as behind:
+        yield behind
+
+
+async def test_an_end_user_connects_through_the_proxy_and_events_have_the_callers_address(behind: Behind) -> None:
+    session = await behind.session()
+    page = await behind.http.get(session["connect_url"], headers={"sec-fetch-dest": "iframe"})
+    assert page.status_code == 200
+    assert "x-frame-options" not in page.headers
+    (policy,) = page.headers.get_list("content-security-policy")
+    assert policy.endswith(f"frame-ancestors {ORIGIN}")
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["strict-transport-security"] == "max-age=31536000"
+    assert (await behind.type_key(session["session_token"])).status_code == 200
+    events = (await behind.http.get("/v1/events", headers=behind.backend)).json()["events"]
+    addresses = {one["type"]: one["address"] for one in events}
+    assert addresses["hosted_connection_session.created"] == CALLER
+    assert addresses["connection.created"] == CALLER
+
+
+async def test_nobody_claims_another_address_through_the_proxy(behind: Behind) -> None:
+    body = {"integration_slug": "acme", "end_user_id": "user_123"}
+    headers = {**behind.backend, "x-forwarded-for": "203.0.113.9"}
+    assert (await behind.http.post("/v1/hosted-connection-sessions", json=body, headers=headers)).status_code == 200
+    events = (await behind.http.get("/v1/events", headers=behind.backend)).json()["events"]
+    assert {one["address"] for one in events if one["actor"]["type"] == "api_key"} == {CALLER}
+
+
+@pytest.mark.promise("P11")
+async def test_no_log_of_the_proxy_holds_a_token_also_when_the_server_is_gone(behind: Behind) -> None:
+    session = await behind.session()
+    token = session["session_token"]
+    referrer = {"referer": session["connect_url"], "sec-fetch-dest": "iframe"}
+    assert (await behind.http.get(session["connect_url"], headers=referrer)).status_code == 200
+    assert (await behind.type_key(token)).status_code == 200
+    behind.served.process.terminate()
+    await asyncio.to_thread(behind.served.process.wait, 20)
+    assert (await behind.http.get(session["connect_url"], headers=referrer)).status_code == 502
+    assert (await behind.http.get("/healthz", headers=behind.backend)).status_code == 502
+    await eventually(lambda: behind.proxy.logs().count(b"/connect") >= 3)
+    logs = behind.proxy.logs()
+    assert leaks({"session token": token, "API key": behind.key}, {"the proxy's logs": logs}) == []
+    assert CALLER.encode() in logs
+    assert b"session_token" not in logs
+
+
+async def test_a_body_that_is_too_large_is_refused_and_metrics_are_not_shown(behind: Behind) -> None:
+    large = await behind.http.post("/v1/disconnect", content=b" " * 2_000_000, headers={**behind.backend, **JSON})
+    assert large.status_code == 413
+    assert (await behind.http.get("/metrics")).status_code == 404
+    assert (await behind.http.get("/healthz")).status_code == 200
+
+
+async def test_answers_are_compressed_by_the_server_or_not_at_all(behind: Behind) -> None:
+    """What the proxy would compress by itself: a page with secrets in it, for instance (BREACH)."""
+    session = await behind.session()
+    wanted = {"accept-encoding": "gzip, br, zstd", "sec-fetch-dest": "iframe"}
+    page = await behind.http.get(session["connect_url"], headers=wanted)
+    straight = await asyncio.to_thread(
+        httpx2.get, f"{behind.served.url}/connect?session={session['id']}", headers=wanted
+    )
+    assert page.headers.get("content-encoding") == straight.headers.get("content-encoding")
+
+
+async def test_a_long_check_is_not_cut_off(behind: Behind) -> None:
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        await eventually(released.is_set, seconds=30)
+        writer.write(accepted())
+        await writer.drain()
+
+    released = asyncio.Event()
+    asyncio.get_running_loop().call_later(6, released.set)
+    behind.provider.answers[CHECKED] = slowly
+    session = await behind.session()
+    assert (await behind.type_key(session["session_token"])).status_code == 200
+
+
+def test_each_proxy_waits_longer_than_a_check_may_take() -> None:
+    longest = Limits().total
+    nginx, caddy = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
+    assert seconds(nginx, "proxy_read_timeout") > longest
+    assert seconds(caddy, "response_header_timeout") > longest
+
+
+async def test_the_doctor_finds_nothing_to_say_against_the_proxy(behind: Behind) -> None:
+    found = await behind.examined()
+    assert found["public URL"].saw == f"this installation answers at {behind.proxy.url}"
+    for check in ("public URL", "proxy", "popup", "clock"):
+        assert found[check].verdict == "ok", found[check]
+    assert found["proxy"].saw == f"it is trusted; this request came from {CALLER}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_doctor_names_the_proxy_that_is_not_trusted(
+    kind: Kind, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    async with standing_behind(kind, migrated_sqlite_url, tmp_path, trusted="10.9.8.7/32") as behind:
+        found = await behind.examined()
+    assert found["proxy"].verdict == "warning"
+    assert found["proxy"].advice == f"Add {PROXY} to ONE_RUNTIME_TRUSTED_PROXIES."
+
+
+@pytest.mark.parametrize("kind, extra", [("nginx", 'add_header X-Frame-Options "DENY" always;'), ("caddy", HEADER)])
+async def test_the_doctor_finds_a_frame_header_that_the_proxy_adds(
+    kind: Kind, extra: str, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    async with standing_behind(kind, migrated_sqlite_url, tmp_path, extra) as behind:
+        found = await behind.examined()
+    assert found["popup"].verdict == "problem"
+    assert "X-Frame-Options (DENY)" in found["popup"].saw
+
+
+async def test_the_doctor_says_that_the_proxy_does_not_reach_the_server(behind: Behind) -> None:
+    behind.served.process.terminate()
+    await asyncio.to_thread(behind.served.process.wait, 20)
+    found = (await behind.examined())["public URL"]
+    assert (found.verdict, "answers 502" in found.saw) == ("problem", True), found

@@ -1,0 +1,138 @@
+"""Rows with sealed values in every table that has them, and what is in them, for the tests of the key ring."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from one_runtime import connect_sessions, connections, key_ring, organizations, unredeemed_connections
+from one_runtime.clock import system_clock
+from one_runtime.connect_sessions import ConnectSession
+from one_runtime.connections import NewConnection
+from one_runtime.credentials import Account
+from one_runtime.db.engine import Database, create_database
+from one_runtime.db.schema import key_ring as keys
+from one_runtime.events import Actor
+from one_runtime.ids import new_id
+from one_runtime.vault import Place, Sealed, Vault, key_id, new_key, parse_keys
+
+FIRST, SECOND, THIRD = new_key(), new_key(), new_key()
+ID: Final = {key: key_id(parse_keys(key)[0]) for key in (FIRST, SECOND, THIRD)}
+
+Contents = dict[tuple[str, str], dict[str, str]]
+"""Secrets by table and row."""
+
+
+def ring(*written: str) -> Vault:
+    """A vault with these keys, in this order."""
+    return Vault(parse_keys(",".join(written)))
+
+
+@asynccontextmanager
+async def opened(url: str, pool_size: int = 3) -> AsyncIterator[Database]:
+    """An open database."""
+    database = create_database(url, pool_size=pool_size)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def register(database: Database, vault: Vault) -> None:
+    """What a server's start does to the ring."""
+    async with database.write() as tx:
+        await key_ring.register(tx, vault, system_clock())
+
+
+async def promote(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
+    """Have a key, as it is written, seal."""
+    async with database.write() as tx:
+        await key_ring.promote(tx, vault, ID[key], system_clock(), force=force)
+
+
+async def retire(database: Database, key: str) -> None:
+    """Let a key, as it is written, go."""
+    async with database.write() as tx:
+        await key_ring.retire(tx, ID[key], system_clock())
+
+
+async def sealing(database: Database) -> str:
+    """The id of the key that seals."""
+    async with database.read() as tx:
+        return await key_ring.sealing_key(tx)
+
+
+async def organization(database: Database) -> Actor:
+    """A new organization, acting."""
+    async with database.write() as tx:
+        return Actor((await organizations.create(tx, "Northwind", system_clock())).id, "system")
+
+
+def connection(end_user_id: str, secret: str) -> NewConnection:
+    """A connection to be."""
+    secrets = {"api_key": secret}
+    return NewConnection(end_user_id, "acme", "api_key", None, {}, secrets, Account(), {})
+
+
+async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
+    """Connect, or connect again; the connection's id."""
+    async with database.write() as tx:
+        made, _ = await connections.connect(tx, vault, actor, connection(end_user_id, secret), system_clock())
+        return made.id
+
+
+async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
+    """Connect in the mode `redirect`, and redeem nothing; the session's id."""
+    now = system_clock()
+    session = ConnectSession(
+        new_id(), actor.organization_id, end_user_id, "acme", "redirect", "unredeemed", None, (), None, False, None,
+        (), {}, 0, None, None, now, now, now + timedelta(hours=1), None,
+    )  # fmt: skip
+    async with database.write() as tx:
+        await connect_sessions.create(tx, session)
+        new = connection(end_user_id, secret)
+        await unredeemed_connections.store(tx, vault, session, new, now + timedelta(hours=1))
+    return session.id
+
+
+async def seed(database: Database, vault: Vault, count: int) -> Contents:
+    """So many connections, and a tenth as many that nobody redeemed; what was sealed."""
+    actor, made = await organization(database), Contents()
+    for number in range(count):
+        end_user, secret = f"seeded_{number}", f"acme_seeded_{number}"
+        made["credentials", await connect(database, vault, actor, end_user, secret)] = {"api_key": secret}
+        if number % 10 == 0:
+            session = await leave_unredeemed(database, vault, actor, end_user, secret)
+            made["unredeemed_connections", session] = {"api_key": secret}
+        await asyncio.sleep(0)
+    return made
+
+
+async def contents(database: Database, vault: Vault) -> Contents:
+    """Every sealed value, opened. Raises: SealBroken."""
+    found = Contents()
+    for table in key_ring.SEALED_TABLES:
+        async with database.read() as tx:
+            rows = await tx.all(select(table))
+        for row in rows:
+            place = Place(table.name, row[0], row.version)
+            plaintext = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
+            found[table.name, row[0]] = json.loads(plaintext)
+    return found
+
+
+async def used_keys(database: Database) -> set[str]:
+    """The ids of the keys that something is sealed under."""
+    async with database.read() as tx:
+        return set(await key_ring.count_rows(tx))
+
+
+async def noted(database: Database) -> Sequence[str]:
+    """The ids of the keys that the database knows."""
+    async with database.read() as tx:
+        return [row.key_id for row in await tx.all(select(keys.c.key_id).order_by(keys.c.key_id))]

@@ -1,0 +1,262 @@
+"""The key ring: the database says which key seals, what a ring may lack, and what may be let go (P3)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import LargeBinary, update
+
+from one_runtime import connections, key_ring, servers
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import Database
+from one_runtime.db.schema import credentials, metadata
+from one_runtime.db.schema import key_ring as keys
+from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
+from one_runtime.vault import KeyNotInRing, Vault
+from tests import sealed_rows
+from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P3")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with sealed_rows.opened(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def both(database: Database) -> Vault:
+    """A ring of two keys, registered; the first seals."""
+    vault = ring(FIRST, SECOND)
+    await sealed_rows.register(database, vault)
+    return vault
+
+
+async def serve(database: Database, vault: Vault, ago: timedelta = timedelta()) -> servers.Server:
+    """Note a server with this ring, seen so long ago."""
+    now = system_clock() - ago
+    server = servers.this_process(vault, now)
+    async with database.write() as tx:
+        await servers.beat(tx, server, now)
+    return server
+
+
+async def states(database: Database, vault: Vault) -> dict[str, str]:
+    async with database.read() as tx:
+        return {key.id: key.state for key in (await key_ring.find_all(tx, vault, system_clock())).keys}
+
+
+async def test_the_first_key_of_the_first_ring_seals_and_no_later_start_changes_that(database: Database) -> None:
+    with pytest.raises(Unavailable, match="keys promote"):
+        await sealed_rows.sealing(database)
+    for vault in (ring(FIRST, SECOND), ring(SECOND, FIRST), ring(THIRD, SECOND, FIRST)):
+        await sealed_rows.register(database, vault)
+        assert await sealed_rows.sealing(database) == ID[FIRST]
+    assert set(await sealed_rows.noted(database)) == set(ID.values())
+
+
+async def test_first_starts_at_the_same_time_agree_on_the_key_that_seals(database_url: str) -> None:
+    async def start(vault: Vault) -> None:
+        async with sealed_rows.opened(database_url) as database:
+            await sealed_rows.register(database, vault)
+
+    rings = [ring(FIRST, SECOND), ring(SECOND, FIRST)] * 3
+    await asyncio.gather(*(start(vault) for vault in rings))
+    async with sealed_rows.opened(database_url) as database:
+        assert sorted((await states(database, rings[0])).values()) == ["ready", "sealing"]
+
+
+async def test_a_first_start_with_a_foreign_ring_is_refused_even_at_the_same_time(database_url: str) -> None:
+    """Else each of two servers would seal what the other cannot open."""
+
+    async def start(vault: Vault) -> bool:
+        async with sealed_rows.opened(database_url) as database:
+            try:
+                await sealed_rows.register(database, vault)
+            except ConfigurationError:
+                return False
+            return True
+
+    assert sorted(await asyncio.gather(start(ring(FIRST)), start(ring(SECOND)))) == [False, True]
+
+
+async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_ring(
+    database: Database, both: Vault
+) -> None:
+    actor = await sealed_rows.organization(database)
+    for key in (SECOND, FIRST, SECOND):
+        await sealed_rows.promote(database, both, key)
+        for vault in (both, ring(SECOND, FIRST)):
+            await sealed_rows.connect(database, vault, actor, "user_123", "acme_secret")
+            session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret")
+            assert await sealed_rows.used_keys(database) == {ID[key]}
+            async with database.write() as tx:
+                await sealed_rows.unredeemed_connections.wipe(tx, session)
+
+
+async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to_do(
+    database: Database, both: Vault
+) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.promote(database, both, SECOND)
+    with pytest.raises(KeyNotInRing, match="ONE_RUNTIME_ENCRYPTION_KEYS") as refusal:
+        await sealed_rows.connect(database, ring(FIRST), actor, "user_123", "acme_secret")
+    assert (refusal.value.status, refusal.value.code) == (503, "key_not_in_ring")
+    assert await sealed_rows.contents(database, both) == {}
+    async with database.read() as tx:
+        assert await connections.list_present(tx, actor.organization_id, "user_123", "acme") == []
+
+
+async def test_promoting_is_refused_while_a_running_server_lacks_the_key(database: Database, both: Vault) -> None:
+    lacking = [await serve(database, ring(FIRST)) for _ in range(2)]
+    await serve(database, both)
+    with pytest.raises(Conflict, match="2 running servers do not have the key"):
+        await sealed_rows.promote(database, both, SECOND)
+    assert await sealed_rows.sealing(database) == ID[FIRST]
+    async with database.write() as tx:
+        await servers.remove(tx, lacking[0])
+    with pytest.raises(Conflict, match="1 running server does not have the key"):
+        await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.promote(database, both, SECOND, force=True)
+    assert await sealed_rows.sealing(database) == ID[SECOND]
+
+
+async def test_a_server_that_was_not_seen_for_a_minute_counts_as_gone(database: Database, both: Vault) -> None:
+    await serve(database, ring(FIRST), ago=servers.LIVE + timedelta(seconds=1))
+    await sealed_rows.promote(database, both, SECOND)
+    assert await sealed_rows.sealing(database) == ID[SECOND]
+
+
+async def test_a_key_outside_the_ring_at_hand_cannot_be_promoted(database: Database, both: Vault) -> None:
+    with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
+        await sealed_rows.promote(database, both, THIRD)
+    with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
+        await sealed_rows.promote(database, ring(FIRST), SECOND, force=True)
+
+
+async def test_a_key_may_be_named_by_the_beginning_of_its_id(database: Database, both: Vault) -> None:
+    async with database.write() as tx:
+        assert await key_ring.promote(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
+        for name in ("", ID[SECOND][:5], "unheard-of"):
+            with pytest.raises(NotFound):
+                await key_ring.promote(tx, both, name, system_clock(), force=False)
+
+
+async def test_promoting_counts_also_by_a_clock_that_is_behind(database: Database, both: Vault) -> None:
+    async with database.write() as tx:
+        await key_ring.promote(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
+    assert await sealed_rows.sealing(database) == ID[SECOND]
+
+
+async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: Database, both: Vault) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
+    session = await sealed_rows.leave_unredeemed(database, both, actor, "user_123", "acme_secret")
+    with pytest.raises(Conflict, match="seals"):
+        await sealed_rows.retire(database, FIRST)
+    await sealed_rows.promote(database, both, SECOND)
+    with pytest.raises(Conflict, match="2 rows are sealed under the key"):
+        await sealed_rows.retire(database, FIRST)
+    await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
+    with pytest.raises(Conflict, match="1 rows are sealed under the key"):
+        await sealed_rows.retire(database, FIRST)
+    async with database.write() as tx:
+        await sealed_rows.unredeemed_connections.wipe(tx, session)
+    await sealed_rows.retire(database, FIRST)
+    await sealed_rows.retire(database, FIRST)
+    assert await states(database, both) == {ID[FIRST]: "retired", ID[SECOND]: "sealing"}
+
+
+async def test_a_retired_key_may_be_missing_or_there_and_never_seals(database: Database, both: Vault) -> None:
+    await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.retire(database, FIRST)
+    for vault in (ring(SECOND), ring(FIRST, SECOND)):
+        await sealed_rows.register(database, vault)
+        assert await sealed_rows.sealing(database) == ID[SECOND]
+    await sealed_rows.promote(database, both, FIRST)
+    assert await sealed_rows.sealing(database) == ID[FIRST], "promoting brings it back"
+    with pytest.raises(ConfigurationError, match=ID[FIRST]):
+        await sealed_rows.register(database, ring(SECOND))
+
+
+async def test_a_key_that_only_another_server_has_is_missed_from_its_promotion_on(database: Database) -> None:
+    await sealed_rows.register(database, ring(FIRST))
+    await sealed_rows.register(database, ring(FIRST, SECOND))
+    await sealed_rows.register(database, ring(FIRST))
+    await sealed_rows.promote(database, ring(FIRST, SECOND), SECOND)
+    with pytest.raises(ConfigurationError, match=ID[SECOND]):
+        await sealed_rows.register(database, ring(FIRST))
+
+
+async def test_a_key_that_sealed_before_there_were_promotions_may_not_be_missing(
+    database: Database, both: Vault
+) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
+    await sealed_rows.promote(database, both, FIRST)
+    async with database.write() as tx:
+        await tx.execute(update(keys).where(keys.c.key_id == ID[SECOND]).values(promoted_at=None))
+    with pytest.raises(ConfigurationError, match=ID[SECOND]):
+        await sealed_rows.register(database, ring(FIRST))
+
+
+def test_every_table_with_sealed_values_is_among_those_that_are_counted_and_resealed() -> None:
+    sealed = {
+        table.name
+        for table in metadata.tables.values()
+        if any("sealed" in column.name and isinstance(column.type, LargeBinary) for column in table.columns)
+        or any(reference.column.table is keys for reference in table.foreign_keys)
+    }
+    assert {table.name for table in key_ring.SEALED_TABLES} == sealed
+    for table in key_ring.SEALED_TABLES:
+        assert {"organization_id", "sealed", "key_id", "version"} <= set(table.columns.keys())
+        assert [column.name for column in table.columns if "sealed" in column.name] == ["sealed"]
+        assert len(table.primary_key) == 1
+        assert [index.name for index in table.indexes if index.columns[0] is table.c.key_id], "counting reads an index"
+
+
+@pytest.mark.only_database("postgresql")
+async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(database: Database, both: Vault) -> None:
+    actor = await sealed_rows.organization(database)
+    new = sealed_rows.connection("user_123", "acme_secret")
+    async with database.write() as storing:
+        assert await key_ring.sealing_key(storing) == ID[FIRST]
+        await sealed_rows.promote(database, both, SECOND)
+        retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
+        await eventually(lambda: retiring.done() or _waits_for_a_lock(database))
+        await connections.connect(storing, both, actor, new, system_clock())
+        # As whoever had read a moment ago that the first key seals would have stored it.
+        await storing.execute(update(credentials).values(key_id=ID[FIRST]))
+    with pytest.raises(Conflict, match="1 rows are sealed under the key"):
+        await retiring
+
+
+async def _waits_for_a_lock(database: Database) -> bool:
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with await psycopg.AsyncConnection.connect(str(vars(database)["_pool"].conninfo), autocommit=True) as look:
+        row = await (await look.execute(statement)).fetchone()
+    return bool(row and row[0])
+
+
+@pytest.mark.only_database("postgresql")
+async def test_whoever_waits_for_a_key_that_is_being_retired_seals_with_the_promoted_one(
+    database: Database, database_url: str, both: Vault
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as retiring:
+        await retiring.execute("SELECT 1 FROM key_ring WHERE key_id = %s FOR UPDATE", [ID[FIRST]])
+        read = asyncio.create_task(_read_in_a_transaction(database))
+        await eventually(lambda: _waits_for_a_lock(database))
+        await sealed_rows.promote(database, both, SECOND)
+        await retiring.execute("UPDATE key_ring SET retired_at = now() WHERE key_id = %s", [ID[FIRST]])
+        assert not read.done()
+    assert await read == ID[SECOND]
+
+
+async def _read_in_a_transaction(database: Database) -> str:
+    async with database.write() as tx:
+        return await key_ring.sealing_key(tx)
