@@ -25,7 +25,15 @@ from tests.postgres import Databases, start_server
 NewDatabase: TypeAlias = Callable[[str], str]
 """Makes an empty database of a name and says its URL."""
 
-_KINDS: Final[Sequence[Kind]] = ("url", "inline", "not_modified")
+_KINDS: Final = (
+    Kind("url"),
+    Kind("url", "gzip"),
+    Kind("url", "zstd"),
+    Kind("inline"),
+    Kind("inline", "gzip"),
+    Kind("inline", "zstd"),
+    Kind("url", not_modified=True),
+)
 _TARGETS: Final = 20_000
 _POSTGRES_SETTINGS: Final = {"shared_buffers": "1GB", "effective_cache_size": "3GB", "max_wal_size": "4GB"}
 
@@ -64,7 +72,7 @@ def main() -> None:
         version, makers = _databases(stack, plan)
         subjects = {name: _subjects(stack, plan, name, new) for name, new in makers.items()}
         cases = {
-            name: (many.cases(_KINDS, (False, True)), few.cases(("url",), (False,)))
+            name: (many.cases(_KINDS, (False, True)), few.cases(_KINDS[:1], (False,)))
             for name, (many, few) in subjects.items()
         }
         _say(f"measuring: {plan.rounds} rounds of {plan.seconds:g} s for each case")
@@ -90,7 +98,7 @@ def _plan(arguments: Sequence[str]) -> Plan:
     rows = given.rows or (20_000 if given.quick else 1_000_000)
     rounds = given.rounds or (2 if given.quick else 8)
     return Plan(
-        names[given.database], rows, min(rows, 1000), rounds, 0.5 if given.quick else 1.0, 3 if given.quick else 5
+        names[given.database], rows, min(rows, 1000), rounds, 0.25 if given.quick else 0.75, 3 if given.quick else 5
     )
 
 

@@ -8,15 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
-from benchmarks.rounds import CONNECTIONS, Case, Kind
-
-_NAMES: Final[dict[Kind, str]] = {
-    "url": "list, `logo=url`",
-    "inline": "list, logos inline",
-    "not_modified": "304 by ETag",
-}
+from benchmarks.rounds import CONNECTIONS, Case
+from one_runtime.catalog.loader import load_catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +38,7 @@ def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
     yield f"- {os.cpu_count()} cores, {model}, {memory / 1024**2:.0f} GB, Linux {platform.release()}"
     yield f"- load average before the run: {busy:.1f}"
     yield f"- {', '.join(parts)}"
+    yield f"- {len(load_catalog().integrations)} integrations in the catalog"
     yield (
         f"- one server process, {CONNECTIONS} keep-alive connections in a closed loop from another process over "
         "loopback; the load, and PostgreSQL, share the cores with it"
@@ -59,13 +54,13 @@ def tables(result: Result) -> Iterator[str]:
     for case in result.cases:
         if not case.limit:
             limit = next(other for other in result.cases if other.limit and other.kind == case.kind)
-            yield _line(_NAMES[case.kind], case, f"**{_ratio(case, limit):.2f}**")
+            yield _line(str(case.kind), case, f"**{_ratio(case, limit):.2f}**")
             yield _line("— its limit", limit, "1")
     yield ""
     for case in result.few:
         many = next(other for other in result.cases if not other.limit and other.kind == case.kind)
         yield (
-            f"- {_NAMES[case.kind]}: {result.few_rows:,} rows {case.rate:,.0f}/s, {result.rows:,} rows "
+            f"- {case.kind}: {result.few_rows:,} rows {case.rate:,.0f}/s, {result.rows:,} rows "
             f"{many.rate:,.0f}/s: **{_ratio(case, many):.2f}×**"
         )
     starts = ", ".join(f"{start:.2f}" for start in sorted(result.starts))

@@ -10,17 +10,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import IO, Final, Literal, TypeAlias
+from typing import IO, Final, Literal
 
 from benchmarks.processes import ROOT, Server
 from benchmarks.rows import Target
 from benchmarks.server import PREFIX
 
-Kind: TypeAlias = Literal["url", "inline", "not_modified"]
-
 CONNECTIONS: Final = 16
 _TARGETS_OF_A_SLICE: Final = 2000
 _TAGGED: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of answer: with which logos, in which coding, or 304 to who has it already."""
+
+    logo: Literal["url", "inline"]
+    coding: Literal["identity", "gzip", "zstd"] = "identity"
+    not_modified: bool = False
+
+    @property
+    def options(self) -> str:
+        """What the query says of it. Inline is the default."""
+        return "" if self.logo == "inline" else "&logo=url"
+
+    def __str__(self) -> str:
+        if self.not_modified:
+            return "304 by ETag"
+        logos = "`logo=url`" if self.logo == "url" else "logos inline"
+        return f"list, {logos}" + ("" if self.coding == "identity" else f", {self.coding}")
 
 
 @dataclass(slots=True)
@@ -56,24 +74,20 @@ class Case:
 
     def requests(self) -> list[str]:
         """What the load sends: other end users in each round."""
-        if self.kind == "not_modified" and not self.tags:
-            self.tags = [self.server.get(target, self._options)[1] for target in self.targets[:_TAGGED]]
+        if self.kind.not_modified and not self.tags:
+            self.tags = [self.server.get(target, self.kind.options)[1] for target in self.targets[:_TAGGED]]
         if self.limit:
             return [self._request(0)]
         some = range(len(self.tags or self.targets))
         return [self._request(index) for index in random.sample(some, min(_TARGETS_OF_A_SLICE, len(some)))]
 
-    @property
-    def _options(self) -> str:
-        return "" if self.kind == "inline" else "&logo=url"
-
     def _request(self, index: int) -> str:
         target = self.targets[index]
-        path = f"{PREFIX if self.limit else ''}/v1/integrations?end_user_id={target.end_user_id}{self._options}"
+        path = f"{PREFIX if self.limit else ''}/v1/integrations?end_user_id={target.end_user_id}{self.kind.options}"
         lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}", f"Authorization: Bearer {target.token}"]
         if self.tags:
             lines.append(f"If-None-Match: {self.tags[index]}")
-        return "\r\n".join([*lines, "Accept: application/json", "", ""])
+        return "\r\n".join([*lines, f"Accept-Encoding: {self.kind.coding}", "Accept: application/json", "", ""])
 
 
 class Load:
@@ -89,7 +103,7 @@ class Load:
             "requests": case.requests(),
             "connections": CONNECTIONS,
             "seconds": seconds,
-            "status": "304" if case.kind == "not_modified" else "200",
+            "status": "304" if case.kind.not_modified else "200",
         }
         before = case.server.cpu_seconds()
         print(json.dumps(job), file=self._orders, flush=True)

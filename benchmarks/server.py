@@ -19,15 +19,15 @@ class Limit:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._answers: dict[tuple[str, bytes, bool], list[Message]] = {}
+        self._answers: dict[tuple[str, bytes, bool, bytes], list[Message]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
-        conditional = any(name == b"if-none-match" for name, _ in scope["headers"])
-        key = scope["path"], scope["query_string"], conditional
+        headers = dict(scope["headers"])
+        key = scope["path"], scope["query_string"], b"if-none-match" in headers, headers[b"accept-encoding"]
         if key not in self._answers:
             self._answers[key] = await self._record(scope, receive)
         for message in self._answers[key]:

@@ -140,7 +140,7 @@ class Client:
 @asynccontextmanager
 async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
     """Serve an application on a port of loopback, on this loop; which port."""
-    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, proxy_headers=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from one_runtime import connect_sessions, connections, key_ring, organizations, unredeemed_connections
 from one_runtime.clock import system_clock
@@ -124,6 +124,13 @@ async def contents(database: Database, vault: Vault) -> Contents:
             plaintext = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
             found[table.name, row[0]] = json.loads(plaintext)
     return found
+
+
+async def rows_under(database: Database, table: Table, key: str) -> set[tuple[str, str]]:
+    """The rows of a table that are sealed under the key of this id."""
+    async with database.read() as tx:
+        rows = await tx.all(select(table).where(table.c.key_id == key))
+    return {(table.name, row[0]) for row in rows}
 
 
 async def used_keys(database: Database) -> set[str]:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import LargeBinary, update
 
-from one_runtime import connections, key_ring, servers
+from one_runtime import connections, key_ring, servers, unredeemed_connections
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials, metadata
@@ -17,7 +18,7 @@ from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailab
 from one_runtime.vault import KeyNotInRing, Vault
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
-from tests.waiting import eventually
+from tests.waiting import async_attempts
 
 pytestmark = pytest.mark.promise("P3")
 
@@ -95,7 +96,7 @@ async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_r
             session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret")
             assert await sealed_rows.used_keys(database) == {ID[key]}
             async with database.write() as tx:
-                await sealed_rows.unredeemed_connections.wipe(tx, session)
+                await unredeemed_connections.wipe(tx, session)
 
 
 async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to_do(
@@ -165,7 +166,7 @@ async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: D
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):
         await sealed_rows.retire(database, FIRST)
     async with database.write() as tx:
-        await sealed_rows.unredeemed_connections.wipe(tx, session)
+        await unredeemed_connections.wipe(tx, session)
     await sealed_rows.retire(database, FIRST)
     await sealed_rows.retire(database, FIRST)
     assert await states(database, both) == {ID[FIRST]: "retired", ID[SECOND]: "sealing"}
@@ -221,14 +222,16 @@ def test_every_table_with_sealed_values_is_among_those_that_are_counted_and_rese
 
 
 @pytest.mark.only_database("postgresql")
-async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(database: Database, both: Vault) -> None:
+async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
+    database: Database, database_url: str, both: Vault
+) -> None:
     actor = await sealed_rows.organization(database)
     new = sealed_rows.connection("user_123", "acme_secret")
     async with database.write() as storing:
         assert await key_ring.sealing_key(storing) == ID[FIRST]
         await sealed_rows.promote(database, both, SECOND)
         retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
-        await eventually(lambda: retiring.done() or _waits_for_a_lock(database))
+        await until_it_waits(database_url, retiring)
         await connections.connect(storing, both, actor, new, system_clock())
         # As whoever had read a moment ago that the first key seals would have stored it.
         await storing.execute(update(credentials).values(key_id=ID[FIRST]))
@@ -236,11 +239,14 @@ async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(databa
         await retiring
 
 
-async def _waits_for_a_lock(database: Database) -> bool:
+async def until_it_waits(database_url: str, task: "asyncio.Task[Any]") -> None:
+    """Until somebody waits for a lock, or the task is over without that."""
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with await psycopg.AsyncConnection.connect(str(vars(database)["_pool"].conninfo), autocommit=True) as look:
-        row = await (await look.execute(statement)).fetchone()
-    return bool(row and row[0])
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as look:
+        async for _ in async_attempts():
+            row = await (await look.execute(statement)).fetchone()
+            if task.done() or (row and row[0]):
+                return
 
 
 @pytest.mark.only_database("postgresql")
@@ -249,14 +255,14 @@ async def test_whoever_waits_for_a_key_that_is_being_retired_seals_with_the_prom
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url) as retiring:
         await retiring.execute("SELECT 1 FROM key_ring WHERE key_id = %s FOR UPDATE", [ID[FIRST]])
-        read = asyncio.create_task(_read_in_a_transaction(database))
-        await eventually(lambda: _waits_for_a_lock(database))
+        read = asyncio.create_task(read_in_a_transaction(database))
+        await until_it_waits(database_url, read)
         await sealed_rows.promote(database, both, SECOND)
         await retiring.execute("UPDATE key_ring SET retired_at = now() WHERE key_id = %s", [ID[FIRST]])
         assert not read.done()
     assert await read == ID[SECOND]
 
 
-async def _read_in_a_transaction(database: Database) -> str:
+async def read_in_a_transaction(database: Database) -> str:
     async with database.write() as tx:
         return await key_ring.sealing_key(tx)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -28,6 +28,7 @@ from one_runtime.api import (
 )
 from one_runtime.api.auth import RateLimit
 from one_runtime.api.compression import CompressPublic
+from one_runtime.api.fields import given_once
 from one_runtime.api.integrations import PATH, IntegrationsEndpoint
 from one_runtime.api.openapi import document
 from one_runtime.catalog.loader import Catalog, load_catalog
@@ -41,7 +42,7 @@ from one_runtime.errors import InvalidInput, OneRuntimeError, Unavailable
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.integrations import IntegrationList
-from one_runtime.observation import Observer, route_of
+from one_runtime.observation import Observer
 from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 
@@ -94,7 +95,6 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.add_middleware(CompressPublic)
-    app.state.observer = Observer(settings)
     lists = IntegrationList(installation.catalog, settings.public_url)
     app.state.installation = installation
     app.state.integration_list = lists
@@ -103,10 +103,12 @@ def create_app(
     route = Route(PATH, endpoint, methods=["GET"])
     app.router.routes.append(route)
     for module in _ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(given_once)])
     app.router.routes += connect_routes(
         ConnectFlow(installation), settings.public_url, lambda slug: lists.logo_url(slug, "url")
     )
+    plain = {one.endpoint: one.path_format for one in app.router.routes if type(one) is Route}
+    app.state.observer = Observer(settings, plain)
     problems.install(app, settings.public_url)
     app.openapi = lambda: _openapi(app, settings.public_url)  # type: ignore[method-assign] # FastAPI's way to extend it
     return Front(app, route, endpoint, settings.public_url)
@@ -133,7 +135,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         background = [
             asyncio.create_task(worker.run(installation)),
             asyncio.create_task(worker.run(installation, (worker.beating(server),))),  # waits for no other turn
-            asyncio.create_task(app.state.observer.sample(installation.database)),
+            asyncio.create_task(app.state.observer.watch(installation.database)),
         ]
         for task in background:
             task.add_done_callback(_report)
@@ -210,7 +212,7 @@ class Front:
             except OneRuntimeError as error:
                 failure = error
             except Exception as error:  # the last handler: the caller gets a problem and the log the reason
-                route, kind = route_of(scope), type(error).__name__
+                route, kind = self._observer.route_of(scope), type(error).__name__
                 log.exception("request_crashed", request_id=request_id, route=route, kind=kind)
                 failure = problems.crash(request_id)
             if failure is not None and not status:

@@ -13,7 +13,7 @@ from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.events import Actor, Subject
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
-from one_runtime.integrations import working_auth_types
+from one_runtime.integrations import why_not, working_auth_types
 from one_runtime.organizations import Organization
 from one_runtime.tokens import Token
 
@@ -124,14 +124,10 @@ def _require_connectable(installation: Installation, organization: Organization,
             "integration_slug",
             f"{integration.name} is not enabled for your organization. Enable it with PUT /v1/organization.",
         )
-    kinds = working_auth_types(integration)
-    if not kinds:
-        _refuse(
-            "integration_slug",
-            f"{integration.name} is connected with {', '.join(integration.auth_types)}, which works here not yet",
-        )
-    if new.auth_type is not None and new.auth_type not in kinds:
-        _refuse("auth_type", f"{integration.name} can be connected by: {', '.join(kinds)}")
+    for name, auth_type in (("integration_slug", None), ("auth_type", new.auth_type)):
+        reason = why_not(integration, auth_type)
+        if reason is not None:
+            _refuse(name, reason)
 
 
 async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> None:

@@ -75,6 +75,7 @@ class Offer:
 
 _EVERYTHING: Final = Offer()
 
+_SEPARATOR: Final = b", "
 _END: Final = b"]}"
 _COMPRESSED_BYTES: Final = 32 * 1024 * 1024
 
@@ -149,6 +150,22 @@ def working_auth_types(integration: Integration) -> tuple[str, ...]:
     return tuple(kind for kind in integration.auth_types if kind in WORKING_AUTH_TYPES)
 
 
+def why_not(integration: Integration, auth_type: str | None = None) -> str | None:
+    """Why no connection can be made with that auth type (with any, where none is named), and what to do; None where
+    one can."""
+    working = working_auth_types(integration)
+    if auth_type in working or (auth_type is None and working):
+        return None
+    wanted = [auth_type] if auth_type is not None else list(integration.auth_types)
+    if not set(wanted) <= set(integration.auth_types):
+        reason = f"{integration.name} has no {auth_type}."
+    elif "oauth2" in wanted:
+        reason = f"{integration.name} by oauth2 needs an OAuth client, which this installation cannot have yet."
+    else:
+        reason = f"{integration.name} by {' or '.join(wanted)} is not available on this installation yet."
+    return f"{reason} It can be connected by: {', '.join(working)}" if working else reason
+
+
 @dataclass(frozen=True, slots=True)
 class _Unconnected:
     """The list of who is not connected to anything: every integration in its place, empty where it is not available;
@@ -169,7 +186,7 @@ class Listed:
 
     def after(self, head: bytes) -> bytes:
         """The answer behind its head."""
-        return b"%b%b%b" % (head, b", ".join(self.parts), _END)
+        return b"".join((head, *self.parts))
 
 
 class IntegrationList:
@@ -180,7 +197,7 @@ class IntegrationList:
         self._public_url = public_url
         self._fragments = lru_cache(maxsize=None)(self._render_fragments)
         self._unconnected = lru_cache(maxsize=256)(self._render_unconnected)
-        self._listed = lru_cache(maxsize=2048)(self._render_listed)
+        self._listed = lru_cache(maxsize=4096)(self._render_listed)
         self._compressed = CompressedCache(_COMPRESSED_BYTES)
 
     def select(self, offer: Offer, connected: Mapping[str, bool], options: Options) -> list[Integration]:
@@ -224,18 +241,23 @@ class IntegrationList:
         return compressed.after(_head(end_user_id))
 
     def _render_listed(self, offer: Offer, connections: str, options: Options) -> Listed:
-        unconnected, connected = self._unconnected(offer, options.logo), connected_slugs(connections)
+        unconnected = self._unconnected(offer, options.logo)
+        # What needs a new consent and is listed anyway looks as if it were not connected: it makes no other answer.
+        connected = {
+            slug: active
+            for slug, active in connected_slugs(connections).items()
+            if slug in unconnected.parts and (active or not unconnected.parts[slug])
+        }
         if options.selects:
             slugs = {one.slug: connected.get(one.slug, False) for one in self.select(offer, connected, options)}
             parts = self._parts(offer, slugs, options.logo)
         else:
-            known = {slug: active for slug, active in connected.items() if slug in unconnected.parts}
-            parts = unconnected.parts | self._parts(offer, known, options.logo)
+            parts = unconnected.parts | self._parts(offer, connected, options.logo)
         digest = unconnected.digest.copy()
         digest.update(repr((sorted(connected.items()), options.selection)).encode())
-        found = tuple(filter(None, parts.values()))
-        size = sum(map(len, found)) + 2 * len(found)
-        return Listed(b'W/"%b"' % digest.hexdigest().encode(), found, size)
+        found = [part for part in parts.values() if part]
+        found[:1] = [part.removeprefix(_SEPARATOR) for part in found[:1]]
+        return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*found, _END), sum(map(len, found)))
 
     def _render_unconnected(self, offer: Offer, logo: Logo) -> _Unconnected:
         fragments = self._fragments(logo)
@@ -258,7 +280,7 @@ class IntegrationList:
         kinds = working_auth_types(integration)
         variants = (("not_connected", kinds), ("connected", kinds), ("not_connected", ()), ("connected", ()))
         rendered = [
-            json.dumps({**whole, "status": status, "supported_auth_types": supported}, ensure_ascii=False).encode()
+            _SEPARATOR + _encode({**whole, "status": status, "supported_auth_types": supported}).encode()
             for status, supported in variants
         ]
         return rendered[0], rendered[1], rendered[2], rendered[3]

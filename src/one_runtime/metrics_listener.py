@@ -50,8 +50,8 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def metrics_served(listen: HostPort, *, workers: int) -> Iterator[None]:
-    """Serve the metrics of this process, or of the `workers` that it starts in the block.
+def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
+    """Serve the metrics of this process, or of the `workers` that it starts in the block; at which address.
 
     Raises: ConfigurationError where nobody can listen there.
     """
@@ -68,7 +68,7 @@ def metrics_served(listen: HostPort, *, workers: int) -> Iterator[None]:
         registry.register(Build())
         address = stack.enter_context(_listening(listen, registry))
         log.info("metrics_served", url=f"http://{address}{PATH}")
-        yield
+        yield f"http://{address}{PATH}"
 
 
 class Build(Collector):

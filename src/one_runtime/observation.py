@@ -6,7 +6,7 @@ or a secret (P11).
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
@@ -27,8 +27,8 @@ UNMATCHED: Final = "unmatched"
 
 _BUCKETS: Final = metrics.REQUEST_BUCKETS
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_SAMPLING: Final = 1.0
-"""Seconds between two looks at what is not counted as it happens."""
+_PAUSE: Final = 1.0
+"""Seconds between two looks."""
 
 log = structlog.get_logger()
 
@@ -36,7 +36,9 @@ log = structlog.get_logger()
 class Observer:
     """Looks on while requests are answered, for little: the list of integrations is answered in 90 µs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, plain_routes: Mapping[object, str]) -> None:
+        """`plain_routes`: route templates by their endpoints, of routes that the framework does not name."""
+        self._plain_routes = plain_routes
         self._timed = bool(settings.metrics_listen)
         self._all = settings.access_log == "all"
         self._times: dict[tuple[str, str, int], metrics.Times] = {}
@@ -55,40 +57,49 @@ class Observer:
         self._in_flight -= 1
         if self._timed:
             route, method = scope.get("route"), scope["method"]
-            key = (route.path if route else UNMATCHED, method if method in _METHODS else metrics.OTHER, status)
+            path = route.path_format if route else self.route_of(scope)
+            key = (path, method if method in _METHODS else metrics.OTHER, status)
             times = self._times.get(key)
             if times is None:
                 times = self._times[key] = _times_of(*key)
             times.counts[bisect_left(_BUCKETS, seconds)] += 1  # not a method of theirs: a call is half of the cost
             times.total += seconds
         if self._all or status >= 500 or seconds >= SLOW:
-            _log(scope, status, seconds)
+            _log(scope, self.route_of(scope), status, seconds)
         if "span" in scope:
-            _end_span(scope, status)
+            _end_span(scope, self.route_of(scope), status)
 
-    async def sample(self, database: Database) -> None:
-        """Look every second at what cannot be counted as it happens, until cancelled."""
-        while self._timed:
-            for times in self._times.values():
-                times.publish()
-            metrics.requests_in_flight.set(self._in_flight)
-            use = database.connections()
-            if use is not None:
-                metrics.database_connections.labels("in_use").set(use.in_use)
-                metrics.database_connections.labels("idle").set(use.idle)
-                metrics.database_connections_max.set(use.most)
-                metrics.database_waiting.set(use.waiting)
-            await asyncio.sleep(_SAMPLING)
+    def route_of(self, scope: Scope) -> str:
+        """The template of the route that a request was for."""
+        route = scope.get("route")
+        return str(route.path_format) if route else self._plain_routes.get(scope.get("endpoint"), UNMATCHED)
+
+    async def watch(self, database: Database) -> None:
+        """Look every second, until cancelled, and then once more."""
+        if not self._timed:
+            return
+        try:
+            while True:
+                self.look(database)
+                await asyncio.sleep(_PAUSE)
+        finally:
+            self.look(database)
+
+    def look(self, database: Database) -> None:
+        """Publish what was kept, and how many requests and connections there are at this moment."""
+        for times in self._times.values():
+            times.publish()
+        metrics.requests_in_flight.set(self._in_flight)
+        use = database.connections()
+        if use is not None:
+            metrics.database_connections.labels("in_use").set(use.in_use)
+            metrics.database_connections.labels("idle").set(use.idle)
+            metrics.database_connections_max.set(use.most)
+            metrics.database_waiting.set(use.waiting)
 
 
 def _times_of(route: str, method: str, status: int) -> metrics.Times:
     return metrics.Times(method, route, f"{status // 100}xx" if status else "cancelled")
-
-
-def route_of(scope: Scope) -> str:
-    """The template of the route that a request was for."""
-    route = scope.get("route")
-    return str(route.path) if route else UNMATCHED
 
 
 def _method(scope: Scope) -> str:
@@ -96,21 +107,20 @@ def _method(scope: Scope) -> str:
     return method if method in _METHODS else "_OTHER"  # OpenTelemetry's name for it
 
 
-def _log(scope: Scope, status: int, seconds: float) -> None:
+def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
     logs.request.set(scope)
     write = log.error if status >= 500 else log.warning if seconds >= SLOW else log.info
     write(
         "request",
         method=_method(scope),
-        route=route_of(scope),
+        route=route,
         status=status or None,
         duration_ms=round(seconds * 1000, 1),
         organization_id=scope.get("organization_id"),
     )
 
 
-def _end_span(scope: Scope, status: int) -> None:
-    route = route_of(scope)
+def _end_span(scope: Scope, route: str, status: int) -> None:
     attributes = {"one_runtime.request_id": scope["request_id"]}
     if route != UNMATCHED:
         attributes["http.route"] = route

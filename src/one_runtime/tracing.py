@@ -5,15 +5,24 @@ its stable code, or the name of its class.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeAlias
 
 import structlog
 from opentelemetry import context, trace
-from opentelemetry.propagators.textmap import Getter
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    TracerProvider,
+)
 
 from one_runtime import __version__
 from one_runtime.errors import OneRuntimeError
@@ -28,7 +37,7 @@ _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_E
 _NAME: Final = "one_runtime"
 _INTEGRATION: Final = "one_runtime.integration"
 _NOTHING: Final = nullcontext()
-_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 log = structlog.get_logger()
 
@@ -152,7 +161,8 @@ class RequestSpan:
     """The span of one request that we answer; a child of the caller's where it sends `traceparent`."""
 
     def __init__(self, tracer: Tracer, method: str, headers: Headers) -> None:
-        parent = _PROPAGATOR.extract(headers, getter=_HEADERS)
+        caller = _caller(headers)
+        parent = trace.set_span_in_context(NonRecordingSpan(caller), Context()) if caller else Context()
         self._span = tracer.start_span(
             method, parent, SpanKind.SERVER, {"http.request.method": method}, record_exception=False
         )
@@ -176,23 +186,22 @@ def request_span(method: str, headers: Headers) -> RequestSpan | None:
 
 
 def trace_id(headers: Headers) -> str | None:
-    """The id of the trace that is on its way, or that the caller named in `traceparent` (W3C Trace Context)."""
-    found = trace.get_current_span().get_span_context()
-    if not found.is_valid:
-        extracted = _PROPAGATOR.extract(headers, getter=_HEADERS)
-        found = trace.get_current_span(extracted).get_span_context()
-    return trace.format_trace_id(found.trace_id) if found.is_valid else None
+    """The id of the trace that is on its way, or that the caller named."""
+    current = trace.get_current_span().get_span_context()
+    found = current if current.is_valid else _caller(headers)
+    return trace.format_trace_id(found.trace_id) if found else None
 
 
-class _Headers(Getter[Headers]):
-    """How OpenTelemetry reads the headers of a request."""
+def _caller(headers: Headers) -> SpanContext | None:
+    """What the caller says of its trace in `traceparent` (W3C Trace Context); None where that is not well-formed.
 
-    def get(self, carrier: Headers, key: str) -> list[str] | None:
-        wanted = key.encode()
-        return [value.decode("latin-1") for name, value in carrier if name == wanted] or None
-
-    def keys(self, carrier: Headers) -> list[str]:
-        return [name.decode("latin-1") for name, _ in carrier]
-
-
-_HEADERS: Final = _Headers()
+    OpenTelemetry's own reader logs what it refuses, so that any caller could fill the log. `tracestate` is not read:
+    it would be for whom we tell of the trace, and we tell nobody.
+    """
+    found = [value for name, value in headers if name == b"traceparent"]
+    parts = _TRACEPARENT.fullmatch(found[0]) if len(found) == 1 else None
+    if parts is None:
+        return None
+    trace_number, span_number, flags = (int(part, 16) for part in parts.groups())
+    caller = SpanContext(trace_number, span_number, is_remote=True, trace_flags=TraceFlags(flags & 1))
+    return caller if caller.is_valid else None

@@ -5,16 +5,43 @@ from typing import Any
 import schemathesis
 
 from one_runtime.demo.acme import GLOBEX
-from tests.application import ACME_KEYS
+from tests.application import ACME_KEYS, ORIGIN
+
+KNOWN: dict[str, dict[str, Any]] = {
+    "POST /v1/connections": {
+        "integration_slug": "acme",
+        "auth_type": "api_key",
+        "credentials": {"api_key": ACME_KEYS[GLOBEX]},
+        "params": {},
+    },
+    "POST /v1/hosted-connection-sessions": {
+        "integration_slug": "acme",
+        "allowed_origins": [ORIGIN],
+        "metadata": {},
+        **dict.fromkeys(("auth_type", "connection_id", "mode", "return_url")),
+    },
+}
 
 
-@schemathesis.hook  # type: ignore[untyped-decorator] # as it is published
+@schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Every other generated connection is one to Acme, with a key that works."""
-    operation = context.operation
-    if f"{operation.method.upper()} {operation.path}" != "POST /v1/connections" or not isinstance(body, dict):
+    """Three of four generated bodies are for Acme, with a key that works."""
+    known = KNOWN.get(f"{context.operation.method.upper()} {context.operation.path}")
+    if known is None or not isinstance(body, dict) or len(str(body)) % 4 == 0:
         return body
-    if len(str(body)) % 2:
-        return body
-    known = {"integration_slug": "acme", "auth_type": "api_key", "credentials": {"api_key": ACME_KEYS[GLOBEX]}}
-    return {**body, **known, "params": {}}
+    return {**body, **known}
+
+
+@schemathesis.hook
+def filter_case(context: Any, case: Any) -> bool:
+    """Schemathesis 4.32.5 takes every property of a body that holds a `$ref` for required, and expects a refusal where
+    one is missing. Those cases alone are left out; tests/api/test_walk.py sends bodies without what is required."""
+    described = getattr(getattr(case.meta and case.meta.phase, "data", None), "description", None) or ""
+    name = described.removeprefix("Missing required property: ")
+    if name == described or not case.operation.body:
+        return True
+    document = case.operation.schema.raw_schema
+    body = document["paths"][case.operation.path][case.operation.method]["requestBody"]
+    reference: str = body["content"]["application/json"]["schema"]["$ref"]
+    required: list[str] = document["components"]["schemas"][reference.rpartition("/")[2]]["required"]
+    return name in required

@@ -20,8 +20,15 @@ def anybody(application: Application) -> Client:
 async def test_anybody_reads_the_whole_list_without_a_state(anybody: Client, client: Client) -> None:
     listed = (await anybody.get(LIST)).json()["integrations"]
     mine = (await client.get("/v1/integrations", end_user_id="u")).json()["integrations"]
-    assert [{**one, "status": "not_connected"} for one in listed] == mine
+    auth_types = {one["slug"]: one.pop("supported_auth_types") for one in listed}
+    working = {one["slug"]: one.pop("supported_auth_types") for one in mine}
+    offered = [{**one, "status": "not_connected"} for one in listed if one["slug"] in working]
+    assert offered == mine
+    assert set(auth_types["salesforce"]) == {"client_credentials", "oauth2"}
+    assert "salesforce" not in working, "nothing that it has works without an OAuth client"
     assert all("status" not in one for one in listed)
+    assert auth_types["hubspot"] == ["api_key", "oauth2"]
+    assert working["hubspot"] == ["api_key"], "oauth2 works where there is an OAuth client"
 
 
 async def test_an_integration_is_shown_with_every_auth_type_it_has(anybody: Client) -> None:
@@ -35,7 +42,8 @@ async def test_an_integration_is_shown_with_every_auth_type_it_has(anybody: Clie
 
 async def test_the_options_narrow_the_list(anybody: Client) -> None:
     support = (await anybody.get(LIST, category="Support")).json()["integrations"]
-    assert {one["slug"] for one in support} == {"freshdesk", "zendesk"}
+    assert {"freshdesk", "zendesk"} <= {one["slug"] for one in support}
+    assert {one["category"] for one in support} == {"Support"}
     found = (await anybody.get(LIST, search="slack")).json()["integrations"]
     assert found[0]["slug"] == "slack"
     assert (await anybody.get(LIST, slug="nothing")).json() == {"integrations": []}
@@ -48,8 +56,9 @@ async def test_one_integration_tells_what_it_asks_end_users_for(anybody: Client)
     summary = (await anybody.get(LIST, slug="zendesk")).json()["integrations"][0]
     assert {name: detail[name] for name in summary} == summary
     assert detail["website"].startswith("https://")
-    (auth,) = detail["auth"]
-    assert auth["type"] == "api_key"
+    auth, oauth2 = detail["auth"]
+    assert (auth["type"], auth["oauth2"], oauth2["type"]) == ("api_key", None, "oauth2")
+    assert auth["verified"]["how"] in {"documentation", "live", "unverified"}
     assert [part["secret"] for part in auth["params"]] == [False] * len(auth["params"])
     assert "subdomain" in {part["name"] for part in auth["params"]}
     assert any(part["secret"] for part in auth["fields"])
@@ -57,6 +66,16 @@ async def test_one_integration_tells_what_it_asks_end_users_for(anybody: Client)
         assert set(part) == {"name", "label", "help", "placeholder", "pattern", "secret", "optional", "options"}
     answer = await anybody.get(f"{LIST}/nothing")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_oauth2_tells_what_a_client_asks_for_and_holds_no_secret(anybody: Client) -> None:
+    detail = (await anybody.get(f"{LIST}/jira")).json()
+    told = next(auth for auth in detail["auth"] if auth["type"] == "oauth2")
+    assert told["oauth2"]["scopes"][0] == "offline_access", "what is always asked for stands first"
+    assert (told["oauth2"]["refresh"], told["oauth2"]["client"]) == ("rotates", "organization")
+    assert told["oauth2"]["client_url"].startswith("https://")
+    assert told["fields"] == []
+    assert "client_secret" not in str(detail)
 
 
 async def test_categories_are_the_known_ones_that_have_integrations(anybody: Client) -> None:

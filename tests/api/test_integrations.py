@@ -90,7 +90,7 @@ async def test_category_search_and_status_narrow_the_list_together(client: Clien
     assert "acme" not in await slugs(client, status="not_connected")
     assert await slugs(client, status="connected", category="Support") == []
     assert await slugs(client, status="not_connected", category="CRM", search="hub") == ["hubspot"]
-    assert await slugs(client, category="Design") == []
+    assert await slugs(client, category="Industry") == []
 
 
 async def test_search_orders_by_rank_and_wants_every_word(client: Client) -> None:

@@ -8,12 +8,26 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.application import RunningAcme
-from tests.promises.serving import ROOT, Serving, make_key, serving
+from one_runtime.demo.acme import GLOBEX
+from tests.application import ACME_KEYS, RunningAcme
+from tests.promises.serving import ROOT, Served, Serving, make_key, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+def known(served: Served, key: str) -> dict[str, str]:
+    """What there is, for operations that ask for it by an id."""
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx2.Client(base_url=served.url, headers=headers) as http:
+        listed = http.get("/v1/catalog/integrations?slug=acme&logo=url").json()
+        body = {"end_user_id": "known", "integration_slug": "acme"}
+        session = http.post("/v1/hosted-connection-sessions", json=body).json()
+        key_of_acme = {"auth_type": "api_key", "credentials": {"api_key": ACME_KEYS[GLOBEX]}}
+        connection = http.post("/v1/connections", json=body | key_of_acme).json()
+    digest = listed["integrations"][0]["logo_url"].split("/")[-2]
+    return {"LOGO_DIGEST": digest, "SESSION_ID": session["id"], "CONNECTION_ID": connection["id"]}
 
 
 async def test_the_document_keeps_what_it_promises(database_url: str, acme: RunningAcme, tmp_path: Path) -> None:
@@ -25,8 +39,7 @@ async def test_the_document_keeps_what_it_promises(database_url: str, acme: Runn
     }
     what = Serving(database_url, ("tests.promises.served_with_acme", acme.url), settings=settings)
     async with serving(what, tmp_path) as served:
-        listed = httpx2.get(f"{served.url}/v1/catalog/integrations?slug=acme&logo=url").json()
-        environment = os.environ | {"LOGO_DIGEST": listed["integrations"][0]["logo_url"].split("/")[-2]}
+        environment = os.environ | await asyncio.to_thread(known, served, key)
         command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION)]
         command += ["--no-color", "run", f"{served.url}/openapi.json", "-H", f"Authorization: Bearer {key}"]
         process = await asyncio.create_subprocess_exec(

@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth
 
 API_KEY: dict[str, Any] = {
     "type": "api_key",
@@ -12,6 +13,18 @@ API_KEY: dict[str, Any] = {
     "send": {"headers": {"Authorization": "Bearer {api_key}"}},
     "check": {"path": "/me", "reason": "error.message"},
     "identity": {"id": "account.id", "label": "account.name"},
+    "verified": {"how": "unverified"},
+}
+OAUTH2: dict[str, Any] = {
+    "type": "oauth2",
+    "client": {"where": "In the developer portal.", "where_url": "https://example.com/apps"},
+    "authorization": {"url": "https://login.example.com/authorize"},
+    "scopes": {"always": ["offline"], "default": ["contacts.read"]},
+    "pkce": "supported",
+    "token": {"url": "https://login.example.com/token", "auth": "post"},
+    "base_url": "https://api.example.com",
+    "check": {"path": "/me"},
+    "identity": {"id": "account.id"},
     "verified": {"how": "unverified"},
 }
 ENTRY: dict[str, Any] = {
@@ -39,3 +52,10 @@ def entry_of(*auth: dict[str, Any], **changes: Any) -> Integration:
 def api_key(**changes: Any) -> Auth:
     """An API key auth, with keys of the example replaced."""
     return entry_of({**API_KEY, **changes}).auth[0]
+
+
+def oauth2(**changes: Any) -> OAuth2Auth:
+    """An OAuth 2.0 auth, with keys of the example replaced."""
+    auth = entry_of({**OAUTH2, **changes}).auth[0]
+    assert isinstance(auth, OAuth2Auth)
+    return auth

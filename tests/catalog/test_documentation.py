@@ -6,14 +6,27 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from one_runtime.catalog import model, parts
+from one_runtime.catalog import auth, model, oauth2, parts
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.request import build_check, clean_values
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
 SHAPES: list[type[BaseModel]] = [
     model.Integration,
-    model.ApiKeyAuth,
+    auth.ApiKeyAuth,
+    oauth2.OAuth2Auth,
+    oauth2.ClientCredentialsAuth,
+    oauth2.Client,
+    oauth2.Authorization,
+    oauth2.ScopeList,
+    oauth2.Token,
+    oauth2.TokenResponse,
+    oauth2.Exchange,
+    oauth2.Received,
+    oauth2.Lookup,
+    oauth2.Choices,
+    oauth2.Revocation,
+    oauth2.Lifetimes,
     parts.Param,
     parts.Field,
     parts.Derived,
@@ -41,9 +54,10 @@ def test_the_pages_example_is_a_working_entry(tmp_path: Path) -> None:
     assert example is not None
     path = tmp_path / "example-desk.yaml"
     path.write_text(example.group(1), encoding="utf-8")
-    auth = load_yaml(path).auth[0]
-    values = clean_values(auth, {"subdomain": "Acme"}, {"api_key": "exd_" + "a" * 32})
-    request = build_check(auth, values)
+    entry = load_yaml(path)
+    key = entry.auth[0]
+    values = clean_values(key, {"subdomain": "Acme"}, {"api_key": "exd_" + "a" * 32})
+    request = build_check(key, values)
     assert request.url == "https://acme.example.com/us/v2/me?fields=id%2Cname"
     assert dict(request.headers) == {
         "Accept": "application/json",

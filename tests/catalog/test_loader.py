@@ -34,7 +34,7 @@ def test_the_contracts_example_is_in_it() -> None:
     assert hubspot is not None
     assert hubspot.id == "4989eaeb-5947-5065-81c6-de3b60c10b7d"
     assert (hubspot.name, hubspot.description, hubspot.category) == ("HubSpot", "CRM and marketing automation.", "CRM")
-    assert hubspot.auth_types == ("api_key",)
+    assert hubspot.auth_types == ("api_key", "oauth2")
 
 
 def test_loading_takes_less_than_150_milliseconds() -> None:
@@ -96,7 +96,7 @@ def test_an_error_names_the_file_the_line_and_the_place(tmp_path: Path) -> None:
 
 
 def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
-    text = HUBSPOT.replace("category: CRM", "category: Nonsense").replace("reason: message", "reasons: message")
+    text = HUBSPOT.replace("category: CRM", "category: Nonsense").replace("reason: message", "reasons: message", 1)
     assert complaint(tmp_path, text).count("hubspot.yaml:") == 2
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from one_runtime.connect.assets import load_assets
+from one_runtime.connect.assets import POPUP_MODULES, STYLESHEETS, WINDOW_MODULES, load_assets
 from one_runtime.connect.pages import Page, Site, render
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import read_connect
 from one_runtime.connect_flow import Shell, ShellState
 from one_runtime.errors import InvalidInput, MalformedRequest
 
-BUDGET_BYTES = 60_000
+# 60,000 before the popup had a list to search in; that is worth 4,000.
+POPUP_BYTES = 64_000
+WINDOW_BYTES = 30_000
 STATIC = Path(str(resources.files("one_runtime.connect") / "static"))
 TEMPLATES = STATIC.parent / "templates"
 ORIGINS = ("https://app.example.com", "https://admin.example.com:8443")
@@ -112,18 +114,33 @@ def test_no_page_names_another_host() -> None:
 def test_the_whole_popup_fits_its_budget() -> None:
     assets = load_assets()
     html = len(render(SITE, OPEN, framed=True).body)
-    assert html + sum(len(asset.body) for asset in assets.files.values()) + len(assets.connect_js) < BUDGET_BYTES
+    loaded = sum(len(assets.files[name].body) for name in (*POPUP_MODULES, "popup.css"))
+    assert html + loaded + len(assets.connect_js) < POPUP_BYTES
 
 
-def test_what_is_left_out_of_a_served_file_is_comments_and_indentation_only() -> None:
+def test_what_a_window_of_its_own_loads_fits_its_budget() -> None:
+    files = load_assets().files
+    assert sum(len(files[name].body) for name in (*WINDOW_MODULES, *STYLESHEETS)) < WINDOW_BYTES
+
+
+def test_what_is_left_out_of_a_served_script_is_comments_and_indentation_only() -> None:
     for name, asset in load_assets().files.items():
-        if name == "texts.js":
+        if name == "texts.js" or name in STYLESHEETS:
             continue
         source = (STATIC / name).read_text(encoding="utf-8")
         served = asset.body.decode().splitlines()
         assert "`" not in re.sub(r"`[^`\n]*`", "", source), f"{name}: a template over several lines would be changed"
         assert set(served) <= {line.strip() for line in source.splitlines()}
         assert not [line for line in served if line.startswith(("//", "/*", "* "))]
+
+
+def test_what_is_left_out_of_a_served_stylesheet_is_comments_and_space_only() -> None:
+    for name in STYLESHEETS:
+        source = re.sub(r"/\*.*?\*/", "", (STATIC / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+        served = load_assets().files[name].body.decode()
+        assert re.sub(r"\s", "", served) == re.sub(r"\s", "", source)
+        assert re.findall(r'"[^"]*"', served) == re.findall(r'"[^"]*"', source)
+        assert not re.search(r": [^;{}]*\{", re.sub(r"@media[^{]*", "", source)), "a selector may not have a colon and a space"
 
 
 def test_the_assets_address_changes_with_their_content() -> None:
@@ -134,10 +151,11 @@ def test_the_assets_address_changes_with_their_content() -> None:
 def test_every_script_that_is_imported_is_served_and_preloaded() -> None:
     files = load_assets().files
     body = render(SITE, OPEN, framed=True).body.decode()
-    for name, asset in files.items():
-        for imported in re.findall(r'from "\./([a-z.]+)"', asset.body.decode()):
-            assert imported in files, f"{name} imports {imported}"
-        assert f"/{name}" in body
+    for known in (POPUP_MODULES, WINDOW_MODULES):
+        for name in known:
+            for imported in re.findall(r'from "\./([a-z.]+)"', files[name].body.decode()):
+                assert imported in known, f"{name} imports {imported}"
+    assert [name for name in POPUP_MODULES if f"/{name}" not in body] == []
 
 
 def test_scripts_use_no_storage_no_cookie_and_parse_no_markup() -> None:
@@ -158,7 +176,7 @@ def test_connect_js_imports_nothing_and_has_its_texts() -> None:
 
 
 def test_every_text_that_is_asked_for_exists_and_every_text_is_asked_for() -> None:
-    sources = [*STATIC.glob("*.js"), *TEMPLATES.glob("*.html"), *STATIC.parent.glob("*.py")]
+    sources = [*STATIC.glob("*.js"), *TEMPLATES.rglob("*.html"), *STATIC.parent.glob("*.py")]
     written = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     asked = set(re.findall(r"[\"'`]([a-z]+(?:\.[a-z_]+)+)[\"'`]", written))
     prefixes = {key.partition(".")[0] for key in TEXTS}

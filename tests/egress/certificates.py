@@ -3,15 +3,21 @@
 import datetime
 import ssl
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+HOUR: Final = datetime.timedelta(hours=1)
 
-def tls_contexts(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's context with a certificate for `host`, and a client's that trusts it."""
+
+def tls_contexts(
+    folder: Path, host: str, *others: str, valid_for: datetime.timedelta = HOUR
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's context with a certificate for `host`, and a client's that trusts it. The certificate is an hour
+    old, and valid for as long from now as is said: not any more, if that is negative."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
@@ -21,9 +27,9 @@ def tls_contexts(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContex
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .not_valid_before(now - HOUR)
+        .not_valid_after(now + valid_for)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in (host, *others)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -1,5 +1,6 @@
 """The customer's backend of a journey: it makes sessions for the test's own end user and asks how things stand."""
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,12 +21,23 @@ class Backend:
     end_user_id: str
     http: httpx2.AsyncClient
 
-    async def session(self, slug: str = "acme", **more: Any) -> dict[str, Any]:
+    async def session(self, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
         """A new session: `id`, `session_token`, `connect_url`, `expires_at`."""
         body = {"integration_slug": slug, "end_user_id": self.end_user_id, "allowed_origins": [self.site.origin]}
         return await self._post("/v1/hosted-connection-sessions", {**body, **more})
 
-    async def token(self, slug: str = "acme", **more: Any) -> str:
+    async def window(self, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
+        """A new session in a window of its own: `redirect`, or `mode="link"`."""
+        place = {} if more.get("mode") == "link" else {"return_url": self.site.return_url}
+        body = {"integration_slug": slug, "end_user_id": self.end_user_id, **place}
+        return await self._post("/v1/hosted-connection-sessions", {**body, **more})
+
+    async def redeem(self, session: dict[str, Any], code: str, end_user_id: str) -> httpx2.Response:
+        """Say who is signed in where the code of a redirect arrived."""
+        path = f"/v1/hosted-connection-sessions/{session['id']}/redeem"
+        return await self.http.post(path, json={"code": code, "end_user_id": end_user_id})
+
+    async def token(self, slug: str | None = "acme", **more: Any) -> str:
         """The token of a new session."""
         return str((await self.session(slug, **more))["session_token"])
 
@@ -63,6 +75,11 @@ class Backend:
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=10)) as database, database:
             sql = "UPDATE hosted_connection_sessions SET expires_at = created_at WHERE id = ?"
             assert database.execute(sql, (session["id"],)).rowcount == 1
+
+    def register(self, *return_urls: str) -> None:
+        """Say where the mode `redirect` may end, as the organization does with an administrator's key."""
+        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=10)) as database, database:
+            database.execute("UPDATE organizations SET return_urls = ?", (json.dumps(return_urls),))
 
     async def turn_key(self, switch: str, key: str) -> None:
         """Acme's switches: `revoke` or `restore` a key."""

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser, Page
 
+from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site, running_site
 from tests.running_demo import Demo
@@ -31,3 +33,16 @@ async def backend(demo: Demo, site: Site, request: pytest.FixtureRequest) -> Asy
     headers = {"authorization": f"Bearer {demo.api_key}"}
     async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
         yield Backend(demo, site, request.node.name, http)
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["script", "no-script"])
+async def window(
+    browser: Browser, page_problems: PageProblems, backend: Backend, request: pytest.FixtureRequest
+) -> AsyncIterator[Page]:
+    """A window of its own, in a browser with JavaScript and in one without it, and a return URL that is registered."""
+    backend.register(backend.site.return_url)
+    async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
+        context.set_default_timeout(10_000)
+        context.on("page", page_problems.watch)
+        yield await context.new_page()
+    assert not page_problems, "\n".join(page_problems)

@@ -55,6 +55,12 @@ document.getElementById("connect").addEventListener("click", () => {
 document.getElementById("connect").disabled = false;
 """
 
+# Where a browser comes back to in the mode `redirect`.
+_BACK: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Back</title><link rel="icon" href="data:,"></head>
+<body><main><h1>Back in the app</h1></main></body></html>
+"""
+
 _SCRIPTS: Final = {"/log.js": _LOG, "/connecting.js": _WITH_CONNECT_JS, "/embedding.js": _WITHOUT_CONNECT_JS}
 _PAGES: Final = {"/": "/connecting.js", "/relaxed": "/connecting.js", "/embedder": "/embedding.js"}
 
@@ -62,7 +68,8 @@ _PAGES: Final = {"/": "/connecting.js", "/relaxed": "/connecting.js", "/embedder
 class Site(ThreadingHTTPServer):
     """One site, on a port of its own: its address names `localhost`, where One Runtime's names `127.0.0.1`.
 
-    `/` has the strictest policy that connect.js works under, `/relaxed` none, `/embedder` does without connect.js.
+    `/` has the strictest policy that connect.js works under, `/relaxed` none, `/embedder` does without connect.js;
+    `/back` is a return URL.
     """
 
     daemon_threads = True
@@ -76,6 +83,11 @@ class Site(ThreadingHTTPServer):
         return f"http://localhost:{self.server_port}"
 
     @property
+    def return_url(self) -> str:
+        """Where the mode `redirect` ends."""
+        return f"{self.origin}/back"
+
+    @property
     def policy(self) -> str:
         """No inline style or script, no frame but One Runtime's."""
         return f"default-src 'none'; script-src 'self' {self.one_runtime}; frame-src {self.one_runtime}; img-src data:"
@@ -85,7 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
-        if self.path in _SCRIPTS:
+        if self.path.startswith("/back?"):
+            self._send("text/html", _BACK)
+        elif self.path in _SCRIPTS:
             self._send("text/javascript", _SCRIPTS[self.path].replace("ONE_RUNTIME", self.server.one_runtime))
         elif self.path in _PAGES:
             self._send("text/html", _PAGE.format(script=_PAGES[self.path]))

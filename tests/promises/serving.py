@@ -75,17 +75,32 @@ async def make_key(database_url: str, name: str = "Northwind") -> str:
 @asynccontextmanager
 async def serving(what: Serving, folder: Path) -> AsyncIterator[Served]:
     """Serve a database, which is migrated, until the block ends."""
+    served = await start(what, folder)
+    try:
+        yield served
+    finally:
+        await stop(served)
+
+
+async def start(what: Serving, folder: Path) -> Served:
+    """A server that is ready; `stop` it, or kill it."""
     served = _start(what, folder)
     try:
         await _wait_until_ready(served)
-        yield served
-    finally:
-        served.process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.to_thread(served.process.wait, 10)
-        except subprocess.TimeoutExpired:
-            served.process.kill()
-            served.process.wait()
+    except BaseException:
+        await stop(served)
+        raise
+    return served
+
+
+async def stop(served: Served) -> None:
+    """Stop a server, gently where it listens to that, and wait for its end."""
+    served.process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.to_thread(served.process.wait, 10)
+    except subprocess.TimeoutExpired:
+        served.process.kill()
+        served.process.wait()
 
 
 def _start(what: Serving, folder: Path) -> Served:

@@ -1,7 +1,8 @@
 """`/v1/catalog`: the public list, without anybody's state; and the logos."""
 
+import datetime as dt
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -9,7 +10,8 @@ from pydantic import Field
 from one_runtime.api.auth import Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text
 from one_runtime.api.headers import public_answer
-from one_runtime.catalog.model import Category, Integration
+from one_runtime.catalog.model import AuthType, Category, Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth, Pkce, Refresh
 from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
 from one_runtime.integrations import CATEGORIES, IntegrationList, Logo
@@ -49,12 +51,32 @@ class CatalogField(Answer):
     options: tuple[CatalogFieldOption, ...]
 
 
-class CatalogAuth(Answer):
-    """One way to connect, with what it asks for."""
+class CatalogOAuth2(Answer):
+    """What an OAuth client of this integration asks for. `client`: `organization` registers one for all its customers;
+    `customer`, where each of them brings their own. `client_url`: where one is registered."""
 
-    type: str
+    scopes: tuple[str, ...]
+    pkce: Pkce
+    refresh: Refresh
+    client: Literal["organization", "customer"]
+    client_url: str | None
+
+
+class CatalogVerified(Answer):
+    """How we know that this is right: read in the provider's documentation, called live, or not yet; and when."""
+
+    how: Literal["documentation", "live", "unverified"]
+    date: dt.date | None
+
+
+class CatalogAuth(Answer):
+    """One way to connect, with what it asks for. `oauth2` is null for every other type."""
+
+    type: AuthType
     params: tuple[CatalogField, ...]
     fields: tuple[CatalogField, ...]
+    oauth2: CatalogOAuth2 | None
+    verified: CatalogVerified
 
 
 class CatalogDetail(CatalogIntegration):
@@ -141,9 +163,21 @@ def _auths(integration: Integration) -> list[dict[str, Any]]:
             "type": auth.type,
             "params": [_field(part, secret=False, optional=part.default is not None) for part in auth.params],
             "fields": [_field(part, secret=part.secret, optional=part.optional) for part in auth.fields],
+            "oauth2": _oauth2(auth) if isinstance(auth, OAuth2Auth) else None,
+            "verified": {"how": auth.verified.how, "date": auth.verified.date},
         }
         for auth in integration.auth
     ]
+
+
+def _oauth2(auth: OAuth2Auth) -> dict[str, Any]:
+    return {
+        "scopes": (*auth.scopes.always, *auth.scopes.default),
+        "pkce": auth.pkce,
+        "refresh": auth.refresh,
+        "client": auth.client.owner,
+        "client_url": auth.client.where_url,
+    }
 
 
 def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:

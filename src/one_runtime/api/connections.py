@@ -23,12 +23,13 @@ from one_runtime.api.fields import (
     next_cursor,
     note_of,
 )
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.model import Auth, AuthType, Integration
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.connections import Change, Connection, ConnectionFilter, NewConnection
 from one_runtime.credentials import Account, CredentialsRefused
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.installation import Installation
+from one_runtime.integrations import why_not
 
 router = APIRouter(tags=["Connections"])
 
@@ -110,7 +111,7 @@ class CreateConnection(Body):
 
     integration_slug: Slug
     end_user_id: Text
-    auth_type: Literal["api_key", "basic", "none"]
+    auth_type: AuthType
     name: Text | None = None
     params: dict[FieldName, Typed] = Field(default={})
     credentials: dict[FieldName, Typed] = Field(default={}, repr=False)
@@ -199,10 +200,9 @@ def _find_auth(installation: Installation, body: CreateConnection) -> tuple[Inte
     integration = installation.catalog.get(body.integration_slug)
     if integration is None:
         raise NotFound(f"There is no integration {body.integration_slug!r}. /v1/catalog/integrations lists them.")
-    auth = integration.auth_of(body.auth_type)
-    if auth is None:
-        kinds = ", ".join(integration.auth_types)
-        raise InvalidInput.of("auth_type", f"{integration.name} is connected by: {kinds}")
+    reason, auth = why_not(integration, body.auth_type), integration.auth_of(body.auth_type)
+    if reason is not None or auth is None:
+        raise InvalidInput.of("auth_type", reason or f"{integration.name} has no {body.auth_type}.")
     return integration, auth
 
 

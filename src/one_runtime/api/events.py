@@ -6,10 +6,8 @@ from fastapi import APIRouter, Query
 
 from one_runtime import events
 from one_runtime.api.auth import Authenticated, Installed
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Text, Time, next_cursor
-from one_runtime.errors import InvalidInput
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Text, Time, next_cursor
 from one_runtime.events import Event, EventFilter, EventType
-from one_runtime.ids import is_id
 
 router = APIRouter(tags=["Events"])
 
@@ -46,7 +44,7 @@ class EventQuery(Body):
 
     type: EventType | None = None
     end_user_id: Text | None = None
-    connection_id: Text | None = None
+    connection_id: RowId | None = None
     limit: Limit = 100
     cursor: IdCursor = None
 
@@ -56,8 +54,6 @@ async def list_events(
     caller: Authenticated, installation: Installed, wanted: Annotated[EventQuery, Query()]
 ) -> EventPage:
     """The audit trail of your organization, kept for 90 days unless the operator set another time."""
-    if wanted.connection_id is not None and not is_id(wanted.connection_id):
-        raise InvalidInput.of("connection_id", "is not the id of a connection")
     chosen = EventFilter(wanted.type, wanted.end_user_id, wanted.connection_id)
     async with installation.database.read() as tx:
         found = await events.list_newest(

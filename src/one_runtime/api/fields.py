@@ -1,17 +1,21 @@
 """Field types that requests and answers share: trimmed text, times, cursors, metadata."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import rfc3339
+from one_runtime.errors import InvalidInput
 from one_runtime.ids import ID_PATTERN, is_id
 
+REPEATABLE: Final = frozenset({"slug"})
+"""Options of lists that may be given several times."""
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
 
@@ -53,17 +57,28 @@ def _lower(text: str) -> str:
 
 def _row_id(text: str) -> str:
     if not is_id(text):
-        raise PydanticCustomError("cursor", "is not one that we gave; leave it out for the first page")
+        raise PydanticCustomError("row_id", "is not one that we gave")
     return text
 
 
 _Clean = AfterValidator(clean_text)
-Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _Clean]
-LongText: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100_000), _Clean]
-Link: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), _Clean]
-Slug: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), _Clean,
-                            AfterValidator(_lower)]  # fmt: skip
-Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean]
+# What the trimming and the cleaning mean, for readers of the OpenAPI document.
+_AnyText = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
+_SomeText = Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
+Text: TypeAlias = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _Clean, _SomeText
+]
+RowId: TypeAlias = Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ID_PATTERN})]
+LongText: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100_000), _Clean, _AnyText]
+Link: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), _Clean, _AnyText]
+Slug: TypeAlias = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    _Clean,
+    AfterValidator(_lower),
+    _SomeText,
+]
+Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _AnyText]
 """What an end user typed into one field: trimmed later, by the entry's own rules."""
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
@@ -72,9 +87,14 @@ Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Items of one page at the most.")]
 _Cursor = Query(description="`next_cursor` of the page before.")
 TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
-IdCursor: TypeAlias = Annotated[
-    Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ID_PATTERN})] | None, _Cursor
-]
+IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
+
+
+def given_once(request: Request) -> None:
+    """Refuse an option that is given twice and is no list: it cannot mean both. Raises: InvalidInput."""
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if count > 1 and name not in REPEATABLE:
+            raise InvalidInput.of(name, "may be given once")
 
 
 class Body(BaseModel):

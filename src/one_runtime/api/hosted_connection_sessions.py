@@ -9,6 +9,7 @@ from one_runtime import connect_sessions, connections, redemption
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, Slug, Text, Time, example, note_of
+from one_runtime.catalog.model import AuthType
 from one_runtime.connect_sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession, Mode
 from one_runtime.connect_start import NewSession, start
 from one_runtime.connections import Connection
@@ -43,7 +44,7 @@ class CreateSession(Body):
     mode: Mode | None = None
     connection_id: Text | None = None
     multiple: bool = False
-    auth_type: Literal["api_key", "basic", "none", "oauth2"] | None = None
+    auth_type: AuthType | None = None
     metadata: Metadata = Field(default={})
     expires_in: Annotated[int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN)] = DEFAULT_EXPIRES_IN
 

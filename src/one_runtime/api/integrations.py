@@ -64,6 +64,7 @@ class IntegrationsEndpoint:
             state = await find_state(tx, token, end_user_id)
         if state is None:
             raise refuse_key()
+        scope["organization_id"] = state.organization_id
         require_scope(state.scopes, "read")
         _check_end_user_id(end_user_id, times=len(asked))
         options, expand = _keep_options(query) if len(query) <= _MAX_KEPT_OPTIONS else _options(query)

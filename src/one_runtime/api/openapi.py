@@ -137,14 +137,19 @@ def _list_operation() -> dict[str, Any]:
     def option(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
         return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
 
-    text = {"type": "string", "maxLength": 255}
+    text = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
     return {
         "tags": ["Integrations"],
         "summary": "List what an end user can connect, and what is connected",
         "description": "The answer to every settings page: the whole list, ordered by name (with `search`: by rank).",
         "operationId": "list_integrations",
         "parameters": [
-            option("end_user_id", "Your own identifier of the user.", {**text, "minLength": 1}, required=True)
+            option(
+                "end_user_id",
+                "Your own identifier of the user.",
+                {**text, "minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"},
+                required=True,
+            )
             | {"example": "user_123"},
             option("slug", "Only these; may be repeated.", {"type": "array", "items": text}),
             option("category", "Only this category.", {"type": "string", "enum": list(CATEGORIES)}),

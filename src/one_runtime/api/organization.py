@@ -29,6 +29,7 @@ class PutOrganization(Body):
         display_name="Northwind",
         privacy_url="https://northwind.example/privacy",
         allowed_origins=["https://app.northwind.example"],
+        return_urls=["https://app.northwind.example/integrations"],
         integrations={"mode": "listed", "slugs": ["hubspot", "slack"]},
     )
 

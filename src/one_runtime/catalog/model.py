@@ -23,6 +23,7 @@ Category = Literal[
     "Security", "Industry", "Consumer",
 ]  # fmt: skip
 
+AuthType: TypeAlias = Literal["api_key", "basic", "none", "oauth2", "client_credentials"]
 Auth: TypeAlias = Annotated[
     ApiKeyAuth | BasicAuth | NoAuth | OAuth2Auth | ClientCredentialsAuth, Setting(discriminator="type")
 ]

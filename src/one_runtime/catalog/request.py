@@ -98,7 +98,9 @@ def inject(auth: AuthBase, values: Values) -> Injection:
         InvalidInput: a value would leave the host that the entry means.
     """
     known = _known(auth, values)
-    return Injection(resolve_url(auth.base_url, known), tuple(_sent_headers(auth, known)), tuple(_sent_query(auth, known)))
+    return Injection(
+        resolve_url(auth.base_url, known), tuple(_sent_headers(auth, known)), tuple(_sent_query(auth, known))
+    )
 
 
 def build_check(auth: AuthBase, values: Values) -> OutboundRequest:

@@ -95,7 +95,7 @@ async def _ask(storage: Storage, database: Database, settings: Settings, vault: 
             storage.findings.append(ok("database", f"SQLite, migrated to {HEAD}"))
         else:
             processes = max(settings.workers, len(live))
-            storage.findings += _server(await postgres_vitals(tx), processes * settings.database_pool_size)
+            storage.findings += server(await postgres_vitals(tx), processes * settings.database_pool_size)
             before = clock()
             now = await database_clock(tx)
             storage.ahead = (now - before - (clock() - before) / 2).total_seconds()
@@ -105,8 +105,8 @@ async def _ask(storage: Storage, database: Database, settings: Settings, vault: 
         storage.findings.append(_origins(await organizations.list_all(tx), settings))
 
 
-def _server(vitals: PostgresVitals, wanted: int) -> list[Finding]:
-    """The PostgreSQL server."""
+def server(vitals: PostgresVitals, wanted: int) -> list[Finding]:
+    """What a PostgreSQL server says of itself, and whether it has the connections that are wanted."""
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
     found = []
     if vitals.read_only:
@@ -138,13 +138,17 @@ def _file(path: Path) -> list[Finding]:
 
 
 def _disk(folder: Path, path: Path) -> Finding:
-    free = shutil.disk_usage(folder).free
-    saw = f"{free / _MIB / 1024:.1f} GiB free in {folder}"
-    kind = _file_system(folder)
+    mounts = Path("/proc/self/mounts")  # Linux; elsewhere nobody says
+    kind = file_system(folder.resolve(), mounts.read_text("utf-8", "replace") if mounts.exists() else "")
     if kind in _NETWORK_FILE_SYSTEMS:
         saw = f"{folder} is on a network file system ({kind}), where SQLite's locks cannot be relied on"
         return problem("disk", saw, "Keep the file on a disk of this machine, or use PostgreSQL.")
-    size = path.stat().st_size if path.exists() else 0
+    return room(folder, shutil.disk_usage(folder).free, path.stat().st_size if path.exists() else 0)
+
+
+def room(folder: Path, free: int, size: int) -> Finding:
+    """Whether so many free bytes will do for a database of this size."""
+    saw = f"{free / _MIB / 1024:.1f} GiB free in {folder}"
     if free < _ALMOST_FULL:
         return problem("disk", saw, "Make room: a full disk stops every write.")
     if free < max(_SCARCE, size):
@@ -152,13 +156,10 @@ def _disk(folder: Path, path: Path) -> Finding:
     return ok("disk", saw)
 
 
-def _file_system(folder: Path) -> str:
-    """The kind of file system, by the longest mount point that the folder is in; empty where the system won't say."""
-    mounts = Path("/proc/self/mounts")
-    if not mounts.exists():
-        return ""
-    lines = [line.split(" ") for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
-    within = [(fields[1], fields[2]) for fields in lines if folder.resolve().is_relative_to(fields[1])]
+def file_system(folder: Path, mounts: str) -> str:
+    """The kind of file system, by the longest mount point that the folder is in; empty where nobody says."""
+    lines = [line.split(" ") for line in mounts.splitlines()]
+    within = [(fields[1], fields[2]) for fields in lines if folder.is_relative_to(fields[1])]
     return max(within, key=lambda one: len(one[0]), default=("", ""))[1]
 
 

@@ -1,0 +1,66 @@
+"""What happens with OAuth 2.0 where there is no OAuth client: it is shown in the catalog, and never offered."""
+
+from dataclasses import replace
+
+import pytest
+
+from one_runtime.catalog.model import Integration
+from one_runtime.integrations import IntegrationList
+from tests.application import PUBLIC_URL, Application, Client
+from tests.catalog.example import ENTRY, OAUTH2
+
+pytestmark = pytest.mark.only_database("sqlite")  # nothing here depends on the database
+
+SESSIONS = "/v1/hosted-connection-sessions"
+CONNECTIONS = "/v1/connections"
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>'
+
+
+async def test_a_session_by_oauth2_says_what_is_missing_and_what_works(client: Client) -> None:
+    answer = await client.post(
+        SESSIONS, {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": "oauth2"}
+    )
+    assert answer.status_code == 422
+    assert [one["field"] for one in answer.json()["errors"]] == ["auth_type"]
+    assert "needs an OAuth client" in answer.json()["detail"]
+    assert "It can be connected by: api_key" in answer.json()["detail"]
+
+
+async def test_the_popup_offers_the_key_of_an_entry_that_has_both(client: Client) -> None:
+    session = await client.session(integration_slug="hubspot")
+    view = (await client.popup("", session["session_token"])).json()
+    assert [one["type"] for one in view["auth_types"]] == ["api_key"]
+
+
+@pytest.mark.parametrize("credentials", [{"access_token": "at", "refresh_token": "rt"}, {}])
+async def test_a_token_cannot_be_imported_yet(client: Client, credentials: dict[str, str]) -> None:
+    body = {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
+    answer = await client.post(CONNECTIONS, {**body, "credentials": credentials})
+    assert answer.status_code == 422
+    assert "needs an OAuth client" in answer.json()["detail"]
+
+
+async def test_what_an_entry_does_not_have_is_told_apart(client: Client) -> None:
+    for auth_type in ("basic", "client_credentials"):
+        body = {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": auth_type}
+        for path in (SESSIONS, CONNECTIONS):
+            answer = await client.post(path, body)
+            assert answer.status_code == 422
+            assert f"HubSpot has no {auth_type}. It can be connected by: api_key" in answer.json()["detail"]
+
+
+async def test_an_entry_with_nothing_but_oauth2_is_in_the_catalog_and_not_offered(
+    application: Application, client: Client
+) -> None:
+    only = Integration.model_validate({**ENTRY, "slug": "only-oauth", "name": "Only OAuth", "auth": [OAUTH2]})
+    state = application.app.app.state
+    catalog = application.installation.catalog.with_extra(only, SVG)
+    state.installation = replace(application.installation, catalog=catalog)
+    state.integration_list = IntegrationList(catalog, PUBLIC_URL)
+    shown = (await client.get("/v1/catalog/integrations", slug="only-oauth")).json()["integrations"]
+    assert [one["supported_auth_types"] for one in shown] == [["oauth2"]]
+    offered = (await client.get("/v1/integrations", end_user_id="user_123")).json()["integrations"]
+    assert "only-oauth" not in {one["slug"] for one in offered}
+    answer = await client.post(SESSIONS, {"integration_slug": "only-oauth", "end_user_id": "user_123"})
+    assert answer.status_code == 422
+    assert "needs an OAuth client" in answer.json()["detail"]

@@ -1,0 +1,56 @@
+"""How large a list may be, in bytes on the wire: of the whole catalog, of 60 entries, and of 600."""
+
+import base64
+from typing import Final
+
+import pytest
+
+from one_runtime.catalog.loader import Catalog, load_catalog
+from one_runtime.catalog.logos import MAX_BYTES
+from one_runtime.codings import compress
+from one_runtime.integrations import IntegrationList, Logo, Offer, Options, State
+from tests.catalog.synthetic import synthetic_catalog
+
+KB: Final = 1000
+
+
+def listed(catalog: Catalog, logo: Logo) -> bytes:
+    lists = IntegrationList(catalog, "https://connect.example.com")
+    state = State("organization", ("read",), Offer(), "")
+    return lists.body(lists.listed(state, Options(logo=logo)), "user_123")
+
+
+def sizes(catalog: Catalog, logo: Logo) -> dict[str, int]:
+    text = listed(catalog, logo)
+    return {
+        "plain": len(text),
+        "gzip": len(compress(text, "gzip").after(b"")),
+        "zstd": len(compress(text, "zstd").after(b"")),
+    }
+
+
+def test_the_list_with_addresses_is_under_15_kb_compressed_for_the_catalog_and_for_60_entries() -> None:
+    for catalog in (load_catalog(), synthetic_catalog(60)):
+        found = sizes(catalog, "url")
+        assert max(found["gzip"], found["zstd"]) < 15 * KB, found
+
+
+def test_the_list_with_logos_inline_is_under_300_kb_plain_and_under_100_kb_compressed() -> None:
+    for catalog in (load_catalog(), synthetic_catalog(60)):
+        found = sizes(catalog, "inline")
+        assert found["plain"] < 300 * KB, found
+        assert max(found["gzip"], found["zstd"]) < 100 * KB, found
+
+
+def test_600_entries_are_under_60_kb_compressed_with_addresses() -> None:
+    found = sizes(synthetic_catalog(600), "url")
+    assert max(found["gzip"], found["zstd"]) < 60 * KB, found
+
+
+@pytest.mark.parametrize("kind", ["real", "synthetic"])
+def test_every_mark_is_under_8_kb(kind: str) -> None:
+    catalog = load_catalog() if kind == "real" else synthetic_catalog(60)
+    assert MAX_BYTES == 8 * KB
+    for entry in catalog.integrations:
+        assert len(catalog.logo(entry.slug)) < 8 * KB, entry.slug
+        assert len(base64.b64encode(catalog.logo(entry.slug))) < 11 * KB

@@ -1,0 +1,255 @@
+"""What an entry may say of OAuth 2.0, and what it may not."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from one_runtime.catalog.model import Integration, dump
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth
+from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.request import Values, clean_values, inject
+from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, entry_of, oauth2
+
+HOST = {"name": "shop", "source": "token_response", "path": "api.url", "extract": r"https://([a-z0-9]+)\.example\.com"}
+AT_SHOP = {"received": [HOST], "base_url": "https://{shop}.example.com"}
+DOMAIN = {**SUBDOMAIN, "name": "domain", "pattern": "[a-z0-9]+(?:\\.[a-z0-9]+){1,5}", "suffix": None}
+CLIENT_CREDENTIALS: dict[str, Any] = {
+    "type": "client_credentials",
+    "fields": [{"name": name, "label": name, "where": "There."} for name in ("client_id", "client_secret")],
+    "token": {"url": "https://login.example.com/token"},
+    "base_url": "https://api.example.com",
+    "verified": {"how": "unverified"},
+}
+
+
+def refused(match: str, **changes: Any) -> None:
+    with pytest.raises(ValidationError, match=match):
+        oauth2(**changes)
+
+
+def token(**changes: Any) -> dict[str, Any]:
+    return {"token": {**OAUTH2["token"], **changes}}
+
+
+def authorization(**changes: Any) -> dict[str, Any]:
+    return {"authorization": {**OAUTH2["authorization"], **changes}}
+
+
+def test_the_example_stands_beside_a_key_and_survives_a_round_trip() -> None:
+    entry = entry_of(API_KEY, OAUTH2)
+    assert entry.auth_types == ("api_key", "oauth2")
+    assert Integration.model_validate(dump(entry)) == entry
+
+
+def test_what_is_not_said_is_the_norm_of_the_rfc() -> None:
+    auth = oauth2(token={"url": "https://login.example.com/token"}, scopes={})
+    assert (auth.token.auth, auth.token.body, auth.scopes.param, auth.scopes.separator) == (
+        "basic",
+        "form",
+        "scope",
+        " ",
+    )
+    assert inject(auth, Values({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
+    assert auth.refresh == "rotates", "where it is not known, a token is never presented twice"
+
+
+def test_the_end_user_is_asked_for_parameters_only() -> None:
+    auth = oauth2(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
+    assert clean_values(auth, {"subdomain": "Acme"}, {}) == Values({"subdomain": "acme"}, {})
+    refused("asks for none", fields=API_KEY["fields"], send=API_KEY["send"])
+
+
+def test_the_flows_own_parameters_cannot_be_said_again() -> None:
+    for name in ("state", "code_challenge", "code_challenge_method", "redirect_uri", "scope", "response_type"):
+        refused("said by the flow itself", **authorization(params={name: "x"}))
+    for name in ("client_secret", "code_verifier", "refresh_token", "redirect_uri"):
+        refused("said by the flow itself", **token(params={name: "x"}))
+        refused("said by the flow itself", **token(refresh_params={name: "x"}))
+        refused("said by the flow itself", **token(query={name: "x"}))
+
+
+def test_a_template_uses_only_what_is_known_by_then() -> None:
+    account = {"name": "account", "source": "callback", "pattern": "[a-z]+"}
+    later = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}
+    lookup = {"url": "https://api.example.com/sites"}
+    refused("authorization: {access_token} is not known", **authorization(params={"hint": "{access_token}"}))
+    refused("authorization: {account} is not known", received=[account], **authorization(params={"a": "{account}"}))
+    refused("token: {access_token} is not known", **token(params={"t": "{access_token}"}))
+    refused(
+        "lookup: {site} is not known",
+        received=[later],
+        lookup={"path": "/s"},
+        base_url="https://api.example.com/{site}",
+    )
+    refused("{client_secret} is used and not declared", **token(params={"s": "{client_secret}"}))
+    oauth2(received=[account], **token(params={"a": "{account}"}))
+    oauth2(received=[later], lookup=lookup, base_url="https://api.example.com/{site}")
+    oauth2(**token(refresh_params={"grant_type": "ig_refresh_token", "access_token": "{access_token}"}))
+
+
+def test_a_received_value_serves_something() -> None:
+    refused("shop is declared and never used", received=[HOST])
+    oauth2(received=[HOST], identity={"id": "params.shop"})
+    refused("is not declared", identity={"id": "{params.shop}"})
+    refused("access_token is given already", received=[{**HOST, "name": "access_token"}])
+    refused("declared twice", params=[{**SUBDOMAIN, "name": "shop"}], **AT_SHOP)
+
+
+def test_a_received_value_has_a_form() -> None:
+    bare = {"name": "shop", "source": "callback"}
+    refused("needs a pattern, extract or options", received=[bare])
+    refused("exclude each other", received=[{**HOST, "pattern": "[a-z]+"}])
+    refused("exactly one", received=[{**HOST, "extract": "https://[a-z]+"}])
+    refused("does not fit", received=[{**HOST, "default": "A B"}], base_url=AT_SHOP["base_url"])
+    refused("none of the options", received=[{**bare, "options": ["us"], "default": "eu"}])
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("extract", [r"https://([^/]+)\.example\.com", r"https://(.+)\.example\.com", r"https://(\S*)"])
+def test_a_loose_pattern_cannot_guard_a_host_that_a_response_brings(extract: str) -> None:
+    refused("forms the host", received=[{**HOST, "extract": extract}], base_url=AT_SHOP["base_url"])
+
+
+@pytest.mark.promise("P7")
+def test_a_host_never_ends_in_a_value_that_a_response_brings() -> None:
+    whole = {**HOST, "extract": r"https://([a-z0-9]+(?:\.[a-z0-9]+){1,3})"}
+    for where in ({"base_url": "https://{shop}"}, token(refresh_url="https://{shop}/token")):
+        refused("the host ends in a value", received=[whole], quirks=["self_hosted"], **where)
+    choice = {**HOST, "extract": r"https://([a-z.]+)", "options": ["example.com", "example.eu"]}
+    oauth2(received=[choice], base_url="https://api.{shop}")
+    refused(
+        "no part of a host",
+        received=[{**choice, "options": ["example.com/x"], "extract": None}],
+        base_url="https://{shop}",
+    )
+
+
+@pytest.mark.promise("P7")
+def test_every_address_of_the_flow_is_guarded() -> None:
+    loose = {**SUBDOMAIN, "pattern": "[^/]+"}
+    url = "https://{subdomain}.example.com/x"
+    for where in (
+        authorization(url=url),
+        token(url=url),
+        token(refresh_url=url),
+        token(exchange={"url": url, "params": {}}),
+        {"revocation": {"url": url}},
+        {"lookup": {"url": url}, "received": [{"name": "site", "source": "lookup", "pattern": "[a-z]+"}],
+         "identity": {"id": "params.site"}},
+    ):  # fmt: skip
+        refused("forms the host", params=[loose], **where)
+        oauth2(params=[SUBDOMAIN], **where)
+        plain = {
+            key: value for key, value in where.items() if key in ("authorization", "token", "revocation", "lookup")
+        }
+        assert plain
+
+
+@pytest.mark.parametrize(
+    "url", ["http://login.example.com/x", "https://login.example.com/x?a=b", "https://a@example.com"]
+)
+def test_addresses_are_https_without_a_query(url: str) -> None:
+    for where in (authorization(url=url), token(url=url), token(refresh_url=url), {"revocation": {"url": url}}):
+        refused("url", **where)
+
+
+@pytest.mark.promise("P7")
+def test_a_client_names_its_hosts_where_the_entry_does_not() -> None:
+    at_domain = {"params": [DOMAIN], "quirks": ["self_hosted"]}
+    assert oauth2(**at_domain, **token(url="https://{domain}/token")).names_hosts
+    assert oauth2(**at_domain, revocation={"url": "https://{domain}/revoke"}).names_hosts
+    assert not oauth2().names_hosts
+    assert not oauth2(params=[SUBDOMAIN], **token(url="https://{subdomain}.example.com/token")).names_hosts
+    refused("say self_hosted", params=[DOMAIN], **token(url="https://{domain}/token"))
+
+
+def test_a_lookup_and_what_it_says_belong_together() -> None:
+    refused("lookup: needs a received value", lookup={"path": "/sites"})
+    site = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}
+    refused("lookup: needs a received value", received=[site], base_url="https://api.example.com/{site}")
+
+
+def test_a_second_list_of_scopes_has_a_parameter_of_its_own() -> None:
+    assert oauth2(more_scopes={"param": "user_scope", "separator": ","}).more_scopes is not None
+    refused("a param of its own", more_scopes={"separator": ","})
+    refused("scopes", scopes={"default": ["two words"]})
+
+
+def test_without_refresh_nothing_is_said_of_it() -> None:
+    oauth2(refresh="none", lifetimes={"access": 3600})
+    for more in ({"lifetimes": {"refresh": 60}}, token(refresh_url="https://login.example.com/refresh")):
+        refused("refresh: none", refresh="none", **more)
+
+
+def test_a_revocation_says_which_token() -> None:
+    url = "https://login.example.com/revoke"
+    oauth2(revocation={"url": url})
+    oauth2(revocation={"url": url, "auth": "bearer", "body": "none", "token_param": None, "tokens": ["access_token"]})
+    refused("which token", revocation={"url": url, "token_param": None})
+    refused("name at least one", revocation={"url": url, "tokens": []})
+    refused("body none", revocation={"url": url, "body": "none"})
+
+
+def test_an_identity_from_kept_values_needs_no_check() -> None:
+    auth = oauth2(check=None, identity={"id": "params.shop"}, **AT_SHOP)
+    assert auth.check is None
+    refused("there is no check", check=None)
+
+
+def test_client_credentials_ask_for_the_id_and_the_secret() -> None:
+    auth = entry_of(CLIENT_CREDENTIALS).auth[0]
+    assert isinstance(auth, ClientCredentialsAuth)
+    assert inject(auth, Values({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
+    with pytest.raises(ValidationError, match="begins with client_id"):
+        entry_of({**CLIENT_CREDENTIALS, "fields": CLIENT_CREDENTIALS["fields"][::-1]})
+    loose = {**SUBDOMAIN, "pattern": "[^/]+"}
+    with pytest.raises(ValidationError, match="forms the host"):
+        entry_of({**CLIENT_CREDENTIALS, "params": [loose], "token": {"url": "https://{subdomain}.example.com"}})
+
+
+def test_a_received_value_is_taken_out_and_kept() -> None:
+    auth = oauth2(**AT_SHOP)
+    params = receive(auth, "token_response", {"api": {"url": "https://acme.example.com"}})
+    assert params == {"shop": "acme"}
+    assert inject(auth, Values(params, {"access_token": "t"})).base_url == "https://acme.example.com"
+    assert receive(auth, "callback", {}) == {}
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.com",
+        "https://evil.com/.example.com",
+        "https://acme.example.com.evil.com",
+        "https://acme.example.com@evil.com",
+        "https://evil.com#.example.com",
+        "https://acme.example.com/",
+        "https://a.b.example.com",
+        "https://127.0.0.1",
+        "http://acme.example.com",
+        "https://ACME.example.com",
+        "https://acme.example.com\n",
+        "https://" + "a" * 300 + ".example.com",
+        "",
+        None,
+        ["https://acme.example.com"],
+    ],
+)
+def test_a_host_from_a_response_is_not_believed_before_it_fits(url: object) -> None:
+    with pytest.raises(UnexpectedValue, match="shop") as error:
+        receive(oauth2(**AT_SHOP), "token_response", {"api": {"url": url}})
+    assert "evil" not in str(error.value), "what a stranger sent is not repeated"
+
+
+def test_a_missing_value_has_its_default_and_a_number_is_text() -> None:
+    part = {"name": "site", "source": "callback", "pattern": "[0-9a-z]{1,9}", "default": "main"}
+    auth = oauth2(received=[part], base_url="https://api.example.com/{site}")
+    assert receive(auth, "callback", {}) == {"site": "main"}
+    assert receive(auth, "callback", {"site": 42}) == {"site": "42"}
+    dots = oauth2(
+        received=[{**part, "pattern": r"[.]{1,9}", "default": None}], base_url="https://api.example.com/{site}"
+    )
+    with pytest.raises(UnexpectedValue):
+        receive(dots, "callback", {"site": ".."})

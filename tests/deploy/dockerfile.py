@@ -1,0 +1,149 @@
+"""Reads a Dockerfile, and carries its steps out in a folder, as far as they make sense without a container engine."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Final
+
+_ABSOLUTE: Final = re.compile(r"(?<![\w.:])(/(?:build|opt|var)\b)")
+"""Paths that the Dockerfile makes; in the folder they stand under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One instruction, its words as written."""
+
+    word: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one FROM begins."""
+
+    base: str
+    name: str | None
+    steps: tuple[Step, ...]
+
+    def words(self, word: str) -> list[str]:
+        """What stands after each instruction of that word."""
+        return [step.rest for step in self.steps if step.word == word]
+
+
+def stages(text: str) -> list[Stage]:
+    """Every stage, in order; comments are left out and continued lines joined."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    found: list[tuple[str, str | None, list[Step]]] = []
+    for line in joined.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "FROM":
+            base, _, name = rest.partition(" AS ")
+            found.append((base, name or None, []))
+        else:
+            found[-1][2].append(Step(word, rest))
+    return [Stage(base, name, tuple(steps)) for base, name, steps in found]
+
+
+@dataclass
+class Scratch:
+    """A folder that stands for the file system of the image, with a context to copy from."""
+
+    root: Path
+    context: Path
+    environ: dict[str, str]
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = self.root
+
+    def here(self, text: str) -> str:
+        """The text with the image's paths under this folder."""
+        return _ABSOLUTE.sub(lambda match: f"{self.root}{match[1]}", text)
+
+    def carry_out(self, stage: Stage, *, leave_out: Sequence[str]) -> list[str]:
+        """Every step in order; which RUN steps were left out, being about users of the system."""
+        left_out = []
+        for step in stage.steps:
+            if step.word == "ENV":
+                self._set(step.rest)
+            elif step.word == "WORKDIR":
+                self.folder = Path(self.here(step.rest))
+                self.folder.mkdir(parents=True, exist_ok=True)
+            elif step.word == "COPY":
+                self._copy(shlex.split(step.rest))
+            elif step.word == "RUN" and any(word in step.rest for word in leave_out):
+                left_out.append(step.rest)
+            elif step.word == "RUN":
+                self.run(["sh", "-euc", self.here(step.rest)], check=True)
+        return left_out
+
+    def run(self, command: Sequence[str], *, check: bool = False) -> "subprocess.CompletedProcess[str]":
+        """A command with the environment and in the folder as they are now."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=280
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
+        return done
+
+    def _set(self, rest: str) -> None:
+        for pair in shlex.split(rest):
+            name, _, value = pair.partition("=")
+            self.environ[name] = self.here(value).replace(f"${name}", self.environ.get(name, ""))
+
+    def _copy(self, words: list[str]) -> None:
+        if words[0].startswith("--from="):
+            assert self.here(words[1]) == self.here(words[2]), "the stages share this folder"
+            return
+        *sources, target = words
+        for source in sources:
+            here, to = self.context / source, self.folder / target
+            for path in sent(self.context, source):
+                place = to / path.relative_to(here if here.is_dir() else here.parent)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, place)
+
+
+def sent(context: Path, under: str = ".") -> list[Path]:
+    """The files that `.dockerignore` lets through, under one name of the context."""
+    rules = [line.strip() for line in (context / ".dockerignore").read_text().splitlines()]
+    rules = [rule for rule in rules if rule and not rule.startswith("#")]
+    start = context / under
+    files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
+    return [path for path in files if not _ignored(path.relative_to(context).parts, rules)]
+
+
+def _ignored(parts: tuple[str, ...], rules: Sequence[str]) -> bool:
+    """The last rule that matches the file, or a folder that it is in, decides."""
+    ignored = False
+    for rule in rules:
+        wanted = rule.removeprefix("!").removeprefix("**/")
+        anywhere = "**/" in rule
+        names = parts if anywhere else parts[:1]
+        if any(fnmatch(name, wanted) for name in names):
+            ignored = not rule.startswith("!")
+    return ignored
+
+
+def healthcheck(stage: Stage) -> list[str]:
+    """The command that tells whether a container is well."""
+    (rest,) = stage.words("HEALTHCHECK")
+    command: list[str] = json.loads(rest.partition("CMD ")[2])
+    return command
+
+
+def builders_environment(folder: Path, outside: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a build: a Python of its own for `pip install`, and this machine's way to packages."""
+    tools = folder / "tools"
+    uv = Path(sys.executable).with_name("uv")  # `python -m venv` is not everywhere
+    subprocess.run([uv, "venv", "--quiet", "--no-project", "--seed", tools], check=True, env=dict(outside))
+    environ = {name: value for name, value in outside.items() if not name.startswith(("ONE_RUNTIME_", "UV_NO_CACHE"))}
+    return environ | {"PATH": f"{tools}/bin:{os.environ['PATH']}"}

@@ -1,0 +1,127 @@
+"""The compose file: every name in it leads somewhere, and nothing is open that need not be."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import pytest
+import yaml
+
+from one_runtime.serving import GRACE
+from one_runtime.settings import PREFIX, Settings, load_settings
+from one_runtime.vault import Vault, new_key, parse_keys
+from tests.deploy.dockerfile import stages
+from tests.deploy.proxies import DEPLOY
+from tests.documentation import page
+
+OURS: Final = ("migrate", "server")
+SECRETS: Final = {"database-password", "database-url", "encryption-keys"}
+_VARIABLE: Final = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)\}")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    return read
+
+
+def filled(value: str, **given: str) -> str:
+    """A value with its variables put in, as the engine does."""
+    return _VARIABLE.sub(lambda match: given.get(match[1]) or match[2], str(value))
+
+
+def test_every_network_volume_and_secret_that_is_named_is_there_and_used(compose: dict[str, Any]) -> None:
+    services: dict[str, Any] = compose["services"]
+    used = {
+        kind: {name.partition(":")[0] for service in services.values() for name in service.get(kind, ())}
+        for kind in ("networks", "volumes", "secrets")
+    }
+    assert used == {kind: set(compose[kind]) for kind in used}
+    assert set(compose["secrets"]) == SECRETS
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= set(services)
+        mounted = {value for value in service["environment"].values() if str(value).startswith("/run/secrets/")}
+        assert mounted == {f"/run/secrets/{name}" for name in service["secrets"]}
+
+
+def test_the_secrets_are_files_that_the_documentation_makes(compose: dict[str, Any], tmp_path: Path) -> None:
+    files = {name: secret["file"] for name, secret in compose["secrets"].items()}
+    assert files == {name: f"./secrets/{name}" for name in SECRETS}
+    make, give = page("docs/deploying.md").code("bash")
+    subprocess.run(["bash", "-euo", "pipefail", "-c", make], cwd=tmp_path, check=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert made.keys() == SECRETS
+    assert len(Vault(parse_keys(made["encryption-keys"])).key_ids) == 1
+    password = made["database-password"].strip()
+    assert urlsplit(made["database-url"].strip()).password == password
+    assert quote(password, safe="") == password, "it needs no encoding in the URL"
+    user = stages((DEPLOY / "Dockerfile").read_text(encoding="utf-8"))[-1].words("USER")[0]
+    assert f"chown {user} secrets/encryption-keys secrets/database-url\n" in give
+
+
+def test_the_image_is_built_from_files_that_are_there(compose: dict[str, Any]) -> None:
+    build = compose["services"]["server"]["build"]
+    context = (DEPLOY / build["context"]).resolve()
+    assert (context / build["dockerfile"]).is_file()
+    assert (context / ".dockerignore").is_file()
+
+
+def test_every_variable_is_a_setting_and_they_can_work_together(compose: dict[str, Any], tmp_path: Path) -> None:
+    for name in OURS:
+        given = {"ONE_RUNTIME_PUBLIC_URL": "https://connect.example.com"}
+        environ = {key: filled(value, **given) for key, value in compose["services"][name]["environment"].items()}
+        assert all(key.startswith(PREFIX) for key in environ)
+        contents = {"DATABASE_URL": "postgresql://one_runtime:x@database/one_runtime", "ENCRYPTION_KEYS": new_key()}
+        for secret, text in contents.items():
+            (tmp_path / secret).write_text(text)
+            environ[f"{PREFIX}{secret}_FILE"] = str(tmp_path / secret)
+        settings = load_settings(environ)
+        assert settings.workers == 2
+        assert settings.public_url == "https://connect.example.com"
+
+
+def test_the_gateway_of_our_network_is_the_proxy_that_is_trusted(compose: dict[str, Any]) -> None:
+    environ = {"ONE_RUNTIME_TRUSTED_PROXIES": filled(compose["services"]["server"]["environment"][
+        "ONE_RUNTIME_TRUSTED_PROXIES"])}  # fmt: skip
+    (network,) = load_settings(environ).trusted_proxies
+    (config,) = compose["networks"]["outside"]["ipam"]["config"]
+    assert str(network) == f"{config['gateway']}/32"
+
+
+def test_migrations_are_through_before_anything_serves(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert services["server"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    for name in OURS:
+        assert services[name]["depends_on"]["database"]["condition"] == "service_healthy"
+    assert services["migrate"]["command"] == ["migrate"]
+    assert services["migrate"]["restart"] == "no"
+    assert services["server"]["command"] == ["serve"]
+
+
+def test_only_this_machine_reaches_the_server_and_nothing_outside_reaches_the_database(compose: dict[str, Any]) -> None:
+    published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    assert published == {"server": ["127.0.0.1:8000:8000"]}
+    assert compose["services"]["database"]["networks"] == ["inside"]
+    assert compose["networks"]["inside"]["internal"] is True
+
+
+def test_ours_run_without_rights_on_a_file_system_that_cannot_be_written(compose: dict[str, Any]) -> None:
+    for name in OURS:
+        service = compose["services"][name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "user" not in service, "the image's own user"
+    assert stages((DEPLOY / "Dockerfile").read_text(encoding="utf-8"))[-1].words("USER") == ["10001"]
+
+
+def test_requests_in_flight_are_given_their_time_before_a_container_is_killed(compose: dict[str, Any]) -> None:
+    assert int(compose["services"]["server"]["stop_grace_period"].removesuffix("s")) > GRACE
+
+
+def test_the_connections_of_the_workers_fit_into_postgresql_as_it_comes(compose: dict[str, Any]) -> None:
+    settings = Settings.model_fields
+    workers = int(filled(compose["services"]["server"]["environment"]["ONE_RUNTIME_WORKERS"]))
+    assert workers * settings["database_pool_size"].default < 97  # 100 less 3 that are reserved

@@ -1,0 +1,118 @@
+"""The Dockerfile's steps, in order, in a folder; and what must not be in an image."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from one_runtime import __version__
+from one_runtime.vault import new_key
+from scripts.bootstrap import UV, environment
+from tests.deploy.dockerfile import Scratch, Stage, builders_environment, healthcheck, sent, stages
+from tests.deploy.proxies import DEPLOY, free_port
+from tests.documentation import ROOT
+from tests.waiting import attempts
+
+TEXT: Final = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+OF_THE_SYSTEM: Final = ("useradd",)
+
+
+@pytest.fixture(scope="module")
+def build() -> Stage:
+    return stages(TEXT)[0]
+
+
+@pytest.fixture(scope="module")
+def final() -> Stage:
+    return stages(TEXT)[-1]
+
+
+def test_the_image_runs_as_a_user_without_rights_and_takes_only_what_was_built(build: Stage, final: Stage) -> None:
+    assert [stage.base for stage in (build, final)] == ["python:3.13-slim", "python:3.13-slim"]
+    assert final.words("COPY") == ["--from=build /opt/one-runtime /opt/one-runtime"]
+    (user,) = final.words("USER")
+    assert int(user) > 0
+    (made,) = final.words("RUN")
+    assert f"--uid {user} " in made
+    assert final.words("VOLUME") == final.words("WORKDIR") == ["/var/lib/one-runtime"]
+    assert final.words("STOPSIGNAL") == ["SIGTERM"]
+
+
+def test_no_layer_can_hold_a_secret(build: Stage, final: Stage) -> None:
+    told = [step.rest for stage in (build, final) for step in stage.steps if step.word in {"ENV", "ARG"}]
+    assert not any(word in text for text in told for word in ("ENCRYPTION_KEYS", "DATABASE_URL", "PASSWORD", "TOKEN"))
+    assert not any(step.word in {"ARG", "ADD"} for stage in (build, final) for step in stage.steps)
+    names = {path.relative_to(ROOT).parts[0] for path in sent(ROOT)}
+    assert names == {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "src"}
+    assert not [path for path in sent(ROOT, "src") if path.suffix in {".db", ".pyc"}]
+
+
+def test_the_same_uv_builds_the_image_and_the_repositorys_own_environment(build: Stage) -> None:
+    assert f"pip install --no-cache-dir {UV}" in build.words("RUN")
+
+
+@pytest.fixture(scope="module")
+def image(build: Stage, final: Stage, tmp_path_factory: pytest.TempPathFactory) -> Scratch:
+    """Both stages, carried out in one folder. uv's cache is this repository's, so that little is fetched."""
+    folder = tmp_path_factory.mktemp("image")
+    scratch = Scratch(folder, ROOT, builders_environment(folder, environment()))
+    del scratch.environ["UV_PROJECT_ENVIRONMENT"]
+    kept = tuple(step for step in build.steps if step.word != "ENV")
+    (env,) = build.words("ENV")
+    scratch._set(env.replace(" UV_NO_CACHE=1", ""))
+    assert scratch.carry_out(Stage(build.base, build.name, kept), leave_out=()) == []
+    assert len(scratch.carry_out(final, leave_out=OF_THE_SYSTEM)) == 1
+    return scratch
+
+
+@pytest.fixture
+def served(image: Scratch, final: Stage, tmp_path: Path) -> Iterator[int]:
+    """A container's server, as far as there can be one here; its port."""
+    port = free_port()
+    settings = {
+        "ONE_RUNTIME_ENCRYPTION_KEYS": new_key(),
+        "ONE_RUNTIME_DATABASE_URL": f"sqlite:///{tmp_path}/one-runtime.db",
+        "ONE_RUNTIME_LISTEN": f"0.0.0.0:{port}",
+    }
+    image.environ |= settings
+    command = [str(image.root / "opt/one-runtime/bin/one-runtime"), "serve"]
+    assert final.words("ENTRYPOINT") + final.words("CMD") == ['["one-runtime"]', '["serve"]']
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=image.environ, cwd=image.folder, stdout=log, stderr=log)
+    try:
+        for _ in attempts(20):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            if image.run(healthcheck(final)).returncode == 0:
+                break
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.mark.slow
+@pytest.mark.foreign
+@pytest.mark.timeout(300)
+def test_the_steps_carried_out_in_order_make_a_one_runtime_that_serves_and_is_healthy(
+    image: Scratch, served: int, final: Stage
+) -> None:
+    assert image.run(["one-runtime", "version"]).stdout.strip() == __version__
+    made = image.root / "opt" / "one-runtime"
+    (where,) = made.glob("lib/python3.*/site-packages/one_runtime/catalog/catalog.json")
+    assert where.is_file(), "the catalog is part of the wheel"
+    assert list(made.glob("lib/python3.*/site-packages/pytest")) == [], "nothing of the tests is"
+    assert list(made.glob("lib/python3.*/site-packages/opentelemetry/sdk")) != [], "the extra for traces is"
+    assert image.run(healthcheck(final)).returncode == 0
+    assert not (image.root / "build" / "tests").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.foreign
+@pytest.mark.timeout(300)
+def test_the_health_check_fails_where_nothing_answers(image: Scratch, final: Stage) -> None:
+    image.environ["ONE_RUNTIME_LISTEN"] = f"0.0.0.0:{free_port()}"
+    assert image.run(healthcheck(final)).returncode != 0
+    assert os.environ.get("ONE_RUNTIME_LISTEN") is None

@@ -1,0 +1,150 @@
+"""The systemd unit: systemd's own opinion of it, and its command run with its environment."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from one_runtime import __version__
+from one_runtime.serving import GRACE
+from one_runtime.settings import load_settings
+from one_runtime.vault import new_key
+from tests.deploy.proxies import DEPLOY, changed, free_port
+from tests.test_serving import is_ready
+from tests.waiting import attempts
+
+UNIT: Final = (DEPLOY / "one-runtime.service").read_text(encoding="utf-8")
+SETTINGS: Final = (DEPLOY / "one-runtime.env").read_text(encoding="utf-8")
+PROGRAM: Final = "/opt/one-runtime/.venv/bin/one-runtime"
+MOST_EXPOSED: Final = 1.5
+"""Of 10, by systemd's own count."""
+
+
+def values(name: str) -> list[str]:
+    """What the unit gives to a name, each time."""
+    return re.findall(rf"^{name}=(.*)$", UNIT, re.MULTILINE)
+
+
+def pairs(text: str) -> dict[str, str]:
+    """NAME=value, a line each."""
+    return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """What an operator puts into /etc/one-runtime."""
+    folder = tmp_path / "etc"
+    folder.mkdir(mode=0o700)
+    listen = f"127.0.0.1:{free_port()}"
+    (folder / "one-runtime.env").write_text(changed(SETTINGS, {"127.0.0.1:8000": listen}))
+    (folder / "encryption-keys").write_text(f"{new_key()}\n")
+    (folder / "database-url").write_text(f"sqlite:///{tmp_path}/one-runtime.db\n")
+    return folder
+
+
+def started_with(etc: Path) -> dict[str, str]:
+    """The environment that systemd would make: the file, then the unit's own, with `%d` for the credentials."""
+    environ = pairs((etc / "one-runtime.env").read_text())
+    for value in values("Environment"):
+        environ |= pairs(value.replace("%d", str(etc)))
+    return environ
+
+
+@pytest.mark.foreign
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "one-runtime.service"
+    unit.write_text(changed(UNIT, {PROGRAM: sys.executable}))
+    verify = ["systemd-analyze", "verify", "--man=no", str(unit)]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.foreign
+def test_systemd_counts_the_unit_among_the_least_exposed(tmp_path: Path) -> None:
+    unit = tmp_path / "one-runtime.service"
+    unit.write_text(UNIT)
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    exposure = re.search(r"Overall exposure level for one-runtime.service: ([\d.]+)", done.stdout)
+    assert exposure is not None, done.stdout + done.stderr
+    assert float(exposure[1]) <= MOST_EXPOSED
+
+
+def test_the_secrets_are_credentials_and_stand_nowhere_in_the_unit_or_the_settings() -> None:
+    loaded = dict(value.split(":", 1) for value in values("LoadCredential"))
+    assert loaded == {name: f"/etc/one-runtime/{name}" for name in ("encryption-keys", "database-url")}
+    read = [pairs(value) for value in values("Environment")]
+    named = {path for one in read for path in one.values()}
+    assert named == {f"%d/{name}" for name in loaded}
+    assert not {"ONE_RUNTIME_ENCRYPTION_KEYS", "ONE_RUNTIME_DATABASE_URL"} & pairs(SETTINGS).keys()
+
+
+def test_requests_in_flight_are_given_their_time_before_the_server_is_killed() -> None:
+    (stop,) = values("TimeoutStopSec")
+    assert int(stop) > GRACE
+    assert values("KillMode") == ["mixed"], "a signal to the workers too would end what they have in flight"
+
+
+def test_the_settings_of_the_unit_can_work_together(etc: Path) -> None:
+    settings = load_settings(started_with(etc))
+    assert settings.public_url == "https://connect.example.com"
+    assert [str(network) for network in settings.trusted_proxies] == ["127.0.0.1/32"]
+
+
+@pytest.mark.slow
+def test_the_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path: Path) -> None:
+    (line,) = values("ExecStart")
+    command = [sys.executable, "-m", "one_runtime", *shlex.split(line)[1:]]
+    assert shlex.split(line)[0] == PROGRAM
+    environ = started_with(etc)
+    port = int(environ["ONE_RUNTIME_LISTEN"].rpartition(":")[2])
+    here = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environ | here, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        for _ in attempts(20):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            if is_ready(port):
+                break
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    assert (tmp_path / "one-runtime.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+def test_the_script_for_commands_gives_them_the_settings_and_secrets_of_the_unit(etc: Path, tmp_path: Path) -> None:
+    """In the place of `runuser` stands what runs the rest: the test's own user may be any."""
+    (tmp_path / "bin").mkdir()
+    runuser = tmp_path / "bin" / "runuser"
+    runuser.write_text('#!/bin/sh\ntest "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"\n')
+    runuser.chmod(0o700)
+    program = f"{sys.executable} -m one_runtime"
+    script = changed((DEPLOY / "one-runtime.sh").read_text(), {PROGRAM: program, "/var/lib/one-runtime": str(tmp_path)})
+    (tmp_path / "one-runtime.sh").write_text(script)
+    environ = {
+        "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "ONE_RUNTIME_ETC": str(etc),
+    }
+
+    def said(*words: str) -> str:
+        command = [shutil.which("sh") or "sh", str(tmp_path / "one-runtime.sh"), *words]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert said("version") == __version__
+    assert said("migrate").startswith("Migrated to")
+    organization = said("organizations", "create", "Fernhill")
+    assert organization in said("organizations", "list")

@@ -1,0 +1,81 @@
+"""`one-runtime doctor` as it is run: lines or JSON, an exit code, no secret."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from one_runtime.doctor import CHECKS
+from one_runtime.vault import new_key
+from tests.deploy.proxies import free_port
+from tests.promises.canaries import leaks
+from tests.promises.serving import Serving, make_key, serving
+
+pytestmark = pytest.mark.slow
+
+
+def doctor(environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "one_runtime", "doctor", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=40)
+
+
+@pytest.fixture
+async def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
+    """Settings of a server that ran, and does not any more."""
+    await make_key(database_url)
+    async with serving(Serving(database_url), tmp_path) as served:
+        return served.environment
+
+
+async def test_a_running_server_is_found_well_with_exit_code_0(database_url: str, tmp_path: Path) -> None:
+    await make_key(database_url)
+    async with serving(Serving(database_url), tmp_path) as served:
+        done = await asyncio.to_thread(doctor, served.environment)
+        rows = json.loads((await asyncio.to_thread(doctor, served.environment, "--json")).stdout)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    told = [line.partition(":")[0].split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert ["ok", "public URL"] in told
+    assert [[row["verdict"], row["check"]] for row in rows] == told
+    assert {row["check"] for row in rows} <= set(CHECKS)
+    assert all(set(row) == {"check", "verdict", "saw", "advice"} for row in rows)
+
+
+async def test_a_problem_is_exit_code_1_and_a_line_that_says_what_to_do(environment: dict[str, str]) -> None:
+    done = doctor(environment)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+    assert line.startswith("problem  public URL: ")
+    assert " → Is the server running?" in line
+    assert "\x1b" not in done.stdout, "no colours where nobody looks"
+
+
+def test_settings_that_cannot_work_are_a_finding_too(tmp_path: Path) -> None:
+    done = doctor({"PATH": os.environ["PATH"], "ONE_RUNTIME_PUBLIC_URL": "http://connect.example.com"})
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL: must be https")
+
+
+@pytest.mark.promise("P11")
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_no_secret_is_printed_whatever_is_wrong(words: tuple[str, ...], tmp_path: Path) -> None:
+    ring, password = new_key(), "canary0password1of2a3database"
+    (tmp_path / "file").write_text("")
+    for url in (
+        f"postgresql://one:{password}@127.0.0.1:1/one",
+        f"postgresql://one:{password}/x@y/one",
+        f"x://{password}",
+    ):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "ONE_RUNTIME_DATABASE_URL": url,
+            "ONE_RUNTIME_ENCRYPTION_KEYS": ring,
+            "ONE_RUNTIME_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
+        }
+        done = doctor(environment, *words)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr, done.stderr
+        assert leaks({"ring": ring, "password": password}, {"output": (done.stdout + done.stderr).encode()}) == []

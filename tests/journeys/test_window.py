@@ -1,0 +1,234 @@
+"""The modes `redirect` and `link`, each with JavaScript and without it: the same pages, the same ends."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.async_api import Page, expect
+
+from tests.journeys.backend import Backend
+from tests.journeys.steps import REFUSAL, WRONG_KEY, heading
+from tests.journeys.test_forms import APP_KEY, TRACK_KEY
+from tests.running_demo import Demo
+
+CONFIRM = "I expected this, go on"
+
+
+def pressed(page: Page, name: str) -> Any:
+    return page.get_by_role("button", name=name, exact=True).click()
+
+
+async def paste(page: Page, key: str) -> None:
+    """Paste a key and press Enter."""
+    field = page.get_by_label("API key", exact=True)
+    await field.fill(key)
+    await field.press("Enter")
+
+
+async def confirmed(page: Page, backend: Backend, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
+    """A session by link, whose link was opened and confirmed."""
+    session = await backend.window(slug, mode="link", **more)
+    await page.goto(session["connect_url"])
+    await expect(page.get_by_text("Only go on if you were expecting this.")).to_be_visible()
+    assert await page.locator("input:visible").count() == 0
+    await pressed(page, CONFIRM)
+    await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    return session
+
+
+def came_back(page: Page) -> dict[str, str]:
+    """What the address says that the browser came back to."""
+    return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
+
+
+async def test_a_redirect_counts_once_the_backend_has_redeemed_its_code(
+    window: Page, demo: Demo, backend: Backend
+) -> None:
+    session = await backend.window(end_user_name="Ada Lovelace")
+    await window.goto(session["connect_url"])
+    await expect(heading(window)).to_have_text("Fernhill wants to connect your Acme CRM account")
+    await expect(window.get_by_label("API key", exact=True)).to_be_focused()
+    await paste(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Back in the app")
+    back = came_back(window)
+    assert window.url.startswith(backend.site.return_url)
+    assert (back["session_id"], back["status"]) == (session["id"], "connected")
+    assert await backend.status() == "not_connected"
+    redeemed = await backend.redeem(session, back["code"], backend.end_user_id)
+    assert redeemed.json()["connection"]["account"]["label"] == "Globex Corporation"
+    assert (await backend.state(session))["status"] == await backend.status() == "connected"
+
+
+async def test_leaving_a_redirect_goes_back_to_the_app(window: Page, backend: Backend) -> None:
+    session = await backend.window()
+    await window.goto(session["connect_url"])
+    await pressed(window, "Cancel and go back to Fernhill")
+    await expect(heading(window)).to_have_text("Back in the app")
+    assert came_back(window) == {"session_id": session["id"], "status": "cancelled"}
+    assert (await backend.state(session))["status"] == "cancelled"
+
+
+async def test_a_redirect_that_has_expired_offers_the_way_back(window: Page, backend: Backend) -> None:
+    session = await backend.window()
+    await backend.expire(session)
+    await window.goto(session["connect_url"])
+    await expect(heading(window)).to_have_text("This took a little too long")
+    await window.get_by_role("link", name="Back to Fernhill").click()
+    await expect(heading(window)).to_have_text("Back in the app")
+    assert came_back(window) == {"session_id": session["id"], "status": "error"}
+
+
+async def test_a_link_is_confirmed_and_ends_with_a_page_that_can_be_closed(
+    window: Page, demo: Demo, backend: Backend
+) -> None:
+    session = await confirmed(window, backend)
+    await paste(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Connected")
+    await expect(window.get_by_text("Globex Corporation")).to_be_visible()
+    await expect(window.get_by_text("You can close this window.")).to_be_visible()
+    assert (await backend.state(session))["status"] == await backend.status() == "connected"
+
+
+async def test_a_link_that_was_not_expected_is_stopped(window: Page, backend: Backend) -> None:
+    session = await backend.window(mode="link")
+    await window.goto(session["connect_url"])
+    await pressed(window, "Stop here")
+    await expect(heading(window)).to_have_text("This was cancelled")
+    assert (await backend.state(session))["status"] == "cancelled"
+
+
+async def test_a_refused_key_shows_the_providers_reason_and_the_next_one_connects(
+    window: Page, demo: Demo, backend: Backend
+) -> None:
+    await confirmed(window, backend)
+    await paste(window, WRONG_KEY)
+    await expect(window.get_by_role("alert")).to_contain_text(REFUSAL)
+    await expect(window.get_by_role("alert")).to_be_focused()
+    await expect(window.get_by_label("API key", exact=True)).to_have_value("")
+    await expect(window.get_by_text("Paste this again")).to_be_visible()
+    await paste(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Connected")
+
+
+async def test_another_account_takes_the_place_of_the_first_only_when_it_is_agreed_to(
+    window: Page, demo: Demo, backend: Backend
+) -> None:
+    await backend.type_key(await backend.token(), demo.acme_keys["acc_initech"])
+    await confirmed(window, backend)
+    await expect(heading(window)).to_have_text("Fernhill wants to reconnect your Acme CRM account")
+    await paste(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Replace the connected account?")
+    await expect(window.get_by_text("(Globex Corporation)")).to_be_visible()
+    await pressed(window, "Keep the present one")
+    await expect(heading(window)).to_have_text("Fernhill wants to reconnect your Acme CRM account")
+    await paste(window, demo.acme_key)
+    await paste_to_replace(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Connected")
+    (connection,) = await backend.connections()
+    assert connection["account"]["id"] == "acc_globex"
+
+
+async def paste_to_replace(page: Page, key: str) -> None:
+    await expect(heading(page)).to_have_text("Replace the connected account?")
+    await page.get_by_label("API key", exact=True).fill(key)
+    await pressed(page, "Replace it")
+
+
+async def test_from_the_list_by_search_to_a_form_and_back_to_the_same_search(
+    window: Page, demo: Demo, backend: Backend
+) -> None:
+    await backend.type_key(await backend.token(), demo.acme_key)
+    await confirmed(window, backend, None)
+    await expect(heading(window)).to_have_text("What would you like to connect to Fernhill?")
+    await expect(window.get_by_role("button", name="Acme CRM")).to_contain_text("Connected")
+    await search_for(window, "zend")
+    rows = window.locator(".picks li:visible")
+    await expect(rows).to_have_count(1)
+    await rows.get_by_role("button").click()
+    await expect(heading(window)).to_have_text("Fernhill wants to connect your Zendesk account")
+    await pressed(window, "Back")
+    await expect(window.get_by_label("Search", exact=True)).to_have_value("zend")
+    await expect(rows).to_have_count(1)
+    assert window.url.endswith("#i-zendesk")
+    await search_for(window, "nothing like it")
+    await expect(window.get_by_text("Nothing matches “nothing like it”.")).to_be_visible()
+    await pressed(window, "Show everything")
+    await expect(window.get_by_role("button", name="Zendesk")).to_be_visible()
+    await expect(window.get_by_label("Search", exact=True)).to_have_value("")
+
+
+async def search_for(page: Page, words: str) -> None:
+    """Type into the search field; without script a button looks for it."""
+    await page.get_by_label("Search", exact=True).fill(words)
+    button = page.locator(".search-button")
+    if await button.is_visible():
+        await button.click()
+
+
+async def test_a_category_narrows_the_list_down(window: Page, backend: Backend) -> None:
+    await confirmed(window, backend, None)
+    everything = await window.locator(".picks li:visible").count()
+    await window.get_by_label("Category").select_option("Support")
+    await search_for(window, "")
+    await expect(window.get_by_role("button", name="Acme CRM")).to_be_hidden()
+    await expect(window.get_by_role("button", name="Zendesk")).to_be_visible()
+    assert 0 < await window.locator(".picks li:visible").count() < everything
+
+
+async def test_what_is_picked_is_what_is_connected(window: Page, demo: Demo, backend: Backend) -> None:
+    session = await backend.window(None)
+    await window.goto(session["connect_url"])
+    await window.get_by_role("button", name="Acme CRM").click()
+    await paste(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Back in the app")
+    await backend.redeem(session, came_back(window)["code"], backend.end_user_id)
+    assert await backend.status() == "connected"
+
+
+async def test_a_choice_of_ways_to_connect_and_back_again(window: Page, backend: Backend) -> None:
+    await confirmed(window, backend, "customer-io")
+    await expect(window.get_by_role("heading", name="How would you like to connect?")).to_be_visible()
+    await pressed(window, APP_KEY)
+    await expect(window.get_by_label("App API key", exact=True)).to_be_focused()
+    await pressed(window, "Back")
+    await pressed(window, TRACK_KEY)
+    await expect(window.get_by_label("Site ID")).to_be_focused()
+
+
+async def test_a_value_that_the_server_refuses_is_told_at_its_field_and_the_others_stay(
+    window: Page, backend: Backend
+) -> None:
+    await confirmed(window, backend, "zendesk")
+    await window.get_by_label("Subdomain").fill("-acme-")
+    await window.get_by_label("Email").fill("ada@example.com")
+    await window.get_by_label("API token", exact=True).fill("t" * 40)
+    await pressed(window, "Connect Zendesk")
+    await expect(window.locator(".field-error:visible")).to_have_count(1)
+    await expect(window.get_by_label("Subdomain")).to_be_focused()
+    await expect(window.get_by_label("Subdomain")).to_have_value("-acme-")
+    await expect(window.get_by_label("Email")).to_have_value("ada@example.com")
+    await expect(window.get_by_label("API token", exact=True)).to_have_value("")
+
+
+async def test_a_link_by_keyboard_alone(window: Page, demo: Demo, backend: Backend) -> None:
+    session = await backend.window(None, mode="link")
+    await window.goto(session["connect_url"])
+    await expect(window.get_by_role("button", name=CONFIRM)).to_be_visible()
+    await window.locator("body").press("Tab")
+    await expect(window.get_by_role("button", name=CONFIRM)).to_be_focused()
+    await window.keyboard.press("Enter")
+    await expect(window.get_by_label("Search", exact=True)).to_be_focused()
+    await window.keyboard.insert_text("acme")
+    await expect(window.get_by_label("Search", exact=True)).to_have_value("acme")
+    await window.keyboard.press("Enter")  # with script the first hit; without it the search
+    if await window.locator(".search-button").is_visible():
+        await expect(window.locator(".picks li:visible")).to_have_count(1)
+        for name in ("Category", "Search", "Acme CRM"):
+            await window.keyboard.press("Tab")
+            await expect(window.locator(":focus")).to_have_accessible_name(re.compile(f"^{name}"))
+        await window.keyboard.press("Enter")
+    await expect(window.get_by_label("API key", exact=True)).to_be_focused()
+    await window.keyboard.insert_text(demo.acme_key)
+    await expect(window.get_by_label("API key", exact=True)).to_have_value(demo.acme_key)
+    await window.keyboard.press("Enter")
+    await expect(heading(window)).to_have_text("Connected")

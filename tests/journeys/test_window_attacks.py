@@ -1,0 +1,125 @@
+"""P6 in a real browser, modes `redirect` and `link`: nobody gets past the confirmation, or attaches for another."""
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser import PageProblems
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site
+from tests.journeys.steps import add_frame, heading, visit
+from tests.journeys.test_framing import expect_refused
+from tests.journeys.test_window import CONFIRM, came_back, paste, pressed
+from tests.running_demo import Demo
+
+pytestmark = pytest.mark.promise("P6")
+
+# A form that submits itself, with whatever a page of somebody else's can put into it.
+SUBMIT = """([action, fields, target]) => {
+  const form = Object.assign(document.createElement("form"), { method: "post", action, target });
+  for (const [name, value] of Object.entries(fields)) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  document.body.append(form);
+  form.submit();
+}"""
+KEY = "acme_of_the_attacker"
+
+
+@pytest.mark.parametrize("step", ["confirm", "show", "connect", "resume"])
+@pytest.mark.parametrize("path", ["/", "/relaxed"])
+async def test_a_page_that_submits_a_form_by_itself_gets_nobody_past_the_confirmation(
+    page: Page, foreign: Site, backend: Backend, step: str, path: str
+) -> None:
+    session = await backend.window(mode="link")
+    await visit(page, foreign, "", path)
+    fields = {"session_token": session["session_token"], "step": step, "auth_type": "api_key"}
+    await page.evaluate(SUBMIT, [f"{foreign.one_runtime}/connect", {**fields, "credentials.api_key": KEY}, ""])
+    await expect(heading(page)).to_have_text("We didn’t go on")
+    assert await page.locator("form, input").count() == 0
+    assert (await backend.state(session))["status"] == "pending"
+
+
+async def test_not_even_an_allowed_page_of_the_organization_skips_it(page: Page, site: Site, backend: Backend) -> None:
+    session = await backend.window(mode="link")
+    await visit(page, site, "", "/relaxed")
+    fields = {"session_token": session["session_token"], "step": "confirm"}
+    await page.evaluate(SUBMIT, [f"{site.one_runtime}/connect", fields, ""])
+    await expect(heading(page)).to_have_text("We didn’t go on")
+    await page.goto(session["connect_url"])
+    await expect(page.get_by_role("button", name=CONFIRM)).to_be_visible()
+
+
+@pytest.mark.parametrize("mode", ["link", "redirect"])
+async def test_no_page_frames_it_by_address_or_by_a_form_into_a_frame(
+    page: Page, site: Site, backend: Backend, page_problems: PageProblems, mode: str
+) -> None:
+    """Not even a page whose origin may frame the popup."""
+    backend.register(site.return_url)
+    session = await backend.window(**({"mode": "link"} if mode == "link" else {}))
+    await visit(page, site, "", "/relaxed")
+    await add_frame(page, session["connect_url"])
+    await expect_refused(page, page_problems)
+    named = "() => { document.body.append(Object.assign(document.createElement('iframe'), { name: 'inside' })); }"
+    await page.evaluate(named)
+    fields = {"session_token": session["session_token"], "step": "show"}
+    await page.evaluate(SUBMIT, [f"{site.one_runtime}/connect", fields, "inside"])
+    await expect_refused(page, page_problems)
+    assert (await backend.state(session))["status"] == "pending"
+
+
+async def test_a_forwarded_link_names_the_other_person_and_can_be_stopped(
+    browser: Browser, site: Site, backend: Backend
+) -> None:
+    """Mallory makes a session of their own and sends the link on, dressed as help."""
+    session = await backend.window(mode="link", end_user_name="Mallory", end_user_email="mallory@example.com")
+    async with await browser.new_context() as victim:
+        page = await victim.new_page()
+        await page.goto(session["connect_url"])
+        for told in ("Fernhill", "Mallory", "mallory@example.com", "Acme CRM"):
+            await expect(page.locator(".facts")).to_contain_text(told)
+        await expect(page.get_by_text("If that isn’t you, or you don’t know why you got this link")).to_be_visible()
+        assert await page.locator("input:visible").count() == 0
+        await pressed(page, "Stop here")
+        await expect(heading(page)).to_have_text("This was cancelled")
+    assert await backend.status() == "not_connected"
+
+
+async def test_a_forwarded_redirect_attaches_nothing_to_the_one_who_sent_it(
+    page: Page, demo: Demo, backend: Backend
+) -> None:
+    """The browser comes back to the app, where the victim is signed in as somebody else than the session's end user."""
+    backend.register(backend.site.return_url)
+    session = await backend.window()
+    await page.goto(session["connect_url"])
+    await paste(page, demo.acme_key)
+    await expect(heading(page)).to_have_text("Back in the app")
+    refused = await backend.redeem(session, came_back(page)["code"], "the_victim")
+    assert (refused.status_code, refused.json()["code"]) == (409, "end_user_mismatch")
+    again = await backend.redeem(session, came_back(page)["code"], backend.end_user_id)
+    assert again.status_code == 409
+    assert await backend.connections() == []
+    assert (await backend.state(session))["status"] == "failed"
+    assert await backend.status() == "not_connected"
+
+
+async def test_a_redirect_that_nobody_redeems_attaches_nothing(page: Page, demo: Demo, backend: Backend) -> None:
+    backend.register(backend.site.return_url)
+    session = await backend.window()
+    await page.goto(session["connect_url"])
+    await paste(page, demo.acme_key)
+    await expect(heading(page)).to_have_text("Back in the app")
+    await page.goto(session["connect_url"])
+    await expect(heading(page)).to_have_text("This has already been used")
+    assert await backend.connections() == []
+    assert await backend.status() == "not_connected"
+
+
+async def test_a_window_that_another_page_opened_is_cut_off_from_it(page: Page, site: Site, backend: Backend) -> None:
+    session = await backend.window(mode="link")
+    await visit(page, site, "", "/relaxed")
+    async with page.expect_popup() as opening:
+        await page.evaluate("(address) => { window.opened = window.open(address); }", session["connect_url"])
+    window = await opening.value
+    await expect(window.get_by_role("button", name=CONFIRM)).to_be_visible()
+    assert await window.evaluate("() => window.opener") is None
+    assert await page.evaluate("() => window.opened.closed")

@@ -1,0 +1,138 @@
+"""What script adds to the pages in a window of their own: the address, reloads, checks before sending, one press."""
+
+import pytest
+from playwright.async_api import BrowserContext, Page, Request, expect
+
+from tests.journeys.backend import Backend
+from tests.journeys.steps import WRONG_KEY, heading
+from tests.journeys.test_window import CONFIRM, confirmed, paste, pressed
+from tests.running_demo import Demo
+
+KEY = "API key"
+
+
+@pytest.fixture(autouse=True)
+def registered(backend: Backend) -> None:
+    """The return URL of the tests' redirects."""
+    backend.register(backend.site.return_url)
+
+
+@pytest.mark.promise("P11")
+async def test_the_token_leaves_the_address_and_goes_nowhere_but_into_bodies(
+    page: Page, browser_context: BrowserContext, demo: Demo, backend: Backend
+) -> None:
+    requests: list[Request] = []
+    said: list[str] = []
+
+    def note(request: Request) -> None:
+        requests.append(request)
+
+    browser_context.on("request", note)
+    browser_context.on("console", lambda message: said.append(message.text))
+    session = await confirmed(page, backend)
+    await paste(page, WRONG_KEY)
+    await expect(page.get_by_role("alert")).to_be_visible()
+    assert page.url == f"{demo.url}/connect?session={session['id']}"
+    await paste(page, demo.acme_key)
+    await expect(heading(page)).to_have_text("Connected")
+    assert page.url == f"{demo.url}/connect?session={session['id']}"
+    token = session["session_token"]
+    with_token = [request.url for request in requests if token in request.url]
+    assert len(with_token) == 1  # the first one, which the server does not log
+    assert not [request.url for request in requests if (await request.all_headers()).get("referer")]
+    assert {request.url.split("/")[2] for request in requests if not request.url.startswith("data:")} == {
+        demo.url.removeprefix("http://")
+    }
+    secrets = (token, WRONG_KEY, demo.acme_key)
+    assert not [text for text in said if any(secret in text for secret in secrets)]
+    assert await page.evaluate("() => [localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
+
+async def test_a_reload_of_a_redirect_goes_on(page: Page, demo: Demo, backend: Backend) -> None:
+    session = await backend.window()
+    await page.goto(session["connect_url"])
+    await expect(page.get_by_label(KEY, exact=True)).to_be_visible()
+    for _ in range(2):
+        await page.reload()
+        await expect(page.get_by_label(KEY, exact=True)).to_be_visible()
+    await paste(page, demo.acme_key)
+    await expect(heading(page)).to_have_text("Back in the app")
+
+
+@pytest.mark.promise("P6")
+async def test_a_reload_of_a_link_asks_again(page: Page, backend: Backend) -> None:
+    await confirmed(page, backend)
+    await page.reload()
+    await expect(page.get_by_role("button", name=CONFIRM)).to_be_visible()
+    assert await page.locator("input:visible").count() == 0
+
+
+async def test_the_browsers_own_way_back_goes_on(page: Page, backend: Backend) -> None:
+    session = await backend.window(None)
+    await page.goto(session["connect_url"])
+    await page.get_by_role("button", name="Acme CRM").click()
+    await expect(page.get_by_label(KEY, exact=True)).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("button", name="Acme CRM")).to_be_visible()
+
+
+async def test_the_sessions_address_in_another_window_shows_the_way_back(page: Page, backend: Backend) -> None:
+    session = await backend.window()
+    await page.goto(f"{backend.demo.url}/connect?session={session['id']}")
+    await expect(heading(page)).to_have_text("Open this from Fernhill again")
+    assert await page.locator("input:visible").count() == 0
+    await page.get_by_role("link", name="Back to Fernhill").click()
+    await expect(heading(page)).to_have_text("Back in the app")
+
+
+async def test_a_form_is_checked_before_it_is_sent_and_its_secret_stays(page: Page, backend: Backend) -> None:
+    await confirmed(page, backend, "zendesk")
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        sent.append(request.method)
+
+    page.on("request", note)
+    await pressed(page, "Connect Zendesk")
+    await expect(page.locator(".field-error:visible")).to_have_count(3)
+    await expect(page.get_by_label("Subdomain")).to_be_focused()
+    await page.get_by_label("Subdomain").fill(" https://acme.zendesk.com/agent ")
+    await page.get_by_label("API token", exact=True).fill("t" * 40)
+    await expect(page.get_by_label("Subdomain")).to_have_value("acme")
+    await pressed(page, "Connect Zendesk")
+    await expect(page.get_by_label("Email")).to_be_focused()
+    await expect(page.get_by_label("API token", exact=True)).to_have_value("t" * 40)
+    assert "POST" not in sent
+
+
+async def test_a_secret_is_shown_when_it_is_asked_for(page: Page, backend: Backend) -> None:
+    await confirmed(page, backend)
+    field = page.get_by_label(KEY, exact=True)
+    await field.fill("acme_half")
+    await pressed(page, "Show API key")
+    await expect(field).to_have_attribute("type", "text")
+    await pressed(page, "Hide API key")
+    await expect(field).to_have_attribute("type", "password")
+
+
+async def test_the_button_is_busy_while_the_provider_is_asked_and_pressed_once(
+    page: Page, demo: Demo, backend: Backend
+) -> None:
+    session = await confirmed(page, backend)
+    sent: list[Request] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            sent.append(request)
+
+    page.on("request", note)
+    await page.get_by_label(KEY, exact=True).fill(demo.acme_key)
+    pressing = """() => {
+      const button = document.querySelector(".ask .primary");
+      for (const _ of "123") button.click();
+      return [button.textContent, button.getAttribute("aria-disabled")];
+    }"""
+    assert await page.evaluate(pressing) == ["Checking with Acme CRM…", "true"]
+    await expect(heading(page)).to_have_text("Connected")
+    assert len(sent) == 1
+    assert (await backend.state(session))["status"] == "connected"

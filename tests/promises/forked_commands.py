@@ -1,0 +1,86 @@
+"""Runs commands of `one-runtime`, each in a fork of a process that has imported everything: a start takes no second.
+
+A line on standard input holds, in JSON, a command's words and after how many seconds to kill it (SIGKILL). A line
+answers it: the exit code, or the negative number of the signal that ended it.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.promises.serving import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Forks one command after another."""
+
+    process: Process
+
+    async def run(self, *words: str, seconds: float) -> int:
+        """Run a command for so long at the most; how it ended."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{json.dumps([words, seconds])}\n".encode())
+        return int(await self.process.stdout.readline())
+
+
+@asynccontextmanager
+async def forking(environment: Mapping[str, str], log: Path) -> AsyncIterator[Commands]:
+    """Commands with these settings, until the block ends; what they print goes into the file."""
+    words = [sys.executable, "-m", "tests.promises.forked_commands"]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *words, env=environment, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=output
+        )
+        try:
+            yield Commands(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await process.wait()
+
+
+def _be(words: list[str]) -> None:
+    """Be the command, for good."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.argv = ["one-runtime", *words]
+    code = 70
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """Fork for every line, one command at a time."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    for line in sys.stdin:
+        words, seconds = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _be(words)
+        signal.sigtimedwait({signal.SIGCHLD}, seconds)
+        os.kill(child, signal.SIGKILL)  # where it has ended already this does nothing: it was not waited for yet
+        _, status = os.waitpid(child, 0)
+        signal.sigtimedwait({signal.SIGCHLD}, 0)  # of the kill; else the next command's time would be over at once
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    from one_runtime import cli
+
+    main()
