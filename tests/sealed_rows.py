@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, select, update
 
 from one_runtime import connect_sessions, connections, key_ring, organizations, unredeemed_connections
 from one_runtime.clock import system_clock
 from one_runtime.connect_sessions import ConnectSession
 from one_runtime.connections import NewConnection
 from one_runtime.credentials import Account
-from one_runtime.db.engine import Database, create_database
+from one_runtime.db.engine import Database, Transaction, create_database
+from one_runtime.db.schema import credentials
 from one_runtime.db.schema import key_ring as keys
 from one_runtime.events import Actor
 from one_runtime.ids import new_id
@@ -131,6 +132,12 @@ async def rows_under(database: Database, table: Table, key: str) -> set[tuple[st
     async with database.read() as tx:
         rows = await tx.all(select(table).where(table.c.key_id == key))
     return {(table.name, row[0]) for row in rows}
+
+
+async def spoil(tx: Transaction, connection_id: str) -> None:
+    """Make a connection's credentials unreadable: they are said to be of another version."""
+    changed = update(credentials).where(credentials.c.connection_id == connection_id)
+    await tx.execute(changed.values(version=credentials.c.version + 1))
 
 
 async def used_keys(database: Database) -> set[str]:

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import psycopg
 import pytest
-from sqlalchemy import update
 
 from one_runtime import resealing
 from one_runtime.db.engine import Database
@@ -127,9 +126,7 @@ async def test_a_row_that_does_not_open_is_named_and_the_rest_is_done(database: 
     broken = sorted(row for table, row in made if table == "credentials")[3:5]
     for row in broken:
         async with database.write() as tx:
-            await tx.execute(
-                update(credentials).where(credentials.c.connection_id == row).values(version=credentials.c.version + 1)
-            )
+            await sealed_rows.spoil(tx, row)
     await sealed_rows.promote(database, vault, SECOND)
     for resealed in (20, 0):
         progress = await reseal(database, vault)

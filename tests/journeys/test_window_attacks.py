@@ -21,6 +21,7 @@ SUBMIT = """([action, fields, target]) => {
   }
   document.body.append(form);
   form.submit();
+  form.remove();
 }"""
 KEY = "acme_of_the_attacker"
 
