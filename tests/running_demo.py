@@ -8,7 +8,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -58,15 +58,16 @@ async def opened_popup(page: Page) -> Frame:
     return popups(page)[-1]
 
 
-def command(folder: Path, port: int, *options: str) -> list[str]:
+def command(folder: Path, port: int, *options: str, module: Sequence[str] = ("one_runtime",)) -> list[str]:
     """The command line of a demo."""
-    return [sys.executable, "-m", "one_runtime", "demo", "--port", str(port), "--data", str(folder), *options]
+    return [sys.executable, "-m", *module, "demo", "--port", str(port), "--data", str(folder), *options]
 
 
 @contextmanager
-def running_demo(folder: Path, port: int) -> Iterator[Demo]:
+def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime",)) -> Iterator[Demo]:
     """A demo that is up; stopped at the end, if it was not before."""
-    with subprocess.Popen(command(folder, port, "--json"), stdout=subprocess.PIPE, text=True) as process:
+    line = command(folder, port, "--json", module=module)
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

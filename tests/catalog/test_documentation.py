@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from one_runtime.catalog import auth, model, oauth2, parts
 from one_runtime.catalog.loader import load_yaml
+from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import build_check, clean_values
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
@@ -64,3 +65,17 @@ def test_the_pages_example_is_a_working_entry(tmp_path: Path) -> None:
         "Example-Version": "2026-10-01",
         "Authorization": "Bearer exd_" + "a" * 32,
     }
+
+
+def test_the_pages_oauth2_block_fits_into_the_example(tmp_path: Path) -> None:
+    example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    block = re.search(r"```text\n(  - type: oauth2\n.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    assert block is not None
+    path = tmp_path / "example-desk.yaml"
+    path.write_text(example.group(1) + block.group(1), encoding="utf-8")
+    entry = load_yaml(path)
+    assert entry.auth_types == ("api_key", "oauth2")
+    oauth2_block = entry.auth[1]
+    assert isinstance(oauth2_block, oauth2.OAuth2Auth)
+    assert receive(oauth2_block, "token_response", {"api_url": "https://acme.example.com"}) == {"subdomain": "acme"}

@@ -133,8 +133,14 @@ async def test_a_certificate_of_nobody_we_know_is_said(on_sqlite: Patient, tmp_p
 
 
 async def test_a_port_without_tls_or_without_anybody_is_said(on_sqlite: Patient) -> None:
-    async with running_upstream() as plain:
-        found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{plain.port}"))["certificate"]
+    async def speak_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer(400))
+        writer.close()
+
+    async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as plain:
+        port = plain.sockets[0].getsockname()[1]
+        found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{port}"))["certificate"]
     assert "No TLS connection could be agreed" in found.saw
     found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{free_port()}"))["certificate"]
     assert "refuses connections" in found.saw

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page
 from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site, running_site
-from tests.running_demo import Demo
+from tests.running_demo import Demo, running_demo, three_free_ports
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,25 @@ async def backend(demo: Demo, site: Site, request: pytest.FixtureRequest) -> Asy
     headers = {"authorization": f"Bearer {demo.api_key}"}
     async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
         yield Backend(demo, site, request.node.name, http)
+
+
+@pytest.fixture(scope="session")
+def large_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, Site]]:
+    """A demo whose catalog holds 600 integrations beside Acme's, and a customer's site for it."""
+    folder, module = tmp_path_factory.mktemp("many"), ("tests.journeys.many", "600")
+    with running_demo(folder, three_free_ports(), module) as demo, running_site(demo.url) as site:
+        yield demo, site
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def large(large_site: tuple[Demo, Site], request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+    """The backend of a customer of the large catalog."""
+    demo, site = large_site
+    headers = {"authorization": f"Bearer {demo.api_key}"}
+    async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
+        backend = Backend(demo, site, request.node.name, http)
+        backend.register(site.return_url)
+        yield backend
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["script", "no-script"])

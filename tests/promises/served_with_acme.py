@@ -1,15 +1,41 @@
-"""`one-runtime …` with Acme in the catalog: `python -m tests.promises.served_with_acme <Acme's address> …`."""
+"""`one-runtime …` with Acme in the catalog: `python -m tests.promises.served_with_acme <Acme's address> …`.
+
+It has a fault of its own: `GET /crash` raises what it was asked for.
+"""
 
 import sys
+from typing import Any
 
-from one_runtime import app, cli
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from one_runtime import app, cli, serving
 from tests.application import catalog_with_acme
+
+
+async def crash(request: Request) -> Response:
+    """Raise errors as libraries make them: with what they were given in their messages."""
+    value = request.query_params["value"]
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise KeyError(value) from error
+    return Response(str(number))
 
 
 def main() -> None:
     """Put Acme at the first argument's address into the catalog, then run the command of the others."""
     catalog = catalog_with_acme(sys.argv.pop(1))
+    create_app = app.create_app
+
+    def create_app_that_crashes(*args: Any, **kwargs: Any) -> app.Front:
+        made = create_app(*args, **kwargs)
+        made.app.router.routes.append(Route("/crash", crash))
+        return made
+
     vars(app)["load_catalog"] = lambda: catalog
+    vars(serving)["create_app"] = create_app_that_crashes
     cli.main()
 
 

@@ -1,6 +1,9 @@
-"""P11: a whole story on a real server that logs all it can leaves no secret in the log, nor in any later answer."""
+"""P11: a whole story on a real server that tells all it can of it leaves no secret in the log, in the metrics, in the
+spans, nor in any later answer."""
 
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -8,10 +11,12 @@ import pytest
 from one_runtime.vault import parse_keys
 from tests.application import JSON
 from tests.egress.upstream import Upstream, running_upstream
+from tests.otlp import running_receiver
 from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
 from tests.promises.serving import Served, Serving, make_key, serving
 from tests.promises.test_nothing_told import MARKUP
+from tests.test_serving import free_port
 
 pytestmark = [pytest.mark.promise("P11"), pytest.mark.slow]
 
@@ -22,6 +27,7 @@ class Story:
     def __init__(self, http: httpx2.AsyncClient, api_key: str) -> None:
         self.http, self.api_key = http, api_key
         self.told: list[bytes] = []
+        self.bearer = {"authorization": f"Bearer {api_key}"}
         self.canaries: dict[str, str | bytes] = {"API key": api_key, "its secret": secret_part(api_key)}
 
     async def ask(self, method: str, path: str, token: str | None, body: object = None) -> httpx2.Response:
@@ -99,19 +105,66 @@ def ring_of(served: Served) -> dict[str, str | bytes]:
     return {"key ring": ring, "its bytes": parse_keys(ring)[0]}
 
 
-async def test_no_secret_is_logged_or_told_in_a_whole_story_on_a_real_server(database_url: str, tmp_path: Path) -> None:
-    api_key = await make_key(database_url)
-    async with running_upstream() as provider:
+HOSTILE_NAMES: Final = (
+    "canary.person@example.com",
+    "canary' OR 1=1 --",
+    'canary"}\nforged_metric 1',
+    "canary\r\n{forged: line}",
+    "canary/../../etc",
+    "канарейка-canary",
+)
+
+
+async def name_end_users_badly(story: Story) -> None:
+    """End users whose identifiers would be seen if they got into a label, a span or a line of the log."""
+    for name in HOSTILE_NAMES:
+        query = {"end_user_id": name, "search": name, "slug": name}
+        await story.http.get("/v1/integrations", params=query, headers=story.bearer)
+        await story.http.get("/v1/connections", params=query, headers=story.bearer)
+        await story.http.request("DELETE", f"/v1/end-users/{quote(name, safe='')}", headers=story.bearer)
+        await story.http.request("CANARY", f"/{quote(name, safe='')}", headers=story.bearer)
+        await story.ask("POST", "/v1/disconnect", story.api_key, {"integration_slug": name, "end_user_id": name})
+
+
+async def crash(story: Story) -> None:
+    """A fault of ours, with what was typed in the exception's message."""
+    typed = story.typed("what a crash was about")
+    answer = await story.http.get("/crash", params={"value": typed}, headers={"one-runtime-test": typed})
+    assert answer.status_code == 500
+    story.told.append(answer.content)
+
+
+async def test_no_secret_is_logged_measured_traced_or_told_in_a_whole_story_on_a_real_server(
+    database_url: str, tmp_path: Path
+) -> None:
+    api_key, metrics_port = await make_key(database_url), free_port()
+    async with running_upstream() as provider, running_receiver() as receiver:
         module = ("tests.promises.served_with_acme", provider.url)
-        allow = {"ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{provider.port}"}
-        served_with = Serving(database_url, module=module, settings=allow)
+        settings = {
+            "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{provider.port}",
+            "ONE_RUNTIME_ACCESS_LOG": "all",
+            "ONE_RUNTIME_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        }
+        served_with = Serving(database_url, module=module, settings=settings)
         async with serving(served_with, tmp_path) as served, httpx2.AsyncClient(base_url=served.url) as http:
             story = Story(http, api_key)
             await connect_and_let_go(story, provider)
             await go_astray(story)
+            await name_end_users_badly(story)
+            await crash(story)
+            metrics = await http.get(f"http://127.0.0.1:{metrics_port}/metrics")
         log = served.log()
     assert b'"level": "debug"' in log
+    assert b'"event": "request_crashed"' in log
+    assert log.count(b'"event": "request"') > 40
+    assert "one_runtime_credential_checks_total" in metrics.text
+    assert {"POST /connect/session/connect", "GET", "credential check"} <= {span.name for span in receiver.spans}
     canaries = {**story.canaries, **ring_of(served)}
-    assert leaks(canaries, {"log": log}) == []
+    places = {"log": log, "metrics": metrics.content, "spans": b"\n".join(receiver.bodies)}
+    assert leaks(canaries, places) == []
     assert leaks(canaries, {"answers": b"\n".join(story.told)}) == []
-    assert b"session_token=" not in log
+    assert {name: place for name, place in places.items() if b"session_token=" in place} == {}
+    named = [place for place in places if b"canary" in places[place].lower()]
+    assert named == [], "who the end users are"
+    assert str(provider.port).encode() not in metrics.content + places["spans"], "where requests go"

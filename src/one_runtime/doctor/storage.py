@@ -49,6 +49,11 @@ async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock)
             storage.findings.append(warning("database", f"{path} is not there", "The first start makes it."))
             return storage
     try:
+        create_database(url)
+    except ConfigurationError as error:
+        storage.findings.append(problem("database", "its URL is of no kind that is known", error.detail))
+        return storage
+    try:
         if not await _is_current(storage, url):
             return storage
         async with _opened(url) as database:

@@ -1,0 +1,65 @@
+"""A pytest plugin: runs commands of `one-runtime` in this process, and holds what they left behind."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from one_runtime import cli
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The one line that it printed."""
+        assert (self.code, self.err) == (0, ""), self.err
+        (line,) = self.out.splitlines()
+        return line
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The JSON that it printed."""
+        assert (self.code, self.err) == (0, ""), self.err
+        rows: list[dict[str, Any]] = json.loads(self.out)
+        return rows
+
+    @property
+    def sentence(self) -> str:
+        """Its refusal: one sentence or two on standard error, no traceback."""
+        assert self.code != 0
+        assert self.out == ""
+        assert "Traceback" not in self.err
+        (sentence,) = self.err.splitlines()
+        return sentence
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process, as the script does, with these variables only."""
+
+    def run(*words: str, **variables: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["one-runtime", *words])
+        for name, value in variables.items():
+            monkeypatch.setenv(f"ONE_RUNTIME_{name}", value)
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        told = capsys.readouterr()
+        return Done(code, told.out, told.err)
+
+    return run

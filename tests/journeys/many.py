@@ -1,0 +1,45 @@
+"""`one-runtime …` with a catalog of many made-up integrations: `python -m tests.journeys.many <how many> …`."""
+
+import sys
+from itertools import islice, product
+from typing import Final, get_args
+
+from one_runtime import app, cli
+from one_runtime.catalog.loader import Catalog, load_catalog
+from one_runtime.catalog.model import Category
+from one_runtime.demo import server
+
+_FIRST: Final = (
+    "Amber", "Bright", "Cedar", "Delta", "Ember", "Fern", "Gale", "Harbor", "Indigo", "Juniper", "Krill", "Lumen",
+    "Maple", "Nimbus", "Opal", "Pine", "Quartz", "River", "Slate", "Tundra", "Umber", "Vale", "Willow", "Xenon", "Zéro",
+)  # fmt: skip
+_SECOND: Final = (
+    "Base", "Books", "Cast", "Chat", "Desk", "Drive", "Flow", "Forge", "Grid", "Hire", "Hub", "Ledger", "Lane", "Mail",
+    "Market", "Metrics", "Note", "Pay", "Pulse", "Sign", "Stack", "Suite", "Track", "Vault", "Works",
+)  # fmt: skip
+
+
+def catalog_of(count: int) -> Catalog:
+    """So many integrations, made from the built-in ones by another name, with as many different logos as those have."""
+    built_in = load_catalog()
+    categories = get_args(Category)
+    entries, logos = [], {}
+    for number, (first, second) in enumerate(islice(product(_FIRST, _SECOND), count)):
+        model = built_in.integrations[number % len(built_in.integrations)]
+        slug = f"made-up-{number}"
+        category = categories[number % len(categories)]
+        entries.append(model.model_copy(update={"slug": slug, "name": f"{first} {second}", "category": category}))
+        logos[slug] = built_in.logo(model.slug)
+    return Catalog.of(tuple(entries), logos, f"{count} made up")
+
+
+def main() -> None:
+    """Put as many integrations as the first argument says in the built-in ones' place, then run the command."""
+    catalog = catalog_of(int(sys.argv.pop(1)))
+    for module in (app, server):
+        vars(module)["load_catalog"] = lambda: catalog
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
