@@ -8,7 +8,7 @@ CHECKED := src tests scripts $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-quick lint fix bench docs set-up set-up-dev set-up-test linters
+.PHONY: help run test test-quick soak lint fix bench docs set-up set-up-dev set-up-test linters
 
 help: ## list these words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -17,10 +17,13 @@ run: set-up ## start the demo: One Runtime, a playground and Acme CRM, on loopba
 	@$(BIN)/one-runtime demo $(ARGS)
 
 test: set-up-test linters ## everything: linters, types, both databases, a real browser
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
 
 test-quick: set-up-dev ## under a minute: both databases, no browser, no foreign servers
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not browser and not foreign and not slow" $(ARGS)
+
+soak: set-up-dev ## at length, what make test does in short: keys are rotated and processes killed
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(ARGS)
 
 lint: set-up-dev linters ## style, types, the order of imports, dependencies
 
@@ -41,7 +44,7 @@ set-up-dev:
 	@$(SET_UP) --dev
 
 set-up-test:
-	@$(SET_UP) --dev --browser
+	@$(SET_UP) --dev --browser --proxies
 
 # Each in its own line, so that the first that finds something is the last that speaks.
 linters:

@@ -1,7 +1,7 @@
-"""Prepare `.venv` as `uv.lock` says, and with `--browser` a Chromium, from nothing but a Python with pip.
+"""Prepare `.venv` as `uv.lock` says, and with options the programs of the tests, from nothing but a Python with pip.
 
 Runs under the Python that was chosen (`make PYTHON=…`) and uses its standard library only. Everything it writes is in
-this repository's folder, save a missing Chromium that root has `apt-get` install.
+this repository's folder, save missing programs that root has `apt-get` install.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
     parser.add_argument("--browser", action="store_true", help="also a Chromium")
+    parser.add_argument("--proxies", action="store_true", help="also nginx, Caddy and systemd-analyze")
     options = parser.parse_args()
     try:
         check_python()
@@ -45,6 +46,8 @@ def main() -> int:
             prepare_venv(dev=options.dev)
             if options.browser:
                 prepare_browser()
+            if options.proxies:
+                prepare_proxies()
     except SetUpError as error:
         say(str(error))
         return 1
@@ -149,13 +152,42 @@ def prepare_browser() -> None:
         f"The tests need a browser and there is no {chosen}. Install Chromium (on Debian: apt-get install chromium), "
         "or say where one is: CHROMIUM=/path/to/chrome make test. Without one, make test-quick runs the rest."
     )
-    if "CHROMIUM" in os.environ or os.geteuid() != 0 or not shutil.which("apt-get"):
+    if "CHROMIUM" in os.environ:
         raise SetUpError(missing)
-    say("Installing Debian's chromium with apt-get.")
-    run(["apt-get", "update", "-qq"], missing)
-    run(["apt-get", "install", "-y", "-qq", "chromium", "fonts-liberation"], missing)
+    apt_install(["chromium", "fonts-liberation"], missing)
     if not shutil.which(chosen):
         raise SetUpError(missing)
+
+
+def prepare_proxies() -> None:
+    """Find the programs that the files of `deploy/` are tested with, or install Debian's where we may.
+
+    Raises: SetUpError.
+    """
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian keeps nginx, and users have no path to
+    wanted = {"nginx": "nginx", "caddy": "caddy", "systemd-analyze": "systemd"}
+    packages = [package for program, package in wanted.items() if not shutil.which(program, path=path)]
+    if not packages:
+        return
+    missing = (
+        f"The tests of deploy/ need {' and '.join(packages)} (on Debian: apt-get install {' '.join(packages)}). "
+        "Without them, make test-quick runs the rest."
+    )
+    apt_install(packages, missing)
+    if not all(shutil.which(program, path=path) for program in wanted):
+        raise SetUpError(missing)
+
+
+def apt_install(packages: list[str], missing: str) -> None:
+    """Install Debian's packages, if this is a Debian and we are root.
+
+    Raises: SetUpError, with `missing`.
+    """
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetUpError(missing)
+    say(f"Installing {' and '.join(packages)} with apt-get.")
+    run(["apt-get", "update", "-qq"], missing)
+    run(["apt-get", "install", "-y", "-qq", *packages], missing)
 
 
 def run(command: list[str], failure: str) -> None:

@@ -66,8 +66,8 @@ def command(folder: Path, port: int, *options: str, module: Sequence[str] = ("on
 @contextmanager
 def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime",)) -> Iterator[Demo]:
     """A demo that is up; stopped at the end, if it was not before."""
-    line = command(folder, port, "--json", module=module)
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+    words = command(folder, port, "--json", module=module)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

@@ -71,7 +71,8 @@ async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(applica
     await beat(application, ring(SECOND))
     assert mine.id not in {server.id for server in await live(application)}
     loop = asyncio.create_task(worker.run(application.installation, (worker.beating(mine),)))
-    await eventually(lambda: _is_live(application, mine.id))
+    found: bool = await eventually(lambda: _is_live(application, mine.id))
+    assert found
     assert {key for server in await live(application) for key in server.key_ids} == {*mine.key_ids, ID[SECOND]}
     loop.cancel()
     with suppress(asyncio.CancelledError):

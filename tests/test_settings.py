@@ -167,3 +167,12 @@ def test_secrets_are_in_no_repr_and_in_no_refusal() -> None:
 )
 def test_a_host_and_a_port_are_a_pair(text: str, pair: tuple[str, int]) -> None:
     assert parse_host_port(text) == pair
+
+
+def test_metrics_are_never_served_on_the_public_address() -> None:
+    listen = {"ONE_RUNTIME_LISTEN": "127.0.0.1:8000"}
+    assert load_settings(listen).metrics_listen == ""
+    assert load_settings(listen | {"ONE_RUNTIME_METRICS_LISTEN": "127.0.0.1:9464"}).metrics_listen == "127.0.0.1:9464"
+    for wrong in ("127.0.0.1:8000", "9464"):
+        with pytest.raises(ConfigurationError, match=r"^ONE_RUNTIME_METRICS_LISTEN: "):
+            load_settings(listen | {"ONE_RUNTIME_METRICS_LISTEN": wrong})

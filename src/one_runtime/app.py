@@ -107,7 +107,7 @@ def create_app(
     app.router.routes += connect_routes(
         ConnectFlow(installation), settings.public_url, lambda slug: lists.logo_url(slug, "url")
     )
-    plain = {one.endpoint: one.path_format for one in app.router.routes if type(one) is Route}
+    plain: dict[object, str] = {one.endpoint: one.path_format for one in app.router.routes if type(one) is Route}
     app.state.observer = Observer(settings, plain)
     problems.install(app, settings.public_url)
     app.openapi = lambda: _openapi(app, settings.public_url)  # type: ignore[method-assign] # FastAPI's way to extend it

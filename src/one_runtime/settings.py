@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from one_runtime.errors import ConfigurationError
 
@@ -70,9 +70,11 @@ class Settings(BaseModel):
 
     @field_validator("listen", "metrics_listen")
     @classmethod
-    def _check_listen(cls, value: str) -> str:
+    def _check_listen(cls, value: str, others: ValidationInfo) -> str:
         if value:
             parse_host_port(value)
+        if value and value == others.data.get("listen"):
+            raise ValueError("must be another address than ONE_RUNTIME_LISTEN: the public one never has metrics")
         return value
 
     @field_validator("trusted_proxies", mode="before")

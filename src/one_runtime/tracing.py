@@ -134,6 +134,17 @@ def credential_check(slug: str) -> AbstractContextManager[Span | None]:
     return span("credential check", attributes={_INTEGRATION: slug})
 
 
+@contextmanager
+def command(name: str) -> Iterator[None]:
+    """A span around a whole command of the command line, sent before it ends."""
+    set_up()
+    try:
+        with span(name):
+            yield
+    finally:
+        flush()
+
+
 def worker_turn(name: str) -> AbstractContextManager[Span | None]:
     """A span around a turn of background work."""
     return span(f"worker turn {name}")

@@ -140,7 +140,9 @@ def test_what_is_left_out_of_a_served_stylesheet_is_comments_and_space_only() ->
         served = load_assets().files[name].body.decode()
         assert re.sub(r"\s", "", served) == re.sub(r"\s", "", source)
         assert re.findall(r'"[^"]*"', served) == re.findall(r'"[^"]*"', source)
-        assert not re.search(r": [^;{}]*\{", re.sub(r"@media[^{]*", "", source)), "a selector may not have a colon and a space"
+        assert not re.search(r": [^;{}]*\{", re.sub(r"@media[^{]*", "", source)), (
+            "a selector may not have a colon and a space"
+        )
 
 
 def test_the_assets_address_changes_with_their_content() -> None:

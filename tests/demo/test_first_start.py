@@ -11,6 +11,7 @@ from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database
 from one_runtime.demo.first_start import DemoData, exclusive, prepare
 from one_runtime.errors import ConfigurationError
+from one_runtime.events import Actor
 
 ORIGIN = "http://127.0.0.1:8001"
 
@@ -33,6 +34,7 @@ async def test_the_first_start_makes_everything(tmp_path: Path) -> None:
     assert key.scopes == api_keys.DEFAULT_SCOPES
     assert organization.id == key.organization_id
     assert organization.allowed_origins == (ORIGIN,)
+    assert organization.return_urls == (f"{ORIGIN}/connected",)
     assert organization.logo_url is not None
 
 
@@ -49,7 +51,7 @@ async def test_its_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
     assert (data.folder / ".gitignore").read_text() == "*\n"
 
 
-async def test_a_start_on_another_port_allows_that_origin_too(tmp_path: Path) -> None:
+async def test_a_start_on_another_port_allows_that_origin_and_return_too(tmp_path: Path) -> None:
     await started(tmp_path)
     data = await started(tmp_path, "http://127.0.0.1:9001")
     database = create_database(data.database_url)
@@ -58,6 +60,23 @@ async def test_a_start_on_another_port_allows_that_origin_too(tmp_path: Path) ->
         (organization,) = await organizations.list_all(tx)
     await database.close()
     assert organization.allowed_origins == (ORIGIN, "http://127.0.0.1:9001")
+    assert organization.return_urls == (f"{ORIGIN}/connected", "http://127.0.0.1:9001/connected")
+
+
+async def test_a_folder_from_before_the_redirect_gets_its_return_url_at_the_next_start(tmp_path: Path) -> None:
+    first = await started(tmp_path)
+    database = create_database(first.database_url)
+    await database.open()
+    async with database.write() as tx:
+        (organization,) = await organizations.list_all(tx)
+        before = replace(organization, return_urls=(), display_name="Renamed")
+        await organizations.save(tx, Actor(organization.id, "system"), before, system_clock())
+    await started(tmp_path)
+    async with database.read() as tx:
+        (organization,) = await organizations.list_all(tx)
+    await database.close()
+    assert organization.return_urls == (f"{ORIGIN}/connected",)
+    assert (organization.display_name, organization.logo_url) == ("Renamed", before.logo_url)
 
 
 async def test_a_revoked_key_is_replaced_at_the_next_start(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx2
 import pytest
 
-from one_runtime.demo.playground.backend import Playground, create_playground
+from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.calls import Answer, Request, Unreachable, over_http
+from one_runtime.demo.playground.product import Playground
 
 ORIGIN = "http://127.0.0.1:8001"
 ONE_RUNTIME = "http://127.0.0.1:8000"
@@ -48,30 +49,91 @@ async def client(wire: Wire) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
+async def sign_in(client: httpx2.AsyncClient, end_user_id: str) -> None:
+    assert (await client.post("/api/sign-in", json={"end_user_id": end_user_id})).status_code == 200
+
+
+def sent_body(wire: Wire, number: int = 0) -> object:
+    return json.loads(wire.sent[number].body or b"")
+
+
 async def test_the_list_is_asked_for_with_the_key_and_small_logos(client: httpx2.AsyncClient, wire: Wire) -> None:
-    answer = await client.get("/api/integrations", params={"end_user_id": "user 1&2"})
+    await sign_in(client, " user 1&2 ")
+    answer = await client.get("/api/integrations")
     assert answer.json()["integrations"] == []
     assert wire.sent[0].target == "/v1/integrations?end_user_id=user+1%262&logo=url&expand=connections"
     assert wire.sent[0].headers == {"Authorization": f"Bearer {API_KEY}"}
 
 
-async def test_a_session_is_made_for_the_chosen_end_user(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_a_session_is_made_for_who_is_signed_in_whatever_the_page_says(
+    client: httpx2.AsyncClient, wire: Wire
+) -> None:
     wire.answer = Answer(200, json.dumps({"session_token": SESSION_TOKEN, "connect_url": "c"}).encode())
-    body = {"integration_slug": "acme", "end_user_id": "user_123", "mode": "link"}
+    body = {"integration_slug": "acme", "end_user_id": "user_456", "mode": "link", "return_url": "https://evil.example"}
     answer = await client.post("/api/sessions", json=body)
     assert answer.json()["session_token"] == SESSION_TOKEN
-    assert json.loads(wire.sent[0].body or b"") == {
+    assert sent_body(wire) == {
         "integration_slug": "acme",
         "end_user_id": "user_123",
         "end_user_name": "Ada Lindqvist",
     }
 
 
+@pytest.mark.parametrize(
+    "way, difference",
+    [
+        ("popup", {}),
+        ("redirect", {"return_url": f"{ORIGIN}/connected"}),
+        ("link", {"mode": "link", "expires_in": 3600}),
+    ],
+)
+async def test_each_way_to_connect_is_one_difference_in_the_session(
+    client: httpx2.AsyncClient, wire: Wire, way: str, difference: dict[str, object]
+) -> None:
+    await sign_in(client, "somebody")
+    assert (await client.post("/api/sessions", json={"integration_slug": "acme", "way": way})).status_code == 200
+    assert sent_body(wire) == {"integration_slug": "acme", "end_user_id": "somebody", **difference}
+
+
+async def test_without_an_integration_the_end_user_picks_one(client: httpx2.AsyncClient, wire: Wire) -> None:
+    await sign_in(client, "somebody")
+    await client.post("/api/sessions", json={"integration_slug": None, "way": "popup"})
+    assert sent_body(wire) == {"end_user_id": "somebody"}
+
+
 async def test_disconnecting_passes_the_wish_on(client: httpx2.AsyncClient, wire: Wire) -> None:
+    await sign_in(client, "someone")
     wire.answer = Answer(200, b'{"status": "disconnected", "deleted_count": 1}')
-    answer = await client.post("/api/disconnect", json={"integration_slug": "acme", "end_user_id": "someone"})
+    answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
     assert answer.json()["status"] == "disconnected"
     assert wire.sent[0].target == "/v1/disconnect"
+    assert sent_body(wire) == {"integration_slug": "acme", "end_user_id": "someone"}
+
+
+async def test_who_is_signed_in_stays_so_and_no_script_can_read_it(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/api/sign-in", json={"end_user_id": "Zoë; Path=/x"})
+    assert answer.json()["end_user_id"] == "Zoë; Path=/x"
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("fernhill_8001=")
+    assert {"HttpOnly", "SameSite=lax"} <= set(cookie.split("; "))
+    assert '"end_user_id": "Zoë; Path=/x"' in (await client.get("/")).text
+
+
+async def test_an_address_signs_in_unless_another_site_sent_the_browser_there(client: httpx2.AsyncClient) -> None:
+    refused = await client.get("/?end_user_id=mallory", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (refused.status_code, refused.headers["location"]) == (303, "/")
+    assert '"end_user_id": "user_123"' in (await client.get("/")).text
+    taken = await client.get("/?end_user_id=user_456", headers={"Sec-Fetch-Site": "none"})
+    assert (taken.status_code, taken.headers["location"]) == (303, "/")
+    assert '"end_user_id": "user_456"' in (await client.get("/")).text
+
+
+async def test_a_session_of_another_end_user_is_not_shown(client: httpx2.AsyncClient, wire: Wire) -> None:
+    wire.answer = Answer(200, b'{"end_user_id": "user_456", "status": "connected"}')
+    answer = await client.get("/api/sessions/a%3Fb%23c")
+    assert wire.sent[0].target == "/v1/hosted-connection-sessions/a%3Fb%23c"
+    assert answer.status_code == 404
+    assert "connected" not in answer.json()["error"]
 
 
 async def test_every_request_is_shown_and_none_shows_the_key(client: httpx2.AsyncClient, wire: Wire) -> None:
@@ -86,7 +148,7 @@ async def test_every_request_is_shown_and_none_shows_the_key(client: httpx2.Asyn
 
 
 async def test_no_page_or_file_holds_the_key(client: httpx2.AsyncClient) -> None:
-    for path in ("/", "/page.js", "/requests.js", "/page.css", "/mark.svg"):
+    for path in ("/", "/page.js", "/connecting.js", "/backend.js", "/requests.js", "/page.css", "/mark.svg"):
         answer = await client.get(path)
         assert answer.status_code == 200
         assert API_KEY not in answer.text
@@ -107,7 +169,7 @@ async def test_an_error_of_one_runtime_reaches_the_page_in_its_words(
     client: httpx2.AsyncClient, wire: Wire, status: int
 ) -> None:
     wire.answer = Answer(status, b'{"detail": "Do this.", "code": "some_code"}')
-    answer = await client.get("/api/integrations?end_user_id=u")
+    answer = await client.get("/api/integrations")
     assert answer.status_code == (502 if status == 503 else 422)
     assert answer.json()["error"] == "Do this."
     assert answer.json()["requests"][0]["status"] == status
@@ -115,14 +177,14 @@ async def test_an_error_of_one_runtime_reaches_the_page_in_its_words(
 
 async def test_an_answer_that_is_no_json_is_an_error_too(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.answer = Answer(500, b"<html>")
-    answer = await client.get("/api/integrations?end_user_id=u")
+    answer = await client.get("/api/integrations")
     assert answer.status_code == 502
     assert answer.json()["error"] == "One Runtime answered 500."
 
 
 async def test_no_answer_is_shown_as_such(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.unreachable = True
-    answer = await client.get("/api/integrations?end_user_id=u")
+    answer = await client.get("/api/integrations")
     assert answer.status_code == 502
     assert "does not answer" in answer.json()["error"]
     assert answer.json()["requests"][0]["status"] is None
@@ -147,8 +209,10 @@ async def test_another_page_cannot_make_the_backend_act(
         (b"{}", "text/plain", 415),
         (b"{", "application/json", 400),
         (b"[]", "application/json", 400),
-        (b'{"integration_slug": "acme"}', "application/json", 400),
-        (b'{"integration_slug": "acme", "end_user_id": 7}', "application/json", 400),
+        (b'{"integration_slug": 7}', "application/json", 400),
+        (b'{"integration_slug": " "}', "application/json", 400),
+        (b'{"integration_slug": "acme", "way": "frame"}', "application/json", 400),
+        (b'{"integration_slug": "' + b"x" * 256 + b'"}', "application/json", 400),
         (b'{"x": "' + b"x" * 20_000 + b'"}', "application/json", 413),
     ],
 )
@@ -168,8 +232,9 @@ def arguments(line: str, key: str) -> list[str]:
 
 
 def test_a_shell_reads_the_curl_line_as_the_request_that_was_made() -> None:
-    body = {"integration_slug": "acme", "end_user_id": 'o\'hara "ß" $HOME `id` \\'}
-    line = asyncio.run(_shown("/api/disconnect", body))["curl"]
+    who = 'o\'hara "ß" $HOME `id` \\'
+    body = {"integration_slug": "acme", "end_user_id": who}
+    line = asyncio.run(_shown_disconnect(who))["curl"]
     *options, url = arguments(line, API_KEY)
     assert options[:-1] == [
         "-X",
@@ -184,10 +249,12 @@ def test_a_shell_reads_the_curl_line_as_the_request_that_was_made() -> None:
     assert url == f"{ONE_RUNTIME}/v1/disconnect"
 
 
-async def _shown(path: str, body: dict[str, str]) -> dict[str, str]:
+async def _shown_disconnect(end_user_id: str) -> dict[str, str]:
     app = create_playground(Playground(ORIGIN, ONE_RUNTIME, API_KEY, {}), Wire())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
-        shown: dict[str, str] = (await client.post(path, json=body)).json()["requests"][0]
+        await sign_in(client, end_user_id)
+        answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
+    shown: dict[str, str] = answer.json()["requests"][0]
     return shown
 
 
@@ -221,9 +288,9 @@ def echo() -> Iterator[str]:
 async def test_the_backend_speaks_real_http(echo: str) -> None:
     app = create_playground(Playground(ORIGIN, echo, API_KEY, {}))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
-        body = {"integration_slug": "acme", "end_user_id": "Zoë"}
-        answer = (await client.post("/api/disconnect", json=body)).json()
-    assert answer["body"] == body
+        await sign_in(client, "Zoë")
+        answer = (await client.post("/api/disconnect", json={"integration_slug": "acme"})).json()
+    assert answer["body"] == {"integration_slug": "acme", "end_user_id": "Zoë"}
     assert answer["authorization"] == f"Bearer {API_KEY}"
     assert answer["path"] == "/v1/disconnect"
 

@@ -1,34 +1,10 @@
 """The playground in a real browser, against the demo: connect, look, disconnect, by mouse and by keyboard."""
 
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
+from tests.demo.steps import card, connect, opened, violations
 from tests.running_demo import Demo, opened_popup, popups
 from tests.waiting import eventually
-
-
-async def opened(page: Page, demo: Demo, end_user: str) -> Page:
-    await page.goto(f"{demo.playground}/?end_user_id={end_user}")
-    await expect(page.locator(".card:not(.skeleton)").first).to_be_visible()
-    return page
-
-
-def card(page: Page, name: str = "Acme CRM") -> Locator:
-    return page.get_by_role("listitem", name=name, exact=True)
-
-
-async def connect(page: Page, key: str) -> None:
-    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
-    frame = await opened_popup(page)
-    await frame.get_by_label("API key", exact=True).fill(key)
-    await frame.get_by_role("button", name="Connect Acme CRM").click()
-    await expect(page.locator("#connected").get_by_role("heading", name="Acme CRM")).to_be_visible()
-    await eventually(lambda: not popups(page))  # it shows the good news for a moment
-
-
-async def violations(page: Page) -> list[str]:
-    results = await Axe().run(page)
-    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in results.response["violations"]]
 
 
 async def test_a_card_turns_connected_and_back_without_a_reload(page: Page, demo: Demo) -> None:

@@ -1,4 +1,4 @@
-"""The code of the README is two files that run: a customer's backend and page, to a connected account."""
+"""The code of the README and of the redirect is files that run: a customer's backend and page, to a connected account."""
 
 import asyncio
 import importlib.util
@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from playwright.async_api import Page, expect
@@ -22,12 +24,23 @@ END_USER = "user_of_the_readme"
 
 
 class _Customer(BaseHTTPRequestHandler):
-    """The web server around the two snippets."""
+    """The web server around the snippets."""
 
     server: "_Server"
 
     def do_GET(self) -> None:
-        self._send("text/html", self.server.html)
+        address = urlsplit(self.path)
+        match address.path:
+            case "/connect-acme":
+                redirect = self.server.backend.start(END_USER, "acme", f"{self.server.origin}/connected")
+                self.send_response(303)
+                self.send_header("Location", redirect)
+                self.end_headers()
+            case "/connected":
+                connection = self.server.backend.come_back(self.server.signed_in, dict(parse_qsl(address.query)))
+                self._send("text/html", f"{connection['name']} is connected" if connection else "Nothing was connected")
+            case _:
+                self._send("text/html", self.server.html)
 
     def do_POST(self) -> None:
         session = self.server.backend.create_session(END_USER, self.path.rpartition("/")[2])
@@ -47,6 +60,7 @@ class _Customer(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     html = ""
     backend: ModuleType
+    signed_in = END_USER
 
     @property
     def origin(self) -> str:
@@ -75,21 +89,43 @@ def one_runtime(demo: Demo, *words: str) -> str:
 
 
 @pytest.fixture
-async def backend(demo: Demo, customer: _Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ModuleType]:
-    """The backend's snippet, with the key of an organization that allows the customer's origin."""
+async def of_a_reader(demo: Demo, customer: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of the snippets: the key of an organization that allows the customer's origin and return URL."""
     create = ("organizations", "create", "The README's reader", "--allowed-origin", customer.origin)
     organization = await asyncio.to_thread(one_runtime, demo, *create)
+    allow = ("organizations", "set", organization, "--return-url", f"{customer.origin}/connected")
+    await asyncio.to_thread(one_runtime, demo, *allow)
     monkeypatch.setenv("ONE_RUNTIME_URL", demo.url)
     monkeypatch.setenv(
         "ONE_RUNTIME_API_KEY", await asyncio.to_thread(one_runtime, demo, "api-keys", "create", organization)
     )
-    spec = importlib.util.spec_from_file_location("backend_of_the_readme", SNIPPETS / "backend.py")
+
+
+@contextmanager
+def snippet(name: str) -> Iterator[ModuleType]:
+    """One of the files as a module."""
+    spec = importlib.util.spec_from_file_location(f"snippet_{name}", SNIPPETS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
     module.api.close()
+
+
+@pytest.fixture
+def backend(of_a_reader: None) -> Iterator[ModuleType]:
+    """The backend's snippet."""
+    with snippet("backend") as module:
+        yield module
+
+
+@pytest.fixture
+def redirect(of_a_reader: None, customer: _Server) -> Iterator[ModuleType]:
+    """The redirect's snippet, at work in the customer's server."""
+    with snippet("redirect") as module:
+        customer.backend = module
+        yield module
 
 
 @pytest.mark.docs
@@ -114,3 +150,38 @@ def test_the_code_of_the_readme_is_about_twelve_lines() -> None:
     code = [line for line in backend if line and not line.startswith(('"""', "import ", ")"))]
     script = (SNIPPETS / "page.html").read_text("utf-8").partition('<script type="module">')[2].splitlines()
     assert len(code) + len([line for line in script if line.strip() and "</script>" not in line]) <= 16
+
+
+async def connect_by_redirect(page: Page, demo: Demo, customer: _Server) -> None:
+    await page.goto(f"{customer.origin}/connect-acme")
+    await page.get_by_label("API key", exact=True).fill(demo.acme_key)
+    await page.get_by_role("button", name="Connect Acme CRM").click()
+    await page.wait_for_url(f"{customer.origin}/connected?*")
+
+
+@pytest.mark.docs
+@pytest.mark.usefixtures("redirect")
+async def test_the_code_of_the_redirect_connects_an_account(page: Page, demo: Demo, customer: _Server) -> None:
+    await connect_by_redirect(page, demo, customer)
+    await expect(page.locator("body")).to_have_text("Globex Corporation is connected")
+
+
+@pytest.mark.docs
+@pytest.mark.promise("P6")
+async def test_the_code_of_the_redirect_connects_nothing_for_somebody_else(
+    page: Page, demo: Demo, customer: _Server, redirect: ModuleType
+) -> None:
+    customer.signed_in = "somebody_else"
+    await connect_by_redirect(page, demo, customer)
+    await expect(page.locator("body")).to_have_text("Nothing was connected")
+    for user in (END_USER, "somebody_else"):
+        query = {"end_user_id": user, "status": "connected", "logo": "none"}
+        listed = await asyncio.to_thread(redirect.api.get, "/v1/integrations", params=query)
+        assert listed.json()["integrations"] == []
+
+
+@pytest.mark.docs
+def test_getting_started_shows_the_code_of_the_redirect_as_it_is() -> None:
+    page = (SNIPPETS.parent / "getting-started.md").read_text("utf-8")
+    code = (SNIPPETS / "redirect.py").read_text("utf-8")
+    assert code[code.index("def start") :] in page

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 import pytest
@@ -159,10 +159,10 @@ async def served(patient: Patient, **changes: str) -> AsyncIterator[None]:
         yield
 
 
-def sync_commits(url: str, on_or_off: str) -> None:
+def sync_commits(url: str, on_or_off: Literal["on", "off"]) -> None:
     """Have PostgreSQL sync the commits of this database, or not; the server of the tests does not."""
     with psycopg.connect(url, autocommit=True) as connection:
-        name, value = sql.Identifier(connection.info.dbname), sql.SQL(on_or_off)  # type: ignore[arg-type]
+        name, value = sql.Identifier(connection.info.dbname), sql.SQL(on_or_off)
         connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = {}").format(name, value))
 
 

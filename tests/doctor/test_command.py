@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def doctor(environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     command = [sys.executable, "-m", "one_runtime", "doctor", *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=40)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import pytest
 from sqlalchemy import column, select, table, update
 
@@ -125,9 +126,10 @@ async def test_a_postgresql_that_is_not_reached_is_said_without_the_password(
 
 @pytest.mark.parametrize("password", ["can/ary", "can#ary", "12/canary", "can?ary", "can@ary", "can:ary"])
 async def test_a_password_that_breaks_the_url_is_told_by_no_finding(password: str, on_sqlite: Patient) -> None:
-    found = await on_sqlite.all_findings(ONE_RUNTIME_DATABASE_URL=f"postgresql://one:{password}@127.0.0.1:1/one")
+    found = await on_sqlite.all_findings(ONE_RUNTIME_DATABASE_URL=f"postgresql://localhost:{password}@127.0.0.1:1/one")
     (database,) = [one for one in found if one.check == "database"]
     assert database.verdict == "problem"
+    # Read as a URL, the user is the host in some of them, and the password its port: drivers repeat that.
     assert re.sub("PostgreSQL( at 127.0.0.1:1)?: ", "", database.saw) in {"it cannot be reached", *REASONS}
     assert "ary" not in str(found)
 
@@ -258,7 +260,7 @@ async def test_a_clock_that_is_wrong_is_said(ahead: int, verdict: str, healthy: 
     assert found.verdict == verdict
     told = re.search(r"the public URL's is ([\d.]+) s (\w+)", found.saw)
     assert told is not None
-    assert float(told[1]) == pytest.approx(ahead, abs=0.5)
+    assert float(told[1]) == pytest.approx(ahead, abs=1.5)
     assert told[2] == "behind" or not ahead
     assert ("the database's is" in found.saw) == (not sqlite_path(healthy.database_url))
 
@@ -289,6 +291,15 @@ async def test_a_check_that_takes_too_long_is_a_problem_and_no_more(
     found = await on_sqlite.examined()
     assert (found["database"].verdict, found["public URL"].verdict) == ("problem", "problem")
     assert found["database"].saw == "no answer within 0 seconds"
+
+
+async def test_a_check_that_breaks_hides_no_other(migrated_postgresql_url: str, world: World) -> None:
+    patient = patient_on(migrated_postgresql_url, world)
+    with psycopg.connect(migrated_postgresql_url, autocommit=True) as connection:
+        connection.execute("DROP TABLE servers")
+    found = await patient.examined()
+    assert (found["database"].verdict, found["database"].saw) == ("problem", "the check itself failed (UndefinedTable)")
+    assert found["egress"].verdict == "ok"
 
 
 async def test_an_examination_changes_nothing_in_the_database(patient: Patient) -> None:

@@ -140,9 +140,9 @@ async def test_a_port_without_tls_or_without_anybody_is_said(on_sqlite: Patient)
 
     async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as plain:
         port = plain.sockets[0].getsockname()[1]
-        found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{port}"))["certificate"]
+        found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{port}"))["public URL"]
     assert "No TLS connection could be agreed" in found.saw
-    found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{free_port()}"))["certificate"]
+    found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{free_port()}"))["public URL"]
     assert "refuses connections" in found.saw
 
 

@@ -8,6 +8,7 @@ from one_runtime import app, cli
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Category
 from one_runtime.demo import server
+from one_runtime.integrations import working_auth_types
 
 _FIRST: Final = (
     "Amber", "Bright", "Cedar", "Delta", "Ember", "Fern", "Gale", "Harbor", "Indigo", "Juniper", "Krill", "Lumen",
@@ -22,10 +23,11 @@ _SECOND: Final = (
 def catalog_of(count: int) -> Catalog:
     """So many integrations, made from the built-in ones by another name, with as many different logos as those have."""
     built_in = load_catalog()
+    models = [one for one in built_in.integrations if working_auth_types(one)]
     categories = get_args(Category)
     entries, logos = [], {}
     for number, (first, second) in enumerate(islice(product(_FIRST, _SECOND), count)):
-        model = built_in.integrations[number % len(built_in.integrations)]
+        model = models[number % len(models)]
         slug = f"made-up-{number}"
         category = categories[number % len(categories)]
         entries.append(model.model_copy(update={"slug": slug, "name": f"{first} {second}", "category": category}))

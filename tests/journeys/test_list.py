@@ -1,8 +1,11 @@
-"""The popup without an integration: a list of 600, searched, narrowed down, walked by keyboard, and left and found again
-as it was. The budgets of time are many times what was measured (docs/popup.md), for slow and busy machines."""
+"""The popup without an integration: a list of 600, searched, walked by keyboard, left and found again.
+
+The budgets of time are many times what was measured (docs/popup.md): for slow and busy machines.
+"""
 
 import statistics
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from playwright.async_api import Frame, Page, expect
 
@@ -24,6 +27,7 @@ from tests.waiting import async_attempts, eventually
 
 SHOWN_WITHIN_MS: Final = 3_000
 KEYSTROKE_WITHIN_MS: Final = 150
+HEIGHT_OF_A_ROW: Final = 60
 
 # From one key to the frame that shows what it did.
 KEYSTROKE: Final = """async ([selector, words]) => {
@@ -46,14 +50,20 @@ async def list_in(page: Page, large: Backend) -> Frame:
     return frame
 
 
-async def test_six_hundred_are_shown_soon_and_narrowed_down_as_fast_as_one_types(
-    page: Page, large: Backend
-) -> None:
+def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
+    """Whether the list has so many rows."""
+
+    async def counted() -> bool:
+        return least < await frame.locator(".picks li").count() < most
+
+    return counted
+
+
+async def test_six_hundred_are_shown_soon_and_narrowed_down_as_fast_as_one_types(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await expect(frame.locator(".picks li")).to_have_count(601)
     shown = await frame.evaluate("() => performance.now()")
     times = await frame.evaluate(KEYSTROKE, ["#search", "harbor metrics"])
-    print(f"list shown {shown:.0f} ms after the frame began; a key {statistics.median(times):.1f} ms, at most {max(times):.1f} ms")
     assert shown < SHOWN_WITHIN_MS
     assert statistics.median(times) < KEYSTROKE_WITHIN_MS
     await expect(frame.locator(".picks li")).to_have_count(1)
@@ -107,7 +117,7 @@ async def test_rows_are_walked_with_the_arrow_keys(page: Page, large: Backend) -
 async def test_the_way_back_finds_the_search_the_place_and_the_row_as_they_were(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await frame.get_by_label("Search", exact=True).fill("track")
-    await expect(frame.locator(".picks li")).to_have_count(24)
+    await eventually(hits_of(frame, 20, 200))
     row = frame.locator(".picks li button").nth(17)
     await row.scroll_into_view_if_needed()
     name = await row.locator(".row-title").inner_text()
@@ -118,7 +128,8 @@ async def test_the_way_back_finds_the_search_the_place_and_the_row_as_they_were(
     await expect(frame.get_by_label("Search", exact=True)).to_have_value("track")
     await expect(row).to_be_focused()
     await expect(row).to_be_in_viewport()
-    assert await frame.locator(".picks").evaluate("(list) => list.scrollTop") == before
+    now = await frame.locator(".picks").evaluate("(list) => list.scrollTop")
+    assert abs(now - before) < HEIGHT_OF_A_ROW / 4
 
 
 async def test_better_matches_come_first_and_accents_do_not_matter(page: Page, large: Backend) -> None:
@@ -135,7 +146,7 @@ async def test_better_matches_come_first_and_accents_do_not_matter(page: Page, l
 async def test_a_category_and_an_empty_state(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await frame.get_by_label("Category").select_option("Payments")
-    assert 20 < await frame.locator(".picks li").count() < 40
+    await eventually(hits_of(frame, 20, 40))
     await frame.get_by_label("Search", exact=True).fill("nothing like it")
     await expect(frame.get_by_text("Nothing matches “nothing like it”.")).to_be_visible()
     await expect(frame.get_by_role("status")).to_have_text("0 results")
@@ -183,5 +194,4 @@ async def test_six_hundred_in_a_window_of_its_own(window: Page, large: Backend) 
 async def test_a_key_in_a_window_of_its_own_is_answered_as_fast(page: Page, large: Backend) -> None:
     await confirmed(page, large, None)
     times = await page.evaluate(KEYSTROKE, ["#search", "harbor metrics"])
-    print(f"a key {statistics.median(times):.1f} ms, at most {max(times):.1f} ms")
     assert statistics.median(times) < KEYSTROKE_WITHIN_MS

@@ -37,14 +37,14 @@ async def opened(client: Client, session: dict[str, Any], headers: dict[str, str
 
 
 async def posted(
-    client: Client, session: dict[str, Any], step: str, headers: dict[str, str] = OURS, **fields: str
+    client: Client, session: dict[str, Any], step: str, headers: dict[str, str] = OURS, **fields: Any
 ) -> httpx2.Response:
     form = {"session_token": session["session_token"], "step": step, **fields}
     return await client.http.post("/connect", data=form, headers=headers)
 
 
-async def typed(client: Client, session: dict[str, Any], key: str, **fields: str) -> httpx2.Response:
-    return await posted(client, session, "connect", auth_type="api_key", **{"credentials.api_key": key}, **fields)
+async def typed(client: Client, session: dict[str, Any], key: str, **fields: Any) -> httpx2.Response:
+    return await posted(client, session, "connect", auth_type="api_key", **{"credentials.api_key": key, **fields})
 
 
 def directive(page: httpx2.Response, name: str) -> str:
@@ -112,7 +112,7 @@ async def test_a_form_that_does_not_come_from_our_own_page_is_refused(
     client: Client, step: str, headers: dict[str, str]
 ) -> None:
     session = await link(client)
-    fields = {"auth_type": "api_key", "credentials.api_key": ACME_KEYS[GLOBEX]}
+    fields: dict[str, Any] = {"auth_type": "api_key", "credentials.api_key": ACME_KEYS[GLOBEX]}
     page = await posted(client, session, step, {**WINDOW, **headers}, **fields)
     assert page.status_code == 403
     assert "We didn’t go on" in told(page)
@@ -162,7 +162,12 @@ async def test_forms_go_to_us_and_in_the_mode_redirect_on_to_the_app(client: Cli
 
 
 def test_no_return_url_brings_a_directive_into_the_policy() -> None:
-    for url in ("https://a.example;script-src *", "https://a.example 'unsafe-inline'", "javascript:alert(1)", "https://"):
+    for url in (
+        "https://a.example;script-src *",
+        "https://a.example 'unsafe-inline'",
+        "javascript:alert(1)",
+        "https://",
+    ):
         assert origin_of(url) is None
     assert origin_of("https://bücher.example/x?y") == "https://xn--bcher-kva.example"
     assert origin_of("http://[::1]:3000/back") == "http://[::1]:3000"
@@ -254,7 +259,11 @@ async def test_no_secret_is_ever_sent_back_to_the_page(client: Client) -> None:
 
 async def test_what_is_not_secret_stays_beside_the_field_that_is_refused(client: Client) -> None:
     session = await client.session(integration_slug="zendesk", mode="link", suggested_connection_name="Ours")
-    values = {"params.subdomain": "-acme-", "credentials.email": "ada@example.com", "credentials.api_token": "t" * 40}
+    values: dict[str, Any] = {
+        "params.subdomain": "-acme-",
+        "credentials.email": "ada@example.com",
+        "credentials.api_token": "t" * 40,
+    }
     page = await posted(client, session, "connect", auth_type="api_key", name="Mine", **values)
     assert page.status_code == 422
     for kept in ("-acme-", "ada@example.com", "Mine"):

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from one_runtime import key_ring
+from one_runtime import key_ring, tracing
 from one_runtime.cli.running import AsJson, print_rows, run
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database
@@ -120,7 +120,8 @@ def reseal_encryption_keys(
                         break
         return progress, stopped()
 
-    progress, by_signal = run(work)
+    with tracing.command("reseal"):
+        progress, by_signal = run(work)
     _report(progress, interrupted=by_signal > 0, as_json=as_json)
     if by_signal:
         raise typer.Exit(128 + by_signal)

@@ -66,7 +66,7 @@ def _lean(body: bytes) -> bytes:
 
 
 def _close(stylesheet: bytes) -> bytes:
-    """A stylesheet without comments and the space that only eyes need: no string of ours holds either (a test looks)."""
+    """A stylesheet without comments and space that only eyes need: no string of ours holds either (a test looks)."""
     lines = _COMMENT.sub("", stylesheet.decode()).split("\n")
     return _AROUND_PUNCTUATION.sub(r"\1\2", " ".join(line.strip() for line in lines)).strip().encode()
 

@@ -31,9 +31,8 @@ NOBODY: Final = ("'none'",)
 
 def rich(key: str, **names: str) -> Markup:
     """The text under `key` as HTML, with every filled-in name set in <strong>."""
-    return Markup(escape(TEXTS[key])).format(
-        **{name: Markup("<strong>{}</strong>").format(value) for name, value in names.items()}
-    )
+    strong = {name: Markup("<strong>{}</strong>").format(value) for name, value in names.items()}
+    return escape(TEXTS[key]).format(**strong)
 
 
 ENVIRONMENT: Final = Environment(

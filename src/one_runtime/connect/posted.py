@@ -51,9 +51,9 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     A page of somebody else's could hold a form with the token of its own session and submit it by itself: whoever
     visits it would land behind the page that says who asks, and for whom. Browsers say in `Sec-Fetch-Site` where a
     request comes from, and no page can forge that. Where a browser (or something between) leaves it out, `Origin` has
-    to be ours. Our pages have `Referrer-Policy: no-referrer`, under which `Origin` is `null` (Fetch, section 3.2), so an
-    old browser without `Sec-Fetch-Site` is refused, with a page that says so: a token in somebody's log of referrers
-    would be the worse evil.
+    to be ours. Our pages have `Referrer-Policy: no-referrer`, under which `Origin` is `null` (Fetch, section 3.2), so
+    an old browser without `Sec-Fetch-Site` is refused, with a page that says so: a token in somebody's log of
+    referrers would be the worse evil.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -70,7 +70,11 @@ def read_form(content_type: str, body: bytes) -> Posted:
         raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_FIELDS
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
         )
         return Posted.model_validate(_grouped(pairs))
     except (ValueError, ValidationError):

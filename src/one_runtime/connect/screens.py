@@ -119,7 +119,9 @@ class Screens:
         """
         typed = form if trouble.is_there else None
         shown = asked_of(view, auth, typed, trouble.errors)
-        homeless = " ".join(message for path, message in trouble.errors.items() if path not in {one.path for one in shown})
+        homeless = " ".join(
+            message for path, message in trouble.errors.items() if path not in {one.path for one in shown}
+        )
         again = form.model_copy(update={"step": "show", "auth_type": None})
         values = self._view_values(view, form) | {
             "back": Step("action.back", again) if len(view.auths) > 1 else _back_to_list(view, form),

@@ -20,6 +20,7 @@ from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database, Transaction, create_database
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
+from one_runtime.demo.playground.product import CONNECTED
 from one_runtime.errors import ConfigurationError
 from one_runtime.events import Actor
 from one_runtime.organizations import Organization
@@ -102,18 +103,22 @@ async def _api_key(database: Database, path: Path, origin: str) -> tuple[str, st
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:
-    """The demo's one organization, which allows the playground's origin (another one after another --port)."""
+    """The demo's one organization. It allows the playground's origin, and sends browsers back there; after another
+    --port also those of before."""
     now = system_clock()
     existing = await organizations.list_all(tx)
-    if not existing:
-        made = await organizations.create(tx, CUSTOMER, now, allowed_origins=[origin])
-        branded = replace(made, logo_url=_mark())
-        return await organizations.save(tx, Actor(made.id, "system"), branded, now)
-    first = existing[0]
-    if origin in first.allowed_origins:
-        return first
-    allowing = replace(first, allowed_origins=(*first.allowed_origins, origin))
-    return await organizations.save(tx, Actor(first.id, "system"), allowing, now)
+    first = existing[0] if existing else await organizations.create(tx, CUSTOMER, now)
+    allowing = replace(
+        first,
+        logo_url=first.logo_url if existing else _mark(),
+        allowed_origins=_with(first.allowed_origins, origin),
+        return_urls=_with(first.return_urls, origin + CONNECTED),
+    )
+    return first if allowing == first else await organizations.save(tx, Actor(first.id, "system"), allowing, now)
+
+
+def _with(known: tuple[str, ...], wanted: str) -> tuple[str, ...]:
+    return known if wanted in known else (*known, wanted)
 
 
 def _mark() -> str:

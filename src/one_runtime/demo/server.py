@@ -23,7 +23,8 @@ from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
 from one_runtime.demo import acme
 from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
-from one_runtime.demo.playground.backend import END_USERS, Playground, create_playground
+from one_runtime.demo.playground.backend import create_playground
+from one_runtime.demo.playground.product import END_USERS, Playground
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings
 

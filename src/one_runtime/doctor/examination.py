@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from one_runtime.catalog.loader import load_catalog
@@ -36,11 +36,13 @@ async def examine(
     except ConfigurationError as error:
         return [problem("settings", error.detail, "Nothing else can be looked at before that is right.")]
     found = examine_configuration(settings, environ)
-    vault = _vault(settings, found)
+    vault, catalog = _vault(settings, found), load_catalog()  # before the clocks are compared: it takes its time
     storage, side, outside = await asyncio.gather(
-        _in_time(examine_storage(settings, vault, clock), Storage([_too_slow("database")])),
-        _in_time(examine_public_url(settings, vault, clock, way_out), PublicSide([_too_slow("public URL")])),
-        _in_time(examine_outside(load_catalog(), way_out, environ), _too_slow("egress")),
+        _examined(examine_storage(settings, vault, clock), lambda why: Storage([_failed("database", why)])),
+        _examined(
+            examine_public_url(settings, vault, clock, way_out), lambda why: PublicSide([_failed("public URL", why)])
+        ),
+        _examined(examine_outside(catalog, way_out, environ), lambda why: _failed("egress", why)),
     )
     found += [*storage.findings, *side.findings, outside]
     if side.reflection is not None:
@@ -58,16 +60,18 @@ def _vault(settings: Settings, found: list[Finding]) -> Vault | None:
         return None
 
 
-async def _in_time(check: Awaitable[T], otherwise: T) -> T:
+async def _examined(check: Awaitable[T], otherwise: Callable[[str], T]) -> T:
     try:
         async with asyncio.timeout(PATIENCE):
             return await check
     except TimeoutError:
-        return otherwise
+        return otherwise(f"no answer within {PATIENCE:g} seconds")
+    except Exception as error:  # the last handler: a check that breaks hides no other, and its words may hold a secret
+        return otherwise(f"the check itself failed ({type(error).__name__})")
 
 
-def _too_slow(check: str) -> Finding:
-    return problem(check, f"no answer within {PATIENCE:g} seconds", "Look at what is asked there, and at the network.")
+def _failed(check: str, why: str) -> Finding:
+    return problem(check, why, "Look at what is asked there, and at the network.")
 
 
 def _clock(clocks: list[tuple[str, float]]) -> Finding:

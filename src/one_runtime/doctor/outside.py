@@ -35,13 +35,12 @@ async def examine_outside(catalog: Catalog, way_out: WayOut | None, environ: Map
 
 
 def hosts_of(catalog: Catalog) -> list[str]:
-    """The hosts of the catalog that are the same for everybody, in the order of its entries."""
+    """Of each entry the first host that is the same for everybody, if it has one, in the order of the entries."""
     found: dict[str, None] = {}
     for entry in catalog.integrations:
-        for auth in entry.auth:
-            for url in auth.urls():
-                if url.scheme == "https" and "{" not in url.authority:
-                    found.setdefault(url.authority)
+        urls = [url for auth in entry.auth for url in auth.urls()]
+        fixed = [url.authority for url in urls if url.scheme == "https" and "{" not in url.authority]
+        found.update(dict.fromkeys(fixed[:1]))
     return list(found)
 
 

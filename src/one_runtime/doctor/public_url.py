@@ -62,6 +62,8 @@ async def _certificate(egress: Egress, public_url: str, clock: Clock) -> Finding
     try:
         found = await egress.certificate(public_url)
     except EgressError as error:
+        if "certificate" not in error.detail:
+            return problem("public URL", error.detail, _UNREACHED)
         advice = "Browsers refuse it too. Look at the proxy's certificate, its name and its chain, and at DNS."
         return problem("certificate", error.detail, advice)
     left = found.not_after - clock()

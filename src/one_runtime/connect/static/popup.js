@@ -47,6 +47,7 @@ class Popup {
   #view = null;
   #list = null;
   #slug = null;
+  #scrolled = 0;
   #forms = new Map();
   #connecting = null;
   #leave = () => this.#cancel();
@@ -81,12 +82,16 @@ class Popup {
     try {
       this.#view = await this.#api.view(slug);
     } catch (error) {
-      this.#fail(error, () => this.load(slug));
-      return;
+      return this.#fail(error, () => this.load(slug));
     }
     this.#slug = slug;
-    if (this.#view.integration === null) this.#pick(pickScreen(this.#view, (picked) => this.#busyUntil(() => this.load(picked))));
-    else this.#ask(slug === null ? null : () => this.#backToList());
+    if (this.#view.integration !== null) return this.#ask(slug === null ? null : () => this.#backToList());
+    return this.#pick(pickScreen(this.#view, (picked) => this.#busyUntil(() => this.#leaveList(picked))));
+  }
+
+  #leaveList(picked) {
+    this.#scrolled = card.querySelector(".picks").scrollTop;
+    return this.load(picked);
   }
 
   #pick(screen) {
@@ -100,10 +105,8 @@ class Popup {
     const picked = this.#slug;
     document.title = text("head.list");
     this.#pick(this.#list);
-    const row = card.querySelector(`[value="${CSS.escape(picked)}"]`);
-    if (row === null) return;
-    row.scrollIntoView({ block: "center" });
-    this.#focus(row);
+    card.querySelector(".picks").scrollTop = this.#scrolled;
+    this.#focus(card.querySelector(`[value="${CSS.escape(picked)}"]`));
   }
 
   #ask(onBack) {

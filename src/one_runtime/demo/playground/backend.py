@@ -1,188 +1,155 @@
 """The backend of the made-up customer: it alone holds the API key, and asks One Runtime for its page.
 
-This is the part a customer writes. A real one takes the end user from its own login session, never from the page;
-the playground lets the visitor choose, to show that each end user has connections of their own.
+This is the part a customer writes. It acts for the end user of its own login (visit.py), never for one that the page or
+an address names.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from one_runtime.demo.playground.calls import Answer, OneRuntime, Send, Unreachable, over_http
+from one_runtime.demo.playground.page import file_routes, show_page
+from one_runtime.demo.playground.product import CONNECTED, END_USERS, Playground
+from one_runtime.demo.playground.returning import come_back
+from one_runtime.demo.playground.visit import (
+    BadRequest,
+    Visit,
+    is_from_elsewhere,
+    read_body,
+    sign_in,
+    signed_in,
+    text,
+)
 
-END_USERS: Final[Mapping[str, str]] = {"user_123": "Ada Lindqvist", "user_456": "Tomás Reyes"}
-
-_Handler = Callable[[Request, OneRuntime], Awaitable[Response]]
+_Handler = Callable[[Visit], Awaitable[Response]]
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
-_MAX_BODY: Final = 16_384
-_FILES: Final = {
-    "page.js": "text/javascript",
-    "requests.js": "text/javascript",
-    "page.css": "text/css",
-    "mark.svg": "image/svg+xml",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Playground:
-    """What the backend is given: its own origin, One Runtime's, the API key, and keys of Acme CRM to try."""
-
-    origin: str
-    one_runtime_url: str
-    api_key: str = field(repr=False)
-    acme_keys: Mapping[str, str] = field(repr=False)
-
-
-class _BadRequest(Exception):
-    """The page, or somebody else, sent something that the backend does not take."""
-
-    def __init__(self, detail: str, status: int = 400) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.status = status
+_SESSIONS: Final = "/v1/hosted-connection-sessions"
+_LINK_LASTS: Final = 3600  # seconds; the most there is
 
 
 def create_playground(playground: Playground, send: Send | None = None) -> Starlette:
     """The playground as an ASGI application. `send` is the way to One Runtime, for tests."""
     way = send or over_http(playground.one_runtime_url)
 
+    def visited(handler: _Handler) -> _Endpoint:
+        async def endpoint(request: Request) -> Response:
+            one_runtime = OneRuntime(playground.one_runtime_url, playground.api_key, way)
+            return await handler(Visit(request, signed_in(request, playground.origin), one_runtime, playground))
+
+        return endpoint
+
     def asks(handler: _Handler) -> _Endpoint:
-        return _with_one_runtime(playground, way, handler)
+        return visited(_for_our_page(handler))
 
     routes = [
-        Route("/", _page(playground)),
-        *(Route(f"/{name}", _file(name, media_type)) for name, media_type in _FILES.items()),
+        Route("/", visited(_open)),
+        Route(CONNECTED, visited(_return)),
+        *file_routes(),
+        Route("/api/sign-in", asks(_sign_in), methods=["POST"]),
         Route("/api/integrations", asks(_list_integrations), methods=["GET"]),
         Route("/api/sessions", asks(_create_session), methods=["POST"]),
+        Route("/api/sessions/{session_id}", asks(_look_at_session), methods=["GET"]),
         Route("/api/disconnect", asks(_disconnect), methods=["POST"]),
     ]
     return Starlette(routes=routes)
 
 
-async def _list_integrations(request: Request, one_runtime: OneRuntime) -> Response:
-    end_user_id = _text(dict(request.query_params), "end_user_id")
-    query = {"end_user_id": end_user_id, "logo": "url", "expand": "connections"}
-    return _passed_on(await one_runtime.get("/v1/integrations", query), one_runtime)
+async def _open(visit: Visit) -> Response:
+    """The settings page; with `?end_user_id=` signed in as that one, for links to a certain end user's page."""
+    query, origin = visit.request.query_params, visit.playground.origin
+    if "end_user_id" not in query:
+        return show_page(visit.playground, visit.end_user_id)
+    home = RedirectResponse("/", 303)
+    if is_from_elsewhere(visit.request, origin) or not query["end_user_id"].strip():
+        return home
+    return sign_in(home, origin, query["end_user_id"].strip())
 
 
-async def _create_session(request: Request, one_runtime: OneRuntime) -> Response:
-    given = await _body(request)
-    end_user_id = _text(given, "end_user_id")
-    session = {"integration_slug": _text(given, "integration_slug"), "end_user_id": end_user_id}
-    if end_user_id in END_USERS:
-        session["end_user_name"] = END_USERS[end_user_id]
-    return _passed_on(await one_runtime.post("/v1/hosted-connection-sessions", session), one_runtime)
+async def _return(visit: Visit) -> Response:
+    return show_page(visit.playground, visit.end_user_id, await come_back(visit))
 
 
-async def _disconnect(request: Request, one_runtime: OneRuntime) -> Response:
-    given = await _body(request)
-    wish = {"integration_slug": _text(given, "integration_slug"), "end_user_id": _text(given, "end_user_id")}
-    return _passed_on(await one_runtime.post("/v1/disconnect", wish), one_runtime)
+async def _sign_in(visit: Visit) -> Response:
+    end_user_id = text(await read_body(visit.request), "end_user_id")
+    return sign_in(_answer({"end_user_id": end_user_id}, 200, visit), visit.playground.origin, end_user_id)
 
 
-def _with_one_runtime(playground: Playground, send: Send, handler: _Handler) -> _Endpoint:
-    async def endpoint(request: Request) -> Response:
-        one_runtime = OneRuntime(playground.one_runtime_url, playground.api_key, send)
+async def _list_integrations(visit: Visit) -> Response:
+    query = {"end_user_id": visit.end_user_id, "logo": "url", "expand": "connections"}
+    return _passed_on(await visit.one_runtime.get("/v1/integrations", query), visit)
+
+
+async def _create_session(visit: Visit) -> Response:
+    """A session for the signed-in end user: to connect what the page names, else what they pick from the list."""
+    given = await read_body(visit.request)
+    session: dict[str, Any] = {"end_user_id": visit.end_user_id}
+    if given.get("integration_slug") is not None:
+        session["integration_slug"] = text(given, "integration_slug")
+    if visit.end_user_id in END_USERS:
+        session["end_user_name"] = END_USERS[visit.end_user_id]
+    session |= _way(given.get("way", "popup"), visit.playground.origin)
+    return _passed_on(await visit.one_runtime.post(_SESSIONS, session), visit)
+
+
+def _way(name: object, origin: str) -> dict[str, Any]:
+    """What makes the difference between the three ways to connect."""
+    match name:
+        case "popup":
+            return {}
+        case "redirect":
+            return {"return_url": f"{origin}{CONNECTED}"}
+        case "link":
+            return {"mode": "link", "expires_in": _LINK_LASTS}
+    raise BadRequest("way must be popup, redirect or link.")
+
+
+async def _look_at_session(visit: Visit) -> Response:
+    """How a session of the signed-in end user stands: whether a link was used."""
+    answer = await visit.one_runtime.get(f"{_SESSIONS}/{quote(visit.request.path_params['session_id'], safe='')}")
+    if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
+        raise BadRequest("This is a session of another end user.", 404)
+    return _passed_on(answer, visit)
+
+
+async def _disconnect(visit: Visit) -> Response:
+    slug = text(await read_body(visit.request), "integration_slug")
+    wish = {"integration_slug": slug, "end_user_id": visit.end_user_id}
+    return _passed_on(await visit.one_runtime.post("/v1/disconnect", wish), visit)
+
+
+def _for_our_page(handler: _Handler) -> _Handler:
+    async def guarded(visit: Visit) -> Response:
         try:
-            _refuse_other_sites(request, playground.origin)
-            return await handler(request, one_runtime)
-        except _BadRequest as error:
-            return _answer({"error": error.detail}, error.status, one_runtime)
+            _require_our_page(visit)
+            return await handler(visit)
+        except BadRequest as error:
+            return _answer({"error": error.detail}, error.status, visit)
         except Unreachable as error:
-            return _answer({"error": str(error)}, 502, one_runtime)
+            return _answer({"error": str(error)}, 502, visit)
 
-    return endpoint
-
-
-def _refuse_other_sites(request: Request, origin: str) -> None:
-    """Only our own page may make the backend act with its API key."""
-    if request.headers.get("origin", origin) != origin or request.headers.get("sec-fetch-site") == "cross-site":
-        raise _BadRequest("This backend serves its own page only.", 403)
+    return guarded
 
 
-def _passed_on(answer: Answer, one_runtime: OneRuntime) -> Response:
+def _require_our_page(visit: Visit) -> None:
+    if is_from_elsewhere(visit.request, visit.playground.origin):
+        raise BadRequest("This backend serves its own page only.", 403)
+
+
+def _passed_on(answer: Answer, visit: Visit) -> Response:
     data = answer.json()
     if answer.status < 400:
-        return _answer(data, 200, one_runtime)
+        return _answer(data, 200, visit)
     detail = data.get("detail") or f"One Runtime answered {answer.status}."
-    return _answer({"error": detail, "code": data.get("code")}, 502 if answer.status >= 500 else 422, one_runtime)
+    return _answer({"error": detail, "code": data.get("code")}, 502 if answer.status >= 500 else 422, visit)
 
 
-def _answer(data: Mapping[str, Any], status: int, one_runtime: OneRuntime) -> Response:
-    content = {**data, "requests": [call.shown() for call in one_runtime.calls]}
+def _answer(data: Mapping[str, Any], status: int, visit: Visit) -> Response:
+    content = {**data, "requests": [call.shown() for call in visit.one_runtime.calls]}
     return JSONResponse(content, status_code=status, headers={"Cache-Control": "no-store"})
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise _BadRequest("Send JSON.", 415)
-    body = await request.body()
-    if len(body) > _MAX_BODY:
-        raise _BadRequest("That is too much.", 413)
-    try:
-        data = json.loads(body)
-    except ValueError as error:
-        raise _BadRequest("Send JSON.") from error
-    if not isinstance(data, dict):
-        raise _BadRequest("Send a JSON object.")
-    return data
-
-
-def _text(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise _BadRequest(f"{name} is missing.")
-    return value.strip()
-
-
-def _page(playground: Playground) -> _Endpoint:
-    facts = {
-        "one_runtime_url": playground.one_runtime_url,
-        "end_users": [{"id": id_, "name": name} for id_, name in END_USERS.items()],
-        "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
-    }
-    # `<` cannot end the element from inside a JSON text that has none.
-    page = _read("page.html").replace("{facts}", json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"))
-    headers = {"Content-Security-Policy": _policy(playground.one_runtime_url), **_HEADERS}
-
-    async def show(_request: Request) -> Response:
-        return Response(page, media_type="text/html", headers=headers)
-
-    return show
-
-
-def _policy(one_runtime: str) -> str:
-    """The strict policy of a careful customer: One Runtime needs three sources in it and no `unsafe-inline`."""
-    return (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        f"connect-src 'self'; style-src 'self'; img-src 'self' {one_runtime} data:; "
-        f"script-src 'self' {one_runtime}; frame-src {one_runtime}"
-    )
-
-
-def _file(name: str, media_type: str) -> _Endpoint:
-    content = _read(name)
-
-    async def send_file(_request: Request) -> Response:
-        return Response(content, media_type=media_type, headers=_HEADERS)
-
-    return send_file
-
-
-def _read(name: str) -> str:
-    return (files(__package__) / name).read_text("utf-8")
-
-
-_HEADERS: Final = {
-    "Cache-Control": "no-cache",
-    "Referrer-Policy": "strict-origin",
-    "X-Content-Type-Options": "nosniff",
-}

@@ -1,6 +1,7 @@
 """Real HTTP requests from the customer's backend to One Runtime, each recorded as the curl line that repeats it.
 
-The record never holds the API key: the curl line has `$ONE_RUNTIME_API_KEY` in its place.
+The record never holds the API key: the curl line has `$ONE_RUNTIME_API_KEY` in its place. Session tokens and codes are
+cut short in it too.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ Send = Callable[["Request"], Awaitable["Answer"]]
 
 _TIMEOUT: Final = 30.0
 _SHOWN_ANSWER: Final = 20_000
-_SESSION_TOKEN: Final = re.compile(r"orcs_[A-Za-z0-9_]+")
+_TOKEN_OR_CODE: Final = re.compile(r"(orcs_|orcc_)[A-Za-z0-9_]+")
 
 
 class Unreachable(Exception):
@@ -79,9 +80,9 @@ class OneRuntime:
         self._send = send
         self.calls: list[Call] = []
 
-    async def get(self, path: str, query: Mapping[str, str]) -> Answer:
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """Raises: Unreachable."""
-        return await self._ask("GET", f"{path}?{urlencode(query)}", None)
+        return await self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Raises: Unreachable."""
@@ -127,12 +128,20 @@ def _exchange(host: str, request: Request) -> Answer:
 def _curl(method: str, url: str, body: str | None) -> str:
     parts = ["curl -X POST" if method == "POST" else "curl", '-H "Authorization: Bearer $ONE_RUNTIME_API_KEY"']
     if body is not None:
-        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
+        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(_cut(body))}"]
     return " \\\n".join([*parts, shlex.quote(url)])
 
 
 def _shown(body: bytes) -> str:
-    text = body.decode("utf-8", "replace")
+    """The answer, laid out to be read."""
+    try:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        text = body.decode("utf-8", "replace")
     if len(text) > _SHOWN_ANSWER:
         text = text[:_SHOWN_ANSWER] + " …"
-    return _SESSION_TOKEN.sub("orcs_…", text)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return _TOKEN_OR_CODE.sub(r"\1…", text)

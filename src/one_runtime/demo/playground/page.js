@@ -1,42 +1,24 @@
 // Fernhill's integrations page. It talks to Fernhill's backend only; the one thing from One Runtime is connect.js.
-import { copy, show as showRequests } from "./requests.js";
+import { ask, BackendError } from "./backend.js";
+import { connect as connectIn } from "./connecting.js";
+import { copy, show as showRequests, unpack } from "./requests.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const $ = (id) => document.getElementById(id);
 
 const ANOTHER = "another";
 
-let endUser = new URLSearchParams(location.search).get("end_user_id") || facts.end_users[0].id;
+let endUser = facts.end_user_id;
 let integrations = null; // null: not loaded yet
 let loads = 0;
 const mainButtons = new Map(); // by slug: Connect turns into Disconnect in place, so that the focus stays
 
-// ---- the backend -----------------------------------------------------------------------------------------------
-
-class BackendError extends Error {}
-
-async function ask(method, path, body) {
-  const options = { method, headers: {} };
-  if (body) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
-  }
-  let response, data;
-  try {
-    response = await fetch(path, options);
-    data = await response.json();
-  } catch {
-    throw new BackendError("Fernhill’s backend does not answer. Is the demo still running?");
-  }
-  showRequests(data.requests);
-  if (!response.ok) throw new BackendError(data.error ?? `The backend answered ${response.status}.`);
-  return data;
-}
+// ---- the list --------------------------------------------------------------------------------------------------
 
 async function load() {
   const turn = ++loads;
   try {
-    const answer = await ask("GET", `/api/integrations?end_user_id=${encodeURIComponent(endUser)}`);
+    const answer = await ask("GET", "/api/integrations");
     if (turn !== loads) return; // another end user was chosen meanwhile
     integrations = answer.integrations;
     complain(null);
@@ -54,15 +36,12 @@ async function load() {
 async function connect(integration, button) {
   complain(null);
   try {
-    const { createOneRuntime } = await import(`${facts.one_runtime_url}/connect.js`);
-    const session = await ask("POST", "/api/sessions", { integration_slug: integration.slug, end_user_id: endUser });
-    const { connections } = createOneRuntime({ baseUrl: facts.one_runtime_url });
-    const result = await connections.open({ sessionToken: session.session_token, connectUrl: session.connect_url });
-    if (result.status === "connected") await changed(integration, `${integration.name} is connected.`);
-    else if (result.status === "error") complain(result.error?.message ?? "That did not work. Please try again.");
+    const { status, slug, sentence } = await connectIn(integration, nameOf(endUser), facts.one_runtime_url);
+    if (status === "connected") await connected(slug);
+    else if (status === "error") complain(sentence ?? "That did not work. Please try again.");
   } catch (error) {
-    const notOurs = "One Runtime’s connect.js cannot be loaded. Is the demo still running?";
-    complain(error instanceof BackendError ? error.message : notOurs);
+    if (!(error instanceof BackendError)) throw error;
+    complain(error.message);
   }
   button.focus({ preventScroll: true });
 }
@@ -70,8 +49,8 @@ async function connect(integration, button) {
 async function disconnect(integration, button) {
   if (await confirmed(integration)) {
     try {
-      await ask("POST", "/api/disconnect", { integration_slug: integration.slug, end_user_id: endUser });
-      await changed(integration, `${integration.name} is disconnected.`);
+      await ask("POST", "/api/disconnect", { integration_slug: integration.slug });
+      await changed(integration.slug, "disconnected");
     } catch (error) {
       complain(error.message);
     }
@@ -79,12 +58,23 @@ async function disconnect(integration, button) {
   (button.isConnected ? button : mainButtons.get(integration.slug)).focus({ preventScroll: true });
 }
 
-async function changed(integration, sentence) {
+const connected = (slug) => changed(slug, "connected");
+
+async function changed(slug, what) {
   await load();
-  toast(sentence);
-  const card = document.querySelector(`.card[data-slug="${CSS.escape(integration.slug)}"]`);
+  toast(`${integrations.find((one) => one.slug === slug)?.name ?? slug} is ${what}.`);
+  const card = document.querySelector(`.card[data-slug="${CSS.escape(slug)}"]`);
   card?.classList.add("fresh");
   card?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+}
+
+/** The window went to One Runtime and came back to /connected: the backend has seen to it, this says what happened. */
+async function comeBack({ status, integration_slug: slug, sentence, requests }) {
+  history.replaceState(null, "", "/"); // a reload would bring the code again
+  showRequests(requests);
+  if (status === "connected") return connected(slug);
+  await load();
+  return status === "cancelled" ? toast(sentence) : complain(sentence);
 }
 
 function confirmed(integration) {
@@ -180,14 +170,18 @@ function action(button, text, classes, integration, act) {
   button.type = "button";
   button.className = classes;
   button.replaceChildren(text, hidden(` ${integration.name}`));
-  // Not `disabled` while it works: a disabled button loses the focus that the popup is to give back.
-  button.onclick = async () => {
+  button.onclick = whileBusy(button, () => act(integration, button));
+  return button;
+}
+
+/** Not `disabled` while it works: a disabled button loses the focus that the popup is to give back. */
+function whileBusy(button, act) {
+  return async () => {
     if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
-    await act(integration, button);
+    await act(button);
     button.removeAttribute("aria-disabled");
   };
-  return button;
 }
 
 function hidden(text) {
@@ -238,6 +232,8 @@ function fillCategories() {
   select.value = names.includes(before) ? before : "";
 }
 
+const nameOf = (id) => facts.end_users.find((one) => one.id === id)?.name ?? id;
+
 function fillEndUsers() {
   const known = facts.end_users.map(({ id, name }) => new Option(`${name} (${id})`, id));
   if (!facts.end_users.some(({ id }) => id === endUser)) known.push(new Option(endUser, endUser));
@@ -246,10 +242,16 @@ function fillEndUsers() {
   $("other").hidden = true;
 }
 
-function choose(id) {
-  endUser = id;
-  history.replaceState(null, "", `?end_user_id=${encodeURIComponent(id)}`);
-  fillEndUsers();
+async function choose(id) {
+  try {
+    ({ end_user_id: endUser } = await ask("POST", "/api/sign-in", { end_user_id: id }));
+    windows.postMessage(null);
+  } catch (error) {
+    complain(error.message);
+    return;
+  } finally {
+    fillEndUsers();
+  }
   complain(null);
   integrations = null; // the next end user must not see these, not even when loading fails
   skeletons();
@@ -306,6 +308,12 @@ function keyRow({ account, key }) {
   return row;
 }
 
+// Who is signed in, is so in every window of this browser: the others show it too. So does a page that the browser kept
+// while its window was at One Runtime.
+const windows = new BroadcastChannel("signed-in");
+windows.addEventListener("message", () => location.reload());
+window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+
 $("end-user").addEventListener("change", (event) => {
   if (event.target.value !== ANOTHER) {
     choose(event.target.value);
@@ -322,10 +330,13 @@ $("who").addEventListener("submit", (event) => {
 $("search").addEventListener("input", () => integrations && render());
 $("category").addEventListener("change", () => integrations && render());
 $("clear").addEventListener("click", clearFilters);
+$("browse").onclick = whileBusy($("browse"), (button) => connect(null, button));
 $("copy-first-key").addEventListener("click", (event) => copy(facts.acme_keys[0].key, event.currentTarget));
 
 $("first-key").textContent = facts.acme_keys[0]?.key ?? "";
 $("keys").replaceChildren(...facts.acme_keys.map(keyRow));
 fillEndUsers();
 skeletons();
-load();
+unpack();
+if (facts.returned) comeBack(facts.returned);
+else load();

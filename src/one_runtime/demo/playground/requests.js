@@ -4,15 +4,30 @@ const list = document.getElementById("requests");
 const tally = document.getElementById("tally");
 const template = document.getElementById("request-template");
 const KEPT = 50;
+const SHELF = "requests";
+const shown = []; // newest first, as in the list
 
 /** Show the requests of one answer of the backend, newest first, the newest one unfolded. */
 export function show(requests) {
   for (const request of requests ?? []) {
     for (const open of list.querySelectorAll("details[open]")) open.open = false;
     list.prepend(entry(request));
+    shown.unshift(request);
   }
   while (list.children.length > KEPT) list.lastElementChild.remove();
+  shown.splice(KEPT);
   count();
+}
+
+/** Before the whole window leaves: keep what is listed, for `unpack` when it comes back. */
+export function pack() {
+  sessionStorage.setItem(SHELF, JSON.stringify(shown));
+}
+
+export function unpack() {
+  const kept = JSON.parse(sessionStorage.getItem(SHELF) ?? "[]");
+  sessionStorage.removeItem(SHELF);
+  show(kept.reverse());
 }
 
 /** Put text on the clipboard and say so on the button. */
@@ -40,18 +55,10 @@ function entry({ method, target, curl, status, ms, answer }) {
   at(".curl").textContent = curl;
   at(".copy").addEventListener("click", (event) => copy(curl, event.currentTarget));
   at(".copy").setAttribute("aria-label", `Copy ${method} ${target.split("?")[0]} as curl`);
-  if (answer) at(".answer pre").textContent = pretty(answer);
+  if (answer) at(".answer pre").textContent = answer;
   else at(".answer").remove();
   at(".curl").setAttribute("aria-label", "curl line");
   return item;
-}
-
-function pretty(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
 }
 
 function count() {
@@ -61,6 +68,7 @@ function count() {
 
 document.getElementById("clear-requests").addEventListener("click", () => {
   list.replaceChildren();
+  shown.length = 0;
   count();
 });
 

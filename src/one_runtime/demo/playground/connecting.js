@@ -1,0 +1,98 @@
+// The three ways to connect: in a popup over this page, in this window and back, by a link for another one.
+import { ask, BackendError } from "./backend.js";
+import { copy, pack } from "./requests.js";
+
+const $ = (id) => document.getElementById(id);
+const CHOSEN = "way";
+
+const ways = {
+  popup: { hint: "One Runtime opens over this page, in a frame.", connect: inPopup },
+  redirect: { hint: "This window goes to One Runtime and comes back. It needs no script of One Runtime.", connect: inThisWindow },
+  link: { hint: "You get a link to send, by e-mail or in a chat. It works once, in any browser.", connect: byLink },
+};
+
+/**
+ * Connect one integration, or without one what the end user picks from a list, in the chosen way.
+ * Resolves to {status: "connected" | "cancelled" | "error", slug, sentence}.
+ */
+export function connect(integration, whom, oneRuntimeUrl) {
+  return ways[chosen()].connect(integration, whom, oneRuntimeUrl);
+}
+
+function createSession(integration, way) {
+  return ask("POST", "/api/sessions", { integration_slug: integration?.slug ?? null, way });
+}
+
+async function inPopup(integration, _whom, oneRuntimeUrl) {
+  const { createOneRuntime } = await import(`${oneRuntimeUrl}/connect.js`).catch(() => {
+    throw new BackendError("One Runtime’s connect.js cannot be loaded. Is the demo still running?");
+  });
+  const session = await createSession(integration, "popup");
+  const { connections } = createOneRuntime({ baseUrl: oneRuntimeUrl });
+  const result = await connections.open({ sessionToken: session.session_token, connectUrl: session.connect_url });
+  return { status: result.status, slug: result.integrationSlug, sentence: result.error?.message };
+}
+
+async function inThisWindow(integration) {
+  const session = await createSession(integration, "redirect");
+  pack();
+  location.assign(session.connect_url);
+  return new Promise(() => {}); // the page ends here; it begins again at /connected
+}
+
+async function byLink(integration, whom) {
+  const session = await createSession(integration, "link");
+  const dialog = $("link");
+  const until = new Intl.DateTimeFormat(undefined, { timeStyle: "short" }).format(new Date(session.expires_at));
+  const what = integration ? `their ${integration.name} account` : "an account that they choose";
+  $("link-title").textContent = `A link for ${whom}`;
+  $("link-text").textContent = `Whoever opens it can connect ${what} for ${whom}. Send it to nobody else. It works once, until ${until}.`;
+  $("link-url").value = session.connect_url;
+  const outcome = { status: "cancelled", slug: null };
+  const look = () => lookAt(session.id, outcome);
+  $("link-state").textContent = "Not used yet.";
+  $("look-at-link").onclick = look;
+  window.addEventListener("focus", look); // back from the window where it was opened
+  dialog.showModal();
+  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+  window.removeEventListener("focus", look);
+  return outcome;
+}
+
+/** Ask how a link's session stands, say it, and note where it made its connection. */
+async function lookAt(id, outcome) {
+  if (outcome.status === "connected") return;
+  try {
+    const session = await ask("GET", `/api/sessions/${id}`);
+    const { connection } = session;
+    if (connection) Object.assign(outcome, { status: "connected", slug: connection.integration_slug });
+    $("link-state").textContent = {
+      pending: session.last_error ? `Not connected yet. The last attempt was refused: ${session.last_error.message}` : "Not used yet.",
+      connected: `It was used: ${connection?.name ?? "an account"} is connected.`,
+      cancelled: "It was opened and cancelled. Nothing was connected.",
+      expired: "It has expired unused.",
+      failed: "Too many attempts were refused. Nothing was connected.",
+    }[session.status];
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    $("link-state").textContent = error.message;
+  }
+}
+
+// ---- the choice ------------------------------------------------------------------------------------------------
+
+const radios = [...document.querySelectorAll("[name=way]")];
+const chosen = () => radios.find((radio) => radio.checked).value;
+
+function explain() {
+  $("way-hint").textContent = ways[chosen()].hint;
+  sessionStorage.setItem(CHOSEN, chosen()); // for the way back, and for a reload
+}
+
+for (const radio of radios) {
+  radio.checked = radio.value === (sessionStorage.getItem(CHOSEN) ?? "popup");
+  radio.addEventListener("change", explain);
+}
+explain();
+$("copy-link").addEventListener("click", (event) => copy($("link-url").value, event.currentTarget));
+$("link-url").addEventListener("focus", (event) => event.currentTarget.select());

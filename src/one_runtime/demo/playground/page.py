@@ -1,0 +1,72 @@
+"""The settings page and its files. The page is given what it may know, and never the API key."""
+
+import json
+from importlib.resources import files
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from one_runtime.demo.playground.product import END_USERS, Playground
+from one_runtime.demo.playground.returning import Return
+
+_FILES: Final = {
+    "page.js": "text/javascript",
+    "connecting.js": "text/javascript",
+    "backend.js": "text/javascript",
+    "requests.js": "text/javascript",
+    "page.css": "text/css",
+    "mark.svg": "image/svg+xml",
+}
+
+
+def show_page(playground: Playground, end_user_id: str, returned: Return | None = None) -> Response:
+    """The page for who is signed in; at a return with what happened."""
+    facts = {
+        "one_runtime_url": playground.one_runtime_url,
+        "end_user_id": end_user_id,
+        "end_users": [{"id": id_, "name": name} for id_, name in END_USERS.items()],
+        "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
+        "returned": returned and returned.shown(),
+    }
+    # `<` cannot end the element from inside a JSON text that has none.
+    page = _PAGE.replace("{facts}", json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"))
+    return Response(page, media_type="text/html", headers=_PRIVATE | {"Content-Security-Policy": _policy(playground)})
+
+
+def _policy(playground: Playground) -> str:
+    """The strict policy of a careful customer: One Runtime needs three sources in it and no `unsafe-inline`."""
+    one_runtime = playground.one_runtime_url
+    return (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        f"connect-src 'self'; style-src 'self'; img-src 'self' {one_runtime} data:; "
+        f"script-src 'self' {one_runtime}; frame-src {one_runtime}"
+    )
+
+
+def file_routes() -> list[Route]:
+    """The page's own files."""
+    return [_file(name, media_type) for name, media_type in _FILES.items()]
+
+
+def _file(name: str, media_type: str) -> Route:
+    content = _read(name)
+
+    async def send_file(_request: Request) -> Response:
+        return Response(content, media_type=media_type, headers=_HEADERS)
+
+    return Route(f"/{name}", send_file)
+
+
+def _read(name: str) -> str:
+    return (files(__package__) / name).read_text("utf-8")
+
+
+_PAGE: Final = _read("page.html")
+_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "Referrer-Policy": "strict-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_PRIVATE: Final = _HEADERS | {"Cache-Control": "no-store"}

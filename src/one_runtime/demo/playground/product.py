@@ -1,0 +1,20 @@
+"""The made-up product: where it runs, the API key that its backend holds, and who its end users are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+END_USERS: Final[Mapping[str, str]] = {"user_123": "Ada Lindqvist", "user_456": "Tomás Reyes"}
+
+CONNECTED: Final = "/connected"
+"""Where the browser comes back to in the mode `redirect`: one of the organization's return URLs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Playground:
+    """What the backend is given: its own origin, One Runtime's, the API key, and keys of Acme CRM to try."""
+
+    origin: str
+    one_runtime_url: str
+    api_key: str = field(repr=False)
+    acme_keys: Mapping[str, str] = field(repr=False)

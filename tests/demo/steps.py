@@ -1,0 +1,35 @@
+"""What the browser tests of the playground do again and again."""
+
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Locator, Page, expect
+
+from tests.running_demo import Demo, opened_popup, popups
+from tests.waiting import eventually
+
+
+async def opened(page: Page, demo: Demo, end_user: str) -> Page:
+    """The settings page of an end user, loaded."""
+    await page.goto(f"{demo.playground}/?end_user_id={end_user}")
+    await expect(page.locator(".card:not(.skeleton)").first).to_be_visible()
+    return page
+
+
+def card(page: Page, name: str = "Acme CRM") -> Locator:
+    """One integration's card."""
+    return page.get_by_role("listitem", name=name, exact=True)
+
+
+async def connect(page: Page, key: str) -> None:
+    """Connect Acme CRM in the popup."""
+    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    frame = await opened_popup(page)
+    await frame.get_by_label("API key", exact=True).fill(key)
+    await frame.get_by_role("button", name="Connect Acme CRM").click()
+    await expect(page.locator("#connected").get_by_role("heading", name="Acme CRM")).to_be_visible()
+    await eventually(lambda: not popups(page))  # it shows the good news for a moment
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe finds."""
+    results = await Axe().run(page)
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in results.response["violations"]]

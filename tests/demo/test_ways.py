@@ -1,0 +1,160 @@
+"""The other ways to connect in a real browser, against the demo: from the list, by redirect and back, by a link."""
+
+import re
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.demo.steps import card, opened, violations
+from tests.running_demo import Demo, opened_popup, popups
+from tests.waiting import eventually
+
+
+async def choose(page: Page, way: str) -> None:
+    await page.get_by_role("radio", name=way).check()
+
+
+async def leave(page: Page, demo: Demo) -> None:
+    """Ask to connect Acme CRM in this window, which then is at One Runtime's form."""
+    await choose(page, "In this window")
+    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    await expect(page.get_by_label("API key", exact=True)).to_be_visible()
+    assert page.url.startswith(f"{demo.url}/connect")
+
+
+async def fill_in(page: Page, key: str) -> None:
+    await page.get_by_label("API key", exact=True).fill(key)
+    await page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
+
+
+async def test_the_list_opens_over_the_page_and_what_is_picked_is_connected(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "ways-lists")
+    await page.get_by_role("button", name="Browse all integrations").click()
+    frame = await opened_popup(page)
+    await frame.get_by_role("button", name=re.compile("^Acme CRM")).click()
+    await frame.get_by_label("API key", exact=True).fill(demo.acme_key)
+    await frame.get_by_role("button", name="Connect Acme CRM").click()
+    await expect(page.locator("#connected").get_by_role("heading", name="Acme CRM")).to_be_visible()
+    await expect(page.locator("#toast")).to_have_text("Acme CRM is connected.")
+    await eventually(lambda: not popups(page))
+    await expect(page.get_by_role("button", name="Browse all integrations")).to_be_focused()
+
+
+async def test_the_window_goes_to_one_runtime_and_comes_back_connected(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "ways-returns")
+    await leave(page, demo)
+    await fill_in(page, demo.acme_key)
+    await expect(card(page)).to_contain_text("Globex Corporation")
+    await expect(page.locator("#toast")).to_have_text("Acme CRM is connected.")
+    assert page.url == f"{demo.playground}/"
+    methods = page.locator(".request .target")
+    await expect(methods).to_have_count(4)  # newest first: list, redeem, session, list
+    await expect(methods.nth(1)).to_have_text(re.compile("/redeem$"))
+    assert "orcc_" not in (await page.content()).replace("orcc_…", "")
+    await page.reload()
+    await expect(card(page)).to_contain_text("Globex Corporation")
+    await expect(page.get_by_role("radio", name="In this window")).to_be_checked()
+
+
+async def test_a_window_that_cancels_comes_back_and_says_so(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "ways-cancels")
+    await leave(page, demo)
+    await page.get_by_role("button", name=re.compile("^Cancel")).click()
+    await expect(page.locator("#toast")).to_have_text("Cancelled. Nothing was connected.")
+    await expect(page.locator("#nothing-connected")).to_be_visible()
+
+
+@pytest.mark.promise("P6")
+async def test_a_window_that_comes_back_to_somebody_else_connects_nothing(
+    page: Page, browser_context: BrowserContext, demo: Demo
+) -> None:
+    await opened(page, demo, "ways-first")
+    await leave(page, demo)
+    other = await browser_context.new_page()
+    await opened(other, demo, "ways-second")
+    await fill_in(page, demo.acme_key)
+    await expect(page.get_by_role("alert")).to_contain_text(
+        "started for somebody else, and ways-second is signed in here"
+    )
+    await expect(page.locator("#nothing-connected")).to_be_visible()
+    assert await violations(page) == []
+    await opened(page, demo, "ways-first")
+    await expect(page.locator("#nothing-connected")).to_be_visible()
+
+
+async def test_a_link_works_in_another_browser_once_it_is_confirmed(page: Page, browser: Browser, demo: Demo) -> None:
+    await opened(page, demo, "user_456")
+    await choose(page, "By a link")
+    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    dialog = page.get_by_role("dialog", name="A link for Tomás Reyes")
+    await expect(dialog).to_contain_text(re.compile(r"It works once, until \d{1,2}:\d\d"))
+    await expect(dialog.get_by_role("button", name="Copy link")).to_be_focused()
+    link = await dialog.get_by_label("The link").input_value()
+    await dialog.get_by_role("button", name="Was it used?").click()
+    await expect(page.locator(".request .status").first).to_have_text("200")
+    await expect(dialog.get_by_role("status")).to_have_text("Not used yet.")
+    elsewhere = await browser.new_context()
+    theirs = await elsewhere.new_page()
+    await theirs.goto(link)
+    await expect(theirs.get_by_text("Tomás Reyes").first).to_be_visible()
+    await expect(theirs.get_by_label("API key", exact=True)).to_have_count(0)
+    await theirs.get_by_role("button", name="I expected this, go on").click()
+    await fill_in(theirs, demo.acme_keys["acc_initech"])
+    await expect(theirs.get_by_role("heading", name="Connected")).to_be_visible()
+    await elsewhere.close()
+    await dialog.get_by_role("button", name="Was it used?").click()
+    await expect(dialog.get_by_role("status")).to_have_text("It was used: Initech is connected.")
+    await dialog.get_by_role("button", name="Done").click()
+    await expect(card(page)).to_contain_text("Initech")
+
+
+async def test_the_link_can_be_copied(page: Page, browser_context: BrowserContext, demo: Demo) -> None:
+    await browser_context.grant_permissions(["clipboard-read", "clipboard-write"], origin=demo.playground)
+    await opened(page, demo, "ways-copies")
+    await choose(page, "By a link")
+    await page.get_by_role("button", name="Browse all integrations").click()
+    await page.get_by_role("button", name="Copy link").click()
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = await page.evaluate("() => navigator.clipboard.readText()")
+    assert copied == await page.get_by_label("The link").input_value()
+    assert copied.startswith(f"{demo.url}/connect?session_token=")
+
+
+async def test_the_way_is_chosen_with_the_keyboard_and_said_in_words(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "ways-keyboard")
+    await page.get_by_label("Category").focus()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("radio", name="In a popup")).to_be_focused()
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("radio", name="By a link")).to_be_checked()
+    await expect(page.get_by_role("group", name="Connect")).to_be_visible()
+    await expect(page.locator("#way-hint")).to_contain_text("a link to send")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_contain_text("an account that they choose")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Browse all integrations")).to_be_focused()
+
+
+async def test_another_window_of_the_same_browser_follows_who_is_signed_in(
+    page: Page, browser_context: BrowserContext, demo: Demo
+) -> None:
+    other = await browser_context.new_page()
+    await opened(other, demo, "ways-one")
+    await opened(page, demo, "ways-one")
+    await page.get_by_label("End user", exact=True).select_option("user_123")
+    await expect(other.get_by_label("End user", exact=True)).to_have_value("user_123")
+
+
+async def test_the_link_and_the_choice_have_no_accessibility_violation_and_fit(page: Page, demo: Demo) -> None:
+    for scheme, width in (("light", 900), ("dark", 320)):
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        await page.set_viewport_size({"width": width, "height": 800})
+        await opened(page, demo, f"ways-axe-{scheme}")
+        await choose(page, "By a link")
+        assert await violations(page) == []
+        await page.get_by_role("button", name="Browse all integrations").click()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        assert await violations(page) == []
+        assert await page.evaluate("() => document.documentElement.scrollWidth") == width
