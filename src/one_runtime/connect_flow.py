@@ -134,8 +134,14 @@ class ConnectFlow:
             allowed_origins=origins,
             organization_name=organization.display_name,
             mode=session.mode,
-            return_to=_return_to(session, "cancelled" if state in {"open", "cancelled"} else "error"),
+            return_to=self._way_back(session, state),
         )
+
+    def _way_back(self, session: ConnectSession, state: ShellState) -> str | None:
+        if state in {"open", "cancelled"}:
+            return _return_to(session, "cancelled")
+        error = ended_error(session, self._installation.clock())
+        return _return_to(session, "error", **({"error": error.code} if error else {}))
 
     def _state(self, session: ConnectSession, origins: tuple[str, ...]) -> ShellState:
         states: dict[str, ShellState] = {
@@ -320,5 +326,5 @@ def _return_to(session: ConnectSession, status: Literal["connected", "cancelled"
         return None
     told = {"session_id": session.id, "status": status, **more}
     address, _, query = session.return_url.partition("?")
-    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in {*told, "code"}]
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in {*told, "code", "error"}]
     return f"{address}?{urlencode([*kept, *told.items()])}"

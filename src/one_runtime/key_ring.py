@@ -175,8 +175,10 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 
 
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
-    """Every key that the database or this ring knows, in the order of their noting."""
-    noted = {row.key_id: row for row in await tx.all(_ALL)}
+    """Every key that the database or this ring knows, in the order of their noting, and then of the ring."""
+    place = {key: number for number, key in enumerate(vault.key_ids)}
+    rows = sorted(await tx.all(_ALL), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
+    noted = {row.key_id: row for row in rows}
     live, counts = await servers.list_live(tx, now), await count_rows(tx)
     sealing = _newest_promoted(noted)
     keys = [_key(key, noted.get(key), sealing, vault, counts, live) for key in dict.fromkeys([*noted, *vault.key_ids])]

@@ -12,6 +12,7 @@ from one_runtime.db.schema import metadata, organizations
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.api.operations import Operation, example, operations, put, texts
 from tests.application import ACME_KEYS, JSON, Application, Client
+from tests.redirects import RETURN_URL, Redirected, redirected, register
 
 pytestmark = pytest.mark.promise("P1")
 
@@ -27,6 +28,7 @@ class Tenant:
     client: Client
     connection: dict[str, Any]
     session: dict[str, Any]
+    unredeemed: Redirected
     own_user: str
     events: tuple[str, ...]
 
@@ -35,7 +37,8 @@ class Tenant:
         """Whatever of it another could name."""
         return {
             "connection_id": self.connection["id"],
-            "session_id": self.session["id"],
+            "session_id": self.unredeemed.session_id,
+            "code": self.unredeemed.code,
             "end_user_id": self.own_user,
             "event": self.events[0],
             "organization": self.organization,
@@ -45,7 +48,8 @@ class Tenant:
     @property
     def marks(self) -> set[str]:
         """What stands in an answer only where something of it is told."""
-        return {*self.ids.values(), *self.events, self.session["session_token"], f"mark of {self.own_user}"}
+        more = {self.session["id"], self.session["session_token"], self.unredeemed.token, f"mark of {self.own_user}"}
+        return {*self.ids.values(), *self.events, *more}
 
 
 async def tenant(application: Application, name: str, account: str) -> Tenant:
@@ -56,8 +60,10 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await client.connect(USER, ACME_KEYS[account], name=f"mark of {own}", metadata=mark)
     session = await client.session(own, end_user_name=f"mark of {own}", metadata=mark, connection_id=connection["id"])
     await client.session(USER, end_user_name=f"mark of {own}", metadata=mark)
+    await register(client, RETURN_URL)
+    back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)
     events = (await client.get("/v1/events")).json()["events"]
-    return Tenant(organization, client, connection, session, own, tuple(one["id"] for one in events))
+    return Tenant(organization, client, connection, session, back, own, tuple(one["id"] for one in events))
 
 
 async def rows_of(application: Application, organization: str) -> dict[str, list[tuple[object, ...]]]:
@@ -144,7 +150,9 @@ async def test_the_same_walk_sees_and_changes_what_is_ones_own(
         if operation.method == "GET":
             for sent, answer in await everything(one.client, operation, one.ids):
                 seen |= {mark for mark in one.marks - sent if mark in answer.text}
-    assert seen >= one.marks - {one.session["session_token"], one.ids["cursor"]}
+    secret = {one.session["session_token"], one.unredeemed.token, one.unredeemed.code}
+    assert seen >= one.marks - secret - {one.ids["cursor"]}
+    assert not seen & secret
     for operation in reading:
         if operation.method != "GET":
             answer = await send(one.client, operation, one.ids, fitting(operation, one.ids))

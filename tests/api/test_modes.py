@@ -7,6 +7,7 @@ import pytest
 
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, Application, Client
+from tests.redirects import register
 
 RETURN_URL = "https://app.example.com/done?tab=integrations"
 
@@ -20,12 +21,6 @@ async def mode_of(client: Client, answer: httpx2.Response) -> str:
     told = (await client.get(f"/v1/hosted-connection-sessions/{answer.json()['id']}")).json()
     mode: str = told["mode"]
     return mode
-
-
-async def register(client: Client, *urls: str) -> None:
-    now = (await client.get("/v1/organization")).json()
-    body = {name: now[name] for name in ("display_name", "allowed_origins")}
-    assert (await client.send("PUT", "/v1/organization", {**body, "return_urls": list(urls)})).status_code == 200
 
 
 async def test_the_mode_follows_from_what_is_given(client: Client) -> None:

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import httpx2
 import pytest
-from structlog.testing import capture_logs
 
 from one_runtime import api_keys, tokens
 from one_runtime.api.auth import SCOPES, RateLimit
@@ -283,11 +282,8 @@ async def test_every_answer_has_its_own_request_id(walk: Walk) -> None:
 async def test_a_fault_of_ours_is_a_problem_with_the_request_id_and_nothing_of_its_insides(walk: Walk) -> None:
     broken = replace(walk.application.installation, catalog=None)  # type: ignore[arg-type] # a fault, made on purpose
     walk.application.app.app.state.installation = broken
-    with capture_logs() as log:
-        answer = await walk.client.get("/v1/catalog/integrations")
+    answer = await walk.client.get("/v1/catalog/integrations")
     problem = assert_problem(answer, 500, "a broken catalog")
-    assert [one["event"] for one in log] == ["request_crashed", "request"]
-    assert log[0]["request_id"] == problem["request_id"]
     assert problem["code"] == "internal_error"
     assert problem["request_id"] in problem["detail"]
     assert "NoneType" not in answer.text

@@ -25,7 +25,7 @@ def sign_in(client: httpx2.Client, end_user_id: str) -> None:
 def sent_to_one_runtime(client: httpx2.Client) -> str:
     """The session's token, from the address that the browser is sent to."""
     session = client.post("/api/sessions", json={"integration_slug": "acme", "way": "redirect"}).json()
-    query = dict(parse_qsl(urlsplit(session["connect_url"]).query))
+    query: dict[str, str] = dict(parse_qsl(urlsplit(session["connect_url"]).query))
     return query["session_token"]
 
 

@@ -1,4 +1,4 @@
-"""The code of the README and of the redirect is files that run: a customer's backend and page, to a connected account."""
+"""The code of the README and of the redirect is files that run: a customer's backend and page, to an account."""
 
 import asyncio
 import importlib.util

@@ -9,6 +9,7 @@ import httpx2
 
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS
+from tests.waiting import async_attempts
 
 ACME = (ACME_KEYS[GLOBEX], ACME_KEYS[INITECH])
 
@@ -58,11 +59,12 @@ class Load:
 
     async def until(self, count: int) -> None:
         """Wait until so many connections were made in all."""
-        while len(self.made) < count:
+        async for _ in async_attempts():
+            if len(self.made) >= count:
+                return
             assert self._task is not None
             assert not self._task.done(), self._task.exception()
             assert len(self.refused) < 20, self.refused[-1]
-            await asyncio.sleep(0.01)
 
 
 async def all_connections(http: httpx2.AsyncClient) -> list[dict[str, Any]]:

@@ -2,66 +2,33 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx2
 import pytest
 import pytest_asyncio
 
 from one_runtime import redemption, worker
-from one_runtime.connect_flow import Connected, ConnectFlow, ConnectRequest, WrongMode
+from one_runtime.connect_flow import ConnectFlow, WrongMode
 from one_runtime.connect_sessions import SessionUsed
 from one_runtime.connections import AccountMismatch
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import leaks, secret_part
 from tests.promises.stores import everything_stored, query
+from tests.redirects import RETURN_URL, Redirected, redeem, redirected, register, typed
 
 pytestmark = pytest.mark.promise("P6")
 
-RETURN_URL = "https://app.example.com/integrations/done"
 FIRST, SECOND = ACME_KEYS[GLOBEX], ACME_KEYS[INITECH]
-
-
-@dataclass(frozen=True, slots=True)
-class Redirected:
-    """An end user who has connected and come back to the app with a code."""
-
-    session_id: str
-    token: str
-    code: str
-    query: dict[str, list[str]]
 
 
 @pytest_asyncio.fixture
 async def client(application: Application) -> Client:
     """A caller of an organization with a return URL."""
     made = application.client(await application.key(await application.organization()))
-    answer = await made.get("/v1/organization")
-    body = {name: answer.json()[name] for name in ("display_name", "allowed_origins")}
-    assert (await made.send("PUT", "/v1/organization", {**body, "return_urls": [RETURN_URL]})).status_code == 200
+    await register(made, RETURN_URL)
     return made
-
-
-async def typed(application: Application, token: str, key: str = FIRST, **more: Any) -> Connected:
-    request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
-    return await ConnectFlow(application.installation).connect(token, request, door="page")
-
-
-async def redirected(application: Application, client: Client, key: str = FIRST, **session: Any) -> Redirected:
-    made = await client.session(**{"return_url": RETURN_URL, **session})
-    connected = await typed(application, made["session_token"], key)
-    assert connected.connection_id is None
-    assert connected.return_to is not None
-    told = parse_qs(urlsplit(connected.return_to).query)
-    return Redirected(made["id"], made["session_token"], told["code"][0], told)
-
-
-async def redeem(client: Client, back: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:
-    body = {"code": back.code, "end_user_id": end_user_id, **more}
-    return await client.post(f"/v1/hosted-connection-sessions/{back.session_id}/redeem", body)
 
 
 async def state(client: Client, back: Redirected) -> dict[str, Any]:
@@ -167,6 +134,20 @@ async def test_what_is_not_redeemed_in_ten_minutes_is_refused_and_wiped(
     assert (await redeem(client, back)).status_code == 410
     assert (await client.integrations())["acme"]["status"] == "not_connected"
     assert await redemption.wipe_due(application.installation) == 0
+
+
+async def test_the_way_back_says_how_it_ended(application: Application, client: Client) -> None:
+    made = await client.session(return_url=f"{RETURN_URL}?state=42&error=forged&code=forged")
+    flow = ConnectFlow(application.installation)
+    told = []
+    for minutes in (0, 11):
+        application.clock.advance(minutes=minutes)
+        told.append(parse_qs(urlsplit((await flow.shell(token=made["session_token"])).return_to or "").query))
+    back = {"session_id": [made["id"]], "state": ["42"]}
+    assert told == [
+        {**back, "status": ["cancelled"]},
+        {**back, "status": ["error"], "error": ["session_expired"]},
+    ]
 
 
 async def test_the_background_loop_wipes(application: Application, client: Client) -> None:

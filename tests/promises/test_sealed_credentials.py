@@ -1,35 +1,45 @@
 """P3: no credential can be read from the database, whatever was done with it; and sealed values cannot be moved."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from one_runtime.catalog.model import Auth
+from one_runtime.catalog.parts import Param
 from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.integrations import WORKING_AUTH_TYPES
 from one_runtime.vault import parse_keys
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import fitting, leaks, secret_part, spellings
 from tests.promises.stores import everything_stored, query
+from tests.redirects import RETURN_URL, redirected, register
 
 pytestmark = pytest.mark.promise("P3")
+
+PARAMS: Final = ("northwind", "northwind.example.com", "123456")
 
 
 def every_way_to_connect(application: Application) -> Iterator[tuple[str, Auth]]:
     for integration in application.installation.catalog.integrations:
         for auth in integration.auth:
-            if auth.fields:
+            if auth.fields and auth.type in WORKING_AUTH_TYPES:
                 yield integration.slug, auth
 
 
+def fitting_param(param: Param) -> str:
+    """A value that is no secret."""
+    forms = (param.default, *(option.value for option in param.options), *PARAMS)
+    return next(form for form in forms if form and (not param.pattern or re.fullmatch(param.pattern, form)))
+
+
 async def import_everything(application: Application, client: Client) -> dict[str, str]:
-    """A connection of every kind that the catalog knows, unchecked; what its fields were filled with."""
+    """A connection of every kind that can be typed, unchecked; what its fields were filled with."""
     canaries: dict[str, str] = {}
     for slug, auth in every_way_to_connect(application):
         typed = {field.name: fitting(field.pattern) for field in auth.fields}
-        params = {
-            param.name: param.default or (param.options[0].value if param.options else "northwind")
-            for param in auth.params
-        }
+        params = {param.name: fitting_param(param) for param in auth.params}
         body = {"integration_slug": slug, "end_user_id": "user_123", "auth_type": auth.type, "check": False}
         more = {"params": params, "credentials": typed, "multiple": True}
         answer = await client.post("/v1/connections", {**body, **more})
@@ -52,6 +62,13 @@ async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
     assert answer.status_code == 422
     tokens = {"first session token": first["session_token"], "second session token": second["session_token"]}
     return {"refused key": refused, "Globex's key": ACME_KEYS[GLOBEX], "Initech's key": ACME_KEYS[INITECH], **tokens}
+
+
+async def come_back_by_redirect(application: Application, client: Client) -> dict[str, str]:
+    """Connected on our page, and not yet redeemed."""
+    await register(client, RETURN_URL)
+    back = await redirected(application, client, ACME_KEYS[GLOBEX], end_user_id="user_redirect")
+    return {"third session token": back.token, "code": back.code}
 
 
 async def use(client: Client) -> list[str]:
@@ -77,6 +94,7 @@ async def test_no_secret_can_be_read_from_the_database_after_a_whole_story(appli
     client = application.client(api_key)
     typed = await import_everything(application, client)
     typed |= await fail_and_connect_in_the_popup(client)
+    typed |= await come_back_by_redirect(application, client)
     canaries = {**keys_of(application, api_key), **typed}
     ids = await use(client)
     assert len(query(application.installation, "SELECT sealed FROM credentials")) == len(ids)

@@ -1,0 +1,54 @@
+"""A walk through the mode `redirect`: an end user connects on our page and comes back to the app with a code."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+
+from one_runtime.connect_flow import Connected, ConnectFlow, ConnectRequest
+from one_runtime.demo.acme import GLOBEX
+from tests.application import ACME_KEYS, Application, Client
+
+RETURN_URL: Final = "https://app.example.com/integrations/done"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """An end user who has connected and come back to the app with a code."""
+
+    session_id: str
+    token: str
+    code: str
+    query: dict[str, list[str]]
+
+
+async def register(client: Client, *urls: str) -> None:
+    """Have the organization's sessions lead back to these addresses."""
+    now = (await client.get("/v1/organization")).json()
+    body = {name: now[name] for name in ("display_name", "allowed_origins")}
+    assert (await client.send("PUT", "/v1/organization", {**body, "return_urls": list(urls)})).status_code == 200
+
+
+async def typed(application: Application, token: str, key: str = ACME_KEYS[GLOBEX], **more: Any) -> Connected:
+    """An end user types a key into our page and submits."""
+    request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
+    return await ConnectFlow(application.installation).connect(token, request, door="page")
+
+
+async def redirected(
+    application: Application, client: Client, key: str = ACME_KEYS[GLOBEX], **session: Any
+) -> Redirected:
+    """A whole way there and back, before the organization redeems it."""
+    made = await client.session(**{"return_url": RETURN_URL, **session})
+    connected = await typed(application, made["session_token"], key)
+    assert connected.connection_id is None
+    assert connected.return_to is not None
+    told = parse_qs(urlsplit(connected.return_to).query)
+    return Redirected(made["id"], made["session_token"], told["code"][0], told)
+
+
+async def redeem(client: Client, back: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:
+    """The organization redeems what the end user has brought back."""
+    body = {"code": back.code, "end_user_id": end_user_id, **more}
+    return await client.post(f"/v1/hosted-connection-sessions/{back.session_id}/redeem", body)
