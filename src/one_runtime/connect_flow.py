@@ -326,5 +326,6 @@ def _return_to(session: ConnectSession, status: Literal["connected", "cancelled"
         return None
     told = {"session_id": session.id, "status": status, **more}
     address, _, query = session.return_url.partition("?")
-    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in {*told, "code", "error"}]
+    ours = {*told, "code", "error"}
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in ours]
     return f"{address}?{urlencode([*kept, *told.items()])}"
