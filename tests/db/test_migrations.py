@@ -4,11 +4,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Index, create_engine, inspect, make_url, pool
@@ -139,6 +143,37 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str, m
 def test_a_postgresql_server_that_is_not_there_is_a_sentence() -> None:
     with pytest.raises(ConfigurationError, match="cannot be reached"):
         migrate("postgresql://nobody@127.0.0.1:1/none")
+
+
+@pytest.mark.only_database("postgresql")
+def test_a_migration_waits_for_a_table_in_use_without_making_servers_wait(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate_to(empty_database_url, "0001")
+    with psycopg.connect(empty_database_url) as busy, psycopg.connect(empty_database_url, autocommit=True) as reading:
+        busy.execute("SELECT * FROM key_ring")  # a transaction that stays open
+        monkeypatch.setattr(migrations, "LOCK_PATIENCE", 0.5)
+        with pytest.raises(ConfigurationError, match="in use all the time"):
+            migrate(empty_database_url)
+        monkeypatch.undo()
+        reading.execute("SET statement_timeout = '800ms'")
+        with ThreadPoolExecutor(1) as threads:
+            migrating = threads.submit(migrate, empty_database_url)
+            for _ in range(20):
+                reading.execute("SELECT * FROM key_ring")  # behind a migration that goes on waiting it would time out
+                reading.execute("SELECT pg_sleep(0.05)")
+            assert not migrating.done()
+            busy.rollback()
+            assert migrating.result(timeout=30) is True
+    assert current_revision(empty_database_url) == HEAD
+
+
+def migrate_to(url: str, revision: str) -> None:
+    """As an earlier version would have."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes.update(url=url, lock_timeout=migrations.LOCK_TIMEOUT)
+    command.upgrade(config, revision)
 
 
 @pytest.mark.only_database("sqlite")

@@ -169,7 +169,7 @@ async def test_p12_decompression_bomb_is_not_unpacked(upstream: Upstream, encodi
 
 async def test_p12_hanging_upstream_leaves_connections_for_others(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
-    limits, pool_limits = Limits(connect=0.1), PoolLimits(per_upstream=2)
+    limits, pool_limits = Limits(connect=1), PoolLimits(per_upstream=2)
     async with Egress(way_out=Network(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
         hanging = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(2)]
         await eventually(lambda: len(upstream.seen) == 2)

@@ -75,7 +75,7 @@ async def test_a_redirect_that_has_expired_offers_the_way_back(window: Page, bac
     await expect(heading(window)).to_have_text("This took a little too long")
     await window.get_by_role("link", name="Back to Fernhill").click()
     await expect(heading(window)).to_have_text("Back in the app")
-    assert came_back(window) == {"session_id": session["id"], "status": "error"}
+    assert came_back(window) == {"session_id": session["id"], "status": "error", "error": "session_expired"}
 
 
 async def test_a_link_is_confirmed_and_ends_with_a_page_that_can_be_closed(

@@ -2,7 +2,8 @@
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,12 @@ HEAD: Final = "0002"
 """The newest revision in `versions/`; a test holds it to Alembic's own answer."""
 
 _LOCK: Final = 0x6F6E655F72756E  # the advisory lock of every process that migrates one PostgreSQL database
+
+LOCK_TIMEOUT: Final = 400
+"""Milliseconds that a migration waits for a table which servers are using, and they behind it. It gives up before
+PostgreSQL looks for deadlocks (`deadlock_timeout`, 1 s), which might end a server's transaction instead of ours."""
+LOCK_PATIENCE: Final = 120.0
+"""Seconds in which a migration tries again."""
 
 
 def current_revision(url: str) -> str | None:
@@ -66,9 +73,31 @@ def migrate(url: str) -> bool:
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-        config.attributes["url"] = url
-        command.upgrade(config, "head")
+        config.attributes.update(url=url, lock_timeout=LOCK_TIMEOUT)
+        _persist(lambda: command.upgrade(config, "head"))
     return True
+
+
+def _persist(upgrade: Callable[[], None]) -> None:
+    """Migrate, all or nothing, again and again while servers hold what it needs. Raises: ConfigurationError."""
+    from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - as Alembic
+
+    deadline, pause = time.monotonic() + LOCK_PATIENCE, 0.05
+    while True:
+        try:
+            upgrade()
+        except OperationalError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+                raise
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    "A table is in use all the time, so the database was not migrated. Something holds a transaction "
+                    "open: end it (pg_stat_activity shows it), and migrate again."
+                ) from error
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+        else:
+            return
 
 
 @contextmanager

@@ -17,6 +17,9 @@ def run() -> None:
         # pysqlite would commit before DDL: with its own transactions off, a migration is all or nothing.
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    else:
+        wait = context.config.attributes["lock_timeout"]
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(f"SET LOCAL lock_timeout = {wait}"))
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata)
         with context.begin_transaction():

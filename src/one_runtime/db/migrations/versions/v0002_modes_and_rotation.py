@@ -21,9 +21,10 @@ def upgrade() -> None:
 
 
 def _rotation() -> None:
+    # First, while nothing is locked that a server reads: writing credentials waits until the index is there.
+    op.create_index("ix_credentials_key_id_connection_id", "credentials", ["key_id", "connection_id"])
     op.add_column("key_ring", sa.Column("promoted_at", TIME, nullable=True))
     op.add_column("key_ring", sa.Column("retired_at", TIME, nullable=True))
-    op.create_index("ix_credentials_key_id_connection_id", "credentials", ["key_id", "connection_id"])
     op.create_table(
         "servers",
         sa.Column("id", ID, nullable=False),
