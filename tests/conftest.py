@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.application",
     "tests.command_line",
     "tests.running_demo",
+    "tests.foreign.providers",
 ]

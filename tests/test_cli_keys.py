@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import psycopg
 import pytest
 
 from one_runtime import servers
@@ -18,7 +19,7 @@ from one_runtime.db.engine import Database
 from tests import sealed_rows
 from tests.command_line import Run
 from tests.sealed_rows import FIRST, ID, SECOND, ring
-from tests.waiting import attempts
+from tests.waiting import async_attempts, attempts
 
 pytestmark = pytest.mark.promise("P3")
 
@@ -135,7 +136,7 @@ def test_rows_that_do_not_open_are_named_and_fail_the_command(run: Run, database
 
 @contextmanager
 def resealing(database_url: str) -> Iterator["subprocess.Popen[str]"]:
-    """`keys reseal` as a process, a row a step, in the middle of its work."""
+    """`keys reseal` as a process, a row a step."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
@@ -144,10 +145,14 @@ def resealing(database_url: str) -> Iterator["subprocess.Popen[str]"]:
     }
     words = [sys.executable, "-m", "one_runtime", "keys", "reseal", "--batch", "1"]
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for _ in attempts(30):
-            if len(on(database_url, sealed_rows.used_keys)) == 2:
-                break
         yield process
+
+
+async def until_the_middle(database: Database) -> None:
+    """Until the first rows are sealed again."""
+    async for _ in async_attempts(30):
+        if ID[SECOND] in await sealed_rows.used_keys(database):
+            return
 
 
 @pytest.mark.slow
@@ -158,6 +163,7 @@ def test_resealing_that_is_interrupted_ends_with_a_step_and_goes_on_when_run_aga
     made = seed(database_url, 400)
     run("keys", "promote", ID[SECOND])
     with resealing(database_url) as process:
+        on(database_url, until_the_middle)
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -167,3 +173,24 @@ def test_resealing_that_is_interrupted_ends_with_a_step_and_goes_on_when_run_aga
     assert int(left.split(" ", maxsplit=1)[0]) == len(made) - int(done)
     assert run("keys", "reseal").line == f"{len(made) - int(done)} rows resealed, 0 left."
     assert contents(database_url, SECOND) == made
+
+
+@pytest.mark.slow
+@pytest.mark.only_database("postgresql")
+def test_a_second_signal_does_not_wait_for_a_database_that_does_not_answer(run: Run, database_url: str) -> None:
+    made = seed(database_url, 3)
+    run("keys", "promote", ID[SECOND])
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    with resealing(database_url) as process, psycopg.connect(database_url) as holding:
+        holding.execute("LOCK TABLE key_ring IN ACCESS EXCLUSIVE MODE")
+        for _ in attempts(30):
+            if holding.execute(waiting).fetchone():
+                break
+        for _ in attempts(20):  # the first alone would wait for 30 seconds, and ask again
+            process.send_signal(signal.SIGINT)
+            if process.poll() is not None:
+                break
+        out, err = process.communicate()
+    assert process.returncode in {130, -signal.SIGINT}, "by itself, or by one that came while it was leaving"
+    assert (out, "Traceback" in err) == ("", False), err
+    assert contents(database_url, FIRST, SECOND) == made

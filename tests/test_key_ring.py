@@ -1,8 +1,10 @@
 """The key ring: the database says which key seals, what a ring may lack, and what may be let go (P3)."""
 
+import ast
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,7 +17,7 @@ from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials, metadata
 from one_runtime.db.schema import key_ring as keys
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
-from one_runtime.vault import KeyNotInRing, Vault
+from one_runtime.vault import KeyNotInRing, Place, Vault
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
 from tests.waiting import async_attempts
@@ -139,6 +141,17 @@ async def test_a_key_outside_the_ring_at_hand_cannot_be_promoted(database: Datab
         await sealed_rows.promote(database, ring(FIRST), SECOND, force=True)
 
 
+async def test_a_foreign_ring_promotes_nothing_and_where_a_key_is_lost_it_can_be_forced(
+    database: Database, both: Vault
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{ID[FIRST]} is missing"):
+        await sealed_rows.promote(database, ring(THIRD), THIRD)
+    assert set(await sealed_rows.noted(database)) == {ID[FIRST], ID[SECOND]}
+    await sealed_rows.promote(database, ring(SECOND), SECOND, force=True)
+    await sealed_rows.retire(database, FIRST)
+    await sealed_rows.register(database, ring(SECOND))
+
+
 async def test_a_key_may_be_named_by_the_beginning_of_its_id(database: Database, both: Vault) -> None:
     async with database.write() as tx:
         assert await key_ring.promote(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
@@ -219,6 +232,33 @@ def test_every_table_with_sealed_values_is_among_those_that_are_counted_and_rese
         assert [column.name for column in table.columns if "sealed" in column.name] == ["sealed"]
         assert len(table.primary_key) == 1
         assert [index.name for index in table.indexes if index.columns[0] is table.c.key_id], "counting reads an index"
+
+
+def test_whatever_the_database_holds_in_bytes_is_sealed_or_a_hash() -> None:
+    binary = {
+        column.name
+        for table in metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, LargeBinary) and not column.name.endswith("_hash")
+    }
+    assert binary == {"sealed"}
+
+
+async def test_nothing_is_sealed_for_a_table_that_nobody_would_reseal(database: Database, both: Vault) -> None:
+    async with database.write() as tx:
+        with pytest.raises(ValueError, match="events is not among SEALED_TABLES"):
+            await key_ring.seal(tx, both, "organization", b"secret", Place("events", "row", 1))
+
+
+def test_only_the_key_ring_and_resealing_have_the_vault_seal() -> None:
+    source = Path(key_ring.__file__).parent
+    sealing = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "seal" and ast.unparse(node.value) != "key_ring"
+    }
+    assert sealing == {"key_ring.py", "resealing.py"}
 
 
 @pytest.mark.only_database("postgresql")

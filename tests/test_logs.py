@@ -3,14 +3,20 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 import structlog
+from starlette.applications import Starlette
+from starlette.types import Message
 
 from one_runtime import logs, observation
+from one_runtime.app import create_app
 from one_runtime.errors import NotFound
 from tests.application import Application, Client, RunningAcme, settings_for, started
 
@@ -61,6 +67,7 @@ async def test_every_line_of_a_request_has_its_id_and_the_callers_trace(
     assert {line["request_id"] for line in told} == {answer.headers["request-id"]}
     assert {line["trace_id"] for line in told} == {TRACE}
     assert told[0]["route"] == told[1]["route"] == "/v1/catalog/integrations/{slug}"
+    assert told[1]["code"] == "internal_error"
     assert "Traceback" in told[0]["exception"]
     assert "canary" not in str(told)
 
@@ -76,6 +83,7 @@ async def test_a_failed_request_is_logged_and_one_that_worked_or_was_refused_is_
     line = logged.one("request")
     assert (line["level"], line["status"], line["method"]) == ("error", 502, "POST")
     assert (line["route"], line["request_id"]) == ("/v1/connections", answer.headers["request-id"])
+    assert line["code"] == answer.json()["code"] == "provider_unavailable"
     assert line["organization_id"]
     assert line["duration_ms"] > 0
 
@@ -129,6 +137,44 @@ def test_a_traceback_has_our_own_words_and_nobody_elses(logged: Log) -> None:
     assert "NotFound: A sentence of ours." in ours
     assert "FileNotFoundError: No such file" in ours
     assert CANARY not in ours
+
+
+@pytest.mark.promise("P11")
+async def test_a_start_that_fails_is_logged_and_says_nobody_elses_words(
+    database_url: str, acme: RunningAcme, logged: Log
+) -> None:
+    app, told = create_app(settings_for(database_url, acme)), []
+
+    @asynccontextmanager
+    async def failing(_: Starlette) -> AsyncIterator[None]:
+        int(CANARY)
+        yield
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    app.app.router.lifespan_context = failing
+    with pytest.raises(ValueError, match=CANARY):
+        await app({"type": "lifespan", "state": {}}, receive, send)
+    assert told == [{"type": "lifespan.startup.failed"}], "the server would log what else it said"
+    line = logged.one("lifespan_failed")
+    assert (line["level"], line["kind"]) == ("error", "ValueError")
+    assert "int(CANARY)\nbuiltins.ValueError" in line["exception"]
+    assert CANARY not in str(logged.lines())
+
+
+@pytest.mark.slow
+def test_warnings_of_libraries_are_lines_too() -> None:
+    program = (
+        'import warnings; from one_runtime import logs; logs.configure("info", "json"); warnings.warn("Old ways.")'
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    line = json.loads(done.stderr)
+    assert line["level"] == "warning"
+    assert "UserWarning: Old ways." in line["event"]
 
 
 def test_a_line_outside_of_a_request_has_no_id(logged: Log) -> None:

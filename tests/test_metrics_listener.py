@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from one_runtime import __version__
 from one_runtime.errors import ConfigurationError
-from one_runtime.metrics_listener import Workers, metrics_served
+from one_runtime.metrics_listener import Processes, Workers, metrics_served
 from tests.application import Client
 from tests.promises.serving import ROOT, Served, Serving, make_key, serving
 from tests.test_serving import free_port
@@ -102,6 +102,50 @@ def test_folders_that_earlier_starts_left_are_removed(tmp_path: Path, monkeypatc
             assert ours.stat().st_mode & 0o077 == 0
         assert not ours.exists()
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+def test_folders_of_other_users_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    theirs = tmp_path / f"one-runtime-metrics-{os.getuid()}-theirs"
+    theirs.mkdir()
+    (theirs / "serving.lock").touch()
+    os.utime(theirs, (0, 0))
+    monkeypatch.setattr(os, "getuid", lambda: theirs.stat().st_uid + 1)
+    with metrics_served((HOST, 0), workers=2):
+        assert theirs.exists()
+
+
+def test_without_a_temporary_folder_the_refusal_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError, match="TMPDIR"), metrics_served((HOST, 0), workers=2):
+        pass
+
+
+BUSY: Final = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+
+
+@pytest.mark.slow
+def test_the_processor_time_of_the_dead_stays() -> None:
+    alive = ["self"]
+    processes = Processes(lambda: alive)
+
+    def seconds() -> float:
+        (family,) = [one for one in processes.collect() if one.name == "process_cpu_seconds"]
+        (sample,) = family.samples
+        return sample.value
+
+    before = seconds()
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        alive.append(str(child.pid))
+        during = seconds()
+        child.kill()
+    alive.remove(str(child.pid))
+    assert during > before + 0.25
+    assert during <= seconds() < during + 0.25, "counted, and once"
 
 
 WORK: Final = """

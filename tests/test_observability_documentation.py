@@ -78,14 +78,16 @@ def test_every_label_is_explained() -> None:
 
 
 def test_the_alerts_are_rules_about_metrics_that_exist() -> None:
-    (block,) = PAGE.code("yaml")
-    (group,) = yaml.safe_load(block)["groups"]
+    (rules,) = [block for block in PAGE.code("yaml") if block.startswith("groups:")]
+    (group,) = yaml.safe_load(rules)["groups"]
     assert all({"alert", "expr"} <= rule.keys() for rule in group["rules"])
     known = metrics_of_ours()
     for rule in group["rules"]:
         for name, labels in USED.findall(rule["expr"]):
             assert name in known, rule["alert"]
             assert set(re.findall(r"(\w+)=", labels)) <= set(known[name][1]), rule["alert"]
+        for codes in re.findall(r'code=~?"(.*?)"', rule["expr"]):
+            assert set(codes.split("|")) <= {listed(row[0])[0] for row in page("docs/api.md").table("Errors")}
 
 
 def logged() -> Iterator[tuple[str, str, frozenset[str]]]:

@@ -1,5 +1,6 @@
 """Sealing again what older keys have sealed: all of it, once, and never over what another wrote meanwhile (P3)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -169,6 +170,33 @@ async def test_a_key_promoted_that_this_ring_lacks_ends_the_run(database: Databa
     with pytest.raises(KeyNotInRing):
         await anext(run)
     assert await sealed_rows.contents(database, vault) == made
+
+
+async def test_two_runs_at_once_share_the_work(database: Database, database_url: str, vault: Vault) -> None:
+    made = await sealed_rows.seed(database, vault, 60)
+    await sealed_rows.promote(database, vault, SECOND)
+    async with sealed_rows.opened(database_url) as other:
+        both = await asyncio.gather(reseal(database, vault, 2), reseal(other, vault, 3))
+    assert sum(run.resealed for run in both) == len(made)
+    assert min(run.resealed for run in both) > 0
+    assert [(run.left, run.broken) for run in both] == [(0, {})] * 2
+    assert await sealed_rows.contents(database, ring(SECOND)) == made
+
+
+@pytest.mark.only_database("postgresql")
+async def test_a_database_that_goes_away_for_a_moment_is_waited_for(
+    database: Database, database_url: str, vault: Vault
+) -> None:
+    made = await sealed_rows.seed(database, vault, 20)
+    await sealed_rows.promote(database, vault, SECOND)
+    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    steps = []
+    async for step in resealing.reseal(database, vault, 4):
+        steps.append(step.resealed)
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as away:
+            await away.execute(f"{ending} AND datname = current_database()")
+    assert steps[-1] == len(made)
+    assert await sealed_rows.contents(database, ring(SECOND)) == made
 
 
 @pytest.mark.only_database("postgresql")

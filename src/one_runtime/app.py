@@ -185,7 +185,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self._live(scope, receive, send)
             return
         request_id = new_id()
         scope["request_id"] = request_id
@@ -216,9 +216,22 @@ class Front:
                 log.exception("request_crashed", request_id=request_id, route=route, kind=kind)
                 failure = problems.crash(request_id)
             if failure is not None and not status:
+                scope["error_code"] = failure.code
                 await problems.problem(failure, request_id, self._public_url)(scope, receive, send_with_id)
         finally:
             self._observer.end(scope, status, begun)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start and stop. The framework tells what went wrong with the libraries' words, so it is told here (P11)."""
+
+        async def send_without_words(message: Message) -> None:
+            await send({"type": message["type"]})
+
+        try:
+            await self.app(scope, receive, send_without_words)
+        except Exception as error:  # the server ends with it
+            log.exception("lifespan_failed", kind=type(error).__name__)
+            raise
 
 
 def _require_utf8(query_string: bytes) -> None:

@@ -26,6 +26,8 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (credentials, unredeemed_connections)
 """Every table with sealed values: each has the columns `organization_id`, `sealed`, `key_id` and `version`, and its
 rows are sealed for the place that its name, its primary key and `version` make. A test holds this to the schema."""
 
+_SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
+
 State: TypeAlias = Literal["sealing", "ready", "retired", "new"]
 
 _SHORTEST: Final = 6  # characters that a key may be named by, where no other begins with them
@@ -159,6 +161,8 @@ async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: b
 
     Raises: KeyNotInRing where this process lacks that key: nothing is ever sealed under another one. Unavailable.
     """
+    if place.table not in _SEALED_NAMES:
+        raise ValueError(f"{place.table} is not among SEALED_TABLES: nobody would count its rows, or reseal them.")
     return vault.seal(await sealing_key(tx), organization_id, plaintext, place)
 
 
@@ -208,10 +212,12 @@ async def promote(tx: Transaction, vault: Vault, name: str, now: datetime, *, fo
     A server cannot start without a promoted key and one that runs is looked up here, both one at a time: so every
     server has it, but for those that `force` leaves behind and those that have shown no life for a minute.
 
-    Raises: NotFound; Conflict where a server lacks the key.
+    Raises: NotFound; ConfigurationError for a ring that is not this database's; Conflict where a server lacks the key.
     """
     await tx.all(_EXCLUSIVELY)
     key = _named(name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add it there, on every server")
+    if not force:
+        await require_complete(tx, vault)
     lacking = [server for server in await servers.list_live(tx, now) if key not in server.key_ids]
     if lacking and not force:
         raise Conflict(

@@ -46,6 +46,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
+    logging.captureWarnings(capture=True)  # Python would print them, as text
     # aiohttp and uvicorn would tell of connections, with their addresses, at levels that are of no use here.
     for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)

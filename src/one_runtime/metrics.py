@@ -77,7 +77,8 @@ worker_done: Final = Counter(
 )
 worker_last_turn: Final = Gauge(
     "one_runtime_worker_last_turn_timestamp_seconds",
-    "When a turn of background work last succeeded; of several processes, the one for which that is longest ago.",
+    "When a turn of background work last succeeded, 0 where it never did; of several processes, the one for which that "
+    "is longest ago.",
     ["turn"],
     registry=REGISTRY,
     multiprocess_mode="livemin",
@@ -181,6 +182,7 @@ class TurnTaken:
 def worker_turn(name: str) -> Iterator[TurnTaken]:
     """Time a turn of background work; its body sets how much was done."""
     begun, taken, result = perf_counter(), TurnTaken(), "failed"
+    worker_last_turn.labels(name)  # 0 until it succeeds: an alert cannot see what is not there
     try:
         yield taken
         result = "done"

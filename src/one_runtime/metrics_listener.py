@@ -16,8 +16,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 from typing import Final
 
 import structlog
@@ -41,6 +42,7 @@ _DEAD: Final = "0"
 """In the place of a process id: what those did that are not there any more."""
 _LEAST: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
 """What does not add up: the least is told."""
+_CPU: Final = "process_cpu_seconds"
 _STARTING: Final = 60.0
 """Seconds in which a folder that was just made gets its lock."""
 _PATIENCE: Final = 5.0
@@ -86,15 +88,20 @@ class Processes(Collector):
 
     def __init__(self, ids: Callable[[], Iterable[str]]) -> None:
         self._ids = ids
+        self._told = 0.0
 
     def collect(self) -> Iterable[Metric]:
         """The families of one process, with the values of all."""
         found: dict[str, Metric] = {}
         values: defaultdict[str, list[float]] = defaultdict(list)
+        ended = os.times()  # of the children that have ended; one that ends while we look is in the next answer
+        values[_CPU].append(ended.children_user + ended.children_system)
         for one in self._ids():
             for family in ProcessCollector(pid=lambda one=one: one, registry=None).collect():  # type: ignore[misc]
                 found.setdefault(family.name, family)
                 values[family.name] += [sample.value for sample in family.samples]
+        self._told = max(self._told, sum(values[_CPU]))  # a counter never falls
+        values[_CPU] = [self._told]
         for name, family in found.items():
             (sample,) = family.samples
             add = min if name in _LEAST else sum
@@ -146,12 +153,18 @@ def _children() -> frozenset[int]:
 def _shared_folder() -> Iterator[Path]:
     """A folder for this start, named in the environment of the processes to come; what earlier starts left is removed.
 
-    A start that was killed leaves its folder, but not its lock.
+    A start that was killed leaves its folder, but not its lock. Raises: ConfigurationError where none can be made.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if _is_left(left):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    try:
+        for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            if _is_left(left):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    except OSError as error:
+        raise ConfigurationError(
+            "ONE_RUNTIME_METRICS_LISTEN: the metrics of several processes need a temporary folder. Name one that can "
+            "be written to in TMPDIR."
+        ) from error
     try:
         with (folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -163,8 +176,10 @@ def _shared_folder() -> Iterator[Path]:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether nobody holds its lock, and nobody is about to take it."""
+    """Whether it is ours, nobody holds its lock, and nobody is about to take it."""
     try:
+        if folder.lstat().st_uid != os.getuid():  # another user's may hold anything, such as a pipe without an end
+            return False
         with (folder / _LOCK).open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return time.time() - folder.stat().st_mtime > _STARTING
@@ -184,13 +199,14 @@ def _listening(listen: HostPort, registry: CollectorRegistry) -> Iterator[str]:
         ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     try:
-        yield f"[{listen[0]}]:{server.server_port}" if ":" in listen[0] else f"{listen[0]}:{server.server_port}"
+        port = server.server_address[1]
+        yield f"[{listen[0]}]:{port}" if ":" in listen[0] else f"{listen[0]}:{port}"
     finally:
         server.shutdown()
         server.server_close()
 
 
-def _server(listen: HostPort, registry: CollectorRegistry) -> ThreadingHTTPServer:
+def _server(listen: HostPort, registry: CollectorRegistry) -> ThreadingTCPServer:
     class Handler(BaseHTTPRequestHandler):
         """Answers one caller."""
 
@@ -214,10 +230,11 @@ def _server(listen: HostPort, registry: CollectorRegistry) -> ThreadingHTTPServe
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the standard library
             """Say nothing: it would go to standard error as text, with what was asked for."""
 
-    class Server(ThreadingHTTPServer):
-        """IPv4 or IPv6, by what it is to listen on."""
+    class Server(ThreadingTCPServer):
+        """IPv4 or IPv6, by what it is to listen on. The library's server for HTTP would ask DNS for its own name."""
 
         address_family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
+        allow_reuse_address = True
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:

@@ -115,6 +115,7 @@ def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
         method=_method(scope),
         route=route,
         status=status or None,
+        code=scope.get("error_code"),
         duration_ms=round(seconds * 1000, 1),
         organization_id=scope.get("organization_id"),
     )

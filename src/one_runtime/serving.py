@@ -25,6 +25,10 @@ from one_runtime.vault import Vault, parse_keys
 GRACE: Final = 30
 """Seconds that requests in flight may take to finish after a signal to stop."""
 
+PATIENCE: Final = 60
+"""Seconds in which a worker has to answer its parent, or is replaced. With uvicorn's 5 a machine that is busy kills
+every worker while it starts, and the next one too."""
+
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
     """Serve until a signal. SQLite is migrated here; PostgreSQL where `migrate_first` says so.
@@ -58,6 +62,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
             timeout_graceful_shutdown=GRACE,
+            timeout_worker_healthcheck=PATIENCE,
         )
 
 

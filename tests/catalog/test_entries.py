@@ -10,8 +10,11 @@ import pytest
 from one_runtime.catalog.build import COMPILED, HERE, compile_catalog, read_entries
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.parts import Param
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.request import Values, build_check, clean_values, inject, read_check
+from one_runtime.catalog.templates import names_in
+from one_runtime.errors import FieldError, InvalidInput
 from tests.catalog.javascript import compile_all
 
 ENTRIES = read_entries(HERE / "integrations")
@@ -23,25 +26,29 @@ PAIRS = [
     for auth in entry.auth
     if auth.type in TYPED
 ]
+CHECKED = [pair for pair in PAIRS if pair.values[1].check is not None]  # type: ignore[union-attr]
+HOSTS = [
+    pytest.param(auth, part, id=f"{entry.slug}-{auth.type}-{part.name}")
+    for entry in ENTRIES
+    for auth in entry.auth
+    for part in auth.params
+    if not part.options and any(part.name in names_in(url.authority) for url in auth.urls())
+]
+"""Parameters that people type and that become part of a host."""
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
 ACME = HERE.parent / "demo" / "acme.yaml"
 
 
 def example_values(auth: Auth) -> Values:
     """Values in the entry's form, without looking at its patterns' meaning."""
-    names = ("acme", "shop.example.com", "123456")
-    params = {
-        part.name: part.default
-        or next(one for one in names if part.pattern is None or compiled(part.pattern).fullmatch(one))
-        for part in auth.params
-    }
+    params = {part.name: part.default or part.placeholder or "A1b2C3d4E5f6G7h8" for part in auth.params}
     samples = ["0" * 32 + "-us21", "lin_api_" + "a1" * 20, "xoxb-" + "1" * 20, "ntn_" + "a" * 40, "AC" + "0" * 32]
-    samples += ["pat-na1-" + "a" * 32, "a@example.com", "a" * 32]
+    samples += ["pat-na1-" + "a" * 32, "a@example.com", "a@acme", "a" * 32]
     credentials = {
         part.name: next(one for one in samples if part.pattern is None or compiled(part.pattern).fullmatch(one))
         for part in auth.fields
     }
-    return clean_values(auth, params, credentials)
+    return clean_values(auth, params, credentials if auth.type != "oauth2" else {})
 
 
 def test_there_are_about_sixty_integrations_and_hubspot_is_one() -> None:
@@ -62,12 +69,40 @@ def test_the_compiled_catalog_is_not_stale() -> None:
 @pytest.mark.parametrize("entry,auth", PAIRS)
 def test_templates_resolve_to_https_urls_of_the_providers_host(entry: Integration, auth: Auth) -> None:
     values = example_values(auth)
-    request = build_check(auth, values)
     injection = inject(auth, values)
-    for url in (request.url, injection.base_url):
+    request = build_check(auth, values) if auth.check is not None else None
+    for url in (injection.base_url, *([request.url] if request else [])):
         assert re.match(r"https://[a-z0-9.-]+(?:/|\Z)", url)
         assert "{" not in url
-    assert all("{" not in value and "\n" not in value for _, value in (*request.headers, *injection.headers))
+    headers = (*injection.headers, *(request.headers if request else ()))
+    assert all("{" not in value and "\n" not in value for _, value in headers)
+
+
+def test_all_but_workday_can_be_checked() -> None:
+    assert [pair.id for pair in PAIRS if pair not in CHECKED] == ["workday-basic"]
+
+
+@pytest.mark.parametrize("auth,part", HOSTS)
+def test_an_address_pasted_from_the_browser_is_taken_for_its_host(auth: Auth, part: Param) -> None:
+    assert part.placeholder, "the error for another value shows it"
+    assert "lower" in part.transform
+    example, values = part.placeholder + (part.suffix or ""), example_values(auth)
+    for pasted in (f"https://{example}/home/a?b=c#d", f"HTTP://{example.upper()}", f" {example}/ ", part.placeholder):
+        typed = clean_values(auth, {**values.params, part.name: pasted}, values.credentials)
+        assert typed.params[part.name] == part.placeholder
+
+
+@pytest.mark.parametrize("auth,part", HOSTS)
+def test_a_host_of_another_form_is_answered_with_an_example(auth: Auth, part: Param) -> None:
+    values = example_values(auth)
+    with pytest.raises(InvalidInput) as error:
+        clean_values(auth, {**values.params, part.name: "https://who@127.0.0.1:80/"}, values.credentials)
+    assert error.value.errors == (
+        FieldError(
+            f"params.{part.name}",
+            f"{part.label} does not have the expected form, such as {part.placeholder}{part.suffix or ''}",
+        ),
+    )
 
 
 @pytest.mark.parametrize("entry,auth", PAIRS)
@@ -97,14 +132,14 @@ def test_a_verified_entry_says_how_and_when(entry: Integration, auth: Auth) -> N
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
-@pytest.mark.parametrize("entry,auth", PAIRS)
+@pytest.mark.parametrize("entry,auth", CHECKED)
 def test_an_outage_is_never_read_as_a_refusal(entry: Integration, auth: Auth, status: int) -> None:
     for body in (b"", b"<html>Bad gateway</html>", b"{}", b"null", b"[]"):
         verdict = read_check(auth, status, (), body)
         assert (verdict.ok, verdict.refused) == (False, False)
 
 
-@pytest.mark.parametrize("entry,auth", PAIRS)
+@pytest.mark.parametrize("entry,auth", CHECKED)
 def test_a_body_that_is_not_what_was_promised_is_no_success(entry: Integration, auth: Auth) -> None:
     for body in (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"[1]", b"\xff\xfe", b"[" * 100_000):
         verdict = read_check(auth, 200, (), body)

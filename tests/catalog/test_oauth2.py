@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
 from one_runtime.catalog.received import UnexpectedValue, receive
-from one_runtime.catalog.request import Values, clean_values, inject
+from one_runtime.catalog.request import Values, clean_values, inject, is_expected, is_refused, read_check
 from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, entry_of, oauth2
 
 HOST = {"name": "shop", "source": "token_response", "path": "api.url", "extract": r"https://([a-z0-9]+)\.example\.com"}
@@ -191,6 +191,28 @@ def test_a_revocation_says_which_token() -> None:
     refused("body none", revocation={"url": url, "body": "none"})
 
 
+def test_an_answer_to_a_revocation_is_told_from_a_failure() -> None:
+    url = "https://login.example.com/revoke"
+    plain = oauth2(revocation={"url": url}).revocation
+    assert plain is not None
+    assert [is_expected(plain.expect, status, {}) for status in (200, 202, 204, 400)] == [True, True, True, False]
+    assert not is_refused(plain.gone, 404, {}), "unless the entry says so, that is a failure"
+
+
+def test_errors_that_end_a_grant_are_named_beside_invalid_grant() -> None:
+    assert oauth2(**token(refused=["bad_refresh_token"])).token.refused == ("bad_refresh_token",)
+    response = oauth2(**token(response={"error": "data.code", "error_description": "message"})).token.response
+    assert (response.error, response.error_description) == ("data.code", "message")
+    refused("token.refused", **token(refused=['a"b']))
+
+
+def test_a_token_that_a_provider_says_back_is_no_identity() -> None:
+    auth = oauth2(check={"path": "/me"}, identity={"id": "account.id"})
+    body = b'{"account": {"id": "acct-secret-token-1"}}'
+    assert read_check(auth, 200, (), body, Values({}, {"access_token": "other-token"})).account_id is not None
+    assert read_check(auth, 200, (), body, Values({}, {"access_token": "secret-token-1"})).account_id is None
+
+
 def test_an_identity_from_kept_values_needs_no_check() -> None:
     auth = oauth2(check=None, identity={"id": "params.shop"}, **AT_SHOP)
     assert auth.check is None
@@ -206,6 +228,17 @@ def test_client_credentials_ask_for_the_id_and_the_secret() -> None:
     loose = {**SUBDOMAIN, "pattern": "[^/]+"}
     with pytest.raises(ValidationError, match="forms the host"):
         entry_of({**CLIENT_CREDENTIALS, "params": [loose], "token": {"url": "https://{subdomain}.example.com"}})
+
+
+def test_client_credentials_may_come_with_a_lasting_refresh_token() -> None:
+    lasting = {"name": "refresh_token", "label": "Refresh token", "where": "There."}
+    fields = [*CLIENT_CREDENTIALS["fields"], lasting]
+    params = {"grant_type": "refresh_token", "refresh_token": "{refresh_token}"}
+    url = CLIENT_CREDENTIALS["token"]["url"]
+    auth = entry_of({**CLIENT_CREDENTIALS, "fields": fields, "token": {"url": url, "params": params}}).auth[0]
+    assert isinstance(auth, ClientCredentialsAuth)
+    with pytest.raises(ValidationError, match="said by the flow itself"):
+        entry_of({**CLIENT_CREDENTIALS, "token": {"url": url, "params": {"client_secret": "x"}}})
 
 
 def test_a_received_value_is_taken_out_and_kept() -> None:

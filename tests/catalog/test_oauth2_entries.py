@@ -10,7 +10,16 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.received import UnexpectedValue, receive
-from one_runtime.catalog.request import Values, build_check, clean_values, inject, read_check, resolve_url
+from one_runtime.catalog.request import (
+    Values,
+    build_check,
+    clean_values,
+    inject,
+    is_expected,
+    is_refused,
+    read_check,
+    resolve_url,
+)
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.integrations import working_auth_types
 from tests.catalog.javascript import compile_all
@@ -49,11 +58,8 @@ STRANGERS = (
 
 def values_of(entry: Integration, auth: OAuth2Auth | ClientCredentialsAuth) -> Values:
     """Values in the entry's form: defaults, options, or a plain word; and what the provider answers."""
-    words = ("acme", "A1b2C3d4E5f6G7h8I9j0")
     params = {
-        part.name: part.default
-        or (part.options[0].value if part.options else "")
-        or next(word for word in words if part.pattern and compiled(part.pattern).fullmatch(word))
+        part.name: part.default or (part.options[0].value if part.options else part.placeholder or "A1b2C3d4E5f6G7h8")
         for part in auth.params
     }
     if isinstance(auth, ClientCredentialsAuth):
@@ -135,8 +141,10 @@ def test_what_the_flow_must_know_is_decided(entry: Integration, auth: OAuth2Auth
     assert auth.client.where, f"{entry.slug}: where is a client registered?"
     assert auth.client.where.endswith(".")
     assert auth.token.auth in ("basic", "post", "either"), "a client here always has a secret"
-    if auth.refresh == "none":
-        assert auth.revocation is None or "refresh_token" not in auth.revocation.tokens
+    if auth.revocation is not None:
+        assert auth.refresh != "none" or "refresh_token" not in auth.revocation.tokens
+        says_gone = bool(auth.revocation.gone.status or auth.revocation.gone.json_body)
+        assert says_gone or auth.revocation.auth != "bearer", "a dead token cannot prove itself"
 
 
 @pytest.mark.parametrize("entry,auth", PAIRS)
@@ -163,6 +171,18 @@ def test_no_answer_sends_a_token_to_a_stranger(entry: Integration, auth: OAuth2A
                 continue
             assert part.name not in in_hosts or received == {part.name: part.default}
     assert kept
+
+
+def test_slack_says_with_http_200_that_a_token_was_not_revoked_or_was_dead_already() -> None:
+    auth = next(pair.values[1] for pair in PAIRS if pair.id == "slack")
+    assert isinstance(auth, OAuth2Auth)
+    assert auth.revocation is not None
+    expect, gone = auth.revocation.expect, auth.revocation.gone
+    assert is_expected(expect, 200, {"ok": True, "revoked": True})
+    for error, dead in (("token_revoked", True), ("internal_error", False)):
+        answer = {"ok": False, "error": error}
+        assert not is_expected(expect, 200, answer)
+        assert is_refused(gone, 200, answer) is dead
 
 
 def test_patterns_compile_in_javascript_too() -> None:

@@ -41,6 +41,40 @@ def test_a_pasted_address_is_cut_to_the_part_that_is_asked_for(raw: str) -> None
     assert clean_values(auth, {"subdomain": raw}, {"api_key": "k"}).params == {"subdomain": "acme"}
 
 
+def test_a_pasted_address_is_cut_to_its_host_where_all_of_it_is_asked_for() -> None:
+    host = {**SUBDOMAIN, "name": "host", "pattern": r"[a-z0-9-]+(?:\.[a-z0-9-]+)+", "suffix": None}
+    auth = api_key(params=[host], base_url="https://{host}", quirks=["self_hosted"])
+    for raw in ("git.example.com", "https://git.example.com", "HTTPS://Git.example.com/a/b?c#d", "git.example.com#d"):
+        assert clean_values(auth, {"host": raw}, {"api_key": "k"}).params == {"host": "git.example.com"}
+    for raw in (
+        "https://me@git.example.com",
+        "git.example.com:8443",
+        "https://git.example.com\\x",
+        "ftp://git.example.com",
+    ):
+        with pytest.raises(InvalidInput):
+            clean_values(auth, {"host": raw}, {"api_key": "k"})
+
+
+def test_what_is_no_part_of_a_host_is_left_as_it_was_typed() -> None:
+    account = {"name": "account", "label": "Account", "pattern": ".{1,40}"}
+    auth = api_key(params=[account], base_url="https://api.example.com/{account}")
+    assert clean_values(auth, {"account": "https://a/b#c"}, {"api_key": "k"}).params == {"account": "https://a/b#c"}
+
+
+def test_a_value_of_another_form_is_answered_with_an_example() -> None:
+    fields = [{**API_KEY["fields"][0], "placeholder": "key_…", "pattern": "key_[a-z]+"}]
+    auth = api_key(
+        params=[{**SUBDOMAIN, "placeholder": "acme"}], base_url="https://{subdomain}.example.com", fields=fields
+    )
+    with pytest.raises(InvalidInput) as error:
+        clean_values(auth, {"subdomain": "a.b"}, {"api_key": "x"})
+    assert messages(error) == {
+        "params.subdomain": "Subdomain does not have the expected form, such as acme.example.com",
+        "credentials.api_key": "API key does not have the expected form, such as key_…",
+    }
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -51,6 +51,7 @@ def test_the_secrets_are_files_that_the_documentation_makes(compose: dict[str, A
     assert files == {name: f"./secrets/{name}" for name in SECRETS}
     make, give = page("docs/deploying.md").code("bash")
     subprocess.run(["bash", "-euo", "pipefail", "-c", make], cwd=tmp_path, check=True)
+    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "secrets").iterdir()} == {0}, "from the first moment"
     made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
     assert made.keys() == SECRETS
     assert len(Vault(parse_keys(made["encryption-keys"])).key_ids) == 1
@@ -59,6 +60,12 @@ def test_the_secrets_are_files_that_the_documentation_makes(compose: dict[str, A
     assert quote(password, safe="") == password, "it needs no encoding in the URL"
     user = stages((DEPLOY / "Dockerfile").read_text(encoding="utf-8"))[-1].words("USER")[0]
     assert f"chown {user} secrets/encryption-keys secrets/database-url\n" in give
+
+
+def test_what_an_operator_puts_beside_the_compose_file_is_not_committed(compose: dict[str, Any]) -> None:
+    ignored = (DEPLOY / ".gitignore").read_text().splitlines()
+    assert {str(Path("/") / Path(one["file"]).parent) + "/" for one in compose["secrets"].values()} <= set(ignored)
+    assert "/.env" in ignored
 
 
 def test_the_image_is_built_from_files_that_are_there(compose: dict[str, Any]) -> None:
@@ -111,6 +118,7 @@ def test_ours_run_without_rights_on_a_file_system_that_cannot_be_written(compose
     for name in OURS:
         service = compose["services"][name]
         assert service["read_only"] is True
+        assert service["init"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert "user" not in service, "the image's own user"

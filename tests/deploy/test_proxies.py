@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import httpx2
 import pytest
+from uvicorn import Config
 
 from one_runtime.doctor import Finding, examine
 from one_runtime.egress import Limits, WayOut
@@ -176,6 +177,21 @@ async def test_a_long_check_is_not_cut_off(behind: Behind) -> None:
     behind.provider.answers[CHECKED] = slowly
     session = await behind.session()
     assert (await behind.type_key(session["session_token"])).status_code == 200
+
+
+async def test_no_body_is_written_to_the_proxys_disk(behind: Behind) -> None:
+    """Which nginx does by itself with more than 16 kilobytes, and says so."""
+    body = b'{"integration_slug": "acme", "end_user_id": "user_123"}' + b" " * 500_000
+    sent = await behind.http.post("/v1/disconnect", content=body, headers={**behind.backend, **JSON})
+    assert sent.status_code == 200, sent.text
+    assert b"temporary file" not in behind.proxy.logs()
+
+
+def test_each_proxy_closes_a_connection_before_the_server_does() -> None:
+    server = Config("one_runtime.serving:served_app").timeout_keep_alive
+    nginx, caddy = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
+    assert seconds(nginx, "keepalive_timeout") < server
+    assert seconds(caddy, "keepalive") < server
 
 
 def test_each_proxy_waits_longer_than_a_check_may_take() -> None:

@@ -95,6 +95,11 @@ def test_requests_in_flight_are_given_their_time_before_the_server_is_killed() -
     assert values("KillMode") == ["mixed"], "a signal to the workers too would end what they have in flight"
 
 
+def test_the_unit_is_tried_again_for_as_long_as_the_database_is_away() -> None:
+    assert values("Restart") == ["on-failure"]
+    assert values("StartLimitIntervalSec") == ["0"], "by itself systemd gives up after five starts"
+
+
 def test_the_settings_of_the_unit_can_work_together(etc: Path) -> None:
     settings = load_settings(started_with(etc))
     assert settings.public_url == "https://connect.example.com"
@@ -132,6 +137,8 @@ def test_the_script_for_commands_gives_them_the_settings_and_secrets_of_the_unit
     program = f"{sys.executable} -m one_runtime"
     script = changed((DEPLOY / "one-runtime.sh").read_text(), {PROGRAM: program, "/var/lib/one-runtime": str(tmp_path)})
     (tmp_path / "one-runtime.sh").write_text(script)
+    settings = etc / "one-runtime.env"
+    settings.write_text(changed(settings.read_text(), {"127.0.0.1/32": "127.0.0.1/32 10.0.0.0/8"}))
     environ = {
         "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),

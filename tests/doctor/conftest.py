@@ -26,7 +26,7 @@ from tests.application import ORIGIN, SetClock, running
 from tests.deploy.proxies import free_port
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import PUBLIC
-from tests.egress.upstream import answer, running_upstream
+from tests.egress.upstream import Upstream, answer, running_upstream
 
 PROVIDERS: Final = hosts_of(load_catalog())[:HOSTS]
 
@@ -37,7 +37,7 @@ class World(WayOut):
     def __init__(self, folder: Path) -> None:
         self.server_tls, trust = tls_contexts(folder, *PROVIDERS, "localhost")
         super().__init__(threads=2, tls=trust)
-        self.providers = 0
+        self.providers = Upstream()
         self.names: dict[str, str] = dict.fromkeys(PROVIDERS, PUBLIC)
         self.offline = False
 
@@ -49,7 +49,7 @@ class World(WayOut):
         return await super().resolve(host, port)
 
     def open_socket(self, family: int, address: str, port: int) -> socket.socket:
-        return _Provider(self.providers) if address == PUBLIC else super().open_socket(family, address, port)
+        return _Provider(self.providers.port) if address == PUBLIC else super().open_socket(family, address, port)
 
 
 class _Provider(socket.socket):
@@ -135,7 +135,7 @@ def bare_world(tmp_path: Path) -> Iterator[World]:
 async def world(bare_world: World) -> AsyncIterator[World]:
     """The network, with providers that answer."""
     async with running_upstream(bare_world.server_tls) as providers:
-        bare_world.providers, providers.anything = providers.port, answer(404)
+        bare_world.providers, providers.anything = providers, answer(404)
         yield bare_world
 
 

@@ -3,21 +3,26 @@
 import os
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import column, select, table, update
 
 from one_runtime import servers
+from one_runtime.clock import system_clock
 from one_runtime.db.engine import sqlite_path
 from one_runtime.db.schema import metadata
 from one_runtime.db.vitals import PostgresVitals
 from one_runtime.doctor import CHECKS, examination
-from one_runtime.doctor.storage import file_system, room, server
+from one_runtime.doctor.storage import examine_storage, file_system, room, server
 from one_runtime.ids import new_id
+from one_runtime.settings import Settings
 from one_runtime.vault import Vault, new_key, parse_keys
 from tests.application import ORIGIN
 from tests.doctor.conftest import Patient, World, patient_on, sync_commits
@@ -107,6 +112,31 @@ async def test_a_sqlite_file_that_is_not_there_or_is_none_is_said(on_sqlite: Pat
     (tmp_path / "text.db").write_text("This is no database, however long one reads. " * 100)
     broken = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/text.db"))["database"]
     assert (broken.verdict, "file is not a database" in broken.saw) == ("problem", True)
+
+
+async def test_a_file_that_this_user_may_not_look_at_is_said(on_sqlite: Patient) -> None:
+    url = SecretStr(on_sqlite.database_url)
+    folder = Path(str(sqlite_path(on_sqlite.database_url))).parent
+    folder.chmod(0)
+    try:
+        with without_rights():
+            (found,) = (await examine_storage(Settings(database_url=url), None, system_clock)).findings
+    finally:
+        folder.chmod(0o700)
+    assert (found.check, found.verdict, found.advice) == ("database", "problem", "Run this as the user that serves.")
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Not as root, who may look at everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize(

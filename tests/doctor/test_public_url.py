@@ -32,6 +32,7 @@ PROBLEM: Final = [("Request-Id", "0192"), ("Content-Type", "application/problem+
     "said, verdict, words",
     [
         (answer(200, body=b"Welcome"), "problem", "something else answers at {url}, with status 200"),
+        (answer(200, [("Date", "yesterday")]), "problem", "something else answers at {url}, with status 200"),
         (answer(403, body=b"No"), "problem", "something else answers at {url}, with status 403"),
         (answer(404, PROBLEM, b"{}"), "problem", "another One Runtime answers at {url}"),
         (answer(502, body=b"Bad gateway"), "problem", "the proxy at {url} answers 502: it does not reach the server"),

@@ -16,7 +16,7 @@ HELP = "Any of the keys that Acme CRM shows on its first page."
 INCOMPLETE = "This doesn’t look complete. Check that all of it was copied."
 
 APP_KEY = "App API key Paste a key that you create in Customer.io"
-TRACK_KEY = "Track API key What you sign in to Customer.io with"
+TRACK_KEY = "Track API key Site ID · Track API key"
 
 
 async def answer_in_place(page: Page, slug: str) -> list[dict[str, Any]]:

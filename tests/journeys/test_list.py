@@ -1,9 +1,10 @@
 """The popup without an integration: a list of 600, searched, walked by keyboard, left and found again.
 
-The budgets of time are many times what was measured (docs/popup.md): for slow and busy machines.
+What is timed is timed several times, and the best counts: on a busy machine the others tell of its other work. The
+budgets are two to three times what was measured on two cores.
 """
 
-import statistics
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,21 +27,26 @@ from tests.running_demo import opened_popup
 from tests.waiting import async_attempts, eventually
 
 SHOWN_WITHIN_MS: Final = 3_000
-KEYSTROKE_WITHIN_MS: Final = 150
+OPENINGS: Final = 5
+KEYSTROKE_WITHIN_MS: Final = 100
 HEIGHT_OF_A_ROW: Final = 60
 
-# From one key to the frame that shows what it did.
-KEYSTROKE: Final = """async ([selector, words]) => {
-  const search = document.querySelector(selector);
-  const times = [];
-  for (let length = 1; length <= words.length; length += 1) {
+# From one key to the frame that shows what it did: the best of ten times for each key, and of these the slowest.
+SLOWEST_KEY: Final = """async (words) => {
+  const search = document.getElementById("search");
+  const type = async (value) => {
     const start = performance.now();
-    search.value = words.slice(0, length);
+    search.value = value;
     search.dispatchEvent(new Event("input", { bubbles: true }));
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-    times.push(performance.now() - start);
+    return performance.now() - start;
+  };
+  const best = Array(words.length).fill(Infinity);
+  for (let turn = 0; turn < 10; turn += 1) {
+    await type("");
+    for (const at of best.keys()) best[at] = Math.min(best[at], await type(words.slice(0, at + 1)));
   }
-  return times;
+  return Math.max(...best);
 }"""
 
 
@@ -60,12 +66,15 @@ def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
 
 
 async def test_six_hundred_are_shown_soon_and_narrowed_down_as_fast_as_one_types(page: Page, large: Backend) -> None:
-    frame = await list_in(page, large)
-    await expect(frame.locator(".picks li")).to_have_count(601)
-    shown = await frame.evaluate("() => performance.now()")
-    times = await frame.evaluate(KEYSTROKE, ["#search", "harbor metrics"])
-    assert shown < SHOWN_WITHIN_MS
-    assert statistics.median(times) < KEYSTROKE_WITHIN_MS
+    shown = []
+    for _ in range(OPENINGS):
+        frame = await list_in(page, large)
+        await expect(frame.locator(".picks li")).to_have_count(601)
+        shown.append(await frame.evaluate("() => performance.now()"))
+        if shown[-1] < SHOWN_WITHIN_MS:
+            break
+    assert min(shown) < SHOWN_WITHIN_MS
+    assert await frame.evaluate(SLOWEST_KEY, "harbor metrics") < KEYSTROKE_WITHIN_MS
     await expect(frame.locator(".picks li")).to_have_count(1)
 
 
@@ -120,7 +129,8 @@ async def test_the_way_back_finds_the_search_the_place_and_the_row_as_they_were(
     await eventually(hits_of(frame, 20, 200))
     row = frame.locator(".picks li button").nth(17)
     await row.scroll_into_view_if_needed()
-    name = await row.locator(".row-title").inner_text()
+    name = await row.locator(".row-title").text_content() or ""
+    await settled(frame)  # a click that has to be tried again scrolls
     before = await frame.locator(".picks").evaluate("(list) => list.scrollTop")
     await row.click()
     await expect(heading(frame)).to_contain_text(name)
@@ -136,9 +146,9 @@ async def test_better_matches_come_first_and_accents_do_not_matter(page: Page, l
     frame = await list_in(page, large)
     titles = frame.locator(".picks .row-title")
     await frame.get_by_label("Search", exact=True).fill("flow")
-    assert (await titles.first.inner_text()).split()[1] == "Flow"
+    await expect(titles.first).to_have_text(re.compile("^[A-Z][a-z]+ Flow$"))
     await frame.get_by_label("Search", exact=True).fill("pine")
-    assert (await titles.first.inner_text()).startswith("Pine")
+    await expect(titles.first).to_have_text(re.compile("^Pine "))
     await frame.get_by_label("Search", exact=True).fill("ACME crm")
     await expect(titles).to_have_text(["Acme CRM"])
 
@@ -185,6 +195,8 @@ async def test_axe_finds_nothing_in_the_list(page: Page, large: Backend) -> None
 
 
 async def test_six_hundred_in_a_window_of_its_own(window: Page, large: Backend) -> None:
+    # Without script, browsers load at once what is to be loaded later (HTML, "lazy loading attributes"): 601 logos.
+    await window.route("**/logos/**", lambda route: route.abort())
     await confirmed(window, large, None)
     assert await window.locator(".picks li").count() == 601
     await search_for(window, "harbor metrics")
@@ -193,5 +205,4 @@ async def test_six_hundred_in_a_window_of_its_own(window: Page, large: Backend) 
 
 async def test_a_key_in_a_window_of_its_own_is_answered_as_fast(page: Page, large: Backend) -> None:
     await confirmed(page, large, None)
-    times = await page.evaluate(KEYSTROKE, ["#search", "harbor metrics"])
-    assert statistics.median(times) < KEYSTROKE_WITHIN_MS
+    assert await page.evaluate(SLOWEST_KEY, "harbor metrics") < KEYSTROKE_WITHIN_MS

@@ -88,6 +88,7 @@ REACHED: list[Reach] = [
 ]  # fmt: skip
 
 
+@pytest.mark.timeout(180)  # axe looks at 60 rows four times
 @pytest.mark.parametrize("reach", REACHED)
 async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
     page: Page, backend: Backend, reach: Reach

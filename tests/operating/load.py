@@ -59,7 +59,7 @@ class Load:
 
     async def until(self, count: int) -> None:
         """Wait until so many connections were made in all."""
-        async for _ in async_attempts():
+        async for _ in async_attempts(60):
             if len(self.made) >= count:
                 return
             assert self._task is not None

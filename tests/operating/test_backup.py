@@ -68,6 +68,7 @@ def restore_as_documented(backup: Path, kind: str, request: pytest.FixtureReques
     return url
 
 
+@pytest.mark.timeout(180)
 async def test_a_backup_taken_under_load_holds_every_credential_in_use(
     database_url: str, database_kind: str, acme: RunningAcme, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -92,7 +93,7 @@ def refusal(database_url: str, keys: str) -> str:
     settings = {"ONE_RUNTIME_DATABASE_URL": database_url, "ONE_RUNTIME_ENCRYPTION_KEYS": keys}
     whole = [sys.executable, "-m", "one_runtime", "serve"]
     environment = os.environ | settings
-    done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     return done.stderr
 

@@ -68,6 +68,7 @@ async def opened(database_url: str, keys: str, organization_id: str) -> list[str
         await database.close()
 
 
+@pytest.mark.timeout(180)
 async def test_the_previous_version_reads_and_writes_while_the_new_one_migrates(
     empty_database_url: str, previous: Path, tmp_path: Path
 ) -> None:

@@ -127,7 +127,7 @@ def _start(what: Serving, folder: Path) -> Served:
 
 async def _wait_until_ready(served: Served) -> None:
     async with httpx2.AsyncClient(base_url=served.url) as http:
-        async for _ in async_attempts(20):
+        async for _ in async_attempts(60):
             assert served.process.poll() is None, served.log().decode()
             try:
                 if (await http.get("/readyz")).status_code == 200:

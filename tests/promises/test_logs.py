@@ -3,19 +3,21 @@ spans, nor in any later answer."""
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx2
 import pytest
 
 from one_runtime.vault import parse_keys
-from tests.application import JSON
+from tests.application import JSON, ORIGIN
 from tests.egress.upstream import Upstream, running_upstream
 from tests.otlp import running_receiver
 from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
 from tests.promises.serving import Served, Serving, make_key, serving
 from tests.promises.test_nothing_told import MARKUP
+from tests.promises.test_own_window import WINDOW
+from tests.redirects import RETURN_URL
 from tests.test_serving import free_port
 
 pytestmark = [pytest.mark.promise("P11"), pytest.mark.slow]
@@ -36,8 +38,8 @@ class Story:
         self.told += [answer.content, str(answer.headers.multi_items()).encode()]
         return answer
 
-    async def session(self, name: str) -> dict[str, str]:
-        body = {"integration_slug": "acme", "end_user_id": "user_123"}
+    async def session(self, name: str, **more: str) -> dict[str, str]:
+        body = {"integration_slug": "acme", "end_user_id": "user_123", **more}
         answer = await self.ask("POST", "/v1/hosted-connection-sessions", self.api_key, body)
         del self.told[-2:]  # the one time that it is shown
         session: dict[str, str] = answer.json()
@@ -48,6 +50,22 @@ class Story:
         key = fitting("acme_[a-z0-9_]{8,64}")
         self.canaries[name] = key
         return key
+
+    async def post(self, token: str, step: str, **fields: str) -> httpx2.Response:
+        """A form of a page in a window of its own. The answer is its end user's, with the token for the next form."""
+        form = {"session_token": token, "step": step, **fields}
+        return await self.http.post("/connect", data=form, headers={**WINDOW, "sec-fetch-site": "same-origin"})
+
+    async def type_in_window(self, token: str, key: str) -> httpx2.Response:
+        return await self.post(token, "connect", auth_type="api_key", **{"credentials.api_key": key})
+
+    async def code(self, token: str, name: str) -> str:
+        """Connect with a key that the provider takes; the code on the way back."""
+        back = await self.type_in_window(token, self.typed(name))
+        assert back.status_code == 303
+        (code,) = parse_qs(urlsplit(back.headers["location"]).query)["code"]
+        self.canaries |= {f"code for {name}": code, f"secret of the code for {name}": secret_part(code)}
+        return code
 
     async def type(self, token: str, key: str) -> int:
         body = {"auth_type": "api_key", "credentials": {"api_key": key}}
@@ -62,9 +80,7 @@ async def connect_and_let_go(story: Story, provider: Upstream) -> None:
         assert (await story.ask("GET", f"/connect?{kind}={query}&request_id=r1", None)).status_code == 200
     assert (await story.ask("POST", "/connect/session", token)).status_code == 200
     refused = story.typed("refused key")
-    provider.answers[CHECKED] = (
-        b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(refusal := echo(refused)) + refusal
-    )
+    provider.answers[CHECKED] = refusal(refused)
     assert await story.type(token, refused) == 422
     provider.answers[CHECKED] = b"\0\1\2 no HTTP at all\r\n\r\n"
     assert await story.type(token, story.typed("key of an outage")) == 502
@@ -79,8 +95,72 @@ async def connect_and_let_go(story: Story, provider: Upstream) -> None:
     assert (await story.ask("POST", "/v1/disconnect", story.api_key, body)).json()["deleted_count"] == 1
 
 
-def echo(key: str) -> bytes:
-    return b'{"error": {"message": "No: %s %s"}}' % (key.encode(), MARKUP.replace('"', "'").encode())
+def refusal(key: str) -> bytes:
+    """A provider that says the key back."""
+    body = b'{"error": {"message": "No: %s %s"}}' % (key.encode(), MARKUP.replace('"', "'").encode())
+    return b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+async def come_back_with_a_code(story: Story, provider: Upstream) -> None:
+    """The mode `redirect`: a refused key, an outage, the way back with a code; a wrong code, the right one."""
+    body = {"display_name": "Northwind", "allowed_origins": [ORIGIN], "return_urls": [RETURN_URL]}
+    assert (await story.ask("PUT", "/v1/organization", story.api_key, body)).status_code == 200
+    session = await story.session("redirect token", return_url=RETURN_URL)
+    token, redeem = session["session_token"], f"/v1/hosted-connection-sessions/{session['id']}/redeem"
+    assert (await story.http.get(session["connect_url"], headers=WINDOW)).status_code == 200
+    framed = {**WINDOW, "sec-fetch-dest": "iframe"}
+    assert (await story.http.get(session["connect_url"], headers=framed)).status_code == 403
+    assert (await story.http.post("/connect", data={"session_token": token, "step": "connect"})).status_code == 403
+    refused = story.typed("key refused in a window")
+    provider.answers[CHECKED] = refusal(refused)
+    assert (await story.type_in_window(token, refused)).status_code == 422
+    provider.answers[CHECKED] = b"\0\1\2 no HTTP at all\r\n\r\n"
+    assert (await story.type_in_window(token, story.typed("key of an outage in a window"))).status_code == 502
+    provider.answers[CHECKED] = accepted()
+    code = await story.code(token, "key in a window")
+    wrong = {"code": story.typed("wrong code"), "end_user_id": "user_123"}
+    assert (await story.ask("POST", redeem, story.api_key, wrong)).status_code == 422
+    await story.http.get(redeem, params={"code": code}, headers=story.bearer)
+    for _ in range(2):
+        redeemed = await story.ask("POST", redeem, story.api_key, {"code": code, "end_user_id": "user_123"})
+        assert redeemed.status_code == 200
+
+
+async def come_back_in_vain(story: Story) -> None:
+    """The mode `redirect`: redeemed for somebody else, which ends the session; and given up by the end user."""
+    session = await story.session("token of another", return_url=RETURN_URL)
+    code = await story.code(session["session_token"], "key of another")
+    redeem = f"/v1/hosted-connection-sessions/{session['id']}/redeem"
+    for _ in range(2):
+        refused = await story.ask("POST", redeem, story.api_key, {"code": code, "end_user_id": "somebody"})
+        assert refused.status_code in {409, 422}
+    cancelled = await story.session("cancelled token", return_url=RETURN_URL)
+    assert (await story.post(cancelled["session_token"], "cancel")).status_code == 303
+
+
+async def follow_a_link(story: Story) -> None:
+    """The mode `link`: who asks, a confirmation, a key; then again with the used link."""
+    session = await story.session("link token", mode="link")
+    token = session["session_token"]
+    assert (await story.http.get(session["connect_url"], headers=WINDOW)).status_code == 200
+    assert (await story.post(token, "confirm")).status_code == 200
+    assert (await story.type_in_window(token, story.typed("key behind a link"))).status_code == 200
+    assert (await story.http.get(session["connect_url"], headers=WINDOW)).status_code < 500
+    for path in ("/v1/connections", "/v1/events", "/v1/hosted-connection-sessions/" + session["id"]):
+        assert (await story.ask("GET", path, story.api_key)).status_code == 200
+
+
+async def import_a_key(story: Story, provider: Upstream) -> None:
+    """A backend brings a key itself; later the provider refuses it, and is away."""
+    body = {"integration_slug": "acme", "end_user_id": "user_of_a_backend", "auth_type": "api_key"}
+    key = story.typed("imported key")
+    made = await story.ask("POST", "/v1/connections", story.api_key, {**body, "credentials": {"api_key": key}})
+    assert made.status_code == 201
+    check = f"/v1/connections/{made.json()['id']}/check"
+    provider.answers[CHECKED] = refusal(key)
+    assert (await story.ask("POST", check, story.api_key)).json()["working"] is False
+    provider.answers[CHECKED] = b"\0\1\2 no HTTP at all\r\n\r\n"
+    assert (await story.ask("POST", check, story.api_key)).status_code == 502
 
 
 async def go_astray(story: Story) -> None:
@@ -150,6 +230,10 @@ async def test_no_secret_is_logged_measured_traced_or_told_in_a_whole_story_on_a
         async with serving(served_with, tmp_path) as served, httpx2.AsyncClient(base_url=served.url) as http:
             story = Story(http, api_key)
             await connect_and_let_go(story, provider)
+            await come_back_with_a_code(story, provider)
+            await come_back_in_vain(story)
+            await follow_a_link(story)
+            await import_a_key(story, provider)
             await go_astray(story)
             await name_end_users_badly(story)
             await crash(story)

@@ -76,7 +76,9 @@ def install(app: FastAPI, public_url: str) -> None:
 
     def answer(convert: Callable[[Exception], OneRuntimeError]) -> Callable[[Request, Exception], Awaitable[Response]]:
         async def handle(request: Request, error: Exception) -> Response:
-            response = problem(convert(error), request.scope.get("request_id", ""), public_url)
+            told = convert(error)
+            request.scope["error_code"] = told.code
+            response = problem(told, request.scope.get("request_id", ""), public_url)
             if isinstance(error, HTTPException) and error.headers:
                 response.headers.update(error.headers)
             if response.status_code == MethodNotAllowed.status:
@@ -87,6 +89,7 @@ def install(app: FastAPI, public_url: str) -> None:
 
     async def fail(request: Request, _: Exception) -> Response:
         request_id = request.scope.get("request_id", "")
+        request.scope["error_code"] = InternalError.code
         return problem(crash(request_id), request_id, public_url)
 
     app.add_exception_handler(OneRuntimeError, answer(_own))

@@ -12,6 +12,8 @@ from pydantic import StringConstraints, ValidationInfo, model_validator
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.parts import (
+    Expect,
+    Field,
     HeaderName,
     HostGuard,
     JsonPath,
@@ -19,6 +21,7 @@ from one_runtime.catalog.parts import (
     Name,
     Path,
     Pattern,
+    Refused,
     Request,
     Send,
     Strict,
@@ -38,22 +41,27 @@ ClientAuth: TypeAlias = Literal["basic", "post", "either", "none"]
 
 ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$")]
 Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$", max_length=200)]  # RFC 6749, 3.3
+ErrorCode = Annotated[
+    str, StringConstraints(pattern=r"^[\x20-\x21\x23-\x5b\x5d-\x7e]+$", max_length=100)
+]  # RFC 6749, 5.2
 Seconds = Annotated[int, Setting(ge=1, le=10 * 366 * 86_400)]
 
 # What the flow itself says; an entry that said it again could switch off state or PKCE.
 _AUTHORIZATION_OWN: Final = frozenset(
     {"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "scope", "state"}
 )
-_TOKEN_OWN: Final = frozenset({"client_id", "client_secret", "code", "code_verifier", "redirect_uri", "refresh_token"})
+_CLIENT_OWN: Final = frozenset({"client_id", "client_secret"})
+_TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "refresh_token"}
 
 
 class Client(Strict):
     """Who registers the OAuth client, and where. `customer`: each customer makes their own within the product, so the
-    end user is asked for it."""
+    end user is asked for it. `fields`: what belongs to the client beside its id and secret, as a developer token."""
 
     owner: Literal["organization", "customer"] = "organization"
     where: Text | None = None
     where_url: Link | None = None
+    fields: tuple[Field, ...] = ()
 
 
 class ScopeList(Strict):
@@ -88,14 +96,18 @@ class Authorization(Strict):
 
 
 class TokenResponse(Strict):
-    """Where in the token response the values stand. `within`: objects to look into where the top has no token."""
+    """Where in the token response the values stand. `within`: objects to look into where the top has no token. A
+    response without a token is an error, whatever its status."""
 
     within: tuple[JsonPath, ...] = ()
     access_token: JsonPath = "access_token"
     refresh_token: JsonPath = "refresh_token"
     expires_in: JsonPath = "expires_in"
     expires_at: JsonPath | None = None
+    refresh_token_expires_in: JsonPath = "refresh_token_expires_in"
     scope: JsonPath = "scope"
+    error: JsonPath = "error"
+    error_description: JsonPath = "error_description"
 
 
 class Exchange(Strict):
@@ -108,7 +120,7 @@ class Exchange(Strict):
 
 class Token(Strict):
     """The token endpoint (RFC 6749, 3.2). `auth` says how the client proves itself there (2.3.1); `query` goes into the
-    address of every call."""
+    address of every call; `refused` has the errors that mean, as `invalid_grant` does (5.2), that a grant is dead."""
 
     url: Url
     refresh_url: Url | None = None
@@ -122,15 +134,18 @@ class Token(Strict):
     client_secret_param: ParamName = "client_secret"
     code_param: ParamName = "code"
     response: TokenResponse = TokenResponse()
+    refused: tuple[ErrorCode, ...] = ()
     exchange: Exchange | None = None
 
-    @model_validator(mode="after")
-    def _keeps_to_its_own(self, info: ValidationInfo) -> Self:
-        if not trusted(info):
-            _refuse_own("token.query", self.query, _TOKEN_OWN)
-            _refuse_own("token.params", self.params, _TOKEN_OWN)
-            _refuse_own("token.refresh_params", self.refresh_params, _TOKEN_OWN)
-        return self
+    def refuse_own(self, own: frozenset[str]) -> None:
+        """Refuses parameters that the flow itself says.
+
+        Raises:
+            ValueError: names the first.
+        """
+        _refuse_own("token.query", self.query, own)
+        _refuse_own("token.params", self.params, own)
+        _refuse_own("token.refresh_params", self.refresh_params, own)
 
     def urls(self) -> Iterator[str]:
         """Every address that the client's secret is sent to."""
@@ -142,7 +157,8 @@ class Token(Strict):
 
 
 class Revocation(Strict):
-    """How a token is revoked: RFC 7009, or the provider's own way. `bearer`: the token proves itself."""
+    """How a token is revoked: RFC 7009, or the provider's own way. `bearer`: the token proves itself. `gone`: answers
+    that say that the token was dead already, which is as good."""
 
     url: Url
     method: Literal["POST", "DELETE", "GET"] = "POST"
@@ -152,6 +168,8 @@ class Revocation(Strict):
     tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")
     params: dict[ParamName, Template] = {}
     headers: dict[HeaderName, Template] = {}
+    expect: Expect = Expect(status=(200, 202, 204))
+    gone: Refused = Refused(status=())
 
     @model_validator(mode="after")
     def _says_which_token(self, info: ValidationInfo) -> Self:
@@ -261,6 +279,7 @@ class OAuth2Auth(AuthBase):
             return self
         if self.fields or self.derived:
             raise ValueError("fields: oauth2 asks for none; what it asks for is in params")
+        self.token.refuse_own(_TOKEN_OWN)
         if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
             raise ValueError("more_scopes: needs a param of its own")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
@@ -296,7 +315,8 @@ class OAuth2Auth(AuthBase):
 
     def declared(self) -> tuple[str, ...]:
         """Every name that the entry declares."""
-        return (*super().declared(), *(part.name for part in self.received))
+        parts: tuple[Field | Received, ...] = (*self.client.fields, *self.received)
+        return (*super().declared(), *(part.name for part in parts))
 
     def kept(self) -> frozenset[str]:
         """Names whose values are kept with the connection."""
@@ -329,9 +349,11 @@ class ClientCredentialsAuth(AuthBase):
     send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
 
     @model_validator(mode="after")
-    def _has_both(self) -> Self:
+    def _has_both(self, info: ValidationInfo) -> Self:
         if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
             raise ValueError("fields: client_credentials begins with client_id and client_secret")
+        if not trusted(info):
+            self.token.refuse_own(_CLIENT_OWN)
         return self
 
     def urls(self) -> tuple[UrlTemplate, ...]:
@@ -358,11 +380,13 @@ def _token_templates(token: Token) -> Iterator[str]:
 
 def _stages(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
     """Each step in its order: its name, the names known by then, and its templates."""
+    # The authorization request passes through the end user's browser, so nothing secret is known there.
     known = frozenset(param.name for param in auth.params) | {"client_id"}
+    known |= {field.name for field in auth.client.fields if not field.secret}
     scopes = [*auth.scopes.templates(), *(auth.more_scopes.templates() if auth.more_scopes is not None else ())]
     authorization = (auth.authorization.url, auth.authorization.issuer or "", *auth.authorization.params.values())
     yield "authorization", known, (*authorization, *scopes)
-    known |= _received(auth, "callback")
+    known |= _received(auth, "callback") | {field.name for field in auth.client.fields}
     yield "token", known, tuple(_token_templates(auth.token))
     known |= _received(auth, "token_response") | {"access_token"}
     if auth.token.exchange is not None:

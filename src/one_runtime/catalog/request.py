@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from one_runtime.catalog.auth import AuthBase, identity_names
-from one_runtime.catalog.parts import Condition, Derived, Field, Param, Request, Transform
+from one_runtime.catalog.parts import Condition, Derived, Expect, Field, Param, Refused, Request, Transform
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.templates import fill, is_authority, names_in, split_url
 from one_runtime.errors import FieldError, InvalidInput
@@ -71,10 +71,11 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
         InvalidInput: with one error for each field at fault, named `params.<name>` or `credentials.<name>`.
     """
     errors: list[FieldError] = []
+    in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     clean_params = {
         part.name: value
         for part in auth.params
-        if (value := _clean_param(part, params.get(part.name), errors)) is not None
+        if (value := _clean_param(part, params.get(part.name), errors, in_host=part.name in in_hosts)) is not None
     }
     clean_credentials = {
         part.name: value
@@ -141,9 +142,9 @@ def read_check(
     if check is None:
         raise ValueError("this auth type has no check")
     document = _parsed(body)
-    if status in check.refused.status or any(_holds(rule, document) for rule in check.refused.json_body):
+    if is_refused(check.refused, status, document):
         return CheckResult(ok=False, refused=True, reason=_reason(auth, check, document, values))
-    if status not in check.expect.status or not all(_holds(rule, document) for rule in check.expect.json_body):
+    if not is_expected(check.expect, status, document):
         return CheckResult(ok=False, refused=False, reason=_reason(auth, check, document, values))
     identity = auth.identity
     return CheckResult(
@@ -154,14 +155,25 @@ def read_check(
     )
 
 
-def _clean_param(part: Param, raw: str | None, errors: list[FieldError]) -> str | None:
+def is_expected(expect: Expect, status: int, document: object) -> bool:
+    """Whether an answer is what an entry expects."""
+    return status in expect.status and all(_holds(rule, document) for rule in expect.json_body)
+
+
+def is_refused(refused: Refused, status: int, document: object) -> bool:
+    """Whether an answer is what an entry takes for a definite no."""
+    return status in refused.status or any(_holds(rule, document) for rule in refused.json_body)
+
+
+def _clean_param(part: Param, raw: str | None, errors: list[FieldError], *, in_host: bool) -> str | None:
     name = f"params.{part.name}"
     value = _trimmed(raw) or (part.default or "")
-    if part.suffix is not None:
-        value = _without_suffix(value, part.suffix)
+    if in_host or part.suffix is not None:
+        value = _host_part(value, part.suffix or "")
     for transform in part.transform:
         value = _transformed(value, transform)
-    message = _problem(value, part.label, part.pattern, MAX_PARAM)
+    example = part.placeholder and part.placeholder + (part.suffix or "")
+    message = _problem(value, part.label, part.pattern, MAX_PARAM, example)
     if message is None and part.options and value not in [option.value for option in part.options]:
         message = f"{part.label}: choose one of the options"
     return _kept(value, name, message, errors)
@@ -172,7 +184,8 @@ def _clean_field(auth: AuthBase, part: Field, raw: str | None, errors: list[Fiel
     value = _trimmed(raw)
     if not value and part.optional:
         return None
-    message = _problem(value, part.label, part.pattern, MAX_CREDENTIAL) or _unfit_for_header(auth, part, value)
+    message = _problem(value, part.label, part.pattern, MAX_CREDENTIAL, part.placeholder)
+    message = message or _unfit_for_header(auth, part, value)
     if message is None:
         for derived in auth.derived:
             if derived.field == part.name and _derived(derived, value) is None:
@@ -191,11 +204,10 @@ def _trimmed(raw: str | None) -> str:
     return _INVISIBLE.sub("", raw or "").strip()
 
 
-def _without_suffix(value: str, suffix: str) -> str:
-    """People paste the whole address where only the first part is asked for."""
-    pasted = re.fullmatch(r"(?:https?://)?([^/]*)(?:/.*)?", value, re.IGNORECASE)
-    host = pasted.group(1) if pasted is not None else value
-    return host[: -len(suffix)] if host.lower().endswith(suffix) else value
+def _host_part(value: str, suffix: str) -> str:
+    """People paste the whole address where its host, or only the first part of that, is asked for."""
+    host = re.split("[/?#]", re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE), maxsplit=1)[0]
+    return host[: -len(suffix)] if suffix and host.lower().endswith(suffix) else host
 
 
 def _transformed(value: str, transform: Transform) -> str:
@@ -208,7 +220,7 @@ def _transformed(value: str, transform: Transform) -> str:
             return value.replace("_", "-")
 
 
-def _problem(value: str, label: str, pattern: str | None, longest: int) -> str | None:
+def _problem(value: str, label: str, pattern: str | None, longest: int, example: str | None) -> str | None:
     if not value:
         return f"{label} is needed"
     if len(value) > longest:
@@ -216,7 +228,7 @@ def _problem(value: str, label: str, pattern: str | None, longest: int) -> str |
     if _CONTROL.search(value):
         return f"{label} holds a line break or another character that cannot be sent"
     if pattern is not None and not compiled(pattern).fullmatch(value):
-        return f"{label} does not have the expected form"
+        return f"{label} does not have the expected form" + (f", such as {example}" if example else "")
     return None
 
 
@@ -383,8 +395,9 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
     whole = re.sub(r"\{([^{}]*)\}", lambda match: found[match.group(1)], text) if "{" in text else found[text]
     shown = _plain(whole)
     # It is kept in the clear, so it must not be a credential that the provider says back.
-    secrets = [] if values is None else [values.credentials.get(part.name, "") for part in auth.fields if part.secret]
-    if any(len(secret) >= _LIKELY_SECRET and secret in shown for secret in secrets):
+    open_fields = {part.name for part in auth.fields if not part.secret}
+    credentials = values.credentials.items() if values is not None else ()
+    if any(len(one) >= _LIKELY_SECRET and one in shown for name, one in credentials if name not in open_fields):
         return None
     return shown[:255] or None
 

@@ -24,6 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="Encryption keys of the ring.")
 
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Its id, or the beginning of it.")]
 
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+
 _LINE_EVERY: Final = 2.0
 """Seconds between two lines of progress where no terminal shows a bar."""
 
@@ -74,7 +76,9 @@ def _shown(key: Key, servers: int) -> dict[str, object]:
 def promote_encryption_key(
     key: KeyName,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Also where a running server lacks it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where a server lacks it, or this ring another key.")
+    ] = False,
 ) -> None:
     """Have a key seal from now on, in every server at once. Every server has to have it in its ring."""
     vault = _ring()
@@ -130,10 +134,17 @@ def reseal_encryption_keys(
 
 
 def _stopped_by_signal() -> Callable[[], int]:
-    """From now on SIGINT and SIGTERM wait for the end of a step; which of them came, or 0."""
+    """From now on SIGINT and SIGTERM wait for the end of a step, the first time; which of them came, or 0."""
     came: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, came.append, number)
+    loop = asyncio.get_running_loop()
+
+    def come(number: int) -> None:
+        came.append(number)
+        for each in _STOPPING:
+            loop.remove_signal_handler(each)
+
+    for number in _STOPPING:
+        loop.add_signal_handler(number, come, number)
     return lambda: came[0] if came else 0
 
 
@@ -148,7 +159,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             bar.length = max(progress.total, 1)
-            bar.update(progress.resealed - bar.pos)
+            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # nothing to do is done
 
         yield show
 

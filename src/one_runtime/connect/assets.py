@@ -19,6 +19,8 @@ STYLESHEETS: Final = ("popup.css", "window.css")
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
+# Notices that only the server shows, in a window of its own.
+_OF_THE_SERVER: Final = ("notice.foreign.", "notice.framed.", "notice.resume.")
 _PLACE_FOR_TEXTS: Final = "__TEXTS__"
 _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 
@@ -47,6 +49,7 @@ def load_assets() -> Assets:
     bodies |= {name: _close(_read(name)) for name in STYLESHEETS}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
                              "replace.", "done.", "notice.", "message.")  # fmt: skip
+    page_texts = {key: words for key, words in page_texts.items() if not key.startswith(_OF_THE_SERVER)}
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}

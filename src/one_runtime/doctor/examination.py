@@ -7,9 +7,10 @@ from typing import Final, TypeVar
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import Clock, system_clock
+from one_runtime.doctor.clock import examine_clock
 from one_runtime.doctor.configuration import examine_configuration
-from one_runtime.doctor.finding import Finding, in_order, ok, problem, warning
-from one_runtime.doctor.outside import examine_outside
+from one_runtime.doctor.finding import Finding, in_order, problem
+from one_runtime.doctor.outside import Outside, examine_outside
 from one_runtime.doctor.public_url import PublicSide, compared, examine_public_url
 from one_runtime.doctor.storage import Storage, examine_storage
 from one_runtime.egress import WayOut
@@ -21,10 +22,6 @@ T = TypeVar("T")
 
 PATIENCE: Final = 15.0
 """Seconds for one group of checks. Requests have shorter limits of their own."""
-
-_APART: Final = 2.0
-"""Seconds that clocks may be apart: a Date header has no fractions, and the way there takes time too."""
-_FAR_APART: Final = 30.0
 
 
 async def examine(
@@ -42,13 +39,13 @@ async def examine(
         _examined(
             examine_public_url(settings, vault, clock, way_out), lambda why: PublicSide([_failed("public URL", why)])
         ),
-        _examined(examine_outside(catalog, way_out, environ), lambda why: _failed("egress", why)),
+        _examined(examine_outside(catalog, clock, way_out, environ), lambda why: Outside(_failed("egress", why))),
     )
-    found += [*storage.findings, *side.findings, outside]
+    found += [*storage.findings, *side.findings, outside.finding]
     if side.reflection is not None:
         found.append(compared(side.reflection, storage.mark, settings))
-    clocks = [("the database's", storage.ahead), ("the public URL's", side.ahead)]
-    found.append(_clock([(whose, ahead) for whose, ahead in clocks if ahead is not None]))
+    clocks = [("the database's", storage.ahead), ("the public URL's", side.ahead), ("the providers'", outside.ahead)]
+    found.append(examine_clock(clocks))
     return in_order(found)
 
 
@@ -72,15 +69,3 @@ async def _examined(check: Awaitable[T], otherwise: Callable[[str], T]) -> T:
 
 def _failed(check: str, why: str) -> Finding:
     return problem(check, why, "Look at what is asked there, and at the network.")
-
-
-def _clock(clocks: list[tuple[str, float]]) -> Finding:
-    """This machine's clock against the others'."""
-    if not clocks:
-        return ok("clock", "this machine's is the only one that could be asked")
-    told = ", ".join(f"{whose} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}" for whose, ahead in clocks)
-    furthest = max(abs(ahead) for _, ahead in clocks)
-    advice = "Keep every machine's clock by NTP: sessions, leases and tokens expire by it."
-    if furthest > _FAR_APART:
-        return problem("clock", told, advice)
-    return warning("clock", told, advice) if furthest > _APART else ok("clock", told)

@@ -3,9 +3,12 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from one_runtime.catalog.loader import Catalog
+from one_runtime.clock import Clock
+from one_runtime.doctor.clock import ahead_by_date
 from one_runtime.doctor.finding import Finding, ok, warning
 from one_runtime.egress import Egress, EgressError, Limits, WayOut
 
@@ -16,12 +19,28 @@ _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=64 * 1024)
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
-async def examine_outside(catalog: Catalog, way_out: WayOut | None, environ: Mapping[str, str] = os.environ) -> Finding:
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What was found; and how far the providers' clocks are ahead of ours, in seconds, where one told its time."""
+
+    finding: Finding
+    ahead: float | None = None
+
+
+async def examine_outside(
+    catalog: Catalog, clock: Clock, way_out: WayOut | None, environ: Mapping[str, str] = os.environ
+) -> Outside:
     """Ask a few hosts for anything; whatever they answer will do."""
     hosts = hosts_of(catalog)[:HOSTS]
     async with Egress(way_out=way_out, limits=_LIMITS) as egress:
-        answers = await asyncio.gather(*(_ask(egress, host) for host in hosts))
-    refused = [why for why in answers if why is not None]
+        answers = await asyncio.gather(*(_ask(egress, host, clock) for host in hosts))
+    told = [ahead for _, ahead in answers if ahead is not None]
+    refused = [why for why, _ in answers if why is not None]
+    # The one nearest to ours: an answer out of somebody's cache has an old date, and two that are wrong alike are rare.
+    return Outside(_judged(hosts, refused, environ), min(told, key=abs, default=None))
+
+
+def _judged(hosts: list[str], refused: list[str], environ: Mapping[str, str]) -> Finding:
     if not refused:
         return ok("egress", f"{' and '.join(hosts)} answer")
     lost = "no provider" if len(refused) == len(hosts) else "not every provider"
@@ -44,10 +63,11 @@ def hosts_of(catalog: Catalog) -> list[str]:
     return list(found)
 
 
-async def _ask(egress: Egress, host: str) -> str | None:
-    """Why it does not answer; none where it does."""
+async def _ask(egress: Egress, host: str, clock: Clock) -> tuple[str | None, float | None]:
+    """Why it does not answer, none where it does; and how far its clock is ahead of ours, if it tells."""
+    before = clock()
     try:
-        await egress.request("HEAD", f"https://{host}/")
+        answer = await egress.request("HEAD", f"https://{host}/")
     except EgressError as error:
-        return error.detail
-    return None
+        return error.detail, None
+    return None, ahead_by_date(answer, before, clock())

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from one_runtime import mirror
 from one_runtime.clock import Clock
+from one_runtime.doctor.clock import ahead, ahead_by_date
 from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.doctor.proxy import FORGED, examine_popup, examine_proxy
 from one_runtime.egress import Egress, EgressError, Limits, Response, WayOut
@@ -84,14 +84,13 @@ async def _reflect(side: PublicSide, egress: Egress, settings: Settings, vault: 
     headers = [("X-Forwarded-For", FORGED), *([(mirror.CHALLENGE, challenge)] if challenge else [])]
     before = clock()
     answer = await egress.request("GET", address, headers=headers)
-    middle = before + (clock() - before) / 2
+    after = clock()
     if vault is not None and answer.status == 200:
         side.reflection = mirror.read_answer(vault, nonce, answer.body, header(answer, mirror.PROOF) or "")
     if side.reflection is not None:
-        side.ahead = (side.reflection.now - middle).total_seconds()
+        side.ahead = ahead(side.reflection.now, before, after)
         return
-    told = header(answer, "Date")
-    side.ahead = (parsedate_to_datetime(told) - middle).total_seconds() if told else None
+    side.ahead = ahead_by_date(answer, before, after)
     side.findings.append(_stranger(answer, settings, ring=vault is not None))
 
 

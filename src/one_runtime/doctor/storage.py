@@ -15,6 +15,7 @@ from one_runtime.clock import Clock
 from one_runtime.db.engine import Database, create_database, sqlite_path
 from one_runtime.db.migrations import HEAD, current_revision
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
+from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.doctor.ring import examine_ring, examine_servers
 from one_runtime.errors import ConfigurationError, Unavailable
@@ -24,6 +25,8 @@ from one_runtime.vault import Vault
 OLDEST_POSTGRESQL: Final = 15
 """The oldest major version that its authors still maintain (postgresql.org/support/versioning, November 2026)."""
 
+_AS_WHO_SERVES: Final = "Run this as the user that serves."
+_AT_THE_SERVER: Final = "Look at the server, and at ONE_RUNTIME_DATABASE_URL."
 _MIB: Final = 1024 * 1024
 _SCARCE: Final = 1024 * _MIB
 _ALMOST_FULL: Final = 100 * _MIB
@@ -46,7 +49,6 @@ async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock)
     if path:
         storage.findings += await asyncio.to_thread(_file, Path(path))
         if not any(one.check == "file" for one in storage.findings):
-            storage.findings.append(warning("database", f"{path} is not there", "The first start makes it."))
             return storage
     try:
         create_database(url)
@@ -60,8 +62,8 @@ async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock)
             await _ask(storage, database, settings, vault, clock)
     except (ConfigurationError, Unavailable) as error:
         saw = error.detail if path else f"{shown_server(url)}: {why_unreachable(error)}"
-        advice = "Run this as the user that serves, and look at the file." if path else "Look at the server, and at "
-        storage.findings.append(problem("database", saw, advice if path else advice + "ONE_RUNTIME_DATABASE_URL."))
+        advice = f"{_AS_WHO_SERVES[:-1]}, and look at the file." if path else _AT_THE_SERVER
+        storage.findings.append(problem("database", saw, advice))
     return storage
 
 
@@ -103,7 +105,7 @@ async def _ask(storage: Storage, database: Database, settings: Settings, vault: 
             storage.findings += server(await postgres_vitals(tx), processes * settings.database_pool_size)
             before = clock()
             now = await database_clock(tx)
-            storage.ahead = (now - before - (clock() - before) / 2).total_seconds()
+            storage.ahead = ahead(now, before, clock())
         storage.findings.append(examine_servers(live))
         if vault is not None:
             storage.findings.append(examine_ring(await key_ring.find_all(tx, vault, clock())))
@@ -138,17 +140,23 @@ def _connections(vitals: PostgresVitals, wanted: int) -> Finding:
 
 def _file(path: Path) -> list[Finding]:
     """SQLite's file and its disk. The folder may have to be made yet."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    return [_disk(folder, path), *([_permissions(path)] if path.exists() else [])]
+    try:
+        size = path.stat().st_size
+    except PermissionError:
+        return [problem("database", f"this user may not look at {path}", _AS_WHO_SERVES)]
+    except (FileNotFoundError, NotADirectoryError):
+        folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+        return [_disk(folder, 0), warning("database", f"{path} is not there", "The first start makes it.")]
+    return [_disk(path.absolute().parent, size), _permissions(path)]
 
 
-def _disk(folder: Path, path: Path) -> Finding:
+def _disk(folder: Path, size: int) -> Finding:
     mounts = Path("/proc/self/mounts")  # Linux; elsewhere nobody says
     kind = file_system(folder.resolve(), mounts.read_text("utf-8", "replace") if mounts.exists() else "")
     if kind in _NETWORK_FILE_SYSTEMS:
         saw = f"{folder} is on a network file system ({kind}), where SQLite's locks cannot be relied on"
         return problem("disk", saw, "Keep the file on a disk of this machine, or use PostgreSQL.")
-    return room(folder, shutil.disk_usage(folder).free, path.stat().st_size if path.exists() else 0)
+    return room(folder, shutil.disk_usage(folder).free, size)
 
 
 def room(folder: Path, free: int, size: int) -> Finding:

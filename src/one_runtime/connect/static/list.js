@@ -15,8 +15,9 @@ export function followList(root) {
   const show = () => {
     const words = fold(search.value).split(/\s+/).filter(Boolean);
     const hits = rows.filter((row) => (!category.value || row.category === category.value) && words.every((word) => row.all.includes(word)));
-    if (words.length > 0) hits.sort((one, other) => rank(one.name, words[0]) - rank(other.name, words[0]));
-    list.replaceChildren(...hits.map(({ node }) => node));
+    const ranked = [[], [], [], []];
+    for (const { node, name } of hits) ranked[words.length > 0 ? rank(name, words[0]) : 0].push(node);
+    list.replaceChildren(...ranked.flat());
     list.scrollTop = 0;
     list.hidden = hits.length === 0;
     empty.hidden = hits.length > 0;

@@ -8,7 +8,6 @@ const HEADING = "heading";
 function head(view, { done = false } = {}) {
   const organization = view.organization.display_name;
   const integration = view.integration.name;
-  const person = [view.end_user?.name, view.end_user?.email].filter(Boolean).join(" · ");
   const account = view.auth_types.some((auth) => auth.type !== "none");
   const key = !account ? "head.plain" : view.reconnect ? "head.reconnect" : "head.connect";
   const sentence = rich(key, { organization, integration });
@@ -25,8 +24,13 @@ function head(view, { done = false } = {}) {
     { class: "head" },
     pair,
     el("h1", { id: HEADING, tabindex: "-1" }, sentence),
-    person ? el("p", { class: "person" }, text("head.for", { person })) : null,
+    forWhom(view),
   );
+}
+
+function forWhom(view) {
+  const person = [view.end_user?.name, view.end_user?.email].filter(Boolean).join(" · ");
+  return person ? el("p", { class: "person" }, text("head.for", { person })) : null;
 }
 
 function foot(view, key) {
@@ -62,8 +66,9 @@ export function choiceScreen(view, onChoose) {
   const integration = view.integration.name;
   const items = view.auth_types.map((auth) => {
     const title = auth.label || (hasText(`choice.${auth.type}`) ? text(`choice.${auth.type}`) : auth.type);
-    const help = hasText(`choice.${auth.type}.help`) ? `choice.${auth.type}.help` : "choice.other.help";
-    return row({ title, help: text(help, { integration }), icon: icon(auth.type === "basic" ? "person" : auth.type === "none" ? "open" : "key") }, () =>
+    const key = hasText(`choice.${auth.type}.help`) ? `choice.${auth.type}.help` : "choice.other.help";
+    const help = auth.fields.length > 1 ? auth.fields.map(({ label }) => label).join(" · ") : text(key, { integration });
+    return row({ title, help, icon: icon(auth.type === "basic" ? "person" : auth.type === "none" ? "open" : "key") }, () =>
       onChoose(auth),
     );
   });
@@ -76,7 +81,7 @@ export function choiceScreen(view, onChoose) {
 
 function row({ title, help, icon: drawing, mark = null, value = null }, onClick) {
   const words = el("span", { class: "row-words" }, el("span", { class: "row-title" }, title), help ? el("span", { class: "row-help" }, help) : null);
-  const button = el("button", { type: "button", class: "row", value }, drawing, words, mark, icon("right"));
+  const button = el("button", { type: "button", class: "row", value }, drawing, words, mark);
   button.addEventListener("click", onClick);
   return el("li", {}, button);
 }
@@ -109,7 +114,7 @@ export function pickScreen(view, onPick) {
   );
   followList(picker);
   return [
-    el("header", { class: "head head-pick" }, logo(view.organization.logo_url, organization, "organization"), el("h1", { id: HEADING, tabindex: "-1" }, rich("pick.title", { organization }))),
+    el("header", { class: "head head-pick" }, logo(view.organization.logo_url, organization, "organization"), el("h1", { id: HEADING, tabindex: "-1" }, rich("pick.title", { organization })), forWhom(view)),
     picker,
   ];
 }

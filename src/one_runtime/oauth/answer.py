@@ -1,0 +1,94 @@
+"""An HTTP answer as it comes from a token or revocation endpoint, and what can be read of any of them."""
+
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Iterable
+from email.utils import parsedate_to_datetime
+from typing import Final, Protocol
+from urllib.parse import parse_qsl
+
+MAX_BODY: Final = 1024 * 1024
+_MAX_FIELDS: Final = 100
+_BUSY: Final = frozenset({408, 425, 429})
+_LONGEST_WAIT: Final = 86_400
+# No markup, no white space: what a server says in a form and no page is.
+_FORM: Final = re.compile(rb"[^\s<>{}\"\\=&]+=[^\s<>{}\"\\]*")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
+
+
+class Answer(Protocol):
+    """What the way out gives back (`egress.Response` is one); this package opens no connection."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Iterable[tuple[str, str]]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+def in_trouble(status: int) -> bool:
+    """Whether the status says that the provider is out of order or busy, whatever else the answer says."""
+    return status >= 500 or status in _BUSY
+
+
+def parsed(body: bytes) -> dict[str, object] | None:
+    """The JSON object or the form that the body is, whatever its Content-Type claims; None where it is neither.
+
+    RFC 6749, 5.1 wants JSON. Some answer in a form (GitHub without an Accept header), or call JSON `text/html`.
+    """
+    if len(body) > MAX_BODY:
+        return None
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return _form(body.strip())
+    return document if isinstance(document, dict) else None
+
+
+def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
+    """The seconds that the provider asks us to wait, from seconds or a date (RFC 9110, 10.2.3); a day at most."""
+    value = next((value.strip() for name, value in headers if name.lower() == "retry-after"), "")
+    seconds = number(value)
+    if seconds is None and (date := moment_in(value)) is not None:
+        seconds = (date - now).total_seconds()
+    return None if seconds is None else min(max(math.ceil(seconds), 0), _LONGEST_WAIT)
+
+
+def number(value: object) -> float | None:
+    """A number, or one that came as text."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e16:
+        return float(value)
+    return None
+
+
+def moment_in(text: str) -> dt.datetime | None:
+    """A date in the form of RFC 3339 or of HTTP; in UTC where it names no zone."""
+    for read in (dt.datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read(text.strip()[:64])
+            return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def _form(body: bytes) -> dict[str, object] | None:
+    if _FORM.fullmatch(body) is None:
+        return None
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError:
+        return None
+    # RFC 6749, 3.2: parameters must not be included more than once.
+    return dict(pairs) if len({name for name, _ in pairs}) == len(pairs) else None

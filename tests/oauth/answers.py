@@ -1,0 +1,55 @@
+"""Answers of a made-up provider, and what a test of the protocol starts from."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.request import OutboundRequest
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.grants import AuthorizationCode, RefreshToken
+from tests.catalog.example import OAUTH2, oauth2
+
+NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
+CLIENT = Client("client-1", "the+secret/of=client")
+CODE = AuthorizationCode("SplxlOBeZQQYbYS6WxSbIA", "https://us.example/connect/callback/example", "v" * 43)
+REFRESH = RefreshToken("the-old-refresh-token", "the-old-access-token")
+PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>error=invalid_grant</body></html>"
+
+
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def with_header(self, name: str, value: str) -> "Answered":
+        return replace(self, headers=(*self.headers, (name, value)))
+
+
+def answered(body: object = b"", status: int = 200, content_type: str = "application/json") -> Answered:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answered(status, (("Content-Type", content_type),), data)
+
+
+def with_token(**changes: Any) -> OAuth2Auth:
+    """The example's OAuth 2.0, with keys of its token endpoint replaced."""
+    return oauth2(token={**OAUTH2["token"], **changes})
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The query of a URL, each parameter once."""
+    pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def form_of(request: OutboundRequest) -> dict[str, str]:
+    """The parameters in a form body."""
+    assert dict(request.headers)["Content-Type"] == "application/x-www-form-urlencoded"
+    assert request.body is not None
+    pairs = parse_qsl(request.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)

@@ -1,0 +1,191 @@
+"""The callback: what a browser brings back, from the provider or from anybody."""
+
+import hashlib
+import hmac
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.oauth.callback import Callback, parse_callback, read_callback
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.errors import AuthorizationRefused, CallbackRefused, ConsentDenied, IssuerMismatch, OAuthError
+from tests.catalog.example import OAUTH2, oauth2
+from tests.oauth.answers import CLIENT
+
+ISSUER = "https://login.example.com"
+
+
+def read(auth: OAuth2Auth | None = None, issuer: str | None = None, client: Client = CLIENT, **query: str) -> Callback:
+    return read_callback(auth or oauth2(), parse_callback(urlencode(query).encode()), client, issuer)
+
+
+def refused_by(kind: type[OAuthError], /, *arguments: Any, **query: Any) -> OAuthError:
+    with pytest.raises(OAuthError) as caught:
+        read(*arguments, **query)
+    assert type(caught.value) is kind
+    return caught.value
+
+
+def test_a_consent_brings_the_code_and_its_state() -> None:
+    query = parse_callback(b"code=SplxlOBeZQQYbYS6WxSbIA&state=xyz")
+    assert query.state == "xyz"
+    callback = read_callback(oauth2(), query, CLIENT, None)
+    assert callback == Callback("SplxlOBeZQQYbYS6WxSbIA", {}, {})
+    assert "Splx" not in repr((query, callback))
+
+
+def test_the_code_stands_under_the_entrys_name() -> None:
+    auth = oauth2(authorization={**OAUTH2["authorization"], "code_param": "auth_code"})
+    assert read(auth, auth_code="c", code="another").code == "c"
+    refused_by(CallbackRefused, auth, code="c")
+
+
+@pytest.mark.parametrize("query", ["code=a&code=b", "code=a&state=x&state=x", "code=a&x=1&x=1", "code=a&code="])
+def test_a_parameter_given_twice_is_refused(query: str) -> None:
+    with pytest.raises(CallbackRefused, match="twice"):
+        parse_callback(query.encode())
+
+
+@pytest.mark.parametrize(
+    "query", [b"code=%ff%fe", b"code=\xff", b"&".join(b"p%d=1" % n for n in range(101)), b"code=" + b"a" * 20_000]
+)
+def test_what_is_no_query_is_refused(query: bytes) -> None:
+    with pytest.raises(CallbackRefused):
+        parse_callback(query)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_no_query_does_more_than_be_refused(query: bytes) -> None:
+    with suppress(OAuthError):
+        assert read_callback(oauth2(), parse_callback(query), CLIENT, None).code
+
+
+@pytest.mark.parametrize("code", ["", "a\nb", "a\x00", "é", "a" * 8193])
+def test_without_a_code_that_can_be_sent_there_is_nothing(code: str) -> None:
+    refused_by(CallbackRefused, code=code, state="s")
+
+
+def test_without_code_and_error_it_is_refused() -> None:
+    refused_by(CallbackRefused, state="s")
+    assert parse_callback(b"").state is None
+    assert parse_callback(b"state=").state is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"error": "access_denied"},
+        {"error": "access_denied", "code": "c"},
+        {"error": "access-denied"},
+        {"error": "ACCESS_DENIED"},
+        {"error": "user_denied"},
+        {"error": "user_cancelled_login"},
+        {"error": "user_cancelled_authorize"},
+        {"error": "OAuthException", "error_reason": "user_denied"},
+    ],
+)
+def test_a_denied_consent_is_told_apart_in_every_spelling(query: dict[str, str]) -> None:
+    assert refused_by(ConsentDenied, **query).said.error == query["error"]
+
+
+@pytest.mark.parametrize(
+    "error", ["invalid_scope", "unauthorized_client", "server_error", "redirect_uri_mismatch", "denied", "x"]
+)
+def test_another_error_is_no_denial(error: str) -> None:
+    refusal = refused_by(
+        AuthorizationRefused, error=error, error_description="No  such\nscope", error_uri="https://e.x/1"
+    )
+    assert (refusal.said.error, refusal.reason, refusal.said.uri) == (error, "No such scope", "https://e.x/1")
+
+
+@pytest.mark.promise("P11")
+def test_an_error_does_not_repeat_state_or_secret() -> None:
+    words = f"<b>{CLIENT.client_secret}</b> for the-state-of-this-flow " + "x" * 400
+    refusal = refused_by(AuthorizationRefused, error="x", error_description=words, state="the-state-of-this-flow")
+    assert refusal.reason is not None
+    assert len(refusal.reason) <= 300
+    assert "the-state" not in refusal.reason
+    assert "secret" not in refusal.reason
+
+
+def test_the_issuer_must_be_the_one_that_was_asked() -> None:
+    assert read(issuer=ISSUER, code="c", iss=ISSUER).code == "c"
+    for iss in (ISSUER + "/", ISSUER.upper(), "https://login.example.com.evil.com", "https://evil.com", " " + ISSUER):
+        refused_by(IssuerMismatch, issuer=ISSUER, code="c", iss=iss)
+
+
+def test_an_issuer_that_is_left_out_is_a_mismatch() -> None:
+    refused_by(IssuerMismatch, issuer=ISSUER, code="c")
+    refused_by(IssuerMismatch, issuer=ISSUER, code="c", iss="")
+
+
+def test_an_error_of_another_issuer_is_not_believed() -> None:
+    refused_by(IssuerMismatch, issuer=ISSUER, error="access_denied", iss="https://evil.com")
+    refused_by(ConsentDenied, issuer=ISSUER, error="access_denied", iss=ISSUER)
+
+
+def test_where_no_issuer_is_known_there_is_nothing_to_compare() -> None:
+    assert read(code="c", iss="https://anybody.example").code == "c"
+
+
+SIGNED = {"authorization": {**OAUTH2["authorization"], "callback_signature": "hmac_sha256"}}
+SHOPIFY = {
+    "code": "0907a61c0c8d55e99db179b68161bc00",
+    "shop": "some-shop.myshopify.com",
+    "state": "0.6784241404160823",
+    "timestamp": "1337178173",
+    "hmac": "700e2dadb827fcc8609e9d5ce208b2e9cdaab9df07390d2cbca10d7c328fc4bf",
+}
+
+
+def test_shopifys_published_example_is_signed() -> None:
+    assert read(oauth2(**SIGNED), client=Client("c", "hush"), **SHOPIFY).code == SHOPIFY["code"]
+    assert read(oauth2(**SIGNED), client=Client("c", "hush"), **SHOPIFY, signature="old").code == SHOPIFY["code"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"shop": "other.myshopify.com"}, {"code": "1"}, {"extra": "1"}, {"hmac": ""}, {"hmac": "0" * 64}, {"hmac": "é"}],
+)
+def test_a_callback_that_was_changed_is_not_signed(change: dict[str, str]) -> None:
+    refused_by(CallbackRefused, oauth2(**SIGNED), client=Client("c", "hush"), **{**SHOPIFY, **change})
+
+
+@pytest.mark.parametrize("secret", ["hush2", None])
+def test_nobody_signs_without_the_secret(secret: str | None) -> None:
+    unsigned = {**SHOPIFY, "hmac": hmac.new(b"", b"", hashlib.sha256).hexdigest()}
+    for query in (SHOPIFY, unsigned):
+        refused_by(CallbackRefused, oauth2(**SIGNED), client=Client("c", secret), **query)
+
+
+def test_a_public_client_has_no_signature_at_all() -> None:
+    message = "&".join(f"{name}={value}" for name, value in sorted(SHOPIFY.items()) if name != "hmac")
+    forged = hmac.new(b"", message.encode(), hashlib.sha256).hexdigest()
+    refused_by(CallbackRefused, oauth2(**SIGNED), client=Client("c"), **{**SHOPIFY, "hmac": forged})
+
+
+def test_the_signature_keeps_names_and_values_apart() -> None:
+    query = {"a=b": "c&d%", "code": "x"}
+    signature = hmac.new(b"hush", b"a%3Db=c%26d%25&code=x", hashlib.sha256).hexdigest()
+    assert read(oauth2(**SIGNED), client=Client("c", "hush"), **query, hmac=signature).code == "x"
+
+
+def test_values_of_the_callback_are_checked_and_kept() -> None:
+    site = {"name": "site", "source": "callback", "path": "domain", "options": ["us.example.com", "eu.example.com"]}
+    auth = oauth2(
+        received=[site],
+        base_url="https://api.{site}",
+        token={**OAUTH2["token"], "url": "https://api.{site}/token"},
+        callback_fields=["guild_id", "permissions"],
+    )
+    callback = read(auth, code="c", domain="eu.example.com", guild_id="41", permissions="\x1b[31m", other="x")
+    assert (callback.received, callback.fields) == ({"site": "eu.example.com"}, {"guild_id": "41"})
+    for domain in ("evil.com", ""):
+        refused_by(CallbackRefused, auth, code="c", domain=domain)
+    assert "evil" not in str(refused_by(CallbackRefused, auth, code="c", domain="evil.com"))

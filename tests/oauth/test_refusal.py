@@ -1,0 +1,241 @@
+"""What is read of the token endpoint's answer when it is none: who is at fault, and is the grant dead?"""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.oauth.client import authentication
+from one_runtime.oauth.errors import (
+    ClientRefused,
+    GrantRefused,
+    MalformedAnswer,
+    OAuthError,
+    ProviderTrouble,
+    RequestRefused,
+)
+from one_runtime.oauth.grants import ClientCredentials, Grant, ShortLivedToken
+from one_runtime.oauth.refusal import SPELLINGS, spelled
+from one_runtime.oauth.tokens import read_tokens
+from one_runtime.oauth.words import plain_words
+from tests.catalog.example import oauth2
+from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, Answered, answered, with_token
+
+
+def refused(answer: Answered, auth: OAuth2Auth | None = None, grant: Grant = REFRESH) -> OAuthError:
+    with pytest.raises(OAuthError) as caught:
+        read_tokens(auth or oauth2(), CLIENT, grant, answer, NOW)
+    return caught.value
+
+
+def kind(body: object, status: int = 400, auth: OAuth2Auth | None = None) -> type[OAuthError]:
+    return type(refused(answered(body, status), auth))
+
+
+def test_an_error_as_in_rfc_6749_5_2() -> None:
+    error = refused(
+        answered({"error": "invalid_request", "error_description": "No code", "error_uri": "https://e.x"}, 400)
+    )
+    assert type(error) is RequestRefused
+    assert (error.said.error, error.reason, error.said.uri) == ("invalid_request", "No code", "https://e.x")
+    assert error.code == "request_refused"
+    assert not error.may_pass
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+def test_invalid_grant_is_the_end_of_the_grant(status: int) -> None:
+    error = refused(answered({"error": "invalid_grant", "error_description": "Token has been revoked."}, status))
+    assert type(error) is GrantRefused
+    assert (error.code, error.reason) == ("invalid_grant", "Token has been revoked.")
+
+
+@pytest.mark.parametrize(
+    "body,status",
+    [
+        ({"error": "bad_refresh_token", "error_description": "The refresh token passed is incorrect or expired."}, 200),
+        (b"error=bad_verification_code&error_description=The+code+passed+is+incorrect+or+expired.", 200),
+        ({"status": "BAD_REFRESH_TOKEN", "message": "missing or invalid refresh token"}, 400),
+        ({"status": "BAD_AUTH_CODE", "message": "missing or unknown auth code"}, 400),
+        ({"ok": False, "error": "invalid_refresh_token"}, 200),
+        ({"ok": False, "error": "token_revoked"}, 200),
+        ({"ok": False, "error": "invalid_code"}, 200),
+        ({"error": "unauthorized_client", "error_description": "refresh_token is invalid"}, 403),
+        ({"reason": "Invalid Token!", "error": "invalid_grant"}, 400),
+        ({"error": "invalid_grant: Token is expired or invalid."}, 400),
+        ({"success": False, "message": "Invalid grant: refresh_token is invalid"}, 400),
+        ({"error": {"code": "invalid_grant", "message": "gone"}}, 400),
+        ({"error": "Invalid-Grant"}, 401),
+    ],
+)
+def test_providers_spell_it_in_their_own_ways(body: object, status: int) -> None:
+    assert kind(body, status) is GrantRefused
+
+
+def test_an_entry_knows_spellings_of_its_own() -> None:
+    own = {"error": "grant_gone_fishing"}
+    assert kind(own) is RequestRefused
+    assert kind(own, auth=with_token(refused=["grant_gone_fishing"])) is GrantRefused
+    elsewhere = with_token(refused=["E42"], response={"error": "fault.id", "error_description": "fault.text"})
+    error = refused(answered({"fault": {"id": "E42", "text": "No more"}}, 400), elsewhere)
+    assert (type(error), error.said.error, error.reason) == (GrantRefused, "E42", "No more")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["invalid_client", "unauthorized_client", "incorrect_client_credentials", "bad_client_secret", "INVALID_CLIENT"],
+)
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+def test_a_wrong_client_is_not_the_end_of_the_grant(code: str, status: int) -> None:
+    assert kind({"error": code, "error_description": "invalid_grant? no"}, status) is ClientRefused
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "invalid_scope"},
+        {"error": "unsupported_grant_type"},
+        {"error": "x", "error_description": "invalid_grant"},
+        {"message": "the refresh token is invalid"},
+        {"error": "not invalid_grant"},
+        {"hint": "invalid_grant", "error": "other"},
+        {"error": {"type": "OAuthException", "code": 190, "message": "Session has expired"}},
+    ],
+)
+def test_only_a_code_decides_and_no_text_that_mentions_it(body: object) -> None:
+    assert kind(body) is RequestRefused
+
+
+@pytest.mark.parametrize("status", [200, 400, 403])
+def test_another_error_is_one_with_any_status(status: int) -> None:
+    assert kind({"error": "invalid_scope"}, status) is RequestRefused
+    assert kind({"ok": False, "error": {"message": "No such scope"}}, status) is RequestRefused
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("body", [b"", PAGE, {"error": "invalid_grant"}, {"error": "invalid_client"}])
+def test_an_outage_is_trouble_whatever_it_says(status: int, body: object) -> None:
+    error = refused(answered(body, status))
+    assert type(error) is ProviderTrouble
+    assert error.may_pass
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 410])
+@pytest.mark.parametrize("body", [b"", PAGE, b"Forbidden", b"null", b'"invalid_grant"', b"[]", {}, b'{"error":'])
+def test_what_is_no_answer_is_trouble_and_never_a_refusal(status: int, body: object) -> None:
+    assert kind(body, status) is ProviderTrouble
+
+
+@pytest.mark.parametrize(
+    "code", ["server_error", "temporarily_unavailable", "ratelimited", "internal_error", "unknown_error"]
+)
+@pytest.mark.parametrize("status", [200, 400])
+def test_trouble_may_come_with_any_status(code: str, status: int) -> None:
+    assert kind({"error": code, "error_description": "retry your request"}, status) is ProviderTrouble
+
+
+@pytest.mark.parametrize(
+    "value,seconds",
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("1.2", 2),
+        ("0", 0),
+        ("-5", 0),
+        ("999999999", 86_400),
+        ("Wed, 25 Nov 2026 12:01:30 GMT", 90),
+        ("Wed, 25 Nov 2026 11:00:00 GMT", 0),
+        ("2026-11-25T12:01:30Z", 90),
+        ("soon", None),
+        ("", None),
+        ("1e9", None),
+        ("Wed, 99 Nov 2026 12:01:30 GMT", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503, 403])
+def test_how_long_to_wait_is_read_from_seconds_or_a_date(status: int, value: str, seconds: int | None) -> None:
+    error = refused(answered(PAGE, status).with_header("retry-after", value))
+    assert isinstance(error, ProviderTrouble)
+    assert error.retry_after == seconds
+
+
+def test_a_success_that_is_none_is_malformed_and_says_nothing_of_the_grant() -> None:
+    for body in (PAGE, b"", {}, {"status": "success"}):
+        error = refused(answered(body, 200))
+        assert type(error) is MalformedAnswer
+        assert error.may_pass
+
+
+def test_the_table_has_only_codes_as_they_are_spelled() -> None:
+    assert {code: spelled(code) for code in SPELLINGS} == {code: code for code in SPELLINGS}
+
+
+SECRETS = [*CLIENT.secrets, *REFRESH.secrets, *CODE.secrets]
+FORMS: list[Callable[[str], str]] = [
+    lambda secret: secret,
+    lambda secret: secret.upper(),
+    lambda secret: quote(secret, safe=""),
+    quote_plus,
+    lambda secret: base64.b64encode(secret.encode()).decode(),
+    lambda secret: secret[:14] + "...",
+    "\u200b".join,
+]
+
+
+@pytest.mark.promise("P11")
+@pytest.mark.parametrize("form", range(len(FORMS)))
+@pytest.mark.parametrize("grant", [CODE, REFRESH])
+def test_what_was_sent_is_taken_out_of_the_words(grant: Any, form: int) -> None:
+    for secret in (*CLIENT.secrets, *grant.secrets):
+        echo = FORMS[form](secret)
+        said = {
+            "error": f"bad {echo}",
+            "error_description": f"The token ({echo}) is old",
+            "error_uri": f"https://e.x/{echo}",
+        }
+        error = refused(answered(said, 400), grant=grant)
+        shown = repr((error, error.said, str(error))).replace("\\u200b", "").lower()
+        assert secret.lower() not in shown
+        assert echo.rstrip(".").lower() not in shown
+        assert error.reason is not None
+        assert error.reason.startswith("The token (")
+
+
+def test_each_grant_knows_everything_secret_that_goes_along() -> None:
+    assert set(CODE.secrets) == {CODE.code, CODE.verifier}
+    assert set(REFRESH.secrets) == {REFRESH.refresh_token, REFRESH.access_token}
+    assert ShortLivedToken("s").secrets == ("s",)
+    assert ClientCredentials({"client_id": "c", "client_secret": "s", "refresh_token": "r"}).secrets == ("s", "r")
+
+
+@pytest.mark.promise("P11")
+def test_the_authorization_header_is_taken_out_too() -> None:
+    header = authentication("basic", CLIENT, oauth2().token).headers["Authorization"]
+    error = refused(answered({"error": "x", "error_description": f"cannot read {header}"}, 400))
+    assert header.removeprefix("Basic ") not in str(error.reason)
+
+
+def test_words_are_plain_and_short() -> None:
+    said = {"error": "x", "error_description": "<b>no</b>\r\n\u202e\x1b[31m no" + " no" * 400, "error_uri": 7}
+    error = refused(answered(said, 400))
+    assert error.reason is not None
+    assert error.reason.startswith("<b>no</b> [31m no no")
+    assert len(error.reason) <= 300
+    assert error.said.uri == "7"
+
+
+@settings(deadline=None)
+@given(st.text(), st.sampled_from(SECRETS) | st.text(min_size=12), st.text())
+def test_no_words_around_a_secret_keep_it_in(before: str, secret: str, after: str) -> None:
+    shown = plain_words(before + secret + after, [secret])
+    assert secret not in shown
+    assert len(shown) <= 300
+
+
+def test_a_secret_of_blanks_masks_nothing_else() -> None:
+    assert plain_words("The  token is old", ["\n \t", "", "ab"]) == "The token is old"
