@@ -82,7 +82,7 @@ class Visitor:
         await self.http.aclose()
 
     async def consent(self, authorization_url: str, person: Person) -> dict[str, str]:
-        """Log in, say yes (at a vendor of `emulate`: press the person's button), and read what the provider sends back with the browser."""
+        """Log in and say yes, or press the person's button; what the provider sends back with the browser."""
         return await self._visit(authorization_url, person, (*_YES, person.email))
 
     async def deny(self, authorization_url: str, person: Person) -> dict[str, str]:
