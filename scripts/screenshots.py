@@ -1,4 +1,4 @@
-"""Take the pictures of docs/images from a running demo: playground and popup, light and dark, narrow and wide.
+"""Take the pictures of docs/images from a running demo: playground, popup and confirmation, light and dark.
 
 `.venv/bin/python scripts/screenshots.py [FOLDER]`
 """
@@ -69,6 +69,23 @@ def refused(page: Page, demo: Demo) -> None:
     frame.get_by_text("No Acme CRM account has this API key").wait_for()
 
 
+def popup_list(page: Page, demo: Demo) -> None:
+    """The popup of an end user who picks what to connect, with one account connected."""
+    playground(page, demo)
+    frame = frame_of(page, "Browse all integrations")
+    frame.get_by_role("searchbox", name="Search").wait_for()
+    frame.evaluate(DRAWN)
+
+
+def confirmation(page: Page, demo: Demo) -> None:
+    """What whoever opens a link sees first."""
+    nothing_connected(page, demo)
+    page.get_by_role("radio", name="By a link").check()
+    page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    page.goto(page.get_by_label("The link").input_value())
+    page.get_by_text("Only go on if you were expecting this").wait_for()
+
+
 PICTURES: Final = (
     Picture("playground-light-wide", playground, WIDE, "light"),
     Picture("playground-dark-wide", playground, WIDE, "dark"),
@@ -79,17 +96,27 @@ PICTURES: Final = (
     Picture("popup-light-narrow", popup, NARROW, "light"),
     Picture("popup-dark-narrow", popup, NARROW, "dark"),
     Picture("popup-refused-light-wide", refused, WIDE, "light"),
+    Picture("popup-list-light-wide", popup_list, WIDE, "light"),
+    Picture("popup-list-dark-wide", popup_list, WIDE, "dark"),
+    Picture("popup-list-light-narrow", popup_list, NARROW, "light"),
+    Picture("confirmation-light-wide", confirmation, WIDE, "light"),
+    Picture("confirmation-dark-wide", confirmation, WIDE, "dark"),
+    Picture("confirmation-light-narrow", confirmation, NARROW, "light"),
 )
 
 
 def open_popup(page: Page) -> Frame:
     """Ask to connect Acme CRM, and wait for the form."""
-    with page.expect_event("frameattached"):
-        page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
-    # Locators of the page do not find the frame: it lives in a closed shadow root.
-    frame = page.frames[-1]
+    frame = frame_of(page, "Connect Acme CRM")
     frame.get_by_label("API key", exact=True).wait_for()
     return frame
+
+
+def frame_of(page: Page, button: str) -> Frame:
+    """The frame that a button opens. Locators of the page do not find it: it lives in a closed shadow root."""
+    with page.expect_event("frameattached"):
+        page.get_by_role("button", name=button, exact=True).click()
+    return page.frames[-1]
 
 
 def connect(page: Page, demo: Demo) -> None:

@@ -306,3 +306,31 @@ async def test_whoever_waits_for_a_key_that_is_being_retired_seals_with_the_prom
 async def read_in_a_transaction(database: Database) -> str:
     async with database.write() as tx:
         return await key_ring.sealing_key(tx)
+
+
+@pytest.mark.only_database("postgresql")
+async def test_promoting_waits_for_a_server_that_is_starting_and_sees_its_ring(
+    database: Database, database_url: str, both: Vault
+) -> None:
+    lacking, now = ring(FIRST), system_clock()
+    async with database.write() as starting:
+        await key_ring.register(starting, lacking, now)
+        await servers.beat(starting, servers.this_process(lacking, now), now)
+        promoting = asyncio.create_task(sealed_rows.promote(database, both, SECOND))
+        await until_it_waits(database_url, promoting)
+    with pytest.raises(Conflict, match="1 running server does not have the key"):
+        await promoting
+
+
+@pytest.mark.only_database("postgresql")
+async def test_a_key_that_another_operator_is_promoting_is_not_retired(
+    database: Database, database_url: str, both: Vault
+) -> None:
+    await sealed_rows.promote(database, both, SECOND)
+    async with database.write() as promoting:
+        await key_ring.promote(promoting, both, ID[FIRST], system_clock(), force=False)
+        retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
+        await until_it_waits(database_url, retiring)
+    with pytest.raises(Conflict, match="seals"):
+        await retiring
+    assert await sealed_rows.sealing(database) == ID[FIRST]

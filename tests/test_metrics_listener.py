@@ -191,6 +191,16 @@ def test_what_the_dead_counted_stays_and_their_gauges_go(tmp_path: Path) -> None
     assert {file.name for file in tmp_path.iterdir()} == {"counter_0.db", "histogram_0.db"}
 
 
+def test_a_process_that_is_just_beginning_or_died_there_is_no_trouble(tmp_path: Path) -> None:
+    """Its files are empty for a moment."""
+    alive = frozenset({7})
+    workers = Workers(tmp_path, lambda: alive)
+    for name in ("counter_7.db", "gauge_livesum_7.db", "histogram_8.db", "gauge_livemin_8.db"):
+        (tmp_path / name).touch()
+    assert list(workers.collect()) == []
+    assert {file.name for file in tmp_path.iterdir()} == {"counter_7.db", "gauge_livesum_7.db"}
+
+
 class Scraped:
     """A server with its metrics."""
 
@@ -241,8 +251,10 @@ async def test_workers_add_up_and_their_counts_survive_the_death_of_one(database
         await scraped.wait_for(40)
         pool = (await scraped.values())["one_runtime_database_connections_max"]
         assert pool == 20, "two pools"
+        before = (await scraped.values())["process_cpu_seconds_total"]
         os.kill(scraped.workers()[0], signal.SIGKILL)
         await eventually(lambda: len(scraped.workers()) == 3, 30)
+        assert (await scraped.values())["process_cpu_seconds_total"] >= before
         assert await scraped.listed() == 40, "nothing is lost, and nothing counted twice"
         async for _ in async_attempts(20):
             await scraped.ask(1)

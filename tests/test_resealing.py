@@ -15,6 +15,7 @@ from one_runtime.resealing import Progress
 from one_runtime.vault import KeyNotInRing, Vault
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
+from tests.waiting import async_attempts
 
 pytestmark = pytest.mark.promise("P3")
 
@@ -161,6 +162,15 @@ async def test_a_key_promoted_in_the_middle_of_a_run_seals_the_rest_and_then_all
     assert await sealed_rows.contents(database, ring(FIRST)) == made
 
 
+async def test_rows_whose_key_seals_again_are_left_alone(database: Database, vault: Vault) -> None:
+    await sealed_rows.seed(database, vault, 5)
+    await sealed_rows.promote(database, vault, SECOND)
+    run = resealing.reseal(database, vault, 3)
+    assert (await anext(run)).total == 6
+    await sealed_rows.promote(database, vault, FIRST)
+    assert [step.resealed async for step in run][-1] == 0
+
+
 async def test_a_key_promoted_that_this_ring_lacks_ends_the_run(database: Database, vault: Vault) -> None:
     made = await sealed_rows.seed(database, vault, 10)
     await sealed_rows.promote(database, vault, SECOND)
@@ -184,18 +194,23 @@ async def test_two_runs_at_once_share_the_work(database: Database, database_url:
 
 
 @pytest.mark.only_database("postgresql")
-async def test_a_database_that_goes_away_for_a_moment_is_waited_for(
+async def test_a_step_whose_connection_is_lost_is_done_again(
     database: Database, database_url: str, vault: Vault
 ) -> None:
-    made = await sealed_rows.seed(database, vault, 20)
+    made = await sealed_rows.seed(database, vault, 10)
     await sealed_rows.promote(database, vault, SECOND)
-    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-    steps = []
-    async for step in resealing.reseal(database, vault, 4):
-        steps.append(step.resealed)
-        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as away:
-            await away.execute(f"{ending} AND datname = current_database()")
-    assert steps[-1] == len(made)
+    run = resealing.reseal(database, vault, 4)
+    await anext(run)
+    blocked = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    async with await psycopg.AsyncConnection.connect(database_url) as holding:
+        await holding.execute("SELECT 1 FROM key_ring FOR UPDATE")
+        step = asyncio.create_task(anext(run))
+        async for _ in async_attempts():
+            if await (await holding.execute(blocked)).fetchone():
+                break
+    assert (await step).resealed == 4
+    async for _ in run:
+        pass
     assert await sealed_rows.contents(database, ring(SECOND)) == made
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,8 @@ from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database
 from one_runtime.events import Actor
 from one_runtime.vault import new_key
-from tests.waiting import attempts
+from tests.promises import serving as processes
+from tests.waiting import attempts, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -175,6 +178,22 @@ def test_a_signal_to_stop_lets_requests_in_flight_finish(migrated_sqlite_url: st
         assert answer.startswith(b"HTTP/1.1 200 "), answer
         assert b'"not_found"' in answer
         assert process.wait(timeout=PATIENCE) in {0, -signal.SIGTERM}
+
+
+async def test_a_worker_that_dies_while_its_parent_waits_for_it_is_replaced_at_once(
+    migrated_postgresql_url: str, tmp_path: Path
+) -> None:
+    async with processes.serving(processes.Serving(migrated_postgresql_url, workers=2), tmp_path) as served:
+
+        def workers() -> list[bytes]:
+            return re.findall(rb'"event": "Started server process \[(\d+)\]"', served.log())
+
+        await eventually(lambda: len(workers()) == 2, PATIENCE)
+        os.kill(int(workers()[0]), signal.SIGSTOP)
+        since = time.monotonic()
+        await eventually(lambda: time.monotonic() > since + 2)  # it is asked twice a second whether it is there
+        os.kill(int(workers()[0]), signal.SIGKILL)
+        await eventually(lambda: len(workers()) == 3, 30)
 
 
 @pytest.mark.promise("P2")

@@ -120,17 +120,21 @@ class Workers(Collector):
         """Everything, added up."""
         with self._lock:
             self._bury()
-            return list(MultiProcessCollector(None, str(self._folder)).collect())
+            # A process makes its files empty, and then gives them their size: the library's own look trips over those.
+            files = [str(file) for file in self._folder.glob("*.db") if file.stat().st_size]
+            return list(MultiProcessCollector.merge(files))
 
     def _bury(self) -> None:
         """What the dead counted goes into one file, so that many restarts do not leave many files; their gauges go."""
-        alive = {_DEAD, *map(str, self._alive())}
-        for file in sorted(self._folder.glob("*.db")):
+        files = sorted(self._folder.glob("*.db"))
+        alive = {_DEAD, *map(str, self._alive())}  # after the files: one that has just begun is not taken for dead
+        for file in files:
             kind, _, process = file.stem.rpartition("_")
             if process in alive:
                 continue
             if not kind.startswith("gauge"):
-                _add(file, self._folder / f"{kind}_{_DEAD}.db")
+                if file.stat().st_size:
+                    _add(file, self._folder / f"{kind}_{_DEAD}.db")
                 file.unlink()
             mark_process_dead(int(process), str(self._folder))
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.supervisors import multiprocess
 
 from one_runtime import key_ring, logs, tracing
 from one_runtime.app import create_app
@@ -30,6 +31,16 @@ PATIENCE: Final = 60
 every worker while it starts, and the next one too."""
 
 
+class Worker(multiprocess.Process):
+    """A server process. Its parent hears at once when it dies, and not after all its patience, deaf to signals too:
+    uvicorn leaves the worker's end of their pipe open in the parent, so that it never reads of an end."""
+
+    def start(self) -> None:
+        """Called by the supervisor."""
+        super().start()
+        self.child_conn.close()
+
+
 def serve(settings: Settings, *, migrate_first: bool) -> None:
     """Serve until a signal. SQLite is migrated here; PostgreSQL where `migrate_first` says so.
 
@@ -48,6 +59,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         if settings.metrics_listen:
             stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))
         host, port = parse_host_port(settings.listen)
+        multiprocess.Process = Worker  # type: ignore[misc] # uvicorn has no other way to name it
         uvicorn.run(
             "one_runtime.serving:served_app",
             factory=True,

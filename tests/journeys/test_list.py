@@ -27,7 +27,7 @@ from tests.running_demo import opened_popup
 from tests.waiting import async_attempts, eventually
 
 SHOWN_WITHIN_MS: Final = 3_000
-OPENINGS: Final = 5
+OPENINGS: Final = 4
 KEYSTROKE_WITHIN_MS: Final = 100
 HEIGHT_OF_A_ROW: Final = 60
 
@@ -56,6 +56,13 @@ async def list_in(page: Page, large: Backend) -> Frame:
     return frame
 
 
+async def timed_list_in(page: Page, large: Backend) -> tuple[Frame, float]:
+    """The list, and after how many milliseconds all of it was there."""
+    frame = await list_in(page, large)
+    await expect(frame.locator(".picks li")).to_have_count(601)
+    return frame, await frame.evaluate("() => performance.now()")
+
+
 def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
     """Whether the list has so many rows."""
 
@@ -66,14 +73,12 @@ def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
 
 
 async def test_six_hundred_are_shown_soon_and_narrowed_down_as_fast_as_one_types(page: Page, large: Backend) -> None:
-    shown = []
+    frame, shown = await timed_list_in(page, large)
     for _ in range(OPENINGS):
-        frame = await list_in(page, large)
-        await expect(frame.locator(".picks li")).to_have_count(601)
-        shown.append(await frame.evaluate("() => performance.now()"))
-        if shown[-1] < SHOWN_WITHIN_MS:
+        if shown < SHOWN_WITHIN_MS:
             break
-    assert min(shown) < SHOWN_WITHIN_MS
+        frame, shown = await timed_list_in(page, large)
+    assert shown < SHOWN_WITHIN_MS
     assert await frame.evaluate(SLOWEST_KEY, "harbor metrics") < KEYSTROKE_WITHIN_MS
     await expect(frame.locator(".picks li")).to_have_count(1)
 

@@ -3,13 +3,19 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.journeys.backend import Backend
 from tests.journeys.steps import WRONG_KEY, heading, violations
 from tests.journeys.test_window import CONFIRM, confirmed, paste
 
 Reach = Callable[[Page, Backend], Awaitable[object]]
+
+# What is to be pressed and smaller than a finger (WCAG 2.2, 2.5.5).
+TOO_SMALL = """() => [...document.querySelectorAll("button, a, input:not([type=hidden]), select, summary")]
+  .filter((node) => node.checkVisibility())
+  .filter((node) => Math.min(node.offsetWidth, node.offsetHeight) < 44)
+  .map((node) => node.outerHTML)"""
 
 
 async def confirmation(page: Page, backend: Backend) -> None:
@@ -98,3 +104,13 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
     assert await violations(page, page) == []
     await page.set_viewport_size({"width": 320, "height": 568})
     assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("reach", [confirmation, picks, nothing_found, form, refused, wrong_field, over])
+async def test_what_is_pressed_on_a_phone_is_a_finger_wide(browser: Browser, backend: Backend, reach: Reach) -> None:
+    backend.register(backend.site.return_url)
+    phone = ViewportSize(width=390, height=844)
+    async with await browser.new_context(viewport=phone, has_touch=True, is_mobile=True) as context:
+        page = await context.new_page()
+        await reach(page, backend)
+        assert await page.evaluate(TOO_SMALL) == []
