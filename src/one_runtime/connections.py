@@ -3,17 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, delete, insert, select, update
 
 from one_runtime import credentials, end_users, events
 from one_runtime.connect_sessions import error_note
-from one_runtime.credentials import Account, Owner
+from one_runtime.credentials import NO_GRANT, Account, Grant, Held, Owner
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import connections
 from one_runtime.errors import Conflict, NotFound
-from one_runtime.events import Actor, EventType, Subject
+from one_runtime.events import Actor, Subject
 from one_runtime.ids import is_id, new_id
 from one_runtime.vault import Vault
 
@@ -77,6 +78,19 @@ class NewConnection:
     target: str | None = None
     multiple: bool = False
     agreed: bool = False
+    scopes: tuple[str, ...] = ()
+    missing_scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    grant: Grant = NO_GRANT
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What tokens came with that took the place of others."""
+
+    expires_at: datetime | None
+    scopes: tuple[str, ...] | None
+    grant: Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +115,19 @@ _CONNECTED = (
     .where(_MINE, connections.c.end_user_id == bindparam("end_user"), connections.c.status == "active")
     .distinct()
 )
-_CHANGED = (
+_RENEWED = (
     "name", "auth_type", "status", "error", "account_id", "account_label", "params", "scopes", "missing_scopes",
     "metadata", "updated_at", "expires_at",
 )  # fmt: skip
-_UPDATE = (
-    update(connections)
-    .where(_MINE, connections.c.id == bindparam("connection"))
-    .values({name: bindparam(name) for name in _CHANGED})
-)
+_STATUS = ("status", "error", "updated_at")
 _DELETE = delete(connections).where(_MINE, connections.c.id == bindparam("connection"))
+
+
+@cache
+def _updating(*names: str) -> Update:
+    """Writes these columns and no other: what somebody else changes at the same time stays."""
+    changed = update(connections).where(_MINE, connections.c.id == bindparam("connection"))
+    return changed.values({name: bindparam(name) for name in names})
 
 
 def _from_row(row: tuple[object, ...]) -> Connection:
@@ -124,6 +141,17 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
     if row is None:
         raise NotFound(f"There is no connection {connection_id[:64]!r}.")
     return _from_row(row)
+
+
+async def get_held(
+    tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False
+) -> tuple[Connection, Held]:
+    """A connection with its credentials, opened; `lock`: nobody else changes them until the transaction ends.
+
+    Raises: NotFound; SealBroken where they were tampered with.
+    """
+    held = await credentials.load(tx, vault, owner, lock=lock)
+    return await get(tx, owner.organization_id, owner.connection_id), held
 
 
 async def list_page(
@@ -212,16 +240,16 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
         account_id=new.account.id,
         account_label=new.account.label,
         params=new.params,
-        scopes=(),
-        missing_scopes=(),
+        scopes=new.scopes,
+        missing_scopes=new.missing_scopes,
         metadata=new.metadata,
         created_at=now,
         updated_at=now,
         last_used_at=None,
-        expires_at=None,
+        expires_at=new.expires_at,
     )
     await tx.execute(_INSERT, **asdict(connection))
-    await credentials.store(tx, vault, connection.owner, new.secrets)
+    await credentials.store(tx, vault, connection.owner, new.secrets, new.grant)
     await events.record(tx, actor, "connection.created", now, connection.subject)
     return connection
 
@@ -240,10 +268,12 @@ async def _renew(
         params=new.params,
         metadata={**present.metadata, **new.metadata},
         updated_at=now,
-        expires_at=None,
+        scopes=new.scopes,
+        missing_scopes=new.missing_scopes,
+        expires_at=new.expires_at,
     )
-    await _save(tx, renewed)
-    await credentials.store(tx, vault, renewed.owner, new.secrets)
+    await _save(tx, renewed, *_RENEWED)
+    await credentials.store(tx, vault, renewed.owner, new.secrets, new.grant)
     await events.record(tx, actor, "connection.reconnected", now, renewed.subject)
     return renewed
 
@@ -264,23 +294,41 @@ async def change(tx: Transaction, actor: Actor, connection: Connection, wanted: 
         metadata=connection.metadata if wanted.metadata is None else wanted.metadata,
         updated_at=now,
     )
-    await _save(tx, saved)
+    await _save(tx, saved, "name", "metadata", "updated_at")
     await events.record(tx, actor, "connection.updated", now, saved.subject)
     return saved
 
 
-async def note_check(
-    tx: Transaction, actor: Actor, connection: Connection, refusal: str | None, now: datetime
+async def note_refused(
+    tx: Transaction, actor: Actor, connection: Connection, code: str, message: str, now: datetime
 ) -> Connection:
-    """Store what a check told: None, it works; a sentence, the provider's definite refusal."""
-    working = refusal is None
-    if working == (connection.status == "active"):
+    """The provider has definitely refused the credentials: the end user has to connect again."""
+    if connection.status == "needs_reauth":
         return connection
-    error = None if working else error_note("credentials_refused", refusal or "", now)
-    saved = replace(connection, status="active" if working else "needs_reauth", error=error, updated_at=now)
-    kind: EventType = "connection.recovered" if working else "connection.needs_reauth"
-    await _save(tx, saved)
-    await events.record(tx, actor, kind, now, saved.subject)
+    saved = replace(connection, status="needs_reauth", error=error_note(code, message, now), updated_at=now)
+    await _save(tx, saved, *_STATUS)
+    data = {**connection.subject.data, "reason": code}
+    await events.record(tx, actor, "connection.needs_reauth", now, replace(connection.subject, data=data))
+    return saved
+
+
+async def note_working(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
+    """The provider takes the credentials."""
+    if connection.status == "active":
+        return connection
+    saved = replace(connection, status="active", error=None, updated_at=now)
+    await _save(tx, saved, *_STATUS)
+    await events.record(tx, actor, "connection.recovered", now, saved.subject)
+    return saved
+
+
+async def renew_credentials(
+    tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], renewed: Renewed
+) -> Connection:
+    """Store tokens that took the place of others; whose they are, and whether they work, stays as it was."""
+    saved = replace(connection, expires_at=renewed.expires_at, scopes=renewed.scopes or connection.scopes)
+    await _save(tx, saved, "expires_at", "scopes")
+    await credentials.store(tx, vault, connection.owner, secrets, renewed.grant)
     return saved
 
 
@@ -292,7 +340,8 @@ async def remove(tx: Transaction, actor: Actor, connection: Connection, now: dat
     return True
 
 
-async def _save(tx: Transaction, connection: Connection) -> None:
-    values = {name: getattr(connection, name) for name in _CHANGED}
-    if not await tx.execute(_UPDATE, organization=connection.organization_id, connection=connection.id, **values):
+async def _save(tx: Transaction, connection: Connection, *names: str) -> None:
+    values = {name: getattr(connection, name) for name in names}
+    mine = {"organization": connection.organization_id, "connection": connection.id}
+    if not await tx.execute(_updating(*names), **mine, **values):
         raise NotFound("The connection was deleted meanwhile.")

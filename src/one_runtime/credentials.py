@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
 from one_runtime import key_ring, metrics, tracing
@@ -30,9 +32,14 @@ class CredentialsRefused(OneRuntimeError):
 
 
 class ProviderUnavailable(OneRuntimeError):
-    """The provider gave no usable answer: nothing is known about the credentials."""
+    """The provider gave no usable answer: nothing is known about the credentials. `retry_after`: seconds, where the
+    provider asks for them, or we wait of our own accord."""
 
     code, status, title = "provider_unavailable", 502, "The provider does not answer as it should"
+
+    def __init__(self, detail: str, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +58,67 @@ class Owner:
     connection_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What is known of tokens beside them: the OAuth client that they were given to (None: the customer's own), and
+    when to renew them (None: never)."""
+
+    oauth_client_id: str | None = None
+    refresh_due_at: datetime | None = None
+
+
+NO_GRANT: Final = Grant()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Credentials as they are held, opened, with how their renewal stands. `version` counts what was stored."""
+
+    secrets: Mapping[str, str] = field(repr=False)
+    version: int
+    grant: Grant
+    lease: str | None
+    leased_until: datetime | None
+    retry_at: datetime | None
+    failures: int
+
+
+_STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at")
+_SETTLED = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
 _UPSERT = insert(credentials)
 _UPSERT = _UPSERT.on_conflict_do_update(
     index_elements=[credentials.c.connection_id],
-    set_={name: _UPSERT.excluded[name] for name in ("sealed", "key_id", "version")},
+    set_={**{name: _UPSERT.excluded[name] for name in _STORED}, **_SETTLED},
 )
 _VERSION = select(credentials.c.version).where(credentials.c.connection_id == bindparam("connection"))
-_ONE = select(credentials.c.sealed, credentials.c.key_id, credentials.c.version).where(
+_MINE = (
     credentials.c.organization_id == bindparam("organization"),
     credentials.c.connection_id == bindparam("connection"),
 )
-_DELETE = delete(credentials).where(credentials.c.connection_id == bindparam("connection"))
+_ONE = select(credentials).where(*_MINE)
+_LOCKED = _ONE.with_for_update()
+_CHANGE = update(credentials).where(*_MINE)
+_LEASE = _CHANGE.where(
+    credentials.c.version == bindparam("held_version"),
+    credentials.c.leased_until.is_(None) | (credentials.c.leased_until <= bindparam("now")),
+).values(lease=bindparam("new_lease"), leased_until=bindparam("until"))
+_LEASED = _CHANGE.where(credentials.c.lease == bindparam("held_lease"))
+_TROUBLE = _LEASED.values(
+    lease=None, leased_until=None, retry_at=bindparam("until"), failures=credentials.c.failures + 1
+)
+_GIVE_BACK = _LEASED.values(lease=None, leased_until=None)
+_GIVE_UP = _CHANGE.values(lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
+_HURRY = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
+_DUE = (
+    select(credentials.c.organization_id, credentials.c.connection_id)
+    .where(
+        credentials.c.refresh_due_at <= bindparam("now"),
+        credentials.c.leased_until.is_(None) | (credentials.c.leased_until <= bindparam("now")),
+        credentials.c.retry_at.is_(None) | (credentials.c.retry_at <= bindparam("now")),
+    )
+    .order_by(credentials.c.refresh_due_at)
+    .limit(bindparam("limit"))
+)
 
 
 async def check(egress: Egress, integration: Integration, auth: Auth, values: Values) -> Account:
@@ -94,8 +151,11 @@ async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Val
     return Account(result.account_id, result.account_label)
 
 
-async def store(tx: Transaction, vault: Vault, owner: Owner, secrets: Mapping[str, str]) -> None:
-    """Seal and keep, over what was kept for this connection; each time under the next version. Raises: KeyNotInRing."""
+async def store(
+    tx: Transaction, vault: Vault, owner: Owner, secrets: Mapping[str, str], grant: Grant = NO_GRANT
+) -> None:
+    """Seal and keep, over what was kept for this connection; each time under the next version. Whoever renews them at
+    this moment has lost the lease. Raises: KeyNotInRing."""
     row = await tx.one(_VERSION, connection=owner.connection_id)
     version = row.version + 1 if row else 1
     place = Place(TABLE, owner.connection_id, version)
@@ -107,14 +167,55 @@ async def store(tx: Transaction, vault: Vault, owner: Owner, secrets: Mapping[st
         sealed=sealed.data,
         key_id=sealed.key_id,
         version=version,
+        oauth_client_id=grant.oauth_client_id,
+        refresh_due_at=grant.refresh_due_at,
+        **_SETTLED,
     )
 
 
-async def load(tx: Transaction, vault: Vault, owner: Owner) -> dict[str, str]:
-    """Open what is kept. Raises: NotFound, and SealBroken where it was tampered with."""
-    row = await tx.one(_ONE, organization=owner.organization_id, connection=owner.connection_id)
+async def load(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False) -> Held:
+    """Open what is kept; `lock`: nobody else changes it until the transaction ends.
+
+    Raises: NotFound, and SealBroken where it was tampered with.
+    """
+    one = _LOCKED if lock else _ONE
+    row = await tx.one(one, organization=owner.organization_id, connection=owner.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
     place = Place(TABLE, owner.connection_id, row.version)
-    opened: dict[str, str] = json.loads(vault.open(owner.organization_id, Sealed(row.key_id, row.sealed), place))
-    return opened
+    opened = json.loads(vault.open(owner.organization_id, Sealed(row.key_id, row.sealed), place))
+    grant = Grant(row.oauth_client_id, row.refresh_due_at)
+    return Held(opened, row.version, grant, row.lease, row.leased_until, row.retry_at, row.failures)
+
+
+async def lease(tx: Transaction, owner: Owner, held: Held, lease_id: str, now: datetime, until: datetime) -> bool:
+    """Take the right to renew these very credentials; False where another has it, or they were changed meanwhile."""
+    ids = {"organization": owner.organization_id, "connection": owner.connection_id}
+    return await tx.execute(_LEASE, **ids, held_version=held.version, new_lease=lease_id, now=now, until=until) > 0
+
+
+async def note_trouble(tx: Transaction, owner: Owner, lease_id: str, retry_at: datetime) -> bool:
+    """A renewal told nothing: not again before `retry_at`. False where the lease is another's by now."""
+    ids = {"organization": owner.organization_id, "connection": owner.connection_id}
+    return await tx.execute(_TROUBLE, **ids, held_lease=lease_id, until=retry_at) > 0
+
+
+async def give_up(tx: Transaction, owner: Owner) -> None:
+    """Renew these credentials no more: the provider has refused them."""
+    await tx.execute(_GIVE_UP, organization=owner.organization_id, connection=owner.connection_id)
+
+
+async def give_back(tx: Transaction, owner: Owner, lease_id: str) -> None:
+    """Let go of a lease without having asked the provider."""
+    ids = {"organization": owner.organization_id, "connection": owner.connection_id}
+    await tx.execute(_GIVE_BACK, **ids, held_lease=lease_id)
+
+
+async def hurry(tx: Transaction, owner: Owner, now: datetime) -> None:
+    """Have these credentials renewed at the next opportunity."""
+    await tx.execute(_HURRY, organization=owner.organization_id, connection=owner.connection_id, now=now)
+
+
+async def list_due(tx: Transaction, now: datetime, limit: int) -> list[Owner]:
+    """Credentials to renew, the longest due first; those that somebody renews, or that have to wait, are left out."""
+    return [Owner(row.organization_id, row.connection_id) for row in await tx.all(_DUE, now=now, limit=limit)]

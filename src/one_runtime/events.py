@@ -21,12 +21,16 @@ EventType: TypeAlias = Literal[
     "connection.reconnected",
     "connection.needs_reauth",
     "connection.recovered",
+    "connection.refresh_failed",
     "connection.deleted",
+    "connection.credentials_read",
     "hosted_connection_session.created",
     "hosted_connection_session.failed",
     "end_user.deleted",
     "api_key.created",
     "api_key.revoked",
+    "oauth_client.updated",
+    "oauth_client.deleted",
     "organization.updated",
 ]
 TYPES: Final[tuple[str, ...]] = get_args(EventType)

@@ -17,12 +17,25 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from one_runtime import servers
 from one_runtime.db.engine import Row, Transaction
-from one_runtime.db.schema import credentials, key_ring, unredeemed_connections
+from one_runtime.db.schema import (
+    consents,
+    credentials,
+    key_ring,
+    oauth_clients,
+    revocations,
+    unredeemed_connections,
+)
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
 from one_runtime.servers import Server
 from one_runtime.vault import Place, Sealed, Vault
 
-SEALED_TABLES: Final[tuple[Table, ...]] = (credentials, unredeemed_connections)
+SEALED_TABLES: Final[tuple[Table, ...]] = (
+    credentials,
+    unredeemed_connections,
+    oauth_clients,
+    consents,
+    revocations,
+)
 """Every table with sealed values: each has the columns `organization_id`, `sealed`, `key_id` and `version`, and its
 rows are sealed for the place that its name, its primary key and `version` make. A test holds this to the schema."""
 
@@ -81,7 +94,8 @@ _RETIRE = update(key_ring).where(key_ring.c.key_id == bindparam("key")).values(r
 
 
 def _counting(table: Table) -> Select[Any]:
-    return select(table.c.key_id, func.count().label("rows")).group_by(table.c.key_id)
+    counted = select(table.c.key_id, func.count().label("rows")).group_by(table.c.key_id)
+    return counted.where(table.c.key_id.is_not(None))  # a row whose secret was wiped
 
 
 def _needing(table: Table) -> Select[Any]:

@@ -10,6 +10,9 @@ from typing import Final
 API_KEY: Final = "oru"
 SESSION: Final = "orcs"
 CODE: Final = "orcc"
+TICKET: Final = "orct"
+STATE: Final = "orst"
+BROWSER: Final = "orcb"
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PREFIX_LENGTH: Final = 8

@@ -4,22 +4,23 @@ They count for nothing: no list, no proxy and no agent knows of them.
 """
 
 import json
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, insert, select
 
 from one_runtime import key_ring
 from one_runtime.connect_sessions import ConnectSession
 from one_runtime.connections import NewConnection
-from one_runtime.credentials import Account
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.vault import Place, Sealed, Vault
 
 TABLE: Final = "unredeemed_connections"
 _VERSION: Final = 1  # a row is written once
+
+_NEW: Final = TypeAdapter(NewConnection)
 
 _INSERT = insert(unredeemed)
 _ONE = select(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
@@ -34,8 +35,8 @@ _DUE = (
 
 async def store(tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime) -> None:
     """Keep what was connected until it is redeemed, or due."""
-    details = asdict(new)
-    plaintext = json.dumps(details.pop("secrets")).encode()
+    details = _NEW.dump_python(new, mode="json", exclude={"secrets"})
+    plaintext = json.dumps(dict(new.secrets)).encode()
     sealed = await key_ring.seal(tx, vault, session.organization_id, plaintext, _place(session.id))
     await tx.execute(
         _INSERT,
@@ -55,8 +56,7 @@ async def load(tx: Transaction, vault: Vault, session: ConnectSession) -> NewCon
     if row is None:
         return None
     opened = vault.open(session.organization_id, Sealed(row.key_id, row.sealed), _place(session.id))
-    details: dict[str, Any] = dict(row.details)
-    return NewConnection(**{**details, "secrets": json.loads(opened), "account": Account(**details["account"])})
+    return _NEW.validate_python({**row.details, "secrets": json.loads(opened)})
 
 
 async def wipe(tx: Transaction, session_id: str) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -134,7 +135,42 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("oauth_client_id", ID),  # of `oauth_clients`, that the tokens were given to; null: the customer's own
+    Column("refresh_due_at", TIME),  # when the worker renews the tokens; null: never
+    Column("lease", ID),  # of whoever renews them now
+    Column("leased_until", TIME),
+    Column("retry_at", TIME),  # the provider is in trouble: not before
+    Column("failures", Integer, nullable=False, server_default="0"),  # renewals in a row that told nothing
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
+    Index("ix_credentials_oauth_client_id", "oauth_client_id"),
+    Index("ix_credentials_refresh_due_at", "refresh_due_at"),
+)
+
+# An organization's own, or the instance's for all of them (`oauth_clients.INSTANCE`, which is no organization).
+oauth_clients = Table(
+    "oauth_clients",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("integration_slug", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("scopes", DOCUMENT),  # null: the entry's default
+    Column("hosts", DOCUMENT, nullable=False),  # that its secret may go to, where the entry does not say them
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+    Column("retired_at", TIME),  # replaced or deleted: it serves the connections that were made with it
+    Index(
+        "ix_oauth_clients_organization_id_integration_slug",
+        "organization_id",
+        "integration_slug",
+        unique=True,
+        postgresql_where=text("retired_at IS NULL"),
+        sqlite_where=text("retired_at IS NULL"),
+    ),
+    Index("ix_oauth_clients_key_id_id", "key_id", "id"),
 )
 
 hosted_connection_sessions = Table(
@@ -186,6 +222,56 @@ unredeemed_connections = Table(
     Column("due_at", TIME, nullable=False),  # when it is wiped
     Index("ix_unredeemed_connections_key_id_session_id", "key_id", "session_id"),
     Index("ix_unredeemed_connections_due_at", "due_at"),
+)
+
+# One trip to a provider's consent page, from the click to the callback.
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("session_id", ID, ForeignKey("hosted_connection_sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("organization_id", ID, nullable=False),
+    Column("integration_slug", Text, nullable=False),
+    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
+    Column("status", Text, nullable=False),  # prepared | left | arrived | connected | failed
+    Column("ticket_hash", LargeBinary),  # of what the window shows that our own frame opened
+    Column("state_hash", LargeBinary),  # of the state, from leaving for the provider to the callback
+    Column("browser_hash", LargeBinary),  # of the cookie that leaves with it
+    Column("issuer", Text),
+    Column("details", DOCUMENT, nullable=False),  # what to connect, without secrets
+    Column("sealed", LargeBinary),  # the PKCE verifier, and the customer's own client; null once it is over
+    Column("key_id", Text, ForeignKey("key_ring.key_id")),
+    Column("version", Integer, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Index("ix_consents_session_id", "session_id"),
+    Index("ix_consents_oauth_client_id", "oauth_client_id"),
+    Index("ix_consents_ticket_hash", "ticket_hash", unique=True),
+    Index("ix_consents_state_hash", "state_hash", unique=True),
+    Index("ix_consents_key_id_id", "key_id", "id"),
+    Index("ix_consents_expires_at", "expires_at"),
+)
+
+# Tokens of connections that are gone, kept for nothing but to be revoked at the provider, a day at the most.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("connection_id", ID),
+    Column("integration_slug", Text, nullable=False),
+    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
+    Column("params", DOCUMENT, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", TIME, nullable=False),
+    Column("give_up_at", TIME, nullable=False),
+    Index("ix_revocations_key_id_id", "key_id", "id"),
+    Index("ix_revocations_due_at", "due_at"),
+    Index("ix_revocations_oauth_client_id", "oauth_client_id"),
+    Index("ix_revocations_organization_id", "organization_id"),
 )
 
 events = Table(

@@ -23,8 +23,19 @@ def asked_scopes(scopes: ScopeList, wanted: Iterable[str] | None, known: Mapping
     if wanted is None:
         asked += [fill(scope, known) for scope in scopes.default]
     else:
-        asked += [_checked(scope, scopes.separator) for scope in wanted]
+        asked += [_checked(scope, scopes) for scope in wanted]
     return tuple(dict.fromkeys(scope for scope in asked if scope))
+
+
+# Scopes of OpenID Connect that are granted and not told again, or told under another name (Microsoft, Google).
+_UNTOLD: Final = frozenset({"openid", "profile", "email", "offline_access"})
+
+
+def missing_scopes(asked: Iterable[str], granted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """What was asked for and not granted (RFC 6749, 3.3; 5.1: an answer that says nothing granted what was asked)."""
+    if granted is None:
+        return ()
+    return tuple(scope for scope in asked if scope not in granted and scope not in _UNTOLD)
 
 
 def granted_scopes(value: object) -> tuple[str, ...] | None:
@@ -40,7 +51,16 @@ def granted_scopes(value: object) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(granted[:_MOST])) or None
 
 
-def _checked(scope: str, separator: str) -> str:
-    if _TOKEN.fullmatch(scope) is None or separator in scope:
-        raise InvalidInput.of("scopes", f"{scope[:64]!r} is no scope of this provider")
+def check_scopes(scopes: ScopeList, wanted: Iterable[str]) -> list[str]:
+    """What is wrong with scopes that somebody names, a sentence each (RFC 6749, 3.3)."""
+    return [
+        f"{scope[:64]!r} is no scope of this provider"
+        for scope in wanted
+        if _TOKEN.fullmatch(scope) is None or scopes.separator in scope
+    ]
+
+
+def _checked(scope: str, scopes: ScopeList) -> str:
+    for message in check_scopes(scopes, [scope]):
+        raise InvalidInput.of("scopes", message)
     return scope
