@@ -24,10 +24,10 @@ NARROW: Final = (360, 720)
 END_USER: Final = "user_123"
 OTHER_END_USER: Final = "user_456"
 
-DRAWN: Final = """() => {
-  const inSight = (image) => image.getBoundingClientRect().top < innerHeight;  // others load when scrolled to
-  return Promise.all([...document.images].filter(inSight).map((image) => image.decode().catch(() => {})));
-}"""
+DRAWN: Final = """() => Promise.all([...document.images].map((image) => {
+  image.loading = "eager";  // one that waits to be scrolled to is never decoded
+  return image.decode().catch(() => {});
+}))"""
 
 Demo = Mapping[str, str]
 
@@ -82,6 +82,7 @@ def confirmation(page: Page, demo: Demo) -> None:
     nothing_connected(page, demo)
     page.get_by_role("radio", name="By a link").check()
     page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    page.get_by_role("button", name="Copy link").wait_for()
     page.goto(page.get_by_label("The link").input_value())
     page.get_by_text("Only go on if you were expecting this").wait_for()
 

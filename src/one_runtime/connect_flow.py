@@ -21,7 +21,6 @@ from one_runtime.catalog.request import Values, clean_values
 from one_runtime.connect_sessions import (
     ConnectSession,
     Mode,
-    SessionUsed,
     TooManyAttempts,
     ended_error,
     error_note,
@@ -260,7 +259,7 @@ class ConnectFlow:
         database, now = self._installation.database, self._installation.clock()
         async with database.write() as tx:
             if not await connect_sessions.reserve_check(tx, session.id, now):
-                raise TooManyAttempts("Too many attempts failed in this session. Open the window again from the app.")
+                raise await _over(tx, session, now)
         try:
             account = await credentials.check(self._installation.egress, integration, auth, values)
         except CredentialsRefused as refusal:
@@ -315,9 +314,11 @@ class ConnectFlow:
 
 
 async def _over(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
-    """Why the session took no connection: another request was faster."""
+    """Why the session takes no connection: another request was faster, or as many as may be are under way."""
     current = await connect_sessions.get(tx, session.organization_id, session.id)
-    return ended_error(current, now) or SessionUsed("This session is over. Open the window again from the app.")
+    return ended_error(current, now) or TooManyAttempts(
+        "Too many attempts failed in this session. Open the window again from the app."
+    )
 
 
 def _return_to(session: ConnectSession, status: Literal["connected", "cancelled", "error"], **more: str) -> str | None:

@@ -22,6 +22,7 @@ def fitting(pattern: str | None) -> str:
         f"{letters}-us12",
         f"AC{letters}",
         f"{letters}@example.com",
+        f"{letters}@northwind",
         letters,
     )
     for form in forms if pattern else (letters,):

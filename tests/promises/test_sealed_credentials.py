@@ -18,7 +18,7 @@ from tests.redirects import RETURN_URL, redirected, register
 
 pytestmark = pytest.mark.promise("P3")
 
-PARAMS: Final = ("northwind", "northwind.example.com", "123456")
+PARAMS: Final = ("northwind", "northwind.example.com", "123456", "northwind.okta", "northwind.myworkday")
 
 
 def every_way_to_connect(application: Application) -> Iterator[tuple[str, Auth]]:
