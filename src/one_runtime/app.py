@@ -17,10 +17,12 @@ from one_runtime import __version__, key_ring, logs, servers, tracing, worker
 from one_runtime.api import (
     catalog,
     connections,
+    credentials,
     disconnect,
     end_users,
     events,
     hosted_connection_sessions,
+    oauth_clients,
     organization,
     problems,
     reference,
@@ -33,8 +35,10 @@ from one_runtime.api.integrations import PATH, IntegrationsEndpoint
 from one_runtime.api.openapi import document
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
+from one_runtime.connect.routes import Flows
 from one_runtime.connect.routes import router as connect_routes
 from one_runtime.connect_flow import ConnectFlow
+from one_runtime.consent_flow import ConsentFlow
 from one_runtime.db.engine import create_database
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress
@@ -52,9 +56,11 @@ _ROUTERS = (
     catalog,
     hosted_connection_sessions,
     connections,
+    credentials,
     disconnect,
     end_users,
     organization,
+    oauth_clients,
     events,
     system,
     reference,
@@ -104,8 +110,10 @@ def create_app(
     app.router.routes.append(route)
     for module in _ROUTERS:
         app.include_router(module.router, dependencies=[Depends(given_once)])
+    flow = ConnectFlow(installation)
+    consents = ConsentFlow(installation, flow)
     app.router.routes += connect_routes(
-        ConnectFlow(installation), settings.public_url, lambda slug: lists.logo_url(slug, "url")
+        Flows(flow, consents), settings.public_url, lambda slug: lists.logo_url(slug, "url")
     )
     plain: dict[object, str] = {one.endpoint: one.path_format for one in app.router.routes if type(one) is Route}
     app.state.observer = Observer(settings, plain)
@@ -144,6 +152,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await installation.flights.land()  # what a provider has answered is stored before we go
         with suppress(Unavailable):  # it counts as gone a minute later
             async with installation.database.write() as tx:
                 await servers.remove(tx, server)

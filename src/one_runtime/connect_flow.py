@@ -9,14 +9,15 @@ from urllib.parse import parse_qsl, urlencode
 from one_runtime import (
     connect_sessions,
     connections,
-    credentials,
     end_users,
     events,
+    oauth_clients,
     organizations,
     tokens,
     unredeemed_connections,
 )
 from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.connect_sessions import (
     ConnectSession,
@@ -26,7 +27,7 @@ from one_runtime.connect_sessions import (
     error_note,
 )
 from one_runtime.connections import Connection, NewConnection
-from one_runtime.credentials import Account, CredentialsRefused, ProviderUnavailable
+from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.db.engine import Transaction
 from one_runtime.end_users import EndUser
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated
@@ -34,6 +35,7 @@ from one_runtime.events import Actor, Subject
 from one_runtime.installation import Installation
 from one_runtime.integrations import working_auth_types
 from one_runtime.organizations import Organization
+from one_runtime.proof import Proof, prove
 
 Door: TypeAlias = Literal["frame", "page"]
 """Where the popup is shown: framed by the app (mode embed), or at top level (redirect and link)."""
@@ -109,6 +111,41 @@ class Connected:
     return_to: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the end user wants to connect, and who they are. `replaces`: another account may take the present one's
+    place."""
+
+    session: ConnectSession
+    actor: Actor
+    integration: Integration
+    auth: Auth
+    values: Values
+    name: str | None
+    replaces: bool = False
+
+    def new_connection(self, proof: Proof) -> NewConnection:
+        """What to connect, once it is known what it opens."""
+        wanted = self.name or self.session.suggested_connection_name
+        return NewConnection(
+            end_user_id=self.session.end_user_id,
+            integration_slug=self.integration.slug,
+            auth_type=self.auth.type,
+            name=wanted or proof.account.label or self.integration.name,
+            params=proof.params,
+            secrets=proof.secrets,
+            account=proof.account,
+            metadata=self.session.metadata,
+            target=self.session.target_connection_id,
+            multiple=self.session.multiple,
+            agreed=self.replaces,
+            scopes=proof.scopes,
+            missing_scopes=proof.missing_scopes,
+            expires_at=proof.expires_at,
+            grant=proof.grant,
+        )
+
+
 class ConnectFlow:
     """The steps of one installation's popup."""
 
@@ -138,9 +175,9 @@ class ConnectFlow:
 
     def _way_back(self, session: ConnectSession, state: ShellState) -> str | None:
         if state in {"open", "cancelled"}:
-            return _return_to(session, "cancelled")
+            return address_back(session, "cancelled")
         error = ended_error(session, self._installation.clock())
-        return _return_to(session, "error", **({"error": error.code} if error else {}))
+        return address_back(session, "error", **({"error": error.code} if error else {}))
 
     def _state(self, session: ConnectSession, origins: tuple[str, ...]) -> ShellState:
         states: dict[str, ShellState] = {
@@ -173,14 +210,16 @@ class ConnectFlow:
             end_user = await end_users.find(tx, session.organization_id, session.end_user_id)
             if end_user is None:  # the session would be gone with them
                 raise Unauthenticated("This session's end user was deleted.")
+            clients = await oauth_clients.list_slugs(tx, session.organization_id)
             slug = session.integration_slug or integration_slug
             if slug is None:
                 connected = await connections.list_connected(tx, session.organization_id, session.end_user_id)
-                return View(session, organization, end_user, None, choices=self._choices(organization, connected))
+                choices = self._choices(organization, connected, clients)
+                return View(session, organization, end_user, None, choices=choices)
             integration = self._integration(session, organization, slug)
             present = await connections.list_present(tx, session.organization_id, session.end_user_id, slug)
         reconnect = bool(present) and not session.multiple
-        return View(session, organization, end_user, integration, self._auths(integration, session), reconnect)
+        return View(session, organization, end_user, integration, _auths(integration, session, clients), reconnect)
 
     def _pending(self, session: ConnectSession | None, door: Door, now: datetime) -> ConnectSession:
         if session is None:
@@ -192,11 +231,13 @@ class ConnectFlow:
             raise ended
         return session
 
-    def _choices(self, organization: Organization, connected: Collection[str]) -> tuple[Choice, ...]:
+    def _choices(
+        self, organization: Organization, connected: Collection[str], clients: Collection[str]
+    ) -> tuple[Choice, ...]:
         return tuple(
             Choice(one, one.slug in connected)
             for one in self._installation.catalog.integrations
-            if organization.offers(one.slug) and working_auth_types(one)
+            if organization.offers(one.slug) and working_auth_types(one, clients)
         )
 
     def _integration(self, session: ConnectSession, organization: Organization, slug: str) -> Integration:
@@ -206,10 +247,6 @@ class ConnectFlow:
             raise NotFound("This integration is not offered here.")
         return found
 
-    def _auths(self, integration: Integration, session: ConnectSession) -> tuple[Auth, ...]:
-        kinds = working_auth_types(integration)
-        return tuple(one for one in integration.auth if one.type in kinds and session.auth_type in {None, one.type})
-
     async def connect(
         self, token: str, request: ConnectRequest, *, door: Door = "frame", address: str | None = None
     ) -> Connected:
@@ -218,57 +255,60 @@ class ConnectFlow:
         Raises: as `view`; InvalidInput for fields, CredentialsRefused, ProviderUnavailable, AccountMismatch: after
         these the session goes on.
         """
+        chosen = await self.choose(token, request, door=door, address=address)
+        if isinstance(chosen.auth, OAuth2Auth):
+            raise InvalidInput.of("auth_type", "oauth2 goes through the provider's own consent page")
+        proof = await self._prove(chosen)
+        return await self.complete(chosen.session, chosen.actor, chosen.new_connection(proof))
+
+    async def choose(self, token: str, request: ConnectRequest, *, door: Door, address: str | None = None) -> Chosen:
+        """What the end user wants to connect, and how, after everything about it was looked at but the credential.
+
+        Raises: as `view`; InvalidInput for fields.
+        """
         now = self._installation.clock()
         async with self._installation.database.read() as tx:
             session = self._pending(await connect_sessions.find_by_token(tx, token), door, now)
             organization = await organizations.get(tx, session.organization_id)
+            clients = await oauth_clients.list_slugs(tx, session.organization_id)
         if request.integration_slug not in {None, session.integration_slug} and session.integration_slug is not None:
             raise InvalidInput.of("integration_slug", "is not the one that this session is for")
         slug = session.integration_slug or request.integration_slug
         if slug is None:
             raise InvalidInput.of("integration_slug", "is required: what the end user picked")
         integration = self._integration(session, organization, slug)
-        auth = next((one for one in self._auths(integration, session) if one.type == request.auth_type), None)
+        auth = next((one for one in _auths(integration, session, clients) if one.type == request.auth_type), None)
         if auth is None:
             raise InvalidInput.of("auth_type", f"{integration.name} is not connected this way here")
         values = clean_values(auth, request.params, request.credentials)
         actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
-        account = await self._check(session, actor, integration, auth, values)
-        new = NewConnection(
-            end_user_id=session.end_user_id,
-            integration_slug=integration.slug,
-            auth_type=auth.type,
-            name=request.name or session.suggested_connection_name or account.label or integration.name,
-            params=values.params,
-            secrets=values.credentials,
-            account=account,
-            metadata=session.metadata,
-            target=session.target_connection_id,
-            multiple=session.multiple,
-            agreed=request.replace_account,
-        )
+        return Chosen(session, actor, integration, auth, values, request.name, replaces=request.replace_account)
+
+    async def complete(self, session: ConnectSession, actor: Actor, new: NewConnection) -> Connected:
+        """Make the connection, or in the mode redirect keep it until the organization redeems the code.
+
+        Raises: AccountMismatch, after which the session goes on; whatever has ended it meanwhile.
+        """
         if session.mode == "redirect":
             return await self._hold(session, new)
         connection = await self._finish(session, actor, new)
         return Connected(connection.id, connection.integration_slug, connection.name)
 
-    async def _check(
-        self, session: ConnectSession, actor: Actor, integration: Integration, auth: Auth, values: Values
-    ) -> Account:
+    async def _prove(self, chosen: Chosen) -> Proof:
         """Run the provider's check, counted before it starts and given back where it told nothing."""
-        database, now = self._installation.database, self._installation.clock()
+        database, now, session = self._installation.database, self._installation.clock(), chosen.session
         async with database.write() as tx:
             if not await connect_sessions.reserve_check(tx, session.id, now):
                 raise await _over(tx, session, now)
         try:
-            account = await credentials.check(self._installation.egress, integration, auth, values)
+            proof = await prove(self._installation, chosen.integration, chosen.auth, chosen.values)
         except CredentialsRefused as refusal:
             note = error_note(refusal.code, refusal.provider_reason or refusal.detail, now)
             async with database.write() as tx:
                 if await connect_sessions.note_refusal(tx, session.id, note, now):
-                    data = {"session_id": session.id, "integration_slug": integration.slug}
+                    data = {"session_id": session.id, "integration_slug": chosen.integration.slug}
                     subject = Subject(session.end_user_id, None, data)
-                    await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
+                    await events.record(tx, chosen.actor, "hosted_connection_session.failed", now, subject)
             raise
         except ProviderUnavailable as outage:
             async with database.write() as tx:
@@ -276,7 +316,7 @@ class ConnectFlow:
             raise
         async with database.write() as tx:
             await connect_sessions.refund_check(tx, session.id, None, now)
-        return account
+        return proof
 
     async def _finish(self, session: ConnectSession, actor: Actor, new: NewConnection) -> Connection:
         """The connection, its sealed credentials, its event and the session's end: one transaction."""
@@ -296,8 +336,8 @@ class ConnectFlow:
                 raise await _over(tx, session, now)
             due_at = now + connect_sessions.TIME_TO_REDEEM
             await unredeemed_connections.store(tx, self._installation.vault, session, new, due_at)
-        return_to = _return_to(session, "connected", code=code.secret)
-        return Connected(None, new.integration_slug, new.name or new.integration_slug, return_to)
+        back = address_back(session, "connected", code=code.secret)
+        return Connected(None, new.integration_slug, new.name or new.integration_slug, back)
 
     async def cancel(self, token: str) -> str | None:
         """End the session; a session that is over stays as it is. Where the browser goes back to, in the mode redirect.
@@ -310,7 +350,12 @@ class ConnectFlow:
             if session is None:
                 raise Unauthenticated("This session is not known.")
             await connect_sessions.cancel(tx, session.id, now)
-        return _return_to(session, "cancelled")
+        return address_back(session, "cancelled")
+
+
+def _auths(integration: Integration, session: ConnectSession, clients: Collection[str]) -> tuple[Auth, ...]:
+    kinds = working_auth_types(integration, clients)
+    return tuple(one for one in integration.auth if one.type in kinds and session.auth_type in {None, one.type})
 
 
 async def _over(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
@@ -321,7 +366,9 @@ async def _over(tx: Transaction, session: ConnectSession, now: datetime) -> OneR
     )
 
 
-def _return_to(session: ConnectSession, status: Literal["connected", "cancelled", "error"], **more: str) -> str | None:
+def address_back(
+    session: ConnectSession, status: Literal["connected", "cancelled", "error"], **more: str
+) -> str | None:
     """The session's return URL with how it ended; whatever the app keeps in the query itself stays."""
     if session.return_url is None:
         return None

@@ -120,12 +120,12 @@ _REFUND = (
     .where(sessions.c.id == bindparam("session"), sessions.c.failed_checks > 0)
     .values(failed_checks=sessions.c.failed_checks - 1, last_error=bindparam("error"), updated_at=bindparam("now"))
 )
-_NOTE_REFUSAL = (
+_NOTE_ERROR = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"), sessions.c.status == "pending")
     .values(last_error=bindparam("error"), updated_at=bindparam("now"))
-    .returning(sessions.c.failed_checks)
 )
+_NOTE_REFUSAL = _NOTE_ERROR.returning(sessions.c.failed_checks)
 _DELETE_BEFORE = delete(sessions).where(
     sessions.c.organization_id == bindparam("organization"), sessions.c.id < bindparam("before")
 )
@@ -196,6 +196,11 @@ async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool
 async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
     """The check said nothing about the credential (the provider is away): it does not count."""
     await tx.execute(_REFUND, session=session_id, error=error, now=now)
+
+
+async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> None:
+    """Keep why an attempt failed that counts for nothing: a consent that was not given."""
+    await tx.execute(_NOTE_ERROR, session=session_id, error=error, now=now)
 
 
 async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:

@@ -1,11 +1,13 @@
 """From a backend's request to a hosted connection session: what may be asked for, and in which mode (P4, P6)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NoReturn
 
-from one_runtime import connect_sessions, connections, end_users, events, organizations
+from one_runtime import connect_sessions, connections, end_users, events, oauth_clients, organizations
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connect_sessions import ConnectSession, Mode
 from one_runtime.db.engine import Transaction
 from one_runtime.end_users import EndUser
@@ -14,6 +16,7 @@ from one_runtime.events import Actor, Subject
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.integrations import why_not, working_auth_types
+from one_runtime.oauth.scopes import check_scopes
 from one_runtime.organizations import Organization
 from one_runtime.tokens import Token
 
@@ -33,6 +36,7 @@ class NewSession:
     suggested_connection_name: str | None = None
     allowed_origins: tuple[str, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
 
 
 async def start(installation: Installation, actor: Actor, new: NewSession) -> tuple[ConnectSession, Token]:
@@ -50,7 +54,7 @@ async def start(installation: Installation, actor: Actor, new: NewSession) -> tu
         mode=new.mode or ("redirect" if new.return_url else "embed"),
         status="pending",
         auth_type=new.auth_type,
-        scopes=(),
+        scopes=new.scopes,
         target_connection_id=new.target_connection_id,
         multiple=new.multiple,
         suggested_connection_name=new.suggested_connection_name,
@@ -67,8 +71,9 @@ async def start(installation: Installation, actor: Actor, new: NewSession) -> tu
     )
     async with installation.database.write() as tx:
         organization = await organizations.get(tx, actor.organization_id)
+        clients = await oauth_clients.list_slugs(tx, actor.organization_id)
         _require_mode(session, organization)
-        _require_connectable(installation, organization, new)
+        _require_connectable(installation, organization, clients, new)
         if new.target_connection_id is not None:
             await _require_target(tx, actor, new)
         await end_users.ensure(tx, actor.organization_id, new.end_user)
@@ -105,14 +110,21 @@ def _refuse(field: str, message: str) -> NoReturn:
     raise InvalidInput.of(field, message)
 
 
-def _require_connectable(installation: Installation, organization: Organization, new: NewSession) -> None:
+def _require_connectable(
+    installation: Installation, organization: Organization, clients: Collection[str], new: NewSession
+) -> None:
     """Raises: NotFound, InvalidInput."""
     if new.integration_slug is None:
-        for name, value in (("auth_type", new.auth_type), ("connection_id", new.target_connection_id)):
-            if value is not None:
+        for name, value in (
+            ("auth_type", new.auth_type),
+            ("connection_id", new.target_connection_id),
+            ("scopes", new.scopes),
+        ):
+            if value:
                 _refuse(name, "goes with an integration_slug: name the integration too")
         if not any(
-            organization.offers(one.slug) and working_auth_types(one) for one in installation.catalog.integrations
+            organization.offers(one.slug) and working_auth_types(one, clients)
+            for one in installation.catalog.integrations
         ):
             _refuse("integration_slug", "your organization offers no integration. Enable some: PUT /v1/organization")
         return
@@ -125,9 +137,20 @@ def _require_connectable(installation: Installation, organization: Organization,
             f"{integration.name} is not enabled for your organization. Enable it with PUT /v1/organization.",
         )
     for name, auth_type in (("integration_slug", None), ("auth_type", new.auth_type)):
-        reason = why_not(integration, auth_type)
+        reason = why_not(integration, clients, auth_type)
         if reason is not None:
             _refuse(name, reason)
+    if new.scopes:
+        _require_scopes(integration, new)
+
+
+def _require_scopes(integration: Integration, new: NewSession) -> None:
+    """Raises: InvalidInput."""
+    auth = integration.auth_of("oauth2")
+    if not isinstance(auth, OAuth2Auth) or new.auth_type not in {None, "oauth2"}:
+        _refuse("scopes", "are asked for by oauth2, and this is another way to connect")
+    for message in check_scopes(auth.scopes, new.scopes):
+        _refuse("scopes", message)
 
 
 async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> None:

@@ -143,9 +143,7 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
     return _from_row(row)
 
 
-async def get_held(
-    tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False
-) -> tuple[Connection, Held]:
+async def get_held(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False) -> tuple[Connection, Held]:
     """A connection with its credentials, opened; `lock`: nobody else changes them until the transaction ends.
 
     Raises: NotFound; SealBroken where they were tampered with.

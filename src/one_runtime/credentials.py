@@ -109,6 +109,7 @@ _TROUBLE = _LEASED.values(
 _GIVE_BACK = _LEASED.values(lease=None, leased_until=None)
 _GIVE_UP = _CHANGE.values(lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
 _HURRY = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
+_POSTPONE = _CHANGE.values(retry_at=bindparam("until"))
 _DUE = (
     select(credentials.c.organization_id, credentials.c.connection_id)
     .where(
@@ -214,6 +215,11 @@ async def give_back(tx: Transaction, owner: Owner, lease_id: str) -> None:
 async def hurry(tx: Transaction, owner: Owner, now: datetime) -> None:
     """Have these credentials renewed at the next opportunity."""
     await tx.execute(_HURRY, organization=owner.organization_id, connection=owner.connection_id, now=now)
+
+
+async def postpone(tx: Transaction, owner: Owner, until: datetime) -> None:
+    """Do not renew these credentials before then."""
+    await tx.execute(_POSTPONE, organization=owner.organization_id, connection=owner.connection_id, until=until)
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[Owner]:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
@@ -19,11 +19,13 @@ from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 from one_runtime import api_keys, tokens
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Category, Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.search import search
 from one_runtime.codings import BLOCKING, WORTH_IT, Coding, CompressedCache, compress
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
-from one_runtime.db.schema import connections, organizations
+from one_runtime.db.schema import connections, oauth_clients, organizations
+from one_runtime.oauth_clients import INSTANCE
 
 Logo: TypeAlias = Literal["inline", "url", "none"]
 Status: TypeAlias = Literal["connected", "not_connected"]
@@ -32,14 +34,22 @@ CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
-WORKING_AUTH_TYPES: Final = frozenset({"api_key", "basic", "none"})
-"""Auth types that need nothing set up beforehand; `oauth2` joins them where an OAuth client is configured."""
+NO_CLIENTS: Final[frozenset[str]] = frozenset()
 
 # The separators are written into the statement, where as parameters they would be sent with every request.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
 _CONNECTIONS = (
     select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
     .where(connections.c.organization_id == keys.c.organization_id, connections.c.end_user_id == bindparam("end_user"))
+    .scalar_subquery()
+)
+_CLIENTS = (
+    select(func.aggregate_strings(oauth_clients.c.integration_slug, literal_column("','")))  # type: ignore[arg-type]
+    .where(
+        oauth_clients.c.retired_at.is_(None),
+        (oauth_clients.c.organization_id == keys.c.organization_id)
+        | (oauth_clients.c.organization_id == literal_column(f"'{INSTANCE}'")),
+    )
     .scalar_subquery()
 )
 _STATE = (
@@ -52,6 +62,7 @@ _STATE = (
         organizations.c.integrations_mode,
         cast(organizations.c.integrations_slugs, Text).label("integrations_slugs"),
         func.coalesce(_CONNECTIONS, literal_column("''")).label("connections"),
+        func.coalesce(_CLIENTS, literal_column("''")).label("clients"),
     )
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
     .where(api_keys.HASH_MATCHES)
@@ -60,20 +71,24 @@ _STATE = (
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Which integrations an organization has enabled: all (None), or these slugs."""
+    """Which integrations an organization has enabled: all (None), or these slugs; and for which there is an OAuth
+    client, its own or the instance's."""
 
     slugs: frozenset[str] | None = None
+    clients: frozenset[str] = NO_CLIENTS
 
     def __contains__(self, slug: str) -> bool:
         return self.slugs is None or slug in self.slugs
 
+    def working(self, integration: Integration) -> tuple[str, ...]:
+        """The auth types with which a connection could be made now."""
+        return working_auth_types(integration, self.clients)
+
     @property
-    def sorted(self) -> list[str] | None:
+    def sorted(self) -> tuple[list[str] | None, list[str]]:
         """The slugs in one order, so that equal offers read alike."""
-        return None if self.slugs is None else sorted(self.slugs)
+        return None if self.slugs is None else sorted(self.slugs), sorted(self.clients)
 
-
-_EVERYTHING: Final = Offer()
 
 _SEPARATOR: Final = b", "
 _END: Final = b"]}"
@@ -120,7 +135,7 @@ async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | N
     row = await tx.one(_STATE, hash=digest, end_user=end_user_id)
     if row is None or not api_keys.is_live(row.secret_hash, digest, row.revoked_at):
         return None
-    offer = _EVERYTHING if row.integrations_mode == "all" else _offer(row.integrations_slugs)
+    offer = _offer(None if row.integrations_mode == "all" else row.integrations_slugs, row.clients)
     return State(row.organization_id, _names(row.scopes), offer, row.connections)
 
 
@@ -130,8 +145,9 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _offer(slugs: str) -> Offer:
-    return Offer(frozenset(json.loads(slugs)))
+def _offer(slugs: str | None, clients: str) -> Offer:
+    configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
+    return Offer(None if slugs is None else frozenset(json.loads(slugs)), configured)
 
 
 def _head(end_user_id: str) -> bytes:
@@ -145,24 +161,30 @@ def connected_slugs(connections: str) -> Mapping[str, bool]:
     return {slug: slug in active for slug, _ in pairs}
 
 
-def working_auth_types(integration: Integration) -> tuple[str, ...]:
-    """The auth types with which a connection could be made now."""
-    return tuple(kind for kind in integration.auth_types if kind in WORKING_AUTH_TYPES)
+def working_auth_types(integration: Integration, clients: Collection[str]) -> tuple[str, ...]:
+    """The auth types with which a connection could be made now. `clients`: the integrations for which there is an OAuth
+    client; without one `oauth2` works only where each customer brings their own."""
+    return tuple(
+        auth.type
+        for auth in integration.auth
+        if not isinstance(auth, OAuth2Auth) or auth.client.owner == "customer" or integration.slug in clients
+    )
 
 
-def why_not(integration: Integration, auth_type: str | None = None) -> str | None:
+def why_not(integration: Integration, clients: Collection[str], auth_type: str | None = None) -> str | None:
     """Why no connection can be made with that auth type (with any, where none is named), and what to do; None where
-    one can."""
-    working = working_auth_types(integration)
+    one can. `clients` as in `working_auth_types`."""
+    working = working_auth_types(integration, clients)
     if auth_type in working or (auth_type is None and working):
         return None
     wanted = [auth_type] if auth_type is not None else list(integration.auth_types)
     if not set(wanted) <= set(integration.auth_types):
         reason = f"{integration.name} has no {auth_type}."
-    elif "oauth2" in wanted:
-        reason = f"{integration.name} by oauth2 needs an OAuth client, which this installation cannot have yet."
     else:
-        reason = f"{integration.name} by {' or '.join(wanted)} is not available on this installation yet."
+        reason = (
+            f"{integration.name} by oauth2 needs an OAuth client. Register one with "
+            f"PUT /v1/integrations/{integration.slug}/oauth-client."
+        )
     return f"{reason} It can be connected by: {', '.join(working)}" if working else reason
 
 
@@ -195,7 +217,8 @@ class IntegrationList:
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog = catalog
         self._public_url = public_url
-        self._fragments = lru_cache(maxsize=None)(self._render_fragments)
+        self._fragment = lru_cache(maxsize=None)(self._render_fragment)
+        self._fragments = lru_cache(maxsize=1024)(self._render_fragments)
         self._unconnected = lru_cache(maxsize=256)(self._render_unconnected)
         self._listed = lru_cache(maxsize=4096)(self._render_listed)
         self._compressed = CompressedCache(_COMPRESSED_BYTES)
@@ -205,7 +228,7 @@ class IntegrationList:
         found: Iterable[Integration] = (
             one
             for one in self._catalog.integrations
-            if one.slug in connected or (one.slug in offer and working_auth_types(one))
+            if one.slug in connected or (one.slug in offer and offer.working(one))
         )
         if options.slugs:
             found = (one for one in found if one.slug in options.slugs)
@@ -260,24 +283,28 @@ class IntegrationList:
         return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*found, _END), sum(map(len, found)))
 
     def _render_unconnected(self, offer: Offer, logo: Logo) -> _Unconnected:
-        fragments = self._fragments(logo)
+        fragments = self._fragments(logo, offer.clients)
         parts = {
-            one.slug: fragments[one.slug][0] if one.slug in offer and working_auth_types(one) else b""
+            one.slug: fragments[one.slug][0] if one.slug in offer and offer.working(one) else b""
             for one in self._catalog.integrations
         }
         decides = repr((self._catalog.revision, self._public_url, logo, offer.sorted))
         return _Unconnected(parts, hashlib.blake2b(decides.encode(), digest_size=16))
 
     def _parts(self, offer: Offer, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
-        fragments = self._fragments(logo)
+        fragments = self._fragments(logo, offer.clients)
         return {slug: fragments[slug][active + (0 if slug in offer else 2)] for slug, active in connected.items()}
 
-    def _render_fragments(self, logo: Logo) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
-        return {one.slug: self._fragment(one, logo) for one in self._catalog.integrations}
+    def _render_fragments(self, logo: Logo, clients: frozenset[str]) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
+        """Rendered once for each set of clients; those of one integration with the same auth types are the same."""
+        return {
+            one.slug: self._fragment(one, logo, working_auth_types(one, clients)) for one in self._catalog.integrations
+        }
 
-    def _fragment(self, integration: Integration, logo: Logo) -> tuple[bytes, bytes, bytes, bytes]:
+    def _render_fragment(
+        self, integration: Integration, logo: Logo, kinds: tuple[str, ...]
+    ) -> tuple[bytes, bytes, bytes, bytes]:
         whole = self.describe(integration, logo)
-        kinds = working_auth_types(integration)
         variants = (("not_connected", kinds), ("connected", kinds), ("not_connected", ()), ("connected", ()))
         rendered = [
             _SEPARATOR + _encode({**whole, "status": status, "supported_auth_types": supported}).encode()

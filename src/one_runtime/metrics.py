@@ -60,6 +60,18 @@ credential_checks: Final = Counter(
     ["integration", "result"],
     registry=REGISTRY,
 )
+token_requests: Final = Counter(
+    "one_runtime_token_requests",
+    "Requests to providers' token endpoints, by what was presented, and how they ended.",
+    ["integration", "grant", "result"],
+    registry=REGISTRY,
+)
+token_commits: Final = Histogram(
+    "one_runtime_token_commit_duration_seconds",
+    "Time from a provider's new tokens until they are committed: a crash in between loses them.",
+    registry=REGISTRY,
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0),
+)
 sessions: Final = Counter(
     "one_runtime_hosted_connection_sessions", "Sessions made, and how they ended.", ["state"], registry=REGISTRY
 )
@@ -170,6 +182,30 @@ def credential_check(slug: str) -> Iterator[None]:
         raise
     finally:
         credential_checks.labels(integration_label(slug), result).inc()
+
+
+@contextmanager
+def token_commit() -> Iterator[None]:
+    """Time how long new tokens are in memory alone."""
+    begun = perf_counter()
+    yield
+    token_commits.observe(perf_counter() - begun)
+
+
+class TokenRequest:
+    """What became of a request to a token endpoint."""
+
+    result: str = OTHER
+
+
+@contextmanager
+def token_request(slug: str, grant: str) -> Iterator[TokenRequest]:
+    """Count a request to a token endpoint by how it ends: `granted`, the code of the failure, or `other`."""
+    request = TokenRequest()
+    try:
+        yield request
+    finally:
+        token_requests.labels(integration_label(slug), grant, request.result).inc()
 
 
 class TurnTaken:

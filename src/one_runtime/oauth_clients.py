@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from one_runtime import key_ring
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.templates import is_authority
@@ -114,7 +115,9 @@ _UPDATE = (
         {name: bindparam(name) for name in ("scopes", "hosts", "sealed", "key_id", "version", "updated_at")},
     )
 )
-_RETIRE = update(clients).where(_MINE, _SLUG, _IN_FORCE).values(retired_at=bindparam("now"), updated_at=bindparam("now"))
+_RETIRE = (
+    update(clients).where(_MINE, _SLUG, _IN_FORCE).values(retired_at=bindparam("now"), updated_at=bindparam("now"))
+)
 _PURGE = delete(clients).where(
     clients.c.retired_at < bindparam("before"),
     *(~exists().where(table.c.oauth_client_id == clients.c.id) for table in (credentials, revocations, consents)),
@@ -156,19 +159,18 @@ async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
 
 
 async def put(
-    tx: Transaction,
-    vault: Vault,
-    organization_id: str,
-    slug: str,
-    auth: OAuth2Auth,
-    new: NewOAuthClient,
-    now: datetime,
+    tx: Transaction, vault: Vault, organization_id: str, integration: Integration, new: NewOAuthClient, now: datetime
 ) -> OAuthClient:
     """Register a client, in place of the one before. With the same `client_id` it is the same client, with another
     secret perhaps; with another one, connections keep the client that they were made with.
 
     Raises: InvalidInput, with what is wrong with which field.
     """
+    slug, auth = integration.slug, integration.auth_of("oauth2")
+    if not isinstance(auth, OAuth2Auth):
+        raise InvalidInput(f"{integration.name} has no oauth2, so there is no OAuth client to register.")
+    if auth.client.owner == "customer":
+        raise InvalidInput(f"The OAuth client of {integration.name} is each end user's own: the popup asks for it.")
     present = await find_own(tx, vault, organization_id, slug)
     same = present is not None and present.client.client_id == new.client_id
     if present is not None and same and new.client_secret is None:
@@ -249,7 +251,10 @@ async def _version(tx: Transaction, organization_id: str, slug: str) -> int:
 
 def _opened(vault: Vault, row: object) -> OAuthClient:
     values = row._asdict()  # type: ignore[attr-defined] # a row is a named tuple
-    sealed, place = Sealed(values.pop("key_id"), values.pop("sealed")), Place(TABLE, values["id"], values.pop("version"))
+    sealed, place = (
+        Sealed(values.pop("key_id"), values.pop("sealed")),
+        Place(TABLE, values["id"], values.pop("version")),
+    )
     secret = json.loads(vault.open(values["organization_id"], sealed, place))
     scopes, hosts = values.pop("scopes"), values.pop("hosts")
     return OAuthClient(

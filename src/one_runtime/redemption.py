@@ -5,16 +5,28 @@ organization says which of its end users is signed in where the code arrived, an
 ends the matter.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from one_runtime import connect_sessions, connections, end_users, events, tokens, unredeemed_connections
+from one_runtime import (
+    connect_sessions,
+    connections,
+    end_users,
+    events,
+    revocations,
+    tokens,
+    unredeemed_connections,
+)
 from one_runtime.connect_sessions import ConnectSession, SessionExpired, Status, error_note
 from one_runtime.connections import Connection
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.events import Actor, Subject
 from one_runtime.installation import Installation
+from one_runtime.revocations import Letting
+from one_runtime.revoke import can_be_revoked, revoke_all
+from one_runtime.vault import SealBroken
 
 BATCH: Final = 100
 """Connections that one turn wipes at the most; the next turn goes on."""
@@ -45,7 +57,8 @@ async def redeem(
         if session.end_user_id == end_user_id:
             return await _redeem(tx, installation, actor, session, now)
         note = error_note(EndUserMismatch.code, "Another end user brought the code.", now)
-        await _give_up(tx, actor, session, "failed", note, now)
+        given_up = await _give_up(tx, installation, session, _End("failed", actor, now, note))
+    await revoke_all(installation, given_up.lettings)
     raise EndUserMismatch(
         "This session is for another end user than the one who came back with its code. The connection was wiped: "
         "somebody may have been sent another's link."
@@ -95,9 +108,12 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
     now = installation.clock()
     async with installation.database.write() as tx:
         session = await connect_sessions.get(tx, actor.organization_id, session_id)
+        given_up = _GivenUp()
         if not await connect_sessions.cancel(tx, session.id, now):
-            await _give_up(tx, actor, session, "cancelled", None, now)
-        return await connect_sessions.get(tx, actor.organization_id, session_id)
+            given_up = await _give_up(tx, installation, session, _End("cancelled", actor, now))
+        cancelled = await connect_sessions.get(tx, actor.organization_id, session_id)
+    await revoke_all(installation, given_up.lettings)
+    return cancelled
 
 
 async def wipe_due(installation: Installation) -> int:
@@ -112,25 +128,53 @@ async def wipe_due(installation: Installation) -> int:
             if session is None:  # deleted meanwhile, with what was kept
                 continue
             note = error_note("not_redeemed", "The code was not redeemed within 10 minutes.", now)
-            wiped += await _give_up(tx, Actor(organization_id, "system"), session, "expired", note, now)
+            actor = Actor(organization_id, "system")
+            given_up = await _give_up(tx, installation, session, _End("expired", actor, now, note))
+            wiped += given_up.happened
+        await revoke_all(installation, given_up.lettings)
     return wiped
 
 
-async def _give_up(
-    tx: Transaction,
-    actor: Actor,
-    session: ConnectSession,
-    ended: Status,
-    error: dict[str, str] | None,
-    now: datetime,
-) -> bool:
-    """Wipe what was kept and end its session; False where another was faster."""
-    if not await connect_sessions.give_up(tx, session.id, ended, error, now):
-        return False
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a session ends that nobody redeemed, and who ends it."""
+
+    status: Status
+    actor: Actor
+    now: datetime
+    error: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenUp:
+    """Whether it happened, or another was faster; and the tokens to be revoked, where there are any."""
+
+    happened: bool = False
+    lettings: tuple[Letting, ...] = ()
+
+
+async def _give_up(tx: Transaction, installation: Installation, session: ConnectSession, end: _End) -> _GivenUp:
+    """Wipe what was kept and end its session; tokens are kept apart until they are revoked."""
+    if not await connect_sessions.give_up(tx, session.id, end.status, end.error, end.now):
+        return _GivenUp()
+    lettings = await _kept_to_revoke(tx, installation, session, end.now)
     await unredeemed_connections.wipe(tx, session.id)
-    if error is not None:
-        data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": error["code"]}
+    if end.error is not None:
+        data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": end.error["code"]}
         await events.record(
-            tx, actor, "hosted_connection_session.failed", now, Subject(session.end_user_id, None, data)
+            tx, end.actor, "hosted_connection_session.failed", end.now, Subject(session.end_user_id, None, data)
         )
-    return True
+    return _GivenUp(happened=True, lettings=lettings)
+
+
+async def _kept_to_revoke(
+    tx: Transaction, installation: Installation, session: ConnectSession, now: datetime
+) -> tuple[Letting, ...]:
+    try:
+        kept = await unredeemed_connections.load(tx, installation.vault, session)
+    except SealBroken:
+        return ()
+    if kept is None or not can_be_revoked(installation.catalog.get(kept.integration_slug), kept.auth_type):
+        return ()
+    tokens = revocations.Tokens(kept.integration_slug, kept.grant.oauth_client_id, kept.params, kept.secrets)
+    return (await revocations.store(tx, installation.vault, session.organization_id, tokens, now),)

@@ -1,4 +1,4 @@
-"""Background work: one loop per process, each kind of work in its own rhythm. Safe in any number of processes."""
+"""Background work: each kind in its own rhythm, beside the others. Safe in any number of processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,19 @@ from typing import Final
 
 import structlog
 
-from one_runtime import connect_sessions, events, metrics, organizations, redemption, servers, tracing
+from one_runtime import (
+    connect_sessions,
+    consents,
+    events,
+    metrics,
+    oauth_clients,
+    organizations,
+    redemption,
+    refresh,
+    revoke,
+    servers,
+    tracing,
+)
 from one_runtime.errors import Unavailable
 from one_runtime.installation import Installation
 from one_runtime.servers import Server
@@ -39,11 +51,22 @@ async def purge(installation: Installation) -> int:
         async with installation.database.write() as tx:
             deleted += await events.delete_before(tx, organization.id, oldest_event)
             deleted += await connect_sessions.delete_before(tx, organization.id, now - SESSION_RETENTION)
+    async with installation.database.write() as tx:
+        deleted += await oauth_clients.purge(tx, now - SESSION_RETENTION)
     return deleted
 
 
+async def wipe_consents(installation: Installation) -> int:
+    """Wipe what consents left behind that nobody came back from."""
+    async with installation.database.write() as tx:
+        return await consents.wipe_expired(tx, installation.clock())
+
+
 TURNS: Final = (
+    Turn("refresh", 1.0, refresh.refresh_due),
+    Turn("revoke", 5.0, revoke.revoke_due),
     Turn("wipe_unredeemed", 5.0, redemption.wipe_due),
+    Turn("wipe_consents", 30.0, wipe_consents),
     Turn("purge", 3600.0, purge),
 )
 
@@ -60,18 +83,19 @@ def beating(server: Server) -> Turn:
 
 
 async def run(installation: Installation, turns: tuple[Turn, ...] = TURNS) -> None:
-    """Take every turn now, and then each in its rhythm, until cancelled.
+    """Take every turn now, and then each in its rhythm, until cancelled. None waits for another.
 
-    An outage of the database is waited out, and so is a fault of ours in one turn: the others go on.
+    An outage of the database is waited out, and so is a fault of ours in one turn.
     """
-    due = dict.fromkeys(turns, 0.0)
-    loop = asyncio.get_running_loop()
-    while True:
+    async with asyncio.TaskGroup() as group:
         for turn in turns:
-            if due[turn] <= loop.time():
-                await _take(turn, installation)
-                due[turn] = loop.time() + turn.every
-        await asyncio.sleep(max(0.0, min(due.values()) - loop.time()))
+            group.create_task(_repeat(turn, installation))
+
+
+async def _repeat(turn: Turn, installation: Installation) -> None:
+    while True:
+        await _take(turn, installation)
+        await asyncio.sleep(turn.every)
 
 
 async def _take(turn: Turn, installation: Installation) -> None:

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from one_runtime import connections, credentials, disconnect
-from one_runtime.api.auth import Authenticated, Installed
+from one_runtime import connections, disconnect, oauth_clients
+from one_runtime.api.auth import Authenticated, Installed, Principal
+from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
     Body,
@@ -23,13 +24,17 @@ from one_runtime.api.fields import (
     next_cursor,
     note_of,
 )
-from one_runtime.catalog.model import Auth, AuthType, Integration
-from one_runtime.catalog.request import Values, clean_values
+from one_runtime.catalog.model import AuthType, Integration
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.request import clean_values
 from one_runtime.connections import Change, Connection, ConnectionFilter, NewConnection
-from one_runtime.credentials import Account, CredentialsRefused
+from one_runtime.credentials import Account
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.installation import Installation
 from one_runtime.integrations import why_not
+from one_runtime.proof import Proof, prove
+from one_runtime.recheck import recheck
+from one_runtime.token_import import Imported, import_tokens
 
 router = APIRouter(tags=["Connections"])
 
@@ -100,7 +105,9 @@ class CheckAnswer(Answer):
 
 class CreateConnection(Body):
     """A credential that you hold already, to be kept by us. `credentials` by auth type: the entry's field names for
-    `api_key`; `username` and `password` for `basic`; nothing for `none`. `check`: ask the provider first."""
+    `api_key`; `username` and `password` for `basic`; `client_id` and `client_secret` for `client_credentials`;
+    `access_token` and, as far as you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope` for `oauth2`,
+    given to the OAuth client that is configured here; nothing for `none`. `check`: ask the provider first."""
 
     model_config = example(
         integration_slug="hubspot",
@@ -140,10 +147,10 @@ class ListQuery(Body):
 
 
 class DeletedConnection(Answer):
-    """What was deleted, and whether the provider revoked it."""
+    """What was deleted, and what became of its tokens at the provider."""
 
     id: str
-    revocation: Literal["revoked", "refused", "unreachable", "not_supported"]
+    revocations: list[RevocationAnswer]
 
 
 @router.get("/v1/connections", summary="List connections, newest first")
@@ -175,20 +182,22 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user, after the provider accepted it. The same account, or one whose identity is
     not known, is renewed in place (200); `multiple` puts another account beside it."""
-    integration, auth = _find_auth(installation, body)
-    values = clean_values(auth, body.params, body.credentials)
-    account = await credentials.check(installation.egress, integration, auth, values) if body.check else Account()
+    proof, integration = await _imported(installation, caller, body)
     new = NewConnection(
         end_user_id=body.end_user_id,
         integration_slug=integration.slug,
-        auth_type=auth.type,
+        auth_type=body.auth_type,
         name=body.name,
-        params=values.params,
-        secrets=values.credentials,
-        account=account,
+        params=proof.params,
+        secrets=proof.secrets,
+        account=proof.account,
         metadata=body.metadata,
         multiple=body.multiple,
         agreed=True,
+        scopes=proof.scopes,
+        missing_scopes=proof.missing_scopes,
+        expires_at=proof.expires_at,
+        grant=proof.grant,
     )
     async with installation.database.write() as tx:
         connection, made = await connections.connect(tx, installation.vault, caller.actor, new, installation.clock())
@@ -196,14 +205,23 @@ async def create_connection(
     return ConnectionAnswer.of(connection)
 
 
-def _find_auth(installation: Installation, body: CreateConnection) -> tuple[Integration, Auth]:
+async def _imported(installation: Installation, caller: Principal, body: CreateConnection) -> tuple[Proof, Integration]:
+    """What the credential opens. Raises: NotFound, InvalidInput, CredentialsRefused, ProviderUnavailable."""
     integration = installation.catalog.get(body.integration_slug)
     if integration is None:
         raise NotFound(f"There is no integration {body.integration_slug!r}. /v1/catalog/integrations lists them.")
-    reason, auth = why_not(integration, body.auth_type), integration.auth_of(body.auth_type)
+    async with installation.database.read() as tx:
+        clients = await oauth_clients.list_slugs(tx, caller.organization_id)
+    reason, auth = why_not(integration, clients, body.auth_type), integration.auth_of(body.auth_type)
     if reason is not None or auth is None:
         raise InvalidInput.of("auth_type", reason or f"{integration.name} has no {body.auth_type}.")
-    return integration, auth
+    if isinstance(auth, OAuth2Auth):
+        given = Imported(body.params, body.credentials, check=body.check)
+        return await import_tokens(installation, caller.organization_id, integration, auth, given), integration
+    values = clean_values(auth, body.params, body.credentials)
+    if body.check or isinstance(auth, ClientCredentialsAuth):
+        return await prove(installation, integration, auth, values), integration
+    return Proof(Account(), values.params, values.credentials), integration
 
 
 @router.get("/v1/connections/{connection_id}", summary="Read one connection")
@@ -227,28 +245,16 @@ async def patch_connection(
 
 @router.delete("/v1/connections/{connection_id}", summary="Delete a connection")
 async def delete_connection(connection_id: str, caller: Authenticated, installation: Installed) -> DeletedConnection:
-    """Delete the connection and its credentials at once; `revocation` says what became of them at the provider."""
-    outcome = await disconnect.delete_connection(installation, caller.actor, connection_id)
-    return DeletedConnection(id=connection_id, revocation=outcome.outcome)
+    """Delete the connection and its credentials at once; `revocations` says what became of its tokens at the
+    provider."""
+    let_go = await disconnect.delete_connection(installation, caller.actor, connection_id)
+    return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([let_go]))
 
 
 @router.post("/v1/connections/{connection_id}/check", summary="Ask the provider whether it still works")
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
     """Run the entry's check. A definite refusal makes the connection `needs_reauth`; an outage nothing (502)."""
-    async with installation.database.read() as tx:
-        found = await connections.get(tx, caller.organization_id, connection_id)
-        secrets = await credentials.load(tx, installation.vault, found.owner)
-    integration = installation.catalog.get(found.integration_slug)
-    auth = integration.auth_of(found.auth_type) if integration else None
-    if integration is None or auth is None or auth.check is None:
-        return CheckAnswer(working=None, reason=None, connection=ConnectionAnswer.of(found))
-    values = Values(params=dict(found.params), credentials=secrets)
-    refusal, reason = None, None
-    try:
-        await credentials.check(installation.egress, integration, auth, values)
-    except CredentialsRefused as error:
-        refusal, reason = error.provider_reason or error.detail, error.provider_reason or error.detail
-    async with installation.database.write() as tx:
-        current = await connections.get(tx, caller.organization_id, connection_id)
-        noted = await connections.note_check(tx, caller.actor, current, refusal, installation.clock())
-    return CheckAnswer(working=refusal is None, reason=reason, connection=ConnectionAnswer.of(noted))
+    checked = await recheck(installation, caller.actor, connection_id)
+    return CheckAnswer(
+        working=checked.working, reason=checked.reason, connection=ConnectionAnswer.of(checked.connection)
+    )

@@ -1,12 +1,13 @@
 """`POST /v1/disconnect`: let go of everything that an end user has connected at one integration."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from fastapi import APIRouter
 
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text, example
-from one_runtime.disconnect import disconnect
+from one_runtime.disconnect import LetGo, disconnect
 
 router = APIRouter(tags=["Disconnect"])
 
@@ -21,11 +22,23 @@ class Disconnect(Body):
 
 
 class RevocationAnswer(Answer):
-    """What became of one credential at the provider. A key that the end user made can only be revoked by them, in the
-    provider's settings: `not_supported`."""
+    """What became of one token at the provider: `revoked` (it is good for nothing any more), `not_supported` (the
+    provider offers no way, or it is no token: keys that an end user made can be revoked by them alone, in the
+    provider's settings), or `failed`, with the reason. Failures that may pass are tried again for a day."""
 
     connection_id: str
-    outcome: Literal["revoked", "refused", "unreachable", "not_supported"]
+    token: Literal["access_token", "refresh_token"] | None
+    outcome: Literal["revoked", "failed", "not_supported"]
+    reason: str | None
+
+    @classmethod
+    def of_all(cls, let_go: Iterable[LetGo]) -> "list[RevocationAnswer]":
+        """One for each token."""
+        return [
+            cls(connection_id=one.connection_id, token=told.token, outcome=told.outcome, reason=told.reason)
+            for one in let_go
+            for told in one.revocations
+        ]
 
 
 class Disconnected(Answer):
@@ -40,12 +53,13 @@ class Disconnected(Answer):
 
 @router.post("/v1/disconnect", summary="Disconnect an integration")
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
-    """Delete every connection of the end user at the integration, with its credentials, at once."""
+    """Delete every connection of the end user at the integration, with its credentials, at once; and revoke its tokens
+    at the provider."""
     removed = await disconnect(installation, caller.actor, body.integration_slug, body.end_user_id)
     return Disconnected(
         status="disconnected" if removed else "not_found",
         integration_slug=body.integration_slug,
         end_user_id=body.end_user_id,
         deleted_count=len(removed),
-        revocations=[RevocationAnswer(connection_id=one.connection_id, outcome=one.outcome) for one in removed],
+        revocations=RevocationAnswer.of_all(removed),
     )

@@ -68,5 +68,5 @@ async def delete_end_user(end_user_id: str, caller: Authenticated, installation:
     return ForgottenEndUser(
         end_user_id=end_user_id,
         deleted_connections=len(removed),
-        revocations=[RevocationAnswer(connection_id=one.connection_id, outcome=one.outcome) for one in removed],
+        revocations=RevocationAnswer.of_all(removed),
     )

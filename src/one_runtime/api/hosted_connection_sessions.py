@@ -8,7 +8,7 @@ from pydantic import Field
 from one_runtime import connect_sessions, connections, redemption
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
-from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, Slug, Text, Time, example, note_of
+from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
 from one_runtime.catalog.model import AuthType
 from one_runtime.connect_sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession, Mode
 from one_runtime.connect_start import NewSession, start
@@ -24,7 +24,8 @@ class CreateSession(Body):
 
     Without `integration_slug` the end user picks from a list. Without `connection_id` and `multiple`, a present
     connection is renewed in place. `mode`: `embed` inside your page (the default); `redirect` in the whole window, back
-    to `return_url` (the default where that is given); `link` in an e-mail or a chat, only if asked for.
+    to `return_url` (the default where that is given); `link` in an e-mail or a chat, only if asked for. `scopes`: what to
+    ask for with `oauth2`, in the place of what the OAuth client or the integration says.
     """
 
     model_config = example(
@@ -45,6 +46,7 @@ class CreateSession(Body):
     connection_id: Text | None = None
     multiple: bool = False
     auth_type: AuthType | None = None
+    scopes: list[ScopeName] = Field([], max_length=200)
     metadata: Metadata = Field(default={})
     expires_in: Annotated[int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN)] = DEFAULT_EXPIRES_IN
 
@@ -102,6 +104,7 @@ async def create_hosted_connection_session(
         suggested_connection_name=body.suggested_connection_name,
         allowed_origins=tuple(body.allowed_origins),
         metadata=body.metadata,
+        scopes=tuple(dict.fromkeys(body.scopes)),
     )
     session, token = await start(installation, caller.actor, new)
     return CreatedSession(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime import metrics
-from one_runtime.credentials import CredentialsRefused
+from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import (
     FieldError,
     InvalidInput,
@@ -66,7 +66,7 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
     headers = {"cache-control": "no-store"}
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="One Runtime"'
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | ProviderUnavailable) and error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
     return headers
 

@@ -70,6 +70,10 @@ class AuthBase(Strict):
             _check_checkable(self)
         return self
 
+    def given_names(self) -> frozenset[str]:
+        """`given`, of this entry."""
+        return self.given
+
     def param(self, name: str) -> Param | None:
         """The parameter of that name."""
         return next((param for param in self.params if param.name == name), None)
@@ -160,10 +164,11 @@ def _check_names(auth: AuthBase) -> None:
     declared = auth.declared()
     if len(set(declared)) != len(declared):
         raise ValueError("a name is declared twice among params, fields, derived and received")
-    for name in sorted(auth.given & set(declared)):
+    given = auth.given_names()
+    for name in sorted(given & set(declared)):
         raise ValueError(f"{name} is given already; do not declare it")
     used = {name for template in auth.templates() for name in names_in(template)}
-    for name in sorted(used - set(declared) - auth.given):
+    for name in sorted(used - set(declared) - given):
         raise ValueError(f"{{{name}}} is used and not declared")
     fields = {field.name for field in auth.fields}
     for derived in auth.derived:

@@ -277,8 +277,9 @@ class OAuth2Auth(AuthBase):
     def _fits_together(self, info: ValidationInfo) -> Self:
         if trusted(info):
             return self
-        if self.fields or self.derived:
-            raise ValueError("fields: oauth2 asks for none; what it asks for is in params")
+        own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
+        if [field.name for field in self.fields] != own or self.derived:
+            raise ValueError(f"fields: oauth2 asks for {own or 'none'} here; whatever else it asks for is in params")
         self.token.refuse_own(_TOKEN_OWN)
         if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
             raise ValueError("more_scopes: needs a param of its own")
@@ -288,6 +289,10 @@ class OAuth2Auth(AuthBase):
             raise ValueError("refresh: none, and yet something is said of refreshing")
         _check_stages(self)
         return self
+
+    def given_names(self) -> frozenset[str]:
+        """What templates may use without declaring it; a client of the customer's own is declared in the fields."""
+        return self.given - {field.name for field in self.fields}
 
     @property
     def names_hosts(self) -> bool:
@@ -308,8 +313,9 @@ class OAuth2Auth(AuthBase):
         return (*super().urls(), *self.secret_urls(), *(split_url(url, allow_http=True) for url in urls))
 
     def templates(self) -> Iterator[str]:
-        """Every template of the entry."""
+        """Every template of the entry. The protocol itself sends the customer's id and secret."""
         yield from super().templates()
+        yield from (f"{{{field.name}}}" for field in self.fields)
         for _, _, templates in _stages(self):
             yield from templates
 

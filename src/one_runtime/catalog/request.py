@@ -111,17 +111,27 @@ def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
         InvalidInput: a value would leave the host that the entry means.
         ValueError: the entry has no check (see `auth.check`).
     """
-    check = auth.check
-    if check is None:
+    if auth.check is None:
         raise ValueError("this auth type has no check")
+    return build_request(auth, auth.check, values)
+
+
+def build_request(auth: AuthBase, request: Request, values: Values) -> OutboundRequest:
+    """A request of the entry's, with the credential.
+
+    Raises:
+        InvalidInput: a value would leave the host that the entry means.
+    """
     known = _known(auth, values)
-    base = resolve_url(auth.base_url, known)
-    url = resolve_url(check.url, known) if check.url is not None else base + _path(check.path or "", known)
-    query = [*_filled(check.query, known), *_sent_query(auth, known)]
-    content_type, body = _body(check, known)
+    if request.url is not None:
+        url = resolve_url(request.url, known)
+    else:
+        url = resolve_url(auth.base_url, known) + _path(request.path or "", known)
+    query = [*_filled(request.query, known), *_sent_query(auth, known)]
+    content_type, body = _body(request, known)
     headers = _merged([("Accept", "application/json"), *content_type, *_sent_headers(auth, known)])
-    headers = _merged([*headers, *_filled(check.headers, known)])
-    return OutboundRequest(check.method, _with_query(url, query), tuple(headers), body)
+    headers = _merged([*headers, *_filled(request.headers, known)])
+    return OutboundRequest(request.method, _with_query(url, query), tuple(headers), body)
 
 
 def read_check(
@@ -153,6 +163,21 @@ def read_check(
         account_id=_identify(auth, identity.id, document, values) if identity is not None else None,
         account_label=_identify(auth, identity.label, document, values) if identity and identity.label else None,
     )
+
+
+def read_identity(auth: AuthBase, values: Values) -> tuple[str | None, str | None]:
+    """The account's id and label, as far as they stand in what is kept with the connection already."""
+    if auth.identity is None:
+        return None, None
+    texts = (auth.identity.id, auth.identity.label)
+    found = [_identify(auth, text, _MISSING, values) if text is not None else None for text in texts]
+    return found[0], found[1]
+
+
+def read_lookup(lookup: Request, status: int, body: bytes) -> object | None:
+    """The JSON document of a look-up's answer; None where it is not what the entry expects."""
+    document = _parsed(body)
+    return document if document is not _MISSING and is_expected(lookup.expect, status, document) else None
 
 
 def is_expected(expect: Expect, status: int, document: object) -> bool:

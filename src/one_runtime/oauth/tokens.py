@@ -68,6 +68,11 @@ def read_tokens(
     )
 
 
+def is_token(text: str) -> bool:
+    """Whether that is a token, which fits into a header (RFC 6749, A.12)."""
+    return len(text) <= MAX_TOKEN and _TOKEN.fullmatch(text) is not None
+
+
 def kept_fields(auth: OAuth2Auth, document: Mapping[str, object]) -> dict[str, str | bool]:
     """What the entry keeps of a token response beside the tokens (`token_response_fields`), by JSON path."""
     found = {path: look_up(document, path) for path in auth.token_response_fields}
@@ -91,7 +96,7 @@ def _token(value: object) -> str | None:
     """
     if not isinstance(value, str) or not value:
         return None
-    if len(value) > MAX_TOKEN or _TOKEN.fullmatch(value) is None:
+    if not is_token(value):
         raise MalformedAnswer("The provider's answer holds a token that cannot be sent.")
     return value
 

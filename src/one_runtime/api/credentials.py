@@ -1,0 +1,50 @@
+"""`/v1/connections/{id}/refresh` and `/credentials`: have tokens renewed, and read them where that cannot be avoided."""
+
+from fastapi import APIRouter
+
+from one_runtime import connections
+from one_runtime.api.auth import Authenticated, Installed
+from one_runtime.api.connections import ConnectionAnswer
+from one_runtime.api.fields import Answer, Time
+from one_runtime.reading import read_credentials
+from one_runtime.refresh import refresh
+
+router = APIRouter(tags=["Connections"])
+
+
+class CredentialsAnswer(Answer):
+    """What authenticates requests to the provider, fresh. `credentials` by auth type: the entry's field names for
+    `api_key`; `username` and `password`; `access_token` for `oauth2` and `client_credentials`. Refresh tokens and OAuth
+    client secrets are never told: they are of no use to whoever calls the provider."""
+
+    connection_id: str
+    integration_slug: str
+    auth_type: str
+    params: dict[str, str]
+    credentials: dict[str, str]
+    expires_at: Time | None
+
+
+@router.post("/v1/connections/{connection_id}/refresh", summary="Renew its tokens now")
+async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
+    """Ask the provider for new tokens, also where the present ones are fresh. What cannot be renewed stays as it is."""
+    async with installation.database.read() as tx:
+        found = await connections.get(tx, caller.organization_id, connection_id)
+    renewed = await refresh(installation, found.owner)
+    return ConnectionAnswer.of(renewed.connection)
+
+
+@router.get("/v1/connections/{connection_id}/credentials", summary="Read its credentials")
+async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
+    """The credentials, renewed where it is time. Wants the scope `credentials:read`; each read is recorded as the event
+    `connection.credentials_read`."""
+    usable = await read_credentials(installation, caller.actor, connection_id)
+    connection = usable.connection
+    return CredentialsAnswer(
+        connection_id=connection.id,
+        integration_slug=connection.integration_slug,
+        auth_type=connection.auth_type,
+        params=usable.values.params,
+        credentials=usable.values.credentials,
+        expires_at=connection.expires_at,
+    )

@@ -1,0 +1,418 @@
+"""From the click to the provider's consent page and back: an OAuth 2.0 authorization, step by step (P5, P6).
+
+1. `prepare`: our own page says what to connect, with its session token, and gets a ticket.
+2. `leave`: a window swaps the ticket for the provider's address, a state in it and a secret for its cookie.
+3. `come_back`: the callback brings the state, the cookie proves the browser; then the connection is made.
+4. `outcome`: our own page asks how it went. It is never told by the window.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+from one_runtime import (
+    connect_sessions,
+    connections,
+    consents,
+    events,
+    oauth_clients,
+    organizations,
+    revocations,
+    tokens,
+)
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.received import UnexpectedValue
+from one_runtime.catalog.request import Values
+from one_runtime.connect_flow import Chosen, Connected, ConnectFlow, ConnectRequest, Door, address_back
+from one_runtime.connect_sessions import ConnectSession, SessionExpired, ended_error, error_note
+from one_runtime.connections import AccountMismatch
+from one_runtime.consents import Consent, Details, Leaving, NewConsent, Secret
+from one_runtime.credentials import CredentialsRefused
+from one_runtime.db.engine import Transaction
+from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated
+from one_runtime.events import Actor, Subject
+from one_runtime.installation import Installation
+from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, issuer_of
+from one_runtime.oauth.callback import Callback, CallbackQuery, parse_callback, read_callback
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.errors import CallbackRefused, OAuthError
+from one_runtime.oauth.grants import AuthorizationCode
+from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
+from one_runtime.oauth.scopes import asked_scopes
+from one_runtime.oauth_clients import OAuthClient, OAuthClientMissing
+from one_runtime.proof import Granted, Proof, exchanged, prove_tokens
+from one_runtime.revoke import can_be_revoked, revoke_all
+from one_runtime.token_endpoint import TokenEndpoint
+
+CALLBACK: Final = "/connect/callback/"
+_COOKIE: Final = "or-consent-"
+_NAMED: Final = 16  # hex digits of the state's hash, so that windows side by side have cookies of their own
+
+ReadCookie: TypeAlias = Callable[[str], str | None]
+State: TypeAlias = Literal["waiting", "connected", "failed"]
+
+
+class ConsentLost(Conflict):
+    """A ticket or a callback that belongs to no consent under way: used, too old, or another browser's."""
+
+    code = "consent_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A consent that a window may leave for. `ticket` is shown once."""
+
+    consent_id: str
+    ticket: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where a browser goes, and the cookie that it takes along."""
+
+    url: str = field(repr=False)
+    integration_name: str
+    cookie: str
+    secret: str = field(repr=False)
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a callback ended. `problem`: why nothing was connected; `trusted`: whether the browser is the one that left,
+    so that its session may be shown; `cookie`: to be deleted."""
+
+    session: ConnectSession | None = None
+    integration: Integration | None = None
+    organization_name: str | None = None
+    connected: Connected | None = None
+    problem: OneRuntimeError | None = None
+    cookie: str | None = None
+    return_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What our own page is told. `problem`: as the session keeps it."""
+
+    state: State
+    connected: Connected | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class AuthorizationFailed(Conflict):
+    """The authorization ended without a connection; `reason` holds the provider's own words."""
+
+    code = "authorization_failed"
+
+    def __init__(self, code: str, detail: str, reason: str | None = None) -> None:
+        super().__init__(detail)
+        self.failure = code
+        self.reason = reason
+
+
+class ConsentFlow:
+    """The steps of one installation's consents."""
+
+    def __init__(self, installation: Installation, flow: ConnectFlow) -> None:
+        self._installation = installation
+        self._flow = flow
+
+    async def prepare(self, token: str, request: ConnectRequest, *, door: Door, address: str | None = None) -> Prepared:
+        """Everything about the consent but the provider's page. The session goes on, whatever comes of it.
+
+        Raises: as `ConnectFlow.choose`; OAuthClientMissing; HostNotRegistered; InvalidInput.
+        """
+        chosen = await self._flow.choose(token, request, door=door, address=address)
+        integration, auth, session = chosen.integration, chosen.auth, chosen.session
+        if not isinstance(auth, OAuth2Auth):
+            raise InvalidInput.of("auth_type", "only oauth2 has a consent page")
+        now, vault = self._installation.clock(), self._installation.vault
+        async with self._installation.database.write() as tx:
+            client = await self._registered(tx, chosen, auth)
+            if client is not None:
+                oauth_clients.require_host(client, integration.name, auth, chosen.values.params)
+            scopes = session.scopes or (client.scopes if client is not None else None)
+            known = {**chosen.values.params, **({} if client is None else _open_fields(auth, client))}
+            new = NewConsent(
+                session=session,
+                integration_slug=integration.slug,
+                oauth_client_id=client.id if client is not None else None,
+                issuer=issuer_of(auth, known),
+                details=Details(chosen.values.params, scopes, request.name, request.replace_account),
+                secret=Secret(new_verifier() if wants_pkce(auth) else None, chosen.values.credentials),
+            )
+            consent, ticket = await consents.prepare(tx, vault, new, now)
+        return Prepared(consent.id, ticket.secret)
+
+    async def _registered(self, tx: Transaction, chosen: Chosen, auth: OAuth2Auth) -> OAuthClient | None:
+        """The client that serves the organization; None where it is the customer's own. Raises: OAuthClientMissing."""
+        if auth.client.owner == "customer":
+            return None
+        vault, slug = self._installation.vault, chosen.integration.slug
+        client = await oauth_clients.find_for(tx, vault, chosen.session.organization_id, slug)
+        if client is None:
+            raise OAuthClientMissing(f"No OAuth client is configured for {chosen.integration.name}.")
+        return client
+
+    async def leave(self, ticket: str) -> Departure:
+        """Swap a ticket for the way to the provider, once. Raises: ConsentLost; whatever has ended the session."""
+        now, installation = self._installation.clock(), self._installation
+        async with installation.database.write() as tx:
+            leaving = await consents.leave(tx, installation.vault, ticket, now)
+            if leaving is None:
+                raise ConsentLost("This window was opened by nobody, or too long ago. Start again from the app.")
+            session = await connect_sessions.get(tx, leaving.consent.organization_id, leaving.consent.session_id)
+            ended = ended_error(session, now)
+            if ended is not None:
+                raise ended
+            integration, auth = self._entry(leaving.consent.integration_slug)
+            client = await self._client_of(tx, leaving.consent)
+        own = _client(client, leaving.secret)
+        url = authorization_url(auth, own.client_id, self._request(leaving), _known(auth, leaving.consent, client))
+        return Departure(
+            url=url,
+            integration_name=integration.name,
+            cookie=cookie_name(leaving.state.hash),
+            secret=leaving.browser.secret,
+            seconds=int(consents.STATE_LIFE.total_seconds()),
+        )
+
+    def _request(self, leaving: Leaving) -> AuthorizationRequest:
+        verifier = leaving.secret.verifier
+        return AuthorizationRequest(
+            redirect_uri=self.callback_url(leaving.consent.integration_slug),
+            state=leaving.state.secret,
+            challenge=challenge(verifier) if verifier is not None else None,
+            scopes=leaving.consent.details.scopes,
+        )
+
+    def callback_url(self, slug: str) -> str:
+        """The redirect address to register with the provider: one for each integration."""
+        return callback_url(self._installation.settings.public_url, slug)
+
+    async def come_back(self, slug: str, query: bytes, cookie: ReadCookie, address: str | None) -> Arrival:
+        """Take a callback, whoever brings it: nothing is believed before its state and its browser are known."""
+        try:
+            said = parse_callback(query)
+        except CallbackRefused as error:
+            return Arrival(problem=AuthorizationFailed(error.code, str(error)))
+        taken = await self._take(slug, said, cookie)
+        if isinstance(taken, Arrival):
+            return taken
+        arrived, name = taken
+        actor = Actor(arrived.session.organization_id, "end_user", arrived.session.end_user_id, address)
+        try:
+            connected = await self._finish(arrived, said, actor)
+        except OneRuntimeError as error:
+            await self._failed(arrived, actor, error)
+            back = address_back(arrived.session, "error", error=failure_code(error))
+            return Arrival(arrived.session, arrived.integration, arrived.organization, None, error, name, back)
+        return Arrival(arrived.session, arrived.integration, arrived.organization, connected, None, name)
+
+    async def _take(self, slug: str, said: CallbackQuery, cookie: ReadCookie) -> "tuple[_Arrived, str] | Arrival":
+        state, now, installation = said.state or "", self._installation.clock(), self._installation
+        name = cookie_name(tokens.digest(state))
+        browser = cookie(name)
+        lost = ConsentLost(
+            "This page belongs to no authorization that this browser has under way: it was finished before, it took "
+            "too long, or it was begun somewhere else. Start again from the app."
+        )
+        async with installation.database.write() as tx:
+            found = await consents.find_by_state(tx, state)
+            if found is None or browser is None or found.integration_slug != slug:
+                return Arrival(problem=lost)
+            taken = await consents.arrive(tx, installation.vault, state, browser, now)
+            if taken is None:
+                return Arrival(problem=lost)
+            consent, secret = taken
+            session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
+            organization = await organizations.get(tx, consent.organization_id)
+            client = await self._client_of(tx, consent)
+        integration, auth = self._entry(slug)
+        return _Arrived(consent, secret, session, organization.display_name, integration, auth, client), name
+
+    async def _finish(self, arrived: "_Arrived", said: CallbackQuery, actor: Actor) -> Connected:
+        """Raises: OneRuntimeError, of which AuthorizationFailed for what the provider said."""
+        now = self._installation.clock()
+        ended = ended_error(arrived.session, now)
+        if ended is not None:
+            raise ended
+        callback = self._read(arrived, said)
+        granted = await self._granted(arrived, callback)
+        try:
+            proof = await self._proof(arrived, granted)
+            chosen = _chosen(arrived, actor)
+            connected = await self._flow.complete(arrived.session, actor, chosen.new_connection(proof))
+        except OneRuntimeError as error:
+            await self._let_go(arrived, granted, error)
+            raise
+        async with self._installation.database.write() as tx:
+            await consents.end(tx, arrived.consent.id, "connected")
+        return connected
+
+    def _read(self, arrived: "_Arrived", said: CallbackQuery) -> Callback:
+        try:
+            return read_callback(arrived.auth, said, arrived.own, arrived.consent.issuer)
+        except OAuthError as error:
+            raise AuthorizationFailed(error.code, str(error), error.reason) from error
+
+    async def _granted(self, arrived: "_Arrived", callback: Callback) -> Granted:
+        """The tokens for the code (RFC 6749, 4.1.3)."""
+        known = _known(arrived.auth, arrived.consent, arrived.client, secret=True) | callback.received
+        endpoint = TokenEndpoint(arrived.integration, arrived.auth, arrived.own, known)
+        if arrived.client is not None:  # a value of the callback may have put another host there (P7)
+            oauth_clients.require_host(arrived.client, arrived.integration.name, arrived.auth, known)
+        redirect_uri = self.callback_url(arrived.integration.slug)
+        grant = AuthorizationCode(callback.code, redirect_uri, arrived.secret.verifier)
+        try:
+            given = await endpoint.ask(self._installation.egress, self._installation.clock, grant)
+            given = await exchanged(self._installation, endpoint, given)
+        except OAuthError as error:
+            message = f"{arrived.integration.name} gave no access."
+            raise AuthorizationFailed(error.code, message, error.reason) from error
+        asked = asked_scopes(arrived.auth.scopes, arrived.consent.details.scopes, known)
+        params = {**arrived.consent.details.params, **callback.received}
+        return Granted(given, params, arrived.secret.credentials, arrived.client, asked)
+
+    async def _proof(self, arrived: "_Arrived", granted: Granted) -> Proof:
+        try:
+            return await prove_tokens(self._installation, arrived.integration, arrived.auth, granted)
+        except UnexpectedValue as error:
+            message = f"{arrived.integration.name} said something that does not fit: {error}."
+            raise AuthorizationFailed("unexpected_value", message) from error
+
+    async def _failed(self, arrived: "_Arrived", actor: Actor, error: OneRuntimeError) -> None:
+        """Note it for the backend and for our page; the session goes on."""
+        now, session = self._installation.clock(), arrived.session
+        reason = reason_of(error)
+        note = error_note(failure_code(error), reason or error.detail, now)
+        data = {"session_id": session.id, "integration_slug": arrived.integration.slug, "reason": failure_code(error)}
+        subject = Subject(session.end_user_id, None, data)
+        async with self._installation.database.write() as tx:
+            await consents.end(tx, arrived.consent.id, "failed")
+            await connect_sessions.note_error(tx, session.id, note, now)
+            await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
+
+    async def _let_go(self, arrived: "_Arrived", granted: Granted, error: OneRuntimeError) -> None:
+        """What was granted and is not connected is revoked (RFC 7009): nobody would know of it. Not so where another of
+        the organization's connections is the same account's: some providers revoke all that an account has granted."""
+        if not can_be_revoked(arrived.integration, "oauth2") or isinstance(error, AccountMismatch):
+            return
+        installation, session = self._installation, arrived.session
+        client_id = arrived.client.id if arrived.client is not None else None
+        left = revocations.Tokens(arrived.integration.slug, client_id, granted.params, granted.secrets)
+        async with installation.database.write() as tx:
+            letting = await revocations.store(
+                tx, installation.vault, session.organization_id, left, installation.clock()
+            )
+        await revoke_all(installation, [letting])
+
+    async def outcome(self, token: str, consent_id: str) -> Outcome:
+        """How a consent went, for the page that prepared it. Raises: Unauthenticated; NotFound."""
+        now = self._installation.clock()
+        async with self._installation.database.read() as tx:
+            session = await connect_sessions.find_by_token(tx, token)
+            if session is None:
+                raise Unauthenticated("This session is not known. Open the window again from the app.")
+            consent = await consents.find(tx, session.id, consent_id)
+            connection = None
+            if session.state(now) == "connected" and session.connection_id is not None:
+                connection = await connections.get(tx, session.organization_id, session.connection_id)
+        if connection is not None:
+            return Outcome("connected", Connected(connection.id, connection.integration_slug, connection.name))
+        if consent is None:
+            raise NotFound("There is no such consent. Start again.")
+        ended = ended_error(session, now)
+        if ended is not None:
+            raise ended
+        return _outcome(consent, session, now)
+
+    def _entry(self, slug: str) -> tuple[Integration, OAuth2Auth]:
+        integration = self._installation.catalog.get(slug)
+        auth = integration.auth_of("oauth2") if integration is not None else None
+        if integration is None or not isinstance(auth, OAuth2Auth):
+            raise NotFound("This integration is not offered here.")
+        return integration, auth
+
+    async def _client_of(self, tx: Transaction, consent: Consent) -> OAuthClient | None:
+        if consent.oauth_client_id is None:
+            return None
+        vault = self._installation.vault
+        return await oauth_clients.get(tx, vault, consent.organization_id, consent.oauth_client_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A callback whose state and browser are those of a consent."""
+
+    consent: Consent
+    secret: Secret
+    session: ConnectSession
+    organization: str
+    integration: Integration
+    auth: OAuth2Auth
+    client: OAuthClient | None
+
+    @property
+    def own(self) -> Client:
+        """The client as the protocol knows it."""
+        return _client(self.client, self.secret)
+
+
+def callback_url(public_url: str, slug: str) -> str:
+    """The redirect address of an integration (RFC 6749, 3.1.2)."""
+    return f"{public_url}{CALLBACK}{slug}"
+
+
+def cookie_name(state_hash: bytes) -> str:
+    """Which cookie belongs to a state. The name tells nothing: it is part of a hash."""
+    return _COOKIE + state_hash.hex()[:_NAMED]
+
+
+def failure_code(error: OneRuntimeError) -> str:
+    """The stable code of why an authorization failed."""
+    return error.failure if isinstance(error, AuthorizationFailed) else error.code
+
+
+def reason_of(error: OneRuntimeError) -> str | None:
+    """The provider's own words, where it gave any."""
+    if isinstance(error, AuthorizationFailed):
+        return error.reason
+    return error.provider_reason if isinstance(error, CredentialsRefused) else None
+
+
+def _client(registered: OAuthClient | None, secret: Secret) -> Client:
+    if registered is not None:
+        return registered.client
+    return Client(secret.credentials.get("client_id", ""), secret.credentials.get("client_secret"))
+
+
+def _open_fields(auth: OAuth2Auth, client: OAuthClient) -> dict[str, str]:
+    """What of a client may stand in an address that passes through a browser."""
+    secret = {part.name for part in auth.client.fields if part.secret}
+    return {name: value for name, value in client.fields.items() if name not in secret}
+
+
+def _known(auth: OAuth2Auth, consent: Consent, client: OAuthClient | None, *, secret: bool = False) -> dict[str, str]:
+    fields = {} if client is None else dict(client.fields) if secret else _open_fields(auth, client)
+    return {**consent.details.params, **fields}
+
+
+def _chosen(arrived: _Arrived, actor: Actor) -> Chosen:
+    details = arrived.consent.details
+    values = Values(dict(details.params), {})
+    integration, auth, name = arrived.integration, arrived.auth, details.name
+    return Chosen(arrived.session, actor, integration, auth, values, name, replaces=details.replace_account)
+
+
+def _outcome(consent: Consent, session: ConnectSession, now: datetime) -> Outcome:
+    if consent.status in {"prepared", "left"} and now >= consent.expires_at:
+        return Outcome("failed", code=SessionExpired.code, message="Nobody came back from the provider in time.")
+    if consent.status != "failed":
+        return Outcome("waiting")
+    error = session.last_error or {}
+    return Outcome("failed", code=error.get("code", "consent_lost"), message=error.get("message", ""))

@@ -1,0 +1,75 @@
+"""Ask a provider whether a connection's credentials still work: a definite refusal is noted, an outage is not."""
+
+from dataclasses import dataclass
+
+from one_runtime import connections, credentials
+from one_runtime.catalog.model import Auth, Integration
+from one_runtime.connections import Connection
+from one_runtime.credentials import CredentialsRefused
+from one_runtime.events import Actor
+from one_runtime.installation import Installation
+from one_runtime.refresh import ReauthRequired, Usable, fresh_credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the provider said: `working` is None where the entry has no check."""
+
+    connection: Connection
+    working: bool | None
+    reason: str | None = None
+
+
+async def recheck(installation: Installation, actor: Actor, connection_id: str) -> Checked:
+    """Run the entry's check with fresh credentials; a token that is refused is renewed once, and tried again.
+
+    Raises: NotFound; ProviderUnavailable; SealBroken.
+    """
+    async with installation.database.read() as tx:
+        found = await connections.get(tx, actor.organization_id, connection_id)
+    integration = installation.catalog.get(found.integration_slug)
+    auth = integration.auth_of(found.auth_type) if integration is not None else None
+    if integration is None or auth is None or auth.check is None:
+        return Checked(found, None)
+    try:
+        usable = await fresh_credentials(installation, found.owner, refused_too=True)
+        refusal = await _refusal(installation, integration, auth, usable)
+        if refusal is not None:
+            renewed = await fresh_credentials(installation, found.owner, rejected=usable.version, refused_too=True)
+            if renewed.version != usable.version:
+                usable, refusal = renewed, await _refusal(installation, integration, auth, renewed)
+    except ReauthRequired as error:
+        return Checked(await _current(installation, found), working=False, reason=error.detail)
+    return await _noted(installation, actor, found, usable, refusal)
+
+
+async def _refusal(
+    installation: Installation, integration: Integration, auth: Auth, usable: Usable
+) -> CredentialsRefused | None:
+    try:
+        await credentials.check(installation.egress, integration, auth, usable.values)
+    except CredentialsRefused as refusal:
+        return refusal
+    return None
+
+
+async def _current(installation: Installation, found: Connection) -> Connection:
+    async with installation.database.read() as tx:
+        return await connections.get(tx, found.organization_id, found.id)
+
+
+async def _noted(
+    installation: Installation, actor: Actor, found: Connection, asked: Usable, refusal: CredentialsRefused | None
+) -> Checked:
+    """The verdict counts for the credentials that were asked about, not for any that took their place since (P8)."""
+    now = installation.clock()
+    reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
+    async with installation.database.write() as tx:
+        current, held = await connections.get_held(tx, installation.vault, found.owner, lock=True)
+        if held.version != asked.version:
+            return Checked(current, refusal is None, reason)
+        if refusal is None:
+            noted = await connections.note_working(tx, actor, current, now)
+        else:
+            noted = await connections.note_refused(tx, actor, current, refusal.code, reason or "", now)
+    return Checked(noted, refusal is None, reason)

@@ -1,0 +1,432 @@
+"""`fresh_credentials()`: the one way to a usable credential. Tokens are renewed before they die, once, and never lost.
+
+The provider is asked by whoever holds the lease on the row, in one process of all (P8). No transaction is open
+meanwhile. What it answers counts if the row still holds what was presented, whatever else changed: so neither a lost
+lease nor a new consent in between loses a token or condemns a good one.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+import structlog
+
+from one_runtime import connections, credentials, events, metrics, oauth_clients, revocations
+from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.request import Values
+from one_runtime.catalog.templates import names_in
+from one_runtime.connections import Connection, Renewed
+from one_runtime.credentials import Grant, Held, Owner, ProviderUnavailable
+from one_runtime.db.engine import Transaction
+from one_runtime.errors import Conflict, NotFound, OneRuntimeError
+from one_runtime.events import Actor
+from one_runtime.ids import new_id
+from one_runtime.installation import Installation
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, ProviderTrouble
+from one_runtime.oauth.grants import ClientCredentials, RefreshToken
+from one_runtime.oauth.tokens import Tokens
+from one_runtime.oauth_clients import OAuthClient
+from one_runtime.token_endpoint import TokenEndpoint
+
+TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
+Renewal: TypeAlias = RefreshToken | ClientCredentials
+
+BATCH: Final = 200
+AT_ONCE: Final = 32
+"""Renewals of one turn that are under way at the same time."""
+_MARGIN: Final = timedelta(minutes=5)
+_PART: Final = 5  # of a short life, this part is the margin
+_FIRST_PAUSE: Final = timedelta(seconds=5)
+_LONGEST_PAUSE: Final = timedelta(minutes=10)
+_OUR_FAULT: Final = timedelta(minutes=10)
+"""Until something that only we, the operator or the organization can mend is tried again."""
+
+log = structlog.get_logger()
+
+
+class ReauthRequired(Conflict):
+    """The end user has to connect again: the provider has refused what we hold."""
+
+    code = "needs_reauth"
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """A connection, and what makes a request to its provider an authenticated one. `version` names the credentials, for
+    whoever learns that the provider does not take them."""
+
+    connection: Connection
+    values: Values
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """All that decides what to do."""
+
+    connection: Connection
+    held: Held
+    integration: Integration | None
+    auth: Auth | None
+    client: OAuthClient | None
+
+    @property
+    def usable(self) -> Usable:
+        """As it is."""
+        given = {"client_id": self.client.client.client_id, **self.client.fields} if self.client else {}
+        secrets = {name: value for name, value in self.held.secrets.items() if name != "refresh_token"}
+        return Usable(self.connection, Values(dict(self.connection.params), {**given, **secrets}), self.held.version)
+
+    @property
+    def renewal(self) -> Renewal | None:
+        """What would be presented; None where there is no way to renew."""
+        secrets = self.held.secrets
+        if isinstance(self.auth, ClientCredentialsAuth):
+            fields = {name: value for name, value in secrets.items() if name != "access_token"}
+            return ClientCredentials(fields, self.connection.scopes or None)
+        if not isinstance(self.auth, OAuth2Auth) or not can_be_renewed(self.auth, secrets):
+            return None
+        return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
+
+    def lives(self, now: datetime) -> bool:
+        """Whether there is a token that has not died of age."""
+        expires_at = self.connection.expires_at
+        return "access_token" in self.held.secrets and (expires_at is None or now < expires_at)
+
+    def is_stale(self, now: datetime, rejected: int | None) -> bool:
+        """Whether to renew: it is time, or the provider no longer takes these."""
+        if not isinstance(self.auth, OAuth2Auth | ClientCredentialsAuth):
+            return False
+        due_at = self.held.grant.refresh_due_at
+        return not self.lives(now) or self.held.version == rejected or (due_at is not None and due_at <= now)
+
+
+def can_be_renewed(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
+    """Whether these tokens can be renewed: by a refresh token, or where the provider does it by the access token."""
+    return auth.refresh != "none" and ("refresh_token" in secrets or bool(auth.token.refresh_params))
+
+
+def refresh_due_at(auth: TokenAuth, secrets: Mapping[str, str], tokens: Tokens, now: datetime) -> datetime | None:
+    """When to renew tokens that were given now: ahead of their end, and before a refresh token dies of disuse. Where
+    there is no way to renew: their end, when somebody has to connect again. None: never."""
+    renewable = not isinstance(auth, OAuth2Auth) or can_be_renewed(auth, secrets)
+    if not renewable:
+        return tokens.expires_at
+    unused = auth.lifetimes.refresh
+    dies_at = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]
+    wanted = [_ahead(tokens.expires_at, now), *(_halfway(moment, now) for moment in dies_at)]
+    return min((moment for moment in wanted if moment is not None), default=None)
+
+
+def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
+    return None if expires_at is None else expires_at - min(_MARGIN, (expires_at - now) / _PART)
+
+
+def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
+    """A refresh token is used long before it dies: a provider, or we, may be away for days."""
+    return None if moment is None else now + (moment - now) / 2
+
+
+async def fresh_credentials(
+    installation: Installation, owner: Owner, *, rejected: int | None = None, refused_too: bool = False
+) -> Usable:
+    """A connection's credentials, renewed where it is time. `rejected`: the version that the provider did not take; any
+    newer one will do. `refused_too`: also where the provider has refused them, for whoever asks it once more.
+
+    Raises: NotFound; ReauthRequired; ProviderUnavailable where they have died and the provider gives no new ones;
+    SealBroken.
+    """
+    state = await _look(installation, owner)
+    now = installation.clock()
+    if not state.is_stale(now, rejected):
+        if not refused_too:
+            _require_active(state.connection)
+        return state.usable
+    return await _join(installation, owner, rejected)
+
+
+async def _join(installation: Installation, owner: Owner, rejected: int | None) -> Usable:
+    usable = await installation.flights.join(owner.connection_id, lambda: _renewed(installation, owner, rejected))
+    if usable.version == rejected:  # that flight was another's, who had nothing against these
+        usable = await installation.flights.join(owner.connection_id, lambda: _renewed(installation, owner, rejected))
+    return usable
+
+
+async def refresh(installation: Installation, owner: Owner) -> Usable:
+    """Renew a connection's credentials now, also where they are fresh; those that cannot be renewed stay.
+
+    Raises: as `fresh_credentials`.
+    """
+    state = await _look(installation, owner)
+    return await _join(installation, owner, state.held.version)
+
+
+async def refresh_due(installation: Installation) -> int:
+    """Renew what is due, whether anybody uses it or not; how many. Safe to run in several processes at once."""
+    done = 0
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(owner: Owner) -> None:
+        async with turn:
+            await _renew_due(installation, owner)
+
+    while True:
+        async with installation.database.read() as tx:
+            due = await credentials.list_due(tx, installation.clock(), BATCH)
+        await asyncio.gather(*map(one, due))
+        done += len(due)
+        if len(due) < BATCH:
+            return done
+
+
+async def _renew_due(installation: Installation, owner: Owner) -> None:
+    """Whatever happens to one, it is settled or put off, so that it does not come again at once."""
+    try:
+        await _join(installation, owner, None)
+    except (ReauthRequired, NotFound):
+        pass
+    except ProviderUnavailable as outage:
+        log.info("refresh_postponed", connection_id=owner.connection_id, code=outage.code)
+    except OneRuntimeError as error:
+        log.warning("refresh_failed", connection_id=owner.connection_id, code=error.code)
+        async with installation.database.write() as tx:
+            await credentials.postpone(tx, owner, installation.clock() + _OUR_FAULT)
+
+
+async def _look(installation: Installation, owner: Owner) -> _State:
+    async with installation.database.read() as tx:
+        return await _read(tx, installation, owner)
+
+
+async def _read(tx: Transaction, installation: Installation, owner: Owner, *, lock: bool = False) -> _State:
+    connection, held = await connections.get_held(tx, installation.vault, owner, lock=lock)
+    integration = installation.catalog.get(connection.integration_slug)
+    auth = integration.auth_of(connection.auth_type) if integration is not None else None
+    state = _State(connection, held, integration, auth, None)
+    client_id = held.grant.oauth_client_id
+    if client_id is None or not (state.is_stale(installation.clock(), None) or _sends_client(auth)):
+        return state
+    return await _with_client(tx, installation, state)
+
+
+async def _with_client(tx: Transaction, installation: Installation, state: _State) -> _State:
+    client_id = state.held.grant.oauth_client_id
+    if client_id is None or state.client is not None:
+        return state
+    organization_id = state.connection.organization_id
+    client = await oauth_clients.get(tx, installation.vault, organization_id, client_id)
+    return replace(state, client=client)
+
+
+def _sends_client(auth: Auth | None) -> bool:
+    """Whether requests to the provider hold something of the OAuth client, as a developer token."""
+    if not isinstance(auth, OAuth2Auth):
+        return False
+    own = {"client_id", *(part.name for part in auth.client.fields)}
+    templates = [*auth.send.templates(), *(auth.check.templates() if auth.check is not None else ())]
+    return any(name in own for template in templates for name in names_in(template))
+
+
+def _require_active(connection: Connection) -> None:
+    if connection.status == "needs_reauth":
+        message = (connection.error or {}).get("message", "")
+        raise ReauthRequired(f"The end user has to connect {connection.integration_slug} again. {message}".strip())
+
+
+async def _renewed(installation: Installation, owner: Owner, rejected: int | None) -> Usable:
+    """Renew, or wait for another process that does."""
+    timing = installation.timing
+    patience = time.monotonic() + timing.patience
+    while True:
+        async with installation.database.read() as tx:
+            state = await _with_client(tx, installation, await _read(tx, installation, owner))
+        now = installation.clock()
+        if not state.is_stale(now, rejected):
+            await _settle(installation, state)
+            _require_active(state.connection)
+            return state.usable
+        renewal = state.renewal
+        if renewal is None:
+            return await _as_it_is(installation, state, now)
+        if state.held.retry_at is not None and now < state.held.retry_at:
+            return _while_in_trouble(state, now, rejected)
+        lease = new_id()
+        async with installation.database.write() as tx:
+            leased = await credentials.lease(tx, owner, state.held, lease, now, now + timing.lease)
+        if leased:
+            return await _ask(installation, state, renewal, lease, rejected)
+        if state.lives(now) and rejected is None:  # another renews it, and this one serves for a while yet
+            _require_active(state.connection)
+            return state.usable
+        if time.monotonic() > patience:
+            raise ProviderUnavailable("Another server is renewing the tokens and has not finished. Try again.", 1)
+        await asyncio.sleep(timing.poll)
+
+
+async def _settle(installation: Installation, state: _State) -> None:
+    """A row that is due, and is nothing that can be renewed: an older version has stored a key over tokens."""
+    if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.held.grant.refresh_due_at is None:
+        return
+    async with installation.database.write() as tx:
+        await credentials.give_up(tx, state.connection.owner)
+
+
+async def _as_it_is(installation: Installation, state: _State, now: datetime) -> Usable:
+    """There is no way to renew these: they serve until they have died."""
+    if state.lives(now):
+        _require_active(state.connection)
+        return state.usable
+    message = "The access token has expired, and the provider gave nothing to renew it with."
+    async with installation.database.write() as tx:
+        current = await _read(tx, installation, state.connection.owner, lock=True)
+        if current.held.version == state.held.version:
+            actor = Actor(state.connection.organization_id, "system")
+            await connections.note_refused(tx, actor, current.connection, "token_expired", message, now)
+            await credentials.give_up(tx, state.connection.owner)
+    raise ReauthRequired(f"{message} The end user has to connect again.")
+
+
+def _while_in_trouble(state: _State, now: datetime, rejected: int | None) -> Usable:
+    if state.lives(now) and state.held.version != rejected:
+        _require_active(state.connection)
+        return state.usable
+    wait = max(1, round((state.held.retry_at - now).total_seconds())) if state.held.retry_at else 1
+    _require_active(state.connection)
+    raise ProviderUnavailable(f"{_name(state)} does not renew the tokens at the moment. Try again.", wait)
+
+
+def _name(state: _State) -> str:
+    return state.integration.name if state.integration is not None else state.connection.integration_slug
+
+
+async def _ask(installation: Installation, state: _State, renewal: Renewal, lease: str, rejected: int | None) -> Usable:
+    """Ask the provider, holding the lease, and keep what it says."""
+    owner = state.connection.owner
+    try:
+        endpoint = _endpoint(state)
+    except OneRuntimeError:
+        async with installation.database.write() as tx:
+            await credentials.give_back(tx, owner, lease)
+        raise
+    try:
+        tokens = await endpoint.ask(installation.egress, installation.clock, renewal)
+    except GrantRefused as refusal:
+        return await _refused(installation, state, renewal, refusal, rejected)
+    except OAuthError as trouble:
+        return await _troubled(installation, state, lease, trouble, rejected)
+    return await _store(installation, state, renewal, tokens)
+
+
+def _endpoint(state: _State) -> TokenEndpoint:
+    """Raises: HostNotRegistered, OAuthClientMissing, InvalidInput."""
+    integration, auth, secrets = state.integration, state.auth, state.held.secrets
+    if integration is None or not isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
+        raise NotFound("The integration of this connection has gone.")
+    params = state.connection.params
+    if state.client is None:  # the customer's own
+        client = Client(secrets.get("client_id", ""), secrets.get("client_secret"))
+        return TokenEndpoint(integration, auth, client, params)
+    if isinstance(auth, OAuth2Auth):
+        oauth_clients.require_host(state.client, integration.name, auth, params)
+    return TokenEndpoint(integration, auth, state.client.client, {**params, **state.client.fields})
+
+
+async def _store(installation: Installation, asked: _State, presented: Renewal, tokens: Tokens) -> Usable:
+    """Keep the new tokens before anybody uses them, if the row still holds what was presented."""
+    owner, auth = asked.connection.owner, asked.auth
+    assert isinstance(auth, OAuth2Auth | ClientCredentialsAuth)  # noqa: S101 - they were asked for
+    secrets = renewed_secrets(asked.held.secrets, tokens)
+    grant = Grant(asked.held.grant.oauth_client_id, refresh_due_at(auth, secrets, tokens, installation.clock()))
+    with metrics.token_commit():
+        async with installation.database.write() as tx:
+            now = installation.clock()
+            current = await _read(tx, installation, owner, lock=True)
+            if current.renewal != presented:
+                return await _superseded(tx, installation, current, asked, secrets)
+            renewed = Renewed(tokens.expires_at, tokens.scopes, grant)
+            saved = await connections.renew_credentials(tx, installation.vault, current.connection, secrets, renewed)
+            if current.connection.status == "needs_reauth":
+                saved = await _after_refusal(tx, asked, saved, now)
+            held = replace(current.held, secrets=secrets, version=current.held.version + 1, grant=grant)
+    _require_active(saved)
+    return replace(asked, connection=saved, held=held).usable
+
+
+async def _after_refusal(tx: Transaction, asked: _State, saved: Connection, now: datetime) -> Connection:
+    """These were granted, and something was refused: before, which a grant now makes good; or meanwhile, to another who
+    presented the same. Then a provider that detects reuse has revoked these too, so they are tried at once."""
+    if asked.connection.status == "needs_reauth":
+        return await connections.note_working(tx, Actor(saved.organization_id, "system"), saved, now)
+    await credentials.hurry(tx, saved.owner, now)
+    return saved
+
+
+async def _superseded(
+    tx: Transaction, installation: Installation, current: _State, asked: _State, secrets: Mapping[str, str]
+) -> Usable:
+    """The end user has connected again meanwhile: what was granted belongs to the connection before, and is let go
+    of where it is another account's."""
+    if current.connection.account_id != asked.connection.account_id:
+        tokens = revocations.Tokens(
+            asked.connection.integration_slug, asked.held.grant.oauth_client_id, asked.connection.params, secrets
+        )
+        await revocations.store(
+            tx, installation.vault, current.connection.organization_id, tokens, installation.clock()
+        )
+    _require_active(current.connection)
+    return current.usable
+
+
+def renewed_secrets(before: Mapping[str, str], tokens: Tokens) -> dict[str, str]:
+    """What is held, with the new tokens in it."""
+    secrets = {**before, "access_token": tokens.access_token}
+    if tokens.refresh_token is not None:
+        secrets["refresh_token"] = tokens.refresh_token
+    return secrets
+
+
+async def _refused(
+    installation: Installation, asked: _State, presented: Renewal, refusal: GrantRefused, rejected: int | None
+) -> Usable:
+    """The provider's definite no counts only if the row still holds what was presented."""
+    owner, now = asked.connection.owner, installation.clock()
+    async with installation.database.write() as tx:
+        current = await _read(tx, installation, owner, lock=True)
+        counts = current.renewal == presented
+        if counts:
+            actor = Actor(owner.organization_id, "system")
+            message = refusal.reason or f"{_name(asked)} no longer accepts this authorization."
+            await connections.note_refused(tx, actor, current.connection, refusal.code, message, now)
+            await credentials.give_up(tx, owner)
+    if counts:
+        raise ReauthRequired(f"{_name(asked)} no longer accepts this authorization. The end user has to connect again.")
+    if current.is_stale(now, rejected):
+        raise ProviderUnavailable("The tokens were changed while they were renewed. Try again.", 1)
+    _require_active(current.connection)
+    return current.usable
+
+
+async def _troubled(
+    installation: Installation, asked: _State, lease: str, trouble: OAuthError, rejected: int | None
+) -> Usable:
+    """Nothing is known: keep what there is, and wait before the next try."""
+    owner, now = asked.connection.owner, installation.clock()
+    wait = min(_FIRST_PAUSE * 2 ** min(asked.held.failures, 16), _LONGEST_PAUSE)
+    if isinstance(trouble, ClientRefused):
+        wait = _OUR_FAULT
+    if isinstance(trouble, ProviderTrouble) and trouble.retry_after is not None:
+        wait = max(wait, timedelta(seconds=trouble.retry_after))
+    async with installation.database.write() as tx:
+        noted = await credentials.note_trouble(tx, owner, lease, now + wait)
+        if noted and asked.held.failures == 0:  # one event for a time of trouble, not one for each try
+            subject = asked.connection.subject
+            told = replace(subject, data={**subject.data, "reason": trouble.code})
+            await events.record(tx, Actor(owner.organization_id, "system"), "connection.refresh_failed", now, told)
+    held = replace(asked.held, retry_at=now + wait)
+    log.info("refresh_troubled", connection_id=owner.connection_id, code=trouble.code, failures=held.failures + 1)
+    return _while_in_trouble(replace(asked, held=held), now, rejected)

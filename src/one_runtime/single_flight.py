@@ -1,0 +1,42 @@
+"""Work that several callers want at once, and that is done once in this process. Not for what must be done once in all
+processes: for that there is a lease in the database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Flights:
+    """Calls under way, by what they are about."""
+
+    def __init__(self) -> None:
+        self._flying: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def join(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
+        """What the call under way for this key answers; where there is none, this one is made. It goes on where a
+        caller leaves: what it does may not be left half done."""
+        flight = self._flying.get(key)
+        if flight is None:
+            flight = asyncio.create_task(_awaited(call()))
+            self._flying[key] = flight
+            flight.add_done_callback(lambda _: self._flying.pop(key, None))
+            flight.add_done_callback(_seen)
+        answer: T = await asyncio.shield(flight)
+        return answer
+
+    async def land(self) -> None:
+        """Wait until every call under way has ended."""
+        while self._flying:
+            await asyncio.wait(list(self._flying.values()))
+
+
+async def _awaited(call: Awaitable[T]) -> T:
+    return await call
+
+
+def _seen(flight: asyncio.Task[Any]) -> None:
+    """Nobody may be left to hear of a failure."""
+    if not flight.cancelled():
+        flight.exception()
