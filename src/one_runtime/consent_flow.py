@@ -6,8 +6,8 @@
 4. `outcome`: our own page asks how it went. It is never told by the window.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -42,6 +42,7 @@ from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
 from one_runtime.oauth.scopes import asked_scopes
 from one_runtime.oauth_clients import OAuthClient, OAuthClientMissing
+from one_runtime.organizations import Organization
 from one_runtime.proof import Granted, Proof, exchanged, prove_tokens
 from one_runtime.revoke import can_be_revoked, revoke_all
 from one_runtime.token_endpoint import TokenEndpoint
@@ -81,16 +82,23 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How a callback ended. `problem`: why nothing was connected; `trusted`: whether the browser is the one that left,
-    so that its session may be shown; `cookie`: to be deleted."""
+    """How a callback ended. `problem`: why nothing was connected; `cookie`: to be deleted; `params` and `name`: what
+    was asked for. Of a callback that another browser brings, there is the problem alone."""
 
     session: ConnectSession | None = None
     integration: Integration | None = None
-    organization_name: str | None = None
+    organization: Organization | None = None
     connected: Connected | None = None
     problem: OneRuntimeError | None = None
     cookie: str | None = None
     return_to: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+
+    @property
+    def integration_slug(self) -> str | None:
+        """Of what was to be connected."""
+        return self.integration.slug if self.integration is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +211,23 @@ class ConsentFlow:
         taken = await self._take(slug, said, cookie)
         if isinstance(taken, Arrival):
             return taken
-        arrived, name = taken
-        actor = Actor(arrived.session.organization_id, "end_user", arrived.session.end_user_id, address)
+        arrived, cookie_of = taken
+        session, details = arrived.session, arrived.consent.details
+        actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
+        arrival = Arrival(
+            session,
+            arrived.integration,
+            arrived.organization,
+            cookie=cookie_of,
+            params=details.params,
+            name=details.name,
+        )
         try:
-            connected = await self._finish(arrived, said, actor)
+            return replace(arrival, connected=await self._finish(arrived, said, actor))
         except OneRuntimeError as error:
             await self._failed(arrived, actor, error)
-            back = address_back(arrived.session, "error", error=failure_code(error))
-            return Arrival(arrived.session, arrived.integration, arrived.organization, None, error, name, back)
-        return Arrival(arrived.session, arrived.integration, arrived.organization, connected, None, name)
+            back = address_back(session, "error", error=failure_code(error))
+            return replace(arrival, problem=error, return_to=back)
 
     async def _take(self, slug: str, said: CallbackQuery, cookie: ReadCookie) -> "tuple[_Arrived, str] | Arrival":
         state, now, installation = said.state or "", self._installation.clock(), self._installation
@@ -233,7 +249,7 @@ class ConsentFlow:
             organization = await organizations.get(tx, consent.organization_id)
             client = await self._client_of(tx, consent)
         integration, auth = self._entry(slug)
-        return _Arrived(consent, secret, session, organization.display_name, integration, auth, client), name
+        return _Arrived(consent, secret, session, organization, integration, auth, client), name
 
     async def _finish(self, arrived: "_Arrived", said: CallbackQuery, actor: Actor) -> Connected:
         """Raises: OneRuntimeError, of which AuthorizationFailed for what the provider said."""
@@ -352,7 +368,7 @@ class _Arrived:
     consent: Consent
     secret: Secret
     session: ConnectSession
-    organization: str
+    organization: Organization
     integration: Integration
     auth: OAuth2Auth
     client: OAuthClient | None

@@ -52,7 +52,8 @@ async def kept(application: Application, client: Client, connection_id: str) -> 
     """The credential as it would be used."""
     organization = (await client.get("/v1/organization")).json()["id"]
     async with application.installation.database.read() as tx:
-        return await credentials.load(tx, application.installation.vault, Owner(organization, connection_id))
+        held = await credentials.load(tx, application.installation.vault, Owner(organization, connection_id))
+        return dict(held.secrets)
 
 
 async def check(client: Client, connection_id: str) -> httpx2.Response:

@@ -1,4 +1,4 @@
-"""`/v1/connections/{id}/refresh` and `/credentials`: have tokens renewed, and read them where that cannot be avoided."""
+"""`/v1/connections/{id}/refresh` and `/credentials`: have tokens renewed, and read what cannot stay with us."""
 
 from fastapi import APIRouter
 

@@ -24,8 +24,8 @@ class CreateSession(Body):
 
     Without `integration_slug` the end user picks from a list. Without `connection_id` and `multiple`, a present
     connection is renewed in place. `mode`: `embed` inside your page (the default); `redirect` in the whole window, back
-    to `return_url` (the default where that is given); `link` in an e-mail or a chat, only if asked for. `scopes`: what to
-    ask for with `oauth2`, in the place of what the OAuth client or the integration says.
+    to `return_url` (the default where that is given); `link` in an e-mail or a chat, only if asked for. `scopes`: what
+    to ask for with `oauth2`, in the place of what the OAuth client or the integration says.
     """
 
     model_config = example(

@@ -11,16 +11,18 @@ from typing import Final
 from one_runtime.connect.texts import with_prefix
 
 POPUP_MODULES: Final = (
-    "api.js", "dom.js", "field.js", "form.js", "host.js", "list.js", "popup.js", "screens.js", "texts.js",
+    "api.js", "consents.js", "dom.js", "field.js", "form.js", "host.js", "list.js", "popup.js", "screens.js",
+    "texts.js",
 )  # fmt: skip
 WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "texts.js", "window.js")
-MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES)))
+CONSENT_MODULES: Final = ("consent.js",)
+MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *CONSENT_MODULES)))
 STYLESHEETS: Final = ("popup.css", "window.css")
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
 # Notices that only the server shows, in a window of its own.
-_OF_THE_SERVER: Final = ("notice.foreign.", "notice.framed.", "notice.resume.")
+_OF_THE_SERVER: Final = ("notice.foreign.", "notice.framed.", "notice.resume.", "notice.consent_lost.")
 _PLACE_FOR_TEXTS: Final = "__TEXTS__"
 _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 
@@ -48,7 +50,7 @@ def load_assets() -> Assets:
     bodies = {name: _lean(_read(name)) for name in MODULES if name != "texts.js"}
     bodies |= {name: _close(_read(name)) for name in STYLESHEETS}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
-                             "replace.", "done.", "notice.", "message.")  # fmt: skip
+                             "replace.", "waiting.", "failed.", "done.", "notice.", "message.")  # fmt: skip
     page_texts = {key: words for key, words in page_texts.items() if not key.startswith(_OF_THE_SERVER)}
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))

@@ -103,10 +103,13 @@ def _ancestors(shell: Shell, *, framed: bool) -> tuple[str, ...]:
     return shell.allowed_origins or NOBODY
 
 
-def headers(ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'",)) -> dict[str, str]:
+def headers(
+    ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'",), *, keeps_opener: bool = False
+) -> dict[str, str]:
     """The headers of every page. Images may be data: URIs, because logos are.
 
-    `form_action`: in the popup forms are sent by script, with the token in a header, and so none is sent otherwise.
+    `keeps_opener`: the window that our frame opened, which hears from it and is closed by it. `form_action`: in the
+    popup forms are sent by script, with the token in a header, and so none is sent otherwise.
     """
     policy = (
         "default-src 'none'",
@@ -121,13 +124,17 @@ def headers(ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'"
         f"frame-ancestors {' '.join(ancestors)}",
     )
     framing = {"X-Frame-Options": "DENY"} if ancestors == NOBODY else {}  # which cannot name origins
-    return framing | {
-        "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": "; ".join(policy),
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "X-Robots-Tag": "noindex",
-    }
+    apart = {} if keeps_opener else {"Cross-Origin-Opener-Policy": "same-origin"}
+    return (
+        framing
+        | apart
+        | {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": "; ".join(policy),
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "X-Robots-Tag": "noindex",
+        }
+    )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from one_runtime.connect.posted import Posted
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect_flow import Connected, Shell, View
 from one_runtime.connections import AccountMismatch
-from one_runtime.credentials import CredentialsRefused
+from one_runtime.consent_flow import Arrival, Departure, failure_code, reason_of
 from one_runtime.errors import InvalidInput, OneRuntimeError
 
 Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level"]
@@ -37,8 +37,7 @@ class Trouble:
         """What to say about a refused attempt."""
         if isinstance(error, InvalidInput) and error.errors:
             return cls(errors={one.field: one.message for one in error.errors}, status=error.status)
-        reason = error.provider_reason if isinstance(error, CredentialsRefused) else None
-        return cls(error.detail, reason, replaces=isinstance(error, AccountMismatch), status=error.status)
+        return cls(error.detail, reason_of(error), replaces=isinstance(error, AccountMismatch), status=error.status)
 
     @property
     def is_there(self) -> bool:
@@ -144,6 +143,54 @@ class Screens:
         values |= {"title": TEXTS["done.title"], "account": name if name != integration else None}
         return self._render("done", view.session.id, values, None)
 
+    def consent(self) -> Page:
+        """The window that our frame opens, before it has heard from it."""
+        lost = self._notice_values("consent_lost", Shell("unknown"))
+        values: dict[str, object] = {"heading": lost["title"], "lost": lost["body"], "title": TEXTS["consent.title"]}
+        return self._render("consent", None, values, None, keeps_opener=True)
+
+    def leaving(self, view: View, departure: Departure) -> Page:
+        """On to the provider, without a press of a button where the browser does that. A form could not: what it may
+        redirect to has to stand in the page's policy, and not every browser knows that (CSP 3, section 6.1.5)."""
+        values = self._view_values(view, None) | {
+            "title": text("leaving.title", integration=departure.integration_name),
+            "url": departure.url,
+        }
+        return self._render("leaving", view.session.id, values, None)
+
+    def returned(self, arrival: Arrival) -> Page:
+        """The end of a consent in the window that was opened for it, or in a browser that we know nothing about."""
+        if arrival.session is None or arrival.integration is None or arrival.organization is None:
+            return self._notice("consent_lost", Shell("unknown"), arrival.problem.status if arrival.problem else 200)
+        integration, organization = arrival.integration, arrival.organization
+        connected = arrival.connected
+        account = connected.connection_name if connected is not None else None
+        values: dict[str, object] = {
+            "title": TEXTS["done.title" if connected is not None else "failed.title"],
+            "integration": integration.name,
+            "integration_logo": self._logo_url(integration.slug),
+            "organization": organization.display_name,
+            "organization_logo": own_image(organization.logo_url),
+            "account": account if account != integration.name else None,
+            "problem": None if arrival.problem is None else self._failure(arrival),
+            "reason": None if arrival.problem is None else reason_of(arrival.problem),
+            "return_to": arrival.return_to,
+        }
+        status = 200 if arrival.problem is None else arrival.problem.status
+        return self._render("returned", arrival.session.id, values, None, status, keeps_opener=True)
+
+    def trouble(self, arrival: Arrival, problem: OneRuntimeError) -> Trouble:
+        """Why a consent's form is shown again."""
+        return replace(Trouble.of(problem), sentence=self._failure(arrival), errors={})
+
+    def _failure(self, arrival: Arrival) -> str:
+        """What to tell a person: our own words for what is known, and the error's for everything else."""
+        if arrival.problem is None or arrival.integration is None or arrival.organization is None:
+            return ""
+        names = {"integration": arrival.integration.name, "organization": arrival.organization.display_name}
+        key = f"failed.{failure_code(arrival.problem)}"
+        return text(key, **names) if key in TEXTS else arrival.problem.detail
+
     def _notice(self, notice: str, shell: Shell, status: int) -> Page:
         values = self._notice_values(notice, shell)
         return self._render("notice", shell.session_id, values, None, status)
@@ -175,7 +222,14 @@ class Screens:
         }
 
     def _render(
-        self, name: str, session_id: str | None, values: dict[str, object], return_url: str | None, status: int = 200
+        self,
+        name: str,
+        session_id: str | None,
+        values: dict[str, object],
+        return_url: str | None,
+        status: int = 200,
+        *,
+        keeps_opener: bool = False,
     ) -> Page:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
@@ -183,7 +237,7 @@ class Screens:
         # A form's target and, in some browsers, whatever it redirects to (CSP 3, section 6.1.5): ours, then the app's.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
-        return Page(status, headers(NOBODY, form_action), body.encode())
+        return Page(status, headers(NOBODY, form_action, keeps_opener=keeps_opener), body.encode())
 
 
 def own_image(url: str | None) -> str | None:

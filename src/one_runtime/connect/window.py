@@ -5,19 +5,28 @@ address after the first. Opening the address shows the confirmation in the mode 
 comes after it is reached by a press of a button of ours only (P6).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
 
+from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.pages import Page
 from one_runtime.connect.posted import Posted
 from one_runtime.connect.screens import FRESH, Refusal, Screens, Trouble
 from one_runtime.connect_flow import ConnectFlow, Shell, View
 from one_runtime.connections import AccountMismatch
+from one_runtime.consent_flow import Arrival, ConsentFlow
 from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import InvalidInput, OneRuntimeError
+from one_runtime.oauth_clients import OAuthClientMissing
 
-_ANSWERED_IN_THE_FORM: Final = (InvalidInput, CredentialsRefused, ProviderUnavailable, AccountMismatch)
+_ANSWERED_IN_THE_FORM: Final = (
+    InvalidInput,
+    CredentialsRefused,
+    ProviderUnavailable,
+    AccountMismatch,
+    OAuthClientMissing,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +41,9 @@ class Opening:
 class Window:
     """What the door answers."""
 
-    def __init__(self, flow: ConnectFlow, screens: Screens) -> None:
-        self._flow = flow
-        self._screens = screens
+    def __init__(self, flow: ConnectFlow, consents: ConsentFlow, screens: Screens, cookies: Cookies) -> None:
+        self._flow, self._consents = flow, consents
+        self._screens, self._cookies = screens, cookies
 
     def refuse(self, why: Refusal, status: int) -> Page:
         """A page that shows nothing of any session."""
@@ -103,10 +112,41 @@ class Window:
     async def _connect(self, form: Posted, address: str | None) -> Page:
         view = await self._view(form)
         try:
+            if form.auth_type == "oauth2":
+                return await self._leave(view, form, address)
             connected = await self._flow.connect(form.session_token, form.request(), door="page", address=address)
         except _ANSWERED_IN_THE_FORM as error:
             return self._show(view, form, Trouble.of(error))
         return self._screens.done(view, connected) if connected.return_to is None else _go(connected.return_to)
+
+    async def _leave(self, view: View, form: Posted, address: str | None) -> Page:
+        """On to the provider's own page. The browser takes the session's token along, to go on when it comes back."""
+        prepared = await self._consents.prepare(form.session_token, form.request(), door="page", address=address)
+        departure = await self._consents.leave(prepared.ticket)
+        page = self._screens.leaving(view, departure)
+        cookie = self._cookies.setting(departure, form.session_token)
+        return replace(page, headers={**page.headers, "Set-Cookie": cookie})
+
+    async def come_back(self, arrival: Arrival, token: str | None) -> Page:
+        """The page for a callback. `token`: of the session that a page of this window went on from."""
+        connected = arrival.connected
+        if connected is not None and connected.return_to is not None:
+            return _go(connected.return_to)
+        if arrival.problem is None or arrival.session is None or token is None:
+            return self._screens.returned(arrival)
+        form = Posted(
+            session_token=token,
+            step="show",
+            integration_slug=None if arrival.session.integration_slug else arrival.integration_slug,
+            auth_type="oauth2",
+            params=dict(arrival.params),
+            name=arrival.name,
+        )
+        try:
+            view = await self._view(form, opening=False)
+        except OneRuntimeError:
+            return self._screens.returned(arrival)
+        return self._show(view, form, self._screens.trouble(arrival, arrival.problem))
 
 
 def _go(address: str) -> Page:

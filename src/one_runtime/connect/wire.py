@@ -9,6 +9,7 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.parts import Param
 from one_runtime.clock import rfc3339
 from one_runtime.connect_flow import Choice, Connected, ConnectRequest, View
+from one_runtime.consent_flow import Outcome
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
 MAX_VALUES = 50
@@ -49,6 +50,18 @@ class ConnectBody(Sent):
     credentials: Values = Field(default_factory=dict, repr=False)
     name: ConnectionName | None = None
     replace_account: bool = False
+
+
+class OutcomeBody(Sent):
+    """What the page sends to hear how a consent went."""
+
+    consent_id: Name
+
+
+class TicketBody(Sent):
+    """What the window sends that our frame has opened."""
+
+    ticket: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
 
 
 class OptionAnswer(BaseModel):
@@ -153,6 +166,44 @@ class ConnectedAnswer(BaseModel):
     connection_id: str | None
     integration_slug: str
     connection_name: str
+
+
+class PreparedAnswer(BaseModel):
+    """A consent that a window may leave for."""
+
+    consent_id: str
+    ticket: str
+
+
+class DepartureAnswer(BaseModel):
+    """Where the window goes."""
+
+    url: str
+
+
+class OutcomeAnswer(BaseModel):
+    """How a consent went: `waiting`, `connected` with the connection, or `failed` with the reason."""
+
+    state: str
+    connection: ConnectedAnswer | None
+    code: str | None
+    message: str | None
+
+
+def read_ticket(body: bytes) -> str:
+    """The ticket. Raises: as `read_connect`."""
+    return _read(TicketBody, body).ticket
+
+
+def read_outcome(body: bytes) -> str:
+    """The consent's id. Raises: as `read_connect`."""
+    return _read(OutcomeBody, body).consent_id
+
+
+def outcome_answer(outcome: Outcome) -> OutcomeAnswer:
+    """The outcome as the page gets it."""
+    connection = connected_answer(outcome.connected) if outcome.connected is not None else None
+    return OutcomeAnswer(state=outcome.state, connection=connection, code=outcome.code, message=outcome.message)
 
 
 def read_view(body: bytes) -> str | None:

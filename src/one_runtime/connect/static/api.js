@@ -1,4 +1,4 @@
-// The three calls to our own server. The session token stands in memory here and in the Authorization header, nowhere else.
+// The calls to our own server. The session token stands in memory here and in the Authorization header, nowhere else.
 
 const LOAD_TIMEOUT_MS = 8_000;
 const CONNECT_TIMEOUT_MS = 60_000;
@@ -35,6 +35,15 @@ export class Api {
 
   connect(request) {
     return this.#post("/connect", request, CONNECT_TIMEOUT_MS);
+  }
+
+  /** A consent to be: its id, and the ticket for its window. */
+  prepare(request) {
+    return this.#post("/consent", request, LOAD_TIMEOUT_MS);
+  }
+
+  outcome(consentId) {
+    return this.#post("/outcome", { consent_id: consentId }, LOAD_TIMEOUT_MS);
   }
 
   cancel() {

@@ -20,6 +20,7 @@ export interface ConnectError {
     | "too_many_attempts"
     | "no_allowed_origins"
     | "load_failed"
+    | "window_unavailable"
     | (string & {});
   message: string;
 }

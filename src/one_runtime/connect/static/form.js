@@ -104,7 +104,8 @@ export class AuthForm {
     if (view.suggested_connection_name) this.fields.push(new Field(nameSpec(view), "", integration));
     this.problem = el("div", { class: "problem", tabindex: "-1", role: "alert", hidden: true });
     this.status = el("p", { class: "sr-only", role: "status" });
-    const label = text(view.reconnect ? "action.reconnect" : "action.connect", { integration });
+    const action = auth.type === "oauth2" ? "action.continue" : view.reconnect ? "action.reconnect" : "action.connect";
+    const label = text(action, { integration });
     this.button = el("button", { type: "submit", class: "primary" }, el("span", { class: "label" }, label));
     this.node = el(
       "form",

@@ -1,9 +1,10 @@
 // The popup's course: take the token out of the address, load the session, ask, connect, tell the embedding page.
 import { Api, Offline, Problem } from "./api.js";
-import { text } from "./dom.js";
+import { Consents } from "./consents.js";
+import { hasText, text } from "./dom.js";
 import { AuthForm } from "./form.js";
 import { Host } from "./host.js";
-import { bar, choiceScreen, doneScreen, formScreen, headingId, noticeScreen, pickScreen, replaceScreen } from "./screens.js";
+import { bar, choiceScreen, doneScreen, formScreen, headingId, noticeScreen, pickScreen, replaceScreen, waitingScreen } from "./screens.js";
 
 // The server's error code → the notice that ends the matter, and what the embedding page is told.
 const ENDINGS = {
@@ -13,6 +14,7 @@ const ENDINGS = {
   too_many_attempts: { notice: "attempts", code: "too_many_attempts" },
   no_allowed_origins: { notice: "no_origins", code: "no_allowed_origins" },
   session_unknown: { notice: "unknown", code: "session_unknown" },
+  window_unavailable: { notice: "window", code: "window_unavailable" },
 };
 const ENDING_OF_STATE = {
   expired: "session_expired",
@@ -23,6 +25,9 @@ const ENDING_OF_STATE = {
   unknown: "session_unknown",
 };
 const ENDING_OF_STATUS = { 401: "session_unknown", 404: "session_unknown", 410: "session_expired" };
+
+// What failed at the provider, and was told in its own words.
+const SAID = ["consent_denied", "authorization_refused", "invalid_grant", "client_refused", "request_refused", "credentials_refused"];
 
 // How long an attempt that may have come first is waited for. The embedding page gives up after two seconds.
 const CANCEL_GRACE_MS = 500;
@@ -44,6 +49,7 @@ function takeToken() {
 class Popup {
   #api;
   #host;
+  #consents;
   #view = null;
   #list = null;
   #slug = null;
@@ -56,6 +62,7 @@ class Popup {
 
   constructor(token, requestId) {
     this.#api = new Api(shell.base, token);
+    this.#consents = new Consents(this.#api, shell.base);
     this.#host = new Host(JSON.parse(shell.origins), requestId);
     this.#host.onCancel(() => this.#leave());
     this.#host.followHeight(card);
@@ -120,11 +127,50 @@ class Popup {
   #form(auth, onBack) {
     const key = `${this.#view.integration.slug} ${auth.type}`;
     if (!this.#forms.has(key)) {
-      this.#forms.set(key, new AuthForm(this.#view, auth, headingId, (request) => this.#connect(this.#forms.get(key), request, onBack)));
+      this.#forms.set(key, new AuthForm(this.#view, auth, headingId, (request) => this.#submit(this.#forms.get(key), request, onBack)));
     }
     const form = this.#forms.get(key);
     this.#show(formScreen(this.#view, form), onBack);
     this.#focus(form.firstControl);
+  }
+
+  #submit(form, request, onBack) {
+    return form.auth.type === "oauth2" ? this.#consent(form, request, onBack) : this.#connect(form, request, onBack);
+  }
+
+  /** Called within the click: the provider's window has to open before anything else is waited for. */
+  async #consent(form, request, onBack) {
+    const trip = this.#consents.begin(this.#slug ? { ...request, integration_slug: this.#slug } : request);
+    const back = () => {
+      this.#consents.stop();
+      this.#form(form.auth, onBack);
+    };
+    const { address } = this.#consents;
+    const onReopen = () => this.#consent(form, request, onBack);
+    const onLink = () => trip.followLink(() => this.#end("window_unavailable"));
+    this.#show(waitingScreen(this.#view, { address, blocked: trip.blocked, onReopen, onLink }), back);
+    this.#focusHeading();
+    let outcome;
+    try {
+      outcome = await trip.outcome();
+    } catch (error) {
+      if (this.#host.told) return;
+      back();
+      return this.#refuse(form, error);
+    }
+    if (outcome === null || this.#host.told) return;
+    this.#consents.stop();
+    if (outcome.state === "connected") return this.#succeed(outcome.connection);
+    if (outcome.code === "account_mismatch") return this.#askToReplace(form, request, outcome.message, onBack);
+    back();
+    this.#explain(form, outcome);
+  }
+
+  #explain(form, { code, message }) {
+    const values = { integration: this.#view.integration.name, organization: this.#view.organization.display_name };
+    const key = `failed.${code}`;
+    if (!hasText(key)) return form.showProblem(message);
+    form.showProblem(text(key, values), SAID.includes(code) ? message : null);
   }
 
   async #connect(form, request, onBack) {
@@ -148,7 +194,7 @@ class Popup {
     const back = () => this.#form(form.auth, onBack);
     const onReplace = () => {
       back();
-      this.#connect(form, { ...request, replace_account: true }, onBack);
+      this.#submit(form, { ...request, replace_account: true }, onBack);
     };
     this.#show(replaceScreen(sentence, { onReplace, onKeep: back }), back);
     this.#focusHeading();
@@ -194,6 +240,7 @@ class Popup {
 
   #end(ending) {
     const { notice, code } = ENDINGS[ending];
+    this.#consents.stop();
     const error = code === null ? null : { code, message: text(`message.${code}`) };
     this.#leave = () => this.#host.tell(error ? "error" : "cancelled", { error });
     const action = { label: "action.dismiss", onClick: () => this.#leave() };
@@ -205,6 +252,7 @@ class Popup {
   /** Leaves. Where an attempt is under way, the server decides which came first: after a cancel it makes no connection. */
   async #cancel() {
     this.#leave = () => {};
+    this.#consents.stop();
     const attempt = this.#connecting;
     await this.#api.cancel().catch(() => {}); // unreachable: the session expires by itself
     if (attempt) await Promise.race([attempt.catch(() => {}), pause(CANCEL_GRACE_MS)]);

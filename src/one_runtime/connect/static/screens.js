@@ -53,8 +53,8 @@ export function bar({ onClose, onBack = null, closeLabel = "action.close" }) {
 
 /** The form of one auth type. */
 export function formScreen(view, form) {
-  const { fields, checked } = form.auth;
-  const promise = fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
+  const { type, fields, checked } = form.auth;
+  const promise = type === "oauth2" ? "foot.consent" : fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
   return [head(view), form.node, foot(view, promise)];
 }
 
@@ -68,7 +68,7 @@ export function choiceScreen(view, onChoose) {
     const title = auth.label || (hasText(`choice.${auth.type}`) ? text(`choice.${auth.type}`) : auth.type);
     const key = hasText(`choice.${auth.type}.help`) ? `choice.${auth.type}.help` : "choice.other.help";
     const help = auth.fields.length > 1 ? auth.fields.map(({ label }) => label).join(" · ") : text(key, { integration });
-    return row({ title, help, icon: icon(auth.type === "basic" ? "person" : auth.type === "none" ? "open" : "key") }, () =>
+    return row({ title, help, icon: icon(auth.type === "basic" || auth.type === "oauth2" ? "person" : auth.type === "none" ? "open" : "key") }, () =>
       onChoose(auth),
     );
   });
@@ -134,6 +134,28 @@ export function replaceScreen(sentence, { onReplace, onKeep }) {
       el("p", {}, sentence),
       el("div", { class: "actions" }, replace, keep),
     ),
+  ];
+}
+
+/** The provider's own window is open, or where the browser keeps it shut, a link opens it. */
+export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
+  const integration = view.integration.name;
+  const key = blocked ? "waiting.blocked" : "waiting";
+  const again = blocked
+    ? el("a", { class: "primary", href: address, target: "_blank", rel: "opener" }, text("action.open", { integration }))
+    : el("button", { type: "button", class: "secondary" }, text("action.reopen"));
+  again.addEventListener("click", blocked ? onLink : onReopen);
+  return [
+    el(
+      "section",
+      { class: "notice waiting" },
+      head(view, { done: true }),
+      el("h1", { id: HEADING, tabindex: "-1" }, text(`${key}.title`, { integration })),
+      el("p", { role: "status" }, text(`${key}.body`, { integration })),
+      el("span", { class: "spinner", "aria-hidden": "true" }),
+      again,
+    ),
+    foot(view, "foot.consent"),
   ];
 }
 

@@ -48,6 +48,7 @@ function ask(form) {
 }
 
 const token = keepToken();
+if ("closes" in document.body.dataset) window.close();
 const [resuming, picker, asking] = ["#resume", "#picker", ".ask"].map((selector) => document.querySelector(selector));
 if (resuming) resume(resuming, token);
 if (picker) followList(picker);

@@ -1,0 +1,39 @@
+"""The one cookie: of a browser that is on its way to a provider and back (P5). Frames have none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from one_runtime.consent_flow import Departure
+
+
+@dataclass(frozen=True, slots=True)
+class Traveller:
+    """What a browser comes back with. `session_token`: of a page in a window of its own, which goes on with it; it
+    stays with the browser, where it was before, and is kept nowhere else."""
+
+    secret: str
+    session_token: str | None = None
+
+
+class Cookies:
+    """Writes and reads it. `secure`: browsers reach us over https, so that its name can keep others from setting it
+    (RFC 6265bis, `__Host-`)."""
+
+    def __init__(self, *, secure: bool) -> None:
+        self._prefix = "__Host-" if secure else ""
+        # Lax: the way back is a navigation from the provider's site.
+        self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
+
+    def setting(self, departure: Departure, session_token: str | None = None) -> str:
+        """The header that gives it."""
+        value = departure.secret if session_token is None else f"{departure.secret}.{session_token}"
+        return f"{self._prefix}{departure.cookie}={value}; Max-Age={departure.seconds}{self._attributes}"
+
+    def deleting(self, name: str) -> str:
+        """The header that takes it away."""
+        return f"{self._prefix}{name}=; Max-Age=0{self._attributes}"
+
+    def read(self, cookies: Mapping[str, str], name: str) -> Traveller | None:
+        """What the browser brought under that name."""
+        secret, _, session_token = cookies.get(self._prefix + name, "").partition(".")
+        return Traveller(secret, session_token or None) if secret else None
