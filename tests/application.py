@@ -208,11 +208,11 @@ def refuse_open_transaction() -> None:
 
 
 @asynccontextmanager
-async def started(settings: Settings, acme: RunningAcme) -> AsyncIterator[Application]:
+async def started(settings: Settings, acme: RunningAcme, catalog: Catalog | None = None) -> AsyncIterator[Application]:
     """An application that runs until the block ends."""
     clock = SetClock()
     egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
-    app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
+    app = create_app(settings, catalog or catalog_with_acme(acme.url), clock=clock, egress=egress)
     async with lifespan(app):
         yield Application(app, app.app.state.installation, clock, acme)
 

@@ -90,9 +90,8 @@ class Leaving:
 
 
 _INSERT = insert(consents)
-_SUPERSEDE = delete(consents).where(
-    consents.c.session_id == bindparam("session"), consents.c.status.in_(["prepared", "left"])
-)
+_OPEN = (consents.c.status == "prepared") | (consents.c.status == "left")
+_SUPERSEDE = delete(consents).where(consents.c.session_id == bindparam("session"), _OPEN)
 _BY_TICKET = select(consents).where(consents.c.ticket_hash == bindparam("hash"))
 _BY_STATE = select(consents).where(consents.c.state_hash == bindparam("hash"))
 _OF_SESSION = select(consents).where(
@@ -114,11 +113,7 @@ _ARRIVE = _CHANGE.where(consents.c.status == "left", consents.c.expires_at > bin
 )
 _END = _CHANGE.where(consents.c.status == "arrived").values(status=bindparam("ended"))
 _PURGE = delete(consents).where(consents.c.expires_at <= bindparam("before"))
-_EXPIRE = (
-    update(consents)
-    .where(consents.c.expires_at <= bindparam("now"), consents.c.status.in_(["prepared", "left"]))
-    .values(status="failed", **_WIPED)
-)
+_EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status="failed", **_WIPED)
 
 
 async def prepare(tx: Transaction, vault: Vault, new: NewConsent, now: datetime) -> tuple[Consent, Token]:

@@ -298,13 +298,13 @@ class IntegrationList:
     def _render_fragments(self, logo: Logo, clients: frozenset[str]) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
         """Rendered once for each set of clients; those of one integration with the same auth types are the same."""
         return {
-            one.slug: self._fragment(one, logo, working_auth_types(one, clients)) for one in self._catalog.integrations
+            one.slug: self._fragment(one.slug, logo, working_auth_types(one, clients))
+            for one in self._catalog.integrations
         }
 
-    def _render_fragment(
-        self, integration: Integration, logo: Logo, kinds: tuple[str, ...]
-    ) -> tuple[bytes, bytes, bytes, bytes]:
-        whole = self.describe(integration, logo)
+    def _render_fragment(self, slug: str, logo: Logo, kinds: tuple[str, ...]) -> tuple[bytes, bytes, bytes, bytes]:
+        integration = self._catalog.get(slug)
+        whole = self.describe(integration, logo) if integration is not None else {}
         variants = (("not_connected", kinds), ("connected", kinds), ("not_connected", ()), ("connected", ()))
         rendered = [
             _SEPARATOR + _encode({**whole, "status": status, "supported_auth_types": supported}).encode()

@@ -89,24 +89,18 @@ class NewOAuthClient:
 
 
 _MINE = clients.c.organization_id == bindparam("organization")
+_SERVES = _MINE | (clients.c.organization_id == bindparam("instance"))
 _IN_FORCE = clients.c.retired_at.is_(None)
 _SLUG = clients.c.integration_slug == bindparam("slug")
 _OWN = select(clients).where(_MINE, _SLUG, _IN_FORCE)
 # The organization's own comes before the instance's: a nil UUID is the lowest.
-_FOR = (
-    select(clients)
-    .where(clients.c.organization_id.in_([bindparam("organization"), bindparam("instance")]), _SLUG, _IN_FORCE)
-    .order_by(clients.c.organization_id.desc())
-    .limit(1)
-)
+_FOR = select(clients).where(_SERVES, _SLUG, _IN_FORCE).order_by(clients.c.organization_id.desc()).limit(1)
 _BY_ID = select(clients).where(
     clients.c.id == bindparam("client"),
-    clients.c.organization_id.in_([bindparam("organization"), bindparam("instance")]),
+    _SERVES,
 )
 _ALL_OF = select(clients).where(_MINE, _IN_FORCE).order_by(clients.c.integration_slug)
-_SLUGS = select(clients.c.integration_slug).where(
-    clients.c.organization_id.in_([bindparam("organization"), bindparam("instance")]), _IN_FORCE
-)
+_SLUGS = select(clients.c.integration_slug).where(_SERVES, _IN_FORCE)
 _INSERT = insert(clients)
 _UPDATE = (
     update(clients)
