@@ -1,0 +1,159 @@
+"""One Runtime on a port of its own with foreign providers, a customer's site of another origin, and its backend."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+from pydantic import SecretStr
+
+from one_runtime import api_keys, organizations
+from one_runtime.app import create_app
+from one_runtime.egress import Egress
+from one_runtime.events import Actor
+from one_runtime.installation import Installation
+from one_runtime.settings import Settings
+from one_runtime.vault import new_key
+from tests.application import SetClock, refuse_open_transaction, running
+from tests.foreign.plain_client import PlainClient
+from tests.foreign.providers import OAuthClient, Provider, catalog_with
+from tests.journeys.site import Site, running_site
+
+NORTHWIND: Final = "Northwind"
+END_USER: Final = "user_123"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running installation whose catalog has a provider. `http` is the customer's backend."""
+
+    url: str
+    provider: Provider
+    site: Site
+    http: httpx2.AsyncClient
+    clock: SetClock
+    organization_id: str
+
+    @property
+    def slug(self) -> str:
+        """The provider's entry."""
+        return self.provider.entry.slug
+
+    @property
+    def name(self) -> str:
+        """What the provider is called."""
+        return self.provider.entry.name
+
+    async def session(self, **more: Any) -> dict[str, Any]:
+        """A session for the customer's page."""
+        return await self._session({"allowed_origins": [self.site.origin], **more})
+
+    async def window(self, **more: Any) -> dict[str, Any]:
+        """A session in a window of its own: `redirect`, or `mode="link"`."""
+        place = {} if more.get("mode") == "link" else {"return_url": self.site.return_url}
+        return await self._session(place | more)
+
+    async def _session(self, more: dict[str, Any]) -> dict[str, Any]:
+        body = {"integration_slug": self.slug, "end_user_id": END_USER, **more}
+        return await self.post("/v1/hosted-connection-sessions", body)
+
+    async def state(self, session: dict[str, Any]) -> dict[str, Any]:
+        """What has become of a session."""
+        return await self.get(f"/v1/hosted-connection-sessions/{session['id']}")
+
+    async def status(self, end_user_id: str = END_USER) -> str:
+        """The provider's status in the list."""
+        listed = await self.get("/v1/integrations", end_user_id=end_user_id, slug=self.slug, logo="none")
+        return str(listed["integrations"][0]["status"])
+
+    async def connections(self, end_user_id: str = END_USER) -> list[dict[str, Any]]:
+        """An end user's connections."""
+        found: list[dict[str, Any]] = (await self.get("/v1/connections", end_user_id=end_user_id))["connections"]
+        return found
+
+    async def token(self, connection_id: str) -> str:
+        """A fresh access token."""
+        told = await self.get(f"/v1/connections/{connection_id}/credentials")
+        return str(told["credentials"]["access_token"])
+
+    async def disconnect(self) -> dict[str, Any]:
+        """Let the end user's connection go."""
+        return await self.post("/v1/disconnect", {"integration_slug": self.slug, "end_user_id": END_USER})
+
+    async def get(self, path: str, **params: str) -> dict[str, Any]:
+        """What the API answers."""
+        answer = await self.http.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What the API answers."""
+        answer = await self.http.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def register(self, provider: Provider, redirect_uri: str | None = None) -> OAuthClient:
+        """A client at the provider, by default with the address that One Runtime says, and known to One Runtime."""
+        path = f"/v1/integrations/{provider.entry.slug}/oauth-client"
+        client = provider.register_client(redirect_uri or f"{self.url}/connect/callback/{provider.entry.slug}")
+        pair = {"client_id": client.client_id, "client_secret": client.client_secret}
+        answer = await self.http.put(path, json=pair)
+        assert answer.status_code == 200, answer.text
+        assert redirect_uri or answer.json()["redirect_url"] == client.redirect_uri
+        return client
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[PlainClient]:
+        """Somebody who asks the provider itself what a token is good for."""
+        async with PlainClient(self.provider, OAuthClient("nobody", "", "")) as plain:
+            yield plain
+
+
+@asynccontextmanager
+async def served(database_url: str, provider: Provider, *others: Provider) -> AsyncIterator[Served]:
+    """It answers until the block ends. Each of the providers knows a client of the organization's."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    allowed = frozenset(("127.0.0.1", one.port) for one in (provider, *others))
+    settings = Settings.model_validate(
+        {
+            "public_url": url,
+            "database_url": SecretStr(database_url),
+            "encryption_keys": SecretStr(new_key()),
+            "egress_allow": allowed,
+            "rate_limit": 0,
+        }
+    )
+    clock = SetClock()
+    egress = Egress(allow=allowed, before_request=refuse_open_transaction)
+    app = create_app(settings, catalog_with(provider, *others), clock=clock, egress=egress)
+    async with running(app, port):
+        with running_site(url) as site:
+            organization_id, key = await _organization(app.app.state.installation, site)
+            headers = {"authorization": f"Bearer {key}"}
+            async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
+                there = Served(url, provider, site, http, clock, organization_id)
+                for one in (provider, *others):
+                    await there.register(one)
+                place = {"allowed_origins": [site.origin], "return_urls": [site.return_url]}
+                assert (await http.put("/v1/organization", json={"display_name": NORTHWIND} | place)).status_code == 200
+                yield there
+
+
+async def _organization(installation: Installation, site: Site) -> tuple[str, str]:
+    """An organization whose pages are the site's, and its key."""
+    async with installation.database.write() as tx:
+        now = installation.clock()
+        made = await organizations.create(tx, NORTHWIND, now, allowed_origins=(site.origin,))
+        _, token = await api_keys.create(tx, Actor(made.id, "system"), "test", api_keys.SCOPES, now)
+    return made.id, token.secret
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
