@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from importlib.resources import as_file, files
 from typing import Any, Final
 
@@ -187,7 +188,13 @@ def catalog_with_acme(acme_url: str) -> Catalog:
     folder = files("one_runtime.demo")
     with as_file(folder / "acme.yaml") as path:
         entry = load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
-    return load_catalog().with_extra(entry, (folder / "acme.svg").read_bytes())
+    return built_in_catalog().with_extra(entry, (folder / "acme.svg").read_bytes())
+
+
+@cache
+def built_in_catalog() -> Catalog:
+    """The catalog of the package, read once."""
+    return load_catalog()
 
 
 def settings_for(database_url: str, acme: RunningAcme, **more: Any) -> Settings:

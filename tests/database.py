@@ -9,15 +9,28 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 import pytest
 
-from one_runtime.db.migrations import migrate
+from one_runtime.db.migrations import HEAD, migrate
+from one_runtime.db.schema import metadata
 from tests.postgres import Databases
 
 _KINDS: Final = ("sqlite", "postgresql")
 _TEMPLATE: Final = "template_migrated"
+_OTHERS: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type = 'client backend'"
+)
+# Every column and index, by name and type.
+_SHAPE: Final = """
+    SELECT md5(string_agg(concat_ws(' ', relname, relkind, attname, atttypid), ',' ORDER BY relname, attnum))
+    FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+    WHERE relnamespace = 'public'::regnamespace
+"""
+_EMPTY: Final = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)).encode()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,11 +92,63 @@ def migrated_sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def migrated_postgresql_url(postgres: Databases, postgres_template: str) -> Iterator[str]:
-    """A copy of the migrated database."""
-    name = f"test_{uuid.uuid4().hex}"
-    yield postgres.create(name, postgres_template)
-    postgres.drop(name)
+def migrated_postgresql_url(used_databases: "UsedDatabases") -> Iterator[str]:
+    """A migrated database with nothing in it."""
+    name = used_databases.take()
+    yield used_databases.url(name)
+    used_databases.give_back(name)
+
+
+@pytest.fixture(scope="session")
+def used_databases(postgres: Databases, postgres_template: str) -> "UsedDatabases":
+    """The databases of tests that are over."""
+    return UsedDatabases(postgres, postgres_template)
+
+
+class UsedDatabases:
+    """Hands out migrated databases: one that was emptied, in a few milliseconds, or a copy of the template, in 50."""
+
+    def __init__(self, databases: Databases, template: str) -> None:
+        self._databases, self._template = databases, template
+        self._empty: list[str] = []
+        self._shape: str | None = None
+
+    def url(self, name: str) -> str:
+        """Where the database of this name is."""
+        return self._databases.url(name)
+
+    def take(self) -> str:
+        """The name of a database with nothing in it."""
+        if self._empty:
+            return self._empty.pop()
+        name = f"test_{uuid.uuid4().hex}"
+        self._databases.create(name, self._template)
+        if self._shape is None:
+            with psycopg.connect(self.url(name), autocommit=True) as connection:
+                self._shape = _shape(connection)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """Empty a database for the next test; or drop it, where somebody still uses it or it has another shape now."""
+        if self._is_emptied(name):
+            self._empty.append(name)
+        else:
+            self._databases.drop(name)
+
+    def _is_emptied(self, name: str) -> bool:
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            if connection.execute(_OTHERS).fetchone() != (0,) or _shape(connection) != self._shape:
+                return False
+            if connection.execute("SELECT version_num FROM alembic_version").fetchone() != (HEAD,):
+                return False
+            connection.execute(_EMPTY)
+        return True
+
+
+def _shape(connection: "psycopg.Connection[tuple[Any, ...]]") -> str:
+    row = connection.execute(_SHAPE).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 @pytest.fixture(scope="session")

@@ -214,6 +214,7 @@ async def test_a_step_whose_connection_is_lost_is_done_again(
     assert await sealed_rows.contents(database, ring(SECOND)) == made
 
 
+@pytest.mark.slow
 @pytest.mark.only_database("postgresql")
 async def test_rows_that_somebody_holds_are_passed_by_and_not_waited_for(
     database: Database, database_url: str, vault: Vault

@@ -77,6 +77,7 @@ def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
     assert migrate(empty_database_url) is False
 
 
+@pytest.mark.slow
 def test_of_several_processes_at_once_one_migrates_and_the_others_wait(empty_database_url: str) -> None:
     answers = [told(process) for process in [start(empty_database_url) for _ in range(4)]]
     assert sorted(answer["done"] for answer in answers) == [False, False, False, True]
@@ -145,6 +146,7 @@ def test_a_postgresql_server_that_is_not_there_is_a_sentence() -> None:
         migrate("postgresql://nobody@127.0.0.1:1/none")
 
 
+@pytest.mark.slow
 @pytest.mark.only_database("postgresql")
 def test_a_migration_waits_for_a_table_in_use_without_making_servers_wait(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch

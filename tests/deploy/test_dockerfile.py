@@ -41,6 +41,7 @@ def test_the_image_runs_as_a_user_without_rights_and_takes_only_what_was_built(b
     assert final.words("STOPSIGNAL") == ["SIGTERM"]
 
 
+@pytest.mark.slow
 def test_no_layer_can_hold_a_secret(build: Stage, final: Stage) -> None:
     told = [step.rest for stage in (build, final) for step in stage.steps if step.word in {"ENV", "ARG"}]
     assert not any(word in text for text in told for word in ("ENCRYPTION_KEYS", "DATABASE_URL", "PASSWORD", "TOKEN"))

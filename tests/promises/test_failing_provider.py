@@ -53,6 +53,7 @@ TROUBLE: dict[str, Answer] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", TROUBLE)
 async def test_a_provider_in_trouble_is_a_502_in_time_and_the_session_goes_on(hostile: Hostile, how: str) -> None:
     session = await hostile.client.session()
@@ -68,6 +69,7 @@ async def test_a_provider_in_trouble_is_a_502_in_time_and_the_session_goes_on(ho
     assert (await hostile.client.type_key(session["session_token"], KEY)).status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_provider_that_hangs_holds_nobody_up(hostile: Hostile) -> None:
     client = hostile.client
     tokens = [(await client.session(f"user_{number}"))["session_token"] for number in range(20)]
@@ -82,6 +84,7 @@ async def test_a_provider_that_hangs_holds_nobody_up(hostile: Hostile) -> None:
     assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {502}
 
 
+@pytest.mark.slow
 async def test_an_import_and_a_check_that_fail_store_and_change_nothing(hostile: Hostile) -> None:
     hostile.answers(accepted())
     connection = await hostile.client.connect(key=KEY)
