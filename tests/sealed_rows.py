@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Table, select, update
 
@@ -13,18 +13,20 @@ from one_runtime import connect_sessions, connections, key_ring, organizations, 
 from one_runtime.clock import system_clock
 from one_runtime.connect_sessions import ConnectSession
 from one_runtime.connections import NewConnection
+from one_runtime.consents import Secret
 from one_runtime.credentials import Account
 from one_runtime.db.engine import Database, Transaction, create_database
-from one_runtime.db.schema import credentials
+from one_runtime.db.schema import consents, credentials
 from one_runtime.db.schema import key_ring as keys
 from one_runtime.events import Actor
 from one_runtime.ids import new_id
 from one_runtime.vault import Place, Sealed, Vault, key_id, new_key, parse_keys
+from tests import oauth_rows
 
 FIRST, SECOND, THIRD = new_key(), new_key(), new_key()
 ID: Final = {key: key_id(parse_keys(key)[0]) for key in (FIRST, SECOND, THIRD)}
 
-Contents = dict[tuple[str, str], dict[str, str]]
+Contents = dict[tuple[str, str], dict[str, Any]]
 """Secrets by table and row."""
 
 
@@ -101,6 +103,22 @@ async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_u
     return session.id
 
 
+async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id: str, secret: str) -> Contents:
+    """A client, a consent under way in that session, tokens to be revoked."""
+    place = oauth_rows.Place(database, vault, actor.organization_id)
+    client = await oauth_rows.client(place, f"client of {secret}", secret)
+    await oauth_rows.consent(place, session_id, client, Secret(secret))
+    tokens = {"access_token": secret}
+    letting = await oauth_rows.letting(place, client, tokens)
+    async with database.read() as tx:
+        (consent,) = await tx.all(select(consents.c.id).where(consents.c.session_id == session_id))
+    return {
+        ("oauth_clients", client.id): {"client_secret": secret, "fields": {}},
+        ("consents", consent.id): {"verifier": secret, "credentials": {}},
+        ("revocations", letting): tokens,
+    }
+
+
 async def seed(database: Database, vault: Vault, count: int) -> Contents:
     """So many connections, and a tenth as many that nobody redeemed; what was sealed."""
     actor, made = await organization(database), Contents()
@@ -121,6 +139,8 @@ async def contents(database: Database, vault: Vault) -> Contents:
         async with database.read() as tx:
             rows = await tx.all(select(table))
         for row in rows:
+            if row.sealed is None:  # it was wiped
+                continue
             place = Place(table.name, row[0], row.version)
             plaintext = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
             found[table.name, row[0]] = json.loads(plaintext)

@@ -59,6 +59,18 @@ async def test_everything_is_sealed_again_in_steps_and_says_the_same(
     await sealed_rows.register(database, ring(SECOND, THIRD))
 
 
+async def test_what_oauth_keeps_is_sealed_again_too(database: Database, vault: Vault) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.connect(database, vault, actor, "user_123", "acme_secret_of_a_user")
+    session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret_of_a_user")
+    made = await sealed_rows.leave_oauth(database, vault, actor, session, "secret_of_a_client")
+    await sealed_rows.promote(database, vault, SECOND)
+    assert (await reseal(database, vault)).resealed == 2 + len(made)
+    assert await sealed_rows.used_keys(database) == {ID[SECOND]}
+    found = await sealed_rows.contents(database, ring(SECOND))
+    assert {place: found[place] for place in made} == made
+
+
 async def test_rows_of_several_old_keys_are_all_sealed_again(database: Database, vault: Vault) -> None:
     made = sealed_rows.Contents()
     for key in (FIRST, SECOND, THIRD, SECOND):

@@ -48,6 +48,7 @@ async def put(installation: Installation, actor: Actor, slug: str, new: NewOAuth
 
 async def delete(installation: Installation, actor: Actor, slug: str) -> None:
     """Use it for no new connection. Raises: NotFound."""
+    _integration(installation, slug)
     async with installation.database.write() as tx:
         await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
         await _record(tx, installation, actor, "oauth_client.deleted", slug)

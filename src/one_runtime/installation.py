@@ -14,10 +14,12 @@ from one_runtime.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a process has the renewal of a connection's tokens to itself (longer than a token request may take,
-    `token_endpoint.LIMITS`), how long others wait for it, and how often, in seconds, they look."""
+    """How long a process has the renewal of a connection's tokens to itself; within how many seconds of that the
+    provider has to have answered, so that who has lost the lease has given up before another begins; how long others
+    wait for it, and how often, in seconds, they look."""
 
     lease: timedelta = timedelta(seconds=60)
+    request: float = 20.0
     patience: float = 30.0
     poll: float = 0.05
 

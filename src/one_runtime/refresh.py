@@ -22,7 +22,7 @@ from one_runtime.catalog.templates import names_in
 from one_runtime.connections import Connection, Renewed
 from one_runtime.credentials import Grant, Held, Owner, ProviderUnavailable
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import Conflict, NotFound, OneRuntimeError
+from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.events import Actor
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
@@ -93,6 +93,11 @@ class _State:
             return None
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
+    @property
+    def given_up(self) -> bool:
+        """Whether the provider has refused these for good: who merely wants to use them does not ask it again."""
+        return self.connection.status == "needs_reauth" and self.held.grant.refresh_due_at is None
+
     def lives(self, now: datetime) -> bool:
         """Whether there is a token that has not died of age."""
         expires_at = self.connection.expires_at
@@ -104,6 +109,16 @@ class _State:
             return False
         due_at = self.held.grant.refresh_due_at
         return not self.lives(now) or self.held.version == rejected or (due_at is not None and due_at <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The right to renew. Both moments are of the monotonic clock: until `ask_until` the provider may be asked, and
+    until `ends` nobody else does."""
+
+    id: str
+    ask_until: float
+    ends: float
 
 
 def can_be_renewed(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
@@ -147,13 +162,17 @@ async def fresh_credentials(
         if not refused_too:
             _require_active(state.connection)
         return state.usable
-    return await _join(installation, owner, rejected)
+    return await _join(installation, owner, rejected, refused_too=refused_too)
 
 
-async def _join(installation: Installation, owner: Owner, rejected: int | None) -> Usable:
-    usable = await installation.flights.join(owner.connection_id, lambda: _renewed(installation, owner, rejected))
+async def _join(installation: Installation, owner: Owner, rejected: int | None, *, refused_too: bool = False) -> Usable:
+    async def renewed() -> Usable:
+        return await _renewed(installation, owner, rejected, refused_too=refused_too)
+
+    flight = (owner.connection_id, refused_too)
+    usable = await installation.flights.join(flight, renewed)
     if usable.version == rejected:  # that flight was another's, who had nothing against these
-        usable = await installation.flights.join(owner.connection_id, lambda: _renewed(installation, owner, rejected))
+        usable = await installation.flights.join(flight, renewed)
     return usable
 
 
@@ -163,7 +182,7 @@ async def refresh(installation: Installation, owner: Owner) -> Usable:
     Raises: as `fresh_credentials`.
     """
     state = await _look(installation, owner)
-    return await _join(installation, owner, state.held.version)
+    return await _join(installation, owner, state.held.version, refused_too=True)
 
 
 async def refresh_due(installation: Installation) -> int:
@@ -192,6 +211,8 @@ async def _renew_due(installation: Installation, owner: Owner) -> None:
         pass
     except ProviderUnavailable as outage:
         log.info("refresh_postponed", connection_id=owner.connection_id, code=outage.code)
+    except Unavailable:  # the database's trouble is not this connection's: the next turn sees to it
+        raise
     except OneRuntimeError as error:
         log.warning("refresh_failed", connection_id=owner.connection_id, code=error.code)
         async with installation.database.write() as tx:
@@ -238,26 +259,29 @@ def _require_active(connection: Connection) -> None:
         raise ReauthRequired(f"The end user has to connect {connection.integration_slug} again. {message}".strip())
 
 
-async def _renewed(installation: Installation, owner: Owner, rejected: int | None) -> Usable:
+async def _renewed(installation: Installation, owner: Owner, rejected: int | None, *, refused_too: bool) -> Usable:
     """Renew, or wait for another process that does."""
     timing = installation.timing
     patience = time.monotonic() + timing.patience
     while True:
         async with installation.database.read() as tx:
             state = await _with_client(tx, installation, await _read(tx, installation, owner))
-        now = installation.clock()
+        begun, now = time.monotonic(), installation.clock()
         if not state.is_stale(now, rejected):
-            await _settle(installation, state)
+            await _settle(installation, state, now)
             _require_active(state.connection)
             return state.usable
+        if state.given_up and not refused_too:
+            _require_active(state.connection)
         renewal = state.renewal
         if renewal is None:
             return await _as_it_is(installation, state, now)
         if state.held.retry_at is not None and now < state.held.retry_at:
             return _while_in_trouble(state, now, rejected)
-        lease = new_id()
+        # Counted from before the lease: who was paused while taking it may have lost it by now.
+        lease = _Lease(new_id(), begun + timing.request, begun + timing.lease.total_seconds())
         async with installation.database.write() as tx:
-            leased = await credentials.lease(tx, owner, state.held, lease, now, now + timing.lease)
+            leased = await credentials.lease(tx, owner, state.held, lease.id, now, now + timing.lease)
         if leased:
             return await _ask(installation, state, renewal, lease, rejected)
         if state.lives(now) and rejected is None:  # another renews it, and this one serves for a while yet
@@ -268,17 +292,22 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
         await asyncio.sleep(timing.poll)
 
 
-async def _settle(installation: Installation, state: _State) -> None:
-    """A row that is due, and is nothing that can be renewed: an older version has stored a key over tokens."""
+async def _settle(installation: Installation, state: _State, now: datetime) -> None:
+    """A row that is due, and is nothing that can be renewed: an older version has stored a key over tokens. Or the
+    entry has gone, and may come back with the next catalog."""
     if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.held.grant.refresh_due_at is None:
         return
     async with installation.database.write() as tx:
-        await credentials.give_up(tx, state.connection.owner)
+        if state.auth is None:
+            await credentials.postpone(tx, state.connection.owner, now + _OUR_FAULT)
+        else:
+            await credentials.give_up(tx, state.connection.owner)
 
 
 async def _as_it_is(installation: Installation, state: _State, now: datetime) -> Usable:
     """There is no way to renew these: they serve until they have died."""
     if state.lives(now):
+        await _postpone_end(installation, state, now)
         _require_active(state.connection)
         return state.usable
     message = "The access token has expired, and the provider gave nothing to renew it with."
@@ -289,6 +318,14 @@ async def _as_it_is(installation: Installation, state: _State, now: datetime) ->
             await connections.note_refused(tx, actor, current.connection, "token_expired", message, now)
             await credentials.give_up(tx, state.connection.owner)
     raise ReauthRequired(f"{message} The end user has to connect again.")
+
+
+async def _postpone_end(installation: Installation, state: _State, now: datetime) -> None:
+    """These are due, as the entry once said how to renew them: not before they have died."""
+    due_at, retry_at = state.held.grant.refresh_due_at, state.held.retry_at
+    if due_at is not None and due_at <= now and (retry_at is None or retry_at <= now):
+        async with installation.database.write() as tx:
+            await credentials.postpone(tx, state.connection.owner, state.connection.expires_at or now + _OUR_FAULT)
 
 
 def _while_in_trouble(state: _State, now: datetime, rejected: int | None) -> Usable:
@@ -304,22 +341,23 @@ def _name(state: _State) -> str:
     return state.integration.name if state.integration is not None else state.connection.integration_slug
 
 
-async def _ask(installation: Installation, state: _State, renewal: Renewal, lease: str, rejected: int | None) -> Usable:
+async def _ask(
+    installation: Installation, state: _State, renewal: Renewal, lease: _Lease, rejected: int | None
+) -> Usable:
     """Ask the provider, holding the lease, and keep what it says."""
-    owner = state.connection.owner
     try:
         endpoint = _endpoint(state)
-    except OneRuntimeError:
+        tokens = await endpoint.ask(installation.egress, installation.clock, renewal, until=lease.ask_until)
+    except OneRuntimeError:  # there is no way to ask
         async with installation.database.write() as tx:
-            await credentials.give_back(tx, owner, lease)
+            await credentials.give_back(tx, state.connection.owner, lease.id)
         raise
-    try:
-        tokens = await endpoint.ask(installation.egress, installation.clock, renewal)
     except GrantRefused as refusal:
         return await _refused(installation, state, renewal, refusal, rejected)
     except OAuthError as trouble:
-        return await _troubled(installation, state, lease, trouble, rejected)
-    return await _store(installation, state, renewal, tokens)
+        return await _troubled(installation, state, lease.id, trouble, rejected)
+    with metrics.token_commit():
+        return await _store(installation, state, renewal, tokens, lease)
 
 
 def _endpoint(state: _State) -> TokenEndpoint:
@@ -336,25 +374,54 @@ def _endpoint(state: _State) -> TokenEndpoint:
     return TokenEndpoint(integration, auth, state.client.client, {**params, **state.client.fields})
 
 
-async def _store(installation: Installation, asked: _State, presented: Renewal, tokens: Tokens) -> Usable:
-    """Keep the new tokens before anybody uses them, if the row still holds what was presented."""
+async def _store(
+    installation: Installation, asked: _State, presented: Renewal, tokens: Tokens, lease: _Lease
+) -> Usable:
+    """Keep the new tokens before anybody uses them. They are nowhere else, so a database that is away or busy is asked
+    again for as long as nobody else may renew. A commit of which nobody knows whether it was one is met as such."""
+    while True:
+        try:
+            return await _commit(installation, asked, presented, tokens)
+        except Unavailable as error:
+            if time.monotonic() > lease.ends:
+                raise
+            log.warning("refresh_not_stored_yet", connection_id=asked.connection.id, code=error.code)
+            await asyncio.sleep(installation.timing.poll)
+
+
+async def _commit(installation: Installation, asked: _State, presented: Renewal, tokens: Tokens) -> Usable:
+    """Store the new tokens if the row still holds what was presented. Raises: NotFound; ReauthRequired; Unavailable."""
     owner, auth = asked.connection.owner, asked.auth
     assert isinstance(auth, OAuth2Auth | ClientCredentialsAuth)  # noqa: S101 - they were asked for
-    secrets = renewed_secrets(asked.held.secrets, tokens)
-    grant = Grant(asked.held.grant.oauth_client_id, refresh_due_at(auth, secrets, tokens, installation.clock()))
-    with metrics.token_commit():
-        async with installation.database.write() as tx:
-            now = installation.clock()
+    async with installation.database.write() as tx:
+        now = installation.clock()
+        try:
             current = await _read(tx, installation, owner, lock=True)
-            if current.renewal != presented:
-                return await _superseded(tx, installation, current, asked, secrets)
+        except NotFound:
+            current = None
+        if current is None or not _still_holds(current.renewal, presented):
+            await _superseded(tx, installation, current, asked, tokens)
+        else:
+            secrets = renewed_secrets(current.held.secrets, tokens)
+            grant = Grant(current.held.grant.oauth_client_id, refresh_due_at(auth, secrets, tokens, now))
             renewed = Renewed(tokens.expires_at, tokens.scopes, grant)
             saved = await connections.renew_credentials(tx, installation.vault, current.connection, secrets, renewed)
             if current.connection.status == "needs_reauth":
                 saved = await _after_refusal(tx, asked, saved, now)
             held = replace(current.held, secrets=secrets, version=current.held.version + 1, grant=grant)
-    _require_active(saved)
-    return replace(asked, connection=saved, held=held).usable
+            current = replace(asked, connection=saved, held=held)
+    if current is None:
+        raise NotFound("The connection was deleted while its tokens were renewed.")
+    _require_active(current.connection)
+    return current.usable
+
+
+def _still_holds(held: Renewal | None, presented: Renewal) -> bool:
+    """Whether the refresh token that was presented is the one that is held: whoever was granted another for it has the
+    only one that works, whatever else changed."""
+    if isinstance(held, RefreshToken) and isinstance(presented, RefreshToken) and presented.refresh_token is not None:
+        return held.refresh_token == presented.refresh_token
+    return held == presented
 
 
 async def _after_refusal(tx: Transaction, asked: _State, saved: Connection, now: datetime) -> Connection:
@@ -367,19 +434,18 @@ async def _after_refusal(tx: Transaction, asked: _State, saved: Connection, now:
 
 
 async def _superseded(
-    tx: Transaction, installation: Installation, current: _State, asked: _State, secrets: Mapping[str, str]
-) -> Usable:
-    """The end user has connected again meanwhile: what was granted belongs to the connection before, and is let go
-    of where it is another account's."""
-    if current.connection.account_id != asked.connection.account_id:
-        tokens = revocations.Tokens(
-            asked.connection.integration_slug, asked.held.grant.oauth_client_id, asked.connection.params, secrets
-        )
-        await revocations.store(
-            tx, installation.vault, current.connection.organization_id, tokens, installation.clock()
-        )
-    _require_active(current.connection)
-    return current.usable
+    tx: Transaction, installation: Installation, current: _State | None, asked: _State, tokens: Tokens
+) -> None:
+    """The end user has connected again meanwhile, or has left (None): what was granted belongs to the connection
+    before, and is let go of where that was another account's."""
+    before = asked.connection
+    if not isinstance(asked.auth, OAuth2Auth) or asked.auth.revocation is None:
+        return
+    if current is None or current.connection.account_id != before.account_id:
+        secrets = renewed_secrets(asked.held.secrets, tokens)
+        client_id = asked.held.grant.oauth_client_id
+        granted = revocations.Tokens(before.integration_slug, client_id, before.params, secrets)
+        await revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
 
 
 def renewed_secrets(before: Mapping[str, str], tokens: Tokens) -> dict[str, str]:

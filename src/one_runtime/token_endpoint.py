@@ -1,7 +1,8 @@
 """Ask a provider's token endpoint: build the request, send it, read the answer. No database, no state."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from one_runtime import metrics
@@ -20,7 +21,7 @@ from one_runtime.oauth.tokens import Tokens, read_tokens
 TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
-"""Shorter than any lease (`refresh.Timing`): who has lost it has given up before another begins."""
+"""Of requests for which nobody holds a lease; those of a refresh end with their `until`."""
 
 _NAMES: Final[Mapping[type, str]] = {
     AuthorizationCode: "authorization_code",
@@ -40,14 +41,14 @@ class TokenEndpoint:
     client: Client
     known: Mapping[str, str] = field(repr=False)
 
-    async def ask(self, egress: Egress, clock: Clock, grant: Grant) -> Tokens:
-        """The tokens for a grant.
+    async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> Tokens:
+        """The tokens for a grant. `until`: when to have given up, by the monotonic clock; past it nothing is sent.
 
         Raises: OAuthError, of which ProviderTrouble also where there was no answer.
         """
         with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as asked:
             try:
-                answer = await send(egress, self.integration, self._request(grant))
+                answer = await send(egress, self.integration, self._request(grant), until=until)
                 tokens = read_tokens(self.auth, self.client, grant, answer, clock())
             except OAuthError as error:
                 asked.result = error.code
@@ -59,15 +60,20 @@ class TokenEndpoint:
         return token_request(self.auth, self.client, grant, self.known)
 
 
-async def send(egress: Egress, integration: Integration, request: OutboundRequest) -> Response:
+async def send(
+    egress: Egress, integration: Integration, request: OutboundRequest, *, until: float | None = None
+) -> Response:
     """Send a request to an OAuth endpoint; redirects are not followed: a secret goes where it was sent.
 
     Raises: ProviderTrouble where there was no answer.
     """
+    limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
+    if limits.total <= 0:
+        raise ProviderTrouble(f"{integration.name} was not asked: there was no time left for it.")
     try:
         with on_behalf_of(integration.slug):
             return await egress.request(
-                request.method, request.url, headers=request.headers, body=request.body, limits=LIMITS
+                request.method, request.url, headers=request.headers, body=request.body, limits=limits
             )
     except EgressError as error:
         raise ProviderTrouble(f"{integration.name} cannot be reached ({error.code}).") from error

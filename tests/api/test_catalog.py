@@ -25,7 +25,9 @@ async def test_anybody_reads_the_whole_list_without_a_state(anybody: Client, cli
     offered = [{**one, "status": "not_connected"} for one in listed if one["slug"] in working]
     assert offered == mine
     assert set(auth_types["salesforce"]) == {"client_credentials", "oauth2"}
-    assert "salesforce" not in working, "nothing that it has works without an OAuth client"
+    assert working["salesforce"] == ["client_credentials"], "it brings its own client"
+    assert auth_types["dropbox"] == ["oauth2"]
+    assert "dropbox" not in working, "nothing that it has works without an OAuth client"
     assert all("status" not in one for one in listed)
     assert auth_types["hubspot"] == ["api_key", "oauth2"]
     assert working["hubspot"] == ["api_key"], "oauth2 works where there is an OAuth client"

@@ -233,7 +233,8 @@ async def test_a_name_and_metadata_are_changed_and_what_is_left_out_stays(client
 async def test_a_deleted_connection_is_gone_with_its_credential(application: Application, client: Client) -> None:
     made = await client.connect()
     answer = await client.send("DELETE", f"{PATH}/{made['id']}")
-    assert answer.json() == {"id": made["id"], "revocation": "not_supported"}
+    nothing = {"connection_id": made["id"], "token": None, "outcome": "not_supported", "reason": None}
+    assert answer.json() == {"id": made["id"], "revocations": [nothing]}
     for method in ("GET", "DELETE"):
         assert (await client.send(method, f"{PATH}/{made['id']}")).status_code == 404
     assert (await check(client, made["id"])).status_code == 404

@@ -8,8 +8,10 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
+from one_runtime.consents import Secret
 from one_runtime.db.schema import metadata, organizations
 from one_runtime.demo.acme import GLOBEX, INITECH
+from tests import oauth_rows
 from tests.api.operations import Operation, example, operations, put, texts
 from tests.application import ACME_KEYS, JSON, Application, Client
 from tests.redirects import RETURN_URL, Redirected, redirected, register
@@ -48,18 +50,28 @@ class Tenant:
     @property
     def marks(self) -> set[str]:
         """What stands in an answer only where something of it is told."""
-        more = {self.session["id"], self.session["session_token"], self.unredeemed.token, f"mark of {self.own_user}"}
+        more = {
+            f"client of {self.own_user.removeprefix('user of ')}",
+            self.session["id"],
+            self.session["session_token"],
+            self.unredeemed.token,
+            f"mark of {self.own_user}",
+        }
         return {*self.ids.values(), *self.events, *more}
 
 
 async def tenant(application: Application, name: str, account: str) -> Tenant:
     organization = await application.organization(f"mark of user of {name}")
     client = application.client(await application.key(organization))
+    place = oauth_rows.Place(application.installation.database, application.installation.vault, organization)
     own, mark = f"user of {name}", {"mark": f"mark of user of {name}"}
     connection = await client.connect(own, ACME_KEYS[account], name=f"mark of {own}", metadata=mark)
     await client.connect(USER, ACME_KEYS[account], name=f"mark of {own}", metadata=mark)
     session = await client.session(own, end_user_name=f"mark of {own}", metadata=mark, connection_id=connection["id"])
     await client.session(USER, end_user_name=f"mark of {own}", metadata=mark)
+    made_with = await oauth_rows.client(place, f"client of {name}", f"secret of the client of {name}")
+    await oauth_rows.consent(place, session["id"], made_with, Secret())
+    await oauth_rows.letting(place, made_with, {"access_token": f"token of {name}"})
     await register(client, RETURN_URL)
     back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)
     events = (await client.get("/v1/events")).json()["events"]
@@ -82,8 +94,12 @@ async def send(
     client: Client, operation: Operation, named: dict[str, str], body: object, **query: str
 ) -> httpx2.Response:
     content = None if operation.body is None else json.dumps(body)
+    named = {"slug": oauth_rows.SLUG, **named}
     return await client.http.request(
-        operation.method, operation.address(named, **query), content=content, headers=JSON if content else {}
+        operation.method,
+        operation.address({"slug": oauth_rows.SLUG, **named}, **query),
+        content=content,
+        headers=JSON if content else {},
     )
 
 
@@ -91,7 +107,12 @@ def fitting(operation: Operation, named: dict[str, str]) -> Any:
     """A body that works, in which every field of the name of an id holds that id."""
     if operation.body is None:
         return None
-    working = {"integration_slug": "acme", "credentials": {"api_key": ACME_KEYS[INITECH]}, "display_name": "Other"}
+    working = {
+        "integration_slug": "acme",
+        "credentials": {"api_key": ACME_KEYS[INITECH]},
+        "display_name": "Other",
+        "client_secret": "another",
+    }
     body = {**example(operation.body), **working, **named}
     return {name: value for name, value in body.items() if name in operation.body["properties"]}
 
@@ -158,7 +179,8 @@ async def test_the_same_walk_sees_and_changes_what_is_ones_own(
             answer = await send(one.client, operation, one.ids, fitting(operation, one.ids))
             assert answer.status_code < 500, f"{operation.name}: {answer.text}"
     after = await rows_of(application, one.organization)
-    assert {name for name in before if before[name] == after[name]} <= {"api_keys"}
+    # What is left to be revoked is nobody's to see or to change.
+    assert {name for name in before if before[name] == after[name]} <= {"api_keys", "revocations"}
 
 
 async def test_lists_without_any_id_hold_only_ones_own(tenants: tuple[Tenant, Tenant]) -> None:

@@ -33,7 +33,9 @@ async def test_the_popup_offers_the_key_of_an_entry_that_has_both(client: Client
 
 
 @pytest.mark.parametrize("credentials", [{"access_token": "at", "refresh_token": "rt"}, {}])
-async def test_a_token_cannot_be_imported_yet(client: Client, credentials: dict[str, str]) -> None:
+async def test_a_token_is_not_imported_without_the_client_that_it_was_given_to(
+    client: Client, credentials: dict[str, str]
+) -> None:
     body = {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
     answer = await client.post(CONNECTIONS, {**body, "credentials": credentials})
     assert answer.status_code == 422

@@ -48,7 +48,7 @@ def example_values(auth: Auth) -> Values:
         part.name: next(one for one in samples if part.pattern is None or compiled(part.pattern).fullmatch(one))
         for part in auth.fields
     }
-    return clean_values(auth, params, credentials if auth.type != "oauth2" else {})
+    return clean_values(auth, params, credentials)
 
 
 def test_there_are_about_sixty_integrations_and_hubspot_is_one() -> None:

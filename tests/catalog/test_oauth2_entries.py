@@ -62,9 +62,10 @@ def values_of(entry: Integration, auth: OAuth2Auth | ClientCredentialsAuth) -> V
         part.name: part.default or (part.options[0].value if part.options else part.placeholder or "A1b2C3d4E5f6G7h8")
         for part in auth.params
     }
+    typed = {field.name: "a1" * 20 for field in auth.fields}
     if isinstance(auth, ClientCredentialsAuth):
-        return clean_values(auth, params, {field.name: "a1" * 20 for field in auth.fields})
-    clean = clean_values(auth, params, {}).params
+        return clean_values(auth, params, typed)
+    clean = clean_values(auth, params, typed).params
     return Values({**clean, **(ANSWERS[entry.slug][1] if auth.received else {})}, {"access_token": "secret-token"})
 
 
@@ -201,9 +202,12 @@ def test_received_patterns_are_matched_whole() -> None:
             assert pattern is None or not compiled(pattern).fullmatch("a b")
 
 
-def test_nothing_connects_with_oauth2_before_there_are_clients() -> None:
+def test_oauth2_connects_where_there_is_a_client_or_each_customer_brings_one() -> None:
     for entry in ENTRIES:
-        assert not {"oauth2", "client_credentials"} & set(working_auth_types(entry))
+        auth = entry.auth_of("oauth2")
+        if isinstance(auth, OAuth2Auth):
+            assert "oauth2" in working_auth_types(entry, {entry.slug})
+            assert ("oauth2" in working_auth_types(entry, ())) == (auth.client.owner == "customer")
 
 
 @pytest.mark.parametrize("entry,auth", CLIENT_CREDENTIALS)

@@ -1,35 +1,47 @@
 """The demo's data folder: made at the first start, kept at the next, its secrets for its owner only."""
 
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from one_runtime import api_keys, organizations
+from one_runtime import api_keys, events, oauth_clients, organizations
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import create_database
+from one_runtime.db.engine import Database, create_database
 from one_runtime.demo.first_start import DemoData, exclusive, prepare
 from one_runtime.errors import ConfigurationError
 from one_runtime.events import Actor
+from one_runtime.vault import Vault, parse_keys
+from tests.application import catalog_with_acme
 
 ORIGIN = "http://127.0.0.1:8001"
+CLIENT_EVENTS = events.EventFilter(type="oauth_client.updated")
+ENTRY = catalog_with_acme("http://127.0.0.1:8002").get("acme")
 
 
 async def started(folder: Path, origin: str = ORIGIN) -> DemoData:
+    assert ENTRY is not None
     with exclusive(folder):
-        return await prepare(folder, origin)
+        return await prepare(folder, origin, ENTRY)
+
+
+@asynccontextmanager
+async def opened(data: DemoData) -> AsyncIterator[Database]:
+    database = create_database(data.database_url)
+    await database.open()
+    yield database
+    await database.close()
 
 
 async def test_the_first_start_makes_everything(tmp_path: Path) -> None:
     data = await started(tmp_path / "demo")
     assert data.api_key_is_new
-    database = create_database(data.database_url)
-    await database.open()
-    async with database.read() as tx:
+    async with opened(data) as database, database.read() as tx:
         key = await api_keys.find(tx, data.api_key)
         (organization,) = await organizations.list_all(tx)
-    await database.close()
     assert key is not None
     assert key.scopes == api_keys.DEFAULT_SCOPES
     assert organization.id == key.organization_id
@@ -46,7 +58,7 @@ async def test_the_next_start_keeps_everything(tmp_path: Path) -> None:
 async def test_its_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
     data = await started(tmp_path / "demo")
     assert stat.S_IMODE(data.folder.stat().st_mode) == 0o700
-    for name in ("api-key", "encryption-keys", "acme-keys.json", "one-runtime.db"):
+    for name in ("api-key", "encryption-keys", "acme-keys.json", "acme-oauth-client.json", "one-runtime.db"):
         assert stat.S_IMODE((data.folder / name).stat().st_mode) == 0o600
     assert (data.folder / ".gitignore").read_text() == "*\n"
 
@@ -54,11 +66,8 @@ async def test_its_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
 async def test_a_start_on_another_port_allows_that_origin_and_return_too(tmp_path: Path) -> None:
     await started(tmp_path)
     data = await started(tmp_path, "http://127.0.0.1:9001")
-    database = create_database(data.database_url)
-    await database.open()
-    async with database.read() as tx:
+    async with opened(data) as database, database.read() as tx:
         (organization,) = await organizations.list_all(tx)
-    await database.close()
     assert organization.allowed_origins == (ORIGIN, "http://127.0.0.1:9001")
     assert organization.return_urls == (f"{ORIGIN}/connected", "http://127.0.0.1:9001/connected")
 
@@ -81,11 +90,8 @@ async def test_a_folder_from_before_the_redirect_gets_its_return_url_at_the_next
 
 async def test_a_revoked_key_is_replaced_at_the_next_start(tmp_path: Path) -> None:
     first = await started(tmp_path)
-    database = create_database(first.database_url)
-    await database.open()
-    async with database.write() as tx:
+    async with opened(first) as database, database.write() as tx:
         await api_keys.revoke(tx, first.api_key[:12], system_clock())
-    await database.close()
     second = await started(tmp_path)
     assert second.api_key_is_new
     assert second.api_key != first.api_key
@@ -104,4 +110,34 @@ async def test_what_is_no_folder_is_refused_with_a_sentence(tmp_path: Path) -> N
 
 async def test_the_data_does_not_print_its_secrets(tmp_path: Path) -> None:
     data = await started(tmp_path)
-    assert not any(secret in repr(data) for secret in (data.api_key, data.encryption_keys, *data.acme_keys.values()))
+    secrets = (data.api_key, data.encryption_keys, data.acme_client.client_secret, *data.acme_keys.values())
+    assert not any(secret is None or secret in repr(data) for secret in secrets)
+
+
+async def test_the_organization_has_the_oauth_client_that_acme_gets_and_it_is_registered_once(tmp_path: Path) -> None:
+    await started(tmp_path)
+    data = await started(tmp_path, "http://127.0.0.1:9001")
+    vault = Vault(parse_keys(data.encryption_keys))
+    async with opened(data) as database, database.read() as tx:
+        (registered,) = await oauth_clients.list_own(tx, vault, data.organization_id)
+        recorded = await events.list_newest(tx, data.organization_id, CLIENT_EVENTS, limit=10, before=None)
+    assert (registered.integration_slug, registered.client) == ("acme", data.acme_client)
+    assert len(recorded) == 1
+
+
+async def test_an_oauth_client_that_is_made_anew_is_registered_in_place_of_the_one_before(tmp_path: Path) -> None:
+    first = await started(tmp_path)
+    (tmp_path / "acme-oauth-client.json").unlink()
+    second = await started(tmp_path)
+    assert first.acme_client != second.acme_client
+    async with opened(second) as database, database.read() as tx:
+        vault = Vault(parse_keys(second.encryption_keys))
+        (registered,) = await oauth_clients.list_own(tx, vault, second.organization_id)
+    assert registered.client == second.acme_client
+
+
+async def test_a_file_that_is_broken_is_named(tmp_path: Path) -> None:
+    await started(tmp_path)
+    (tmp_path / "acme-oauth-client.json").write_text("{")
+    with pytest.raises(ConfigurationError, match=r"acme-oauth-client\.json"):
+        await started(tmp_path)

@@ -1,78 +1,211 @@
 """OAuth connections in a real Chromium: from a customer's page of another origin to an account in use and back."""
 
-from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Frame, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.foreign.consent import consent, deny
 from tests.foreign.person import ALICE, BOB, Person
-from tests.foreign.providers import VENDORS, Provider
-from tests.foreign.served import END_USER, Served, served
-from tests.foreign.windows import agreed
+from tests.foreign.providers import VENDORS
+from tests.foreign.served import END_USER, Served
+from tests.foreign.windows import BOTH, agreed, asked, each, onward, to_the_provider
 from tests.journeys.steps import button, click, gone, heading, opened, outcome
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.foreign
 
-BOTH = ("django", "oidc")
+WAITING = "Continue in the other window"
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def there(
-    migrated_sqlite_url: str,
-    django_provider: Provider,
-    oidc_provider: Provider,
-    emulated: Mapping[str, Provider],
-    request: pytest.FixtureRequest,
-) -> AsyncIterator[Served]:
-    """One Runtime with the provider that the test names."""
-    provider: Provider = {"django": django_provider, "oidc": oidc_provider, **emulated}[request.param]
-    async with served(migrated_sqlite_url, provider) as there:
-        yield there
-
-
-def each(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("there", names, indirect=True)
-
-
-async def connected(page: Page, there: Served, person: Person = ALICE, **more: str) -> dict[str, object]:
+async def connected(page: Page, there: Served, person: Person = ALICE, **more: str) -> dict[str, Any]:
     """What the page's promise came to, for a person who says yes."""
     session = await there.session(**more)
-    frame = await opened(page, there.site, session["session_token"])
+    frame = await asked(page, there, session)
     await agreed(frame, there.provider, person)
     told = await outcome(page)
-    assert (await there.state(session))["status"] == "connected"
+    assert told["status"] == (await there.state(session))["status"] == "connected"
+    await gone(page)
+    await eventually(lambda: len(page.context.pages) == 1)
     return told
 
 
 @each(*BOTH, *VENDORS)
-async def test_a_page_of_another_origin_connects_an_account_that_is_used_refreshed_and_let_go(
+async def test_two_people_connect_accounts_of_their_own_that_are_used_refreshed_and_let_go(
     page: Page, there: Served
 ) -> None:
     told = await connected(page, there)
-    (connection,) = await there.connections()
-    assert told == {
-        "source": "one-runtime",
-        "requestId": told["requestId"],
-        "status": "connected",
-        "connectionId": connection["id"],
-        "integrationSlug": there.slug,
-        "connectionName": connection["name"],
-        "error": None,
-    }
-    await gone(page)
-    assert len(page.context.pages) == 1
-    assert await there.status() == "connected"
-    first = await there.token(connection["id"])
+    await connected(page, there, BOB, end_user_id="user_456")
+    (mine,), (theirs,) = await there.connections(), await there.connections("user_456")
+    named = (told["connectionId"], told["integrationSlug"], told["connectionName"])
+    assert named == (mine["id"], there.slug, mine["name"])
+    assert await there.status() == await there.status("user_456") == "connected"
+    first = await there.token(mine["id"])
     there.clock.advance(hours=2)
-    second = await there.token(connection["id"])
+    second = await there.token(mine["id"])
     assert (first != second) == (there.provider.auth.refresh != "none")
     async with there.asking() as plain:
-        assert (await plain.whoami(second)).ok
+        for token, person in ((second, ALICE), (await there.token(theirs["id"]), BOB)):
+            assert person.name in ((await plain.whoami(token)).account_label or "")
         let_go = await there.disconnect()
         assert let_go["status"] == "disconnected"
         if there.provider.auth.revocation is not None:
             assert {one["outcome"] for one in let_go["revocations"]} == {"revoked"}
             assert (await plain.whoami(second)).refused
-    assert await there.status() == "not_connected"
+    assert [await there.status(), await there.status("user_456")] == ["not_connected", "connected"]
+
+
+@each(*BOTH)
+async def test_a_consent_that_is_denied_comes_back_to_the_form_with_the_reason_and_can_be_tried_again(
+    page: Page, there: Served
+) -> None:
+    session = await there.session()
+    frame = await asked(page, there, session)
+    await deny(await to_the_provider(frame, there.provider), there.provider, ALICE)
+    alert = frame.get_by_role("alert")
+    await expect(alert).to_contain_text("Access wasn’t allowed. If that was a mistake, try again.")
+    await expect(alert).to_be_focused()
+    await eventually(lambda: len(page.context.pages) == 1)  # the provider's window has closed itself
+    state = await there.state(session)
+    assert (state["status"], state["last_error"]["code"]) == ("pending", "consent_denied")
+    await agreed(frame, there.provider, ALICE)
+    assert (await outcome(page))["status"] == "connected"
+
+
+@each("django")
+async def test_a_provider_that_cuts_itself_off_from_its_opener_still_ends_connected(page: Page, there: Served) -> None:
+    frame = await asked(page, there, await there.session())
+    async with page.context.expect_event("response", lambda one: "/login/" in one.url) as answering:
+        window = await to_the_provider(frame, there.provider)
+    answer = await answering.value
+    assert await answer.header_value("cross-origin-opener-policy") == "same-origin"
+    await consent(window, there.provider, ALICE)
+    assert (await outcome(page))["status"] == "connected"
+
+
+@each("oidc")
+async def test_a_window_that_was_closed_is_opened_again(page: Page, there: Served) -> None:
+    frame = await asked(page, there, await there.session())
+    await (await to_the_provider(frame, there.provider)).close()
+    await expect(heading(frame)).to_have_text(WAITING)
+    await consent(await to_the_provider(frame, there.provider, "Open the window again"), there.provider, ALICE)
+    assert (await outcome(page))["status"] == "connected"
+
+
+@each("oidc")
+async def test_the_window_that_another_took_the_place_of_connects_nothing_and_does_no_harm(
+    page: Page, there: Served
+) -> None:
+    frame = await asked(page, there, await there.session())
+    first = await to_the_provider(frame, there.provider)
+    second = await to_the_provider(frame, there.provider, "Open the window again")
+    await consent(first, there.provider, BOB)
+    await expect(heading(first)).to_have_text("Start again from the app")
+    await expect(heading(frame)).to_have_text(WAITING)
+    await second.reload()
+    await consent(second, there.provider, ALICE)
+    assert (await outcome(page))["status"] == "connected"
+    (connection,) = await there.connections()
+    assert connection["account"]["label"] == ALICE.email
+
+
+@each("oidc")
+async def test_leaving_while_waiting_cancels_and_who_comes_back_after_that_connects_nothing(
+    page: Page, there: Served
+) -> None:
+    session = await there.session()
+    frame = await asked(page, there, session)
+    window = await to_the_provider(frame, there.provider)
+    await button(frame, "Cancel and close").click()
+    assert (await outcome(page))["status"] == "cancelled"
+    assert (await there.state(session))["status"] == "cancelled"
+    await consent(window, there.provider, ALICE)
+    await expect(heading(window)).to_have_text("Nothing was connected")
+    await expect(window.get_by_text("This was cancelled.")).to_be_visible()
+    assert await there.connections() == []
+
+
+@each("oidc")
+async def test_going_back_while_waiting_shows_the_form_that_works_as_before(page: Page, there: Served) -> None:
+    frame = await opened(page, there.site, (await there.session(integration_slug=None))["session_token"])
+    await frame.get_by_role("button", name=there.name).click()
+    await to_the_provider(frame, there.provider)
+    await button(frame, "Back").click()
+    await expect(button(frame, onward(there.provider))).to_be_focused()
+    await agreed(frame, there.provider, ALICE)
+    assert (await outcome(page))["status"] == "connected"
+
+
+@each(*BOTH, "google")
+async def test_another_account_than_before_takes_its_place_only_when_that_is_agreed_to(
+    page: Page, there: Served
+) -> None:
+    before = await connected(page, there)
+    frame = await asked(page, there, await there.session())
+    await agreed(frame, there.provider, BOB)
+    await expect(heading(frame)).to_have_text("Replace the connected account?")
+    await eventually(lambda: len(page.context.pages) == 1)
+    await click(frame, "Keep the present one")
+    await agreed(frame, there.provider, BOB)
+    await expect(heading(frame)).to_have_text("Replace the connected account?")
+    (kept,) = await there.connections()
+    assert ALICE.name in kept["account"]["label"]
+    await consent(await to_the_provider(frame, there.provider, "Replace it"), there.provider, BOB)
+    told = await outcome(page)
+    assert (told["status"], told["connectionId"]) == ("connected", before["connectionId"])
+    (connection,) = await there.connections()
+    async with there.asking() as plain:
+        assert BOB.name in ((await plain.whoami(await there.token(connection["id"]))).account_label or "")
+
+
+@each("oidc")
+async def test_a_consent_that_nobody_comes_back_from_ends_by_itself_and_can_be_tried_again(
+    page: Page, there: Served
+) -> None:
+    frame = await asked(page, there, await there.session())
+    window = await to_the_provider(frame, there.provider)
+    there.clock.advance(minutes=11)
+    await expect(frame.get_by_role("alert")).to_contain_text("This took a little too long. Try again.")
+    await consent(window, there.provider, ALICE)
+    await expect(heading(window)).to_have_text("Start again from the app")
+    assert await there.connections() == []
+    await agreed(frame, there.provider, ALICE)
+    assert (await outcome(page))["status"] == "connected"
+
+
+@each("oidc")
+async def test_a_session_that_expires_while_waiting_says_so(page: Page, there: Served) -> None:
+    frame = await asked(page, there, await there.session())
+    await to_the_provider(frame, there.provider)
+    there.clock.advance(minutes=61)
+    await expect(heading(frame)).to_have_text("This took a little too long")
+    await button(frame, "Close").last.click()
+    told = await outcome(page)
+    assert (told["status"], told["error"]["code"]) == ("error", "session_expired")
+
+
+@each("oidc")
+async def test_the_keyboard_alone_connects(page: Page, there: Served) -> None:
+    frame = await asked(page, there, await there.session(end_user_id=END_USER))
+    await expect(button(frame, onward(there.provider))).to_be_focused()
+    async with page.context.expect_page() as opening:
+        await page.keyboard.press("Enter")
+    window = await opening.value
+    await window.wait_for_url(f"{there.provider.url}/**")
+    await expect(heading(frame)).to_be_focused()
+    await window.close()
+    await page.keyboard.press("Tab")
+    await expect(button(frame, "Open the window again")).to_be_focused()
+    async with page.context.expect_page() as opening:
+        await page.keyboard.press("Space")
+    window = await opening.value
+    await window.get_by_label("Username").focus()
+    for typed in (ALICE.name, ALICE.password):
+        await window.keyboard.insert_text(typed)
+        await window.keyboard.press("Tab")
+    await window.keyboard.press("Enter")
+    await window.get_by_role("button", name="Allow").focus()
+    await window.keyboard.press("Enter")
+    assert (await outcome(page))["status"] == "connected"
+    await gone(page)
+    await expect(page.get_by_role("button", name="Connect")).to_be_focused()

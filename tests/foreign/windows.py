@@ -1,17 +1,44 @@
 """Steps of a person between the popup and the window of a provider that it opens."""
 
-from playwright.async_api import Frame, Page
+from typing import Final
+
+import pytest
+from playwright.async_api import Frame, Page, expect
 
 from tests.foreign.consent import consent
 from tests.foreign.person import Person
 from tests.foreign.providers import Provider
-from tests.journeys.steps import click
+from tests.foreign.served import Served
+from tests.journeys.steps import button, click, opened, settled
+
+BOTH: Final = ("django", "oidc")
+"""The two providers that do everything."""
+
+
+def each(*names: str) -> pytest.MarkDecorator:
+    """The test runs with each of these as the provider `there`."""
+    return pytest.mark.parametrize("there", names, indirect=True)
+
+
+async def asked(page: Page, there: Served, session: dict[str, str], path: str = "/") -> Frame:
+    """The popup in the customer's page, with the button that leads to the provider."""
+    frame = await opened(page, there.site, session["session_token"], path)
+    if len(there.provider.entry.auth) > 1:
+        await settled(frame)
+        await frame.get_by_role("button").filter(has_text="Sign in at").click()
+    await expect(button(frame, onward(there.provider))).to_be_visible()
+    return frame
+
+
+def onward(provider: Provider) -> str:
+    """What is written on that button."""
+    return f"Continue to {provider.entry.name}"
 
 
 async def to_the_provider(frame: Frame, provider: Provider, press: str | None = None) -> Page:
     """Press the popup's button; the window that it opens, once the provider's first page is there."""
     async with frame.page.context.expect_page() as opening:
-        await click(frame, press or f"Continue to {provider.entry.name}")
+        await click(frame, press or onward(provider))
     window = await opening.value
     await at_the_provider(window, provider)
     return window
@@ -24,5 +51,4 @@ async def at_the_provider(window: Page, provider: Provider) -> None:
 
 async def agreed(frame: Frame, provider: Provider, person: Person) -> None:
     """From the popup's button to a yes in the provider's window."""
-    window = await to_the_provider(frame, provider)
-    await consent(window, provider, person)
+    await consent(await to_the_provider(frame, provider), provider, person)

@@ -23,7 +23,7 @@ _SECOND: Final = (
 def catalog_of(count: int) -> Catalog:
     """So many integrations, made from the built-in ones by another name, with as many different logos as those have."""
     built_in = load_catalog()
-    models = [one for one in built_in.integrations if working_auth_types(one)]
+    models = [one for one in built_in.integrations if working_auth_types(one, ())]
     categories = get_args(Category)
     entries, logos = [], {}
     for number, (first, second) in enumerate(islice(product(_FIRST, _SECOND), count)):

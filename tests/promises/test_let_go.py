@@ -16,6 +16,11 @@ pytestmark = pytest.mark.promise("P9")
 WAYS = ("disconnect", "delete", "forget", "replace")
 
 
+def not_supported(connection_id: str) -> dict[str, str | None]:
+    """What is said of a key: it is the end user's to revoke."""
+    return {"connection_id": connection_id, "token": None, "outcome": "not_supported", "reason": None}
+
+
 def sealed_in(application: Application) -> list[bytes]:
     return [bytes(row[0]) for row in query(application.installation, "SELECT sealed FROM credentials ORDER BY 1")]
 
@@ -32,11 +37,11 @@ async def let_go(client: Client, connection: dict[str, Any], way: str) -> None:
     if way == "disconnect":
         body = {"integration_slug": "acme", "end_user_id": "user_123"}
         answer = (await client.post("/v1/disconnect", body)).json()
-        assert answer["revocations"] == [{"connection_id": connection["id"], "outcome": "not_supported"}]
+        assert answer["revocations"] == [not_supported(connection["id"])]
         assert (answer["status"], answer["deleted_count"]) == ("disconnected", 1)
     elif way == "delete":
         answer = (await client.send("DELETE", f"/v1/connections/{connection['id']}")).json()
-        assert answer == {"id": connection["id"], "revocation": "not_supported"}
+        assert answer == {"id": connection["id"], "revocations": [not_supported(connection["id"])]}
     elif way == "forget":
         assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
     else:

@@ -7,9 +7,15 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from one_runtime import key_ring
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database, create_database
 from one_runtime.db.migrations import require_current
+from one_runtime.egress import Egress
+from one_runtime.installation import Installation
 from one_runtime.settings import load_settings
+from one_runtime.vault import Vault, parse_keys
 
 T = TypeVar("T")
 
@@ -30,6 +36,23 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
             await database.close()
 
     return asyncio.run(opened())
+
+
+def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
+    """Do work that needs more than the database: the catalog, and the key ring, which is noted as by a server."""
+    settings = load_settings()
+
+    async def installed(database: Database) -> T:
+        vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
+        async with database.write() as tx:
+            await key_ring.register(tx, vault, system_clock())
+        egress = Egress(allow=settings.egress_allow)
+        try:
+            return await work(Installation(settings, database, load_catalog(), vault, egress, system_clock))
+        finally:
+            await egress.close()
+
+    return run(installed)
 
 
 def print_rows(rows: list[dict[str, object]], *, as_json: bool) -> None:

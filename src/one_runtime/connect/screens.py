@@ -13,12 +13,14 @@ from one_runtime.connect.pages import ENVIRONMENT, NOBODY, NOTICE, STATUS, Page,
 from one_runtime.connect.posted import Posted
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect_flow import Connected, Shell, View
+from one_runtime.connect_sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
 from one_runtime.connections import AccountMismatch
 from one_runtime.consent_flow import Arrival, Departure, failure_code, reason_of
 from one_runtime.errors import InvalidInput, OneRuntimeError
 
 Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level"]
 
+SESSION_ENDED: Final = (SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts)
 _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 
 
@@ -159,7 +161,11 @@ class Screens:
         return self._render("leaving", view.session.id, values, None)
 
     def returned(self, arrival: Arrival) -> Page:
-        """The end of a consent in the window that was opened for it, or in a browser that we know nothing about."""
+        """The end of a consent in the window that was opened for it, or in a browser that we know nothing about.
+
+        Where the app waits for the browser, it is a page that moves on: the policy of the provider's page may have
+        redirects end with us (`form-action`, CSP 3, section 6.1.5).
+        """
         if arrival.session is None or arrival.integration is None or arrival.organization is None:
             return self._notice("consent_lost", Shell("unknown"), arrival.problem.status if arrival.problem else 200)
         integration, organization = arrival.integration, arrival.organization
@@ -174,7 +180,10 @@ class Screens:
             "account": account if account != integration.name else None,
             "problem": None if arrival.problem is None else self._failure(arrival),
             "reason": None if arrival.problem is None else reason_of(arrival.problem),
-            "return_to": arrival.return_to,
+            "return_to": arrival.return_to if connected is None else connected.return_to,
+            # Our frame tells what went wrong, and goes on from there: unless the session is over, and the frame gone.
+            "closes": not isinstance(arrival.problem, SESSION_ENDED)
+            and (connected is None or connected.return_to is None),
         }
         status = 200 if arrival.problem is None else arrival.problem.status
         return self._render("returned", arrival.session.id, values, None, status, keeps_opener=True)

@@ -129,9 +129,6 @@ class Window:
 
     async def come_back(self, arrival: Arrival, token: str | None) -> Page:
         """The page for a callback. `token`: of the session that a page of this window went on from."""
-        connected = arrival.connected
-        if connected is not None and connected.return_to is not None:
-            return _go(connected.return_to)
         if arrival.problem is None or arrival.session is None or token is None:
             return self._screens.returned(arrival)
         form = Posted(

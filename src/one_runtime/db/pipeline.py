@@ -64,17 +64,25 @@ class Reading:
         await asyncio.gather(*self._lanes, return_exceptions=True)
 
     async def _drain(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-            try:
-                await self._answer_patiently(batch)
-            except asyncio.CancelledError:
-                for read in (*batch, *self._waiting):
-                    read.fail(psycopg.OperationalError("the database was closed"))
-                raise
-            except (psycopg.Error, PoolTimeout) as error:
-                for read in batch:
-                    read.fail(error)
+        try:
+            while self._waiting:
+                await self._take_batch()
+        finally:  # at once, not when the loop gets to it: whoever asks in between would wait for a lane that has ended
+            lane = asyncio.current_task()
+            assert lane is not None  # noqa: S101 - it is this one
+            self._lanes.discard(lane)
+
+    async def _take_batch(self) -> None:
+        batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        try:
+            await self._answer_patiently(batch)
+        except asyncio.CancelledError:
+            for read in (*batch, *self._waiting):
+                read.fail(psycopg.OperationalError("the database was closed"))
+            raise
+        except (psycopg.Error, PoolTimeout) as error:
+            for read in batch:
+                read.fail(error)
 
     async def _answer_patiently(self, batch: list[_Read]) -> None:
         """Answer; once more where the connection turned out to be lost, as all are after PostgreSQL was restarted."""

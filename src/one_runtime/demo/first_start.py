@@ -1,4 +1,5 @@
-"""The demo's data folder: database, key ring, API key and Acme's keys; what is missing is made, what is there is kept.
+"""The demo's data folder: database, key ring, API key, Acme's keys and OAuth client. What is missing is made, what is
+there is kept.
 
 Secrets are files of their own that only their owner can read. The playground's backend needs the API key at every
 start, so it is one of them; a real customer keeps it in a secret store.
@@ -15,16 +16,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from one_runtime import api_keys, organizations
+from one_runtime import api_keys, events, key_ring, oauth_clients, organizations
+from one_runtime.catalog.model import Integration
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database, Transaction, create_database
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
 from one_runtime.demo.playground.product import CONNECTED
 from one_runtime.errors import ConfigurationError
-from one_runtime.events import Actor
+from one_runtime.events import Actor, Subject
+from one_runtime.oauth.client import Client
+from one_runtime.oauth_clients import NewOAuthClient
 from one_runtime.organizations import Organization
-from one_runtime.vault import new_key
+from one_runtime.vault import Vault, new_key, parse_keys
 
 CUSTOMER: Final = "Fernhill"
 
@@ -32,6 +36,7 @@ _DATABASE: Final = "one-runtime.db"
 _KEY_RING: Final = "encryption-keys"
 _API_KEY: Final = "api-key"
 _ACME_KEYS: Final = "acme-keys.json"
+_ACME_CLIENT: Final = "acme-oauth-client.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class DemoData:
     api_key: str = field(repr=False)
     api_key_is_new: bool
     acme_keys: Mapping[str, str] = field(repr=False)
+    acme_client: Client
 
     @property
     def api_key_file(self) -> Path:
@@ -71,22 +77,39 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-async def prepare(folder: Path, playground_origin: str) -> DemoData:
+async def prepare(folder: Path, playground_origin: str, acme_entry: Integration) -> DemoData:
     """Make what is missing in the folder. Raises: ConfigurationError."""
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     path = (folder / _DATABASE).absolute()
     url = f"sqlite:///{path}"
     migrate(url)
     path.chmod(0o600)
+    encryption_keys = _kept(folder / _KEY_RING) or _keep(folder / _KEY_RING, new_key())
+    acme_keys, acme_client = _acme_keys(folder / _ACME_KEYS), _acme_client(folder / _ACME_CLIENT)
     database = create_database(url)
     await database.open()
     try:
         organization_id, api_key, is_new = await _api_key(database, folder / _API_KEY, playground_origin)
+        await _register(database, Vault(parse_keys(encryption_keys)), organization_id, acme_entry, acme_client)
     finally:
         await database.close()
-    encryption_keys = _kept(folder / _KEY_RING) or _keep(folder / _KEY_RING, new_key())
-    acme_keys = _acme_keys(folder / _ACME_KEYS)
-    return DemoData(folder, url, encryption_keys, organization_id, api_key, is_new, acme_keys)
+    return DemoData(folder, url, encryption_keys, organization_id, api_key, is_new, acme_keys, acme_client)
+
+
+async def _register(
+    database: Database, vault: Vault, organization_id: str, integration: Integration, client: Client
+) -> None:
+    """Have the organization know its OAuth client at Acme, as its administrator does by the API."""
+    now = system_clock()
+    async with database.write() as tx:
+        await key_ring.register(tx, vault, now)
+        known = await oauth_clients.find_own(tx, vault, organization_id, integration.slug)
+        if known is not None and known.client == client:
+            return
+        new = NewOAuthClient(client.client_id, client.client_secret)
+        await oauth_clients.put(tx, vault, organization_id, integration, new, now)
+        actor, subject = Actor(organization_id, "system"), Subject(data={"integration_slug": integration.slug})
+        await events.record(tx, actor, "oauth_client.updated", now, subject)
 
 
 async def _api_key(database: Database, path: Path, origin: str) -> tuple[str, str, bool]:
@@ -127,16 +150,24 @@ def _mark() -> str:
 
 
 def _acme_keys(path: Path) -> dict[str, str]:
-    wanted = (acme.GLOBEX, acme.INITECH)
+    return _kept_texts(path, {account: acme.new_key() for account in (acme.GLOBEX, acme.INITECH)})
+
+
+def _acme_client(path: Path) -> Client:
+    client_id, client_secret = acme.new_client()
+    return Client(**_kept_texts(path, {"client_id": client_id, "client_secret": client_secret}))
+
+
+def _kept_texts(path: Path, new: dict[str, str]) -> dict[str, str]:
+    """The kept text for each name; all of them the new ones where one is missing."""
     try:
         kept = json.loads(_kept(path) or "{}")
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not JSON. Delete it: new keys are made at the next start.") from error
-    if isinstance(kept, dict) and all(isinstance(kept.get(account), str) for account in wanted):
-        return {account: kept[account] for account in wanted}
-    made = {account: acme.new_key() for account in wanted}
-    _keep(path, json.dumps(made))
-    return made
+        raise ConfigurationError(f"{path} is not JSON. Delete it: it is made anew at the next start.") from error
+    if isinstance(kept, dict) and all(isinstance(kept.get(name), str) for name in new):
+        return {name: kept[name] for name in new}
+    _keep(path, json.dumps(new))
+    return new
 
 
 def _kept(path: Path) -> str | None:

@@ -20,6 +20,8 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
+from one_runtime.catalog.model import Integration
+from one_runtime.consent_flow import callback_url
 from one_runtime.demo import acme
 from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
@@ -32,6 +34,8 @@ AppFactory = Callable[[Settings, Catalog], ASGIApp]
 """`one_runtime.app.create_app`, passed in: the demo stands beside the app, not above it (docs/architecture.md)."""
 
 LOOPBACK: Final = "127.0.0.1"
+
+_FOLDER: Final = files("one_runtime.demo")
 
 _BACKLOG: Final = 256
 _GRACE: Final = 5
@@ -75,7 +79,7 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
         sockets = [stack.enter_context(_bound(number)) for number in addresses.ports]
-        demo = asyncio.run(prepare(data, addresses.playground))
+        demo = asyncio.run(prepare(data, addresses.playground, _acme_entry(addresses.acme)))
         apps = (create_one_runtime(create_app, addresses, demo), *_beside(addresses, demo))
         servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=True)]
         text = _start_up_line(addresses, demo) if json else _welcome(addresses, demo, colour=_wants_colour())
@@ -101,6 +105,8 @@ def create_one_runtime(create_app: AppFactory, addresses: Addresses, demo: DemoD
 def _beside(addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp]:
     _, playground_port, acme_port = addresses.ports
     provider = acme.Acme(demo.acme_keys)
+    client, callback = demo.acme_client, callback_url(addresses.one_runtime, "acme")
+    provider.register_client(callback, name=CUSTOMER, client_id=client.client_id, client_secret=client.client_secret)
     keys = {account.name: account.key for account in provider.accounts}
     playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys)
     return (
@@ -111,10 +117,12 @@ def _beside(addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp]:
 
 def _catalog(acme_url: str) -> Catalog:
     """The catalog with Acme CRM in it, at the address where it runs now."""
-    folder = files("one_runtime.demo")
-    with as_file(folder / "acme.yaml") as path:
-        integration = load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
-    return load_catalog().with_extra(integration, (folder / "acme.svg").read_text("utf-8"))
+    return load_catalog().with_extra(_acme_entry(acme_url), (_FOLDER / "acme.svg").read_text("utf-8"))
+
+
+def _acme_entry(acme_url: str) -> Integration:
+    with as_file(_FOLDER / "acme.yaml") as path:
+        return load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
 
 
 class _Server(uvicorn.Server):
@@ -219,10 +227,12 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
     {link}{addresses.playground}{plain}
 
   It is the settings page of {CUSTOMER}, a made-up product with One Runtime inside.
-  Acme CRM is the demo's own provider. Its two accounts have these keys:
+  Acme CRM is the demo's own provider. Sign in there, or use the key of one of its two accounts:
 
     Globex   {demo.acme_keys[acme.GLOBEX]}
     Initech  {demo.acme_keys[acme.INITECH]}
+
+  Its bad days are switches: {addresses.acme}/switches
 
   Then ask the API what the end user {bold}{_end_user_id()}{plain} has connected:
 

@@ -38,32 +38,24 @@ export class Consents {
 /** One window's way. `blocked`: the browser opened none, and a link has to. */
 class Trip {
   #api;
-  #request;
   #opened;
   #prepared;
   #handed = false;
   #stopped = false;
   #unheard = null;
+  #onHeard = () => {};
 
   constructor(api, request, opened) {
     this.#api = api;
-    this.#request = request;
     this.#opened = opened;
     this.blocked = opened === null;
-    this.#prepare();
+    this.#prepared = api.prepare(request);
+    this.#prepared.catch(() => opened?.close());
   }
 
-  #prepare() {
-    this.#prepared = this.#api.prepare(this.#request);
-    this.#prepared.catch(() => this.#opened?.close());
-  }
-
-  /** A link has opened the window: `onUnheard` is called where none has shown itself after a while. */
-  followLink(onUnheard) {
-    if (this.#handed) {
-      this.#handed = false;
-      this.#prepare();
-    }
+  /** A window was opened: `onHeard` is called when it shows itself, `onUnheard` where none has after a while. */
+  listen(onHeard, onUnheard) {
+    this.#onHeard = onHeard;
     clearTimeout(this.#unheard);
     this.#unheard = setTimeout(() => !this.#handed && !this.#stopped && onUnheard(), HELLO_MS);
   }
@@ -71,24 +63,26 @@ class Trip {
   async hand(source) {
     if (this.#handed || this.#stopped) return;
     this.#handed = true;
+    this.#onHeard();
     const ticket = await this.#prepared.then((prepared) => prepared.ticket, () => null);
-    source.postMessage({ type: "one-runtime-ticket", ticket }, location.origin);
+    source.postMessage({ type: "one-runtime-ticket", ticket: this.#stopped ? null : ticket }, location.origin);
   }
 
+  /** No more is heard or told. A window that has not left yet is closed; of one that has, nobody has a say here. */
   stop() {
     this.#stopped = true;
     clearTimeout(this.#unheard);
+    this.#opened?.close();
   }
 
   /** How it went, or null where it was stopped. Throws what the server refused when it was begun. */
   async outcome() {
-    await this.#prepared;
+    const { consent_id } = await this.#prepared;
     let failures = 0;
     while (!this.#stopped) {
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await pause();
       if (this.#stopped) break;
       try {
-        const { consent_id } = await this.#prepared;
         const outcome = await this.#api.outcome(consent_id);
         failures = 0;
         if (outcome.state !== "waiting" && !this.#stopped) return outcome;
@@ -99,4 +93,17 @@ class Trip {
     }
     return null;
   }
+}
+
+/** A second, or until the person looks here again: a page behind others has its timers slowed down to one in a minute. */
+function pause() {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, POLL_MS);
+    function done() {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", done);
+      resolve();
+    }
+    document.addEventListener("visibilitychange", done);
+  });
 }

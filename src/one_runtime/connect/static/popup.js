@@ -145,11 +145,17 @@ class Popup {
       this.#consents.stop();
       this.#form(form.auth, onBack);
     };
-    const { address } = this.#consents;
     const onReopen = () => this.#consent(form, request, onBack);
-    const onLink = () => trip.followLink(() => this.#end("window_unavailable"));
-    this.#show(waitingScreen(this.#view, { address, blocked: trip.blocked, onReopen, onLink }), back);
-    this.#focusHeading();
+    const onLink = () => trip.listen(() => wait(false), () => this.#end("window_unavailable"));
+    let shown = null;
+    const wait = (blocked) => {
+      if (blocked === shown) return;
+      shown = blocked;
+      this.#show(waitingScreen(this.#view, { address: this.#consents.address, blocked, onReopen, onLink }), back);
+      this.#focusHeading();
+    };
+    if (!trip.blocked) trip.listen(() => wait(false), () => wait(true));
+    wait(trip.blocked);
     let outcome;
     try {
       outcome = await trip.outcome();

@@ -140,7 +140,7 @@ export function replaceScreen(sentence, { onReplace, onKeep }) {
 /** The provider's own window is open, or where the browser keeps it shut, a link opens it. */
 export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
   const integration = view.integration.name;
-  const key = blocked ? "waiting.blocked" : "waiting";
+  const [title, body] = blocked ? ["waiting.blocked.title", "waiting.blocked.body"] : ["waiting.title", "waiting.body"];
   const again = blocked
     ? el("a", { class: "primary", href: address, target: "_blank", rel: "opener" }, text("action.open", { integration }))
     : el("button", { type: "button", class: "secondary" }, text("action.reopen"));
@@ -150,8 +150,8 @@ export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
       "section",
       { class: "notice waiting" },
       head(view, { done: true }),
-      el("h1", { id: HEADING, tabindex: "-1" }, text(`${key}.title`, { integration })),
-      el("p", { role: "status" }, text(`${key}.body`, { integration })),
+      el("h1", { id: HEADING, tabindex: "-1" }, text(title, { integration })),
+      el("p", { role: "status" }, text(body, { integration })),
       el("span", { class: "spinner", "aria-hidden": "true" }),
       again,
     ),

@@ -1,0 +1,112 @@
+"""`one-runtime oauth-clients`: what is registered with providers, by an organization or by the instance for all."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from one_runtime import client_registry, organizations
+from one_runtime.cli.running import AsJson, print_rows, run_installed
+from one_runtime.client_registry import Registered
+from one_runtime.clock import rfc3339
+from one_runtime.errors import InvalidInput
+from one_runtime.events import Actor
+from one_runtime.installation import Installation
+from one_runtime.oauth_clients import INSTANCE, NewOAuthClient
+
+app = typer.Typer(no_args_is_help=True, help="OAuth clients: what is registered with providers.")
+
+Slug = Annotated[str, typer.Argument(help="The integration.")]
+Organization = Annotated[str | None, typer.Option(help="Whose it is; left out: the instance's, for everybody.")]
+
+
+@app.command("set")
+def set_oauth_client(  # noqa: PLR0913 - an option each
+    slug: Slug,
+    *,
+    client_id: Annotated[str, typer.Option(help="As the provider shows it.")],
+    organization: Organization = None,
+    secret_file: Annotated[
+        Path | None, typer.Option(help="A file with the client secret; - is standard input. Left out: it is asked for.")
+    ] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="To ask for; left out: the integration's own.")] = None,
+    host: Annotated[list[str] | None, typer.Option(help="It was registered at, where hosts are a parameter.")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="What else the integration wants, as name=value.")] = None,
+) -> None:
+    """Register a client, in place of the one before, and print the redirect address that the provider has to know."""
+    new = NewOAuthClient(
+        client_id=client_id.strip(),
+        client_secret=_secret(secret_file) or None,
+        scopes=tuple(scope) if scope else None,
+        hosts=tuple(host or ()),
+        fields=dict(_pair(one) for one in field or ()),
+    )
+
+    async def work(installation: Installation) -> Registered:
+        owner = await _owner(installation, organization)
+        return await client_registry.put(installation, Actor(owner, "system"), slug, new)
+
+    made = run_installed(work)
+    typer.echo(f"Registered. The redirect address for the provider is {made.redirect_url}")
+
+
+@app.command("list")
+def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = False) -> None:
+    """List clients: of their secrets the last four characters."""
+
+    async def work(installation: Installation) -> list[Registered]:
+        return await client_registry.list_all(installation, await _owner(installation, organization))
+
+    rows: list[dict[str, object]] = [
+        {
+            "integration_slug": one.client.integration_slug,
+            "client_id": one.client.client.client_id,
+            "client_secret_last_four": one.client.secret_last_four,
+            "scopes": " ".join(one.client.scopes) if one.client.scopes is not None else None,
+            "hosts": " ".join(one.client.hosts) or None,
+            "redirect_url": one.redirect_url,
+            "updated_at": rfc3339(one.client.updated_at),
+        }
+        for one in run_installed(work)
+    ]
+    print_rows(rows, as_json=as_json)
+
+
+@app.command("delete")
+def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
+    """Use a client for no new connection; those that were made with it are renewed with it until they are gone."""
+
+    async def work(installation: Installation) -> None:
+        owner = await _owner(installation, organization)
+        await client_registry.delete(installation, Actor(owner, "system"), slug)
+
+    run_installed(work)
+    typer.echo(f"Deleted the OAuth client for {slug}.")
+
+
+async def _owner(installation: Installation, organization: str | None) -> str:
+    """Raises: NotFound."""
+    if organization is None:
+        return INSTANCE
+    async with installation.database.read() as tx:
+        return (await organizations.get(tx, organization)).id
+
+
+def _secret(file: Path | None) -> str:
+    """Never an argument: others can read those."""
+    if file is None:
+        secret: str = typer.prompt("Client secret (empty for none, or to keep it)", default="", hide_input=True)
+        return secret.strip()
+    if str(file) == "-":
+        return typer.get_text_stream("stdin").read().strip()
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} cannot be read.") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise InvalidInput(f"--field {text[:64]!r} is not name=value.")
+    return name, value

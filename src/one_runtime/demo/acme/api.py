@@ -1,0 +1,153 @@
+"""Acme's API under /v1: the account, its contacts. It takes API keys, which may do all, and access tokens."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from one_runtime.demo.acme.accounts import Account, Accounts, Contact
+from one_runtime.demo.acme.errors import AcmeError
+from one_runtime.demo.acme.grants import ACCESS_TOKEN, Grants
+from one_runtime.demo.acme.scopes import ACCOUNT_READ, CONTACTS_READ, CONTACTS_WRITE
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+_MAX_BODY: Final = 16_384
+_CONTACT_FIELDS: Final = ("name", "email", "company")
+
+
+class Api:
+    """The endpoints. `outage` is the status that they answer while Acme is down."""
+
+    def __init__(self, accounts: Accounts, grants: Grants) -> None:
+        self._accounts, self._grants = accounts, grants
+        self.outage: int | None = None
+
+    def routes(self) -> list[Route]:
+        """Each endpoint with the scope that it wants of an access token."""
+        contacts, one = "/v1/contacts", "/v1/contacts/{id}"
+        return [
+            Route("/v1/me", self._guarded(ACCOUNT_READ, _me)),
+            Route(contacts, self._guarded(CONTACTS_READ, _list_contacts), methods=["GET"]),
+            Route(contacts, self._guarded(CONTACTS_WRITE, _create_contact), methods=["POST"]),
+            Route(one, self._guarded(CONTACTS_READ, _get_contact), methods=["GET"]),
+            Route(one, self._guarded(CONTACTS_WRITE, _update_contact), methods=["PATCH"]),
+            Route(one, self._guarded(CONTACTS_WRITE, _delete_contact), methods=["DELETE"]),
+            # The switches want the key itself, so that nobody without it can turn them.
+            Route("/v1/test/revoke", self._switch(revoked=True), methods=["POST"]),
+            Route("/v1/test/restore", self._switch(revoked=False), methods=["POST"]),
+        ]
+
+    def with_key(self, key: str) -> Account:
+        """The account that a key opens, revoked or not. Raises: AcmeError."""
+        account = self._accounts.find_by_key(key)
+        if account is None:
+            raise AcmeError(401, "invalid_key", "No Acme CRM account has this API key. Copy it again from Settings.")
+        return account
+
+    def _guarded(self, scope: str, endpoint: Callable[[Request, Account], Awaitable[Response]]) -> _Endpoint:
+        async def guarded(request: Request) -> Response:
+            if self.outage is not None:
+                raise AcmeError(self.outage, "unavailable", "Acme CRM is having a bad day. Try again later.")
+            bearer = _bearer(request)
+            is_token = bearer.startswith(ACCESS_TOKEN)
+            return await endpoint(request, self._of_token(bearer, scope) if is_token else self._of_key(bearer))
+
+        return guarded
+
+    def _switch(self, *, revoked: bool) -> _Endpoint:
+        async def switch(request: Request) -> Response:
+            self.with_key(_bearer(request)).revoked = revoked
+            return Response(status_code=204)
+
+        return switch
+
+    def _of_key(self, key: str) -> Account:
+        account = self.with_key(key)
+        if account.revoked:
+            raise AcmeError(401, "key_revoked", f"This API key was revoked by an administrator of {account.name}.")
+        return account
+
+    def _of_token(self, value: str, scope: str) -> Account:
+        token = self._grants.find_access_token(value)
+        account = self._accounts.find(token.grant.account_id) if token is not None else None
+        if token is None or account is None:
+            raise _invalid_token("invalid_token", "Acme CRM does not know this access token. Sign in again.")
+        if token.is_revoked:
+            raise _invalid_token("token_revoked", f"This access to {account.name} was revoked. Sign in again.")
+        if self._grants.is_over(token):
+            raise _invalid_token("token_expired", "This access token has expired. Refresh it.")
+        if scope not in token.scopes:
+            challenge = {"error": "insufficient_scope", "scope": scope}
+            raise AcmeError(403, "insufficient_scope", f"This access token does not allow {scope}.", challenge)
+        return account
+
+
+def _invalid_token(code: str, message: str) -> AcmeError:
+    return AcmeError(401, code, message, {"error": "invalid_token", "error_description": message})
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise AcmeError(401, "missing_key", "Send your API key as 'Authorization: Bearer acme_…'.")
+    return key.strip()
+
+
+async def _me(_request: Request, account: Account) -> Response:
+    return JSONResponse({"account": {"id": account.id, "name": account.name}, "plan": "team"})
+
+
+async def _list_contacts(_request: Request, account: Account) -> Response:
+    return JSONResponse({"contacts": [contact.shown() for contact in account.contacts.values()]})
+
+
+async def _create_contact(request: Request, account: Account) -> Response:
+    given = await _contact_fields(request)
+    if not given.get("name"):
+        raise AcmeError(422, "invalid_contact", "A contact needs a name.")
+    contact = Contact.of(given)
+    account.contacts[contact.id] = contact
+    return JSONResponse(contact.shown(), status_code=201)
+
+
+async def _get_contact(request: Request, account: Account) -> Response:
+    return JSONResponse(_found(request, account).shown())
+
+
+async def _update_contact(request: Request, account: Account) -> Response:
+    old = _found(request, account)
+    new = Contact(**{**old.shown(), **await _contact_fields(request)})
+    account.contacts[old.id] = new
+    return JSONResponse(new.shown())
+
+
+async def _delete_contact(request: Request, account: Account) -> Response:
+    del account.contacts[_found(request, account).id]
+    return Response(status_code=204)
+
+
+def _found(request: Request, account: Account) -> Contact:
+    contact = account.contacts.get(request.path_params["id"])
+    if contact is None:
+        raise AcmeError(404, "not_found", "There is no such contact.")
+    return contact
+
+
+async def _contact_fields(request: Request) -> dict[str, str]:
+    body = await request.body()
+    if len(body) > _MAX_BODY:
+        raise AcmeError(413, "too_large", "A contact has to fit into 16 kB.")
+    try:
+        data = json.loads(body)
+    except ValueError as error:
+        raise AcmeError(400, "malformed", "The body has to be a JSON object.") from error
+    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
+        raise AcmeError(422, "invalid_contact", "A contact is a JSON object of texts: name, email, company.")
+    unknown = data.keys() - set(_CONTACT_FIELDS)
+    if unknown:
+        raise AcmeError(422, "invalid_contact", f"A contact has no field '{min(unknown)}'.")
+    return {name: value.strip() for name, value in data.items()}

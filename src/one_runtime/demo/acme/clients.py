@@ -1,0 +1,102 @@
+"""The OAuth clients registered at Acme: the apps that may ask for access, and how they prove who they are."""
+
+import base64
+import binascii
+import re
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import unquote_plus, urlsplit
+
+from one_runtime.demo.acme.form import Form
+
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
+
+
+class ClientRefused(Exception):
+    """`invalid_client` (RFC 6749, 5.2). `basic`: the client tried by the Authorization header."""
+
+    def __init__(self, description: str, *, basic: bool) -> None:
+        super().__init__(description)
+        self.basic = basic
+
+
+class TwoWays(Exception):
+    """A client must not prove itself in two ways at once (RFC 6749, 2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An app. A browser is sent back to its redirect addresses alone, compared as they are written."""
+
+    id: str
+    secret: str = field(repr=False)
+    name: str
+    redirect_uris: tuple[str, ...]
+
+
+class Clients:
+    """Every app that was registered."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Client] = {}
+
+    def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> Client:
+        """Register an app, or one more redirect address of it. Raises: ValueError for an address that is none."""
+        if _ORIGIN.fullmatch(origin_of(redirect_uri)) is None or "#" in redirect_uri or not redirect_uri.isascii():
+            raise ValueError(f"{redirect_uri!r} is no redirect address")
+        new_id, new_secret = new_client()
+        wanted = Client(client_id or new_id, secret or new_secret, name, (redirect_uri,))
+        known = self._all.get(wanted.id)
+        if known is not None:
+            wanted = replace(wanted, redirect_uris=tuple(dict.fromkeys((*known.redirect_uris, redirect_uri))))
+        self._all[wanted.id] = wanted
+        return wanted
+
+    def find(self, client_id: str | None) -> Client | None:
+        """The app with this id."""
+        return self._all.get(client_id or "")
+
+    def authenticate(self, authorization: str | None, form: Form) -> Client:
+        """Who asks (RFC 6749, 2.3.1): by HTTP Basic, or by the id and secret in the body.
+
+        Raises: ClientRefused; TwoWays.
+        """
+        if authorization is None:
+            return self._proven(form.get("client_id"), form.get("client_secret"), basic=False)
+        pair = _basic(authorization)
+        if pair is None:
+            raise ClientRefused("The Authorization header holds no client.", basic=True)
+        if form.get("client_secret") is not None or form.get("client_id") not in {None, pair[0]}:
+            raise TwoWays("The client proves itself in the header and in the body. Use one of them.")
+        return self._proven(*pair, basic=True)
+
+    def _proven(self, client_id: str | None, secret: str | None, *, basic: bool) -> Client:
+        client = self.find(client_id)
+        if client is None or not secrets.compare_digest(client.secret.encode(), (secret or "").encode()):
+            raise ClientRefused("There is no client with this id and secret.", basic=basic)
+        return client
+
+
+def new_client() -> tuple[str, str]:
+    """The id and the secret of a new app."""
+    return "acmeci_" + secrets.token_hex(12), "acmecs_" + secrets.token_urlsafe(24)
+
+
+def origin_of(url: str) -> str:
+    """The scheme and the host of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _basic(authorization: str) -> tuple[str, str] | None:
+    """Id and secret, each form-encoded before they were joined (RFC 6749, 2.3.1)."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    client_id, colon, secret = decoded.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        return None
+    return unquote_plus(client_id), unquote_plus(secret)

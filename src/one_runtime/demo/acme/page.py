@@ -1,0 +1,57 @@
+"""Acme's pages: one style, light and dark, and a policy under which nothing else is loaded and no script runs."""
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+_LOGO: Final = (files("one_runtime.demo") / "acme.svg").read_bytes()
+_STYLE: Final = (files(__package__) / "pages" / "style.css").read_text("utf-8")
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_PAGES: Final = Environment(
+    loader=PackageLoader(__package__, "pages"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGES.globals["style"] = Markup(_STYLE)  # noqa: S704 - our own file
+_PAGES.globals["logo"] = "data:image/svg+xml;base64," + base64.b64encode(_LOGO).decode()
+
+
+class Stopped(Exception):
+    """It cannot go on, and there is nobody to send the browser to: the person reads why."""
+
+
+def show(name: str, *, status: int = 200, form_action: str = "'none'", **values: Any) -> Response:
+    """A page, filled in. `form_action`: where its forms may lead."""
+    return HTMLResponse(_PAGES.get_template(name).render(values), status, _headers(form_action))
+
+
+async def stop(_request: Request, error: Exception) -> Response:
+    """The page for a `Stopped`, or for what is no form."""
+    return show("stopped.html", status=400, reason=str(error))
+
+
+def refuse_from_elsewhere(request: Request) -> None:
+    """Have no other site press our buttons. Whoever is no browser does not say where it comes from. Raises: Stopped."""
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        raise Stopped("Another website sent this. The buttons of Acme CRM’s own pages alone do something.")
+
+
+def _headers(form_action: str) -> dict[str, str]:
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action {form_action}; "
+            "base-uri 'none'; frame-ancestors 'none'"
+        ),
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }

@@ -1,0 +1,243 @@
+"""OAuth clients over the API: registered, never told again, and what becomes possible with one (P7)."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from one_runtime import oauth_clients
+from one_runtime.db.schema import oauth_clients as clients
+from one_runtime.oauth_clients import INSTANCE, NewOAuthClient
+from tests.application import PUBLIC_URL, Application, Client
+
+SECRET = "a-secret-of-the-client-9f3c"
+BODY = {"client_id": "our-id", "client_secret": SECRET}
+
+
+def path(slug: str) -> str:
+    return f"/v1/integrations/{slug}/oauth-client"
+
+
+async def put(client: Client, slug: str = "dropbox", **more: Any) -> httpx2.Response:
+    return await client.send("PUT", path(slug), {**BODY, **more})
+
+
+async def instance_client(application: Application, slug: str, client_id: str) -> None:
+    """What the operator registers for everybody."""
+    integration = application.installation.catalog.get(slug)
+    assert integration is not None
+    vault, now = application.installation.vault, application.clock()
+    async with application.installation.database.write() as tx:
+        await oauth_clients.put(tx, vault, INSTANCE, integration, NewOAuthClient(client_id, SECRET), now)
+
+
+async def types_of(client: Client, slug: str) -> list[str] | None:
+    """With which auth types the list offers an integration; None where it does not."""
+    found = (await client.integrations()).get(slug)
+    return None if found is None else list(found["supported_auth_types"])
+
+
+async def test_a_client_is_told_with_its_redirect_address_and_four_characters_of_its_secret(client: Client) -> None:
+    made = await put(client, scopes=["files.metadata.read"])
+    assert made.status_code == 200, made.text
+    told = made.json()
+    assert (told["client_id"], told["client_secret_last_four"]) == ("our-id", "9f3c")
+    assert told["redirect_url"] == f"{PUBLIC_URL}/connect/callback/dropbox"
+    assert told["scopes"] == ["files.metadata.read"]
+    assert (await client.get(path("dropbox"))).json() == told
+    assert (await client.get("/v1/oauth-clients")).json() == {"oauth_clients": [told]}
+    for answer in (made, await client.get(path("dropbox")), await client.get("/v1/events")):
+        assert SECRET not in answer.text
+
+
+async def test_a_short_secret_is_not_told_in_part(client: Client) -> None:
+    assert (await put(client, client_secret="short")).json()["client_secret_last_four"] is None
+
+
+async def test_an_integration_is_offered_by_oauth2_once_there_is_a_client(client: Client) -> None:
+    assert await types_of(client, "dropbox") is None
+    assert await types_of(client, "hubspot") == ["api_key"]
+    before = (await client.get("/v1/integrations", end_user_id="u")).headers["etag"]
+    await put(client, "dropbox")
+    await put(client, "hubspot")
+    assert await types_of(client, "dropbox") == ["oauth2"]
+    assert await types_of(client, "hubspot") == ["api_key", "oauth2"]
+    assert (await client.get("/v1/integrations", end_user_id="u")).headers["etag"] != before
+    view = await client.popup("", (await client.session(integration_slug="hubspot"))["session_token"])
+    assert [one["type"] for one in view.json()["auth_types"]] == ["api_key", "oauth2"]
+    assert (await client.send("DELETE", path("dropbox"))).status_code == 204
+    assert await types_of(client, "dropbox") is None
+    assert (await client.get(path("dropbox"))).status_code == 404
+
+
+async def test_a_client_of_one_organization_is_nothing_to_another(application: Application, client: Client) -> None:
+    other = application.client(await application.key(await application.organization("Southwind")))
+    await put(client)
+    assert await types_of(other, "dropbox") is None
+    assert (await other.get(path("dropbox"))).status_code == 404
+    assert (await other.send("DELETE", path("dropbox"))).status_code == 404
+    assert (await other.get("/v1/oauth-clients")).json() == {"oauth_clients": []}
+    assert await types_of(client, "dropbox") == ["oauth2"]
+
+
+async def test_the_instances_client_serves_everybody_who_has_none_of_their_own(
+    application: Application, client: Client
+) -> None:
+    await instance_client(application, "dropbox", "the-instances")
+    assert await types_of(client, "dropbox") == ["oauth2"]
+    assert (await client.get(path("dropbox"))).status_code == 404, "it is the operator's, and not told"
+    await put(client)
+    token = (await client.session(integration_slug="dropbox"))["session_token"]
+    assert "client_id=our-id&" in await address(client, token)
+    await client.send("DELETE", path("dropbox"))
+    token = (await client.session(integration_slug="dropbox"))["session_token"]
+    assert "client_id=the-instances&" in await address(client, token)
+
+
+async def address(client: Client, token: str, **more: Any) -> str:
+    """Where a consent would send the browser."""
+    prepared = await client.popup("/consent", token, {"auth_type": "oauth2", **more})
+    assert prepared.status_code == 200, prepared.text
+    same = {"sec-fetch-site": "same-origin"}
+    left = await client.post("/connect/consent/leave", {"ticket": prepared.json()["ticket"]}, **same)
+    assert left.status_code == 200, left.text
+    return str(left.json()["url"])
+
+
+async def test_scopes_are_the_sessions_else_the_clients_else_the_integrations(client: Client) -> None:
+    await put(client, scopes=["account_info.read"])
+    by_client = (await client.session(integration_slug="dropbox"))["session_token"]
+    assert "scope=account_info.read&" in await address(client, by_client)
+    by_session = await client.session(integration_slug="dropbox", scopes=["files.content.read", "files.content.write"])
+    assert "scope=files.content.read%20files.content.write&" in await address(client, by_session["session_token"])
+    refused = await client.post(
+        "/v1/hosted-connection-sessions",
+        {"integration_slug": "amplitude", "end_user_id": "u", "scopes": ["read"]},
+    )
+    assert refused.status_code == 422
+    assert [one["field"] for one in refused.json()["errors"]] == ["scopes"]
+
+
+async def test_the_same_client_id_keeps_its_secret_and_another_one_is_another_client(
+    application: Application, client: Client
+) -> None:
+    first = (await put(client)).json()
+    kept = (await client.send("PUT", path("dropbox"), {"client_id": "our-id"})).json()
+    assert kept["client_secret_last_four"] == first["client_secret_last_four"]
+    missing = await client.send("PUT", path("dropbox"), {"client_id": "another-id"})
+    assert missing.status_code == 422
+    assert [one["field"] for one in missing.json()["errors"]] == ["client_secret"]
+    assert (await put(client, client_id="another-id")).status_code == 200
+    async with application.installation.database.read() as tx:
+        rows = await tx.all(select(clients.c.client_id, clients.c.retired_at).order_by(clients.c.created_at))
+    assert [(row.client_id, row.retired_at is None) for row in rows] == [("our-id", False), ("another-id", True)]
+
+
+@pytest.mark.parametrize(
+    "slug,body,field",
+    [
+        ("dropbox", {"client_secret": None}, "client_secret"),
+        ("dropbox", {"hosts": ["dropbox.example.com"]}, "hosts"),
+        ("dropbox", {"fields": {"developer_token": "x"}}, "fields.developer_token"),
+        ("slack", {"scopes": ["chat:write,users:read"]}, "scopes"),
+        ("gitlab", {}, "hosts"),
+        ("gitlab", {"hosts": ["not a host"]}, "hosts"),
+        ("gitlab", {"hosts": ["user@gitlab.example.com"]}, "hosts"),
+    ],
+)
+async def test_what_does_not_fit_is_said_at_its_field(
+    client: Client, slug: str, body: dict[str, Any], field: str
+) -> None:
+    answer = await put(client, slug, **body)
+    assert answer.status_code == 422, answer.text
+    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert (await client.get(path(slug))).status_code == 404
+
+
+async def test_an_integration_without_oauth2_or_with_customers_clients_has_none_to_register(client: Client) -> None:
+    for slug, word in (("amplitude", "has no oauth2"), ("okta", "each end user's own")):
+        answer = await put(client, slug)
+        assert answer.status_code == 422
+        assert word in answer.json()["detail"]
+    assert (await put(client, "nothing")).status_code == 404
+
+
+@pytest.mark.promise("P7")
+async def test_a_secret_goes_to_no_host_that_the_client_was_not_registered_for(client: Client) -> None:
+    assert (await put(client, "gitlab", hosts=["https://gitlab.example.com/"])).json()["hosts"] == [
+        "gitlab.example.com"
+    ]
+    token = (await client.session(integration_slug="gitlab", auth_type="oauth2"))["session_token"]
+    own = {"params": {"host": "gitlab.example.com"}}
+    assert (await address(client, token, **own)).startswith("https://gitlab.example.com/oauth/authorize?")
+    for host in ("gitlab.evil.example", "gitlab.example.com.evil.example", "gitlab.example.com:8443"):
+        refused = await client.popup("/consent", token, {"auth_type": "oauth2", "params": {"host": host}})
+        assert refused.status_code == 422, refused.text
+    imported = {"integration_slug": "gitlab", "end_user_id": "u", "auth_type": "oauth2", "check": False}
+    tokens = {"credentials": {"access_token": "at", "refresh_token": "rt"}}
+    answer = await client.post("/v1/connections", {**imported, **tokens, "params": {"host": "gitlab.evil.example"}})
+    assert (answer.status_code, answer.json()["code"]) == (422, "host_not_registered")
+
+
+async def test_a_customers_own_client_is_asked_for_in_the_popup(client: Client) -> None:
+    token = (await client.session(integration_slug="okta", auth_type="oauth2"))["session_token"]
+    (auth,) = (await client.popup("", token)).json()["auth_types"]
+    assert [one["name"] for one in auth["fields"]] == ["client_id", "client_secret"]
+    own = {"params": {"domain": "acme.okta"}, "credentials": {"client_id": "theirs", "client_secret": "s3cret"}}
+    url = await address(client, token, **own)
+    assert url.startswith("https://acme.okta.com/oauth2/v1/authorize?")
+    assert "client_id=theirs&" in url
+    assert "s3cret" not in url
+    missing = await client.popup("/consent", token, {"auth_type": "oauth2", "params": own["params"]})
+    assert [one["field"] for one in missing.json()["errors"]] == ["credentials.client_id", "credentials.client_secret"]
+
+
+async def test_tokens_are_imported_with_what_is_known_of_them(client: Client) -> None:
+    await put(client)
+    body = {"integration_slug": "dropbox", "end_user_id": "u", "auth_type": "oauth2", "check": False}
+    tokens = {
+        "access_token": "an-access-token",
+        "refresh_token": "a-refresh-token",
+        "expires_at": "2099-01-01T00:00:00Z",
+        "scope": "account_info.read files.metadata.read",
+    }
+    answer = await client.post("/v1/connections", {**body, "credentials": tokens})
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert made["expires_at"] == "2099-01-01T00:00:00.000Z"
+    assert made["scopes"] == ["account_info.read", "files.metadata.read"]
+    told = (await client.get(f"/v1/connections/{made['id']}/credentials")).json()
+    assert told["credentials"] == {"access_token": "an-access-token"}, "a refresh token is never told"
+    (read,) = (await client.get("/v1/events", type="connection.credentials_read")).json()["events"]
+    assert read["connection_id"] == made["id"]
+
+
+@pytest.mark.parametrize(
+    "credentials,field",
+    [
+        ({}, "credentials.access_token"),
+        ({"access_token": "schlüssel"}, "credentials.access_token"),
+        ({"access_token": "at", "refresh_token": "\x7f"}, "credentials.refresh_token"),
+        ({"access_token": "at", "expires_at": "tomorrow"}, "credentials.expires_at"),
+        ({"access_token": "at", "token_type": "bearer"}, "credentials.token_type"),
+    ],
+)
+async def test_tokens_that_are_none_are_refused_at_their_field(
+    client: Client, credentials: dict[str, str], field: str
+) -> None:
+    await put(client)
+    body = {"integration_slug": "dropbox", "end_user_id": "u", "auth_type": "oauth2", "check": False}
+    answer = await client.post("/v1/connections", {**body, "credentials": credentials})
+    assert answer.status_code == 422, answer.text
+    assert [one["field"] for one in answer.json()["errors"]] == [field]
+
+
+async def test_reading_credentials_wants_its_own_scope(application: Application, client: Client) -> None:
+    made = await client.connect()
+    assert (await client.get(f"/v1/connections/{made['id']}/credentials")).json()["credentials"].keys() == {"api_key"}
+    organization = (await client.get("/v1/organization")).json()["id"]
+    ordinary = application.client(await application.key(organization, "read", "connect", "use"))
+    answer = await ordinary.get(f"/v1/connections/{made['id']}/credentials")
+    assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
+    assert (await ordinary.get(path("dropbox"))).status_code == 403

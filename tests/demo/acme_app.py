@@ -1,0 +1,127 @@
+"""An app that asks Acme for access, as the tests play it: it builds the requests and reads the answers."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx2
+
+from one_runtime.demo.acme import GLOBEX, Acme
+
+ACME: Final = "http://acme.test"
+CALLBACK: Final = "https://app.example/callback?tenant=7"
+VERIFIER: Final = "v" * 43
+ALL: Final = "account:read contacts:read contacts:write"
+FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
+
+
+class MovedClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def challenge(verifier: str = VERIFIER) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A client of Acme, registered as `id` with `secret`."""
+
+    acme: Acme
+    http: httpx2.AsyncClient
+    id: str
+    secret: str
+
+    def wish(self, **more: str | None) -> dict[str, str]:
+        """The parameters of an authorization request; what is None is left out."""
+        usual: dict[str, str | None] = {
+            "response_type": "code",
+            "client_id": self.id,
+            "redirect_uri": CALLBACK,
+            "scope": ALL,
+            "state": "st&te",
+            "code_challenge": challenge(),
+            "code_challenge_method": "S256",
+        }
+        return {name: value for name, value in (usual | more).items() if value is not None}
+
+    async def ask(self, **more: str | None) -> httpx2.Response:
+        """Open the consent page."""
+        return await self.http.get("/oauth/authorize", params=self.wish(**more))
+
+    async def answer(self, decision: str = "allow", account: str = GLOBEX, **more: str | None) -> httpx2.Response:
+        """Press a button of the consent page."""
+        form = self.wish(**more) | {"account": account, "decision": decision}
+        return await self.http.post("/oauth/authorize", data=form)
+
+    async def code(self, account: str = GLOBEX, **more: str | None) -> str:
+        """A code, after a yes."""
+        return back(await self.answer(account=account, **more))["code"]
+
+    async def token(self, form: Mapping[str, str], *, auth: tuple[str, str] | None = None) -> httpx2.Response:
+        """Ask the token endpoint, with the client in the header."""
+        return await self.http.post("/oauth/token", data=dict(form), auth=auth or (self.id, self.secret))
+
+    async def redeem(self, code: str, **more: str) -> httpx2.Response:
+        """Ask for the tokens of a code."""
+        usual = {"grant_type": "authorization_code", "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+        return await self.token({**usual, "code": code, **more})
+
+    async def refresh(self, refresh_token: str, **more: str) -> httpx2.Response:
+        """Ask for new tokens."""
+        return await self.token({"grant_type": "refresh_token", "refresh_token": refresh_token, **more})
+
+    async def revoke(self, token: str, *, auth: tuple[str, str] | None = None) -> httpx2.Response:
+        """Let go of a token."""
+        return await self.http.post("/oauth/revoke", data={"token": token}, auth=auth or (self.id, self.secret))
+
+    async def tokens(self, **more: str | None) -> dict[str, Any]:
+        """The answer of the token endpoint after a yes."""
+        answer = await self.redeem(await self.code(**more))
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def call(self, access_token: str, method: str = "GET", path: str = "/v1/me", **more: Any) -> httpx2.Response:
+        """Use the API with an access token."""
+        return await self.http.request(method, path, headers={"authorization": f"Bearer {access_token}"}, **more)
+
+    async def said_of(self, access_token: str) -> str:
+        """`works`, or why the API refuses the token."""
+        answer = await self.call(access_token)
+        return "works" if answer.status_code == 200 else str(answer.json()["error"]["code"])
+
+
+def back(answer: httpx2.Response) -> dict[str, str]:
+    """What the browser brings back to the app."""
+    assert answer.status_code == 303, answer.text
+    location = answer.headers["location"]
+    assert location.startswith(CALLBACK + "&"), location
+    query = dict(parse_qsl(urlsplit(location).query, strict_parsing=True))
+    assert query.pop("tenant") == "7"
+    return query
+
+
+def encoded(*pairs: tuple[str, str]) -> str:
+    """A form or query in which a name may stand twice."""
+    return urlencode(pairs)
+
+
+def refusal(answer: httpx2.Response) -> tuple[int, str]:
+    """Status and code of an error of the token endpoint, which has a sentence and is never stored."""
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["error_description"]
+    return answer.status_code, answer.json()["error"]

@@ -1,0 +1,202 @@
+"""The life of Acme's tokens: they expire, are refreshed and rotated, are revoked, and allow what was allowed only."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+
+from one_runtime.demo.acme import GLOBEX, INITECH, Acme
+from tests.demo.acme_app import ACME, ALL, CALLBACK, App, MovedClock, back, refusal
+
+
+async def test_an_access_token_lives_for_a_minute(app: App, acme_clock: MovedClock) -> None:
+    tokens = await app.tokens()
+    acme_clock.advance(59)
+    assert await app.said_of(tokens["access_token"]) == "works"
+    acme_clock.advance(1)
+    answer = await app.call(tokens["access_token"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_expired")
+    assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token", error_description="')
+
+
+async def test_how_long_an_access_token_lives_can_be_said(app: App, acme_clock: MovedClock) -> None:
+    keys = {account.id: account.key for account in app.acme.accounts}
+    acme = Acme(keys, access_token_seconds=7, clock=acme_clock)
+    client_id, client_secret = acme.register_client(CALLBACK)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(acme.app), base_url=ACME) as http:
+        tokens = await App(acme, http, client_id, client_secret).tokens()
+        assert tokens["expires_in"] == 7
+        acme_clock.advance(7)
+        assert await App(acme, http, client_id, client_secret).said_of(tokens["access_token"]) == "token_expired"
+
+
+async def test_refreshing_brings_both_tokens_anew_for_the_same_account(app: App, acme_clock: MovedClock) -> None:
+    old = await app.tokens(account=INITECH)
+    acme_clock.advance(3_600)
+    new = (await app.refresh(old["refresh_token"])).json()
+    assert {new["access_token"], new["refresh_token"]}.isdisjoint({old["access_token"], old["refresh_token"]})
+    assert (new["scope"], new["expires_in"]) == (ALL, 60)
+    assert (await app.call(new["access_token"])).json()["account"]["id"] == INITECH
+    assert (await app.refresh(new["refresh_token"])).status_code == 200
+
+
+async def test_a_refresh_token_that_is_used_twice_ends_its_whole_family(app: App) -> None:
+    other = await app.tokens()
+    first = await app.tokens()
+    second = (await app.refresh(first["refresh_token"])).json()
+    assert refusal(await app.refresh(first["refresh_token"])) == (400, "invalid_grant")
+    assert refusal(await app.refresh(second["refresh_token"])) == (400, "invalid_grant")
+    assert await app.said_of(second["access_token"]) == "token_revoked"
+    assert await app.said_of(other["access_token"]) == "works", "another grant of the same account stays"
+
+
+async def test_of_two_refreshes_at_once_one_wins_and_the_family_ends(app: App) -> None:
+    app.acme.faults.slow_tokens(0.01)
+    token = (await app.tokens())["refresh_token"]
+    answers = await asyncio.gather(app.refresh(token), app.refresh(token))
+    assert sorted(answer.status_code for answer in answers) == [200, 400]
+    (winner,) = [answer.json() for answer in answers if answer.status_code == 200]
+    assert await app.said_of(winner["access_token"]) == "token_revoked"
+
+
+async def test_a_refresh_token_of_another_app_is_refused_and_stays_good(app: App) -> None:
+    tokens, thief = await app.tokens(), app.acme.register_client(CALLBACK)
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert refusal(await app.token(form, auth=thief)) == (400, "invalid_grant")
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "acmert_nobodys"])
+async def test_a_refresh_without_a_token_that_works_is_refused(app: App, token: str) -> None:
+    assert refusal(await app.refresh(token)) == (400, "invalid_grant" if token else "invalid_request")
+
+
+async def test_an_access_token_can_be_asked_for_fewer_scopes_and_the_grant_keeps_all(app: App) -> None:
+    tokens = await app.tokens()
+    narrow = (await app.refresh(tokens["refresh_token"], scope="account:read")).json()
+    assert narrow["scope"] == "account:read"
+    assert (await app.call(narrow["access_token"], path="/v1/contacts")).status_code == 403
+    assert (await app.refresh(narrow["refresh_token"])).json()["scope"] == ALL
+
+
+@pytest.mark.parametrize("scope", ["contacts:write", "contacts:burn"])
+async def test_more_scopes_than_were_granted_are_refused_and_the_token_stays_good(app: App, scope: str) -> None:
+    tokens = await app.tokens(scope="account:read contacts:read")
+    assert refusal(await app.refresh(tokens["refresh_token"], scope=scope)) == (400, "invalid_scope")
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+
+
+async def test_revoking_a_refresh_token_ends_its_family(app: App) -> None:
+    first = await app.tokens()
+    second = (await app.refresh(first["refresh_token"])).json()
+    assert (await app.revoke(first["refresh_token"])).status_code == 200, "a used one is of the family too"
+    assert [await app.said_of(one["access_token"]) for one in (first, second)] == ["token_revoked"] * 2
+    assert refusal(await app.refresh(second["refresh_token"])) == (400, "invalid_grant")
+
+
+async def test_revoking_an_access_token_ends_it_alone(app: App) -> None:
+    tokens = await app.tokens()
+    assert (await app.revoke(tokens["access_token"])).status_code == 200
+    assert await app.said_of(tokens["access_token"]) == "token_revoked"
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+
+
+async def test_revoking_what_is_unknown_or_another_apps_is_no_error_and_does_nothing(app: App) -> None:
+    tokens, thief = await app.tokens(), app.acme.register_client(CALLBACK)
+    assert (await app.revoke("nobodys")).status_code == 200
+    for token in (tokens["access_token"], tokens["refresh_token"]):
+        assert (await app.revoke(token, auth=thief)).status_code == 200
+    assert await app.said_of(tokens["access_token"]) == "works"
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+
+
+async def test_a_revocation_has_to_name_a_token(app: App) -> None:
+    assert refusal(await app.revoke("")) == (400, "invalid_request")
+
+
+CALLS: list[tuple[str, str, dict[str, Any] | None, str]] = [
+    ("GET", "/v1/me", None, "account:read"),
+    ("GET", "/v1/contacts", None, "contacts:read"),
+    ("GET", "/v1/contacts/{id}", None, "contacts:read"),
+    ("POST", "/v1/contacts", {"name": "Mei Tan"}, "contacts:write"),
+    ("PATCH", "/v1/contacts/{id}", {"name": "Mei Tan"}, "contacts:write"),
+    ("DELETE", "/v1/contacts/{id}", None, "contacts:write"),
+]
+
+
+@pytest.mark.parametrize("method, path, body, scope", CALLS)
+async def test_a_token_does_what_its_scope_allows_and_nothing_else(
+    app: App, method: str, path: str, body: dict[str, Any] | None, scope: str
+) -> None:
+    (account,) = [one for one in app.acme.accounts if one.id == GLOBEX]
+    path = path.format(id=next(iter(account.contacts)))
+    others = [one for one in ALL.split() if one != scope]
+    without, _ = app.acme.grant(GLOBEX, app.id, others)
+    refused = await app.call(without, method, path, json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_scope")
+    assert refused.headers["www-authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
+    allowed, _ = app.acme.grant(GLOBEX, app.id, [scope])
+    assert (await app.call(allowed, method, path, json=body)).is_success
+
+
+async def test_a_token_that_acme_does_not_know_is_invalid(app: App) -> None:
+    assert await app.said_of("acmeat_of_before_the_restart") == "invalid_token"
+
+
+async def test_a_refresh_token_opens_nothing(app: App) -> None:
+    assert await app.said_of((await app.tokens())["refresh_token"]) == "invalid_key"
+
+
+async def test_an_api_key_may_do_all_and_a_revoked_key_does_not_touch_tokens(app: App) -> None:
+    (account,) = [one for one in app.acme.accounts if one.id == GLOBEX]
+    assert (await app.call(account.key, "POST", "/v1/contacts", json={"name": "Mei Tan"})).status_code == 201
+    app.acme.revoke(account.key)
+    assert await app.said_of(account.key) == "key_revoked"
+    assert await app.said_of((await app.tokens())["access_token"]) == "works"
+
+
+async def test_a_grant_can_be_had_without_the_pages(app: App) -> None:
+    access_token, refresh_token = app.acme.grant(INITECH, app.id, ["account:read"])
+    assert (await app.call(access_token)).json()["account"]["id"] == INITECH
+    assert (await app.refresh(refresh_token)).json()["scope"] == "account:read"
+
+
+async def test_a_consent_is_denied_once_whatever_is_pressed(app: App) -> None:
+    app.acme.faults.deny_next_consent()
+    assert back(await app.answer("allow"))["error"] == "access_denied"
+    assert "code" in back(await app.answer("allow"))
+
+
+async def test_a_slow_token_endpoint_answers_in_the_end(app: App) -> None:
+    loop = asyncio.get_running_loop()
+    app.acme.faults.slow_tokens(0.2)
+    code, before = await app.code(), loop.time()
+    assert (await app.redeem(code)).status_code == 200
+    assert loop.time() - before >= 0.2
+    app.acme.faults.slow_tokens(0)
+    assert app.acme.faults.token_delay == 0
+
+
+async def test_a_token_endpoint_that_is_down_spends_nothing(app: App) -> None:
+    tokens = await app.tokens()
+    app.acme.faults.fail_tokens()
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 500
+    app.acme.faults.fail_tokens(None)
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+
+
+async def test_a_refresh_is_refused_once(app: App) -> None:
+    tokens = await app.tokens()
+    app.acme.faults.refuse_next_refresh()
+    assert refusal(await app.refresh(tokens["refresh_token"])) == (400, "invalid_grant")
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+
+
+async def test_every_token_of_an_account_is_revoked_from_acmes_side(app: App) -> None:
+    first, second, other = await app.tokens(), await app.tokens(), await app.tokens(account=INITECH)
+    assert app.acme.faults.revoke_tokens(GLOBEX) == 2
+    said = [await app.said_of(one["access_token"]) for one in (first, second, other)]
+    assert said == ["token_revoked", "token_revoked", "works"]
+    assert refusal(await app.refresh(first["refresh_token"])) == (400, "invalid_grant")
+    assert app.acme.faults.revoke_tokens(GLOBEX) == 0

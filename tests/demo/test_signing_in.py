@@ -1,0 +1,138 @@
+"""Acme CRM is connected by signing in there: in a popup, in this window, by a link; denied, and taken back at Acme."""
+
+import httpx2
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.demo.steps import card, choose_signing_in, opened
+from tests.running_demo import Demo, opened_popup, popups
+from tests.waiting import eventually
+
+
+async def popup_before_leaving(page: Page) -> Page:
+    """The window at Acme's consent page, opened from the popup."""
+    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    frame = await opened_popup(page)
+    await choose_signing_in(frame)
+    async with page.expect_popup() as opening:
+        await frame.get_by_role("button", name="Continue to Acme CRM").click()
+    return await opening.value
+
+
+async def press(window: Page, button: str, account: str = "Globex Corporation") -> None:
+    """Answer Acme's consent page."""
+    await expect(window.get_by_role("heading", name="Fernhill wants access to your Acme CRM")).to_be_visible()
+    await window.get_by_role("radio", name=account).check()
+    await window.get_by_role("button", name=button, exact=True).click()
+
+
+def of(demo: Demo, end_user: str) -> dict[str, object]:
+    """The end user's one connection."""
+    (connection,) = asked(demo, "GET", f"/v1/connections?end_user_id={end_user}")["connections"]
+    return connection  # type: ignore[no-any-return] # JSON
+
+
+def asked(demo: Demo, method: str, path: str) -> dict[str, list[dict[str, object]]]:
+    headers = {"authorization": f"Bearer {demo.api_key}", "content-type": "application/json"}
+    answer = httpx2.request(method, demo.url + path, headers=headers, content=b"{}" if method == "POST" else None)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, list[dict[str, object]]] = answer.json()
+    return found
+
+
+async def test_the_popup_connects_the_account_that_was_chosen_at_acme(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "signs-popup")
+    await press(await popup_before_leaving(page), "Allow", "Initech")
+    await expect(card(page)).to_contain_text("Initech")
+    await eventually(lambda: not popups(page))
+    connection = of(demo, "signs-popup")
+    assert (connection["auth_type"], connection["account"]) == ("oauth2", {"id": "acc_initech", "label": "Initech"})
+    assert connection["scopes"] == ["account:read", "contacts:read", "contacts:write"]
+    assert connection["missing_scopes"] == []
+    assert asked(demo, "POST", f"/v1/connections/{connection['id']}/check")["working"] is True
+
+
+async def test_a_no_connects_nothing_and_can_be_thought_over(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "signs-denies")
+    await press(await popup_before_leaving(page), "Deny")
+    frame = popups(page)[-1]
+    await expect(frame.get_by_role("alert")).to_be_visible()
+    assert asked(demo, "GET", "/v1/connections?end_user_id=signs-denies")["connections"] == []
+    async with page.expect_popup() as opening:
+        await frame.get_by_role("button", name="Acme CRM").last.click()
+    await press(await opening.value, "Allow")
+    await expect(card(page)).to_contain_text("Globex Corporation")
+
+
+async def test_this_window_goes_to_acme_and_comes_back_to_the_app(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "signs-returns")
+    await page.get_by_role("radio", name="In this window").check()
+    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    await choose_signing_in(page)
+    await page.get_by_role("button", name="Continue to Acme CRM").click()
+    await press(page, "Allow")
+    await expect(card(page)).to_contain_text("Globex Corporation")
+    await expect(page.locator("#toast")).to_have_text("Acme CRM is connected.")
+    assert page.url == f"{demo.playground}/"
+
+
+async def test_a_browser_without_scripts_goes_to_acme_and_comes_back_to_the_app(browser: Browser, demo: Demo) -> None:
+    headers = {"authorization": f"Bearer {demo.api_key}"}
+    wish = {"integration_slug": "acme", "end_user_id": "signs-plain", "return_url": f"{demo.playground}/connected"}
+    session = httpx2.post(f"{demo.url}/v1/hosted-connection-sessions", headers=headers, json=wish).json()
+    async with await browser.new_context(java_script_enabled=False) as context:
+        page = await context.new_page()
+        await page.goto(session["connect_url"])
+        await choose_signing_in(page)
+        await page.get_by_role("button", name="Continue to Acme CRM").click()
+        await press(page, "Allow")
+        await page.wait_for_url(f"{demo.playground}/connected?*status=connected*")
+
+
+async def test_a_link_is_followed_to_acme_in_another_browser(page: Page, browser: Browser, demo: Demo) -> None:
+    await opened(page, demo, "signs-link")
+    await page.get_by_role("radio", name="By a link").check()
+    await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
+    await expect(page.get_by_role("button", name="Copy link")).to_be_focused()
+    async with await browser.new_context() as context:
+        theirs = await context.new_page()
+        await theirs.goto(await page.get_by_label("The link").input_value())
+        await theirs.get_by_role("button", name="I expected this, go on").click()
+        await choose_signing_in(theirs)
+        await theirs.get_by_role("button", name="Continue to Acme CRM").click()
+        await press(theirs, "Allow")
+        await expect(theirs.get_by_role("heading", name="Connected")).to_be_visible()
+    assert of(demo, "signs-link")["status"] == "active"
+
+
+async def test_what_is_revoked_at_acme_is_known_at_the_next_use_and_repaired_in_place(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "signs-revoked")
+    await press(await popup_before_leaving(page), "Allow", "Initech")
+    await expect(card(page)).to_contain_text("Initech")
+    await eventually(lambda: not popups(page))
+    before = of(demo, "signs-revoked")
+    await page.goto(f"{demo.acme}/switches")
+    await page.get_by_role("listitem").filter(has_text="Initech").get_by_role("button", name="Revoke all").click()
+    await expect(page.get_by_role("listitem").filter(has_text="Initech")).to_contain_text("No grant in force")
+    assert asked(demo, "POST", f"/v1/connections/{before['id']}/check")["working"] is False
+    await opened(page, demo, "signs-revoked")
+    await card(page).get_by_role("button", name="Reconnect Acme CRM").click()
+    frame = await opened_popup(page)
+    await choose_signing_in(frame)
+    async with page.expect_popup() as opening:
+        await frame.get_by_role("button", name="Acme CRM").last.click()
+    await press(await opening.value, "Allow", "Initech")
+    await eventually(lambda: of(demo, "signs-revoked")["status"] == "active")
+    assert of(demo, "signs-revoked")["id"] == before["id"]
+
+
+@pytest.mark.slow
+async def test_disconnecting_ends_the_grant_at_acme(page: Page, demo: Demo) -> None:
+    await opened(page, demo, "signs-leaves")
+    await press(await popup_before_leaving(page), "Allow")
+    await expect(card(page)).to_contain_text("Globex Corporation")
+    headers = {"authorization": f"Bearer {demo.api_key}"}
+    wish = {"integration_slug": "acme", "end_user_id": "signs-leaves"}
+    answer = httpx2.post(f"{demo.url}/v1/disconnect", headers=headers, json=wish).json()
+    assert answer["deleted_count"] == 1
+    assert [one["status"] for one in answer["revocations"]] == ["revoked"]

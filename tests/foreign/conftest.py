@@ -1,0 +1,35 @@
+"""A running One Runtime beside a foreign provider, for the tests with a browser: `each` says which ones."""
+
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from tests.browser import PageProblems
+from tests.foreign.providers import Provider
+from tests.foreign.served import Served, served
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def there(
+    migrated_sqlite_url: str,
+    django_provider: Provider,
+    oidc_provider: Provider,
+    emulated: Mapping[str, Provider],
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[Served]:
+    """One Runtime with the provider that the test names."""
+    provider: Provider = {"django": django_provider, "oidc": oidc_provider, **emulated}[request.param]
+    async with served(migrated_sqlite_url, provider) as there:
+        yield there
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["script", "no-script"])
+async def window(browser: Browser, page_problems: PageProblems, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+    """A window of its own, in a browser with JavaScript and in one without it."""
+    async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
+        context.set_default_timeout(10_000)
+        context.on("page", page_problems.watch)
+        yield await context.new_page()
+    assert not page_problems, "\n".join(page_problems)

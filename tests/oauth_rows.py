@@ -1,0 +1,50 @@
+"""What OAuth leaves in the database, put there without a provider: clients, consents, tokens to be revoked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from one_runtime import connect_sessions, consents, oauth_clients, revocations
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.clock import system_clock
+from one_runtime.consents import Details, NewConsent, Secret
+from one_runtime.db.engine import Database
+from one_runtime.oauth_clients import NewOAuthClient, OAuthClient
+from one_runtime.vault import Vault
+
+SLUG: Final = "github"
+"""An integration with `oauth2`, and nothing that a client of it needs beside id and secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to put it."""
+
+    database: Database
+    vault: Vault
+    organization_id: str
+
+
+async def client(place: Place, client_id: str, client_secret: str) -> OAuthClient:
+    """An OAuth client."""
+    integration = load_catalog().get(SLUG)
+    assert integration is not None
+    new = NewOAuthClient(client_id, client_secret)
+    async with place.database.write() as tx:
+        return await oauth_clients.put(tx, place.vault, place.organization_id, integration, new, system_clock())
+
+
+async def consent(place: Place, session_id: str, made_with: OAuthClient, secret: Secret) -> str:
+    """A consent under way; its ticket."""
+    async with place.database.write() as tx:
+        session = await connect_sessions.get(tx, place.organization_id, session_id)
+        new = NewConsent(session, SLUG, made_with.id, None, Details({}), secret)
+        _, ticket = await consents.prepare(tx, place.vault, new, system_clock())
+    return ticket.secret
+
+
+async def letting(place: Place, made_with: OAuthClient, tokens: Mapping[str, str]) -> str:
+    """Tokens to be revoked; the row's id."""
+    async with place.database.write() as tx:
+        left = revocations.Tokens(SLUG, made_with.id, {}, tokens)
+        return (await revocations.store(tx, place.vault, place.organization_id, left, system_clock())).id

@@ -1,0 +1,23 @@
+"""What the tests of refreshing share: the provider, one for all of them, and the application that knows it."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.application import RunningAcme
+from tests.refresh.rotating import Rotating, There, rotating_application, running_provider
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rotating]:
+    """The rotating provider."""
+    with running_provider(tmp_path_factory.mktemp("rotating")) as provider:
+        yield provider
+
+
+@pytest_asyncio.fixture
+async def there(database_url: str, acme: RunningAcme, provider: Rotating) -> AsyncIterator[There]:
+    """The application with it."""
+    async with rotating_application(database_url, acme, provider) as there:
+        yield there

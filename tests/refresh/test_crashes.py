@@ -1,0 +1,251 @@
+"""P8: processes are killed (SIGKILL) and stopped past their lease (SIGSTOP) at any instant, and no token is lost.
+
+Afterwards every connection is usable, but for those where the provider rotated and nobody could commit its answer:
+those, and only those, are `needs_reauth`. At length, with its figures: `make soak ARGS="-rP tests/refresh"`.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from one_runtime.credentials import ProviderUnavailable
+from one_runtime.installation import Installation
+from one_runtime.refresh import ReauthRequired, Usable, fresh_credentials
+from tests.refresh.renewer import Given, Renewers, Work, renewers
+from tests.refresh.rotating import Asked, Rotating, Seeded, There, connect, generation_of, held, token_of
+
+pytestmark = [pytest.mark.promise("P8"), pytest.mark.slow]
+
+log = logging.getLogger("crashes")
+
+CONNECTIONS = 60
+MANNERS = {"life": 1.0, "before": 0.01, "after": 0.01}
+SLACK = 0.05  # seconds between two clocks' readings in two processes
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """So many kills, or stops, of how many processes side by side."""
+
+    kills: int = 0
+    stops: int = 0
+    processes: int = 1
+    lease: float = 2.0
+    request: float = 1.0
+    seed: int = 20261126
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A connection that was found `needs_reauth`. `held`: the generation that it holds."""
+
+    family: str
+    held: int
+
+
+@dataclass(slots=True)
+class Story:
+    """Connections, and what became of them."""
+
+    there: There
+    length: Length
+    seeded: dict[str, Seeded]
+    dead: list[Dead] = field(default_factory=list)
+    hits: list[tuple[float, float]] = field(default_factory=list)
+    """When a process was killed, or was stopped and went on."""
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def installation(self) -> Installation:
+        """This process's own, for looking and for connecting again."""
+        return self.there.installation
+
+    @property
+    def provider(self) -> Rotating:
+        """The provider."""
+        return self.there.provider
+
+
+async def told(there: There, length: Length) -> Story:
+    """A story with its connections made."""
+    seeded = {}
+    for number, made in enumerate(there.provider.make(CONNECTIONS, **MANNERS)):
+        name = f"user_{number}"
+        seeded[name] = await connect(there.installation, there.organization_id, name, made, name)
+    return Story(there, length, seeded)
+
+
+def work_of(story: Story, database_url: str, folder: Path) -> Work:
+    """What the processes work on."""
+    return Work(
+        database_url=database_url,
+        keys=story.installation.settings.encryption_keys.get_secret_value(),
+        provider_url=story.provider.url,
+        log=str(folder / "given.jsonl"),
+        organization_id=story.there.organization_id,
+        connections=tuple(one.owner.connection_id for one in story.seeded.values()),
+        lease=story.length.lease,
+        request=story.length.request,
+    )
+
+
+async def bury_and_connect_again(story: Story) -> None:
+    """Note what needs to be authorized again, and have the end user do it: there is always enough left to renew."""
+    for name, seeded in list(story.seeded.items()):
+        connection, found = await held(story.installation, seeded.owner)
+        if connection.status == "needs_reauth":
+            story.dead.append(Dead(seeded.family, generation_of(found.secrets["refresh_token"])))
+            made = story.provider.make(**MANNERS)[0]
+            story.seeded[name] = await connect(story.installation, story.there.organization_id, name, made, name)
+
+
+async def hit(story: Story, started: Renewers) -> None:
+    """Kill, or stop, one process after another at a random moment, and put another in the place of the killed."""
+    chance, length = random.Random(story.length.seed), story.length
+    running = [await started.start(seed=number) for number in range(length.processes)]
+    for number in range(length.kills):
+        at = await started.kill(running.pop(0), chance.uniform(0.05, 0.35))
+        story.hits.append((at, at))
+        story.counts["leases held at a kill"] += await leases(story)
+        running.append(await started.start(seed=length.seed + number))
+        await bury_and_connect_again(story)
+    for number in range(length.stops):
+        one = running[number % len(running)]
+        at = await started.stop(one, chance.uniform(0.3, 1.0), length.lease + 0.4)
+        story.hits.append((at, time.time()))
+        await bury_and_connect_again(story)
+    for one in running:
+        at = await started.kill(one, chance.uniform(0.3, 0.5))
+        story.hits.append((at, at))
+
+
+async def leases(story: Story) -> int:
+    """How many renewals are under way; of a process that was killed, in one moment for ever."""
+    states = [await held(story.installation, one.owner) for one in story.seeded.values()]
+    return sum(found.lease is not None for _, found in states)
+
+
+async def ask_once_more(story: Story, seeded: Seeded) -> Usable | None:
+    """One more pass of refresh; None where the end user has to connect again. Nobody else is at work any more."""
+    for _ in range(5):
+        story.there.application.clock.advance(minutes=11)  # past every lease and every pause
+        try:
+            return await fresh_credentials(story.installation, seeded.owner)
+        except ReauthRequired:
+            return None
+        except ProviderUnavailable:
+            continue
+    raise AssertionError(f"{seeded.family} is neither usable nor refused")
+
+
+async def assert_usable_or_rightly_dead(story: Story, given: list[Given]) -> None:
+    """Each connection is one of the two, as the provider's own log has it."""
+    story.provider.behave(life=86_400.0, before=0.0, after=0.0)
+    for seeded in story.seeded.values():
+        usable = await ask_once_more(story, seeded)
+        answers = story.provider.answers(seeded.family)
+        connection, found = await held(story.installation, seeded.owner)
+        if usable is None:
+            assert connection.status == "needs_reauth"
+            assert "reused" in answers, "it was condemned, and the provider would have renewed it"
+            story.dead.append(Dead(seeded.family, generation_of(found.secrets["refresh_token"])))
+        else:
+            assert connection.status == "active"
+            assert "reused" not in answers
+            assert story.provider.is_taken(token_of(usable))
+            story.counts["usable"] += 1
+    handed = [(one.at, *one.token.split(".")[1:3]) for one in given if one.token is not None]
+    for dead in story.dead:
+        first_given = {int(number): at for at, family, number in reversed(handed) if family == dead.family}
+        why_it_died(story, dead, story.provider.log(dead.family), first_given)
+
+
+def why_it_died(story: Story, dead: Dead, asked: list[Asked], given: dict[int, float]) -> None:
+    """The provider rotated, a process was killed or stopped, and nobody had what was granted when somebody presented
+    again what was held."""
+    reuse = next(line for line in asked if line.answer == "reused")
+    rotated = next(line for line in asked if line.answer == "granted" and line.presented == reuse.presented)
+    until = rotated.at + story.length.request + SLACK
+    assert any(at - SLACK <= until and back >= rotated.at - SLACK for at, back in story.hits), "nothing had happened"
+    committed = [generation for generation, at in given.items() if generation > reuse.presented and at < reuse.at]
+    if not committed:
+        story.counts["lost between answer and commit"] += 1
+        assert story.length.stops or dead.held == reuse.presented
+        return
+    # A process was stopped in the one instant between its last look at the clock and the sending of its request.
+    assert story.length.stops, f"generation {max(committed)} was committed, and {reuse.presented} presented after it"
+    story.counts["presented too late"] += 1
+
+
+def percentile(values: list[float], part: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+async def crashes(there: There, database_url: str, folder: Path, length: Length) -> None:
+    """The whole of it."""
+    begun = time.monotonic()
+    story = await told(there, length)
+    async with renewers(work_of(story, database_url, folder), folder) as started:
+        await hit(story, started)
+        given = started.given()
+    await assert_usable_or_rightly_dead(story, given)
+    families = {dead.family for dead in story.dead} | {one.family for one in story.seeded.values()}
+    asked = Counter(line.answer for line in there.provider.log() if line.family in families)
+    commits = [1000 * one.commit for one in given if one.commit is not None]
+    assert asked["granted"] > CONNECTIONS
+    assert story.counts["presented too late"] <= 1 + length.stops / 10
+    story.counts.update({"kills": length.kills, "stops": length.stops, "dead": len(story.dead), **asked})
+    log.warning("%s in %.0f s", dict(story.counts), time.monotonic() - begun)
+    window = {"p50": percentile(commits, 0.5), "p99": percentile(commits, 0.99), "max": max(commits)}
+    log.warning("from answer to commit, ms: %s of %d", {k: round(v, 2) for k, v in window.items()}, len(commits))
+
+
+def side_by_side(database_url: str) -> int:
+    """Processes at a time: SQLite has one."""
+    return 1 if database_url.startswith("sqlite") else 2
+
+
+@pytest.mark.timeout(120)
+async def test_whatever_is_killed_every_connection_is_usable_or_rightly_needs_reauth(
+    there: There, database_url: str, tmp_path: Path
+) -> None:
+    await crashes(there, database_url, tmp_path, Length(kills=30, processes=side_by_side(database_url)))
+
+
+@pytest.mark.timeout(120)
+async def test_whatever_is_stopped_past_its_lease_every_connection_is_usable_or_rightly_needs_reauth(
+    there: There, database_url: str, tmp_path: Path
+) -> None:
+    length = Length(stops=3, processes=side_by_side(database_url), lease=1.0, request=0.5)
+    await crashes(there, database_url, tmp_path, length)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kills, stops", [(300, 0), (0, 30)], ids=["kills", "stops"])
+async def test_processes_are_killed_and_stopped_for_a_long_time(
+    there: There, database_url: str, tmp_path: Path, kills: int, stops: int
+) -> None:
+    lease, request = (1.0, 0.5) if stops else (2.0, 1.0)
+    many = side_by_side(database_url)
+    length = Length(kills, stops, many, lease, request, seed=time.time_ns())
+    await crashes(there, database_url, tmp_path, length)
+
+
+async def test_the_processes_do_what_servers_do(there: There, database_url: str, tmp_path: Path) -> None:
+    """Nothing is killed until the end: then nothing is lost, and everything was renewed again and again."""
+    story = await told(there, Length())
+    async with renewers(work_of(story, database_url, tmp_path), tmp_path) as started:
+        process = await started.start(seed=1)
+        await asyncio.to_thread(lambda: None)
+        await started.kill(process, 3.0)
+    for seeded in story.seeded.values():
+        answers = story.provider.answers(seeded.family)
+        assert len(answers) >= 2
+        assert set(answers) == {"granted"}

@@ -1,0 +1,161 @@
+"""P8: whatever else happens to a connection while its tokens are renewed, what was granted is kept, or let go of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from one_runtime import credentials, disconnect
+from one_runtime.db.engine import Busy, Database, Transaction
+from one_runtime.db.schema import connections
+from one_runtime.errors import NotFound
+from one_runtime.events import Actor
+from one_runtime.refresh import Usable, fresh_credentials
+from tests.application import RunningAcme, started
+from tests.refresh.rotating import Rotating, Seeded, There, arrive, generation_of, held, settings_with, token_of
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P8")
+
+
+async def under_way(there: There, seeded: Seeded) -> "asyncio.Task[Usable]":
+    """A renewal whose tokens have rotated, and whose answer the provider holds."""
+    there.application.clock.advance(hours=2)
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
+    return flight
+
+
+async def test_new_tokens_are_stored_though_the_name_and_metadata_changed_meanwhile(there: There) -> None:
+    seeded = await there.connect(hold="after")
+    flight = await under_way(there, seeded)
+    change = {"name": "Renamed", "metadata": {"team": "growth"}}
+    changed = await there.client.send("PATCH", f"/v1/connections/{seeded.owner.connection_id}", change)
+    assert changed.status_code == 200, changed.text
+    there.provider.behave(seeded.family, hold=None)
+    assert there.provider.is_taken(token_of(await flight))
+    shown, stored = await held(there.installation, seeded.owner)
+    assert generation_of(stored.secrets["refresh_token"]) == 1
+    assert (shown.name, shown.metadata) == ("Renamed", {"team": "growth"})
+
+
+async def test_new_tokens_are_stored_though_the_access_token_changed_meanwhile(there: There) -> None:
+    """The same refresh token with another access token beside it, as some providers' consent brings: it has rotated."""
+    seeded = await there.connect(hold="after")
+    flight = await under_way(there, seeded)
+    _, before = await held(there.installation, seeded.owner)
+    async with there.installation.database.write() as tx:
+        secrets = {**before.secrets, "access_token": "at.of.another.consent"}
+        await credentials.store(tx, there.installation.vault, seeded.owner, secrets, before.grant)
+    there.provider.behave(seeded.family, hold=None)
+    assert there.provider.is_taken(token_of(await flight))
+    _, stored = await held(there.installation, seeded.owner)
+    assert generation_of(stored.secrets["refresh_token"]) == 1
+
+
+async def test_a_connection_that_is_deleted_meanwhile_stays_deleted_and_its_new_tokens_are_revoked(
+    there: There,
+) -> None:
+    seeded = await there.connect(hold="after")
+    flight = await under_way(there, seeded)
+    actor = Actor(there.organization_id, "system")
+    await disconnect.delete_connection(there.installation, actor, seeded.owner.connection_id)
+    there.provider.behave(seeded.family, hold=None)
+    with pytest.raises(NotFound):
+        await flight
+    assert there.provider.look(seeded.family)["alive"] is True  # what we held was dead by then
+    there.application.clock.advance(minutes=3)
+    assert await there.revoke_due() == 1
+    assert there.provider.look(seeded.family)["alive"] is False
+
+
+async def test_a_stop_waits_for_what_the_provider_has_granted(
+    database_url: str, acme: RunningAcme, provider: Rotating
+) -> None:
+    settings = settings_with(database_url, acme, provider)
+    async with started(settings, acme, provider.catalog) as application:
+        there = await arrive(application, provider)
+        seeded = await there.connect(hold="after")
+        there.application.clock.advance(hours=2)
+        # The worker of this application finds it by itself, and is stopped in the middle of it.
+        await eventually(lambda: provider.look(seeded.family)["waiting"] == 1)
+        soon = asyncio.get_running_loop().run_in_executor(None, release_later, provider, seeded.family)
+    await soon
+    async with started(settings, acme, provider.catalog) as application:
+        _, stored = await held(application.installation, seeded.owner)
+        assert generation_of(stored.secrets["refresh_token"]) == 1
+        assert stored.lease is None
+
+
+def release_later(provider: Rotating, family: str) -> None:
+    """Once the stop is under way."""
+    for _ in range(20):
+        provider.look(family)
+    provider.behave(family, hold=None)
+
+
+class Faulty(Database):
+    """A database that fails so many of its next transactions, before they begin or when they are committed."""
+
+    def __init__(self, real: Database) -> None:
+        self.real, self.busy, self.uncertain = real, 0, 0
+
+    async def open(self) -> None:
+        await self.real.open()
+
+    async def close(self) -> None:
+        await self.real.close()
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.real.read()
+
+    def _transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._failing()
+
+    @asynccontextmanager
+    async def _failing(self) -> AsyncIterator[Transaction]:
+        if self.busy:
+            self.busy -= 1
+            raise Busy("No connection came free.")
+        async with self.real.write() as tx:
+            yield tx
+        if self.uncertain:
+            self.uncertain -= 1
+            raise Busy("The connection broke while it was committed.")
+
+
+@pytest.mark.parametrize("fault", ["busy", "uncertain"])
+async def test_new_tokens_outlast_a_database_that_does_not_answer(there: There, fault: str) -> None:
+    seeded = await there.connect(hold="after")
+    there.application.clock.advance(hours=2)
+    database = Faulty(there.installation.database)
+    flight = asyncio.create_task(fresh_credentials(replace(there.installation, database=database), seeded.owner))
+    await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
+    setattr(database, fault, 3 if fault == "busy" else 1)
+    there.provider.behave(seeded.family, hold=None)
+    usable = await flight
+    assert there.provider.is_taken(token_of(usable))
+    _, stored = await held(there.installation, seeded.owner)
+    assert stored.secrets["access_token"] == token_of(usable)
+    assert there.provider.answers(seeded.family) == ["granted"]
+
+
+async def test_a_renewal_that_was_paused_past_its_time_asks_nobody(there: There) -> None:
+    """Another may hold the lease by now, and have presented the same."""
+    seeded = await there.connect(life=3600.0)
+    there.application.clock.advance(seconds=3500)
+    paused = replace(there.installation, timing=replace(there.installation.timing, request=-1.0))
+    assert generation_of(token_of(await fresh_credentials(paused, seeded.owner))) == 0
+    assert there.provider.log(seeded.family) == []
+
+
+async def test_an_account_that_was_noted_meanwhile_stays(there: There) -> None:
+    seeded = await there.connect(hold="after", account="alice")
+    flight = await under_way(there, seeded)
+    async with there.installation.database.write() as tx:
+        await tx.execute(update(connections).values(account_label="Alice of Globex"))
+    there.provider.behave(seeded.family, hold=None)
+    assert (await flight).connection.account_label == "Alice of Globex"

@@ -1,0 +1,191 @@
+"""P8: `invalid_grant` counts at once, and only while the row still holds what was presented."""
+
+import asyncio
+
+import pytest
+
+from one_runtime import connections
+from one_runtime.credentials import ProviderUnavailable
+from one_runtime.events import Actor
+from one_runtime.refresh import ReauthRequired, Usable, fresh_credentials, refresh, refresh_due
+from tests.refresh.rotating import Seeded, There, connect, generation_of, held, token_of
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P8")
+
+
+async def is_refused(there: There, seeded: Seeded) -> None:
+    with pytest.raises(ReauthRequired):
+        await fresh_credentials(there.installation, seeded.owner)
+
+
+async def test_a_refusal_counts_at_once_with_the_providers_words_and_an_event(there: There) -> None:
+    seeded = await there.connect(fault="invalid_grant", words="The user removed the app.")
+    there.application.clock.advance(hours=2)
+    await is_refused(there, seeded)
+    shown = await there.look(seeded)
+    assert shown["status"] == "needs_reauth"
+    assert (shown["error"]["code"], shown["error"]["message"]) == ("invalid_grant", "The user removed the app.")
+    (event,) = await there.events("needs_reauth")
+    assert (event["connection_id"], event["data"]["reason"]) == (seeded.owner.connection_id, "invalid_grant")
+    assert await there.events("refresh_failed") == []
+
+
+async def test_a_refused_token_that_still_lives_serves_nobody(there: There) -> None:
+    seeded = await there.connect(life=3600.0, fault="invalid_grant")
+    there.application.clock.advance(seconds=3500)
+    await is_refused(there, seeded)
+    await is_refused(there, seeded)
+    assert there.provider.answers(seeded.family) == ["invalid_grant"]
+
+
+async def test_after_a_refusal_the_provider_is_left_alone(there: There) -> None:
+    seeded = await there.connect(fault="invalid_grant")
+    there.application.clock.advance(hours=2)
+    await is_refused(there, seeded)
+    there.application.clock.advance(days=2)
+    for _ in range(3):
+        await is_refused(there, seeded)
+    with pytest.raises(ReauthRequired):
+        await fresh_credentials(there.impatient, seeded.owner)
+    read = await there.client.get(f"/v1/connections/{seeded.owner.connection_id}/credentials")
+    assert (read.status_code, read.json()["code"]) == (409, "needs_reauth")
+    assert await refresh_due(there.installation) == 0
+    assert there.provider.answers(seeded.family) == ["invalid_grant"]
+
+
+async def test_many_callers_hear_of_one_refusal(there: There) -> None:
+    seeded = await there.connect(fault="invalid_grant", before=0.05)
+    there.application.clock.advance(hours=2)
+    ours = [fresh_credentials(there.installation, seeded.owner) for _ in range(20)]
+    another = there.impatient
+    theirs = [fresh_credentials(another, seeded.owner) for _ in range(20)]
+    answers = await asyncio.gather(*ours, *theirs, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {ReauthRequired}
+    assert there.provider.answers(seeded.family) == ["invalid_grant"]
+    assert len(await there.events("needs_reauth")) == 1
+
+
+async def test_whoever_asks_for_it_has_a_refused_connection_tried_again_and_a_grant_makes_it_good(there: There) -> None:
+    seeded = await there.connect(fault="invalid_grant")
+    there.application.clock.advance(hours=2)
+    await is_refused(there, seeded)
+    again = await there.client.post(f"/v1/connections/{seeded.owner.connection_id}/refresh")
+    assert (again.status_code, again.json()["code"]) == (409, "needs_reauth")
+    there.provider.behave(seeded.family, fault=None)
+    answer = await there.client.post(f"/v1/connections/{seeded.owner.connection_id}/refresh")
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["status"], answer.json()["error"]) == ("active", None)
+    assert len(await there.events("recovered")) == 1
+    assert len(await there.events("needs_reauth")) == 1
+    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.owner))) == 1
+    there.application.clock.advance(hours=2)
+    assert await refresh_due(there.installation) == 1  # the worker sees to it again
+
+
+async def test_a_check_that_was_refused_is_made_good_by_the_workers_grant(there: There) -> None:
+    seeded = await there.connect()
+    async with there.installation.database.write() as tx:
+        found, _ = await connections.get_held(tx, there.installation.vault, seeded.owner, lock=True)
+        actor, now = Actor(there.organization_id, "system"), there.application.clock()
+        await connections.note_refused(tx, actor, found, "credentials_refused", "No.", now)
+    await is_refused(there, seeded)
+    there.application.clock.advance(hours=2)
+    assert await refresh_due(there.installation) == 1
+    assert (await there.look(seeded))["status"] == "active"
+    assert len(await there.events("recovered")) == 1
+
+
+async def reconnected_meanwhile(there: There, seeded: Seeded, account: str) -> tuple["asyncio.Task[Usable]", Seeded]:
+    """A renewal that the provider holds; and the end user's next consent, which is stored before it ends."""
+    there.application.clock.advance(hours=2)
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
+    made = there.provider.make()[0]
+    made["expires_in"] += 7200  # the application's clock is that much ahead
+    again = await connect(there.installation, there.organization_id, seeded.end_user_id, made, account)
+    assert again.owner == seeded.owner
+    return flight, again
+
+
+async def test_a_refusal_that_comes_after_a_new_consent_changes_nothing(there: There) -> None:
+    seeded = await there.connect(account="alice", hold="before", fault="invalid_grant")
+    flight, again = await reconnected_meanwhile(there, seeded, "alice")
+    there.provider.behave(seeded.family, hold=None)
+    usable = await flight
+    assert there.provider.answers(seeded.family) == ["invalid_grant"]
+    assert token_of(usable).split(".")[1] == again.family
+    assert there.provider.is_taken(token_of(usable))
+    assert (await there.look(seeded))["status"] == "active"
+    assert await there.events("needs_reauth") == []
+
+
+async def test_trouble_that_comes_after_a_new_consent_changes_nothing(there: There) -> None:
+    seeded = await there.connect(account="alice", hold="before", fault="500")
+    flight, again = await reconnected_meanwhile(there, seeded, "alice")
+    there.provider.behave(seeded.family, hold=None)
+    with pytest.raises(ProviderUnavailable):
+        await flight
+    _, stored = await held(there.installation, seeded.owner)
+    assert (stored.retry_at, stored.failures) == (None, 0)
+    usable = await fresh_credentials(there.installation, seeded.owner)
+    assert token_of(usable).split(".")[1] == again.family
+    assert await there.events("refresh_failed") == []
+
+
+@pytest.mark.parametrize("account", ["alice", "bob"])
+async def test_a_success_that_comes_after_a_new_consent_changes_nothing(there: There, account: str) -> None:
+    seeded = await there.connect(account="alice", hold="after")
+    flight, again = await reconnected_meanwhile(there, seeded, account)
+    there.provider.behave(seeded.family, hold=None)
+    usable = await flight
+    assert there.provider.answers(seeded.family) == ["granted"]
+    assert token_of(usable).split(".")[1] == again.family
+    _, stored = await held(there.installation, seeded.owner)
+    assert stored.secrets["refresh_token"].split(".")[1] == again.family
+    assert generation_of(stored.secrets["refresh_token"]) == 0
+    assert there.provider.is_taken(token_of(usable))
+    there.application.clock.advance(minutes=3)
+    await there.revoke_due()
+    # What nobody can use any more is let go of, unless that would end the same account's new consent too.
+    assert there.provider.look(seeded.family)["alive"] is (account == "alice")
+    assert there.provider.look(again.family)["alive"] is True
+
+
+async def test_a_success_that_comes_after_another_process_was_refused_is_tried_at_once(there: There) -> None:
+    """The lease was lost: another presented the same meanwhile. The provider has seen a reuse, and ended the family."""
+    seeded = await there.connect(hold="after")
+    there.application.clock.advance(hours=2)
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
+    there.application.clock.advance(seconds=61)
+    with pytest.raises(ReauthRequired):
+        await fresh_credentials(there.impatient, seeded.owner)
+    there.provider.behave(seeded.family, hold=None)
+    with pytest.raises(ReauthRequired):
+        await flight
+    assert generation_of((await held(there.installation, seeded.owner))[1].secrets["refresh_token"]) == 1
+    assert await refresh_due(there.installation) == 1
+    assert there.provider.answers(seeded.family) == ["granted", "reused", "dead"]
+    assert (await there.look(seeded))["status"] == "needs_reauth"
+    assert await refresh_due(there.installation) == 0
+
+
+async def test_a_success_that_another_process_was_refused_wrongly_for_recovers(there: There) -> None:
+    """A provider without reuse detection that said no in between: what it granted before counts."""
+    seeded = await there.connect(hold="after")
+    there.application.clock.advance(hours=2)
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
+    there.application.clock.advance(seconds=61)
+    there.provider.behave(seeded.family, fault="invalid_grant")
+    with pytest.raises(ReauthRequired):
+        await fresh_credentials(there.impatient, seeded.owner)
+    there.provider.behave(seeded.family, fault=None, hold=None)
+    with pytest.raises(ReauthRequired):
+        await flight
+    assert await refresh_due(there.installation) == 1
+    shown = await there.look(seeded)
+    assert (shown["status"], shown["error"]) == ("active", None)
+    usable = await refresh(there.installation, seeded.owner)
+    assert there.provider.is_taken(token_of(usable))

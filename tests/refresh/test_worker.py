@@ -1,0 +1,157 @@
+"""P8: the worker renews what nobody uses, and what it cannot renew does not keep it busy."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import delete, update
+
+from one_runtime import refresh
+from one_runtime.catalog.loader import Catalog
+from one_runtime.catalog.model import Integration
+from one_runtime.db.schema import credentials, oauth_clients
+from one_runtime.installation import Installation
+from one_runtime.refresh import refresh_due
+from tests.application import RunningAcme, started
+from tests.refresh.rotating import SLUG, Rotating, Seeded, There, arrive, auth_of, generation_of, held, settings_with
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P8")
+
+
+async def generation(there: There, seeded: Seeded) -> int:
+    _, stored = await held(there.installation, seeded.owner)
+    return generation_of(stored.secrets["refresh_token"])
+
+
+async def test_what_nobody_uses_is_renewed_ahead_of_its_end(there: There) -> None:
+    seeded = [await there.connect(f"user_{number}") for number in range(3)]
+    later = await there.connect("user_later", life=7200.0)
+    assert await refresh_due(there.installation) == 0
+    there.application.clock.advance(seconds=3310)
+    assert await refresh_due(there.installation) == 3
+    assert [await generation(there, one) for one in (*seeded, later)] == [1, 1, 1, 0]
+    assert await refresh_due(there.installation) == 0
+
+
+async def test_two_workers_at_once_ask_once_for_each(there: There) -> None:
+    seeded = [await there.connect(f"user_{number}", before=0.02) for number in range(10)]
+    there.application.clock.advance(hours=2)
+    another = there.impatient
+    await asyncio.gather(refresh_due(there.installation), refresh_due(another))
+    assert [there.provider.answers(one.family) for one in seeded] == [["granted"]] * 10
+
+
+async def test_more_than_a_batch_is_renewed_in_one_turn(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh, "BATCH", 4)
+    seeded = [await there.connect(f"user_{number}") for number in range(9)]
+    there.application.clock.advance(hours=2)
+    assert await refresh_due(there.installation) == 9
+    assert [await generation(there, one) for one in seeded] == [1] * 9
+
+
+async def test_the_running_application_renews_by_itself(
+    database_url: str, acme: RunningAcme, provider: Rotating
+) -> None:
+    async with started(settings_with(database_url, acme, provider), acme, provider.catalog) as application:
+        there = await arrive(application, provider)
+        seeded = await there.connect()
+        there.application.clock.advance(hours=2)
+
+        async def renewed() -> bool:
+            return await generation(there, seeded) == 1
+
+        await eventually(renewed)
+        assert provider.answers(seeded.family) == ["granted"]
+
+
+async def without_client(there: There) -> Installation:
+    """The OAuth client's row is gone. Nothing of ours does that while a connection needs it."""
+    async with there.installation.database.write() as tx:
+        await tx.execute(delete(oauth_clients))
+    return there.installation
+
+
+async def with_a_broken_seal(there: There) -> Installation:
+    """Somebody has changed the row."""
+    async with there.installation.database.write() as tx:
+        await tx.execute(update(credentials).values(sealed=b"tampered with, and long enough to be one"))
+    return there.installation
+
+
+async def without_integration(there: There) -> Installation:
+    """A version without this entry."""
+    return replace(there.installation, catalog=Catalog.of((), {}, "empty"))
+
+
+async def without_refresh(there: There) -> Installation:
+    """A version whose entry says that these tokens are not renewed; they live for a while yet."""
+    there.application.clock.advance(minutes=-63)
+    entry = there.installation.catalog.get(SLUG)
+    assert entry is not None
+    auth = auth_of(there.installation).model_copy(update={"refresh": "none"})
+    changed: Integration = entry.model_copy(update={"auth": (auth,)})
+    return replace(
+        there.installation, catalog=Catalog.of((changed,), {SLUG: there.provider.catalog.logo(SLUG)}, "changed")
+    )
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [without_client, with_a_broken_seal, without_integration, without_refresh],
+    ids=lambda broken: broken.__name__,
+)
+async def test_what_cannot_be_renewed_is_put_off_and_lets_the_others_by(
+    there: There, monkeypatch: pytest.MonkeyPatch, broken: object
+) -> None:
+    monkeypatch.setattr(refresh, "BATCH", 2)  # a turn takes batches until there is none: such a row must not come again
+    for number in range(4):
+        await there.connect(f"user_{number}")
+    there.application.clock.advance(hours=2)
+    assert callable(broken)
+    installation = await broken(there)
+    assert await refresh_due(installation) == 4
+    assert await refresh_due(installation) == 0
+    assert there.provider.log()[-1:] == [] or there.provider.log()[-1].family not in await families(there)
+    assert await there.events("needs_reauth") == []
+
+
+async def families(there: There) -> set[str]:
+    """None of these was asked about."""
+    answer = await there.client.get("/v1/connections")
+    return {one["account"]["id"] for one in answer.json()["connections"]}
+
+
+async def test_an_integration_that_comes_back_is_renewed_again(there: There) -> None:
+    seeded = await there.connect()
+    there.application.clock.advance(hours=2)
+    assert await refresh_due(await without_integration(there)) == 1
+    assert await refresh_due(there.installation) == 0
+    there.application.clock.advance(minutes=11)
+    assert await refresh_due(there.installation) == 1
+    assert await generation(there, seeded) == 1
+
+
+async def test_a_row_that_opens_again_is_renewed_again(there: There) -> None:
+    seeded = await there.connect()
+    there.application.clock.advance(hours=2)
+    async with there.installation.database.write() as tx:
+        await tx.execute(update(credentials).values(version=credentials.c.version + 7))  # its seal is of another
+    assert await refresh_due(there.installation) == 1
+    async with there.installation.database.write() as tx:
+        await tx.execute(update(credentials).values(version=credentials.c.version - 7))
+    there.application.clock.advance(minutes=11)
+    assert await refresh_due(there.installation) == 1
+    assert await generation(there, seeded) == 1
+
+
+async def test_tokens_that_died_and_cannot_be_renewed_are_the_end_users_to_renew(there: There) -> None:
+    seeded = await there.connect()
+    there.application.clock.advance(hours=2)
+    installation = await without_refresh(there)
+    there.application.clock.advance(minutes=63)
+    assert await refresh_due(installation) == 1
+    assert await refresh_due(installation) == 0
+    shown = await there.look(seeded)
+    assert (shown["status"], shown["error"]["code"]) == ("needs_reauth", "token_expired")
+    assert there.provider.log(seeded.family) == []

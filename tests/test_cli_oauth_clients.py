@@ -1,0 +1,69 @@
+"""`one-runtime oauth-clients`: what it registers, prints and refuses; a secret is never an argument."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import Run
+from tests.sealed_rows import FIRST
+
+SECRET = "a-secret-of-the-client-9f3c"
+
+
+@pytest.fixture
+def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command on a migrated database, with a ring."""
+    monkeypatch.setenv("ONE_RUNTIME_DATABASE_URL", database_url)
+    monkeypatch.setenv("ONE_RUNTIME_ENCRYPTION_KEYS", FIRST)
+    monkeypatch.setenv("ONE_RUNTIME_PUBLIC_URL", "https://connect.example.com")
+    return bare
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> str:
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRET}\n")
+    return str(path)
+
+
+def test_the_instances_client_is_registered_listed_and_deleted(run: Run, secret_file: str) -> None:
+    words = ("oauth-clients", "set", "dropbox", "--client-id", "our-id", "--secret-file", secret_file)
+    line = run(*words, "--scope", "account_info.read").line
+    assert line.endswith("https://connect.example.com/connect/callback/dropbox")
+    assert SECRET not in line
+    (row,) = run("oauth-clients", "list", "--json").rows
+    assert (row["integration_slug"], row["client_id"], row["client_secret_last_four"]) == ("dropbox", "our-id", "9f3c")
+    assert row["scopes"] == "account_info.read"
+    assert run("oauth-clients", "delete", "dropbox").line == "Deleted the OAuth client for dropbox."
+    assert run("oauth-clients", "list", "--json").rows == []
+    assert "no OAuth client" in run("oauth-clients", "delete", "dropbox").sentence
+
+
+def test_an_organizations_client_is_its_own(run: Run, secret_file: str) -> None:
+    organization = run("organizations", "create", "Northwind").line
+    words = ("oauth-clients", "set", "gitlab", "--client-id", "our-id", "--secret-file", secret_file)
+    assert "hosts: is required" in run(*words, "--organization", organization).sentence
+    run(*words, "--organization", organization, "--host", "gitlab.example.com")
+    (row,) = run("oauth-clients", "list", "--organization", organization, "--json").rows
+    assert row["hosts"] == "gitlab.example.com"
+    assert run("oauth-clients", "list", "--json").rows == []
+
+
+@pytest.mark.parametrize(
+    "words,told",
+    [
+        (("nothing", "--client-id", "x"), "There is no integration"),
+        (("hubspot", "--client-id", "x", "--organization", "nobody"), "There is no organization"),
+        (("hubspot", "--client-id", "x", "--field", "x"), "is not name=value"),
+        (("acme", "--client-id", "x"), "There is no integration"),
+    ],
+)
+def test_what_cannot_be_registered_is_one_sentence(
+    run: Run, secret_file: str, words: tuple[str, ...], told: str
+) -> None:
+    assert told in run("oauth-clients", "set", *words, "--secret-file", secret_file).sentence
+
+
+def test_a_file_that_is_not_there_is_one_sentence(run: Run, tmp_path: Path) -> None:
+    words = ("oauth-clients", "set", "hubspot", "--client-id", "x", "--secret-file", str(tmp_path / "none"))
+    assert "cannot be read" in run(*words).sentence
