@@ -1,29 +1,26 @@
-"""`python -m benchmarks`: the list of integrations on both databases, against the limit; prints Markdown."""
+"""`python -m benchmarks`: the list of integrations against the limit, and fresh credentials; prints Markdown."""
 
 import argparse
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import psycopg
 
-from benchmarks import report
+from benchmarks import credentials, report
 from benchmarks.processes import Server, measured_server, served
 from benchmarks.report import Result
 from benchmarks.rounds import Case, Kind, run
-from benchmarks.rows import Rows, Target
+from benchmarks.rows import NewDatabase, Rows, Target
 from benchmarks.seed import seed
 from one_runtime.vault import Vault, new_key, parse_keys
 from tests.postgres import Databases, start_server
-
-NewDatabase: TypeAlias = Callable[[str], str]
-"""Makes an empty database of a name and says its URL."""
 
 _KINDS: Final = (
     Kind("url"),
@@ -82,9 +79,11 @@ def main() -> None:
             Result(name, plan.rows, plan.few_rows, *cases[name], _starts(many, plan), many.server.resident_megabytes())
             for name, (many, _) in subjects.items()
         ]
+        fresh = [credentials.measure(name, new) for name, new in makers.items()]
     print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in all\n")
     print("\n".join([*report.machine(version, busy), ""]))
     print("\n".join(line for result in results for line in report.tables(result)))
+    print("\n".join(credentials.table(fresh)))
 
 
 def _plan(arguments: Sequence[str]) -> Plan:

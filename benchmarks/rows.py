@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
@@ -13,6 +13,8 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import rfc3339
 from one_runtime.ids import new_id
 
+NewDatabase: TypeAlias = Callable[[str], str]
+"""Makes an empty database of a name and says its URL."""
 Table: TypeAlias = tuple[str, Sequence[str], Iterator[tuple[object, ...]]]
 """A table's name, the columns that are given, and the rows. Values are texts and bytes, as both databases take them."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from one_runtime import events, oauth_clients
 from one_runtime.catalog.model import Integration
-from one_runtime.consent_flow import callback_url
+from one_runtime.consent_steps import callback_url
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.events import Actor, EventType, Subject

@@ -6,10 +6,12 @@
 4. `outcome`: our own page asks how it went. It is never told by the window.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
+
+from pydantic import TypeAdapter
 
 from one_runtime import (
     connect_sessions,
@@ -28,10 +30,23 @@ from one_runtime.catalog.request import Values
 from one_runtime.connect_flow import Chosen, Connected, ConnectFlow, ConnectRequest, Door, address_back
 from one_runtime.connect_sessions import ConnectSession, SessionExpired, ended_error, error_note
 from one_runtime.connections import AccountMismatch
+from one_runtime.consent_steps import (
+    Arrival,
+    AuthorizationFailed,
+    Choice,
+    Choosing,
+    ConsentLost,
+    Departure,
+    Outcome,
+    Prepared,
+    callback_url,
+    cookie_name,
+    failure_code,
+    reason_of,
+)
 from one_runtime.consents import Consent, Details, Leaving, NewConsent, Secret
-from one_runtime.credentials import CredentialsRefused
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated
+from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated
 from one_runtime.events import Actor, Subject
 from one_runtime.installation import Installation
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, issuer_of
@@ -41,85 +56,14 @@ from one_runtime.oauth.errors import CallbackRefused, OAuthError
 from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
 from one_runtime.oauth.scopes import asked_scopes
+from one_runtime.oauth.tokens import Tokens
 from one_runtime.oauth_clients import OAuthClient, OAuthClientMissing
 from one_runtime.organizations import Organization
-from one_runtime.proof import Granted, Proof, exchanged, prove_tokens
+from one_runtime.proof import FoundAccount, Granted, Proof, SeveralAccounts, exchanged, prove_tokens
 from one_runtime.revoke import can_be_revoked, revoke_all
 from one_runtime.token_endpoint import TokenEndpoint
 
-CALLBACK: Final = "/connect/callback/"
-_COOKIE: Final = "or-consent-"
-_NAMED: Final = 16  # hex digits of the state's hash, so that windows side by side have cookies of their own
-
 ReadCookie: TypeAlias = Callable[[str], str | None]
-State: TypeAlias = Literal["waiting", "connected", "failed"]
-
-
-class ConsentLost(Conflict):
-    """A ticket or a callback that belongs to no consent under way: used, too old, or another browser's."""
-
-    code = "consent_lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A consent that a window may leave for. `ticket` is shown once."""
-
-    consent_id: str
-    ticket: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """Where a browser goes, and the cookie that it takes along."""
-
-    url: str = field(repr=False)
-    integration_name: str
-    cookie: str
-    secret: str = field(repr=False)
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a callback ended. `problem`: why nothing was connected; `cookie`: to be deleted; `params` and `name`: what
-    was asked for. Of a callback that another browser brings, there is the problem alone."""
-
-    session: ConnectSession | None = None
-    integration: Integration | None = None
-    organization: Organization | None = None
-    connected: Connected | None = None
-    problem: OneRuntimeError | None = None
-    cookie: str | None = None
-    return_to: str | None = None
-    params: Mapping[str, str] = field(default_factory=dict)
-    name: str | None = None
-
-    @property
-    def integration_slug(self) -> str | None:
-        """Of what was to be connected."""
-        return self.integration.slug if self.integration is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What our own page is told. `problem`: as the session keeps it."""
-
-    state: State
-    connected: Connected | None = None
-    code: str | None = None
-    message: str | None = None
-
-
-class AuthorizationFailed(Conflict):
-    """The authorization ended without a connection; `reason` holds the provider's own words."""
-
-    code = "authorization_failed"
-
-    def __init__(self, code: str, detail: str, reason: str | None = None) -> None:
-        super().__init__(detail)
-        self.failure = code
-        self.reason = reason
 
 
 class ConsentFlow:
@@ -222,21 +166,49 @@ class ConsentFlow:
             params=details.params,
             name=details.name,
         )
+        browser = cookie(cookie_of) or ""
+        return await self._ended(arrived, arrival, actor, self._finish(arrived, said, actor, browser))
+
+    async def _ended(
+        self, arrived: "_Arrived", arrival: Arrival, actor: Actor, finish: "Awaitable[Connected | Choosing]"
+    ) -> Arrival:
+        """How it went; what went wrong is noted."""
         try:
-            return replace(arrival, connected=await self._finish(arrived, said, actor))
+            end = await finish
         except OneRuntimeError as error:
             await self._failed(arrived, actor, error)
-            back = address_back(session, "error", error=failure_code(error))
+            back = address_back(arrived.session, "error", error=failure_code(error))
             return replace(arrival, problem=error, return_to=back)
+        if isinstance(end, Choosing):
+            return replace(arrival, choosing=end, cookie=None)  # the browser still needs it
+        return replace(arrival, connected=end)
+
+    async def choose(self, choice: Choice, browser: str, address: str | None) -> Arrival:
+        """Go on with one of several accounts, in the browser that came back."""
+        now, installation = self._installation.clock(), self._installation
+        async with installation.database.write() as tx:
+            taken = await consents.resume(tx, installation.vault, choice.consent_id, browser, now)
+            if taken is None:
+                return Arrival(problem=_lost())
+            consent, kept = taken
+            session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
+            organization = await organizations.get(tx, consent.organization_id)
+            client = await self._client_of(tx, consent)
+        integration, auth = self._entry(consent.integration_slug)
+        paused = _PAUSED.validate_json(kept)
+        secret = Secret(credentials=paused.own)
+        arrived = _Arrived(consent, secret, session, organization, integration, auth, client, choice.cookie)
+        actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
+        chosen = paused.accounts[choice.number].params if choice.number < len(paused.accounts) else None
+        granted = Granted(paused.tokens, paused.params, paused.own, client, paused.asked, chosen)
+        arrival = Arrival(session, integration, organization, cookie=choice.cookie)
+        return await self._ended(arrived, arrival, actor, self._connect(arrived, granted, actor, browser))
 
     async def _take(self, slug: str, said: CallbackQuery, cookie: ReadCookie) -> "tuple[_Arrived, str] | Arrival":
         state, now, installation = said.state or "", self._installation.clock(), self._installation
         name = cookie_name(tokens.digest(state))
         browser = cookie(name)
-        lost = ConsentLost(
-            "This page belongs to no authorization that this browser has under way: it was finished before, it took "
-            "too long, or it was begun somewhere else. Start again from the app."
-        )
+        lost = _lost()
         async with installation.database.write() as tx:
             found = await consents.find_by_state(tx, state)
             if found is None or browser is None or found.integration_slug != slug:
@@ -249,26 +221,41 @@ class ConsentFlow:
             organization = await organizations.get(tx, consent.organization_id)
             client = await self._client_of(tx, consent)
         integration, auth = self._entry(slug)
-        return _Arrived(consent, secret, session, organization, integration, auth, client), name
+        return _Arrived(consent, secret, session, organization, integration, auth, client, name), name
 
-    async def _finish(self, arrived: "_Arrived", said: CallbackQuery, actor: Actor) -> Connected:
+    async def _finish(
+        self, arrived: "_Arrived", said: CallbackQuery, actor: Actor, browser: str
+    ) -> Connected | Choosing:
         """Raises: OneRuntimeError, of which AuthorizationFailed for what the provider said."""
         now = self._installation.clock()
         ended = ended_error(arrived.session, now)
         if ended is not None:
             raise ended
         callback = self._read(arrived, said)
-        granted = await self._granted(arrived, callback)
+        return await self._connect(arrived, await self._granted(arrived, callback), actor, browser)
+
+    async def _connect(self, arrived: "_Arrived", granted: Granted, actor: Actor, browser: str) -> Connected | Choosing:
+        """Raises: OneRuntimeError, after which what was granted is let go of."""
         try:
             proof = await self._proof(arrived, granted)
             chosen = _chosen(arrived, actor)
             connected = await self._flow.complete(arrived.session, actor, chosen.new_connection(proof))
+        except SeveralAccounts as several:
+            return await self._pause(arrived, granted, several, browser)
         except OneRuntimeError as error:
             await self._let_go(arrived, granted, error)
             raise
         async with self._installation.database.write() as tx:
             await consents.end(tx, arrived.consent.id, "connected")
         return connected
+
+    async def _pause(self, arrived: "_Arrived", granted: Granted, several: SeveralAccounts, browser: str) -> Choosing:
+        paused = _Paused(granted.tokens, granted.params, granted.own, granted.asked, several.accounts)
+        kept, now = _PAUSED.dump_json(paused), self._installation.clock()
+        async with self._installation.database.write() as tx:
+            await consents.pause(tx, self._installation.vault, arrived.consent, browser, kept, now)
+        labels = tuple(account.label for account in several.accounts)
+        return Choosing(arrived.consent.id, labels, arrived.cookie)
 
     def _read(self, arrived: "_Arrived", said: CallbackQuery) -> Callback:
         try:
@@ -362,6 +349,20 @@ class ConsentFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class _Paused:
+    """What is kept, sealed, while the end user chooses."""
+
+    tokens: Tokens
+    params: Mapping[str, str]
+    own: Mapping[str, str]
+    asked: tuple[str, ...]
+    accounts: tuple[FoundAccount, ...]
+
+
+_PAUSED: Final = TypeAdapter(_Paused)
+
+
+@dataclass(frozen=True, slots=True)
 class _Arrived:
     """A callback whose state and browser are those of a consent."""
 
@@ -372,6 +373,7 @@ class _Arrived:
     integration: Integration
     auth: OAuth2Auth
     client: OAuthClient | None
+    cookie: str
 
     @property
     def own(self) -> Client:
@@ -379,26 +381,11 @@ class _Arrived:
         return _client(self.client, self.secret)
 
 
-def callback_url(public_url: str, slug: str) -> str:
-    """The redirect address of an integration (RFC 6749, 3.1.2)."""
-    return f"{public_url}{CALLBACK}{slug}"
-
-
-def cookie_name(state_hash: bytes) -> str:
-    """Which cookie belongs to a state. The name tells nothing: it is part of a hash."""
-    return _COOKIE + state_hash.hex()[:_NAMED]
-
-
-def failure_code(error: OneRuntimeError) -> str:
-    """The stable code of why an authorization failed."""
-    return error.failure if isinstance(error, AuthorizationFailed) else error.code
-
-
-def reason_of(error: OneRuntimeError) -> str | None:
-    """The provider's own words, where it gave any."""
-    if isinstance(error, AuthorizationFailed):
-        return error.reason
-    return error.provider_reason if isinstance(error, CredentialsRefused) else None
+def _lost() -> ConsentLost:
+    return ConsentLost(
+        "This page belongs to no authorization that this browser has under way: it was finished before, it took too "
+        "long, or it was begun somewhere else. Start again from the app."
+    )
 
 
 def _client(registered: OAuthClient | None, secret: Secret) -> Client:

@@ -29,9 +29,10 @@ STATE_LIFE: Final = timedelta(minutes=10)
 KEPT: Final = timedelta(hours=1)
 """How long the end of one can be asked for."""
 
-_VERSION: Final = 1  # a row's secret is written once
+_VERSION: Final = 1  # of the secret that a row begins with; it is wiped before there is another
+_PAUSED: Final = 2
 
-Status: TypeAlias = Literal["prepared", "left", "arrived", "connected", "failed"]
+Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,10 @@ class Leaving:
 
 
 _INSERT = insert(consents)
-_OPEN = (consents.c.status == "prepared") | (consents.c.status == "left")
+_OPEN = (consents.c.status == "prepared") | (consents.c.status == "left") | (consents.c.status == "choosing")
 _SUPERSEDE = delete(consents).where(consents.c.session_id == bindparam("session"), _OPEN)
 _BY_TICKET = select(consents).where(consents.c.ticket_hash == bindparam("hash"))
+_BY_ID = select(consents).where(consents.c.id == bindparam("consent"))
 _BY_STATE = select(consents).where(consents.c.state_hash == bindparam("hash"))
 _OF_SESSION = select(consents).where(
     consents.c.id == bindparam("consent"), consents.c.session_id == bindparam("session")
@@ -109,6 +111,17 @@ _WIPED: dict[str, Any] = {
     "ticket_hash": None, "state_hash": None, "browser_hash": None, "sealed": None, "key_id": None,
 }  # fmt: skip
 _ARRIVE = _CHANGE.where(consents.c.status == "left", consents.c.expires_at > bindparam("now")).values(
+    status="arrived", **_WIPED
+)
+_PAUSE = _CHANGE.where(consents.c.status == "arrived").values(
+    status="choosing",
+    browser_hash=bindparam("new_browser"),
+    sealed=bindparam("new_sealed"),
+    key_id=bindparam("new_key"),
+    version=_PAUSED,
+    expires_at=bindparam("until"),
+)
+_RESUME = _CHANGE.where(consents.c.status == "choosing", consents.c.expires_at > bindparam("now")).values(
     status="arrived", **_WIPED
 )
 _END = _CHANGE.where(consents.c.status == "arrived").values(status=bindparam("ended"))
@@ -176,6 +189,35 @@ async def arrive(
     if not await tx.execute(_ARRIVE, consent=row.id, now=now):
         return None
     return _consent(row), secret
+
+
+async def pause(tx: Transaction, vault: Vault, consent: Consent, browser: str, granted: bytes, now: datetime) -> None:
+    """Keep what was granted, sealed, until the same browser says which account it is for."""
+    place = Place(TABLE, consent.id, _PAUSED)
+    sealed = await key_ring.seal(tx, vault, consent.organization_id, granted, place)
+    await tx.execute(
+        _PAUSE,
+        consent=consent.id,
+        new_browser=tokens.digest(browser),
+        new_sealed=sealed.data,
+        new_key=sealed.key_id,
+        until=now + STATE_LIFE,
+    )
+
+
+async def resume(
+    tx: Transaction, vault: Vault, consent_id: str, browser: str, now: datetime
+) -> tuple[Consent, bytes] | None:
+    """Take what was kept by `pause`, once: it is wiped. None as for `arrive`."""
+    row = await tx.one(_BY_ID, consent=consent_id) if is_id(consent_id) else None
+    if row is None or row.browser_hash is None or row.status != "choosing":
+        return None
+    if not tokens.recognize(tokens.BROWSER, browser) or not tokens.same(row.browser_hash, tokens.digest(browser)):
+        return None
+    granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), Place(TABLE, row.id, row.version))
+    if not await tx.execute(_RESUME, consent=row.id, now=now):
+        return None
+    return _consent(row), granted
 
 
 async def end(tx: Transaction, consent_id: str, status: Literal["connected", "failed"]) -> None:

@@ -12,7 +12,7 @@ from one_runtime import credentials
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, Lookup, OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
-from one_runtime.catalog.request import Values, build_request, look_up, read_identity, read_lookup
+from one_runtime.catalog.request import Values, build_request, look_up, read_identity, read_lookup, text_of
 from one_runtime.credentials import NO_GRANT, Account, CredentialsRefused, Grant, ProviderUnavailable
 from one_runtime.egress import EgressError, on_behalf_of
 from one_runtime.errors import Conflict
@@ -29,10 +29,22 @@ from one_runtime.token_endpoint import TokenEndpoint
 _MOST_CHOICES: Final = 200
 
 
+@dataclass(frozen=True, slots=True)
+class FoundAccount:
+    """One of several accounts behind a token: what a person reads, and what it is known by."""
+
+    label: str
+    params: Mapping[str, str]
+
+
 class SeveralAccounts(Conflict):
     """Behind the token are several accounts, and nobody has said which one."""
 
     code = "several_accounts"
+
+    def __init__(self, detail: str, accounts: tuple[FoundAccount, ...]) -> None:
+        super().__init__(detail)
+        self.accounts = accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +95,14 @@ async def prove(installation: Installation, integration: Integration, auth: Auth
 @dataclass(frozen=True, slots=True)
 class Granted:
     """Tokens that a consent brought. `params`: what is known so far; `own`: what the customer typed, where the client
-    is theirs; `asked`: the scopes that were asked for."""
+    is theirs; `asked`: the scopes that were asked for; `chosen`: the account, where there were several."""
 
     tokens: Tokens
     params: Mapping[str, str]
     own: Mapping[str, str] = field(repr=False)
     client: OAuthClient | None
     asked: tuple[str, ...]
+    chosen: Mapping[str, str] | None = None
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -112,7 +125,9 @@ async def prove_tokens(
     params = {**granted.params, **receive(auth, "token_response", granted.tokens.document)}
     given = {} if granted.client is None else {"client_id": granted.client.client.client_id, **granted.client.fields}
     sent = {**given, **granted.secrets}
-    if auth.lookup is not None:
+    if granted.chosen is not None:
+        params |= granted.chosen
+    elif auth.lookup is not None:
         params |= await _look_up(installation, integration, auth, auth.lookup, Values(params, sent))
     values = Values(params, sent)
     account = await credentials.check(installation.egress, integration, auth, values) if check else Account()
@@ -153,20 +168,22 @@ async def _look_up(
     document = read_lookup(lookup, answer.status, answer.body)
     if document is None:
         raise ProviderUnavailable(f"{integration.name} answered {answer.status} when it was asked for the account.")
-    return receive(auth, "lookup", _chosen(integration, lookup, document))
-
-
-def _chosen(integration: Integration, lookup: Lookup, document: object) -> object:
     if lookup.choices is None:
-        return document
+        return receive(auth, "lookup", document)
+    choices = _choices(integration, auth, lookup, document)
+    if len(choices) > 1:
+        detail = f"This opens {len(choices)} accounts at {integration.name}, and it has to be said which one."
+        raise SeveralAccounts(detail, choices)
+    return dict(choices[0].params)
+
+
+def _choices(integration: Integration, auth: OAuth2Auth, lookup: Lookup, document: object) -> tuple[FoundAccount, ...]:
+    assert lookup.choices is not None  # noqa: S101 - the caller has looked
     items = look_up(document, lookup.choices.at) if lookup.choices.at is not None else document
     if not isinstance(items, list) or not items or len(items) > _MOST_CHOICES:
         raise UnexpectedValue(f"{integration.name} lists no account that this token opens")
-    if len(items) > 1:
-        raise SeveralAccounts(
-            f"This opens {len(items)} accounts at {integration.name}. Allow one of them only, and try again."
-        )
-    return items[0]
+    found = [(text_of(look_up(item, lookup.choices.label)), receive(auth, "lookup", item)) for item in items]
+    return tuple(FoundAccount((label or ", ".join(params.values()))[:255], params) for label, params in found)
 
 
 def unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:

@@ -264,6 +264,7 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
     timing = installation.timing
     patience = time.monotonic() + timing.patience
     while True:
+        await installation.flights.clearance()
         async with installation.database.read() as tx:
             state = await _with_client(tx, installation, await _read(tx, installation, owner))
         begun, now = time.monotonic(), installation.clock()
@@ -356,7 +357,8 @@ async def _ask(
         return await _refused(installation, state, renewal, refusal, rejected)
     except OAuthError as trouble:
         return await _troubled(installation, state, lease.id, trouble, rejected)
-    with metrics.token_commit():
+    # Until they are committed a crash loses them, so nothing new is begun that they would have to wait for.
+    with metrics.token_commit(), installation.flights.landing():
         return await _store(installation, state, renewal, tokens, lease)
 
 

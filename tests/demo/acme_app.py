@@ -62,12 +62,14 @@ class App:
         """Open the consent page."""
         return await self.http.get("/oauth/authorize", params=self.wish(**more))
 
-    async def answer(self, decision: str = "allow", account: str = GLOBEX, **more: str | None) -> httpx2.Response:
+    async def answer(
+        self, decision: str | None = "allow", account: str | None = GLOBEX, **more: str | None
+    ) -> httpx2.Response:
         """Press a button of the consent page."""
-        form = self.wish(**more) | {"account": account, "decision": decision}
+        form = self.wish(**more) | {"account": account or "", "decision": decision or ""}
         return await self.http.post("/oauth/authorize", data=form)
 
-    async def code(self, account: str = GLOBEX, **more: str | None) -> str:
+    async def code(self, account: str | None = GLOBEX, **more: str | None) -> str:
         """A code, after a yes."""
         return back(await self.answer(account=account, **more))["code"]
 

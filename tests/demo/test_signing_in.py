@@ -1,7 +1,8 @@
 """Acme CRM is connected by signing in there: in a popup, in this window, by a link; denied, and taken back at Acme."""
 
+from typing import Any
+
 import httpx2
-import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.demo.steps import card, choose_signing_in, opened
@@ -26,17 +27,19 @@ async def press(window: Page, button: str, account: str = "Globex Corporation") 
     await window.get_by_role("button", name=button, exact=True).click()
 
 
-def of(demo: Demo, end_user: str) -> dict[str, object]:
+def of(demo: Demo, end_user: str) -> dict[str, Any]:
     """The end user's one connection."""
+    connection: dict[str, Any]
     (connection,) = asked(demo, "GET", f"/v1/connections?end_user_id={end_user}")["connections"]
-    return connection  # type: ignore[no-any-return] # JSON
+    return connection
 
 
-def asked(demo: Demo, method: str, path: str) -> dict[str, list[dict[str, object]]]:
+def asked(demo: Demo, method: str, path: str) -> dict[str, Any]:
+    """What the API answers."""
     headers = {"authorization": f"Bearer {demo.api_key}", "content-type": "application/json"}
     answer = httpx2.request(method, demo.url + path, headers=headers, content=b"{}" if method == "POST" else None)
     assert answer.status_code == 200, answer.text
-    found: dict[str, list[dict[str, object]]] = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
 
 
@@ -126,7 +129,6 @@ async def test_what_is_revoked_at_acme_is_known_at_the_next_use_and_repaired_in_
     assert of(demo, "signs-revoked")["id"] == before["id"]
 
 
-@pytest.mark.slow
 async def test_disconnecting_ends_the_grant_at_acme(page: Page, demo: Demo) -> None:
     await opened(page, demo, "signs-leaves")
     await press(await popup_before_leaving(page), "Allow")
@@ -135,4 +137,4 @@ async def test_disconnecting_ends_the_grant_at_acme(page: Page, demo: Demo) -> N
     wish = {"integration_slug": "acme", "end_user_id": "signs-leaves"}
     answer = httpx2.post(f"{demo.url}/v1/disconnect", headers=headers, json=wish).json()
     assert answer["deleted_count"] == 1
-    assert [one["status"] for one in answer["revocations"]] == ["revoked"]
+    assert {one["outcome"] for one in answer["revocations"]} == {"revoked"}

@@ -199,15 +199,6 @@ async def test_a_ticket_is_taken_from_our_own_page_only(victim: Served, headers:
     assert (await leave(victim, told["ticket"], origin=victim.url)).status_code == 200
 
 
-async def test_a_ticket_or_a_state_of_another_kind_is_none(victim: Served) -> None:
-    trip = await departed(victim)
-    told = await prepared(victim, trip.session)
-    for wrong in (trip.session["session_token"], trip.asked["state"], trip.cookie.partition("=")[2]):
-        assert (await leave(victim, wrong)).json()["code"] == "consent_lost"
-    callback = {"code": "any", "state": told["ticket"], "iss": victim.provider.url}
-    assert LOST in (await come_back(victim, callback, trip.cookie)).text
-
-
 async def test_a_new_trip_ends_the_one_before(victim: Served) -> None:
     trip = await departed(victim)
     callback = await consented(trip)

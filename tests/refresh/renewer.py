@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -35,9 +36,9 @@ from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 from tests.application import PUBLIC_URL
 from tests.foreign.process import ROOT
-from tests.refresh.rotating import Rotating, token_of
+from tests.refresh.rotating import catalog_at, token_of
 
-CALLERS: Final = 8
+CALLERS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ class Work:
     @asynccontextmanager
     async def installation(self, clock: Clock = system_clock) -> AsyncIterator[Installation]:
         """An installation, as a process has one."""
-        provider = Rotating(self.provider_url, Path(self.log))
-        allow = frozenset({("127.0.0.1", provider.port)})
+        allow = frozenset({("127.0.0.1", urlsplit(self.provider_url).port or 0)})
         settings = Settings(
             public_url=PUBLIC_URL,
             database_url=SecretStr(self.database_url),
@@ -67,7 +67,7 @@ class Work:
         made = Installation(
             settings=settings,
             database=create_database(self.database_url, pool_size=8),
-            catalog=provider.catalog,
+            catalog=catalog_at(self.provider_url),
             vault=Vault(parse_keys(self.keys)),
             egress=Egress(allow=allow),
             clock=clock,
@@ -125,12 +125,13 @@ async def be_a_caller(installation: Installation, work: Work, log: Log, chance: 
         owner = Owner(work.organization_id, chance.choice(work.connections))
         with suppress(ReauthRequired, ProviderUnavailable, Unavailable):
             log.give(await fresh_credentials(installation, owner))
-        await pause(chance.uniform(0, 0.02))
+        await pause(chance.uniform(0, 0.05))
 
 
-async def renew(work: Work, log: Log, seed: int) -> None:
+async def renew(work: Work, log: Log, seed: int, ready: int) -> None:
     """The worker's loop, in a quicker rhythm, and callers, for ever."""
     async with work.installation() as installation, asyncio.TaskGroup() as group:
+        os.write(ready, b".")
         group.create_task(worker.run(installation, (worker.Turn("refresh", 0.02, refresh_due),)))
         for number in range(CALLERS):
             group.create_task(be_a_caller(installation, work, log, random.Random(seed + number)))
@@ -146,7 +147,7 @@ async def burst(work: Work, log: Log, callers: int, at: float) -> None:
             log.give(usable, again=True)
 
 
-def _be(work: Work, order: dict[str, Any]) -> None:
+def _be(work: Work, order: dict[str, Any], ready: int) -> None:
     """Be a process of its own, for good."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     log, code = Log(os.open(work.log, os.O_WRONLY | os.O_APPEND)), 70
@@ -155,7 +156,7 @@ def _be(work: Work, order: dict[str, Any]) -> None:
         if order["do"] == "burst":
             asyncio.run(burst(work, log, order["callers"], order["at"]))
         else:
-            asyncio.run(renew(work, log, order["seed"]))
+            asyncio.run(renew(work, log, order["seed"], ready))
         code = 0
     finally:
         sys.stderr.flush()
@@ -164,10 +165,15 @@ def _be(work: Work, order: dict[str, Any]) -> None:
 
 def _obey(work: Work, children: set[int], order: dict[str, Any]) -> Any:
     if order["do"] in {"renew", "burst"}:
+        read, write = os.pipe()
         child = os.fork()
         if child == 0:
-            _be(work, order)
+            _be(work, order, write)
         children.add(child)
+        os.close(write)
+        if order["do"] == "renew":
+            assert os.read(read, 1), "it did not get to work"
+        os.close(read)
         return child
     child = order["process"]
     if order["do"] == "wait":
@@ -208,7 +214,7 @@ class Renewers:
     errors: Path
 
     async def start(self, do: str = "renew", **more: Any) -> int:
-        """A process that has just begun."""
+        """A process that has just got to work."""
         return int(await self._tell(do=do, **more))
 
     async def kill(self, process: int, after: float) -> float:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Rotating:
 
     url: str
     log_file: Path
+    http: httpx2.Client = field(repr=False)
+    """Speaks to it. One for all: a client takes its time to be made."""
 
     @property
     def port(self) -> int:
@@ -63,26 +65,25 @@ class Rotating:
     @property
     def catalog(self) -> Catalog:
         """This provider alone."""
-        entry = load_yaml(ENTRY, allow_http=True, replace={"url": self.url})
-        return Catalog.of((entry,), {SLUG: LOGO.encode()}, "rotating")
+        return catalog_at(self.url)
 
     def make(self, count: int = 1, **manners: Any) -> list[dict[str, Any]]:
         """First tokens of new families."""
-        made: list[dict[str, Any]] = httpx2.post(f"{self.url}/families", json={"count": count, **manners}).json()
+        made: list[dict[str, Any]] = self.http.post(f"{self.url}/families", json={"count": count, **manners}).json()
         return made
 
     def behave(self, family: str = "all", **manners: Any) -> None:
         """Have a family's requests answered otherwise from now on."""
-        assert httpx2.patch(f"{self.url}/families/{family}", json=manners).status_code == 200
+        assert self.http.patch(f"{self.url}/families/{family}", json=manners).status_code == 200
 
     def look(self, family: str) -> dict[str, Any]:
         """How a family stands."""
-        told: dict[str, Any] = httpx2.get(f"{self.url}/families/{family}").json()
+        told: dict[str, Any] = self.http.get(f"{self.url}/families/{family}").json()
         return told
 
     def is_taken(self, token: str) -> bool:
         """Whether the API takes the access token."""
-        answer = httpx2.get(f"{self.url}/me", headers={"authorization": f"Bearer {token}"})
+        answer = self.http.get(f"{self.url}/me", headers={"authorization": f"Bearer {token}"})
         assert answer.status_code in {200, 401}
         return answer.status_code == 200
 
@@ -96,14 +97,20 @@ class Rotating:
         return [line.answer for line in self.log(family)]
 
 
+def catalog_at(url: str) -> Catalog:
+    """The provider alone, at this address."""
+    entry = load_yaml(ENTRY, allow_http=True, replace={"url": url})
+    return Catalog.of((entry,), {SLUG: LOGO.encode()}, "rotating")
+
+
 @contextmanager
 def running_provider(folder: Path) -> Iterator[Rotating]:
     """The provider, until the block ends."""
     log_file = folder / "tokens.jsonl"
     log_file.touch()
     command = [sys.executable, "-m", "tests.refresh.provider", "--log", log_file]
-    with running(command, folder) as process:
-        yield Rotating(process.said["url"], log_file)
+    with running(command, folder) as process, httpx2.Client() as http:
+        yield Rotating(process.said["url"], log_file, http)
 
 
 def generation_of(token: str) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from one_runtime.credentials import ProviderUnavailable
 from one_runtime.refresh import fresh_credentials, refresh_due
-from tests.refresh.rotating import There, generation_of, held, token_of
+from tests.refresh.rotating import There, catalog_at, generation_of, held, token_of
 
 pytestmark = pytest.mark.promise("P8")
 
@@ -46,7 +46,7 @@ async def test_the_old_token_serves_while_it_lives_and_after_that_nothing_does(
 async def test_a_provider_that_is_not_there_costs_nothing_either(there: There) -> None:
     seeded = await there.connect()
     there.application.clock.advance(hours=2)
-    catalog = replace(there.provider, url="http://127.0.0.1:1").catalog
+    catalog = catalog_at("http://127.0.0.1:1")
     with pytest.raises(ProviderUnavailable):
         await fresh_credentials(replace(there.installation, catalog=catalog), seeded.owner)
     assert (await there.look(seeded))["status"] == "active"

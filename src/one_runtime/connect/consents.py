@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.connect.cookies import Cookies, Traveller
-from one_runtime.connect.posted import is_from_our_page
+from one_runtime.connect.posted import is_from_our_page, read_choice
 from one_runtime.connect.requests import PRIVATE, address_of, body_of, called, is_framed, rendered
 from one_runtime.connect.screens import Screens
 from one_runtime.connect.window import Window
@@ -18,7 +18,9 @@ from one_runtime.connect.wire import (
     read_outcome,
     read_ticket,
 )
-from one_runtime.consent_flow import CALLBACK, ConsentFlow, ConsentLost
+from one_runtime.consent_flow import ConsentFlow
+from one_runtime.consent_steps import CALLBACK, Arrival, ConsentLost
+from one_runtime.errors import MalformedRequest, TooLarge
 
 
 class ConsentRoutes:
@@ -35,6 +37,7 @@ class ConsentRoutes:
             Route("/connect/session/outcome", called(self._outcome), methods=["POST"]),
             Route("/connect/consent", self._page, methods=["GET"]),
             Route("/connect/consent/leave", self._leave, methods=["POST"]),
+            Route("/connect/consent/choose", self._choose, methods=["POST"]),
             Route(CALLBACK + "{slug}", self._come_back, methods=["GET"]),
         ]
 
@@ -72,7 +75,22 @@ class ConsentRoutes:
 
         slug, query = request.path_params["slug"], request.scope["query_string"]
         arrival = await self._flow.come_back(slug, query, cookie, address_of(request))
-        token = found[0].session_token if found else None
+        return await self._arrived(arrival, found[0] if found else None)
+
+    async def _choose(self, request: Request) -> Response:
+        """One of several accounts, from our own page, in the browser that came back."""
+        if is_framed(request) or not is_from_our_page(request.headers, self._origin):
+            return rendered(self._window.refuse("foreign", 403))
+        try:
+            choice = read_choice(request.headers.get("content-type", ""), await body_of(request))
+        except (MalformedRequest, TooLarge) as error:
+            return rendered(self._window.refuse("broken", error.status))
+        traveller = self._cookies.read(request.cookies, choice.cookie)
+        secret = traveller.secret if traveller is not None else ""
+        return await self._arrived(await self._flow.choose(choice, secret, address_of(request)), traveller)
+
+    async def _arrived(self, arrival: Arrival, traveller: Traveller | None) -> Response:
+        token = traveller.session_token if traveller is not None else None
         response = rendered(await self._window.come_back(arrival, token))
         if arrival.cookie is not None:
             response.headers["Set-Cookie"] = self._cookies.deleting(arrival.cookie)

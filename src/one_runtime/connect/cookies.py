@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from one_runtime.consent_flow import Departure
+from one_runtime.consent_steps import Departure
 
 
 @dataclass(frozen=True, slots=True)

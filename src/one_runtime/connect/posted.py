@@ -1,13 +1,14 @@
 """What the pages of a window of their own post: forms, read strictly, and only from our own pages (P6)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
 from one_runtime.connect_flow import ConnectRequest
+from one_runtime.consent_steps import Choice
 from one_runtime.errors import MalformedRequest
 
 MAX_FIELDS: Final = 120
@@ -16,6 +17,7 @@ _GROUPS: Final = ("params", "credentials")
 
 # confirm: "yes, go on" (and whatever is looked at after that); resume: a reload, which starts over.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
+F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -45,6 +47,14 @@ class Posted(Sent):
         )
 
 
+class ChosenAccount(Sent):
+    """Which of several accounts; `cookie`: the name of the browser's."""
+
+    consent: Name
+    cookie: Name
+    choice: Annotated[int, Field(ge=0, le=1000, strict=False)]
+
+
 def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     """Whether one of our own pages sent this form.
 
@@ -66,6 +76,16 @@ def read_form(content_type: str, body: bytes) -> Posted:
 
     Raises: MalformedRequest where it is none of ours; never with the values in it.
     """
+    return _read(Posted, content_type, body)
+
+
+def read_choice(content_type: str, body: bytes) -> Choice:
+    """The account that was chosen. Raises: as `read_form`."""
+    chosen = _read(ChosenAccount, content_type, body)
+    return Choice(chosen.consent, chosen.choice, chosen.cookie)
+
+
+def _read(kind: type[F], content_type: str, body: bytes) -> F:
     if content_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
     try:
@@ -76,7 +96,7 @@ def read_form(content_type: str, body: bytes) -> Posted:
             errors="strict",
             max_num_fields=MAX_FIELDS,
         )
-        return Posted.model_validate(_grouped(pairs))
+        return kind.model_validate(_grouped(pairs) if kind is Posted else dict(pairs))
     except (ValueError, ValidationError):
         raise MalformedRequest("This is not a form of ours.") from None
 

@@ -15,7 +15,7 @@ from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect_flow import Connected, Shell, View
 from one_runtime.connect_sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
 from one_runtime.connections import AccountMismatch
-from one_runtime.consent_flow import Arrival, Departure, failure_code, reason_of
+from one_runtime.consent_steps import Arrival, Choosing, Departure, failure_code, reason_of
 from one_runtime.errors import InvalidInput, OneRuntimeError
 
 Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level"]
@@ -187,6 +187,22 @@ class Screens:
         }
         status = 200 if arrival.problem is None else arrival.problem.status
         return self._render("returned", arrival.session.id, values, None, status, keeps_opener=True)
+
+    def accounts(self, arrival: Arrival, choosing: Choosing) -> Page:
+        """Several accounts are behind what was granted: which one?"""
+        integration, organization = arrival.integration, arrival.organization
+        if integration is None or organization is None or arrival.session is None:
+            return self.refusal("broken", 500)
+        values: dict[str, object] = {
+            "title": text("accounts.title", integration=integration.name),
+            "integration": integration.name,
+            "integration_logo": self._logo_url(integration.slug),
+            "organization": organization.display_name,
+            "organization_logo": own_image(organization.logo_url),
+            "choosing": choosing,
+        }
+        back = arrival.session.return_url
+        return self._render("accounts", arrival.session.id, values, back, keeps_opener=True)
 
     def trouble(self, arrival: Arrival, problem: OneRuntimeError) -> Trouble:
         """Why a consent's form is shown again."""

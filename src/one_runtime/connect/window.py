@@ -15,7 +15,8 @@ from one_runtime.connect.posted import Posted
 from one_runtime.connect.screens import FRESH, Refusal, Screens, Trouble
 from one_runtime.connect_flow import ConnectFlow, Shell, View
 from one_runtime.connections import AccountMismatch
-from one_runtime.consent_flow import Arrival, ConsentFlow
+from one_runtime.consent_flow import ConsentFlow
+from one_runtime.consent_steps import Arrival
 from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.oauth_clients import OAuthClientMissing
@@ -129,6 +130,8 @@ class Window:
 
     async def come_back(self, arrival: Arrival, token: str | None) -> Page:
         """The page for a callback. `token`: of the session that a page of this window went on from."""
+        if arrival.choosing is not None:
+            return self._screens.accounts(arrival, arrival.choosing)
         if arrival.problem is None or arrival.session is None or token is None:
             return self._screens.returned(arrival)
         form = Posted(

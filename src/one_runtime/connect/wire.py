@@ -9,7 +9,7 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.parts import Param
 from one_runtime.clock import rfc3339
 from one_runtime.connect_flow import Choice, Connected, ConnectRequest, View
-from one_runtime.consent_flow import Outcome
+from one_runtime.consent_steps import Outcome
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
 MAX_VALUES = 50

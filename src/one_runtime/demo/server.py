@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
 from one_runtime.catalog.model import Integration
-from one_runtime.consent_flow import callback_url
+from one_runtime.consent_steps import callback_url
 from one_runtime.demo import acme
 from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost

@@ -148,11 +148,10 @@ export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
   return [
     el(
       "section",
-      { class: "notice waiting" },
+      { class: blocked ? "notice" : "notice waiting" },
       head(view, { done: true }),
       el("h1", { id: HEADING, tabindex: "-1" }, text(title, { integration })),
       el("p", { role: "status" }, text(body, { integration })),
-      el("span", { class: "spinner", "aria-hidden": "true" }),
       again,
     ),
     foot(view, "foot.consent"),

@@ -1,0 +1,116 @@
+"""Fresh credentials: how long it takes to be given them, and how fast one worker renews a thousand."""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from benchmarks.rows import NewDatabase
+from one_runtime import credentials, key_ring, organizations
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import create_database
+from one_runtime.db.migrations import migrate
+from one_runtime.egress import Egress, PoolLimits
+from one_runtime.installation import Installation
+from one_runtime.refresh import AT_ONCE, fresh_credentials, refresh_due
+from one_runtime.settings import Settings
+from one_runtime.vault import Vault, new_key, parse_keys
+from tests.refresh.rotating import Rotating, connect, register_client, running_provider
+
+CALLS: Final = 5_000
+DUE: Final = 1_000
+PROVIDER_SECONDS: Final = 0.1
+"""Up to so long the provider thinks about each token request: half of it on the average."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Of one database: seconds of each call that found its token fresh, and of the turn that renewed them all."""
+
+    database: str
+    calls: list[float]
+    drained: float
+    most_at_once: int
+
+
+def measure(database: str, new: NewDatabase) -> Measured:
+    """On a database of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="one-runtime-benchmarks-") as folder,
+        running_provider(Path(folder)) as provider,
+    ):
+        return asyncio.run(_measure(database, new(f"credentials_{database.lower()}"), provider))
+
+
+async def _measure(database: str, url: str, provider: Rotating) -> Measured:
+    async with _installation(url, provider) as installation:
+        async with installation.database.write() as tx:
+            organization = (await organizations.create(tx, "Benchmark", system_clock())).id
+        await register_client(installation, organization)
+        made = provider.make(DUE, after=PROVIDER_SECONDS)
+        seeded = [await connect(installation, organization, f"user_{n}", one) for n, one in enumerate(made)]
+        calls = [await _timed(installation, seeded[number % DUE].owner) for number in range(CALLS)]
+        async with installation.database.write() as tx:
+            for one in seeded:
+                await credentials.hurry(tx, one.owner, system_clock())
+        begun = time.perf_counter()
+        renewed = await refresh_due(installation)
+        drained = time.perf_counter() - begun
+        assert renewed == len(provider.log()) == DUE
+    return Measured(database, calls, drained, min(AT_ONCE, PoolLimits().per_upstream))
+
+
+async def _timed(installation: Installation, owner: credentials.Owner) -> float:
+    begun = time.perf_counter()
+    await fresh_credentials(installation, owner)
+    return time.perf_counter() - begun
+
+
+@asynccontextmanager
+async def _installation(url: str, provider: Rotating) -> AsyncIterator[Installation]:
+    migrate(url)
+    key, allow = new_key(), frozenset({("127.0.0.1", provider.port)})
+    made = Installation(
+        settings=Settings(database_url=SecretStr(url), encryption_keys=SecretStr(key), egress_allow=allow),
+        database=create_database(url, pool_size=10),
+        catalog=provider.catalog,
+        vault=Vault(parse_keys(key)),
+        egress=Egress(allow=allow),
+        clock=system_clock,
+    )
+    await made.database.open()
+    try:
+        async with made.database.write() as tx:
+            await key_ring.register(tx, made.vault, system_clock())
+        yield made
+    finally:
+        await made.egress.close()
+        await made.database.close()
+
+
+def table(measured: list[Measured]) -> Iterator[str]:
+    """As Markdown."""
+    yield "### Fresh credentials"
+    yield ""
+    yield f"| database | p50 of {CALLS:,} calls | p99 | {DUE:,} renewals by one worker | a second |"
+    yield "|---|---:|---:|---:|---:|"
+    for one in measured:
+        ordered = sorted(one.calls)
+        p50, p99 = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
+        yield (
+            f"| {one.database} | **{p50 * 1000:.2f} ms** | {p99 * 1000:.2f} ms | **{one.drained:.1f} s** "
+            f"| {DUE / one.drained:,.0f} |"
+        )
+    yield ""
+    thought = PROVIDER_SECONDS / 2
+    yield (
+        f"- the provider thinks {thought * 1000:.0f} ms about each token request on the average, and is asked "
+        f"{measured[0].most_at_once} at a time: {DUE * thought / measured[0].most_at_once:.1f} s at the least"
+    )

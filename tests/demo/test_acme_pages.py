@@ -1,0 +1,174 @@
+"""Acme's pages in a real browser: the consent page and the switches work without scripts and fit everywhere."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from one_runtime.demo.acme import GLOBEX, INITECH, Acme, new_key
+from one_runtime.demo.acme.faults import Faults
+from tests.application import RunningAcme, running
+from tests.demo.acme_app import ALL, App, challenge
+from tests.demo.steps import violations
+
+KEYS = {GLOBEX: new_key(), INITECH: new_key()}
+SWITCHES: tuple[tuple[str, str, Callable[[Faults], bool]], ...] = (
+    ("The next consent is denied", "On, once", lambda faults: faults.consent_denied_next),
+    ("The token endpoint is slow", "On", lambda faults: faults.token_delay == 5),
+    ("The token endpoint is down", "On", lambda faults: faults.token_status == 500),
+    ("The next refresh is refused", "On, once", lambda faults: faults.refresh_refused_next),
+)
+LOOKS = (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def there() -> AsyncIterator[RunningAcme]:
+    """Acme on a port of its own."""
+    acme = Acme(KEYS)
+    async with running(acme.app) as port:
+        yield RunningAcme(f"http://127.0.0.1:{port}", port, acme)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def plain(browser: Browser) -> AsyncIterator[Page]:
+    """A window of a browser without scripts."""
+    async with await browser.new_context(java_script_enabled=False) as context:
+        yield await context.new_page()
+
+
+def consent_page(there: RunningAcme, **more: str) -> str:
+    """The address of the consent page, for an app whose callback is an address of Acme's own that it does not have."""
+    callback = f"{there.url}/gone"
+    client_id, _ = there.acme.register_client(callback, name="Fernhill <b>", client_id="acmeci_of_tests")
+    wish = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": callback,
+        "scope": ALL,
+        "state": '"><script>',
+        "code_challenge": challenge(),
+        "code_challenge_method": "S256",
+    }
+    return f"{there.url}/oauth/authorize?{urlencode(wish | more)}"
+
+
+async def fits(page: Page) -> bool:
+    """Whether nothing is wider than the window."""
+    return bool(await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
+
+
+async def test_the_consent_page_says_who_asks_for_what_and_leads_back(plain: Page, there: RunningAcme) -> None:
+    await plain.goto(consent_page(there, scope="contacts:read account:read"))
+    await expect(plain.get_by_role("heading", level=1)).to_have_text("Fernhill <b> wants access to your Acme CRM")
+    await expect(plain.get_by_role("radio", name="Globex Corporation")).to_be_checked()
+    await expect(plain.get_by_role("list").get_by_role("listitem")).to_have_text(
+        [re.compile(r"its name and plan\s*account:read"), re.compile(r"Read all contacts\s*contacts:read")]
+    )
+    await expect(plain.get_by_text("Either way you go back to")).to_contain_text(f"127.0.0.1:{there.port}")
+    await plain.get_by_text("Initech", exact=False).first.click()
+    await plain.get_by_role("button", name="Allow").click()
+    await plain.wait_for_url(f"{there.url}/gone?code=*&state=%22%3E%3Cscript%3E&iss=*")
+
+
+async def test_a_no_on_the_consent_page_leads_back_too(plain: Page, there: RunningAcme) -> None:
+    await plain.goto(consent_page(there))
+    await plain.get_by_role("button", name="Deny").click()
+    await plain.wait_for_url(f"{there.url}/gone?error=access_denied*")
+
+
+async def test_the_consent_page_is_answered_with_the_keyboard_alone(page: Page, there: RunningAcme) -> None:
+    await page.goto(consent_page(there))
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("radio", name="Globex Corporation")).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_role("radio", name="Initech")).to_be_checked()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Deny")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{there.url}/gone?code=*")
+
+
+async def test_enter_in_the_choice_of_accounts_grants_nothing(page: Page, there: RunningAcme) -> None:
+    await page.goto(consent_page(there))
+    await page.get_by_role("radio", name="Initech").press("Enter")
+    await page.wait_for_url(f"{there.url}/gone?error=access_denied*")
+
+
+async def test_the_policy_of_the_consent_page_names_the_apps_origin_and_nothing_else(app: App) -> None:
+    policy = (await app.ask()).headers["content-security-policy"]
+    parts = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert parts.pop("style-src").startswith("'sha256-")
+    assert parts == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "form-action": "'self' https://app.example",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+@pytest.mark.parametrize("path", ["/", "/switches", "/oauth/authorize"])
+async def test_no_page_has_a_script_or_an_inline_style_or_may_be_kept_or_framed(app: App, path: str) -> None:
+    answer = await app.http.get(path)
+    assert not re.search(r"<script|\sstyle=|\son[a-z]+=", answer.text)
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_each_switch_is_turned_on_and_off_and_shows_it(plain: Page, there: RunningAcme) -> None:
+    await plain.goto(there.url)
+    await plain.get_by_role("link", name="Turn its switches").click()
+    for title, state, is_on in SWITCHES:
+        row = plain.get_by_role("listitem").filter(has_text=title)
+        await expect(row.locator(".state")).to_have_text("Off")
+        await row.get_by_role("button", name="Turn on").click()
+        await expect(row.locator(".state")).to_have_text(state)
+        assert is_on(there.acme.faults), title
+        await row.get_by_role("button", name="Turn off").click()
+        await expect(row.locator(".state")).to_have_text("Off")
+        assert not is_on(there.acme.faults), title
+
+
+async def test_the_tokens_of_an_account_are_revoked_by_a_button(plain: Page, there: RunningAcme) -> None:
+    for _ in range(2):
+        there.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
+    await plain.goto(f"{there.url}/switches")
+    row = plain.get_by_role("listitem").filter(has_text="Globex Corporation")
+    await expect(row.locator(".state")).to_have_text("2 grants in force")
+    await row.get_by_role("button", name="Revoke all").click()
+    await expect(row.locator(".state")).to_have_text("No grant in force")
+    await expect(row.get_by_role("button", name="Revoke all")).to_be_disabled()
+    assert there.acme.faults.revoke_tokens(GLOBEX) == 0
+
+
+@pytest.mark.parametrize("form", [{}, {"switch": "none", "to": "on"}, {"switch": "slow-tokens", "to": "sideways"}])
+async def test_a_switch_that_there_is_not_is_refused(app: App, form: dict[str, str]) -> None:
+    assert (await app.http.post("/switches", data={**form, "x": "y"})).status_code == 400
+    assert app.acme.faults.token_delay == 0
+
+
+async def test_the_page_of_another_site_turns_no_switch(app: App) -> None:
+    form, headers = {"switch": "slow-tokens", "to": "on"}, {"sec-fetch-site": "cross-site"}
+    assert (await app.http.post("/switches", data=form, headers=headers)).status_code == 400
+    assert app.acme.faults.token_delay == 0
+    assert (await app.http.post("/switches", data=form)).status_code == 303
+    assert app.acme.faults.token_delay == 5
+
+
+async def test_the_pages_have_no_accessibility_violation_and_fit(
+    page: Page, browser_context: BrowserContext, there: RunningAcme
+) -> None:
+    there.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
+    there.acme.faults.deny_next_consent()
+    stopped = consent_page(there, client_id="acmeci_nobody")
+    for scheme, width in LOOKS:
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        await page.set_viewport_size({"width": width, "height": 760})
+        for address in (consent_page(there), f"{there.url}/switches", there.url, stopped):
+            await page.goto(address)
+            assert await violations(page) == [], (scheme, width, address)
+            assert await fits(page), (scheme, width, address)

@@ -1,0 +1,137 @@
+"""What a page of somebody else's may try in the browser of somebody who is to connect: it comes to nothing (P5, P6)."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.async_api import Page, Request, expect
+
+from tests.browser import PageProblems
+from tests.foreign.consent import consent
+from tests.foreign.person import ALICE
+from tests.foreign.served import Served
+from tests.foreign.trips import leave, prepared
+from tests.foreign.windows import asked, each, onward, to_the_provider
+from tests.journeys.steps import add_frame, heading, messages, outcome
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.foreign, pytest.mark.promise("P5", "P6")]
+
+LOST = "Start again from the app"
+LEAVE = "/connect/consent/leave"
+# Opens a window of ours from a page of somebody else's, and sends it what our frame would send.
+OPEN_AND_TELL = """async ([address, ticket]) => {
+  const opened = window.open(address);
+  for (let tried = 0; tried < 40; tried += 1) {
+    opened.postMessage({ type: "one-runtime-ticket", ticket }, "*");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}"""
+HEARS = "() => new Promise((resolve) => addEventListener('message', ({ data }) => resolve(data.type), { once: true }))"
+# A request that needs no permission of ours to be sent, with all cookies there are.
+SEND_BLINDLY = """([address, ticket]) =>
+  fetch(address, { method: "POST", mode: "no-cors", credentials: "include", body: JSON.stringify({ ticket }) })"""
+
+
+def noted(page: Page, path: str) -> list[Request]:
+    """The requests for an address of ours, in any window, from now on."""
+    seen: list[Request] = []
+    page.context.on("request", lambda request: seen.append(request) if urlsplit(request.url).path == path else None)
+    return seen
+
+
+async def a_strangers_page(page: Page, there: Served) -> None:
+    """A page of another origin, under no policy."""
+    await page.goto(f"{there.site.origin}/relaxed")
+
+
+@each("oidc", "google")
+async def test_the_provider_has_no_hold_of_the_page_that_opened_its_window(page: Page, there: Served) -> None:
+    frame = await asked(page, there, await there.session())
+    window = await to_the_provider(frame, there.provider)
+    assert await window.evaluate("() => window.opener") is None
+    assert await window.evaluate("() => document.referrer") == ""
+
+
+@each("oidc")
+async def test_a_start_link_that_somebody_was_sent_does_nothing(page: Page, there: Served) -> None:
+    left = noted(page, LEAVE)
+    await page.goto(f"{there.url}/connect/consent?ticket=orct_made-up")
+    await expect(heading(page)).to_have_text(LOST)
+    assert left == []
+    assert await page.context.cookies() == []
+
+
+@each("oidc")
+async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Page, there: Served) -> None:
+    """Else the victim would connect an account to the session of the attacker, who has opened the window."""
+    left, told = noted(page, LEAVE), await prepared(there, await there.session(end_user_id="mallory"))
+    await a_strangers_page(page, there)
+    async with page.context.expect_page() as opening:
+        await page.evaluate(f"(values) => {{ ({OPEN_AND_TELL})(values); }}", [f"{there.url}/connect/consent", told["ticket"]])
+    window = await opening.value
+    await window.wait_for_load_state("load")  # its script listens
+    assert await window.evaluate(HEARS) == "one-runtime-ticket"
+    await expect(heading(window)).to_have_text("One moment")
+    assert left == []
+    assert await messages(page) == []  # nor does that page hear that a window of ours is there
+    assert (await leave(there, told["ticket"])).status_code == 200
+
+
+@each("oidc")
+async def test_our_frame_gives_its_ticket_to_no_page_of_another_origin(page: Page, there: Served) -> None:
+    await page.add_init_script("window.open = () => null")
+    frame = await asked(page, there, await there.session(), "/embedder")
+    async with page.expect_response(f"{there.url}/connect/session/consent") as preparing:
+        await frame.get_by_role("button", name=onward(there.provider)).click()
+    ticket = (await (await preparing.value).json())["ticket"]
+    await page.evaluate("() => frames[0].postMessage({ type: 'one-runtime-consent' }, '*')")
+    assert await frame.evaluate("() => new Promise((resolve) => setTimeout(resolve)).then(() => document.title)")
+    assert ticket not in str(await messages(page))
+    assert (await leave(there, ticket)).status_code == 200
+
+
+@each("oidc")
+async def test_a_strangers_page_cannot_spend_a_ticket_nor_give_a_browser_our_cookie(page: Page, there: Served) -> None:
+    told = await prepared(there, await there.session(end_user_id="mallory"))
+    await a_strangers_page(page, there)
+    async with page.expect_response(f"{there.url}{LEAVE}") as refusing:
+        await page.evaluate(SEND_BLINDLY, [f"{there.url}{LEAVE}", told["ticket"]])
+    assert (await refusing.value).status == 409
+    assert await page.context.cookies() == []
+    assert (await leave(there, told["ticket"])).status_code == 200
+
+
+@each("oidc")
+@pytest.mark.parametrize("path", ["/connect/consent", "/connect/callback/oidc-provider?code=c&state=s"])
+async def test_neither_our_window_nor_a_callback_is_shown_inside_of_another_page(
+    page: Page, page_problems: PageProblems, there: Served, path: str
+) -> None:
+    await a_strangers_page(page, there)
+    async with page.expect_response(f"{there.url}{path}") as refusing:
+        await add_frame(page, f"{there.url}{path}")
+    refused = await refusing.value
+    assert refused.status == 403
+    assert "frame-ancestors 'none'" in (await refused.header_value("content-security-policy") or "")
+    await eventually(lambda: len(page.frames) == 2 and page.frames[1].url.startswith("chrome-error:"))
+    page_problems.clear()
+
+
+@each("oidc")
+async def test_no_address_holds_a_secret_once_its_page_is_there(page: Page, there: Served) -> None:
+    await page.context.add_init_script("window.close = () => {}")
+    callbacks = noted(page, f"/connect/callback/{there.slug}")
+    session = await there.session()
+    frame = await asked(page, there, session)
+    window = await to_the_provider(frame, there.provider)
+    await consent(window, there.provider, ALICE)
+    await expect(heading(window)).to_have_text("Connected")
+    (callback,) = callbacks
+    secrets = [*parse_qs(urlsplit(callback.url).query).values()]
+    assert len(secrets) == 3  # code, state, iss
+    await expect(window).to_have_url(f"{there.url}/connect/callback/{there.slug}?session={session['id']}")
+    assert session["session_token"] not in frame.url
+    assert await window.evaluate("() => document.cookie") == ""
+    assert (await outcome(page))["status"] == "connected"
+    await window.reload()
+    await expect(heading(window)).to_have_text(LOST)
+    assert not [one for one in await page.context.cookies() if "or-consent-" in (one.get("name") or "")]

@@ -1,0 +1,62 @@
+"""`client_credentials` against django-oauth-toolkit: the customer types an id and a secret, and tokens are ours to get."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.application import RunningAcme
+from tests.foreign.connecting import Connecting, connecting
+from tests.foreign.plain_client import PlainClient
+from tests.foreign.providers import OAuthClient, Provider
+
+pytestmark = pytest.mark.foreign
+
+
+@pytest_asyncio.fixture
+async def there(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
+    async with connecting(database_url, acme, django_provider) as there:
+        yield there
+
+
+def typed(service: OAuthClient) -> dict[str, object]:
+    """What the end user types into the popup."""
+    pair = {"client_id": service.client_id, "client_secret": service.client_secret}
+    return {"auth_type": "client_credentials", "credentials": pair}
+
+
+async def test_a_service_is_connected_by_its_own_client_and_kept_in_fresh_tokens(there: Connecting) -> None:
+    service = there.provider.register_service()
+    token = (await there.session(auth_type="client_credentials"))["session_token"]
+    made = await there.client.popup("/connect", token, typed(service))
+    assert made.status_code == 200, made.text
+    connection_id = made.json()["connection_id"]
+    first = await there.token(connection_id)
+    there.application.clock.advance(hours=1)
+    second = await there.token(connection_id)
+    assert second != first
+    async with PlainClient(there.provider, service) as plain:
+        assert (await plain.whoami(second)).account_id == "the-client-itself"
+    shown = (await there.client.get(f"/v1/connections/{connection_id}")).text
+    told = (await there.client.get(f"/v1/connections/{connection_id}/credentials")).text
+    assert service.client_secret not in shown + told
+
+
+async def test_a_wrong_secret_is_refused_with_the_providers_reason_and_nothing_is_stored(there: Connecting) -> None:
+    service = there.provider.register_service()
+    wrong = OAuthClient(service.client_id, "a-secret-that-is-another", "")
+    token = (await there.session(auth_type="client_credentials"))["session_token"]
+    refused = await there.client.popup("/connect", token, typed(wrong))
+    assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
+    assert refused.json()["provider_reason"] == "invalid_client"
+    assert (await there.client.get("/v1/connections")).json()["connections"] == []
+    assert (await there.client.popup("/connect", token, typed(service))).status_code == 200
+
+
+async def test_a_service_that_is_refused_later_needs_to_be_connected_again(there: Connecting) -> None:
+    service = there.provider.register_service()
+    body = {"integration_slug": there.slug, "end_user_id": "user_123", **typed(service)}
+    made = await there.client.post("/v1/connections", body)
+    assert made.status_code == 201, made.text
+    checked = await there.client.post(f"/v1/connections/{made.json()['id']}/check")
+    assert checked.json()["working"] is True
