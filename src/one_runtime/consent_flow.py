@@ -60,8 +60,12 @@ from one_runtime.oauth.tokens import Tokens
 from one_runtime.oauth_clients import OAuthClient, OAuthClientMissing
 from one_runtime.organizations import Organization
 from one_runtime.proof import FoundAccount, Granted, Proof, SeveralAccounts, exchanged, prove_tokens
+from one_runtime.refresh import renewed_secrets
 from one_runtime.revoke import can_be_revoked, revoke_all
 from one_runtime.token_endpoint import TokenEndpoint
+
+BATCH: Final = 100
+"""Consents that one turn lets go of at the most; the next turn goes on."""
 
 ReadCookie: TypeAlias = Callable[[str], str | None]
 
@@ -362,6 +366,25 @@ class _Paused:
 _PAUSED: Final = TypeAdapter(_Paused)
 
 
+async def wipe_due(installation: Installation) -> int:
+    """Wipe what consents left behind that nobody came back from, and let go of what was granted; how many. Safe to run
+    in several processes at once."""
+    now, vault = installation.clock(), installation.vault
+    async with installation.database.write() as tx:
+        abandoned = await consents.abandon(tx, vault, now, BATCH)
+        lettings = []
+        for consent, kept in abandoned:
+            paused = _PAUSED.validate_json(kept)
+            secrets = renewed_secrets(paused.own, paused.tokens)
+            slug, client_id = consent.integration_slug, consent.oauth_client_id
+            if can_be_revoked(installation.catalog.get(slug), "oauth2"):
+                left = revocations.Tokens(slug, client_id, paused.params, secrets)
+                lettings.append(await revocations.store(tx, vault, consent.organization_id, left, now))
+        wiped = len(abandoned) + await consents.wipe_expired(tx, now)
+    await revoke_all(installation, lettings)
+    return wiped
+
+
 @dataclass(frozen=True, slots=True)
 class _Arrived:
     """A callback whose state and browser are those of a consent."""
@@ -413,7 +436,7 @@ def _chosen(arrived: _Arrived, actor: Actor) -> Chosen:
 
 
 def _outcome(consent: Consent, session: ConnectSession, now: datetime) -> Outcome:
-    if consent.status in {"prepared", "left"} and now >= consent.expires_at:
+    if consent.status in {"prepared", "left", "choosing"} and now >= consent.expires_at:
         return Outcome("failed", code=SessionExpired.code, message="Nobody came back from the provider in time.")
     if consent.status != "failed":
         return Outcome("waiting")

@@ -19,7 +19,7 @@ from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import consents
 from one_runtime.ids import is_id, new_id
 from one_runtime.tokens import Token
-from one_runtime.vault import Place, Sealed, Vault
+from one_runtime.vault import Place, SealBroken, Sealed, Vault
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
@@ -91,7 +91,7 @@ class Leaving:
 
 
 _INSERT = insert(consents)
-_OPEN = (consents.c.status == "prepared") | (consents.c.status == "left") | (consents.c.status == "choosing")
+_OPEN = (consents.c.status == "prepared") | (consents.c.status == "left")
 _SUPERSEDE = delete(consents).where(consents.c.session_id == bindparam("session"), _OPEN)
 _BY_TICKET = select(consents).where(consents.c.ticket_hash == bindparam("hash"))
 _BY_ID = select(consents).where(consents.c.id == bindparam("consent"))
@@ -124,6 +124,12 @@ _PAUSE = _CHANGE.where(consents.c.status == "arrived").values(
 _RESUME = _CHANGE.where(consents.c.status == "choosing", consents.c.expires_at > bindparam("now")).values(
     status="arrived", **_WIPED
 )
+_ABANDONED = (
+    select(consents)
+    .where(consents.c.status == "choosing", consents.c.expires_at <= bindparam("now"))
+    .limit(bindparam("limit"))
+)
+_ABANDON = _CHANGE.where(consents.c.status == "choosing").values(status="failed", **_WIPED)
 _END = _CHANGE.where(consents.c.status == "arrived").values(status=bindparam("ended"))
 _PURGE = delete(consents).where(consents.c.expires_at <= bindparam("before"))
 _EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status="failed", **_WIPED)
@@ -218,6 +224,20 @@ async def resume(
     if not await tx.execute(_RESUME, consent=row.id, now=now):
         return None
     return _consent(row), granted
+
+
+async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[Consent, bytes]]:
+    """Take what was kept by `pause` and nobody came back for in time: it is wiped."""
+    taken = []
+    for row in await tx.all(_ABANDONED, now=now, limit=limit):
+        consent = _consent(row)
+        try:
+            granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), Place(TABLE, row.id, row.version))
+        except SealBroken:
+            granted = b""
+        if await tx.execute(_ABANDON, consent=row.id) and granted:
+            taken.append((consent, granted))
+    return taken
 
 
 async def end(tx: Transaction, consent_id: str, status: Literal["connected", "failed"]) -> None:

@@ -230,7 +230,7 @@ async def _read(tx: Transaction, installation: Installation, owner: Owner, *, lo
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     state = _State(connection, held, integration, auth, None)
     client_id = held.grant.oauth_client_id
-    if client_id is None or not (state.is_stale(installation.clock(), None) or _sends_client(auth)):
+    if lock or client_id is None or not (state.is_stale(installation.clock(), None) or _sends_client(auth)):
         return state
     return await _with_client(tx, installation, state)
 
@@ -294,8 +294,7 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
 
 
 async def _settle(installation: Installation, state: _State, now: datetime) -> None:
-    """A row that is due, and is nothing that can be renewed: an older version has stored a key over tokens. Or the
-    entry has gone, and may come back with the next catalog."""
+    """A row that is due, and is no tokens: an older version stored a key over them, or the entry has gone for now."""
     if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.held.grant.refresh_due_at is None:
         return
     async with installation.database.write() as tx:
@@ -403,6 +402,7 @@ async def _commit(installation: Installation, asked: _State, presented: Renewal,
             current = None
         if current is None or not _still_holds(current.renewal, presented):
             await _superseded(tx, installation, current, asked, tokens)
+            current = await _with_client(tx, installation, current) if current is not None else None
         else:
             secrets = renewed_secrets(current.held.secrets, tokens)
             grant = Grant(current.held.grant.oauth_client_id, refresh_due_at(auth, secrets, tokens, now))
@@ -438,8 +438,8 @@ async def _after_refusal(tx: Transaction, asked: _State, saved: Connection, now:
 async def _superseded(
     tx: Transaction, installation: Installation, current: _State | None, asked: _State, tokens: Tokens
 ) -> None:
-    """The end user has connected again meanwhile, or has left (None): what was granted belongs to the connection
-    before, and is let go of where that was another account's."""
+    """The end user has connected again meanwhile, or has left: what was granted is let go of, unless it is of the same
+    account, whose new consent that could end too."""
     before = asked.connection
     if not isinstance(asked.auth, OAuth2Auth) or asked.auth.revocation is None:
         return
@@ -464,7 +464,7 @@ async def _refused(
     """The provider's definite no counts only if the row still holds what was presented."""
     owner, now = asked.connection.owner, installation.clock()
     async with installation.database.write() as tx:
-        current = await _read(tx, installation, owner, lock=True)
+        current = await _with_client(tx, installation, await _read(tx, installation, owner, lock=True))
         counts = current.renewal == presented
         if counts:
             actor = Actor(owner.organization_id, "system")

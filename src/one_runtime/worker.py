@@ -10,7 +10,7 @@ import structlog
 
 from one_runtime import (
     connect_sessions,
-    consents,
+    consent_flow,
     events,
     metrics,
     oauth_clients,
@@ -56,17 +56,11 @@ async def purge(installation: Installation) -> int:
     return deleted
 
 
-async def wipe_consents(installation: Installation) -> int:
-    """Wipe what consents left behind that nobody came back from."""
-    async with installation.database.write() as tx:
-        return await consents.wipe_expired(tx, installation.clock())
-
-
 TURNS: Final = (
     Turn("refresh", 1.0, refresh.refresh_due),
     Turn("revoke", 5.0, revoke.revoke_due),
     Turn("wipe_unredeemed", 5.0, redemption.wipe_due),
-    Turn("wipe_consents", 30.0, wipe_consents),
+    Turn("wipe_consents", 30.0, consent_flow.wipe_due),
     Turn("purge", 3600.0, purge),
 )
 

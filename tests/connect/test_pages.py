@@ -15,9 +15,10 @@ from one_runtime.connect.wire import read_connect
 from one_runtime.connect_flow import Shell, ShellState
 from one_runtime.errors import InvalidInput, MalformedRequest
 
-# 60,000 before the popup had a list to search in; that is worth 4,000.
-POPUP_BYTES = 64_000
-WINDOW_BYTES = 30_000
+# 60,000 before the popup had a list to search in, which is worth 4,000; 64,000 before it led to consent pages: what is
+# waited for there, and what may come of it, is worth 9,000.
+POPUP_BYTES = 73_000
+WINDOW_BYTES = 32_000
 STATIC = Path(str(resources.files("one_runtime.connect") / "static"))
 TEMPLATES = STATIC.parent / "templates"
 ORIGINS = ("https://app.example.com", "https://admin.example.com:8443")
@@ -166,7 +167,11 @@ def test_scripts_use_no_storage_no_cookie_and_parse_no_markup() -> None:
         r"window\.opener|caches\."
     )
     for path in STATIC.glob("*.js"):
-        assert forbidden.search(path.read_text(encoding="utf-8")) is None, path.name
+        script = path.read_text(encoding="utf-8")
+        if path.name == "consent.js":  # our own window, which has an opener, and forgets it
+            assert "window.opener = null;" in script
+            script = script.replace("window.opener", "")
+        assert forbidden.search(script) is None, path.name
 
 
 def test_connect_js_imports_nothing_and_has_its_texts() -> None:
@@ -184,7 +189,7 @@ def test_every_text_that_is_asked_for_exists_and_every_text_is_asked_for() -> No
     prefixes = {key.partition(".")[0] for key in TEXTS}
     keys = {key for key in asked if key.partition(".")[0] in prefixes and not key.endswith((".js", ".html", ".css"))}
     assert keys <= set(TEXTS)
-    made = {key for key in TEXTS if key.startswith(("notice.", "choice.", "message.")) or key == "language"}
+    made = {key for key in TEXTS if key.startswith(("notice.", "choice.", "message.", "failed.")) or key == "language"}
     assert set(TEXTS) - keys - made == set()
 
 

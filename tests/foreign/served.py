@@ -34,7 +34,6 @@ class Served:
     site: Site
     http: httpx2.AsyncClient
     clock: SetClock
-    organization_id: str
 
     @property
     def slug(self) -> str:
@@ -133,10 +132,10 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
     app = create_app(settings, catalog_with(provider, *others), clock=clock, egress=egress)
     async with running(app, port):
         with running_site(url) as site:
-            organization_id, key = await _organization(app.app.state.installation, site)
+            key = await _key_of_an_organization(app.app.state.installation)
             headers = {"authorization": f"Bearer {key}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
-                there = Served(url, provider, site, http, clock, organization_id)
+                there = Served(url, provider, site, http, clock)
                 for one in (provider, *others):
                     await there.register(one)
                 place = {"allowed_origins": [site.origin], "return_urls": [site.return_url]}
@@ -144,13 +143,13 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
                 yield there
 
 
-async def _organization(installation: Installation, site: Site) -> tuple[str, str]:
-    """An organization whose pages are the site's, and its key."""
+async def _key_of_an_organization(installation: Installation) -> str:
+    """A key, with every scope, of a new organization."""
     async with installation.database.write() as tx:
         now = installation.clock()
-        made = await organizations.create(tx, NORTHWIND, now, allowed_origins=(site.origin,))
+        made = await organizations.create(tx, NORTHWIND, now)
         _, token = await api_keys.create(tx, Actor(made.id, "system"), "test", api_keys.SCOPES, now)
-    return made.id, token.secret
+    return token.secret
 
 
 def _free_port() -> int:

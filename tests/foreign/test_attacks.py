@@ -25,9 +25,7 @@ INVALID_GRANT = Refusal("invalid_grant", 400)
 
 
 @pytest_asyncio.fixture
-async def victim(
-    database_url: str, oidc_provider: Provider, django_provider: Provider
-) -> AsyncIterator[Served]:
+async def victim(database_url: str, oidc_provider: Provider, django_provider: Provider) -> AsyncIterator[Served]:
     """One Runtime with two providers; the attacks are on connections to the first one."""
     async with served(database_url, oidc_provider, django_provider) as there:
         yield there

@@ -67,7 +67,9 @@ async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Pa
     left, told = noted(page, LEAVE), await prepared(there, await there.session(end_user_id="mallory"))
     await a_strangers_page(page, there)
     async with page.context.expect_page() as opening:
-        await page.evaluate(f"(values) => {{ ({OPEN_AND_TELL})(values); }}", [f"{there.url}/connect/consent", told["ticket"]])
+        await page.evaluate(
+            f"(values) => {{ ({OPEN_AND_TELL})(values); }}", [f"{there.url}/connect/consent", told["ticket"]]
+        )
     window = await opening.value
     await window.wait_for_load_state("load")  # its script listens
     assert await window.evaluate(HEARS) == "one-runtime-ticket"

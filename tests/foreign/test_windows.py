@@ -1,4 +1,4 @@
-"""Where no window opens by itself, and where there is only the one: blocked windows, the modes `redirect` and `link`."""
+"""Where no window opens by itself, and where there is only the one: the modes `redirect` and `link`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.browser import find_chromium
 from tests.foreign.consent import consent, deny
 from tests.foreign.person import ALICE, BOB
 from tests.foreign.served import END_USER, NORTHWIND, Served
-from tests.foreign.windows import asked, at_the_provider, each, onward
+from tests.foreign.windows import agreed, asked, at_the_provider, each, onward
 from tests.journeys.site import _Handler
 from tests.journeys.steps import button, click, heading, outcome, settled
 from tests.journeys.test_window import CONFIRM, came_back
@@ -29,9 +29,17 @@ NO_LINK = "addEventListener('click', (event) => event.target.closest('a') && eve
 class CutOff(_Handler):
     """The customer's site, which wants to have nothing to do with other windows."""
 
+    policy = "same-origin"
+
     def end_headers(self) -> None:
-        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Opener-Policy", self.policy)
         super().end_headers()
+
+
+class CutOffButForItsOwn(CutOff):
+    """The same, but for those that it opens itself."""
+
+    policy = "same-origin-allow-popups"
 
 
 async def linked(frame: Frame, there: Served) -> Page:
@@ -124,6 +132,14 @@ async def test_a_customers_page_that_cuts_its_windows_off_is_told_that_none_can_
     await expect(heading(frame)).to_have_text(UNAVAILABLE)
 
 
+@each("oidc")
+async def test_a_customers_page_that_keeps_the_windows_it_opens_connects(page: Page, there: Served) -> None:
+    vars(there.site)["RequestHandlerClass"] = CutOffButForItsOwn
+    frame = await asked(page, there, await there.session())
+    await agreed(frame, there.provider, ALICE)
+    assert (await outcome(page))["status"] == "connected"
+
+
 async def begun(window: Page, there: Served, mode: str) -> dict[str, Any]:
     """A session in the whole window, at its form."""
     session = await there.window(mode=mode)
@@ -144,9 +160,7 @@ async def on_to_the_provider(window: Page, there: Served, press: str | None = No
 
 
 @each("oidc")
-async def test_a_link_leads_to_the_provider_and_back_to_a_page_that_says_connected(
-    window: Page, there: Served
-) -> None:
+async def test_a_link_leads_to_the_provider_and_back_to_a_page_that_says_connected(window: Page, there: Served) -> None:
     session = await begun(window, there, "link")
     await on_to_the_provider(window, there)
     await consent(window, there.provider, ALICE)

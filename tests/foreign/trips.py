@@ -72,6 +72,4 @@ async def come_back(
 async def outcome(there: Served, trip: Trip, session: dict[str, Any] | None = None) -> httpx2.Response:
     """What our frame is told; also where it asks with another session's token."""
     headers = {"authorization": f"Bearer {(session or trip.session)['session_token']}"}
-    return await there.http.post(
-        "/connect/session/outcome", json={"consent_id": trip.consent_id}, headers=headers
-    )
+    return await there.http.post("/connect/session/outcome", json={"consent_id": trip.consent_id}, headers=headers)

@@ -95,6 +95,12 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
         "credentials.key_id",
         "unredeemed_connections.sealed",
         "unredeemed_connections.key_id",
+        "oauth_clients.sealed",
+        "oauth_clients.key_id",
+        "consents.sealed",
+        "consents.key_id",
+        "revocations.sealed",
+        "revocations.key_id",
         "key_ring.key_id",
         "servers.key_ids",
     }

@@ -150,7 +150,7 @@ async def burst(work: Work, log: Log, callers: int, at: float) -> None:
 def _be(work: Work, order: dict[str, Any], ready: int) -> None:
     """Be a process of its own, for good."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    log, code = Log(os.open(work.log, os.O_WRONLY | os.O_APPEND)), 70
+    log, code = Log(os.open(work.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)), 70
     vars(metrics)["token_commits"] = log
     try:
         if order["do"] == "burst":
@@ -247,7 +247,6 @@ class Renewers:
 @asynccontextmanager
 async def renewers(work: Work, folder: Path) -> AsyncIterator[Renewers]:
     """Processes at this work, until the block ends."""
-    Path(work.log).touch()
     errors = folder / "renewers.log"
     words = [sys.executable, "-m", "tests.refresh.renewer", json.dumps(asdict(work))]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}

@@ -108,8 +108,10 @@ def running_provider(folder: Path) -> Iterator[Rotating]:
     """The provider, until the block ends."""
     log_file = folder / "tokens.jsonl"
     log_file.touch()
-    command = [sys.executable, "-m", "tests.refresh.provider", "--log", log_file]
-    with running(command, folder) as process, httpx2.Client() as http:
+    with (
+        running([sys.executable, "-m", "tests.refresh.provider", "--log", str(log_file)], folder) as process,
+        httpx2.Client() as http,
+    ):
         yield Rotating(process.said["url"], log_file, http)
 
 

@@ -45,9 +45,7 @@ async def test_200_callers_in_four_processes_are_one_request(there: There, datab
     )
     async with renewers(work, tmp_path) as started:
         at = time.time() + 2
-        processes = [
-            await started.start("burst", callers=CALLERS // PROCESSES, at=at) for _ in range(PROCESSES)
-        ]
+        processes = [await started.start("burst", callers=CALLERS // PROCESSES, at=at) for _ in range(PROCESSES)]
         assert [await started.ended(one) for one in processes] == [0] * PROCESSES, started.errors.read_text()
         given = [one.token for one in started.given() if one.token is not None]
     assert len(given) == CALLERS

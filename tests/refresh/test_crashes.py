@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ class Story:
         return self.there.provider
 
 
-def manners(number: int) -> dict[str, float]:
+def manners(number: int) -> dict[str, Any]:
     """Tokens of a second, one a little longer than the other: what was made at the same time falls due apart."""
     return {"life": 0.8 + 0.4 * (number % CONNECTIONS) / CONNECTIONS, "before": 0.01, "after": 0.01}
 
@@ -156,10 +157,13 @@ async def assert_usable_or_rightly_dead(story: Story, given: list[Given]) -> Non
             assert "reused" not in answers
             assert story.provider.is_taken(token_of(usable))
             story.counts["usable"] += 1
-    handed = [(one.at, *one.token.split(".")[1:3]) for one in given if one.token is not None]
+    handed: dict[str, dict[int, float]] = {}
+    for one in given:
+        if one.token is not None:
+            _, family, generation, _ = one.token.split(".")
+            handed.setdefault(family, {}).setdefault(int(generation), one.at)
     for dead in story.dead:
-        first_given = {int(number): at for at, family, number in reversed(handed) if family == dead.family}
-        why_it_died(story, dead, story.provider.log(dead.family), first_given)
+        why_it_died(story, dead, story.provider.log(dead.family), handed.get(dead.family, {}))
 
 
 def why_it_died(story: Story, dead: Dead, asked: list[Asked], given: dict[int, float]) -> None:
@@ -179,8 +183,11 @@ def why_it_died(story: Story, dead: Dead, asked: list[Asked], given: dict[int, f
     story.counts["presented too late"] += 1
 
 
-def percentile(values: list[float], part: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+def tell_window(given: list[Given]) -> None:
+    """How long new tokens were in memory alone."""
+    took = sorted(1000 * one.commit for one in given if one.commit is not None)
+    found = {name: round(took[int((len(took) - 1) * part)], 2) for name, part in (("p50", 0.5), ("p99", 0.99))}
+    log.warning("from answer to commit, ms: %s of %d", found, len(took))
 
 
 async def crashes(there: There, database_url: str, folder: Path, length: Length) -> None:
@@ -193,13 +200,11 @@ async def crashes(there: There, database_url: str, folder: Path, length: Length)
     await assert_usable_or_rightly_dead(story, given)
     families = {dead.family for dead in story.dead} | {one.family for one in story.seeded.values()}
     asked = Counter(line.answer for line in there.provider.log() if line.family in families)
-    commits = [1000 * one.commit for one in given if one.commit is not None]
     assert asked["granted"] > CONNECTIONS
     assert story.counts["presented too late"] <= 1 + length.stops / 10
     story.counts.update({"kills": length.kills, "stops": length.stops, "needs_reauth": len(story.dead), **asked})
     log.warning("%s in %.0f s", dict(story.counts), time.monotonic() - begun)
-    window = {"p50": percentile(commits, 0.5), "p99": percentile(commits, 0.99), "max": max(commits)}
-    log.warning("from answer to commit, ms: %s of %d", {k: round(v, 2) for k, v in window.items()}, len(commits))
+    tell_window(given)
 
 
 def side_by_side(database_url: str) -> int:
@@ -240,6 +245,7 @@ async def test_the_processes_do_what_servers_do(there: There, database_url: str,
     async with renewers(work_of(story, database_url, tmp_path), tmp_path) as started:
         process = await started.start(seed=1)
         await started.kill(process, 3.0)
+        tell_window(started.given())
     for seeded in story.seeded.values():
         answers = story.provider.answers(seeded.family)
         assert len(answers) >= 2

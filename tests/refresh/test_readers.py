@@ -1,4 +1,4 @@
-"""What refreshing leans on: reads that are asked for one upon the other are answered, whoever asks at whatever moment."""
+"""What refreshing leans on: reads that are asked for one upon the other are answered, whenever that is."""
 
 import asyncio
 

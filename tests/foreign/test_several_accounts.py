@@ -1,0 +1,158 @@
+"""A token that opens several accounts: the end user says which one, in the browser that came back."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+from sqlalchemy import select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from one_runtime import consent_flow
+from one_runtime.catalog.loader import load_catalog, load_yaml
+from one_runtime.db.schema import consents
+from one_runtime.vault import Place, Sealed
+from tests.application import PUBLIC_URL, RunningAcme, running, settings_for, started
+from tests.foreign.connecting import OUR_PAGE, Connecting, Trip, register
+from tests.foreign.person import ALICE
+from tests.foreign.plain_client import PlainClient
+from tests.foreign.providers import LOGO, OAuthClient, Provider
+from tests.foreign.visitor import Visitor
+
+pytestmark = pytest.mark.foreign
+
+ENTRY = Path(__file__).parent / "several" / "entry.yaml"
+
+
+class Accounts:
+    """An API with accounts behind every token."""
+
+    def __init__(self) -> None:
+        self.names = {"north": "Northwind", "south": "Southwind <b>"}
+        routes = [Route("/accounts", self._list), Route("/accounts/{id}", self._one)]
+        self.app = Starlette(routes=routes)
+
+    async def _list(self, _: Request) -> Response:
+        return JSONResponse({"accounts": [{"id": one, "name": name} for one, name in self.names.items()]})
+
+    async def _one(self, request: Request) -> Response:
+        one = request.path_params["id"]
+        return JSONResponse({"id": one, "name": self.names[one]})
+
+
+@pytest.fixture
+def accounts() -> Accounts:
+    return Accounts()
+
+
+@pytest_asyncio.fixture
+async def there(
+    database_url: str, acme: RunningAcme, oidc_provider: Provider, accounts: Accounts
+) -> AsyncIterator[Connecting]:
+    async with running(accounts.app) as port:
+        places = {"url": oidc_provider.url, "api": f"http://127.0.0.1:{port}"}
+        provider = replace(oidc_provider, entry=load_yaml(ENTRY, allow_http=True, replace=places))
+        allowed = frozenset({("127.0.0.1", one) for one in (acme.port, oidc_provider.port, port)})
+        settings = settings_for(database_url, acme, egress_allow=allowed)
+        catalog = load_catalog().with_extra(provider.entry, LOGO)
+        async with started(settings, acme, catalog) as application:
+            client = application.client(await application.key(await application.organization()))
+            await register(client, provider)
+            yield Connecting(application, client, provider)
+
+
+async def to_the_choice(there: Connecting) -> tuple[str, Trip, httpx2.Response]:
+    """A session's token, the trip, and the page that it ends on."""
+    token = (await there.session())["session_token"]
+    assert (await there.client.popup("", token)).status_code == 200
+    trip = await there.depart(token)
+    async with Visitor() as visitor:
+        callback = await visitor.consent(trip.url, ALICE)
+    return token, trip, await there.come_back(callback, trip.cookie)
+
+
+async def given(there: Connecting, consent_id: str) -> str:
+    """The access token that is kept while nobody has chosen."""
+    vault = there.application.installation.vault
+    async with there.application.installation.database.read() as tx:
+        (row,) = await tx.all(select(consents).where(consents.c.id == consent_id))
+    place = Place("consents", row.id, row.version)
+    kept = json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place))
+    return str(kept["tokens"]["access_token"])
+
+
+async def choose(
+    there: Connecting, page: httpx2.Response, cookie: str | None, choice: str, **headers: str
+) -> httpx2.Response:
+    """Press the button of an account."""
+    form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+    transport = httpx2.ASGITransport(there.application.app)
+    sent = {**(headers or OUR_PAGE), **({"cookie": cookie} if cookie else {})}
+    async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as browser:
+        return await browser.post("/connect/consent/choose", data={**form, "choice": choice}, headers=sent)
+
+
+async def test_the_account_that_is_chosen_is_the_one_that_is_connected(there: Connecting) -> None:
+    token, trip, page = await to_the_choice(there)
+    assert page.status_code == 200
+    assert "Which Several account?" in page.text
+    assert "Southwind &lt;b&gt;" in page.text
+    assert (await there.outcome(token, trip.consent_id))["state"] == "waiting"
+    assert (await there.client.get("/v1/connections")).json()["connections"] == []
+    done = await choose(there, page, trip.cookie, "1")
+    assert done.status_code == 200
+    assert "Max-Age=0" in done.headers["set-cookie"]
+    assert (await there.outcome(token, trip.consent_id))["state"] == "connected"
+    (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
+    assert connection["account"] == {"id": "south", "label": "Southwind <b>"}
+
+
+async def test_where_there_is_one_account_nobody_is_asked(there: Connecting, accounts: Accounts) -> None:
+    del accounts.names["south"]
+    assert (await there.connect())["account"]["id"] == "north"
+
+
+async def test_no_account_at_all_is_a_failure_that_can_be_tried_again(there: Connecting, accounts: Accounts) -> None:
+    accounts.names.clear()
+    token, trip, _ = await to_the_choice(there)
+    told = await there.outcome(token, trip.consent_id)
+    assert (told["state"], told["code"]) == ("failed", "unexpected_value")
+
+
+@pytest.mark.promise("P5")
+async def test_nobody_else_chooses_and_nobody_chooses_twice(there: Connecting) -> None:
+    token, trip, page = await to_the_choice(there)
+    other = (await to_the_choice(there))[1]
+    refused = [
+        await choose(there, page, None, "0"),
+        await choose(there, page, f"{trip.cookie.partition('=')[0]}={other.cookie.partition('=')[2]}", "0"),
+        await choose(there, page, trip.cookie, "0", **{"sec-fetch-site": "cross-site"}),
+        await choose(there, page, trip.cookie, "-1"),
+        await choose(there, page, trip.cookie, "0", **{**OUR_PAGE, "sec-fetch-dest": "iframe"}),
+    ]
+    assert {answer.status_code for answer in refused} <= {400, 403, 409}
+    assert (await there.client.get("/v1/connections")).json()["connections"] == []
+    assert (await choose(there, page, trip.cookie, "0")).status_code == 200
+    assert (await choose(there, page, trip.cookie, "1")).status_code == 409
+    (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
+    assert connection["account"]["id"] == "north"
+    assert (await there.outcome(token, trip.consent_id))["state"] == "connected"
+
+
+async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> None:
+    token, trip, page = await to_the_choice(there)
+    tokens = await given(there, trip.consent_id)
+    there.application.clock.advance(minutes=11)
+    assert (await choose(there, page, trip.cookie, "0")).status_code == 409
+    assert (await there.outcome(token, trip.consent_id))["state"] == "failed"
+    assert await consent_flow.wipe_due(there.application.installation) == 1
+    async with PlainClient(there.provider, OAuthClient("nobody", "", "")) as plain:
+        answer = await plain.http.get(f"{there.provider.url}/me", headers={"authorization": f"Bearer {tokens}"})
+    assert answer.status_code == 401, "what was granted is let go of"
