@@ -21,7 +21,8 @@ def listed(url: str, api_key: str, end_user_id: str) -> httpx2.Response:
 def test_the_start_up_line_has_what_a_machine_needs(demo: Demo) -> None:
     answer = listed(demo.url, demo.api_key, demo.end_user_id)
     assert answer.status_code == 200
-    assert "acme" in {one["slug"] for one in answer.json()["integrations"]}
+    (listed_acme,) = [one for one in answer.json()["integrations"] if one["slug"] == "acme"]
+    assert listed_acme["supported_auth_types"] == ["api_key", "oauth2"]
     account = httpx2.get(f"{demo.acme}/v1/me", headers={"Authorization": f"Bearer {demo.acme_key}"})
     assert account.json()["account"]["id"] == "acc_globex"
     assert httpx2.get(demo.playground).status_code == 200

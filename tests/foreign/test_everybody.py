@@ -47,7 +47,7 @@ async def unavailable(page: Page, there: Served) -> tuple[Page, Frame | Page]:
     page, frame = await blocked(page, there)
     await settled(frame)  # type: ignore[arg-type] # it is the popup's
     await frame.get_by_role("link", name=f"Open {there.name}").click()
-    await page.clock.fast_forward(9_000)
+    await page.clock.fast_forward(13_000)
     await expect(heading(frame)).to_have_text("This can’t open a window")
     return page, frame
 

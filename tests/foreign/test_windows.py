@@ -88,7 +88,7 @@ async def test_a_window_that_does_not_show_itself_is_followed_by_the_link(page: 
     frame = await asked(page, there, await there.session())
     await click(frame, onward(there.provider))
     await expect(heading(frame)).to_have_text(WAITING)
-    await page.clock.fast_forward(9_000)
+    await page.clock.fast_forward(13_000)
     await expect(heading(frame)).to_have_text(BLOCKED)
     await consent(await linked(frame, there), there.provider, ALICE)
     await expect(heading(frame)).to_have_text(WAITING)
@@ -105,7 +105,7 @@ async def test_where_nothing_can_be_opened_the_page_is_told_so_after_a_while(pag
     await click(frame, onward(there.provider))
     await settled(frame)
     await frame.get_by_role("link", name=f"Open {there.name}").click()
-    await page.clock.fast_forward(7_000)
+    await page.clock.fast_forward(11_000)
     await expect(heading(frame)).to_have_text(BLOCKED)
     await page.clock.fast_forward(2_000)
     await expect(heading(frame)).to_have_text(UNAVAILABLE)
@@ -128,7 +128,7 @@ async def test_a_customers_page_that_cuts_its_windows_off_is_told_that_none_can_
     await expect(heading(frame)).to_have_text(BLOCKED)
     await settled(frame)
     await frame.get_by_role("link", name=f"Open {there.name}").click()
-    await page.clock.fast_forward(9_000)
+    await page.clock.fast_forward(13_000)
     await expect(heading(frame)).to_have_text(UNAVAILABLE)
 
 

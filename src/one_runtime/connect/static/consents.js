@@ -2,7 +2,7 @@
 // ticket, and asks our server how it went. It relies on nothing that the window could say later, nor on its being closed.
 
 const POLL_MS = 1_000;
-const HELLO_MS = 8_000;
+const HELLO_MS = 12_000;
 const FEATURES = "popup,width=620,height=760";
 
 export class Consents {
