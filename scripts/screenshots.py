@@ -107,8 +107,9 @@ PICTURES: Final = (
 
 
 def open_popup(page: Page) -> Frame:
-    """Ask to connect Acme CRM, and wait for the form."""
+    """Ask to connect Acme CRM with a key, and wait for the form."""
     frame = frame_of(page, "Connect Acme CRM")
+    frame.get_by_role("button", name="API key").click()
     frame.get_by_label("API key", exact=True).wait_for()
     return frame
 

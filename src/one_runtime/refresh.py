@@ -187,7 +187,7 @@ async def refresh(installation: Installation, owner: Owner) -> Usable:
 
 async def refresh_due(installation: Installation) -> int:
     """Renew what is due, whether anybody uses it or not; how many. Safe to run in several processes at once."""
-    done = 0
+    taken: set[Owner] = set()  # none twice: one that comes again at once must not keep this from coming to its end
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def one(owner: Owner) -> None:
@@ -196,11 +196,11 @@ async def refresh_due(installation: Installation) -> int:
 
     while True:
         async with installation.database.read() as tx:
-            due = await credentials.list_due(tx, installation.clock(), BATCH)
+            due = [each for each in await credentials.list_due(tx, installation.clock(), BATCH) if each not in taken]
         await asyncio.gather(*map(one, due))
-        done += len(due)
+        taken.update(due)
         if len(due) < BATCH:
-            return done
+            return len(taken)
 
 
 async def _renew_due(installation: Installation, owner: Owner) -> None:

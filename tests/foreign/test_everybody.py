@@ -114,6 +114,7 @@ async def leaving(page: Page, there: Served) -> tuple[Page, Frame | Page]:
     await in_the_whole_window(page, there)
     await page.get_by_role("button", name=onward(there.provider)).click()
     await expect(heading(page)).to_have_text(f"On to {there.name}")
+    await page.wait_for_load_state("load")  # its style is there
     return page, page
 
 

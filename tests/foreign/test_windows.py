@@ -90,9 +90,9 @@ async def test_a_window_that_does_not_show_itself_is_followed_by_the_link(page: 
     await expect(heading(frame)).to_have_text(WAITING)
     await page.clock.fast_forward(13_000)
     await expect(heading(frame)).to_have_text(BLOCKED)
-    await consent(await linked(frame, there), there.provider, ALICE)
+    window = await linked(frame, there)
     await expect(heading(frame)).to_have_text(WAITING)
-    await page.clock.run_for(2_000)
+    await consent(window, there.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from tests.demo.steps import choose_key
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
 from tests.journeys.steps import (
@@ -33,6 +34,7 @@ async def test_a_wrong_key_shows_the_reason_and_keeps_what_was_typed(page: Page,
     card = await playground(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
     frame = await opened_popup(page)
+    await choose_key(frame)
     await submit_key(frame, WRONG_KEY)
     await expect(frame.get_by_role("alert")).to_contain_text(REFUSAL)
     await expect(frame.get_by_role("alert")).to_be_focused()
@@ -56,7 +58,9 @@ async def test_a_connection_that_broke_is_repaired_in_place_and_keeps_its_id(pag
     key = backend.demo.acme_key
     card = await playground(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
-    await submit_key(await opened_popup(page), key)
+    frame = await opened_popup(page)
+    await choose_key(frame)
+    await submit_key(frame, key)
     await expect(card).to_contain_text("Globex Corporation")
     (before,) = await backend.connections()
     await backend.turn_key("revoke", key)
@@ -71,6 +75,7 @@ async def test_a_connection_that_broke_is_repaired_in_place_and_keeps_its_id(pag
     await card.get_by_role("button", name="Reconnect Acme CRM").click()
     frame = await opened_popup(page)
     await expect(heading(frame)).to_contain_text("wants to reconnect your Acme CRM account")
+    await choose_key(frame)
     await submit_key(frame, key)
     await expect(card).not_to_contain_text("This API key was revoked by an administrator")
     (after,) = await backend.connections()

@@ -179,15 +179,23 @@ def _obey(work: Work, children: set[int], order: dict[str, Any]) -> Any:
     if order["do"] == "wait":
         children.discard(child)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    signal.sigtimedwait({signal.SIGCHLD}, order["after"])
+    _wait(child, order["after"])
     at = time.time()
     os.kill(child, {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}[order["do"]])
     if order["do"] == "kill":
         children.discard(child)
         ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert ended == -signal.SIGKILL, f"it had ended by itself: {ended}"
-    signal.sigtimedwait({signal.SIGCHLD}, 0)  # of the kill or the stop; else the next wait would be over at once
     return at
+
+
+def _wait(child: int, seconds: float) -> None:
+    """For so long, or until the child has ended by itself. Stops and ends of others are told by the same signal."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        signal.sigtimedwait({signal.SIGCHLD}, left)
 
 
 def main() -> None:
