@@ -12,6 +12,8 @@ from one_runtime.db.engine import Database
 from one_runtime.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.vault import Vault
 
+NOT_REVOCABLE: Final = "attio"
+"""Another one, whose provider is not called when a connection is let go of: it cannot revoke."""
 SLUG: Final = "github"
 """An integration with `oauth2`, and nothing that a client of it needs beside id and secret."""
 
@@ -25,9 +27,9 @@ class Place:
     organization_id: str
 
 
-async def client(place: Place, client_id: str, client_secret: str) -> OAuthClient:
+async def client(place: Place, client_id: str, client_secret: str, slug: str = SLUG) -> OAuthClient:
     """An OAuth client."""
-    integration = load_catalog().get(SLUG)
+    integration = load_catalog().get(slug)
     assert integration is not None
     new = NewOAuthClient(client_id, client_secret)
     async with place.database.write() as tx:

@@ -270,6 +270,7 @@ async def _renew(
         missing_scopes=new.missing_scopes,
         expires_at=new.expires_at,
     )
+    await credentials.lock(tx, renewed.owner)
     await _save(tx, renewed, *_RENEWED)
     await credentials.store(tx, vault, renewed.owner, new.secrets, new.grant)
     await events.record(tx, actor, "connection.reconnected", now, renewed.subject)

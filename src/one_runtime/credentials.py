@@ -189,6 +189,12 @@ async def load(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = Fals
     return Held(opened, row.version, grant, row.lease, row.leased_until, row.retry_at, row.failures)
 
 
+async def lock(tx: Transaction, owner: Owner) -> None:
+    """Nobody else changes these until the transaction ends. Whoever writes a connection and its credentials begins with
+    this, or with `load` and its `lock`: in the other order two of them wait for each other."""
+    await tx.all(_LOCKED, organization=owner.organization_id, connection=owner.connection_id)
+
+
 async def lease(tx: Transaction, owner: Owner, held: Held, lease_id: str, now: datetime, until: datetime) -> bool:
     """Take the right to renew these very credentials; False where another has it, or they were changed meanwhile."""
     ids = {"organization": owner.organization_id, "connection": owner.connection_id}

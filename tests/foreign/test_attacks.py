@@ -83,7 +83,7 @@ async def test_a_callback_at_another_integrations_address_is_refused(victim: Ser
 
 
 async def test_a_callback_that_comes_too_late_is_refused(victim: Served) -> None:
-    trip = await departed(victim)
+    trip = await departed(victim, expires_in=3600)
     callback = await consented(trip)
     victim.clock.advance(minutes=10, seconds=1)
     refused = await come_back(victim, callback, trip.cookie)

@@ -106,7 +106,9 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     }
 
 
-@pytest.mark.parametrize("kind", [tokens.API_KEY, tokens.SESSION])
+@pytest.mark.parametrize(
+    "kind", [tokens.API_KEY, tokens.SESSION, tokens.CODE, tokens.TICKET, tokens.STATE, tokens.BROWSER]
+)
 def test_a_token_has_256_random_bits_and_a_checksum(kind: str) -> None:
     made = [tokens.make(kind) for _ in range(200)]
     assert len({token.secret for token in made}) == 200

@@ -1,6 +1,7 @@
 """P11: a whole story on a real server that tells all it can of it leaves no secret in the log, in the metrics, in the
 spans, nor in any later answer."""
 
+import json
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit
@@ -10,10 +11,11 @@ import pytest
 
 from one_runtime.vault import parse_keys
 from tests.application import JSON, ORIGIN
-from tests.egress.upstream import Upstream, running_upstream
+from tests.egress.upstream import Upstream, answer, running_upstream
 from tests.otlp import running_receiver
 from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
+from tests.promises.hostile import JSON as PROVIDERS_JSON
 from tests.promises.serving import Served, Serving, make_key, serving
 from tests.promises.test_nothing_told import MARKUP
 from tests.promises.test_own_window import WINDOW
@@ -163,6 +165,61 @@ async def import_a_key(story: Story, provider: Upstream) -> None:
     assert (await story.ask("POST", check, story.api_key)).status_code == 502
 
 
+async def sign_in(story: Story, provider: Upstream) -> None:
+    """A consent denied, one granted, tokens that are read and renewed, and a refusal that says one back."""
+    client = {"client_id": "our-id", "client_secret": story.typed("client secret")}
+    path = "/v1/integrations/acme/oauth-client"
+    assert (await story.ask("PUT", path, story.api_key, client)).status_code == 200
+    assert (await story.ask("GET", path, story.api_key)).status_code == 200
+    session = await story.session("token of a consent")
+    callback, cookie = await leave(story, session["session_token"], "first")
+    words = f"No: {story.typed('what the provider says')}"
+    denied = {"error": "access_denied", "error_description": words, "iss": provider.url, **callback}
+    assert (await story.http.get("/connect/callback/acme", params=denied, headers=cookie)).status_code < 500
+    callback, cookie = await leave(story, session["session_token"], "second")
+    granted = {"code": story.typed("authorization code"), "iss": provider.url, **callback}
+    first, renewed = tokens_of(story, "first"), tokens_of(story, "renewed")
+    provider.answers["/oauth/token"] = answer(200, PROVIDERS_JSON, json.dumps(first).encode())
+    provider.answers[CHECKED] = accepted()
+    for _ in range(2):
+        back = await story.http.get("/connect/callback/acme", params=granted, headers=cookie)
+        story.told.append(back.content)
+    (connection,) = (await story.ask("GET", "/v1/connections", story.api_key)).json()["connections"]
+    one = f"/v1/connections/{connection['id']}"
+    read = await story.http.get(f"{one}/credentials", headers=story.bearer)
+    assert read.json()["credentials"] == {"access_token": first["access_token"]}
+    provider.answers["/oauth/token"] = answer(200, PROVIDERS_JSON, json.dumps(renewed).encode())
+    assert (await story.ask("POST", f"{one}/refresh", story.api_key)).status_code == 200
+    refused = {"error": "invalid_grant", "error_description": f"{renewed['refresh_token']} is dead"}
+    provider.answers["/oauth/token"] = answer(400, PROVIDERS_JSON, json.dumps(refused).encode())
+    assert (await story.ask("POST", f"{one}/refresh", story.api_key)).status_code == 409
+    assert (await story.ask("GET", one, story.api_key)).json()["status"] == "needs_reauth"
+    provider.answers["/oauth/revoke"] = refusal(str(renewed["access_token"]))
+    assert (await story.ask("DELETE", one, story.api_key)).status_code == 200
+    assert (await story.ask("GET", "/v1/events", story.api_key)).status_code == 200
+    assert (await story.ask("DELETE", path, story.api_key)).status_code == 204
+
+
+async def leave(story: Story, token: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What a window brings back from the provider's page: the state, and the cookie."""
+    prepared = await story.http.post(
+        "/connect/session/consent", json={"auth_type": "oauth2"}, headers={"authorization": f"Bearer {token}"}
+    )
+    ticket = prepared.json()["ticket"]
+    left = await story.http.post(
+        "/connect/consent/leave", json={"ticket": ticket}, headers={"sec-fetch-site": "same-origin"}
+    )
+    (state,) = parse_qs(urlsplit(left.json()["url"]).query)["state"]
+    cookie = left.headers["set-cookie"].partition(";")[0]
+    story.canaries |= {f"{name} ticket": ticket, f"{name} state": state, f"{name} cookie": cookie.partition("=")[2]}
+    return {"state": state}, {"cookie": cookie}
+
+
+def tokens_of(story: Story, name: str) -> dict[str, object]:
+    pair = {kind: story.typed(f"{name} {kind}") for kind in ("access_token", "refresh_token")}
+    return {**pair, "token_type": "Bearer", "expires_in": 3600}
+
+
 async def go_astray(story: Story) -> None:
     """Secrets where they do not belong: in addresses, in the other door, in bodies that cannot be read."""
     token, key = (await story.session("stray token"))["session_token"], story.api_key
@@ -233,6 +290,7 @@ async def test_no_secret_is_logged_measured_traced_or_told_in_a_whole_story_on_a
             await come_back_with_a_code(story, provider)
             await come_back_in_vain(story)
             await follow_a_link(story)
+            await sign_in(story, provider)
             await import_a_key(story, provider)
             await go_astray(story)
             await name_end_users_badly(story)
@@ -248,7 +306,8 @@ async def test_no_secret_is_logged_measured_traced_or_told_in_a_whole_story_on_a
     places = {"log": log, "metrics": metrics.content, "spans": b"\n".join(receiver.bodies)}
     assert leaks(canaries, places) == []
     assert leaks(canaries, {"answers": b"\n".join(story.told)}) == []
-    assert {name: place for name, place in places.items() if b"session_token=" in place} == {}
+    secret_names = (b"session_token=", b"?code=", b"&code=", b"?state=", b"&state=")
+    assert {name for name, place in places.items() for one in secret_names if one in place} == set()
     named = [place for place in places if b"canary" in places[place].lower()]
     assert named == [], "who the end users are"
     assert str(provider.port).encode() not in metrics.content + places["spans"], "where requests go"

@@ -8,8 +8,10 @@ import pytest
 
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Param
+from one_runtime.consents import Secret
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.vault import parse_keys
+from tests import oauth_rows
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import fitting, leaks, secret_part, spellings
 from tests.promises.stores import everything_stored, query
@@ -70,6 +72,23 @@ async def come_back_by_redirect(application: Application, client: Client) -> dic
     return {"third session token": back.token, "code": back.code}
 
 
+async def keep_what_oauth_keeps(application: Application, client: Client) -> dict[str, str]:
+    """A client, imported tokens, a consent under way, tokens to be revoked; every secret of them."""
+    organization = (await client.get("/v1/organization")).json()["id"]
+    place = oauth_rows.Place(application.installation.database, application.installation.vault, organization)
+    secrets = {name: fitting(None) for name in ("client secret", "verifier", "access token", "refresh token", "left")}
+    made_with = await oauth_rows.client(place, "our-id", secrets["client secret"])
+    session = await client.session("user_oauth", integration_slug=oauth_rows.SLUG)
+    secrets["ticket"] = await oauth_rows.consent(place, session["id"], made_with, Secret(secrets["verifier"]))
+    await oauth_rows.letting(place, made_with, {"access_token": secrets["left"]})
+    tokens = {"access_token": secrets["access token"], "refresh_token": secrets["refresh token"]}
+    await oauth_rows.client(place, "our-other-id", secrets["client secret"], oauth_rows.NOT_REVOCABLE)
+    body = {"integration_slug": oauth_rows.NOT_REVOCABLE, "end_user_id": "user_oauth", "auth_type": "oauth2"}
+    made = await client.post("/v1/connections", {**body, "check": False, "credentials": tokens})
+    assert made.status_code == 201
+    return {**secrets, "fourth session token": session["session_token"]}
+
+
 async def use(client: Client) -> list[str]:
     """Rename, check, list and read everything."""
     ids = [one["id"] for one in (await client.get("/v1/connections")).json()["connections"]]
@@ -94,6 +113,7 @@ async def test_no_secret_can_be_read_from_the_database_after_a_whole_story(appli
     typed = await import_everything(application, client)
     typed |= await fail_and_connect_in_the_popup(client)
     typed |= await come_back_by_redirect(application, client)
+    typed |= await keep_what_oauth_keeps(application, client)
     canaries = {**keys_of(application, api_key), **typed}
     ids = await use(client)
     assert len(query(application.installation, "SELECT sealed FROM credentials")) == len(ids)

@@ -5,17 +5,29 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
+import psycopg
 import pytest
 from sqlalchemy import update
 
-from one_runtime import credentials, disconnect
+from one_runtime import connections, credentials, disconnect
+from one_runtime.connections import Renewed
+from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
-from one_runtime.db.schema import connections
 from one_runtime.errors import NotFound
 from one_runtime.events import Actor
 from one_runtime.refresh import Usable, fresh_credentials
 from tests.application import RunningAcme, started
-from tests.refresh.rotating import Rotating, Seeded, There, arrive, generation_of, held, settings_with, token_of
+from tests.refresh.rotating import (
+    Rotating,
+    Seeded,
+    There,
+    arrive,
+    connect,
+    generation_of,
+    held,
+    settings_with,
+    token_of,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.promise("P8")
@@ -156,6 +168,26 @@ async def test_an_account_that_was_noted_meanwhile_stays(there: There) -> None:
     seeded = await there.connect(hold="after", account="alice")
     flight = await under_way(there, seeded)
     async with there.installation.database.write() as tx:
-        await tx.execute(update(connections).values(account_label="Alice of Globex"))
+        await tx.execute(update(schema.connections).values(account_label="Alice of Globex"))
     there.provider.behave(seeded.family, hold=None)
     assert (await flight).connection.account_label == "Alice of Globex"
+
+
+@pytest.mark.only_database("postgresql")
+async def test_a_new_consent_and_a_renewal_that_are_stored_at_once_wait_in_one_order(
+    there: There, database_url: str
+) -> None:
+    seeded, made = await there.connect(account="alice"), there.provider.make()[0]
+    installation = there.installation
+    with psycopg.connect(database_url, autocommit=True) as looking:
+        async with installation.database.write() as tx:  # as a renewal: first the credentials, then the connection
+            found, stored = await connections.get_held(tx, installation.vault, seeded.owner, lock=True)
+            consent = asyncio.create_task(
+                connect(installation, there.organization_id, seeded.end_user_id, made, "alice")
+            )
+            await eventually(lambda: looking.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
+            renewed = Renewed(found.expires_at, None, stored.grant)
+            await connections.renew_credentials(tx, installation.vault, found, stored.secrets, renewed)
+        await consent
+    _, stored = await held(installation, seeded.owner)
+    assert stored.secrets["refresh_token"] == made["refresh_token"]
