@@ -171,8 +171,8 @@ def why_it_died(story: Story, dead: Dead, asked: list[Asked], given: dict[int, f
     again what was held."""
     reuse = next(line for line in asked if line.answer == "reused")
     rotated = next(line for line in asked if line.answer == "granted" and line.presented == reuse.presented)
-    until = rotated.at + story.length.request + SLACK
-    assert any(at - SLACK <= until and back >= rotated.at - SLACK for at, back in story.hits), "nothing had happened"
+    between = rotated.at - SLACK, reuse.at + SLACK
+    assert any(at <= between[1] and back >= between[0] for at, back in story.hits), f"nothing had happened: {asked}"
     committed = [generation for generation, at in given.items() if generation > reuse.presented and at < reuse.at]
     if not committed:
         story.counts["lost between answer and commit"] += 1
