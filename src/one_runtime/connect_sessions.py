@@ -252,6 +252,8 @@ async def delete_before(tx: Transaction, organization_id: str, moment: datetime)
     return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))
 
 
-def error_note(code: str, message: str, now: datetime) -> dict[str, str]:
-    """An error as sessions and connections keep and answer it: `{code, message, at}`."""
-    return {"code": code, "message": message, "at": rfc3339(now)}
+def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
+    """An error as sessions and connections keep and answer it: `{code, message, at}`; for our own page also whether the
+    message holds the provider's words."""
+    said = {} if provider_reason is None else {"provider_reason": provider_reason}
+    return {"code": code, "message": message, "at": rfc3339(now), **said}

@@ -296,7 +296,7 @@ class ConsentFlow:
         """Note it for the backend and for our page; the session goes on."""
         now, session = self._installation.clock(), arrived.session
         reason = reason_of(error)
-        note = error_note(failure_code(error), reason or error.detail, now)
+        note = error_note(failure_code(error), reason or error.detail, now, reason)
         data = {"session_id": session.id, "integration_slug": arrived.integration.slug, "reason": failure_code(error)}
         subject = Subject(session.end_user_id, None, data)
         async with self._installation.database.write() as tx:
@@ -325,6 +325,7 @@ class ConsentFlow:
             session = await connect_sessions.find_by_token(tx, token)
             if session is None:
                 raise Unauthenticated("This session is not known. Open the window again from the app.")
+            organization = await organizations.get(tx, session.organization_id)
             consent = await consents.find(tx, session.id, consent_id)
             connection = None
             if session.state(now) == "connected" and session.connection_id is not None:
@@ -336,7 +337,9 @@ class ConsentFlow:
         ended = ended_error(session, now)
         if ended is not None:
             raise ended
-        return _outcome(consent, session, now)
+        integration, _ = self._entry(consent.integration_slug)
+        told = _outcome(consent, session, now)
+        return replace(told, integration_name=integration.name, organization_name=organization.display_name)
 
     def _entry(self, slug: str) -> tuple[Integration, OAuth2Auth]:
         integration = self._installation.catalog.get(slug)
@@ -441,4 +444,9 @@ def _outcome(consent: Consent, session: ConnectSession, now: datetime) -> Outcom
     if consent.status != "failed":
         return Outcome("waiting")
     error = session.last_error or {}
-    return Outcome("failed", code=error.get("code", "consent_lost"), message=error.get("message", ""))
+    return Outcome(
+        "failed",
+        code=error.get("code", "consent_lost"),
+        message=error.get("message", ""),
+        provider_reason=error.get("provider_reason"),
+    )

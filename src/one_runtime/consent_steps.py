@@ -77,12 +77,15 @@ class Choosing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What our own page is told. `problem`: as the session keeps it."""
+    """What our own page is told. `message` and `provider_reason`: as the session keeps them."""
 
     state: State
     connected: Connected | None = None
     code: str | None = None
-    message: str | None = None
+    message: str = ""
+    provider_reason: str | None = None
+    integration_name: str = ""
+    organization_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`client_credentials` against django-oauth-toolkit: the customer types an id and a secret, and tokens are ours to get."""
+"""`client_credentials` against django-oauth-toolkit: the customer types an id and a secret, tokens are ours to get."""
 
 from collections.abc import AsyncIterator
 

@@ -50,7 +50,7 @@ def load_assets() -> Assets:
     bodies = {name: _lean(_read(name)) for name in MODULES if name != "texts.js"}
     bodies |= {name: _close(_read(name)) for name in STYLESHEETS}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
-                             "replace.", "waiting.", "failed.", "done.", "notice.", "message.")  # fmt: skip
+                             "replace.", "waiting.", "done.", "notice.", "message.")  # fmt: skip
     page_texts = {key: words for key, words in page_texts.items() if not key.startswith(_OF_THE_SERVER)}
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))

@@ -11,7 +11,7 @@ from one_runtime.catalog.search import search
 from one_runtime.connect.asked import Asked, asked_of
 from one_runtime.connect.pages import ENVIRONMENT, NOBODY, NOTICE, STATUS, Page, Site, headers
 from one_runtime.connect.posted import Posted
-from one_runtime.connect.texts import TEXTS, text
+from one_runtime.connect.texts import TEXTS, failure, text
 from one_runtime.connect_flow import Connected, Shell, View
 from one_runtime.connect_sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
 from one_runtime.connections import AccountMismatch
@@ -213,8 +213,7 @@ class Screens:
         if arrival.problem is None or arrival.integration is None or arrival.organization is None:
             return ""
         names = {"integration": arrival.integration.name, "organization": arrival.organization.display_name}
-        key = f"failed.{failure_code(arrival.problem)}"
-        return text(key, **names) if key in TEXTS else arrival.problem.detail
+        return failure(failure_code(arrival.problem), arrival.problem.detail, **names)
 
     def _notice(self, notice: str, shell: Shell, status: int) -> Page:
         values = self._notice_values(notice, shell)

@@ -17,6 +17,12 @@ def text(key: str, **values: str) -> str:
     return template.format_map(values) if values else template
 
 
+def failure(code: str, otherwise: str, **names: str) -> str:
+    """Why a consent led nowhere, in our own words for what is known; `otherwise` for everything else."""
+    key = f"failed.{code}"
+    return text(key, **names) if key in TEXTS else otherwise
+
+
 def with_prefix(*prefixes: str) -> dict[str, str]:
     """The texts whose keys start with one of `prefixes`."""
     return {key: value for key, value in TEXTS.items() if key.startswith(prefixes)}

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.parts import Param
 from one_runtime.clock import rfc3339
+from one_runtime.connect.texts import failure
 from one_runtime.connect_flow import Choice, Connected, ConnectRequest, View
 from one_runtime.consent_steps import Outcome
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
@@ -182,12 +183,14 @@ class DepartureAnswer(BaseModel):
 
 
 class OutcomeAnswer(BaseModel):
-    """How a consent went: `waiting`, `connected` with the connection, or `failed` with the reason."""
+    """How a consent went: `waiting`, `connected` with the connection, or `failed` with what to tell the end user, and
+    the provider's own words where it gave any."""
 
     state: str
     connection: ConnectedAnswer | None
     code: str | None
-    message: str | None
+    message: str
+    provider_reason: str | None
 
 
 def read_ticket(body: bytes) -> str:
@@ -203,7 +206,14 @@ def read_outcome(body: bytes) -> str:
 def outcome_answer(outcome: Outcome) -> OutcomeAnswer:
     """The outcome as the page gets it."""
     connection = connected_answer(outcome.connected) if outcome.connected is not None else None
-    return OutcomeAnswer(state=outcome.state, connection=connection, code=outcome.code, message=outcome.message)
+    names = {"integration": outcome.integration_name, "organization": outcome.organization_name}
+    return OutcomeAnswer(
+        state=outcome.state,
+        connection=connection,
+        code=outcome.code,
+        message=failure(outcome.code, outcome.message, **names) if outcome.code is not None else outcome.message,
+        provider_reason=outcome.provider_reason,
+    )
 
 
 def read_view(body: bytes) -> str | None:

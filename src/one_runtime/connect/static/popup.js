@@ -1,7 +1,7 @@
 // The popup's course: take the token out of the address, load the session, ask, connect, tell the embedding page.
 import { Api, Offline, Problem } from "./api.js";
 import { Consents } from "./consents.js";
-import { hasText, text } from "./dom.js";
+import { text } from "./dom.js";
 import { AuthForm } from "./form.js";
 import { Host } from "./host.js";
 import { bar, choiceScreen, doneScreen, formScreen, headingId, noticeScreen, pickScreen, replaceScreen, waitingScreen } from "./screens.js";
@@ -25,9 +25,6 @@ const ENDING_OF_STATE = {
   unknown: "session_unknown",
 };
 const ENDING_OF_STATUS = { 401: "session_unknown", 404: "session_unknown", 410: "session_expired" };
-
-// What failed at the provider, and was told in its own words.
-const SAID = ["consent_denied", "authorization_refused", "invalid_grant", "client_refused", "request_refused", "credentials_refused"];
 
 // How long an attempt that may have come first is waited for. The embedding page gives up after two seconds.
 const CANCEL_GRACE_MS = 500;
@@ -169,14 +166,7 @@ class Popup {
     if (outcome.state === "connected") return this.#succeed(outcome.connection);
     if (outcome.code === "account_mismatch") return this.#askToReplace(form, request, outcome.message, onBack);
     back();
-    this.#explain(form, outcome);
-  }
-
-  #explain(form, { code, message }) {
-    const values = { integration: this.#view.integration.name, organization: this.#view.organization.display_name };
-    const key = `failed.${code}`;
-    if (!hasText(key)) return form.showProblem(message);
-    form.showProblem(text(key, values), SAID.includes(code) ? message : null);
+    form.showProblem(outcome.message, outcome.provider_reason);
   }
 
   async #connect(form, request, onBack) {
