@@ -1,0 +1,116 @@
+"""P5: what somebody puts into a request on its way, or into a callback, leads nowhere (RFC 9700, 4)."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from one_runtime import tokens
+from tests.application import RunningAcme
+from tests.foreign.connecting import OUR_PAGE, Connecting, connecting
+from tests.foreign.person import ALICE
+from tests.foreign.providers import Provider
+from tests.foreign.visitor import Visitor
+from tests.redirects import RETURN_URL
+from tests.redirects import register as register_return_url
+
+pytestmark = [pytest.mark.foreign, pytest.mark.promise("P5")]
+
+EVIL = "https://evil.example"
+
+
+@pytest_asyncio.fixture
+async def there(database_url: str, acme: RunningAcme, oidc_provider: Provider) -> AsyncIterator[Connecting]:
+    async with connecting(database_url, acme, oidc_provider) as there:
+        yield there
+
+
+def without(url: str, *names: str) -> str:
+    """The address with these parameters taken out on the way."""
+    parts = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in names]
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+async def connected_to(there: Connecting) -> list[object]:
+    return list((await there.client.get("/v1/connections")).json()["connections"])
+
+
+async def test_a_challenge_that_is_taken_out_on_the_way_leads_to_no_connection(there: Connecting) -> None:
+    session = await there.session()
+    trip = await there.depart(session["session_token"])
+    assert trip.asked["code_challenge_method"] == "S256"
+    assert len(trip.asked["code_challenge"]) == 43
+    async with Visitor() as visitor:
+        callback = await visitor.consent(without(trip.url, "code_challenge", "code_challenge_method"), ALICE)
+    page = await there.come_back(callback, trip.cookie)
+    assert page.status_code == 409
+    assert (await there.outcome(session["session_token"], trip.consent_id))["code"] == "authorization_refused"
+    assert await connected_to(there) == []
+
+
+@pytest.mark.parametrize("knows_the_state", [True, False])
+async def test_words_of_a_strangers_error_are_shown_to_nobody_and_change_nothing(
+    there: Connecting, knows_the_state: bool
+) -> None:
+    session = await there.session()
+    trip = await there.depart(session["session_token"])
+    state = trip.asked["state"] if knows_the_state else tokens.make(tokens.STATE).secret
+    words = "Call 555-0100 and tell them your password <b>now</b>"
+    injected = {"error": "access_denied", "error_description": words, "error_uri": EVIL, "state": state}
+    page = await there.come_back(injected, None)
+    assert page.status_code == 409
+    assert "555-0100" not in page.text
+    assert EVIL not in page.text
+    assert (await there.outcome(session["session_token"], trip.consent_id))["state"] == "waiting"
+    state_of = (await there.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
+    assert state_of["last_error"] is None
+
+
+async def test_a_providers_own_words_are_text_and_its_address_no_link(there: Connecting) -> None:
+    session = await there.session()
+    trip = await there.depart(session["session_token"])
+    said = {"error": "server_error", "error_description": "<script>alert(1)</script>", "error_uri": EVIL}
+    page = await there.come_back({**said, "state": trip.asked["state"], "iss": there.provider.url}, trip.cookie)
+    assert "<script>alert(1)" not in page.text
+    assert "&lt;script&gt;alert(1)" in page.text
+    assert f'href="{EVIL}' not in page.text
+
+
+async def test_the_browser_goes_back_to_the_registered_address_whatever_the_callback_says(there: Connecting) -> None:
+    await register_return_url(there.client, RETURN_URL)
+    session = await there.session(return_url=RETURN_URL)
+    form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
+    left = await there.client.http.post("/connect", data=form, headers=OUR_PAGE)
+    async with Visitor() as visitor:
+        callback = await visitor.consent(target_of(left), ALICE)
+    injected = {**callback, "return_url": EVIL, "redirect_uri": EVIL, "next": EVIL}
+    back = await there.come_back(injected, left.headers["set-cookie"].partition(";")[0])
+    assert EVIL not in back.text
+    target = target_of(back)
+    assert target.startswith(f"{RETURN_URL}?")
+    assert parse_qs(urlsplit(target).query)["status"] == ["connected"]
+
+
+def target_of(page: httpx2.Response) -> str:
+    """Where a page moves on to by itself."""
+    assert page.status_code == 200, page.text
+    return page.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
+
+
+async def test_no_page_on_the_way_tells_its_address_to_another(there: Connecting) -> None:
+    session = await there.session()
+    trip = await there.depart(session["session_token"])
+    pages = [
+        await there.client.get("/connect/consent"),
+        await there.come_back({"state": trip.asked["state"], "code": "x", "iss": there.provider.url}, trip.cookie),
+        await there.come_back({"state": "nothing"}, None),
+    ]
+    for page in pages:
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["cache-control"] == "no-store"
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        assert session["session_token"] not in page.text
+        assert trip.asked["state"] not in page.text
