@@ -48,6 +48,7 @@ from one_runtime.consents import Consent, Details, Leaving, NewConsent, Secret
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated
 from one_runtime.events import Actor, Subject
+from one_runtime.held_tokens import renewed_secrets
 from one_runtime.installation import Installation
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, issuer_of
 from one_runtime.oauth.callback import Callback, CallbackQuery, parse_callback, read_callback
@@ -60,7 +61,6 @@ from one_runtime.oauth.tokens import Tokens
 from one_runtime.oauth_clients import OAuthClient, OAuthClientMissing
 from one_runtime.organizations import Organization
 from one_runtime.proof import FoundAccount, Granted, Proof, SeveralAccounts, exchanged, prove_tokens
-from one_runtime.refresh import renewed_secrets
 from one_runtime.revoke import can_be_revoked, revoke_all
 from one_runtime.token_endpoint import TokenEndpoint
 

@@ -16,6 +16,7 @@ from one_runtime.catalog.request import Values, build_request, look_up, read_ide
 from one_runtime.credentials import NO_GRANT, Account, CredentialsRefused, Grant, ProviderUnavailable
 from one_runtime.egress import EgressError, on_behalf_of
 from one_runtime.errors import Conflict
+from one_runtime.held_tokens import refresh_due_at, renewed_secrets
 from one_runtime.installation import Installation
 from one_runtime.oauth.client import Client
 from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, ProviderTrouble, RequestRefused
@@ -23,7 +24,6 @@ from one_runtime.oauth.grants import ClientCredentials, ShortLivedToken
 from one_runtime.oauth.scopes import asked_scopes, missing_scopes
 from one_runtime.oauth.tokens import Tokens
 from one_runtime.oauth_clients import OAuthClient
-from one_runtime.refresh import refresh_due_at, renewed_secrets
 from one_runtime.token_endpoint import TokenEndpoint
 
 _MOST_CHOICES: Final = 200

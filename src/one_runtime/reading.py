@@ -5,8 +5,9 @@ from dataclasses import replace
 from one_runtime import connections, events
 from one_runtime.catalog.request import Values
 from one_runtime.events import Actor
+from one_runtime.held_tokens import Usable
 from one_runtime.installation import Installation
-from one_runtime.refresh import Usable, fresh_credentials
+from one_runtime.refresh import fresh_credentials
 
 
 async def read_credentials(installation: Installation, actor: Actor, connection_id: str) -> Usable:

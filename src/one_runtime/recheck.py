@@ -7,8 +7,9 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.connections import Connection
 from one_runtime.credentials import CredentialsRefused
 from one_runtime.events import Actor
+from one_runtime.held_tokens import Usable
 from one_runtime.installation import Installation
-from one_runtime.refresh import ReauthRequired, Usable, fresh_credentials
+from one_runtime.refresh import ReauthRequired, fresh_credentials
 
 
 @dataclass(frozen=True, slots=True)

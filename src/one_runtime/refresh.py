@@ -7,40 +7,40 @@ lease nor a new consent in between loses a token or condemns a good one.
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
 
 from one_runtime import connections, credentials, events, metrics, oauth_clients, revocations
-from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.request import Values
-from one_runtime.catalog.templates import names_in
 from one_runtime.connections import Connection, Renewed
-from one_runtime.credentials import Grant, Held, Owner, ProviderUnavailable
+from one_runtime.credentials import Grant, Owner, ProviderUnavailable
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.events import Actor
+from one_runtime.held_tokens import (
+    HeldTokens,
+    Renewal,
+    Usable,
+    look,
+    read,
+    refresh_due_at,
+    renewed_secrets,
+    still_holds,
+    with_client,
+)
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.oauth.client import Client
 from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, ProviderTrouble
-from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.oauth.tokens import Tokens
-from one_runtime.oauth_clients import OAuthClient
 from one_runtime.token_endpoint import TokenEndpoint
-
-TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
-Renewal: TypeAlias = RefreshToken | ClientCredentials
 
 BATCH: Final = 200
 AT_ONCE: Final = 32
 """Renewals of one turn that are under way at the same time."""
-_MARGIN: Final = timedelta(minutes=5)
-_PART: Final = 5  # of a short life, this part is the margin
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(minutes=10)
 _OUR_FAULT: Final = timedelta(minutes=10)
@@ -56,62 +56,6 @@ class ReauthRequired(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Usable:
-    """A connection, and what makes a request to its provider an authenticated one. `version` names the credentials, for
-    whoever learns that the provider does not take them."""
-
-    connection: Connection
-    values: Values
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """All that decides what to do."""
-
-    connection: Connection
-    held: Held
-    integration: Integration | None
-    auth: Auth | None
-    client: OAuthClient | None
-
-    @property
-    def usable(self) -> Usable:
-        """As it is."""
-        given = {"client_id": self.client.client.client_id, **self.client.fields} if self.client else {}
-        secrets = {name: value for name, value in self.held.secrets.items() if name != "refresh_token"}
-        return Usable(self.connection, Values(dict(self.connection.params), {**given, **secrets}), self.held.version)
-
-    @property
-    def renewal(self) -> Renewal | None:
-        """What would be presented; None where there is no way to renew."""
-        secrets = self.held.secrets
-        if isinstance(self.auth, ClientCredentialsAuth):
-            fields = {name: value for name, value in secrets.items() if name != "access_token"}
-            return ClientCredentials(fields, self.connection.scopes or None)
-        if not isinstance(self.auth, OAuth2Auth) or not can_be_renewed(self.auth, secrets):
-            return None
-        return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the provider has refused these for good: who merely wants to use them does not ask it again."""
-        return self.connection.status == "needs_reauth" and self.held.grant.refresh_due_at is None
-
-    def lives(self, now: datetime) -> bool:
-        """Whether there is a token that has not died of age."""
-        expires_at = self.connection.expires_at
-        return "access_token" in self.held.secrets and (expires_at is None or now < expires_at)
-
-    def is_stale(self, now: datetime, rejected: int | None) -> bool:
-        """Whether to renew: it is time, or the provider no longer takes these."""
-        if not isinstance(self.auth, OAuth2Auth | ClientCredentialsAuth):
-            return False
-        due_at = self.held.grant.refresh_due_at
-        return not self.lives(now) or self.held.version == rejected or (due_at is not None and due_at <= now)
-
-
-@dataclass(frozen=True, slots=True)
 class _Lease:
     """The right to renew. Both moments are of the monotonic clock: until `ask_until` the provider may be asked, and
     until `ends` nobody else does."""
@@ -119,32 +63,6 @@ class _Lease:
     id: str
     ask_until: float
     ends: float
-
-
-def can_be_renewed(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
-    """Whether these tokens can be renewed: by a refresh token, or where the provider does it by the access token."""
-    return auth.refresh != "none" and ("refresh_token" in secrets or bool(auth.token.refresh_params))
-
-
-def refresh_due_at(auth: TokenAuth, secrets: Mapping[str, str], tokens: Tokens, now: datetime) -> datetime | None:
-    """When to renew tokens that were given now: ahead of their end, and before a refresh token dies of disuse. Where
-    there is no way to renew: their end, when somebody has to connect again. None: never."""
-    renewable = not isinstance(auth, OAuth2Auth) or can_be_renewed(auth, secrets)
-    if not renewable:
-        return tokens.expires_at
-    unused = auth.lifetimes.refresh
-    dies_at = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]
-    wanted = [_ahead(tokens.expires_at, now), *(_halfway(moment, now) for moment in dies_at)]
-    return min((moment for moment in wanted if moment is not None), default=None)
-
-
-def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
-    return None if expires_at is None else expires_at - min(_MARGIN, (expires_at - now) / _PART)
-
-
-def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
-    """A refresh token is used long before it dies: a provider, or we, may be away for days."""
-    return None if moment is None else now + (moment - now) / 2
 
 
 async def fresh_credentials(
@@ -156,7 +74,7 @@ async def fresh_credentials(
     Raises: NotFound; ReauthRequired; ProviderUnavailable where they have died and the provider gives no new ones;
     SealBroken.
     """
-    state = await _look(installation, owner)
+    state = await look(installation, owner)
     now = installation.clock()
     if not state.is_stale(now, rejected):
         if not refused_too:
@@ -181,7 +99,7 @@ async def refresh(installation: Installation, owner: Owner) -> Usable:
 
     Raises: as `fresh_credentials`.
     """
-    state = await _look(installation, owner)
+    state = await look(installation, owner)
     return await _join(installation, owner, state.held.version, refused_too=True)
 
 
@@ -219,40 +137,6 @@ async def _renew_due(installation: Installation, owner: Owner) -> None:
             await credentials.postpone(tx, owner, installation.clock() + _OUR_FAULT)
 
 
-async def _look(installation: Installation, owner: Owner) -> _State:
-    async with installation.database.read() as tx:
-        return await _read(tx, installation, owner)
-
-
-async def _read(tx: Transaction, installation: Installation, owner: Owner, *, lock: bool = False) -> _State:
-    connection, held = await connections.get_held(tx, installation.vault, owner, lock=lock)
-    integration = installation.catalog.get(connection.integration_slug)
-    auth = integration.auth_of(connection.auth_type) if integration is not None else None
-    state = _State(connection, held, integration, auth, None)
-    client_id = held.grant.oauth_client_id
-    if lock or client_id is None or not (state.is_stale(installation.clock(), None) or _sends_client(auth)):
-        return state
-    return await _with_client(tx, installation, state)
-
-
-async def _with_client(tx: Transaction, installation: Installation, state: _State) -> _State:
-    client_id = state.held.grant.oauth_client_id
-    if client_id is None or state.client is not None:
-        return state
-    organization_id = state.connection.organization_id
-    client = await oauth_clients.get(tx, installation.vault, organization_id, client_id)
-    return replace(state, client=client)
-
-
-def _sends_client(auth: Auth | None) -> bool:
-    """Whether requests to the provider hold something of the OAuth client, as a developer token."""
-    if not isinstance(auth, OAuth2Auth):
-        return False
-    own = {"client_id", *(part.name for part in auth.client.fields)}
-    templates = [*auth.send.templates(), *(auth.check.templates() if auth.check is not None else ())]
-    return any(name in own for template in templates for name in names_in(template))
-
-
 def _require_active(connection: Connection) -> None:
     if connection.status == "needs_reauth":
         message = (connection.error or {}).get("message", "")
@@ -264,9 +148,8 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
     timing = installation.timing
     patience = time.monotonic() + timing.patience
     while True:
-        await installation.flights.clearance()
         async with installation.database.read() as tx:
-            state = await _with_client(tx, installation, await _read(tx, installation, owner))
+            state = await with_client(tx, installation, await read(tx, installation, owner))
         begun, now = time.monotonic(), installation.clock()
         if not state.is_stale(now, rejected):
             await _settle(installation, state, now)
@@ -293,7 +176,7 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
         await asyncio.sleep(timing.poll)
 
 
-async def _settle(installation: Installation, state: _State, now: datetime) -> None:
+async def _settle(installation: Installation, state: HeldTokens, now: datetime) -> None:
     """A row that is due, and is no tokens: an older version stored a key over them, or the entry has gone for now."""
     if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.held.grant.refresh_due_at is None:
         return
@@ -304,7 +187,7 @@ async def _settle(installation: Installation, state: _State, now: datetime) -> N
             await credentials.give_up(tx, state.connection.owner)
 
 
-async def _as_it_is(installation: Installation, state: _State, now: datetime) -> Usable:
+async def _as_it_is(installation: Installation, state: HeldTokens, now: datetime) -> Usable:
     """There is no way to renew these: they serve until they have died."""
     if state.lives(now):
         await _postpone_end(installation, state, now)
@@ -312,7 +195,7 @@ async def _as_it_is(installation: Installation, state: _State, now: datetime) ->
         return state.usable
     message = "The access token has expired, and the provider gave nothing to renew it with."
     async with installation.database.write() as tx:
-        current = await _read(tx, installation, state.connection.owner, lock=True)
+        current = await read(tx, installation, state.connection.owner, lock=True)
         if current.held.version == state.held.version:
             actor = Actor(state.connection.organization_id, "system")
             await connections.note_refused(tx, actor, current.connection, "token_expired", message, now)
@@ -320,7 +203,7 @@ async def _as_it_is(installation: Installation, state: _State, now: datetime) ->
     raise ReauthRequired(f"{message} The end user has to connect again.")
 
 
-async def _postpone_end(installation: Installation, state: _State, now: datetime) -> None:
+async def _postpone_end(installation: Installation, state: HeldTokens, now: datetime) -> None:
     """These are due, as the entry once said how to renew them: not before they have died."""
     due_at, retry_at = state.held.grant.refresh_due_at, state.held.retry_at
     if due_at is not None and due_at <= now and (retry_at is None or retry_at <= now):
@@ -328,7 +211,7 @@ async def _postpone_end(installation: Installation, state: _State, now: datetime
             await credentials.postpone(tx, state.connection.owner, state.connection.expires_at or now + _OUR_FAULT)
 
 
-def _while_in_trouble(state: _State, now: datetime, rejected: int | None) -> Usable:
+def _while_in_trouble(state: HeldTokens, now: datetime, rejected: int | None) -> Usable:
     if state.lives(now) and state.held.version != rejected:
         _require_active(state.connection)
         return state.usable
@@ -337,12 +220,12 @@ def _while_in_trouble(state: _State, now: datetime, rejected: int | None) -> Usa
     raise ProviderUnavailable(f"{_name(state)} does not renew the tokens at the moment. Try again.", wait)
 
 
-def _name(state: _State) -> str:
+def _name(state: HeldTokens) -> str:
     return state.integration.name if state.integration is not None else state.connection.integration_slug
 
 
 async def _ask(
-    installation: Installation, state: _State, renewal: Renewal, lease: _Lease, rejected: int | None
+    installation: Installation, state: HeldTokens, renewal: Renewal, lease: _Lease, rejected: int | None
 ) -> Usable:
     """Ask the provider, holding the lease, and keep what it says."""
     try:
@@ -352,16 +235,18 @@ async def _ask(
         async with installation.database.write() as tx:
             await credentials.give_back(tx, state.connection.owner, lease.id)
         raise
-    except GrantRefused as refusal:
+    except (GrantRefused, ClientRefused) as refusal:
+        # The customer's own client is theirs to mend; a registered one is not the end user's.
+        if isinstance(refusal, ClientRefused) and state.client is not None:
+            return await _troubled(installation, state, lease.id, refusal, rejected)
         return await _refused(installation, state, renewal, refusal, rejected)
     except OAuthError as trouble:
         return await _troubled(installation, state, lease.id, trouble, rejected)
-    # Until they are committed a crash loses them, so nothing new is begun that they would have to wait for.
-    with metrics.token_commit(), installation.flights.landing():
+    with metrics.token_commit():  # until they are committed, a crash loses them
         return await _store(installation, state, renewal, tokens, lease)
 
 
-def _endpoint(state: _State) -> TokenEndpoint:
+def _endpoint(state: HeldTokens) -> TokenEndpoint:
     """Raises: HostNotRegistered, OAuthClientMissing, InvalidInput."""
     integration, auth, secrets = state.integration, state.auth, state.held.secrets
     if integration is None or not isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
@@ -376,7 +261,7 @@ def _endpoint(state: _State) -> TokenEndpoint:
 
 
 async def _store(
-    installation: Installation, asked: _State, presented: Renewal, tokens: Tokens, lease: _Lease
+    installation: Installation, asked: HeldTokens, presented: Renewal, tokens: Tokens, lease: _Lease
 ) -> Usable:
     """Keep the new tokens before anybody uses them. They are nowhere else, so a database that is away or busy is asked
     again for as long as nobody else may renew. A commit of which nobody knows whether it was one is met as such."""
@@ -390,19 +275,19 @@ async def _store(
             await asyncio.sleep(installation.timing.poll)
 
 
-async def _commit(installation: Installation, asked: _State, presented: Renewal, tokens: Tokens) -> Usable:
+async def _commit(installation: Installation, asked: HeldTokens, presented: Renewal, tokens: Tokens) -> Usable:
     """Store the new tokens if the row still holds what was presented. Raises: NotFound; ReauthRequired; Unavailable."""
     owner, auth = asked.connection.owner, asked.auth
     assert isinstance(auth, OAuth2Auth | ClientCredentialsAuth)  # noqa: S101 - they were asked for
     async with installation.database.write() as tx:
         now = installation.clock()
         try:
-            current = await _read(tx, installation, owner, lock=True)
+            current = await read(tx, installation, owner, lock=True)
         except NotFound:
             current = None
-        if current is None or not _still_holds(current.renewal, presented):
+        if current is None or not still_holds(current.renewal, presented):
             await _superseded(tx, installation, current, asked, tokens)
-            current = await _with_client(tx, installation, current) if current is not None else None
+            current = await with_client(tx, installation, current) if current is not None else None
         else:
             secrets = renewed_secrets(current.held.secrets, tokens)
             grant = Grant(current.held.grant.oauth_client_id, refresh_due_at(auth, secrets, tokens, now))
@@ -418,15 +303,7 @@ async def _commit(installation: Installation, asked: _State, presented: Renewal,
     return current.usable
 
 
-def _still_holds(held: Renewal | None, presented: Renewal) -> bool:
-    """Whether the refresh token that was presented is the one that is held: whoever was granted another for it has the
-    only one that works, whatever else changed."""
-    if isinstance(held, RefreshToken) and isinstance(presented, RefreshToken) and presented.refresh_token is not None:
-        return held.refresh_token == presented.refresh_token
-    return held == presented
-
-
-async def _after_refusal(tx: Transaction, asked: _State, saved: Connection, now: datetime) -> Connection:
+async def _after_refusal(tx: Transaction, asked: HeldTokens, saved: Connection, now: datetime) -> Connection:
     """These were granted, and something was refused: before, which a grant now makes good; or meanwhile, to another who
     presented the same. Then a provider that detects reuse has revoked these too, so they are tried at once."""
     if asked.connection.status == "needs_reauth":
@@ -436,7 +313,7 @@ async def _after_refusal(tx: Transaction, asked: _State, saved: Connection, now:
 
 
 async def _superseded(
-    tx: Transaction, installation: Installation, current: _State | None, asked: _State, tokens: Tokens
+    tx: Transaction, installation: Installation, current: HeldTokens | None, asked: HeldTokens, tokens: Tokens
 ) -> None:
     """The end user has connected again meanwhile, or has left: what was granted is let go of, unless it is of the same
     account, whose new consent that could end too."""
@@ -450,21 +327,13 @@ async def _superseded(
         await revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
 
 
-def renewed_secrets(before: Mapping[str, str], tokens: Tokens) -> dict[str, str]:
-    """What is held, with the new tokens in it."""
-    secrets = {**before, "access_token": tokens.access_token}
-    if tokens.refresh_token is not None:
-        secrets["refresh_token"] = tokens.refresh_token
-    return secrets
-
-
 async def _refused(
-    installation: Installation, asked: _State, presented: Renewal, refusal: GrantRefused, rejected: int | None
+    installation: Installation, asked: HeldTokens, presented: Renewal, refusal: OAuthError, rejected: int | None
 ) -> Usable:
     """The provider's definite no counts only if the row still holds what was presented."""
     owner, now = asked.connection.owner, installation.clock()
     async with installation.database.write() as tx:
-        current = await _with_client(tx, installation, await _read(tx, installation, owner, lock=True))
+        current = await with_client(tx, installation, await read(tx, installation, owner, lock=True))
         counts = current.renewal == presented
         if counts:
             actor = Actor(owner.organization_id, "system")
@@ -480,7 +349,7 @@ async def _refused(
 
 
 async def _troubled(
-    installation: Installation, asked: _State, lease: str, trouble: OAuthError, rejected: int | None
+    installation: Installation, asked: HeldTokens, lease: str, trouble: OAuthError, rejected: int | None
 ) -> Usable:
     """Nothing is known: keep what there is, and wait before the next try."""
     owner, now = asked.connection.owner, installation.clock()

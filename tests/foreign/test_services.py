@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from one_runtime import credentials
+from one_runtime.credentials import Owner
 from tests.application import RunningAcme
 from tests.foreign.connecting import Connecting, connecting
 from tests.foreign.plain_client import PlainClient
@@ -53,10 +55,27 @@ async def test_a_wrong_secret_is_refused_with_the_providers_reason_and_nothing_i
     assert (await there.client.popup("/connect", token, typed(service))).status_code == 200
 
 
-async def test_a_service_that_is_refused_later_needs_to_be_connected_again(there: Connecting) -> None:
+async def test_a_service_whose_client_is_refused_later_needs_to_be_connected_again(there: Connecting) -> None:
     service = there.provider.register_service()
     body = {"integration_slug": there.slug, "end_user_id": "user_123", **typed(service)}
     made = await there.client.post("/v1/connections", body)
     assert made.status_code == 201, made.text
-    checked = await there.client.post(f"/v1/connections/{made.json()['id']}/check")
+    one = f"/v1/connections/{made.json()['id']}"
+    checked = await there.client.post(f"{one}/check")
     assert checked.json()["working"] is True
+    await forget_secret(there, made.json()["id"])
+    refused = await there.client.post(f"{one}/refresh")
+    assert (refused.status_code, refused.json()["code"]) == (409, "needs_reauth")
+    shown = (await there.client.get(one)).json()
+    assert (shown["status"], shown["error"]["code"]) == ("needs_reauth", "client_refused")
+
+
+async def forget_secret(there: Connecting, connection_id: str) -> None:
+    """What the provider does where its customer makes a new secret: the one that we hold is another now."""
+    installation = there.application.installation
+    organization = (await there.client.get("/v1/organization")).json()["id"]
+    async with installation.database.write() as tx:
+        owner = Owner(organization, connection_id)
+        held = await credentials.load(tx, installation.vault, owner, lock=True)
+        stale = {**held.secrets, "client_secret": "of-yesterday"}
+        await credentials.store(tx, installation.vault, owner, stale, held.grant)

@@ -30,8 +30,9 @@ from one_runtime.credentials import Owner, ProviderUnavailable
 from one_runtime.db.engine import create_database
 from one_runtime.egress import Egress
 from one_runtime.errors import Unavailable
+from one_runtime.held_tokens import Usable
 from one_runtime.installation import Installation, Timing
-from one_runtime.refresh import ReauthRequired, Usable, fresh_credentials, refresh_due
+from one_runtime.refresh import ReauthRequired, fresh_credentials, refresh_due
 from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 from tests.application import PUBLIC_URL

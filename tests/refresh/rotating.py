@@ -20,10 +20,10 @@ from one_runtime.connections import Connection, NewConnection
 from one_runtime.credentials import Account, Grant, Held, Owner
 from one_runtime.egress import Egress
 from one_runtime.events import Actor
+from one_runtime.held_tokens import Usable, refresh_due_at
 from one_runtime.installation import Installation, Timing
 from one_runtime.oauth.tokens import Tokens
 from one_runtime.oauth_clients import NewOAuthClient
-from one_runtime.refresh import Usable, refresh_due_at
 from one_runtime.revoke import revoke_due
 from one_runtime.settings import Settings
 from tests.application import Application, Client, RunningAcme, SetClock, refuse_open_transaction, settings_for

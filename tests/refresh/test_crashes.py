@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from one_runtime.credentials import ProviderUnavailable
+from one_runtime.held_tokens import Usable
 from one_runtime.installation import Installation
-from one_runtime.refresh import ReauthRequired, Usable, fresh_credentials
+from one_runtime.refresh import ReauthRequired, fresh_credentials
 from tests.refresh.renewer import Given, Renewers, Work, renewers
 from tests.refresh.rotating import Asked, Rotating, Seeded, There, connect, generation_of, held, token_of
 

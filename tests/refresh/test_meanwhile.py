@@ -15,7 +15,8 @@ from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
 from one_runtime.errors import NotFound
 from one_runtime.events import Actor
-from one_runtime.refresh import Usable, fresh_credentials
+from one_runtime.held_tokens import Usable
+from one_runtime.refresh import fresh_credentials
 from tests.application import RunningAcme, started
 from tests.refresh.rotating import (
     Rotating,

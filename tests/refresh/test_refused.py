@@ -7,7 +7,8 @@ import pytest
 from one_runtime import connections
 from one_runtime.credentials import ProviderUnavailable
 from one_runtime.events import Actor
-from one_runtime.refresh import ReauthRequired, Usable, fresh_credentials, refresh, refresh_due
+from one_runtime.held_tokens import Usable
+from one_runtime.refresh import ReauthRequired, fresh_credentials, refresh, refresh_due
 from tests.refresh.rotating import Seeded, There, connect, generation_of, held, token_of
 from tests.waiting import eventually
 
