@@ -299,7 +299,7 @@ class ConnectFlow:
         database, now, session = self._installation.database, self._installation.clock(), chosen.session
         async with database.write() as tx:
             if not await connect_sessions.reserve_check(tx, session.id, now):
-                raise await _over(tx, session, now)
+                raise await over_error(tx, session, now)
         try:
             proof = await prove(self._installation, chosen.integration, chosen.auth, chosen.values)
         except CredentialsRefused as refusal:
@@ -324,7 +324,7 @@ class ConnectFlow:
         async with self._installation.database.write() as tx:
             connection, _ = await connections.connect(tx, self._installation.vault, actor, new, now)
             if not await connect_sessions.complete(tx, session.id, connection.id, now):
-                raise await _over(tx, session, now)
+                raise await over_error(tx, session, now)
         return connection
 
     async def _hold(self, session: ConnectSession, new: NewConnection) -> Connected:
@@ -333,7 +333,7 @@ class ConnectFlow:
         async with self._installation.database.write() as tx:
             await connections.require_agreed(tx, session.organization_id, new)
             if not await connect_sessions.hold(tx, session.id, code, now):
-                raise await _over(tx, session, now)
+                raise await over_error(tx, session, now)
             due_at = now + connect_sessions.TIME_TO_REDEEM
             await unredeemed_connections.store(tx, self._installation.vault, session, new, due_at)
         back = address_back(session, "connected", code=code.secret)
@@ -358,7 +358,7 @@ def _auths(integration: Integration, session: ConnectSession, clients: Collectio
     return tuple(one for one in integration.auth if one.type in kinds and session.auth_type in {None, one.type})
 
 
-async def _over(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
+async def over_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
     """Why the session takes no connection: another request was faster, or as many as may be are under way."""
     current = await connect_sessions.get(tx, session.organization_id, session.id)
     return ended_error(current, now) or TooManyAttempts(

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Update, bindparam, delete, insert, select, update
 
-from one_runtime import credentials, end_users, events
+from one_runtime import credentials, end_users, events, revocations
 from one_runtime.connect_sessions import error_note
 from one_runtime.credentials import NO_GRANT, Account, Grant, Held, Owner
 from one_runtime.db.engine import Transaction
@@ -16,7 +16,7 @@ from one_runtime.db.schema import connections
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.events import Actor, Subject
 from one_runtime.ids import is_id, new_id
-from one_runtime.vault import Vault
+from one_runtime.vault import SealBroken, Vault
 
 STATUSES: Final = ("active", "needs_reauth")
 
@@ -270,11 +270,26 @@ async def _renew(
         missing_scopes=new.missing_scopes,
         expires_at=new.expires_at,
     )
-    await credentials.lock(tx, renewed.owner)
+    if renewed.account_id != present.account_id:
+        await _let_go_of_tokens(tx, vault, present, now)
+    else:
+        await credentials.lock(tx, renewed.owner)
     await _save(tx, renewed, *_RENEWED)
     await credentials.store(tx, vault, renewed.owner, new.secrets, new.grant)
     await events.record(tx, actor, "connection.reconnected", now, renewed.subject)
     return renewed
+
+
+async def _let_go_of_tokens(tx: Transaction, vault: Vault, present: Connection, now: datetime) -> None:
+    """Another account takes the place of this one: its tokens are revoked, by the worker, and not only overwritten."""
+    try:
+        held = await credentials.load(tx, vault, present.owner, lock=True)
+    except (NotFound, SealBroken):
+        return
+    if present.auth_type == "oauth2" and "access_token" in held.secrets:
+        client_id = held.grant.oauth_client_id
+        left = revocations.Tokens(present.integration_slug, client_id, present.params, held.secrets, present.id)
+        await revocations.store(tx, vault, present.organization_id, left, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import Values
-from one_runtime.connect_flow import Chosen, Connected, ConnectFlow, ConnectRequest, Door, address_back
+from one_runtime.connect_flow import Chosen, Connected, ConnectFlow, ConnectRequest, Door, address_back, over_error
 from one_runtime.connect_sessions import ConnectSession, SessionExpired, ended_error, error_note
 from one_runtime.connections import AccountMismatch
 from one_runtime.consent_steps import (
@@ -275,15 +275,31 @@ class ConsentFlow:
             oauth_clients.require_host(arrived.client, arrived.integration.name, arrived.auth, known)
         redirect_uri = self.callback_url(arrived.integration.slug)
         grant = AuthorizationCode(callback.code, redirect_uri, arrived.secret.verifier)
+        await self._count(arrived.session)
         try:
             given = await endpoint.ask(self._installation.egress, self._installation.clock, grant)
             given = await exchanged(self._installation, endpoint, given)
         except OAuthError as error:
+            if error.may_pass:
+                await self._give_back(arrived.session)
             message = f"{arrived.integration.name} gave no access."
             raise AuthorizationFailed(error.code, message, error.reason) from error
+        await self._give_back(arrived.session)
         asked = asked_scopes(arrived.auth.scopes, arrived.consent.details.scopes, known)
         params = {**arrived.consent.details.params, **callback.received}
         return Granted(given, params, arrived.secret.credentials, arrived.client, asked)
+
+    async def _count(self, session: ConnectSession) -> None:
+        """A code that is refused counts as a failed attempt: nobody tries codes at a provider without end."""
+        now = self._installation.clock()
+        async with self._installation.database.write() as tx:
+            if not await connect_sessions.reserve_check(tx, session.id, now):
+                raise await over_error(tx, session, now)
+
+    async def _give_back(self, session: ConnectSession) -> None:
+        now = self._installation.clock()
+        async with self._installation.database.write() as tx:
+            await connect_sessions.refund_check(tx, session.id, None, now)
 
     async def _proof(self, arrived: "_Arrived", granted: Granted) -> Proof:
         try:

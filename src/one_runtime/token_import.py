@@ -8,7 +8,7 @@ from typing import Final
 from one_runtime import oauth_clients
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.received import UnexpectedValue
+from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import clean_values
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.installation import Installation
@@ -51,8 +51,9 @@ async def import_tokens(
         oauth_clients.require_host(client, integration.name, auth, values.params)
     # What a provider says in a callback or with its tokens, whoever imports them says in the params.
     told = {part.where: given.params[part.name] for part in auth.received if part.name in given.params}
-    granted = Granted(_with(tokens, told), values.params, values.credentials, client, tokens.scopes or ())
     try:
+        params = {**values.params, **receive(auth, "callback", told)}
+        granted = Granted(_with(tokens, told), params, values.credentials, client, tokens.scopes or ())
         return await prove_tokens(installation, integration, auth, granted, check=given.check)
     except UnexpectedValue as error:
         raise InvalidInput(f"params: {error}.") from error

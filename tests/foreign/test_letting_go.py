@@ -13,7 +13,7 @@ from one_runtime.db.schema import consents, revocations
 from one_runtime.db.schema import oauth_clients as clients
 from tests.application import RunningAcme
 from tests.foreign.connecting import OUR_PAGE, Connecting, connecting
-from tests.foreign.person import ALICE
+from tests.foreign.person import ALICE, BOB
 from tests.foreign.plain_client import PlainClient
 from tests.foreign.providers import OAuthClient, Provider
 from tests.foreign.visitor import Visitor
@@ -145,3 +145,30 @@ async def test_what_nobody_redeemed_is_revoked(there: Connecting) -> None:
     assert await redemption.wipe_due(there.application.installation) == 1
     assert there.provider.process.log().count("POST /o/revoke_token/") == before + 2
     assert await kept(there) == 0
+
+
+async def test_the_tokens_of_an_account_that_another_takes_the_place_of_are_revoked(there: Connecting) -> None:
+    connection = await there.connect(person=ALICE)
+    before = await there.token(connection["id"])
+    session = await there.session()
+    trip = await there.depart(session["session_token"], replace_account=True)
+    async with Visitor() as visitor:
+        callback = await visitor.consent(trip.url, BOB)
+    assert (await there.come_back(callback, trip.cookie)).status_code == 200
+    (replaced,) = (await there.client.get("/v1/connections")).json()["connections"]
+    assert replaced["id"] == connection["id"]
+    assert BOB.name in replaced["account"]["label"]
+    after = await there.token(connection["id"])
+    there.application.clock.advance(minutes=3)
+    assert await revoke.revoke_due(there.application.installation) == 1
+    assert not await is_taken(there, before)
+    assert await is_taken(there, await there.token(connection["id"]))
+    assert after != before
+
+
+async def test_the_same_account_again_is_one_connection_with_new_tokens(there: Connecting) -> None:
+    first, second = await there.connect(), await there.connect()
+    assert first["id"] == second["id"]
+    assert len((await there.client.get("/v1/connections")).json()["connections"]) == 1
+    assert await is_taken(there, await there.token(second["id"]))
+    assert await kept(there) == 0, "what belongs to the same account is not revoked: that could end the new consent"
