@@ -13,6 +13,7 @@ from one_runtime.connect_sessions import error_note
 from one_runtime.credentials import NO_GRANT, Account, Grant, Held, Owner
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import connections
+from one_runtime.db.schema import credentials as held_table
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.events import Actor, Subject
 from one_runtime.ids import is_id, new_id
@@ -107,6 +108,11 @@ _INSERT = insert(connections)
 _MINE = connections.c.organization_id == bindparam("organization")
 _LIST = select(*_COLUMNS).where(_MINE).order_by(connections.c.id.desc())
 _ONE = select(*_COLUMNS).where(_MINE, connections.c.id == bindparam("connection"))
+_HELD = (
+    select(*_COLUMNS, *credentials.HELD_COLUMNS)
+    .join_from(connections, held_table, held_table.c.connection_id == connections.c.id)
+    .where(_MINE, connections.c.id == bindparam("connection"))
+)
 _PRESENT = _LIST.where(
     connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
 )
@@ -146,10 +152,16 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
 async def get_held(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False) -> tuple[Connection, Held]:
     """A connection with its credentials, opened; `lock`: nobody else changes them until the transaction ends.
 
+    In one statement, or under the lock: old tokens with the new ones' time of death would be taken for alive.
     Raises: NotFound; SealBroken where they were tampered with.
     """
-    held = await credentials.load(tx, vault, owner, lock=lock)
-    return await get(tx, owner.organization_id, owner.connection_id), held
+    if lock:
+        held = await credentials.load(tx, vault, owner, lock=True)
+        return await get(tx, owner.organization_id, owner.connection_id), held
+    row = await tx.one(_HELD, organization=owner.organization_id, connection=owner.connection_id)
+    if row is None:
+        raise NotFound("There are no credentials of this connection.")
+    return _from_row(row[: len(_COLUMNS)]), credentials.held_in(row, vault, owner)
 
 
 async def list_page(

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles fo
 from one_runtime import key_ring, metrics, tracing
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.request import Values, build_check, read_check
-from one_runtime.db.engine import Transaction
+from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import credentials
 from one_runtime.egress import Egress, EgressError, on_behalf_of
 from one_runtime.errors import NotFound, OneRuntimeError
@@ -83,6 +83,15 @@ class Held:
     failures: int
 
 
+HELD_COLUMNS: Final = tuple(
+    credentials.c[name]
+    for name in (
+        "sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "lease", "leased_until", "retry_at",
+        "failures",
+    )
+)  # fmt: skip
+"""What `held_in` reads."""
+
 _STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at")
 _SETTLED = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
 _UPSERT = insert(credentials)
@@ -95,7 +104,7 @@ _MINE = (
     credentials.c.organization_id == bindparam("organization"),
     credentials.c.connection_id == bindparam("connection"),
 )
-_ONE = select(credentials).where(*_MINE)
+_ONE = select(*HELD_COLUMNS).where(*_MINE)
 _LOCKED = _ONE.with_for_update()
 _CHANGE = update(credentials).where(*_MINE)
 _LEASE = _CHANGE.where(
@@ -183,6 +192,11 @@ async def load(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = Fals
     row = await tx.one(one, organization=owner.organization_id, connection=owner.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
+    return held_in(row, vault, owner)
+
+
+def held_in(row: Row, vault: Vault, owner: Owner) -> Held:
+    """What a row holds that has these columns, opened. Raises: SealBroken."""
     place = Place(TABLE, owner.connection_id, row.version)
     opened = json.loads(vault.open(owner.organization_id, Sealed(row.key_id, row.sealed), place))
     grant = Grant(row.oauth_client_id, row.refresh_due_at)

@@ -1,5 +1,6 @@
 """Steps of a person in front of a page: open the popup, type, look at what came of it."""
 
+import asyncio
 import json
 from functools import partial
 from typing import Any, Final
@@ -26,9 +27,11 @@ _AXE: Final = {
 _SHOWN: Final = """async (scheme) => {
   if (!matchMedia(`(prefers-color-scheme: ${scheme})`).matches) return false;
   const ending = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
-  await Promise.all(ending.map((one) => one.finished.catch(() => {})));
-  return true;
+  const ended = Promise.all(ending.map((one) => one.finished.catch(() => {}))).then(() => true);
+  // A page that the browser draws no frame of ends none of them: it is asked again.
+  return Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1000, false))]);
 }"""
+_LONGEST_LOOK: Final = 40.0  # seconds
 _LOOKS: Final = (("light", 900), ("dark", 320), ("light", 320), ("dark", 900))
 
 
@@ -115,9 +118,11 @@ async def violations(page: Page, frame: Frame | Page) -> list[str]:
     """What axe finds (WCAG 2.2 AA and best practice), light and dark, on a phone and on a desk."""
     found = []
     for scheme, width in _LOOKS:
-        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-        await page.set_viewport_size({"width": width, "height": 760})
-        await eventually(partial(frame.evaluate, _SHOWN, scheme))
-        for one in (await Axe().run(frame, options=_AXE)).response["violations"]:
+        async with asyncio.timeout(_LONGEST_LOOK):
+            await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+            await page.set_viewport_size({"width": width, "height": 760})
+            await eventually(partial(frame.evaluate, _SHOWN, scheme))
+            looked = await Axe().run(frame, options=_AXE)
+        for one in looked.response["violations"]:
             found += [f"{scheme} {width}: {one['id']}: {node['html']}" for node in one["nodes"]]
     return found

@@ -1,9 +1,12 @@
 """What refreshing leans on: reads that are asked for one upon the other are answered, whenever that is."""
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
+from one_runtime import connections
+from one_runtime.db.engine import Transaction
 from tests.refresh.rotating import There, held
 
 READS = 300
@@ -20,3 +23,25 @@ async def test_a_read_that_is_asked_for_while_the_last_batch_ends_is_answered(th
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         for _ in range(5):
             group.create_task(read())
+
+
+class Counting:
+    """A transaction that counts its statements."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self.statements = 0
+
+    async def one(self, statement: Any, **params: object) -> Any:
+        self.statements += 1
+        return await self._tx.one(statement, **params)
+
+
+@pytest.mark.promise("P8")
+async def test_tokens_and_their_time_of_death_are_read_in_one_statement(there: There) -> None:
+    """Between two, another process may renew them: the old token would seem to live as long as the new one."""
+    seeded = await there.connect()
+    async with there.installation.database.read() as tx:
+        counting = Counting(tx)
+        await connections.get_held(cast("Transaction", counting), there.installation.vault, seeded.owner)
+    assert counting.statements == 1
