@@ -24,12 +24,14 @@ KNOWN: dict[str, dict[str, Any]] = {
 
 
 @schemathesis.hook
-def map_body(context: Any, body: Any) -> Any:
-    """Three of four generated bodies are for Acme, with a key that works."""
+def map_case(context: Any, case: Any) -> Any:
+    """Three of four bodies that are meant to work are for Acme, with a key that works."""
     known = KNOWN.get(f"{context.operation.method.upper()} {context.operation.path}")
-    if known is None or not isinstance(body, dict) or len(str(body)) % 4 == 0:
-        return body
-    return {**body, **known}
+    if known is None or not isinstance(case.body, dict) or len(str(case.body)) % 4 == 0:
+        return case
+    if case.meta is None or case.meta.generation.mode.is_positive:
+        case.body = {**case.body, **known}
+    return case
 
 
 @schemathesis.hook
