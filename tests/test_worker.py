@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from one_runtime import worker
 from one_runtime.demo.acme import GLOBEX
+from one_runtime.installation import Installation
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.stores import query
 from tests.waiting import eventually
@@ -77,3 +78,19 @@ async def test_the_loop_purges_when_it_starts(application: Application, client: 
     loop.cancel()
     with suppress(asyncio.CancelledError):
         await loop
+
+
+async def test_a_worker_ends_also_where_a_turn_swallows_its_cancellation(application: Application) -> None:
+    begun = asyncio.Event()
+
+    async def work(_: Installation) -> int:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return 0
+
+    running = asyncio.create_task(worker.run(application.installation, (worker.Turn("stubborn", 3600.0, work),)))
+    await begun.wait()
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=10)
+    assert done

@@ -86,6 +86,15 @@ class NewConnection:
 
 
 @dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose tokens some are, as far as it is known."""
+
+    end_user_id: str
+    integration_slug: str
+    account: Account = field(default_factory=Account)
+
+
+@dataclass(frozen=True, slots=True)
 class Renewed:
     """What tokens came with that took the place of others."""
 
@@ -115,6 +124,15 @@ _HELD = (
 )
 _PRESENT = _LIST.where(
     connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
+)
+_OF_ACCOUNT = (
+    select(connections.c.id)
+    .where(
+        _MINE,
+        connections.c.integration_slug == bindparam("slug"),
+        connections.c.account_id == bindparam("account"),
+    )
+    .limit(1)
 )
 _CONNECTED = (
     select(connections.c.integration_slug)
@@ -181,6 +199,16 @@ async def list_present(tx: Transaction, organization_id: str, end_user_id: str, 
     """What an end user has connected at one integration, the newest first."""
     rows = await tx.all(_PRESENT, organization=organization_id, end_user=end_user_id, slug=slug)
     return [_from_row(row) for row in rows]
+
+
+async def shares_grant(tx: Transaction, organization_id: str, new: NewConnection | Whose) -> bool:
+    """Whether a connection that there is may live by the same consent: of the same account, or where that is not known,
+    of the same end user. Some providers revoke all that an account has granted to a client."""
+    slug, account = new.integration_slug, new.account.id
+    if account is not None:
+        row = await tx.one(_OF_ACCOUNT, organization=organization_id, slug=slug, account=account)
+        return row is not None
+    return bool(await list_present(tx, organization_id, new.end_user_id, slug))
 
 
 async def list_connected(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
@@ -282,7 +310,7 @@ async def _renew(
         missing_scopes=new.missing_scopes,
         expires_at=new.expires_at,
     )
-    if renewed.account_id != present.account_id:
+    if present.account_id is not None and renewed.account_id != present.account_id:
         await _let_go_of_tokens(tx, vault, present, now)
     else:
         await credentials.lock(tx, renewed.owner)

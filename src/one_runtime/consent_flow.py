@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -28,8 +29,8 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import Values
 from one_runtime.connect_flow import Chosen, Connected, ConnectFlow, ConnectRequest, Door, address_back, over_error
-from one_runtime.connect_sessions import ConnectSession, SessionExpired, ended_error, error_note
-from one_runtime.connections import AccountMismatch
+from one_runtime.connect_sessions import ConnectSession, SessionExpired, TooManyAttempts, ended_error, error_note
+from one_runtime.connections import AccountMismatch, Whose
 from one_runtime.consent_steps import (
     Arrival,
     AuthorizationFailed,
@@ -45,8 +46,9 @@ from one_runtime.consent_steps import (
     reason_of,
 )
 from one_runtime.consents import Consent, Details, Leaving, NewConsent, Secret
+from one_runtime.credentials import Account
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated
+from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated, Unavailable
 from one_runtime.events import Actor, Subject
 from one_runtime.held_tokens import renewed_secrets
 from one_runtime.installation import Installation
@@ -64,6 +66,8 @@ from one_runtime.proof import FoundAccount, Granted, Proof, SeveralAccounts, exc
 from one_runtime.revoke import can_be_revoked, revoke_all
 from one_runtime.token_endpoint import TokenEndpoint
 
+MAX_TRIPS: Final = 50
+"""Consents of one session that may lead nowhere."""
 BATCH: Final = 100
 """Consents that one turn lets go of at the most; the next turn goes on."""
 
@@ -88,6 +92,8 @@ class ConsentFlow:
             raise InvalidInput.of("auth_type", "only oauth2 has a consent page")
         now, vault = self._installation.clock(), self._installation.vault
         async with self._installation.database.write() as tx:
+            if await consents.count(tx, session.id) >= MAX_TRIPS:
+                raise TooManyAttempts("Too many attempts failed in this session. Open the window again from the app.")
             client = await self._registered(tx, chosen, auth)
             if client is not None:
                 oauth_clients.require_host(client, integration.name, auth, chosen.values.params)
@@ -195,11 +201,11 @@ class ConsentFlow:
             if taken is None:
                 return Arrival(problem=_lost())
             consent, kept = taken
+            integration, auth = self._entry(consent.integration_slug)
+            paused = _PAUSED.validate_json(kept)
             session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
             client = await self._client_of(tx, consent)
-        integration, auth = self._entry(consent.integration_slug)
-        paused = _PAUSED.validate_json(kept)
         secret = Secret(credentials=paused.own)
         arrived = _Arrived(consent, secret, session, organization, integration, auth, client, choice.cookie)
         actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
@@ -221,10 +227,10 @@ class ConsentFlow:
             if taken is None:
                 return Arrival(problem=lost)
             consent, secret = taken
+            integration, auth = self._entry(slug)
             session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
             client = await self._client_of(tx, consent)
-        integration, auth = self._entry(slug)
         return _Arrived(consent, secret, session, organization, integration, auth, client, name), name
 
     async def _finish(
@@ -240,17 +246,21 @@ class ConsentFlow:
 
     async def _connect(self, arrived: "_Arrived", granted: Granted, actor: Actor, browser: str) -> Connected | Choosing:
         """Raises: OneRuntimeError, after which what was granted is let go of."""
+        account = Account()
         try:
-            proof = await self._proof(arrived, granted)
-            chosen = _chosen(arrived, actor)
+            await self._give_back(arrived.session)
+            try:
+                proof = await self._proof(arrived, granted)
+            except SeveralAccounts as several:
+                return await self._pause(arrived, granted, several, browser)
+            account, chosen = proof.account, _chosen(arrived, actor)
             connected = await self._flow.complete(arrived.session, actor, chosen.new_connection(proof))
-        except SeveralAccounts as several:
-            return await self._pause(arrived, granted, several, browser)
         except OneRuntimeError as error:
-            await self._let_go(arrived, granted, error)
+            await self._let_go(arrived, granted, account, error)
             raise
-        async with self._installation.database.write() as tx:
-            await consents.end(tx, arrived.consent.id, "connected")
+        with suppress(Unavailable):  # it is connected, whether this is noted or not
+            async with self._installation.database.write() as tx:
+                await consents.end(tx, arrived.consent.id, "connected")
         return connected
 
     async def _pause(self, arrived: "_Arrived", granted: Granted, several: SeveralAccounts, browser: str) -> Choosing:
@@ -283,8 +293,7 @@ class ConsentFlow:
             if error.may_pass:
                 await self._give_back(arrived.session)
             message = f"{arrived.integration.name} gave no access."
-            raise AuthorizationFailed(error.code, message, error.reason) from error
-        await self._give_back(arrived.session)
+            raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
         asked = asked_scopes(arrived.auth.scopes, arrived.consent.details.scopes, known)
         params = {**arrived.consent.details.params, **callback.received}
         return Granted(given, params, arrived.secret.credentials, arrived.client, asked)
@@ -317,18 +326,26 @@ class ConsentFlow:
         subject = Subject(session.end_user_id, None, data)
         async with self._installation.database.write() as tx:
             await consents.end(tx, arrived.consent.id, "failed")
-            await connect_sessions.note_error(tx, session.id, note, now)
+            if await connect_sessions.find_by_id(tx, session.id) is None:  # the end user was forgotten meanwhile
+                return
+            if isinstance(error, AuthorizationFailed) and error.counts:
+                await connect_sessions.note_refusal(tx, session.id, note, now)
+            else:
+                await connect_sessions.note_error(tx, session.id, note, now)
             await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
 
-    async def _let_go(self, arrived: "_Arrived", granted: Granted, error: OneRuntimeError) -> None:
-        """What was granted and is not connected is revoked (RFC 7009): nobody would know of it. Not so where another of
-        the organization's connections is the same account's: some providers revoke all that an account has granted."""
+    async def _let_go(self, arrived: "_Arrived", granted: Granted, account: Account, error: OneRuntimeError) -> None:
+        """What was granted and is not connected is revoked (RFC 7009): nobody would know of it. Not so where a
+        connection that there is may live by the same consent."""
         if not can_be_revoked(arrived.integration, "oauth2") or isinstance(error, AccountMismatch):
             return
         installation, session = self._installation, arrived.session
         client_id = arrived.client.id if arrived.client is not None else None
         left = revocations.Tokens(arrived.integration.slug, client_id, granted.params, granted.secrets)
+        whose = Whose(session.end_user_id, arrived.integration.slug, account)
         async with installation.database.write() as tx:
+            if await connections.shares_grant(tx, session.organization_id, whose):
+                return
             letting = await revocations.store(
                 tx, installation.vault, session.organization_id, left, installation.clock()
             )
@@ -396,7 +413,9 @@ async def wipe_due(installation: Installation) -> int:
             paused = _PAUSED.validate_json(kept)
             secrets = renewed_secrets(paused.own, paused.tokens)
             slug, client_id = consent.integration_slug, consent.oauth_client_id
-            if can_be_revoked(installation.catalog.get(slug), "oauth2"):
+            session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
+            shared = await connections.shares_grant(tx, consent.organization_id, Whose(session.end_user_id, slug))
+            if can_be_revoked(installation.catalog.get(slug), "oauth2") and not shared:
                 left = revocations.Tokens(slug, client_id, paused.params, secrets)
                 lettings.append(await revocations.store(tx, vault, consent.organization_id, left, now))
         wiped = len(abandoned) + await consents.wipe_expired(tx, now)
@@ -455,7 +474,7 @@ def _chosen(arrived: _Arrived, actor: Actor) -> Chosen:
 
 
 def _outcome(consent: Consent, session: ConnectSession, now: datetime) -> Outcome:
-    if consent.status in {"prepared", "left", "choosing"} and now >= consent.expires_at:
+    if consent.status in {"prepared", "left", "arrived", "choosing"} and now >= consent.expires_at:
         return Outcome("failed", code=SessionExpired.code, message="Nobody came back from the provider in time.")
     if consent.status != "failed":
         return Outcome("waiting")

@@ -98,14 +98,16 @@ class Choice:
 
 
 class AuthorizationFailed(Conflict):
-    """The authorization ended without a connection; `reason` holds the provider's own words."""
+    """The authorization ended without a connection; `reason` holds the provider's own words; `counts`: it is one of the
+    session's ten attempts."""
 
     code = "authorization_failed"
 
-    def __init__(self, code: str, detail: str, reason: str | None = None) -> None:
+    def __init__(self, code: str, detail: str, reason: str | None = None, *, counts: bool = False) -> None:
         super().__init__(detail)
         self.failure = code
         self.reason = reason
+        self.counts = counts
 
 
 def callback_url(public_url: str, slug: str) -> str:

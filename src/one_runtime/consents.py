@@ -11,15 +11,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from one_runtime import key_ring, tokens
 from one_runtime.connect_sessions import ConnectSession
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import consents
+from one_runtime.errors import NotFound
 from one_runtime.ids import is_id, new_id
 from one_runtime.tokens import Token
-from one_runtime.vault import Place, SealBroken, Sealed, Vault
+from one_runtime.vault import KeyNotInRing, Place, SealBroken, Sealed, Vault
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
@@ -131,7 +132,8 @@ _ABANDONED = (
 )
 _ABANDON = _CHANGE.where(consents.c.status == "choosing").values(status="failed", **_WIPED)
 _END = _CHANGE.where(consents.c.status == "arrived").values(status=bindparam("ended"))
-_PURGE = delete(consents).where(consents.c.expires_at <= bindparam("before"))
+_PURGE = delete(consents).where(consents.c.expires_at <= bindparam("before"), consents.c.status != "choosing")
+_OF = select(func.count().label("trips")).where(consents.c.session_id == bindparam("session"))
 _EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status="failed", **_WIPED)
 
 
@@ -197,11 +199,17 @@ async def arrive(
     return _consent(row), secret
 
 
+async def count(tx: Transaction, session_id: str) -> int:
+    """Trips of a session that have ended, or are under way."""
+    row = await tx.one(_OF, session=session_id)
+    return int(row.trips) if row is not None else 0
+
+
 async def pause(tx: Transaction, vault: Vault, consent: Consent, browser: str, granted: bytes, now: datetime) -> None:
-    """Keep what was granted, sealed, until the same browser says which account it is for."""
+    """Keep what was granted, sealed, until the same browser says which account it is for. Raises: NotFound."""
     place = Place(TABLE, consent.id, _PAUSED)
     sealed = await key_ring.seal(tx, vault, consent.organization_id, granted, place)
-    await tx.execute(
+    paused = await tx.execute(
         _PAUSE,
         consent=consent.id,
         new_browser=tokens.digest(browser),
@@ -209,6 +217,8 @@ async def pause(tx: Transaction, vault: Vault, consent: Consent, browser: str, g
         new_key=sealed.key_id,
         until=now + STATE_LIFE,
     )
+    if not paused:
+        raise NotFound("The consent has gone meanwhile. Start again.")
 
 
 async def resume(
@@ -233,6 +243,8 @@ async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> l
         consent = _consent(row)
         try:
             granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), Place(TABLE, row.id, row.version))
+        except KeyNotInRing:  # another server may have the key
+            continue
         except SealBroken:
             granted = b""
         if await tx.execute(_ABANDON, consent=row.id) and granted:

@@ -109,6 +109,8 @@ _LOCKED = _ONE.with_for_update()
 _CHANGE = update(credentials).where(*_MINE)
 _LEASE = _CHANGE.where(
     credentials.c.version == bindparam("held_version"),
+    credentials.c.failures == bindparam("held_failures"),
+    credentials.c.refresh_due_at.is_not_distinct_from(bindparam("held_due_at")),
     credentials.c.leased_until.is_(None) | (credentials.c.leased_until <= bindparam("now")),
 ).values(lease=bindparam("new_lease"), leased_until=bindparam("until"))
 _LEASED = _CHANGE.where(credentials.c.lease == bindparam("held_lease"))
@@ -210,9 +212,11 @@ async def lock(tx: Transaction, owner: Owner) -> None:
 
 
 async def lease(tx: Transaction, owner: Owner, held: Held, lease_id: str, now: datetime, until: datetime) -> bool:
-    """Take the right to renew these very credentials; False where another has it, or they were changed meanwhile."""
+    """Take the right to renew these very credentials; False where another has it, or where they were changed, refused
+    or not to be renewed meanwhile."""
     ids = {"organization": owner.organization_id, "connection": owner.connection_id}
-    return await tx.execute(_LEASE, **ids, held_version=held.version, new_lease=lease_id, now=now, until=until) > 0
+    seen = {"held_version": held.version, "held_failures": held.failures, "held_due_at": held.grant.refresh_due_at}
+    return await tx.execute(_LEASE, **ids, **seen, new_lease=lease_id, now=now, until=until) > 0
 
 
 async def note_trouble(tx: Transaction, owner: Owner, lease_id: str, retry_at: datetime) -> bool:

@@ -90,11 +90,14 @@ async def _kept_to_revoke(tx: Transaction, installation: Installation, connectio
         return _Removed(connection.id, None)
     try:
         # Locked: whoever renews them at this moment has committed what they got, or finds the row gone.
-        _, held = await connections.get_held(tx, installation.vault, connection.owner, lock=True)
+        # And read again: the end user may have connected again since, elsewhere or otherwise.
+        connection, held = await connections.get_held(tx, installation.vault, connection.owner, lock=True)
     except NotFound:
         return _Removed(connection.id, None)
     except SealBroken:
         return _Removed(connection.id, None, broken=True)
+    if "access_token" not in held.secrets:
+        return _Removed(connection.id, None)
     tokens = revocations.Tokens(
         connection.integration_slug, held.grant.oauth_client_id, connection.params, held.secrets, connection.id
     )

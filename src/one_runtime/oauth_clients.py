@@ -168,6 +168,8 @@ async def put(
     present = await find_own(tx, vault, organization_id, slug)
     same = present is not None and present.client.client_id == new.client_id
     if present is not None and same and new.client_secret is None:
+        if not set(_hosts(new.hosts)) <= set(present.hosts):
+            raise InvalidInput.of("client_secret", "is required where a host is added: it would be sent there")
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new)
@@ -264,7 +266,10 @@ def _hosts(given: Iterable[str]) -> tuple[str, ...]:
     """Each host once, as a URL has it. People paste the whole address. Raises: InvalidInput."""
     cleaned = []
     for one in given:
-        host = urlsplit(one if "//" in one else f"//{one}").netloc.lower()
+        try:
+            host = urlsplit(one if "//" in one else f"//{one}").netloc.lower()
+        except ValueError:
+            host = ""
         if not is_authority(host):
             raise InvalidInput.of("hosts", f"{one[:100]!r} is no host, such as acme.example.com")
         cleaned.append(host)

@@ -12,7 +12,15 @@ from one_runtime import credentials
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, Lookup, OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
-from one_runtime.catalog.request import Values, build_request, look_up, read_identity, read_lookup, text_of
+from one_runtime.catalog.request import (
+    Values,
+    build_request,
+    look_up,
+    plain_text,
+    read_identity,
+    read_lookup,
+    text_of,
+)
 from one_runtime.credentials import NO_GRANT, Account, CredentialsRefused, Grant, ProviderUnavailable
 from one_runtime.egress import EgressError, on_behalf_of
 from one_runtime.errors import Conflict
@@ -183,7 +191,7 @@ def _choices(integration: Integration, auth: OAuth2Auth, lookup: Lookup, documen
     if not isinstance(items, list) or not items or len(items) > _MOST_CHOICES:
         raise UnexpectedValue(f"{integration.name} lists no account that this token opens")
     found = [(text_of(look_up(item, lookup.choices.label)), receive(auth, "lookup", item)) for item in items]
-    return tuple(FoundAccount((label or ", ".join(params.values()))[:255], params) for label, params in found)
+    return tuple(FoundAccount(plain_text(label or ", ".join(params.values()))[:255], params) for label, params in found)
 
 
 def unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:

@@ -21,7 +21,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
     async with installation.database.write() as tx:
         now = installation.clock()
         await events.record(tx, actor, "connection.credentials_read", now, usable.connection.subject)
-    if found.auth_type not in {"oauth2", "client_credentials"}:
+    if usable.connection.auth_type not in {"oauth2", "client_credentials"}:
         return usable
     token = {"access_token": usable.values.credentials["access_token"]}
     return replace(usable, values=Values(usable.values.params, token))

@@ -176,5 +176,7 @@ async def _kept_to_revoke(
         return ()
     if kept is None or not can_be_revoked(installation.catalog.get(kept.integration_slug), kept.auth_type):
         return ()
+    if await connections.shares_grant(tx, session.organization_id, kept):
+        return ()
     tokens = revocations.Tokens(kept.integration_slug, kept.grant.oauth_client_id, kept.params, kept.secrets)
     return (await revocations.store(tx, installation.vault, session.organization_id, tokens, now),)

@@ -12,7 +12,7 @@ from one_runtime import key_ring
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import revocations
 from one_runtime.ids import new_id
-from one_runtime.vault import Place, SealBroken, Sealed, Vault
+from one_runtime.vault import KeyNotInRing, Place, SealBroken, Sealed, Vault
 
 TABLE: Final = "revocations"
 KEPT: Final = timedelta(days=1)
@@ -114,6 +114,8 @@ async def claim(tx: Transaction, vault: Vault, now: datetime, limit: int) -> lis
             continue
         try:
             claimed.append(_opened(vault, row, row.attempts + 1))
+        except KeyNotInRing:  # another server may have the key: it is due again later
+            continue
         except SealBroken:
             await settle(tx, row.id)
     return claimed

@@ -11,7 +11,7 @@ import structlog
 from one_runtime import oauth_clients, revocations
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.errors import OneRuntimeError
+from one_runtime.errors import OneRuntimeError, Unavailable
 from one_runtime.installation import Installation
 from one_runtime.oauth.client import Client
 from one_runtime.oauth.errors import ProviderTrouble
@@ -93,17 +93,18 @@ async def _revoke(installation: Installation, letting: Letting) -> list[Revocati
 
 
 async def _ask(installation: Installation, letting: Letting) -> list[Revocation]:
-    """Each token that is held, asked for at the same time: one that is dead already counts as revoked."""
+    """Each token that is held, one after the other: one that is dead already counts as revoked."""
     integration = installation.catalog.get(letting.integration_slug)
     auth = integration.auth_of("oauth2") if integration is not None else None
-    held = RefreshToken(letting.tokens.get("refresh_token"), letting.tokens["access_token"])
+    held = RefreshToken(letting.tokens.get("refresh_token"), letting.tokens.get("access_token", ""))
     if integration is None or not isinstance(auth, OAuth2Auth) or auth.revocation is None:
         return [Revocation(kind, "not_supported") for kind in _kinds(letting.tokens)]
     try:
         client, known = await _client(installation, letting, integration, auth)
         requests = revocation_requests(auth, client, held, known)
     except OneRuntimeError as error:
-        return [Revocation(kind, "failed", error.detail) for kind in _kinds(letting.tokens)]
+        passing = error.status == Unavailable.status  # our own trouble
+        return [Revocation(kind, "failed", error.detail, may_pass=passing) for kind in _kinds(letting.tokens)]
     told: dict[Kind, Revocation] = {kind: Revocation(kind, "not_supported") for kind in _kinds(letting.tokens)}
     for kind, request in requests:
         try:

@@ -87,8 +87,12 @@ async def run(installation: Installation, turns: tuple[Turn, ...] = TURNS) -> No
 
 
 async def _repeat(turn: Turn, installation: Installation) -> None:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - it is this one
     while True:
         await _take(turn, installation)
+        if task.cancelling():  # a turn may swallow it: `asyncio.wait_for`, by which the pool waits, does up to 3.11
+            return
         await asyncio.sleep(turn.every)
 
 

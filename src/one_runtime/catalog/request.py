@@ -418,7 +418,7 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
             return None
         found[name] = value
     whole = re.sub(r"\{([^{}]*)\}", lambda match: found[match.group(1)], text) if "{" in text else found[text]
-    shown = _plain(whole)
+    shown = plain_text(whole)
     # It is kept in the clear, so it must not be a credential that the provider says back.
     open_fields = {part.name for part in auth.fields if not part.secret}
     credentials = values.credentials.items() if values is not None else ()
@@ -432,11 +432,12 @@ def _reason(auth: AuthBase, check: Request, document: object, values: Values | N
         text = text_of(look_up(document, path))
         if text:
             # Plain first: an invisible character within a key would keep it from being found.
-            return _scrubbed(_plain(text), auth, values)[:MAX_REASON].strip() or None
+            return _scrubbed(plain_text(text), auth, values)[:MAX_REASON].strip() or None
     return None
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
+    """A provider's words on one line, without control characters and direction marks."""
     return " ".join(_CONTROL.sub(" ", _INVISIBLE.sub("", text)).split())
 
 
@@ -453,5 +454,5 @@ def _repeated(auth: AuthBase, values: Values) -> set[str]:
     forms = {value.rpartition(" ")[2] for _, value in _sent_headers(auth, _known(auth, values)) if " " in value}
     for value in (*values.credentials.values(), *values.params.values()):
         encoded = base64.b64encode(value.encode()).decode("ascii").rstrip("=")
-        forms |= {_plain(value), quote(value, safe=""), quote(value), encoded}
+        forms |= {plain_text(value), quote(value, safe=""), quote(value), encoded}
     return {form for form in forms if len(form) > 2}

@@ -20,7 +20,7 @@ from one_runtime.connect.wire import (
 )
 from one_runtime.consent_flow import ConsentFlow
 from one_runtime.consent_steps import CALLBACK, Arrival, ConsentLost
-from one_runtime.errors import MalformedRequest, TooLarge
+from one_runtime.errors import MalformedRequest, OneRuntimeError, TooLarge
 
 
 class ConsentRoutes:
@@ -64,6 +64,8 @@ class ConsentRoutes:
         return Response(DepartureAnswer(url=departure.url).model_dump_json(), 200, headers, "application/json")
 
     async def _come_back(self, request: Request) -> Response:
+        if request.method != "GET":  # a look at the head must not use the state up
+            return Response(status_code=405, headers={"Allow": "GET", **PRIVATE})
         if is_framed(request):
             return rendered(self._window.refuse("framed", 403))
         found: list[Traveller] = []
@@ -74,7 +76,10 @@ class ConsentRoutes:
             return traveller.secret if traveller is not None else None
 
         slug, query = request.path_params["slug"], request.scope["query_string"]
-        arrival = await self._flow.come_back(slug, query, cookie, address_of(request))
+        try:
+            arrival = await self._flow.come_back(slug, query, cookie, address_of(request))
+        except OneRuntimeError as error:  # a person looks at this window
+            return rendered(self._window.refuse("broken", error.status))
         return await self._arrived(arrival, found[0] if found else None)
 
     async def _choose(self, request: Request) -> Response:
@@ -87,11 +92,17 @@ class ConsentRoutes:
             return rendered(self._window.refuse("broken", error.status))
         traveller = self._cookies.read(request.cookies, choice.cookie)
         secret = traveller.secret if traveller is not None else ""
-        return await self._arrived(await self._flow.choose(choice, secret, address_of(request)), traveller)
+        try:
+            arrival = await self._flow.choose(choice, secret, address_of(request))
+        except OneRuntimeError as error:
+            return rendered(self._window.refuse("broken", error.status))
+        return await self._arrived(arrival, traveller)
 
     async def _arrived(self, arrival: Arrival, traveller: Traveller | None) -> Response:
         token = traveller.session_token if traveller is not None else None
         response = rendered(await self._window.come_back(arrival, token))
+        if arrival.choosing is not None and traveller is not None:
+            response.headers["Set-Cookie"] = self._cookies.keeping(arrival.choosing.cookie, traveller)
         if arrival.cookie is not None:
             response.headers["Set-Cookie"] = self._cookies.deleting(arrival.cookie)
         return response

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from one_runtime.consent_steps import Departure
+from one_runtime.consents import STATE_LIFE
+
+_SECONDS: Final = int(STATE_LIFE.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,12 @@ class Cookies:
 
     def setting(self, departure: Departure, session_token: str | None = None) -> str:
         """The header that gives it."""
-        value = departure.secret if session_token is None else f"{departure.secret}.{session_token}"
-        return f"{self._prefix}{departure.cookie}={value}; Max-Age={departure.seconds}{self._attributes}"
+        return self.keeping(departure.cookie, Traveller(departure.secret, session_token))
+
+    def keeping(self, name: str, traveller: Traveller) -> str:
+        """The header that gives it for as long again."""
+        value = traveller.secret + (f".{traveller.session_token}" if traveller.session_token else "")
+        return f"{self._prefix}{name}={value}; Max-Age={_SECONDS}{self._attributes}"
 
     def deleting(self, name: str) -> str:
         """The header that takes it away."""
