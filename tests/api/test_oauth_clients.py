@@ -164,6 +164,15 @@ async def test_an_integration_without_oauth2_or_with_customers_clients_has_none_
 
 
 @pytest.mark.promise("P7")
+async def test_whoever_does_not_know_the_secret_has_it_sent_to_no_other_host(client: Client) -> None:
+    assert (await put(client, "gitlab", hosts=["gitlab.example.com", "gitlab.example.org"])).status_code == 200
+    added = await put(client, "gitlab", hosts=["gitlab.example.com", "gitlab.evil.example"], client_secret=None)
+    assert (added.status_code, added.json()["errors"][0]["field"]) == (422, "client_secret")
+    fewer = await put(client, "gitlab", hosts=["gitlab.example.com"], client_secret=None)
+    assert (fewer.status_code, fewer.json()["hosts"]) == (200, ["gitlab.example.com"])
+
+
+@pytest.mark.promise("P7")
 async def test_a_secret_goes_to_no_host_that_the_client_was_not_registered_for(client: Client) -> None:
     assert (await put(client, "gitlab", hosts=["https://gitlab.example.com/"])).json()["hosts"] == [
         "gitlab.example.com"

@@ -126,7 +126,8 @@ async def purged(there: Connecting) -> int:
         return await oauth_clients.purge(tx, installation.clock())
 
 
-async def test_what_nobody_redeemed_is_revoked(there: Connecting) -> None:
+async def connect_without_redeeming(there: Connecting) -> None:
+    """Alice connects by a whole-page redirect whose last step nobody takes, until its time has passed."""
     await register_return_url(there.client, RETURN_URL)
     session = await there.session(return_url=RETURN_URL)
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
@@ -139,11 +140,21 @@ async def test_what_nobody_redeemed_is_revoked(there: Connecting) -> None:
     assert back.status_code == 200, back.text
     target = back.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
     assert parse_qs(urlsplit(target).query)["status"] == ["connected"]
-    assert (await there.client.get("/v1/connections")).json()["connections"] == []
     there.application.clock.advance(minutes=11)
+
+
+@pytest.mark.parametrize("connected", [False, True])
+async def test_what_nobody_redeemed_is_revoked_unless_a_connection_lives_by_the_same_consent(
+    there: Connecting, connected: bool
+) -> None:
+    if connected:
+        await there.connect("user_456", ALICE)
+    present = (await there.client.get("/v1/connections")).json()["connections"]
+    await connect_without_redeeming(there)
+    assert (await there.client.get("/v1/connections")).json()["connections"] == present
     before = there.provider.process.log().count("POST /o/revoke_token/")
     assert await redemption.wipe_due(there.application.installation) == 1
-    assert there.provider.process.log().count("POST /o/revoke_token/") == before + 2
+    assert there.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
     assert await kept(there) == 0
 
 
