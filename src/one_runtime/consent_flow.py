@@ -63,6 +63,7 @@ from one_runtime.oauth.tokens import Tokens
 from one_runtime.oauth_clients import OAuthClient, OAuthClientMissing
 from one_runtime.organizations import Organization
 from one_runtime.proof import FoundAccount, Granted, Proof, SeveralAccounts, exchanged, prove_tokens
+from one_runtime.revocations import Letting
 from one_runtime.revoke import can_be_revoked, revoke_all
 from one_runtime.token_endpoint import TokenEndpoint
 
@@ -140,7 +141,6 @@ class ConsentFlow:
             integration_name=integration.name,
             cookie=cookie_name(leaving.state.hash),
             secret=leaving.browser.secret,
-            seconds=int(consents.STATE_LIFE.total_seconds()),
         )
 
     def _request(self, leaving: Leaving) -> AuthorizationRequest:
@@ -408,19 +408,33 @@ async def wipe_due(installation: Installation) -> int:
     now, vault = installation.clock(), installation.vault
     async with installation.database.write() as tx:
         abandoned = await consents.abandon(tx, vault, now, BATCH)
-        lettings = []
-        for consent, kept in abandoned:
-            paused = _PAUSED.validate_json(kept)
-            secrets = renewed_secrets(paused.own, paused.tokens)
-            slug, client_id = consent.integration_slug, consent.oauth_client_id
-            session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
-            shared = await connections.shares_grant(tx, consent.organization_id, Whose(session.end_user_id, slug))
-            if can_be_revoked(installation.catalog.get(slug), "oauth2") and not shared:
-                left = revocations.Tokens(slug, client_id, paused.params, secrets)
-                lettings.append(await revocations.store(tx, vault, consent.organization_id, left, now))
+        lettings = await _kept_to_revoke(tx, installation, abandoned)
         wiped = len(abandoned) + await consents.wipe_expired(tx, now)
     await revoke_all(installation, lettings)
     return wiped
+
+
+async def wipe_of(tx: Transaction, installation: Installation, organization_id: str, end_user_id: str) -> list[Letting]:
+    """Wipe what was granted to an end user who has not chosen an account yet; what is to be revoked of it."""
+    abandoned = await consents.abandon_of(tx, installation.vault, organization_id, end_user_id)
+    return await _kept_to_revoke(tx, installation, abandoned)
+
+
+async def _kept_to_revoke(
+    tx: Transaction, installation: Installation, abandoned: list[tuple[Consent, bytes]]
+) -> list[Letting]:
+    """Move the tokens to where they are good for being revoked only."""
+    now, vault, lettings = installation.clock(), installation.vault, []
+    for consent, kept in abandoned:
+        paused = _PAUSED.validate_json(kept)
+        secrets = renewed_secrets(paused.own, paused.tokens)
+        slug, client_id = consent.integration_slug, consent.oauth_client_id
+        session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
+        shared = await connections.shares_grant(tx, consent.organization_id, Whose(session.end_user_id, slug))
+        if can_be_revoked(installation.catalog.get(slug), "oauth2") and not shared:
+            left = revocations.Tokens(slug, client_id, paused.params, secrets)
+            lettings.append(await revocations.store(tx, vault, consent.organization_id, left, now))
+    return lettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,6 @@ class Departure:
     integration_name: str
     cookie: str
     secret: str = field(repr=False)
-    seconds: int
 
 
 @dataclass(frozen=True, slots=True)

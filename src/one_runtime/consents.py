@@ -17,6 +17,7 @@ from one_runtime import key_ring, tokens
 from one_runtime.connect_sessions import ConnectSession
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import consents
+from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.errors import NotFound
 from one_runtime.ids import is_id, new_id
 from one_runtime.tokens import Token
@@ -130,6 +131,15 @@ _ABANDONED = (
     .where(consents.c.status == "choosing", consents.c.expires_at <= bindparam("now"))
     .limit(bindparam("limit"))
 )
+_CHOOSING_OF = (
+    select(consents)
+    .join(sessions, sessions.c.id == consents.c.session_id)
+    .where(
+        sessions.c.organization_id == bindparam("organization"),
+        sessions.c.end_user_id == bindparam("end_user"),
+        consents.c.status == "choosing",
+    )
+)
 _ABANDON = _CHANGE.where(consents.c.status == "choosing").values(status="failed", **_WIPED)
 _END = _CHANGE.where(consents.c.status == "arrived").values(status=bindparam("ended"))
 _PURGE = delete(consents).where(consents.c.expires_at <= bindparam("before"), consents.c.status != "choosing")
@@ -200,7 +210,7 @@ async def arrive(
 
 
 async def count(tx: Transaction, session_id: str) -> int:
-    """Trips of a session that have ended, or are under way."""
+    """Trips of a session that came back, whatever came of them."""
     row = await tx.one(_OF, session=session_id)
     return int(row.trips) if row is not None else 0
 
@@ -238,8 +248,19 @@ async def resume(
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[Consent, bytes]]:
     """Take what was kept by `pause` and nobody came back for in time: it is wiped."""
+    return await _abandon(tx, vault, await tx.all(_ABANDONED, now=now, limit=limit))
+
+
+async def abandon_of(
+    tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
+) -> list[tuple[Consent, bytes]]:
+    """The same of one end user, whether it is time or not."""
+    return await _abandon(tx, vault, await tx.all(_CHOOSING_OF, organization=organization_id, end_user=end_user_id))
+
+
+async def _abandon(tx: Transaction, vault: Vault, rows: list[Row]) -> list[tuple[Consent, bytes]]:
     taken = []
-    for row in await tx.all(_ABANDONED, now=now, limit=limit):
+    for row in rows:
         consent = _consent(row)
         try:
             granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), Place(TABLE, row.id, row.version))

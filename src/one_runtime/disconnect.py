@@ -7,7 +7,7 @@ crash in between leaves nothing that could be used, and nothing that is forgotte
 from dataclasses import dataclass, replace
 from typing import Final
 
-from one_runtime import connections, end_users, events, revocations
+from one_runtime import connections, consent_flow, end_users, events, redemption, revocations
 from one_runtime.connections import Connection
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
@@ -66,11 +66,17 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
         wanted = connections.ConnectionFilter(end_user_id=end_user_id)
         found = await connections.list_page(tx, actor.organization_id, wanted, limit=ALL)
         removed = await _remove(tx, installation, actor, found)
+        unfinished = [
+            *await consent_flow.wipe_of(tx, installation, actor.organization_id, end_user_id),
+            *await redemption.wipe_of(tx, installation, actor.organization_id, end_user_id),
+        ]
         await end_users.remove(tx, actor.organization_id, end_user_id)
         subject = Subject(end_user_id, None, {"deleted_connections": len(removed)})
         await events.forget_end_user(tx, actor.organization_id, end_user_id)
         await events.record(tx, actor, "end_user.deleted", now, subject)
-    return await _revoked(installation, removed)
+    told = await _revoked(installation, removed)
+    await revoke_all(installation, unfinished)
+    return told
 
 
 async def _remove(tx: Transaction, installation: Installation, actor: Actor, found: list[Connection]) -> list[_Removed]:

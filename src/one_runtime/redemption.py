@@ -135,6 +135,16 @@ async def wipe_due(installation: Installation) -> int:
     return wiped
 
 
+async def wipe_of(tx: Transaction, installation: Installation, organization_id: str, end_user_id: str) -> list[Letting]:
+    """Wipe what an end user left unredeemed; what is to be revoked of it."""
+    lettings: list[Letting] = []
+    for session_id in await unredeemed_connections.list_of(tx, organization_id, end_user_id):
+        session = await connect_sessions.get(tx, organization_id, session_id)
+        lettings += await _kept_to_revoke(tx, installation, session, installation.clock())
+        await unredeemed_connections.wipe(tx, session_id)
+    return lettings
+
+
 @dataclass(frozen=True, slots=True)
 class _End:
     """How a session ends that nobody redeemed, and who ends it."""

@@ -14,6 +14,7 @@ from one_runtime import key_ring
 from one_runtime.connect_sessions import ConnectSession
 from one_runtime.connections import NewConnection
 from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.vault import Place, Sealed, Vault
 
@@ -25,6 +26,14 @@ _NEW: Final = TypeAdapter(NewConnection)
 _INSERT = insert(unredeemed)
 _ONE = select(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
 _DELETE = delete(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
+_OF = (
+    select(unredeemed.c.session_id)
+    .join(sessions, sessions.c.id == unredeemed.c.session_id)
+    .where(
+        sessions.c.organization_id == bindparam("organization"),
+        sessions.c.end_user_id == bindparam("end_user"),
+    )
+)
 _DUE = (
     select(unredeemed.c.session_id, unredeemed.c.organization_id)
     .where(unredeemed.c.due_at <= bindparam("now"))
@@ -67,6 +76,11 @@ async def wipe(tx: Transaction, session_id: str) -> bool:
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[tuple[str, str]]:
     """Sessions, with their organizations, whose connection was not redeemed in time; the longest due first."""
     return [(row.session_id, row.organization_id) for row in await tx.all(_DUE, now=now, limit=limit)]
+
+
+async def list_of(tx: Transaction, organization_id: str, end_user_id: str) -> list[str]:
+    """The sessions of an end user whose connection was not redeemed yet."""
+    return [row.session_id for row in await tx.all(_OF, organization=organization_id, end_user=end_user_id)]
 
 
 def _place(session_id: str) -> Place:

@@ -127,7 +127,7 @@ async def purged(there: Connecting) -> int:
 
 
 async def connect_without_redeeming(there: Connecting) -> None:
-    """Alice connects by a whole-page redirect whose last step nobody takes, until its time has passed."""
+    """Alice connects by a whole-page redirect whose last step nobody takes."""
     await register_return_url(there.client, RETURN_URL)
     session = await there.session(return_url=RETURN_URL)
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
@@ -140,7 +140,6 @@ async def connect_without_redeeming(there: Connecting) -> None:
     assert back.status_code == 200, back.text
     target = back.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
     assert parse_qs(urlsplit(target).query)["status"] == ["connected"]
-    there.application.clock.advance(minutes=11)
 
 
 @pytest.mark.parametrize("connected", [False, True])
@@ -153,8 +152,17 @@ async def test_what_nobody_redeemed_is_revoked_unless_a_connection_lives_by_the_
     await connect_without_redeeming(there)
     assert (await there.client.get("/v1/connections")).json()["connections"] == present
     before = there.provider.process.log().count("POST /o/revoke_token/")
+    there.application.clock.advance(minutes=11)
     assert await redemption.wipe_due(there.application.installation) == 1
     assert there.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
+    assert await kept(there) == 0
+
+
+async def test_an_end_user_who_is_forgotten_before_the_redemption_leaves_no_grant(there: Connecting) -> None:
+    await connect_without_redeeming(there)
+    before = there.provider.process.log().count("POST /o/revoke_token/")
+    assert (await there.client.send("DELETE", "/v1/end-users/user_123")).json()["revocations"] == []
+    assert there.provider.process.log().count("POST /o/revoke_token/") == before + 2
     assert await kept(there) == 0
 
 

@@ -88,6 +88,13 @@ async def given(there: Connecting, consent_id: str) -> str:
     return str(kept["tokens"]["access_token"])
 
 
+async def is_taken(there: Connecting, token: str) -> bool:
+    """Whether the provider takes an access token."""
+    async with PlainClient(there.provider, OAuthClient("nobody", "", "")) as plain:
+        answer = await plain.http.get(f"{there.provider.url}/me", headers={"authorization": f"Bearer {token}"})
+        return answer.status_code == 200
+
+
 async def choose(
     there: Connecting, page: httpx2.Response, cookie: str | None, choice: str, **headers: str
 ) -> httpx2.Response:
@@ -153,6 +160,14 @@ async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> 
     assert (await choose(there, page, trip.cookie, "0")).status_code == 409
     assert (await there.outcome(token, trip.consent_id))["state"] == "failed"
     assert await consent_flow.wipe_due(there.application.installation) == 1
-    async with PlainClient(there.provider, OAuthClient("nobody", "", "")) as plain:
-        answer = await plain.http.get(f"{there.provider.url}/me", headers={"authorization": f"Bearer {tokens}"})
-    assert answer.status_code == 401, "what was granted is let go of"
+    assert not await is_taken(there, tokens), "what was granted is let go of"
+
+
+@pytest.mark.promise("P9")
+async def test_an_end_user_who_is_forgotten_before_the_choice_leaves_no_grant(there: Connecting) -> None:
+    _, trip, page = await to_the_choice(there)
+    token = await given(there, trip.consent_id)
+    assert await is_taken(there, token)
+    assert (await there.client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
+    assert (await choose(there, page, trip.cookie, "0")).status_code == 409
+    assert not await is_taken(there, token)
