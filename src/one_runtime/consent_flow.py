@@ -6,13 +6,11 @@
 4. `outcome`: our own page asks how it went. It is never told by the window.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeAlias
-
-from pydantic import TypeAdapter
 
 from one_runtime import (
     connect_sessions,
@@ -21,6 +19,7 @@ from one_runtime import (
     events,
     oauth_clients,
     organizations,
+    paused_consents,
     revocations,
     tokens,
 )
@@ -50,7 +49,6 @@ from one_runtime.credentials import Account
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated, Unavailable
 from one_runtime.events import Actor, Subject
-from one_runtime.held_tokens import renewed_secrets
 from one_runtime.installation import Installation
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, issuer_of
 from one_runtime.oauth.callback import Callback, CallbackQuery, parse_callback, read_callback
@@ -59,18 +57,15 @@ from one_runtime.oauth.errors import CallbackRefused, OAuthError
 from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
 from one_runtime.oauth.scopes import asked_scopes
-from one_runtime.oauth.tokens import Tokens
 from one_runtime.oauth_clients import OAuthClient, OAuthClientMissing
 from one_runtime.organizations import Organization
-from one_runtime.proof import FoundAccount, Granted, Proof, SeveralAccounts, exchanged, prove_tokens
-from one_runtime.revocations import Letting
+from one_runtime.paused_consents import Paused
+from one_runtime.proof import Granted, Proof, SeveralAccounts, exchanged, prove_tokens
 from one_runtime.revoke import can_be_revoked, revoke_all
 from one_runtime.token_endpoint import TokenEndpoint
 
 MAX_TRIPS: Final = 50
 """Consents of one session that may lead nowhere."""
-BATCH: Final = 100
-"""Consents that one turn lets go of at the most; the next turn goes on."""
 
 ReadCookie: TypeAlias = Callable[[str], str | None]
 
@@ -202,7 +197,7 @@ class ConsentFlow:
                 return Arrival(problem=_lost())
             consent, kept = taken
             integration, auth = self._entry(consent.integration_slug)
-            paused = _PAUSED.validate_json(kept)
+            paused = paused_consents.parse(kept)
             session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
             client = await self._client_of(tx, consent)
@@ -264,8 +259,8 @@ class ConsentFlow:
         return connected
 
     async def _pause(self, arrived: "_Arrived", granted: Granted, several: SeveralAccounts, browser: str) -> Choosing:
-        paused = _Paused(granted.tokens, granted.params, granted.own, granted.asked, several.accounts)
-        kept, now = _PAUSED.dump_json(paused), self._installation.clock()
+        paused = Paused(granted.tokens, granted.params, granted.own, granted.asked, several.accounts)
+        kept, now = paused_consents.dump(paused), self._installation.clock()
         async with self._installation.database.write() as tx:
             await consents.pause(tx, self._installation.vault, arrived.consent, browser, kept, now)
         labels = tuple(account.label for account in several.accounts)
@@ -386,55 +381,6 @@ class ConsentFlow:
             return None
         vault = self._installation.vault
         return await oauth_clients.get(tx, vault, consent.organization_id, consent.oauth_client_id)
-
-
-@dataclass(frozen=True, slots=True)
-class _Paused:
-    """What is kept, sealed, while the end user chooses."""
-
-    tokens: Tokens
-    params: Mapping[str, str]
-    own: Mapping[str, str]
-    asked: tuple[str, ...]
-    accounts: tuple[FoundAccount, ...]
-
-
-_PAUSED: Final = TypeAdapter(_Paused)
-
-
-async def wipe_due(installation: Installation) -> int:
-    """Wipe what consents left behind that nobody came back from, and let go of what was granted; how many. Safe to run
-    in several processes at once."""
-    now, vault = installation.clock(), installation.vault
-    async with installation.database.write() as tx:
-        abandoned = await consents.abandon(tx, vault, now, BATCH)
-        lettings = await _kept_to_revoke(tx, installation, abandoned)
-        wiped = len(abandoned) + await consents.wipe_expired(tx, now)
-    await revoke_all(installation, lettings)
-    return wiped
-
-
-async def wipe_of(tx: Transaction, installation: Installation, organization_id: str, end_user_id: str) -> list[Letting]:
-    """Wipe what was granted to an end user who has not chosen an account yet; what is to be revoked of it."""
-    abandoned = await consents.abandon_of(tx, installation.vault, organization_id, end_user_id)
-    return await _kept_to_revoke(tx, installation, abandoned)
-
-
-async def _kept_to_revoke(
-    tx: Transaction, installation: Installation, abandoned: list[tuple[Consent, bytes]]
-) -> list[Letting]:
-    """Move the tokens to where they are good for being revoked only."""
-    now, vault, lettings = installation.clock(), installation.vault, []
-    for consent, kept in abandoned:
-        paused = _PAUSED.validate_json(kept)
-        secrets = renewed_secrets(paused.own, paused.tokens)
-        slug, client_id = consent.integration_slug, consent.oauth_client_id
-        session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
-        shared = await connections.shares_grant(tx, consent.organization_id, Whose(session.end_user_id, slug))
-        if can_be_revoked(installation.catalog.get(slug), "oauth2") and not shared:
-            left = revocations.Tokens(slug, client_id, paused.params, secrets)
-            lettings.append(await revocations.store(tx, vault, consent.organization_id, left, now))
-    return lettings
 
 
 @dataclass(frozen=True, slots=True)

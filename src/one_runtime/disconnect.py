@@ -7,7 +7,7 @@ crash in between leaves nothing that could be used, and nothing that is forgotte
 from dataclasses import dataclass, replace
 from typing import Final
 
-from one_runtime import connections, consent_flow, end_users, events, redemption, revocations
+from one_runtime import connections, end_users, events, paused_consents, redemption, revocations
 from one_runtime.connections import Connection
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
@@ -67,7 +67,7 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
         found = await connections.list_page(tx, actor.organization_id, wanted, limit=ALL)
         removed = await _remove(tx, installation, actor, found)
         unfinished = [
-            *await consent_flow.wipe_of(tx, installation, actor.organization_id, end_user_id),
+            *await paused_consents.wipe_of(tx, installation, actor.organization_id, end_user_id),
             *await redemption.wipe_of(tx, installation, actor.organization_id, end_user_id),
         ]
         await end_users.remove(tx, actor.organization_id, end_user_id)

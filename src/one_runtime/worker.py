@@ -10,11 +10,11 @@ import structlog
 
 from one_runtime import (
     connect_sessions,
-    consent_flow,
     events,
     metrics,
     oauth_clients,
     organizations,
+    paused_consents,
     redemption,
     refresh,
     revoke,
@@ -60,7 +60,7 @@ TURNS: Final = (
     Turn("refresh", 1.0, refresh.refresh_due),
     Turn("revoke", 5.0, revoke.revoke_due),
     Turn("wipe_unredeemed", 5.0, redemption.wipe_due),
-    Turn("wipe_consents", 30.0, consent_flow.wipe_due),
+    Turn("wipe_consents", 30.0, paused_consents.wipe_due),
     Turn("purge", 3600.0, purge),
 )
 
