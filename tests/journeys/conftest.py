@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from one_runtime.ids import new_id
 from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site, running_site
@@ -29,10 +30,15 @@ def foreign(demo: Demo) -> Iterator[Site]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def backend(demo: Demo, site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """The customer's backend, for an end user named as the test."""
+    """The customer's backend, for an end user named as the test, and another one where it is run again."""
     headers = {"authorization": f"Bearer {demo.api_key}"}
     async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
-        yield Backend(demo, site, request.node.name, http)
+        yield Backend(demo, site, _end_user(request), http)
+
+
+def _end_user(request: pytest.FixtureRequest) -> str:
+    """A second try must not find what the first one connected."""
+    return f"{request.node.name}-{new_id()}"
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +55,7 @@ async def large(large_site: tuple[Demo, Site], request: pytest.FixtureRequest) -
     demo, site = large_site
     headers = {"authorization": f"Bearer {demo.api_key}"}
     async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
-        backend = Backend(demo, site, request.node.name, http)
+        backend = Backend(demo, site, _end_user(request), http)
         backend.register(site.return_url)
         yield backend
 
