@@ -233,13 +233,13 @@ consents = Table(
     Column("organization_id", ID, nullable=False),
     Column("integration_slug", Text, nullable=False),
     Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
-    Column("status", Text, nullable=False),  # prepared | left | arrived | connected | failed
+    Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
     Column("ticket_hash", LargeBinary),  # of what the window shows that our own frame opened
     Column("state_hash", LargeBinary),  # of the state, from leaving for the provider to the callback
     Column("browser_hash", LargeBinary),  # of the cookie that leaves with it
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # what to connect, without secrets
-    Column("sealed", LargeBinary),  # the PKCE verifier, and the customer's own client; null once it is over
+    Column("sealed", LargeBinary),  # verifier and own client; what was granted, while choosing; null once over
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
