@@ -118,6 +118,7 @@ def test_an_unknown_command_is_a_usage_error(bare: Run) -> None:
     assert "nothing" in done.err
 
 
+@pytest.mark.slow
 def test_the_script_and_the_module_are_the_same_command(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("one-runtime")
     for command in ([str(script)], [sys.executable, "-m", "one_runtime"]):

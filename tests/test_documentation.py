@@ -263,6 +263,7 @@ def ask(words: list[str]) -> httpx2.Response:
     return httpx2.request("GET" if body is None else "POST", url, headers=headers, content=body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
 def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> None:
     """The shell reads the lines; in curl's place stands what prints its arguments."""

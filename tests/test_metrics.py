@@ -154,6 +154,7 @@ async def test_the_story_of_a_connection_is_counted(client: Client, acme: Runnin
     assert timed() == 4
 
 
+@pytest.mark.slow
 async def test_sessions_are_counted_by_how_they_end(client: Client) -> None:
     states = ("created", "connected", "failed", "cancelled")
     growths = {state: Growth("one_runtime_hosted_connection_sessions_total", state=state) for state in states}

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import structlog
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -66,6 +66,12 @@ _ROUTERS = (
     reference,
 )
 
+# Included here and not in the application: FastAPI works out what a route needs when it is first asked for, once for
+# each inclusion.
+_API = APIRouter()
+for _module in _ROUTERS:
+    _API.include_router(_module.router, dependencies=[Depends(given_once)])
+
 log = structlog.get_logger()
 
 
@@ -108,8 +114,7 @@ def create_app(
     endpoint = IntegrationsEndpoint(installation, lists, app.state.rate_limit)
     route = Route(PATH, endpoint, methods=["GET"])
     app.router.routes.append(route)
-    for module in _ROUTERS:
-        app.include_router(module.router, dependencies=[Depends(given_once)])
+    app.router.routes += _API.routes
     flow = ConnectFlow(installation)
     consents = ConsentFlow(installation, flow)
     app.router.routes += connect_routes(

@@ -138,6 +138,7 @@ async def tenants(application: Application) -> tuple[Tenant, Tenant]:
     return await tenant(application, "one", GLOBEX), await tenant(application, "other", INITECH)
 
 
+@pytest.mark.slow
 async def test_an_organization_sees_and_changes_nothing_of_another(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
@@ -160,6 +161,7 @@ async def test_an_organization_sees_and_changes_nothing_of_another(
     assert await rows_of(application, one.organization) == before
 
 
+@pytest.mark.slow
 async def test_the_same_walk_sees_and_changes_what_is_ones_own(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:

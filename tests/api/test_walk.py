@@ -53,12 +53,17 @@ class Walk:
         )
 
 
+_OPERATIONS: Final[list[Operation]] = []
+"""Of the first application that was asked: making the document takes longer than a walk."""
+
+
 @pytest.fixture
 async def walk(application: Application) -> Walk:
     organization = await application.organization()
     client = application.client(await application.key(organization))
-    document = (await client.get("/openapi.json")).json()
-    return Walk(application, client, organization, tuple(operations(document)))
+    if not _OPERATIONS:
+        _OPERATIONS.extend(operations((await client.get("/openapi.json")).json()))
+    return Walk(application, client, organization, tuple(_OPERATIONS))
 
 
 def assert_problem(answer: httpx2.Response, status: int, where: str) -> dict[str, Any]:

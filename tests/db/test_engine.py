@@ -332,7 +332,7 @@ async def test_a_transaction_is_marked_in_its_own_task_only(database: Database) 
 async def test_composed_statements_do_not_stay_in_the_cache(database: Database) -> None:
     base = select(key_ring.c.key_id)
     async with database.read() as tx:
-        cache = tx._cache
+        cache = tx._driver._compiled
         await tx.all(base)
         before = len(cache)
         for number in range(200):

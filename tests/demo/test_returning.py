@@ -10,6 +10,8 @@ import pytest
 
 from tests.running_demo import Demo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def browser_of_ada(demo: Demo) -> Iterator[httpx2.Client]:

@@ -167,6 +167,7 @@ async def test_p12_decompression_bomb_is_not_unpacked(upstream: Upstream, encodi
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 async def test_p12_hanging_upstream_leaves_connections_for_others(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
     limits, pool_limits = Limits(connect=1), PoolLimits(per_upstream=2)

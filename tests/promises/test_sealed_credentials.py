@@ -107,6 +107,7 @@ def keys_of(application: Application, api_key: str) -> dict[str, str | bytes]:
     return {"ring": ring, "ring's bytes": parse_keys(ring)[0], "API key": api_key, "its secret": secret_part(api_key)}
 
 
+@pytest.mark.slow
 async def test_no_secret_can_be_read_from_the_database_after_a_whole_story(application: Application) -> None:
     api_key = await application.key(await application.organization())
     client = application.client(api_key)

@@ -139,6 +139,7 @@ async def test_a_session_that_is_cancelled_while_the_provider_is_asked_connects_
     assert await events_of(hostile.client, "connection.created") == []
 
 
+@pytest.mark.slow
 async def test_ten_checks_may_fail_and_then_the_session_has_failed(client: Client) -> None:
     session = await client.session()
     for _ in range(9):
@@ -162,6 +163,7 @@ async def test_no_more_than_ten_checks_fail_also_when_they_are_made_at_the_same_
     assert len(await events_of(hostile.client, "hosted_connection_session.failed")) == 1
 
 
+@pytest.mark.slow
 async def test_an_outage_of_the_provider_costs_no_attempt(application: Application, client: Client) -> None:
     session = await client.session()
     application.acme.acme.fail_with(503)

@@ -85,6 +85,7 @@ async def test_a_connection_that_is_deleted_meanwhile_stays_deleted_and_its_new_
     assert there.provider.look(seeded.family)["alive"] is False
 
 
+@pytest.mark.slow
 async def test_a_stop_waits_for_what_the_provider_has_granted(
     database_url: str, acme: RunningAcme, provider: Rotating
 ) -> None:

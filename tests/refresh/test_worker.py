@@ -51,6 +51,7 @@ async def test_more_than_a_batch_is_renewed_in_one_turn(there: There, monkeypatc
     assert [await generation(there, one) for one in seeded] == [1] * 9
 
 
+@pytest.mark.slow
 async def test_the_running_application_renews_by_itself(
     database_url: str, acme: RunningAcme, provider: Rotating
 ) -> None:

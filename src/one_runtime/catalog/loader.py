@@ -134,8 +134,8 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
     for name, value in (replace or {}).items():
         text = text.replace(f"{{{name}}}", value)
     try:
-        _check_nodes(yaml.compose(text, Loader=yaml.SafeLoader), set())
-        data = yaml.safe_load(text)
+        _check_nodes(yaml.compose(text, Loader=yaml.CSafeLoader), set())
+        data = yaml.load(text, Loader=yaml.CSafeLoader)
         return Integration.model_validate(data, context={"allow_http": allow_http})
     except yaml.YAMLError as error:
         raise CatalogError(f"{path}: {error}") from error
@@ -174,7 +174,7 @@ def _complaint(path: Path, text: str, loc: tuple[int | str, ...], message: str) 
 
 def _line(text: str, loc: tuple[int | str, ...]) -> int:
     """The line of the innermost part of `loc` that the file has."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = yaml.compose(text, Loader=yaml.CSafeLoader)
     line = 1
     for step in loc:
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Final
 
@@ -45,6 +46,7 @@ class Assets:
     connect_types: bytes
 
 
+@cache
 def load_assets() -> Assets:
     """Read the package's files and fill in the texts."""
     bodies = {name: _lean(_read(name)) for name in MODULES if name != "texts.js"}

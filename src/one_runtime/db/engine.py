@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -61,23 +61,6 @@ class _Compiled:
     row: Callable[[Sequence[object]], Row]
 
 
-def _compile(statement: ClauseElement, dialect: Dialect, types: "_Types") -> _Compiled:
-    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-    assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every statement that returns rows or a count is one
-    binds = [_bind(compiled, name, types) for name in compiled.positiontup or compiled.params]
-    columns = [(column.keyname, types.result(column.type)) for column in compiled._result_columns]  # noqa: SLF001
-    return _Compiled(compiled.string, tuple(binds), _row_maker(columns))
-
-
-def _bind(compiled: SQLCompiler, name: str, types: "_Types") -> tuple[str, str, object, bool, Convert | None]:
-    """One parameter. `IN (x)` was expanded to `x_1, x_2`: those hold their values, and have the type of `x`."""
-    bind = compiled.binds.get(name)
-    expanded = bind is None
-    bind = bind if bind is not None else compiled.binds[name.rpartition("_")[0]]
-    key = name if expanded else bind.key
-    return name, key, compiled.params[name], bind.required and not expanded, types.bind(bind.type)
-
-
 def _row_maker(columns: Sequence[tuple[str, Convert | None]]) -> Callable[[Sequence[object]], Row]:
     make_type: Any = namedtuple  # noqa: PYI024 - its columns are known at run time only
     row_type: Row = make_type("Row", [name for name, _ in columns], rename=True)
@@ -99,42 +82,74 @@ def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-class _Types:
-    """How a dialect's driver takes and gives values; None where they pass as they are."""
+class _Driver:
+    """Statements as a driver takes them, each compiled once, and how it takes and gives values."""
 
-    def __init__(self, binds: Mapping[type[TypeEngine[Any]], Convert], results: Mapping[type, Convert]) -> None:
-        self._binds, self._results = binds, results
+    def __init__(
+        self, dialect: Dialect, *, binds: Mapping[type[TypeEngine[Any]], Convert], results: Mapping[type, Convert]
+    ) -> None:
+        self._dialect, self._binds, self._results = dialect, binds, results
+        self._compiled: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
 
-    def bind(self, kind: TypeEngine[Any]) -> Convert | None:
-        return next((convert for base, convert in self._binds.items() if isinstance(kind, base)), None)
+    def compiled(self, statement: ClauseElement) -> _Compiled:
+        """The statement; kept for as long as somebody else keeps it."""
+        found = self._compiled.get(statement)
+        if found is None:
+            found = self._compiled[statement] = self._compile(statement)
+        return found
 
-    def result(self, kind: TypeEngine[Any]) -> Convert | None:
-        return next((convert for base, convert in self._results.items() if isinstance(kind, base)), None)
+    def _compile(self, statement: ClauseElement) -> _Compiled:
+        compiled = statement.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
+        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - every statement that returns rows or a count is one
+        binds = [self._bind(compiled, name) for name in compiled.positiontup or compiled.params]
+        columns = [
+            (column.keyname, _converting(self._results, column.type))
+            for column in compiled._result_columns  # noqa: SLF001
+        ]
+        return _Compiled(compiled.string, tuple(binds), _row_maker(columns))
+
+    def _bind(self, compiled: SQLCompiler, name: str) -> tuple[str, str, object, bool, Convert | None]:
+        """One parameter. `IN (x)` was expanded to `x_1, x_2`: those hold their values, and have the type of `x`."""
+        bind = compiled.binds.get(name)
+        expanded = bind is None
+        bind = bind if bind is not None else compiled.binds[name.rpartition("_")[0]]
+        key = name if expanded else bind.key
+        required = bind.required and not expanded
+        return name, key, compiled.params[name], required, _converting(self._binds, bind.type)
+
+
+def _converting(converts: Mapping[type, Convert], kind: TypeEngine[Any]) -> Convert | None:
+    """How values of this type are converted; None where they pass as they are."""
+    return next((convert for base, convert in converts.items() if isinstance(kind, base)), None)
 
 
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-_SQLITE_TYPES = _Types(
+_SQLITE: Final = _Driver(
+    sqlite.dialect(paramstyle="named"),
     binds={DateTime: rfc3339, JSON: _dump, Boolean: int},
     results={DateTime: datetime.fromisoformat, JSON: json.loads, Boolean: bool, LargeBinary: bytes, Integer: int},
 )
-_POSTGRESQL_TYPES = _Types(binds={JSON: _dump}, results={DateTime: _utc, Integer: int})
+_POSTGRESQL: Final = _Driver(
+    postgresql.psycopg.dialect(),  # type: ignore[no-untyped-call]
+    binds={JSON: _dump},
+    results={DateTime: _utc, Integer: int},
+)
 
 
 class Transaction(ABC):
     """Where statements run. Nouns take one and never commit it."""
 
-    def __init__(self, dialect: Dialect, types: _Types, cache: "WeakKeyDictionary[ClauseElement, _Compiled]") -> None:
-        self._dialect, self._types, self._cache = dialect, types, cache
+    _driver: ClassVar[_Driver]
+
+    def __init__(self) -> None:
         self.committed: list[Callable[[], None]] = []
         """What to call once the transaction is committed, and never where it is rolled back: it counts, for metrics."""
 
     def _prepare(self, statement: ClauseElement, params: Params) -> tuple[_Compiled, dict[str, object]]:
-        compiled = self._cache.get(statement)
-        if compiled is None:
-            compiled = self._cache[statement] = _compile(statement, self._dialect, self._types)
+        compiled = self._driver.compiled(statement)
         values: dict[str, object] = {}
         for name, key, default, required, convert in compiled.binds:
             value = params[key] if required else params.get(key, default)
@@ -207,6 +222,7 @@ class Database(ABC):
 
 
 class _SqliteTransaction(Transaction):
+    _driver = _SQLITE
     connection: sqlite3.Connection
 
     async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
@@ -235,9 +251,7 @@ class SqliteDatabase(Database):
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = asyncio.Lock()
-        self._cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
-        self._dialect: Dialect = sqlite.dialect(paramstyle="named")
-        self._reader = _SqliteReader(self._dialect, _SQLITE_TYPES, self._cache)
+        self._reader = _SqliteReader()
         self._writing: sqlite3.Connection
 
     async def open(self) -> None:
@@ -254,7 +268,7 @@ class SqliteDatabase(Database):
         return self._reader
 
     def _statements(self, connection: sqlite3.Connection) -> _SqliteTransaction:
-        transaction = _SqliteTransaction(self._dialect, _SQLITE_TYPES, self._cache)
+        transaction = _SqliteTransaction()
         transaction.connection = connection
         return transaction
 
@@ -342,6 +356,7 @@ _POSTGRESQL_OPTIONS: Final[dict[str, object]] = {
 
 
 class _PostgresTransaction(Transaction):
+    _driver = _POSTGRESQL
     connection: psycopg.AsyncConnection[Any]
 
     async def all(self, statement: ClauseElement, **params: object) -> list[Row]:
@@ -357,8 +372,10 @@ class _PostgresTransaction(Transaction):
 class _PostgresReader(Transaction):
     """Reads, whoever asks; each statement on its own."""
 
-    def __init__(self, dialect: Dialect, cache: "WeakKeyDictionary[ClauseElement, _Compiled]", pool: _Pool) -> None:
-        super().__init__(dialect, _POSTGRESQL_TYPES, cache)
+    _driver = _POSTGRESQL
+
+    def __init__(self, pool: _Pool) -> None:
+        super().__init__()
         self._reading = Reading(pool)
 
     async def close(self) -> None:
@@ -388,8 +405,6 @@ class PostgresDatabase(Database):
     """PostgreSQL through psycopg's pool; reads are single statements without BEGIN and COMMIT around them."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self._dialect: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
-        self._cache: WeakKeyDictionary[ClauseElement, _Compiled] = WeakKeyDictionary()
         self._pool: _Pool = AsyncConnectionPool(
             url,
             min_size=min(2, pool_size),
@@ -399,7 +414,7 @@ class PostgresDatabase(Database):
             kwargs=_POSTGRESQL_OPTIONS,
             configure=_configure,
         )
-        self._reader = _PostgresReader(self._dialect, self._cache, self._pool)
+        self._reader = _PostgresReader(self._pool)
 
     async def open(self) -> None:
         try:
@@ -428,7 +443,7 @@ class PostgresDatabase(Database):
     async def _transaction(self) -> AsyncIterator[Transaction]:
         with _postgres_errors():
             async with self._pool.connection() as connection, connection.transaction():
-                transaction = _PostgresTransaction(self._dialect, _POSTGRESQL_TYPES, self._cache)
+                transaction = _PostgresTransaction()
                 transaction.connection = connection
                 token = transaction_open.set(True)
                 try:
