@@ -235,8 +235,8 @@ async def test_the_pool_of_postgresql_is_watched(application: Application) -> No
 
     await eventually(lambda: in_use() == 0)  # the turns of background work that come first are over
     async with application.installation.database.write():
-        assert in_use() == 1
-    assert in_use() == 0
+        await eventually(lambda: in_use() == 1)  # a turn of background work may come in between
+    await eventually(lambda: in_use() == 0)
     assert seen("connections", state="idle") >= 1
     assert seen("connections_max") == application.installation.settings.database_pool_size
     assert seen("waiting") == 0

@@ -66,9 +66,14 @@ _ROUTERS = (
     reference,
 )
 
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
 # Included here and not in the application: FastAPI works out what a route needs when it is first asked for, once for
 # each inclusion.
-_API = APIRouter()
+_API = APIRouter(generate_unique_id_function=_operation_id)
 for _module in _ROUTERS:
     _API.include_router(_module.router, dependencies=[Depends(given_once)])
 
@@ -104,7 +109,6 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
-        generate_unique_id_function=_operation_id,
     )
     app.add_middleware(CompressPublic)
     lists = IntegrationList(installation.catalog, settings.public_url)
@@ -125,10 +129,6 @@ def create_app(
     problems.install(app, settings.public_url)
     app.openapi = lambda: _openapi(app, settings.public_url)  # type: ignore[method-assign] # FastAPI's way to extend it
     return Front(app, route, endpoint, settings.public_url)
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _openapi(app: FastAPI, public_url: str) -> dict[str, Any]:

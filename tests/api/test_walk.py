@@ -111,6 +111,7 @@ async def test_every_route_is_documented_in_words(walk: Walk) -> None:
         problem = one.described["responses"]["default"]["content"]["application/problem+json"]["schema"]
         assert set(problem["properties"]) >= PROBLEM, one.name
     names = [one.described["operationId"] for one in walk.operations]
+    assert [name for name in names if "v1" in name] == [], "names of our own, not FastAPI's of path and method"
     assert len(names) == len(set(names))
 
 
