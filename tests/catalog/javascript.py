@@ -3,12 +3,30 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import playwright
 
-SCRIPT = "for (const p of JSON.parse(process.argv[1])) new RegExp(`^(?:${p})$`, 'u')"
+_PATTERNS = "for (const one of given) new RegExp(`^(?:${one})$`, 'u');"
+
+
+def evaluate(body: str, given: Sequence[Any] | Mapping[str, Any]) -> Any:
+    """What the body of an async function of `given` returns.
+
+    Raises:
+        subprocess.CalledProcessError: the engine threw an error.
+    """
+    node = shutil.which("node") or str(Path(playwright.__file__).parent / "driver" / "node")
+    script = (
+        "let text = ''; for await (const piece of process.stdin) text += piece;"
+        f"const told = await (async (given) => {{ {body} }})(JSON.parse(text));"
+        "process.stdout.write(JSON.stringify(told ?? null));"
+    )
+    command = [node, "--input-type=module", "-e", script]
+    done = subprocess.run(command, input=json.dumps(given), check=True, timeout=30, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
 
 
 def compile_all(patterns: Sequence[str]) -> None:
@@ -17,5 +35,4 @@ def compile_all(patterns: Sequence[str]) -> None:
     Raises:
         subprocess.CalledProcessError: the engine refuses one.
     """
-    node = shutil.which("node") or str(Path(playwright.__file__).parent / "driver" / "node")
-    subprocess.run([node, "-e", SCRIPT, json.dumps(list(patterns))], check=True, timeout=30)
+    evaluate(_PATTERNS, patterns)

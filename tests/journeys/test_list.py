@@ -79,7 +79,7 @@ async def test_six_hundred_are_shown_soon_and_narrowed_down_as_fast_as_one_types
             break
         frame, shown = await timed_list_in(page, large)
     assert shown < SHOWN_WITHIN_MS
-    assert await frame.evaluate(SLOWEST_KEY, "harbor metrics") < KEYSTROKE_WITHIN_MS
+    assert await frame.evaluate(SLOWEST_KEY, "harbormetrics") < KEYSTROKE_WITHIN_MS
     await expect(frame.locator(".picks li")).to_have_count(1)
 
 
@@ -208,10 +208,10 @@ async def test_six_hundred_in_a_window_of_its_own(window: Page, large: Backend) 
     await window.route("**/logos/**", lambda route: route.abort())
     await confirmed(window, large, None)
     assert await window.locator(".picks li").count() == 601
-    await search_for(window, "harbor metrics")
+    await search_for(window, "harbormetrics")
     await expect(window.locator(".picks li:visible")).to_have_count(1)
 
 
 async def test_a_key_in_a_window_of_its_own_is_answered_as_fast(page: Page, large: Backend) -> None:
     await confirmed(page, large, None)
-    assert await page.evaluate(SLOWEST_KEY, "harbor metrics") < KEYSTROKE_WITHIN_MS
+    assert await page.evaluate(SLOWEST_KEY, "harbormetrics") < KEYSTROKE_WITHIN_MS

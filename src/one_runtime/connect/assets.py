@@ -13,9 +13,9 @@ from one_runtime.connect.texts import with_prefix
 
 POPUP_MODULES: Final = (
     "api.js", "consents.js", "dom.js", "field.js", "form.js", "host.js", "list.js", "popup.js", "screens.js",
-    "texts.js",
+    "search.js", "texts.js",
 )  # fmt: skip
-WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "texts.js", "window.js")
+WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "search.js", "texts.js", "window.js")
 CONSENT_MODULES: Final = ("consent.js",)
 MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *CONSENT_MODULES)))
 STYLESHEETS: Final = ("popup.css", "window.css")

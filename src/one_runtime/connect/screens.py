@@ -93,15 +93,11 @@ class Screens:
     def pick(self, view: View, form: Posted) -> Page:
         """The list. Every row is there, whatever is searched for, so that the script can go on from it."""
         everything = [choice.integration for choice in view.choices]
-        found = {one.slug for one in search(everything, form.search)} if form.search.strip() else None
-        hidden = {
-            one.slug
-            for one in everything
-            if (found is not None and one.slug not in found) or form.category not in {"", one.category}
-        }
+        found = {one.slug: place for place, one in enumerate(search(everything, form.search))}
+        hidden = {one.slug for one in everything if one.slug not in found or form.category not in {"", one.category}}
         values = self._view_values(view, form) | {
             "title": TEXTS["head.list"],
-            "choices": view.choices,
+            "choices": sorted(view.choices, key=lambda choice: found.get(choice.integration.slug, len(everything))),
             "hidden": hidden,
             "categories": sorted({one.category for one in everything}),
         }

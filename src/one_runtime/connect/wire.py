@@ -141,6 +141,7 @@ class ChoiceAnswer(BaseModel):
     name: str
     description: str
     category: str
+    aliases: list[str]
     logo_url: str | None
     connected: bool
 
@@ -289,6 +290,7 @@ def _choice(choice: Choice, logo_url: Callable[[str], str | None]) -> ChoiceAnsw
         name=integration.name,
         description=integration.description,
         category=integration.category,
+        aliases=list(integration.aliases),
         logo_url=logo_url(integration.slug),
         connected=choice.connected,
     )

@@ -1,6 +1,7 @@
 // The list of integrations: narrows itself down as one types, and is walked with the arrow keys. The rows are there
 // already, made by the popup's script or by the server.
 import { text } from "./dom.js";
+import { search as found, sought } from "./search.js";
 
 /**
  * @param {Element} root holds a search field, a select of categories, a list of rows, an empty state and a status.
@@ -9,15 +10,18 @@ export function followList(root) {
   const [search, category, list, empty, status] = ["[type=search]", "select", "ul", ".empty", "[role=status]"].map((part) => root.querySelector(part));
   const rows = [...list.children].map((node) => {
     node.hidden = false;
-    const name = fold(node.querySelector(".row-title").textContent);
-    return { node, name, category: node.dataset.category, all: fold(`${node.firstElementChild.value} ${node.dataset.category} ${node.textContent}`) };
+    const { category, aliases } = node.dataset;
+    const words = (part) => node.querySelector(part)?.textContent ?? "";
+    const names = aliases ? aliases.split("|") : [];
+    return { node, category, sought: sought(words(".row-title"), node.firstElementChild.value, category, words(".row-help"), names) };
   });
+  rows.sort((one, other) => (one.sought.name < other.sought.name ? -1 : 1)); // the server puts what it found first
   const show = () => {
-    const words = fold(search.value).split(/\s+/).filter(Boolean);
-    const hits = rows.filter((row) => (!category.value || row.category === category.value) && words.every((word) => row.all.includes(word)));
-    const ranked = [[], [], [], []];
-    for (const { node, name } of hits) ranked[words.length > 0 ? rank(name, words[0]) : 0].push(node);
-    list.replaceChildren(...ranked.flat());
+    const hits = found(
+      rows.filter((row) => !category.value || row.category === category.value),
+      search.value,
+    );
+    list.replaceChildren(...hits.map((hit) => hit.node));
     list.scrollTop = 0;
     list.hidden = hits.length === 0;
     empty.hidden = hits.length > 0;
@@ -52,15 +56,4 @@ export function followList(root) {
     search.focus();
   });
   if (search.value || category.value) show();
-}
-
-// As people type it: without capitals and accents.
-function fold(words) {
-  return words.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
-}
-
-function rank(name, word) {
-  if (name.startsWith(word)) return 0;
-  const at = name.indexOf(word);
-  return at < 0 ? 3 : /[\s.-]/.test(name[at - 1]) ? 1 : 2;
 }

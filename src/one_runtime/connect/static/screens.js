@@ -89,10 +89,11 @@ function row({ title, help, icon: drawing, mark = null, value = null }, onClick)
 /** The searchable list of integrations, for a session that names none. */
 export function pickScreen(view, onPick) {
   const organization = view.organization.display_name;
-  const rows = view.integrations.map(({ slug, name, description, category, logo_url, connected }) => {
+  const rows = view.integrations.map(({ slug, name, description, category, aliases, logo_url, connected }) => {
     const mark = connected ? el("span", { class: "mark" }, icon("check"), text("pick.connected")) : null;
     const node = row({ title: name, help: description, icon: logo(logo_url, name, "small"), mark, value: slug }, () => onPick(slug));
     node.dataset.category = category;
+    node.dataset.aliases = aliases.join("|");
     return node;
   });
   const categories = [...new Set(view.integrations.map(({ category }) => category))].sort();

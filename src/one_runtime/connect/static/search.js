@@ -1,0 +1,86 @@
+// Finds integrations by what people type, as catalog/search.py does: that file says how, and a test compares the two.
+
+const NOWHERE = 1000;
+
+/** What a row is found by: words between spaces, whole names without their spaces between bars. */
+export function sought(name, slug, category, description, aliases) {
+  const folded = [name, slug, ...aliases].map(fold);
+  const whole = folded.map((one) => one.replaceAll(" ", ""));
+  return {
+    name: folded[0],
+    names: ` ${folded[0]} `,
+    words: ` ${folded.slice(1).join(" ")} `,
+    more: ` ${fold(`${category} ${description}`)} `,
+    wholeName: `|${whole[0]}|${whole[1]}|`,
+    whole: `|${whole.join("|")}|`,
+  };
+}
+
+/**
+ * @template {{ sought: ReturnType<typeof sought> }} Row
+ * @param {Row[]} rows
+ * @param {string} typed
+ * @returns {Row[]} those that match, the best first; among equals the shortest name
+ */
+export function search(rows, typed) {
+  const words = fold(typed.slice(0, 100)).split(" ").filter(Boolean);
+  if (words.length === 0) return rows;
+  const query = words.join("");
+  const ranked = (rank) => rows.map((row) => ({ row, rank: rank(row.sought, query, words) })).filter((hit) => hit.rank < NOWHERE);
+  let hits = ranked(rankOf);
+  if (hits.length === 0) hits = ranked(slipRank);
+  const before = (one, other) => one.rank - other.rank || one.row.sought.name.length - other.row.sought.name.length;
+  return hits.sort((one, other) => before(one, other) || (one.row.sought.name < other.row.sought.name ? -1 : 1)).map((hit) => hit.row);
+}
+
+function fold(text) {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+}
+
+function rankOf(it, query, words) {
+  const [exact, start] = [`|${query}|`, `|${query}`];
+  if (!it.whole.includes(start)) return 4 + sum(words, (word) => wordRank(it, word));
+  if (it.whole.includes(exact)) return it.wholeName.includes(exact) ? 0 : 1;
+  return it.wholeName.includes(start) ? 2 : 3;
+}
+
+function wordRank(it, word) {
+  const single = word.length > 4 && word.endsWith("s") ? word.slice(0, -1) : word;
+  if (!it.whole.includes(word)) return it.more.includes(` ${single}`) ? 5 : NOWHERE;
+  if (it.names.includes(` ${word}`)) return it.names.includes(` ${word} `) ? 0 : 1;
+  if (it.words.includes(` ${word}`)) return it.words.includes(` ${word} `) ? 1 : 2;
+  return 4;
+}
+
+function slipRank(it, query, words) {
+  if (beginsWithASlip(it.whole.split("|"), query)) return 0;
+  return sum(words, (word) => {
+    const rank = wordRank(it, word);
+    if (rank < NOWHERE) return rank;
+    return beginsWithASlip(`${it.names}${it.words}`.split(" "), word) ? 8 : NOWHERE;
+  });
+}
+
+function beginsWithASlip(candidates, typed) {
+  return typed.length >= 4 && candidates.some((candidate) => isSlip(candidate, typed));
+}
+
+// One letter too many, too few, wrong or swapped makes `typed` of the beginning of the candidate.
+function isSlip(candidate, typed) {
+  if (candidate[0] !== typed[0]) return false;
+  let at = 0;
+  while (at < candidate.length && at < typed.length && candidate[at] === typed[at]) at += 1;
+  if (at === candidate.length || at === typed.length) return at === candidate.length && candidate.length === typed.length - 1;
+  const rest = candidate.slice(at);
+  const left = typed.slice(at);
+  return (
+    rest.slice(1).startsWith(left.slice(1)) ||
+    rest.slice(1).startsWith(left) ||
+    rest.startsWith(left.slice(1)) ||
+    (rest.length > 1 && rest[1] === left[0] && rest[0] === left[1] && rest.slice(2).startsWith(left.slice(2)))
+  );
+}
+
+function sum(words, rank) {
+  return words.reduce((total, word) => total + rank(word), 0);
+}
