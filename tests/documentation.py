@@ -77,6 +77,8 @@ def page(name: str) -> Page:
 
 
 def pages() -> list[Page]:
-    """Every page of the repository."""
-    paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    """Every page of the repository that somebody wrote, and the one that leads to those made from the catalog."""
+    generated = ROOT / "docs" / "integrations"
+    paths = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.parent != generated]
+    paths.append(generated / "README.md")
     return [page(path.relative_to(ROOT).as_posix()) for path in sorted(paths)]

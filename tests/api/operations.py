@@ -43,7 +43,7 @@ class Operation:
         """The address with each path parameter filled; `query` counts before the examples of required options."""
         path = self.path
         for name in self.parameters_in("path"):
-            path = path.replace("{" + name + "}", quote(values.get(name, "x"), safe=""))
+            path = path.replace("{" + name + "}", quote(values.get(name, "none"), safe=""))
         required = {one["name"]: "x" for one in self.parameters if one["in"] == "query" and one["required"]}
         chosen = required | query
         return f"{path}?{urlencode(chosen, errors='surrogatepass')}" if chosen else path

@@ -60,7 +60,7 @@ async def test_one_integration_tells_what_it_asks_end_users_for(anybody: Client)
     assert detail["website"].startswith("https://")
     auth, oauth2 = detail["auth"]
     assert (auth["type"], auth["oauth2"], oauth2["type"]) == ("api_key", None, "oauth2")
-    assert auth["verified"]["how"] in {"documentation", "live", "unverified"}
+    assert auth["verified"]["how"] in {"documentation", "fixture", "live", "unverified"}
     assert [part["secret"] for part in auth["params"]] == [False] * len(auth["params"])
     assert "subdomain" in {part["name"] for part in auth["params"]}
     assert any(part["secret"] for part in auth["fields"])

@@ -2,11 +2,12 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.request import OutboundRequest, resolve_url
@@ -16,8 +17,11 @@ from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
 from one_runtime.oauth.revocation import revocation_requests
 from one_runtime.oauth.token import token_request
-from tests.catalog.test_oauth2_entries import CLIENT_CREDENTIALS, PAIRS, values_of
+from tests.catalog.stand_in import fill
+from tests.catalog.test_entries import ENTRIES
+from tests.catalog.test_stand_in import values_of
 
+ENTRIES_WITH_OAUTH: Final = [entry for entry in ENTRIES if {"oauth2", "client_credentials"} & set(entry.auth_types)]
 CLIENT = Client("client-1", "s3cret+/=:%&~")
 STATE = "orcs_state+/=&%"
 HELD = RefreshToken("refresh+token/1", "access+token/1")
@@ -65,9 +69,9 @@ def check_proof(auth: OAuth2Auth | ClientCredentialsAuth, request: OutboundReque
     assert (in_header, in_params) == ((True, False) if auth.token.auth in ("basic", "either") else (False, True))
 
 
-@pytest.mark.parametrize("entry,auth", PAIRS)
-def test_the_consent_page_gets_what_it_needs_and_exactly_that(entry: Integration, auth: OAuth2Auth) -> None:
-    known = values_of(entry, auth).params
+def check_consent(entry: Integration, auth: OAuth2Auth) -> None:
+    """The consent page gets what it needs and exactly that."""
+    known = values_of(auth)
     request = AuthorizationRequest(redirect_of(entry), STATE, challenge(new_verifier()))
     split = urlsplit(authorization_url(auth, CLIENT.client_id, request, known))
     meant = urlsplit(resolve_url(auth.authorization.url, {**known, "client_id": CLIENT.client_id}))
@@ -83,19 +87,19 @@ def test_the_consent_page_gets_what_it_needs_and_exactly_that(entry: Integration
     assert found[auth.authorization.client_id_param] == CLIENT.client_id
     assert ("code_challenge" in found, "code_challenge_method" in found) == (wants_pkce(auth), wants_pkce(auth))
     assert set(auth.authorization.params) <= set(found)
-    asked = [*auth.scopes.always, *auth.scopes.default]
+    asked = [fill(scope, known) for scope in (*auth.scopes.always, *auth.scopes.default)]
     assert found.get(auth.scopes.param, "").split(auth.scopes.separator) == (asked or [""])
 
 
-@pytest.mark.parametrize("entry,auth", PAIRS)
-def test_an_issuer_is_an_address(entry: Integration, auth: OAuth2Auth) -> None:
-    issuer = issuer_of(auth, values_of(entry, auth).params)
+def check_issuer(_: Integration, auth: OAuth2Auth) -> None:
+    """An issuer is an address."""
+    issuer = issuer_of(auth, values_of(auth))
     assert issuer is None or re.fullmatch(r"https://[a-z0-9.-]+(?:/[^{}?#]*)?", issuer)
 
 
-@pytest.mark.parametrize("entry,auth", PAIRS)
-def test_a_code_and_a_refresh_token_arrive_exactly(entry: Integration, auth: OAuth2Auth) -> None:
-    known = values_of(entry, auth).params
+def check_grants(entry: Integration, auth: OAuth2Auth) -> None:
+    """A code and a refresh token arrive exactly."""
+    known = values_of(auth)
     verifier = new_verifier()
     code = AuthorizationCode("c0de+/=&%", redirect_of(entry), verifier)
     wanted: dict[Any, dict[str, str]] = {
@@ -114,22 +118,22 @@ def test_a_code_and_a_refresh_token_arrive_exactly(entry: Integration, auth: OAu
         assert "grant_type" in sent
 
 
-@pytest.mark.parametrize("entry,auth", PAIRS)
-def test_a_token_is_swapped_where_the_entry_says(entry: Integration, auth: OAuth2Auth) -> None:
+def check_exchange(_: Integration, auth: OAuth2Auth) -> None:
+    """A token is swapped where the entry says so, and nowhere else."""
     grant: Grant = ShortLivedToken(HELD.access_token)
     if auth.token.exchange is None:
         with pytest.raises(ValueError, match="exchange"):
             token_request(auth, CLIENT, grant, {})
         return
-    request = token_request(auth, CLIENT, grant, values_of(entry, auth).params)
+    request = token_request(auth, CLIENT, grant, values_of(auth))
     check_form(request)
     check_proof(auth, request)
     assert HELD.access_token in params_of(request).values()
 
 
-@pytest.mark.parametrize("entry,auth", PAIRS)
-def test_a_revocation_says_which_token(entry: Integration, auth: OAuth2Auth) -> None:
-    requests = revocation_requests(auth, CLIENT, HELD, values_of(entry, auth).params)
+def check_revocation(_: Integration, auth: OAuth2Auth) -> None:
+    """A revocation says which token."""
+    requests = revocation_requests(auth, CLIENT, HELD, values_of(auth))
     assert [kind for kind, _ in requests] == list(auth.revocation.tokens if auth.revocation is not None else ())
     for kind, request in requests:
         check_form(request)
@@ -140,12 +144,22 @@ def test_a_revocation_says_which_token(entry: Integration, auth: OAuth2Auth) -> 
         assert "client_secret" not in params_of(request) or auth.revocation.auth == "post"
 
 
-@pytest.mark.parametrize("entry,auth", CLIENT_CREDENTIALS)
-def test_a_client_asks_for_itself(entry: Integration, auth: ClientCredentialsAuth) -> None:
-    values = values_of(entry, auth)
+def check_client_credentials(auth: ClientCredentialsAuth) -> None:
+    """A client asks for itself."""
+    values = example_values(auth)
     request = token_request(auth, CLIENT, ClientCredentials(values.credentials), values.params)
     check_form(request)
     check_proof(auth, request)
     sent, params = params_of(request), auth.token.params
     assert sent["grant_type"] == params.get("grant_type", "client_credentials")
     assert set(params) <= set(sent)
+
+
+@pytest.mark.parametrize("entry", ENTRIES_WITH_OAUTH, ids=lambda entry: entry.slug)
+def test_every_request_that_an_entry_makes_of_a_flow_is_well_formed(entry: Integration) -> None:
+    for auth in entry.auth:
+        if isinstance(auth, OAuth2Auth):
+            for check in (check_consent, check_issuer, check_grants, check_exchange, check_revocation):
+                check(entry, auth)
+        elif isinstance(auth, ClientCredentialsAuth):
+            check_client_credentials(auth)

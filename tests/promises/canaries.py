@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
+from one_runtime.catalog.examples import of_pattern
+
 SHORTEST = 16
 """Characters: fewer would be found by chance."""
 
@@ -18,6 +20,7 @@ def fitting(pattern: str | None) -> str:
         f"acme_{letters}",
         f"ntn_{letters}",
         f"lin_api_{letters}",
+        f"sk_{letters}",
         f"xoxb-{letters}",
         f"{letters}-us12",
         f"AC{letters}",
@@ -28,7 +31,9 @@ def fitting(pattern: str | None) -> str:
     for form in forms if pattern else (letters,):
         if pattern is None or re.fullmatch(pattern, form):
             return form
-    raise AssertionError(f"no form of a secret fits {pattern}: add one")
+    made = of_pattern(pattern or "", secrets.randbits(64))
+    assert len(made) >= SHORTEST, f"no form of a secret fits {pattern}: add one"
+    return made
 
 
 def spellings(secret: bytes) -> dict[str, bytes]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -89,9 +89,19 @@ async def keep_what_oauth_keeps(application: Application, client: Client) -> dic
     return {**secrets, "fourth session token": session["session_token"]}
 
 
+async def every_connection(client: Client) -> list[dict[str, Any]]:
+    """Page by page."""
+    page = (await client.get("/v1/connections")).json()
+    found: list[dict[str, Any]] = page["connections"]
+    while page["next_cursor"] is not None:
+        page = (await client.get("/v1/connections", cursor=page["next_cursor"])).json()
+        found += page["connections"]
+    return found
+
+
 async def use(client: Client) -> list[str]:
     """Rename, check, list and read everything."""
-    ids = [one["id"] for one in (await client.get("/v1/connections")).json()["connections"]]
+    ids = [one["id"] for one in await every_connection(client)]
     for connection_id in ids:
         assert (await client.send("PATCH", f"/v1/connections/{connection_id}", {"name": "Renamed"})).status_code == 200
     (mine,) = (await client.get("/v1/connections", end_user_id="user_popup")).json()["connections"]
@@ -119,7 +129,7 @@ async def test_no_secret_can_be_read_from_the_database_after_a_whole_story(appli
     ids = await use(client)
     assert len(query(application.installation, "SELECT sealed FROM credentials")) == len(ids)
     assert leaks(canaries, everything_stored(application.installation)) == []
-    for one in (await client.get("/v1/connections")).json()["connections"]:
+    for one in await every_connection(client):
         body = {"integration_slug": one["integration_slug"], "end_user_id": one["end_user_id"]}
         assert (await client.post("/v1/disconnect", body)).json()["status"] in {"disconnected", "not_found"}
     assert query(application.installation, "SELECT sealed FROM credentials") == []

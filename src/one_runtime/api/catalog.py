@@ -12,6 +12,7 @@ from one_runtime.api.fields import Answer, Body, Slug, Text
 from one_runtime.api.headers import public_answer
 from one_runtime.catalog.model import AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth, Pkce, Refresh
+from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
 from one_runtime.integrations import CATEGORIES, IntegrationList, Logo
@@ -65,7 +66,7 @@ class CatalogOAuth2(Answer):
 class CatalogVerified(Answer):
     """How we know that this is right: read in the provider's documentation, called live, or not yet; and when."""
 
-    how: Literal["documentation", "live", "unverified"]
+    how: VerifiedHow
     date: dt.date | None
 
 

@@ -19,7 +19,7 @@ def read_entries(folder: Path) -> list[Integration]:
         CatalogError: the first file at fault, with the place.
     """
     entries = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem):
         entry = load_yaml(path)
         if entry.slug != path.stem:
             raise CatalogError(f"{path}: the slug {entry.slug!r} is not the file's name")

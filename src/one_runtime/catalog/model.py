@@ -29,6 +29,10 @@ Auth: TypeAlias = Annotated[
 ]
 
 
+Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .&+-]{0,38}[a-z0-9]$")]
+"""Another word that people type for it, in lower case: a former name, a nickname, the parent brand."""
+
+
 class Integration(Strict):
     """One third-party product that can be connected."""
 
@@ -36,6 +40,7 @@ class Integration(Strict):
     name: Annotated[str, StringConstraints(min_length=1, max_length=60)]
     description: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][^\n]*\.$", max_length=89)]
     category: Category
+    aliases: Annotated[tuple[Alias, ...], Setting(max_length=12)] = ()
     website: Link
     docs: Link
     auth: tuple[Auth, ...]

@@ -206,7 +206,8 @@ class Lookup(Request):
 
 class Received(Strict):
     """A value that the provider says: in the callback, in the token response, in a look-up's answer. It is checked
-    before it is kept: `extract` keeps the one group, and refuses whatever does not match as a whole."""
+    before it is kept: `extract` keeps the one group, and refuses whatever does not match as a whole. `example`: what
+    the provider may say, as its documentation shows it."""
 
     name: Name
     source: Source
@@ -215,6 +216,7 @@ class Received(Strict):
     extract: Pattern | None = None
     options: tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...] = ()
     default: str | None = None
+    example: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> Self:

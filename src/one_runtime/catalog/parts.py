@@ -25,6 +25,7 @@ from one_runtime.catalog.patterns import captured_part, check_pattern, compiled
 from one_runtime.catalog.templates import check_link, names_in, split_url
 
 Transform = Literal["lower", "upper", "underscore_to_hyphen"]
+VerifiedHow = Literal["documentation", "fixture", "live", "unverified"]
 
 
 def trusted(info: ValidationInfo) -> bool:
@@ -188,20 +189,22 @@ class Send(Strict):
 
 
 class Condition(Strict):
-    """One thing that must hold of a JSON body: exactly one of `equals`, `one_of` and `exists`.
+    """One thing that must hold of a JSON body: exactly one of `equals`, `one_of`, `exists` and `type`.
 
-    `equals: null` holds where the value is there and null; `exists` means there and not null.
+    `equals: null` holds where the value is there and null; `exists` means there and not null. The path `$` is the body
+    itself.
     """
 
     path: JsonPath
     equals: str | int | bool | None = None
     one_of: tuple[str | int | bool, ...] | None = None
     exists: bool | None = None
+    type: Literal["list", "object"] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self, info: ValidationInfo) -> Self:
         if not trusted(info) and len(self.model_fields_set - {"path"}) != 1:
-            raise ValueError("needs exactly one of equals, one_of and exists")
+            raise ValueError("needs exactly one of equals, one_of, exists and type")
         return self
 
     @property
@@ -269,13 +272,14 @@ class Identity(Strict):
 
 
 class Verified(Strict):
-    """How we know that this entry is right: `documentation` (read at the provider), `live` (called), `unverified`."""
+    """How we know that this entry is right: `documentation` (read at the provider), `fixture` (read there, and compared
+    to a request that is shown there), `live` (called), `unverified`."""
 
-    how: Literal["documentation", "live", "unverified"]
+    how: VerifiedHow
     date: dt.date | None = None
 
     @model_validator(mode="after")
     def _dated(self, info: ValidationInfo) -> Self:
         if not trusted(info) and (self.date is None) != (self.how == "unverified"):
-            raise ValueError("a date stands with documentation and live, and only there")
+            raise ValueError("a date stands with every way but unverified, and only there")
         return self

@@ -385,7 +385,9 @@ def look_up(document: object, path: str) -> object:
 def _holds(rule: Condition, document: object) -> bool:
     if document is _MISSING:
         return False
-    found = look_up(document, rule.path)
+    found = document if rule.path == "$" else look_up(document, rule.path)
+    if rule.type is not None:
+        return isinstance(found, list if rule.type == "list" else dict)
     if rule.exists is not None:
         return (found is not _MISSING and found is not None) == rule.exists
     if rule.one_of is not None:

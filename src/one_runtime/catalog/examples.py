@@ -1,0 +1,102 @@
+"""Values in the form that an entry asks for, made from its patterns: for trying an entry out without any account."""
+
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from random import Random
+from typing import Any, Final
+
+from one_runtime.catalog.parts import Field, Param
+from one_runtime.catalog.patterns import compiled
+
+# Python's own parser of patterns, which has no public name.
+_codes: Final[Any] = import_module("re._constants")
+_parser: Final[Any] = import_module("re._parser")
+
+_PREFERRED: Final = "a1bcdef0234567890ghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.@"
+_CATEGORIES: Final[dict[Any, str]] = {
+    _codes.CATEGORY_DIGIT: r"\d", _codes.CATEGORY_WORD: r"\w", _codes.CATEGORY_SPACE: r"\s",
+    _codes.CATEGORY_NOT_DIGIT: r"\D", _codes.CATEGORY_NOT_WORD: r"\W", _codes.CATEGORY_NOT_SPACE: r"\S",
+}  # fmt: skip
+_ALL: Final = "".join(map(chr, range(33, 127)))
+
+
+def of_param(part: Param) -> str:
+    """A value of a parameter: its default, its first option, its placeholder, or one made from its pattern."""
+    if part.default is not None:
+        return part.default
+    if part.options:
+        return part.options[0].value
+    if part.placeholder and part.pattern and compiled(part.pattern).fullmatch(part.placeholder):
+        return part.placeholder
+    return of_pattern(part.pattern or "")
+
+
+def of_field(part: Field, variant: int = 0) -> str:
+    """A value of a credential's field; another one for another variant."""
+    return of_pattern(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
+
+
+def put(document: object, path: str, value: object) -> object:
+    """The JSON document with a value at that path: `data.0.id` makes an object in a list in an object of nothing."""
+    step, _, rest = path.partition(".")
+    if not step:
+        return value
+    if step.isdigit():
+        items = list(document) if isinstance(document, list) else []
+        items += [None] * (int(step) + 1 - len(items))
+        items[int(step)] = put(items[int(step)], rest, value)
+        return items
+    members = dict(document) if isinstance(document, dict) else {}
+    return {**members, step: put(members.get(step), rest, value)}
+
+
+def of_pattern(pattern: str, variant: int = 0) -> str:
+    """A text that the pattern takes as a whole.
+
+    Raises:
+        ValueError: none was found: a look-ahead asks for what the rest does not say.
+    """
+    parsed = _parser.parse(pattern)
+    for turn in range(8):
+        text = "".join(_pieces(parsed, turn, Random(variant) if variant else None))
+        if compiled(pattern).fullmatch(text):
+            return text
+    raise ValueError(f"no example was found for the pattern {pattern}")
+
+
+def _pieces(parsed: Iterable[Any], variant: int, chance: Random | None) -> Iterable[str]:
+    for place, (code, argument) in enumerate(parsed):
+        if code is _codes.LITERAL:
+            yield chr(argument)
+        elif code in (_codes.IN, _codes.ANY, _codes.NOT_LITERAL):
+            yield _one_of(code, argument, place + variant, chance)
+        elif code is _codes.SUBPATTERN:
+            yield from _pieces(argument[-1], variant, chance)
+        elif code is _codes.BRANCH:
+            yield from _pieces(argument[1][variant % len(argument[1])], variant, chance)
+        elif code in (_codes.MAX_REPEAT, _codes.MIN_REPEAT):
+            least, most, repeated = argument
+            times = max(least, min(most, 1 if least == 0 and variant % 2 else least))
+            for turn in range(times):
+                yield from _pieces(repeated, variant + turn, chance)
+
+
+def _one_of(code: object, argument: Any, turn: int, chance: Random | None) -> str:
+    if code is not _codes.IN:
+        ordered = [char for char in _PREFERRED if code is _codes.ANY or ord(char) != argument]
+        return chance.choice(ordered) if chance else ordered[turn % 7]
+    negated = argument[0][0] is _codes.NEGATE
+    named = {char for item in argument for char in _ALL + " " if _is_in(item, char)}
+    allowed = set(_ALL) - named if negated else named
+    ordered = [char for char in _PREFERRED if char in allowed] or sorted(allowed)
+    return chance.choice(ordered) if chance else ordered[turn % min(len(ordered), 7)]
+
+
+def _is_in(item: tuple[Any, Any], char: str) -> bool:
+    code, argument = item
+    if code is _codes.LITERAL:
+        return bool(ord(char) == argument)
+    if code is _codes.RANGE:
+        return bool(argument[0] <= ord(char) <= argument[1])
+    return code is _codes.CATEGORY and re.fullmatch(_CATEGORIES[argument], char, re.ASCII) is not None

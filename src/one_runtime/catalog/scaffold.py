@@ -1,0 +1,83 @@
+"""A first draft of an entry, from a few answers: complete in shape, and it says where the provider has to be asked."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import yaml
+
+from one_runtime.catalog.model import AuthType
+
+_FIELD: Final = {
+    "name": "api_key",
+    "label": "API key",
+    "where": "In the product, go to Settings, then API, and create a key.",
+    "pattern": "[A-Za-z0-9._~+/=-]{16,1024}",
+}
+_TYPED: Final = "[!-~]{1,255}"
+
+
+@dataclass(frozen=True, slots=True)
+class Basics:
+    """What a scaffold is made of."""
+
+    slug: str
+    name: str
+    description: str
+    category: str
+    website: str
+    docs: str
+    api: str
+    check_path: str
+    auth_types: tuple[AuthType, ...]
+
+
+def scaffold(basics: Basics) -> str:
+    """The YAML of the entry. What stands there as an example is named in its first lines."""
+    entry = {
+        "slug": basics.slug,
+        "name": basics.name,
+        "description": basics.description,
+        "category": basics.category,
+        "website": basics.website,
+        "docs": basics.docs,
+        "auth": [_auth(basics, one) for one in basics.auth_types],
+    }
+    text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=1000)
+    return (
+        "# A scaffold. Ask the provider's documentation: where a credential is found and what it looks like, what the\n"
+        "# check answers (expect, reason, identity), and for OAuth the addresses, scopes, PKCE, refresh, revocation.\n"
+        f"# Then say so in `verified`, and run: one-runtime catalog check {basics.slug}.yaml\n"
+        f"{text}"
+    )
+
+
+def _auth(basics: Basics, auth_type: AuthType) -> dict[str, object]:
+    own: dict[AuthType, dict[str, object]] = {
+        "api_key": {"fields": [dict(_FIELD)]},
+        "basic": {"fields": _pair("username", "password")},
+        "none": {},
+        "oauth2": {
+            "client": {"where": "In the provider's developer portal, create an app and copy its client id and secret."},
+            "authorization": {"url": f"{basics.api}/oauth/authorize"},
+            "scopes": {"default": ["read"]},
+            "pkce": "unknown",
+            "token": {"url": f"{basics.api}/oauth/token", "auth": "post"},
+        },
+        "client_credentials": {
+            "fields": _pair("client_id", "client_secret"),
+            "token": {"url": f"{basics.api}/oauth/token", "auth": "post"},
+        },
+    }
+    sent = {"send": {"headers": {"Authorization": "Bearer {api_key}"}}} if auth_type == "api_key" else {}
+    check = {"path": basics.check_path, "expect": {"json": [{"path": "id", "exists": True}]}, "reason": "message"}
+    rest = {"base_url": basics.api, **sent, "check": check, "identity": {"id": "id"}, "verified": {"how": "unverified"}}
+    return {"type": auth_type, **own[auth_type], **rest}
+
+
+def _pair(shown: str, hidden: str) -> list[dict[str, object]]:
+    return [{**_typed(shown), "secret": False}, _typed(hidden)]
+
+
+def _typed(name: str) -> dict[str, object]:
+    label = name.replace("_", " ").capitalize()
+    return {"name": name, "label": label, "where": f"The {label.lower()} of the account.", "pattern": _TYPED}

@@ -1,0 +1,85 @@
+"""Each rule of the lint finds what it is for: an entry with nothing wrong is made wrong in one thing."""
+
+from copy import deepcopy
+from typing import Any, Final
+
+import pytest
+
+from one_runtime.catalog.lint import complaints
+from one_runtime.catalog.model import Integration
+from tests.catalog.example import API_KEY, ENTRY, OAUTH2, SUBDOMAIN
+
+HOST: Final[dict[str, Any]] = {**SUBDOMAIN, "placeholder": "acme"}
+FIELD: Final[dict[str, Any]] = {**API_KEY["fields"][0], "pattern": "[a-z0-9]{8,64}"}
+CHECK: Final[dict[str, Any]] = {**API_KEY["check"], "expect": {"json": [{"path": "account.id", "exists": True}]}}
+KEY: Final[dict[str, Any]] = {**API_KEY, "fields": [FIELD], "check": CHECK}
+HOSTED: Final[dict[str, Any]] = {**KEY, "params": [HOST], "base_url": "https://{subdomain}.example.com"}
+CLIENT: Final[dict[str, Any]] = {
+    "type": "client_credentials",
+    "fields": [{**FIELD, "name": name, "label": name} for name in ("client_id", "client_secret")],
+    "token": OAUTH2["token"],
+    **{name: OAUTH2[name] for name in ("base_url", "check", "verified")},
+}
+RECEIVED: Final[dict[str, Any]] = {
+    "name": "shard",
+    "source": "token_response",
+    "path": "api.url",
+    "extract": r"https://([a-z0-9]{1,20})\.example\.com",
+    "example": "https://eu1.example.com",
+}
+SHARDED: Final[dict[str, Any]] = {**OAUTH2, "received": [RECEIVED], "base_url": "https://{shard}.example.com"}
+REVOCATION: Final[dict[str, Any]] = {"url": "https://login.example.com/revoke"}
+
+
+def said(*auths: dict[str, Any], **changes: Any) -> list[str]:
+    entry = Integration.model_validate({**ENTRY, "auth": [deepcopy(one) for one in auths], **changes})
+    return list(complaints(entry))
+
+
+def changed(auth: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**auth, **changes}
+
+
+@pytest.mark.parametrize(
+    "auths", [(KEY, OAUTH2, CLIENT), (HOSTED,), (SHARDED,), (changed(OAUTH2, revocation=REVOCATION),)]
+)
+def test_nothing_is_said_of_what_is_right(auths: tuple[dict[str, Any], ...]) -> None:
+    assert said(*auths) == []
+
+
+@pytest.mark.parametrize(
+    "auth,words",
+    [
+        (changed(KEY, fields=[{**FIELD, "where": "In the settings"}]), "where is a sentence"),
+        (changed(KEY, fields=[{**FIELD, "help": "Ask for it"}]), "help is a sentence"),
+        (changed(KEY, fields=[{name: FIELD[name] for name in ("name", "label", "where")}]), "needs a pattern"),
+        (changed(KEY, check=API_KEY["check"]), "names no condition"),
+        (changed(KEY, check={**CHECK, "refused": {"status": [429]}}), "an outage (429) is read as an answer"),
+        (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "a", "exists": False}]}}), "is read as an answer"),
+        (changed(HOSTED, params=[SUBDOMAIN]), "needs a placeholder"),
+        (changed(HOSTED, params=[{**HOST, "transform": []}]), "transform begins with lower"),
+        (changed(HOSTED, params=[{**HOST, "help": "The first part"}]), "help is a sentence"),
+        (changed(HOSTED, params=[{**HOST, "placeholder": "a.b"}]), "is refused"),
+        (changed(OAUTH2, pkce="unknown"), "pkce: unknown"),
+        (changed(OAUTH2, client={}), "client.where"),
+        (changed(OAUTH2, client={"where": "In the portal"}), "client.where"),
+        (changed(OAUTH2, token={**OAUTH2["token"], "auth": "none"}), "token.auth: none"),
+        (changed(OAUTH2, scopes={"default": ["a", "a"]}), "scopes: one is there twice"),
+        (changed(OAUTH2, scopes={"default": ["a,b"], "separator": ","}), "holds the separator"),
+        (changed(OAUTH2, refresh="none", revocation=REVOCATION), "names a refresh_token"),
+        (changed(OAUTH2, revocation={**REVOCATION, "auth": "bearer"}), "revocation.gone"),
+        (changed(SHARDED, received=[{**RECEIVED, "example": "https://eu1.example.org"}]), "the examples of the entry"),
+        (changed(SHARDED, received=[{**RECEIVED, "example": None}]), "each has an example"),
+        (changed(SHARDED, received=[{**RECEIVED, "extract": r"https://([a-z0-9]{1,20})\..*"}]), "believes 'https://"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(auth: dict[str, Any], words: str) -> None:
+    found = said(auth)
+    assert any(words in one for one in found), found
+    assert all(one.startswith(f"{auth['type']}: ") for one in found)
+
+
+def test_an_alias_that_is_the_name_is_said() -> None:
+    assert said(KEY, aliases=["other word"]) == []
+    for aliases in (["example"], ["one", "one"]):
+        assert said(KEY, aliases=aliases) == ["aliases: one is there twice, or is the name or the slug"]
