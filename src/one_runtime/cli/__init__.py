@@ -8,7 +8,7 @@ import typer
 
 from one_runtime import __version__, logs
 from one_runtime.app import create_app
-from one_runtime.cli import api_keys, doctor, keys, oauth_clients, organizations
+from one_runtime.cli import api_keys, catalog, doctor, keys, oauth_clients, organizations
 from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, migrate
 from one_runtime.demo.server import run_demo
@@ -17,6 +17,7 @@ from one_runtime.serving import serve
 from one_runtime.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="One Runtime: embedded integrations, self-hosted.")
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(keys.app, name="keys")

@@ -1,0 +1,84 @@
+"""The whole catalog: how long it takes to read, what its list weighs, and how long a search takes."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from one_runtime.catalog.loader import Catalog, load_catalog
+from one_runtime.catalog.search import search
+from one_runtime.codings import compress
+from one_runtime.integrations import IntegrationList, Logo, Offer, Options, State
+
+_QUERIES: Final = Path(__file__).parents[1] / "tests" / "catalog" / "search_queries.yaml"
+_TIMES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds, and bytes by name."""
+
+    integrations: int
+    reading: float
+    listing: float
+    searches: list[float]
+    sizes: dict[str, int]
+
+
+def measure() -> Measured:
+    """Read it, render its list, and search it for everything that the tests search for."""
+    catalog = load_catalog()
+    queries = [str(query) for query in yaml.safe_load(_QUERIES.read_text(encoding="utf-8"))]
+    search(catalog.integrations, "warm")
+    return Measured(
+        integrations=len(catalog.integrations),
+        reading=_best(load_catalog),
+        listing=_best(lambda: _listed(catalog, "inline")),
+        searches=[_best(lambda query=query: search(catalog.integrations, query)) for query in queries],  # type: ignore[misc]
+        sizes=_sizes(catalog),
+    )
+
+
+def _best(work: Callable[[], object]) -> float:
+    def once() -> float:
+        begun = time.perf_counter()
+        work()
+        return time.perf_counter() - begun
+
+    return min(once() for _ in range(_TIMES))
+
+
+def _listed(catalog: Catalog, logo: Logo) -> bytes:
+    lists = IntegrationList(catalog, "https://connect.example.com")
+    offer = Offer(clients=frozenset(one.slug for one in catalog.integrations))
+    return lists.body(lists.listed(State("organization", ("read",), offer, ""), Options(logo=logo)), "user_123")
+
+
+def _sizes(catalog: Catalog) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, logo in (("logo=url", "url"), ("logos inline", "inline")):
+        text = _listed(catalog, logo)  # type: ignore[arg-type] # two of the logos
+        found |= {name: len(text)}
+        found |= {f"{name}, {coding}": len(compress(text, coding).after(b"")) for coding in ("gzip", "zstd")}
+    return found
+
+
+def table(measured: Measured) -> Iterator[str]:
+    """As Markdown."""
+    yield "### The catalog"
+    yield ""
+    yield f"- {measured.integrations} integrations are read in **{measured.reading * 1000:.0f} ms**"
+    yield f"- the list of all of them is rendered for the first time in {measured.listing * 1000:.0f} ms"
+    p50, most = statistics.median(measured.searches), max(measured.searches)
+    yield (
+        f"- a search takes **{p50 * 1000:.2f} ms**, the slowest of {len(measured.searches)} queries "
+        f"{most * 1000:.2f} ms"
+    )
+    yield "- the list with an OAuth client for each: " + ", ".join(
+        f"{name} {size:,} bytes" for name, size in measured.sizes.items()
+    )
+    yield ""

@@ -1,0 +1,248 @@
+"""`one-runtime catalog`: look at the integrations, check them, try them, begin new ones. Needs no settings."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from one_runtime import credentials, logs
+from one_runtime import probe as probing
+from one_runtime.catalog.lint import complaints
+from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_yaml
+from one_runtime.catalog.model import Auth, AuthType, Category, Integration, dump
+from one_runtime.catalog.request import Values, clean_values
+from one_runtime.catalog.scaffold import Basics, scaffold
+from one_runtime.catalog.search import search
+from one_runtime.catalog.sheet import counts, sheet
+from one_runtime.cli.running import AsJson, print_rows
+from one_runtime.clock import rfc3339, system_clock
+from one_runtime.credentials import CredentialsRefused
+from one_runtime.egress import Egress
+from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.probe import Probed
+
+app = typer.Typer(no_args_is_help=True, help="The catalog: every integration that can be connected.")
+
+Slugs = Annotated[list[str] | None, typer.Argument(help="Slugs, or files of your own; left out: the whole catalog.")]
+_LICENSE = "CC0-1.0"
+
+
+@app.command("list")
+def list_catalog(
+    *,
+    find: Annotated[str | None, typer.Option("--search", help="What people type; the best first.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List integrations, a line each."""
+    if category is not None and category not in get_args(Category):
+        raise InvalidInput(f"There is no category {category!r}. There are: {', '.join(get_args(Category))}.")
+    found = [one for one in load_catalog().integrations if category is None or one.category == category]
+    rows: list[dict[str, object]] = [
+        {"slug": one.slug, "name": one.name, "category": one.category, "auth_types": " ".join(one.auth_types)}
+        for one in (search(found, find) if find is not None else found)
+    ]
+    print_rows(rows, as_json=as_json)
+
+
+@app.command("show")
+def show_integration(
+    slug: Annotated[str, typer.Argument(help="A slug, or a file.")], *, as_json: AsJson = False
+) -> None:
+    """Show everything that is known of one integration: what is asked for, where it is found, what is sent where."""
+    integration = _read(load_catalog(), slug)
+    typer.echo(
+        json.dumps(dump(integration), indent=2, ensure_ascii=False) if as_json else sheet(integration), nl=as_json
+    )
+
+
+@app.command("check")
+def check_entries(slugs: Slugs = None) -> None:
+    """Say what is wrong with entries: templates are resolved, patterns tried, requests made, and none is sent."""
+    catalog = load_catalog()
+    wrong, found = 0, slugs or [one.slug for one in catalog.integrations]
+    entries: list[Integration] = []
+    for name in found:
+        try:
+            entries.append(_read(catalog, name))
+            said = [*complaints(entries[-1]), *_misnamed(name, entries[-1])]
+        except CatalogError as error:
+            said = [error.detail]
+        wrong += bool(said)
+        for one in said:
+            typer.echo(f"{name}: {one}")
+    types = Counter(auth.type for one in entries for auth in one.auth)
+    typer.echo(f"{len(found)} integrations, {wrong} with something wrong.")
+    typer.echo(f"Ways to connect: {_listed(types)}. Verified: {_listed(counts(entries))}.")
+    raise typer.Exit(int(wrong > 0))
+
+
+@app.command("test")
+def try_credential(
+    slug: Annotated[str, typer.Argument(help="A slug, or a file.")],
+    *,
+    auth_type: Annotated[str | None, typer.Option(help="Where there are several that are typed.")] = None,
+    key: Annotated[str | None, typer.Option(help="The key; better left out: it is asked for and not shown.")] = None,
+    credential: Annotated[list[str] | None, typer.Option(help="Any field, as name=value.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter, as name=value.")] = None,
+) -> None:
+    """Ask the provider, from this machine, whether a credential works and whose account it opens. Stores nothing."""
+    logs.configure("error", "console")
+    integration = _read(load_catalog(), slug)
+    auth = _typed_auth(integration, auth_type)
+    given = dict(_pair(one) for one in credential or ())
+    if key is not None:
+        given[auth.fields[0].name if len(auth.fields) == 1 else "api_key"] = key
+    for field in auth.fields:
+        if field.name not in given:
+            shown = f"{field.label} ({field.where})"
+            given[field.name] = typer.prompt(shown, hide_input=field.secret, default="" if field.optional else None)
+    params = dict(_pair(one) for one in param or ())
+    for part in auth.params:
+        if part.name not in params:
+            params[part.name] = typer.prompt(part.label, default=part.default)
+    values = _cleaned(auth, params, {name: value for name, value in given.items() if value})
+
+    async def ask() -> credentials.Account:
+        async with Egress() as egress:
+            return await credentials.check(egress, integration, auth, values)
+
+    if auth.check is None:
+        raise InvalidInput(f"{integration.name} cannot be asked: {auth.check_missing}")
+    try:
+        account = asyncio.run(ask())
+    except CredentialsRefused as error:
+        typer.echo(f"Refused. {integration.name} says: {error.provider_reason or 'nothing'}")
+        raise typer.Exit(1) from None
+    typer.echo(f"Works. Account: {account.label or 'not told'} (id {account.id or 'not told'})")
+
+
+@app.command("new")
+def new_entry(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it; left out: <slug>.yaml here.")] = None,
+) -> None:
+    """Begin an entry: a few questions, and a file with everything that an entry has."""
+    slug = typer.prompt("Slug, such as example-desk")
+    target = file or Path(f"{slug}.yaml")
+    if target.exists():
+        raise InvalidInput(f"{target} is there already. Choose another file.")
+    basics = Basics(
+        slug=slug,
+        name=typer.prompt("Name, as the company writes it"),
+        description=typer.prompt("What it is for, in one sentence that ends in a full stop"),
+        category=typer.prompt(f"Category ({', '.join(get_args(Category))})", default="Productivity"),
+        website=typer.prompt("Website", default="https://"),
+        docs=typer.prompt("Documentation of its API", default="https://"),
+        api=typer.prompt("Address of the API, without a slash at the end", default="https://").rstrip("/"),
+        check_path=typer.prompt("Path of a cheap call that needs a credential", default="/me"),
+        auth_types=_auth_types(typer.prompt(f"Auth types ({', '.join(get_args(AuthType))})", default="api_key")),
+    )
+    target.write_text(scaffold(basics), encoding="utf-8")
+    typer.echo(f"Wrote {target}. Next: fill in what it says, then: one-runtime catalog check {target}")
+
+
+@app.command("probe")
+def probe_catalog(
+    slugs: Slugs = None,
+    *,
+    output: Annotated[Path | None, typer.Option(help="A file for the table; left out: it is printed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask each provider, without any account, whether its entry is alive. Exit code 1 where one is wrong."""
+    logs.configure("error", "console")
+    catalog = load_catalog()
+    asked = [_read(catalog, one) for one in slugs] if slugs else list(catalog.integrations)
+
+    async def ask() -> list[Probed]:
+        async with Egress() as egress:
+            return await probing.probe(asked, egress, system_clock, lambda one: typer.echo(_progress(one), err=True))
+
+    answers = asyncio.run(ask())
+    rows = [{**asdict(one), "at": rfc3339(one.at)} for one in answers]
+    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n" if as_json else probing.table(answers)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text, nl=False)
+    typer.echo(_listed(Counter(one.verdict for one in answers)), err=True)
+    raise typer.Exit(int(any(one.verdict == "wrong" for one in answers)))
+
+
+@app.command("export")
+def export_catalog(
+    *, output: Annotated[Path | None, typer.Option(help="The file; left out: it is printed.")] = None
+) -> None:
+    """Print the catalog as one JSON document, under CC0; without the logos, which are their owners' trademarks."""
+    catalog = load_catalog()
+    document: dict[str, Any] = {
+        "license": _LICENSE,
+        "revision": catalog.revision,
+        "integrations": [{"id": one.id, **dump(one)} for one in catalog.integrations],
+    }
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    output.write_text(text, encoding="utf-8")
+    typer.echo(f"{len(catalog.integrations)} integrations in {output}.")
+
+
+def _read(catalog: Catalog, name: str) -> Integration:
+    """Raises: NotFound, CatalogError."""
+    if name.endswith((".yaml", ".yml")):
+        return load_yaml(Path(name))
+    integration = catalog.get(name)
+    if integration is None:
+        near = [one.slug for one in search(catalog.integrations, name)[:3]]
+        raise NotFound(f"There is no integration {name!r}." + (f" Is it {' or '.join(near)}?" if near else ""))
+    return integration
+
+
+def _misnamed(name: str, integration: Integration) -> list[str]:
+    path = Path(name)
+    return ["the slug is not the file's name"] if path.suffix and path.stem != integration.slug else []
+
+
+def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
+    """Raises: InvalidInput."""
+    typed = [auth for auth in integration.auth if auth.type in ("api_key", "basic", "none")]
+    chosen = [auth for auth in typed if auth_type in (None, auth.type)]
+    if not chosen:
+        having = ", ".join(auth.type for auth in typed) or "none that is typed: connect it through a session"
+        raise InvalidInput(f"{integration.name} has no such auth type to test here. It has: {having}.")
+    return chosen[0]
+
+
+def _cleaned(auth: Auth, params: dict[str, str], given: dict[str, str]) -> Values:
+    """Raises: InvalidInput, which names each value at fault."""
+    try:
+        return clean_values(auth, params, given)
+    except InvalidInput as error:
+        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in error.errors)) from error
+
+
+def _auth_types(text: str) -> tuple[AuthType, ...]:
+    wanted = tuple(text.replace(",", " ").split())
+    unknown = [one for one in wanted if one not in get_args(AuthType)]
+    if unknown or not wanted:
+        raise InvalidInput(f"There is no auth type {' '.join(unknown)!r}. There are: {', '.join(get_args(AuthType))}.")
+    return wanted  # type: ignore[return-value] # looked at above
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidInput(f"{text!r} is not of the form name=value")
+    return name, value
+
+
+def _listed(numbers: "Counter[Any] | dict[str, int]") -> str:
+    return ", ".join(f"{count} {name}" for name, count in numbers.items() if count)
+
+
+def _progress(one: Probed) -> str:
+    return f"{one.verdict:12} {one.slug} {one.auth_type} {one.what}: {one.got}"

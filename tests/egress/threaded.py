@@ -1,0 +1,38 @@
+"""An upstream in a thread of its own, for what runs an event loop of its own: the commands."""
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.egress.upstream import Seen, running_upstream
+
+
+@contextmanager
+def threaded_upstream(tls: ssl.SSLContext, said: Callable[[Seen], bytes]) -> Iterator[int]:
+    """The port of a server that answers each request as `said` says."""
+    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    ports: list[int] = []
+
+    async def serve() -> None:
+        async with running_upstream(tls) as upstream:
+
+            async def reply(writer: asyncio.StreamWriter) -> None:
+                writer.write(said(upstream.seen[-1]))
+                await writer.drain()
+
+            upstream.anything = reply
+            ports.append(upstream.port)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    ready.wait(10)
+    try:
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(10)
+        loop.close()
