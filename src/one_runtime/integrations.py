@@ -71,23 +71,24 @@ _STATE = (
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Which integrations an organization has enabled: all (None), or these slugs; and for which there is an OAuth
-    client, its own or the instance's."""
+    """Which integrations an organization has enabled: all (None), or these slugs, but for the `hidden` ones; and for
+    which there is an OAuth client, its own or the instance's."""
 
     slugs: frozenset[str] | None = None
     clients: frozenset[str] = NO_CLIENTS
+    hidden: frozenset[str] = frozenset()
 
     def __contains__(self, slug: str) -> bool:
-        return self.slugs is None or slug in self.slugs
+        return slug not in self.hidden and (self.slugs is None or slug in self.slugs)
 
     def working(self, integration: Integration) -> tuple[str, ...]:
         """The auth types with which a connection could be made now."""
         return working_auth_types(integration, self.clients)
 
     @property
-    def sorted(self) -> tuple[list[str] | None, list[str]]:
+    def sorted(self) -> tuple[list[str] | None, list[str], list[str]]:
         """The slugs in one order, so that equal offers read alike."""
-        return None if self.slugs is None else sorted(self.slugs), sorted(self.clients)
+        return None if self.slugs is None else sorted(self.slugs), sorted(self.clients), sorted(self.hidden)
 
 
 _SEPARATOR: Final = b", "
@@ -135,7 +136,7 @@ async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | N
     row = await tx.one(_STATE, hash=digest, end_user=end_user_id)
     if row is None or not api_keys.is_live(row.secret_hash, digest, row.revoked_at):
         return None
-    offer = _offer(None if row.integrations_mode == "all" else row.integrations_slugs, row.clients)
+    offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients)
     return State(row.organization_id, _names(row.scopes), offer, row.connections)
 
 
@@ -145,9 +146,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _offer(slugs: str | None, clients: str) -> Offer:
+def _offer(mode: str, slugs: str, clients: str) -> Offer:
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
-    return Offer(None if slugs is None else frozenset(json.loads(slugs)), configured)
+    named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
+    return Offer(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
 
 
 def _head(end_user_id: str) -> bytes:

@@ -18,7 +18,7 @@ from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.events import Actor, Subject, record
 from one_runtime.ids import is_id, new_id
 
-IntegrationsMode: TypeAlias = Literal["all", "listed"]
+IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
 
 MAX_NAME: Final = 255
 MAX_ORIGINS: Final = 50
@@ -28,7 +28,7 @@ _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A tenant. `integrations_slugs` counts where the mode is `listed`."""
+    """A tenant. `integrations_slugs`: what is offered in the mode `listed`, and what is not in `all_but`."""
 
     id: str
     display_name: str
@@ -43,7 +43,9 @@ class Organization:
 
     def offers(self, slug: str) -> bool:
         """Whether this organization has the integration enabled."""
-        return self.integrations_mode == "all" or slug in self.integrations_slugs
+        return self.integrations_mode == "all" or (slug in self.integrations_slugs) == (
+            self.integrations_mode == "listed"
+        )
 
     def returns_to(self, url: str) -> bool:
         """Whether a browser may be sent there: one of the return URLs, character by character but for the query

@@ -49,6 +49,21 @@ async def test_what_is_put_is_kept_in_canonical_form_and_the_rest_goes_back_to_i
     assert bare["integrations"] == {"mode": "all", "slugs": []}
 
 
+async def test_all_but_some_integrations_are_offered_everywhere(client: Client) -> None:
+    hidden = {"mode": "all_but", "slugs": ["HubSpot", "acme"]}
+    everything = set(await client.integrations())
+    saved = await put(client, integrations=hidden, allowed_origins=[ORIGIN])
+    assert saved["integrations"] == {"mode": "all_but", "slugs": ["hubspot", "acme"]}
+    assert set(await client.integrations()) == everything - {"hubspot", "acme"}
+    session = {"integration_slug": "acme", "end_user_id": "user_123"}
+    assert (await client.post("/v1/hosted-connection-sessions", session)).status_code == 422
+    token = (await client.post("/v1/hosted-connection-sessions", {"end_user_id": "user_123"})).json()["session_token"]
+    shown = {one["slug"] for one in (await client.popup("", token)).json()["integrations"]}
+    assert shown == everything - {"hubspot", "acme"}
+    await put(client, integrations={"mode": "all_but", "slugs": []})
+    assert set(await client.integrations()) == everything
+
+
 async def test_a_change_is_an_event_that_names_what_changed(client: Client) -> None:
     await put(client, allowed_origins=[ORIGIN], privacy_url="https://example.com/privacy")
     newest = (await client.get("/v1/events")).json()["events"][0]

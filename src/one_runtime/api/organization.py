@@ -16,9 +16,9 @@ router = APIRouter(tags=["Organization"])
 
 
 class Integrations(Body):
-    """Which integrations are offered: all, or the listed ones."""
+    """Which integrations are offered: all, the listed ones, or all but the listed ones."""
 
-    mode: Literal["all", "listed"] = "all"
+    mode: Literal["all", "listed", "all_but"] = "all"
     slugs: list[Slug] = Field([], max_length=2000)
 
 

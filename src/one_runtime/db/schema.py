@@ -64,7 +64,7 @@ organizations = Table(
     Column("privacy_url", Text),
     Column("allowed_origins", DOCUMENT, nullable=False),
     Column("return_urls", DOCUMENT, nullable=False),
-    Column("integrations_mode", Text, nullable=False),  # all | listed
+    Column("integrations_mode", Text, nullable=False),  # all | listed | all_but
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
