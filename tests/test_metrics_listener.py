@@ -40,6 +40,7 @@ def samples(text: str) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_metrics_are_served_in_the_forms_that_prometheus_reads() -> None:
     with metrics_served((HOST, 0), workers=1) as url:
         plain = httpx2.get(url)
@@ -53,6 +54,7 @@ def test_metrics_are_served_in_the_forms_that_prometheus_reads() -> None:
         assert httpx2.get(url, headers={"accept": accept}).text.endswith("# EOF\n")
 
 
+@pytest.mark.slow
 def test_nothing_else_is_served_there() -> None:
     with metrics_served((HOST, 0), workers=1) as url:
         base = url.removesuffix("/metrics")
@@ -62,6 +64,7 @@ def test_nothing_else_is_served_there() -> None:
         assert "Python" not in httpx2.get(url).headers["server"]
 
 
+@pytest.mark.slow
 def test_a_listener_on_ipv6_and_one_on_a_port_that_is_taken() -> None:
     with metrics_served(("::1", 0), workers=1) as url:
         assert url.startswith("http://[::1]:")
@@ -79,6 +82,7 @@ async def test_the_public_listener_has_no_metrics(client: Client) -> None:
     assert (await client.get("/metrics")).status_code == 404
 
 
+@pytest.mark.slow
 def test_folders_that_earlier_starts_left_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     prefix = f"one-runtime-metrics-{os.getuid()}-"
@@ -104,6 +108,7 @@ def test_folders_that_earlier_starts_left_are_removed(tmp_path: Path, monkeypatc
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
 
 
+@pytest.mark.slow
 def test_folders_of_other_users_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     theirs = tmp_path / f"one-runtime-metrics-{os.getuid()}-theirs"

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,8 +10,8 @@ import pytest_asyncio
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.egress import Egress
 from one_runtime.probe import Probed, probe, table
+from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import StandIn
-from tests.catalog.test_entries import ENTRIES
 from tests.catalog.test_stand_in import play, raw_auth, the_world, values_of
 from tests.egress.upstream import Upstream, answer
 
@@ -20,8 +19,8 @@ NOW = datetime(2026, 11, 26, 7, 30, tzinfo=UTC)
 
 
 @pytest_asyncio.fixture
-async def world(tmp_path: Path) -> AsyncIterator[tuple[Upstream, Egress]]:
-    async with the_world(tmp_path) as made:
+async def world() -> AsyncIterator[tuple[Upstream, Egress]]:
+    async with the_world() as made:
         yield made
 
 

@@ -17,7 +17,7 @@ from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
 from tests.waiting import async_attempts
 
-pytestmark = pytest.mark.promise("P3")
+pytestmark = [pytest.mark.promise("P3"), pytest.mark.slow]
 
 LOWEST = "00000000-0000-0000-0000-000000000000"
 

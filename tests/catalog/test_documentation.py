@@ -7,11 +7,11 @@ import pytest
 from pydantic import BaseModel
 
 from one_runtime.catalog import auth, model, oauth2, parts
-from one_runtime.catalog.build import HERE, read_entries
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import build_check, clean_values
 from one_runtime.catalog.sheet import pages
+from tests.catalog.entries import ENTRIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
 SHAPES: list[type[BaseModel]] = [
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.docs
 
 def test_the_pages_of_the_integrations_are_not_stale() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
-    wanted = pages(read_entries(HERE / "integrations"))
+    wanted = pages(ENTRIES)
     assert sorted(written) == sorted(wanted)
     stale = [name for name, text in wanted.items() if written[name] != text]
     assert stale == [], "run: python -m one_runtime.catalog.sheet"
@@ -60,7 +60,7 @@ def test_the_pages_of_the_integrations_are_not_stale() -> None:
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
 def test_the_number_of_integrations_is_told_right(name: str) -> None:
     text = (FOLDER.parents[1] / name).read_text(encoding="utf-8")
-    assert re.findall(r"\[(\d+) integrations\]", text) == [str(len(read_entries(HERE / "integrations")))]
+    assert re.findall(r"\[(\d+) integrations\]", text) == [str(len(ENTRIES))]
 
 
 def test_every_gap_names_an_integration_that_is_there_or_says_that_it_is_not() -> None:

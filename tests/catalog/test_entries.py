@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.catalog.build import COMPILED, HERE, compile_catalog, read_entries
+from one_runtime.catalog.build import COMPILED, HERE, compile_catalog
 from one_runtime.catalog.lint import complaints, example_values
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import build_check, clean_values, inject, read_check
+from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import compile_all
 
-ENTRIES: Final = read_entries(HERE / "integrations")
 FIXTURES: Final = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
 ACME: Final = HERE.parent / "demo" / "acme.yaml"
 

@@ -4,14 +4,13 @@ from typing import Final
 
 import pytest
 
-from one_runtime.catalog.build import HERE, read_entries
 from one_runtime.catalog.lint import answer_of
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import is_expected, is_refused
 from one_runtime.integrations import working_auth_types
+from tests.catalog.entries import ENTRIES
 
-ENTRIES: Final = read_entries(HERE / "integrations")
 PAIRS: Final = [(entry, auth) for entry in ENTRIES for auth in entry.auth if isinstance(auth, OAuth2Auth)]
 KEPT: Final = {
     "confluence": {"cloud_id": "1324a887-45db-1bf4-1e99-ef0ff456d421"},

@@ -7,12 +7,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from one_runtime.catalog.build import HERE, read_entries
+from one_runtime.catalog.build import HERE
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.search import search
+from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import evaluate
 
-ENTRIES: Final = read_entries(HERE / "integrations")
 QUERIES: Final[dict[str, str]] = yaml.safe_load(
     (Path(__file__).parent / "search_queries.yaml").read_text(encoding="utf-8")
 )

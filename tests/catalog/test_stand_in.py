@@ -4,9 +4,12 @@ wrong one is refused in the provider's words, a value of another form is told at
 It proves that an entry agrees with itself and with our code; that it agrees with the provider, the fixtures prove.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -33,8 +36,8 @@ from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.oauth_clients import OAuthClient
 from one_runtime.proof import Granted, exchanged, prove_tokens
 from one_runtime.token_endpoint import TokenEndpoint
+from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import REASON, StandIn, fill
-from tests.catalog.test_entries import ENTRIES
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import Network
 from tests.egress.upstream import Upstream, running_upstream
@@ -73,11 +76,17 @@ def values_of(auth: Auth) -> dict[str, str]:
     return known
 
 
+@cache
+def certified() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate for every host of the catalog, and a client's that trusts it."""
+    with TemporaryDirectory() as folder:
+        return tls_contexts(Path(folder), *sorted({host for entry in ENTRIES for host in hosts_of(entry)}))
+
+
 @asynccontextmanager
-async def the_world(folder: Path) -> AsyncIterator[tuple[Upstream, Egress]]:
-    """One server with a certificate for every host of the catalog, and a way out that leads there."""
-    hosts = sorted({host for entry in ENTRIES for host in hosts_of(entry)})
-    server, client = tls_contexts(folder, *hosts)
+async def the_world() -> AsyncIterator[tuple[Upstream, Egress]]:
+    """One server that is every host of the catalog, and a way out that leads there."""
+    server, client = certified()
     async with running_upstream(server) as upstream:
         network = Network(upstream.port, tls=client)
         try:
@@ -206,8 +215,8 @@ def play(upstream: Upstream, stand_in: StandIn) -> None:
 
 
 @pytest.mark.parametrize("letters", ["0123456789abc", "defghij", "klmno", "pqrs", "tuvwxyz"])
-async def test_every_entry_works_with_a_provider_of_its_own_data(letters: str, tmp_path: Path) -> None:
-    async with the_world(tmp_path) as (upstream, egress):
+async def test_every_entry_works_with_a_provider_of_its_own_data(letters: str) -> None:
+    async with the_world() as (upstream, egress):
         for entry in ENTRIES:
             if entry.slug[0] in letters:
                 for auth in entry.auth:

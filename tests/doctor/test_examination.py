@@ -28,6 +28,8 @@ from tests.application import ORIGIN
 from tests.doctor.conftest import Patient, World, patient_on, sync_commits
 from tests.documentation import page
 
+pytestmark = pytest.mark.slow
+
 GIB: Final = 1024**3
 REASONS: Final = ("nothing listens at this address and port", "its name cannot be looked up")
 

@@ -17,8 +17,8 @@ from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
 from one_runtime.oauth.revocation import revocation_requests
 from one_runtime.oauth.token import token_request
+from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import fill
-from tests.catalog.test_entries import ENTRIES
 from tests.catalog.test_stand_in import values_of
 
 ENTRIES_WITH_OAUTH: Final = [entry for entry in ENTRIES if {"oauth2", "client_credentials"} & set(entry.auth_types)]

@@ -92,6 +92,7 @@ async def test_a_scanner_of_links_opens_no_session(client: Client) -> None:
     assert (await client.get(path)).json()["expires_at"] > session["expires_at"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [

@@ -1,0 +1,7 @@
+"""Every entry of the catalog, read once for all tests."""
+
+from typing import Final
+
+from one_runtime.catalog.build import HERE, read_entries
+
+ENTRIES: Final = read_entries(HERE / "integrations")
