@@ -78,6 +78,21 @@ async def test_who_does_not_answer_is_unreachable_and_not_wrong(world: tuple[Ups
     assert {one.verdict for one in told} == {"unreachable"}
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_an_outage_is_not_called_wrong(world: tuple[Upstream, Egress], status: int) -> None:
+    upstream, egress = world
+    upstream.anything = answer(status, body=b"not now")
+    assert {one.verdict for one in await ask(egress, entry("close"))} == {"unreachable"}
+
+
+async def test_an_address_that_may_never_be_reached_is_wrong(world: tuple[Upstream, Egress]) -> None:
+    _, egress = world
+    text = json.dumps(dump(entry("close"))).replace("api.close.com", "metadata.google.internal")
+    told = await ask(egress, Integration.model_validate_json(text))
+    assert {one.verdict for one in told} == {"wrong"}
+    assert all("Nothing was stored" not in one.got for one in told)
+
+
 async def test_the_hosts_of_customers_are_nobodys(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
     told = await ask(egress, entry("zendesk"))

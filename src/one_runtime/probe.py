@@ -2,6 +2,7 @@
 a made-up client by the token endpoint. Asks every provider once for each; nothing is stored."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import Values
 from one_runtime.catalog.templates import names_in, split_url
 from one_runtime.clock import Clock
 from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
-from one_runtime.egress import Egress, EgressError
+from one_runtime.egress import Egress, EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import Client
 from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, RequestRefused
@@ -101,8 +103,8 @@ async def _answer(question: _Question, egress: Egress, clock: Clock) -> tuple[st
         return why_not, "not_probed"
     try:
         return await (_check if question.what == "check" else _token)(question, egress, clock)
-    except InvalidInput as error:
-        return error.detail, "wrong"
+    except (InvalidInput, UnexpectedValue, ValueError) as error:
+        return str(error), "wrong"
 
 
 def _why_not(question: _Question) -> str | None:
@@ -130,7 +132,7 @@ async def _check(question: _Question, egress: Egress, _: Clock) -> tuple[str, Ve
     except CredentialsRefused as error:
         return f"refused: {error.provider_reason or 'no reason given'}", "alive"
     except ProviderUnavailable as error:
-        return error.detail, _of(error)
+        return _why(error), _of(error)
     return "accepted a made-up credential", "wrong"
 
 
@@ -150,10 +152,18 @@ async def _token(question: _Question, egress: Egress, clock: Clock) -> tuple[str
     except (ClientRefused, GrantRefused, RequestRefused) as error:
         return f"{error.code}: {error.reason or 'no reason given'}", "alive"
     except OAuthError as error:
-        return str(error), _of(error)
+        return _why(error), _of(error)
     return "gave tokens to a made-up client", "wrong"
 
 
+def _why(error: Exception) -> str:
+    """What happened, in the words of whoever saw it first."""
+    return error.__cause__.detail if isinstance(error.__cause__, EgressError) else str(error)
+
+
 def _of(error: Exception) -> Verdict:
-    """Who was not reached may be alive; who answers, and not as the entry says, is not what the entry says."""
-    return "unreachable" if isinstance(error.__cause__, EgressError) else "wrong"
+    """Who was not reached, or is in trouble, may be alive; who may never be reached, and who answers something else
+    than the entry says, is wrong."""
+    if isinstance(error.__cause__, EgressError):
+        return "wrong" if isinstance(error.__cause__, TargetRefused) else "unreachable"
+    return "unreachable" if re.search(r"\b(?:429|5\d\d)\b", str(error)) else "wrong"

@@ -7,10 +7,11 @@ import pytest
 from pydantic import BaseModel
 
 from one_runtime.catalog import auth, model, oauth2, parts
+from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import build_check, clean_values
-from one_runtime.catalog.sheet import pages
+from one_runtime.catalog.sheet import counts, pages
 from tests.catalog.entries import ENTRIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
@@ -63,13 +64,19 @@ def test_the_number_of_integrations_is_told_right(name: str) -> None:
     assert re.findall(r"\[(\d+) integrations\]", text) == [str(len(ENTRIES))]
 
 
+def test_the_readme_says_how_many_ways_were_verified() -> None:
+    told = counts(ENTRIES)
+    read, ways = told["documentation"] + told["fixture"] + told["live"], sum(told.values())
+    assert f"{read} of the {ways} ways" in (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_gap_names_an_integration_that_is_there_or_says_that_it_is_not() -> None:
     gaps = (FOLDER.parent / "catalog-gaps.md").read_text(encoding="utf-8")
     missing, _, rest = gaps.partition("## Ways to connect that an entry leaves out")
     assert len(re.findall(r"^\| (?!product|---)", missing, re.MULTILINE)) == int(
         re.findall(r"without an entry \((\d+)\)", missing)[0]
     )
-    assert len(re.findall(r"^\| \[", rest.partition("## Written")[0], re.MULTILINE)) == int(
+    assert len(re.findall(r"^\| \[", rest.partition("## Known doubts")[0], re.MULTILINE)) == int(
         re.findall(r"\A \((\d+)\)", rest)[0]
     )
 
@@ -85,6 +92,7 @@ def test_the_pages_example_is_a_working_entry(tmp_path: Path) -> None:
     path = tmp_path / "example-desk.yaml"
     path.write_text(example.group(1), encoding="utf-8")
     entry = load_yaml(path)
+    assert list(complaints(entry)) == []
     key = entry.auth[0]
     values = clean_values(key, {"subdomain": "Acme"}, {"api_key": "exd_" + "a" * 32})
     request = build_check(key, values)

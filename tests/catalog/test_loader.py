@@ -109,6 +109,34 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
     assert "could not determine a constructor" in complaint(tmp_path, "a: !!python/object/apply:os.getcwd []\n")
 
 
+@pytest.mark.parametrize(
+    "text,told",
+    [
+        ("slug: [\n", "hubspot.yaml:2: did not find expected node content"),
+        ("? [a, b]\n: c\n", "hubspot.yaml:1: a key is one word"),
+        (HUBSPOT.replace("date: 2026-11-25", "date: 2026-13-45"), "month must be in 1..12"),
+        ('slug: !!int "abc"\n', "invalid literal"),
+        ("a: b\n" * 60_000, "longer than 262,144 characters"),
+        (HUBSPOT.replace("name: HubSpot", 'name: "Hub\\eSpot"'), "hubspot.yaml:2: name: "),
+    ],
+)
+def test_what_no_entry_holds_is_refused_in_a_sentence(text: str, told: str, tmp_path: Path) -> None:
+    said = complaint(tmp_path, text)
+    assert told in said
+    assert len(said) < 2_000
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes("name: Métricool".encode("latin-1"))
+    with pytest.raises(CatalogError, match="not UTF-8"):
+        load_yaml(tmp_path / "latin.yaml")
+
+
+def test_hundreds_of_faults_are_told_soon_and_no_more_than_twenty(tmp_path: Path) -> None:
+    said = complaint(tmp_path, HUBSPOT + "".join(f"unknown_{number}: 1\n" for number in range(3_000)))
+    assert said.count("hubspot.yaml:") == 20
+
+
 def test_a_file_that_is_no_mapping_or_missing_is_refused(tmp_path: Path) -> None:
     assert "hubspot.yaml" in complaint(tmp_path, "- just\n- a list\n")
     assert "hubspot.yaml" in complaint(tmp_path, "")

@@ -57,7 +57,7 @@ def test_every_integration_is_found_first_by_its_own_name_and_by_its_slug() -> N
 
 def test_capitals_accents_and_spaces_do_not_matter() -> None:
     entry = described("Métricool One", slug="metricool-one")
-    for query in ("metricool", "MÉTRICOOL one", "metricoolone", "one me\u0301tri", "tricool"):
+    for query in ("metricool", "MÉTRICOOL one", "metricoolone", "one me\u0301tri", "tricool", "\uff2detricool"):
         assert search([entry], query) == [entry]
 
 

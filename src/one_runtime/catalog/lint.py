@@ -25,7 +25,7 @@ from one_runtime.catalog.request import (
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
-_URL: Final = re.compile(r"https://[a-z0-9.-]+(?:/[^{}?#]*)?")
+_URL: Final = re.compile(r"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,63}(?:/[^{}?#]*)?")
 _OUTAGES: Final = (429, 500, 502, 503)
 _NO_SENSE: Final = (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"\xff\xfe", b"[" * 100_000)
 _TOKEN: Final = "example-access-token"
@@ -41,6 +41,8 @@ def complaints(entry: Integration) -> Iterator[str]:
     words = [entry.name.casefold(), entry.slug, *entry.aliases]
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
         yield "aliases: one is there twice, or is the name or the slug"
+    if entry.slug.startswith("x-"):
+        yield "slug: x- is kept for organizations' own integrations"
     for auth in entry.auth:
         for complaint in _of_auth(auth):
             yield f"{auth.type}: {complaint}"
@@ -144,7 +146,7 @@ def _of_injection(auth: AuthBase, values: Values) -> Iterator[str]:
 
 def _of_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str]:
     request = build_check(auth, values)
-    if not re.match(r"https://[a-z0-9.-]+(?:/|\Z)", request.url) or "{" in request.url:
+    if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: resolves to {request.url}"
     if not auth.has_own_proof and not check.expect.json_body and 204 not in check.expect.status:
         yield "check: expect.json names no condition, and a login page also answers 200"

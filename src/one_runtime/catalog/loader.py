@@ -19,6 +19,10 @@ from one_runtime.errors import ConfigurationError, NotFound
 T = TypeVar("T")
 
 
+MAX_CHARACTERS = 256 * 1024
+_MOST_COMPLAINTS = 20
+
+
 class CatalogError(ConfigurationError):
     """An entry or the compiled catalog cannot be used; the detail names the file and the place."""
 
@@ -131,17 +135,31 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"{path}: cannot be read: it is not UTF-8") from error
+    if len(text) > MAX_CHARACTERS:
+        raise CatalogError(f"{path}: longer than {MAX_CHARACTERS:,} characters, and no entry is")
     for name, value in (replace or {}).items():
         text = text.replace(f"{{{name}}}", value)
     try:
-        _check_nodes(yaml.compose(text, Loader=yaml.CSafeLoader), set())
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+        _check_nodes(root, set())
         data = yaml.load(text, Loader=yaml.CSafeLoader)
         return Integration.model_validate(data, context={"allow_http": allow_http})
     except yaml.YAMLError as error:
-        raise CatalogError(f"{path}: {error}") from error
+        raise CatalogError(_place(path, error)) from error
     except ValidationError as error:
-        complaints = [_complaint(path, text, one["loc"], one["msg"]) for one in error.errors()]
+        complaints = [_complaint(path, root, one["loc"], one["msg"]) for one in error.errors()[:_MOST_COMPLAINTS]]
         raise CatalogError("\n".join(complaints)) from error
+    except ValueError as error:  # a tag or a date that is none
+        raise CatalogError(f"{path}: {error}") from error
+
+
+def _place(path: Path, error: yaml.YAMLError) -> str:
+    """The file, the line and what is wrong there."""
+    mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else str(error)
+    return f"{path}:{mark.line + 1}: {problem}" if mark is not None else f"{path}: {problem}"
 
 
 def _check_nodes(node: yaml.Node | None, seen: set[int]) -> None:
@@ -158,6 +176,8 @@ def _check_nodes(node: yaml.Node | None, seen: set[int]) -> None:
     if isinstance(node, yaml.MappingNode):
         keys: set[object] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is one word", key.start_mark)
             if key.value in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
             keys.add(key.value)
@@ -167,15 +187,14 @@ def _check_nodes(node: yaml.Node | None, seen: set[int]) -> None:
             _check_nodes(item, seen)
 
 
-def _complaint(path: Path, text: str, loc: tuple[int | str, ...], message: str) -> str:
+def _complaint(path: Path, root: yaml.Node | None, loc: tuple[int | str, ...], message: str) -> str:
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).removeprefix(".")
-    return f"{path}:{_line(text, loc)}: {place or 'entry'}: {message.removeprefix('Value error, ')}"
+    return f"{path}:{_line(root, loc)}: {place or 'entry'}: {message.removeprefix('Value error, ')}"
 
 
-def _line(text: str, loc: tuple[int | str, ...]) -> int:
+def _line(root: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
     """The line of the innermost part of `loc` that the file has."""
-    node = yaml.compose(text, Loader=yaml.CSafeLoader)
-    line = 1
+    node, line = root, 1
     for step in loc:
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]

@@ -12,10 +12,12 @@ from pydantic import StringConstraints, ValidationInfo, model_validator
 
 from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.parts import Link, Strict, trusted
+from one_runtime.catalog.parts import Label, Link, Strict, trusted
 
 # The same on every installation, and for good: clients keep these ids.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
+
+SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 
 Category = Literal[
     "CRM", "Support", "Marketing", "Productivity", "Communication", "Developer Tools", "Accounting", "Payments",
@@ -36,8 +38,8 @@ Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .
 class Integration(Strict):
     """One third-party product that can be connected."""
 
-    slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=64)]
-    name: Annotated[str, StringConstraints(min_length=1, max_length=60)]
+    slug: Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
+    name: Label
     description: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][^\n]*\.$", max_length=89)]
     category: Category
     aliases: Annotated[tuple[Alias, ...], Setting(max_length=12)] = ()

@@ -64,8 +64,9 @@ def _one_or_many(value: object) -> object:
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+_PRINTED = r"^[^\x00-\x1f\x7f]*$"  # texts reach terminals and pages: no control characters
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTED)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=_PRINTED)]
 Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_link)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]

@@ -31,7 +31,7 @@ class Basics:
     auth_types: tuple[AuthType, ...]
 
 
-def scaffold(basics: Basics) -> str:
+def scaffold(basics: Basics, file: str) -> str:
     """The YAML of the entry. What stands there as an example is named in its first lines."""
     entry = {
         "slug": basics.slug,
@@ -46,7 +46,7 @@ def scaffold(basics: Basics) -> str:
     return (
         "# A scaffold. Ask the provider's documentation: where a credential is found and what it looks like, what the\n"
         "# check answers (expect, reason, identity), and for OAuth the addresses, scopes, PKCE, refresh, revocation.\n"
-        f"# Then say so in `verified`, and run: one-runtime catalog check {basics.slug}.yaml\n"
+        f"# Then say so in `verified`, and run: one-runtime catalog check {file}\n"
         f"{text}"
     )
 

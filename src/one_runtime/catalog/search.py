@@ -64,7 +64,7 @@ def search(integrations: Iterable[Integration], text: str) -> list[Integration]:
 
 def _fold(text: str) -> str:
     """Words in lower case without accents, one space between them."""
-    plain = "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return _BETWEEN_WORDS.sub(" ", plain.lower()).strip()
 
 

@@ -14,17 +14,17 @@ from one_runtime.catalog.parts import Field, Param, Verified
 REDIRECT: Final = "https://<your One Runtime>/connect/callback/{slug}"
 _HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
-    "documentation": "read in the provider's documentation",
-    "fixture": "read in the provider's documentation, and held by a test to a request that is shown there",
-    "live": "called",
-    "unverified": "not read at the provider yet",
+    "documentation": "from the provider's documentation",
+    "fixture": "from the provider's documentation, and a test holds it to a request shown there",
+    "live": "from calls to the provider",
+    "unverified": "not compared to the provider's documentation yet",
 }
 _PKCE: Final = {
     "required": "required, and sent",
     "supported": "supported, and sent",
     "tolerated": "sent; the provider does not mention it",
-    "avoid": "not sent: the provider does not take it",
-    "unknown": "not known, and not sent",
+    "avoid": "not sent",
+    "unknown": "not sent",
 }
 _REFRESH: Final = {
     "rotates": "each refresh brings a new refresh token, and the old one ends",
@@ -32,6 +32,7 @@ _REFRESH: Final = {
     "optional": "a refresh token comes or not, depending on the client's settings",
     "none": "there is no refresh token",
 }
+_REFRESH_UNKNOWN: Final = "not known, and handled as if each one brought a new refresh token"
 
 
 def sheet(integration: Integration) -> str:
@@ -62,7 +63,7 @@ def _of_auth(one: Integration, auth: Auth) -> Iterator[str]:
         yield from _oauth2(auth)
     if isinstance(auth, ClientCredentialsAuth):
         yield f"- Tokens come from: `{auth.token.url}`"
-    yield f"- Verified: {_verified(auth.verified)}."
+    yield f"- How we know: {_verified(auth.verified)}."
     quirks = [quirk for quirk in auth.quirks if quirk != "self_hosted"]
     if "self_hosted" in auth.quirks:
         yield "- Customers run it on hosts of their own."
@@ -76,6 +77,9 @@ def _registration(one: Integration, auth: OAuth2Auth) -> Iterator[str]:
     if auth.client.where:
         yield from (f"To register an OAuth client: {auth.client.where}{_link(auth.client.where_url)}", "")
     yield from (f"Redirect address: `{REDIRECT.format(slug=one.slug)}`", "")
+    if auth.client.owner == "organization":
+        yield f"Until a client is registered, end users are not offered it: `one-runtime oauth-clients set {one.slug}`."
+        yield ""
     if auth.client.fields:
         yield from ("The client has more to it:", "", *(_field(part) for part in auth.client.fields), "")
 
@@ -112,7 +116,9 @@ def _sent(auth: Auth) -> Iterator[str]:
 def _check(auth: Auth) -> Iterator[str]:
     if auth.check is not None:
         where = auth.check.url or f"{auth.base_url}{auth.check.path}"
-        yield f"- Checked by: `{auth.check.method} {where}`"
+        query = "&".join(f"{name}={value}" for name, value in auth.check.query.items())
+        body = " with a JSON body" if auth.check.json_body is not None else " with a form" if auth.check.form else ""
+        yield f"- Checked by: `{auth.check.method} {where}{'?' + query if query else ''}`{body}"
     elif auth.check_missing:
         yield f"- Not checked: {auth.check_missing}"
 
@@ -125,11 +131,11 @@ def _oauth2(auth: OAuth2Auth) -> Iterator[str]:
         if asked:
             yield f"- Asked for in `{scopes.param}`, where the client names nothing else: {_codes(asked)}"
     yield f"- PKCE: {_PKCE[auth.pkce]}."
-    yield f"- Refresh: {_REFRESH[auth.refresh]}."
+    yield f"- Refresh: {_REFRESH[auth.refresh] if 'refresh' in auth.model_fields_set else _REFRESH_UNKNOWN}."
     if auth.revocation is not None:
         yield f"- Revoked at: `{auth.revocation.url}`"
     else:
-        yield "- Revoked: the provider has no way for that; tokens are deleted here."
+        yield "- Revoked: not at the provider; the tokens are deleted here."
     for part in auth.received:
         yield f"- Kept from the {part.source.replace('_', ' ')}: `{part.name}`"
 
@@ -138,8 +144,12 @@ def _codes(texts: Iterable[str]) -> str:
     return ", ".join(f"`{text}`" for text in texts)
 
 
+def _ways(one: Integration) -> str:
+    return ", ".join(f"`{auth.type}`" + (" ✓" if auth.verified.how != "unverified" else "") for auth in one.auth)
+
+
 def _verified(verified: Verified) -> str:
-    return _HOW[verified.how] + (f" on {verified.date}" if verified.date is not None else "")
+    return _HOW[verified.how] + (f" (looked at on {verified.date})" if verified.date is not None else "")
 
 
 def counts(integrations: Iterable[Integration]) -> dict[str, int]:
@@ -157,13 +167,14 @@ def _index(integrations: list[Integration]) -> str:
     lines += ["| how we know that a way is right | ways |", "|---|---|"]
     lines += [f"| `{how}`: {_HOW[how]} | {count} |" for how, count in counts(integrations).items()]
     unchecked = [(one, auth) for one in integrations for auth in one.auth if auth.check is None and auth.check_missing]
-    lines += ["", "## Not checked", "", "The popup asks the provider before it stores a key; of these it cannot.", ""]
+    lines += ["", "## Not checked", "", "The popup asks the provider before it stores a key. For these it cannot:", ""]
     lines += [f"- [{one.name}]({one.slug}.md), `{auth.type}`: {auth.check_missing}" for one, auth in unchecked]
     lines += ["", "## By category"]
     for category in sorted({one.category for one in integrations}):
         named = sorted((one for one in integrations if one.category == category), key=lambda one: one.name.casefold())
         lines += ["", f"### {category}", "", "| integration | ways to connect | for |", "|---|---|---|"]
-        lines += [f"| [{one.name}]({one.slug}.md) | {_codes(one.auth_types)} | {one.description} |" for one in named]
+        lines += [f"| [{one.name}]({one.slug}.md) | {_ways(one)} | {one.description} |" for one in named]
+    lines += ["", "✓: compared to the provider's documentation."]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -13,15 +15,15 @@ from one_runtime import credentials, logs
 from one_runtime import probe as probing
 from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_yaml
-from one_runtime.catalog.model import Auth, AuthType, Category, Integration, dump
+from one_runtime.catalog.model import SLUG, Auth, AuthType, Category, Integration, dump
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.catalog.scaffold import Basics, scaffold
 from one_runtime.catalog.search import search
 from one_runtime.catalog.sheet import counts, sheet
 from one_runtime.cli.running import AsJson, print_rows
 from one_runtime.clock import rfc3339, system_clock
-from one_runtime.credentials import CredentialsRefused
-from one_runtime.egress import Egress
+from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.egress import Egress, EgressError
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.probe import Probed
 
@@ -43,7 +45,13 @@ def list_catalog(
         raise InvalidInput(f"There is no category {category!r}. There are: {', '.join(get_args(Category))}.")
     found = [one for one in load_catalog().integrations if category is None or one.category == category]
     rows: list[dict[str, object]] = [
-        {"slug": one.slug, "name": one.name, "category": one.category, "auth_types": " ".join(one.auth_types)}
+        {
+            "slug": one.slug,
+            "name": one.name,
+            "category": one.category,
+            "auth_types": " ".join(one.auth_types),
+            "verified": " ".join(auth.verified.how for auth in one.auth),
+        }
         for one in (search(found, find) if find is not None else found)
     ]
     print_rows(rows, as_json=as_json)
@@ -94,30 +102,28 @@ def try_credential(
     logs.configure("error", "console")
     integration = _read(load_catalog(), slug)
     auth = _typed_auth(integration, auth_type)
-    given = dict(_pair(one) for one in credential or ())
+    if auth.check is None:
+        raise InvalidInput(f"{integration.name} cannot be asked: {auth.check_missing}")
+    given = _named("--credential", credential, [part.name for part in auth.fields])
     if key is not None:
-        given[auth.fields[0].name if len(auth.fields) == 1 else "api_key"] = key
-    for field in auth.fields:
-        if field.name not in given:
-            shown = f"{field.label} ({field.where})"
-            given[field.name] = typer.prompt(shown, hide_input=field.secret, default="" if field.optional else None)
-    params = dict(_pair(one) for one in param or ())
-    for part in auth.params:
-        if part.name not in params:
-            params[part.name] = typer.prompt(part.label, default=part.default)
-    values = _cleaned(auth, params, {name: value for name, value in given.items() if value})
+        given[_key_field(integration, auth)] = key
+    params = _named("--param", param, [part.name for part in auth.params])
+    typer.echo(f"Asks {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
+    values = _cleaned(auth, *_asked(auth, params, given))
 
     async def ask() -> credentials.Account:
         async with Egress() as egress:
             return await credentials.check(egress, integration, auth, values)
 
-    if auth.check is None:
-        raise InvalidInput(f"{integration.name} cannot be asked: {auth.check_missing}")
     try:
         account = asyncio.run(ask())
     except CredentialsRefused as error:
         typer.echo(f"Refused. {integration.name} says: {error.provider_reason or 'nothing'}")
         raise typer.Exit(1) from None
+    except ProviderUnavailable as error:
+        cause = error.__cause__
+        typer.echo(f"Not known. {cause.detail if isinstance(cause, EgressError) else error.detail}")
+        raise typer.Exit(2) from None
     typer.echo(f"Works. Account: {account.label or 'not told'} (id {account.id or 'not told'})")
 
 
@@ -127,9 +133,12 @@ def new_entry(
 ) -> None:
     """Begin an entry: a few questions, and a file with everything that an entry has."""
     slug = typer.prompt("Slug, such as example-desk")
+    if not re.fullmatch(SLUG, slug):
+        raise InvalidInput("A slug has lower-case letters and digits, with single hyphens between them.")
     target = file or Path(f"{slug}.yaml")
-    if target.exists():
-        raise InvalidInput(f"{target} is there already. Choose another file.")
+    if target.exists() or not target.parent.is_dir():
+        raise InvalidInput(f"{target} is there already, or its folder is not. Choose another file.")
+    auth_types = _auth_types(typer.prompt(f"Auth types ({', '.join(get_args(AuthType))})", default="api_key"))
     basics = Basics(
         slug=slug,
         name=typer.prompt("Name, as the company writes it"),
@@ -139,9 +148,9 @@ def new_entry(
         docs=typer.prompt("Documentation of its API", default="https://"),
         api=typer.prompt("Address of the API, without a slash at the end", default="https://").rstrip("/"),
         check_path=typer.prompt("Path of a cheap call that needs a credential", default="/me"),
-        auth_types=_auth_types(typer.prompt(f"Auth types ({', '.join(get_args(AuthType))})", default="api_key")),
+        auth_types=auth_types,
     )
-    target.write_text(scaffold(basics), encoding="utf-8")
+    target.write_text(scaffold(basics, target.name), encoding="utf-8")
     typer.echo(f"Wrote {target}. Next: fill in what it says, then: one-runtime catalog check {target}")
 
 
@@ -152,14 +161,21 @@ def probe_catalog(
     output: Annotated[Path | None, typer.Option(help="A file for the table; left out: it is printed.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask each provider, without any account, whether its entry is alive. Exit code 1 where one is wrong."""
+    """Ask each provider, without any account, whether its entry is alive. Exit code 1: one is wrong; 2: none was
+    reached."""
     logs.configure("error", "console")
     catalog = load_catalog()
     asked = [_read(catalog, one) for one in slugs] if slugs else list(catalog.integrations)
+    if output is not None:
+        output.touch()
+
+    def done(one: Probed) -> None:
+        if sys.stderr.isatty():
+            typer.echo(_progress(one), err=True)
 
     async def ask() -> list[Probed]:
         async with Egress() as egress:
-            return await probing.probe(asked, egress, system_clock, lambda one: typer.echo(_progress(one), err=True))
+            return await probing.probe(asked, egress, system_clock, done)
 
     answers = asyncio.run(ask())
     rows = [{**asdict(one), "at": rfc3339(one.at)} for one in answers]
@@ -168,8 +184,9 @@ def probe_catalog(
         output.write_text(text, encoding="utf-8")
     else:
         typer.echo(text, nl=False)
-    typer.echo(_listed(Counter(one.verdict for one in answers)), err=True)
-    raise typer.Exit(int(any(one.verdict == "wrong" for one in answers)))
+    told = Counter(one.verdict for one in answers)
+    typer.echo(_listed(told), err=True)
+    raise typer.Exit(1 if told["wrong"] else 2 if told["unreachable"] and not told["alive"] else 0)
 
 
 @app.command("export")
@@ -212,8 +229,9 @@ def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
     typed = [auth for auth in integration.auth if auth.type in ("api_key", "basic", "none")]
     chosen = [auth for auth in typed if auth_type in (None, auth.type)]
     if not chosen:
-        having = ", ".join(auth.type for auth in typed) or "none that is typed: connect it through a session"
-        raise InvalidInput(f"{integration.name} has no such auth type to test here. It has: {having}.")
+        having = ", ".join(auth.type for auth in typed)
+        advice = f"It has: {having}." if typed else "It needs a consent: connect it through a session."
+        raise InvalidInput(f"{integration.name} has no such auth type to test here. {advice}")
     return chosen[0]
 
 
@@ -233,15 +251,37 @@ def _auth_types(text: str) -> tuple[AuthType, ...]:
     return wanted  # type: ignore[return-value] # looked at above
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InvalidInput(f"{text!r} is not of the form name=value")
-    return name, value
+def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
+    """The values by their names. What was typed is not repeated: it may be a secret in the wrong place."""
+    pairs = [text.partition("=") for text in texts or ()]
+    if not all(equals for _, equals, _ in pairs):
+        raise InvalidInput(f"A {option} is of the form name=value.")
+    if any(name not in names for name, _, _ in pairs):
+        raise InvalidInput(f"A {option} has another name than: {', '.join(names) or 'none is asked for'}.")
+    return {name: value for name, _, value in pairs}
+
+
+def _key_field(integration: Integration, auth: Auth) -> str:
+    names = [part.name for part in auth.fields]
+    if len(names) == 1 or "api_key" in names:
+        return "api_key" if "api_key" in names else names[0]
+    raise InvalidInput(f"{integration.name} has no one key. Give each with --credential: {', '.join(names) or 'none'}.")
+
+
+def _asked(auth: Auth, params: dict[str, str], given: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """What was given, and what is asked for at the terminal."""
+    for part in auth.params:
+        if part.name not in params:
+            params[part.name] = typer.prompt(f"{part.label} ({part.name})", default=part.default)
+    for field in auth.fields:
+        if field.name not in given:
+            shown, empty = f"{field.label} ({field.name}). {field.where}", "" if field.optional else None
+            given[field.name] = typer.prompt(shown, hide_input=field.secret, default=empty)
+    return params, {name: value for name, value in given.items() if value}
 
 
 def _listed(numbers: "Counter[Any] | dict[str, int]") -> str:
-    return ", ".join(f"{count} {name}" for name, count in numbers.items() if count)
+    return ", ".join(f"{count} {name}" for name, count in numbers.items() if count) or "none"
 
 
 def _progress(one: Probed) -> str:
