@@ -54,6 +54,7 @@ def test_nothing_is_said_of_what_is_right(auths: tuple[dict[str, Any], ...]) -> 
         (changed(KEY, fields=[{**FIELD, "help": "Ask for it"}]), "help is a sentence"),
         (changed(KEY, fields=[{name: FIELD[name] for name in ("name", "label", "where")}]), "needs a pattern"),
         (changed(KEY, check=API_KEY["check"]), "names no condition"),
+        (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "$", "type": "object"}]}}), "any object passes"),
         (changed(KEY, check={**CHECK, "refused": {"status": [429]}}), "an outage (429) is read as an answer"),
         (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "a", "exists": False}]}}), "is read as an answer"),
         (changed(HOSTED, params=[SUBDOMAIN]), "needs a placeholder"),

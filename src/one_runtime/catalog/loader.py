@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import Integration, dump
@@ -18,9 +19,20 @@ from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
 
-
 MAX_CHARACTERS = 256 * 1024
 _MOST_COMPLAINTS = 20
+_WORDS: Final = {
+    "extra_forbidden": "there is no such key here",
+    "missing": "is missing",
+    "string_type": "has to be a text; put it in quotes: '{api_key}', '2026-10-01'",
+    "tuple_type": "has to be a list, such as [401]",
+    "model_type": "has to have keys of its own below it",
+}
+_FORMS: Final = {
+    "slug": "has lower-case letters and digits, with single hyphens between them",
+    "description": "one sentence that begins with a capital or a digit and ends in a full stop",
+    "path": "begins with a slash; what goes behind a question mark stands under query",
+}
 
 
 class CatalogError(ConfigurationError):
@@ -149,7 +161,9 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
     except yaml.YAMLError as error:
         raise CatalogError(_place(path, error)) from error
     except ValidationError as error:
-        complaints = [_complaint(path, root, one["loc"], one["msg"]) for one in error.errors()[:_MOST_COMPLAINTS]]
+        complaints = [
+            _complaint(path, root, one["loc"], _in_our_words(one)) for one in error.errors()[:_MOST_COMPLAINTS]
+        ]
         raise CatalogError("\n".join(complaints)) from error
     except ValueError as error:  # a tag or a date that is none
         raise CatalogError(f"{path}: {error}") from error
@@ -190,6 +204,13 @@ def _check_nodes(node: yaml.Node | None, seen: set[int]) -> None:
 def _complaint(path: Path, root: yaml.Node | None, loc: tuple[int | str, ...], message: str) -> str:
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).removeprefix(".")
     return f"{path}:{_line(root, loc)}: {place or 'entry'}: {message.removeprefix('Value error, ')}"
+
+
+def _in_our_words(error: ErrorDetails) -> str:
+    """What is wrong, for whoever writes YAML and has never heard of our model."""
+    if error["type"] == "string_pattern_mismatch":
+        return _FORMS.get(str(error["loc"][-1]), error["msg"])
+    return _WORDS.get(error["type"], error["msg"])
 
 
 def _line(root: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
