@@ -54,14 +54,16 @@ def test_an_organizations_client_is_its_own(run: Run, secret_file: str) -> None:
     [
         (("nothing", "--client-id", "x"), "There is no integration"),
         (("hubspot", "--client-id", "x", "--organization", "nobody"), "There is no organization"),
-        (("hubspot", "--client-id", "x", "--field", "x"), "is not name=value"),
+        (("hubspot", "--client-id", "x", "--field", "a-secret"), "A --field is of the form name=value."),
         (("acme", "--client-id", "x"), "There is no integration"),
     ],
 )
 def test_what_cannot_be_registered_is_one_sentence(
     run: Run, secret_file: str, words: tuple[str, ...], told: str
 ) -> None:
-    assert told in run("oauth-clients", "set", *words, "--secret-file", secret_file).sentence
+    sentence = run("oauth-clients", "set", *words, "--secret-file", secret_file).sentence
+    assert told in sentence
+    assert "a-secret" not in sentence, "what was typed in the wrong place may be one"
 
 
 def test_a_file_that_is_not_there_is_one_sentence(run: Run, tmp_path: Path) -> None:

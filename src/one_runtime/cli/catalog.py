@@ -20,7 +20,7 @@ from one_runtime.catalog.request import Values, clean_values
 from one_runtime.catalog.scaffold import Basics, scaffold
 from one_runtime.catalog.search import search
 from one_runtime.catalog.sheet import counts, sheet
-from one_runtime.cli.running import AsJson, print_rows
+from one_runtime.cli.running import AsJson, named_values, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.egress import Egress, EgressError
@@ -252,13 +252,11 @@ def _auth_types(text: str) -> tuple[AuthType, ...]:
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
-    """The values by their names. What was typed is not repeated: it may be a secret in the wrong place."""
-    pairs = [text.partition("=") for text in texts or ()]
-    if not all(equals for _, equals, _ in pairs):
-        raise InvalidInput(f"A {option} is of the form name=value.")
-    if any(name not in names for name, _, _ in pairs):
+    """The values by their names, of which there are only these."""
+    values = named_values(option, texts or ())
+    if any(name not in names for name in values):
         raise InvalidInput(f"A {option} has another name than: {', '.join(names) or 'none is asked for'}.")
-    return {name: value for name, _, value in pairs}
+    return values
 
 
 def _key_field(integration: Integration, auth: Auth) -> str:

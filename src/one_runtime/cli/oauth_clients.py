@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from one_runtime import client_registry, organizations
-from one_runtime.cli.running import AsJson, print_rows, run_installed
+from one_runtime.cli.running import AsJson, named_values, print_rows, run_installed
 from one_runtime.client_registry import Registered
 from one_runtime.clock import rfc3339
 from one_runtime.errors import InvalidInput
@@ -39,7 +39,7 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
         client_secret=_secret(secret_file) or None,
         scopes=tuple(scope) if scope else None,
         hosts=tuple(host or ()),
-        fields=dict(_pair(one) for one in field or ()),
+        fields=named_values("--field", field or ()),
     )
 
     async def work(installation: Installation) -> Registered:
@@ -103,10 +103,3 @@ def _secret(file: Path | None) -> str:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file} cannot be read.") from error
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise InvalidInput(f"--field {text[:64]!r} is not name=value.")
-    return name, value

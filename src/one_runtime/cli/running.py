@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, TypeVar
 
 import typer
@@ -13,6 +13,7 @@ from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database, create_database
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress
+from one_runtime.errors import InvalidInput
 from one_runtime.installation import Installation
 from one_runtime.settings import load_settings
 from one_runtime.vault import Vault, parse_keys
@@ -53,6 +54,15 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
             await egress.close()
 
     return run(installed)
+
+
+def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """The values of an option that is given as name=value. What was typed is not repeated: it may be a secret in the
+    wrong place. Raises: InvalidInput."""
+    pairs = [text.partition("=") for text in texts]
+    if not all(equals for _, equals, _ in pairs):
+        raise InvalidInput(f"A {option} is of the form name=value.")
+    return {name: value for name, _, value in pairs}
 
 
 def print_rows(rows: list[dict[str, object]], *, as_json: bool) -> None:
