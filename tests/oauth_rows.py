@@ -8,6 +8,7 @@ from one_runtime import connect_sessions, consents, oauth_clients, revocations
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.consents import Details, NewConsent, Secret
+from one_runtime.credentials import Grant
 from one_runtime.db.engine import Database
 from one_runtime.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.vault import Vault
@@ -48,5 +49,5 @@ async def consent(place: Place, session_id: str, made_with: OAuthClient, secret:
 async def letting(place: Place, made_with: OAuthClient, tokens: Mapping[str, str]) -> str:
     """Tokens to be revoked; the row's id."""
     async with place.database.write() as tx:
-        left = revocations.Tokens(SLUG, made_with.id, {}, tokens)
+        left = revocations.Tokens(SLUG, Grant(made_with.id), {}, tokens)
         return (await revocations.store(tx, place.vault, place.organization_id, left, system_clock())).id

@@ -18,6 +18,7 @@ from one_runtime.api import (
     catalog,
     connections,
     credentials,
+    custom_integrations,
     disconnect,
     end_users,
     events,
@@ -60,6 +61,7 @@ _ROUTERS = (
     disconnect,
     end_users,
     organization,
+    custom_integrations,
     oauth_clients,
     events,
     system,
@@ -122,7 +124,7 @@ def create_app(
     flow = ConnectFlow(installation)
     consents = ConsentFlow(installation, flow)
     app.router.routes += connect_routes(
-        Flows(flow, consents), settings.public_url, lambda slug: lists.logo_url(slug, "url")
+        Flows(flow, consents), settings.public_url, lambda integration: lists.logo_url(integration, "url")
     )
     plain: dict[object, str] = {one.endpoint: one.path_format for one in app.router.routes if type(one) is Route}
     app.state.observer = Observer(settings, plain)

@@ -29,8 +29,8 @@ async def list_all(installation: Installation, organization_id: str) -> list[Reg
 
 async def get(installation: Installation, organization_id: str, slug: str) -> Registered:
     """The client for an integration. Raises: NotFound."""
-    _integration(installation, slug)
     async with installation.database.read() as tx:
+        await _integration(tx, installation, organization_id, slug)
         found = await oauth_clients.find_own(tx, installation.vault, organization_id, slug)
     if found is None:
         raise NotFound(f"There is no OAuth client of your own for {slug[:64]!r}.")
@@ -39,8 +39,9 @@ async def get(installation: Installation, organization_id: str, slug: str) -> Re
 
 async def put(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> Registered:
     """Register one, in place of the one before. Raises: NotFound for an unknown integration; InvalidInput."""
-    integration, now = _integration(installation, slug), installation.clock()
+    now = installation.clock()
     async with installation.database.write() as tx:
+        integration = await _integration(tx, installation, actor.organization_id, slug)
         client = await oauth_clients.put(tx, installation.vault, actor.organization_id, integration, new, now)
         await _record(tx, installation, actor, "oauth_client.updated", slug)
     return _registered(installation, client)
@@ -48,8 +49,8 @@ async def put(installation: Installation, actor: Actor, slug: str, new: NewOAuth
 
 async def delete(installation: Installation, actor: Actor, slug: str) -> None:
     """Use it for no new connection. Raises: NotFound."""
-    _integration(installation, slug)
     async with installation.database.write() as tx:
+        await _integration(tx, installation, actor.organization_id, slug)
         await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
         await _record(tx, installation, actor, "oauth_client.deleted", slug)
 
@@ -61,8 +62,10 @@ async def _record(tx: Transaction, installation: Installation, actor: Actor, kin
         await events.record(tx, actor, kind, installation.clock(), subject)
 
 
-def _integration(installation: Installation, slug: str) -> Integration:
-    found = installation.catalog.get(slug)
+async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
+    """An integration that the organization knows. The instance knows the built-in ones: what an organization made, and
+    may change, never gets a secret of the operator's."""
+    found = await installation.catalogs.get(tx, organization_id, slug)
     if found is None:
         raise NotFound(f"There is no integration {slug[:64]!r}. /v1/catalog/integrations lists them.")
     return found

@@ -1,7 +1,7 @@
 """From a hosted connection session to a connection: what the popup's pages ask for, step by step."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode
@@ -16,6 +16,7 @@ from one_runtime import (
     tokens,
     unredeemed_connections,
 )
+from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import Values, clean_values
@@ -142,7 +143,7 @@ class Chosen:
             scopes=proof.scopes,
             missing_scopes=proof.missing_scopes,
             expires_at=proof.expires_at,
-            grant=proof.grant,
+            grant=replace(proof.grant, audience=self.integration.audience(self.auth.type)),
         )
 
 
@@ -214,9 +215,10 @@ class ConnectFlow:
             slug = session.integration_slug or integration_slug
             if slug is None:
                 connected = await connections.list_connected(tx, session.organization_id, session.end_user_id)
-                choices = self._choices(organization, connected, clients)
+                catalog = await self._installation.catalogs.of(tx, session.organization_id)
+                choices = _choices(catalog, organization, connected, clients)
                 return View(session, organization, end_user, None, choices=choices)
-            integration = self._integration(session, organization, slug)
+            integration = await self._integration(tx, session, organization, slug)
             present = await connections.list_present(tx, session.organization_id, session.end_user_id, slug)
         reconnect = bool(present) and not session.multiple
         return View(session, organization, end_user, integration, _auths(integration, session, clients), reconnect)
@@ -231,18 +233,11 @@ class ConnectFlow:
             raise ended
         return session
 
-    def _choices(
-        self, organization: Organization, connected: Collection[str], clients: Collection[str]
-    ) -> tuple[Choice, ...]:
-        return tuple(
-            Choice(one, one.slug in connected)
-            for one in self._installation.catalog.integrations
-            if organization.offers(one.slug) and working_auth_types(one, clients)
-        )
-
-    def _integration(self, session: ConnectSession, organization: Organization, slug: str) -> Integration:
+    async def _integration(
+        self, tx: Transaction, session: ConnectSession, organization: Organization, slug: str
+    ) -> Integration:
         """The integration that the session names, or one that the end user may pick."""
-        found = self._installation.catalog.get(slug)
+        found = await self._installation.catalogs.get(tx, session.organization_id, slug)
         if found is None or (session.integration_slug is None and not organization.offers(slug)):
             raise NotFound("This integration is not offered here.")
         return found
@@ -271,12 +266,7 @@ class ConnectFlow:
             session = self._pending(await connect_sessions.find_by_token(tx, token), door, now)
             organization = await organizations.get(tx, session.organization_id)
             clients = await oauth_clients.list_slugs(tx, session.organization_id)
-        if request.integration_slug not in {None, session.integration_slug} and session.integration_slug is not None:
-            raise InvalidInput.of("integration_slug", "is not the one that this session is for")
-        slug = session.integration_slug or request.integration_slug
-        if slug is None:
-            raise InvalidInput.of("integration_slug", "is required: what the end user picked")
-        integration = self._integration(session, organization, slug)
+            integration = await self._integration(tx, session, organization, _picked(session, request))
         auth = next((one for one in _auths(integration, session, clients) if one.type == request.auth_type), None)
         if auth is None:
             raise InvalidInput.of("auth_type", f"{integration.name} is not connected this way here")
@@ -351,6 +341,26 @@ class ConnectFlow:
                 raise Unauthenticated("This session is not known.")
             await connect_sessions.cancel(tx, session.id, now)
         return address_back(session, "cancelled")
+
+
+def _choices(
+    catalog: Catalog, organization: Organization, connected: Collection[str], clients: Collection[str]
+) -> tuple[Choice, ...]:
+    return tuple(
+        Choice(one, one.slug in connected)
+        for one in catalog.integrations
+        if organization.offers(one.slug) and working_auth_types(one, clients)
+    )
+
+
+def _picked(session: ConnectSession, request: ConnectRequest) -> str:
+    """The slug that the session names, or what the end user picked. Raises: InvalidInput."""
+    if request.integration_slug not in {None, session.integration_slug} and session.integration_slug is not None:
+        raise InvalidInput.of("integration_slug", "is not the one that this session is for")
+    slug = session.integration_slug or request.integration_slug
+    if slug is None:
+        raise InvalidInput.of("integration_slug", "is required: what the end user picked")
+    return slug
 
 
 def _auths(integration: Integration, session: ConnectSession, clients: Collection[str]) -> tuple[Auth, ...]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import NoReturn
 
 from one_runtime import connect_sessions, connections, end_users, events, oauth_clients, organizations
+from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connect_sessions import ConnectSession, Mode
@@ -73,7 +74,8 @@ async def start(installation: Installation, actor: Actor, new: NewSession) -> tu
         organization = await organizations.get(tx, actor.organization_id)
         clients = await oauth_clients.list_slugs(tx, actor.organization_id)
         _require_mode(session, organization)
-        _require_connectable(installation, organization, clients, new)
+        catalog = await installation.catalogs.of(tx, actor.organization_id)
+        _require_connectable(catalog, organization, clients, new)
         if new.target_connection_id is not None:
             await _require_target(tx, actor, new)
         await end_users.ensure(tx, actor.organization_id, new.end_user)
@@ -111,7 +113,7 @@ def _refuse(field: str, message: str) -> NoReturn:
 
 
 def _require_connectable(
-    installation: Installation, organization: Organization, clients: Collection[str], new: NewSession
+    catalog: Catalog, organization: Organization, clients: Collection[str], new: NewSession
 ) -> None:
     """Raises: NotFound, InvalidInput."""
     if new.integration_slug is None:
@@ -122,13 +124,10 @@ def _require_connectable(
         ):
             if value:
                 _refuse(name, "goes with an integration_slug: name the integration too")
-        if not any(
-            organization.offers(one.slug) and working_auth_types(one, clients)
-            for one in installation.catalog.integrations
-        ):
+        if not any(organization.offers(one.slug) and working_auth_types(one, clients) for one in catalog.integrations):
             _refuse("integration_slug", "your organization offers no integration. Enable some: PUT /v1/organization")
         return
-    integration = installation.catalog.get(new.integration_slug)
+    integration = catalog.get(new.integration_slug)
     if integration is None:
         raise NotFound(f"There is no integration {new.integration_slug!r}. /v1/catalog/integrations lists them.")
     if not organization.offers(integration.slug):

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from sqlalchemy import Update, bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
 from one_runtime import credentials, end_users, events, revocations
 from one_runtime.connect_sessions import error_note
@@ -133,6 +133,19 @@ _OF_ACCOUNT = (
         connections.c.account_id == bindparam("account"),
     )
     .limit(1)
+)
+_AT = (_MINE, connections.c.integration_slug == bindparam("slug"))
+_COUNT_OF = select(func.count().label("count")).where(*_AT)
+_MOVED = (
+    select(*_COLUMNS)
+    .join_from(connections, held_table, held_table.c.connection_id == connections.c.id)
+    .where(
+        *_AT,
+        connections.c.status == "active",
+        connections.c.auth_type == bindparam("auth_type"),
+        held_table.c.audience.is_distinct_from(bindparam("for_whom")),
+    )
+    .limit(bindparam("limit"))
 )
 _CONNECTED = (
     select(connections.c.integration_slug)
@@ -327,8 +340,7 @@ async def _let_go_of_tokens(tx: Transaction, vault: Vault, present: Connection, 
     except (NotFound, SealBroken):
         return
     if present.auth_type == "oauth2" and "access_token" in held.secrets:
-        client_id = held.grant.oauth_client_id
-        left = revocations.Tokens(present.integration_slug, client_id, present.params, held.secrets, present.id)
+        left = revocations.Tokens(present.integration_slug, held.grant, present.params, held.secrets, present.id)
         await revocations.store(tx, vault, present.organization_id, left, now)
 
 
@@ -364,6 +376,28 @@ async def note_refused(
     data = {**connection.subject.data, "reason": code}
     await events.record(tx, actor, "connection.needs_reauth", now, replace(connection.subject, data=data))
     return saved
+
+
+async def note_moved(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
+    """The organization has changed where its integration sends credentials: the end user has to connect again. The
+    credentials are locked by whoever calls this."""
+    actor = Actor(connection.organization_id, "system")
+    await note_refused(tx, actor, connection, "integration_changed", message, now)
+    await credentials.give_up(tx, connection.owner)
+
+
+async def list_moved(
+    tx: Transaction, organization_id: str, slug: str, auth_type: str, audience: str | None, *, limit: int
+) -> list[Connection]:
+    """Active connections whose credentials were given for others than this audience; at most `limit`."""
+    mine = {"organization": organization_id, "slug": slug, "auth_type": auth_type}
+    return [_from_row(row) for row in await tx.all(_MOVED, **mine, for_whom=audience, limit=limit)]
+
+
+async def count_at(tx: Transaction, organization_id: str, slug: str) -> int:
+    """How many connections an integration has."""
+    row = await tx.one(_COUNT_OF, organization=organization_id, slug=slug)
+    return int(row.count) if row is not None else 0
 
 
 async def note_working(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:

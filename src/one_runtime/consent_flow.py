@@ -45,7 +45,7 @@ from one_runtime.consent_steps import (
     reason_of,
 )
 from one_runtime.consents import Consent, Details, Leaving, NewConsent, Secret
-from one_runtime.credentials import Account
+from one_runtime.credentials import Account, Grant
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated, Unavailable
 from one_runtime.events import Actor, Subject
@@ -100,7 +100,9 @@ class ConsentFlow:
                 integration_slug=integration.slug,
                 oauth_client_id=client.id if client is not None else None,
                 issuer=issuer_of(auth, known),
-                details=Details(chosen.values.params, scopes, request.name, request.replace_account),
+                details=Details(
+                    chosen.values.params, scopes, request.name, request.replace_account, integration.audience("oauth2")
+                ),
                 secret=Secret(new_verifier() if wants_pkce(auth) else None, chosen.values.credentials),
             )
             consent, ticket = await consents.prepare(tx, vault, new, now)
@@ -127,7 +129,7 @@ class ConsentFlow:
             ended = ended_error(session, now)
             if ended is not None:
                 raise ended
-            integration, auth = self._entry(leaving.consent.integration_slug)
+            integration, auth = await self._entry(tx, leaving.consent)
             client = await self._client_of(tx, leaving.consent)
         own = _client(client, leaving.secret)
         url = authorization_url(auth, own.client_id, self._request(leaving), _known(auth, leaving.consent, client))
@@ -196,7 +198,7 @@ class ConsentFlow:
             if taken is None:
                 return Arrival(problem=_lost())
             consent, kept = taken
-            integration, auth = self._entry(consent.integration_slug)
+            integration, auth = await self._entry(tx, consent)
             paused = paused_consents.parse(kept)
             session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
@@ -222,7 +224,7 @@ class ConsentFlow:
             if taken is None:
                 return Arrival(problem=lost)
             consent, secret = taken
-            integration, auth = self._entry(slug)
+            integration, auth = await self._entry(tx, consent)
             session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
             client = await self._client_of(tx, consent)
@@ -336,7 +338,8 @@ class ConsentFlow:
             return
         installation, session = self._installation, arrived.session
         client_id = arrived.client.id if arrived.client is not None else None
-        left = revocations.Tokens(arrived.integration.slug, client_id, granted.params, granted.secrets)
+        grant = Grant(client_id, audience=arrived.consent.details.audience)
+        left = revocations.Tokens(arrived.integration.slug, grant, granted.params, granted.secrets)
         whose = Whose(session.end_user_id, arrived.integration.slug, account)
         async with installation.database.write() as tx:
             if await connections.shares_grant(tx, session.organization_id, whose):
@@ -355,6 +358,8 @@ class ConsentFlow:
                 raise Unauthenticated("This session is not known. Open the window again from the app.")
             organization = await organizations.get(tx, session.organization_id)
             consent = await consents.find(tx, session.id, consent_id)
+            slug = consent.integration_slug if consent is not None else ""
+            integration = await self._installation.catalogs.get(tx, session.organization_id, slug)
             connection = None
             if session.state(now) == "connected" and session.connection_id is not None:
                 connection = await connections.get(tx, session.organization_id, session.connection_id)
@@ -365,15 +370,18 @@ class ConsentFlow:
         ended = ended_error(session, now)
         if ended is not None:
             raise ended
-        integration, _ = self._entry(consent.integration_slug)
         told = _outcome(consent, session, now)
-        return replace(told, integration_name=integration.name, organization_name=organization.display_name)
+        name = integration.name if integration is not None else slug
+        return replace(told, integration_name=name, organization_name=organization.display_name)
 
-    def _entry(self, slug: str) -> tuple[Integration, OAuth2Auth]:
-        integration = self._installation.catalog.get(slug)
+    async def _entry(self, tx: Transaction, consent: Consent) -> tuple[Integration, OAuth2Auth]:
+        """The entry that the consent was begun with. Raises: NotFound, also where it sends tokens elsewhere by now."""
+        integration = await self._installation.catalogs.get(tx, consent.organization_id, consent.integration_slug)
         auth = integration.auth_of("oauth2") if integration is not None else None
         if integration is None or not isinstance(auth, OAuth2Auth):
             raise NotFound("This integration is not offered here.")
+        if integration.audience("oauth2") != consent.details.audience:
+            raise NotFound("This integration was changed meanwhile. Start again from the app.")
         return integration, auth
 
     async def _client_of(self, tx: Transaction, consent: Consent) -> OAuthClient | None:

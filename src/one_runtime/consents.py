@@ -39,12 +39,13 @@ Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connecte
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What is to be connected. `scopes`: asked for, None for the entry's default."""
+    """What is to be connected. `scopes`: asked for, None for the entry's default; `audience`: as of the credentials."""
 
     params: Mapping[str, str]
     scopes: tuple[str, ...] | None = None
     name: str | None = None
     replace_account: bool = False
+    audience: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

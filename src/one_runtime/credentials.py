@@ -61,10 +61,12 @@ class Owner:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What is known of tokens beside them: the OAuth client that they were given to (None: the customer's own), and
-    when to renew them (None: never)."""
+    when to renew them (None: never). `audience`: whom they may be sent to, where the integration is the organization's
+    own and may change."""
 
     oauth_client_id: str | None = None
     refresh_due_at: datetime | None = None
+    audience: str | None = None
 
 
 NO_GRANT: Final = Grant()
@@ -87,12 +89,12 @@ HELD_COLUMNS: Final = tuple(
     credentials.c[name]
     for name in (
         "sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "lease", "leased_until", "retry_at",
-        "failures",
+        "failures", "audience",
     )
 )  # fmt: skip
 """What `held_in` reads."""
 
-_STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at")
+_STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "audience")
 _SETTLED = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
 _UPSERT = insert(credentials)
 _UPSERT = _UPSERT.on_conflict_do_update(
@@ -181,6 +183,7 @@ async def store(
         version=version,
         oauth_client_id=grant.oauth_client_id,
         refresh_due_at=grant.refresh_due_at,
+        audience=grant.audience,
         **_SETTLED,
     )
 
@@ -201,7 +204,7 @@ def held_in(row: Row, vault: Vault, owner: Owner) -> Held:
     """What a row holds that has these columns, opened. Raises: SealBroken."""
     place = Place(TABLE, owner.connection_id, row.version)
     opened = json.loads(vault.open(owner.organization_id, Sealed(row.key_id, row.sealed), place))
-    grant = Grant(row.oauth_client_id, row.refresh_due_at)
+    grant = Grant(row.oauth_client_id, row.refresh_due_at, row.audience)
     return Held(opened, row.version, grant, row.lease, row.leased_until, row.retry_at, row.failures)
 
 

@@ -7,7 +7,7 @@ crash in between leaves nothing that could be used, and nothing that is forgotte
 from dataclasses import dataclass, replace
 from typing import Final
 
-from one_runtime import connections, end_users, events, paused_consents, redemption, revocations
+from one_runtime import connections, end_users, events, integration_registry, paused_consents, redemption, revocations
 from one_runtime.connections import Connection
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
@@ -19,6 +19,8 @@ from one_runtime.vault import SealBroken
 
 ALL: Final = 10_000
 """More connections than one end user can have in practice; what is left after it goes with the next call."""
+
+_BATCH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,20 @@ async def delete_connection(installation: Installation, actor: Actor, connection
     if not removed:
         raise NotFound(f"There is no connection {connection_id!r}.")
     return (await _revoked(installation, removed))[0]
+
+
+async def delete_integration(installation: Installation, actor: Actor, slug: str) -> None:
+    """Delete an integration of the organization's own with every connection to it. Raises: NotFound."""
+    await integration_registry.get(installation, actor.organization_id, slug)
+    wanted = connections.ConnectionFilter(integration_slug=slug)
+    while True:
+        async with installation.database.write() as tx:
+            found = await connections.list_page(tx, actor.organization_id, wanted, limit=_BATCH)
+            removed = await _remove(tx, installation, actor, found)
+        await _revoked(installation, removed)
+        if len(found) < _BATCH:
+            break
+    await integration_registry.delete(installation, actor, slug)
 
 
 async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[LetGo]:
@@ -92,7 +108,8 @@ async def _remove(tx: Transaction, installation: Installation, actor: Actor, fou
 
 async def _kept_to_revoke(tx: Transaction, installation: Installation, connection: Connection) -> _Removed:
     """Move the tokens to where they are good for being revoked only."""
-    if not can_be_revoked(installation.catalog.get(connection.integration_slug), connection.auth_type):
+    integration = await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
+    if not can_be_revoked(integration, connection.auth_type):
         return _Removed(connection.id, None)
     try:
         # Locked: whoever renews them at this moment has committed what they got, or finds the row gone.
@@ -104,9 +121,7 @@ async def _kept_to_revoke(tx: Transaction, installation: Installation, connectio
         return _Removed(connection.id, None, broken=True)
     if "access_token" not in held.secrets:
         return _Removed(connection.id, None)
-    tokens = revocations.Tokens(
-        connection.integration_slug, held.grant.oauth_client_id, connection.params, held.secrets, connection.id
-    )
+    tokens = revocations.Tokens(connection.integration_slug, held.grant, connection.params, held.secrets, connection.id)
     letting = await revocations.store(tx, installation.vault, connection.organization_id, tokens, installation.clock())
     return _Removed(connection.id, letting)
 

@@ -64,6 +64,13 @@ class HeldTokens:
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
     @property
+    def moved(self) -> bool:
+        """Whether the organization has changed where its integration sends credentials since these were given: they
+        are for nobody there."""
+        kind = self.connection.auth_type
+        return self.integration is not None and self.held.grant.audience != self.integration.audience(kind)
+
+    @property
     def given_up(self) -> bool:
         """Whether the provider has refused these for good: who merely wants to use them does not ask it again."""
         return self.connection.status == "needs_reauth" and self.held.grant.refresh_due_at is None
@@ -133,7 +140,7 @@ async def read(tx: Transaction, installation: Installation, owner: Owner, *, loc
     """The same in a transaction; `lock`: nobody else changes it until it ends. The OAuth client only where it is needed
     to use the tokens, or to renew them now."""
     connection, held = await connections.get_held(tx, installation.vault, owner, lock=lock)
-    integration = installation.catalog.get(connection.integration_slug)
+    integration = await installation.catalogs.get(tx, owner.organization_id, connection.integration_slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     state = HeldTokens(connection, held, integration, auth, None)
     client_id = held.grant.oauth_client_id

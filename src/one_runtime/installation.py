@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock
+from one_runtime.custom_integrations import Catalogs
 from one_runtime.db.engine import Database
 from one_runtime.egress import Egress
 from one_runtime.settings import Settings
@@ -36,3 +37,8 @@ class Installation:
     clock: Clock
     timing: Timing = Timing()
     flights: Flights = field(default_factory=Flights)
+    catalogs: Catalogs = field(init=False)
+    """The catalog as each organization sees it; `catalog` is what everybody sees."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "catalogs", Catalogs(self.catalog))

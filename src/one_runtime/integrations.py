@@ -18,10 +18,11 @@ from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 
 from one_runtime import api_keys, tokens
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.model import Category, Integration
+from one_runtime.catalog.model import Category, CustomIntegration, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.search import search
 from one_runtime.codings import BLOCKING, WORTH_IT, Coding, CompressedCache, compress
+from one_runtime.custom_integrations import Catalogs
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, oauth_clients, organizations
@@ -59,6 +60,7 @@ _STATE = (
         keys.c.organization_id,
         # As the text that they are kept as: few texts are ever met, and each is read once.
         cast(keys.c.scopes, Text).label("scopes"),
+        organizations.c.custom_revision,
         organizations.c.integrations_mode,
         cast(organizations.c.integrations_slugs, Text).label("integrations_slugs"),
         func.coalesce(_CONNECTIONS, literal_column("''")).label("connections"),
@@ -72,11 +74,13 @@ _STATE = (
 @dataclass(frozen=True, slots=True)
 class Offer:
     """Which integrations an organization has enabled: all (None), or these slugs, but for the `hidden` ones; and for
-    which there is an OAuth client, its own or the instance's."""
+    which there is an OAuth client, its own or the instance's. `own`: the catalog with the organization's own
+    integrations in it, where there are any."""
 
     slugs: frozenset[str] | None = None
     clients: frozenset[str] = NO_CLIENTS
     hidden: frozenset[str] = frozenset()
+    own: Catalog | None = None
 
     def __contains__(self, slug: str) -> bool:
         return slug not in self.hidden and (self.slugs is None or slug in self.slugs)
@@ -128,7 +132,7 @@ class Options:
         return sorted(self.slugs), self.category, self.search, self.status
 
 
-async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | None:
+async def find_state(tx: Transaction, catalogs: Catalogs, token: str, end_user_id: str) -> State | None:
     """All that decides an answer, in one statement; None where the token is no live API key."""
     if not tokens.recognize(tokens.API_KEY, token):
         return None
@@ -136,7 +140,8 @@ async def find_state(tx: Transaction, token: str, end_user_id: str) -> State | N
     row = await tx.one(_STATE, hash=digest, end_user=end_user_id)
     if row is None or not api_keys.is_live(row.secret_hash, digest, row.revoked_at):
         return None
-    offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients)
+    own = await catalogs.own(tx, row.organization_id, row.custom_revision) if row.custom_revision else None
+    offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients, own)
     return State(row.organization_id, _names(row.scopes), offer, row.connections)
 
 
@@ -146,10 +151,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _offer(mode: str, slugs: str, clients: str) -> Offer:
+def _offer(mode: str, slugs: str, clients: str, own: Catalog | None) -> Offer:
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
-    return Offer(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
+    return Offer(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset(), own)
 
 
 def _head(end_user_id: str) -> bytes:
@@ -214,7 +219,7 @@ class Listed:
 
 
 class IntegrationList:
-    """Renders lists of one catalog."""
+    """Renders lists of one catalog, and of those that have organizations' own integrations in it."""
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog = catalog
@@ -229,7 +234,7 @@ class IntegrationList:
         """The integrations of an answer: available ones and those that the end user has a connection to."""
         found: Iterable[Integration] = (
             one
-            for one in self._catalog.integrations
+            for one in self._of(offer).integrations
             if one.slug in connected or (one.slug in offer and offer.working(one))
         )
         if options.slugs:
@@ -285,28 +290,46 @@ class IntegrationList:
         return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*found, _END), sum(map(len, found)))
 
     def _render_unconnected(self, offer: Offer, logo: Logo) -> _Unconnected:
-        fragments = self._fragments(logo, offer.clients)
+        fragments, catalog = self._fragments(logo, offer.clients, offer.own), self._of(offer)
         parts = {
             one.slug: fragments[one.slug][0] if one.slug in offer and offer.working(one) else b""
-            for one in self._catalog.integrations
+            for one in catalog.integrations
         }
-        decides = repr((self._catalog.revision, self._public_url, logo, offer.sorted))
+        decides = repr((catalog.revision, self._public_url, logo, offer.sorted))
         return _Unconnected(parts, hashlib.blake2b(decides.encode(), digest_size=16))
 
     def _parts(self, offer: Offer, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
-        fragments = self._fragments(logo, offer.clients)
+        fragments = self._fragments(logo, offer.clients, offer.own)
         return {slug: fragments[slug][active + (0 if slug in offer else 2)] for slug, active in connected.items()}
 
-    def _render_fragments(self, logo: Logo, clients: frozenset[str]) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
+    def _of(self, offer: Offer) -> Catalog:
+        return offer.own if offer.own is not None else self._catalog
+
+    def _render_fragments(
+        self, logo: Logo, clients: frozenset[str], own: Catalog | None
+    ) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
         """Rendered once for each set of clients; those of one integration with the same auth types are the same."""
-        return {
-            one.slug: self._fragment(one.slug, logo, working_auth_types(one, clients))
-            for one in self._catalog.integrations
+        if own is None:
+            return {
+                one.slug: self._fragment(one.slug, logo, working_auth_types(one, clients))
+                for one in self._catalog.integrations
+            }
+        custom = {
+            one.slug: self._rendered(one, logo, working_auth_types(one, clients))
+            for one in own.integrations
+            if isinstance(one, CustomIntegration)
         }
+        return self._fragments(logo, clients, None) | custom
 
     def _render_fragment(self, slug: str, logo: Logo, kinds: tuple[str, ...]) -> tuple[bytes, bytes, bytes, bytes]:
         integration = self._catalog.get(slug)
-        whole = self.describe(integration, logo) if integration is not None else {}
+        assert integration is not None  # noqa: S101 - it was taken from there
+        return self._rendered(integration, logo, kinds)
+
+    def _rendered(
+        self, integration: Integration, logo: Logo, kinds: tuple[str, ...]
+    ) -> tuple[bytes, bytes, bytes, bytes]:
+        whole = self.describe(integration, logo)
         variants = (("not_connected", kinds), ("connected", kinds), ("not_connected", ()), ("connected", ()))
         rendered = [
             _SEPARATOR + _encode({**whole, "status": status, "supported_auth_types": supported}).encode()
@@ -321,14 +344,19 @@ class IntegrationList:
             "slug": integration.slug,
             "name": integration.name,
             "description": integration.description,
-            "logo_url": self.logo_url(integration.slug, logo),
+            "logo_url": self.logo_url(integration, logo),
             "category": integration.category,
         }
 
-    def logo_url(self, slug: str, logo: Logo) -> str | None:
+    def logo_url(self, integration: Integration, logo: Logo) -> str | None:
         """A data URI, an immutable address on this server, or None."""
         if logo == "none":
             return None
+        slug = integration.slug
+        if isinstance(integration, CustomIntegration):
+            digest, svg = integration.logo_hash, integration.logo.encode()
+        else:
+            digest, svg = self._catalog.logo_hash(slug), self._catalog.logo(slug)
         if logo == "url":
-            return f"{self._public_url}/logos/{self._catalog.logo_hash(slug)}/{slug}.svg"
-        return "data:image/svg+xml;base64," + b64encode(self._catalog.logo(slug)).decode()
+            return f"{self._public_url}/logos/{digest}/{slug}.svg"
+        return "data:image/svg+xml;base64," + b64encode(svg).decode()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from one_runtime import key_ring
-from one_runtime.catalog.model import Integration
+from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.templates import is_authority
@@ -173,6 +173,8 @@ async def put(
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new)
+    if isinstance(integration, CustomIntegration) and not auth.names_hosts:
+        new = replace(new, hosts=secret_hosts(auth))  # the entry may change, and the secret does not follow it
     wanted = OAuthClient(
         id=present.id if present is not None and same else new_id(),
         organization_id=organization_id,
@@ -203,16 +205,21 @@ async def purge(tx: Transaction, before: datetime) -> int:
     return await tx.execute(_PURGE, before=before)
 
 
+def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
+    """The hosts that a client's secret goes to, as the entry writes them."""
+    return tuple(dict.fromkeys(url.authority for url in auth.secret_urls()))
+
+
 def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
     """The secret goes only where the client was registered for, whatever a parameter says (P7).
 
     Raises: HostNotRegistered; InvalidInput for a value that is missing.
     """
-    if not auth.names_hosts:
+    if not auth.names_hosts and not client.integration_slug.startswith(CUSTOM):
         return
     for url in auth.secret_urls():
         host = urlsplit(resolve_url(f"{url.scheme}://{url.authority}", known)).netloc
-        if host not in client.hosts:
+        if host not in client.hosts and url.authority not in client.hosts:
             raise HostNotRegistered(
                 f"{host} is none of the hosts that the OAuth client for {integration} was registered for."
             )

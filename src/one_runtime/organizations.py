@@ -40,6 +40,7 @@ class Organization:
     integrations_slugs: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
+    custom_revision: str | None = None
 
     def offers(self, slug: str) -> bool:
         """Whether this organization has the integration enabled."""

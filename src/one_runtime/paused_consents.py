@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from one_runtime import connect_sessions, connections, consents, revocations
 from one_runtime.connections import Whose
 from one_runtime.consents import Consent
+from one_runtime.credentials import Grant
 from one_runtime.db.engine import Transaction
 from one_runtime.held_tokens import renewed_secrets
 from one_runtime.installation import Installation
@@ -75,7 +76,9 @@ async def _kept_to_revoke(
         slug, client_id = consent.integration_slug, consent.oauth_client_id
         session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
         shared = await connections.shares_grant(tx, consent.organization_id, Whose(session.end_user_id, slug))
-        if can_be_revoked(installation.catalog.get(slug), "oauth2") and not shared:
-            left = revocations.Tokens(slug, client_id, paused.params, secrets)
+        integration = await installation.catalogs.get(tx, consent.organization_id, slug)
+        if can_be_revoked(integration, "oauth2") and not shared:
+            grant = Grant(client_id, audience=consent.details.audience)
+            left = revocations.Tokens(slug, grant, paused.params, secrets)
             lettings.append(await revocations.store(tx, vault, consent.organization_id, left, now))
     return lettings

@@ -28,7 +28,7 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
     """
     async with installation.database.read() as tx:
         found = await connections.get(tx, actor.organization_id, connection_id)
-    integration = installation.catalog.get(found.integration_slug)
+        integration = await installation.catalogs.get(tx, actor.organization_id, found.integration_slug)
     auth = integration.auth_of(found.auth_type) if integration is not None else None
     if integration is None or auth is None or auth.check is None:
         return Checked(found, None)

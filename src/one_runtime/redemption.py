@@ -184,9 +184,12 @@ async def _kept_to_revoke(
         kept = await unredeemed_connections.load(tx, installation.vault, session)
     except SealBroken:
         return ()
-    if kept is None or not can_be_revoked(installation.catalog.get(kept.integration_slug), kept.auth_type):
+    if kept is None:
+        return ()
+    integration = await installation.catalogs.get(tx, session.organization_id, kept.integration_slug)
+    if not can_be_revoked(integration, kept.auth_type):
         return ()
     if await connections.shares_grant(tx, session.organization_id, kept):
         return ()
-    tokens = revocations.Tokens(kept.integration_slug, kept.grant.oauth_client_id, kept.params, kept.secrets)
+    tokens = revocations.Tokens(kept.integration_slug, kept.grant, kept.params, kept.secrets)
     return (await revocations.store(tx, installation.vault, session.organization_id, tokens, now),)

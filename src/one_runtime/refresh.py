@@ -15,8 +15,8 @@ import structlog
 
 from one_runtime import connections, credentials, events, metrics, oauth_clients, revocations
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.connections import Connection, Renewed
-from one_runtime.credentials import Grant, Owner, ProviderUnavailable
+from one_runtime.connections import Connection, Renewed, note_moved
+from one_runtime.credentials import Owner, ProviderUnavailable
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.events import Actor
@@ -76,6 +76,8 @@ async def fresh_credentials(
     """
     state = await look(installation, owner)
     now = installation.clock()
+    if state.moved:
+        raise await _moved(installation, state)
     if not state.is_stale(now, rejected):
         if not refused_too:
             _require_active(state.connection)
@@ -100,6 +102,8 @@ async def refresh(installation: Installation, owner: Owner) -> Usable:
     Raises: as `fresh_credentials`.
     """
     state = await look(installation, owner)
+    if state.moved:
+        raise await _moved(installation, state)
     return await _join(installation, owner, state.held.version, refused_too=True)
 
 
@@ -151,6 +155,8 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
         async with installation.database.read() as tx:
             state = await with_client(tx, installation, await read(tx, installation, owner))
         begun, now = time.monotonic(), installation.clock()
+        if state.moved:
+            raise await _moved(installation, state)
         if not state.is_stale(now, rejected):
             await _settle(installation, state, now)
             _require_active(state.connection)
@@ -174,6 +180,16 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
         if time.monotonic() > patience:
             raise ProviderUnavailable("Another server is renewing the tokens and has not finished. Try again.", 1)
         await asyncio.sleep(timing.poll)
+
+
+async def _moved(installation: Installation, state: HeldTokens) -> ReauthRequired:
+    """The integration sends credentials elsewhere by now. These were not given for there, and go nowhere."""
+    message = f"Where {_name(state)} sends credentials was changed."
+    async with installation.database.write() as tx:
+        current = await read(tx, installation, state.connection.owner, lock=True)
+        if current.moved:
+            await note_moved(tx, current.connection, message, installation.clock())
+    return ReauthRequired(f"{message} The end user has to connect again.")
 
 
 async def _settle(installation: Installation, state: HeldTokens, now: datetime) -> None:
@@ -290,7 +306,7 @@ async def _commit(installation: Installation, asked: HeldTokens, presented: Rene
             current = await with_client(tx, installation, current) if current is not None else None
         else:
             secrets = renewed_secrets(current.held.secrets, tokens)
-            grant = Grant(current.held.grant.oauth_client_id, refresh_due_at(auth, secrets, tokens, now))
+            grant = replace(current.held.grant, refresh_due_at=refresh_due_at(auth, secrets, tokens, now))
             renewed = Renewed(tokens.expires_at, tokens.scopes, grant)
             saved = await connections.renew_credentials(tx, installation.vault, current.connection, secrets, renewed)
             if current.connection.status == "needs_reauth":
@@ -322,8 +338,7 @@ async def _superseded(
         return
     if current is None or current.connection.account_id != before.account_id:
         secrets = renewed_secrets(asked.held.secrets, tokens)
-        client_id = asked.held.grant.oauth_client_id
-        granted = revocations.Tokens(before.integration_slug, client_id, before.params, secrets)
+        granted = revocations.Tokens(before.integration_slug, asked.held.grant, before.params, secrets)
         await revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from one_runtime import key_ring
+from one_runtime.credentials import Grant
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import revocations
 from one_runtime.ids import new_id
@@ -36,6 +37,7 @@ class Letting:
     tokens: Mapping[str, str] = field(repr=False)
     attempts: int
     give_up_at: datetime
+    audience: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Tokens:
     """Tokens to be revoked, with what it takes to do it."""
 
     integration_slug: str
-    oauth_client_id: str | None
+    grant: Grant
     params: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     connection_id: str | None = None
@@ -79,11 +81,12 @@ async def store(tx: Transaction, vault: Vault, organization_id: str, tokens: Tok
         organization_id=organization_id,
         connection_id=tokens.connection_id,
         integration_slug=tokens.integration_slug,
-        oauth_client_id=tokens.oauth_client_id,
+        oauth_client_id=tokens.grant.oauth_client_id,
         params=tokens.params,
         tokens={kind: tokens.secrets[kind] for kind in _KINDS if kind in tokens.secrets},
         attempts=1,
         give_up_at=now + KEPT,
+        audience=tokens.grant.audience,
     )
     plaintext = json.dumps(dict(letting.tokens)).encode()
     sealed = await key_ring.seal(tx, vault, organization_id, plaintext, Place(TABLE, letting.id, _VERSION))
@@ -101,6 +104,7 @@ async def store(tx: Transaction, vault: Vault, organization_id: str, tokens: Tok
         attempts=letting.attempts,
         due_at=now + LEASE,
         give_up_at=letting.give_up_at,
+        audience=letting.audience,
     )
     return letting
 

@@ -94,10 +94,13 @@ async def _revoke(installation: Installation, letting: Letting) -> list[Revocati
 
 async def _ask(installation: Installation, letting: Letting) -> list[Revocation]:
     """Each token that is held, one after the other: one that is dead already counts as revoked."""
-    integration = installation.catalog.get(letting.integration_slug)
+    async with installation.database.read() as tx:
+        integration = await installation.catalogs.get(tx, letting.organization_id, letting.integration_slug)
     auth = integration.auth_of("oauth2") if integration is not None else None
     held = RefreshToken(letting.tokens.get("refresh_token"), letting.tokens.get("access_token", ""))
     if integration is None or not isinstance(auth, OAuth2Auth) or auth.revocation is None:
+        return [Revocation(kind, "not_supported") for kind in _kinds(letting.tokens)]
+    if letting.audience != integration.audience("oauth2"):  # it goes elsewhere now, and these were not meant for there
         return [Revocation(kind, "not_supported") for kind in _kinds(letting.tokens)]
     try:
         client, known = await _client(installation, letting, integration, auth)

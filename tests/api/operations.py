@@ -97,6 +97,8 @@ def example(schema: Schema) -> Any:
         return schema["const"]
     if schema.get("type") == "object":
         return {name: example(schema["properties"][name]) for name in schema.get("required", ())}
+    if "examples" in schema:
+        return schema["examples"][0]
     return {"string": "x", "array": [], "integer": schema.get("minimum", 0), "boolean": True}[schema["type"]]
 
 

@@ -32,6 +32,7 @@ class Tenant:
     session: dict[str, Any]
     unredeemed: Redirected
     own_user: str
+    custom: dict[str, Any]
     events: tuple[str, ...]
 
     @property
@@ -45,6 +46,7 @@ class Tenant:
             "event": self.events[0],
             "organization": self.organization,
             "cursor": self.connection["id"],
+            "custom": self.custom["slug"],
         }
 
     @property
@@ -55,6 +57,8 @@ class Tenant:
             self.session["id"],
             self.session["session_token"],
             self.unredeemed.token,
+            self.custom["id"],
+            self.custom["logo_url"],
             f"mark of {self.own_user}",
         }
         return {*self.ids.values(), *self.events, *more}
@@ -74,8 +78,18 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await oauth_rows.letting(place, made_with, {"access_token": f"token of {name}"})
     await register(client, RETURN_URL)
     back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)
+    custom = await client.send("PUT", f"/v1/custom-integrations/x-{name}", custom_entry(f"x-{name}", f"mark of {own}"))
     events = (await client.get("/v1/events")).json()["events"]
-    return Tenant(organization, client, connection, session, back, own, tuple(one["id"] for one in events))
+    told = tuple(one["id"] for one in events)
+    return Tenant(organization, client, connection, session, back, own, custom.json(), told)
+
+
+def custom_entry(slug: str, name: str) -> dict[str, Any]:
+    """The smallest integration of an organization's own."""
+    where = "https://marked.example.com"
+    auth = {"type": "none", "base_url": where, "check_missing": "Nothing is sent.", "verified": {"how": "unverified"}}
+    words = {"description": "Something of our own.", "category": "Data", "website": where, "docs": where}
+    return {"slug": slug, "name": name, **words, "auth": [auth]}
 
 
 async def rows_of(application: Application, organization: str) -> dict[str, list[tuple[object, ...]]]:
@@ -94,7 +108,8 @@ async def send(
     client: Client, operation: Operation, named: dict[str, str], body: object, **query: str
 ) -> httpx2.Response:
     content = None if operation.body is None else json.dumps(body)
-    named = {"slug": oauth_rows.SLUG, **named}
+    custom = named.get("custom") if "custom-integrations" in operation.path else None
+    named = {"slug": custom or oauth_rows.SLUG, **named}
     return await client.http.request(
         operation.method,
         operation.address({"slug": oauth_rows.SLUG, **named}, **query),

@@ -85,10 +85,6 @@ def test_an_address_that_nobody_means_is_said(host: str) -> None:
     assert any("base_url resolves to" in one for one in said(changed(KEY, base_url=f"https://{host}/latest")))
 
 
-def test_a_slug_that_is_kept_for_organizations_is_said() -> None:
-    assert said(KEY, slug="x-example") == ["slug: x- is kept for organizations' own integrations"]
-
-
 def test_an_alias_that_is_the_name_is_said() -> None:
     assert said(KEY, aliases=["other word"]) == []
     for aliases in (["example"], ["one", "one"]):

@@ -92,7 +92,7 @@ def test_an_error_names_the_file_the_line_and_the_place(tmp_path: Path) -> None:
     text = HUBSPOT.replace("    base_url: https://api.hubapi.com", "    base_url: http://api.hubapi.com")
     line = text[: text.index("base_url")].count("\n") + 1
     detail = complaint(tmp_path, text)
-    assert f"hubspot.yaml:{line}: auth[0].api_key.base_url: must be https" in detail
+    assert f"hubspot.yaml:{line}: auth[0].base_url: must be https" in detail
 
 
 def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from one_runtime.catalog.patterns import check_pattern
+from one_runtime.catalog.patterns import check_pattern, compiled
 from tests.catalog.javascript import compile_all
 
 PORTABLE = [
@@ -10,7 +10,8 @@ PORTABLE = [
     r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,500}",
     r"[^\s/]+",
     r"\d{3}-\w+",
-    r"(?=.{3,9})[a-z.]+",
+    "[a-z]{16,4096}",
+    r"\.{3,1024}[\d\-]{1001}",
     r"[\[\]\\-]+",
     "a|b",
 ]
@@ -35,6 +36,11 @@ ONLY_PYTHON = [
     "(",
     "a\\",
     "a" * 301,
+    r"(?=.{3,9})[a-z.]+",  # looking ahead takes more than one pass
+    r"(?!pk_)[a-z_]+",
+    r"(a)\1",
+    "a{1,20001}",
+    "(?:a{1000}){1000}",
 ]
 
 
@@ -51,3 +57,20 @@ def test_what_the_browser_would_read_otherwise_is_refused(pattern: str) -> None:
 
 def test_the_browsers_engine_takes_every_accepted_pattern() -> None:
     compile_all(PORTABLE)
+
+
+@pytest.mark.parametrize(
+    "pattern, fewest, most", [("a{2,4096}", 2, 4096), (r"[\d\]]{1000}", 1000, 1000), ("é{3,}", 3, None)]
+)
+def test_counts_are_kept_to_beyond_a_thousand(pattern: str, fewest: int, most: int | None) -> None:
+    one = pattern.partition("{")[0].replace(r"[\d\]]", "]")
+    matches = compiled(check_pattern(pattern)).fullmatch
+    assert not matches(one * (fewest - 1))
+    assert matches(one * fewest)
+    assert matches(one * (most or 9_000))
+    assert most is None or not matches(one * (most + 1))
+
+
+def test_no_pattern_goes_back_and_forth_without_end() -> None:
+    for pattern in ("(a+)+", "(?:a|a)*b", "(?:a*)*c", ".*.*.*.*.*=.*"):
+        assert not compiled(check_pattern(pattern)).fullmatch("a" * 20_000 + "!")

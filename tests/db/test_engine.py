@@ -67,6 +67,7 @@ async def organization(database: Database) -> str:
             integrations_slugs=DOCUMENT,
             created_at=NOW,
             updated_at=NOW.astimezone(timezone(timedelta(hours=5, minutes=30))),
+            custom_revision=None,
         )
         for name, revoked in (("live", None), ("revoked", EARLIER)):
             await tx.execute(insert(api_keys), **key_of(identifier, name, revoked))

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from one_runtime import custom_integrations
 from one_runtime.api.auth import Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text
 from one_runtime.api.headers import public_answer
-from one_runtime.catalog.model import AuthType, Category, Integration
+from one_runtime.catalog.model import CUSTOM, AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth, Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.catalog.search import search
@@ -201,7 +202,13 @@ async def list_categories(request: Request, installation: Installed) -> Response
 @router.get("/logos/{digest}/{slug}.svg", summary="A logo at an immutable address", response_class=Response)
 async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
     """The mark of an integration as SVG; the address changes with the bytes, so it may be cached for good."""
-    if installation.catalog.get(slug) is None or digest != installation.catalog.logo_hash(slug):
+    if slug.startswith(CUSTOM):
+        async with installation.database.read() as tx:
+            logo = await custom_integrations.find_logo(tx, slug, digest)
+    else:
+        known = installation.catalog.get(slug) is not None and digest == installation.catalog.logo_hash(slug)
+        logo = installation.catalog.logo(slug) if known else None
+    if logo is None:
         raise NotFound("There is no logo at this address.")
     headers = {
         "cache-control": "public, max-age=31536000, immutable",
@@ -210,4 +217,4 @@ async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
         "access-control-allow-origin": "*",
         "cross-origin-resource-policy": "cross-origin",
     }
-    return Response(installation.catalog.logo(slug), headers=headers, media_type="image/svg+xml")
+    return Response(logo, headers=headers, media_type="image/svg+xml")

@@ -1,5 +1,6 @@
 """`/v1/connections`: list, read, import, rename, check and delete connections."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -197,7 +198,7 @@ async def create_connection(
         scopes=proof.scopes,
         missing_scopes=proof.missing_scopes,
         expires_at=proof.expires_at,
-        grant=proof.grant,
+        grant=replace(proof.grant, audience=integration.audience(body.auth_type)),
     )
     async with installation.database.write() as tx:
         connection, made = await connections.connect(tx, installation.vault, caller.actor, new, installation.clock())
@@ -207,10 +208,10 @@ async def create_connection(
 
 async def _imported(installation: Installation, caller: Principal, body: CreateConnection) -> tuple[Proof, Integration]:
     """What the credential opens. Raises: NotFound, InvalidInput, CredentialsRefused, ProviderUnavailable."""
-    integration = installation.catalog.get(body.integration_slug)
-    if integration is None:
-        raise NotFound(f"There is no integration {body.integration_slug!r}. /v1/catalog/integrations lists them.")
     async with installation.database.read() as tx:
+        integration = await installation.catalogs.get(tx, caller.organization_id, body.integration_slug)
+        if integration is None:
+            raise NotFound(f"There is no integration {body.integration_slug!r}. /v1/catalog/integrations lists them.")
         clients = await oauth_clients.list_slugs(tx, caller.organization_id)
     reason, auth = why_not(integration, clients, body.auth_type), integration.auth_of(body.auth_type)
     if reason is not None or auth is None:

@@ -61,7 +61,7 @@ class IntegrationsEndpoint:
         asked, query = _split(scope["query_string"])
         end_user_id = _end_user_id(asked)
         async with self._installation.database.read() as tx:
-            state = await find_state(tx, token, end_user_id)
+            state = await find_state(tx, self._installation.catalogs, token, end_user_id)
         if state is None:
             raise refuse_key()
         scope["organization_id"] = state.organization_id

@@ -65,10 +65,11 @@ async def get_organization(caller: Authenticated, installation: Installed) -> Or
 @router.put("/v1/organization", summary="Set up your organization")
 async def put_organization(body: PutOrganization, caller: Authenticated, installation: Installed) -> OrganizationAnswer:
     """Replace your organization's settings."""
-    unknown = [slug for slug in body.integrations.slugs if installation.catalog.get(slug) is None]
-    if unknown:
-        raise InvalidInput.of("integrations.slugs", f"there is no integration {unknown[0]!r}")
     async with installation.database.write() as tx:
+        catalog = await installation.catalogs.of(tx, caller.organization_id)
+        unknown = [slug for slug in body.integrations.slugs if catalog.get(slug) is None]
+        if unknown:
+            raise InvalidInput.of("integrations.slugs", f"there is no integration {unknown[0]!r}")
         found = await organizations.get(tx, caller.organization_id)
         wanted = replace(
             found,

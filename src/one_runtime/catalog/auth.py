@@ -4,6 +4,7 @@ An entry is checked in full when the catalog is built (or loaded from YAML); the
 checks that need more than the shape.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, Self
@@ -86,6 +87,12 @@ class AuthBase(Strict):
         """Every URL that this entry may call, in its parts."""
         urls = [self.base_url] + ([self.check.url] if self.check is not None and self.check.url is not None else [])
         return tuple(split_url(url, allow_http=True) for url in urls)
+
+    def audience(self) -> str:
+        """Whom credentials are for: the hosts that they go to, and how they go with each request. Equal texts, equal
+        audiences."""
+        hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
+        return json.dumps([hosts, self.send.model_dump(mode="json")], sort_keys=True)
 
     def templates(self) -> Iterator[str]:
         """Every template of the entry."""

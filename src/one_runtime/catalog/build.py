@@ -6,7 +6,7 @@ from pathlib import Path
 
 from one_runtime.catalog.loader import CatalogError, digest, load_yaml
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg
-from one_runtime.catalog.model import Integration, dump
+from one_runtime.catalog.model import CUSTOM, Integration, dump
 
 HERE = Path(__file__).parent
 COMPILED = HERE / "catalog.json"
@@ -23,7 +23,7 @@ def read_entries(folder: Path) -> list[Integration]:
         entry = load_yaml(path)
         if entry.slug != path.stem:
             raise CatalogError(f"{path}: the slug {entry.slug!r} is not the file's name")
-        if entry.slug.startswith("x-"):
+        if entry.slug.startswith(CUSTOM):
             raise CatalogError(f"{path}: x- is kept for organizations' own integrations")
         entries.append(entry)
     return entries

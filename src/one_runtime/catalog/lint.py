@@ -22,10 +22,11 @@ from one_runtime.catalog.request import (
     read_check,
     resolve_url,
 )
+from one_runtime.catalog.source import Place
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
-_URL: Final = re.compile(r"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,63}(?:/[^{}?#]*)?")
+_URL: Final = re.compile(r"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,63}(?::[0-9]{1,5})?(?:/[^{}?#]*)?")
 _OUTAGES: Final = (429, 500, 502, 503)
 _NO_SENSE: Final = (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"\xff\xfe", b"[" * 100_000)
 _TOKEN: Final = "example-access-token"
@@ -38,14 +39,18 @@ _STRANGERS: Final = (
 
 def complaints(entry: Integration) -> Iterator[str]:
     """What is wrong with an entry that has the right shape, one sentence each."""
+    for place, complaint in placed_complaints(entry):
+        step = place[-1]
+        yield f"{entry.auth[step].type if isinstance(step, int) else step}: {complaint}"
+
+
+def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
+    """The same, each with the part of the entry that is at fault."""
     words = [entry.name.casefold(), entry.slug, *entry.aliases]
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
-        yield "aliases: one is there twice, or is the name or the slug"
-    if entry.slug.startswith("x-"):
-        yield "slug: x- is kept for organizations' own integrations"
-    for auth in entry.auth:
-        for complaint in _of_auth(auth):
-            yield f"{auth.type}: {complaint}"
+        yield ("aliases",), "one is there twice, or is the name or the slug"
+    for index, auth in enumerate(entry.auth):
+        yield from ((("auth", index), complaint) for complaint in _of_auth(auth))
 
 
 def example_values(auth: AuthBase) -> Values:

@@ -7,32 +7,18 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
-from one_runtime.catalog.model import Integration, dump
+from one_runtime.catalog.model import CustomIntegration, Integration, dump
+from one_runtime.catalog.source import Complaint, Source, SourceError, dotted
 from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
 
 MAX_CHARACTERS = 256 * 1024
-_MOST_COMPLAINTS = 20
-_WORDS: Final = {
-    "extra_forbidden": "there is no such key here",
-    "missing": "is missing",
-    "string_type": "has to be a text; put it in quotes: '{api_key}', '2026-10-01'",
-    "tuple_type": "has to be a list, such as [401]",
-    "model_type": "has to have keys of its own below it",
-}
-_FORMS: Final = {
-    "slug": "has lower-case letters and digits, with single hyphens between them",
-    "description": "one sentence that begins with a capital or a digit and ends in a full stop",
-    "path": "begins with a slash; what goes behind a question mark stands under query",
-}
 
 
 class CatalogError(ConfigurationError):
@@ -49,9 +35,9 @@ class CompiledCatalog(BaseModel):
     logos: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Every integration that this process knows, ordered by name without regard to case."""
+    """Every integration that this process knows, ordered by name without regard to case; equal to itself alone."""
 
     revision: str
     integrations: tuple[Integration, ...]
@@ -62,7 +48,7 @@ class Catalog:
     @classmethod
     def of(cls, integrations: tuple[Integration, ...], logos: Mapping[str, bytes], revision: str) -> "Catalog":
         """The catalog of these integrations, each with its logo."""
-        ordered = tuple(sorted(integrations, key=lambda entry: (entry.name.casefold(), entry.slug)))
+        ordered = tuple(sorted(integrations, key=_order))
         return cls(
             revision=revision,
             integrations=ordered,
@@ -91,6 +77,12 @@ class Catalog:
         """
         return _of(self._hashes, slug)
 
+    def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
+        """This catalog with an organization's own integrations in it, which bring their logos themselves."""
+        ordered = tuple(sorted((*self.integrations, *own), key=_order))
+        revision = digest([self.revision, revision])
+        return Catalog(revision, ordered, self._logos, {one.slug: one for one in ordered}, self._hashes)
+
     def with_extra(self, integration: Integration, svg: str | bytes) -> "Catalog":
         """This catalog with one more integration (or another one of that slug), and a revision of its own.
 
@@ -105,6 +97,10 @@ class Catalog:
         others = tuple(entry for entry in self.integrations if entry.slug != integration.slug)
         revision = digest([self.revision, dump(integration), logo.decode()])
         return Catalog.of((*others, integration), {**self._logos, integration.slug: logo}, revision)
+
+
+def _order(entry: Integration) -> tuple[str, str]:
+    return entry.name.casefold(), entry.slug
 
 
 def _of(values: Mapping[str, T], slug: str) -> T:
@@ -154,78 +150,11 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
     for name, value in (replace or {}).items():
         text = text.replace(f"{{{name}}}", value)
     try:
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        _check_nodes(root, set())
-        data = yaml.load(text, Loader=yaml.CSafeLoader)
-        return Integration.model_validate(data, context={"allow_http": allow_http})
-    except yaml.YAMLError as error:
-        raise CatalogError(_place(path, error)) from error
-    except ValidationError as error:
-        complaints = [
-            _complaint(path, root, one["loc"], _in_our_words(one)) for one in error.errors()[:_MOST_COMPLAINTS]
-        ]
-        raise CatalogError("\n".join(complaints)) from error
-    except ValueError as error:  # a tag or a date that is none
-        raise CatalogError(f"{path}: {error}") from error
+        return Source.read(text).integration(Integration, allow_http=allow_http)
+    except SourceError as error:
+        raise CatalogError("\n".join(_told(path, one) for one in error.complaints)) from error
 
 
-def _place(path: Path, error: yaml.YAMLError) -> str:
-    """The file, the line and what is wrong there."""
-    mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else str(error)
-    return f"{path}:{mark.line + 1}: {problem}" if mark is not None else f"{path}: {problem}"
-
-
-def _check_nodes(node: yaml.Node | None, seen: set[int]) -> None:
-    """Of two equal keys YAML takes the second silently; here that is an error, and so are aliases.
-
-    Raises:
-        yaml.YAMLError: with the place.
-    """
-    if node is None or isinstance(node, yaml.ScalarNode):
-        return
-    if id(node) in seen:
-        raise yaml.constructor.ConstructorError(None, None, "aliases are not used here", node.start_mark)
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        keys: set[object] = set()
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key is one word", key.start_mark)
-            if key.value in keys:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
-            keys.add(key.value)
-            _check_nodes(value, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check_nodes(item, seen)
-
-
-def _complaint(path: Path, root: yaml.Node | None, loc: tuple[int | str, ...], message: str) -> str:
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).removeprefix(".")
-    return f"{path}:{_line(root, loc)}: {place or 'entry'}: {message.removeprefix('Value error, ')}"
-
-
-def _in_our_words(error: ErrorDetails) -> str:
-    """What is wrong, for whoever writes YAML and has never heard of our model."""
-    if error["type"] == "string_pattern_mismatch":
-        return _FORMS.get(str(error["loc"][-1]), error["msg"])
-    return _WORDS.get(error["type"], error["msg"])
-
-
-def _line(root: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    """The line of the innermost part of `loc` that the file has."""
-    node, line = root, 1
-    for step in loc:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-        elif isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == step), None)
-            if pair is None:
-                continue
-            line, node = pair[0].start_mark.line + 1, pair[1]
-            continue
-        else:
-            continue
-        line = node.start_mark.line + 1
-    return line
+def _told(path: Path, complaint: Complaint) -> str:
+    place = f"{dotted(complaint.place)}: " if complaint.place else ""
+    return f"{path}{f':{complaint.line}' if complaint.line is not None else ''}: {place}{complaint.message}"

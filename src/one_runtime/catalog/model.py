@@ -4,13 +4,17 @@ An entry is checked in full when the catalog is built (or loaded from YAML). The
 context `{"trusted": True}`, which skips the checks that need more than the shape.
 """
 
+import hashlib
+import re
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field as Setting
-from pydantic import StringConstraints, ValidationInfo, model_validator
+from pydantic import PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
 from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
+from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import Label, Link, Strict, trusted
 
@@ -18,6 +22,10 @@ from one_runtime.catalog.parts import Label, Link, Strict, trusted
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
+CUSTOM = "x-"
+"""What the slugs of organizations' own integrations begin with, so that no built-in one ever stands in their way."""
+MAX_SLUG = 64
+CUSTOM_SLUG = r"^x(?:-[a-z0-9]+)+$"
 
 Category = Literal[
     "CRM", "Support", "Marketing", "Productivity", "Communication", "Developer Tools", "Accounting", "Payments",
@@ -38,7 +46,7 @@ Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .
 class Integration(Strict):
     """One third-party product that can be connected."""
 
-    slug: Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
+    slug: Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
     name: Label
     description: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][^\n]*\.$", max_length=89)]
     category: Category
@@ -65,9 +73,56 @@ class Integration(Strict):
         """The auth types that this integration has, in the entry's order."""
         return tuple(auth.type for auth in self.auth)
 
+    def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - of an organization's own it is known
+        """Whom the credentials of that auth type are for, where that could change under our hands; else None."""
+        return None
+
     def auth_of(self, auth_type: str) -> Auth | None:
         """How to connect with that auth type, or None."""
         return next((auth for auth in self.auth if auth.type == auth_type), None)
+
+
+def is_custom(slug: str) -> bool:
+    """Whether an organization's own integration may have that slug."""
+    return len(slug) <= MAX_SLUG and re.fullmatch(CUSTOM_SLUG, slug) is not None
+
+
+class CustomIntegration(Integration):
+    """An organization's own: its slug begins with `x-`, its id is the row's, and its logo came with it."""
+
+    slug: Annotated[str, StringConstraints(pattern=CUSTOM_SLUG, max_length=MAX_SLUG)]
+    _id: str = PrivateAttr()
+    _logo: str = PrivateAttr()
+
+    @classmethod
+    def of(cls, definition: Mapping[str, object], row_id: str, logo: str) -> Self:
+        """One that was checked in full when it was stored."""
+        integration = cls.model_validate(definition, context={"trusted": True})
+        integration._id, integration._logo = row_id, logo  # noqa: SLF001 - its own
+        return integration
+
+    @property
+    def id(self) -> str:
+        """UUID version 7, of the row."""
+        return self._id
+
+    @property
+    def logo(self) -> str:
+        """An SVG, cleaned."""
+        return self._logo
+
+    @property
+    def logo_hash(self) -> str:
+        """As `logos.logo_hash`, and told to nobody else: with the id in it, which only the organization knows."""
+        return logo_hash(f"{self._id}{self._logo}".encode())
+
+    def audience(self, auth_type: str) -> str | None:
+        """A digest of whom the credentials of that auth type are for; it changes where the entry sends them elsewhere,
+        or otherwise. Where it has no such auth type any more, nobody's."""
+        auth = self.auth_of(auth_type)
+        if auth_type == "none":  # nothing is sent
+            return None
+        return hashlib.sha256(auth.audience().encode() if auth is not None else b"").hexdigest()
 
 
 def dump(integration: Integration) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from one_runtime.catalog.model import Integration
 from one_runtime.connect.assets import Assets, load_assets
 from one_runtime.connect.consents import ConsentRoutes
 from one_runtime.connect.cookies import Cookies
@@ -39,8 +40,8 @@ class Flows:
     consent: ConsentFlow
 
 
-def router(flows: Flows, public_url: str, logo_url: Callable[[str], str | None]) -> list[Route]:
-    """Every route of the popup. `logo_url` gives the address on this server of an integration's logo, by slug."""
+def router(flows: Flows, public_url: str, logo_url: Callable[[Integration], str | None]) -> list[Route]:
+    """Every route of the popup. `logo_url` gives the address on this server of an integration's logo."""
     assets, flow = load_assets(), flows.connect
     address = urlsplit(public_url)
     origin = f"{address.scheme}://{address.netloc}"

@@ -60,9 +60,9 @@ class Step:
 
 
 class Screens:
-    """Renders the pages. `logo_url` gives the address on this server of an integration's logo, by slug."""
+    """Renders the pages. `logo_url` gives the address on this server of an integration's logo."""
 
-    def __init__(self, site: Site, logo_url: Callable[[str], str | None]) -> None:
+    def __init__(self, site: Site, logo_url: Callable[[Integration], str | None]) -> None:
         self._site = site
         self._logo_url = logo_url
 
@@ -170,7 +170,7 @@ class Screens:
         values: dict[str, object] = {
             "title": TEXTS["done.title" if connected is not None else "failed.title"],
             "integration": integration.name,
-            "integration_logo": self._logo_url(integration.slug),
+            "integration_logo": self._logo_url(integration),
             "organization": organization.display_name,
             "organization_logo": own_image(organization.logo_url),
             "account": account if account != integration.name else None,
@@ -192,7 +192,7 @@ class Screens:
         values: dict[str, object] = {
             "title": text("accounts.title", integration=integration.name),
             "integration": integration.name,
-            "integration_logo": self._logo_url(integration.slug),
+            "integration_logo": self._logo_url(integration),
             "organization": organization.display_name,
             "organization_logo": own_image(organization.logo_url),
             "choosing": choosing,

@@ -251,8 +251,8 @@ def _read(kind: type[S], body: bytes) -> S:
         raise InvalidInput("The request has another shape than the page sends.", fields) from None
 
 
-def view_answer(view: View, logo_url: Callable[[str], str | None]) -> ViewAnswer:
-    """The view as the page gets it. `logo_url`: the address on this server of an integration's logo, by slug."""
+def view_answer(view: View, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
+    """The view as the page gets it. `logo_url`: the address on this server of an integration's logo."""
     session, organization = view.session, view.organization
     return ViewAnswer(
         session_id=session.id,
@@ -273,17 +273,17 @@ def view_answer(view: View, logo_url: Callable[[str], str | None]) -> ViewAnswer
     )
 
 
-def _integration(integration: Integration, logo_url: Callable[[str], str | None]) -> IntegrationAnswer:
+def _integration(integration: Integration, logo_url: Callable[[Integration], str | None]) -> IntegrationAnswer:
     return IntegrationAnswer(
         slug=integration.slug,
         name=integration.name,
         description=integration.description,
-        logo_url=logo_url(integration.slug),
+        logo_url=logo_url(integration),
         website=integration.website,
     )
 
 
-def _choice(choice: Choice, logo_url: Callable[[str], str | None]) -> ChoiceAnswer:
+def _choice(choice: Choice, logo_url: Callable[[Integration], str | None]) -> ChoiceAnswer:
     integration = choice.integration
     return ChoiceAnswer(
         slug=integration.slug,
@@ -291,7 +291,7 @@ def _choice(choice: Choice, logo_url: Callable[[str], str | None]) -> ChoiceAnsw
         description=integration.description,
         category=integration.category,
         aliases=list(integration.aliases),
-        logo_url=logo_url(integration.slug),
+        logo_url=logo_url(integration),
         connected=choice.connected,
     )
 

@@ -68,6 +68,23 @@ organizations = Table(
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
+    Column("custom_revision", ID),  # of its own integrations; null: it never had any
+)
+
+# An organization's own integrations, beside the built-in ones of the catalog.
+custom_integrations = Table(
+    "custom_integrations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("definition", Text, nullable=False),  # JSON, in the order in which people read it
+    Column("logo", Text, nullable=False),
+    Column("logo_hash", Text, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+    Index("ix_custom_integrations_organization_id_slug", "organization_id", "slug", unique=True),
+    Index("ix_custom_integrations_logo_hash", "logo_hash"),
 )
 
 api_keys = Table(
@@ -141,6 +158,7 @@ credentials = Table(
     Column("leased_until", TIME),
     Column("retry_at", TIME),  # the provider is in trouble: not before
     Column("failures", Integer, nullable=False, server_default="0"),  # renewals in a row that told nothing
+    Column("audience", Text),  # whom they may be sent to, where the integration is the organization's own
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
@@ -268,6 +286,7 @@ revocations = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", TIME, nullable=False),
     Column("give_up_at", TIME, nullable=False),
+    Column("audience", Text),  # as of the credentials
     Index("ix_revocations_key_id_id", "key_id", "id"),
     Index("ix_revocations_due_at", "due_at"),
     Index("ix_revocations_oauth_client_id", "oauth_client_id"),

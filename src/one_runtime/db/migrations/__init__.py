@@ -13,7 +13,7 @@ import psycopg
 from one_runtime.db.engine import connect_sqlite, sqlite_path
 from one_runtime.errors import ConfigurationError
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest revision in `versions/`; a test holds it to Alembic's own answer."""
 
 _LOCK: Final = 0x6F6E655F72756E  # the advisory lock of every process that migrates one PostgreSQL database

@@ -1,0 +1,231 @@
+"""`/v1/custom-integrations`: an organization's own integrations, beside the built-in ones."""
+
+import asyncio
+from typing import Any, Final, Literal, TypeAlias
+
+import yaml
+from fastapi import APIRouter, Request, Response
+
+from one_runtime import disconnect, integration_registry
+from one_runtime.api.auth import Authenticated, Installed
+from one_runtime.api.fields import Answer, Time
+from one_runtime.catalog.custom import CustomEntry, read_custom
+from one_runtime.catalog.model import Integration, dump, is_custom
+from one_runtime.catalog.source import Complaint, SourceError, Unreadable
+from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, NotFound
+from one_runtime.integration_registry import Entry, Put
+from one_runtime.integrations import IntegrationList
+
+router = APIRouter(tags=["Custom integrations"])
+
+_SYNTAXES: Final[dict[str, Literal["yaml", "json"]]] = {
+    "application/json": "json",
+    "application/openapi+json": "json",
+    "application/vnd.oai.openapi+json": "json",
+    "application/yaml": "yaml",
+    "application/openapi+yaml": "yaml",
+    "application/vnd.oai.openapi": "yaml",
+    "application/x-yaml": "yaml",
+    "text/yaml": "yaml",
+    "text/x-yaml": "yaml",
+}
+_EXAMPLE: Final[dict[str, Any]] = {
+    "slug": "x-acme-billing",
+    "name": "Acme Billing",
+    "description": "Invoices of Acme's own billing service.",
+    "category": "Accounting",
+    "website": "https://acme.example",
+    "docs": "https://docs.acme.example/api",
+    "auth": [
+        {
+            "type": "api_key",
+            "fields": [
+                {
+                    "name": "api_key",
+                    "label": "API key",
+                    "where": "In Acme Billing, open Settings, then API keys.",
+                    "pattern": "ab_[A-Za-z0-9]{32}",
+                }
+            ],
+            "base_url": "https://billing.acme.example/v1",
+            "send": {"headers": {"Authorization": "Bearer {api_key}"}},
+            "check": {"path": "/me", "expect": {"json": [{"path": "id", "exists": True}]}},
+            "identity": {"id": "id", "label": "name"},
+            "verified": {"how": "unverified"},
+        }
+    ],
+}
+_TEXTS: Final = ("slug", "name", "description", "category", "website", "docs")
+_SCHEMA: Final = {
+    "type": "object",
+    "required": [*_TEXTS, "auth"],
+    "properties": {
+        **{name: {"type": "string", "examples": [_EXAMPLE[name]]} for name in _TEXTS},
+        "aliases": {"type": "array", "items": {"type": "string"}},
+        "auth": {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": True},
+            "examples": [_EXAMPLE["auth"]],
+        },
+        "logo": {"type": "string"},
+    },
+    "examples": [_EXAMPLE],
+}
+_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "An entry in the catalog's format (docs/adding-an-integration.md), with `logo` beside it if you "
+        "have one (an SVG, or a data URI of one); or an OpenAPI 3 document.",
+        "content": {
+            "application/yaml": {
+                "schema": {"type": "string"},
+                "example": yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True),
+            },
+            "application/json": {"schema": _SCHEMA},
+        },
+    }
+}
+Warnings: TypeAlias = tuple[str, ...]
+
+
+class CustomIntegration(Answer):
+    """An integration of your own. `enabled`: whether your organization offers it (`PUT /v1/organization`).
+    `definition`: the entry in the catalog's format, also where an OpenAPI document was sent. `warnings`: what of that
+    document was left out or guessed. `connections_moved`: how many connections have to be made again, because the
+    integration sends credentials elsewhere than before."""
+
+    id: str
+    slug: str
+    name: str
+    description: str
+    logo_url: str | None
+    category: str
+    supported_auth_types: tuple[str, ...]
+    enabled: bool
+    definition: dict[str, Any]
+    warnings: Warnings
+    connections_moved: int
+    created_at: Time
+    updated_at: Time
+
+
+class CustomIntegrationList(Answer):
+    """Your organization's own integrations, by slug."""
+
+    custom_integrations: list[CustomIntegration]
+
+
+@router.get("/v1/custom-integrations", summary="List your own integrations")
+async def list_custom_integrations(
+    request: Request, caller: Authenticated, installation: Installed
+) -> CustomIntegrationList:
+    """Every integration that your organization has made itself."""
+    found = await integration_registry.list_all(installation, caller.organization_id)
+    return CustomIntegrationList(custom_integrations=[_answer(request, one) for one in found])
+
+
+@router.post("/v1/custom-integrations", summary="Make an integration of your own", status_code=201, openapi_extra=_BODY)
+async def create_custom_integration(
+    request: Request, caller: Authenticated, installation: Installed
+) -> CustomIntegration:
+    """Register an integration that only your organization sees; it stands beside the built-in ones in every list. Its
+    slug begins with `x-`. What is wrong is told with the line. 409 where the slug is taken."""
+    entry = await _entry(request)
+    made = await integration_registry.create(installation, caller.actor, Entry(entry.integration, entry.logo))
+    return _answer(request, made, entry.warnings)
+
+
+@router.get("/v1/custom-integrations/{slug}", summary="Read an integration of your own")
+async def get_custom_integration(
+    slug: str, request: Request, caller: Authenticated, installation: Installed
+) -> CustomIntegration:
+    """One integration of your own, with its definition."""
+    return _answer(request, await integration_registry.get(installation, caller.organization_id, slug))
+
+
+@router.put("/v1/custom-integrations/{slug}", summary="Replace an integration of your own", openapi_extra=_BODY)
+async def put_custom_integration(
+    slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
+) -> CustomIntegration:
+    """Register it under this slug, in place of the one before if there is one (else 201). Where it sends credentials
+    elsewhere than before, its connections become `needs_reauth`, and its OAuth client has to be registered again."""
+    entry = await _entry(request, slug if is_custom(slug) else None)
+    if not is_custom(slug):
+        raise NotFound(f"There can be no integration of your own {slug[:64]!r}: a slug of yours begins with x-.")
+    put = await integration_registry.put(installation, caller.actor, Entry(entry.integration, entry.logo))
+    response.status_code = 201 if put.created else 200
+    return _answer(request, put, entry.warnings)
+
+
+@router.delete("/v1/custom-integrations/{slug}", summary="Delete an integration of your own", status_code=204)
+async def delete_custom_integration(
+    slug: str, caller: Authenticated, installation: Installed, *, delete_connections: bool = False
+) -> Response:
+    """Delete it, with its OAuth client. 409 where it has connections, unless `delete_connections` says to disconnect
+    them all, which revokes their tokens where the integration says how."""
+    if delete_connections:
+        await disconnect.delete_integration(installation, caller.actor, slug)
+    else:
+        await integration_registry.delete(installation, caller.actor, slug)
+    return Response(status_code=204)
+
+
+async def _entry(request: Request, slug: str | None = None) -> CustomEntry:
+    """What was sent. Raises: MalformedRequest; InvalidInput, with the lines."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    syntax = _SYNTAXES.get(kind)
+    if syntax is None:
+        raise InvalidInput("Send the entry with Content-Type: application/yaml or application/json.")
+    body = await request.body()
+    if not body:
+        raise InvalidInput.of("body", "is required: an entry, or an OpenAPI document")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("The body is not UTF-8.") from error
+    try:
+        # Up to a second for the longest body, and others are served meanwhile.
+        return await asyncio.to_thread(read_custom, text, syntax, slug)
+    except Unreadable as error:
+        raise MalformedRequest(_sentence(error.complaints[0])) from error
+    except SourceError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: SourceError) -> InvalidInput:
+    errors = tuple(FieldError(_field(one), _sentence(one)) for one in error.complaints)
+    first = f"{errors[0].field}: {errors[0].message}"
+    more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+    return InvalidInput(first + more, errors)
+
+
+def _field(complaint: Complaint) -> str:
+    return ".".join(map(str, complaint.place)) or "body"
+
+
+def _sentence(complaint: Complaint) -> str:
+    return f"line {complaint.line}: {complaint.message}" if complaint.line is not None else complaint.message
+
+
+def _answer(request: Request, put: Put, warnings: Warnings = ()) -> CustomIntegration:
+    lists: IntegrationList = request.app.state.integration_list
+    registered = put.registered
+    integration = registered.integration
+    return CustomIntegration.model_validate(
+        {
+            **lists.describe(integration, "url"),
+            "supported_auth_types": integration.auth_types,
+            "enabled": put.enabled,
+            "definition": _definition(integration),
+            "warnings": warnings,
+            "connections_moved": put.moved,
+            "created_at": registered.created_at,
+            "updated_at": registered.updated_at,
+        }
+    )
+
+
+def _definition(integration: Integration) -> dict[str, Any]:
+    """The entry, each way with its type first, as people write it."""
+    entry = dump(integration)
+    return {**entry, "auth": [{"type": one["type"], **one} for one in entry["auth"]]}

@@ -1,0 +1,202 @@
+"""What somebody wrote, as YAML or JSON: read strictly, with the line of each part, so that every complaint names one.
+
+Nothing is fetched and nothing is run. No I/O.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from one_runtime.catalog.model import CUSTOM_SLUG, Integration
+
+E = TypeVar("E", bound=Integration)
+Place: TypeAlias = tuple[int | str, ...]
+Syntax: TypeAlias = Literal["yaml", "json"]
+
+MAX_DEPTH: Final = 64
+_MOST_COMPLAINTS: Final = 20
+_WORDS: Final = {
+    "extra_forbidden": "there is no such key here",
+    "missing": "is missing",
+    "string_type": "has to be a text; put it in quotes: '{api_key}', '2026-10-01'",
+    "tuple_type": "has to be a list, such as [401]",
+    "model_type": "has to have keys of its own below it",
+}
+_FORMS: Final = {
+    "slug": "has lower-case letters and digits, with single hyphens between them",
+    "description": "one sentence that begins with a capital or a digit and ends in a full stop",
+    "path": "begins with a slash; what goes behind a question mark stands under query",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong. `line` counts from 1, None where no line is at fault; `place` is empty for the whole."""
+
+    line: int | None
+    place: Place
+    message: str
+
+
+class SourceError(ValueError):
+    """What was written cannot be used; the complaints say where and why."""
+
+    def __init__(self, complaints: Iterable[Complaint]) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__("; ".join(one.message for one in self.complaints))
+
+
+class Unreadable(SourceError):
+    """This is no YAML, or no JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Plain data, and where each part of it stands."""
+
+    data: object
+    _root: yaml.Node | None = field(repr=False, default=None)
+
+    @classmethod
+    def read(cls, text: str, syntax: Syntax = "yaml") -> "Source":
+        """Raises: SourceError, of which Unreadable where it is not even that syntax."""
+        if syntax == "json":
+            data = _load_json(text)
+            root = _compose(text.replace("\t", " "), strict=False)  # JSON is YAML, but for tabs between its parts
+            _require_tidy(root)
+            return cls(data, root)
+        root = _compose(text, strict=True)
+        _require_tidy(root)
+        return cls(_load_yaml(text), root)
+
+    def integration(self, model: type[E], *, allow_http: bool = False) -> E:
+        """The entry that it says. Raises: SourceError."""
+        try:
+            return model.model_validate(self.data, context={"allow_http": allow_http})
+        except ValidationError as error:
+            raise SourceError(self._complaint(one) for one in error.errors()[:_MOST_COMPLAINTS]) from error
+
+    def refuse(self, place: Place, message: str) -> NoReturn:
+        """Raises: SourceError."""
+        raise SourceError([Complaint(self.line(place), place, message)])
+
+    def line(self, place: Place) -> int:
+        """The line of the innermost part of that place that was written."""
+        node, line = self._root, 1
+        for step in place:
+            if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+            elif isinstance(node, yaml.MappingNode):
+                pair = next((pair for pair in node.value if pair[0].value == step), None)
+                if pair is None:
+                    continue
+                line, node = pair[0].start_mark.line + 1, pair[1]
+                continue
+            else:
+                continue
+            line = node.start_mark.line + 1
+        return line
+
+    def _complaint(self, error: ErrorDetails) -> Complaint:
+        message = _in_our_words(error).removeprefix("Value error, ")
+        place = _written(error["loc"])
+        return Complaint(self.line(place), place, message)
+
+
+def dotted(place: Place) -> str:
+    """A place as people write it: `auth[0].check`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+
+
+def _written(place: Place) -> Place:
+    """The place without what the model puts into it: which kind of `auth` one is."""
+    return (*place[:2], *place[3:]) if place[:1] == ("auth",) and len(place) > 2 else place
+
+
+def _compose(text: str, *, strict: bool) -> yaml.Node | None:
+    """Raises: SourceError, where it has to be YAML."""
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if strict:
+            raise Unreadable([_broken(error)]) from error
+        return None
+    return root
+
+
+def _load_json(text: str) -> object:
+    """Raises: Unreadable."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Unreadable([Complaint(error.lineno, (), f"this is no JSON: {error.msg}")]) from error
+    except RecursionError as error:
+        raise Unreadable([Complaint(None, (), f"nested deeper than {MAX_DEPTH} levels")]) from error
+
+
+def _load_yaml(text: str) -> object:
+    """Raises: Unreadable."""
+    try:
+        return yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError) as error:  # a tag, or a date that is none
+        raise Unreadable([_broken(error)]) from error
+
+
+def _broken(error: Exception) -> Complaint:
+    mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else str(error)
+    return Complaint(mark.line + 1 if mark is not None else None, (), str(problem))
+
+
+def _require_tidy(root: yaml.Node | None) -> None:
+    """Raises: SourceError."""
+    for complaint in _untidy(root):
+        raise SourceError([complaint])
+
+
+def _untidy(root: yaml.Node | None) -> Iterator[Complaint]:
+    """Of two equal keys YAML and JSON take the second silently; here that is an error, and so are aliases, with which a
+    short text becomes a long one."""
+    seen: set[int] = set()
+    left = [(root, 1)] if root is not None else []
+    while left:
+        node, depth = left.pop()
+        line = node.start_mark.line + 1
+        if isinstance(node, yaml.ScalarNode):
+            continue
+        if id(node) in seen:
+            yield Complaint(line, (), "aliases are not used here")
+        if depth > MAX_DEPTH:
+            yield Complaint(line, (), f"nested deeper than {MAX_DEPTH} levels")
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield from _untidy_keys(node)
+        inner = [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
+        left += [(one, depth + 1) for one in reversed(inner)]
+
+
+def _untidy_keys(node: yaml.MappingNode) -> Iterator[Complaint]:
+    keys: set[object] = set()
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            yield Complaint(line, (), "a key is one word")
+        elif key.value in keys:
+            yield Complaint(line, (), f"{key.value} is there twice")
+        keys.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+
+
+def _in_our_words(error: ErrorDetails) -> str:
+    """What is wrong, for whoever writes YAML and has never heard of our model."""
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == CUSTOM_SLUG:
+        return (
+            "begins with x-, as every integration of your own does, then lower-case letters, digits and single hyphens"
+        )
+    if error["type"] == "string_pattern_mismatch":
+        return _FORMS.get(str(error["loc"][-1]), error["msg"])
+    return _WORDS.get(error["type"], error["msg"])

@@ -1,0 +1,41 @@
+"""Organizations' own integrations, and whom credentials that were given to them may be sent to.
+
+The previous version reads and writes what this leaves: it adds columns that may be null, a table and its indexes.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+ID = sa.Uuid(as_uuid=False).with_variant(sa.Text(), "sqlite")
+TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
+
+
+def upgrade() -> None:
+    op.add_column("organizations", sa.Column("custom_revision", ID, nullable=True))
+    op.add_column("credentials", sa.Column("audience", sa.Text(), nullable=True))
+    op.add_column("revocations", sa.Column("audience", sa.Text(), nullable=True))
+    op.create_table(
+        "custom_integrations",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("organization_id", ID, nullable=False),
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("logo", sa.Text(), nullable=False),
+        sa.Column("logo_hash", sa.Text(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("updated_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("fk_custom_integrations_organizations"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_custom_integrations")),
+    )
+    op.create_index(
+        "ix_custom_integrations_organization_id_slug", "custom_integrations", ["organization_id", "slug"], unique=True
+    )
+    op.create_index("ix_custom_integrations_logo_hash", "custom_integrations", ["logo_hash"])

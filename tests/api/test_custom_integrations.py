@@ -1,0 +1,498 @@
+"""An organization's own integrations over the API: beside the built-in ones, and nobody else's (P1, P7)."""
+
+import asyncio
+import json
+import ssl
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import httpx2
+import pytest
+import pytest_asyncio
+import yaml
+from sqlalchemy import select
+
+from one_runtime import custom_integrations
+from one_runtime.app import create_app
+from one_runtime.catalog.custom import read_custom
+from one_runtime.db.schema import credentials
+from one_runtime.egress import Egress
+from one_runtime.settings import Settings
+from tests.application import (
+    PUBLIC_URL,
+    Application,
+    Client,
+    RunningAcme,
+    SetClock,
+    catalog_with_acme,
+    lifespan,
+    refuse_open_transaction,
+)
+from tests.egress.certificates import tls_contexts
+from tests.egress.network import Network
+from tests.egress.upstream import Upstream, answer, running_upstream
+
+PATH: Final = "/v1/custom-integrations"
+SLUG: Final = "x-billing"
+KEY: Final = "bk_0123456789abcdef"
+HOSTS: Final = ("billing.acme.com", "elsewhere.acme.com", "id.acme.com", "id2.acme.com")
+SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8H0z"/></svg>'
+ENTRY: Final = """\
+slug: x-billing
+name: Billing
+description: Invoices of our own billing service.
+category: Accounting
+website: https://acme.com
+docs: https://docs.acme.com/api
+auth:
+  - type: api_key
+    fields:
+      - name: api_key
+        label: API key
+        where: In Billing, open Settings, then API keys.
+        pattern: bk_[a-z0-9]{16}
+    base_url: https://billing.acme.com/v1
+    send:
+      headers:
+        Authorization: Bearer {api_key}
+    check:
+      path: /me
+      expect:
+        json:
+          - path: id
+            exists: true
+    identity:
+      id: id
+      label: name
+    verified:
+      how: unverified
+"""
+OAUTH: Final = """\
+  - type: oauth2
+    client:
+      where: Ask the billing team.
+    authorization:
+      url: https://id.acme.com/authorize
+    scopes:
+      default: [read]
+    pkce: supported
+    token:
+      url: https://id.acme.com/token
+    revocation:
+      url: https://id.acme.com/revoke
+    base_url: https://billing.acme.com/v1
+    check:
+      path: /me
+      expect:
+        json:
+          - path: id
+            exists: true
+    verified:
+      how: unverified
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """An installation whose way out leads to one server, which is every host of `HOSTS` and knows one key."""
+
+    application: Application
+    upstream: Upstream
+
+    async def organization(self, name: str = "Northwind") -> Client:
+        return self.application.client(await self.application.key(await self.application.organization(name)))
+
+    @property
+    def asked(self) -> list[str]:
+        """The hosts that were sent a credential."""
+        return [str(one.header("host")) for one in self.upstream.seen if one.header("authorization")]
+
+
+@cache
+def certified() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    with TemporaryDirectory() as folder:
+        return tls_contexts(Path(folder), *HOSTS)
+
+
+@pytest_asyncio.fixture
+async def billing(settings: Settings, acme: RunningAcme) -> AsyncIterator[Billing]:
+    server, trusting = certified()
+    async with running_upstream(server) as upstream:
+        upstream.answers["/v1/me"] = lambda writer: _me(upstream, writer)
+        network = Network(upstream.port, tls=trusting)
+        clock = SetClock()
+        egress = Egress(way_out=network, before_request=refuse_open_transaction)
+        app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
+        try:
+            async with lifespan(app):
+                yield Billing(Application(app, app.app.state.installation, clock, acme), upstream)
+        finally:
+            network.close()
+
+
+async def _me(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
+    good = upstream.seen[-1].header("authorization") == f"Bearer {KEY}"
+    body = {"id": "acct-1", "name": "Acme Ltd"} if good else {"message": "no"}
+    writer.write(answer(200 if good else 401, body=json.dumps(body).encode()))
+    await writer.drain()
+
+
+async def send(client: Client, method: str, path: str, text: str, kind: str = "application/yaml") -> httpx2.Response:
+    return await client.http.request(method, path, content=text.encode(), headers={"content-type": kind})
+
+
+async def register(client: Client, text: str = ENTRY) -> dict[str, Any]:
+    made = await send(client, "PUT", f"{PATH}/{SLUG}", text)
+    assert made.status_code in {200, 201}, made.text
+    told: dict[str, Any] = made.json()
+    return told
+
+
+async def connect(client: Client, user: str = "user_123", **more: Any) -> dict[str, Any]:
+    body = {"integration_slug": SLUG, "end_user_id": user, "auth_type": "api_key", "credentials": {"api_key": KEY}}
+    made = await client.post("/v1/connections", {**body, **more})
+    assert made.status_code in {200, 201}, made.text
+    connection: dict[str, Any] = made.json()
+    return connection
+
+
+async def test_an_own_integration_stands_beside_the_built_in_ones(billing: Billing) -> None:
+    client = await billing.organization()
+    made = await send(client, "POST", PATH, ENTRY)
+    assert made.status_code == 201, made.text
+    told = made.json()
+    assert (told["slug"], told["supported_auth_types"], told["enabled"]) == (SLUG, ["api_key"], True)
+    assert told["id"][14] == "7"
+    assert told["definition"] == yaml.safe_load(ENTRY) | {"auth": told["definition"]["auth"]}
+    listed = (await client.integrations())[SLUG]
+    assert listed == {
+        **{name: told[name] for name in ("id", "slug", "name", "description", "category", "supported_auth_types")},
+        "logo_url": None,
+        "status": "not_connected",
+    }
+    names = [one["name"].lower() for one in (await client.integrations()).values()]
+    assert names == sorted(names)
+    assert (await client.get(PATH)).json() == {"custom_integrations": [{**told, "warnings": []}]}
+    assert (await client.get(f"{PATH}/{SLUG}")).json() == told
+    for options in ({"search": "billing"}, {"slug": SLUG}, {"category": "Accounting"}):
+        assert SLUG in await client.integrations(**options), options
+    assert (await client.get("/v1/catalog/integrations", slug=SLUG)).json() == {"integrations": []}
+    assert (await client.get(f"/v1/catalog/integrations/{SLUG}")).status_code == 404
+
+
+async def test_it_is_connected_through_the_popup_and_used(billing: Billing) -> None:
+    client = await billing.organization()
+    await register(client)
+    token = (await client.session(integration_slug=None))["session_token"]
+    choices = {one["slug"]: one for one in (await client.popup("", token)).json()["integrations"]}
+    assert choices[SLUG]["logo_url"].startswith(f"{PUBLIC_URL}/logos/")
+    view = (await client.popup("", token, {"integration_slug": SLUG})).json()
+    assert view["auth_types"][0]["fields"][0]["pattern"] == "bk_[a-z0-9]{16}"
+    refused = await client.type_key(token, "bk_aaaaaaaaaaaaaaaa", integration_slug=SLUG)
+    assert refused.json()["code"] == "credentials_refused"
+    connected = await client.type_key(token, KEY, integration_slug=SLUG)
+    assert connected.status_code == 200, connected.text
+    assert (await client.integrations())[SLUG]["status"] == "connected"
+    (connection,) = (await client.get("/v1/connections", integration_slug=SLUG)).json()["connections"]
+    assert connection["account"] == {"id": "acct-1", "label": "Acme Ltd"}
+    assert (await client.post(f"/v1/connections/{connection['id']}/check")).json()["working"] is True
+    held = await client.get(f"/v1/connections/{connection['id']}/credentials")
+    assert held.json()["credentials"] == {"api_key": KEY}
+    assert set(billing.asked) == {"billing.acme.com"}
+
+
+@pytest.mark.promise("P1")
+async def test_nobody_else_sees_it(billing: Billing) -> None:
+    client, other = await billing.organization(), await billing.organization("Southwind")
+    told = await register(client)
+    assert SLUG not in await other.integrations()
+    assert (await other.get(PATH)).json() == {"custom_integrations": []}
+    for method in ("GET", "DELETE"):
+        assert (await other.send(method, f"{PATH}/{SLUG}")).status_code == 404
+    asked = {"integration_slug": SLUG, "end_user_id": "user_123"}
+    assert (await other.post("/v1/hosted-connection-sessions", asked)).status_code == 404
+    typed = {**asked, "auth_type": "api_key", "credentials": {"api_key": KEY}}
+    assert (await other.post("/v1/connections", typed)).status_code == 404
+    chosen = {"display_name": "Southwind", "integrations": {"mode": "listed", "slugs": [SLUG]}}
+    assert (await other.send("PUT", "/v1/organization", chosen)).status_code == 422
+    token = (await other.session(integration_slug=None))["session_token"]
+    assert SLUG not in [one["slug"] for one in (await other.popup("", token)).json()["integrations"]]
+    assert (await other.popup("", token, {"integration_slug": SLUG})).status_code == 404
+    theirs = await register(other, ENTRY.replace("name: Billing", "name: Southwind's"))
+    assert theirs["id"] != told["id"]
+    assert theirs["logo_url"] != told["logo_url"]
+    assert (await client.integrations())[SLUG]["name"] == "Billing"
+    assert (await other.integrations())[SLUG]["name"] == "Southwind's"
+
+
+@pytest.mark.promise("P7")
+async def test_the_operators_clients_are_not_for_organizations_own_integrations(billing: Billing) -> None:
+    client = await billing.organization()
+    await register(client, ENTRY + OAUTH)
+    installation = billing.application.installation
+    async with installation.database.read() as tx:
+        assert await installation.catalogs.get(tx, "00000000-0000-0000-0000-000000000000", SLUG) is None
+    assert (await client.integrations())[SLUG]["supported_auth_types"] == ["api_key"]
+
+
+async def test_a_slug_begins_with_x_and_is_there_once(billing: Billing) -> None:
+    client = await billing.organization()
+    for slug in ("billing", "hubspot", "x-", "x-Billing", "x_billing"):
+        refused = await send(client, "POST", PATH, ENTRY.replace("slug: x-billing", f"slug: {slug}"))
+        assert refused.status_code == 422, slug
+        assert refused.json()["errors"] == [
+            {
+                "field": "slug",
+                "message": "line 1: begins with x-, as every integration of your own does, then lower-case letters, "
+                "digits and single hyphens",
+            }
+        ]
+    assert (await send(client, "PUT", f"{PATH}/hubspot", ENTRY)).status_code == 404
+    other = await send(client, "PUT", f"{PATH}/x-other", ENTRY)
+    assert other.json()["errors"][0] == {"field": "slug", "message": "line 1: is not x-other, which it is sent to"}
+    assert (await send(client, "POST", PATH, ENTRY)).status_code == 201
+    twice = await send(client, "POST", PATH, ENTRY)
+    assert (twice.status_code, twice.json()["code"]) == (409, "integration_exists")
+    without = ENTRY.removeprefix("slug: x-billing\n")
+    assert (await send(client, "PUT", f"{PATH}/x-more", without)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "change, field, message",
+    [
+        (lambda text: text.replace("https://billing", "http://billing"), "auth.0.base_url", "line 14: must be https"),
+        (lambda text: text.replace("category: Accounting", "category: Money"), "category", "line 4: Input should be"),
+        (lambda text: text.replace("path: /me", "paths: /me"), "auth.0.check.paths", "line 19: there is no such key"),
+        (lambda text: text.replace("{16}", "{16}(?=a)"), "auth.0.fields.0.pattern", "line 13: of the groups"),
+        (lambda text: text.replace("API keys.", "API keys"), "auth.0", "line 8: api_key: where is a sentence"),
+        (lambda text: text.replace("billing.acme.com", "10.0.0.1"), "auth.0", "base_url resolves to"),
+        (lambda text: text + "name: Twice\n", "body", "line 29: name is there twice"),
+        (lambda text: text + "logo: <svg/>\n", "logo", "line 29: cannot be used: no svg"),
+        (lambda _: "- a list", "body", "line 1: has to be an entry"),
+        (lambda text: text.replace("Billing\n", "&a Billing\nx: *a\n", 1), "x", "line 3: there is no such key"),
+    ],
+)
+async def test_what_is_wrong_is_told_with_its_line(
+    client: Client, change: Callable[[str], str], field: str, message: str
+) -> None:
+    text = change(ENTRY)
+    refused = await send(client, "POST", PATH, text)
+    assert refused.status_code == 422, refused.text
+    errors = refused.json()["errors"]
+    assert any(one["field"] == field and message in one["message"] for one in errors), errors
+    assert field in refused.json()["detail"]
+
+
+async def test_json_is_told_its_lines_too(client: Client) -> None:
+    entry = yaml.safe_load(ENTRY)
+    text = json.dumps({**entry, "category": "Money"}, indent="\t")
+    refused = await send(client, "POST", PATH, text, "application/json")
+    line = text[: text.index("Money")].count("\n") + 1
+    assert refused.json()["errors"][0]["message"].startswith(f"line {line}: ")
+    assert (await send(client, "POST", PATH, json.dumps(entry), "application/json; charset=utf-8")).status_code == 201
+    broken = await send(client, "POST", PATH, '{\n"slug": \n}', "application/json")
+    assert (broken.status_code, broken.json()["code"]) == (400, "malformed_request")
+    assert "line 3" in broken.json()["detail"]
+    unclosed = await send(client, "POST", PATH, "a: [", "text/yaml")
+    assert unclosed.status_code == 400
+    assert (await send(client, "POST", PATH, ENTRY, "text/csv")).status_code == 422
+    raw = await client.http.post(PATH, content=b"\xff\xfe", headers={"content-type": "application/yaml"})
+    assert raw.status_code == 400
+
+
+@pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 100_000, "- " * 900 + "a", "a: &a [" + "*a, " * 9 + "]"])
+async def test_what_is_deep_or_grows_when_it_is_read_is_refused(client: Client, text: str) -> None:
+    assert (await send(client, "POST", PATH, text)).status_code in {400, 422}
+    assert (await send(client, "POST", PATH, text, "application/json")).status_code in {400, 422}
+
+
+async def test_a_pattern_may_be_ambiguous_and_nobody_waits_for_it(billing: Billing) -> None:
+    client = await billing.organization()
+    await register(client, ENTRY.replace("bk_[a-z0-9]{16}", "(?:[a-z0-9_]+)+[a-z0-9]{8,64}"))
+    body = {"integration_slug": SLUG, "end_user_id": "u", "auth_type": "api_key"}
+    refused = await client.post("/v1/connections", {**body, "credentials": {"api_key": "a" * 10_000 + "!"}})
+    assert refused.status_code == 422
+    assert (await connect(client))["status"] == "active"
+
+
+async def test_it_has_the_logo_it_came_with_or_letters(billing: Billing) -> None:
+    client = await billing.organization()
+    letters = await client.http.get((await register(client))["logo_url"])
+    assert letters.headers["content-type"] == "image/svg+xml"
+    assert ">BI</text>" in letters.text
+    uri = "data:image/svg+xml;base64," + b64encode(SVG.encode()).decode()
+    for logo in (SVG, uri):
+        told = await register(client, f"{ENTRY}logo: '{logo}'\n")
+        drawn = await client.http.get(told["logo_url"])
+        assert "M0 0h8v8H0z" in drawn.text
+        assert "sandbox" in drawn.headers["content-security-policy"]
+    inline = (await client.get("/v1/integrations", end_user_id="u", slug=SLUG)).json()["integrations"][0]
+    assert inline["logo_url"].startswith("data:image/svg+xml;base64,")
+    assert (await client.http.get(f"/logos/000000000000/{SLUG}.svg")).status_code == 404
+    unsafe = await send(client, "PUT", f"{PATH}/{SLUG}", f"{ENTRY}logo: '{SVG.replace('<path', '<script/><path')}'\n")
+    assert unsafe.json()["errors"][0]["field"] == "logo"
+
+
+async def test_the_list_changes_with_it_and_its_tag_too(billing: Billing) -> None:
+    client = await billing.organization()
+    tags: list[str] = []
+    for text in (None, ENTRY, ENTRY.replace("name: Billing", "name: Bills"), None):
+        if text is not None:
+            await register(client, text)
+        elif tags:
+            assert (await client.send("DELETE", f"{PATH}/{SLUG}")).status_code == 204
+        tags.append((await client.get("/v1/integrations", end_user_id="u")).headers["etag"])
+    assert len(set(tags)) == 4
+    assert SLUG not in await client.integrations()
+
+
+async def test_another_process_shows_it_at_once(billing: Billing, settings: Settings, acme: RunningAcme) -> None:
+    key = await billing.application.key(await billing.application.organization())
+    client = billing.application.client(key)
+    beside = create_app(settings, catalog_with_acme(acme.url))
+    async with lifespan(beside):
+        other = Client(beside, key)
+        assert SLUG not in await other.integrations()
+        for name in ("Billing", "Bills"):
+            await register(client, ENTRY.replace("name: Billing", f"name: {name}"))
+            assert (await other.integrations())[SLUG]["name"] == name
+            view = await other.popup("", (await other.session(integration_slug=SLUG))["session_token"])
+            assert view.json()["integration"]["name"] == name
+
+
+async def test_what_an_organization_offers_counts_for_its_own_too(billing: Billing) -> None:
+    client = await billing.organization()
+    settings = {"display_name": "Northwind", "integrations": {"mode": "listed", "slugs": ["hubspot"]}}
+    assert (await client.send("PUT", "/v1/organization", settings)).status_code == 200
+    assert (await register(client))["enabled"] is False
+    assert SLUG not in await client.integrations()
+    listed = {**settings, "integrations": {"mode": "listed", "slugs": ["hubspot", SLUG]}}
+    assert (await client.send("PUT", "/v1/organization", listed)).status_code == 200
+    assert SLUG in await client.integrations()
+    assert (await client.send("DELETE", f"{PATH}/{SLUG}")).status_code == 204
+    offered = (await client.get("/v1/organization")).json()
+    assert offered["integrations"] == {"mode": "listed", "slugs": ["hubspot"]}
+
+
+MOVES: Final[dict[str, Callable[[str], str]]] = {
+    "another host": lambda text: text.replace("https://billing.acme.com/v1", "https://elsewhere.acme.com/v1"),
+    "another header": lambda text: text.replace("Authorization: Bearer {api_key}", "X-Key: '{api_key}'"),
+    "the check at another host": lambda text: text.replace("path: /me", "url: https://elsewhere.acme.com/v1/me"),
+}
+STAYS: Final[dict[str, Callable[[str], str]]] = {
+    "nothing": lambda text: text,
+    "words": lambda text: text.replace("Invoices of", "Bills of"),
+    "another path": lambda text: text.replace("billing.acme.com/v1", "billing.acme.com/v2"),
+    "one more way": lambda text: text + OAUTH,
+}
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("change", MOVES.values(), ids=MOVES)
+async def test_credentials_never_follow_an_integration_to_another_place(
+    billing: Billing, change: Callable[[str], str]
+) -> None:
+    client = await billing.organization()
+    await register(client)
+    connections = [await connect(client, user) for user in ("anna", "bert")]
+    asked = len(billing.asked)
+    told = await register(client, change(ENTRY))
+    assert told["connections_moved"] == 2
+    assert (await register(client, change(ENTRY)))["connections_moved"] == 0
+    assert (await client.integrations("anna"))[SLUG]["status"] == "not_connected"
+    for one in connections:
+        now = (await client.get(f"/v1/connections/{one['id']}")).json()
+        assert (now["status"], now["error"]["code"]) == ("needs_reauth", "integration_changed")
+        checked = await client.post(f"/v1/connections/{one['id']}/check")
+        assert checked.json()["working"] is False, checked.text
+        for path in ("refresh", "credentials"):
+            method = "POST" if path == "refresh" else "GET"
+            refused = await client.send(method, f"/v1/connections/{one['id']}/{path}")
+            assert (refused.status_code, refused.json()["code"]) == (409, "needs_reauth"), path
+    assert len(billing.asked) == asked
+    events = (await client.get("/v1/events", type="connection.needs_reauth")).json()["events"]
+    assert [one["data"]["reason"] for one in events] == ["integration_changed"] * 2
+    again = await connect(client, "anna", check=False)
+    assert (again["id"], again["status"]) == (connections[0]["id"], "active")
+
+
+@pytest.mark.parametrize("change", STAYS.values(), ids=STAYS)
+async def test_what_does_not_move_credentials_leaves_connections_alone(
+    billing: Billing, change: Callable[[str], str]
+) -> None:
+    client = await billing.organization()
+    await register(client)
+    await connect(client)
+    assert (await register(client, change(ENTRY)))["connections_moved"] == 0
+    assert (await client.integrations())[SLUG]["status"] == "connected"
+
+
+@pytest.mark.promise("P7")
+async def test_a_connection_that_was_under_way_when_it_moved_is_told_when_it_is_used(billing: Billing) -> None:
+    """What was typed for the old place may be stored after the change was told to all that there were."""
+    client = await billing.organization()
+    await register(client)
+    connection = await connect(client)
+    database = billing.application.installation.database
+    async with database.write() as tx:
+        was = await tx.one(select(credentials.c.audience))
+        assert was is not None
+        await tx.execute(credentials.update().values(audience="of an entry that was changed"))
+    asked = len(billing.asked)
+    assert (await client.get(f"/v1/connections/{connection['id']}")).json()["status"] == "active"
+    used = await client.get(f"/v1/connections/{connection['id']}/credentials")
+    assert (used.status_code, used.json()["code"]) == (409, "needs_reauth")
+    assert (await client.get(f"/v1/connections/{connection['id']}")).json()["status"] == "needs_reauth"
+    assert len(billing.asked) == asked
+
+
+@pytest.mark.promise("P7")
+async def test_a_client_goes_to_no_host_that_it_was_not_registered_for(billing: Billing) -> None:
+    client = await billing.organization()
+    await register(client, ENTRY + OAUTH)
+    path = f"/v1/integrations/{SLUG}/oauth-client"
+    made = await client.send("PUT", path, {"client_id": "ours", "client_secret": "s3cret-s3cret"})
+    assert made.json()["hosts"] == ["id.acme.com"]
+    assert made.json()["redirect_url"] == f"{PUBLIC_URL}/connect/callback/{SLUG}"
+    assert (await client.integrations())[SLUG]["supported_auth_types"] == ["api_key", "oauth2"]
+    await register(client, ENTRY + OAUTH.replace("pkce: supported", "pkce: required"))
+    assert (await client.get(path)).status_code == 200
+    await register(client, ENTRY + OAUTH.replace("id.acme.com/token", "id2.acme.com/token"))
+    assert (await client.get(path)).status_code == 404
+    assert (await client.integrations())[SLUG]["supported_auth_types"] == ["api_key"]
+    kinds = [one["type"] for one in (await client.get("/v1/events")).json()["events"]]
+    assert kinds[:2] == ["custom_integration.updated", "oauth_client.deleted"]
+
+
+async def test_it_is_not_deleted_under_its_connections_unless_that_is_said(billing: Billing) -> None:
+    client = await billing.organization()
+    await register(client)
+    await connect(client)
+    refused = await client.send("DELETE", f"{PATH}/{SLUG}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "integration_in_use")
+    assert "1 connection" in refused.json()["detail"]
+    assert (await client.send("DELETE", f"{PATH}/{SLUG}?delete_connections=true")).status_code == 204
+    assert (await client.get("/v1/connections")).json()["connections"] == []
+    assert (await client.get(f"{PATH}/{SLUG}")).status_code == 404
+    kinds = [one["type"] for one in (await client.get("/v1/events")).json()["events"]]
+    assert kinds[:2] == ["custom_integration.deleted", "connection.deleted"]
+    assert (await client.send("DELETE", f"{PATH}/{SLUG}?delete_connections=true")).status_code == 404
+
+
+async def test_there_may_be_so_many_and_no_more(billing: Billing) -> None:
+    organization = await billing.application.organization()
+    client = billing.application.client(await billing.application.key(organization))
+    entry, now = read_custom(ENTRY, "yaml"), billing.application.clock()
+    async with billing.application.installation.database.write() as tx:
+        for number in range(custom_integrations.MOST):
+            one = entry.integration.model_copy(update={"slug": f"x-{number}"})
+            await custom_integrations.create(tx, organization, one, entry.logo, now)
+    assert len((await client.get(PATH)).json()["custom_integrations"]) == custom_integrations.MOST
+    full = await send(client, "POST", PATH, ENTRY)
+    assert (full.status_code, full.json()["code"]) == (409, "conflict")
+    assert (await send(client, "PUT", f"{PATH}/x-7", ENTRY.replace("x-billing", "x-7"))).status_code == 200

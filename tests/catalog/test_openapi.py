@@ -1,0 +1,277 @@
+"""An entry out of an OpenAPI document."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from one_runtime.catalog.custom import CustomEntry, read_custom
+from one_runtime.catalog.lint import example_values
+from one_runtime.catalog.model import dump
+from one_runtime.catalog.openapi import slug_from
+from one_runtime.catalog.request import inject
+from one_runtime.catalog.source import SourceError
+
+KEY: dict[str, Any] = {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "Under Settings, API"}
+BEARER: dict[str, Any] = {"type": "http", "scheme": "Bearer"}
+FLOWS: dict[str, Any] = {
+    "authorizationCode": {
+        "authorizationUrl": "https://id.acme.com/authorize",
+        "tokenUrl": "https://id.acme.com/token",
+        "refreshUrl": "https://id.acme.com/refresh",
+        "scopes": {"read": "Read", "write": "Write"},
+    }
+}
+DOCUMENT: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Billing API",
+        "description": "Invoices, payments and *credit notes*. And much more than that.",
+        "version": "1",
+        "x-category": "accounting",
+        "x-check": {"path": "/me", "expect": {"json": [{"path": "id", "exists": True}]}},
+        "x-identity": {"id": "id", "label": "name"},
+        "contact": {"url": "https://acme.com"},
+    },
+    "externalDocs": {"url": "https://docs.acme.com"},
+    "servers": [{"url": "https://billing.acme.com/v1/"}],
+    "components": {"securitySchemes": {"Key": KEY}},
+    "paths": {"/me": {"get": {"responses": {"200": {"$ref": "#/components/responses/Me"}}}}},
+}
+
+
+def imported(slug: str | None = None, **changed: Any) -> CustomEntry:
+    return read_custom(yaml.safe_dump({**DOCUMENT, **changed}, sort_keys=False), "yaml", slug)
+
+
+def with_schemes(*security: dict[str, list[str]], **schemes: Any) -> CustomEntry:
+    more: dict[str, Any] = {"security": list(security)} if security else {}
+    return imported(components={"securitySchemes": schemes}, **more)
+
+
+def info(**changed: Any) -> dict[str, Any]:
+    return {**DOCUMENT["info"], **changed}
+
+
+def refusal(text: str | None = None, **changed: Any) -> tuple[int | None, str, str]:
+    """The line, the place and the message."""
+    with pytest.raises(SourceError) as refused:
+        read_custom(text or yaml.safe_dump({**DOCUMENT, **changed}, sort_keys=False), "yaml")
+    (complaint,) = refused.value.complaints
+    return complaint.line, ".".join(map(str, complaint.place)), complaint.message
+
+
+def test_title_description_server_scheme_and_extensions_make_an_entry() -> None:
+    found = imported()
+    entry = dump(found.integration)
+    assert {name: entry[name] for name in ("slug", "name", "description", "category", "website", "docs")} == {
+        "slug": "x-billing-api",
+        "name": "Billing API",
+        "description": "Invoices, payments and credit notes.",
+        "category": "Accounting",
+        "website": "https://acme.com",
+        "docs": "https://docs.acme.com",
+    }
+    (auth,) = found.integration.auth
+    assert auth.fields[0].where == "Under Settings, API."
+    sent = inject(auth, example_values(auth))
+    assert sent.base_url == "https://billing.acme.com/v1"
+    assert [name for name, _ in sent.headers] == ["X-Api-Key"]
+    assert auth.check is not None
+    assert auth.identity is not None
+    assert found.warnings == ()
+    assert "<text" in found.logo
+
+
+def test_json_is_a_document_too_and_the_address_names_the_slug() -> None:
+    found = read_custom(json.dumps(DOCUMENT, indent="\t"), "json", "x-ours")
+    assert found.integration.slug == "x-ours"
+
+
+@pytest.mark.parametrize(
+    "title, slug",
+    [("Billing API", "x-billing-api"), ("  Zoë's — API 2.0 ", "x-zo-s-api-2-0"), ("a" * 90, "x-" + "a" * 62)],
+)
+def test_a_title_is_a_slug(title: str, slug: str) -> None:
+    assert slug_from(title) == slug
+
+
+@pytest.mark.parametrize(
+    "scheme, sent",
+    [
+        (KEY, {"headers": {"X-Api-Key": "{api_key}"}}),
+        ({"type": "apiKey", "in": "query", "name": "key"}, {"query": {"key": "{api_key}"}}),
+        (BEARER, {"headers": {"Authorization": "Bearer {api_key}"}}),
+    ],
+)
+def test_a_key_goes_where_its_scheme_says(scheme: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert dump(with_schemes(Key=scheme).integration)["auth"][0]["send"] == sent
+
+
+def test_keys_that_go_together_are_asked_for_together() -> None:
+    app = {"type": "apiKey", "in": "query", "name": "app"}
+    (auth,) = dump(with_schemes({"Key": [], "App-Id": []}, Key=KEY, **{"App-Id": app}).integration)["auth"]
+    assert [one["name"] for one in auth["fields"]] == ["key", "app_id"]
+    assert auth["send"] == {"headers": {"X-Api-Key": "{key}"}, "query": {"app": "{app_id}"}}
+
+
+def test_each_kind_of_scheme_is_an_auth_type_of_its_own() -> None:
+    both = {**FLOWS, "clientCredentials": {"tokenUrl": "https://id.acme.com/token", "scopes": {}}}
+    basic = {"type": "http", "scheme": "basic"}
+    found = with_schemes(
+        {"Key": []},
+        {"Basic": []},
+        {"OAuth": ["read"]},
+        {},
+        Key=KEY,
+        Basic=basic,
+        OAuth={"type": "oauth2", "flows": both},
+    )
+    ways = {one["type"]: one for one in dump(found.integration)["auth"]}
+    assert list(ways) == ["api_key", "basic", "oauth2", "client_credentials", "none"]
+    assert ways["oauth2"]["scopes"] == {"default": ["read"]}
+    assert ways["oauth2"]["token"] == {"url": "https://id.acme.com/token", "refresh_url": "https://id.acme.com/refresh"}
+    assert "check" not in ways["none"]
+    assert found.warnings == ()
+
+
+def test_what_is_left_out_or_guessed_is_told() -> None:
+    left_out = with_schemes(
+        {"Key": []},
+        {"Other": []},
+        {"Digest": []},
+        {"Key": [], "OAuth": []},
+        {"OAuth": []},
+        Key=KEY,
+        Other={**KEY, "name": "X-Other"},
+        Digest={"type": "http", "scheme": "digest"},
+        OAuth={"type": "oauth2", "flows": {**FLOWS, "implicit": {}}},
+    )
+    assert left_out.warnings == (
+        "Of several ways of the type api_key the first is used.",
+        "Digest is left out: http digest is not used here.",
+        "Key and OAuth go together, which only keys can; the requirement is left out.",
+        "OAuth: no scope is asked for by default, as security names none.",
+        "OAuth: implicit is left out (RFC 9700 advises against it).",
+    )
+    guessed = imported(info={"title": "Billing", "version": "1"}, externalDocs={})
+    assert [one.partition(",")[0] for one in guessed.warnings] == [
+        "There is no x-check",
+        "There is no x-category",
+        "The document names no page about itself (externalDocs)",
+    ]
+    entry = dump(guessed.integration)
+    assert (entry["category"], entry["description"]) == ("Developer Tools", "The API of Billing.")
+    assert entry["auth"][0]["check_missing"]
+
+
+@pytest.mark.parametrize(
+    "told, description",
+    [
+        ("invoices", "Invoices."),
+        ("# Billing\n\nIt [bills](https://acme.com).", "Billing It bills."),
+        ("word " * 40, ("Word " + "word " * 16).strip() + "."),
+        ("…", "The API of Billing API."),
+    ],
+)
+def test_a_description_is_one_short_sentence(told: str, description: str) -> None:
+    assert imported(info=info(description=told)).integration.description == description
+
+
+def test_servers_that_differ_in_their_host_are_a_choice() -> None:
+    servers = [
+        {"url": "https://eu.acme.com/v1", "description": "Europe"},
+        {"url": "https://us.acme.com/v1"},
+        {"url": "http://localhost:8080/v1"},
+    ]
+    (auth,) = imported(servers=servers).integration.auth
+    assert auth.base_url == "https://{server}/v1"
+    assert [(one.value, one.label) for one in auth.params[0].options] == [
+        ("eu.acme.com", "Europe"),
+        ("us.acme.com", "us.acme.com"),
+    ]
+    different = imported(servers=[{"url": "https://eu.acme.com/v1"}, {"url": "https://us.acme.com/v2"}])
+    assert different.integration.auth[0].base_url == "https://eu.acme.com/v1"
+    assert different.warnings == ("Of several servers the first is used: https://eu.acme.com/v1.",)
+
+
+def test_variables_of_a_server_are_asked_for_where_they_are_open() -> None:
+    variables = {
+        "tenant-id": {"default": "demo", "description": "Your tenant"},
+        "region": {"default": "eu", "enum": ["eu", "us"]},
+        "version": {"default": "v2"},
+    }
+    (auth,) = imported(
+        servers=[{"url": "https://{tenant-id}.{region}.acme.com/{version}", "variables": variables}]
+    ).integration.auth
+    assert auth.base_url == "https://{tenant_id}.{region}.acme.com/v2"
+    tenant, region = auth.params
+    assert (tenant.placeholder, tenant.help, tenant.transform) == ("demo", "Your tenant.", ("lower",))
+    assert ([one.value for one in region.options], region.default) == (["eu", "us"], "eu")
+
+
+def test_a_reference_within_the_document_is_followed() -> None:
+    schemes = {"Key": {"$ref": "#/components/securitySchemes/Real~1Key"}, "Real/Key": KEY}
+    found = with_schemes({"Key": []}, **schemes)
+    assert found.integration.auth_types == ("api_key",)
+
+
+def test_its_logo_is_taken_where_it_is_an_svg() -> None:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8"/></svg>'
+    drawn = imported(info=info(**{"x-logo": {"url": f"data:image/svg+xml,{svg}"}}))
+    assert (drawn.logo, drawn.warnings) == (svg.replace("/></svg>", "/></svg>"), ())
+    fetched = imported(info=info(**{"x-logo": {"url": "https://acme.com/logo.svg"}}))
+    assert "<text" in fetched.logo
+    assert fetched.warnings[0].startswith("x-logo is left out")
+
+
+@pytest.mark.parametrize(
+    "changed, place, message",
+    [
+        ({"openapi": "2.0"}, "openapi", "this is read: OpenAPI 3.0"),
+        ({"info": {"version": "1"}}, "info.title", "is missing"),
+        ({"servers": []}, "servers", "one server needs an absolute https address"),
+        ({"servers": [{"url": "/v1"}]}, "servers.0.url", "one server needs"),
+        ({"servers": [{"url": "https://{x}.acme.com"}]}, "servers.0.variables.x", "is missing"),
+        ({"components": {}}, "components.securitySchemes", "needs a scheme"),
+        ({"security": [{"Nothing": []}]}, "security.0.Nothing", "components.securitySchemes has no Nothing"),
+        ({"info": info(**{"x-category": "Money"})}, "info.x-category", "is one of: CRM"),
+        ({"paths": {"/me": {"$ref": "other.yaml#/me"}}}, "paths./me.$ref", "leads out of the document"),
+        (
+            {"components": {"securitySchemes": {"K": {"$ref": "#/a"}}}},
+            "components.securitySchemes.K.$ref",
+            "#/a is not",
+        ),
+        (
+            {"components": {"securitySchemes": {"K": {"$ref": "#/components/securitySchemes/K"}}}},
+            "components.securitySchemes.K.$ref",
+            "leads round in a circle",
+        ),
+        (
+            {"components": {"securitySchemes": {"O": {"type": "oauth2", "flows": {"authorizationCode": {}}}}}},
+            "components.securitySchemes.O.flows.authorizationCode.tokenUrl",
+            "needs an absolute https address",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_with_its_place(changed: dict[str, Any], place: str, message: str) -> None:
+    line, where, told = refusal(**changed)
+    assert (where, told[: len(message)]) == (place, message)
+    assert line is not None
+
+
+def test_a_complaint_points_at_the_line() -> None:
+    text = "openapi: 3.0.3\ninfo:\n  title: Billing\nservers:\n  - url: https://a.acme.com\n\nx: {$ref: y.yaml}\n"
+    assert refusal(text)[0] == 7
+    assert refusal(text.replace("x: {$ref: y.yaml}", "components:\n  schemas: {}"))[:2] == (
+        7,
+        "components.securitySchemes",
+    )
+    assert refusal("swagger: '2.0'\n")[:2] == (1, "swagger")
+
+
+def test_what_the_model_refuses_of_it_is_told() -> None:
+    line, place, message = refusal(info=info(**{"x-check": {"path": "me"}}))
+    assert (line, place) == (1, "auth.0.check.path")
+    assert "begins with a slash" in message
