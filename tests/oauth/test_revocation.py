@@ -60,6 +60,14 @@ def test_a_token_may_prove_itself() -> None:
     assert not any(name == "Content-Type" for name, _ in request.headers)
 
 
+def test_the_clients_secret_may_go_where_a_token_would() -> None:
+    """Stripe's deauthorize."""
+    auth = revocable(auth="secret", token_param=None, tokens=["access_token"], params={"client_id": "{client_id}"})
+    ((_, request),) = revocation_requests(auth, CLIENT, HELD, {})
+    assert ("Authorization", f"Bearer {CLIENT.client_secret}") in request.headers
+    assert form_of(request) == {"client_id": CLIENT.client_id}
+
+
 def test_the_token_travels_in_json_in_the_query_or_in_a_template() -> None:
     as_json = revocable(method="DELETE", auth="basic", body="json", token_param="access_token", tokens=["access_token"])
     ((_, request),) = revocation_requests(as_json, CLIENT, HELD, {})

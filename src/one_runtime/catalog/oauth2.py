@@ -157,12 +157,13 @@ class Token(Strict):
 
 
 class Revocation(Strict):
-    """How a token is revoked: RFC 7009, or the provider's own way. `bearer`: the token proves itself. `gone`: answers
+    """How a token is revoked: RFC 7009, or the provider's own way. `bearer`: the token proves itself; `secret`:
+    the client's secret goes where a token would. `gone`: answers
     that say that the token was dead already, which is as good."""
 
     url: Url
     method: Literal["POST", "DELETE", "GET"] = "POST"
-    auth: Literal["basic", "post", "either", "none", "bearer"] = "post"
+    auth: Literal["basic", "post", "either", "none", "bearer", "secret"] = "post"
     body: Literal["form", "json", "query", "none"] = "form"
     token_param: ParamName | None = "token"
     tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")

@@ -27,7 +27,7 @@ _PKCE: Final = {
     "unknown": "not sent",
 }
 _REFRESH: Final = {
-    "rotates": "each refresh brings a new refresh token, and the old one ends",
+    "rotates": "each refresh brings a new refresh token, which takes the place of the one before",
     "static": "the refresh token stays the same",
     "optional": "a refresh token comes or not, depending on the client's settings",
     "none": "there is no refresh token",

@@ -106,6 +106,8 @@ def _proof(auth: OAuth2Auth, revocation: Revocation, client: Client, token: str)
     """`none` says nothing of the client: the token is all that such an endpoint reads (Salesforce)."""
     if revocation.auth == "bearer":
         return Authentication({"Authorization": f"Bearer {token}"}, {})
+    if revocation.auth == "secret":
+        return Authentication({"Authorization": f"Bearer {client.client_secret or ''}"}, {})
     if revocation.auth == "none":
         return Authentication({}, {})
     return authentication(revocation.auth, client, auth.token)
