@@ -57,8 +57,9 @@ def asked_for(operation: dict[str, Any]) -> set[str]:
     """The names of an operation's query parameters and of its body's fields."""
     names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
     if "requestBody" in operation:
-        reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-        schema = served()[0]["components"]["schemas"][reference.rpartition("/")[2]]
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        if "$ref" in schema:
+            schema = served()[0]["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         names |= set(schema["properties"])
     return names
 

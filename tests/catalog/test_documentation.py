@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from one_runtime.catalog import auth, model, oauth2, parts
+from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.received import receive
@@ -14,6 +15,7 @@ from one_runtime.catalog.request import build_check, clean_values
 from one_runtime.catalog.sheet import counts, pages
 from tests.catalog.entries import ENTRIES
 
+OWN = (Path(__file__).parents[2] / "docs" / "custom-integrations.md").read_text(encoding="utf-8")
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
 SHAPES: list[type[BaseModel]] = [
     model.Integration,
@@ -116,3 +118,15 @@ def test_the_pages_oauth2_block_fits_into_the_example(tmp_path: Path) -> None:
     oauth2_block = entry.auth[1]
     assert isinstance(oauth2_block, oauth2.OAuth2Auth)
     assert receive(oauth2_block, "token_response", {"api_url": "https://acme.example.com"}) == {"subdomain": "acme"}
+
+
+def test_the_entry_and_the_openapi_document_of_an_own_integration_say_the_same() -> None:
+    entry, document = (read_custom(text, "yaml") for text in re.findall(r"```yaml\n(.*?)```", OWN, re.DOTALL))
+    assert (entry.warnings, document.warnings) == ((), ())
+    assert entry.integration.slug == "x-acme-billing"
+    assert document.integration.slug == "x-acme-billing"
+    (written,), (made,) = entry.integration.auth, document.integration.auth
+    for name in ("type", "base_url", "send", "check", "identity"):
+        assert getattr(made, name) == getattr(written, name), name
+    for name in ("name", "description", "category", "docs"):
+        assert getattr(document.integration, name) == getattr(entry.integration, name), name

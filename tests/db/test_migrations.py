@@ -39,6 +39,7 @@ CROSS_TENANT: Final = {
     "ix_credentials_oauth_client_id": "clients of the instance are no organization's",
     "ix_consents_oauth_client_id": "clients of the instance are no organization's",
     "ix_revocations_oauth_client_id": "clients of the instance are no organization's",
+    "ix_custom_integrations_logo_hash": "the address of a logo holds a digest that only its organization is told",
     "ix_api_keys_secret_hash": "a look-up by the hash of a secret says which organization it is",
     "ix_hosted_connection_sessions_token_hash": "a look-up by the hash of a secret says which organization it is",
 }
