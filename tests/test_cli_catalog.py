@@ -66,7 +66,7 @@ def test_one_is_shown_with_everything(bare: Run) -> None:
         assert text in out
     assert json.loads(bare("catalog", "show", "close", "--json").out)["slug"] == "close"
     assert bare("catalog", "show", str(CLOSE)).out == out
-    assert "There is no integration 'hubsot'. Is it hubspot or" in bare("catalog", "show", "hubsot").sentence
+    assert "There is no integration 'hubsot'. Is it hubspot?" in bare("catalog", "show", "hubsot").sentence
 
 
 def test_the_whole_catalog_is_checked_and_counted(bare: Run) -> None:
@@ -143,18 +143,25 @@ def test_a_new_entry_is_begun_with_a_few_answers_and_is_right_but_for_what_it_as
     entry: Integration = load_yaml(tmp_path / "example-desk.yaml")
     assert entry.auth_types == ("api_key", "basic", "none", "oauth2", "client_credentials")
     done = bare("catalog", "check", "example-desk.yaml")
-    assert done.out.splitlines()[0] == "example-desk.yaml: oauth2: pkce: unknown; look it up"
+    assert done.out.splitlines()[0] == "example-desk.yaml:68: auth[3]: pkce: unknown; look it up"
     assert "1 integrations, 1 with something wrong." in done.out
     answers.append("example-desk")
     assert "is there already" in bare("catalog", "new").sentence
 
 
-def test_a_new_entry_with_an_unknown_auth_type_is_refused(bare: Run, tmp_path: Path, answers: list[str]) -> None:
-    answers += ["x-y", "magic"]
-    assert "There is no auth type 'magic'" in bare("catalog", "new", str(tmp_path / "x.yaml")).sentence
-    assert not (tmp_path / "x.yaml").exists()
-    answers.append("../My Slug")
-    assert bare("catalog", "new").sentence.startswith("A slug has lower-case letters")
+def test_an_answer_that_does_not_fit_is_asked_for_again(bare: Run, tmp_path: Path, answers: list[str]) -> None:
+    answers += ["../My Slug", "x-y", "magic", "api_key", "Y", "no full stop", "It is Y.", "Money", "Data",
+                "", "https://y.example.com", "http://y.example.com", "https://y.example.com/docs",
+                "https://api.y.example.com/", "me", "/me"]  # fmt: skip
+    done = bare("catalog", "new", str(tmp_path / "x-y.yaml"))
+    assert done.code == 0
+    told = done.err.splitlines()
+    assert [told[0].strip(), told[2].strip(), told[-1].strip()] == [
+        "has lower-case letters and digits, with single hyphens between them",
+        "one sentence that begins with a capital or a digit and ends in a full stop",
+        "begins with a slash; what goes behind a question mark stands under query",
+    ]
+    assert bare("catalog", "check", str(tmp_path / "x-y.yaml")).code == 0
     answers.append("fine")
     assert "or its folder is not" in bare("catalog", "new", str(tmp_path / "nowhere" / "x.yaml")).sentence
 

@@ -128,3 +128,11 @@ async def test_every_entry_is_probed_or_says_why_not(world: tuple[Upstream, Egre
     odd = [one for one in told if one.verdict not in ("alive", "not_probed") and "401" not in one.got]
     assert odd == []
     assert sum(one.verdict == "alive" for one in told) > len(told) / 2
+
+
+async def test_a_way_without_a_check_is_in_the_table_with_the_reason(world: tuple[Upstream, Egress]) -> None:
+    _, egress = world
+    without = next(one for one in ENTRIES for auth in one.auth if auth.fields and auth.check_missing)
+    (auth, *_) = (one for one in without.auth if one.check_missing)
+    told = await ask(egress, without.model_copy(update={"auth": (auth,)}))
+    assert [(one.what, one.verdict, one.got) for one in told] == [("check", "not_probed", auth.check_missing)]

@@ -84,10 +84,10 @@ def table(probed: Iterable[Probed]) -> str:
 
 def _questions(one: Integration) -> Iterator[_Question]:
     for auth in one.auth:
-        if auth.check is not None and not isinstance(auth, OAuth2Auth | ClientCredentialsAuth) and auth.fields:
-            yield _Question(one, auth, "check")
         if isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
             yield _Question(one, auth, "token")
+        elif auth.fields:
+            yield _Question(one, auth, "check")
 
 
 async def _ask(question: _Question, egress: Egress, clock: Clock) -> Probed:
@@ -110,6 +110,8 @@ async def _answer(question: _Question, egress: Egress, clock: Clock) -> tuple[st
 def _why_not(question: _Question) -> str | None:
     """A host that the customer names is nobody's without a customer."""
     auth = question.auth
+    if question.what == "check" and auth.check is None:
+        return auth.check_missing
     urls = auth.urls() if question.what == "check" else tuple(split_url(url) for url in _token_urls(auth))
     chosen = {part.name for part in auth.params if part.options or part.default is not None}
     for url in urls:

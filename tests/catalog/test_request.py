@@ -217,3 +217,12 @@ def test_an_auth_type_without_a_check_says_so() -> None:
     assert clean_values(auth, {}, {}) == Values({}, {})
     with pytest.raises(ValueError, match="no check"):
         build_check(auth, Values({}, {}))
+
+
+@pytest.mark.parametrize("status, refused", [(401, True), (403, False)])
+def test_a_page_for_people_with_403_is_the_firewall_and_no_refusal(status: int, refused: bool) -> None:
+    page, html = b"<html>Checking your browser</html>", ("Content-Type", "text/html; charset=UTF-8")
+    found = read_check(api_key(), status, (html,), page)
+    assert (found.ok, found.refused) == (False, refused)
+    assert read_check(api_key(), 403, (("Content-Type", "application/json"),), b"{}").refused
+    assert read_check(api_key(), 403, (), b"Forbidden").refused

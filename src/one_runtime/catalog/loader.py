@@ -140,6 +140,14 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
         CatalogError: names the file, the line and what is wrong.
     """
     try:
+        return read_file(path, replace).integration(Integration, allow_http=allow_http)
+    except SourceError as error:
+        raise CatalogError("\n".join(located(path, one) for one in error.complaints)) from error
+
+
+def read_file(path: Path, replace: Mapping[str, str] | None = None) -> Source:
+    """What a file says, and where; `replace` as of `load_yaml`. Raises: CatalogError; SourceError."""
+    try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}") from error
@@ -149,12 +157,10 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
         raise CatalogError(f"{path}: longer than {MAX_CHARACTERS:,} characters, and no entry is")
     for name, value in (replace or {}).items():
         text = text.replace(f"{{{name}}}", value)
-    try:
-        return Source.read(text).integration(Integration, allow_http=allow_http)
-    except SourceError as error:
-        raise CatalogError("\n".join(_told(path, one) for one in error.complaints)) from error
+    return Source.read(text)
 
 
-def _told(path: Path, complaint: Complaint) -> str:
+def located(path: Path, complaint: Complaint) -> str:
+    """A complaint with the file and the line, as editors take it."""
     place = f"{dotted(complaint.place)}: " if complaint.place else ""
     return f"{path}{f':{complaint.line}' if complaint.line is not None else ''}: {place}{complaint.message}"

@@ -39,6 +39,11 @@ Auth: TypeAlias = Annotated[
 ]
 
 
+Slug: TypeAlias = Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
+DESCRIPTION = r"^[A-Z0-9][^\n]*\.$"
+Description: TypeAlias = Annotated[str, StringConstraints(pattern=DESCRIPTION, max_length=89)]
+"""One sentence of ours that says what the product is for."""
+
 Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .&+-]{0,38}[a-z0-9]$")]
 """Another word that people type for it, in lower case: a former name, a nickname, the parent brand."""
 
@@ -46,9 +51,9 @@ Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .
 class Integration(Strict):
     """One third-party product that can be connected."""
 
-    slug: Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
+    slug: Slug
     name: Label
-    description: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][^\n]*\.$", max_length=89)]
+    description: Description
     category: Category
     aliases: Annotated[tuple[Alias, ...], Setting(max_length=12)] = ()
     website: Link

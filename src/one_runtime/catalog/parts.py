@@ -71,7 +71,8 @@ Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_link)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
 Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_url)]
-Path = Annotated[str, StringConstraints(pattern=r"^/[^?#\s\\]*$", max_length=500), AfterValidator(_template)]
+PATH = r"^/[^?#\s\\]*$"
+Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_template)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
 # Where in a JSON document: names and list positions, joined by dots.

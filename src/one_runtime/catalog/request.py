@@ -137,7 +137,7 @@ def build_request(auth: AuthBase, request: Request, values: Values) -> OutboundR
 def read_check(
     auth: AuthBase,
     status: int,
-    headers: Iterable[tuple[str, str]],  # noqa: ARG001 - some providers answer with who one is in a header
+    headers: Iterable[tuple[str, str]],
     body: bytes,
     values: Values | None = None,
 ) -> CheckResult:
@@ -152,7 +152,7 @@ def read_check(
     if check is None:
         raise ValueError("this auth type has no check")
     document = _parsed(body)
-    if is_refused(check.refused, status, document):
+    if is_refused(check.refused, status, document) and not _is_walled(status, headers):
         return CheckResult(ok=False, refused=True, reason=_reason(auth, check, document, values))
     if not is_expected(check.expect, status, document):
         return CheckResult(ok=False, refused=False, reason=_reason(auth, check, document, values))
@@ -162,6 +162,13 @@ def read_check(
         refused=False,
         account_id=_identify(auth, identity.id, document, values) if identity is not None else None,
         account_label=_identify(auth, identity.label, document, values) if identity and identity.label else None,
+    )
+
+
+def _is_walled(status: int, headers: Iterable[tuple[str, str]]) -> bool:
+    """A 403 with a page for people is the firewall before an API, and says nothing of a credential."""
+    return status == 403 and any(
+        name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
     )
 
 

@@ -12,7 +12,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from one_runtime.catalog.model import CUSTOM_SLUG, Integration
+from one_runtime.catalog.model import CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
+from one_runtime.catalog.parts import PATH
 
 E = TypeVar("E", bound=Integration)
 Place: TypeAlias = tuple[int | str, ...]
@@ -28,9 +29,11 @@ _WORDS: Final = {
     "model_type": "has to have keys of its own below it",
 }
 _FORMS: Final = {
-    "slug": "has lower-case letters and digits, with single hyphens between them",
-    "description": "one sentence that begins with a capital or a digit and ends in a full stop",
-    "path": "begins with a slash; what goes behind a question mark stands under query",
+    SLUG: "has lower-case letters and digits, with single hyphens between them",
+    CUSTOM_SLUG: "begins with x-, as every integration of your own does, then lower-case letters, digits and single "
+    "hyphens",
+    DESCRIPTION: "one sentence that begins with a capital or a digit and ends in a full stop",
+    PATH: "begins with a slash; what goes behind a question mark stands under query",
 }
 
 
@@ -103,7 +106,7 @@ class Source:
         return line
 
     def _complaint(self, error: ErrorDetails) -> Complaint:
-        message = _in_our_words(error).removeprefix("Value error, ")
+        message = in_our_words(error)
         place = _written(error["loc"])
         return Complaint(self.line(place), place, message)
 
@@ -191,12 +194,7 @@ def _untidy_keys(node: yaml.MappingNode) -> Iterator[Complaint]:
         keys.add(key.value if isinstance(key, yaml.ScalarNode) else None)
 
 
-def _in_our_words(error: ErrorDetails) -> str:
+def in_our_words(error: ErrorDetails) -> str:
     """What is wrong, for whoever writes YAML and has never heard of our model."""
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == CUSTOM_SLUG:
-        return (
-            "begins with x-, as every integration of your own does, then lower-case letters, digits and single hyphens"
-        )
-    if error["type"] == "string_pattern_mismatch":
-        return _FORMS.get(str(error["loc"][-1]), error["msg"])
-    return _WORDS.get(error["type"], error["msg"])
+    form = _FORMS.get(error.get("ctx", {}).get("pattern", ""))
+    return form or _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))

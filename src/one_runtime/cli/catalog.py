@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -13,13 +14,14 @@ import typer
 
 from one_runtime import credentials, logs
 from one_runtime import probe as probing
-from one_runtime.catalog.lint import complaints
-from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_yaml
-from one_runtime.catalog.model import SLUG, Auth, AuthType, Category, Integration, dump
+from one_runtime.catalog.lint import complaints, placed_complaints
+from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_yaml, located, read_file
+from one_runtime.catalog.model import Auth, Category, Integration, dump
 from one_runtime.catalog.request import Values, clean_values
-from one_runtime.catalog.scaffold import Basics, scaffold
 from one_runtime.catalog.search import search
 from one_runtime.catalog.sheet import counts, sheet
+from one_runtime.catalog.source import Complaint
+from one_runtime.cli.catalog_new import new_entry
 from one_runtime.cli.running import AsJson, named_values, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
@@ -77,12 +79,12 @@ def check_entries(slugs: Slugs = None) -> None:
     for name in found:
         try:
             entries.append(_read(catalog, name))
-            said = [*complaints(entries[-1]), *_misnamed(name, entries[-1])]
+            said = list(_said(name, entries[-1]))
         except CatalogError as error:
-            said = [error.detail]
+            said = error.detail.splitlines()
         wrong += bool(said)
         for one in said:
-            typer.echo(f"{name}: {one}")
+            typer.echo(one)
     types = Counter(auth.type for one in entries for auth in one.auth)
     typer.echo(f"{len(found)} integrations, {wrong} with something wrong.")
     typer.echo(f"Ways to connect: {_listed(types)}. Verified: {_listed(counts(entries))}.")
@@ -127,31 +129,7 @@ def try_credential(
     typer.echo(f"Works. Account: {account.label or 'not told'} (id {account.id or 'not told'})")
 
 
-@app.command("new")
-def new_entry(
-    file: Annotated[Path | None, typer.Argument(help="Where to write it; left out: <slug>.yaml here.")] = None,
-) -> None:
-    """Begin an entry: a few questions, and a file with everything that an entry has."""
-    slug = typer.prompt("Slug, such as example-desk")
-    if not re.fullmatch(SLUG, slug):
-        raise InvalidInput("A slug has lower-case letters and digits, with single hyphens between them.")
-    target = file or Path(f"{slug}.yaml")
-    if target.exists() or not target.parent.is_dir():
-        raise InvalidInput(f"{target} is there already, or its folder is not. Choose another file.")
-    auth_types = _auth_types(typer.prompt(f"Auth types ({', '.join(get_args(AuthType))})", default="api_key"))
-    basics = Basics(
-        slug=slug,
-        name=typer.prompt("Name, as the company writes it"),
-        description=typer.prompt("What it is for, in one sentence that ends in a full stop"),
-        category=typer.prompt(f"Category ({', '.join(get_args(Category))})", default="Productivity"),
-        website=typer.prompt("Website", default="https://"),
-        docs=typer.prompt("Documentation of its API", default="https://"),
-        api=typer.prompt("Address of the API, without a slash at the end", default="https://").rstrip("/"),
-        check_path=typer.prompt("Path of a cheap call that needs a credential", default="/me"),
-        auth_types=auth_types,
-    )
-    target.write_text(scaffold(basics, target.name), encoding="utf-8")
-    typer.echo(f"Wrote {target}. Next: fill in what it says, then: one-runtime catalog check {target}")
+app.command("new")(new_entry)
 
 
 @app.command("probe")
@@ -210,18 +188,30 @@ def export_catalog(
 
 def _read(catalog: Catalog, name: str) -> Integration:
     """Raises: NotFound, CatalogError."""
-    if name.endswith((".yaml", ".yml")):
+    if _is_file(name):
         return load_yaml(Path(name))
     integration = catalog.get(name)
     if integration is None:
-        near = [one.slug for one in search(catalog.integrations, name)[:3]]
+        near = get_close_matches(name.lower(), [one.slug for one in catalog.integrations], cutoff=0.7)
         raise NotFound(f"There is no integration {name!r}." + (f" Is it {' or '.join(near)}?" if near else ""))
     return integration
 
 
-def _misnamed(name: str, integration: Integration) -> list[str]:
+def _is_file(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _said(name: str, integration: Integration) -> Iterator[str]:
+    """What is wrong with an entry that has the right shape: of a file with its lines."""
+    if not _is_file(name):
+        yield from (f"{name}: {one}" for one in complaints(integration))
+        return
     path = Path(name)
-    return ["the slug is not the file's name"] if path.suffix and path.stem != integration.slug else []
+    source = read_file(path)
+    for place, message in placed_complaints(integration):
+        yield located(path, Complaint(source.line(place), place, message))
+    if path.stem != integration.slug:
+        yield f"{path}: the slug is not the file's name"
 
 
 def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
@@ -241,14 +231,6 @@ def _cleaned(auth: Auth, params: dict[str, str], given: dict[str, str]) -> Value
         return clean_values(auth, params, given)
     except InvalidInput as error:
         raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in error.errors)) from error
-
-
-def _auth_types(text: str) -> tuple[AuthType, ...]:
-    wanted = tuple(text.replace(",", " ").split())
-    unknown = [one for one in wanted if one not in get_args(AuthType)]
-    if unknown or not wanted:
-        raise InvalidInput(f"There is no auth type {' '.join(unknown)!r}. There are: {', '.join(get_args(AuthType))}.")
-    return wanted  # type: ignore[return-value] # looked at above
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:

@@ -1,0 +1,53 @@
+"""`one-runtime catalog new`: begins an entry with a few questions."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, get_args
+
+import typer
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+
+from one_runtime.catalog import parts
+from one_runtime.catalog.model import AuthType, Category, Description, Slug
+from one_runtime.catalog.scaffold import Basics, scaffold
+from one_runtime.catalog.source import in_our_words
+from one_runtime.errors import InvalidInput
+
+
+def _words(text: object) -> object:
+    return tuple(text.replace(",", " ").split()) if isinstance(text, str) else text
+
+
+_AuthTypes: TypeAlias = Annotated[tuple[AuthType, ...], BeforeValidator(_words), Field(min_length=1)]
+
+
+def new_entry(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it; left out: <slug>.yaml here.")] = None,
+) -> None:
+    """Begin an entry: a few questions, and a file with everything that an entry has."""
+    slug = _prompt("Slug, such as example-desk; x-example-desk for one of your own", Slug)
+    target = file or Path(f"{slug}.yaml")
+    if target.exists() or not target.parent.is_dir():
+        raise InvalidInput(f"{target} is there already, or its folder is not. Choose another file.")
+    basics = Basics(
+        slug=slug,
+        auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),
+        name=_prompt("Name, as the company writes it", parts.Label),
+        description=_prompt("What it is for, in one sentence that ends in a full stop", Description),
+        category=_prompt(f"Category ({', '.join(get_args(Category))})", Category, "Productivity"),
+        website=_prompt("Website", parts.Link, "https://"),
+        docs=_prompt("Documentation of its API", parts.Link, "https://"),
+        api=_prompt("Address of the API", parts.Url, "https://").rstrip("/"),
+        check_path=_prompt("Path of a cheap call that needs a credential", parts.Path, "/me"),
+    )
+    target.write_text(scaffold(basics, target.name), encoding="utf-8")
+    typer.echo(f"Wrote {target}. Next: fill in what it says, then: one-runtime catalog check {target}")
+
+
+def _prompt(question: str, kind: Any, default: str | None = None) -> Any:
+    """Ask until the answer is of that kind."""
+    adapter = TypeAdapter[Any](kind)
+    while True:
+        try:
+            return adapter.validate_python(str(typer.prompt(question, default=default)).strip())
+        except ValidationError as error:
+            typer.echo(f"  {in_our_words(error.errors()[0])}", err=True)
