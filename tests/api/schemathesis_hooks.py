@@ -44,6 +44,8 @@ def filter_case(context: Any, case: Any) -> bool:
         return True
     document = case.operation.schema.raw_schema
     body = document["paths"][case.operation.path][case.operation.method]["requestBody"]
-    reference: str = body["content"]["application/json"]["schema"]["$ref"]
-    required: list[str] = document["components"]["schemas"][reference.rpartition("/")[2]]["required"]
+    schema = body["content"]["application/json"]["schema"]
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    required: list[str] = schema["required"]
     return name in required

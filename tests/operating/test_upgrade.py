@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 WHEEL: Final = Path(__file__).parent / "one_runtime-0.1.0-py3-none-any.whl"
 """The version before the newest migration. With a new migration, the wheel of the version before takes its place."""
-PREVIOUS: Final = "0002"
+PREVIOUS: Final = "0003"
 ENOUGH: Final = 40
 KEYS: Final = tuple(f"ntn_{letter * 46}" for letter in "ab")
 

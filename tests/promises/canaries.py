@@ -26,6 +26,7 @@ def fitting(pattern: str | None) -> str:
         f"AC{letters}",
         f"{letters}@example.com",
         f"{letters}@northwind",
+        f"{secrets.randbelow(10**24):024}",
         letters,
     )
     for form in forms if pattern else (letters,):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from one_runtime.catalog.examples import of_param
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Param
 from one_runtime.consents import Secret
@@ -32,7 +33,8 @@ def every_way_to_connect(application: Application) -> Iterator[tuple[str, Auth]]
 def fitting_param(param: Param) -> str:
     """A value that is no secret."""
     forms = (param.default, *(option.value for option in param.options), *PARAMS)
-    return next(form for form in forms if form and (not param.pattern or re.fullmatch(param.pattern, form)))
+    fit = (form for form in forms if form and (not param.pattern or re.fullmatch(param.pattern, form)))
+    return next(fit, None) or of_param(param)
 
 
 async def import_everything(application: Application, client: Client) -> dict[str, str]:

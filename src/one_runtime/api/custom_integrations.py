@@ -56,35 +56,35 @@ _EXAMPLE: Final[dict[str, Any]] = {
     ],
 }
 _TEXTS: Final = ("slug", "name", "description", "category", "website", "docs")
-_SCHEMA: Final = {
-    "type": "object",
-    "required": [*_TEXTS, "auth"],
-    "properties": {
-        **{name: {"type": "string", "examples": [_EXAMPLE[name]]} for name in _TEXTS},
-        "aliases": {"type": "array", "items": {"type": "string"}},
-        "auth": {
-            "type": "array",
-            "items": {"type": "object", "additionalProperties": True},
-            "examples": [_EXAMPLE["auth"]],
-        },
-        "logo": {"type": "string"},
+_PROPERTIES: Final = {
+    **{name: {"type": "string", "examples": [_EXAMPLE[name]]} for name in _TEXTS},
+    "aliases": {"type": "array", "items": {"type": "string"}},
+    "auth": {
+        "type": "array",
+        "items": {"type": "object", "additionalProperties": True},
+        "examples": [_EXAMPLE["auth"]],
     },
-    "examples": [_EXAMPLE],
+    "logo": {"type": "string"},
 }
-_BODY: Final = {
-    "requestBody": {
-        "required": True,
-        "description": "An entry in the catalog's format (docs/adding-an-integration.md), with `logo` beside it if you "
-        "have one (an SVG, or a data URI of one); or an OpenAPI 3 document.",
-        "content": {
-            "application/yaml": {
-                "schema": {"type": "string"},
-                "example": yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True),
+
+
+def _body(*required: str) -> dict[str, Any]:
+    """What the OpenAPI document says of the body, which is read here and not by the framework."""
+    schema = {"type": "object", "required": list(required), "properties": _PROPERTIES, "examples": [_EXAMPLE]}
+    as_yaml = yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True)
+    return {
+        "requestBody": {
+            "required": True,
+            "description": "An entry in the catalog's format (docs/adding-an-integration.md), with `logo` beside it if "
+            "you have one (an SVG, or a data URI of one); or an OpenAPI 3 document.",
+            "content": {
+                "application/yaml": {"schema": {"type": "string"}, "example": as_yaml},
+                "application/json": {"schema": schema},
             },
-            "application/json": {"schema": _SCHEMA},
-        },
+        }
     }
-}
+
+
 Warnings: TypeAlias = tuple[str, ...]
 
 
@@ -124,7 +124,12 @@ async def list_custom_integrations(
     return CustomIntegrationList(custom_integrations=[_answer(request, one) for one in found])
 
 
-@router.post("/v1/custom-integrations", summary="Make an integration of your own", status_code=201, openapi_extra=_BODY)
+@router.post(
+    "/v1/custom-integrations",
+    summary="Make an integration of your own",
+    status_code=201,
+    openapi_extra=_body(*_TEXTS, "auth"),
+)
 async def create_custom_integration(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegration:
@@ -143,13 +148,17 @@ async def get_custom_integration(
     return _answer(request, await integration_registry.get(installation, caller.organization_id, slug))
 
 
-@router.put("/v1/custom-integrations/{slug}", summary="Replace an integration of your own", openapi_extra=_BODY)
+@router.put(
+    "/v1/custom-integrations/{slug}",
+    summary="Replace an integration of your own",
+    openapi_extra=_body(*_TEXTS[1:], "auth"),
+)
 async def put_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
 ) -> CustomIntegration:
     """Register it under this slug, in place of the one before if there is one (else 201). Where it sends credentials
     elsewhere than before, its connections become `needs_reauth`, and its OAuth client has to be registered again."""
-    entry = await _entry(request, slug if is_custom(slug) else None)
+    entry = await _entry(request, slug)
     if not is_custom(slug):
         raise NotFound(f"There can be no integration of your own {slug[:64]!r}: a slug of yours begins with x-.")
     put = await integration_registry.put(installation, caller.actor, Entry(entry.integration, entry.logo))

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from one_runtime.catalog.lint import placed_complaints
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
-from one_runtime.catalog.model import CustomIntegration, dump
+from one_runtime.catalog.model import CUSTOM, CustomIntegration, dump, is_custom
 from one_runtime.catalog.openapi import entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax
 
@@ -39,8 +39,12 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None) -> CustomEnt
     if is_openapi(source.data):
         return _from_openapi(source, slug)
     data = dict(source.data)
+    if "logo" in data and not isinstance(data["logo"], str):
+        source.refuse(("logo",), "has to be a text: an SVG, or a data URI of one")
     logo = data.pop("logo", None)
-    if slug is not None and data.setdefault("slug", slug) != slug:
+    if slug is not None and not is_custom(slug):
+        data["slug"] = f"{CUSTOM}none"  # there can be no such integration; what else is wrong is told all the same
+    elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"is not {slug}, which it is sent to")
     integration = replace(source, data=data).integration(CustomIntegration)
     _require_sound(source, integration)
@@ -51,7 +55,7 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None) -> CustomEnt
 
 
 def _from_openapi(source: Source, slug: str | None) -> CustomEntry:
-    imported = entry_from(source, slug)
+    imported = entry_from(source, slug if slug is None or is_custom(slug) else f"{CUSTOM}none")
     made = Source(imported.entry)  # which was never written, so its complaints have no line
     integration = made.integration(CustomIntegration)
     _require_sound(made, integration)
@@ -81,12 +85,10 @@ def _complaints(source: Source, integration: CustomIntegration) -> Iterator[Comp
         yield Complaint(source.line(place), place, message)
 
 
-def _logo(integration: CustomIntegration, logo: object) -> str:
+def _logo(integration: CustomIntegration, logo: str | None) -> str:
     """The logo as it was given, or letters where none was. Raises: UnsafeLogo."""
     if logo is None:
         return monogram(integration.slug, integration.name)
-    if not isinstance(logo, str):
-        raise UnsafeLogo("it is no text")
     if logo.lstrip().startswith("<"):
         return clean_svg(logo.strip())
     found = _SVG_URI.fullmatch(logo.strip())

@@ -120,10 +120,11 @@ class Exchange(Strict):
 
 class Token(Strict):
     """The token endpoint (RFC 6749, 3.2). `auth` says how the client proves itself there (2.3.1); `query` goes into the
-    address of every call; `refused` has the errors that mean, as `invalid_grant` does (5.2), that a grant is dead."""
+    address of every call; with the `refresh_method` GET nothing of the client goes along; `refused` has the errors that mean, as `invalid_grant` does (5.2), that a grant is dead."""
 
     url: Url
     refresh_url: Url | None = None
+    refresh_method: Literal["GET", "POST"] = "POST"
     auth: ClientAuth = "basic"
     body: Literal["form", "json"] = "form"
     query: dict[ParamName, Template] = {}

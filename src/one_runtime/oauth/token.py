@@ -59,7 +59,12 @@ def _refresh(auth: TokenAuth, client: Client, grant: RefreshToken, known: Mappin
     if grant.refresh_token is not None:
         own["refresh_token"] = grant.refresh_token
     params = {**own, **filled(auth.token.refresh_params, known)}
-    return _call(auth, client, auth.token.refresh_url or auth.token.url, params, known)
+    url = auth.token.refresh_url or auth.token.url
+    if auth.token.refresh_method == "GET":  # the token proves itself, and an address is no place for a secret
+        query = {**params, **filled(auth.token.query, known)}
+        headers = filled(auth.token.headers, known)
+        return finish(Draft(method="GET", url=resolve_url(url, known), carrier="query", params=query, headers=headers))
+    return _call(auth, client, url, params, known)
 
 
 def _exchange(auth: TokenAuth, client: Client, known: Mapping[str, str]) -> OutboundRequest:
