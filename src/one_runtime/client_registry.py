@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from one_runtime import events, oauth_clients
 from one_runtime.catalog.model import Integration
 from one_runtime.consent_steps import callback_url
+from one_runtime.custom_integrations import unknown
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.events import Actor, EventType, Subject
@@ -67,7 +68,7 @@ async def _integration(tx: Transaction, installation: Installation, organization
     may change, never gets a secret of the operator's."""
     found = await installation.catalogs.get(tx, organization_id, slug)
     if found is None:
-        raise NotFound(f"There is no integration {slug[:64]!r}. /v1/catalog/integrations lists them.")
+        raise unknown(slug)
     return found
 
 

@@ -17,7 +17,7 @@ from one_runtime import (
     unredeemed_connections,
 )
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.model import Auth, CustomIntegration, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.connect_sessions import (
@@ -41,6 +41,12 @@ from one_runtime.proof import Proof, prove
 Door: TypeAlias = Literal["frame", "page"]
 """Where the popup is shown: framed by the app (mode embed), or at top level (redirect and link)."""
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
+
+
+class IntegrationChanged(Conflict):
+    """The organization has changed where its integration sends credentials since the end user was shown it (P7)."""
+
+    code = "integration_changed"
 
 
 class WrongMode(Conflict):
@@ -267,6 +273,11 @@ class ConnectFlow:
             organization = await organizations.get(tx, session.organization_id)
             clients = await oauth_clients.list_slugs(tx, session.organization_id)
             integration = await self._integration(tx, session, organization, _picked(session, request))
+        shown_at = session.opened_at or session.created_at
+        if isinstance(integration, CustomIntegration) and integration.moved_at > shown_at:
+            raise IntegrationChanged(
+                f"{integration.name} was changed while this window was open. Open the window again from the app."
+            )
         auth = next((one for one in _auths(integration, session, clients) if one.type == request.auth_type), None)
         if auth is None:
             raise InvalidInput.of("auth_type", f"{integration.name} is not connected this way here")

@@ -10,9 +10,10 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connect_sessions import ConnectSession, Mode
+from one_runtime.custom_integrations import unknown
 from one_runtime.db.engine import Transaction
 from one_runtime.end_users import EndUser
-from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.errors import InvalidInput
 from one_runtime.events import Actor, Subject
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
@@ -129,7 +130,7 @@ def _require_connectable(
         return
     integration = catalog.get(new.integration_slug)
     if integration is None:
-        raise NotFound(f"There is no integration {new.integration_slug!r}. /v1/catalog/integrations lists them.")
+        raise unknown(new.integration_slug)
     if not organization.offers(integration.slug):
         _refuse(
             "integration_slug",

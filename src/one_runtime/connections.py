@@ -104,6 +104,16 @@ class Renewed:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A way to connect by which an organization's own integration sends credentials elsewhere; `audience`: where."""
+
+    slug: str
+    auth_type: str
+    audience: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionFilter:
     """What to list: None takes all."""
 
@@ -136,7 +146,7 @@ _OF_ACCOUNT = (
 )
 _AT = (_MINE, connections.c.integration_slug == bindparam("slug"))
 _COUNT_OF = select(func.count().label("count")).where(*_AT)
-_MOVED = (
+_FOR_OTHERS = (
     select(*_COLUMNS)
     .join_from(connections, held_table, held_table.c.connection_id == connections.c.id)
     .where(
@@ -145,8 +155,9 @@ _MOVED = (
         connections.c.auth_type == bindparam("auth_type"),
         held_table.c.audience.is_distinct_from(bindparam("for_whom")),
     )
-    .limit(bindparam("limit"))
 )
+_MOVED = _FOR_OTHERS.order_by(connections.c.id).limit(bindparam("limit"))
+_STILL_MOVED = _FOR_OTHERS.where(connections.c.id == bindparam("connection"))
 _CONNECTED = (
     select(connections.c.integration_slug)
     .where(_MINE, connections.c.end_user_id == bindparam("end_user"), connections.c.status == "active")
@@ -383,15 +394,21 @@ async def note_moved(tx: Transaction, connection: Connection, message: str, now:
     credentials are locked by whoever calls this."""
     actor = Actor(connection.organization_id, "system")
     await note_refused(tx, actor, connection, "integration_changed", message, now)
-    await credentials.give_up(tx, connection.owner)
+    await credentials.condemn(tx, connection.owner)
 
 
-async def list_moved(
-    tx: Transaction, organization_id: str, slug: str, auth_type: str, audience: str | None, *, limit: int
-) -> list[Connection]:
-    """Active connections whose credentials were given for others than this audience; at most `limit`."""
-    mine = {"organization": organization_id, "slug": slug, "auth_type": auth_type}
-    return [_from_row(row) for row in await tx.all(_MOVED, **mine, for_whom=audience, limit=limit)]
+async def note_all_moved(tx: Transaction, organization_id: str, moved: Moved, now: datetime, *, limit: int) -> int:
+    """Tell active connections whose credentials were given for another audience, at most `limit`; how many. Whoever
+    connects again or lets go at this moment is met as they are under the lock."""
+    whose = {"organization": organization_id, "slug": moved.slug, "auth_type": moved.auth_type}
+    found = await tx.all(_MOVED, **whose, for_whom=moved.audience, limit=limit)
+    for row in found:
+        one = _from_row(row)
+        await credentials.lock(tx, one.owner)
+        again = await tx.one(_STILL_MOVED, **whose, for_whom=moved.audience, connection=one.id)
+        if again is not None:
+            await note_moved(tx, _from_row(again), moved.message, now)
+    return len(found)
 
 
 async def count_at(tx: Transaction, organization_id: str, slug: str) -> int:

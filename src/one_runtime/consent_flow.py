@@ -198,10 +198,14 @@ class ConsentFlow:
             if taken is None:
                 return Arrival(problem=_lost())
             consent, kept = taken
-            integration, auth = await self._entry(tx, consent)
             paused = paused_consents.parse(kept)
             session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
+            try:
+                integration, auth = await self._entry(tx, consent)
+            except NotFound as error:
+                await consents.end(tx, consent.id, "failed")
+                return Arrival(session, None, organization, problem=error)
             client = await self._client_of(tx, consent)
         secret = Secret(credentials=paused.own)
         arrived = _Arrived(consent, secret, session, organization, integration, auth, client, choice.cookie)
@@ -224,9 +228,14 @@ class ConsentFlow:
             if taken is None:
                 return Arrival(problem=lost)
             consent, secret = taken
-            integration, auth = await self._entry(tx, consent)
             session = await connect_sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
+            try:
+                integration, auth = await self._entry(tx, consent)
+            except NotFound as error:  # the state is used up all the same
+                await consents.end(tx, consent.id, "failed")
+                await connect_sessions.note_error(tx, session.id, error_note(error.code, error.detail, now), now)
+                return Arrival(session, None, organization, problem=error)
             client = await self._client_of(tx, consent)
         return _Arrived(consent, secret, session, organization, integration, auth, client, name), name
 
@@ -426,11 +435,11 @@ def _client(registered: OAuthClient | None, secret: Secret) -> Client:
 def _open_fields(auth: OAuth2Auth, client: OAuthClient) -> dict[str, str]:
     """What of a client may stand in an address that passes through a browser."""
     secret = {part.name for part in auth.client.fields if part.secret}
-    return {name: value for name, value in client.fields.items() if name not in secret}
+    return {name: value for name, value in client.fields_of(auth).items() if name not in secret}
 
 
 def _known(auth: OAuth2Auth, consent: Consent, client: OAuthClient | None, *, secret: bool = False) -> dict[str, str]:
-    fields = {} if client is None else dict(client.fields) if secret else _open_fields(auth, client)
+    fields = {} if client is None else client.fields_of(auth) if secret else _open_fields(auth, client)
     return {**consent.details.params, **fields}
 
 

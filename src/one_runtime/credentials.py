@@ -19,6 +19,8 @@ from one_runtime.errors import NotFound, OneRuntimeError
 from one_runtime.vault import Place, Sealed, Vault
 
 TABLE = "credentials"
+MOVED: Final = "moved"
+"""The audience of credentials whose integration has moved: nobody's, also where it moves back."""
 
 
 class CredentialsRefused(OneRuntimeError):
@@ -121,6 +123,7 @@ _TROUBLE = _LEASED.values(
 )
 _GIVE_BACK = _LEASED.values(lease=None, leased_until=None)
 _GIVE_UP = _CHANGE.values(lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
+_CONDEMN = _CHANGE.values(audience=MOVED, lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
 _HURRY = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
 _POSTPONE = _CHANGE.values(retry_at=bindparam("until"))
 _DUE = (
@@ -226,6 +229,11 @@ async def note_trouble(tx: Transaction, owner: Owner, lease_id: str, retry_at: d
     """A renewal told nothing: not again before `retry_at`. False where the lease is another's by now."""
     ids = {"organization": owner.organization_id, "connection": owner.connection_id}
     return await tx.execute(_TROUBLE, **ids, held_lease=lease_id, until=retry_at) > 0
+
+
+async def condemn(tx: Transaction, owner: Owner) -> None:
+    """Use these credentials for nothing any more: their integration sends them elsewhere than they were given for."""
+    await tx.execute(_CONDEMN, organization=owner.organization_id, connection=owner.connection_id)
 
 
 async def give_up(tx: Transaction, owner: Owner) -> None:

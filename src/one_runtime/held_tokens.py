@@ -28,11 +28,14 @@ _PART: Final = 5  # of a short life, this part is the margin
 @dataclass(frozen=True, slots=True)
 class Usable:
     """A connection, and what makes a request to its provider an authenticated one. `version` names the credentials, for
-    whoever learns that the provider does not take them."""
+    whoever learns that the provider does not take them. `integration` and `auth` are what the credentials were given
+    for: they go nowhere else, whatever the entry says a moment later (P7)."""
 
     connection: Connection
     values: Values
     version: int
+    integration: Integration | None
+    auth: Auth | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,12 @@ class HeldTokens:
     @property
     def usable(self) -> Usable:
         """As it is."""
-        given = {"client_id": self.client.client.client_id, **self.client.fields} if self.client else {}
+        given: dict[str, str] = {}
+        if self.client is not None and isinstance(self.auth, OAuth2Auth):
+            given = {"client_id": self.client.client.client_id, **self.client.fields_of(self.auth)}
         secrets = {name: value for name, value in self.held.secrets.items() if name != "refresh_token"}
-        return Usable(self.connection, Values(dict(self.connection.params), {**given, **secrets}), self.held.version)
+        values = Values(dict(self.connection.params), {**given, **secrets})
+        return Usable(self.connection, values, self.held.version, self.integration, self.auth)
 
     @property
     def renewal(self) -> Renewal | None:

@@ -7,9 +7,10 @@ have to be made again, and its OAuth client registered again.
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
-from one_runtime import connections, credentials, custom_integrations, events, oauth_clients, organizations
+from one_runtime import connections, custom_integrations, events, oauth_clients, organizations
 from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.connections import Moved
 from one_runtime.custom_integrations import Registered
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
@@ -41,12 +42,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """How it went. `enabled`: whether the organization offers it; `moved`: connections that have to be made again."""
+    """How it went. `enabled`: whether the organization offers it; `moved`: connections that have to be made again;
+    `client_retired`: whether its OAuth client has to be registered again."""
 
     registered: Registered
     enabled: bool
     created: bool = False
     moved: int = 0
+    client_retired: bool = False
 
 
 async def list_all(installation: Installation, organization_id: str) -> list[Put]:
@@ -89,11 +92,11 @@ async def put(installation: Installation, actor: Actor, entry: Entry) -> Put:
         saved = await custom_integrations.replace(
             tx, actor.organization_id, present, entry.integration, entry.logo, now
         )
-        await _retire_client(tx, installation, actor, saved.integration)
+        retired = await _retire_client(tx, installation, actor, saved.integration)
         await _record(tx, installation, actor, "custom_integration.updated", slug)
         organization = await organizations.get(tx, actor.organization_id)
     moved = await _move(installation, actor, saved.integration)
-    return Put(saved, organization.offers(slug), moved=moved)
+    return Put(saved, organization.offers(slug), moved=moved, client_retired=retired)
 
 
 async def delete(installation: Installation, actor: Actor, slug: str) -> None:
@@ -103,10 +106,11 @@ async def delete(installation: Installation, actor: Actor, slug: str) -> None:
         await custom_integrations.get(tx, actor.organization_id, slug)
         count = await connections.count_at(tx, actor.organization_id, slug)
         if count:
+            made = f"{count} connections were" if count > 1 else "1 connection was"
             raise IntegrationInUse(
-                f"{count} connections were made with {slug}. Delete them first, or with it: ?delete_connections=true."
+                f"{made} made with {slug}. Delete what was connected first, or with it: ?delete_connections=true."
             )
-        await custom_integrations.remove(tx, actor.organization_id, slug)
+        await custom_integrations.remove(tx, actor.organization_id, slug, installation.clock())
         if await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug) is not None:
             await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
             await _record(tx, installation, actor, "oauth_client.deleted", slug)
@@ -131,34 +135,28 @@ async def _create(tx: Transaction, installation: Installation, actor: Actor, ent
 
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, integration: CustomIntegration
-) -> None:
-    """A client whose secret would go to a host that it was not registered for serves no longer."""
+) -> bool:
+    """A client whose secret would go to a host that it was not registered for serves no longer; whether that was so."""
     slug, auth = integration.slug, integration.auth_of("oauth2")
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
-    wanted = oauth_clients.secret_hosts(auth) if isinstance(auth, OAuth2Auth) else ()
-    names = isinstance(auth, OAuth2Auth) and auth.names_hosts
-    if client is not None and not names and (not wanted or not set(wanted) <= set(client.hosts)):
-        await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
-        await _record(tx, installation, actor, "oauth_client.deleted", slug)
+    if client is None or (isinstance(auth, OAuth2Auth) and oauth_clients.still_fits(client, auth)):
+        return False
+    await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
+    await _record(tx, installation, actor, "oauth_client.deleted", slug)
+    return True
 
 
 async def _move(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
     """Tell connections that were made for another place; how many. Until it is told, whoever uses one finds out."""
-    count, organization_id = 0, actor.organization_id
+    count, message = 0, f"Where {integration.name} sends credentials was changed."
     for auth_type in get_args(AuthType):
-        audience = integration.audience(auth_type)
-        while True:
+        moved = Moved(integration.slug, auth_type, integration.audience(auth_type), message)
+        found = _BATCH
+        while found == _BATCH:
+            now = installation.clock()
             async with installation.database.write() as tx:
-                found = await connections.list_moved(
-                    tx, organization_id, integration.slug, auth_type, audience, limit=_BATCH
-                )
-                for one in found:
-                    await credentials.lock(tx, one.owner)
-                    message = f"Where {integration.name} sends credentials was changed."
-                    await connections.note_moved(tx, one, message, installation.clock())
-            count += len(found)
-            if len(found) < _BATCH:
-                break
+                found = await connections.note_all_moved(tx, actor.organization_id, moved, now, limit=_BATCH)
+            count += found
     return count
 
 

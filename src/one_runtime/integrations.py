@@ -74,13 +74,11 @@ _STATE = (
 @dataclass(frozen=True, slots=True)
 class Offer:
     """Which integrations an organization has enabled: all (None), or these slugs, but for the `hidden` ones; and for
-    which there is an OAuth client, its own or the instance's. `own`: the catalog with the organization's own
-    integrations in it, where there are any."""
+    which there is an OAuth client, its own or the instance's."""
 
     slugs: frozenset[str] | None = None
     clients: frozenset[str] = NO_CLIENTS
     hidden: frozenset[str] = frozenset()
-    own: Catalog | None = None
 
     def __contains__(self, slug: str) -> bool:
         return slug not in self.hidden and (self.slugs is None or slug in self.slugs)
@@ -97,18 +95,22 @@ class Offer:
 
 _SEPARATOR: Final = b", "
 _END: Final = b"]}"
+_OWN_KEPT: Final = 64
+"""Catalogs with an organization's own integrations whose lists are kept."""
 _COMPRESSED_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Who asks, what their organization offers, and the end user's connections as the database gathers them:
-    `hubspot:active,slack:needs_reauth`."""
+    `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's own integrations in it, where it has
+    any."""
 
     organization_id: str
     scopes: Sequence[str]
     offer: Offer
     connections: str
+    own: Catalog | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +142,9 @@ async def find_state(tx: Transaction, catalogs: Catalogs, token: str, end_user_i
     row = await tx.one(_STATE, hash=digest, end_user=end_user_id)
     if row is None or not api_keys.is_live(row.secret_hash, digest, row.revoked_at):
         return None
+    offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients)
     own = await catalogs.own(tx, row.organization_id, row.custom_revision) if row.custom_revision else None
-    offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients, own)
-    return State(row.organization_id, _names(row.scopes), offer, row.connections)
+    return State(row.organization_id, _names(row.scopes), offer, row.connections, own)
 
 
 @lru_cache(maxsize=1024)
@@ -151,10 +153,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _offer(mode: str, slugs: str, clients: str, own: Catalog | None) -> Offer:
+def _offer(mode: str, slugs: str, clients: str) -> Offer:
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
-    return Offer(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset(), own)
+    return Offer(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
 
 
 def _head(end_user_id: str) -> bytes:
@@ -218,23 +220,23 @@ class Listed:
         return b"".join((head, *self.parts))
 
 
-class IntegrationList:
-    """Renders lists of one catalog, and of those that have organizations' own integrations in it."""
+class _Lists:
+    """The lists of one catalog. What it renders it keeps, and for as long as the catalog is kept."""
 
-    def __init__(self, catalog: Catalog, public_url: str) -> None:
-        self._catalog = catalog
-        self._public_url = public_url
+    def __init__(self, catalog: Catalog, renders: "IntegrationList", built_in: "_Lists | None" = None) -> None:
+        self._catalog, self._renders, self._built_in = catalog, renders, built_in
+        # An organization has few settings, and its own integrations are its alone: fewer are kept of their lists.
+        few = built_in is not None
         self._fragment = lru_cache(maxsize=None)(self._render_fragment)
-        self._fragments = lru_cache(maxsize=1024)(self._render_fragments)
-        self._unconnected = lru_cache(maxsize=256)(self._render_unconnected)
-        self._listed = lru_cache(maxsize=4096)(self._render_listed)
-        self._compressed = CompressedCache(_COMPRESSED_BYTES)
+        self._fragments = lru_cache(maxsize=8 if few else 1024)(self._render_fragments)
+        self._unconnected = lru_cache(maxsize=8 if few else 256)(self._render_unconnected)
+        self.listed = lru_cache(maxsize=128 if few else 4096)(self._render_listed)
 
     def select(self, offer: Offer, connected: Mapping[str, bool], options: Options) -> list[Integration]:
         """The integrations of an answer: available ones and those that the end user has a connection to."""
         found: Iterable[Integration] = (
             one
-            for one in self._of(offer).integrations
+            for one in self._catalog.integrations
             if one.slug in connected or (one.slug in offer and offer.working(one))
         )
         if options.slugs:
@@ -246,29 +248,9 @@ class IntegrationList:
             found = (one for one in found if connected.get(one.slug, False) is wanted)
         return search(found, options.search) if options.search is not None else list(found)
 
-    def listed(self, state: State, options: Options) -> Listed:
-        """What to answer."""
-        return self._listed(state.offer, state.connections, options)
-
-    def body(self, listed: Listed, end_user_id: str) -> bytes:
-        """The answer to one end user, as JSON."""
-        return listed.after(_head(end_user_id))
-
-    async def compressed(self, listed: Listed, end_user_id: str, coding: Coding) -> bytes | None:
-        """The same, compressed; None where that is not worth it. What was compressed is kept, for everybody whose
-        answer has the same entity tag; the identifier is put in front of it as it is."""
-        if listed.size < WORTH_IT:
-            return None
-        key = listed.etag, coding
-        compressed = self._compressed.get(key)
-        if compressed is None:
-            text = listed.after(b"")
-            if listed.size > BLOCKING:
-                compressed = await asyncio.to_thread(compress, text, coding)
-            else:
-                compressed = compress(text, coding)
-            self._compressed.put(key, compressed)
-        return compressed.after(_head(end_user_id))
+    def fragment(self, slug: str, logo: Logo, kinds: tuple[str, ...]) -> "_Fragment":
+        """One integration, in its four states."""
+        return self._fragment(slug, logo, kinds)
 
     def _render_listed(self, offer: Offer, connections: str, options: Options) -> Listed:
         unconnected = self._unconnected(offer, options.logo)
@@ -290,52 +272,80 @@ class IntegrationList:
         return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*found, _END), sum(map(len, found)))
 
     def _render_unconnected(self, offer: Offer, logo: Logo) -> _Unconnected:
-        fragments, catalog = self._fragments(logo, offer.clients, offer.own), self._of(offer)
+        fragments = self._fragments(logo, offer.clients)
         parts = {
             one.slug: fragments[one.slug][0] if one.slug in offer and offer.working(one) else b""
-            for one in catalog.integrations
+            for one in self._catalog.integrations
         }
-        decides = repr((catalog.revision, self._public_url, logo, offer.sorted))
+        decides = repr((self._catalog.revision, self._renders.public_url, logo, offer.sorted))
         return _Unconnected(parts, hashlib.blake2b(decides.encode(), digest_size=16))
 
     def _parts(self, offer: Offer, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
-        fragments = self._fragments(logo, offer.clients, offer.own)
+        fragments = self._fragments(logo, offer.clients)
         return {slug: fragments[slug][active + (0 if slug in offer else 2)] for slug, active in connected.items()}
 
-    def _of(self, offer: Offer) -> Catalog:
-        return offer.own if offer.own is not None else self._catalog
-
-    def _render_fragments(
-        self, logo: Logo, clients: frozenset[str], own: Catalog | None
-    ) -> dict[str, tuple[bytes, bytes, bytes, bytes]]:
+    def _render_fragments(self, logo: Logo, clients: frozenset[str]) -> "dict[str, _Fragment]":
         """Rendered once for each set of clients; those of one integration with the same auth types are the same."""
-        if own is None:
-            return {
-                one.slug: self._fragment(one.slug, logo, working_auth_types(one, clients))
-                for one in self._catalog.integrations
-            }
-        custom = {
-            one.slug: self._rendered(one, logo, working_auth_types(one, clients))
-            for one in own.integrations
-            if isinstance(one, CustomIntegration)
+        return {
+            one.slug: self._whose(one).fragment(one.slug, logo, working_auth_types(one, clients))
+            for one in self._catalog.integrations
         }
-        return self._fragments(logo, clients, None) | custom
 
-    def _render_fragment(self, slug: str, logo: Logo, kinds: tuple[str, ...]) -> tuple[bytes, bytes, bytes, bytes]:
+    def _whose(self, one: Integration) -> "_Lists":
+        return self if self._built_in is None or isinstance(one, CustomIntegration) else self._built_in
+
+    def _render_fragment(self, slug: str, logo: Logo, kinds: tuple[str, ...]) -> "_Fragment":
         integration = self._catalog.get(slug)
-        assert integration is not None  # noqa: S101 - it was taken from there
-        return self._rendered(integration, logo, kinds)
-
-    def _rendered(
-        self, integration: Integration, logo: Logo, kinds: tuple[str, ...]
-    ) -> tuple[bytes, bytes, bytes, bytes]:
-        whole = self.describe(integration, logo)
+        whole = self._renders.describe(integration, logo) if integration is not None else {}
         variants = (("not_connected", kinds), ("connected", kinds), ("not_connected", ()), ("connected", ()))
         rendered = [
             _SEPARATOR + _encode({**whole, "status": status, "supported_auth_types": supported}).encode()
             for status, supported in variants
         ]
         return rendered[0], rendered[1], rendered[2], rendered[3]
+
+
+_Fragment: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+"""One integration of a list: not connected, connected, and both where the organization does not offer it."""
+
+
+class IntegrationList:
+    """Renders lists of the built-in catalog, and of those that have an organization's own integrations in it."""
+
+    def __init__(self, catalog: Catalog, public_url: str) -> None:
+        self._catalog = catalog
+        self.public_url = public_url
+        self._lists = _Lists(catalog, self)
+        self._lists_of = lru_cache(maxsize=_OWN_KEPT)(self._new_lists)
+        self._compressed = CompressedCache(_COMPRESSED_BYTES)
+
+    def listed(self, state: State, options: Options) -> Listed:
+        """What to answer."""
+        lists = self._lists if state.own is None else self._lists_of(state.own)
+        return lists.listed(state.offer, state.connections, options)
+
+    def _new_lists(self, own: Catalog) -> _Lists:
+        return _Lists(own, self, self._lists)
+
+    def body(self, listed: Listed, end_user_id: str) -> bytes:
+        """The answer to one end user, as JSON."""
+        return listed.after(_head(end_user_id))
+
+    async def compressed(self, listed: Listed, end_user_id: str, coding: Coding) -> bytes | None:
+        """The same, compressed; None where that is not worth it. What was compressed is kept, for everybody whose
+        answer has the same entity tag; the identifier is put in front of it as it is."""
+        if listed.size < WORTH_IT:
+            return None
+        key = listed.etag, coding
+        compressed = self._compressed.get(key)
+        if compressed is None:
+            text = listed.after(b"")
+            if listed.size > BLOCKING:
+                compressed = await asyncio.to_thread(compress, text, coding)
+            else:
+                compressed = compress(text, coding)
+            self._compressed.put(key, compressed)
+        return compressed.after(_head(end_user_id))
 
     def describe(self, integration: Integration, logo: Logo) -> dict[str, str | None]:
         """What every list says of an integration, in the order in which it says it."""
@@ -358,5 +368,5 @@ class IntegrationList:
         else:
             digest, svg = self._catalog.logo_hash(slug), self._catalog.logo(slug)
         if logo == "url":
-            return f"{self._public_url}/logos/{digest}/{slug}.svg"
+            return f"{self.public_url}/logos/{digest}/{slug}.svg"
         return "data:image/svg+xml;base64," + b64encode(svg).decode()

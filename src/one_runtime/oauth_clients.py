@@ -8,16 +8,18 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import product
+from math import prod
 from typing import Final
 from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from one_runtime import key_ring
-from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration
+from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import resolve_url
-from one_runtime.catalog.templates import is_authority
+from one_runtime.catalog.templates import fill, is_authority, names_in
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import consents, credentials, revocations
 from one_runtime.db.schema import oauth_clients as clients
@@ -63,6 +65,10 @@ class OAuthClient:
     created_at: datetime
     updated_at: datetime
     retired_at: datetime | None = None
+
+    def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
+        """What the entry wants of a client beside its id and secret, and nothing that it does not ask for any more."""
+        return {part.name: self.fields[part.name] for part in auth.client.fields if part.name in self.fields}
 
     @property
     def is_the_instances(self) -> bool:
@@ -172,8 +178,8 @@ async def put(
             raise InvalidInput.of("client_secret", "is required where a host is added: it would be sent there")
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
-    _require_fit(auth, new)
-    if isinstance(integration, CustomIntegration) and not auth.names_hosts:
+    _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
+    if slug.startswith(CUSTOM) and not new.hosts:
         new = replace(new, hosts=secret_hosts(auth))  # the entry may change, and the secret does not follow it
     wanted = OAuthClient(
         id=present.id if present is not None and same else new_id(),
@@ -205,9 +211,38 @@ async def purge(tx: Transaction, before: datetime) -> int:
     return await tx.execute(_PURGE, before=before)
 
 
+def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
+    """Whether a client of that integration names the hosts that its secret may go to. Those of an organization's own
+    are not ours to know, so wherever an end user says a part of one."""
+    return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
+
+
+def _cannot_be_listed(auth: OAuth2Auth) -> bool:
+    """Whether an end user says a part of a host, or chooses among more hosts than a client may name."""
+    sizes = (prod(map(len, _choices(auth, names_in(url.authority)))) for url in auth.secret_urls())
+    return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
+
+
 def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """The hosts that a client's secret goes to, as the entry writes them."""
-    return tuple(dict.fromkeys(url.authority for url in auth.secret_urls()))
+    """Every host that a client's secret may go to, where nothing but choices stands in them."""
+    return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _spelled_out(auth, url.authority)))
+
+
+def _choices(auth: OAuth2Auth, names: Iterable[str]) -> list[tuple[str, ...]]:
+    guards = (auth.host_guard(name) for name in names)
+    return [guard.options if guard is not None else () for guard in guards]
+
+
+def _spelled_out(auth: OAuth2Auth, authority: str) -> list[str]:
+    names = names_in(authority)
+    choices = product(*_choices(auth, names))
+    return [fill(authority, dict(zip(names, chosen, strict=True))) or "" for chosen in choices]
+
+
+def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
+    """Whether a client of an organization's own integration was registered for the hosts that its entry names now;
+    where an end user says a part of one, that is asked each time."""
+    return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
 
 
 def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
@@ -219,7 +254,7 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
         return
     for url in auth.secret_urls():
         host = urlsplit(resolve_url(f"{url.scheme}://{url.authority}", known)).netloc
-        if host not in client.hosts and url.authority not in client.hosts:
+        if host not in client.hosts:
             raise HostNotRegistered(
                 f"{host} is none of the hosts that the OAuth client for {integration} was registered for."
             )
@@ -283,9 +318,9 @@ def _hosts(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cleaned))
 
 
-def _require_fit(auth: OAuth2Auth, new: NewOAuthClient) -> None:
+def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) -> None:
     """Raises: InvalidInput."""
-    errors = [*_secret_errors(auth, new), *_field_errors(auth, new), *_host_errors(auth, new)]
+    errors = [*_secret_errors(auth, new), *_field_errors(auth, new), *_host_errors(new, names_hosts=names_hosts)]
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
     if errors:
@@ -308,14 +343,14 @@ def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
     ]
 
 
-def _host_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
-    if auth.names_hosts and not new.hosts:
+def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
+    if names_hosts and not new.hosts:
         return [
             FieldError(
                 "hosts", "is required: the hosts that this client was registered at. Its secret goes to no other"
             )
         ]
-    if new.hosts and not auth.names_hosts:
+    if new.hosts and not names_hosts:
         return [FieldError("hosts", "is not for this integration, whose hosts are known")]
     if len(new.hosts) > _MAX_HOSTS:
         return [FieldError("hosts", f"may name {_MAX_HOSTS} hosts")]

@@ -131,7 +131,8 @@ async def prove_tokens(
     Raises: CredentialsRefused; ProviderUnavailable; SeveralAccounts; UnexpectedValue for a value that does not fit.
     """
     params = {**granted.params, **receive(auth, "token_response", granted.tokens.document)}
-    given = {} if granted.client is None else {"client_id": granted.client.client.client_id, **granted.client.fields}
+    client = granted.client
+    given = {} if client is None else {"client_id": client.client.client_id, **client.fields_of(auth)}
     sent = {**given, **granted.secrets}
     if granted.chosen is not None:
         params |= granted.chosen

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from one_runtime import connections, credentials
-from one_runtime.catalog.model import Auth, Integration
 from one_runtime.connections import Connection
 from one_runtime.credentials import CredentialsRefused
 from one_runtime.events import Actor
@@ -34,21 +33,21 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
         return Checked(found, None)
     try:
         usable = await fresh_credentials(installation, found.owner, refused_too=True)
-        refusal = await _refusal(installation, integration, auth, usable)
+        refusal = await _refusal(installation, usable)
         if refusal is not None:
             renewed = await fresh_credentials(installation, found.owner, rejected=usable.version, refused_too=True)
             if renewed.version != usable.version:
-                usable, refusal = renewed, await _refusal(installation, integration, auth, renewed)
+                usable, refusal = renewed, await _refusal(installation, renewed)
     except ReauthRequired as error:
         return Checked(await _current(installation, found), working=False, reason=error.detail)
     return await _noted(installation, actor, found, usable, refusal)
 
 
-async def _refusal(
-    installation: Installation, integration: Integration, auth: Auth, usable: Usable
-) -> CredentialsRefused | None:
+async def _refusal(installation: Installation, usable: Usable) -> CredentialsRefused | None:
+    if usable.integration is None or usable.auth is None:  # it was deleted a moment ago
+        return None
     try:
-        await credentials.check(installation.egress, integration, auth, usable.values)
+        await credentials.check(installation.egress, usable.integration, usable.auth, usable.values)
     except CredentialsRefused as refusal:
         return refusal
     return None

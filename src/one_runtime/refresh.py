@@ -271,9 +271,10 @@ def _endpoint(state: HeldTokens) -> TokenEndpoint:
     if state.client is None:  # the customer's own
         client = Client(secrets.get("client_id", ""), secrets.get("client_secret"))
         return TokenEndpoint(integration, auth, client, params)
+    known = {**params, **(state.client.fields_of(auth) if isinstance(auth, OAuth2Auth) else {})}
     if isinstance(auth, OAuth2Auth):
-        oauth_clients.require_host(state.client, integration.name, auth, params)
-    return TokenEndpoint(integration, auth, state.client.client, {**params, **state.client.fields})
+        oauth_clients.require_host(state.client, integration.name, auth, known)
+    return TokenEndpoint(integration, auth, state.client.client, known)
 
 
 async def _store(

@@ -95,7 +95,7 @@ async def _revoke(installation: Installation, letting: Letting) -> list[Revocati
 async def _ask(installation: Installation, letting: Letting) -> list[Revocation]:
     """Each token that is held, one after the other: one that is dead already counts as revoked."""
     async with installation.database.read() as tx:
-        integration = await installation.catalogs.get(tx, letting.organization_id, letting.integration_slug)
+        integration = await installation.catalogs.for_revoking(tx, letting.organization_id, letting.integration_slug)
     auth = integration.auth_of("oauth2") if integration is not None else None
     held = RefreshToken(letting.tokens.get("refresh_token"), letting.tokens.get("access_token", ""))
     if integration is None or not isinstance(auth, OAuth2Auth) or auth.revocation is None:
@@ -126,8 +126,9 @@ async def _client(
         return Client(letting.tokens.get("client_id", ""), letting.tokens.get("client_secret")), letting.params
     async with installation.database.read() as tx:
         found = await oauth_clients.get(tx, installation.vault, letting.organization_id, letting.oauth_client_id)
-    oauth_clients.require_host(found, integration.name, auth, letting.params)
-    return found.client, {**letting.params, **found.fields}
+    known = {**letting.params, **found.fields_of(auth)}
+    oauth_clients.require_host(found, integration.name, auth, known)
+    return found.client, known
 
 
 def _kinds(tokens: Mapping[str, str]) -> list[Kind]:

@@ -10,6 +10,7 @@ import structlog
 
 from one_runtime import (
     connect_sessions,
+    custom_integrations,
     events,
     metrics,
     oauth_clients,
@@ -53,6 +54,7 @@ async def purge(installation: Installation) -> int:
             deleted += await connect_sessions.delete_before(tx, organization.id, now - SESSION_RETENTION)
     async with installation.database.write() as tx:
         deleted += await oauth_clients.purge(tx, now - SESSION_RETENTION)
+        deleted += await custom_integrations.purge(tx, now - SESSION_RETENTION)
     return deleted
 
 

@@ -266,7 +266,11 @@ async def test_a_slug_begins_with_x_and_is_there_once(billing: Billing) -> None:
     "change, field, message",
     [
         (lambda text: text.replace("https://billing", "http://billing"), "auth.0.base_url", "line 14: must be https"),
-        (lambda text: text.replace("category: Accounting", "category: Money"), "category", "line 4: Input should be"),
+        (
+            lambda text: text.replace("category: Accounting", "category: Money"),
+            "category",
+            "line 4: is one of: CRM, Support",
+        ),
         (lambda text: text.replace("path: /me", "paths: /me"), "auth.0.check.paths", "line 19: there is no such key"),
         (lambda text: text.replace("{16}", "{16}(?=a)"), "auth.0.fields.0.pattern", "line 13: of the groups"),
         (lambda text: text.replace("API keys.", "API keys"), "auth.0", "line 8: api_key: where is a sentence"),
@@ -274,7 +278,9 @@ async def test_a_slug_begins_with_x_and_is_there_once(billing: Billing) -> None:
         (lambda text: text + "name: Twice\n", "body", "line 29: name is there twice"),
         (lambda text: text + "logo: <svg/>\n", "logo", "line 29: cannot be used: no svg"),
         (lambda _: "- a list", "body", "line 1: has to be an entry"),
-        (lambda text: text.replace("Billing\n", "&a Billing\nx: *a\n", 1), "x", "line 3: there is no such key"),
+        (lambda text: text.replace("Billing\n", "&a Billing\nx: *a\n", 1), "body", "line 2: an alias stands for it"),
+        (lambda text: text.replace("com/v1", "com/v1/"), "auth.0", "line 8: base_url ends in a slash"),
+        (lambda text: text.replace("Authorization", "Host"), "auth.0", "the header host is said by"),
     ],
 )
 async def test_what_is_wrong_is_told_with_its_line(
@@ -298,6 +304,8 @@ async def test_json_is_told_its_lines_too(client: Client) -> None:
     broken = await send(client, "POST", PATH, '{\n"slug": \n}', "application/json")
     assert (broken.status_code, broken.json()["code"]) == (400, "malformed_request")
     assert "line 3" in broken.json()["detail"]
+    colon = await send(client, "POST", PATH, ENTRY.replace("Billing\n", "Billing: it bills\n", 1))
+    assert (colon.status_code, colon.json()["detail"][:39]) == (400, "line 2: a colon stands where none may; ")
     unclosed = await send(client, "POST", PATH, "a: [", "text/yaml")
     assert unclosed.status_code == 400
     assert (await send(client, "POST", PATH, ENTRY, "text/csv")).status_code == 422

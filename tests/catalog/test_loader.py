@@ -120,7 +120,7 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
         (HUBSPOT.replace("marketing automation.", "marketing automation"), "description: one sentence that begins"),
         (HUBSPOT.replace("docs: https://developers.hubspot.com/docs\n", ""), "docs: is missing"),
         (HUBSPOT.replace("Authorization: Bearer {api_key}", "Authorization: {api_key}"), "put it in quotes"),
-        ("a: b\n" * 60_000, "longer than 262,144 characters"),
+        ("a: b\n" * 300_000, "longer than 1,048,576 characters"),
         (HUBSPOT.replace("name: HubSpot", 'name: "Hub\\eSpot"'), "hubspot.yaml:2: name: "),
     ],
 )

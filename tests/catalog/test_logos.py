@@ -39,7 +39,9 @@ def test_there_is_a_logo_for_each_integration_and_no_other() -> None:
     [
         "<script>alert(1)</script>",
         '<path d="M0 0" onload="alert(1)"/>',
-        '<path d="M0 0" style="fill:red"/>',
+        '<path d="M0 0" style="fill:url(https://evil.example/x)"/>',
+        '<path d="M0 0" style="background:red"/>',
+        '<path d="M0 0" style="fill:red;behavior:x"/>',
         '<image href="https://evil.example/x.png"/>',
         '<use href="https://evil.example/x.svg#a"/>',
         '<use xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="//evil.example/x.svg#a"/>',
@@ -109,3 +111,14 @@ def _luminance(colour: str) -> float:
 
 def test_the_hash_of_a_logo_changes_with_it() -> None:
     assert logo_hash(b"a") != logo_hash(b"b")
+
+
+def test_what_drawing_programs_leave_behind_is_left_out_and_a_style_is_taken_apart() -> None:
+    left = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="12" version="1.1" class="icon" data-name="x">'
+        '<path class="a" style="fill:#f00; stroke-width: 2" d="M0 0h8"/></svg>'
+    )
+    assert clean_svg(left) == (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="12" viewBox="0 0 24 12">'
+        '<path fill="#f00" stroke-width="2" d="M0 0h8"/></svg>'
+    )

@@ -115,7 +115,7 @@ def test_a_loose_pattern_cannot_guard_a_host_that_a_response_brings(extract: str
 def test_a_host_never_ends_in_a_value_that_a_response_brings() -> None:
     whole = {**HOST, "extract": r"https://([a-z0-9]+(?:\.[a-z0-9]+){1,3})"}
     for where in ({"base_url": "https://{shop}"}, token(refresh_url="https://{shop}/token")):
-        refused("the host ends in a value", received=[whole], quirks=["self_hosted"], **where)
+        refused("the host has to end in a name", received=[whole], quirks=["self_hosted"], **where)
     choice = {**HOST, "extract": r"https://([a-z.]+)", "options": ["example.com", "example.eu"]}
     oauth2(received=[choice], base_url="https://api.{shop}")
     refused(

@@ -149,10 +149,10 @@ def test_what_is_left_out_or_guessed_is_told() -> None:
         OAuth={"type": "oauth2", "flows": {**FLOWS, "implicit": {}}},
     )
     assert left_out.warnings == (
-        "Of several ways of the type api_key the first is used.",
+        "Other is left out: another way of the type api_key stands before it.",
         "Digest is left out: http digest is not used here.",
         "Key and OAuth go together, which only keys can; the requirement is left out.",
-        "OAuth: no scope is asked for by default, as security names none.",
+        "OAuth: no scope is asked for by default. Name some at the top, under security: [{OAuth: [read, write]}].",
         "OAuth: implicit is left out (RFC 9700 advises against it).",
     )
     guessed = imported(info={"title": "Billing", "version": "1"}, externalDocs={})
@@ -229,7 +229,7 @@ def test_its_logo_is_taken_where_it_is_an_svg() -> None:
 @pytest.mark.parametrize(
     "changed, place, message",
     [
-        ({"openapi": "2.0"}, "openapi", "this is read: OpenAPI 3.0"),
+        ({"openapi": "2.0"}, "openapi", "is 2.0, and OpenAPI 3.0"),
         ({"info": {"version": "1"}}, "info.title", "is missing"),
         ({"servers": []}, "servers", "one server needs an absolute https address"),
         ({"servers": [{"url": "/v1"}]}, "servers.0.url", "one server needs"),
@@ -237,7 +237,12 @@ def test_its_logo_is_taken_where_it_is_an_svg() -> None:
         ({"components": {}}, "components.securitySchemes", "needs a scheme"),
         ({"security": [{"Nothing": []}]}, "security.0.Nothing", "components.securitySchemes has no Nothing"),
         ({"info": info(**{"x-category": "Money"})}, "info.x-category", "is one of: CRM"),
-        ({"paths": {"/me": {"$ref": "other.yaml#/me"}}}, "paths./me.$ref", "leads out of the document"),
+        (
+            {"components": {"securitySchemes": {"K": {"$ref": "other.yaml#/K"}}}},
+            "components.securitySchemes.K.$ref",
+            "leads out of the document",
+        ),
+        ({"info": info(title="気象")}, "info.title", "gives no slug"),
         (
             {"components": {"securitySchemes": {"K": {"$ref": "#/a"}}}},
             "components.securitySchemes.K.$ref",
@@ -262,9 +267,10 @@ def test_what_is_missing_is_told_with_its_place(changed: dict[str, Any], place: 
 
 
 def test_a_complaint_points_at_the_line() -> None:
-    text = "openapi: 3.0.3\ninfo:\n  title: Billing\nservers:\n  - url: https://a.acme.com\n\nx: {$ref: y.yaml}\n"
-    assert refusal(text)[0] == 7
-    assert refusal(text.replace("x: {$ref: y.yaml}", "components:\n  schemas: {}"))[:2] == (
+    text = (
+        "openapi: 3.0.3\ninfo:\n  title: Billing\nservers:\n  - url: https://a.acme.com\n\ncomponents:\n  schemas: {}\n"
+    )
+    assert refusal(text)[:2] == (
         7,
         "components.securitySchemes",
     )
@@ -273,5 +279,5 @@ def test_a_complaint_points_at_the_line() -> None:
 
 def test_what_the_model_refuses_of_it_is_told() -> None:
     line, place, message = refusal(info=info(**{"x-check": {"path": "me"}}))
-    assert (line, place) == (1, "auth.0.check.path")
+    assert (line, place) == (8, "info.x-check.path")
     assert "begins with a slash" in message

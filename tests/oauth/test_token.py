@@ -98,6 +98,19 @@ def test_refreshing_has_an_address_and_parameters_of_its_own() -> None:
     assert form_of(token_request(auth, CLIENT, CODE, {}))["only"] == "for codes"
 
 
+def test_a_token_may_be_renewed_by_a_get_without_the_client() -> None:
+    """Instagram: an address is no place for a secret."""
+    auth = with_token(
+        refresh_url="https://login.example.com/refresh",
+        refresh_method="GET",
+        refresh_params={"grant_type": "ig_refresh_token", "access_token": "{access_token}"},
+    )
+    request = token_request(auth, CLIENT, RefreshToken(None, "the-access-token"), {})
+    assert (request.method, request.body) == ("GET", None)
+    assert query_of(request.url) == {"grant_type": "ig_refresh_token", "access_token": "the-access-token"}
+    assert not any(name == "Authorization" for name, _ in request.headers)
+
+
 def test_a_body_in_json_has_the_same_parameters() -> None:
     request = token_request(with_token(body="json"), CLIENT, CODE, {})
     form = form_of(token_request(oauth2(), CLIENT, CODE, {}))

@@ -30,7 +30,8 @@ from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.request import clean_values
 from one_runtime.connections import Change, Connection, ConnectionFilter, NewConnection
 from one_runtime.credentials import Account
-from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.custom_integrations import unknown
+from one_runtime.errors import InvalidInput
 from one_runtime.installation import Installation
 from one_runtime.integrations import why_not
 from one_runtime.proof import Proof, prove
@@ -211,7 +212,7 @@ async def _imported(installation: Installation, caller: Principal, body: CreateC
     async with installation.database.read() as tx:
         integration = await installation.catalogs.get(tx, caller.organization_id, body.integration_slug)
         if integration is None:
-            raise NotFound(f"There is no integration {body.integration_slug!r}. /v1/catalog/integrations lists them.")
+            raise unknown(body.integration_slug)
         clients = await oauth_clients.list_slugs(tx, caller.organization_id)
     reason, auth = why_not(integration, clients, body.auth_type), integration.auth_of(body.auth_type)
     if reason is not None or auth is None:

@@ -1,6 +1,9 @@
 """`/v1/custom-integrations`: an organization's own integrations, beside the built-in ones."""
 
 import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import yaml
@@ -9,15 +12,17 @@ from fastapi import APIRouter, Request, Response
 from one_runtime import disconnect, integration_registry
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Time
-from one_runtime.catalog.custom import CustomEntry, read_custom
-from one_runtime.catalog.model import Integration, dump, is_custom
+from one_runtime.catalog.custom import CustomEntry, read_custom, written
+from one_runtime.catalog.model import is_custom
 from one_runtime.catalog.source import Complaint, SourceError, Unreadable
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, NotFound
+from one_runtime.installation import Installation
 from one_runtime.integration_registry import Entry, Put
 from one_runtime.integrations import IntegrationList
 
 router = APIRouter(tags=["Custom integrations"])
 
+_READER: Final = ThreadPoolExecutor(1, "custom-integrations")
 _SYNTAXES: Final[dict[str, Literal["yaml", "json"]]] = {
     "application/json": "json",
     "application/openapi+json": "json",
@@ -135,7 +140,7 @@ async def create_custom_integration(
 ) -> CustomIntegration:
     """Register an integration that only your organization sees; it stands beside the built-in ones in every list. Its
     slug begins with `x-`. What is wrong is told with the line. 409 where the slug is taken."""
-    entry = await _entry(request)
+    entry = await _entry(request, installation)
     made = await integration_registry.create(installation, caller.actor, Entry(entry.integration, entry.logo))
     return _answer(request, made, entry.warnings)
 
@@ -145,7 +150,7 @@ async def get_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegration:
     """One integration of your own, with its definition."""
-    return _answer(request, await integration_registry.get(installation, caller.organization_id, slug))
+    return _answer(request, await integration_registry.get(installation, caller.organization_id, slug.lower()))
 
 
 @router.put(
@@ -158,9 +163,12 @@ async def put_custom_integration(
 ) -> CustomIntegration:
     """Register it under this slug, in place of the one before if there is one (else 201). Where it sends credentials
     elsewhere than before, its connections become `needs_reauth`, and its OAuth client has to be registered again."""
-    entry = await _entry(request, slug)
-    if not is_custom(slug):
-        raise NotFound(f"There can be no integration of your own {slug[:64]!r}: a slug of yours begins with x-.")
+    entry = await _entry(request, installation, slug.lower())
+    if not is_custom(slug.lower()):
+        raise NotFound(
+            f"There can be no integration of your own {slug[:64]!r}: a slug of yours begins with x-, and has letters "
+            "and digits, with single hyphens between them."
+        )
     put = await integration_registry.put(installation, caller.actor, Entry(entry.integration, entry.logo))
     response.status_code = 201 if put.created else 200
     return _answer(request, put, entry.warnings)
@@ -173,13 +181,13 @@ async def delete_custom_integration(
     """Delete it, with its OAuth client. 409 where it has connections, unless `delete_connections` says to disconnect
     them all, which revokes their tokens where the integration says how."""
     if delete_connections:
-        await disconnect.delete_integration(installation, caller.actor, slug)
+        await disconnect.delete_integration(installation, caller.actor, slug.lower())
     else:
-        await integration_registry.delete(installation, caller.actor, slug)
+        await integration_registry.delete(installation, caller.actor, slug.lower())
     return Response(status_code=204)
 
 
-async def _entry(request: Request, slug: str | None = None) -> CustomEntry:
+async def _entry(request: Request, installation: Installation, slug: str | None = None) -> CustomEntry:
     """What was sent. Raises: MalformedRequest; InvalidInput, with the lines."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
@@ -193,8 +201,9 @@ async def _entry(request: Request, slug: str | None = None) -> CustomEntry:
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not UTF-8.") from error
     try:
-        # Up to a second for the longest body, and others are served meanwhile.
-        return await asyncio.to_thread(read_custom, text, syntax, slug)
+        read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
+        # Seconds for the longest body. One at a time, and in no thread that others wait for.
+        return await asyncio.get_running_loop().run_in_executor(_READER, read)
     except Unreadable as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error
     except SourceError as error:
@@ -216,6 +225,18 @@ def _sentence(complaint: Complaint) -> str:
     return f"line {complaint.line}: {complaint.message}" if complaint.line is not None else complaint.message
 
 
+def _notes(put: Put) -> Iterator[str]:
+    """What whoever writes it should know, and would not look for."""
+    slug = put.registered.integration.slug
+    if not put.enabled:
+        yield f"Your organization offers a list of integrations that leaves out {slug}: PUT /v1/organization."
+    if put.client_retired:
+        yield (
+            f"The OAuth client of {slug} was deleted, since its secret would go to a host that it was not registered "
+            f"for. Register it again: PUT /v1/integrations/{slug}/oauth-client."
+        )
+
+
 def _answer(request: Request, put: Put, warnings: Warnings = ()) -> CustomIntegration:
     lists: IntegrationList = request.app.state.integration_list
     registered = put.registered
@@ -225,16 +246,10 @@ def _answer(request: Request, put: Put, warnings: Warnings = ()) -> CustomIntegr
             **lists.describe(integration, "url"),
             "supported_auth_types": integration.auth_types,
             "enabled": put.enabled,
-            "definition": _definition(integration),
-            "warnings": warnings,
+            "definition": written(integration),
+            "warnings": (*warnings, *_notes(put)),
             "connections_moved": put.moved,
             "created_at": registered.created_at,
             "updated_at": registered.updated_at,
         }
     )
-
-
-def _definition(integration: Integration) -> dict[str, Any]:
-    """The entry, each way with its type first, as people write it."""
-    entry = dump(integration)
-    return {**entry, "auth": [{"type": one["type"], **one} for one in entry["auth"]]}

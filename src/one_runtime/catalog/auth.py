@@ -7,7 +7,7 @@ checks that need more than the shape.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field as Setting
 from pydantic import ValidationInfo, model_validator
@@ -21,6 +21,7 @@ from one_runtime.catalog.parts import (
     HostGuard,
     Identity,
     Label,
+    Many,
     Param,
     Request,
     Send,
@@ -44,17 +45,17 @@ class AuthBase(Strict):
     """Whether connecting proves the credential by itself, so that a check is welcome and not needed."""
 
     label: Label = ""
-    params: tuple[Param, ...] = ()
-    fields: tuple[Field, ...] = ()
-    derived: tuple[Derived, ...] = ()
+    params: Annotated[tuple[Param, ...], Many] = ()
+    fields: Annotated[tuple[Field, ...], Many] = ()
+    derived: Annotated[tuple[Derived, ...], Many] = ()
     base_url: Url
-    headers: dict[HeaderName, HeaderValue] = Setting(default={})
+    headers: Annotated[dict[HeaderName, HeaderValue], Many] = Setting(default={})
     send: Send = Send()
     check: Request | None = None
     check_missing: Text | None = None
     identity: Identity | None = None
     verified: Verified
-    quirks: tuple[Text, ...] = ()
+    quirks: Annotated[tuple[Text, ...], Many] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -89,10 +90,29 @@ class AuthBase(Strict):
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def audience(self) -> str:
-        """Whom credentials are for: the hosts that they go to, and how they go with each request. Equal texts, equal
-        audiences."""
+        """Whom credentials are for: the hosts that they go to, where each part of a host comes from, and how a
+        credential stands in a request. Equal texts, equal audiences."""
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
-        return json.dumps([hosts, self.send.model_dump(mode="json")], sort_keys=True)
+        names = sorted({name for url in self.urls() for name in names_in(url.authority)})
+        told = [hosts, [self.origin_of(name) for name in names], self.send.model_dump(mode="json"), self._carried()]
+        return json.dumps(told, sort_keys=True)
+
+    def origin_of(self, name: str) -> list[str]:
+        """Where the value of that name comes from, so that it cannot become another under the same name."""
+        derived = next((part for part in self.derived if part.name == name), None)
+        return [name, "param"] if derived is None else [name, "derived", derived.field, derived.pattern]
+
+    def _carried(self) -> list[str]:
+        """Where a credential stands in the requests that ask about it."""
+        secret = {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
+        return sorted(
+            f"{place}: {template}" for place, template in self.placed_templates() if secret & set(names_in(template))
+        )
+
+    def placed_templates(self) -> Iterator[tuple[str, str]]:
+        """What the entry's own requests are made of, each with where it goes."""
+        if self.check is not None:
+            yield from self.check.placed_templates("check")
 
     def templates(self) -> Iterator[str]:
         """Every template of the entry."""
@@ -207,12 +227,19 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 def _check_hosts(auth: AuthBase) -> None:
     """No value that comes from outside may choose another server than the entry means (P7)."""
     for url in auth.urls():
-        for name in names_in(url.authority):
-            _check_host_value(auth, name, has_fixed_end=url.has_fixed_end)
+        names = names_in(url.authority)
+        fixed = url.has_fixed_end or (url.authority.endswith("}") and _has_options(auth, names[-1]))
+        for name in names:
+            _check_host_value(auth, name, has_fixed_end=fixed)
         for name in names_in(url.path):
             field = auth.field(name)
             if field is not None and field.optional:
                 raise ValueError(f"{name}: an optional field cannot be part of a URL")
+
+
+def _has_options(auth: AuthBase, name: str) -> bool:
+    guard = auth.host_guard(name)
+    return guard is not None and bool(guard.options)
 
 
 def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None:
@@ -225,7 +252,10 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
                 raise ValueError(f"{name}: {option!r} is no part of a host")
         return
     if not has_fixed_end and not guard.may_end_host:
-        raise ValueError(f"{name}: the host ends in a value; give options, or say self_hosted in quirks")
+        raise ValueError(
+            f"{name}: the host has to end in a name of the product's own, such as {{{name}}}.example.com; or give "
+            "options, or say self_hosted in quirks"
+        )
     try:
         check_host_pattern(guard.pattern)
     except ValueError as error:

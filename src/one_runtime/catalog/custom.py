@@ -6,15 +6,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from one_runtime.catalog.lint import placed_complaints
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, dump, is_custom
-from one_runtime.catalog.openapi import entry_from, is_openapi
+from one_runtime.catalog.openapi import Imported, entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax
 
+MAX_BYTES: Final = 64 * 1024
+"""Of one entry: every process keeps it, and every list holds it."""
+_MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 
@@ -27,8 +31,22 @@ class CustomEntry:
     warnings: tuple[str, ...] = ()
 
 
-def read_custom(text: str, syntax: Syntax, slug: str | None = None) -> CustomEntry:
-    """Read and check one. `slug`: the one that it is sent to.
+def written(integration: CustomIntegration) -> dict[str, object]:
+    """The entry as it is sent, each way with its type first, and its logo where it came with one: sent again, it is the
+    same."""
+    entry = dump(integration)
+    entry["auth"] = [{"type": one["type"], **one} for one in entry["auth"]]
+    drawn = integration.logo == monogram(integration.slug, integration.name)
+    return entry if drawn else {**entry, "logo": integration.logo}
+
+
+def is_custom_entry(data: object) -> bool:
+    """Whether a file's data is for an organization, and not for the catalog."""
+    return is_openapi(data) or (isinstance(data, Mapping) and str(data.get("slug", "")).startswith(CUSTOM))
+
+
+def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
+    """Read and check one. `slug`: the one that it is sent to; `allow_http`: on loopback.
 
     Raises:
         SourceError: every complaint, with its line where it has one.
@@ -37,16 +55,16 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None) -> CustomEnt
     if not isinstance(source.data, Mapping):
         source.refuse((), "has to be an entry of the catalog or an OpenAPI document: keys with values")
     if is_openapi(source.data):
-        return _from_openapi(source, slug)
+        return _from_openapi(source, slug, allow_http=allow_http)
     data = dict(source.data)
     if "logo" in data and not isinstance(data["logo"], str):
         source.refuse(("logo",), "has to be a text: an SVG, or a data URI of one")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
-        data["slug"] = f"{CUSTOM}none"  # there can be no such integration; what else is wrong is told all the same
+        data.setdefault("slug", f"{CUSTOM}none")  # there can be no such one; what else is wrong is told all the same
     elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"is not {slug}, which it is sent to")
-    integration = replace(source, data=data).integration(CustomIntegration)
+    integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
     _require_sound(source, integration)
     try:
         return CustomEntry(integration, _logo(integration, logo))
@@ -54,11 +72,15 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None) -> CustomEnt
         source.refuse(("logo",), f"cannot be used: {error}")
 
 
-def _from_openapi(source: Source, slug: str | None) -> CustomEntry:
-    imported = entry_from(source, slug if slug is None or is_custom(slug) else f"{CUSTOM}none")
-    made = Source(imported.entry)  # which was never written, so its complaints have no line
-    integration = made.integration(CustomIntegration)
-    _require_sound(made, integration)
+def _from_openapi(source: Source, slug: str | None, *, allow_http: bool) -> CustomEntry:
+    named = slug if slug is None or is_custom(slug) else f"{CUSTOM}none"
+    imported = entry_from(source, named)
+    made = Source(imported.entry)
+    try:
+        integration = made.integration(CustomIntegration, allow_http=allow_http)
+        _require_sound(made, integration)
+    except SourceError as error:
+        raise SourceError(_in_document(source, imported, one) for one in error.complaints) from error
     warnings = imported.warnings
     try:
         logo = _logo(integration, imported.logo)
@@ -66,6 +88,17 @@ def _from_openapi(source: Source, slug: str | None) -> CustomEntry:
         logo = _logo(integration, None)
         warnings = [*warnings, f"x-logo is left out: {error}."]
     return CustomEntry(integration, logo, tuple(warnings))
+
+
+def _in_document(source: Source, imported: Imported, complaint: Complaint) -> Complaint:
+    """What is wrong with the entry that was made, at the place of the document that it was made of; else without a
+    line, since nobody wrote it."""
+    place = complaint.place
+    at = imported.places.get(str(place[2])) if len(place) > 2 else None
+    if at is None:
+        return replace(complaint, line=None)
+    place = (*at, *place[3:])
+    return Complaint(source.line(place), place, complaint.message)
 
 
 def _require_sound(source: Source, integration: CustomIntegration) -> None:
@@ -77,11 +110,14 @@ def _require_sound(source: Source, integration: CustomIntegration) -> None:
 
 def _complaints(source: Source, integration: CustomIntegration) -> Iterator[Complaint]:
     try:
-        json.dumps(dump(integration), ensure_ascii=False, allow_nan=False).encode()
+        size = len(json.dumps(dump(integration), ensure_ascii=False, allow_nan=False).encode())
     except ValueError:
         yield Complaint(None, (), "holds a number or a character that JSON has no form for")
         return
-    for place, message in placed_complaints(integration):
+    if size > MAX_BYTES:
+        yield Complaint(None, (), f"is longer than {MAX_BYTES // 1024} kB, as JSON")
+        return
+    for place, message in islice(placed_complaints(integration), _MOST_COMPLAINTS):
         yield Complaint(source.line(place), place, message)
 
 

@@ -26,7 +26,14 @@ from one_runtime.catalog.source import Place
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
-_URL: Final = re.compile(r"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,63}(?::[0-9]{1,5})?(?:/[^{}?#]*)?")
+_REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
+# http on loopback too, which the model takes from demos alone.
+_URL: Final = re.compile(
+    rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost){_REST}"
+)
+_SAID_BY_HTTP: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
+)
 _OUTAGES: Final = (429, 500, 502, 503)
 _NO_SENSE: Final = (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"\xff\xfe", b"[" * 100_000)
 _TOKEN: Final = "example-access-token"
@@ -50,7 +57,14 @@ def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
         yield ("aliases",), "one is there twice, or is the name or the slug"
     for index, auth in enumerate(entry.auth):
-        yield from ((("auth", index), complaint) for complaint in _of_auth(auth))
+        yield from ((("auth", index), complaint) for complaint in _told(auth))
+
+
+def _told(auth: AuthBase) -> Iterator[str]:
+    try:
+        yield from _of_auth(auth)
+    except (InvalidInput, ValueError) as error:
+        yield f"the examples of the entry do not fit: {error}"
 
 
 def example_values(auth: AuthBase) -> Values:
@@ -144,7 +158,11 @@ def _of_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
 def _of_injection(auth: AuthBase, values: Values) -> Iterator[str]:
     injection = inject(auth, values)
     if not _URL.fullmatch(injection.base_url):
-        yield f"base_url resolves to {injection.base_url}"
+        yield f"base_url resolves to {injection.base_url}, and should be https at a name such as api.example.com"
+    if auth.base_url.endswith("/"):
+        yield "base_url ends in a slash, and every path begins with one"
+    for name in sorted(_SAID_BY_HTTP & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
+        yield f"the header {name} is said by the connection itself"
     if any("{" in value or "\n" in value for _, value in injection.headers):
         yield "a header holds a name that was not filled"
 

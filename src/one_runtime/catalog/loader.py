@@ -11,14 +11,15 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from one_runtime.catalog.custom import is_custom_entry, read_custom
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
-from one_runtime.catalog.source import Complaint, Source, SourceError, dotted
+from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax, dotted
 from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
 
-MAX_CHARACTERS = 256 * 1024
+MAX_CHARACTERS = 1024 * 1024
 
 
 class CatalogError(ConfigurationError):
@@ -145,8 +146,38 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
         raise CatalogError("\n".join(located(path, one) for one in error.complaints)) from error
 
 
+def load_file(path: Path) -> Integration:
+    """One entry, checked in full; one of an organization's own, whose slug begins with `x-`, or an OpenAPI document, as
+    `/v1/custom-integrations` would take it.
+
+    Raises:
+        CatalogError: names the file, the line and what is wrong.
+    """
+    text, syntax = _text_of(path), syntax_of(path)
+    try:
+        source = Source.read(text, syntax)
+        return (
+            read_custom(text, syntax).integration if is_custom_entry(source.data) else source.integration(Integration)
+        )
+    except SourceError as error:
+        raise CatalogError("\n".join(located(path, one) for one in error.complaints)) from error
+
+
+def syntax_of(path: Path) -> Syntax:
+    """As the file's name says."""
+    return "json" if path.suffix == ".json" else "yaml"
+
+
 def read_file(path: Path, replace: Mapping[str, str] | None = None) -> Source:
     """What a file says, and where; `replace` as of `load_yaml`. Raises: CatalogError; SourceError."""
+    text = _text_of(path)
+    for name, value in (replace or {}).items():
+        text = text.replace(f"{{{name}}}", value)
+    return Source.read(text, syntax_of(path))
+
+
+def _text_of(path: Path) -> str:
+    """Raises: CatalogError."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -155,9 +186,7 @@ def read_file(path: Path, replace: Mapping[str, str] | None = None) -> Source:
         raise CatalogError(f"{path}: cannot be read: it is not UTF-8") from error
     if len(text) > MAX_CHARACTERS:
         raise CatalogError(f"{path}: longer than {MAX_CHARACTERS:,} characters, and no entry is")
-    for name, value in (replace or {}).items():
-        text = text.replace(f"{{{name}}}", value)
-    return Source.read(text)
+    return text
 
 
 def located(path: Path, complaint: Complaint) -> str:

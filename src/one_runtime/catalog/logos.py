@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from html import escape
 from typing import Final
 from xml.etree import ElementTree as ET
@@ -23,6 +24,7 @@ _ATTRIBUTE_NAMES: Final = (
 )
 _ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 _ATTRIBUTES: Final = frozenset(_ATTRIBUTE_NAMES.split())
+_LEFT_BEHIND: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
 # Nothing fetched, nothing run: the only reference is to an id of the same file.
 _REFERENCE = re.compile(r"url\(\s*#[A-Za-z0-9_-]+\s*\)")
 
@@ -44,9 +46,15 @@ def clean_svg(text: str) -> str:
         root = ET.fromstring(text)  # noqa: S314 - no document type gets here
     except ET.ParseError as error:
         raise UnsafeLogo(f"no XML: {error}") from error
+    if root.get("viewBox") is None and _is_size(root.get("width")) and _is_size(root.get("height")):
+        root.set("viewBox", f"0 0 {root.get('width')} {root.get('height')}")
     if root.tag != f"{{{_SVG}}}svg" or not root.get("viewBox"):
         raise UnsafeLogo("no svg element with a viewBox")
     return f'<svg xmlns="{_SVG}"{_attributes(root)}>{"".join(map(_element, root))}</svg>'
+
+
+def _is_size(text: str | None) -> bool:
+    return text is not None and re.fullmatch(r"[0-9]{1,5}(?:\.[0-9]+)?", text) is not None
 
 
 def _element(node: ET.Element) -> str:
@@ -60,7 +68,7 @@ def _element(node: ET.Element) -> str:
 
 def _attributes(node: ET.Element) -> str:
     written = []
-    for key, value in node.attrib.items():
+    for key, value in _said(node):
         name = "href" if key == _XLINK else key
         if name not in _ATTRIBUTES:
             raise UnsafeLogo(f"attribute {name}")
@@ -70,6 +78,17 @@ def _attributes(node: ET.Element) -> str:
             raise UnsafeLogo(f"value of {name}")
         written.append(f' {name}="{escape(value)}"')
     return "".join(written)
+
+
+def _said(node: ET.Element) -> Iterator[tuple[str, str]]:
+    """The attributes that draw: without those that programs leave behind, and with those that stand in a style."""
+    for key, value in node.attrib.items():
+        if key == "style":
+            for declaration in filter(str.strip, value.split(";")):
+                name, _, said = declaration.partition(":")
+                yield name.strip(), said.strip()
+        elif key == _XLINK or not key.startswith(_LEFT_BEHIND):
+            yield key, value
 
 
 def logo_hash(svg: bytes) -> str:

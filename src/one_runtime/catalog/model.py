@@ -4,6 +4,7 @@ An entry is checked in full when the catalog is built (or loaded from YAML). The
 context `{"trusted": True}`, which skips the checks that need more than the shape.
 """
 
+import datetime as dt
 import hashlib
 import re
 import uuid
@@ -40,7 +41,7 @@ Auth: TypeAlias = Annotated[
 
 
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
-DESCRIPTION = r"^[A-Z0-9][^\n]*\.$"
+DESCRIPTION = r"^[A-Z0-9][^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*\.$"
 Description: TypeAlias = Annotated[str, StringConstraints(pattern=DESCRIPTION, max_length=89)]
 """One sentence of ours that says what the product is for."""
 
@@ -58,7 +59,7 @@ class Integration(Strict):
     aliases: Annotated[tuple[Alias, ...], Setting(max_length=12)] = ()
     website: Link
     docs: Link
-    auth: tuple[Auth, ...]
+    auth: Annotated[tuple[Auth, ...], Setting(max_length=8)]
 
     @model_validator(mode="after")
     def _one_of_each(self, info: ValidationInfo) -> Self:
@@ -98,13 +99,19 @@ class CustomIntegration(Integration):
     slug: Annotated[str, StringConstraints(pattern=CUSTOM_SLUG, max_length=MAX_SLUG)]
     _id: str = PrivateAttr()
     _logo: str = PrivateAttr()
+    _moved_at: dt.datetime = PrivateAttr()
 
     @classmethod
-    def of(cls, definition: Mapping[str, object], row_id: str, logo: str) -> Self:
-        """One that was checked in full when it was stored."""
+    def of(cls, definition: Mapping[str, object], row_id: str, logo: str, moved_at: dt.datetime) -> Self:
+        """One that was checked in full when it was stored. `moved_at`: as the property."""
         integration = cls.model_validate(definition, context={"trusted": True})
-        integration._id, integration._logo = row_id, logo  # noqa: SLF001 - its own
+        integration._id, integration._logo, integration._moved_at = row_id, logo, moved_at  # noqa: SLF001 - its own
         return integration
+
+    @property
+    def moved_at(self) -> dt.datetime:
+        """Since when it sends credentials where it does."""
+        return self._moved_at
 
     @property
     def id(self) -> str:

@@ -18,6 +18,7 @@ from one_runtime.catalog.parts import (
     HostGuard,
     JsonPath,
     Link,
+    Many,
     Name,
     Path,
     Pattern,
@@ -61,7 +62,7 @@ class Client(Strict):
     owner: Literal["organization", "customer"] = "organization"
     where: Text | None = None
     where_url: Link | None = None
-    fields: tuple[Field, ...] = ()
+    fields: Annotated[tuple[Field, ...], Many] = ()
 
 
 class ScopeList(Strict):
@@ -69,8 +70,8 @@ class ScopeList(Strict):
 
     param: ParamName = "scope"
     separator: Literal[" ", ",", "+"] = " "
-    always: tuple[Scope, ...] = ()
-    default: tuple[Scope, ...] = ()
+    always: Annotated[tuple[Scope, ...], Setting(max_length=300)] = ()
+    default: Annotated[tuple[Scope, ...], Setting(max_length=300)] = ()
 
     def templates(self) -> Iterator[str]:
         """Every scope: some providers name the customer's host in them."""
@@ -82,7 +83,7 @@ class Authorization(Strict):
 
     url: Url
     fragment: Path | None = None
-    params: dict[ParamName, Template] = {}
+    params: Annotated[dict[ParamName, Template], Many] = {}
     client_id_param: ParamName = "client_id"
     code_param: ParamName = "code"
     issuer: Url | None = None
@@ -99,7 +100,7 @@ class TokenResponse(Strict):
     """Where in the token response the values stand. `within`: objects to look into where the top has no token. A
     response without a token is an error, whatever its status."""
 
-    within: tuple[JsonPath, ...] = ()
+    within: Annotated[tuple[JsonPath, ...], Many] = ()
     access_token: JsonPath = "access_token"
     refresh_token: JsonPath = "refresh_token"
     expires_in: JsonPath = "expires_in"
@@ -115,27 +116,28 @@ class Exchange(Strict):
 
     url: Url
     method: Literal["GET", "POST"] = "POST"
-    params: dict[ParamName, Template]
+    params: Annotated[dict[ParamName, Template], Many]
 
 
 class Token(Strict):
     """The token endpoint (RFC 6749, 3.2). `auth` says how the client proves itself there (2.3.1); `query` goes into the
-    address of every call; with the `refresh_method` GET nothing of the client goes along; `refused` has the errors that mean, as `invalid_grant` does (5.2), that a grant is dead."""
+    address of every call; with the `refresh_method` GET nothing of the client goes along; `refused` has the errors that
+    mean, as `invalid_grant` does (5.2), that a grant is dead."""
 
     url: Url
     refresh_url: Url | None = None
     refresh_method: Literal["GET", "POST"] = "POST"
     auth: ClientAuth = "basic"
     body: Literal["form", "json"] = "form"
-    query: dict[ParamName, Template] = {}
-    params: dict[ParamName, Template] = {}
-    refresh_params: dict[ParamName, Template] = {}
-    headers: dict[HeaderName, Template] = {}
+    query: Annotated[dict[ParamName, Template], Many] = {}
+    params: Annotated[dict[ParamName, Template], Many] = {}
+    refresh_params: Annotated[dict[ParamName, Template], Many] = {}
+    headers: Annotated[dict[HeaderName, Template], Many] = {}
     client_id_param: ParamName = "client_id"
     client_secret_param: ParamName = "client_secret"
     code_param: ParamName = "code"
     response: TokenResponse = TokenResponse()
-    refused: tuple[ErrorCode, ...] = ()
+    refused: Annotated[tuple[ErrorCode, ...], Many] = ()
     exchange: Exchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:
@@ -168,8 +170,8 @@ class Revocation(Strict):
     body: Literal["form", "json", "query", "none"] = "form"
     token_param: ParamName | None = "token"
     tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")
-    params: dict[ParamName, Template] = {}
-    headers: dict[HeaderName, Template] = {}
+    params: Annotated[dict[ParamName, Template], Many] = {}
+    headers: Annotated[dict[HeaderName, Template], Many] = {}
     expect: Expect = Expect(status=(200, 202, 204))
     gone: Refused = Refused(status=())
 
@@ -213,10 +215,10 @@ class Received(Strict):
 
     name: Name
     source: Source
-    path: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$.-]{1,200}$")] | None = None
+    path: JsonPath | None = None
     pattern: Pattern | None = None
     extract: Pattern | None = None
-    options: tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...] = ()
+    options: Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...], Many] = ()
     default: str | None = None
     example: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
 
@@ -270,9 +272,9 @@ class OAuth2Auth(AuthBase):
     token: Token
     refresh: Refresh = "rotates"
     lifetimes: Lifetimes = Lifetimes()
-    token_response_fields: tuple[JsonPath, ...] = ()
-    callback_fields: tuple[ParamName, ...] = ()
-    received: tuple[Received, ...] = ()
+    token_response_fields: Annotated[tuple[JsonPath, ...], Many] = ()
+    callback_fields: Annotated[tuple[ParamName, ...], Many] = ()
+    received: Annotated[tuple[Received, ...], Many] = ()
     lookup: Lookup | None = None
     revocation: Revocation | None = None
     send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
@@ -301,10 +303,12 @@ class OAuth2Auth(AuthBase):
     @property
     def names_hosts(self) -> bool:
         """Whether a client must name the hosts that it was registered for: its secret goes to no other (P7)."""
-        return any(
-            not url.has_fixed_end and any(not self._is_choice(name) for name in names_in(url.authority))
-            for url in self.secret_urls()
-        )
+        return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
+
+    @property
+    def has_open_hosts(self) -> bool:
+        """Whether any value but a choice stands in a host that a client's secret goes to."""
+        return any(map(self._is_open, self.secret_urls()))
 
     def secret_urls(self) -> tuple[UrlTemplate, ...]:
         """Every URL that the client's secret is sent to, in its parts."""
@@ -315,6 +319,19 @@ class OAuth2Auth(AuthBase):
         """Every URL that this entry may call or send a browser to, in its parts."""
         urls = [self.authorization.url, *([self.lookup.url] if self.lookup is not None and self.lookup.url else [])]
         return (*super().urls(), *self.secret_urls(), *(split_url(url, allow_http=True) for url in urls))
+
+    def origin_of(self, name: str) -> list[str]:
+        """Where the value of that name comes from; of what a response brings, also what it may be."""
+        part = next((part for part in self.received if part.name == name), None)
+        if part is None:
+            return super().origin_of(name)
+        return [name, part.source, part.where, part.guard_pattern or "", *part.options]
+
+    def placed_templates(self) -> Iterator[tuple[str, str]]:
+        """What the entry's own requests are made of, each with where it goes."""
+        yield from super().placed_templates()
+        if self.lookup is not None:
+            yield from self.lookup.placed_templates("lookup")
 
     def templates(self) -> Iterator[str]:
         """Every template of the entry. The protocol itself sends the customer's id and secret."""
@@ -339,9 +356,9 @@ class OAuth2Auth(AuthBase):
             return HostGuard(part.guard_pattern or "", part.options)
         return super().host_guard(name)
 
-    def _is_choice(self, name: str) -> bool:
-        guard = self.host_guard(name)
-        return guard is not None and bool(guard.options)
+    def _is_open(self, url: UrlTemplate) -> bool:
+        guards = (self.host_guard(name) for name in names_in(url.authority))
+        return any(guard is None or not guard.options for guard in guards)
 
 
 class ClientCredentialsAuth(AuthBase):

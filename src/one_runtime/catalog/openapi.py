@@ -6,16 +6,18 @@ guessed is told in warnings. Only references within the document are followed. S
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, get_args
-from urllib.parse import urlsplit
 
-from one_runtime.catalog.model import CUSTOM, Category
-from one_runtime.catalog.openapi_schemes import auths_from
+from one_runtime.catalog.model import CUSTOM, Category, is_custom
+from one_runtime.catalog.openapi_schemes import auths_from, text_keys
+from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
+from one_runtime.catalog.parts import MAX_LABEL
 from one_runtime.catalog.source import Place, Source
 from one_runtime.catalog.templates import is_authority
 
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HTTPS: Final = re.compile(r"https://[^/?#\s]+(?:/[^?#\s]*)?")
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 _NO_CHECK: Final = "The OpenAPI document names no request that shows whether a credential works."
 _UNVERIFIED: Final = {"verified": {"how": "unverified"}}
@@ -25,11 +27,13 @@ _DEFAULT_CATEGORY: Final = "Developer Tools"
 
 @dataclass(slots=True)
 class Imported:
-    """An entry as plain data, in the catalog's format; `logo` as the document gives it; `warnings` for a person."""
+    """An entry as plain data, in the catalog's format; `logo` as the document gives it; `warnings` for a person;
+    `places`: where the document says what stands under that key of every way."""
 
     entry: dict[str, Any]
-    logo: str | None = None
-    warnings: list[str] = field(default_factory=list)
+    logo: str | None
+    warnings: list[str]
+    places: Mapping[str, Place]
 
 
 def is_openapi(data: object) -> bool:
@@ -55,12 +59,11 @@ def slug_from(title: str) -> str:
 class _Reader:
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._document: Mapping[str, Any] = source.data if isinstance(source.data, Mapping) else {}
+        self._document = text_keys(source.data)
         self._warnings: list[str] = []
 
     def read(self, slug: str | None) -> Imported:
         self._require_version()
-        self._require_own_references()
         title = self._text(("info", "title"))
         if title is None:
             self._source.refuse(("info", "title"), "is missing: the name of the product")
@@ -73,34 +76,30 @@ class _Reader:
             {**auth, "params": asked, **(_OPEN | {"base_url": base_url} if auth["type"] == "none" else shared)}
             for auth in auths
         ]
+        if len(title) > MAX_LABEL:
+            self._warnings.append(f"The title is cut to {MAX_LABEL} characters, as names are.")
         entry = {
-            "slug": slug or slug_from(title),
-            "name": title[:60].strip(),
+            "slug": slug or self._slug(title),
+            "name": title[:MAX_LABEL].strip(),
             "description": self._description(title),
             "category": self._category(),
-            **self._links(base_url),
+            **self._links(base_url, asked),
             "auth": ways,
         }
-        return Imported(entry, self._logo(), self._warnings)
+        places = {part: self._extension(f"x-{part}")[0] for part in ("check", "identity")}
+        return Imported(entry, self._logo(), self._warnings, places)
+
+    def _slug(self, title: str) -> str:
+        slug = slug_from(title)
+        if not is_custom(slug):
+            self._source.refuse(("info", "title"), "gives no slug: send it by PUT /v1/custom-integrations/x-…")
+        return slug
 
     def _require_version(self) -> None:
-        version = self._document.get("openapi")
-        if not isinstance(version, str) or not version.startswith("3."):
+        version = str(self._document.get("openapi", "2.0"))  # 3.1 without quotes is a number
+        if not version.startswith("3."):
             place = ("openapi",) if "openapi" in self._document else ("swagger",)
-            self._source.refuse(place, "this is read: OpenAPI 3.0, 3.1 and 3.2. Convert an older document first")
-
-    def _require_own_references(self) -> None:
-        """A reference to elsewhere would have us fetch what somebody else may change. Raises: SourceError."""
-        left: list[tuple[Place, object]] = [((), self._document)]
-        while left:
-            place, value = left.pop()
-            if isinstance(value, Mapping):
-                to = value.get("$ref")
-                if isinstance(to, str) and not to.startswith("#"):
-                    self._source.refuse((*place, "$ref"), "leads out of the document; put in its place what it means")
-                left += [((*place, str(key)), inner) for key, inner in value.items()]
-            elif isinstance(value, list):
-                left += [((*place, index), inner) for index, inner in enumerate(value)]
+            self._source.refuse(place, f"is {version}, and OpenAPI 3.0, 3.1 and 3.2 are read here: convert it first")
 
     def _info(self) -> Mapping[str, Any]:
         info = self._document.get("info")
@@ -119,17 +118,9 @@ class _Reader:
         return words or None
 
     def _description(self, title: str) -> str:
-        told = self._text(("info", "summary")) or self._text(("info", "description")) or f"The API of {title}."
-        plain = re.sub(r"[*_`#]|\[([^\]]*)\]\([^)]*\)", r"\1", told).strip()
-        sentence = re.split(r"(?<=[.!?])\s", plain)[0].rstrip(".!? ")
-        while len(sentence) > 88 and " " in sentence:
-            sentence = sentence.rpartition(" ")[0].rstrip(",;:")
-        sentence = sentence[:88]
-        return (
-            f"{sentence[:1].upper()}{sentence[1:]}."
-            if re.match("[A-Za-z0-9]", sentence)
-            else f"The API of {title[:70]}."
-        )
+        info = self._info()
+        told = sentence_of(info.get("summary"), 89) or sentence_of(info.get("description"), 89)
+        return told or f"The API of {title[:70].rstrip('.')}."
 
     def _category(self) -> str:
         place, wanted = self._extension("x-category")
@@ -141,25 +132,25 @@ class _Reader:
             self._source.refuse(place, f"is one of: {', '.join(get_args(Category))}")
         return str(found)
 
-    def _links(self, base_url: str) -> dict[str, str]:
-        places = (("externalDocs", "url"), ("info", "contact", "url"), ("info", "termsOfService"))
-        told = [url for url in map(self._text, places) if url is not None and url.startswith("https://")]
-        host = urlsplit(base_url).netloc
-        home = told[0] if told else f"https://{host}" if is_authority(host) else "https://example.com"
+    def _links(self, base_url: str, params: list[dict[str, Any]]) -> dict[str, str]:
+        docs, contact = self._text(("externalDocs", "url")), self._text(("info", "contact", "url"))
+        told = [url for url in (docs, contact) if url is not None and url.startswith("https://")]
         if not told:
-            self._warnings.append(f"The document names no page about itself (externalDocs), so {home} is linked.")
-        website = next((url for url in told[1:]), home)
-        return {"website": website, "docs": home}
+            told = [_home(base_url, params)]
+            self._warnings.append(f"The document names no page about itself (externalDocs), so {told[0]} is linked.")
+        return {"website": told[-1], "docs": told[0]}
 
     def _check(self) -> dict[str, Any]:
         _, check = self._extension("x-check")
+        _, identity = self._extension("x-identity")
         if check is None:
+            if identity is not None:
+                self._warnings.append("x-identity is left out: it is read from the answer of an x-check.")
             self._warnings.append(
                 "There is no x-check, so a credential is stored as it is typed. Name a cheap request that needs one, "
                 "such as x-check: {path: /me, expect: {json: [{path: id, exists: true}]}}."
             )
             return {"check_missing": _NO_CHECK}
-        _, identity = self._extension("x-identity")
         return {"check": check, **({"identity": identity} if identity is not None else {})}
 
     def _logo(self) -> str | None:
@@ -172,9 +163,9 @@ class _Reader:
     def _base_url(self) -> tuple[str, list[dict[str, Any]]]:
         """The address of the API, and what has to be asked to know it."""
         servers = self._document.get("servers")
-        listed = servers if isinstance(servers, list) else []
-        urls = [str(one.get("url", "")) for one in listed if isinstance(one, Mapping)]
-        usable = [index for index, url in enumerate(urls) if url.startswith("https://")]
+        listed = [one if isinstance(one, Mapping) else {} for one in servers] if isinstance(servers, list) else []
+        urls = [str(one.get("url", "")).rstrip("/") for one in listed]
+        usable = [index for index, url in enumerate(urls) if _HTTPS.fullmatch(url)]
         if not usable:
             place: Place = ("servers", 0, "url") if urls else ("servers",)
             self._source.refuse(place, "one server needs an absolute https address, such as https://api.example.com/v1")
@@ -183,9 +174,8 @@ class _Reader:
             choice = _choice([(urls[index], listed[index]) for index in usable])
             if choice is not None:
                 return choice
-            self._warnings.append(f"Of several servers the first is used: {urls[first]}.")
-        variables = listed[first].get("variables")
-        return self._templated(urls[first].rstrip("/"), ("servers", first, "variables"), variables)
+            self._warnings.append(f"Of several servers the first is used: {urls[first][:200]}.")
+        return self._templated(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
 
     def _templated(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
         """The address with what the end user is asked for in it; what has one value only has it."""
@@ -196,37 +186,44 @@ class _Reader:
             variable, written = known.get(name), f"{{{name}}}"
             if not isinstance(variable, Mapping):
                 self._source.refuse((*place, name), f"is missing: what {written} in the server's address may be")
-            if not variable.get("enum") and written not in authority:
+            if written not in authority:
                 url = url.replace(written, str(variable.get("default", "")))
                 continue
-            ours = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-            url = url.replace(written, f"{{{ours}}}")
-            params.append(_param(ours, variable))
+            url = url.replace(written, f"{{{name_of(name)}}}")
+            params.append(_param(name, variable))
         return url, params
 
 
 def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:
-    told, default = " ".join(str(variable.get("description") or "").split()), variable.get("default")
-    choices = variable.get("enum")
-    param: dict[str, Any] = {"name": name, "label": name.replace("_", " ").capitalize()[:60]}
-    if told:
-        param["help"] = told[:298].rstrip(".") + "."
-    if not isinstance(choices, list):
+    choices, default = variable.get("enum"), variable.get("default")
+    param: dict[str, Any] = {"name": name_of(name), "label": label_of(name)}
+    if told := sentence_of(variable.get("description"), 300):
+        param["help"] = told
+    if not isinstance(choices, list) or not choices:
         example = str(default).lower() if default else "acme"
         return {**param, "placeholder": example[:100], "pattern": _LABEL, "transform": ["lower"]}
-    param["options"] = [{"value": str(one), "label": str(one)[:60]} for one in choices]
+    param["options"] = [{"value": str(one), "label": str(one)[:MAX_LABEL]} for one in choices]
     return {**param, "default": str(default)} if default in choices else param
+
+
+def _home(base_url: str, params: list[dict[str, Any]]) -> str:
+    """The address of whoever runs the API, as far as its own tells."""
+    host = base_url.removeprefix("https://").partition("/")[0]
+    for param in params:
+        first = param["options"][0]["value"] if "options" in param else param["placeholder"]
+        host = host.replace(f"{{{param['name']}}}", first)
+    return f"https://{host}"
 
 
 def _choice(servers: list[tuple[str, Mapping[str, Any]]]) -> tuple[str, list[dict[str, Any]]] | None:
     """One parameter that chooses among servers that differ in nothing but their host: production, sandbox, regions."""
-    split = [urlsplit(url.rstrip("/")) for url, _ in servers]
-    hosts = [one.netloc for one in split]
-    if len({one.path for one in split}) > 1 or len(set(hosts)) < len(hosts) or not all(map(is_authority, hosts)):
+    split = [url.removeprefix("https://").partition("/") for url, _ in servers]
+    hosts, paths = [host for host, _, _ in split], {slash + path for _, slash, path in split}
+    if len(paths) > 1 or len(set(hosts)) < len(hosts) or not all(map(is_authority, hosts)):
         return None
     options = [
-        {"value": host, "label": (" ".join(str(server.get("description") or host).split()))[:60]}
+        {"value": host, "label": sentence_of(server.get("description"), MAX_LABEL).rstrip(".") or host[:MAX_LABEL]}
         for host, (_, server) in zip(hosts, servers, strict=True)
     ]
     param = {"name": "server", "label": "Server", "options": options, "default": hosts[0]}
-    return f"https://{{server}}{split[0].path}", [param]
+    return f"https://{{server}}{paths.pop()}", [param]

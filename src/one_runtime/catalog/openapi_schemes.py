@@ -3,11 +3,11 @@
 Source: OpenAPI 3.1, 4.8.27 (Security Scheme Object) and 4.8.30 (Security Requirement Object).
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.source import Place, Source
 
 _KEY_PATTERN: Final = "[!-~]{1,4096}"
@@ -33,10 +33,21 @@ class _Scheme:
     scopes: tuple[str, ...] = ()
 
 
+def text_keys(data: object) -> dict[str, Any]:
+    """A document whose keys are texts, as YAML's need not be: a response is `200` there."""
+    return {str(key): _with_text_keys(value) for key, value in data.items()} if isinstance(data, Mapping) else {}
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return text_keys(value)
+    return [_with_text_keys(one) for one in value] if isinstance(value, list) else value
+
+
 class _Schemes:
     def __init__(self, source: Source, warnings: list[str]) -> None:
         self._source, self._warnings = source, warnings
-        self._document: Mapping[str, Any] = source.data if isinstance(source.data, Mapping) else {}
+        self._document = text_keys(source.data)
 
     def auths(self) -> list[dict[str, Any]]:
         """One for each auth type, as the requirements of the document name them, or else its schemes."""
@@ -44,7 +55,10 @@ class _Schemes:
         for requirement in self._requirements():
             for way in self._ways(requirement):
                 if way["type"] in ways:
-                    self._warnings.append(f"Of several ways of the type {way['type']} the first is used.")
+                    names = " and ".join(one.name for one in requirement)
+                    self._warnings.append(
+                        f"{names} is left out: another way of the type {way['type']} stands before it."
+                    )
                 else:
                     ways[way["type"]] = way
         if not ways:
@@ -74,11 +88,13 @@ class _Schemes:
             self._source.refuse(named_at, f"components.securitySchemes has no {name}")
         value = self._followed(schemes[name], ("components", "securitySchemes", name))
         asked = tuple(str(one) for one in scopes) if isinstance(scopes, list) else ()
-        return _Scheme(name, ("components", "securitySchemes", name), value, asked)
+        return _Scheme(str(name), ("components", "securitySchemes", name), value, asked)
 
     def _followed(self, value: Any, place: Place) -> Mapping[str, Any]:
         seen: set[str] = set()
         while isinstance(value, Mapping) and isinstance(to := value.get("$ref"), str):
+            if not to.startswith("#/"):
+                self._source.refuse((*place, "$ref"), "leads out of the document; put in its place what it means")
             if to in seen:
                 self._source.refuse((*place, "$ref"), "leads round in a circle")
             seen.add(to)
@@ -115,8 +131,7 @@ class _Schemes:
         """One key, or several that go together."""
         fields, headers, query = [], {}, {}
         for scheme in schemes:
-            ours = "api_key" if len(schemes) == 1 else re.sub(r"[^a-z0-9]+", "_", scheme.name.lower()).strip("_")
-            label = "API key" if len(schemes) == 1 else scheme.name[:60]
+            ours, label = ("api_key", "API key") if len(schemes) == 1 else (name_of(scheme.name), label_of(scheme.name))
             fields.append(_field(ours, label, scheme, _KEY_PATTERN))
             sent = f"{{{ours}}}"
             if scheme.values.get("type") == "http":
@@ -174,13 +189,16 @@ class _Schemes:
         offered = flow.get("scopes")
         if scheme.scopes or not offered:
             return scheme.scopes
-        self._warnings.append(f"{scheme.name}: no scope is asked for by default, as security names none.")
+        self._warnings.append(
+            f"{scheme.name}: no scope is asked for by default. Name some at the top, under security: "
+            f"[{{{scheme.name}: [{', '.join(map(str, list(offered)[:2]))}]}}]."
+        )
         return ()
 
 
 def _is_key(scheme: _Scheme) -> bool:
     kind, values = scheme.values.get("type"), scheme.values
-    return (kind == "apiKey" and values.get("in") in {"header", "query"}) or (
+    return (kind == "apiKey" and str(values.get("in")) in {"header", "query"}) or (
         kind == "http" and str(values.get("scheme", "")).lower() == "bearer"
     )
 
@@ -196,6 +214,6 @@ def _basic(scheme: _Scheme) -> dict[str, Any]:
 
 
 def _field(name: str, label: str, scheme: _Scheme, pattern: str) -> dict[str, Any]:
-    told = " ".join(str(scheme.values.get("description") or "").split())
-    where = told if 0 < len(told) < 300 else f"Ask whoever runs this API for the {label.lower()}"
-    return {"name": name, "label": label, "where": where.rstrip(".") + ".", "pattern": pattern}
+    asked = label if label.startswith("API") else label.lower()
+    where = sentence_of(scheme.values.get("description"), 300) or f"Ask whoever runs this API for the {asked}."
+    return {"name": name, "label": label, "where": where, "pattern": pattern}

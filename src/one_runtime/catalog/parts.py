@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic import Field as Setting
+from pydantic.fields import FieldInfo
 
 from one_runtime.catalog.patterns import captured_part, check_pattern, compiled
 from one_runtime.catalog.templates import check_link, names_in, split_url
@@ -63,10 +64,14 @@ def _one_or_many(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+Many: FieldInfo = Setting(max_length=32)
+"""As many as one entry needs of anything; every process reads it, and every list holds it."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-_PRINTED = r"^[^\x00-\x1f\x7f]*$"  # texts reach terminals and pages: no control characters
+# Texts reach terminals and pages: no control characters, and none that turn the direction of reading.
+_PRINTED = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTED)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=_PRINTED)]
+MAX_LABEL = 60
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL, pattern=_PRINTED)]
 Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_link)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
@@ -75,8 +80,9 @@ PATH = r"^/[^?#\s\\]*$"
 Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_template)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
-# Where in a JSON document: names and list positions, joined by dots.
-JsonPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_$-]+(?:\.[A-Za-z0-9_$-]+)*$", max_length=200)]
+# Where in a JSON document: names and list positions (of two digits at the most), joined by dots.
+_STEP = r"(?:[0-9]{1,2}|[0-9]*[A-Za-z_$-][A-Za-z0-9_$-]*)"
+JsonPath = Annotated[str, StringConstraints(pattern=rf"^{_STEP}(?:\.{_STEP})*$", max_length=200)]
 # A JSON path, or text with `{json.path}` and `{params.name}` in it.
 IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -113,7 +119,7 @@ class Param(Strict):
     placeholder: Annotated[str, StringConstraints(max_length=100)] | None = None
     default: str | None = None
     pattern: Pattern | None = None
-    options: tuple[Option, ...] = ()
+    options: Annotated[tuple[Option, ...], Setting(max_length=200)] = ()
     suffix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./:-]{1,60}$")] | None = None
     transform: tuple[Transform, ...] = ()
 
@@ -172,8 +178,8 @@ class Basic(Strict):
 class Send(Strict):
     """How a credential goes with each request."""
 
-    headers: dict[HeaderName, Template] = {}
-    query: dict[str, Template] = {}
+    headers: Annotated[dict[HeaderName, Template], Many] = {}
+    query: Annotated[dict[str, Template], Many] = {}
     basic: Basic | None = None
 
     @model_validator(mode="after")
@@ -199,7 +205,7 @@ class Condition(Strict):
 
     path: JsonPath
     equals: str | int | bool | None = None
-    one_of: tuple[str | int | bool, ...] | None = None
+    one_of: Annotated[tuple[str | int | bool, ...], Many] | None = None
     exists: bool | None = None
     type: Literal["list", "object"] | None = None
 
@@ -221,15 +227,15 @@ Status = Annotated[int, Setting(ge=200, le=499)]
 class Expect(Strict):
     """What the answer of a working credential looks like: one of the statuses, and every condition."""
 
-    status: tuple[Status, ...] = (200,)
-    json_body: tuple[Condition, ...] = Setting(default=(), alias="json")
+    status: Annotated[tuple[Status, ...], Many] = (200,)
+    json_body: Annotated[tuple[Condition, ...], Many] = Setting(default=(), alias="json")
 
 
 class Refused(Strict):
     """What a definite refusal looks like: one of the statuses, or any one condition."""
 
-    status: tuple[Status, ...] = (401, 403)
-    json_body: tuple[Condition, ...] = Setting(default=(), alias="json")
+    status: Annotated[tuple[Status, ...], Many] = (401, 403)
+    json_body: Annotated[tuple[Condition, ...], Many] = Setting(default=(), alias="json")
 
 
 class Request(Strict):
@@ -238,13 +244,13 @@ class Request(Strict):
     method: Literal["GET", "POST"] = "GET"
     url: Url | None = None
     path: Path | None = None
-    headers: dict[HeaderName, Template] = {}
-    query: dict[str, Template] = {}
+    headers: Annotated[dict[HeaderName, Template], Many] = {}
+    query: Annotated[dict[str, Template], Many] = {}
     json_body: JsonValue = Setting(default=None, alias="json")
-    form: dict[str, Template] | None = None
+    form: Annotated[dict[str, Template], Many] | None = None
     expect: Expect = Expect()
     refused: Refused = Refused()
-    reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_one_or_many)] = ()
+    reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_one_or_many), Many] = ()
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> Self:
@@ -257,6 +263,12 @@ class Request(Strict):
         if self.method == "GET" and (self.json_body is not None or self.form is not None):
             raise ValueError("a GET has no body")
         return self
+
+    def placed_templates(self, what: str) -> Iterator[tuple[str, str]]:
+        """Every template in here, each with where it goes."""
+        yield f"{what}.path", self.url or self.path or ""
+        for part, templates in (("headers", self.headers), ("query", self.query), ("form", self.form or {})):
+            yield from ((f"{what}.{part}.{name}", template) for name, template in templates.items())
 
     def templates(self) -> Iterator[str]:
         """Every template in here."""

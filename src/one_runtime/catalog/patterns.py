@@ -13,6 +13,7 @@ import re2
 
 MAX_PATTERN = 300
 MAX_COUNT = 20_000  # no field takes more characters
+_MOST_MEMORY = 2 * 1024 * 1024  # of one compiled pattern
 # JavaScript's flag `u` refuses an escape it does not know; Python's own (\A, \Z, \N{…}) mean nothing there.
 _ESCAPES = frozenset("dDwWsS.-/\\+*?[](){}^$|tnr")
 _GROUP = "(?:"
@@ -21,12 +22,13 @@ _COUNTED = re.compile(r"(\[\^?(?:\\.|[^\]\\])+\]|\\.|[^\\()\[\]{}|*+?])\{([0-9]+
 _MOST_COUNTED = 1000
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False
+_OPTIONS.max_mem = _MOST_MEMORY
 # What would carry a value out of one host label into another part of the URL, or to a raw address.
 _LEAVES_HOST = ("/", "\\", "@", ":", "?", "#", "%", " ", "\n", "\x00", "[", "]", "..", "é", "{", "}", ",", ";")
 _SEEDS = ("a", "acme", "us1", "a1.b2", "datadoghq.com")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def compiled(pattern: str) -> Any:
     """The pattern, ready for `fullmatch`; classes such as `\\d` are ASCII's. Raises: re2.error."""
     return re2.compile(_COUNTED.sub(_in_thousands, pattern), _OPTIONS)
@@ -53,8 +55,9 @@ def check_pattern(pattern: str) -> str:
     if pattern.startswith("^") or pattern.endswith("$"):
         raise ValueError("leave out ^ and $: a pattern is always matched whole")
     _check_portable(pattern)
-    if any(int(count) > MAX_COUNT for found in _COUNTED.finditer(pattern) for count in found.group(2, 4) if count):
-        raise ValueError(f"counts beyond {MAX_COUNT}")
+    for low, high in ((int(found[2]), int(found[4] or found[2])) for found in _COUNTED.finditer(pattern)):
+        if max(low, high) > MAX_COUNT or low > high:
+            raise ValueError(f"counts to {MAX_COUNT} at the most, and not backwards")
     try:
         compiled(pattern)
     except re2.error as error:

@@ -4,15 +4,16 @@ Nothing is fetched and nothing is run. No I/O.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Final, Literal, NoReturn, TypeAlias, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from one_runtime.catalog.model import CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
+from one_runtime.catalog.model import CUSTOM_SLUG, DESCRIPTION, SLUG, Category, Integration
 from one_runtime.catalog.parts import PATH
 
 E = TypeVar("E", bound=Integration)
@@ -25,8 +26,15 @@ _WORDS: Final = {
     "extra_forbidden": "there is no such key here",
     "missing": "is missing",
     "string_type": "has to be a text; put it in quotes: '{api_key}', '2026-10-01'",
-    "tuple_type": "has to be a list, such as [401]",
+    "tuple_type": "has to be a list",
     "model_type": "has to have keys of its own below it",
+}
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_ADVICE: Final = {
+    "mapping values are not allowed in this context": "a colon stands where none may; put the text in quotes",
+    "did not find expected key": "the line does not go with those before it; look at how far it is moved in",
+    "did not find expected '-' indicator": "the line does not go with those before it; look at how far it is moved in",
+    "found character that cannot start any token": "a tab, or another character that begins nothing; use spaces",
 }
 _FORMS: Final = {
     SLUG: "has lower-case letters and digits, with single hyphens between them",
@@ -68,14 +76,7 @@ class Source:
     @classmethod
     def read(cls, text: str, syntax: Syntax = "yaml") -> "Source":
         """Raises: SourceError, of which Unreadable where it is not even that syntax."""
-        if syntax == "json":
-            data = _load_json(text)
-            root = _compose(text.replace("\t", " "), strict=False)  # JSON is YAML, but for tabs between its parts
-            _require_tidy(root)
-            return cls(data, root)
-        root = _compose(text, strict=True)
-        _require_tidy(root)
-        return cls(_load_yaml(text), root)
+        return cls(*(_read_json(text) if syntax == "json" else _read_yaml(text)))
 
     def integration(self, model: type[E], *, allow_http: bool = False) -> E:
         """The entry that it says. Raises: SourceError."""
@@ -88,9 +89,11 @@ class Source:
         """Raises: SourceError."""
         raise SourceError([Complaint(self.line(place), place, message)])
 
-    def line(self, place: Place) -> int:
-        """The line of the innermost part of that place that was written."""
+    def line(self, place: Place) -> int | None:
+        """The line of the innermost part of that place that was written; None where nobody wrote it."""
         node, line = self._root, 1
+        if node is None:
+            return None
         for step in place:
             if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
                 node = node.value[step]
@@ -121,39 +124,70 @@ def _written(place: Place) -> Place:
     return (*place[:2], *place[3:]) if place[:1] == ("auth",) and len(place) > 2 else place
 
 
-def _compose(text: str, *, strict: bool) -> yaml.Node | None:
-    """Raises: SourceError, where it has to be YAML."""
+def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
+    """Raises: SourceError."""
+    loader = yaml.CSafeLoader(text)
     try:
-        root: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if strict:
-            raise Unreadable([_broken(error)]) from error
-        return None
-    return root
+        root = loader.get_single_node()
+        _require_tidy(root)
+        return loader.construct_document(root) if root is not None else None, root
+    except yaml.YAMLError as error:
+        raise Unreadable([_broken(error)]) from error
+    except SourceError:
+        raise
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+    ) as error:  # such as a date that is none
+        raise Unreadable([Complaint(None, (), f"a value is not what its tag or its form says: {error}")]) from error
+    finally:
+        loader.dispose()
 
 
-def _load_json(text: str) -> object:
-    """Raises: Unreadable."""
+def _read_json(text: str) -> tuple[object, yaml.Node | None]:
+    """JSON is YAML, but for tabs between its parts and for characters beyond the basic plane, written as two escapes:
+    so YAML tells the lines. Raises: SourceError."""
     try:
-        return json.loads(text)
+        data = json.loads(text, object_pairs_hook=_distinct)
     except json.JSONDecodeError as error:
         raise Unreadable([Complaint(error.lineno, (), f"this is no JSON: {error.msg}")]) from error
-    except RecursionError as error:
-        raise Unreadable([Complaint(None, (), f"nested deeper than {MAX_DEPTH} levels")]) from error
-
-
-def _load_yaml(text: str) -> object:
-    """Raises: Unreadable."""
+    except SourceError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Unreadable([Complaint(None, (), "a number is too long, or it is nested too deep")]) from error
+    _require_shallow(data)
     try:
-        return yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError) as error:  # a tag, or a date that is none
-        raise Unreadable([_broken(error)]) from error
+        return data, yaml.compose(_SURROGATE.sub(r"\\u0020", text.replace("\t", " ")), Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError):
+        return data, None
 
 
-def _broken(error: Exception) -> Complaint:
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Raises: SourceError."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:place]))
+        raise SourceError([Complaint(None, (), f"{twice[:64]} is there twice")])
+    return members
+
+
+def _require_shallow(data: object) -> None:
+    """Raises: SourceError."""
+    left = [(data, 1)]
+    while left:
+        value, depth = left.pop()
+        if depth > MAX_DEPTH:
+            raise SourceError([Complaint(None, (), f"nested deeper than {MAX_DEPTH} levels")])
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left += [(one, depth + 1) for one in inner if isinstance(one, dict | list)]
+
+
+def _broken(error: yaml.YAMLError) -> Complaint:
     mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
     problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else str(error)
-    return Complaint(mark.line + 1 if mark is not None else None, (), str(problem))
+    return Complaint(mark.line + 1 if mark is not None else None, (), _ADVICE.get(str(problem), str(problem)))
 
 
 def _require_tidy(root: yaml.Node | None) -> None:
@@ -170,13 +204,13 @@ def _untidy(root: yaml.Node | None) -> Iterator[Complaint]:
     while left:
         node, depth = left.pop()
         line = node.start_mark.line + 1
-        if isinstance(node, yaml.ScalarNode):
-            continue
         if id(node) in seen:
-            yield Complaint(line, (), "aliases are not used here")
+            yield Complaint(line, (), "an alias stands for it; write it out, aliases are not used here")
         if depth > MAX_DEPTH:
             yield Complaint(line, (), f"nested deeper than {MAX_DEPTH} levels")
         seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            continue
         if isinstance(node, yaml.MappingNode):
             yield from _untidy_keys(node)
         inner = [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
@@ -196,5 +230,11 @@ def _untidy_keys(node: yaml.MappingNode) -> Iterator[Complaint]:
 
 def in_our_words(error: ErrorDetails) -> str:
     """What is wrong, for whoever writes YAML and has never heard of our model."""
-    form = _FORMS.get(error.get("ctx", {}).get("pattern", ""))
-    return form or _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    told = error.get("ctx", {})
+    if error["type"] in {"literal_error", "union_tag_invalid"}:
+        expected = str(told.get("expected") or told.get("expected_tags"))
+        whole = (
+            ", ".join(get_args(Category)) if "..." in expected else expected
+        )  # of a long list the error tells a part
+        return f"is one of: {whole.replace(' or ', ', ').replace(chr(39), '')}"
+    return _FORMS.get(told.get("pattern", "")) or _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))

@@ -15,8 +15,8 @@ import typer
 from one_runtime import credentials, logs
 from one_runtime import probe as probing
 from one_runtime.catalog.lint import complaints, placed_complaints
-from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_yaml, located, read_file
-from one_runtime.catalog.model import Auth, Category, Integration, dump
+from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_file, located, read_file
+from one_runtime.catalog.model import Auth, Category, CustomIntegration, Integration, dump
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.catalog.search import search
 from one_runtime.catalog.sheet import counts, sheet
@@ -189,7 +189,7 @@ def export_catalog(
 def _read(catalog: Catalog, name: str) -> Integration:
     """Raises: NotFound, CatalogError."""
     if _is_file(name):
-        return load_yaml(Path(name))
+        return load_file(Path(name))
     integration = catalog.get(name)
     if integration is None:
         near = get_close_matches(name.lower(), [one.slug for one in catalog.integrations], cutoff=0.7)
@@ -198,7 +198,7 @@ def _read(catalog: Catalog, name: str) -> Integration:
 
 
 def _is_file(name: str) -> bool:
-    return name.endswith((".yaml", ".yml"))
+    return name.endswith((".yaml", ".yml", ".json"))
 
 
 def _said(name: str, integration: Integration) -> Iterator[str]:
@@ -207,6 +207,8 @@ def _said(name: str, integration: Integration) -> Iterator[str]:
         yield from (f"{name}: {one}" for one in complaints(integration))
         return
     path = Path(name)
+    if isinstance(integration, CustomIntegration):  # it would not have been read
+        return
     source = read_file(path)
     for place, message in placed_complaints(integration):
         yield located(path, Complaint(source.line(place), place, message))

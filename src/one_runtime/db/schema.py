@@ -83,7 +83,16 @@ custom_integrations = Table(
     Column("logo_hash", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Index("ix_custom_integrations_organization_id_slug", "organization_id", "slug", unique=True),
+    Column("moved_at", TIME, nullable=False),  # since when it sends credentials where it does
+    Column("deleted_at", TIME),  # it serves nothing but tokens that are still to be revoked
+    Index(
+        "ix_custom_integrations_organization_id_slug",
+        "organization_id",
+        "slug",
+        unique=True,
+        postgresql_where=text("deleted_at IS NULL"),
+        sqlite_where=text("deleted_at IS NULL"),
+    ),
     Index("ix_custom_integrations_logo_hash", "logo_hash"),
 )
 

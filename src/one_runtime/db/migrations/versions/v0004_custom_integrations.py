@@ -27,6 +27,8 @@ def upgrade() -> None:
         sa.Column("logo_hash", sa.Text(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("updated_at", TIME, nullable=False),
+        sa.Column("moved_at", TIME, nullable=False),
+        sa.Column("deleted_at", TIME, nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"],
             ["organizations.id"],
@@ -35,7 +37,13 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_custom_integrations")),
     )
+    there = sa.text("deleted_at IS NULL")
     op.create_index(
-        "ix_custom_integrations_organization_id_slug", "custom_integrations", ["organization_id", "slug"], unique=True
+        "ix_custom_integrations_organization_id_slug",
+        "custom_integrations",
+        ["organization_id", "slug"],
+        unique=True,
+        postgresql_where=there,
+        sqlite_where=there,
     )
     op.create_index("ix_custom_integrations_logo_hash", "custom_integrations", ["logo_hash"])
