@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.database",
     "tests.browser",
     "tests.application",
+    "tests.billing",
     "tests.command_line",
     "tests.running_demo",
     "tests.foreign.providers",

@@ -148,4 +148,5 @@ def _opened(vault: Vault, row: Row, attempts: int) -> Letting:
         tokens,
         attempts,
         row.give_up_at,
+        row.audience,
     )

@@ -1,0 +1,185 @@
+"""A pytest plugin: a provider that an organization adds itself, played by one server that is every host of it."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import httpx2
+import pytest_asyncio
+
+from one_runtime.app import create_app
+from one_runtime.egress import Egress
+from one_runtime.settings import Settings
+from tests.application import (
+    Application,
+    Client,
+    RunningAcme,
+    SetClock,
+    catalog_with_acme,
+    lifespan,
+    refuse_open_transaction,
+)
+from tests.egress.certificates import tls_contexts
+from tests.egress.network import Network
+from tests.egress.upstream import Upstream, answer, running_upstream
+
+PATH: Final = "/v1/custom-integrations"
+SLUG: Final = "x-billing"
+KEY: Final = "bk_0123456789abcdef"
+HOSTS: Final = ("billing.acme.com", "elsewhere.acme.com", "id.acme.com", "id2.acme.com")
+SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8H0z"/></svg>'
+ENTRY: Final = """\
+slug: x-billing
+name: Billing
+description: Invoices of our own billing service.
+category: Accounting
+website: https://acme.com
+docs: https://docs.acme.com/api
+auth:
+  - type: api_key
+    fields:
+      - name: api_key
+        label: API key
+        where: In Billing, open Settings, then API keys.
+        pattern: bk_[a-z0-9]{16}
+    base_url: https://billing.acme.com/v1
+    send:
+      headers:
+        Authorization: Bearer {api_key}
+    check:
+      path: /me
+      expect:
+        json:
+          - path: id
+            exists: true
+    identity:
+      id: id
+      label: name
+    verified:
+      how: unverified
+"""
+OAUTH: Final = """\
+  - type: oauth2
+    client:
+      where: Ask the billing team.
+    authorization:
+      url: https://id.acme.com/authorize
+    scopes:
+      default: [read]
+    pkce: supported
+    token:
+      url: https://id.acme.com/token
+    revocation:
+      url: https://id.acme.com/revoke
+    base_url: https://billing.acme.com/v1
+    check:
+      path: /me
+      expect:
+        json:
+          - path: id
+            exists: true
+    verified:
+      how: unverified
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """An installation whose way out leads to one server, which is every host of `HOSTS` and knows one key."""
+
+    application: Application
+    upstream: Upstream
+
+    async def organization(self, name: str = "Northwind") -> Client:
+        return self.application.client(await self.application.key(await self.application.organization(name)))
+
+    @property
+    def asked(self) -> list[str]:
+        """The hosts that were sent a credential."""
+        return [str(one.header("host")) for one in self.upstream.seen if one.header("authorization")]
+
+    @property
+    def reached(self) -> list[str]:
+        """Host and path of every request."""
+        return [f"{one.header('host')}{one.target}" for one in self.upstream.seen]
+
+
+@cache
+def certified() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    with TemporaryDirectory() as folder:
+        return tls_contexts(Path(folder), *HOSTS)
+
+
+@pytest_asyncio.fixture
+async def billing(settings: Settings, acme: RunningAcme) -> AsyncIterator[Billing]:
+    server, trusting = certified()
+    async with running_upstream(server) as upstream:
+        upstream.answers["/v1/me"] = lambda writer: _me(upstream, writer)
+        upstream.answers["/token"] = lambda writer: _token(upstream, writer)
+        network = Network(upstream.port, tls=trusting)
+        clock = SetClock()
+        egress = Egress(way_out=network, before_request=refuse_open_transaction)
+        app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
+        try:
+            async with lifespan(app):
+                yield Billing(Application(app, app.app.state.installation, clock, acme), upstream)
+        finally:
+            network.close()
+
+
+async def _me(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
+    bearer = (upstream.seen[-1].header("authorization") or "").removeprefix("Bearer ")
+    good = bearer == KEY or bearer.startswith("at-")
+    body = {"id": "acct-1", "name": "Acme Ltd"} if good else {"message": "no"}
+    writer.write(answer(200 if good else 401, body=json.dumps(body).encode()))
+    await writer.drain()
+
+
+async def _token(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
+    number = sum(one.target == "/token" for one in upstream.seen)
+    tokens = {"access_token": f"at-{number}", "refresh_token": f"rt-{number}", "expires_in": 3600, "scope": "read"}
+    writer.write(answer(200, body=json.dumps({"token_type": "Bearer", **tokens}).encode()))
+    await writer.drain()
+
+
+async def send(client: Client, method: str, path: str, text: str, kind: str = "application/yaml") -> httpx2.Response:
+    return await client.http.request(method, path, content=text.encode(), headers={"content-type": kind})
+
+
+async def register(client: Client, text: str = ENTRY) -> dict[str, Any]:
+    made = await send(client, "PUT", f"{PATH}/{SLUG}", text)
+    assert made.status_code in {200, 201}, made.text
+    told: dict[str, Any] = made.json()
+    return told
+
+
+async def connect(client: Client, user: str = "user_123", **more: Any) -> dict[str, Any]:
+    body = {"integration_slug": SLUG, "end_user_id": user, "auth_type": "api_key", "credentials": {"api_key": KEY}}
+    made = await client.post("/v1/connections", {**body, **more})
+    assert made.status_code in {200, 201}, made.text
+    connection: dict[str, Any] = made.json()
+    return connection
+
+
+async def with_client(client: Client, text: str = ENTRY + OAUTH) -> None:
+    """The integration with oauth2, and a client that is registered for it."""
+    await register(client, text)
+    secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
+    made = await client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", secret)
+    assert made.status_code == 200, made.text
+
+
+async def import_tokens(client: Client, user: str = "user_123") -> dict[str, Any]:
+    """A connection by oauth2."""
+    tokens = {"access_token": "at-0", "refresh_token": "rt-0", "scope": "read"}
+    body = {"integration_slug": SLUG, "end_user_id": user, "auth_type": "oauth2", "credentials": tokens}
+    made = await client.post("/v1/connections", body)
+    assert made.status_code == 201, made.text
+    connection: dict[str, Any] = made.json()
+    return connection

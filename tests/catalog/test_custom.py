@@ -1,0 +1,205 @@
+"""An organization's own entry: what it may hold, and what makes credentials go elsewhere."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import yaml
+
+from one_runtime.catalog.custom import MAX_BYTES, read_custom
+from one_runtime.catalog.source import SourceError, Unreadable
+from tests.billing import ENTRY, OAUTH
+
+WHOLE = ENTRY + OAUTH
+
+
+def audiences(text: str) -> dict[str, str | None]:
+    integration = read_custom(text, "yaml").integration
+    return {kind: integration.audience(kind) for kind in ("api_key", "oauth2", "none")}
+
+
+def complaint(text: str, syntax: Any = "yaml") -> tuple[int | None, str]:
+    with pytest.raises(SourceError) as refused:
+        read_custom(text, syntax)
+    (one,) = refused.value.complaints
+    return one.line, one.message
+
+
+def put(text: str, key: str, value: str) -> str:
+    """The text with a line more before a key of the first way to connect."""
+    return text.replace(f"    {key}:", f"    {value}\n    {key}:", 1)
+
+
+SITE = "params: [{name: site, label: Site, placeholder: billing, pattern: '[a-z]{1,20}', transform: [lower]}]"
+DERIVED = "derived: [{name: site, field: api_key, pattern: 'bk_([a-z0-9]+)'}]"
+BY_SITE = ENTRY.replace("https://billing.acme.com", "https://{site}.acme.com")
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        (ENTRY, ENTRY.replace("billing.acme.com", "elsewhere.acme.com")),
+        (ENTRY, ENTRY.replace("Authorization: Bearer {api_key}", "X-Key: '{api_key}'")),
+        (ENTRY, ENTRY.replace("      path: /me", "      url: https://elsewhere.acme.com/me")),
+        (ENTRY, ENTRY.replace("      path: /me", "      path: /me\n      query: {leak: '{api_key}'}")),
+        (ENTRY, ENTRY.replace("      path: /me", "      path: /keys/{api_key}")),
+        (put(BY_SITE, "base_url", SITE), put(BY_SITE, "base_url", DERIVED)),
+    ],
+    ids=["host", "header", "check's host", "check's query", "check's path", "what a part of the host is"],
+)
+def test_what_sends_a_key_elsewhere_is_another_audience(before: str, after: str) -> None:
+    assert audiences(before)["api_key"] != audiences(after)["api_key"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("id.acme.com/authorize", "id2.acme.com/authorize"),
+        lambda text: text.replace("id.acme.com/token", "id2.acme.com/token"),
+        lambda text: text.replace("id.acme.com/revoke", "id2.acme.com/revoke"),
+        lambda text: text.replace("    pkce:", "    send: {headers: {X-Token: '{access_token}'}}\n    pkce:"),
+    ],
+    ids=["consent page", "tokens", "revocation", "header"],
+)
+def test_what_sends_tokens_elsewhere_moves_them_and_no_keys(change: Callable[[str], str]) -> None:
+    before, after = audiences(WHOLE), audiences(change(WHOLE))
+    assert before["oauth2"] != after["oauth2"]
+    assert before["api_key"] == after["api_key"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("Invoices of", "Bills of"),
+        lambda text: text.replace("com/v1", "com/v2"),
+        lambda text: text.replace("path: /me", "path: /whoami"),
+        lambda text: text.replace("default: [read]", "default: [read, write]"),
+        lambda text: text.replace("{16}", "{16,32}"),
+        lambda text: text.replace("https://id.acme.com/token", "https://id.acme.com/oauth/token"),
+    ],
+    ids=["words", "version", "check", "scopes", "pattern", "token's path"],
+)
+def test_what_sends_credentials_to_the_same_place_is_the_same_audience(change: Callable[[str], str]) -> None:
+    assert audiences(change(WHOLE)) == audiences(WHOLE)
+    assert audiences(WHOLE)["none"] is None
+
+
+def test_an_entry_is_no_longer_than_every_process_can_keep() -> None:
+    entry = yaml.safe_load(ENTRY)
+    entry["auth"][0]["check"] = {**entry["auth"][0]["check"], "method": "POST", "json": "x" * MAX_BYTES}
+    assert complaint(json.dumps(entry), "json") == (None, "is longer than 64 kB, as JSON")
+    many = [{"name": f"f{number}", "label": "F", "where": "There.", "pattern": "a"} for number in range(33)]
+    entry = yaml.safe_load(ENTRY)
+    entry["auth"][0]["fields"] = many
+    assert "at most 32 items" in complaint(yaml.safe_dump(entry))[1]
+
+
+@pytest.mark.parametrize("text", ["a: &a [1]\nb: *a", "a: &a xx\nb: *a", "a: &a xx\nb: [*a, *a]"])
+def test_a_short_text_becomes_no_long_one(text: str) -> None:
+    assert complaint(text)[1].startswith(("an alias stands for it", "b is there twice", "there is no such key"))
+
+
+def test_a_place_in_a_list_has_two_digits() -> None:
+    text = WHOLE.replace(
+        "    pkce:", "    received: [{name: r, source: token_response, path: '99999999', pattern: a}]\n    pkce:"
+    )
+    with pytest.raises(SourceError):
+        read_custom(text, "yaml")
+
+
+@pytest.mark.parametrize("syntax", ["yaml", "json"])
+def test_depth_is_told(syntax: Any) -> None:
+    assert complaint("[" * 70 + "]" * 70, syntax)[1] == "nested deeper than 64 levels"
+
+
+def test_json_is_told_its_lines_with_every_character_in_it() -> None:
+    entry = {**yaml.safe_load(ENTRY), "category": "Money"}
+    text = json.dumps({"description": "🧾 \ud83e", **entry}, indent=1).replace(
+        '"description": "\\ud83e', '"x": "\\ud83e', 1
+    )
+    with pytest.raises(SourceError) as refused:
+        read_custom(text, "json")
+    lines = {one.place: one.line for one in refused.value.complaints}
+    assert lines[("category",)] == text[: text.index("Money")].count("\n") + 1
+    assert complaint('{"slug": 1, "slug": 2}', "json") == (None, "slug is there twice")
+    assert complaint("1" * 5000, "json")[1] == "a number is too long, or it is nested too deep"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!int ''",
+        "a: !!int '-'",
+        "a: !!float ''",
+        "a: !!bool x",
+        "a: !!timestamp x",
+        "a: 2026-13-01",
+        "a: !x y",
+        "? [a]\n: b",
+    ],
+)
+def test_what_yaml_cannot_make_a_value_of_is_one_sentence(text: str) -> None:
+    with pytest.raises(SourceError) as refused:
+        read_custom(text, "yaml")
+    assert refused.value.complaints[0].message
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: .inf", "- 1", "5", "null", "'x'", "a: 2026-01-01\nslug: [x]", "1: 2", "true: 3"]
+)
+def test_what_is_no_entry_is_refused(text: str) -> None:
+    with pytest.raises(SourceError):
+        read_custom(text, "yaml")
+
+
+def test_what_is_no_yaml_is_told_apart() -> None:
+    with pytest.raises(Unreadable):
+        read_custom("a: [", "yaml")
+    with pytest.raises(Unreadable):
+        read_custom("{", "json")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"servers": {"a": 1}},
+        {"servers": [None, {"url": "https://b.acme.com/{v}", "variables": {"v": {"default": 2}}}]},
+        {"servers": ["x", {"url": "https://[x"}]},
+        {"servers": [{"url": "https://{r}.acme.com", "variables": {"r": {"enum": [1, {"a": 2}], "default": 1}}}]},
+        {"servers": [{"url": "https://{r}.acme.com", "variables": {"r": {"enum": []}}}]},
+        {"servers": [{"url": "https://ﬁ.acme.com"}]},
+        {"security": [None]},
+        {"security": [{1: []}]},
+        {"security": {"a": 1}},
+        {"security": [{"K": 5}]},
+        {"components": 7},
+        {"components": {"securitySchemes": [1]}},
+        {"components": {"securitySchemes": {"K": None}}},
+        {"components": {"securitySchemes": {1: {"type": "apiKey", "in": ["header"], "name": 5}}}},
+        {"components": {"securitySchemes": {"K": {"type": ["http"], "scheme": 5}}}},
+        {"components": {"securitySchemes": {"O": {"type": "oauth2", "flows": []}}}},
+        {"components": {"securitySchemes": {"O": {"type": "oauth2", "flows": {1: 2, "implicit": 3}}}}},
+        {"info": []},
+        {"info": {"title": 5}},
+        {"info": {"title": "A", "summary": "[" * 40_000}},
+        {"info": {"title": "A", "description": ["x"], "contact": "y"}},
+        {"x-check": 5},
+        {"x-identity": []},
+        {"x-category": {"a": 1}},
+        {"x-logo": {"url": 5}},
+        {"openapi": None},
+        {"openapi": 3.1},
+    ],
+)
+def test_an_openapi_document_of_any_shape_is_read_or_refused(part: dict[str, Any]) -> None:
+    document: dict[Any, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "Billing"},
+        "servers": [{"url": "https://billing.acme.com"}],
+        "components": {"securitySchemes": {"K": {"type": "apiKey", "in": "header", "name": "X-Key"}}},
+        **part,
+    }
+    with suppress(SourceError):
+        assert read_custom(yaml.safe_dump(document, allow_unicode=True), "yaml").integration.auth
