@@ -102,8 +102,6 @@ async def refresh(installation: Installation, owner: Owner) -> Usable:
     Raises: as `fresh_credentials`.
     """
     state = await look(installation, owner)
-    if state.moved:
-        raise await _moved(installation, state)
     return await _join(installation, owner, state.held.version, refused_too=True)
 
 

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from one_runtime import custom_integrations, integration_registry
+from one_runtime import custom_integrations, integration_registry, oauth_clients
+from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connect_flow import ConnectFlow, ConnectRequest
 from one_runtime.consent_flow import ConsentFlow
 from one_runtime.consent_steps import Departure
@@ -269,3 +270,38 @@ async def test_a_token_that_waits_to_be_revoked_is_revoked_where_nothing_moved(b
     billing.application.clock.advance(hours=2)
     assert await revoke_due(billing.application.installation) == 1
     assert set(billing.reached[asked:]) == {"id.acme.com/revoke"}
+
+
+@pytest.mark.promise("P9")
+async def test_what_was_granted_and_not_connected_is_revoked_where_it_was_granted(billing: Billing) -> None:
+    client = await billing.organization()
+    await with_client(client)
+    billing.upstream.answers["/v1/me"] = answer(401, body=b"{}")
+    token = (await client.session(integration_slug=SLUG))["session_token"]
+    flow, departure = await begun(billing, client, token)
+    back = await flow.come_back(SLUG, callback(departure), lambda _: departure.secret, None)
+    assert back.problem is not None
+    assert "id.acme.com/revoke" in billing.reached
+
+
+async def test_fields_of_a_client_that_the_entry_does_not_ask_for_are_nobodys(billing: Billing) -> None:
+    """Under the name of a part of the host they would choose another one."""
+    client, installation = await billing.organization(), billing.application.installation
+    field = "{name: site, label: Site, where: There., pattern: '[a-z0-9]{1,20}'}"
+    asking = WHOLE.replace(
+        "      where: Ask the billing team.", f"      where: Ask the billing team.\n      fields: [{field}]"
+    )
+    await register(client, asking.replace("    pkce:", "    send: {headers: {X-Site: '{site}'}}\n    pkce:"))
+    path, secret = f"/v1/integrations/{SLUG}/oauth-client", {"client_id": "ours", "client_secret": "s3cret-s3cret"}
+    made = await client.send("PUT", path, {**secret, "fields": {"site": "evil"}})
+    assert made.status_code == 200, made.text
+    organization = (await client.get("/v1/organization")).json()["id"]
+    await register(client, WHOLE)
+    async with installation.database.read() as tx:
+        kept = await oauth_clients.find_own(tx, installation.vault, organization, SLUG)
+        integration = await installation.catalogs.get(tx, organization, SLUG)
+    assert kept is not None
+    assert integration is not None
+    auth = integration.auth_of("oauth2")
+    assert isinstance(auth, OAuth2Auth)
+    assert (dict(kept.fields), kept.fields_of(auth)) == ({"site": "evil"}, {})

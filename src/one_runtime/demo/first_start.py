@@ -9,7 +9,7 @@ import base64
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -35,6 +35,7 @@ CUSTOMER: Final = "Fernhill"
 _DATABASE: Final = "one-runtime.db"
 _KEY_RING: Final = "encryption-keys"
 _API_KEY: Final = "api-key"
+_ADMIN_KEY: Final = "admin-api-key"
 _ACME_KEYS: Final = "acme-keys.json"
 _ACME_CLIENT: Final = "acme-oauth-client.json"
 
@@ -89,7 +90,10 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
     database = create_database(url)
     await database.open()
     try:
-        organization_id, api_key, is_new = await _api_key(database, folder / _API_KEY, playground_origin)
+        organization_id = await _organization_id(database, playground_origin)
+        playground = ("Playground", api_keys.DEFAULT_SCOPES)
+        api_key, is_new = await _api_key(database, folder / _API_KEY, organization_id, *playground)
+        await _api_key(database, folder / _ADMIN_KEY, organization_id, "Administrator", ("read", "admin"))
         await _register(database, Vault(parse_keys(encryption_keys)), organization_id, acme_entry, acme_client)
     finally:
         await database.close()
@@ -112,17 +116,23 @@ async def _register(
         await events.record(tx, actor, "oauth_client.updated", now, subject)
 
 
-async def _api_key(database: Database, path: Path, origin: str) -> tuple[str, str, bool]:
-    """The organization's id and its key: the kept one while it is live, else a new one (first start, or revoked)."""
+async def _organization_id(database: Database, origin: str) -> str:
     async with database.write() as tx:
-        organization = await _organization(tx, origin)
+        return (await _organization(tx, origin)).id
+
+
+async def _api_key(
+    database: Database, path: Path, organization_id: str, name: str, scopes: Sequence[str]
+) -> tuple[str, bool]:
+    """A key of the organization, and whether it is new: the kept one while it is live, else another (first start, or
+    revoked)."""
+    async with database.write() as tx:
         kept = _kept(path)
         found = await api_keys.find(tx, kept) if kept else None
-        if kept and found and found.organization_id == organization.id:
-            return organization.id, kept, False
-        actor = Actor(organization.id, "system")
-        _, token = await api_keys.create(tx, actor, "Playground", api_keys.DEFAULT_SCOPES, system_clock())
-        return organization.id, _keep(path, token.secret), True
+        if kept and found and found.organization_id == organization_id:
+            return kept, False
+        _, token = await api_keys.create(tx, Actor(organization_id, "system"), name, scopes, system_clock())
+        return _keep(path, token.secret), True
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:
