@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import structlog
@@ -29,11 +30,14 @@ from one_runtime.api import (
     reference,
     system,
 )
-from one_runtime.api.auth import RateLimit
+from one_runtime.api.auth import PROXIED, RateLimit
 from one_runtime.api.compression import CompressPublic
 from one_runtime.api.fields import given_once
 from one_runtime.api.integrations import PATH, IntegrationsEndpoint
 from one_runtime.api.openapi import document
+from one_runtime.api.proxy import PATH as PROXY_PATH
+from one_runtime.api.proxy import PREFIX as PROXY_PREFIX
+from one_runtime.api.proxy import ProxyEndpoint
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.routes import Flows
@@ -42,7 +46,7 @@ from one_runtime.connect_flow import ConnectFlow
 from one_runtime.consent_flow import ConsentFlow
 from one_runtime.db.engine import create_database
 from one_runtime.db.migrations import require_current
-from one_runtime.egress import Egress
+from one_runtime.egress import Egress, PoolLimits
 from one_runtime.errors import InvalidInput, OneRuntimeError, Unavailable
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
@@ -52,6 +56,7 @@ from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 
 MAX_BODY_BYTES = 1024 * 1024
+PROXY_POOL: Final = PoolLimits(connections=2048, per_upstream=128)
 
 _ROUTERS = (
     catalog,
@@ -102,6 +107,7 @@ def create_app(
         vault=Vault(parse_keys(settings.encryption_keys.get_secret_value())),
         egress=egress or Egress(allow=settings.egress_allow),
         clock=clock,
+        proxy_egress=egress or Egress(allow=settings.egress_allow, pool_limits=PROXY_POOL),
     )
     app = FastAPI(
         title="One Runtime",
@@ -120,6 +126,9 @@ def create_app(
     endpoint = IntegrationsEndpoint(installation, lists, app.state.rate_limit)
     route = Route(PATH, endpoint, methods=["GET"])
     app.router.routes.append(route)
+    proxy = ProxyEndpoint(installation, app.state.rate_limit)
+    relaying = Route(PROXY_PATH.replace("{path}", "{path:path}"), proxy, methods=[*PROXIED])
+    app.router.routes.append(relaying)
     app.router.routes += _API.routes
     flow = ConnectFlow(installation)
     consents = ConsentFlow(installation, flow)
@@ -130,7 +139,7 @@ def create_app(
     app.state.observer = Observer(settings, plain)
     problems.install(app, settings.public_url)
     app.openapi = lambda: _openapi(app, settings.public_url)  # type: ignore[method-assign] # FastAPI's way to extend it
-    return Front(app, route, endpoint, settings.public_url)
+    return Front(app, Lists(route, endpoint), Proxy(relaying, proxy), settings.public_url)
 
 
 def _openapi(app: FastAPI, public_url: str) -> dict[str, Any]:
@@ -165,6 +174,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 await servers.remove(tx, server)
     finally:
         await installation.egress.close()
+        await installation.relay.close()
         await installation.database.close()
         await asyncio.to_thread(tracing.flush)
 
@@ -185,6 +195,22 @@ def _report(task: asyncio.Task[None]) -> None:
         log.error("worker_stopped", kind=type(task.exception()).__name__, exc_info=task.exception())
 
 
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The list of integrations, and its place in the route table."""
+
+    route: Route
+    endpoint: IntegrationsEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The proxy, and its place in the route table."""
+
+    route: Route
+    endpoint: ProxyEndpoint
+
+
 class Front:
     """What stands before every route: a request id, who looks on, the body's size limit, and an answer to any fault.
 
@@ -192,10 +218,10 @@ class Front:
     more than the answer (docs/benchmarks.md). It stands in the route table all the same.
     """
 
-    def __init__(self, app: FastAPI, route: Route, lists: IntegrationsEndpoint, public_url: str) -> None:
+    def __init__(self, app: FastAPI, lists: Lists, proxy: Proxy, public_url: str) -> None:
         self.app = app
         self._observer: Observer = app.state.observer
-        self._route, self._lists = route, lists
+        self._lists, self._proxy = lists, proxy
         self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -218,11 +244,15 @@ class Front:
         begun = self._observer.begin(scope)
         try:
             try:
-                _require_utf8(scope["query_string"])
-                if scope["path"] == PATH and scope["method"] == "GET":
-                    scope["route"] = self._route
-                    await self._lists(scope, receive, send_with_id)
+                if scope["path"].startswith(PROXY_PREFIX):
+                    scope["route"] = self._proxy.route
+                    await self._proxy.endpoint(scope, receive, send_with_id)
+                elif scope["path"] == PATH and scope["method"] == "GET":
+                    _require_utf8(scope["query_string"])
+                    scope["route"] = self._lists.route
+                    await self._lists.endpoint(scope, receive, send_with_id)
                 else:
+                    _require_utf8(scope["query_string"])
                     logs.request.set(scope)  # of this task alone; the list has nothing to log
                     await self.app(scope, _limited(scope, receive), send_with_id)
             except OneRuntimeError as error:
@@ -232,10 +262,16 @@ class Front:
                 log.exception("request_crashed", request_id=request_id, route=route, kind=kind)
                 failure = problems.crash(request_id)
             if failure is not None and not status:
-                scope["error_code"] = failure.code
-                await problems.problem(failure, request_id, self._public_url)(scope, receive, send_with_id)
+                await self._refuse(failure, scope, receive, send_with_id)
         finally:
             self._observer.end(scope, status, begun)
+
+    async def _refuse(self, failure: OneRuntimeError, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["error_code"] = failure.code
+        response = problems.problem(failure, scope["request_id"], self._public_url)
+        if scope["path"].startswith(PROXY_PREFIX):  # by which the provider's errors are told from ours
+            response.headers["one-runtime-error"] = failure.code
+        await response(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start and stop. The framework tells what went wrong with the libraries' words, so it is told here (P11)."""

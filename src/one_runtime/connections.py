@@ -178,7 +178,8 @@ def _updating(*names: str) -> Update:
     return changed.values({name: bindparam(name) for name in names})
 
 
-def _from_row(row: tuple[object, ...]) -> Connection:
+def from_row(row: tuple[object, ...]) -> Connection:
+    """The connection that a row of its columns is."""
     connection = Connection(*row)  # type: ignore[arg-type]
     return replace(connection, scopes=tuple(connection.scopes), missing_scopes=tuple(connection.missing_scopes))
 
@@ -188,7 +189,7 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
     row = await tx.one(_ONE, organization=organization_id, connection=connection_id) if is_id(connection_id) else None
     if row is None:
         raise NotFound(f"There is no connection {connection_id[:64]!r}.")
-    return _from_row(row)
+    return from_row(row)
 
 
 async def get_held(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False) -> tuple[Connection, Held]:
@@ -203,7 +204,7 @@ async def get_held(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = 
     row = await tx.one(_HELD, organization=owner.organization_id, connection=owner.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
-    return _from_row(row[: len(_COLUMNS)]), credentials.held_in(row, vault, owner)
+    return from_row(row[: len(_COLUMNS)]), credentials.held_in(row, vault, owner)
 
 
 async def list_page(
@@ -216,13 +217,13 @@ async def list_page(
             statement = statement.where(connections.c[name] == value)
     if before:
         statement = statement.where(connections.c.id < before)
-    return [_from_row(row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
+    return [from_row(row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
 
 
 async def list_present(tx: Transaction, organization_id: str, end_user_id: str, slug: str) -> list[Connection]:
     """What an end user has connected at one integration, the newest first."""
     rows = await tx.all(_PRESENT, organization=organization_id, end_user=end_user_id, slug=slug)
-    return [_from_row(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def shares_grant(tx: Transaction, organization_id: str, new: NewConnection | Whose) -> bool:
@@ -403,11 +404,11 @@ async def note_all_moved(tx: Transaction, organization_id: str, moved: Moved, no
     whose = {"organization": organization_id, "slug": moved.slug, "auth_type": moved.auth_type}
     found = await tx.all(_MOVED, **whose, for_whom=moved.audience, limit=limit)
     for row in found:
-        one = _from_row(row)
+        one = from_row(row)
         await credentials.lock(tx, one.owner)
         again = await tx.one(_STILL_MOVED, **whose, for_whom=moved.audience, connection=one.id)
         if again is not None:
-            await note_moved(tx, _from_row(again), moved.message, now)
+            await note_moved(tx, from_row(again), moved.message, now)
     return len(found)
 
 

@@ -150,7 +150,7 @@ async def read(tx: Transaction, installation: Installation, owner: Owner, *, loc
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     state = HeldTokens(connection, held, integration, auth, None)
     client_id = held.grant.oauth_client_id
-    if lock or client_id is None or not (state.is_stale(installation.clock(), None) or _sends_client(auth)):
+    if lock or client_id is None or not (state.is_stale(installation.clock(), None) or sends_client(auth)):
         return state
     return await with_client(tx, installation, state)
 
@@ -165,7 +165,7 @@ async def with_client(tx: Transaction, installation: Installation, state: HeldTo
     return replace(state, client=client)
 
 
-def _sends_client(auth: Auth | None) -> bool:
+def sends_client(auth: Auth | None) -> bool:
     """Whether requests to the provider hold something of the OAuth client, as a developer token."""
     if not isinstance(auth, OAuth2Auth):
         return False

@@ -37,8 +37,15 @@ class Installation:
     clock: Clock
     timing: Timing = Timing()
     flights: Flights = field(default_factory=Flights)
+    proxy_egress: Egress | None = None
+    """The way out for calls on end users' behalf: connections of its own, so that they take none from the others."""
     catalogs: Catalogs = field(init=False)
     """The catalog as each organization sees it; `catalog` is what everybody sees."""
+
+    @property
+    def relay(self) -> Egress:
+        """The way out for calls on end users' behalf."""
+        return self.proxy_egress or self.egress
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "catalogs", Catalogs(self.catalog))

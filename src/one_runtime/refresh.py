@@ -74,15 +74,20 @@ async def fresh_credentials(
     Raises: NotFound; ReauthRequired; ProviderUnavailable where they have died and the provider gives no new ones;
     SealBroken.
     """
-    state = await look(installation, owner)
-    now = installation.clock()
+    return await freshened(installation, await look(installation, owner), rejected=rejected, refused_too=refused_too)
+
+
+async def freshened(
+    installation: Installation, state: HeldTokens, *, rejected: int | None = None, refused_too: bool = False
+) -> Usable:
+    """The same, of credentials that were looked at a moment ago. Raises: as `fresh_credentials`."""
     if state.moved:
         raise await _moved(installation, state)
-    if not state.is_stale(now, rejected):
+    if not state.is_stale(installation.clock(), rejected):
         if not refused_too:
             _require_active(state.connection)
         return state.usable
-    return await _join(installation, owner, rejected, refused_too=refused_too)
+    return await _join(installation, state.connection.owner, rejected, refused_too=refused_too)
 
 
 async def _join(installation: Installation, owner: Owner, rejected: int | None, *, refused_too: bool = False) -> Usable:

@@ -47,6 +47,12 @@ class Settings(BaseModel):
         frozenset(), description="Private targets that may be called, as host:port, separated by commas."
     )
     rate_limit: int = Field(6000, ge=0, description="Requests a minute that one API key may make; 0 for no limit.")
+    proxy_calls: int = Field(
+        256, ge=1, description="Calls through the proxy that one organization may have under way in one process."
+    )
+    proxy_max_bytes: int = Field(
+        0, ge=0, description="Bytes that a body may have that goes through the proxy, either way; 0 for no limit."
+    )
     event_retention_days: int = Field(90, ge=1, le=3650, description="Days for which events are kept.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")

@@ -15,6 +15,9 @@ from one_runtime.errors import InsufficientScope, RateLimited, Unauthenticated
 from one_runtime.events import Actor
 from one_runtime.installation import Installation
 
+PROXIED: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Methods of the proxy."""
+
 SCOPES: Final[Mapping[str, str]] = {
     "GET /v1/integrations": "read",
     "POST /v1/hosted-connection-sessions": "connect",
@@ -22,6 +25,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "DELETE /v1/hosted-connection-sessions/{session_id}": "connect",
     "POST /v1/hosted-connection-sessions/{session_id}/redeem": "connect",
     "POST /v1/disconnect": "connect",
+    **{f"{method} /v1/proxy/{{integration_slug}}/{{path}}": "use" for method in PROXIED},
     "GET /v1/connections": "read",
     "POST /v1/connections": "connect",
     "GET /v1/connections/{connection_id}": "read",

@@ -49,6 +49,7 @@ class AuthBase(Strict):
     fields: Annotated[tuple[Field, ...], Many] = ()
     derived: Annotated[tuple[Derived, ...], Many] = ()
     base_url: Url
+    more_base_urls: Annotated[tuple[Url, ...], Many] = ()
     headers: Annotated[dict[HeaderName, HeaderValue], Many] = Setting(default={})
     send: Send = Send()
     check: Request | None = None
@@ -86,7 +87,8 @@ class AuthBase(Strict):
 
     def urls(self) -> tuple[UrlTemplate, ...]:
         """Every URL that this entry may call, in its parts."""
-        urls = [self.base_url] + ([self.check.url] if self.check is not None and self.check.url is not None else [])
+        urls = [self.base_url, *self.more_base_urls]
+        urls += [self.check.url] if self.check is not None and self.check.url is not None else []
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def audience(self) -> str:
@@ -116,7 +118,7 @@ class AuthBase(Strict):
 
     def templates(self) -> Iterator[str]:
         """Every template of the entry."""
-        yield self.base_url
+        yield from (self.base_url, *self.more_base_urls)
         yield from self.send.templates()
         if self.check is not None:
             yield from self.check.templates()

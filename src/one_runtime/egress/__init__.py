@@ -8,7 +8,7 @@ Each purpose (checks and OAuth, the proxy, webhooks, agents) has an `Egress` of 
 upstreams and name servers take no connections and no threads from another's.
 """
 
-from one_runtime.egress.client import Egress, Response
+from one_runtime.egress.client import Egress, Relayed, Response
 from one_runtime.egress.errors import (
     EgressError,
     RequestRefused,
@@ -18,17 +18,21 @@ from one_runtime.egress.errors import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
+from one_runtime.egress.hop import USER_AGENT, Body
 from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.observation import on_behalf_of
 from one_runtime.egress.pool import Certificate
 from one_runtime.egress.way_out import WayOut
 
 __all__ = [
+    "USER_AGENT",
+    "Body",
     "Certificate",
     "Egress",
     "EgressError",
     "Limits",
     "PoolLimits",
+    "Relayed",
     "RequestRefused",
     "Response",
     "TargetRefused",

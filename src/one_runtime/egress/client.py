@@ -1,7 +1,8 @@
 """`Egress`: make one outbound request, with redirects, limits and the guard on every hop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,7 @@ import aiohttp
 
 from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
-from one_runtime.egress.hop import Headers, Hop, first_hop, next_hop
+from one_runtime.egress.hop import Body, Headers, Hop, first_hop, next_hop, relayed_hop
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.observation import observed
 from one_runtime.egress.pool import Certificate, Pool
@@ -26,6 +27,16 @@ class Response:
     headers: Headers = field(repr=False)
     """As received, in order, with duplicates; as latin-1, which loses nothing."""
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """An answer whose body is still to come, in the pieces in which it comes."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    """As received, in order, with duplicates."""
+    body: AsyncIterator[bytes] = field(repr=False)
 
 
 class Egress:
@@ -93,6 +104,34 @@ class Egress:
             raise UpstreamTimeout(
                 f"{hop.target.authority} had not answered completely after {limits.total:g} seconds."
             ) from None
+
+    @asynccontextmanager
+    async def relay(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        body: Body | None,
+        limits: Limits,
+    ) -> AsyncIterator[Relayed]:
+        """Send a request as it is, and give the answer as it comes: nothing is decoded, followed or collected. The
+        connection is given back when the block ends, and closed where the answer was not read to its end.
+
+        Raises:
+            EgressError: as `request`; also while the block reads the body.
+        """
+        with observed(method) as seen:
+            hop = relayed_hop(method, url, headers, body)
+            if self._before_request is not None:
+                self._before_request()
+            async with self._pool.exchange(hop, limits) as answer:
+                seen.status = answer.status
+                if answer.status < 200:
+                    raise UpstreamProtocolError(
+                        f"{hop.target.authority} wants to switch to another protocol than HTTP."
+                    )
+                yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
         """The TLS certificate of the server at an https address, which is checked as any other's.

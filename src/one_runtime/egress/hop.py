@@ -1,21 +1,24 @@
 """One request as it is sent, and the next one after a redirect: pure, no socket is opened here."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import quote, urljoin
 
 from one_runtime.egress.errors import RequestRefused, TargetRefused
 from one_runtime.egress.target import Target, parse
 
 Headers = tuple[tuple[str, str], ...]
+Body: TypeAlias = bytes | AsyncIterator[bytes]
+"""Whole, or in pieces as they come."""
 
 USER_AGENT: Final = f"One-Runtime/{version('one-runtime')}"
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+_RELAYED_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 # They decide where a message ends, or which host it is for. The client sets those it needs.
 _OURS: Final = frozenset(
     {
@@ -48,7 +51,7 @@ class Hop:
     method: str
     target: Target
     headers: Headers = field(repr=False)
-    body: bytes | None = field(repr=False)
+    body: Body | None = field(repr=False)
 
 
 def first_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None) -> Hop:
@@ -68,6 +71,26 @@ def first_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: b
     ours = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
     sent = (*headers, *((name, value) for name, value in ours if name.lower() not in given))
     return Hop(method, target, sent, body)
+
+
+def relayed_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None) -> Hop:
+    """A request that somebody else has made, as they made it: nothing is added to its headers.
+
+    Raises:
+        TargetRefused: the address cannot be used.
+        RequestRefused: the method or a header cannot be sent.
+    """
+    target = parse(url)
+    if not _TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
+        raise RequestRefused("This HTTP method is not sent.")
+    for name, value in headers:
+        if not _TOKEN.fullmatch(name):
+            raise RequestRefused("The name of a header has a character that HTTP does not allow.")
+        if name.lower() in _OURS - {"content-length"}:
+            raise RequestRefused(f"The header {name} is set by One Runtime itself.")
+        if not _RELAYED_VALUE.fullmatch(value):
+            raise RequestRefused(f"The value of the header {name} has a line break or a control character.")
+    return Hop(method, target, tuple(headers), body)
 
 
 def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:

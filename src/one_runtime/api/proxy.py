@@ -1,0 +1,252 @@
+"""`ANY /v1/proxy/{integration_slug}/{path}`: the provider's API, called with an end user's credential. Raw ASGI."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from typing import Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from one_runtime import calls
+from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
+from one_runtime.calls import ConnectRequired, Wanted
+from one_runtime.custom_integrations import unknown
+from one_runtime.egress import Limits, UpstreamTooLarge
+from one_runtime.errors import InvalidInput, MalformedRequest, OneRuntimeError, RateLimited, TooLarge
+from one_runtime.held_tokens import HeldTokens
+from one_runtime.installation import Installation
+from one_runtime.proxy import Answered, Asked, call
+
+PREFIX: Final = "/v1/proxy/"
+PATH: Final = "/v1/proxy/{integration_slug}/{path}"
+REPLAYED: Final = 256 * 1024
+"""Bytes of a body that is kept until there is an answer, so that it can be sent once more."""
+
+_END_USER: Final = b"one-runtime-end-user"
+_CONNECTION: Final = b"one-runtime-connection"
+_NO_LIMIT: Final = 1 << 62
+
+
+class TooManyCalls(RateLimited):
+    """The organization has as many calls under way as it may have."""
+
+    code = "too_many_calls"
+
+
+class WebSocketUnsupported(OneRuntimeError):
+    """WebSocket connections are not relayed."""
+
+    code, status, title = "websocket_unsupported", 501, "WebSocket is not relayed"
+
+
+class ProxyEndpoint:
+    """Relays calls: one statement, then the request and its answer as they come."""
+
+    def __init__(self, installation: Installation, rate_limit: RateLimit) -> None:
+        self._installation, self._rate_limit = installation, rate_limit
+        self._under_way: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI endpoint. Raises: OneRuntimeError before the answer has begun; after that it breaks off."""
+        token = bearer(scope)
+        self._rate_limit.take(token)
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        wanted = Wanted(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
+        state = await self._state(scope, token, wanted)
+        organization_id = state.connection.organization_id
+        if self._under_way[organization_id] >= self._installation.settings.proxy_calls:
+            raise TooManyCalls(
+                f"{self._under_way[organization_id]} calls of your organization are under way, and more have to wait.",
+                1,
+            )
+        self._under_way[organization_id] += 1
+        try:
+            has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+            with suppress(_Gone):
+                await self._relay(scope, state, _Incoming(receive, has_body=has_body), send)
+        finally:
+            self._under_way[organization_id] -= 1
+            if not self._under_way[organization_id]:
+                del self._under_way[organization_id]
+
+    async def _state(self, scope: Scope, token: str, wanted: Wanted) -> HeldTokens:
+        installation = self._installation
+        async with installation.database.read() as tx:
+            found = await calls.find(tx, token, wanted)
+            if found is None:
+                raise refuse_key()
+            scope["organization_id"] = found.caller.organization_id
+            require_scope(found.caller.scopes, "use")
+            _require_whose(scope, wanted)
+            state = await calls.opened(tx, installation, found)
+            if state is not None:
+                return state
+            slug = wanted.integration_slug
+            integration = await installation.catalogs.get(tx, found.caller.organization_id, slug)
+        if integration is None:
+            raise unknown(slug)
+        raise ConnectRequired(
+            f"There is no such connection to {integration.name}. Have the end user connect: "
+            f'POST /v1/hosted-connection-sessions with "integration_slug": "{slug}".'
+        )
+
+    async def _relay(self, scope: Scope, state: HeldTokens, incoming: "_Incoming", send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        most = self._installation.settings.proxy_max_bytes or _NO_LIMIT
+        length, chunked = _length(headers), b"transfer-encoding" in headers
+        if length is not None and length > most:
+            raise _too_large(most)
+        small = not chunked and (length or 0) <= REPLAYED
+        body = (await incoming.whole() if small else incoming.pieces(most)) if length or chunked else None
+        asked = Asked(
+            method=scope["method"],
+            path=_address(scope)[1],
+            query=scope["query_string"].decode("latin-1"),
+            headers=tuple(scope["headers"]),
+            body=body,
+            length=None if small else length,
+            replayable=small,
+            base_url=_header(headers, b"one-runtime-base-url"),
+            retry=_choice(headers, b"one-runtime-retry", "idempotent"),
+            trace=_choice(headers, b"one-runtime-trace", "pass"),
+            limits=_limits(headers),
+        )
+        await incoming.unless_gone(self._answer(state, asked, send, most))
+
+    async def _answer(self, state: HeldTokens, asked: Asked, send: Send, most: int) -> None:
+        async with call(self._installation, state, asked) as answered:
+            await send({"type": "http.response.start", "status": answered.relayed.status, "headers": _told(answered)})
+            size = 0
+            async for piece in answered.relayed.body:
+                size += len(piece)
+                if size > most:
+                    raise UpstreamTooLarge(f"The answer is larger than the {most} bytes that the operator allows.")
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _Gone(Exception):
+    """The caller has closed the connection."""
+
+
+class _Incoming:
+    """The caller's body, and whether they are still there."""
+
+    def __init__(self, receive: Receive, *, has_body: bool) -> None:
+        self._receive = receive
+        self._read = asyncio.Event()
+        if not has_body:
+            self._read.set()
+
+    async def whole(self) -> bytes:
+        """All of it. Raises: _Gone."""
+        return b"".join([piece async for piece in self.pieces(_NO_LIMIT)])
+
+    async def pieces(self, most: int) -> AsyncIterator[bytes]:
+        """Piece by piece. Raises: TooLarge; _Gone."""
+        size, more = 0, True
+        while more:
+            message: Message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > most:
+                raise _too_large(most)
+            if piece:
+                yield piece
+            more = message.get("more_body", False)
+        self._read.set()
+
+    async def unless_gone(self, work: Coroutine[None, None, None]) -> None:
+        """Do the work, and give it up as soon as the caller goes away."""
+        task, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._left())
+        try:
+            await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                await task
+        finally:
+            leaving.cancel()
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _left(self) -> None:
+        await self._read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the {most} bytes that the operator allows.")
+
+
+def _address(scope: Scope) -> tuple[str, str]:
+    """The slug, and the rest of the path as it came, percent-encoded or not."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    rest = raw.partition(b"?")[0][len(PREFIX) :]
+    slug, slash, path = rest.partition(b"/")
+    return slug.decode("latin-1").lower(), (slash + path).decode("latin-1")
+
+
+def _header(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    try:
+        return value.decode().strip() or None
+    except UnicodeDecodeError as error:
+        raise InvalidInput.of(name.decode(), "is not UTF-8") from error
+
+
+def _choice(headers: dict[bytes, bytes], name: bytes, only: str) -> bool:
+    value = _header(headers, name)
+    if value not in {None, only}:
+        raise InvalidInput.of(name.decode(), f"can be {only!r}")
+    return value is not None
+
+
+def _limits(headers: dict[bytes, bytes]) -> Limits:
+    """How long to wait: for a connection, and between two pieces of the answer."""
+    connect = _seconds(headers, b"one-runtime-connect-timeout", 10.0, 60.0)
+    idle = _seconds(headers, b"one-runtime-timeout", 60.0, 600.0)
+    return Limits(connect=connect, idle=idle)
+
+
+def _seconds(headers: dict[bytes, bytes], name: bytes, default: float, most: float) -> float:
+    value = _header(headers, name)
+    if value is None:
+        return default
+    if not value.replace(".", "", 1).isdigit() or not 0 < float(value) <= most:
+        raise InvalidInput.of(name.decode(), f"is a number of seconds, {most:g} at the most")
+    return float(value)
+
+
+def _length(headers: dict[bytes, bytes]) -> int | None:
+    value = headers.get(b"content-length")
+    if value is None:
+        return None
+    if not value.isdigit():
+        raise MalformedRequest("Content-Length is not a number.")
+    return int(value)
+
+
+def _require_whose(scope: Scope, wanted: Wanted) -> None:
+    """Raises: InvalidInput; WebSocketUnsupported."""
+    if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
+        raise WebSocketUnsupported("WebSocket connections are not relayed. Read the credential, and connect yourself.")
+    if wanted.end_user_id is None and wanted.connection_id is None:
+        raise InvalidInput.of(
+            "One-Runtime-End-User", "is required: whose connection to use (or One-Runtime-Connection, with its id)"
+        )
+
+
+def _told(answered: Answered) -> list[tuple[bytes, bytes]]:
+    return [
+        *answered.headers,
+        (b"one-runtime-connection", answered.connection_id.encode()),
+        (b"one-runtime-attempts", b"%d" % answered.attempts),
+        (b"one-runtime-upstream-time", b"%.1f" % (answered.seconds * 1000)),
+    ]

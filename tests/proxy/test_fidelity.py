@@ -1,0 +1,280 @@
+"""What the caller sends arrives, and what the provider answers comes back: byte for byte, but for what each may not."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.proxy.relay import KEY, Arrived, Relay, chunks, read_answer, read_body, read_head
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.only_database("sqlite")  # nothing here depends on the database
+
+TARGETS = [
+    "/x", "/", "", "//", "/a//b", "/a%2Fb", "/a%2fb", "/%2e%2e/b", "/a/../b", "/a/./b", "/a;b=c/d", "/a:b@c",
+    "/%E2%82%AC", "/%00", "/a%20b", "/a+b", "/~a/b!$&'()*,=", "/[a]", "/a?b", "/a?b=c&b=d", "/a?b=c%26d&e=%2F", "/a?",
+    "/?a=b;c", "/a?b=c?d=/e", "/a?%FF=%00", "/a?b=[c]&d={e}", "/" + "a" * 4000, "/a?" + "b" * 4000, "/v1/proxy/raw/x",
+    "/a%252Fb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target[:30])
+async def test_path_and_query_arrive_as_they_were_sent(relay: Relay, target: str) -> None:
+    answer = await relay.call("GET", target)
+    assert answer.status == 200
+    path, _, query = target.partition("?")
+    expected = f"/api{path}" + (f"?{query}" if query else "")
+    assert relay.last.line == f"GET {expected} HTTP/1.1".encode()
+
+
+@pytest.mark.parametrize(
+    "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "M-SEARCH"]
+)
+async def test_every_method_arrives(relay: Relay, method: str) -> None:
+    answer = await relay.call(method, "/x", body=b"" if method in {"GET", "OPTIONS"} else b"{}")
+    assert answer.status == 200
+    assert relay.last.line.split(b" ")[0] == method.encode()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 10 * 1024 * 1024])
+async def test_a_body_of_every_size_arrives_with_its_length(relay: Relay, size: int) -> None:
+    body = bytes(number % 251 for number in range(1000)) * (size // 1000 + 1)
+    await relay.call("POST", "/x", body=body[:size])
+    assert relay.last.body == body[:size]
+    assert relay.last.named(b"content-length") == [str(size).encode()]
+    assert relay.last.named(b"transfer-encoding") == []
+
+
+async def test_a_body_in_pieces_arrives_in_pieces(relay: Relay) -> None:
+    request = relay.head("POST", "/x", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
+    assert (await relay.send(request)).status == 200
+    assert relay.last.body == b"abcdefg"
+    assert relay.last.named(b"transfer-encoding") == [b"chunked"]
+    assert relay.last.named(b"content-length") == []
+
+
+async def test_headers_arrive_in_their_order_with_duplicates(relay: Relay) -> None:
+    odd = ["X-Two: 1", "X-Two: 2", "Accept: text/x; q=0.5", "X-Odd!#$: a\tb", "X-Empty:", "Cookie: a=b", "X-UTF: €"]
+    await relay.call("GET", "/x", *odd)
+    wanted = {b"x-two", b"accept", b"x-odd!#$", b"x-empty", b"cookie", b"x-utf"}
+    assert [(name.lower(), value) for name, value in relay.last.headers if name.lower() in wanted] == [
+        (b"x-two", b"1"), (b"x-two", b"2"), (b"accept", b"text/x; q=0.5"), (b"x-odd!#$", b"a\tb"), (b"x-empty", b""),
+        (b"cookie", b"a=b"), (b"x-utf", "€".encode()),
+    ]  # fmt: skip
+
+
+async def test_nothing_is_added_but_what_the_entry_says_and_who_asks(relay: Relay) -> None:
+    await relay.call("GET", "/x")
+    names = sorted(name.lower() for name, _ in relay.last.headers)
+    assert names == [b"host", b"user-agent", b"x-key", b"x-version"]
+    assert relay.last.named(b"host") == [f"127.0.0.1:{relay.upstream.port}".encode()]
+    assert relay.last.named(b"user-agent")[0].startswith(b"One-Runtime/")
+    await relay.call("GET", "/x", "User-Agent: ours/1", "X-Version: 2027-01")
+    assert relay.last.named(b"user-agent") == [b"ours/1"]
+    assert relay.last.named(b"x-version") == [b"2027-01"]
+
+
+@pytest.mark.promise("P11")
+async def test_what_is_for_us_or_between_neighbours_goes_no_further(relay: Relay) -> None:
+    mine = [
+        "Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5", "TE: trailers", "Proxy-Authorization: x",
+        "Forwarded: for=10.0.0.1", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https", "X-Real-IP: 10.0.0.1",
+        "Via: 1.1 us", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: a=b",
+        "baggage: a=b", "One-Runtime-Retry: idempotent", "X-Stays: 1",
+    ]  # fmt: skip
+    await relay.call("GET", "/x", *mine)
+    assert sorted(name.lower() for name, _ in relay.last.headers) == [
+        b"host", b"user-agent", b"x-key", b"x-stays", b"x-version",
+    ]  # fmt: skip
+    assert all(relay.key.encode() not in value for _, value in relay.last.headers)
+    await relay.call("GET", "/x", "tracestate: a=b", "One-Runtime-Trace: pass")
+    assert relay.last.named(b"tracestate") == [b"a=b"]
+
+
+async def test_the_credential_goes_as_the_entry_says_whatever_the_caller_sends(relay: Relay) -> None:
+    await relay.call("GET", "/x", "X-Key: mine")
+    assert relay.last.named(b"x-key") == [KEY.encode()]
+    await relay.call("GET", "/x?a=1&key=mine&%6bey=mine&b=2", slug="asked")
+    assert relay.last.line == f"GET /api/x?a=1&b=2&key={KEY} HTTP/1.1".encode()
+    await relay.call("GET", "/x", slug="known")
+    assert relay.last.named(b"authorization")[0].startswith(b"Basic ")
+
+
+ANSWERS = [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, b""),
+    (b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nabc", 201, b"abc"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 200, b"abcde"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n", 200, b"abc"),
+    (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+    (b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n", 304, b""),
+    (b"HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n", 302, b""),
+    (b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 2\r\n\r\nno", 401, b"no"),
+    (b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", 404, b"no"),
+    (b"HTTP/1.1 422 X\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n{}", 422, b"{}"),
+    (b"HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", 429, b""),
+    (b"HTTP/1.1 500 Oops\r\nContent-Length: 1\r\n\r\nx", 500, b"x"),
+    (b"HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n", 599, b""),
+    (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n\x1f\x8bxyz", 200, b"\x1f\x8bxyz"),
+    (b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nto the end", 200, b"to the end"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said, status, body",
+    ANSWERS,
+    ids=lambda value: value[9:25].decode() if isinstance(value, bytes) and value[:4] == b"HTTP" else "",
+)
+async def test_status_and_body_come_back_as_they_are(relay: Relay, said: bytes, status: int, body: bytes) -> None:
+    relay.upstream.answer = said
+    answer = await relay.call("GET")
+    assert (answer.status, answer.body, answer.broken) == (status, body, False)
+    assert answer.named(b"one-runtime-error") == []
+    assert answer.named(b"one-runtime-attempts") == [b"1"]
+
+
+async def test_headers_come_back_with_duplicates_and_ours_beside_them(relay: Relay) -> None:
+    relay.upstream.answer = (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-RateLimit-Remaining: 5\r\nLink: </a>; rel=next\r\n"
+        b"Request-Id: req_theirs\r\nOne-Runtime-Error: forged\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
+        b"Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nok"
+    )  # fmt: skip
+    answer = await relay.call("GET")
+    assert answer.named(b"set-cookie") == [b"a=1", b"b=2"]
+    for name, value in ((b"x-ratelimit-remaining", b"5"), (b"link", b"</a>; rel=next"), (b"etag", b'"x"')):
+        assert answer.named(name) == [value]
+    assert answer.named(b"one-runtime-upstream-request-id") == [b"req_theirs"]
+    assert len(answer.named(b"request-id")[0]) == 36
+    assert [len(answer.named(name)) for name in (b"request-id", b"date", b"x-hop", b"keep-alive")] == [1, 1, 0, 0]
+    assert answer.named(b"one-runtime-error") == []
+    assert len(answer.named(b"one-runtime-connection")[0]) == 36
+    assert float(answer.named(b"one-runtime-upstream-time")[0]) > 0
+
+
+async def test_a_head_has_the_headers_and_no_body(relay: Relay) -> None:
+    relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-A: 1\r\n\r\n"
+    answer = await relay.call("HEAD")
+    assert (answer.status, answer.named(b"content-length"), answer.named(b"x-a")) == (200, [b"1234"], [b"1"])
+    assert relay.last.line.startswith(b"HEAD ")
+
+
+async def test_events_come_as_they_are_sent(relay: Relay) -> None:
+    go_on = asyncio.Event()
+
+    async def stream(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"9\r\ndata: 1\n\n\r\n")
+        await writer.drain()
+        await go_on.wait()
+        writer.write(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+        await writer.drain()
+
+    relay.upstream.handler = stream
+    reader, writer = await relay.opened(relay.head("GET", "/events"))
+    await read_head(reader)
+    pieces = chunks(reader)
+    assert await anext(pieces) == b"data: 1\n\n"
+    go_on.set()
+    assert await anext(pieces) == b"data: 2\n\n"
+    writer.close()
+
+
+async def test_both_directions_flow_at_once(relay: Relay) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Arrived) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        async for piece in chunks(reader):
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    relay.upstream.handler = echo
+    reader, writer = await relay.opened(relay.head("POST", "/echo", "Transfer-Encoding: chunked"))
+    writer.write(b"3\r\none\r\n")
+    await read_head(reader)
+    pieces = chunks(reader)
+    assert await anext(pieces) == b"one"
+    writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
+    assert await anext(pieces) == b"two"
+    writer.close()
+
+
+async def test_an_answer_may_come_before_the_body_has_gone(relay: Relay) -> None:
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        await writer.drain()
+
+    relay.upstream.handler = refuse
+    reader, writer = await relay.opened(relay.head("POST", "/x", "Content-Length: 100000000"))
+    writer.write(b"x" * 100_000)
+    answer = await read_answer(reader, "POST")
+    assert (answer.status, answer.body) == (413, b"big")
+    writer.close()
+
+
+async def test_who_expects_to_be_told_to_continue_is_told(relay: Relay) -> None:
+    reader, writer = await relay.opened(relay.head("POST", "/x", "Content-Length: 3", "Expect: 100-continue"))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"abc")
+    assert (await read_answer(reader, "POST")).status == 200
+    assert (relay.last.body, relay.last.named(b"expect")) == (b"abc", [])
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",
+    ],
+    ids=["by length", "in chunks"],
+)
+async def test_a_transfer_that_breaks_is_broken_for_the_caller_too(relay: Relay, said: bytes) -> None:
+    async def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
+        writer.write(said)
+        await writer.drain()
+
+    relay.upstream.handler = break_off
+    answer = await relay.call("GET")
+    assert (answer.status, answer.broken) == (200, True)
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize("sends_body", [False, True])
+async def test_the_provider_hears_when_the_caller_has_gone(relay: Relay, sends_body: bool) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
+        await read_body(reader, arrived)
+        await reader.read()
+        writer.close()
+
+    relay.upstream.handler = hang
+    body = b"x" * 300_000 if sends_body else b""
+    more = [f"Content-Length: {len(body)}"] if body else []
+    _, writer = await relay.opened(relay.head("POST" if body else "GET", "/hang", *more) + body)
+    await eventually(lambda: bool(relay.upstream.arrived))
+    writer.close()
+    async with asyncio.timeout(5):
+        await relay.upstream.closed.wait()
+
+
+async def test_a_caller_that_goes_in_the_middle_of_its_body_leaves_nothing(relay: Relay) -> None:
+    _, writer = await relay.opened(relay.head("POST", "/x", "Content-Length: 10000000") + b"x" * 100_000)
+    await eventually(lambda: bool(relay.upstream.arrived))
+    writer.close()
+    async with asyncio.timeout(5):
+        await relay.upstream.closed.wait()
+
+
+async def test_another_address_of_the_entry_may_be_named_and_no_other(relay: Relay) -> None:
+    base = f"http://127.0.0.1:{relay.upstream.port}"
+    assert (await relay.call("GET", "/x", f"One-Runtime-Base-Url: {base}/upload")).status == 200
+    assert relay.last.line == b"GET /upload/x HTTP/1.1"
+    for other in (f"{base}/other", "https://evil.example", f"{base}/uploads", f"{base}/api@evil.example", "x"):
+        answer = await relay.call("GET", "/x", f"One-Runtime-Base-Url: {other}")
+        assert answer.status == 422, other
+        assert json.loads(answer.body)["errors"][0]["field"] == "One-Runtime-Base-Url"
+
+
+async def test_a_websocket_is_not_relayed_and_that_is_said(relay: Relay) -> None:
+    answer = await relay.call("GET", "/x", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
+    assert (answer.status, answer.named(b"one-runtime-error")) == (501, [b"websocket_unsupported"])
