@@ -56,7 +56,7 @@ def operations() -> dict[str, dict[str, Any]]:
 def asked_for(operation: dict[str, Any]) -> set[str]:
     """The names of an operation's query parameters and of its body's fields."""
     names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
-    if "requestBody" in operation:
+    if "application/json" in operation.get("requestBody", {}).get("content", ()):
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         if "$ref" in schema:
             schema = served()[0]["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
@@ -133,7 +133,7 @@ def test_every_route_that_is_named_exists(one: Page) -> None:
     if one.name == "docs/adding-an-integration.md":  # its paths are the providers'
         return
     known = {
-        (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))))
+        (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path).replace(r"\{path\}", ".+"))))
         for method, path in (name.split(" ") for name in operations())
     }
     unknown = [

@@ -47,7 +47,7 @@ from one_runtime.consent_flow import ConsentFlow
 from one_runtime.db.engine import create_database
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress, PoolLimits
-from one_runtime.errors import InvalidInput, OneRuntimeError, Unavailable
+from one_runtime.errors import InvalidInput, MethodNotAllowed, OneRuntimeError, Unavailable
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.integrations import IntegrationList
@@ -271,6 +271,8 @@ class Front:
         response = problems.problem(failure, scope["request_id"], self._public_url)
         if scope["path"].startswith(PROXY_PREFIX):  # by which the provider's errors are told from ours
             response.headers["one-runtime-error"] = failure.code
+            if isinstance(failure, MethodNotAllowed):
+                response.headers["allow"] = ", ".join(sorted((*PROXIED, "HEAD")))
         await response(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:

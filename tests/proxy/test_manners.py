@@ -125,6 +125,7 @@ async def test_a_key_that_is_refused_is_the_callers_to_know(relay: Relay) -> Non
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
 async def test_an_idempotent_call_is_made_again_where_that_is_asked_for(relay: Relay, method: str) -> None:
     relay.upstream.answers = [b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"] * 2
+    relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     answer = await relay.call(method, "/x", "One-Runtime-Retry: idempotent")
     assert (answer.status, answer.named(b"one-runtime-attempts")) == (200, [b"3"])
 

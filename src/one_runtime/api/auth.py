@@ -15,8 +15,8 @@ from one_runtime.errors import InsufficientScope, RateLimited, Unauthenticated
 from one_runtime.events import Actor
 from one_runtime.installation import Installation
 
-PROXIED: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""Methods of the proxy."""
+PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Methods of the proxy that the route table names; it takes any but CONNECT and TRACE."""
 
 SCOPES: Final[Mapping[str, str]] = {
     "GET /v1/integrations": "read",

@@ -7,9 +7,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from one_runtime import __version__
-from one_runtime.api.auth import SCOPES
+from one_runtime.api.auth import PROXIED, SCOPES
 from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
+from one_runtime.api.proxy import PATH as PROXY_PATH
 from one_runtime.integrations import CATEGORIES
 
 _DESCRIPTION: Final = (
@@ -22,6 +23,9 @@ _TAGS: Final = (
     "Hosted connection sessions",
     "Disconnect",
     "Connections",
+    "Proxy",
+    "OAuth clients",
+    "Custom integrations",
     "End users",
     "Organization",
     "Events",
@@ -84,6 +88,7 @@ def document(app: FastAPI, public_url: str) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     built["paths"]["/v1/integrations"] = {"get": _list_operation()}
+    built["paths"][PROXY_PATH] = {method.lower(): _proxy_operation(method) for method in PROXIED}
     built["components"]["securitySchemes"] = {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "An organization's API key, `oru_…`."}
     }
@@ -173,6 +178,47 @@ def _list_operation() -> dict[str, Any]:
             "304": {"description": "Nothing has changed since the answer with that ETag."},
         },
     }
+
+
+_TEXT: Final = {"type": "string"}
+
+
+def _proxy_operation(method: str) -> dict[str, Any]:
+    def header(name: str, description: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": {"type": "string"},
+        }
+
+    def part(name: str, description: str) -> dict[str, Any]:
+        return {"name": name, "in": "path", "required": True, "description": description, "schema": _TEXT}
+
+    operation: dict[str, Any] = {
+        "tags": ["Proxy"],
+        "summary": f"Call the provider ({method})",
+        "description": "Calls the provider's API with the end user's credential in the request. Method, path (as it is "
+        "encoded), query, headers and body pass through both ways, streamed. What the provider answers comes back as "
+        "it is; our own failures are problems with the header `One-Runtime-Error`.",
+        "operationId": f"proxy_{method.lower()}",
+        "parameters": [
+            part("integration_slug", "Whose API."),
+            part("path", "The rest of the address, behind the integration's base address."),
+            header("One-Runtime-End-User", "Whose connection: your own identifier of the user."),
+            header("One-Runtime-Connection", "Which connection, where a user has several, or in place of the user."),
+            header("One-Runtime-Base-Url", "Another of the integration's addresses."),
+            header("One-Runtime-Retry", "`idempotent`: try again on 429, 502, 503, 504 and without a connection."),
+            header("One-Runtime-Timeout", "Seconds between two pieces of the answer; 60, and 600 at the most."),
+            header("One-Runtime-Connect-Timeout", "Seconds until there is a connection; 10, and 60 at the most."),
+            header("One-Runtime-Trace", "`pass`: the caller's trace headers go on to the provider."),
+        ],
+        "responses": {"200": {"description": "Whatever the provider answers, with whatever status."}},
+    }
+    if method in {"POST", "PUT", "PATCH"}:
+        operation["requestBody"] = {"required": False, "content": {"*/*": {"schema": {}}}}
+    return operation
 
 
 _EXAMPLE: Final = {

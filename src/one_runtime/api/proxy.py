@@ -13,7 +13,7 @@ from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
 from one_runtime.calls import ConnectRequired, Wanted
 from one_runtime.custom_integrations import unknown
 from one_runtime.egress import Limits, UpstreamTooLarge
-from one_runtime.errors import InvalidInput, MalformedRequest, OneRuntimeError, RateLimited, TooLarge
+from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, OneRuntimeError, RateLimited, TooLarge
 from one_runtime.held_tokens import HeldTokens
 from one_runtime.installation import Installation
 from one_runtime.proxy import Answered, Asked, call
@@ -25,6 +25,7 @@ REPLAYED: Final = 256 * 1024
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
+_NEVER: Final = frozenset({"TRACE", "CONNECT"})
 _NO_LIMIT: Final = 1 << 62
 
 
@@ -49,9 +50,13 @@ class ProxyEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI endpoint. Raises: OneRuntimeError before the answer has begun; after that it breaks off."""
+        if scope["method"] in _NEVER:
+            raise MethodNotAllowed("TRACE and CONNECT are not relayed.")
         token = bearer(scope)
         self._rate_limit.take(token)
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if headers.get(b"upgrade", b"").lower() == b"websocket":
+            raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
         wanted = Wanted(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
         state = await self._state(scope, token, wanted)
         organization_id = state.connection.organization_id
@@ -78,7 +83,6 @@ class ProxyEndpoint:
                 raise refuse_key()
             scope["organization_id"] = found.caller.organization_id
             require_scope(found.caller.scopes, "use")
-            _require_whose(scope, wanted)
             state = await calls.opened(tx, installation, found)
             if state is not None:
                 return state
@@ -86,6 +90,10 @@ class ProxyEndpoint:
             integration = await installation.catalogs.get(tx, found.caller.organization_id, slug)
         if integration is None:
             raise unknown(slug)
+        if wanted.end_user_id is None and wanted.connection_id is None:
+            raise InvalidInput.of(
+                "One-Runtime-End-User", "is required: whose connection to use (or One-Runtime-Connection, with its id)"
+            )
         raise ConnectRequired(
             f"There is no such connection to {integration.name}. Have the end user connect: "
             f'POST /v1/hosted-connection-sessions with "integration_slug": "{slug}".'
@@ -231,16 +239,6 @@ def _length(headers: dict[bytes, bytes]) -> int | None:
     if not value.isdigit():
         raise MalformedRequest("Content-Length is not a number.")
     return int(value)
-
-
-def _require_whose(scope: Scope, wanted: Wanted) -> None:
-    """Raises: InvalidInput; WebSocketUnsupported."""
-    if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"]):
-        raise WebSocketUnsupported("WebSocket connections are not relayed. Read the credential, and connect yourself.")
-    if wanted.end_user_id is None and wanted.connection_id is None:
-        raise InvalidInput.of(
-            "One-Runtime-End-User", "is required: whose connection to use (or One-Runtime-Connection, with its id)"
-        )
 
 
 def _told(answered: Answered) -> list[tuple[bytes, bytes]]:
