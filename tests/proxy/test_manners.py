@@ -18,6 +18,10 @@ BUSY: Final = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\n
 BIG: Final = b"x" * 300_000
 
 
+ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
+"""Of tests that ask nothing of the database: one of them is enough."""
+
+
 def said(status: int, **body: object) -> bytes:
     text = json.dumps(body).encode()
     return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
@@ -65,6 +69,7 @@ async def test_a_token_that_is_refused_is_renewed_once_and_the_call_is_made_agai
     assert [one.named(b"authorization") for one in relay.upstream.arrived] == [[b"Bearer at-0"], [], [b"Bearer at-1"]]
 
 
+@ANY_DATABASE
 async def test_what_is_refused_for_its_token_was_not_done_so_a_small_body_goes_again(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, OK]
@@ -72,6 +77,7 @@ async def test_what_is_refused_for_its_token_was_not_done_so_a_small_body_goes_a
     assert [one.body for one in relay.upstream.arrived if b"/x" in one.line] == [b'{"a": 1}'] * 2
 
 
+@ANY_DATABASE
 async def test_a_body_that_has_gone_by_is_the_callers_to_send_again(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, OK]
@@ -81,6 +87,7 @@ async def test_a_body_that_has_gone_by_is_the_callers_to_send_again(relay: Relay
     assert lines(relay) == ["POST /api/x", "POST /token", "POST /api/x"]
 
 
+@ANY_DATABASE
 async def test_a_second_refusal_is_the_callers(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, NO, OK]
@@ -102,6 +109,7 @@ async def test_a_grant_that_is_dead_asks_for_a_new_connection(relay: Relay) -> N
     assert len(relay.upstream.arrived) == 2
 
 
+@ANY_DATABASE
 async def test_where_the_token_endpoint_is_down_the_caller_gets_what_the_provider_said(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, said(503)]
@@ -109,6 +117,7 @@ async def test_where_the_token_endpoint_is_down_the_caller_gets_what_the_provide
     assert (answer.status, answer.body) == (401, b"no")
 
 
+@ANY_DATABASE
 async def test_a_token_that_has_died_is_renewed_before_the_call(relay: Relay) -> None:
     await granted(relay, expires_at="2020-01-01T00:00:00Z")
     relay.upstream.answers = [TOKENS, OK]
@@ -116,6 +125,7 @@ async def test_a_token_that_has_died_is_renewed_before_the_call(relay: Relay) ->
     assert lines(relay) == ["POST /token", "GET /api/x"]
 
 
+@ANY_DATABASE
 async def test_a_key_that_is_refused_is_the_callers_to_know(relay: Relay) -> None:
     relay.upstream.answer = NO
     answer = await relay.call("GET")
@@ -123,6 +133,7 @@ async def test_a_key_that_is_refused_is_the_callers_to_know(relay: Relay) -> Non
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+@ANY_DATABASE
 async def test_an_idempotent_call_is_made_again_where_that_is_asked_for(relay: Relay, method: str) -> None:
     relay.upstream.answers = [b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"] * 2
     relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -131,12 +142,14 @@ async def test_an_idempotent_call_is_made_again_where_that_is_asked_for(relay: R
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
+@ANY_DATABASE
 async def test_what_is_not_idempotent_is_never_sent_twice(relay: Relay, method: str) -> None:
     relay.upstream.answer = BUSY
     answer = await relay.call(method, "/x", "One-Runtime-Retry: idempotent", body=b"{}")
     assert (answer.status, len(relay.upstream.arrived)) == (503, 1)
 
 
+@ANY_DATABASE
 async def test_nothing_is_sent_twice_where_nobody_asks(relay: Relay) -> None:
     relay.upstream.answer = BUSY
     answer = await relay.call("GET")
@@ -144,6 +157,7 @@ async def test_nothing_is_sent_twice_where_nobody_asks(relay: Relay) -> None:
     assert len(relay.upstream.arrived) == 1
 
 
+@ANY_DATABASE
 async def test_three_times_is_the_most(relay: Relay) -> None:
     relay.upstream.answer = BUSY
     answer = await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")
@@ -151,12 +165,14 @@ async def test_three_times_is_the_most(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize("header", ["Retry-After: 3600", "X-RateLimit-Reset: 99999999999", "RateLimit-Reset: 120"])
+@ANY_DATABASE
 async def test_a_provider_that_asks_for_a_long_pause_is_left_alone(relay: Relay, header: str) -> None:
     relay.upstream.answer = f"HTTP/1.1 429 Slow\r\n{header}\r\nContent-Length: 0\r\n\r\n".encode()
     answer = await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")
     assert (answer.status, len(relay.upstream.arrived)) == (429, 1)
 
 
+@ANY_DATABASE
 async def test_a_provider_that_does_not_answer_is_told_from_one_that_refuses(relay: Relay) -> None:
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: Arrived) -> None:
         await reader.read()
@@ -186,6 +202,7 @@ async def test_a_provider_that_does_not_answer_is_told_from_one_that_refuses(rel
     ["One-Runtime-Timeout: 0", "One-Runtime-Timeout: 601", "One-Runtime-Timeout: x", "One-Runtime-Connect-Timeout: -1",
      "One-Runtime-Retry: always", "One-Runtime-Trace: yes"],
 )  # fmt: skip
+@ANY_DATABASE
 async def test_what_a_header_cannot_say_is_told(relay: Relay, header: str) -> None:
     answer = await relay.call("GET", "/x", header)
     assert (answer.status, problem(answer)) == (422, "invalid_input")
@@ -251,6 +268,7 @@ async def test_a_revoked_key_calls_nobody(relay: Relay) -> None:
     assert len(relay.upstream.arrived) == 1
 
 
+@ANY_DATABASE
 async def test_an_organization_has_so_many_calls_under_way_and_no_more(settings: Settings, acme: RunningAcme) -> None:
     async with relaying(settings.model_copy(update={"proxy_calls": 2}), acme) as relay:
         free = asyncio.Event()
@@ -270,6 +288,7 @@ async def test_an_organization_has_so_many_calls_under_way_and_no_more(settings:
         assert (await relay.call("GET")).status == 200
 
 
+@ANY_DATABASE
 async def test_bodies_have_the_size_that_the_operator_allows(settings: Settings, acme: RunningAcme) -> None:
     async with relaying(settings.model_copy(update={"proxy_max_bytes": 1000}), acme) as relay:
         large = await relay.call("POST", "/x", body=b"x" * 1001)
@@ -281,6 +300,7 @@ async def test_bodies_have_the_size_that_the_operator_allows(settings: Settings,
 
 
 @pytest.mark.promise("P12")
+@ANY_DATABASE
 async def test_one_provider_that_hangs_keeps_no_other_waiting(relay: Relay) -> None:
     async def by_path(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
         if b"/hang" in arrived.line:
@@ -300,6 +320,7 @@ async def test_one_provider_that_hangs_keeps_no_other_waiting(relay: Relay) -> N
 
 
 @pytest.mark.promise("P11")
+@ANY_DATABASE
 async def test_no_problem_tells_the_key(relay: Relay) -> None:
     relay.upstream.answer = b"what is this\r\n\r\n"
     for slug in ("raw", "asked", "known"):
