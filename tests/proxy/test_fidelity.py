@@ -18,22 +18,19 @@ TARGETS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target[:30])
-async def test_path_and_query_arrive_as_they_were_sent(relay: Relay, target: str) -> None:
-    answer = await relay.call("GET", target)
-    assert answer.status == 200
-    path, _, query = target.partition("?")
-    expected = f"/api{path}" + (f"?{query}" if query else "")
-    assert relay.last.line == f"GET {expected} HTTP/1.1".encode()
+async def test_path_and_query_arrive_as_they_were_sent(relay: Relay) -> None:
+    for target in TARGETS:
+        assert (await relay.call("GET", target)).status == 200, target
+        path, _, query = target.partition("?")
+        expected = f"/api{path}" + (f"?{query}" if query else "")
+        assert relay.last.line == f"GET {expected} HTTP/1.1".encode(), target
 
 
-@pytest.mark.parametrize(
-    "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "M-SEARCH"]
-)
-async def test_every_method_arrives(relay: Relay, method: str) -> None:
-    answer = await relay.call(method, "/x", body=b"" if method in {"GET", "OPTIONS"} else b"{}")
-    assert answer.status == 200
-    assert relay.last.line.split(b" ")[0] == method.encode()
+async def test_every_method_arrives(relay: Relay) -> None:
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "M-SEARCH"):
+        answer = await relay.call(method, "/x", body=b"" if method in {"GET", "OPTIONS"} else b"{}")
+        assert answer.status == 200, method
+        assert relay.last.line.split(b" ")[0] == method.encode()
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 10 * 1024 * 1024])

@@ -55,7 +55,8 @@ def _of_auth(one: Integration, auth: Auth) -> Iterator[str]:
         yield from ("The end user is asked for:", "", *asked, "")
     elif not isinstance(auth, OAuth2Auth):
         yield from ("The end user is asked for nothing.", "")
-    yield f"- API: `{auth.base_url}`"
+    more = "".join(f", also `{url}`" for url in auth.more_base_urls)
+    yield f"- API: `{auth.base_url}`{more}"
     yield from (f"- On every call: `{name}: {value}`" for name, value in auth.headers.items())
     yield from _sent(auth)
     yield from _check(auth)
