@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the list of integrations against the limit, fresh credentials, the catalog; as Markdown."""
+"""`python -m benchmarks`: the list of integrations against the limit, credentials, calls, the catalog; as Markdown."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from typing import Final
 
 import psycopg
 
-from benchmarks import catalog, credentials, report
+from benchmarks import catalog, credentials, proxy, report
 from benchmarks.processes import Server, measured_server, served
 from benchmarks.report import Result
 from benchmarks.rounds import Case, Kind, run
@@ -80,10 +80,12 @@ def main() -> None:
             for name, (many, _) in subjects.items()
         ]
         fresh = [credentials.measure(name, new) for name, new in makers.items()]
+        calls = [one for name, new in makers.items() for one in proxy.measure(name, new, plan.seconds * 4)]
     print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in all\n")
     print("\n".join([*report.machine(version, busy), ""]))
     print("\n".join(line for result in results for line in report.tables(result)))
     print("\n".join([*credentials.table(fresh), ""]))
+    print("\n".join([*proxy.table(calls), ""]))
     print("\n".join(catalog.table(catalog.measure())))
 
 
