@@ -1,5 +1,6 @@
 """The server through which calls are measured: `python -m benchmarks.relay UPSTREAM_PORT`, as `serve` runs it."""
 
+import gc
 import sys
 
 import uvicorn
@@ -17,8 +18,11 @@ def main() -> None:
     host, listen = parse_host_port(settings.listen)
     catalog = Catalog.of((entry("raw", port),), {"raw": SVG.encode()}, "benchmark")
     allowed = settings.model_copy(update={"egress_allow": frozenset({("127.0.0.1", port)})})
+    app = create_app(allowed, catalog)
+    gc.collect()
+    gc.freeze()  # as `serve` does
     uvicorn.run(
-        create_app(allowed, catalog),
+        app,
         host=host,
         port=listen,
         http=OneWriteProtocol,

@@ -28,6 +28,7 @@ from one_runtime.api import (
     organization,
     problems,
     reference,
+    requests,
     system,
 )
 from one_runtime.api.auth import PROXIED, RateLimit
@@ -52,6 +53,7 @@ from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.integrations import IntegrationList
 from one_runtime.observation import Observer
+from one_runtime.request_log import RequestLog
 from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 
@@ -69,6 +71,7 @@ _ROUTERS = (
     custom_integrations,
     oauth_clients,
     events,
+    requests,
     system,
     reference,
 )
@@ -126,7 +129,8 @@ def create_app(
     endpoint = IntegrationsEndpoint(installation, lists, app.state.rate_limit)
     route = Route(PATH, endpoint, methods=["GET"])
     app.router.routes.append(route)
-    proxy = ProxyEndpoint(installation, app.state.rate_limit)
+    app.state.request_log = RequestLog(installation.database, kept=settings.request_retention_days > 0)
+    proxy = ProxyEndpoint(installation, app.state.rate_limit, app.state.request_log)
     relaying = Route(PROXY_PATH.replace("{path}", "{path:path}"), proxy, methods=[*PROXIED])
     app.router.routes.append(relaying)
     app.router.routes += _API.routes
@@ -160,6 +164,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(worker.run(installation)),
             asyncio.create_task(worker.run(installation, (worker.beating(server),))),  # waits for no other turn
             asyncio.create_task(app.state.observer.watch(installation.database)),
+            asyncio.create_task(app.state.request_log.run()),
         ]
         for task in background:
             task.add_done_callback(_report)
@@ -169,6 +174,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with suppress(asyncio.CancelledError):
                 await task
         await installation.flights.land()  # what a provider has answered is stored before we go
+        await app.state.request_log.flush()
         with suppress(Unavailable):  # it counts as gone a minute later
             async with installation.database.write() as tx:
                 await servers.remove(tx, server)

@@ -7,7 +7,16 @@ crash in between leaves nothing that could be used, and nothing that is forgotte
 from dataclasses import dataclass, replace
 from typing import Final
 
-from one_runtime import connections, end_users, events, integration_registry, paused_consents, redemption, revocations
+from one_runtime import (
+    connections,
+    end_users,
+    events,
+    integration_registry,
+    paused_consents,
+    redemption,
+    request_log,
+    revocations,
+)
 from one_runtime.connections import Connection
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
@@ -89,6 +98,7 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
         await end_users.remove(tx, actor.organization_id, end_user_id)
         subject = Subject(end_user_id, None, {"deleted_connections": len(removed)})
         await events.forget_end_user(tx, actor.organization_id, end_user_id)
+        await request_log.forget_end_user(tx, actor.organization_id, end_user_id)
         await events.record(tx, actor, "end_user.deleted", now, subject)
     told = await _revoked(installation, removed)
     await revoke_all(installation, unfinished)

@@ -114,6 +114,11 @@ database_waiting: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
+requests_unlogged: Final = Counter(
+    "one_runtime_requests_unlogged",
+    "Calls through the proxy that are missing from the log of requests: the database was away for too long.",
+    registry=REGISTRY,
+)
 vault_failures: Final = Counter(
     "one_runtime_vault_failures", "Secrets that could not be sealed or opened.", ["code"], registry=REGISTRY
 )

@@ -53,6 +53,9 @@ class Settings(BaseModel):
     proxy_max_bytes: int = Field(
         0, ge=0, description="Bytes that a body may have that goes through the proxy, either way; 0 for no limit."
     )
+    request_retention_days: int = Field(
+        7, ge=0, le=3650, description="Days for which calls through the proxy are listed; 0 to keep none."
+    )
     event_retention_days: int = Field(90, ge=1, le=3650, description="Days for which events are kept.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")

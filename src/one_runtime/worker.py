@@ -18,6 +18,7 @@ from one_runtime import (
     paused_consents,
     redemption,
     refresh,
+    request_log,
     revoke,
     servers,
     tracing,
@@ -42,15 +43,17 @@ class Turn:
 
 
 async def purge(installation: Installation) -> int:
-    """Delete old events and sessions; how many rows."""
+    """Delete old events, calls and sessions; how many rows."""
     now = installation.clock()
     oldest_event = now - timedelta(days=installation.settings.event_retention_days)
+    oldest_request = now - timedelta(days=installation.settings.request_retention_days)
     deleted = 0
     async with installation.database.read() as tx:
         known = await organizations.list_all(tx)
     for organization in known:  # a transaction each, so that nobody waits for all of them
         async with installation.database.write() as tx:
             deleted += await events.delete_before(tx, organization.id, oldest_event)
+            deleted += await request_log.delete_before(tx, organization.id, oldest_request)
             deleted += await connect_sessions.delete_before(tx, organization.id, now - SESSION_RETENTION)
     async with installation.database.write() as tx:
         deleted += await oauth_clients.purge(tx, now - SESSION_RETENTION)

@@ -60,6 +60,7 @@ class Tenant:
             self.custom["id"],
             self.custom["logo_url"],
             f"mark of {self.own_user}",
+            f"/mark-of-{self.own_user.removeprefix('user of ')}",
         }
         return {*self.ids.values(), *self.events, *more}
 
@@ -78,6 +79,8 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await oauth_rows.letting(place, made_with, {"access_token": f"token of {name}"})
     await register(client, RETURN_URL)
     back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)
+    await client.http.get(f"/v1/proxy/acme/mark-of-{name}", headers={"One-Runtime-End-User": own})
+    await application.app.app.state.request_log.flush()
     custom = await client.send("PUT", f"/v1/custom-integrations/x-{name}", custom_entry(f"x-{name}", f"mark of {own}"))
     events = (await client.get("/v1/events")).json()["events"]
     told = tuple(one["id"] for one in events)
@@ -202,7 +205,7 @@ async def test_the_same_walk_sees_and_changes_what_is_ones_own(
 
 async def test_lists_without_any_id_hold_only_ones_own(tenants: tuple[Tenant, Tenant]) -> None:
     one, other = tenants
-    for path in ("/v1/connections", "/v1/end-users", "/v1/events", "/v1/organization"):
+    for path in ("/v1/connections", "/v1/end-users", "/v1/events", "/v1/organization", "/v1/requests"):
         told = (await other.client.get(path)).text
         assert not {mark for mark in one.marks if mark in told}, path
 

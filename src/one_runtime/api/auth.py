@@ -48,6 +48,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "GET /v1/organization": "read",
     "PUT /v1/organization": "admin",
     "GET /v1/events": "read",
+    "GET /v1/requests": "read",
 }
 """Route → the scope it wants. A `/v1` route that is not here is public; a test names those."""
 

@@ -4,6 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
 from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -15,8 +18,10 @@ from one_runtime.custom_integrations import unknown
 from one_runtime.egress import Limits, UpstreamTooLarge
 from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, OneRuntimeError, RateLimited, TooLarge
 from one_runtime.held_tokens import HeldTokens
+from one_runtime.ids import new_id
 from one_runtime.installation import Installation
 from one_runtime.proxy import Answered, Asked, call
+from one_runtime.request_log import LONGEST_PATH, LoggedRequest, RequestLog
 
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
@@ -44,8 +49,8 @@ class WebSocketUnsupported(OneRuntimeError):
 class ProxyEndpoint:
     """Relays calls: one statement, then the request and its answer as they come."""
 
-    def __init__(self, installation: Installation, rate_limit: RateLimit) -> None:
-        self._installation, self._rate_limit = installation, rate_limit
+    def __init__(self, installation: Installation, rate_limit: RateLimit, log: RequestLog) -> None:
+        self._installation, self._rate_limit, self._log = installation, rate_limit, log
         self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,11 +71,18 @@ class ProxyEndpoint:
                 1,
             )
         self._under_way[organization_id] += 1
+        has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+        tally = _Tally(begun=perf_counter())
+        incoming = _Incoming(receive, has_body=has_body)
         try:
-            has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
             with suppress(_Gone):
-                await self._relay(scope, state, _Incoming(receive, has_body=has_body), send)
+                await self._relay(scope, state, incoming, (tally, send))
+        except OneRuntimeError as error:
+            tally.error = error.code
+            tally.status = tally.status or error.status
+            raise
         finally:
+            self._log.note(_line(scope, state, tally, incoming, self._installation.clock()))
             self._under_way[organization_id] -= 1
             if not self._under_way[organization_id]:
                 del self._under_way[organization_id]
@@ -99,7 +111,9 @@ class ProxyEndpoint:
             f'POST /v1/hosted-connection-sessions with "integration_slug": "{slug}".'
         )
 
-    async def _relay(self, scope: Scope, state: HeldTokens, incoming: "_Incoming", send: Send) -> None:
+    async def _relay(
+        self, scope: Scope, state: HeldTokens, incoming: "_Incoming", outgoing: "tuple[_Tally, Send]"
+    ) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         most = self._installation.settings.proxy_max_bytes or _NO_LIMIT
         length, chunked = _length(headers), b"transfer-encoding" in headers
@@ -120,18 +134,31 @@ class ProxyEndpoint:
             trace=_choice(headers, b"one-runtime-trace", "pass"),
             limits=_limits(headers),
         )
-        await incoming.unless_gone(self._answer(state, asked, send, most))
+        await incoming.unless_gone(self._answer(state, asked, outgoing, most))
 
-    async def _answer(self, state: HeldTokens, asked: Asked, send: Send, most: int) -> None:
+    async def _answer(self, state: HeldTokens, asked: Asked, outgoing: "tuple[_Tally, Send]", most: int) -> None:
+        tally, send = outgoing
         async with call(self._installation, state, asked) as answered:
+            tally.status, tally.attempts, tally.upstream = answered.relayed.status, answered.attempts, answered.seconds
             await send({"type": "http.response.start", "status": answered.relayed.status, "headers": _told(answered)})
-            size = 0
             async for piece in answered.relayed.body:
-                size += len(piece)
-                if size > most:
+                tally.sent += len(piece)
+                if tally.sent > most:
                     raise UpstreamTooLarge(f"The answer is larger than the {most} bytes that the operator allows.")
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How a call went, for the log. The status is 0 where the caller went away before there was one."""
+
+    begun: float
+    status: int = 0
+    error: str | None = None
+    attempts: int = 1
+    upstream: float | None = None
+    sent: int = 0
 
 
 class _Gone(Exception):
@@ -143,6 +170,7 @@ class _Incoming:
 
     def __init__(self, receive: Receive, *, has_body: bool) -> None:
         self._receive = receive
+        self.size = 0
         self._read = asyncio.Event()
         if not has_body:
             self._read.set()
@@ -153,14 +181,14 @@ class _Incoming:
 
     async def pieces(self, most: int) -> AsyncIterator[bytes]:
         """Piece by piece. Raises: TooLarge; _Gone."""
-        size, more = 0, True
+        more = True
         while more:
             message: Message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise _Gone
             piece = message.get("body", b"")
-            size += len(piece)
-            if size > most:
+            self.size += len(piece)
+            if self.size > most:
                 raise _too_large(most)
             if piece:
                 yield piece
@@ -185,6 +213,27 @@ class _Incoming:
         await self._read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _line(scope: Scope, state: HeldTokens, tally: _Tally, incoming: _Incoming, now: datetime) -> LoggedRequest:
+    connection = state.connection
+    return LoggedRequest(
+        id=new_id(),
+        organization_id=connection.organization_id,
+        at=now,
+        end_user_id=connection.end_user_id,
+        connection_id=connection.id,
+        integration_slug=connection.integration_slug,
+        method=scope["method"],
+        path=_address(scope)[1][:LONGEST_PATH],
+        status=tally.status,
+        error=tally.error,
+        attempts=tally.attempts,
+        request_bytes=incoming.size,
+        response_bytes=tally.sent,
+        duration_ms=round((perf_counter() - tally.begun) * 1000),
+        upstream_ms=None if tally.upstream is None else round(tally.upstream * 1000),
+    )
 
 
 def _too_large(most: int) -> TooLarge:

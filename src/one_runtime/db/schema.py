@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -300,6 +301,28 @@ revocations = Table(
     Index("ix_revocations_due_at", "due_at"),
     Index("ix_revocations_oauth_client_id", "oauth_client_id"),
     Index("ix_revocations_organization_id", "organization_id"),
+)
+
+# Calls through the proxy.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("at", TIME, nullable=False),
+    Column("end_user_id", Text),
+    Column("connection_id", ID, nullable=False),  # which may be gone
+    Column("integration_slug", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),  # without the query
+    Column("status", Integer, nullable=False),
+    Column("error", Text),  # our code, where the failure is ours
+    Column("attempts", Integer, nullable=False),
+    Column("request_bytes", BigInteger, nullable=False),
+    Column("response_bytes", BigInteger, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("upstream_ms", Integer),
+    Index("ix_requests_organization_id_id", "organization_id", "id"),
 )
 
 events = Table(

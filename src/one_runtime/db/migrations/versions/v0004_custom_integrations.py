@@ -1,4 +1,4 @@
-"""Organizations' own integrations, and whom credentials that were given to them may be sent to.
+"""Organizations' own integrations, whom credentials that were given to them may be sent to, and calls of the proxy.
 
 The previous version reads and writes what this leaves: it adds columns that may be null, a table and its indexes.
 """
@@ -14,6 +14,37 @@ TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 
 def upgrade() -> None:
+    _custom_integrations()
+    _requests()
+
+
+def _requests() -> None:
+    op.create_table(
+        "requests",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("organization_id", ID, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("end_user_id", sa.Text(), nullable=True),
+        sa.Column("connection_id", ID, nullable=False),
+        sa.Column("integration_slug", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("request_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("response_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("upstream_ms", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_requests_organizations"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_requests")),
+    )
+    op.create_index("ix_requests_organization_id_id", "requests", ["organization_id", "id"])
+
+
+def _custom_integrations() -> None:
     op.add_column("organizations", sa.Column("custom_revision", ID, nullable=True))
     op.add_column("credentials", sa.Column("audience", sa.Text(), nullable=True))
     op.add_column("revocations", sa.Column("audience", sa.Text(), nullable=True))

@@ -1,0 +1,153 @@
+"""Which calls went through the proxy: when, whose, where to, how it ended. Never a body, a query value or a credential.
+
+Calls are noted in memory and written in batches beside them, so that none waits for its own line. What a process has
+noted and not written is lost with it: for a second's worth of lines nobody waits.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from one_runtime import metrics
+from one_runtime.db.engine import Database, Transaction
+from one_runtime.db.schema import connections, end_users
+from one_runtime.db.schema import requests as rows
+from one_runtime.errors import Unavailable
+from one_runtime.ids import lowest_id
+
+PAUSE: Final = 1.0
+"""Seconds between two looks at what is to be written."""
+
+LONGEST_PATH: Final = 500
+_BATCH: Final = 200
+_MOST: Final = 20_000
+"""Lines that a process keeps while the database is away."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One call. Times in milliseconds, sizes in bytes of bodies; `error`: our code where the failure is ours."""
+
+    id: str
+    organization_id: str
+    at: datetime
+    end_user_id: str | None
+    connection_id: str
+    integration_slug: str
+    method: str
+    path: str
+    status: int
+    error: str | None
+    attempts: int
+    request_bytes: int
+    response_bytes: int
+    duration_ms: int
+    upstream_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """What to list: None takes all."""
+
+    end_user_id: str | None = None
+    connection_id: str | None = None
+    integration_slug: str | None = None
+    status: int | None = None
+
+
+_COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
+_MINE = rows.c.organization_id == bindparam("organization")
+_STILL_THERE = select(end_users.c.end_user_id).where(
+    end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user")
+)  # who was deleted since the call stays forgotten
+_INSERT = insert(rows).values(
+    {name: bindparam(name) for name in LoggedRequest.__dataclass_fields__}
+    | {"organization_id": bindparam("organization"), "end_user_id": _STILL_THERE.scalar_subquery()}
+)
+_DELETE_BEFORE = delete(rows).where(_MINE, rows.c.id < bindparam("before"))
+_FORGET = update(rows).where(_MINE, rows.c.end_user_id == bindparam("end_user")).values(end_user_id=None)
+_USED = (
+    update(connections)
+    .where(connections.c.organization_id == bindparam("organization"), connections.c.id == bindparam("connection"))
+    .values(last_used_at=bindparam("at"))
+)
+
+
+async def list_newest(
+    tx: Transaction, organization_id: str, wanted: RequestFilter, *, limit: int, before: str | None
+) -> list[LoggedRequest]:
+    """At most `limit` calls, newest first, from before the one with the id `before`."""
+    statement = select(*_COLUMNS).where(rows.c.organization_id == organization_id).order_by(rows.c.id.desc())
+    for name, value in asdict(wanted).items():
+        if value is not None:
+            statement = statement.where(rows.c[name] == value)
+    if before:
+        statement = statement.where(rows.c.id < before)
+    return [LoggedRequest(*row) for row in await tx.all(statement.limit(limit))]
+
+
+async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
+    """Take a deleted end user's identifier out of the log."""
+    await tx.execute(_FORGET, organization=organization_id, end_user=end_user_id)
+
+
+async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
+    """Delete an organization's calls from before `moment`; how many."""
+    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))
+
+
+class RequestLog:
+    """Notes calls, and writes them in the background; `kept`: whether anything is written but when a connection was
+    used last."""
+
+    def __init__(self, database: Database, *, kept: bool) -> None:
+        self._database, self._kept = database, kept
+        self._noted: deque[LoggedRequest] = deque()
+        self._writing = asyncio.Lock()
+
+    def note(self, request: LoggedRequest) -> None:
+        """Keep a line until it is written; where there are too many, the oldest is given up."""
+        self._noted.append(request)
+        if len(self._noted) > _MOST:
+            self._noted.popleft()
+            metrics.requests_unlogged.inc()
+
+    async def run(self) -> None:
+        """Write every second, until cancelled."""
+        while True:
+            await asyncio.sleep(PAUSE)
+            await asyncio.shield(self.flush())  # a batch that is being written is not lost to a shutdown
+
+    async def flush(self) -> None:
+        """Write what was noted; what cannot be written now is written later."""
+        async with self._writing:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        while self._noted:
+            batch = [self._noted.popleft() for _ in range(min(_BATCH, len(self._noted)))]
+            try:
+                async with self._database.write() as tx:
+                    await self._write(tx, batch)
+            except Unavailable as error:
+                log.warning("requests_not_logged_yet", code=error.code)
+                self._noted.extendleft(reversed(batch))
+                return
+            await asyncio.sleep(0)  # the calls that are under way come first
+
+    async def _write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
+        if self._kept:
+            for one in batch:
+                line = asdict(one)
+                line |= {"organization": line.pop("organization_id"), "end_user": line.pop("end_user_id")}
+                await tx.execute(_INSERT, **line)
+        last = {(one.organization_id, one.connection_id): one.at for one in batch}
+        for (organization_id, connection_id), at in sorted(last.items()):
+            await tx.execute(_USED, organization=organization_id, connection=connection_id, at=at)

@@ -1,0 +1,162 @@
+"""Calls are listed: whose, where to, how they ended, and nothing of what they held."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from one_runtime import request_log
+from one_runtime.errors import Unavailable
+from one_runtime.request_log import RequestLog
+from one_runtime.settings import Settings
+from one_runtime.worker import purge
+from tests.application import Client, RunningAcme
+from tests.proxy.relay import KEY, Arrived, Relay, relaying
+from tests.waiting import async_attempts, eventually
+
+
+def caller(relay: Relay) -> Client:
+    return relay.application.client(relay.key)
+
+
+async def listed(relay: Relay, **wanted: Any) -> list[dict[str, Any]]:
+    log: RequestLog = relay.application.app.app.state.request_log
+    await log.flush()
+    answer = await caller(relay).get("/v1/requests", **wanted)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["requests"]
+    return found
+
+
+@pytest.mark.promise("P11")
+async def test_a_call_is_listed_without_what_it_held(relay: Relay) -> None:
+    relay.upstream.answer = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\n12345"
+    await relay.call("POST", "/contacts/7?token=s3cret&a=b", "X-Mine: hidden", body=b"a body")
+    (one,) = await listed(relay)
+    connection = (await caller(relay).get(f"/v1/connections/{one['connection_id']}")).json()
+    assert {name: one[name] for name in one if not name.endswith(("_ms", "id", "at"))} == {
+        "integration_slug": "raw",
+        "method": "POST",
+        "path": "/contacts/7",
+        "status": 201,
+        "error": None,
+        "attempts": 1,
+        "request_bytes": 6,
+        "response_bytes": 5,
+    }
+    assert (one["end_user_id"], connection["last_used_at"]) == ("user_123", one["at"])
+    assert 0 <= one["upstream_ms"] <= one["duration_ms"]
+    for secret in ("s3cret", "hidden", "a body", "12345", KEY, relay.key):
+        assert secret not in str(one)
+
+
+async def test_what_failed_is_listed_with_whose_fault_it_was(relay: Relay) -> None:
+    relay.upstream.answer = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
+    await relay.call("GET", "/theirs")
+    relay.upstream.answer = b"what is this\r\n\r\n"
+    await relay.call("GET", "/ours")
+
+    async def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+        await writer.drain()
+
+    relay.upstream.handler = break_off
+    await relay.call("GET", "/broken")
+    told = [(one["path"], one["status"], one["error"], one["response_bytes"]) for one in await listed(relay)]
+    assert told == [
+        ("/broken", 200, "upstream_protocol_error", 9),
+        ("/ours", 502, "upstream_protocol_error", 0),
+        ("/theirs", 500, None, 0),
+    ]
+
+
+async def test_who_went_away_is_listed_too(relay: Relay) -> None:
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: Arrived) -> None:
+        await reader.read()
+
+    relay.upstream.handler = hang
+    _, writer = await relay.opened(relay.head("GET", "/hang"))
+    await eventually(lambda: bool(relay.upstream.arrived))
+    writer.close()
+    await eventually(relay.upstream.closed.is_set)
+    assert [(one["path"], one["status"]) for one in await listed(relay)] == [("/hang", 0)]
+
+
+async def test_the_list_is_filtered_and_comes_in_pages(relay: Relay) -> None:
+    for number in range(3):
+        await relay.call("GET", f"/{number}")
+    await relay.call("GET", "/x", slug="known")
+    everything = await listed(relay)
+    assert [one["path"] for one in everything] == ["/x", "/2", "/1", "/0"]
+    assert [one["path"] for one in await listed(relay, integration_slug="known")] == ["/x"]
+    assert len(await listed(relay, connection_id=everything[-1]["connection_id"])) == 3
+    assert await listed(relay, end_user_id="nobody") == []
+    assert len(await listed(relay, status=200)) == 4
+    first = (await caller(relay).get("/v1/requests", limit=3)).json()
+    second = (await caller(relay).get("/v1/requests", limit=3, cursor=first["next_cursor"])).json()
+    assert first["requests"] + second["requests"] == everything
+    assert second["next_cursor"] is None
+
+
+@pytest.mark.promise("P1")
+async def test_another_organization_sees_none_of_it(relay: Relay) -> None:
+    await relay.call("GET")
+    await listed(relay)
+    other = relay.application.client(await relay.application.key(await relay.application.organization("Southwind")))
+    assert (await other.get("/v1/requests")).json() == {"requests": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_forgotten_end_user_is_nobody_in_it(relay: Relay, written: bool) -> None:
+    await relay.call("GET")
+    if written:
+        await listed(relay)
+    assert (await caller(relay).send("DELETE", "/v1/end-users/user_123")).status_code == 200
+    assert [one["end_user_id"] for one in await listed(relay)] == [None]
+
+
+async def test_old_calls_are_deleted(relay: Relay) -> None:
+    await relay.call("GET")
+    await listed(relay)
+    installation = relay.application.installation
+    await purge(installation)
+    assert len(await listed(relay)) == 1
+    installation.clock.advance(days=8)  # type: ignore[attr-defined] # a clock that is set
+    await purge(installation)
+    assert await listed(relay) == []
+
+
+async def test_an_operator_may_keep_none(settings: Settings, acme: RunningAcme) -> None:
+    async with relaying(settings.model_copy(update={"request_retention_days": 0}), acme) as relay:
+        await relay.call("GET")
+        assert await listed(relay) == []
+        (connection,) = (await caller(relay).get("/v1/connections", integration_slug="raw")).json()["connections"]
+        assert connection["last_used_at"] is not None
+
+
+@pytest.mark.slow
+async def test_a_line_is_written_within_a_second_or_so(relay: Relay) -> None:
+    await relay.call("GET")
+
+    async for _ in async_attempts():
+        if (await caller(relay).get("/v1/requests")).json()["requests"]:
+            break
+
+
+async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: RequestLog = relay.application.app.app.state.request_log
+    await relay.call("GET", "/0")
+
+    async def away(*_: object) -> None:
+        raise Unavailable("The database is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "_write", away)
+        patched.setattr(request_log, "_MOST", 2)
+        await log.flush()
+        for number in range(1, 4):
+            await relay.call("GET", f"/{number}")
+        await log.flush()
+    assert [one["path"] for one in await listed(relay)] == ["/3", "/2"]
