@@ -156,6 +156,7 @@ async def get_custom_integration(
 @router.put(
     "/v1/custom-integrations/{slug}",
     summary="Replace an integration of your own",
+    responses={201: {"description": "There was none before.", "model": CustomIntegration}},
     openapi_extra=_body(*_TEXTS[1:], "auth"),
 )
 async def put_custom_integration(

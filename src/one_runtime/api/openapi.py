@@ -11,6 +11,7 @@ from one_runtime.api.auth import PROXIED, SCOPES
 from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.proxy import PATH as PROXY_PATH
+from one_runtime.ids import ID_PATTERN
 from one_runtime.integrations import CATEGORIES
 
 _DESCRIPTION: Final = (
@@ -129,20 +130,23 @@ def _link(paths: dict[str, Any], source: str, targets: tuple[str, ...]) -> None:
 def _finish(operation: dict[str, Any], scope: str | None) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
-    responses["default"] = {
-        "description": "What went wrong, and what to do.",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    other = responses.setdefault("default", {"description": "What went wrong, and what to do.", "content": {}})
+    other["content"] |= problem
     if scope is not None:
         operation["security"] = [{"apiKey": []}]
         operation["x-required-scope"] = scope
+
+
+_TEXT: Final = {"type": "string"}
+_IDENTIFIER: Final = {**_TEXT, "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
 
 
 def _list_operation() -> dict[str, Any]:
     def option(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
         return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
 
-    text = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
+    text = {**_TEXT, "maxLength": 255, "pattern": r"^[^\x00]*$"}
     return {
         "tags": ["Integrations"],
         "summary": "List what an end user can connect, and what is connected",
@@ -152,7 +156,7 @@ def _list_operation() -> dict[str, Any]:
             option(
                 "end_user_id",
                 "Your own identifier of the user.",
-                {**text, "minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"},
+                _IDENTIFIER,
                 required=True,
             )
             | {"example": "user_123"},
@@ -180,18 +184,12 @@ def _list_operation() -> dict[str, Any]:
     }
 
 
-_TEXT: Final = {"type": "string"}
-
-
 def _proxy_operation(method: str) -> dict[str, Any]:
-    def header(name: str, description: str) -> dict[str, Any]:
-        return {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "description": description,
-            "schema": {"type": "string"},
-        }
+    def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+        return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+    def seconds(most: int) -> dict[str, Any]:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
 
     def part(name: str, description: str) -> dict[str, Any]:
         return {"name": name, "in": "path", "required": True, "description": description, "schema": _TEXT}
@@ -206,15 +204,33 @@ def _proxy_operation(method: str) -> dict[str, Any]:
         "parameters": [
             part("integration_slug", "Whose API."),
             part("path", "The rest of the address, behind the integration's base address."),
-            header("One-Runtime-End-User", "Whose connection: your own identifier of the user."),
-            header("One-Runtime-Connection", "Which connection, where a user has several, or in place of the user."),
-            header("One-Runtime-Base-Url", "Another of the integration's addresses."),
-            header("One-Runtime-Retry", "`idempotent`: try again on 429, 502, 503, 504 and without a connection."),
-            header("One-Runtime-Timeout", "Seconds between two pieces of the answer; 60, and 600 at the most."),
-            header("One-Runtime-Connect-Timeout", "Seconds until there is a connection; 10, and 60 at the most."),
-            header("One-Runtime-Trace", "`pass`: the caller's trace headers go on to the provider."),
+            header("One-Runtime-End-User", "Whose connection: your own identifier of the user.", _IDENTIFIER),
+            header(
+                "One-Runtime-Connection",
+                "Which connection, where a user has several, or in place of the user.",
+                {"type": "string", "pattern": ID_PATTERN},
+            ),
+            header("One-Runtime-Base-Url", "Another of the integration's addresses.", {**_TEXT, "format": "uri"}),
+            header(
+                "One-Runtime-Retry",
+                "Try again on 429, 502, 503, 504 and without a connection.",
+                {"type": "string", "enum": ["idempotent"]},
+            ),
+            header("One-Runtime-Timeout", "Seconds between two pieces of the answer; 60 unless told.", seconds(600)),
+            header("One-Runtime-Connect-Timeout", "Seconds until there is a connection; 10 unless told.", seconds(60)),
+            header(
+                "One-Runtime-Trace",
+                "The caller's trace headers go on to the provider.",
+                {"type": "string", "enum": ["pass"]},
+            ),
         ],
-        "responses": {"200": {"description": "Whatever the provider answers, with whatever status."}},
+        "responses": {
+            "200": {"description": "What the provider answers."},
+            "default": {
+                "description": "What the provider answers, or a problem of ours, with the header `One-Runtime-Error`.",
+                "content": {"*/*": {}},
+            },
+        },
     }
     if method in {"POST", "PUT", "PATCH"}:
         operation["requestBody"] = {"required": False, "content": {"*/*": {"schema": {}}}}

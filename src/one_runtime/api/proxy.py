@@ -276,9 +276,11 @@ def _seconds(headers: dict[bytes, bytes], name: bytes, default: float, most: flo
     value = _header(headers, name)
     if value is None:
         return default
-    if not value.replace(".", "", 1).isdigit() or not 0 < float(value) <= most:
-        raise InvalidInput.of(name.decode(), f"is a number of seconds, {most:g} at the most")
-    return float(value)
+    with suppress(ValueError):
+        seconds = float(value)
+        if 0 < seconds <= most:
+            return seconds
+    raise InvalidInput.of(name.decode(), f"is a number of seconds, {most:g} at the most")
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:
