@@ -19,6 +19,8 @@ from tests.egress.certificates import tls_contexts
 from tests.egress.network import Network
 from tests.egress.threaded import threaded_upstream
 
+pytestmark = pytest.mark.slow
+
 CLOSE = HERE / "integrations" / "close.yaml"
 
 

@@ -7,6 +7,8 @@ import pytest
 from tests.command_line import Run
 from tests.sealed_rows import FIRST
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a-secret-of-the-client-9f3c"
 
 

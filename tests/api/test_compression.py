@@ -10,6 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 from one_runtime.api.compression import CompressPublic
 from tests.application import ORIGIN, Application, Client
 
+pytestmark = pytest.mark.slow
+
 LIST: Final = "/v1/integrations"
 CODINGS: Final = ("gzip", "zstd")
 PUBLIC: Final = (

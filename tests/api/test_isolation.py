@@ -16,7 +16,7 @@ from tests.api.operations import Operation, example, operations, put, texts
 from tests.application import ACME_KEYS, JSON, Application, Client
 from tests.redirects import RETURN_URL, Redirected, redirected, register
 
-pytestmark = pytest.mark.promise("P1")
+pytestmark = [pytest.mark.promise("P1"), pytest.mark.slow]
 
 USER: Final = "user-of-both"
 """Both organizations know an end user by this name: they are two people."""
@@ -156,7 +156,6 @@ async def tenants(application: Application) -> tuple[Tenant, Tenant]:
     return await tenant(application, "one", GLOBEX), await tenant(application, "other", INITECH)
 
 
-@pytest.mark.slow
 async def test_an_organization_sees_and_changes_nothing_of_another(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
@@ -179,7 +178,6 @@ async def test_an_organization_sees_and_changes_nothing_of_another(
     assert await rows_of(application, one.organization) == before
 
 
-@pytest.mark.slow
 async def test_the_same_walk_sees_and_changes_what_is_ones_own(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:

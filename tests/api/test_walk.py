@@ -13,6 +13,8 @@ from one_runtime.app import MAX_BODY_BYTES
 from tests.api.operations import PUBLIC, Operation, example, operations, put, routes, texts
 from tests.application import JSON, Application, Client
 
+pytestmark = pytest.mark.slow
+
 NUL: Final = "a\x00b"
 SURROGATE: Final = "a\ud800b"
 PROBLEM: Final = {"type", "title", "status", "detail", "code", "request_id", "error"}

@@ -23,6 +23,8 @@ from one_runtime.db.migrations import HEAD, current_revision, migrate, require_c
 from one_runtime.db.schema import metadata
 from one_runtime.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 CROSS_TENANT: Final = {
     "ix_credentials_key_id_connection_id": "keys are rotated over all organizations",
     "ix_unredeemed_connections_key_id_session_id": "keys are rotated over all organizations",
@@ -93,7 +95,6 @@ def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
     assert migrate(empty_database_url) is False
 
 
-@pytest.mark.slow
 def test_of_several_processes_at_once_one_migrates_and_the_others_wait(empty_database_url: str) -> None:
     answers = [told(process) for process in [start(empty_database_url) for _ in range(4)]]
     assert sorted(answer["done"] for answer in answers) == [False, False, False, True]
@@ -163,7 +164,6 @@ def test_a_postgresql_server_that_is_not_there_is_a_sentence() -> None:
         migrate("postgresql://nobody@127.0.0.1:1/none")
 
 
-@pytest.mark.slow
 @pytest.mark.only_database("postgresql")
 def test_a_migration_waits_for_a_table_in_use_without_making_servers_wait(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,8 @@ from tests.doctor.conftest import Patient, World, patient_on, served
 from tests.egress.certificates import HOUR, tls_contexts
 from tests.egress.upstream import answer, hang, redirect, running_upstream
 
+pytestmark = pytest.mark.slow
+
 PROBLEM: Final = [("Request-Id", "0192"), ("Content-Type", "application/problem+json")]
 
 
@@ -51,7 +53,6 @@ async def test_who_else_answers_is_said(said: bytes, verdict: str, words: str, o
     assert "a=b" not in found.saw
 
 
-@pytest.mark.slow
 async def test_who_never_answers_is_not_waited_for_much_longer_than_five_seconds(on_sqlite: Patient) -> None:
     async with running_upstream() as stranger:
         stranger.anything = hang
