@@ -40,7 +40,8 @@ def call(  # noqa: PLR0913 - by name
     """Call a provider through an end user's connection: the newest active one, or `connection_id`.
 
     A provider's error is an answer like any other. `timeout`: seconds that the provider may be silent, 600 at the most.
-    `retry`: the call may be repeated (also a POST) where the provider is overloaded or away.
+    `retry`: where the provider is overloaded or away, One Runtime repeats the call if its method is idempotent (a POST
+    is never sent twice).
 
     Raises: ConnectRequired, where the end user has to connect (again); OneRuntimeError; ValueError, for an address that
     would lead elsewhere.
