@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
-from one_runtime_client import ConnectRequired, NotFound, RateLimited, Unavailable
+from one_runtime_client import ConnectionFailed, ConnectRequired, NotFound, RateLimited, Unavailable
 from one_runtime_client.asked import Content
 from tests.application import RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
@@ -152,6 +152,17 @@ async def test_a_stream_is_read_as_it_comes(relay: Relay, kind: Kind) -> None:
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
         response, body = await caller.streamed("GET", "raw", "/x", end_user_id="user_123")
     assert (response.status_code, body, response.is_closed) == (200, b"abcde", True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_answer_that_breaks_off_is_an_error_also_in_a_stream(relay: Relay, kind: Kind) -> None:
+    relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nabc"
+    async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        with pytest.raises(ConnectionFailed):
+            await caller.streamed("POST", "raw", "/x", end_user_id="user_123")
+        with pytest.raises(ConnectionFailed):
+            await caller.do("proxy.post", "raw", "/x", end_user_id="user_123")
+    assert caller.slept == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,10 +10,18 @@ import pytest_asyncio
 
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.settings import Settings
-from one_runtime_client import ConnectRequired, InvalidInput, NotFound, Offer, OneRuntimeError, Unauthenticated
+from one_runtime_client import (
+    ConnectRequired,
+    InvalidInput,
+    NotFound,
+    Offer,
+    OneRuntimeError,
+    RateLimited,
+    Unauthenticated,
+)
 from one_runtime_client.answers import Connection, Integration
 from tests.application import ACME_KEYS, RunningAcme
-from tests.clients.python_callers import KINDS, Served, calling, served
+from tests.clients.python_callers import KINDS, Kind, Served, calling, served
 from tests.redirects import RETURN_URL, typed
 
 ENTRY: dict[str, Any] = {
@@ -245,6 +253,31 @@ async def test_a_key_that_is_none_is_told_without_it(one_runtime: Served) -> Non
         with pytest.raises(Unauthenticated) as refused:
             await caller.do("organization.get")
         assert wrong not in f"{refused.value!r} {refused.value} {caller.client!r}"
+
+
+async def test_a_key_without_the_scope_is_told_which_it_needs(one_runtime: Served) -> None:
+    key = await one_runtime.application.key(one_runtime.organization, "read")
+    async with calling(one_runtime.kind, one_runtime.url, key) as caller:
+        with pytest.raises(OneRuntimeError, match="connect") as refused:
+            await caller.do("sessions.create", end_user_id="user_123")
+    assert (refused.value.code, refused.value.status) == ("insufficient_scope", 403)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_limited_key_is_waited_for_as_long_as_it_is_asked(
+    settings: Settings, acme: RunningAcme, kind: Kind
+) -> None:
+    async def ask_often(one_runtime: Served) -> None:
+        for _ in range(20):
+            await one_runtime.do("organization.get")
+
+    async with served(settings.model_copy(update={"rate_limit": 6}), acme, kind) as one_runtime:
+        with pytest.raises(RateLimited) as limited:
+            await ask_often(one_runtime)
+        waited = one_runtime.caller.slept
+    assert len(waited) == 2
+    assert limited.value.retry_after is not None
+    assert min(*waited, limited.value.retry_after) >= 1
 
 
 async def test_what_needs_the_end_user_again_is_one_class(one_runtime: Served) -> None:

@@ -21,10 +21,7 @@ class Blocking:
     def send(self, asked: Asked) -> httpx2.Response:
         """The whole answer. Raises: OneRuntimeError."""
         with self.stream(asked) as response:
-            try:
-                response.read()
-            except httpx2.RequestError as error:
-                raise _no_answer(error) from error
+            response.read()
             return response
 
     @contextmanager
@@ -33,6 +30,10 @@ class Blocking:
         response = self._accepted(asked)
         try:
             yield response
+        except httpx2.RequestError as error:
+            if not _broke_off(response, error):
+                raise
+            raise _no_answer(error) from error
         finally:
             response.close()
 
@@ -68,10 +69,7 @@ class Awaiting:
     async def send(self, asked: Asked) -> httpx2.Response:
         """The whole answer. Raises: OneRuntimeError."""
         async with self.stream(asked) as response:
-            try:
-                await response.aread()
-            except httpx2.RequestError as error:
-                raise _no_answer(error) from error
+            await response.aread()
             return response
 
     @asynccontextmanager
@@ -80,6 +78,10 @@ class Awaiting:
         response = await self._accepted(asked)
         try:
             yield response
+        except httpx2.RequestError as error:
+            if not _broke_off(response, error):
+                raise
+            raise _no_answer(error) from error
         finally:
             await response.aclose()
 
@@ -107,6 +109,14 @@ class Awaiting:
 def _forget_cookies(http: httpx2.Client | httpx2.AsyncClient) -> None:
     """A provider's cookie must not go along with the next end user's request."""
     http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+
+def _broke_off(response: httpx2.Response, error: httpx2.RequestError) -> bool:
+    """Whether it is this answer that ended early, and not something else that the caller did meanwhile."""
+    try:
+        return error.request is response.request
+    except RuntimeError:  # of no request
+        return False
 
 
 def _no_answer(error: httpx2.RequestError) -> ConnectionFailed:
