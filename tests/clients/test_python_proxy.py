@@ -1,6 +1,10 @@
 """The Python client's proxy: the provider's answers as they are, our errors raised."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -10,9 +14,11 @@ from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
 from one_runtime_client import ConnectionFailed, ConnectRequired, NotFound, RateLimited, Unavailable
 from one_runtime_client.asked import Content
-from tests.application import RunningAcme
+from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
 from tests.proxy.relay import Relay, relaying
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 COOKIE = b"HTTP/1.1 200 OK\r\nSet-Cookie: of=one-user\r\nContent-Length: 2\r\n\r\nok"
 
@@ -38,6 +44,21 @@ async def test_a_call_answers_what_the_provider_answers(one_runtime: Served) -> 
     assert by_id.json() == answer.json()
     head = await one_runtime.do("proxy.head", "acme", "/v1/me", end_user_id="user_123")
     assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_the_readmes_lines_connect_an_account_and_use_it(one_runtime: Served) -> None:
+    readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    for shown, real in (("https://connect.example.com", one_runtime.url), ("hubspot", "acme"), ("/crm/", "/")):
+        assert shown in program
+        program = program.replace(shown, real)
+    names: dict[str, Any] = {"API_KEY": await one_runtime.application.key(one_runtime.organization)}
+    exec(program.replace("/v3/objects/contacts", "/v1/contacts"), names)
+    with names["one_runtime"]:
+        first = await asyncio.to_thread(names["contacts"], "user_123")
+        popup = one_runtime.application.client()
+        assert (await popup.type_key(first["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
+        assert "contacts" in await asyncio.to_thread(names["contacts"], "user_123")
 
 
 async def test_each_method_reaches_the_provider_with_its_body(one_runtime: Served) -> None:

@@ -49,6 +49,16 @@ def test_every_method_says_what_it_does(method: str) -> None:
         assert inspect.getdoc(attrgetter(method)(one_runtime))
 
 
+@pytest.mark.parametrize("method", ["request", "stream", "get", "head", "post", "put", "patch", "delete"])
+def test_a_call_of_the_proxy_tells_its_arguments(method: str) -> None:
+    with OneRuntime("http://127.0.0.1", "oru_key") as one_runtime:
+        call = getattr(one_runtime.proxy, method)
+    arguments = list(inspect.signature(call).parameters)
+    assert arguments[: arguments.index("path")] == ["method"] * (method in {"request", "stream"}) + ["integration_slug"]
+    assert "connection_id" in arguments
+    assert inspect.getdoc(call)
+
+
 def test_the_table_of_methods_has_every_attribute_of_both_clients() -> None:
     with OneRuntime("http://127.0.0.1", "oru_key") as one_runtime:
         nouns = set(vars(one_runtime)) - {"driver", "proxy"}

@@ -85,7 +85,7 @@ class Call(Generic[P]):
     def __get__(self, proxy: Resource[Awaiting], owner: type) -> Callable[P, Coroutine[Any, Any, httpx2.Response]]: ...
     def __get__(self, proxy: Any, owner: type) -> Any:
         """The call as a method of `client.proxy`."""
-        return self if proxy is None else functools.partial(_send, proxy, self._asked, self._method)
+        return self if proxy is None else _bound(_send, proxy, functools.partial(self._asked, self._method))
 
 
 class AnyCall(Generic[P]):
@@ -102,7 +102,7 @@ class AnyCall(Generic[P]):
     def __get__(self, proxy: Resource[Awaiting], owner: type) -> Callable[P, Coroutine[Any, Any, httpx2.Response]]: ...
     def __get__(self, proxy: Any, owner: type) -> Any:
         """The call as a method of `client.proxy`."""
-        return self if proxy is None else functools.partial(_send, proxy, self._asked)
+        return self if proxy is None else _bound(_send, proxy, self._asked)
 
 
 class Streamed(Generic[P]):
@@ -123,7 +123,7 @@ class Streamed(Generic[P]):
     ) -> Callable[P, AbstractAsyncContextManager[httpx2.Response]]: ...
     def __get__(self, proxy: Any, owner: type) -> Any:
         """The call as a method of `client.proxy`."""
-        return self if proxy is None else functools.partial(_stream, proxy, self._asked)
+        return self if proxy is None else _bound(_stream, proxy, self._asked)
 
 
 class Proxy(Resource[D]):
@@ -137,6 +137,13 @@ class Proxy(Resource[D]):
     put = Call("PUT", call)
     patch = Call("PATCH", call)
     delete = Call("DELETE", call)
+
+
+def _bound(act: Callable[..., Any], proxy: Resource[Any], asked: Callable[..., Asked]) -> Callable[..., Any]:
+    """A method that tells its arguments as `call` does."""
+    method = functools.update_wrapper(functools.partial(act, proxy, asked), asked)
+    method.__doc__ = call.__doc__
+    return method
 
 
 def _send(proxy: Resource[Any], asked: Callable[..., Asked], *args: Any, **kwargs: Any) -> Any:
