@@ -154,6 +154,30 @@ async def test_a_refused_credential_is_told_with_the_providers_reason_and_never_
     assert "acme_wrong" not in f"{refused.value!r} {refused.value}"
 
 
+async def test_a_key_that_the_provider_has_withdrawn_wants_the_end_user_again(one_runtime: Served) -> None:
+    made = await one_runtime.connect()
+    whose = {"end_user_id": "user_123"}
+    assert (await one_runtime.do("proxy.post", "acme", "/v1/test/revoke", **whose)).is_success
+    checked = await one_runtime.do("connections.check", made.id)
+    assert (checked.working, checked.connection.status) == (False, "needs_reauth")
+    assert checked.connection.error.at <= datetime.now(UTC)
+    (listed,) = await one_runtime.do("integrations.list", slugs=["acme"], expand_connections=True, **whose)
+    assert (listed.status, [one.error for one in listed.connections]) == ("not_connected", [checked.connection.error])
+    with pytest.raises(ConnectRequired):
+        await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
+
+
+async def test_a_session_tells_what_went_wrong_last(one_runtime: Served) -> None:
+    made = await one_runtime.do("sessions.create", integration_slug="acme", end_user_id="user_123")
+    popup = one_runtime.application.client()
+    assert (await popup.type_key(made.session_token, "acme_wrong0123456789")).status_code == 422
+    failed = await one_runtime.do("sessions.get", made.id)
+    assert (failed.status, failed.last_error.code) == ("pending", "credentials_refused")
+    assert (await popup.type_key(made.session_token, ACME_KEYS[GLOBEX])).status_code == 200
+    connected = await one_runtime.do("sessions.get", made.id)
+    assert (connected.status, connected.connection.account.id) == ("connected", GLOBEX)
+
+
 async def test_an_empty_identifier_is_refused_before_it_addresses_something_else(one_runtime: Served) -> None:
     before = len(one_runtime.faults.seen)
     with pytest.raises(ValueError, match="empty"):
