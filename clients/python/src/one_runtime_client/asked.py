@@ -1,0 +1,155 @@
+"""What is sent to One Runtime, told as plain data, and what its answer means. Nothing here waits or sends."""
+
+import re
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote, urlsplit
+
+import httpx2
+
+from one_runtime_client.errors import FieldError, OneRuntimeError, Problem, error_of
+
+Content: TypeAlias = bytes | str | Iterable[bytes] | AsyncIterable[bytes]
+Params: TypeAlias = Mapping[str, Any]
+
+MOST_TRIES: Final = 3
+LONGEST_WAIT: Final = 30.0
+"""Seconds; where One Runtime asks for more, the caller is told."""
+_FIRST_WAIT: Final = 0.5
+_PASSING: Final = frozenset({429, 503})
+_KEY: Final = re.compile(r"[!-~]+")
+_MARK: Final = "one-runtime-error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request. `relayed`: to a provider, whose errors are answers. `timeout` in seconds, of each wait."""
+
+    method: str
+    path: str
+    query: str = ""
+    json: Any = field(default=None, repr=False)
+    content: Content | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    relayed: bool = False
+    timeout: float | None = None
+
+    @property
+    def replayable(self) -> bool:
+        """Whether its body can be sent once more."""
+        return self.content is None or isinstance(self.content, bytes | str)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where One Runtime is, and what opens it."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.base_url)
+        if address.scheme not in {"http", "https"} or not address.hostname:
+            raise ValueError("base_url is the address of One Runtime, such as https://connect.example.com")
+        if address.username is not None or address.query or address.fragment:
+            raise ValueError("base_url has no user, query or fragment")
+        if not _KEY.fullmatch(self.api_key):
+            raise ValueError("api_key is a key of your organization (oru_…): printable ASCII without spaces")
+
+    def request(self, http: httpx2.Client | httpx2.AsyncClient, asked: Asked) -> httpx2.Request:
+        """The request as it goes over the wire."""
+        url = self.base_url.rstrip("/") + asked.path + (f"?{asked.query}" if asked.query else "")
+        headers = [(name, value.encode()) for name, value in asked.headers]
+        headers.append(("authorization", f"Bearer {self.api_key}".encode()))
+        wait = {} if asked.timeout is None else {"timeout": asked.timeout}
+        return http.build_request(
+            asked.method,
+            url,
+            json=asked.json,
+            content=asked.content,
+            headers=[(name.encode(), value) for name, value in headers],
+            **wait,  # type: ignore[arg-type] # only its own argument
+        )
+
+
+def segment(value: str) -> str:
+    """A value as one segment of a path. Raises: ValueError where it is empty, which would be another address."""
+    if not value:
+        raise ValueError("an identifier must not be empty")
+    return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
+
+
+def query_of(params: Params | None) -> str:
+    """The query string: what is None is left out, lists are repeated."""
+    given = {name: value for name, value in (params or {}).items() if value is not None}
+    return str(httpx2.QueryParams(given))
+
+
+def is_refusal(asked: Asked, response: httpx2.Response) -> bool:
+    """Whether the answer is an error of One Runtime itself."""
+    return _MARK in response.headers if asked.relayed else not response.is_success
+
+
+def wait_before_retry(asked: Asked, response: httpx2.Response, tries: int) -> float | None:
+    """Seconds until the refused request is sent again; None if it is not. Only what One Runtime says itself counts: an
+    error page of whatever stands before it is not a promise that nothing was done."""
+    ours = asked.relayed or _is_problem(response)
+    if response.status_code not in _PASSING or not ours or not asked.replayable or tries >= MOST_TRIES:
+        return None
+    told = _retry_after(response)
+    wait = _FIRST_WAIT * 2 ** (tries - 1) if told is None else told
+    return wait if wait <= LONGEST_WAIT else None
+
+
+def refusal(response: httpx2.Response) -> OneRuntimeError:
+    """The error that an answer (which was read) tells."""
+    told = _problem(response)
+    code = told.get("code") or response.headers.get(_MARK) or "unexpected_answer"
+    detail = told.get("detail") or f"One Runtime answered {response.status_code} without saying why."
+    errors = told.get("errors")
+    return error_of(
+        Problem(
+            code=str(code),
+            status=response.status_code,
+            detail=str(detail),
+            request_id=told.get("request_id") or response.headers.get("request-id"),
+            errors=tuple(map(_field_error, errors)) if isinstance(errors, list) else (),
+            retry_after=_retry_after(response),
+            provider_reason=told.get("provider_reason"),
+        )
+    )
+
+
+def unreadable(response: httpx2.Response, reason: str) -> OneRuntimeError:
+    """The error for an answer that is not what was promised."""
+    detail = f"The answer cannot be read: {reason}. Is base_url the address of One Runtime?"
+    request_id = response.headers.get("request-id")
+    return OneRuntimeError(
+        Problem(code="unexpected_answer", status=response.status_code, detail=detail, request_id=request_id)
+    )
+
+
+def _is_problem(response: httpx2.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith("application/problem+json")
+
+
+def _problem(response: httpx2.Response) -> dict[str, Any]:
+    if not _is_problem(response):
+        return {}
+    try:
+        told = response.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _field_error(told: Any) -> FieldError:
+    values = told if isinstance(told, dict) else {}
+    return FieldError(str(values.get("field", "")), str(values.get("message", "")))
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    told: str = response.headers.get("retry-after", "")
+    return float(told) if told.isascii() and told.isdigit() else None

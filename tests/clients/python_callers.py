@@ -1,0 +1,133 @@
+"""What the tests of the Python client share: an installation on a port, whose answers can be made to fail, and both
+clients behind one awaitable way to call them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeAlias
+
+import httpx2
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from one_runtime.app import create_app
+from one_runtime.demo.acme import GLOBEX
+from one_runtime.settings import Settings
+from one_runtime_client import AsyncOneRuntime, OneRuntime
+from one_runtime_client.client import TIMEOUT
+from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
+
+Kind: TypeAlias = Literal["blocking", "awaiting"]
+KINDS: Final[tuple[Kind, ...]] = ("blocking", "awaiting")
+
+
+@dataclass
+class Faults:
+    """Stands before an application, and gives the prepared answers before it lets requests through."""
+
+    app: ASGIApp
+    answers: list[Response] = field(default_factory=list)
+    seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.seen.append((scope["method"], f"{scope['raw_path'].decode()}?{scope['query_string'].decode()}", headers))
+        await (self.answers.pop(0) if self.answers else self.app)(scope, receive, send)
+
+
+def problem(status: int, code: str, **headers: str) -> Response:
+    """An error as One Runtime tells it, from anywhere but the proxy."""
+    body = {"status": status, "code": code, "detail": "Told by a test.", "request_id": "request-1"}
+    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(json.dumps(body), status, told, media_type="application/problem+json")
+
+
+@dataclass
+class Caller:
+    """One of the two clients."""
+
+    client: OneRuntime | AsyncOneRuntime
+    slept: list[float]
+
+    async def do(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method by its name; a list with pages is read to its end."""
+        method = attrgetter(name)(self.client)
+        if isinstance(self.client, OneRuntime):
+            return await asyncio.to_thread(_whole, method, *args, **kwargs)
+        answer = method(*args, **kwargs)
+        return [item async for item in answer] if hasattr(answer, "__aiter__") else await answer
+
+    async def streamed(self, *args: Any, **kwargs: Any) -> tuple[httpx2.Response, bytes]:
+        """The streamed answer, and its body as it came."""
+        if isinstance(self.client, OneRuntime):
+            return await asyncio.to_thread(_streamed, self.client, *args, **kwargs)
+        async with self.client.proxy.stream(*args, **kwargs) as response:
+            return response, b"".join([piece async for piece in response.aiter_bytes()])
+
+
+def _whole(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    answer = method(*args, **kwargs)
+    return list(answer) if hasattr(answer, "__next__") else answer
+
+
+def _streamed(client: OneRuntime, *args: Any, **kwargs: Any) -> tuple[httpx2.Response, bytes]:
+    with client.proxy.stream(*args, **kwargs) as response:
+        return response, b"".join(response.iter_bytes())
+
+
+@asynccontextmanager
+async def calling(kind: Kind, base_url: str, key: str, timeout: float = TIMEOUT) -> AsyncIterator[Caller]:
+    """A client that notes how long it would sleep."""
+    slept: list[float] = []
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    if kind == "blocking":
+        with OneRuntime(base_url, key, timeout=timeout, sleep=slept.append) as blocking:
+            yield Caller(blocking, slept)
+    else:
+        async with AsyncOneRuntime(base_url, key, timeout=timeout, sleep=note) as awaiting:
+            yield Caller(awaiting, slept)
+
+
+@dataclass
+class Served:
+    """An installation on a port, and its organization's client."""
+
+    application: Application
+    faults: Faults
+    url: str
+    organization: str
+    kind: Kind
+    caller: Caller
+
+    async def do(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        return await self.caller.do(name, *args, **kwargs)
+
+    async def connect(self, end_user_id: str = "user_123", **more: Any) -> Any:
+        """An Acme connection of an end user."""
+        given = {"credentials": {"api_key": ACME_KEYS[GLOBEX]}, **more}
+        return await self.do(
+            "connections.create", integration_slug="acme", end_user_id=end_user_id, auth_type="api_key", **given
+        )
+
+
+@asynccontextmanager
+async def served(settings: Settings, acme: RunningAcme, kind: Kind) -> AsyncIterator[Served]:
+    """An installation that runs until the block ends."""
+    clock = SetClock()
+    app = create_app(settings, catalog_with_acme(acme.url), clock=clock)
+    faults = Faults(app)
+    async with running(faults) as port:
+        application = Application(app, app.app.state.installation, clock, acme)
+        organization = await application.organization()
+        url = f"http://127.0.0.1:{port}"
+        async with calling(kind, url, await application.key(organization)) as caller:
+            yield Served(application, faults, url, organization, kind, caller)

@@ -1,0 +1,195 @@
+"""The Python client's proxy: the provider's answers as they are, our errors raised."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from starlette.responses import PlainTextResponse
+
+from one_runtime.demo.acme import GLOBEX
+from one_runtime.settings import Settings
+from one_runtime_client import ConnectionFailed, ConnectRequired, NotFound, RateLimited, Unavailable
+from one_runtime_client.asked import Content
+from tests.application import ACME_KEYS, RunningAcme
+from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
+from tests.proxy.relay import Relay, relaying
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+
+COOKIE = b"HTTP/1.1 200 OK\r\nSet-Cookie: of=one-user\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest_asyncio.fixture(params=KINDS)
+async def one_runtime(request: pytest.FixtureRequest, settings: Settings, acme: RunningAcme) -> AsyncIterator[Served]:
+    async with served(settings, acme, request.param) as installation:
+        yield installation
+
+
+@pytest_asyncio.fixture
+async def relay(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay]:
+    async with relaying(settings, acme) as relay:
+        yield relay
+
+
+async def test_a_call_answers_what_the_provider_answers(one_runtime: Served) -> None:
+    made = await one_runtime.connect()
+    answer = await one_runtime.do("proxy.get", "acme", "/v1/me", end_user_id="user_123")
+    assert (answer.status_code, answer.json()["account"]["id"]) == (200, GLOBEX)
+    assert answer.headers["one-runtime-connection"] == made.id
+    by_id = await one_runtime.do("proxy.request", "GET", "acme", "v1/me", connection_id=made.id, timeout=5)
+    assert by_id.json() == answer.json()
+    head = await one_runtime.do("proxy.head", "acme", "/v1/me", end_user_id="user_123")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_the_readmes_lines_connect_an_account_and_use_it(one_runtime: Served) -> None:
+    readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    for shown, real in (("https://connect.example.com", one_runtime.url), ("hubspot", "acme"), ("/crm/", "/")):
+        assert shown in program
+        program = program.replace(shown, real)
+    names: dict[str, Any] = {"API_KEY": await one_runtime.application.key(one_runtime.organization)}
+    exec(program.replace("/v3/objects/contacts", "/v1/contacts"), names)
+    with names["one_runtime"]:
+        first = await asyncio.to_thread(names["contacts"], "user_123")
+        popup = one_runtime.application.client()
+        assert (await popup.type_key(first["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
+        assert "contacts" in await asyncio.to_thread(names["contacts"], "user_123")
+
+
+async def test_each_method_reaches_the_provider_with_its_body(one_runtime: Served) -> None:
+    whose = {"end_user_id": (await one_runtime.connect()).end_user_id}
+    made = await one_runtime.do(
+        "proxy.post", "acme", "/v1/contacts", json={"name": "Ada", "email": "ada@example.com"}, **whose
+    )
+    assert made.status_code == 201, made.text
+    address = f"/v1/contacts/{made.json()['id']}"
+    changed = await one_runtime.do("proxy.patch", "acme", address, json={"name": "Ada L."}, **whose)
+    assert changed.json()["name"] == "Ada L."
+    put = await one_runtime.do("proxy.put", "acme", address, content=b"{}", **whose)
+    assert (put.status_code, "one-runtime-error" in put.headers) == (405, False)
+    assert (await one_runtime.do("proxy.delete", "acme", address, **whose)).is_success
+
+
+async def test_a_providers_error_is_an_answer(one_runtime: Served) -> None:
+    await one_runtime.connect()
+    answer = await one_runtime.do("proxy.get", "acme", "/v1/contacts/none", end_user_id="user_123")
+    assert answer.status_code == 404
+
+
+async def test_our_errors_are_raised_also_for_head_and_streams(one_runtime: Served) -> None:
+    for call in ("proxy.get", "proxy.head"):
+        with pytest.raises(ConnectRequired) as required:
+            await one_runtime.do(call, "acme", "/v1/me", end_user_id="nobody")
+        assert required.value.code == "connect_required"
+    with pytest.raises(NotFound):
+        await one_runtime.do("proxy.get", "no-such", "/v1/me", end_user_id="nobody")
+    with pytest.raises(ConnectRequired):
+        await one_runtime.caller.streamed("GET", "acme", "/v1/me", end_user_id="nobody")
+
+
+async def test_only_what_we_refuse_is_repeated(one_runtime: Served) -> None:
+    await one_runtime.connect()
+    whose = {"end_user_id": "user_123"}
+    ours = problem(503, "unavailable", one_runtime_error="unavailable", retry_after="2")
+    one_runtime.faults.answers = [ours]
+    assert (await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)).status_code == 200
+    assert one_runtime.caller.slept == [2.0]
+    one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1"})]
+    theirs = await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
+    assert (theirs.status_code, theirs.text, one_runtime.caller.slept) == (503, "theirs", [2.0])
+    one_runtime.faults.answers = [problem(429, "too_many_calls", one_runtime_error="too_many_calls")] * 3
+    with pytest.raises(RateLimited) as limited:
+        await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
+    assert (limited.value.code, one_runtime.caller.slept) == ("too_many_calls", [2.0, 0.5, 1.0])
+
+
+async def test_a_body_that_is_read_once_is_sent_once(one_runtime: Served) -> None:
+    await one_runtime.connect()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"{}"
+
+    async def later() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    content: Content = pieces() if one_runtime.kind == "blocking" else later()
+    one_runtime.faults.answers = [problem(503, "unavailable", one_runtime_error="unavailable")]
+    with pytest.raises(Unavailable):
+        await one_runtime.do("proxy.post", "acme", "/v1/contacts", content=content, end_user_id="user_123")
+    assert one_runtime.caller.slept == []
+
+
+async def test_an_address_that_leads_elsewhere_is_refused_here(one_runtime: Served) -> None:
+    before = len(one_runtime.faults.seen)
+    for path in ("/../connections", "..", "/a/%2e%2E/b", "/./a", "/a#b", "/a\nb", "/a\\..\\b"):
+        with pytest.raises(ValueError, match="path"):
+            await one_runtime.do("proxy.delete", "acme", path, end_user_id="user_123")
+    with pytest.raises(ValueError, match="control"):
+        await one_runtime.do("proxy.get", "acme", "/", end_user_id="a\r\nX-Other: b")
+    with pytest.raises(ValueError, match="whose"):
+        await one_runtime.do("proxy.get", "acme", "/")
+    assert len(one_runtime.faults.seen) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_path_query_headers_and_body_arrive_as_they_were_given(relay: Relay, kind: Kind) -> None:
+    async with calling(kind, f"http://127.0.0.1:{relay.port}/", relay.key) as caller:
+        await caller.do(
+            "proxy.post",
+            "raw",
+            "/a%2Fb/c//d:e?x=%20y",
+            end_user_id="user_123",
+            params={"tag": ["a", "b"], "none": None, "q": "ä&"},
+            content=b"\x00body",
+            headers={"X-Theirs": "1", "Authorization": "Bearer somebody-elses"},
+            retry=True,
+        )
+    line, arrived = relay.upstream.arrived[-1].line.decode(), relay.upstream.arrived[-1]
+    assert line == "POST /api/a%2Fb/c//d:e?x=%20y&tag=a&tag=b&q=%C3%A4%26 HTTP/1.1"
+    assert (arrived.body, arrived.named(b"x-theirs")) == (b"\x00body", [b"1"])
+    assert b"somebody-elses" not in b"".join(value for _, value in arrived.headers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_retry_asks_us_to_repeat_what_the_provider_refuses_for_now(relay: Relay, kind: Kind) -> None:
+    passing = b"HTTP/1.1 503 Later\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+    async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        relay.upstream.answers = [passing]
+        once = await caller.do("proxy.put", "raw", "/x", end_user_id="user_123", json={})
+        assert once.status_code == 503
+        relay.upstream.answers = [passing]
+        again = await caller.do("proxy.put", "raw", "/x", end_user_id="user_123", json={}, retry=True, timeout=9)
+        assert (again.status_code, again.headers["one-runtime-attempts"], caller.slept) == (200, "2", [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_stream_is_read_as_it_comes(relay: Relay, kind: Kind) -> None:
+    relay.upstream.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        response, body = await caller.streamed("GET", "raw", "/x", end_user_id="user_123")
+    assert (response.status_code, body, response.is_closed) == (200, b"abcde", True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_answer_that_breaks_off_is_an_error_also_in_a_stream(relay: Relay, kind: Kind) -> None:
+    relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nabc"
+    async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        with pytest.raises(ConnectionFailed):
+            await caller.streamed("POST", "raw", "/x", end_user_id="user_123")
+        with pytest.raises(ConnectionFailed):
+            await caller.do("proxy.post", "raw", "/x", end_user_id="user_123")
+    assert caller.slept == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_providers_cookie_does_not_go_along_with_the_next_call(relay: Relay, kind: Kind) -> None:
+    relay.upstream.answers = [COOKIE]
+    async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        for _ in range(2):
+            await caller.do("proxy.get", "raw", "/x", end_user_id="user_123")
+    assert [one.named(b"cookie") for one in relay.upstream.arrived] == [[], []]

@@ -1,0 +1,311 @@
+"""Every resource of the Python client, blocking and awaiting, on a real installation: what succeeds and what fails."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import pytest_asyncio
+
+from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.settings import Settings
+from one_runtime_client import (
+    ConnectRequired,
+    InvalidInput,
+    NotFound,
+    Offer,
+    OneRuntimeError,
+    RateLimited,
+    Unauthenticated,
+)
+from one_runtime_client.answers import Connection, Integration
+from tests.application import ACME_KEYS, RunningAcme
+from tests.clients.python_callers import KINDS, Kind, Served, calling, served
+from tests.redirects import RETURN_URL, typed
+
+ENTRY: dict[str, Any] = {
+    "slug": "x-billing",
+    "name": "Billing",
+    "description": "Invoices of a service of our own.",
+    "category": "Accounting",
+    "website": "https://billing.example",
+    "docs": "https://billing.example/docs",
+    "auth": [
+        {
+            "type": "api_key",
+            "fields": [{"name": "api_key", "label": "API key", "where": "In the settings.", "pattern": "bk_[a-z]{16}"}],
+            "base_url": "https://billing.example/v1",
+            "send": {"headers": {"Authorization": "Bearer {api_key}"}},
+            "check": {"path": "/me", "expect": {"json": [{"path": "id", "exists": True}]}},
+            "verified": {"how": "unverified"},
+        }
+    ],
+}
+CLIENT = {"client_id": "client-1", "client_secret": "secret-0123456789"}
+
+
+@pytest_asyncio.fixture(params=KINDS)
+async def one_runtime(request: pytest.FixtureRequest, settings: Settings, acme: RunningAcme) -> AsyncIterator[Served]:
+    async with served(settings, acme, request.param) as installation:
+        yield installation
+
+
+async def test_the_list_says_what_is_connected(one_runtime: Served) -> None:
+    before: tuple[Integration, ...] = await one_runtime.do("integrations.list", end_user_id="user_123", slugs=["acme"])
+    assert [(one.slug, one.status, one.connections) for one in before] == [("acme", "not_connected", None)]
+    assert before[0].logo_url is not None
+    assert before[0].logo_url.startswith("http")
+    made = await one_runtime.connect()
+    (now,) = await one_runtime.do(
+        "integrations.list", end_user_id="user_123", status="connected", logo="none", expand_connections=True
+    )
+    assert (now.slug, now.logo_url, [one.id for one in now.connections]) == ("acme", None, [made.id])
+    everything = await one_runtime.do("integrations.list", end_user_id="user_123", search="acme", category="CRM")
+    assert [one.slug for one in everything] == ["acme"]
+
+
+async def test_a_list_of_nobody_is_refused_with_the_field(one_runtime: Served) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await one_runtime.do("integrations.list", end_user_id=" ")
+    error = refused.value
+    assert (error.code, error.status, [one.field for one in error.errors]) == ("invalid_input", 422, ["end_user_id"])
+    assert error.request_id
+    assert error.errors[0].message in error.detail
+
+
+async def test_the_catalog_is_read(one_runtime: Served) -> None:
+    (listed,) = await one_runtime.do("catalog.list", slugs=["salesforce"])
+    detail = await one_runtime.do("catalog.get", "salesforce", logo="none")
+    assert (detail.id, detail.logo_url) == (listed.id, None)
+    assert {auth.type for auth in detail.auth} == set(listed.supported_auth_types)
+    assert any(auth.oauth2 is not None and auth.oauth2.scopes for auth in detail.auth)
+    acme = await one_runtime.do("catalog.get", "acme")
+    assert (acme.auth[0].fields[0].name, acme.auth[0].fields[0].secret) == ("api_key", True)
+    assert acme.auth[0].verified.date is not None
+    assert {"CRM"} <= {one.name for one in await one_runtime.do("catalog.categories") if one.count}
+
+
+async def test_what_the_catalog_does_not_have_is_not_found(one_runtime: Served) -> None:
+    with pytest.raises(NotFound):
+        await one_runtime.do("catalog.get", "no-such/thing?at=all")
+
+
+async def test_a_session_is_made_read_and_cancelled(one_runtime: Served) -> None:
+    made = await one_runtime.do(
+        "sessions.create", integration_slug="acme", end_user_id="user_123", metadata={"team": "growth"}, expires_in=60
+    )
+    assert made.session_token in made.connect_url
+    assert made.session_token not in repr(made)
+    read = await one_runtime.do("sessions.get", made.id)
+    assert (read.status, read.mode, read.metadata, read.connection) == ("pending", "embed", {"team": "growth"}, None)
+    assert read.expires_at == made.expires_at
+    assert made.expires_at > datetime.now(UTC)
+    assert (await one_runtime.do("sessions.cancel", made.id)).status == "cancelled"
+
+
+async def test_a_session_of_an_unknown_integration_or_id_is_not_found(one_runtime: Served) -> None:
+    with pytest.raises(NotFound):
+        await one_runtime.do("sessions.create", integration_slug="nothing", end_user_id="user_123")
+    for name in ("sessions.get", "sessions.cancel"):
+        with pytest.raises(NotFound):
+            await one_runtime.do(name, "..")
+
+
+async def test_the_code_of_a_redirect_is_redeemed_for_its_own_end_user(one_runtime: Served) -> None:
+    await one_runtime.do("organization.update", display_name="Northwind", return_urls=[RETURN_URL])
+    made = await one_runtime.do(
+        "sessions.create", integration_slug="acme", end_user_id="user_123", return_url=RETURN_URL
+    )
+    back = (await typed(one_runtime.application, made.session_token)).return_to
+    assert back is not None
+    (code,) = parse_qs(urlsplit(back).query)["code"]
+    with pytest.raises(InvalidInput):
+        await one_runtime.do("sessions.redeem", made.id, code="orcc_wrong", end_user_id="user_123")
+    redeemed = await one_runtime.do("sessions.redeem", made.id, code=code, end_user_id="user_123")
+    assert (redeemed.status, redeemed.connection.account.id) == ("connected", GLOBEX)
+
+
+async def test_a_connection_is_imported_read_changed_checked_and_deleted(one_runtime: Served) -> None:
+    made: Connection = await one_runtime.connect(name="First", metadata={"a": [1, None]})
+    assert (made.status, made.error, made.account.id, made.metadata) == ("active", None, GLOBEX, {"a": [1, None]})
+    assert await one_runtime.do("connections.get", made.id) == made
+    changed = await one_runtime.do("connections.update", made.id, name="Second")
+    assert (changed.name, changed.metadata) == ("Second", {"a": [1, None]})
+    assert (await one_runtime.do("connections.check", made.id)).working is True
+    assert (await one_runtime.do("connections.refresh", made.id)).id == made.id
+    credentials = await one_runtime.do("connections.credentials", made.id)
+    assert credentials.credentials == {"api_key": ACME_KEYS[GLOBEX]}
+    assert ACME_KEYS[GLOBEX] not in repr(credentials)
+    deleted = await one_runtime.do("connections.delete", made.id)
+    assert (deleted.id, [one.outcome for one in deleted.revocations]) == (made.id, ["not_supported"])
+    with pytest.raises(NotFound) as gone:
+        await one_runtime.do("connections.get", made.id)
+    assert gone.value.status == 404
+
+
+async def test_a_refused_credential_is_told_with_the_providers_reason_and_never_with_the_key(
+    one_runtime: Served,
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await one_runtime.connect(credentials={"api_key": "acme_wrong0123456789"})
+    assert refused.value.code == "credentials_refused"
+    assert refused.value.provider_reason
+    assert "acme_wrong" not in f"{refused.value!r} {refused.value}"
+
+
+async def test_a_key_that_the_provider_has_withdrawn_wants_the_end_user_again(one_runtime: Served) -> None:
+    made = await one_runtime.connect()
+    whose = {"end_user_id": "user_123"}
+    assert (await one_runtime.do("proxy.post", "acme", "/v1/test/revoke", **whose)).is_success
+    checked = await one_runtime.do("connections.check", made.id)
+    assert (checked.working, checked.connection.status) == (False, "needs_reauth")
+    assert checked.connection.error.at <= datetime.now(UTC)
+    (listed,) = await one_runtime.do("integrations.list", slugs=["acme"], expand_connections=True, **whose)
+    assert (listed.status, [one.error for one in listed.connections]) == ("not_connected", [checked.connection.error])
+    with pytest.raises(ConnectRequired):
+        await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
+
+
+async def test_a_session_tells_what_went_wrong_last(one_runtime: Served) -> None:
+    made = await one_runtime.do("sessions.create", integration_slug="acme", end_user_id="user_123")
+    popup = one_runtime.application.client()
+    assert (await popup.type_key(made.session_token, "acme_wrong0123456789")).status_code == 422
+    failed = await one_runtime.do("sessions.get", made.id)
+    assert (failed.status, failed.last_error.code) == ("pending", "credentials_refused")
+    assert (await popup.type_key(made.session_token, ACME_KEYS[GLOBEX])).status_code == 200
+    connected = await one_runtime.do("sessions.get", made.id)
+    assert (connected.status, connected.connection.account.id) == ("connected", GLOBEX)
+
+
+async def test_an_empty_identifier_is_refused_before_it_addresses_something_else(one_runtime: Served) -> None:
+    before = len(one_runtime.faults.seen)
+    with pytest.raises(ValueError, match="empty"):
+        await one_runtime.do("connections.delete", "")
+    assert len(one_runtime.faults.seen) == before
+
+
+async def test_lists_are_read_over_all_their_pages(one_runtime: Served) -> None:
+    made = [await one_runtime.connect(f"user/{number}") for number in range(5)]
+    before = len(one_runtime.faults.seen)
+    listed = await one_runtime.do("connections.list", page_size=2, integration_slug="acme")
+    assert [one.id for one in listed] == [one.id for one in reversed(made)]
+    pages = [target for _, target, _ in one_runtime.faults.seen[before:]]
+    assert len(pages) == 3
+    assert all("integration_slug=acme" in one and "limit=2" in one for one in pages)
+    users = await one_runtime.do("end_users.list", page_size=2)
+    assert [one.end_user_id for one in users] == [f"user/{number}" for number in range(5)]
+    events = await one_runtime.do("events.list", page_size=3, type="connection.created")
+    assert [one.connection_id for one in events] == [one.id for one in reversed(made)]
+    assert {(one.actor.type, one.type) for one in events} == {("api_key", "connection.created")}
+
+
+async def test_lists_with_a_wrong_filter_are_refused(one_runtime: Served) -> None:
+    for name in ("connections.list", "end_users.list", "events.list"):
+        with pytest.raises(InvalidInput):
+            await one_runtime.do(name, page_size=0)
+    with pytest.raises(InvalidInput):
+        await one_runtime.do("events.list", type="nothing.happened")
+
+
+async def test_disconnecting_deletes_and_may_be_repeated(one_runtime: Served) -> None:
+    await one_runtime.connect()
+    whose = {"integration_slug": "acme", "end_user_id": "user_123"}
+    first, second = await one_runtime.do("disconnect", **whose), await one_runtime.do("disconnect", **whose)
+    assert (first.status, first.deleted_count, len(first.revocations)) == ("disconnected", 1, 1)
+    assert (second.status, second.deleted_count, second.revocations) == ("not_found", 0, ())
+    with pytest.raises(InvalidInput):
+        await one_runtime.do("disconnect", integration_slug="acme", end_user_id="")
+
+
+async def test_an_end_user_is_forgotten_whatever_their_identifier(one_runtime: Served) -> None:
+    for end_user_id in ("user/1?x=y#z", "ada@example.com", "Zoë 1%"):
+        await one_runtime.connect(end_user_id)
+        forgotten = await one_runtime.do("end_users.delete", end_user_id)
+        assert (forgotten.end_user_id, forgotten.deleted_connections) == (end_user_id, 1)
+    with pytest.raises(NotFound):
+        await one_runtime.do("end_users.delete", "nobody")
+
+
+async def test_the_organization_is_set_as_a_whole(one_runtime: Served) -> None:
+    changed = await one_runtime.do(
+        "organization.update", display_name="Southwind", integrations=Offer(mode="listed", slugs=("acme",))
+    )
+    assert (changed.display_name, changed.allowed_origins) == ("Southwind", ())
+    assert changed.integrations == Offer(mode="listed", slugs=("acme",))
+    assert await one_runtime.do("organization.get") == changed
+    with pytest.raises(InvalidInput):
+        await one_runtime.do("organization.update", display_name="X", integrations=Offer(mode="listed", slugs=("no",)))
+    with pytest.raises(TypeError):
+        await one_runtime.do("organization.update", display_name="X", return_urls="https://app.example.com")
+
+
+async def test_an_oauth_client_is_registered_read_and_removed(one_runtime: Served) -> None:
+    made = await one_runtime.do("oauth_clients.put", "acme", **CLIENT, scopes=["account:read"])
+    assert (made.client_id, made.client_secret_last_four, made.scopes) == ("client-1", "6789", ("account:read",))
+    assert made.redirect_url.endswith("/connect/callback/acme")
+    assert await one_runtime.do("oauth_clients.get", "acme") == made
+    assert await one_runtime.do("oauth_clients.list") == (made,)
+    assert await one_runtime.do("oauth_clients.delete", "acme") is None
+    with pytest.raises(NotFound):
+        await one_runtime.do("oauth_clients.get", "acme")
+    with pytest.raises(InvalidInput):
+        await one_runtime.do("oauth_clients.put", "acme", client_id="")
+
+
+async def test_an_integration_of_ones_own_is_made_of_a_mapping_or_of_text(one_runtime: Served) -> None:
+    made = await one_runtime.do("custom_integrations.create", ENTRY)
+    assert (made.slug, made.enabled, made.connections_moved) == ("x-billing", True, 0)
+    assert made.definition["auth"][0]["base_url"] == "https://billing.example/v1"
+    text = "\n".join(f"{name}: {value}" for name, value in ENTRY.items() if name != "auth")
+    as_yaml = f"{text}\nauth: {ENTRY['auth']}".replace("True", "true")
+    put = await one_runtime.do("custom_integrations.put", "x-billing", as_yaml.replace("Billing", "Bills"))
+    assert (put.id, put.name) == (made.id, "Bills")
+    assert await one_runtime.do("custom_integrations.get", "x-billing") == put
+    assert [one.slug for one in await one_runtime.do("custom_integrations.list")] == ["x-billing"]
+    with pytest.raises(OneRuntimeError) as taken:
+        await one_runtime.do("custom_integrations.create", ENTRY)
+    assert (taken.value.code, taken.value.status) == ("integration_exists", 409)
+    assert await one_runtime.do("custom_integrations.delete", "x-billing", delete_connections=True) is None
+    with pytest.raises(InvalidInput):
+        await one_runtime.do("custom_integrations.create", "slug: x-billing")
+
+
+async def test_a_key_that_is_none_is_told_without_it(one_runtime: Served) -> None:
+    wrong = "oru_00000000_notakeyatall"
+    async with calling(one_runtime.kind, one_runtime.url, wrong) as caller:
+        with pytest.raises(Unauthenticated) as refused:
+            await caller.do("organization.get")
+        assert wrong not in f"{refused.value!r} {refused.value} {caller.client!r}"
+
+
+async def test_a_key_without_the_scope_is_told_which_it_needs(one_runtime: Served) -> None:
+    key = await one_runtime.application.key(one_runtime.organization, "read")
+    async with calling(one_runtime.kind, one_runtime.url, key) as caller:
+        with pytest.raises(OneRuntimeError, match="connect") as refused:
+            await caller.do("sessions.create", end_user_id="user_123")
+    assert (refused.value.code, refused.value.status) == ("insufficient_scope", 403)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_limited_key_is_waited_for_as_long_as_it_is_asked(
+    settings: Settings, acme: RunningAcme, kind: Kind
+) -> None:
+    async def ask_often(one_runtime: Served) -> None:
+        for _ in range(20):
+            await one_runtime.do("organization.get")
+
+    async with served(settings.model_copy(update={"rate_limit": 6}), acme, kind) as one_runtime:
+        with pytest.raises(RateLimited) as limited:
+            await ask_often(one_runtime)
+        waited = one_runtime.caller.slept
+    assert len(waited) == 2
+    assert limited.value.retry_after is not None
+    assert min(*waited, limited.value.retry_after) >= 1
+
+
+async def test_what_needs_the_end_user_again_is_one_class(one_runtime: Served) -> None:
+    await one_runtime.connect(credentials={"api_key": ACME_KEYS[INITECH]})
+    with pytest.raises(ConnectRequired) as required:
+        await one_runtime.do("proxy.get", "acme", "/v1/me", end_user_id="somebody_else")
+    assert (required.value.code, required.value.status) == ("connect_required", 409)

@@ -1,0 +1,179 @@
+"""What the Python client does where One Runtime cannot be had: it waits, gives up in time, and tells why."""
+
+import pickle
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from one_runtime_client import (
+    ConnectionFailed,
+    InvalidInput,
+    OneRuntime,
+    OneRuntimeError,
+    RateLimited,
+    Unavailable,
+)
+from tests.application import running
+from tests.clients.python_callers import KINDS, Faults, Kind, calling, problem
+
+KEY = "oru_key_0123456789"
+ORGANIZATION = (
+    '{"id": "1", "display_name": "Northwind", "logo_url": null, "privacy_url": null, "allowed_origins": [],'
+    ' "return_urls": [], "integrations": {"mode": "all", "slugs": [], "later": 1}, "later": {"more": true},'
+    ' "created_at": "2026-11-25T01:02:03.004Z", "updated_at": "2026-11-25T01:02:03.004Z"}'
+)
+
+
+async def _northwind(scope: Scope, receive: Receive, send: Send) -> None:
+    """A One Runtime that only ever tells its organization, with fields of a later version."""
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await Response(ORGANIZATION, media_type="application/json")(scope, receive, send)
+
+
+@pytest_asyncio.fixture
+async def northwind() -> AsyncIterator[tuple[Faults, str]]:
+    faults = Faults(_northwind)
+    async with running(faults) as port:
+        yield faults, f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_it_waits_as_it_is_asked_to_and_tries_again(northwind: tuple[Faults, str], kind: Kind) -> None:
+    faults, url = northwind
+    faults.answers = [problem(429, "rate_limited", retry_after="7"), problem(503, "unavailable")]
+    async with calling(kind, url, KEY) as caller:
+        organization = await caller.do("organization.get")
+    assert (organization.display_name, caller.slept, len(faults.seen)) == ("Northwind", [7.0, 1.0], 3)
+    assert {headers["authorization"] for _, _, headers in faults.seen} == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_fields_of_a_later_version_are_left_out(northwind: tuple[Faults, str], kind: Kind) -> None:
+    async with calling(kind, northwind[1], KEY) as caller:
+        organization = await caller.do("organization.get")
+    assert not hasattr(organization, "later")
+    assert organization.created_at.isoformat() == "2026-11-25T01:02:03.004000+00:00"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("code,status,error", [("rate_limited", 429, RateLimited), ("database_busy", 503, Unavailable)])
+async def test_it_gives_up_after_three_tries(
+    northwind: tuple[Faults, str], kind: Kind, code: str, status: int, error: type[OneRuntimeError]
+) -> None:
+    faults, url = northwind
+    faults.answers = [problem(status, code, retry_after="1")] * 5
+    async with calling(kind, url, KEY) as caller:
+        with pytest.raises(error) as refused:
+            await caller.do("organization.get")
+    told = refused.value
+    assert (told.code, told.status, told.request_id, told.retry_after) == (code, status, "request-1", 1.0)
+    assert (caller.slept, len(faults.seen)) == ([1.0, 1.0], 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_it_does_not_wait_longer_than_half_a_minute(northwind: tuple[Faults, str], kind: Kind) -> None:
+    northwind[0].answers = [problem(429, "rate_limited", retry_after="31")]
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(RateLimited):
+            await caller.do("organization.get")
+    assert caller.slept == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+async def test_what_is_not_told_by_one_runtime_is_not_repeated(
+    northwind: tuple[Faults, str], kind: Kind, status: int
+) -> None:
+    northwind[0].answers = [PlainTextResponse("<h1>Bad gateway</h1>", status)]
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(OneRuntimeError) as refused:
+            await caller.do("organization.get")
+    assert (refused.value.code, refused.value.status, caller.slept) == ("unexpected_answer", status, [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "body",
+    ["<h1>Welcome</h1>", "", "[]", "{}", ORGANIZATION.replace('"1"', "1"), ORGANIZATION.replace("2026-11", "26")],
+)
+async def test_an_answer_that_is_not_what_was_promised_is_told(
+    northwind: tuple[Faults, str], kind: Kind, body: str
+) -> None:
+    northwind[0].answers = [Response(body, 200, media_type="application/json")]
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(OneRuntimeError, match="base_url") as refused:
+            await caller.do("organization.get")
+    assert refused.value.code == "unexpected_answer"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"errors": ["x", {"field": 1}]}'])
+async def test_an_error_that_is_no_problem_is_an_error_all_the_same(
+    northwind: tuple[Faults, str], kind: Kind, body: str
+) -> None:
+    northwind[0].answers = [Response(body, 422, media_type="application/problem+json")]
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(InvalidInput) as refused:
+            await caller.do("organization.get")
+    assert refused.value.code == "unexpected_answer"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_answer_is_an_error_of_its_own(northwind: tuple[Faults, str], kind: Kind) -> None:
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    faults, url = northwind
+    faults.app = silent
+    async with calling(kind, url, KEY, timeout=0.05) as caller:
+        with pytest.raises(ConnectionFailed) as failed:
+            await caller.do("organization.get")
+    assert (failed.value.code, failed.value.status, caller.slept) == ("connection_failed", 0, [])
+    faults.app = _northwind
+    async with calling(kind, "http://127.0.0.1:9", KEY) as caller:
+        with pytest.raises(ConnectionFailed) as refused:
+            await caller.do("organization.get")
+    assert KEY not in f"{refused.value!r} {refused.value} {refused.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_header_that_cannot_be_sent_is_not_told(northwind: tuple[Faults, str], kind: Kind) -> None:
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(ConnectionFailed) as refused:
+            await caller.do("proxy.get", "acme", "/", end_user_id="u", headers={"X-Token": "secret\r\nX: y"})
+    assert "secret" not in f"{refused.value!r} {refused.value.__cause__!r}"
+
+
+async def test_an_error_crosses_processes(northwind: tuple[Faults, str]) -> None:
+    northwind[0].answers = [problem(422, "invalid_input")]
+    async with calling("awaiting", northwind[1], KEY) as caller:
+        with pytest.raises(InvalidInput) as refused:
+            await caller.do("organization.get")
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (type(again), str(again), vars(again)) == (InvalidInput, str(refused.value), vars(refused.value))
+
+
+@pytest.mark.parametrize(
+    "base_url,api_key",
+    [
+        ("connect.example.com", KEY),
+        ("ftp://connect.example.com", KEY),
+        ("https://user:secret@connect.example.com", KEY),
+        ("https://connect.example.com?secret", KEY),
+        ("https://connect.example.com", ""),
+        ("https://connect.example.com", "oru_secret\n"),
+        ("https://connect.example.com", "oru_secret é"),
+    ],
+)
+def test_a_wrong_address_or_key_is_refused_at_once_and_not_told(base_url: str, api_key: str) -> None:
+    with pytest.raises(ValueError, match=r"base_url|api_key") as refused:
+        OneRuntime(base_url, api_key)
+    assert "secret" not in str(refused.value)
