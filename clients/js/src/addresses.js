@@ -3,20 +3,23 @@
  * another route with your key: no part of an address may do that.
  */
 
+/** What the URL parser takes for `.` or `..`. */
 const DOTS = /^(\.|%2e){1,2}$/i;
 
 /** A path variable. @throws {TypeError} where there is none, or where it cannot stand in an address. */
 export function segment(name, value) {
   if (typeof value !== "string" || value === "") throw new TypeError(`${name} is required, and a string`);
-  if (DOTS.test(value)) throw new TypeError(`${name} cannot be ${value}`);
+  if (value === "." || value === "..") throw new TypeError(`${name} cannot be ${value}`);
   return encodeURIComponent(value);
 }
 
 /** A path of a provider, with its percent-encoding as it is. @throws {TypeError} where fetch would change it. */
 export function providerPath(path) {
   if (typeof path !== "string" || !path.startsWith("/")) throw new TypeError("the path begins with /");
-  // eslint-disable-next-line no-control-regex -- the URL parser takes them out, and then sees dots
-  if (/[\\#\u0000-\u001f]/.test(path)) throw new TypeError("the path has to be percent-encoded: it holds \\, # or a control character");
+  // The URL parser turns \ round and takes out control characters and a last space, and sees the dots only then.
+  if (/[\\#\u0000-\u001f]| $/.test(path)) {
+    throw new TypeError("the path holds \\, #, a control character or a space at its end: percent-encode it");
+  }
   if (path.split("?", 1)[0].split("/").some((part) => DOTS.test(part))) {
     throw new TypeError("the path has a segment . or ..: it would lead elsewhere");
   }

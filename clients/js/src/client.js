@@ -1,11 +1,11 @@
 /** The client: one method for each operation of the API, and the proxy. */
 
+import { query, segment } from "./addresses.js";
+import { camelCase, fromWire, toWire } from "./names.js";
 import { OPERATIONS, variablesOf } from "./operations.js";
 import { Pages } from "./pages.js";
-import { Proxy } from "./proxy.js";
+import { ProviderProxy } from "./proxy.js";
 import { Transport } from "./transport.js";
-import { query, segment } from "./addresses.js";
-import { fromWire, toWire } from "./names.js";
 
 export class OneRuntime {
   /** @throws {TypeError} where an option cannot be used. */
@@ -16,7 +16,7 @@ export class OneRuntime {
       if (verb) (this[resource] ??= {})[verb] = method(transport, name, operation);
       else this[name] = method(transport, name, operation);
     }
-    this.proxy = new Proxy(transport);
+    this.proxy = new ProviderProxy(transport);
   }
 }
 
@@ -26,28 +26,30 @@ function method(transport, name, operation) {
   return (...given) => {
     const values = given.slice(0, variables.length);
     const [input, options] = operation.takes ? given.slice(variables.length) : [undefined, given[variables.length]];
-    const path = pathOf(name, operation, variables, values);
-    if (!operation.paged) return answer(transport, operation, path, input, options);
-    return new Pages((cursor) => page(transport, operation, path, { ...input, ...cursor }, options), operation.items);
+    if (!operation.paged) return answer(transport, name, values, input, options);
+    const page = (cursor) => ask(transport, operation, operation.path, { ...input, ...cursor }, options);
+    return new Pages(page, operation.items);
   };
 }
 
-function pathOf(name, operation, variables, values) {
-  return variables.reduce(
-    (path, variable, place) => path.replace(`{${variable}}`, segment(`${name}: ${variable}`, values[place])),
-    operation.path,
-  );
-}
-
-async function answer(transport, operation, path, input, options) {
-  const told = await page(transport, operation, path, input, options);
+async function answer(transport, name, values, input, options) {
+  const operation = OPERATIONS[name];
+  const told = await ask(transport, operation, pathOf(name, values), input, options);
   return operation.items ? told[operation.items] : told;
 }
 
-async function page(transport, operation, path, input, options) {
+async function ask(transport, operation, path, input, options) {
   const asked = { method: operation.method, signal: options?.signal, ...contentOf(operation, input) };
   const inAddress = operation.takes === "query" ? query(toWire({ ...operation.defaults, ...input })) : "";
   return fromWire(await transport.json(path + inAddress, asked));
+}
+
+function pathOf(name, values) {
+  const operation = OPERATIONS[name];
+  return variablesOf(operation).reduce(
+    (path, variable, place) => path.replace(`{${variable}}`, segment(`${name}: ${camelCase(variable)}`, values[place])),
+    operation.path,
+  );
 }
 
 /** The body. A definition goes as it is: text is YAML, of which JSON is a part. */

@@ -2,6 +2,9 @@
 
 import { ConnectionFailed, OneRuntimeError } from "./errors.js";
 
+/** Beyond it, a timer goes off at once. */
+const LONGEST = 2 ** 31 - 1;
+
 export class Deadline {
   #passed = new AbortController();
   #timer;
@@ -9,7 +12,7 @@ export class Deadline {
 
   constructor(milliseconds, callers) {
     this.#callers = callers;
-    this.#timer = setTimeout(() => this.#passed.abort(), milliseconds);
+    this.#timer = setTimeout(() => this.#passed.abort(), Math.min(milliseconds, LONGEST));
     this.signal = callers ? AbortSignal.any([callers, this.#passed.signal]) : this.#passed.signal;
   }
 

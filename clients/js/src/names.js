@@ -3,6 +3,11 @@
 const KEPT_IN_REQUESTS = new Set(["metadata", "params", "credentials", "definition", "fields"]);
 const KEPT_IN_ANSWERS = new Set(["metadata", "params", "credentials", "definition"]);
 
+/** `end_user_id` as `endUserId`. */
+export function camelCase(name) {
+  return name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+}
+
 /** A value with the API's names. */
 export function toWire(value) {
   return renamed(value, (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), KEPT_IN_REQUESTS);
@@ -10,7 +15,7 @@ export function toWire(value) {
 
 /** A value of the API with the names of JavaScript. */
 export function fromWire(value) {
-  return renamed(value, (name) => name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase()), KEPT_IN_ANSWERS);
+  return renamed(value, camelCase, KEPT_IN_ANSWERS);
 }
 
 function renamed(value, rename, kept) {

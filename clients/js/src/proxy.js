@@ -5,7 +5,7 @@
 
 import { providerPath, query, segment } from "./addresses.js";
 
-export class Proxy {
+export class ProviderProxy {
   #transport;
 
   constructor(transport) {

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { OPERATIONS } from "@one-runtime/client";
+
+import { client, URL_OF_US } from "./installation.mjs";
+
+const METHODS = new Set(["get", "put", "post", "patch", "delete", "head", "options"]);
+/** Which the client's `proxy` is for, and which takes any method of any path. */
+const PROXY = "/v1/proxy/";
+
+async function documented() {
+  const { paths } = await (await fetch(`${URL_OF_US}/openapi.json`)).json();
+  return Object.entries(paths)
+    .filter(([path]) => path.startsWith("/v1/") && !path.startsWith(PROXY))
+    .flatMap(([path, methods]) =>
+      Object.entries(methods)
+        .filter(([method]) => METHODS.has(method))
+        .map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+    );
+}
+
+test("every operation of the API has a method, and every method an operation", async () => {
+  const ours = Object.values(OPERATIONS).map((one) => `${one.method} ${one.path}`);
+  assert.deepEqual(ours.sort(), (await documented()).map((one) => one.name).sort());
+});
+
+test("every operation of the table is a method of the client", () => {
+  const oneRuntime = client();
+  const missing = Object.keys(OPERATIONS).filter((name) => {
+    const found = name.split(".").reduce((inside, part) => inside?.[part], oneRuntime);
+    return typeof found !== "function";
+  });
+  assert.deepEqual(missing, []);
+});
+
+test("what takes a body or a cursor in the document does so in the table", async () => {
+  const table = Object.fromEntries(Object.values(OPERATIONS).map((one) => [`${one.method} ${one.path}`, one]));
+  for (const { name, operation } of await documented()) {
+    const queried = (operation.parameters ?? []).filter((one) => one.in === "query").map((one) => one.name);
+    assert.equal(Boolean(table[name].paged), queried.includes("cursor"), name);
+    assert.equal(["body", "definition"].includes(table[name].takes), Boolean(operation.requestBody), name);
+    assert.equal(table[name].takes === "query", queried.length > 0, name);
+  }
+});
