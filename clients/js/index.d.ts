@@ -380,7 +380,7 @@ export interface Event {
   data: { [key: string]: unknown };
 }
 
-export type ProxyBody = BodyInit | Readable | AsyncIterable<Uint8Array>;
+export type ProxyBody = NonNullable<RequestInit["body"]> | Readable | AsyncIterable<Uint8Array>;
 
 export interface ProxyOptions {
   /** Whose connection to use: this, or `connectionId`. */
@@ -390,7 +390,7 @@ export interface ProxyOptions {
   /** Sent as JSON, with its keys as they are. */
   json?: unknown;
   body?: ProxyBody;
-  headers?: HeadersInit;
+  headers?: NonNullable<RequestInit["headers"]>;
   signal?: AbortSignal;
   /** Milliseconds until the headers of the answer. */
   timeout?: number;

@@ -20,7 +20,12 @@ export function providerPath(path) {
   if (/[\\#\u0000-\u001f]| $/.test(path)) {
     throw new TypeError("the path holds \\, #, a control character or a space at its end: percent-encode it");
   }
-  if (path.split("?", 1)[0].split("/").some((part) => DOTS.test(part))) {
+  if (
+    path
+      .split("?", 1)[0]
+      .split("/")
+      .some((part) => DOTS.test(part))
+  ) {
     throw new TypeError("the path has a segment . or ..: it would lead elsewhere");
   }
   return path;
@@ -28,7 +33,8 @@ export function providerPath(path) {
 
 /** A query, with `?`; a list repeats its name, and what is null or undefined is left out. */
 export function query(given) {
-  const told = typeof given === "string" || given instanceof URLSearchParams ? new URLSearchParams(given) : pairs(given);
+  const told =
+    typeof given === "string" || given instanceof URLSearchParams ? new URLSearchParams(given) : pairs(given);
   const text = told.toString();
   return text ? `?${text}` : "";
 }

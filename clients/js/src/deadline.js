@@ -25,7 +25,8 @@ export class Deadline {
   explain(error, baseUrl) {
     if (error instanceof OneRuntimeError) return error;
     if (this.#callers?.aborted) return this.#callers.reason;
-    if (this.#passed.signal.aborted) return new ConnectionFailed(`${baseUrl} did not answer in time.`, { code: "timeout" });
+    if (this.#passed.signal.aborted)
+      return new ConnectionFailed(`${baseUrl} did not answer in time.`, { code: "timeout" });
     const reason = error?.cause?.code ?? error?.cause?.message ?? error?.message ?? "no reason was told";
     return new ConnectionFailed(`${baseUrl} was not reached: ${reason}.`, { code: "connection_failed", cause: error });
   }

@@ -66,7 +66,10 @@ test("a list runs over all its pages, each time anew", async () => {
   const seen = [];
   for await (const one of pages) seen.push(one.name);
   assert.deepEqual(seen, made);
-  assert.deepEqual((await pages.toArray()).map((one) => one.name), made);
+  assert.deepEqual(
+    (await pages.toArray()).map((one) => one.name),
+    made,
+  );
 });
 
 test("a list that is left early asks for no more pages", async () => {

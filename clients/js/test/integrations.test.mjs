@@ -27,7 +27,10 @@ test("logos are addresses, unless asked for otherwise", async () => {
 test("the list can bring each integration's connections", async () => {
   const { id } = await connect(client(), "user_expand");
   const [acme] = await client().integrations.list({ endUserId: "user_expand", slug: "acme", expand: "connections" });
-  assert.deepEqual(acme.connections.map((one) => one.id), [id]);
+  assert.deepEqual(
+    acme.connections.map((one) => one.id),
+    [id],
+  );
   assert.ok("lastUsedAt" in acme.connections[0]);
 });
 

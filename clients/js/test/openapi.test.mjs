@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { OPERATIONS } from "@one-runtime/client";
+import * as module from "@one-runtime/client";
 
 import { client, URL_OF_US } from "./installation.mjs";
 
+const { OPERATIONS } = module;
 const METHODS = new Set(["get", "put", "post", "patch", "delete", "head", "options"]);
 /** Which the client's `proxy` is for, and which takes any method of any path. */
 const PROXY = "/v1/proxy/";
@@ -43,3 +45,19 @@ test("what takes a body or a cursor in the document does so in the table", async
     assert.equal(table[name].takes === "query", queried.length > 0, name);
   }
 });
+
+test("every method and every export has a type", async () => {
+  const types = await readFile(new URL("../index.d.ts", import.meta.url), "utf8");
+  const exported = Object.keys(module).filter(
+    (name) => !new RegExp(`^export (class|const) ${name}\\b`, "m").test(types),
+  );
+  const methods = Object.keys(OPERATIONS).filter((name) => !typeOf(types, ...name.split(".")));
+  assert.deepEqual([exported, methods], [[], []]);
+});
+
+/** Whether a resource's interface has the method. */
+function typeOf(types, resource, verb) {
+  if (!verb) return types.includes(`\n  ${resource}(`);
+  const name = types.match(new RegExp(`readonly ${resource}: (\\w+);`))?.[1];
+  return types.match(new RegExp(`^export interface ${name} \\{.*?^\\}`, "ms"))?.[0].includes(`\n  ${verb}(`);
+}

@@ -47,7 +47,13 @@ test("end users are listed in pages and forgotten, whatever their identifier hol
   await connect(oneRuntime, awkward, { check: false });
   await connect(oneRuntime, "b", { check: false });
   const listed = await oneRuntime.endUsers.list({ limit: 1 }).toArray();
-  assert.deepEqual(listed.map((one) => one.endUserId).filter((one) => one.length === 1 || one === awkward).sort(), [awkward, "b"]);
+  assert.deepEqual(
+    listed
+      .map((one) => one.endUserId)
+      .filter((one) => one.length === 1 || one === awkward)
+      .sort(),
+    [awkward, "b"],
+  );
   const forgotten = await oneRuntime.endUsers.delete(awkward);
   assert.equal(forgotten.endUserId, awkward);
   assert.equal(forgotten.deletedConnections, 1);
@@ -59,16 +65,27 @@ test("forgetting end users wants the scope admin", async () => {
 
 test("an OAuth client is put, read, listed and deleted, and its secret is never told", async () => {
   const { oauthClients } = client();
-  const put = await oauthClients.put("acme", { clientId: "client-1", clientSecret: "the-secret-that-acme-shows-0123", scopes: ["account:read"] });
+  const put = await oauthClients.put("acme", {
+    clientId: "client-1",
+    clientSecret: "the-secret-that-acme-shows-0123",
+    scopes: ["account:read"],
+  });
   assert.equal(put.clientSecretLastFour, "0123");
   assert.deepEqual(await oauthClients.get("acme"), put);
-  assert.deepEqual((await oauthClients.list()).map((one) => one.integrationSlug), ["acme"]);
+  assert.deepEqual(
+    (await oauthClients.list()).map((one) => one.integrationSlug),
+    ["acme"],
+  );
   assert.equal(await oauthClients.delete("acme"), undefined);
   await assert.rejects(oauthClients.get("acme"), NotFound);
 });
 
 test("an OAuth client keeps the names of the provider's own fields", async () => {
-  const told = client().oauthClients.put("acme", { clientId: "c", clientSecret: "s-0123456", fields: { devToken: "x" } });
+  const told = client().oauthClients.put("acme", {
+    clientId: "c",
+    clientSecret: "s-0123456",
+    fields: { devToken: "x" },
+  });
   await assert.rejects(told, (error) => error instanceof InvalidInput && error.detail.includes("devToken"));
 });
 
@@ -82,7 +99,10 @@ test("an integration of your own is made, replaced, read, listed and deleted", a
   assert.equal(put.name, "Billing");
   assert.equal(put.connectionsMoved, 0);
   assert.equal((await customIntegrations.get("x-acme-billing")).name, "Billing");
-  assert.deepEqual((await customIntegrations.list()).map((one) => one.slug), ["x-acme-billing"]);
+  assert.deepEqual(
+    (await customIntegrations.list()).map((one) => one.slug),
+    ["x-acme-billing"],
+  );
   const imported = { integrationSlug: "x-acme-billing", endUserId: "user_custom", authType: "api_key", check: false };
   await client().connections.create({ ...imported, credentials: { api_key: `ab_${"0".repeat(32)}` } });
   await assert.rejects(customIntegrations.delete("x-acme-billing"), { code: "integration_in_use", status: 409 });

@@ -17,7 +17,10 @@ async function arrived(response) {
 }
 
 test("a call arrives with its query and the end user's credential, and without our key", async () => {
-  const response = await oneRuntime.proxy.get("raw", "/a%2Fb?x=1", { ...user, query: { tag: ["a b", "c"], none: null } });
+  const response = await oneRuntime.proxy.get("raw", "/a%2Fb?x=1", {
+    ...user,
+    query: { tag: ["a b", "c"], none: null },
+  });
   const told = await arrived(response);
   assert.equal(told.line, "GET /api/a%2Fb?x=1&tag=a+b&tag=c HTTP/1.1");
   assert.equal(told.headers["x-key"], "key-0123456789abcdef");
@@ -27,7 +30,9 @@ test("a call arrives with its query and the end user's credential, and without o
 
 for (const method of ["post", "put", "patch", "delete"]) {
   test(`${method} sends JSON with its keys as they are`, async () => {
-    const told = await arrived(await oneRuntime.proxy[method]("raw", "/x", { ...user, json: { firstName: "Ada", last_name: 1 } }));
+    const told = await arrived(
+      await oneRuntime.proxy[method]("raw", "/x", { ...user, json: { firstName: "Ada", last_name: 1 } }),
+    );
     assert.equal(told.line, `${method.toUpperCase()} /api/x HTTP/1.1`);
     assert.equal(told.headers["content-type"], "application/json");
     assert.deepEqual(JSON.parse(told.body), { firstName: "Ada", last_name: 1 });
@@ -111,7 +116,17 @@ test("a call of nobody is invalid input, one of an unknown integration not found
 });
 
 test("a path that fetch would lead elsewhere is not sent", async () => {
-  for (const path of ["x", "/../../organization", "/a/%2E%2e/b", "/a/.", "/a\\..\\b", "/a/.\t./b", "/a#b", "/.. ", undefined]) {
+  for (const path of [
+    "x",
+    "/../../organization",
+    "/a/%2E%2e/b",
+    "/a/.",
+    "/a\\..\\b",
+    "/a/.\t./b",
+    "/a#b",
+    "/.. ",
+    undefined,
+  ]) {
     await assert.rejects(oneRuntime.proxy.get("raw", path, user), TypeError, String(path));
   }
   await assert.rejects(oneRuntime.proxy.get("..", "/x", user), TypeError);
@@ -132,7 +147,10 @@ test("our own refusal is tried again, with the body", async (context) => {
   assert.equal(response.status, 429);
   assert.equal(await response.text(), "theirs");
   assert.deepEqual(waited, [1000]);
-  assert.deepEqual(server.arrived.map((one) => one.body), ['{"a":1}', '{"a":1}']);
+  assert.deepEqual(
+    server.arrived.map((one) => one.body),
+    ['{"a":1}', '{"a":1}'],
+  );
 });
 
 test("a stream that has gone by is not tried again", async (context) => {

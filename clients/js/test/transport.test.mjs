@@ -43,7 +43,10 @@ test("without Retry-After each wait is longer, and the third refusal is the call
     return true;
   });
   assert.deepEqual(waited, [500, 1000]);
-  assert.deepEqual(server.arrived.map((one) => one.body), Array(3).fill('{"end_user_id":"u"}'));
+  assert.deepEqual(
+    server.arrived.map((one) => one.body),
+    Array(3).fill('{"end_user_id":"u"}'),
+  );
 });
 
 test("who asks for a longer wait than is bearable is not asked again", async (context) => {
@@ -57,7 +60,11 @@ test("who asks for a longer wait than is bearable is not asked again", async (co
   assert.deepEqual(waited, []);
 });
 
-for (const [code, status] of [["internal_error", 500], ["provider_unavailable", 502], ["conflict", 409]]) {
+for (const [code, status] of [
+  ["internal_error", 500],
+  ["provider_unavailable", 502],
+  ["conflict", 409],
+]) {
   test(`${code} is not tried again`, async (context) => {
     const server = await serving(context, problem(code, status));
     await assert.rejects(waiting(server.url).oneRuntime.organization.get(), { code, status, requestId: "r-1" });
@@ -146,12 +153,21 @@ test("the key is in no picture of the client", () => {
 
 test("what cannot be a key is refused without a word of it", () => {
   for (const apiKey of [undefined, "", `${KEY}\n`, `${KEY} `]) {
-    assert.throws(() => client({ apiKey }), (error) => error instanceof TypeError && !error.message.includes(KEY));
+    assert.throws(
+      () => client({ apiKey }),
+      (error) => error instanceof TypeError && !error.message.includes(KEY),
+    );
   }
 });
 
 test("what cannot be an address or a time is refused", () => {
-  for (const baseUrl of [undefined, "example.com", "ftp://example.com", "https://a:b@example.com", "https://a.example/?b"]) {
+  for (const baseUrl of [
+    undefined,
+    "example.com",
+    "ftp://example.com",
+    "https://a:b@example.com",
+    "https://a.example/?b",
+  ]) {
     assert.throws(() => client({ baseUrl }), TypeError);
   }
   assert.throws(() => client({ timeout: 0 }), TypeError);
@@ -162,5 +178,8 @@ test("a path variable cannot lead to another route", async (context) => {
   const { oneRuntime } = waiting(server.url);
   for (const id of ["", ".", "..", undefined, 7]) await assert.rejects(oneRuntime.connections.delete(id), TypeError);
   await oneRuntime.connections.get("../a?b");
-  assert.deepEqual(server.arrived.map((one) => one.url), ["/v1/connections/..%2Fa%3Fb"]);
+  assert.deepEqual(
+    server.arrived.map((one) => one.url),
+    ["/v1/connections/..%2Fa%3Fb"],
+  );
 });
