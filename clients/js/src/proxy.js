@@ -76,8 +76,7 @@ function bytesOf(text) {
   return Buffer.from(String(text), "utf8").toString("latin1");
 }
 
-/** Whether a body can be read once only. A form or a Blob is read anew each time. */
+/** Whether a body can be read once only, unlike text, bytes or a form. */
 function isStream(body) {
-  const blob = body instanceof Blob || body instanceof FormData || body instanceof URLSearchParams;
-  return body != null && typeof body === "object" && !blob && !ArrayBuffer.isView(body) && Symbol.asyncIterator in body;
+  return body !== null && typeof body === "object" && Symbol.asyncIterator in body;
 }

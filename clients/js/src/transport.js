@@ -50,7 +50,6 @@ export class Transport {
       const pausing = pauseAfter(error, attempt);
       if (pausing === null || asked.streamed) throw error;
       await this.#sleep(pausing, asked.signal);
-      asked.signal?.throwIfAborted();
     }
   }
 

@@ -94,7 +94,7 @@ test("an integration of your own is made, replaced, read, listed and deleted", a
   const made = await customIntegrations.create(DEFINITION);
   assert.equal(made.slug, "x-acme-billing");
   assert.equal(made.definition.auth[0].base_url, "https://billing.acme.example/v1");
-  const yaml = JSON.stringify({ ...DEFINITION, name: "Billing" }, null, 2);
+  const yaml = `# ours\n${JSON.stringify({ ...DEFINITION, name: "Billing" })}`;
   const put = await customIntegrations.put("x-acme-billing", yaml);
   assert.equal(put.name, "Billing");
   assert.equal(put.connectionsMoved, 0);

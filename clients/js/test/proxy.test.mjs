@@ -54,6 +54,29 @@ test("request takes any method, headers and text", async () => {
   assert.equal(told.body, "words");
 });
 
+test("a key of the caller's own does not take the place of ours, and a type of JSON of their own stays", async () => {
+  const headers = { authorization: "Bearer theirs", "content-type": "application/vnd.api+json" };
+  const told = await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, headers, json: {} }));
+  assert.equal(told.headers["content-type"], "application/vnd.api+json");
+  assert.equal(told.headers.authorization, undefined);
+});
+
+test("a query may hold dots", async () => {
+  const told = await arrived(await oneRuntime.proxy.get("raw", "/x?next=/../a", user));
+  assert.equal(told.line, "GET /api/x?next=/../a HTTP/1.1");
+});
+
+test("bytes and forms are sent, and can be sent again", async (context) => {
+  const server = await serving(context, busy(), (_, response) => response.end());
+  const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
+  const form = new FormData();
+  form.set("name", "Ada");
+  await patient.proxy.post("raw", "/x", { ...user, body: form });
+  await patient.proxy.post("raw", "/x", { ...user, body: Buffer.from("bytes") });
+  assert.ok(server.arrived[1].body.includes("Ada"));
+  assert.equal(server.arrived[2].body, "bytes");
+});
+
 test("a stream is sent as it comes", async () => {
   const body = Readable.from([Buffer.from("one "), Buffer.from("two")]);
   assert.equal((await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, body }))).body, "one two");

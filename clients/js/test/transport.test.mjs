@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 
-import { ConnectionFailed, OneRuntime, RateLimited, Unauthenticated, Unavailable } from "@one-runtime/client";
+import {
+  ConnectionFailed,
+  ConnectRequired,
+  OneRuntime,
+  RateLimited,
+  Unauthenticated,
+  Unavailable,
+} from "@one-runtime/client";
 
 import { client, KEY } from "./installation.mjs";
 import { json, problem, serving } from "./server.mjs";
@@ -71,6 +78,11 @@ for (const [code, status] of [
     assert.equal(server.arrived.length, 1);
   });
 }
+
+test("what the provider has refused asks for the end user as a missing connection does", async (context) => {
+  const server = await serving(context, problem("needs_reauth", 409));
+  await assert.rejects(waiting(server.url).oneRuntime.connections.refresh("c"), ConnectRequired);
+});
 
 test("the page of a load balancer is an unexpected answer", async (context) => {
   const page = (_, response) => response.writeHead(404, { "request-id": "r-2" }).end("<html>");
@@ -166,6 +178,7 @@ test("what cannot be an address or a time is refused", () => {
     "example.com",
     "ftp://example.com",
     "https://a:b@example.com",
+    "https://a@example.com",
     "https://a.example/?b",
   ]) {
     assert.throws(() => client({ baseUrl }), TypeError);
