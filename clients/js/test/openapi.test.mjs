@@ -61,3 +61,17 @@ function typeOf(types, resource, verb) {
   const name = types.match(new RegExp(`readonly ${resource}: (\\w+);`))?.[1];
   return types.match(new RegExp(`^export interface ${name} \\{.*?^\\}`, "ms"))?.[0].includes(`\n  ${verb}(`);
 }
+
+test("every method is in the README, and the README shows no other", async () => {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const rows = Object.fromEntries(
+    Array.from(readme.matchAll(/^\| `(\w+)` \| (.*) \|$/gm), ([, name, row]) => [name, row]),
+  );
+  const missing = Object.keys(OPERATIONS).filter((name) => {
+    const [resource, verb = resource] = name.split(".");
+    return !rows[resource]?.includes(`\`${verb}(`);
+  });
+  const shown = Array.from(readme.matchAll(/oneRuntime\.(\w+)\.(\w+)\(/g), ([, resource, verb]) => [resource, verb]);
+  assert.deepEqual(missing, []);
+  assert.ok(shown.length > 0 && shown.every(([resource, verb]) => typeof client()[resource][verb] === "function"));
+});
