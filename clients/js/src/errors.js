@@ -1,0 +1,77 @@
+/** What goes wrong, as one tree. `code` is stable: decide by it, or by the class. */
+
+export class OneRuntimeError extends Error {
+  constructor(detail, { code, status = null, requestId = null, errors = [], providerReason = null, ...more } = {}) {
+    super(detail, "cause" in more ? { cause: more.cause } : undefined);
+    this.name = new.target.name;
+    this.code = code;
+    this.status = status;
+    this.detail = detail;
+    this.requestId = requestId;
+    this.errors = errors;
+    this.providerReason = providerReason;
+    this.retryAfter = more.retryAfter ?? null;
+  }
+}
+
+/** The end user has to connect, or to connect again: make a session for them. */
+export class ConnectRequired extends OneRuntimeError {}
+
+/** There is no such thing, or it is another organization's. */
+export class NotFound extends OneRuntimeError {}
+
+/** A value cannot be used: `errors` says which, and why. */
+export class InvalidInput extends OneRuntimeError {}
+
+/** The API key is none of this installation's, or was revoked. */
+export class Unauthenticated extends OneRuntimeError {}
+
+/** Too many requests, also after the retries: `retryAfter` has the seconds to wait. */
+export class RateLimited extends OneRuntimeError {}
+
+/** One Runtime cannot answer now, also after the retries. */
+export class Unavailable extends OneRuntimeError {}
+
+/** One Runtime was not reached, or did not answer in time; nothing is known of what became of the request. */
+export class ConnectionFailed extends OneRuntimeError {}
+
+const BY_CODE = new Map([
+  ["connect_required", ConnectRequired],
+  ["needs_reauth", ConnectRequired],
+  ["not_found", NotFound],
+  ["invalid_input", InvalidInput],
+  ["unauthenticated", Unauthenticated],
+]);
+const BY_STATUS = new Map([
+  [429, RateLimited],
+  [503, Unavailable],
+]);
+
+/** The error that an answer tells. Reads its body. */
+export async function errorOf(response) {
+  const told = problemOf(await response.text());
+  const code = told.code ?? response.headers.get("one-runtime-error") ?? "unexpected_answer";
+  const Kind = BY_CODE.get(code) ?? BY_STATUS.get(response.status) ?? OneRuntimeError;
+  return new Kind(told.detail ?? `One Runtime answered ${response.status} (${code}).`, {
+    code,
+    status: response.status,
+    requestId: told.request_id ?? response.headers.get("request-id"),
+    errors: told.errors,
+    providerReason: told.provider_reason,
+    retryAfter: secondsOf(response.headers.get("retry-after")),
+  });
+}
+
+/** RFC 9457; nothing where it is something else, such as the page of a load balancer. */
+function problemOf(text) {
+  try {
+    const told = JSON.parse(text);
+    return typeof told?.code === "string" ? told : {};
+  } catch {
+    return {};
+  }
+}
+
+function secondsOf(value) {
+  return value !== null && /^\d+$/.test(value) ? Number(value) : null;
+}

@@ -1,0 +1,109 @@
+/** Requests to One Runtime: the key, the time they may take, and what is tried again. */
+
+import { setTimeout as wait } from "node:timers/promises";
+
+import { Deadline } from "./deadline.js";
+import { errorOf, OneRuntimeError } from "./errors.js";
+
+const MOST_ATTEMPTS = 3;
+const FIRST_WAIT = 500; // milliseconds
+const LONGEST_WAIT = 30_000;
+const TIMEOUT = 60_000;
+/** Ours that pass, and before which nothing was done. */
+const PASSING = new Set([429, 503]);
+
+export class Transport {
+  #baseUrl;
+  #apiKey;
+  #fetch;
+  #timeout;
+  #sleep;
+
+  /** @throws {TypeError} without a word of the key, which logs would keep. */
+  constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause } = {}) {
+    this.#baseUrl = addressOf(baseUrl);
+    if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) throw new TypeError("apiKey is not an API key");
+    if (!(timeout > 0)) throw new TypeError("timeout is a number of milliseconds");
+    this.#apiKey = apiKey;
+    this.#fetch = fetch;
+    this.#timeout = timeout;
+    this.#sleep = sleep;
+  }
+
+  /** The answer's JSON; undefined where it has none. @throws {OneRuntimeError} */
+  async json(path, { method, type, body, signal }) {
+    const headers = new Headers({ accept: "application/json" });
+    if (type) headers.set("content-type", type);
+    return this.send(path, { method, headers, body, signal, isOurs: (response) => !response.ok, read: readJson });
+  }
+
+  /**
+   * What `read` makes of the answer, or the error where it `isOurs`. What passes is tried again, unless the body is a
+   * stream, which has gone by.
+   *
+   * @throws {OneRuntimeError}
+   */
+  async send(path, asked) {
+    for (let attempt = 1; ; attempt += 1) {
+      const { answer, error } = await this.#attempt(path, asked);
+      if (!error) return answer;
+      const pausing = pauseAfter(error, attempt);
+      if (pausing === null || asked.streamed) throw error;
+      await this.#sleep(pausing, asked.signal);
+    }
+  }
+
+  async #attempt(path, { method, headers, body, streamed, signal, timeout = this.#timeout, isOurs, read }) {
+    const sent = new Headers(headers);
+    sent.set("authorization", `Bearer ${this.#apiKey}`);
+    const init = { method, headers: sent, redirect: "manual", ...(body != null && { body }) };
+    if (streamed) init.duplex = "half";
+    const deadline = new Deadline(timeout, signal);
+    try {
+      const response = await this.#fetch.call(undefined, this.#baseUrl + path, { ...init, signal: deadline.signal });
+      return isOurs(response) ? { error: await errorOf(response) } : { answer: await read(response) };
+    } catch (error) {
+      throw deadline.explain(error, this.#baseUrl);
+    } finally {
+      deadline.clear();
+    }
+  }
+}
+
+async function readJson(response) {
+  const text = await response.text();
+  if (response.status === 204) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not the parser's words: they quote the text, which may hold credentials.
+    throw new OneRuntimeError("One Runtime's answer is not JSON: is baseUrl right?", {
+      code: "unexpected_answer",
+      status: response.status,
+      requestId: response.headers.get("request-id"),
+    });
+  }
+}
+
+/** Milliseconds until the next attempt; null where this error is the caller's. */
+function pauseAfter(error, attempt) {
+  if (!PASSING.has(error.status) || attempt >= MOST_ATTEMPTS) return null;
+  const told = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
+  return told <= LONGEST_WAIT ? told : null;
+}
+
+function addressOf(baseUrl) {
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
+  const plain = url && !url.username && !url.password && !url.search && !url.hash;
+  if (!plain || !["http:", "https:"].includes(url.protocol)) throw new TypeError("baseUrl is no http(s) address");
+  return url.href.replace(/\/+$/, "");
+}
+
+async function pause(milliseconds, signal) {
+  try {
+    await wait(milliseconds, undefined, { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+
+import * as module from "@one-runtime/client";
+
+import { client, URL_OF_US } from "./installation.mjs";
+
+const { OPERATIONS } = module;
+const METHODS = new Set(["get", "put", "post", "patch", "delete", "head", "options"]);
+/** Which the client's `proxy` is for, and which takes any method of any path. */
+const PROXY = "/v1/proxy/";
+
+async function documented() {
+  const { paths } = await (await fetch(`${URL_OF_US}/openapi.json`)).json();
+  return Object.entries(paths)
+    .filter(([path]) => path.startsWith("/v1/") && !path.startsWith(PROXY))
+    .flatMap(([path, methods]) =>
+      Object.entries(methods)
+        .filter(([method]) => METHODS.has(method))
+        .map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+    );
+}
+
+test("every operation of the API has a method, and every method an operation", async () => {
+  const ours = Object.values(OPERATIONS).map((one) => `${one.method} ${one.path}`);
+  assert.deepEqual(ours.sort(), (await documented()).map((one) => one.name).sort());
+});
+
+test("every operation of the table is a method of the client", () => {
+  const oneRuntime = client();
+  const missing = Object.keys(OPERATIONS).filter((name) => {
+    const found = name.split(".").reduce((inside, part) => inside?.[part], oneRuntime);
+    return typeof found !== "function";
+  });
+  assert.deepEqual(missing, []);
+});
+
+test("what takes a body or a cursor in the document does so in the table", async () => {
+  const table = Object.fromEntries(Object.values(OPERATIONS).map((one) => [`${one.method} ${one.path}`, one]));
+  for (const { name, operation } of await documented()) {
+    const queried = (operation.parameters ?? []).filter((one) => one.in === "query").map((one) => one.name);
+    assert.equal(Boolean(table[name].paged), queried.includes("cursor"), name);
+    assert.equal(["body", "definition"].includes(table[name].takes), Boolean(operation.requestBody), name);
+    assert.equal(table[name].takes === "query", queried.length > 0, name);
+  }
+});
+
+test("every method and every export has a type", async () => {
+  const types = await readFile(new URL("../index.d.ts", import.meta.url), "utf8");
+  const exported = Object.keys(module).filter(
+    (name) => !new RegExp(`^export (class|const) ${name}\\b`, "m").test(types),
+  );
+  const methods = Object.keys(OPERATIONS).filter((name) => !typeOf(types, ...name.split(".")));
+  assert.deepEqual([exported, methods], [[], []]);
+});
+
+/** Whether a resource's interface has the method. */
+function typeOf(types, resource, verb) {
+  if (!verb) return types.includes(`\n  ${resource}(`);
+  const name = types.match(new RegExp(`readonly ${resource}: (\\w+);`))?.[1];
+  return types.match(new RegExp(`^export interface ${name} \\{.*?^\\}`, "ms"))?.[0].includes(`\n  ${verb}(`);
+}
+
+test("every method is in the README, and the README shows no other", async () => {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const rows = Object.fromEntries(
+    Array.from(readme.matchAll(/^\| `(\w+)` \| (.*) \|$/gm), ([, name, row]) => [name, row]),
+  );
+  const missing = Object.keys(OPERATIONS).filter((name) => {
+    const [resource, verb = resource] = name.split(".");
+    return !rows[resource]?.includes(`\`${verb}(`);
+  });
+  const shown = Array.from(readme.matchAll(/oneRuntime\.(\w+)\.(\w+)\(/g), ([, resource, verb]) => [resource, verb]);
+  assert.deepEqual(missing, []);
+  assert.ok(shown.length > 0 && shown.every(([resource, verb]) => typeof client()[resource][verb] === "function"));
+});

@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { Readable } from "node:stream";
+import { test } from "node:test";
+
+import { ConnectRequired, InvalidInput, OneRuntime, Unavailable } from "@one-runtime/client";
+
+import { KEY, URL_OF_US } from "./installation.mjs";
+import { problem, serving } from "./server.mjs";
+
+const oneRuntime = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY });
+const user = { endUserId: "user_123" };
+
+/** What arrived at the provider, which answers with it. */
+async function arrived(response) {
+  assert.equal(response.status, 200);
+  return response.json();
+}
+
+test("a call arrives with its query and the end user's credential, and without our key", async () => {
+  const response = await oneRuntime.proxy.get("raw", "/a%2Fb?x=1", {
+    ...user,
+    query: { tag: ["a b", "c"], none: null },
+  });
+  const told = await arrived(response);
+  assert.equal(told.line, "GET /api/a%2Fb?x=1&tag=a+b&tag=c HTTP/1.1");
+  assert.equal(told.headers["x-key"], "key-0123456789abcdef");
+  assert.equal(told.headers.authorization, undefined);
+  assert.ok(response.headers.get("one-runtime-connection"));
+});
+
+for (const method of ["post", "put", "patch", "delete"]) {
+  test(`${method} sends JSON with its keys as they are`, async () => {
+    const told = await arrived(
+      await oneRuntime.proxy[method]("raw", "/x", { ...user, json: { firstName: "Ada", last_name: 1 } }),
+    );
+    assert.equal(told.line, `${method.toUpperCase()} /api/x HTTP/1.1`);
+    assert.equal(told.headers["content-type"], "application/json");
+    assert.deepEqual(JSON.parse(told.body), { firstName: "Ada", last_name: 1 });
+  });
+}
+
+test("head has headers and no body", async () => {
+  const response = await oneRuntime.proxy.head("raw", "/x", user);
+  assert.equal(response.status, 200);
+  assert.equal(await response.text(), "");
+});
+
+test("request takes any method, headers and text", async () => {
+  const headers = { "x-mine": "yes", "content-type": "text/plain" };
+  const told = await arrived(await oneRuntime.proxy.request("patch", "raw", "/x", { ...user, headers, body: "words" }));
+  assert.equal(told.line, "PATCH /api/x HTTP/1.1");
+  assert.equal(told.headers["x-mine"], "yes");
+  assert.equal(told.headers["content-type"], "text/plain");
+  assert.equal(told.body, "words");
+});
+
+test("a key of the caller's own does not take the place of ours, and a type of JSON of their own stays", async () => {
+  const headers = { authorization: "Bearer theirs", "content-type": "application/vnd.api+json" };
+  const told = await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, headers, json: {} }));
+  assert.equal(told.headers["content-type"], "application/vnd.api+json");
+  assert.equal(told.headers.authorization, undefined);
+});
+
+test("a query may hold dots", async () => {
+  const told = await arrived(await oneRuntime.proxy.get("raw", "/x?next=/../a", user));
+  assert.equal(told.line, "GET /api/x?next=/../a HTTP/1.1");
+});
+
+test("bytes and forms are sent, and can be sent again", async (context) => {
+  const server = await serving(context, busy(), (_, response) => response.end());
+  const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
+  const form = new FormData();
+  form.set("name", "Ada");
+  await patient.proxy.post("raw", "/x", { ...user, body: form });
+  await patient.proxy.post("raw", "/x", { ...user, body: Buffer.from("bytes") });
+  assert.ok(server.arrived[1].body.includes("Ada"));
+  assert.equal(server.arrived[2].body, "bytes");
+});
+
+test("a stream is sent as it comes", async () => {
+  const body = Readable.from([Buffer.from("one "), Buffer.from("two")]);
+  assert.equal((await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, body }))).body, "one two");
+  const web = new Blob(["three"]).stream();
+  assert.equal((await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, body: web }))).body, "three");
+});
+
+test("a connection can be named instead of the end user", async () => {
+  const [connection] = await oneRuntime.connections.list({ integrationSlug: "raw", endUserId: "user_123" }).toArray();
+  const response = await oneRuntime.proxy.get("raw", "/x", { connectionId: connection.id });
+  await arrived(response);
+  assert.equal(response.headers.get("one-runtime-connection"), connection.id);
+});
+
+test("an end user's identifier may be any text", async () => {
+  const endUserId = "ünï 用户";
+  const made = { integrationSlug: "raw", endUserId, authType: "api_key", check: false };
+  const { id } = await oneRuntime.connections.create({ ...made, credentials: { api_key: "key-of-another" } });
+  const response = await oneRuntime.proxy.get("raw", "/x", { endUserId });
+  assert.equal(response.headers.get("one-runtime-connection"), id);
+});
+
+for (const status of [307, 400, 401, 404, 409, 429, 500, 503]) {
+  test(`a provider's ${status} is an answer and no error, and is not tried again`, async () => {
+    const response = await oneRuntime.proxy.get("raw", `/status/${status}`, user);
+    assert.equal(response.status, status);
+    assert.equal(response.headers.get("one-runtime-attempts"), "1");
+    assert.equal((await response.json()).line, `GET /api/status/${status} HTTP/1.1`);
+  });
+}
+
+test("retry lets One Runtime ask the provider again", async () => {
+  const response = await oneRuntime.proxy.get("raw", "/status/503", { ...user, retry: true });
+  assert.equal(response.headers.get("one-runtime-attempts"), "3");
+});
+
+test("another of the integration's addresses can be asked", async () => {
+  const where = (await arrived(await oneRuntime.proxy.get("raw", "/x", user))).headers.host;
+  const response = await oneRuntime.proxy.get("raw", "/x", { ...user, baseUrl: `http://${where}/upload` });
+  assert.equal((await arrived(response)).line, "GET /upload/x HTTP/1.1");
+});
+
+test("who is not connected has to connect", async () => {
+  await assert.rejects(oneRuntime.proxy.get("raw", "/x", { endUserId: "stranger" }), (error) => {
+    assert.ok(error instanceof ConnectRequired);
+    assert.equal(error.code, "connect_required");
+    assert.equal(error.status, 409);
+    assert.ok(error.requestId);
+    return true;
+  });
+});
+
+test("also where the error has no body", async () => {
+  await assert.rejects(oneRuntime.proxy.head("raw", "/x", { endUserId: "stranger" }), ConnectRequired);
+});
+
+test("a call of nobody is invalid input, one of an unknown integration not found", async () => {
+  await assert.rejects(oneRuntime.proxy.get("raw", "/x"), InvalidInput);
+  await assert.rejects(oneRuntime.proxy.get("no-such-thing", "/x", user), { name: "NotFound", code: "not_found" });
+});
+
+test("a path that fetch would lead elsewhere is not sent", async () => {
+  for (const path of [
+    "x",
+    "/../../organization",
+    "/a/%2E%2e/b",
+    "/a/.",
+    "/a\\..\\b",
+    "/a/.\t./b",
+    "/a#b",
+    "/.. ",
+    undefined,
+  ]) {
+    await assert.rejects(oneRuntime.proxy.get("raw", path, user), TypeError, String(path));
+  }
+  await assert.rejects(oneRuntime.proxy.get("..", "/x", user), TypeError);
+});
+
+test("a request that cannot be is not sent", async () => {
+  await assert.rejects(oneRuntime.proxy.get("raw", "/x", { ...user, body: "words" }), TypeError);
+  await assert.rejects(oneRuntime.proxy.post("raw", "/x", { ...user, body: "words", json: {} }), TypeError);
+});
+
+const busy = () => problem("too_many_calls", 429, { "one-runtime-error": "too_many_calls", "retry-after": "1" });
+
+test("our own refusal is tried again, with the body", async (context) => {
+  const server = await serving(context, busy(), (_, response) => response.writeHead(429).end("theirs"));
+  const waited = [];
+  const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async (time) => waited.push(time) });
+  const response = await patient.proxy.post("raw", "/x", { ...user, json: { a: 1 } });
+  assert.equal(response.status, 429);
+  assert.equal(await response.text(), "theirs");
+  assert.deepEqual(waited, [1000]);
+  assert.deepEqual(
+    server.arrived.map((one) => one.body),
+    ['{"a":1}', '{"a":1}'],
+  );
+});
+
+test("a stream that has gone by is not tried again", async (context) => {
+  const server = await serving(context, problem("unavailable", 503, { "one-runtime-error": "unavailable" }));
+  const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
+  await assert.rejects(patient.proxy.post("raw", "/x", { ...user, body: Readable.from(["once"]) }), Unavailable);
+  assert.equal(server.arrived.length, 1);
+});
+
+test("the time ends with the headers, and the caller's signal with the body", async (context) => {
+  const reason = new Error("enough");
+  const leaving = new AbortController();
+  const server = await serving(context, (_, response) => response.writeHead(200).write("begun"));
+  const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY });
+  const response = await patient.proxy.get("raw", "/x", { ...user, signal: leaving.signal });
+  const reader = response.body.getReader();
+  assert.equal(Buffer.from((await reader.read()).value).toString(), "begun");
+  leaving.abort(reason);
+  await assert.rejects(reader.read(), (error) => error === reason);
+});

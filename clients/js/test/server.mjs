@@ -1,0 +1,39 @@
+/** A server with switches for faults: it answers what a test says, in turn, and keeps what arrived. */
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+
+/** `answers`: functions of the request and the response; the last one goes on. */
+export async function serving(context, ...answers) {
+  const arrived = [];
+  const server = createServer(async (request, response) => {
+    const pieces = await request.toArray();
+    arrived.push({
+      method: request.method,
+      url: request.url,
+      headers: request.headers,
+      body: Buffer.concat(pieces).toString(),
+    });
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    answer(request, response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  context.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${server.address().port}`, arrived };
+}
+
+/** JSON. */
+export function json(value, status = 200, headers = {}) {
+  return (_, response) => {
+    response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
+  };
+}
+
+/** One of our errors. */
+export function problem(code, status, headers = {}, more = {}) {
+  return json({ code, status, detail: `It is ${code}.`, request_id: "r-1", ...more }, status, headers);
+}

