@@ -4,7 +4,7 @@ PYTEST_WORKERS ?= 2
 
 BIN := .venv/bin
 SET_UP := $(PYTHON) scripts/bootstrap.py
-CHECKED := src tests scripts $(wildcard benchmarks)
+CHECKED := src tests scripts clients/python $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

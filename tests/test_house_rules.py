@@ -13,7 +13,7 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parent.parent
 MOST_LINES_OF_A_FILE: Final = 500
 MOST_LINES_OF_A_FUNCTION: Final = 60
-FOLDERS: Final = ("src", "tests", "scripts", "benchmarks")
+FOLDERS: Final = ("src", "clients", "tests", "scripts", "benchmarks")
 FORBIDDEN_NAMES: Final = {
     "utils",
     "util",

@@ -42,6 +42,7 @@ export class OneRuntime {
   readonly oauthClients: OAuthClients;
   readonly customIntegrations: CustomIntegrations;
   readonly events: Events;
+  readonly requests: Requests;
   readonly proxy: ProviderProxy;
   /** Deletes every connection of the end user at the integration. Calling it twice is safe. */
   disconnect(input: { integrationSlug: string; endUserId: string }, options?: RequestOptions): Promise<Disconnected>;
@@ -378,6 +379,33 @@ export interface Event {
   endUserId: string | null;
   connectionId: string | null;
   data: { [key: string]: unknown };
+}
+
+export interface Requests {
+  /** Calls through the proxy, newest first. */
+  list(
+    query?: { endUserId?: string; connectionId?: string; integrationSlug?: string; status?: number } & Paging,
+    options?: RequestOptions,
+  ): Pages<ProxiedRequest>;
+}
+
+export interface ProxiedRequest {
+  id: string;
+  at: string;
+  endUserId: string | null;
+  connectionId: string;
+  integrationSlug: string;
+  method: string;
+  /** Without its query. */
+  path: string;
+  status: number;
+  /** The code of One Runtime, where the failure is its own. */
+  error: string | null;
+  attempts: number;
+  requestBytes: number;
+  responseBytes: number;
+  durationMs: number;
+  upstreamMs: number | null;
 }
 
 export type ProxyBody = NonNullable<RequestInit["body"]> | Readable | AsyncIterable<Uint8Array>;

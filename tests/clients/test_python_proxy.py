@@ -18,6 +18,8 @@ from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
 from tests.proxy.relay import Relay, relaying
 
+pytestmark = pytest.mark.slow
+
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 COOKIE = b"HTTP/1.1 200 OK\r\nSet-Cookie: of=one-user\r\nContent-Length: 2\r\n\r\nok"
@@ -44,6 +46,18 @@ async def test_a_call_answers_what_the_provider_answers(one_runtime: Served) -> 
     assert by_id.json() == answer.json()
     head = await one_runtime.do("proxy.head", "acme", "/v1/me", end_user_id="user_123")
     assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_calls_are_listed_without_what_they_held(one_runtime: Served) -> None:
+    made = await one_runtime.connect()
+    for _ in range(3):
+        await one_runtime.do("proxy.get", "acme", "/v1/me?secret=1", end_user_id="user_123")
+    await one_runtime.application.app.app.state.request_log.flush()
+    found = await one_runtime.do("requests.list", connection_id=made.id, status=200, page_size=2)
+    assert [(one.method, one.path, one.end_user_id, one.error) for one in found] == [
+        ("GET", "/v1/me", "user_123", None)
+    ] * 3
+    assert await one_runtime.do("requests.list", status=500) == []
 
 
 async def test_the_readmes_lines_connect_an_account_and_use_it(one_runtime: Served) -> None:

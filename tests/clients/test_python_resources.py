@@ -24,6 +24,8 @@ from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, served
 from tests.redirects import RETURN_URL, typed
 
+pytestmark = pytest.mark.slow
+
 ENTRY: dict[str, Any] = {
     "slug": "x-billing",
     "name": "Billing",

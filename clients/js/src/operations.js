@@ -62,6 +62,8 @@ export const OPERATIONS = Object.freeze({
   "customIntegrations.delete": { method: "DELETE", path: "/v1/custom-integrations/{slug}", takes: "query" },
 
   "events.list": { method: "GET", path: "/v1/events", takes: "query", items: "events", paged: true },
+
+  "requests.list": { method: "GET", path: "/v1/requests", takes: "query", items: "requests", paged: true },
 });
 
 /** The variables of an operation's path, in their order. */

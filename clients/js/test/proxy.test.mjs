@@ -28,6 +28,15 @@ test("a call arrives with its query and the end user's credential, and without o
   assert.ok(response.headers.get("one-runtime-connection"));
 });
 
+test("calls are listed, a second or so after they ended", { timeout: 10_000 }, async () => {
+  await oneRuntime.proxy.get("raw", "/listed?secret=1", user);
+  let found = [];
+  while (!found.some(({ path }) => path === "/listed")) found = await oneRuntime.requests.list({ ...user, integrationSlug: "raw" }).toArray();
+  const one = found.find(({ path }) => path === "/listed");
+  assert.deepEqual([one.method, one.status, one.error, one.attempts], ["GET", 200, null, 1]);
+  assert.ok(one.upstreamMs <= one.durationMs);
+});
+
 for (const method of ["post", "put", "patch", "delete"]) {
   test(`${method} sends JSON with its keys as they are`, async () => {
     const told = await arrived(

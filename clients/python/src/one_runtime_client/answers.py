@@ -305,6 +305,27 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxiedRequest:
+    """A call through the proxy. `path` is without its query; `error` is One Runtime's code where the failure is its
+    own; sizes are bytes of bodies, times milliseconds."""
+
+    id: str
+    at: datetime
+    end_user_id: str | None
+    connection_id: str
+    integration_slug: str
+    method: str
+    path: str
+    status: int
+    error: str | None
+    attempts: int
+    request_bytes: int
+    response_bytes: int
+    duration_ms: int
+    upstream_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """What happened. `data` holds no secrets."""
 

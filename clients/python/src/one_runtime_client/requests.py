@@ -216,6 +216,19 @@ def list_events(
     return Request(params={**asked, "limit": page_size})
 
 
+def list_requests(
+    *,
+    end_user_id: str | None = None,
+    connection_id: str | None = None,
+    integration_slug: str | None = None,
+    status: int | None = None,
+    page_size: int = PAGE,
+) -> Request:
+    """Calls through the proxy, newest first; the next page is asked for when it is wanted."""
+    asked = {"end_user_id": end_user_id, "connection_id": connection_id, "integration_slug": integration_slug}
+    return Request(params={**asked, "status": status, "limit": page_size})
+
+
 def _entry(entry: Mapping[str, Any] | str, **path: str) -> Request:
     text = entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
     syntax: Literal["json", "yaml"] = "json" if text.lstrip().startswith("{") else "yaml"

@@ -101,6 +101,12 @@ class Events(Resource[D]):
     list = Listing("GET /v1/events", requests.list_events, inside("events", answers.Event))
 
 
+class Requests(Resource[D]):
+    """Calls that went through the proxy."""
+
+    list = Listing("GET /v1/requests", requests.list_requests, inside("requests", answers.ProxiedRequest))
+
+
 class Api(Resource[D]):
     """All of it: what a client offers."""
 
@@ -117,6 +123,7 @@ class Api(Resource[D]):
         self.oauth_clients = OAuthClients(driver)
         self.custom_integrations = CustomIntegrations(driver)
         self.events = Events(driver)
+        self.requests = Requests(driver)
         self.proxy = Proxy(driver)
 
 
@@ -130,6 +137,7 @@ _NOUNS: Final[dict[str, type[Resource[Any]]]] = {
     "oauth_clients": OAuthClients,
     "custom_integrations": CustomIntegrations,
     "events": Events,
+    "requests": Requests,
 }
 ROUTES: Final[dict[str, str]] = routes_of(Api) | {
     f"{noun}.{name}": route for noun, kind in _NOUNS.items() for name, route in routes_of(kind).items()
