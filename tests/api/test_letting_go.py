@@ -8,6 +8,8 @@ from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.worker import purge
 from tests.application import ACME_KEYS, Application, Client
 
+pytestmark = pytest.mark.slow
+
 USER: Final = "user_123"
 
 

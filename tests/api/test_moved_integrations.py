@@ -19,7 +19,7 @@ from tests.application import Client
 from tests.billing import ENTRY, OAUTH, PATH, SLUG, Billing, connect, import_tokens, register, with_client
 from tests.egress.upstream import answer
 
-pytestmark = pytest.mark.promise("P7")
+pytestmark = [pytest.mark.promise("P7"), pytest.mark.slow]
 
 WHOLE: Final = ENTRY + OAUTH
 OTHER_TOKENS: Final = WHOLE.replace("id.acme.com/token", "id2.acme.com/token")

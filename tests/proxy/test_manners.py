@@ -173,6 +173,7 @@ async def test_a_provider_that_asks_for_a_long_pause_is_left_alone(relay: Relay,
 
 
 @ANY_DATABASE
+@pytest.mark.slow
 async def test_a_provider_that_does_not_answer_is_told_from_one_that_refuses(relay: Relay) -> None:
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: Arrived) -> None:
         await reader.read()
