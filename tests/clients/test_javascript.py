@@ -15,6 +15,8 @@ from tests.clients.javascript import PACKAGE, TESTS, echo, run_tests
 from tests.proxy.relay import relaying
 from tests.redirects import RETURN_URL, redirected, register
 
+pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
+
 PROXY: Final = "proxy"
 
 

@@ -18,7 +18,8 @@ from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
 from tests.proxy.relay import Relay, relaying
 
-pytestmark = pytest.mark.slow
+# Nothing here depends on the database: the client speaks HTTP.
+pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 

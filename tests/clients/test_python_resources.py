@@ -24,7 +24,8 @@ from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, served
 from tests.redirects import RETURN_URL, typed
 
-pytestmark = pytest.mark.slow
+# Nothing here depends on the database: the client speaks HTTP.
+pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]
 
 ENTRY: dict[str, Any] = {
     "slug": "x-billing",

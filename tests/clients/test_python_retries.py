@@ -19,6 +19,8 @@ from one_runtime_client import (
 from tests.application import running
 from tests.clients.python_callers import KINDS, Faults, Kind, calling, problem
 
+pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
+
 KEY = "oru_key_0123456789"
 ORGANIZATION = (
     '{"id": "1", "display_name": "Northwind", "logo_url": null, "privacy_url": null, "allowed_origins": [],'
