@@ -44,10 +44,9 @@ class Limit:
         return sent
 
 
-def main() -> None:
-    """Serve, with the options of `one_runtime.serving`."""
+def serve(app: ASGIApp) -> None:
+    """One process, with the options of `one_runtime.serving`."""
     host, port = parse_host_port(load_settings().listen)
-    app = Limit(served_app())
     uvicorn.run(
         app,
         host=host,
@@ -61,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Limit(served_app()))
