@@ -7,6 +7,7 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock
 from one_runtime.custom_integrations import Catalogs
 from one_runtime.db.engine import Database
+from one_runtime.doubts import Doubts
 from one_runtime.egress import Egress
 from one_runtime.settings import Settings
 from one_runtime.single_flight import Flights
@@ -37,6 +38,7 @@ class Installation:
     clock: Clock
     timing: Timing = Timing()
     flights: Flights = field(default_factory=Flights)
+    doubts: Doubts = field(default_factory=Doubts)
     proxy_egress: Egress | None = None
     """The way out for calls on end users' behalf: connections of its own, so that they take none from the others."""
     catalogs: Catalogs = field(init=False)

@@ -115,7 +115,7 @@ async def call(installation: Installation, state: HeldTokens, asked: Asked) -> A
             if relayed is None:
                 continue
             seconds = time.perf_counter() - begun
-            if relayed.status == 401 and not refreshed:
+            if relayed.status == 401 and not refreshed and not _is_renewed(installation, usable):
                 refreshed = True
                 renewed = await _renewed(installation, state, usable)
                 if renewed is not None:
@@ -125,6 +125,8 @@ async def call(installation: Installation, state: HeldTokens, asked: Asked) -> A
                     continue
             wait = _pause(relayed, asked, attempts)
             if wait is None:
+                if relayed.status == 401:  # whether it is the credential's fault, the entry's check tells
+                    installation.doubts.ask(usable.connection.organization_id, usable.connection.id)
                 headers = tuple(_told(relayed.headers))
                 yield Answered(relayed, headers, usable.connection.id, attempts, seconds)
                 return
@@ -159,7 +161,14 @@ async def _renewed(installation: Installation, state: HeldTokens, usable: Usable
         raise ConnectRequired(error.detail) from error
     except ProviderUnavailable:  # the caller gets what the provider said
         return None
-    return renewed if renewed.version != usable.version else None
+    if renewed.version == usable.version:
+        return None
+    installation.doubts.note_renewed(renewed.connection.id, renewed.version)
+    return renewed
+
+
+def _is_renewed(installation: Installation, usable: Usable) -> bool:
+    return installation.doubts.is_renewed(usable.connection.id, usable.version)
 
 
 def _may_repeat(asked: Asked, attempts: int) -> bool:

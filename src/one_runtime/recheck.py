@@ -1,14 +1,24 @@
 """Ask a provider whether a connection's credentials still work: a definite refusal is noted, an outage is not."""
 
+import asyncio
 from dataclasses import dataclass
+from typing import Final
+
+import structlog
 
 from one_runtime import connections, credentials
 from one_runtime.connections import Connection
 from one_runtime.credentials import CredentialsRefused
+from one_runtime.errors import OneRuntimeError, Unavailable
 from one_runtime.events import Actor
 from one_runtime.held_tokens import Usable
 from one_runtime.installation import Installation
 from one_runtime.refresh import ReauthRequired, fresh_credentials
+
+AT_ONCE: Final = 8
+"""Checks of one turn that are under way at the same time."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,23 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
     except ReauthRequired as error:
         return Checked(await _current(installation, found), working=False, reason=error.detail)
     return await _noted(installation, actor, found, usable, refusal)
+
+
+async def check_doubted(installation: Installation) -> int:
+    """Recheck connections whose credentials a provider did not take in use; how many."""
+    doubted, turn = installation.doubts.take(), asyncio.Semaphore(AT_ONCE)
+
+    async def one(organization_id: str, connection_id: str) -> None:
+        async with turn:
+            try:
+                await recheck(installation, Actor(organization_id, "system"), connection_id)
+            except Unavailable:  # the database's trouble is not this connection's
+                raise
+            except OneRuntimeError as error:  # nothing is known then; the next refusal asks again
+                log.info("recheck_failed", connection_id=connection_id, code=error.code)
+
+    await asyncio.gather(*(one(*each) for each in doubted))
+    return len(doubted)
 
 
 async def _refusal(installation: Installation, usable: Usable) -> CredentialsRefused | None:

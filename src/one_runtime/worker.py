@@ -16,6 +16,7 @@ from one_runtime import (
     oauth_clients,
     organizations,
     paused_consents,
+    recheck,
     redemption,
     refresh,
     request_log,
@@ -63,6 +64,7 @@ async def purge(installation: Installation) -> int:
 
 TURNS: Final = (
     Turn("refresh", 1.0, refresh.refresh_due),
+    Turn("recheck", 1.0, recheck.check_doubted),
     Turn("revoke", 5.0, revoke.revoke_due),
     Turn("wipe_unredeemed", 5.0, redemption.wipe_due),
     Turn("wipe_consents", 30.0, paused_consents.wipe_due),

@@ -232,6 +232,21 @@ async def test_execute_says_how_many_rows_changed(database: Database, organizati
         assert await tx.execute(delete(api_keys).where(mine), organization=organization) == 2
 
 
+async def test_one_statement_is_run_for_many_and_all_of_them_or_none_stay(database: Database) -> None:
+    rows = [{"key_id": f"many-{number}", "created_at": NOW} for number in range(250)]
+    listed = select(key_ring.c.key_id).where(key_ring.c.key_id.like("many-%")).order_by(key_ring.c.key_id)
+    async with database.write() as tx:
+        await tx.execute_many(ADD_KEY, rows)
+        await tx.execute_many(ADD_KEY, [])
+    async with database.read() as tx:
+        assert [row.key_id for row in await tx.all(listed)] == sorted(str(row["key_id"]) for row in rows)
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        async with database.write() as tx:
+            await tx.execute_many(ADD_KEY, [{"key_id": "many-new", "created_at": NOW}, rows[0]])
+    async with database.read() as tx:
+        assert len(await tx.all(listed)) == len(rows)
+
+
 async def test_an_error_takes_back_everything_of_its_transaction(database: Database) -> None:
     class Stop(Exception):
         pass

@@ -2,6 +2,7 @@
 bytes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ from one_runtime.app import create_app
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.settings import Settings
-from tests.application import Application, RunningAcme, SetClock, lifespan, running
+from tests.application import Application, Client, RunningAcme, SetClock, lifespan, running
 
 SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8"/></svg>'
 KEY: Final = "key-0123456789abcdef"
+OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @dataclass
@@ -37,11 +39,18 @@ class Upstream:
     """The provider."""
 
     port: int = 0
-    answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    answer: bytes = OK
     answers: list[bytes] = field(default_factory=list)
+    pages: dict[str, bytes] = field(default_factory=dict)
+    """What is answered to a method and a path, whatever else would be."""
     handler: Handler | None = None
     arrived: list[Arrived] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def lines(self) -> list[str]:
+        """Method and path of what arrived."""
+        return [one.line.decode().rpartition(" ")[0] for one in self.arrived]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -52,7 +61,8 @@ class Upstream:
                     await self.handler(reader, writer, arrived)
                     return
                 arrived.body = await read_body(reader, arrived)
-                said = self.answers.pop(0) if self.answers else self.answer
+                page = self.pages.get(self.lines[-1])
+                said = page or (self.answers.pop(0) if self.answers else self.answer)
                 writer.write(said)
                 await writer.drain()
                 if b"Connection: close" in said:
@@ -62,6 +72,16 @@ class Upstream:
         finally:
             self.closed.set()
             writer.close()
+
+
+def said(status: int, **body: object) -> bytes:
+    """An answer in JSON."""
+    text = json.dumps(body).encode()
+    return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        status,
+        len(text),
+        text,
+    )
 
 
 async def read_head(reader: asyncio.StreamReader) -> Arrived:
@@ -96,6 +116,13 @@ class Answer:
     def named(self, name: bytes) -> list[bytes]:
         return [value for key, value in self.headers if key.lower() == name]
 
+    @property
+    def problem(self) -> str:
+        """The code of our error, which both the header and the body tell."""
+        code = self.named(b"one-runtime-error")[0].decode()
+        assert json.loads(self.body)["code"] == code
+        return code
+
 
 @dataclass
 class Relay:
@@ -106,6 +133,11 @@ class Relay:
     port: int
     key: str
     organization: str
+
+    @property
+    def client(self) -> Client:
+        """Speaks to the rest of the API, as the organization."""
+        return self.application.client(self.key)
 
     def head(self, method: str, target: str, *headers: str, slug: str = "raw", user: str | None = "user_123") -> bytes:
         whose = [f"One-Runtime-End-User: {user}"] if user else []

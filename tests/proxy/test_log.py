@@ -10,19 +10,15 @@ from one_runtime.errors import Unavailable
 from one_runtime.request_log import RequestLog
 from one_runtime.settings import Settings
 from one_runtime.worker import purge
-from tests.application import Client, RunningAcme
+from tests.application import RunningAcme
 from tests.proxy.relay import KEY, Arrived, Relay, relaying
 from tests.waiting import async_attempts, eventually
-
-
-def caller(relay: Relay) -> Client:
-    return relay.application.client(relay.key)
 
 
 async def listed(relay: Relay, **wanted: Any) -> list[dict[str, Any]]:
     log: RequestLog = relay.application.app.app.state.request_log
     await log.flush()
-    answer = await caller(relay).get("/v1/requests", **wanted)
+    answer = await relay.client.get("/v1/requests", **wanted)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["requests"]
     return found
@@ -33,7 +29,7 @@ async def test_a_call_is_listed_without_what_it_held(relay: Relay) -> None:
     relay.upstream.answer = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\n12345"
     await relay.call("POST", "/contacts/7?token=s3cret&a=b", "X-Mine: hidden", body=b"a body")
     (one,) = await listed(relay)
-    connection = (await caller(relay).get(f"/v1/connections/{one['connection_id']}")).json()
+    connection = (await relay.client.get(f"/v1/connections/{one['connection_id']}")).json()
     assert {name: one[name] for name in one if not name.endswith(("_ms", "id", "at"))} == {
         "integration_slug": "raw",
         "method": "POST",
@@ -92,8 +88,8 @@ async def test_the_list_is_filtered_and_comes_in_pages(relay: Relay) -> None:
     assert len(await listed(relay, connection_id=everything[-1]["connection_id"])) == 3
     assert await listed(relay, end_user_id="nobody") == []
     assert len(await listed(relay, status=200)) == 4
-    first = (await caller(relay).get("/v1/requests", limit=3)).json()
-    second = (await caller(relay).get("/v1/requests", limit=3, cursor=first["next_cursor"])).json()
+    first = (await relay.client.get("/v1/requests", limit=3)).json()
+    second = (await relay.client.get("/v1/requests", limit=3, cursor=first["next_cursor"])).json()
     assert first["requests"] + second["requests"] == everything
     assert second["next_cursor"] is None
 
@@ -111,7 +107,7 @@ async def test_a_forgotten_end_user_is_nobody_in_it(relay: Relay, written: bool)
     await relay.call("GET")
     if written:
         await listed(relay)
-    assert (await caller(relay).send("DELETE", "/v1/end-users/user_123")).status_code == 200
+    assert (await relay.client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
     assert [one["end_user_id"] for one in await listed(relay)] == [None]
 
 
@@ -130,7 +126,7 @@ async def test_an_operator_may_keep_none(settings: Settings, acme: RunningAcme) 
     async with relaying(settings.model_copy(update={"request_retention_days": 0}), acme) as relay:
         await relay.call("GET")
         assert await listed(relay) == []
-        (connection,) = (await caller(relay).get("/v1/connections", integration_slug="raw")).json()["connections"]
+        (connection,) = (await relay.client.get("/v1/connections", integration_slug="raw")).json()["connections"]
         assert connection["last_used_at"] is not None
 
 
@@ -139,7 +135,7 @@ async def test_a_line_is_written_within_a_second_or_so(relay: Relay) -> None:
     await relay.call("GET")
 
     async for _ in async_attempts():
-        if (await caller(relay).get("/v1/requests")).json()["requests"]:
+        if (await relay.client.get("/v1/requests")).json()["requests"]:
             break
 
 

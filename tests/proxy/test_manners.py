@@ -2,134 +2,21 @@
 
 import asyncio
 import json
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from one_runtime import api_keys
 from one_runtime.settings import Settings
-from tests.application import Client, RunningAcme
-from tests.proxy.relay import KEY, Answer, Arrived, Relay, read_body, relaying
+from tests.application import RunningAcme
+from tests.proxy.relay import KEY, OK, Arrived, Relay, read_body, relaying
 from tests.waiting import eventually
 
-OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-NO: Final = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
 BUSY: Final = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy"
-BIG: Final = b"x" * 300_000
 
 
 ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
 """Of tests that ask nothing of the database: one of them is enough."""
-
-
-def said(status: int, **body: object) -> bytes:
-    text = json.dumps(body).encode()
-    return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-        status,
-        len(text),
-        text,
-    )
-
-
-TOKENS: Final = said(200, access_token="at-1", token_type="Bearer", expires_in=3600, refresh_token="rt-1")
-
-
-def caller(relay: Relay) -> Client:
-    return relay.application.client(relay.key)
-
-
-async def granted(relay: Relay, **more: Any) -> str:
-    """A connection by oauth2; its id."""
-    client = caller(relay)
-    secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
-    assert (await client.send("PUT", "/v1/integrations/granted/oauth-client", secret)).status_code == 200
-    tokens = {"access_token": "at-0", "refresh_token": "rt-0", **more}
-    body = {"integration_slug": "granted", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
-    made = await client.post("/v1/connections", {**body, "credentials": tokens})
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
-
-
-def lines(relay: Relay) -> list[str]:
-    return [one.line.decode().rpartition(" ")[0] for one in relay.upstream.arrived]
-
-
-def problem(answer: Answer) -> str:
-    code = answer.named(b"one-runtime-error")[0].decode()
-    assert json.loads(answer.body)["code"] == code
-    return code
-
-
-async def test_a_token_that_is_refused_is_renewed_once_and_the_call_is_made_again(relay: Relay) -> None:
-    await granted(relay)
-    relay.upstream.answers = [NO, TOKENS, OK]
-    answer = await relay.call("GET", "/x", slug="granted")
-    assert (answer.status, answer.body, answer.named(b"one-runtime-attempts")) == (200, b"ok", [b"2"])
-    assert lines(relay) == ["GET /api/x", "POST /token", "GET /api/x"]
-    assert [one.named(b"authorization") for one in relay.upstream.arrived] == [[b"Bearer at-0"], [], [b"Bearer at-1"]]
-
-
-@ANY_DATABASE
-async def test_what_is_refused_for_its_token_was_not_done_so_a_small_body_goes_again(relay: Relay) -> None:
-    await granted(relay)
-    relay.upstream.answers = [NO, TOKENS, OK]
-    assert (await relay.call("POST", "/x", body=b'{"a": 1}', slug="granted")).status == 200
-    assert [one.body for one in relay.upstream.arrived if b"/x" in one.line] == [b'{"a": 1}'] * 2
-
-
-@ANY_DATABASE
-async def test_a_body_that_has_gone_by_is_the_callers_to_send_again(relay: Relay) -> None:
-    await granted(relay)
-    relay.upstream.answers = [NO, TOKENS, OK]
-    answer = await relay.call("POST", "/x", body=BIG, slug="granted")
-    assert (answer.status, problem(answer)) == (409, "credentials_refreshed_retry")
-    assert (await relay.call("POST", "/x", body=BIG, slug="granted")).status == 200
-    assert lines(relay) == ["POST /api/x", "POST /token", "POST /api/x"]
-
-
-@ANY_DATABASE
-async def test_a_second_refusal_is_the_callers(relay: Relay) -> None:
-    await granted(relay)
-    relay.upstream.answers = [NO, TOKENS, NO, OK]
-    answer = await relay.call("GET", "/x", slug="granted")
-    assert (answer.status, answer.body) == (401, b"no")
-    assert answer.named(b"one-runtime-error") == []
-    assert len(relay.upstream.arrived) == 3
-
-
-async def test_a_grant_that_is_dead_asks_for_a_new_connection(relay: Relay) -> None:
-    connection = await granted(relay)
-    relay.upstream.answers = [NO, said(400, error="invalid_grant")]
-    answer = await relay.call("GET", "/x", slug="granted")
-    assert (answer.status, problem(answer)) == (409, "connect_required")
-    told = (await caller(relay).get(f"/v1/connections/{connection}")).json()
-    assert told["status"] == "needs_reauth"
-    again = await relay.call("GET", "/x", slug="granted")
-    assert (again.status, problem(again)) == (409, "connect_required")
-    assert len(relay.upstream.arrived) == 2
-
-
-@ANY_DATABASE
-async def test_where_the_token_endpoint_is_down_the_caller_gets_what_the_provider_said(relay: Relay) -> None:
-    await granted(relay)
-    relay.upstream.answers = [NO, said(503)]
-    answer = await relay.call("GET", "/x", slug="granted")
-    assert (answer.status, answer.body) == (401, b"no")
-
-
-@ANY_DATABASE
-async def test_a_token_that_has_died_is_renewed_before_the_call(relay: Relay) -> None:
-    await granted(relay, expires_at="2020-01-01T00:00:00Z")
-    relay.upstream.answers = [TOKENS, OK]
-    assert (await relay.call("GET", "/x", slug="granted")).status == 200
-    assert lines(relay) == ["POST /token", "GET /api/x"]
-
-
-@ANY_DATABASE
-async def test_a_key_that_is_refused_is_the_callers_to_know(relay: Relay) -> None:
-    relay.upstream.answer = NO
-    answer = await relay.call("GET")
-    assert (answer.status, answer.body, len(relay.upstream.arrived)) == (401, b"no", 1)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
@@ -180,7 +67,7 @@ async def test_a_provider_that_does_not_answer_is_told_from_one_that_refuses(rel
 
     relay.upstream.handler = hang
     slow = await relay.call("GET", "/x", "One-Runtime-Timeout: 0.2")
-    assert (slow.status, problem(slow)) == (504, "upstream_timeout")
+    assert (slow.status, slow.problem) == (504, "upstream_timeout")
     assert "sent nothing for 0.2 seconds" in json.loads(slow.body)["detail"]
     await eventually(relay.upstream.closed.is_set)
 
@@ -189,13 +76,13 @@ async def test_a_provider_that_does_not_answer_is_told_from_one_that_refuses(rel
 
     relay.upstream.handler = drop
     gone = await relay.call("GET")
-    assert (gone.status, problem(gone)) == (502, "upstream_unreachable")
+    assert (gone.status, gone.problem) == (502, "upstream_unreachable")
     again = await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")
-    assert (again.status, problem(again)) == (502, "upstream_unreachable")
+    assert (again.status, again.problem) == (502, "upstream_unreachable")
     relay.upstream.handler = None
     relay.upstream.answer = b"what is this\r\n\r\n"
     odd = await relay.call("GET")
-    assert (odd.status, problem(odd)) == (502, "upstream_protocol_error")
+    assert (odd.status, odd.problem) == (502, "upstream_protocol_error")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +93,7 @@ async def test_a_provider_that_does_not_answer_is_told_from_one_that_refuses(rel
 @ANY_DATABASE
 async def test_what_a_header_cannot_say_is_told(relay: Relay, header: str) -> None:
     answer = await relay.call("GET", "/x", header)
-    assert (answer.status, problem(answer)) == (422, "invalid_input")
+    assert (answer.status, answer.problem) == (422, "invalid_input")
     assert json.loads(answer.body)["errors"][0]["field"] == header.partition(":")[0].lower()
     assert relay.upstream.arrived == []
 
@@ -216,7 +103,7 @@ async def test_who_may_not_call_is_told_so_by_us(relay: Relay) -> None:
     assert (await relay.call("GET")).status == 401
     relay.key = await relay.application.key(relay.organization, "read", "connect")
     refused = await relay.call("GET")
-    assert (refused.status, problem(refused)) == (403, "insufficient_scope")
+    assert (refused.status, refused.problem) == (403, "insufficient_scope")
     relay.key = right
     for slug, user, status, code in (
         ("nothing", "user_123", 404, "not_found"),
@@ -226,22 +113,22 @@ async def test_who_may_not_call_is_told_so_by_us(relay: Relay) -> None:
         ("raw", None, 422, "invalid_input"),
     ):
         answer = await relay.call("GET", slug=slug, user=user)
-        assert (answer.status, problem(answer)) == (status, code), slug
+        assert (answer.status, answer.problem) == (status, code), slug
     assert relay.upstream.arrived == []
 
 
 @pytest.mark.promise("P1")
 async def test_a_connection_of_another_organization_is_none(relay: Relay) -> None:
-    (mine, *_) = (await caller(relay).get("/v1/connections", integration_slug="raw")).json()["connections"]
+    (mine, *_) = (await relay.client.get("/v1/connections", integration_slug="raw")).json()["connections"]
     relay.key = await relay.application.key(await relay.application.organization("Southwind"))
     for user, header in (("user_123", "X: 1"), (None, f"One-Runtime-Connection: {mine['id']}")):
         answer = await relay.call("GET", "/x", header, user=user)
-        assert (answer.status, problem(answer)) == (409, "connect_required")
+        assert (answer.status, answer.problem) == (409, "connect_required")
     assert relay.upstream.arrived == []
 
 
 async def test_of_several_the_newest_active_one_is_used_unless_one_is_named(relay: Relay) -> None:
-    client = caller(relay)
+    client = relay.client
     body = {"integration_slug": "raw", "end_user_id": "user_123", "auth_type": "api_key", "check": False}
     second = (
         await client.post("/v1/connections", {**body, "credentials": {"api_key": "second"}, "multiple": True})
@@ -257,7 +144,7 @@ async def test_of_several_the_newest_active_one_is_used_unless_one_is_named(rela
         assert relay.last.named(b"x-key") == [KEY.encode()]
     for header in (f"One-Runtime-Connection: {first}", "One-Runtime-Connection: none"):
         wrong = await relay.call("GET", "/x", header, user="somebody")
-        assert (wrong.status, problem(wrong)) == (409, "connect_required")
+        assert (wrong.status, wrong.problem) == (409, "connect_required")
 
 
 @pytest.mark.promise("P2")
@@ -283,7 +170,7 @@ async def test_an_organization_has_so_many_calls_under_way_and_no_more(settings:
         calls = [asyncio.ensure_future(relay.call("GET")) for _ in range(2)]
         await eventually(lambda: len(relay.upstream.arrived) == 2)
         more = await relay.call("GET")
-        assert (more.status, problem(more), more.named(b"retry-after")) == (429, "too_many_calls", [b"1"])
+        assert (more.status, more.problem, more.named(b"retry-after")) == (429, "too_many_calls", [b"1"])
         free.set()
         assert [one.status for one in await asyncio.gather(*calls)] == [200, 200]
         assert (await relay.call("GET")).status == 200
@@ -293,7 +180,7 @@ async def test_an_organization_has_so_many_calls_under_way_and_no_more(settings:
 async def test_bodies_have_the_size_that_the_operator_allows(settings: Settings, acme: RunningAcme) -> None:
     async with relaying(settings.model_copy(update={"proxy_max_bytes": 1000}), acme) as relay:
         large = await relay.call("POST", "/x", body=b"x" * 1001)
-        assert (large.status, problem(large)) == (413, "too_large")
+        assert (large.status, large.problem) == (413, "too_large")
         assert (await relay.call("POST", "/x", body=b"x" * 1000)).status == 200
         relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n" + b"x" * 1001
         answer = await relay.call("GET")

@@ -164,6 +164,10 @@ class Transaction(ABC):
     async def execute(self, statement: ClauseElement, **params: object) -> int:
         """Run it and say how many rows it changed."""
 
+    @abstractmethod
+    async def execute_many(self, statement: ClauseElement, many: Sequence[Params]) -> None:
+        """Run it once for each of these, in few trips to the database."""
+
     async def one(self, statement: ClauseElement, **params: object) -> Row | None:
         """The first row, or None."""
         rows = await self.all(statement, **params)
@@ -232,6 +236,10 @@ class _SqliteTransaction(Transaction):
     async def execute(self, statement: ClauseElement, **params: object) -> int:
         compiled, values = self._prepare(statement, params)
         return self.connection.execute(compiled.text, values).rowcount
+
+    async def execute_many(self, statement: ClauseElement, many: Sequence[Params]) -> None:
+        values = (self._prepare(statement, params)[1] for params in many)
+        self.connection.executemany(self._driver.compiled(statement).text, values)
 
 
 class _SqliteReader(_SqliteTransaction):
@@ -368,6 +376,10 @@ class _PostgresTransaction(Transaction):
         compiled, values = self._prepare(statement, params)
         return (await self.connection.execute(compiled.text, values)).rowcount
 
+    async def execute_many(self, statement: ClauseElement, many: Sequence[Params]) -> None:
+        values = [self._prepare(statement, params)[1] for params in many]
+        await self.connection.cursor().executemany(self._driver.compiled(statement).text, values)
+
 
 class _PostgresReader(Transaction):
     """Reads, whoever asks; each statement on its own."""
@@ -388,6 +400,10 @@ class _PostgresReader(Transaction):
 
     async def execute(self, statement: ClauseElement, **params: object) -> int:
         return len(await self.all(statement, **params))
+
+    async def execute_many(self, statement: ClauseElement, many: Sequence[Params]) -> None:
+        for params in many:
+            await self.all(statement, **params)
 
 
 class _TextLoader(Loader):

@@ -1,0 +1,160 @@
+"""Credentials that the provider refuses: what is renewed and sent again, what is the caller's to know, and when the end
+user has to connect again."""
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+
+from one_runtime.recheck import check_doubted
+from tests.proxy.relay import OK, Answer, Relay, said
+from tests.waiting import async_attempts, eventually
+
+NO: Final = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
+BIG: Final = b"x" * 300_000
+ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
+"""Of tests that ask nothing of the database: one of them is enough."""
+
+
+TOKENS: Final = said(200, access_token="at-1", token_type="Bearer", expires_in=3600, refresh_token="rt-1")
+
+
+async def granted(relay: Relay, **more: Any) -> str:
+    """A connection by oauth2; its id."""
+    client = relay.client
+    secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
+    assert (await client.send("PUT", "/v1/integrations/granted/oauth-client", secret)).status_code == 200
+    tokens = {"access_token": "at-0", "refresh_token": "rt-0", **more}
+    body = {"integration_slug": "granted", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
+    made = await client.post("/v1/connections", {**body, "credentials": tokens})
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
+async def test_a_token_that_is_refused_is_renewed_once_and_the_call_is_made_again(relay: Relay) -> None:
+    await granted(relay)
+    relay.upstream.answers = [NO, TOKENS, OK]
+    answer = await relay.call("GET", "/x", slug="granted")
+    assert (answer.status, answer.body, answer.named(b"one-runtime-attempts")) == (200, b"ok", [b"2"])
+    assert relay.upstream.lines == ["GET /api/x", "POST /token", "GET /api/x"]
+    assert [one.named(b"authorization") for one in relay.upstream.arrived] == [[b"Bearer at-0"], [], [b"Bearer at-1"]]
+
+
+@ANY_DATABASE
+async def test_what_is_refused_for_its_token_was_not_done_so_a_small_body_goes_again(relay: Relay) -> None:
+    await granted(relay)
+    relay.upstream.answers = [NO, TOKENS, OK]
+    assert (await relay.call("POST", "/x", body=b'{"a": 1}', slug="granted")).status == 200
+    assert [one.body for one in relay.upstream.arrived if b"/x" in one.line] == [b'{"a": 1}'] * 2
+
+
+@ANY_DATABASE
+async def test_a_body_that_has_gone_by_is_the_callers_to_send_again(relay: Relay) -> None:
+    await granted(relay)
+    relay.upstream.answers = [NO, TOKENS, OK]
+    answer = await relay.call("POST", "/x", body=BIG, slug="granted")
+    assert (answer.status, answer.problem) == (409, "credentials_refreshed_retry")
+    assert (await relay.call("POST", "/x", body=BIG, slug="granted")).status == 200
+    assert relay.upstream.lines == ["POST /api/x", "POST /token", "POST /api/x"]
+
+
+@ANY_DATABASE
+async def test_a_second_refusal_is_the_callers(relay: Relay) -> None:
+    await granted(relay)
+    relay.upstream.answers = [NO, TOKENS, NO, OK]
+    answer = await relay.call("GET", "/x", slug="granted")
+    assert (answer.status, answer.body) == (401, b"no")
+    assert answer.named(b"one-runtime-error") == []
+    assert len(relay.upstream.arrived) == 3
+
+
+async def test_a_grant_that_is_dead_asks_for_a_new_connection(relay: Relay) -> None:
+    connection = await granted(relay)
+    relay.upstream.answers = [NO, said(400, error="invalid_grant")]
+    answer = await relay.call("GET", "/x", slug="granted")
+    assert (answer.status, answer.problem) == (409, "connect_required")
+    told = (await relay.client.get(f"/v1/connections/{connection}")).json()
+    assert told["status"] == "needs_reauth"
+    again = await relay.call("GET", "/x", slug="granted")
+    assert (again.status, again.problem) == (409, "connect_required")
+    assert len(relay.upstream.arrived) == 2
+
+
+@ANY_DATABASE
+async def test_where_the_token_endpoint_is_down_the_caller_gets_what_the_provider_said(relay: Relay) -> None:
+    await granted(relay)
+    relay.upstream.answers = [NO, said(503)]
+    answer = await relay.call("GET", "/x", slug="granted")
+    assert (answer.status, answer.body) == (401, b"no")
+
+
+@ANY_DATABASE
+async def test_a_token_that_has_died_is_renewed_before_the_call(relay: Relay) -> None:
+    await granted(relay, expires_at="2020-01-01T00:00:00Z")
+    relay.upstream.answers = [TOKENS, OK]
+    assert (await relay.call("GET", "/x", slug="granted")).status == 200
+    assert relay.upstream.lines == ["POST /token", "GET /api/x"]
+
+
+@ANY_DATABASE
+async def test_a_key_that_is_refused_is_the_callers_to_know(relay: Relay) -> None:
+    relay.upstream.answer = NO
+    answer = await relay.call("GET")
+    assert (answer.status, answer.body, len(relay.upstream.arrived)) == (401, b"no", 1)
+
+
+async def connection_of(relay: Relay, answer: Answer) -> dict[str, Any]:
+    told: dict[str, Any] = (
+        await relay.client.get(f"/v1/connections/{answer.named(b'one-runtime-connection')[0].decode()}")
+    ).json()
+    return told
+
+
+async def test_a_key_that_its_check_refuses_too_has_to_be_given_anew(relay: Relay) -> None:
+    relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(401)}
+    called = await relay.call("GET")
+    assert (called.status, called.body) == (401, b"no")
+
+    async for _ in async_attempts():
+        if (await connection_of(relay, called))["status"] == "needs_reauth":
+            break
+    assert (await connection_of(relay, called))["error"]["code"] == "credentials_refused"
+    again = await relay.call("GET")
+    assert (again.status, again.problem) == (409, "connect_required")
+    event = (await relay.client.get("/v1/events", type="connection.needs_reauth")).json()["events"][0]
+    assert event["actor"]["type"] == "system"
+
+
+@pytest.mark.parametrize("check", [said(200, id="1"), said(503)], ids=["taken", "outage"])
+@ANY_DATABASE
+async def test_a_refusal_that_is_not_the_keys_leaves_the_connection_as_it_is(relay: Relay, check: bytes) -> None:
+    relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": check}
+    called = await relay.call("GET")
+    await eventually(lambda: "GET /api/me" in relay.upstream.lines)
+    assert (await relay.call("GET")).status == 401
+    assert (await connection_of(relay, called))["status"] == "active"
+
+
+@ANY_DATABASE
+async def test_however_many_calls_are_refused_the_check_is_made_once(relay: Relay) -> None:
+    relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(200, id="1")}
+    await asyncio.gather(*(relay.call("GET") for _ in range(10)))
+    await eventually(lambda: "GET /api/me" in relay.upstream.lines)
+    assert (await relay.call("GET")).status == 401
+    assert await check_doubted(relay.application.installation) == 0
+    assert relay.upstream.lines.count("GET /api/me") == 1
+
+
+@ANY_DATABASE
+async def test_a_provider_that_refuses_each_new_token_is_not_asked_for_one_with_each_call(relay: Relay) -> None:
+    await granted(relay)
+    relay.upstream.pages = {
+        "GET /api/x": NO,
+        "POST /api/x": NO,
+        "POST /token": TOKENS,
+        "GET /api/me": said(200, id="1"),
+    }
+    for _ in range(5):
+        assert (await relay.call("GET", slug="granted")).status == 401
+    assert (await relay.call("POST", body=BIG, slug="granted")).status == 401, "not for ever: send it again"
+    assert relay.upstream.lines.count("POST /token") == 1
