@@ -13,8 +13,9 @@ from typing import Final
 
 import psycopg
 
-from benchmarks import catalog, credentials, proxy, report
+from benchmarks import catalog, credentials, report
 from benchmarks.processes import Server, measured_server, served
+from benchmarks.proxy.measure import Extent, measure, tables
 from benchmarks.report import Result
 from benchmarks.rounds import Case, Kind, run
 from benchmarks.rows import NewDatabase, Rows, Target
@@ -45,6 +46,7 @@ class Plan:
     rounds: int
     seconds: float
     starts: int
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,12 @@ def main() -> None:
             for name, (many, _) in subjects.items()
         ]
         fresh = [credentials.measure(name, new) for name, new in makers.items()]
-        calls = [one for name, new in makers.items() for one in proxy.measure(name, new, plan.seconds * 4)]
+        calls = [measure(name, new, Extent(plan.seconds * 4, plan.calls)) for name, new in makers.items()]
     print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in all\n")
     print("\n".join([*report.machine(version, busy), ""]))
     print("\n".join(line for result in results for line in report.tables(result)))
     print("\n".join([*credentials.table(fresh), ""]))
-    print("\n".join([*proxy.table(calls), ""]))
+    print("\n".join([*tables(calls), ""]))
     print("\n".join(catalog.table(catalog.measure())))
 
 
@@ -100,7 +102,13 @@ def _plan(arguments: Sequence[str]) -> Plan:
     rows = given.rows or (20_000 if given.quick else 1_000_000)
     rounds = given.rounds or (2 if given.quick else 8)
     return Plan(
-        names[given.database], rows, min(rows, 1000), rounds, 0.25 if given.quick else 0.75, 3 if given.quick else 5
+        databases=names[given.database],
+        rows=rows,
+        few_rows=min(rows, 1000),
+        rounds=rounds,
+        seconds=0.25 if given.quick else 0.75,
+        starts=3 if given.quick else 5,
+        calls=2_000 if given.quick else 100_000,
     )
 
 

@@ -35,6 +35,7 @@ class Server:
     database_url: str
     encryption_key: str
     port: int = field(default_factory=free_port)
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
@@ -50,6 +51,7 @@ class Server:
             "ONE_RUNTIME_ENCRYPTION_KEYS": self.encryption_key,
             "ONE_RUNTIME_RATE_LIMIT": "0",
             "ONE_RUNTIME_LOG_LEVEL": "warning",
+            **self.environment,
         }
 
     def wait_for(self, target: Target) -> None:
@@ -81,9 +83,9 @@ class Server:
             connection.close()
 
     def cpu_seconds(self) -> float:
-        """Processor time of the process so far, its own and the kernel's for it."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Processor time of the process and its workers so far, their own and the kernel's for them."""
+        workers = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text(encoding="ascii").split()
+        return sum(_cpu_seconds(pid) for pid in (self._pid, *map(int, workers)))
 
     def resident_megabytes(self) -> float:
         """Memory of the process that is in use now (RSS)."""
@@ -101,6 +103,11 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(timeout=PATIENCE)
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def measured_server(database_url: str, encryption_key: str) -> Server:

@@ -44,11 +44,14 @@ class Limit:
         return sent
 
 
-def serve(app: ASGIApp) -> None:
-    """One process, with the options of `one_runtime.serving`."""
+def serve(app: ASGIApp | str, workers: int = 1) -> None:
+    """With the options of `one_runtime.serving`. More than one process want to be told where the application is made,
+    as `module:function`."""
     host, port = parse_host_port(load_settings().listen)
     uvicorn.run(
         app,
+        factory=isinstance(app, str),
+        workers=workers,
         host=host,
         port=port,
         http=OneWriteProtocol,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from one_runtime import api_keys, organizations
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database
 from one_runtime.events import Actor
+from one_runtime.serving import OPEN_FILES
 from one_runtime.vault import new_key
 from tests.promises import serving as processes
 from tests.waiting import attempts, eventually
@@ -112,6 +114,16 @@ def test_sqlite_is_migrated_by_the_server_and_served_by_one_only(tmp_path: Path,
         assert listed(port, key).status_code == 200
     with serving(environment, port):
         assert listed(port, key).status_code == 200, "the lock went with the first server"
+
+
+def test_as_many_files_may_be_open_as_the_system_allows(migrated_sqlite_url: str, port: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        with serving(variables(migrated_sqlite_url, port, new_key()), port) as process:
+            assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (min(hard, OPEN_FILES), hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_several_workers_want_postgresql(tmp_path: Path, port: int) -> None:

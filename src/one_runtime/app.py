@@ -58,7 +58,7 @@ from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 
 MAX_BODY_BYTES = 1024 * 1024
-PROXY_POOL: Final = PoolLimits(connections=2048, per_upstream=128)
+PROXY_POOL: Final = PoolLimits(connections=16_384, per_upstream=128)
 
 _ROUTERS = (
     catalog,

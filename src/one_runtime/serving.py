@@ -3,8 +3,9 @@
 import asyncio
 import fcntl
 import gc
+import resource
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,9 @@ PATIENCE: Final = 60
 """Seconds in which a worker has to answer its parent, or is replaced. With uvicorn's 5 a machine that is busy kills
 every worker while it starts, and the next one too."""
 
+OPEN_FILES: Final = 65_536
+"""What `LimitNOFILE` in deploy/one-runtime.service says, too."""
+
 
 class Worker(multiprocess.Process):
     """A server process. Its parent hears at once when it dies, and not after all its patience, deaf to signals too:
@@ -50,6 +54,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     path = sqlite_path(url)
     if path and settings.workers > 1:
         raise ConfigurationError("SQLite is served by one process. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
+    _allow_open_files()
     create_app(settings)  # whatever is wrong with the settings is said here, once, and not by every worker
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
@@ -76,6 +81,16 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             timeout_graceful_shutdown=GRACE,
             timeout_worker_healthcheck=PATIENCE,
         )
+
+
+def _allow_open_files() -> None:
+    """Up to what the system allows. Shells begin with 1,024 for the sake of programs that use select(2), and each call
+    through the proxy takes two: ours, and the provider's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # macOS has one more limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _prove(settings: Settings) -> None:

@@ -190,6 +190,43 @@ async def test_one_upstream_gets_no_more_connections_than_its_limit(upstream: Up
     assert upstream.connections == 3
 
 
+async def test_p12_beside_many_who_wait_for_one_that_hangs_everybody_has_their_turn(upstream: Upstream) -> None:
+    """The client's own limit lets some wait for ever then."""
+    upstream.answers["/hang"] = hang
+    done: list[int] = []
+    waited: list[int] = []
+
+    async def ask(number: int) -> None:
+        for _ in range(20):
+            before = len(done)
+            await egress.request("GET", "http://quick.example/")
+            waited.append(len(done) - before)
+            done.append(number)
+
+    async with Egress(way_out=Network(upstream.port), pool_limits=PoolLimits(per_upstream=2)) as egress:
+        hanging = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(20)]
+        await eventually(lambda: len(upstream.seen) == 2)
+        await asyncio.gather(*(ask(number) for number in range(10)))
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+    assert max(waited) <= 12, "more than everybody else's requests once"
+
+
+async def test_who_leaves_while_waiting_leaves_their_turn(upstream: Upstream) -> None:
+    upstream.answers["/hang"] = hang
+    async with Egress(way_out=Network(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
+        tasks = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(50)]
+        await eventually(lambda: len(upstream.seen) == 1)
+        for task in tasks:  # whose turn comes in the very moment in which they leave, too
+            task.cancel()
+        assert all(
+            isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*tasks, return_exceptions=True)
+        )
+        assert (await egress.request("GET", "http://slow.example/")).body == b"reached"
+    assert len(upstream.seen) == 2
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -26,7 +26,7 @@ class PoolLimits:
 
     connections: int = 512
     per_upstream: int = 64
-    """Connections to one scheme, host and port: a hanging upstream must leave room for the others."""
+    """Exchanges at once with one scheme, host and port: a hanging upstream must leave room for the others."""
     keepalive: float = 15.0
     """Seconds an unused connection is kept."""
     dns_cache: int = 10

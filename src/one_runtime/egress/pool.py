@@ -31,6 +31,7 @@ from one_runtime.egress.errors import (
 from one_runtime.egress.hop import Hop
 from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.target import AllowList, Target, check
+from one_runtime.egress.turns import Turns
 from one_runtime.egress.way_out import WayOut
 
 # Providers' security headers are long; aiohttp's own limit of 8190 refuses some real answers.
@@ -81,6 +82,7 @@ class Pool:
         self._allow = allow
         self._way_out = way_out
         self._limits = limits
+        self._turns = Turns(limits.per_upstream)
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -92,6 +94,7 @@ class Pool:
             EgressError: the target is refused, or the upstream failed; also while the block reads the body.
         """
         check(hop.target, self._allow)
+        turn, connect = await self._turns.take(hop.target, limits.connect)
         dial = _Dial(hop.target)
         before = _dialling.set(dial)
         try:
@@ -101,7 +104,7 @@ class Pool:
                 headers=hop.headers,
                 data=hop.body,
                 allow_redirects=False,
-                timeout=_client_timeout(limits),
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=limits.idle),
             ) as answer:
                 yield answer
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
@@ -109,6 +112,7 @@ class Pool:
             raise dial.refusal or _translated(error, hop.target, limits) from None
         finally:
             _dialling.reset(before)
+            turn.release()
 
     async def certificate(self, target: Target) -> Certificate:
         """The certificate that a server shows; only a TLS connection is made, nothing is asked.
@@ -151,7 +155,6 @@ class Pool:
             socket_factory=self._checked_socket,
             ssl=self._way_out.tls or True,
             limit=self._limits.connections,
-            limit_per_host=self._limits.per_upstream,
             keepalive_timeout=self._limits.keepalive,
             ttl_dns_cache=self._limits.dns_cache,
         )
@@ -244,11 +247,6 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
-
-
-def _client_timeout(limits: Limits) -> aiohttp.ClientTimeout:
-    """`total` is kept by `client`, over all hops together."""
-    return aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.idle)
 
 
 def _unresolved(host: str, error: OSError) -> UpstreamUnreachable:

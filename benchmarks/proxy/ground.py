@@ -1,0 +1,114 @@
+"""What calls are measured on: the upstreams, us before them, and an end user who is connected to each of them."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLContext
+from typing import Final
+
+import httpx2
+
+from benchmarks.processes import ROOT, Server, free_port
+from benchmarks.proxy.load import Call
+from one_runtime import api_keys, organizations
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import create_database
+from one_runtime.db.migrations import migrate
+from one_runtime.events import Actor
+from one_runtime.vault import new_key
+from tests.egress.certificates import tls_contexts
+
+PATIENCE: Final = 30.0
+SLUGS: Final = ("plain", "tls", "hanging")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Calls are made to the server, and beside it to the upstreams."""
+
+    server: Server
+    ports: dict[str, int]
+    trust: SSLContext
+    token: str
+
+    def proxied(self, line: str, slug: str, body: bytes = b"") -> Call:
+        """A call through us. `line`: method and path, as `GET /soon`."""
+        method, path = line.split(" ")
+        ours = (f"Authorization: Bearer {self.token}", "One-Runtime-End-User: user")
+        return Call(self.server.port, _request(f"{method} /v1/proxy/{slug}{path}", self.server.port, body, *ours))
+
+    def direct(self, line: str, slug: str, body: bytes = b"") -> Call:
+        """The same without us."""
+        method, path = line.split(" ")
+        request = _request(f"{method} /api{path}", self.ports[slug], body)
+        return Call(self.ports[slug], request, self.trust if slug == "tls" else None)
+
+
+@contextmanager
+def ground(url: str, workers: int = 1) -> Iterator[Ground]:
+    """On a new database, until the block ends."""
+    key = new_key()
+    migrate(url)
+    token = asyncio.run(_key(url))
+    ports = {slug: free_port() for slug in SLUGS}
+    with tempfile.TemporaryDirectory(prefix="one-runtime-benchmarks-") as folder:
+        _, trust = tls_contexts(Path(folder), "localhost")
+        certificate = str(Path(folder) / "certificate.pem")
+        settings = {"ONE_RUNTIME_WORKERS": str(workers), "ONE_RUNTIME_PROXY_CALLS": "1000"}
+        where = {"BENCHMARK_UPSTREAMS": ",".join(map(str, ports.values())), "SSL_CERT_FILE": certificate}
+        command = [sys.executable, "-m", "benchmarks.proxy.relay"]
+        server = Server(command, url, key, environment={**settings, **where})
+        arguments = [*map(str, ports.values()), certificate]
+        upstream = subprocess.Popen([sys.executable, "-m", "benchmarks.proxy.upstream", *arguments], cwd=ROOT)
+        server.start()
+        try:
+            _connect(server, token)
+            yield Ground(server, ports, trust, token)
+        finally:
+            server.stop()
+            upstream.kill()
+            upstream.wait()
+
+
+async def _key(url: str) -> str:
+    database = create_database(url, pool_size=1)
+    await database.open()
+    try:
+        async with database.write() as tx:
+            organization = await organizations.create(tx, "Benchmark", system_clock())
+            actor = Actor(organization.id, "system")
+            _, token = await api_keys.create(tx, actor, "benchmark", api_keys.SCOPES, system_clock())
+        return token.secret
+    finally:
+        await database.close()
+
+
+def _connect(server: Server, token: str) -> None:
+    """Connect the end user to each upstream, as soon as the server answers."""
+    deadline = time.monotonic() + PATIENCE
+    with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        while True:
+            try:
+                client.get("/healthz")
+                break
+            except httpx2.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        for slug in SLUGS:
+            body = {"integration_slug": slug, "end_user_id": "user", "auth_type": "api_key", "check": False}
+            given = {**body, "credentials": {"api_key": "k" * 40}}
+            answer = client.post("/v1/connections", json=given, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == 201, answer.text
+
+
+def _request(line: str, port: int, body: bytes, *headers: str) -> bytes:
+    length = (f"Content-Length: {len(body)}",) if body else ()
+    head = [f"{line} HTTP/1.1", f"Host: 127.0.0.1:{port}", *length, *headers]
+    return ("\r\n".join(head) + "\r\n\r\n").encode() + body

@@ -1,0 +1,143 @@
+"""What is measured of the proxy: calls beside the same calls without it, a neighbour that hangs, memory at length."""
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import uvloop
+
+from benchmarks.proxy.ground import Ground, ground
+from benchmarks.proxy.load import Load, load, repeat, waiting
+from benchmarks.rows import NewDatabase
+
+CALLERS: Final = (1, 16, 64)
+CROWD: Final = 500
+"""Callers of one that answers after a millisecond, and of one that hangs."""
+ROUNDS: Final = 3
+_BODY: Final = b"x" * 10_000
+_WARM: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much to measure: seconds for each case, and calls for the memory."""
+
+    seconds: float
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of call, and by how many callers it is made."""
+
+    name: str
+    line: str
+    slug: str = "plain"
+    body: bytes = b""
+    callers: tuple[int, ...] = CALLERS
+
+
+KINDS: Final = (
+    Kind("GET, 1 kB", "GET /"),
+    Kind("GET, 1 kB, over TLS", "GET /", "tls"),
+    Kind("POST, 10 kB", "POST /", body=_BODY),
+    Kind("GET, 10 MB", "GET /large", callers=(1,)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One kind of call by so many callers, without the proxy and through it; our processor time for a call."""
+
+    kind: str
+    workers: int
+    callers: int
+    direct: Load
+    proxied: Load
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found on one database. `alone` and `beside`: the 99th percentile of calls to the one that answers, in
+    milliseconds of each round; `megabytes`: memory before and after so many calls."""
+
+    database: str
+    calls: list[Measured]
+    alone: list[float]
+    beside: list[float]
+    extent: Extent
+    megabytes: tuple[float, float]
+
+
+def measure(database: str, new: NewDatabase, extent: Extent) -> Report:
+    """On databases of its own. SQLite is served by one process."""
+    name = f"proxy_{database.lower()}"
+    with ground(new(name)) as one:
+        calls = [found for kind in KINDS for found in _measured(one, kind, 1, extent.seconds)]
+        alone, beside = uvloop.run(_bulkhead(one, extent.seconds))
+        megabytes = _memory(one, extent.calls)
+    if database != "SQLite":
+        with ground(new(f"{name}_workers"), workers=2) as two:
+            calls += _measured(two, KINDS[0], 2, extent.seconds)
+    return Report(database, calls, alone, beside, extent, megabytes)
+
+
+def _measured(on: Ground, kind: Kind, workers: int, seconds: float) -> Iterator[Measured]:
+    through, without = on.proxied(kind.line, kind.slug, kind.body), on.direct(kind.line, kind.slug, kind.body)
+    for callers in kind.callers:
+        direct = uvloop.run(load(without, callers, seconds))
+        before = on.server.cpu_seconds()
+        proxied = uvloop.run(load(through, callers, seconds))
+        cpu = (on.server.cpu_seconds() - before) / max(1.0, proxied.rate * seconds)
+        yield Measured(kind.name, workers, callers, direct, proxied, cpu)
+
+
+async def _bulkhead(on: Ground, seconds: float) -> tuple[list[float], list[float]]:
+    alone: list[float] = []
+    beside: list[float] = []
+    soon, hanging = on.proxied("GET /soon", "plain"), on.proxied("GET /", "hanging")
+    await load(soon, CROWD, seconds)
+    for _ in range(ROUNDS):
+        alone.append((await load(soon, CROWD, seconds)).p99)
+        async with waiting(hanging, CROWD):
+            beside.append((await load(soon, CROWD, seconds)).p99)
+    return alone, beside
+
+
+def _memory(on: Ground, calls: int) -> tuple[float, float]:
+    call = on.proxied("GET /", "plain")
+    uvloop.run(repeat(call, CALLERS[-1], _WARM))
+    before = on.server.resident_megabytes()
+    uvloop.run(repeat(call, CALLERS[-1], calls))
+    return before, on.server.resident_megabytes()
+
+
+def tables(reports: list[Report]) -> Iterator[str]:
+    """As Markdown."""
+    yield "### The proxy"
+    yield ""
+    yield "| database, workers | call | callers | calls/s | p50 | p99 | directly: p50 | p99 | added: p50 | CPU a call |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for report in reports:
+        for one in report.calls:
+            ours, theirs = one.proxied, one.direct
+            yield (
+                f"| {report.database}, {one.workers} | {one.kind} | {one.callers} | **{ours.rate:,.0f}** "
+                f"| {ours.p50:.2f} ms | {ours.p99:.2f} ms | {theirs.p50:.2f} ms | {theirs.p99:.2f} ms "
+                f"| **{ours.p50 - theirs.p50:.2f} ms** | {one.cpu * 1_000_000:,.0f} µs |"
+            )
+    yield ""
+    for report in reports:
+        alone, beside = statistics.median(report.alone), statistics.median(report.beside)
+        yield (
+            f"- {report.database}: {CROWD} callers of a provider that answers after 1 ms: p99 {alone:.0f} ms; beside "
+            f"{CROWD} callers of one that hangs: {beside:.0f} ms, **{beside / alone:.2f}×** "
+            f"({', '.join(f'{two / one:.2f}' for one, two in zip(report.alone, report.beside, strict=True))})"
+        )
+        before, after = report.megabytes
+        yield (
+            f"- {report.database}: memory of the server process (RSS) {before:.0f} MB, and {after:.0f} MB "
+            f"{report.extent.calls:,} calls later"
+        )

@@ -1,0 +1,35 @@
+"""The server through which calls are measured: One Runtime as `serve` runs it, with the upstreams as integrations.
+
+`python -m benchmarks.proxy.relay`; the upstreams' ports stand in `BENCHMARK_UPSTREAMS`.
+"""
+
+import gc
+import os
+
+from starlette.types import ASGIApp
+
+from benchmarks.server import serve
+from one_runtime.app import create_app
+from one_runtime.catalog.loader import Catalog
+from one_runtime.settings import load_settings
+from tests.proxy.relay import SVG, entry
+
+
+def relay_app() -> ASGIApp:
+    """What each server process runs."""
+    plain, tls, hanging = (int(port) for port in os.environ["BENCHMARK_UPSTREAMS"].split(","))
+    entries = (
+        entry("plain", plain),
+        entry("tls", tls, base_url=f"https://localhost:{tls}/api"),
+        entry("hanging", hanging),
+    )
+    catalog = Catalog.of(entries, {one.slug: SVG.encode() for one in entries}, "benchmark")
+    allowed = frozenset({("127.0.0.1", plain), ("localhost", tls), ("127.0.0.1", hanging)})
+    app = create_app(load_settings().model_copy(update={"egress_allow": allowed}), catalog)
+    gc.collect()
+    gc.freeze()  # as `serve` does
+    return app
+
+
+if __name__ == "__main__":
+    serve("benchmarks.proxy.relay:relay_app", workers=load_settings().workers)
