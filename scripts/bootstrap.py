@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
     parser.add_argument("--browser", action="store_true", help="also a Chromium")
-    parser.add_argument("--foreign", action="store_true", help="also the npm programs that play providers")
+    parser.add_argument("--foreign", action="store_true", help="also the programs that play providers")
     parser.add_argument("--proxies", action="store_true", help="also nginx, Caddy and systemd-analyze")
     options = parser.parse_args()
     try:
@@ -49,6 +49,7 @@ def main() -> int:
                 prepare_browser()
             if options.foreign:
                 prepare_foreign()
+                prepare_ntfy()
             if options.proxies:
                 prepare_proxies()
     except SetUpError as error:
@@ -201,6 +202,28 @@ def prepare_foreign() -> None:
     done.write_text(lock)
 
 
+def prepare_ntfy() -> None:
+    """Unpack Debian's ntfy, where this system has it: installed, it would start a server of its own.
+
+    Where there is none, its tests say so and are left out: Debian has it from 13 on, Ubuntu from 25.04 on.
+    """
+    folder = CACHE / "ntfy"
+    if shutil.which("ntfy") or (folder / "usr" / "bin" / "ntfy").exists() or not shutil.which("apt-get"):
+        return
+    say("Unpacking Debian's ntfy, which plays a provider.")
+    folder.mkdir(exist_ok=True)
+    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []  # its own user cannot write here
+    try:
+        if os.geteuid() == 0:
+            run(["apt-get", "update", "-qq"], "apt-get has no lists.")
+        run(["apt-get", "download", "-qq", *sandbox, "ntfy"], "apt-get has no ntfy.", folder)
+        for package in folder.glob("ntfy_*.deb"):
+            run(["dpkg", "-x", str(package), str(folder)], "ntfy cannot be unpacked.")
+            package.unlink()
+    except SetUpError as error:
+        say(f"{error} The tests that call ntfy are left out.")
+
+
 def apt_install(packages: list[str], missing: str) -> None:
     """Install Debian's packages, if this is a Debian and we are root.
 
@@ -213,12 +236,13 @@ def apt_install(packages: list[str], missing: str) -> None:
     run(["apt-get", "install", "-y", "-qq", *packages], missing)
 
 
-def run(command: list[str], failure: str) -> None:
-    """Run a command with its output on standard error.
+def run(command: list[str], failure: str, folder: Path = ROOT) -> None:
+    """Run a command in the folder, with its output on standard error.
 
     Raises: SetUpError, with `failure`, where it does not succeed.
     """
-    if subprocess.run(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=2, check=False).returncode:
+    done = subprocess.run(command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=2, check=False)
+    if done.returncode:
         raise SetUpError(f"{failure} The command was: {' '.join(command)}")
 
 

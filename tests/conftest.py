@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.command_line",
     "tests.running_demo",
     "tests.foreign.providers",
+    "tests.foreign.keyed",
 ]
 
 

@@ -20,10 +20,12 @@ from starlette.types import Receive, Scope, Send
 from one_runtime import tracing
 from one_runtime.errors import Unavailable
 from one_runtime.installation import Installation
+from one_runtime.settings import Settings
 from one_runtime.worker import Turn, run
 from tests.application import ACME_KEYS, Application, Client, RunningAcme
 from tests.otlp import attributes, running_receiver
 from tests.promises.serving import Serving, make_key, serving
+from tests.proxy.relay import relaying
 from tests.waiting import eventually
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -133,6 +135,28 @@ async def test_providers_are_not_told_of_traces(spans: Spans, client: Client, ac
     acme.acme.app = listening  # type: ignore[assignment]
     await client.connect()
     assert not [headers for headers in heard if "traceparent" in headers]
+
+
+async def test_a_call_through_the_proxy_stands_in_the_callers_trace_of_which_the_provider_hears_only_where_it_may(
+    spans: Spans, settings: Settings, acme: RunningAcme
+) -> None:
+    trace = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=1", "baggage": "end_user=ada"}
+    headers = [f"{name}: {value}" for name, value in trace.items()]
+    async with relaying(settings, acme) as relay:
+        spans.clear()
+        assert (await relay.call("GET", "/canary?canary=canary", *headers)).status == 200
+        request, sent = spans.one("GET /v1/proxy/{integration_slug}/{path}"), spans.one("GET")
+        assert (f"{request.context.trace_id:032x}", f"{parent_of(request):016x}") == (TRACE, CALLER)
+        assert (parent_of(sent), sent.context.trace_id) == (id_of(request), request.context.trace_id)
+        assert told(sent) == {
+            "http.request.method": "GET",
+            "http.response.status_code": 200,
+            "one_runtime.integration": "raw",
+        }
+        assert "canary" not in "".join(span.to_json() for span in spans.all())
+        assert [relay.last.named(name.encode()) for name in trace] == [[], [], []]
+        await relay.call("GET", "/x", "One-Runtime-Trace: pass", *headers)
+        assert [relay.last.named(name.encode()) for name in trace] == [[value.encode()] for value in trace.values()]
 
 
 @pytest.mark.promise("P11")

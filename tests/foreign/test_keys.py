@@ -1,0 +1,157 @@
+"""The proxy in front of programs that nobody here wrote and that check a key: right, wrong, and revoked there."""
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from tests.application import RunningAcme
+from tests.foreign.keyed import Calling, Program, calling
+from tests.waiting import async_attempts
+
+pytestmark = pytest.mark.foreign
+
+WRONG = f"tk_{'w' * 29}"
+ANY_DATABASE = pytest.mark.only_database("sqlite")
+"""Of tests that ask nothing of the database: one of them is enough."""
+
+
+@pytest_asyncio.fixture
+async def there(database_url: str, acme: RunningAcme, ntfy: Program) -> AsyncIterator[Calling]:
+    async with calling(database_url, acme, ntfy) as there:
+        yield there
+
+
+@pytest_asyncio.fixture
+async def shop(database_url: str, acme: RunningAcme, localstripe: Program) -> AsyncIterator[Calling]:
+    async with calling(database_url, acme, localstripe) as there:
+        yield there
+
+
+async def at_their_account(program: Program, method: str, path: str, **more: Any) -> httpx2.Response:
+    """What the user of ntfy does there, signed in."""
+    said = program.process.said
+    async with program.plain(auth=(said["username"], said["password"])) as plain:
+        answer = await plain.request(method, path, **more)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+
+async def new_token(program: Program) -> str:
+    token: str = (await at_their_account(program, "POST", "/v1/account/token", json={"label": "One Runtime"})).json()[
+        "token"
+    ]
+    return token
+
+
+async def revoke(program: Program, token: str) -> None:
+    await at_their_account(program, "DELETE", "/v1/account/token", headers={"X-Token": token})
+
+
+async def directly(program: Program, method: str, path: str, token: str) -> httpx2.Response:
+    async with program.plain(headers={"Authorization": f"Bearer {token}"}) as plain:
+        return await plain.request(method, path)
+
+
+async def test_a_key_works_for_whom_it_is(there: Calling) -> None:
+    made = await there.connect(token=await new_token(there.program))
+    assert made.status_code == 201, made.text
+    assert made.json()["account"] == {"id": "ada", "label": "ada"}
+    sent = await there.call("POST", "/orders", content="Grüße".encode(), headers={"Title": "One order"})
+    assert (sent.status_code, sent.json()["title"], sent.json()["message"]) == (200, "One order", "Grüße")
+    read = await there.call("GET", "/orders/json?poll=1&title=One%20order")
+    assert "Grüße" in [json.loads(line)["message"] for line in read.text.splitlines()]
+    assert (await there.call("POST", "/secret", content=b"x")).json()["code"] == 40301, "what it may not is its own"
+
+
+@ANY_DATABASE
+async def test_a_name_and_a_password_work_as_well(there: Calling) -> None:
+    said = there.program.process.said
+    made = await there.connect("basic", username=said["username"], password=said["password"])
+    assert made.status_code == 201, made.text
+    assert (await there.call("GET", "/v1/account")).json()["username"] == "ada"
+    wrong = await there.connect("basic", username=said["username"], password="wrong-horse")
+    assert (wrong.status_code, wrong.json()["provider_reason"]) == (422, "unauthorized")
+
+
+@ANY_DATABASE
+async def test_a_file_goes_up_and_comes_down(there: Calling) -> None:
+    await there.connect(token=await new_token(there.program))
+    file = os.urandom(1_000_000)
+    put = await there.call("PUT", "/orders", content=file, headers={"Filename": "order.bin"})
+    path = put.json()["attachment"]["url"].removeprefix(there.program.url)
+    assert (await there.call("GET", path)).content == file
+    head = await there.call("HEAD", path)
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, "1000000", b"")
+
+
+@ANY_DATABASE
+async def test_a_wrong_key_is_refused_when_it_is_given_and_when_it_is_used(there: Calling) -> None:
+    refused = await there.connect(token=WRONG)
+    assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
+    assert refused.json()["provider_reason"] == "unauthorized"
+    assert (await there.connect(check=False, token=WRONG)).status_code == 201
+    answer, without_us = (
+        await there.call("GET", "/v1/account"),
+        await directly(there.program, "GET", "/v1/account", WRONG),
+    )
+    assert (answer.status_code, answer.content) == (401, without_us.content)
+    assert "one-runtime-error" not in answer.headers
+
+
+async def test_a_key_that_was_revoked_there_has_to_be_given_anew(there: Calling) -> None:
+    first = await new_token(there.program)
+    made = (await there.connect(token=first)).json()
+    assert (await there.call("GET", "/v1/account")).status_code == 200
+    await revoke(there.program, first)
+    assert (await there.call("GET", "/v1/account")).status_code == 401
+    told: dict[str, Any] = {}
+    async for _ in async_attempts():  # a 401 in use makes us ask
+        told = (await there.client.get(f"/v1/connections/{made['id']}")).json()
+        if told["status"] == "needs_reauth":
+            break
+    assert (told["error"]["code"], told["error"]["message"]) == ("credentials_refused", "unauthorized")
+    assert (await there.call("GET", "/v1/account")).json()["code"] == "connect_required"
+    assert (await there.client.integrations())["ntfy"]["status"] == "not_connected"
+    again = await there.connect(token=await new_token(there.program))
+    assert (again.status_code, again.json()["id"]) == (200, made["id"])
+    assert (await there.call("GET", "/v1/account")).status_code == 200
+
+
+@ANY_DATABASE
+async def test_forms_and_queries_reach_an_api_that_keeps_what_it_is_told(shop: Calling) -> None:
+    assert (await shop.connect(api_key="sk_test_0123456789")).status_code == 201
+    form = {"email": "ada@example.com", "metadata[plan]": "pro & more"}
+    made = await shop.call("POST", "/customers", data=form)
+    assert made.status_code == 200, made.text
+    customer = made.json()
+    assert (customer["email"], customer["metadata"]) == ("ada@example.com", {"plan": "pro & more"})
+    listed = await shop.call("GET", "/customers?email=ada%40example.com&limit=1")
+    assert customer["id"] in {one["id"] for one in listed.json()["data"]}
+    changed = await shop.call("POST", f"/customers/{customer['id']}", data={"name": "Ada"})
+    assert changed.json()["name"] == "Ada"
+    assert (await shop.call("DELETE", f"/customers/{customer['id']}")).json()["deleted"] is True
+    assert (await shop.call("GET", f"/customers/{customer['id']}x")).status_code == 404
+
+
+@ANY_DATABASE
+async def test_a_key_that_is_public_is_none(shop: Calling) -> None:
+    refused = await shop.connect(api_key="pk_test_0123456789")
+    assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
+    assert (await shop.connect(check=False, api_key="pk_test_0123456789")).status_code == 201
+    assert (await shop.call("GET", "/customers")).status_code == 401
+
+
+@ANY_DATABASE
+async def test_the_callers_own_credential_goes_no_further(there: Calling) -> None:
+    """Ours is for us alone, and theirs is put in its place."""
+    await there.connect(token=await new_token(there.program))
+    said = there.program.process.said
+    other = b64encode(f"{said['username']}:wrong".encode()).decode()
+    answer = await there.call("GET", "/v1/account", headers={"Proxy-Authorization": f"Basic {other}"})
+    assert answer.json()["username"] == "ada"
