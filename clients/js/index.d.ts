@@ -410,10 +410,12 @@ export interface ProxiedRequest {
 
 export type ProxyBody = NonNullable<RequestInit["body"]> | Readable | AsyncIterable<Uint8Array>;
 
-export interface ProxyOptions {
-  /** Whose connection to use: this, or `connectionId`. */
-  endUserId?: string;
-  connectionId?: string;
+/** Whose connection to use: the end user's newest one, or the one with this id, which has to be theirs. */
+export type Whose = { endUserId: string; connectionId?: string } | { connectionId: string; endUserId?: string };
+
+export type ProxyOptions = Whose & CallOptions;
+
+export interface CallOptions {
   query?: string | URLSearchParams | Record<string, QueryValue | QueryValue[]>;
   /** Sent as JSON, with its keys as they are. */
   json?: unknown;
@@ -432,13 +434,13 @@ export type QueryValue = string | number | boolean | null | undefined;
 
 /** The provider's API. The answer is the provider's, whatever its status; only One Runtime's own errors are thrown. */
 export interface ProviderProxy {
-  request(method: string, slug: string, path: string, options?: ProxyOptions): Promise<Response>;
-  get(slug: string, path: string, options?: ProxyOptions): Promise<Response>;
-  head(slug: string, path: string, options?: ProxyOptions): Promise<Response>;
-  post(slug: string, path: string, options?: ProxyOptions): Promise<Response>;
-  put(slug: string, path: string, options?: ProxyOptions): Promise<Response>;
-  patch(slug: string, path: string, options?: ProxyOptions): Promise<Response>;
-  delete(slug: string, path: string, options?: ProxyOptions): Promise<Response>;
+  request(method: string, slug: string, path: string, options: ProxyOptions): Promise<Response>;
+  get(slug: string, path: string, options: ProxyOptions): Promise<Response>;
+  head(slug: string, path: string, options: ProxyOptions): Promise<Response>;
+  post(slug: string, path: string, options: ProxyOptions): Promise<Response>;
+  put(slug: string, path: string, options: ProxyOptions): Promise<Response>;
+  patch(slug: string, path: string, options: ProxyOptions): Promise<Response>;
+  delete(slug: string, path: string, options: ProxyOptions): Promise<Response>;
 }
 
 export class OneRuntimeError extends Error {

@@ -1,0 +1,46 @@
+"""The JavaScript client's types, as TypeScript reads them under its strictest rules."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.clients.javascript import PACKAGE
+from tests.foreign.process import NODE_PROJECT, node
+
+pytestmark = pytest.mark.foreign
+
+PROGRAM = Path(__file__).with_name("types.ts")
+
+
+def compiled(folder: Path, program: str) -> str:
+    """What TypeScript complains of, which is nothing where all is well."""
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "program.ts").write_text(program)
+    options = {
+        "strict": True,
+        "noEmit": True,
+        "exactOptionalPropertyTypes": True,
+        "noUncheckedIndexedAccess": True,
+        "module": "nodenext",
+        "target": "es2024",
+        "types": ["node"],
+        "typeRoots": [str(NODE_PROJECT / "node_modules" / "@types")],
+        "paths": {"@one-runtime/client": [str(PACKAGE / "index.d.ts")]},
+    }
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["program.ts"]}))
+    done = subprocess.run(
+        [*node("node_modules/typescript/bin/tsc"), "--project", folder], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == (done.stdout == ""), done.stderr
+    return done.stdout
+
+
+def test_what_a_backend_writes_compiles_and_what_is_wrong_does_not(tmp_path: Path) -> None:
+    assert compiled(tmp_path, PROGRAM.read_text()) == ""
+
+
+def test_a_mistake_is_found(tmp_path: Path) -> None:
+    wrong = PROGRAM.read_text().replace("integrationSlug:", "integration_slug:")
+    assert "integration_slug" in compiled(tmp_path, wrong)
