@@ -203,25 +203,29 @@ def prepare_foreign() -> None:
 
 
 def prepare_ntfy() -> None:
-    """Unpack Debian's ntfy, where this system has it: installed, it would start a server of its own.
+    """Find ntfy, or unpack Debian's: installed, it would start a server of its own.
 
-    Where there is none, its tests say so and are left out: Debian has it from 13 on, Ubuntu from 25.04 on.
+    Raises: SetUpError.
     """
     folder = CACHE / "ntfy"
-    if shutil.which("ntfy") or (folder / "usr" / "bin" / "ntfy").exists() or not shutil.which("apt-get"):
+    if shutil.which("ntfy") or (folder / "usr" / "bin" / "ntfy").exists():
         return
+    missing = (
+        "The tests need ntfy, which Debian has from 13 on and Ubuntu from 25.04 on. Put one on the PATH. "
+        "Without it, make test-quick runs the rest."
+    )
+    if not shutil.which("apt-get"):
+        raise SetUpError(missing)
     say("Unpacking Debian's ntfy, which plays a provider.")
     folder.mkdir(exist_ok=True)
-    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []  # its own user cannot write here
-    try:
-        if os.geteuid() == 0:
-            run(["apt-get", "update", "-qq"], "apt-get has no lists.")
-        run(["apt-get", "download", "-qq", *sandbox, "ntfy"], "apt-get has no ntfy.", folder)
-        for package in folder.glob("ntfy_*.deb"):
-            run(["dpkg", "-x", str(package), str(folder)], "ntfy cannot be unpacked.")
-            package.unlink()
-    except SetUpError as error:
-        say(f"{error} The tests that call ntfy are left out.")
+    options = []
+    if os.geteuid() == 0:
+        run(["apt-get", "update", "-qq"], missing)
+        options = ["-o", "APT::Sandbox::User=root"]  # its own user cannot write here
+    run(["apt-get", "download", "-qq", *options, "ntfy"], missing, folder)
+    for package in folder.glob("ntfy_*.deb"):
+        run(["dpkg", "-x", str(package), str(folder)], missing)
+        package.unlink()
 
 
 def apt_install(packages: list[str], missing: str) -> None:

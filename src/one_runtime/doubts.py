@@ -2,8 +2,9 @@
 calls are refused, the provider is asked about a connection once, and its tokens are renewed once."""
 
 import time
-from collections.abc import Hashable
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
 
 LULL: Final = 60.0
 """Seconds until the same is asked again."""
@@ -12,24 +13,27 @@ _MOST: Final = 10_000
 
 
 class Doubts:
-    """Which credentials were renewed because they were refused, and which connections are to be checked."""
+    """Which tokens were renewed because they were refused, and which connections are to be checked."""
 
     def __init__(self) -> None:
-        self._renewed, self._asked = _Lately(), _Lately()
+        self._renewed: _Lately[int] = _Lately()
+        self._asked: _Lately[bool] = _Lately()
         self._waiting: list[tuple[str, str]] = []
 
     def note_renewed(self, connection_id: str, version: int) -> None:
-        """These took the place of others that were refused."""
-        self._renewed.add((connection_id, version))
+        """Tokens of this version took the place of others that were refused."""
+        self._renewed.put(connection_id, version)
 
     def is_renewed(self, connection_id: str, version: int) -> bool:
-        """Whether they did so a moment ago: then the refusal is not for their age, and newer ones would not help."""
-        return (connection_id, version) in self._renewed
+        """Whether these, or some before them, did so a moment ago: then it is not for their age that they are refused
+        now, and newer ones would not help."""
+        renewed = self._renewed.get(connection_id)
+        return renewed is not None and version >= renewed
 
     def ask(self, organization_id: str, connection_id: str) -> None:
         """Have the connection checked, unless that was done a moment ago."""
-        if connection_id not in self._asked:
-            self._asked.add(connection_id)
+        if self._asked.get(connection_id) is None:
+            self._asked.put(connection_id, True)
             self._waiting.append((organization_id, connection_id))
 
     def take(self) -> list[tuple[str, str]]:
@@ -38,18 +42,19 @@ class Doubts:
         return taken
 
 
-class _Lately:
-    """What happened within the last minute; of too much, the newest."""
+class _Lately(Generic[T]):
+    """What is known of connections for a minute; of too many, of the latest."""
 
     def __init__(self) -> None:
-        self._until: dict[Hashable, float] = {}
+        self._known: dict[str, tuple[T, float]] = {}
 
-    def add(self, key: Hashable) -> None:
+    def put(self, key: str, value: T) -> None:
         now = time.monotonic()
-        self._until.pop(key, None)
-        self._until[key] = now + LULL
-        while len(self._until) > _MOST or next(iter(self._until.values())) <= now:
-            del self._until[next(iter(self._until))]
+        self._known.pop(key, None)
+        self._known[key] = value, now + LULL
+        while len(self._known) > _MOST or next(iter(self._known.values()))[1] <= now:
+            del self._known[next(iter(self._known))]
 
-    def __contains__(self, key: Hashable) -> bool:
-        return self._until.get(key, 0.0) > time.monotonic()
+    def get(self, key: str) -> T | None:
+        value, until = self._known.get(key, (None, 0.0))
+        return value if until > time.monotonic() else None

@@ -8,14 +8,15 @@ asks for it.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
 from one_runtime.calls import ConnectRequired
 from one_runtime.catalog.auth import AuthBase
-from one_runtime.catalog.request import Injection, inject, resolve_url
+from one_runtime.catalog.request import Injection, Values, inject, resolve_url
 from one_runtime.credentials import ProviderUnavailable
 from one_runtime.egress import (
     USER_AGENT,
@@ -58,6 +59,9 @@ _HOP_BY_HOP: Final = frozenset(
 _OURS: Final = frozenset({"authorization", "content-length", "expect", "forwarded", "host", "via", "x-real-ip"})
 _OUR_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
 _TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
+_OF_A_HOST: Final = frozenset({"date", "alt-svc", "strict-transport-security", "x-sendfile", "x-lighttpd-send-file"})
+_NOT_TOLD: Final = (b"one-runtime-", b"x-accel-")
+_WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
 
@@ -96,9 +100,18 @@ class Answered:
     seconds: float
 
 
+@dataclass(slots=True)
+class Attempts:
+    """How often a request was sent, also where there was no answer."""
+
+    count: int = 0
+
+
 @asynccontextmanager
-async def call(installation: Installation, state: HeldTokens, asked: Asked) -> AsyncIterator[Answered]:
-    """Send it; the answer's body comes inside of the block.
+async def call(
+    installation: Installation, state: HeldTokens, asked: Asked, attempts: Attempts
+) -> AsyncIterator[Answered]:
+    """Send it, and count how often; the answer's body comes inside of the block.
 
     Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside.
     """
@@ -106,12 +119,12 @@ async def call(installation: Installation, state: HeldTokens, asked: Asked) -> A
         usable = await freshened(installation, state)
     except ReauthRequired as error:
         raise ConnectRequired(error.detail) from error
-    attempts, refreshed = 0, False
+    refreshed = False
     while True:
-        attempts += 1
+        attempts.count += 1
         async with AsyncExitStack() as stack:
             begun = time.perf_counter()
-            relayed = await _attempt(installation, usable, asked, stack, attempts)
+            relayed = await _attempt(installation, usable, asked, stack, attempts.count)
             if relayed is None:
                 continue
             seconds = time.perf_counter() - begun
@@ -123,12 +136,12 @@ async def call(installation: Installation, state: HeldTokens, asked: Asked) -> A
                         raise CredentialsRefreshedRetry("The credential was renewed meanwhile. Send the request again.")
                     usable = renewed
                     continue
-            wait = _pause(relayed, asked, attempts)
+            wait = _pause(relayed, asked, attempts.count)
             if wait is None:
                 if relayed.status == 401:  # whether it is the credential's fault, the entry's check tells
                     installation.doubts.ask(usable.connection.organization_id, usable.connection.id)
-                headers = tuple(_told(relayed.headers))
-                yield Answered(relayed, headers, usable.connection.id, attempts, seconds)
+                headers = tuple(_told(relayed.status, relayed.headers))
+                yield Answered(relayed, headers, usable.connection.id, attempts.count, seconds)
                 return
         await asyncio.sleep(wait)
 
@@ -140,12 +153,15 @@ async def _attempt(
     if usable.integration is None or usable.auth is None:
         raise ConnectRequired("The integration of this connection has gone.")
     injection = inject(usable.auth, usable.values)
-    url = _base_url(usable, injection, asked) + asked.path + _query(injection, asked.query)
+    url = _base_url(usable.auth, usable.values, injection, asked) + asked.path + _query(injection, asked.query)
     headers = _headers(usable.auth, injection, asked)
     stack.enter_context(on_behalf_of(usable.integration.slug))
-    sent = installation.relay.relay(asked.method, url, headers=headers, body=asked.body, limits=asked.limits)
+    whose = usable.connection.organization_id
+    relayed = installation.relay.relay(
+        asked.method, url, headers=headers, body=asked.body, limits=asked.limits, whose=whose
+    )
     try:
-        return await stack.enter_async_context(sent)
+        return await stack.enter_async_context(relayed)
     except (UpstreamUnreachable, UpstreamTimeout):
         if not _may_repeat(asked, attempts):
             raise
@@ -192,19 +208,21 @@ def _asked_to_wait(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
         if value.replace(b".", b"", 1).isdigit():
             number = float(value)
             return max(0.0, number - time.time()) if number > _EPOCH else number
+        if name == b"retry-after" and value:
+            with suppress(ValueError):  # no date either
+                return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time())
     return None
 
 
-def _base_url(usable: Usable, injection: Injection, asked: Asked) -> str:
+def _base_url(auth: AuthBase, values: Values, injection: Injection, asked: Asked) -> str:
     """Where the entry says that the API is, or another address of it that the caller names (P7)."""
     if asked.base_url is None:
         return injection.base_url
-    auth = usable.auth
-    known = {**usable.values.params, **usable.values.credentials}
-    allowed = [injection.base_url, *(resolve_url(url, known) for url in (auth.more_base_urls if auth else ()))]
+    known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
     wanted = asked.base_url.rstrip("/")
-    if not any(wanted == one or wanted.startswith(f"{one}/") for one in allowed):
-        raise InvalidInput.of("One-Runtime-Base-Url", f"is none of this integration's: {', '.join(allowed)}")
+    if wanted not in {resolve_url(url, known) for url in templates}:
+        named = ", ".join(templates)  # not filled in: some addresses hold the key
+        raise InvalidInput.of("One-Runtime-Base-Url", f"is none of this integration's: {named}")
     return wanted
 
 
@@ -254,12 +272,15 @@ def _dropped(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
     return _HOP_BY_HOP.union(one.strip().lower() for value in named for one in value.split(","))
 
 
-def _told(headers: tuple[tuple[bytes, bytes], ...]) -> Iterable[tuple[bytes, bytes]]:
-    """The provider's headers for the caller. `Request-Id` is ours, and `Date` our server's."""
-    dropped = _dropped(headers) | {"date"}
+def _told(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> Iterable[tuple[bytes, bytes]]:
+    """The provider's headers for the caller. `Request-Id` is ours, and `Date` our server's; so is what only the proxy
+    before us would act on, and what is said of a host, which is not the provider's here."""
+    dropped = _dropped(headers) | _OF_A_HOST
+    if status in _WITHOUT_BODY:  # whose length it says, the caller would wait for
+        dropped |= {"content-length"}
     for name, value in headers:
         lower = name.lower()
         if lower == b"request-id":
             yield _UPSTREAM_REQUEST_ID, value
-        elif lower.decode("latin-1") not in dropped and not lower.startswith(b"one-runtime-"):
+        elif lower.decode("latin-1") not in dropped and not lower.startswith(_NOT_TOLD):
             yield name, value

@@ -6,7 +6,7 @@ noted and not written is lost with it: for a second's worth of lines nobody wait
 
 import asyncio
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Final
@@ -25,6 +25,9 @@ PAUSE: Final = 1.0
 """Seconds between two looks at what is to be written."""
 
 LONGEST_PATH: Final = 500
+LOOKED_THROUGH: Final = 10_000
+"""Lines among which a page looks for what no index tells."""
+
 _BATCH: Final = 100
 """Lines of one transaction: on SQLite everybody waits for it, so it is short."""
 
@@ -88,15 +91,27 @@ _USED = (
 
 async def list_newest(
     tx: Transaction, organization_id: str, wanted: RequestFilter, *, limit: int, before: str | None
-) -> list[LoggedRequest]:
-    """At most `limit` calls, newest first, from before the one with the id `before`."""
-    statement = select(*_COLUMNS).where(rows.c.organization_id == organization_id).order_by(rows.c.id.desc())
-    for name, value in asdict(wanted).items():
+) -> tuple[list[LoggedRequest], str | None]:
+    """At most `limit` calls, newest first, from before the one with the id `before`; and from before which one to go
+    on, where there may be more. By status or integration, a page is what is found among the next `LOOKED_THROUGH`."""
+    looked = select(*_COLUMNS).where(rows.c.organization_id == organization_id)
+    for column, value in ((rows.c.end_user_id, wanted.end_user_id), (rows.c.connection_id, wanted.connection_id)):
         if value is not None:
-            statement = statement.where(rows.c[name] == value)
+            looked = looked.where(column == value)
     if before:
-        statement = statement.where(rows.c.id < before)
-    return [LoggedRequest(*row) for row in await tx.all(statement.limit(limit))]
+        looked = looked.where(rows.c.id < before)
+    looked = looked.order_by(rows.c.id.desc())
+    inner = looked.limit(LOOKED_THROUGH).subquery()
+    statement = select(*(inner.c[name] for name in LoggedRequest.__dataclass_fields__))
+    for name in ("integration_slug", "status"):
+        value = getattr(wanted, name)
+        if value is not None:
+            statement = statement.where(inner.c[name] == value)
+    found = [LoggedRequest(*row) for row in await tx.all(statement.order_by(inner.c.id.desc()).limit(limit + 1))]
+    if len(found) > limit:
+        return found[:limit], found[limit - 1].id
+    last = await tx.one(looked.with_only_columns(rows.c.id).offset(LOOKED_THROUGH - 1).limit(1))
+    return found, last.id if last is not None else None
 
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
@@ -129,7 +144,10 @@ class RequestLog:
         """Write every second, until cancelled."""
         while True:
             await asyncio.sleep(PAUSE)
-            await asyncio.shield(self.flush())  # a batch that is being written is not lost to a shutdown
+            try:
+                await asyncio.shield(self.flush())  # a batch that is being written is not lost to a shutdown
+            except Exception:  # a loop of background work: what cannot be written does not keep the next from it
+                log.exception("requests_not_logged")
 
     async def flush(self) -> None:
         """Write what was noted; what cannot be written now is written later."""
@@ -146,6 +164,9 @@ class RequestLog:
                 log.warning("requests_not_logged_yet", code=error.code)
                 self._noted.extendleft(reversed(batch))
                 return
+            except Exception:
+                metrics.requests_unlogged.inc(len(batch))
+                raise
             await asyncio.sleep(0)  # the calls that are under way come first
 
     async def _write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:

@@ -183,6 +183,25 @@ async def test_p12_hanging_upstream_leaves_connections_for_others(upstream: Upst
         assert (await egress.request("GET", "http://slow.example/")).body == b"reached"
 
 
+async def test_p12_nobody_waits_for_anothers_requests_to_the_same_upstream(upstream: Upstream) -> None:
+    upstream.answers["/hang"] = hang
+
+    async def call(whose: str, path: str) -> int:
+        limits = Limits(connect=0.2)
+        url = f"http://slow.example/{path}"
+        async with egress.relay("GET", url, headers=(), body=None, limits=limits, whose=whose) as relayed:
+            return relayed.status
+
+    async with Egress(way_out=Network(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
+        hanging = asyncio.create_task(call("northwind", "hang"))
+        await eventually(lambda: len(upstream.seen) == 1)
+        with pytest.raises(UpstreamTimeout, match="as many requests under way as it may have"):
+            await call("northwind", "")
+        assert await call("southwind", "") == 200
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+
+
 async def test_one_upstream_gets_no_more_connections_than_its_limit(upstream: Upstream) -> None:
     async with Egress(way_out=Network(upstream.port), pool_limits=PoolLimits(per_upstream=3)) as egress:
         await asyncio.gather(*(egress.request("GET", URL) for _ in range(20)))

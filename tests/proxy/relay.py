@@ -242,6 +242,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
     entries = (
         entry("raw", port, more_base_urls=[f"http://127.0.0.1:{port}/upload"]),
         entry("asked", port, send={"query": {"key": "{api_key}"}}),
+        entry("pathed", port, base_url=f"http://127.0.0.1:{port}/bot{{api_key}}", send={}),
         entry("known", port, send={"basic": {"username": "{api_key}", "password": "x"}}),
         oauth(port),
     )
@@ -253,7 +254,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
         organization = await application.organization()
         relay = Relay(application, upstream, listening, await application.key(organization), organization)
         client = application.client(relay.key)
-        for slug in ("raw", "asked", "known"):
+        for slug in ("raw", "asked", "known", "pathed"):
             body = {"integration_slug": slug, "end_user_id": "user_123", "auth_type": "api_key", "check": False}
             made = await client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})
             assert made.status_code == 201, made.text

@@ -1,13 +1,16 @@
 """Calls are listed: whose, where to, how they ended, and nothing of what they held."""
 
 import asyncio
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from one_runtime import request_log
+from one_runtime import metrics, request_log
 from one_runtime.errors import Unavailable
-from one_runtime.request_log import RequestLog
+from one_runtime.ids import new_id
+from one_runtime.request_log import LOOKED_THROUGH, LoggedRequest, RequestLog
 from one_runtime.settings import Settings
 from one_runtime.worker import purge
 from tests.application import RunningAcme
@@ -156,3 +159,34 @@ async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first
             await relay.call("GET", f"/{number}")
         await log.flush()
     assert [one["path"] for one in await listed(relay)] == ["/3", "/2"]
+
+
+async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay: Relay) -> None:
+    await relay.call("GET", "/first", slug="known")
+    (found,) = await listed(relay, integration_slug="known")
+    call = LoggedRequest(**{**found, "organization_id": relay.organization, "at": datetime.fromisoformat(found["at"])})
+    many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(LOOKED_THROUGH)]
+    log: RequestLog = relay.application.app.app.state.request_log
+    for one in many:
+        log.note(one)
+    await log.flush()
+    page = (await relay.client.get("/v1/requests", integration_slug="known")).json()
+    assert (page["requests"], page["next_cursor"]) == ([], many[0].id)
+    page = (await relay.client.get("/v1/requests", integration_slug="known", cursor=page["next_cursor"])).json()
+    assert ([one["path"] for one in page["requests"]], page["next_cursor"]) == (["/first"], None)
+
+
+@pytest.mark.slow
+async def test_lines_that_no_database_takes_do_not_keep_the_others_from_being_written(relay: Relay) -> None:
+    log: RequestLog = relay.application.app.app.state.request_log
+    await relay.call("GET", "/first")
+    (found,) = await listed(relay)
+    call = LoggedRequest(**{**found, "organization_id": relay.organization, "at": datetime.fromisoformat(found["at"])})
+    lost = metrics.requests_unlogged._value.get()
+    log.note(replace(call, id=new_id(), attempts=1 << 70))
+    await eventually(lambda: metrics.requests_unlogged._value.get() == lost + 1)
+    log.note(replace(call, id=new_id(), path="/second"))
+    async for _ in async_attempts():
+        paths = [one["path"] for one in (await relay.client.get("/v1/requests")).json()["requests"]]
+        if paths == ["/second", "/first"]:
+            break

@@ -51,7 +51,11 @@ async def test_three_times_is_the_most(relay: Relay) -> None:
     assert (answer.status, len(relay.upstream.arrived)) == (503, 3)
 
 
-@pytest.mark.parametrize("header", ["Retry-After: 3600", "X-RateLimit-Reset: 99999999999", "RateLimit-Reset: 120"])
+@pytest.mark.parametrize(
+    "header",
+    ["Retry-After: 3600", "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT", "X-RateLimit-Reset: 99999999999",
+     "RateLimit-Reset: 120"],
+)  # fmt: skip
 @ANY_DATABASE
 async def test_a_provider_that_asks_for_a_long_pause_is_left_alone(relay: Relay, header: str) -> None:
     relay.upstream.answer = f"HTTP/1.1 429 Slow\r\n{header}\r\nContent-Length: 0\r\n\r\n".encode()
@@ -157,8 +161,10 @@ async def test_a_revoked_key_calls_nobody(relay: Relay) -> None:
 
 
 @ANY_DATABASE
-async def test_an_organization_has_so_many_calls_under_way_and_no_more(settings: Settings, acme: RunningAcme) -> None:
-    async with relaying(settings.model_copy(update={"proxy_calls": 2}), acme) as relay:
+async def test_an_organization_has_so_many_calls_under_way_and_half_of_them_to_one_integration(
+    settings: Settings, acme: RunningAcme
+) -> None:
+    async with relaying(settings.model_copy(update={"proxy_calls": 4}), acme) as relay:
         free = asyncio.Event()
 
         async def wait(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
@@ -171,8 +177,14 @@ async def test_an_organization_has_so_many_calls_under_way_and_no_more(settings:
         await eventually(lambda: len(relay.upstream.arrived) == 2)
         more = await relay.call("GET")
         assert (more.status, more.problem, more.named(b"retry-after")) == (429, "too_many_calls", [b"1"])
+        assert "2 calls of your organization to raw are under way" in json.loads(more.body)["detail"]
+        calls += [asyncio.ensure_future(relay.call("GET", slug="known")) for _ in range(2)]
+        await eventually(lambda: len(relay.upstream.arrived) == 4)
+        of_all = await relay.call("GET", slug="asked")
+        assert (of_all.status, of_all.problem) == (429, "too_many_calls")
+        assert "4 calls of your organization are under way" in json.loads(of_all.body)["detail"]
         free.set()
-        assert [one.status for one in await asyncio.gather(*calls)] == [200, 200]
+        assert [one.status for one in await asyncio.gather(*calls)] == [200] * 4
         assert (await relay.call("GET")).status == 200
 
 
@@ -211,7 +223,51 @@ async def test_one_provider_that_hangs_keeps_no_other_waiting(relay: Relay) -> N
 @ANY_DATABASE
 async def test_no_problem_tells_the_key(relay: Relay) -> None:
     relay.upstream.answer = b"what is this\r\n\r\n"
-    for slug in ("raw", "asked", "known"):
-        answer = await relay.call("GET", "/x?a=b", slug=slug)
-        assert KEY.encode() not in answer.body
-        assert b"a=b" not in answer.body
+    for slug in ("raw", "asked", "known", "pathed"):
+        for header in ("X-Nothing: special", "One-Runtime-Base-Url: http://127.0.0.1/other"):
+            answer = await relay.call("GET", "/x?a=b", header, slug=slug)
+            assert answer.status in {502, 422}
+            assert KEY.encode() not in answer.body
+            assert b"a=b" not in answer.body
+
+
+@ANY_DATABASE
+async def test_what_the_provider_did_not_answer_is_not_sent_again_unasked(relay: Relay) -> None:
+    """Not even what is idempotent: whoever deletes twice hears the second time that there is nothing."""
+
+    async def drop(_: asyncio.StreamReader, __: asyncio.StreamWriter, ___: Arrived) -> None:
+        return
+
+    relay.upstream.handler = drop
+    for number, method in enumerate(("GET", "PUT", "DELETE", "POST"), start=1):
+        answer = await relay.call(method, "/x")
+        assert (answer.status, answer.problem, len(relay.upstream.arrived)) == (502, "upstream_unreachable", number)
+
+
+@pytest.mark.parametrize("method, status", [("GET", 200), ("HEAD", 200), ("DELETE", 502), ("POST", 502)])
+@ANY_DATABASE
+async def test_what_changes_nothing_is_sent_again_where_a_kept_connection_was_just_being_closed(
+    relay: Relay, method: str, status: int
+) -> None:
+    connections: list[int] = []
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Arrived) -> None:
+        connections.append(1)
+        writer.write(OK if len(connections) == 1 else b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")  # the next one, and the connection ends
+
+    relay.upstream.handler = answer_once
+    assert (await relay.call("GET")).status == 200
+    assert (await relay.call(method)).status == status
+    assert len(connections) == (2 if status == 200 else 1)
+
+
+@ANY_DATABASE
+async def test_a_header_of_ours_that_comes_twice_is_refused(relay: Relay) -> None:
+    """Whoever adds one to a request that a browser made would not know which of the two counts."""
+    for header in ("One-Runtime-End-User: somebody_else", "Authorization: Bearer other"):
+        answer = await relay.call("GET", "/x", header)
+        assert (answer.status, answer.problem) == (422, "invalid_input")
+        assert "is given twice" in answer.body.decode()
+    assert relay.upstream.arrived == []

@@ -158,3 +158,13 @@ async def test_a_provider_that_refuses_each_new_token_is_not_asked_for_one_with_
         assert (await relay.call("GET", slug="granted")).status == 401
     assert (await relay.call("POST", body=BIG, slug="granted")).status == 401, "not for ever: send it again"
     assert relay.upstream.lines.count("POST /token") == 1
+
+
+@ANY_DATABASE
+async def test_neither_do_two_processes_renew_them_by_turns(relay: Relay) -> None:
+    connection = await granted(relay)
+    relay.upstream.pages = {"GET /api/x": NO, "POST /token": TOKENS, "GET /api/me": said(200, id="1")}
+    assert (await relay.call("GET", slug="granted")).status == 401
+    assert (await relay.client.post(f"/v1/connections/{connection}/refresh")).status_code == 200  # as another would
+    assert (await relay.call("GET", slug="granted")).status == 401
+    assert relay.upstream.lines.count("POST /token") == 2

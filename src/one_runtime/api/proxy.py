@@ -1,26 +1,27 @@
 """`ANY /v1/proxy/{integration_slug}/{path}`: the provider's API, called with an end user's credential. Raw ASGI."""
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 from typing import Final
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from one_runtime import calls
 from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
+from one_runtime.api.incoming import Gone, Incoming, too_large
 from one_runtime.calls import ConnectRequired, Wanted
+from one_runtime.connections import Connection
 from one_runtime.custom_integrations import unknown
 from one_runtime.egress import Limits, UpstreamTooLarge
-from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, OneRuntimeError, RateLimited, TooLarge
+from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, OneRuntimeError, RateLimited
 from one_runtime.held_tokens import HeldTokens
 from one_runtime.ids import new_id
 from one_runtime.installation import Installation
-from one_runtime.proxy import Answered, Asked, call
+from one_runtime.proxy import Answered, Asked, Attempts, call
 from one_runtime.request_log import LONGEST_PATH, LoggedRequest, RequestLog
 
 PREFIX: Final = "/v1/proxy/"
@@ -51,7 +52,7 @@ class ProxyEndpoint:
 
     def __init__(self, installation: Installation, rate_limit: RateLimit, log: RequestLog) -> None:
         self._installation, self._rate_limit, self._log = installation, rate_limit, log
-        self._under_way: Counter[str] = Counter()
+        self._under_way = _UnderWay(installation.settings.proxy_calls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI endpoint. Raises: OneRuntimeError before the answer has begun; after that it breaks off."""
@@ -59,33 +60,26 @@ class ProxyEndpoint:
             raise MethodNotAllowed("TRACE and CONNECT are not relayed.")
         token = bearer(scope)
         self._rate_limit.take(token)
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = _once(scope)
         if headers.get(b"upgrade", b"").lower() == b"websocket":
             raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
         wanted = Wanted(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
         state = await self._state(scope, token, wanted)
-        organization_id = state.connection.organization_id
-        if self._under_way[organization_id] >= self._installation.settings.proxy_calls:
-            raise TooManyCalls(
-                f"{self._under_way[organization_id]} calls of your organization are under way, and more have to wait.",
-                1,
-            )
-        self._under_way[organization_id] += 1
         has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-        tally = _Tally(begun=perf_counter())
-        incoming = _Incoming(receive, has_body=has_body)
-        try:
-            with suppress(_Gone):
-                await self._relay(scope, state, incoming, (tally, send))
-        except OneRuntimeError as error:
-            tally.error = error.code
-            tally.status = tally.status or error.status
-            raise
-        finally:
-            self._log.note(_line(scope, state, tally, incoming, self._installation.clock()))
-            self._under_way[organization_id] -= 1
-            if not self._under_way[organization_id]:
-                del self._under_way[organization_id]
+        tally, limits = _Tally(begun=perf_counter()), _limits(headers)
+        incoming = Incoming(receive, limits, has_body=has_body)
+        with self._under_way.one(state.connection):
+            try:
+                with suppress(Gone):
+                    await self._relay(scope, state, incoming, (tally, send))
+            except OneRuntimeError as error:
+                tally.failed(error.code, error.status)
+                raise
+            except Exception:
+                tally.failed("internal_error", 500)
+                raise
+            finally:
+                self._log.note(_line(scope, state, tally, incoming, self._installation.clock()))
 
     async def _state(self, scope: Scope, token: str, wanted: Wanted) -> HeldTokens:
         installation = self._installation
@@ -112,13 +106,13 @@ class ProxyEndpoint:
         )
 
     async def _relay(
-        self, scope: Scope, state: HeldTokens, incoming: "_Incoming", outgoing: "tuple[_Tally, Send]"
+        self, scope: Scope, state: HeldTokens, incoming: Incoming, outgoing: "tuple[_Tally, Send]"
     ) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         most = self._installation.settings.proxy_max_bytes or _NO_LIMIT
         length, chunked = _length(headers), b"transfer-encoding" in headers
         if length is not None and length > most:
-            raise _too_large(most)
+            raise too_large(most)
         small = not chunked and (length or 0) <= REPLAYED
         body = (await incoming.whole() if small else incoming.pieces(most)) if length or chunked else None
         asked = Asked(
@@ -132,14 +126,14 @@ class ProxyEndpoint:
             base_url=_header(headers, b"one-runtime-base-url"),
             retry=_choice(headers, b"one-runtime-retry", "idempotent"),
             trace=_choice(headers, b"one-runtime-trace", "pass"),
-            limits=_limits(headers),
+            limits=incoming.limits,
         )
         await incoming.unless_gone(self._answer(state, asked, outgoing, most))
 
     async def _answer(self, state: HeldTokens, asked: Asked, outgoing: "tuple[_Tally, Send]", most: int) -> None:
         tally, send = outgoing
-        async with call(self._installation, state, asked) as answered:
-            tally.status, tally.attempts, tally.upstream = answered.relayed.status, answered.attempts, answered.seconds
+        async with call(self._installation, state, asked, tally.attempts) as answered:
+            tally.status, tally.upstream = answered.relayed.status, answered.seconds
             await send({"type": "http.response.start", "status": answered.relayed.status, "headers": _told(answered)})
             async for piece in answered.relayed.body:
                 tally.sent += len(piece)
@@ -156,66 +150,46 @@ class _Tally:
     begun: float
     status: int = 0
     error: str | None = None
-    attempts: int = 1
+    attempts: Attempts = field(default_factory=Attempts)
     upstream: float | None = None
     sent: int = 0
 
+    def failed(self, code: str, status: int) -> None:
+        """The failure is ours; where the answer had begun, its status stays."""
+        self.error, self.status = code, self.status or status
 
-class _Gone(Exception):
-    """The caller has closed the connection."""
 
+class _UnderWay:
+    """How many calls organizations have under way. One integration has half of them at the most: where it hangs, the
+    others have the rest (P12)."""
 
-class _Incoming:
-    """The caller's body, and whether they are still there."""
+    def __init__(self, most: int) -> None:
+        self._most, self._most_of_one = most, max(1, most // 2)
+        self._counts: Counter[tuple[str, str]] = Counter()
 
-    def __init__(self, receive: Receive, *, has_body: bool) -> None:
-        self._receive = receive
-        self.size = 0
-        self._read = asyncio.Event()
-        if not has_body:
-            self._read.set()
-
-    async def whole(self) -> bytes:
-        """All of it. Raises: _Gone."""
-        return b"".join([piece async for piece in self.pieces(_NO_LIMIT)])
-
-    async def pieces(self, most: int) -> AsyncIterator[bytes]:
-        """Piece by piece. Raises: TooLarge; _Gone."""
-        more = True
-        while more:
-            message: Message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            piece = message.get("body", b"")
-            self.size += len(piece)
-            if self.size > most:
-                raise _too_large(most)
-            if piece:
-                yield piece
-            more = message.get("more_body", False)
-        self._read.set()
-
-    async def unless_gone(self, work: Coroutine[None, None, None]) -> None:
-        """Do the work, and give it up as soon as the caller goes away."""
-        task, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._left())
+    @contextmanager
+    def one(self, connection: Connection) -> Iterator[None]:
+        """One more, until the block ends. Raises: TooManyCalls."""
+        whole, part = (connection.organization_id, ""), (connection.organization_id, connection.integration_slug)
+        if self._counts[whole] >= self._most:
+            raise TooManyCalls(f"{self._most} calls of your organization are under way, and more have to wait.", 1)
+        if self._counts[part] >= self._most_of_one:
+            raise TooManyCalls(
+                f"{self._most_of_one} calls of your organization to {connection.integration_slug} are under way, and "
+                "more have to wait.",
+                1,
+            )
+        self._counts.update((whole, part))
         try:
-            await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                await task
+            yield
         finally:
-            leaving.cancel()
-            if not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-
-    async def _left(self) -> None:
-        await self._read.wait()
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+            for key in (whole, part):
+                self._counts[key] -= 1
+                if not self._counts[key]:
+                    del self._counts[key]
 
 
-def _line(scope: Scope, state: HeldTokens, tally: _Tally, incoming: _Incoming, now: datetime) -> LoggedRequest:
+def _line(scope: Scope, state: HeldTokens, tally: _Tally, incoming: Incoming, now: datetime) -> LoggedRequest:
     connection = state.connection
     return LoggedRequest(
         id=new_id(),
@@ -228,16 +202,12 @@ def _line(scope: Scope, state: HeldTokens, tally: _Tally, incoming: _Incoming, n
         path=_address(scope)[1][:LONGEST_PATH],
         status=tally.status,
         error=tally.error,
-        attempts=tally.attempts,
+        attempts=tally.attempts.count,
         request_bytes=incoming.size,
         response_bytes=tally.sent,
         duration_ms=round((perf_counter() - tally.begun) * 1000),
         upstream_ms=None if tally.upstream is None else round(tally.upstream * 1000),
     )
-
-
-def _too_large(most: int) -> TooLarge:
-    return TooLarge(f"The body is larger than the {most} bytes that the operator allows.")
 
 
 def _address(scope: Scope) -> tuple[str, str]:
@@ -246,6 +216,17 @@ def _address(scope: Scope) -> tuple[str, str]:
     rest = raw.partition(b"?")[0][len(PREFIX) :]
     slug, slash, path = rest.partition(b"/")
     return slug.decode("latin-1").lower(), (slash + path).decode("latin-1")
+
+
+def _once(scope: Scope) -> dict[bytes, bytes]:
+    """The headers. Raises: InvalidInput, where one of ours comes twice: whoever adds it to a request that somebody else
+    has made would not know which one counts."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in headers and (name.startswith(b"one-runtime-") or name == b"authorization"):
+            raise InvalidInput.of(name.decode("latin-1"), "is given twice")
+        headers[name] = value
+    return headers
 
 
 def _header(headers: dict[bytes, bytes], name: bytes) -> str | None:

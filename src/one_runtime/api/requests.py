@@ -7,7 +7,7 @@ from pydantic import Field
 
 from one_runtime import request_log
 from one_runtime.api.auth import Authenticated, Installed
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Slug, Text, Time, next_cursor
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Slug, Text, Time
 from one_runtime.request_log import RequestFilter
 
 router = APIRouter(tags=["Proxy"])
@@ -34,7 +34,8 @@ class RequestAnswer(Answer):
 
 
 class RequestPage(Answer):
-    """One page; `next_cursor` is null on the last one."""
+    """One page; `next_cursor` is null on the last one. By `status` or `integration_slug` a page may have less than the
+    limit, or nothing, and others come after it: each looks through 10,000 calls."""
 
     requests: list[RequestAnswer]
     next_cursor: str | None
@@ -59,10 +60,7 @@ async def list_requests(
     second after it ended."""
     chosen = RequestFilter(wanted.end_user_id, wanted.connection_id, wanted.integration_slug, wanted.status)
     async with installation.database.read() as tx:
-        found = await request_log.list_newest(
-            tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=wanted.cursor
+        found, last = await request_log.list_newest(
+            tx, caller.organization_id, chosen, limit=wanted.limit, before=wanted.cursor
         )
-    return RequestPage(
-        requests=[RequestAnswer.model_validate(one) for one in found[: wanted.limit]],
-        next_cursor=next_cursor([one.id for one in found], wanted.limit),
-    )
+    return RequestPage(requests=[RequestAnswer.model_validate(one) for one in found], next_cursor=last)

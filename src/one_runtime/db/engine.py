@@ -474,7 +474,8 @@ def _postgres_errors() -> Iterator[None]:
         yield
     except PoolTimeout as error:
         raise Busy("No connection to the database came free in time. Try again.") from error
-    except psycopg.OperationalError as error:
+    # A server that has become a standby answers, and takes nothing.
+    except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error
 
 

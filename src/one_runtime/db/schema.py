@@ -323,6 +323,8 @@ requests = Table(
     Column("duration_ms", Integer, nullable=False),
     Column("upstream_ms", Integer),
     Index("ix_requests_organization_id_id", "organization_id", "id"),
+    Index("ix_requests_organization_id_end_user_id_id", "organization_id", "end_user_id", "id"),
+    Index("ix_requests_organization_id_connection_id_id", "organization_id", "connection_id", "id"),
 )
 
 events = Table(

@@ -1,11 +1,12 @@
 """`Egress`: make one outbound request, with redirects, limits and the guard on every hop."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import aiohttp
 
@@ -17,6 +18,8 @@ from one_runtime.egress.observation import observed
 from one_runtime.egress.pool import Certificate, Pool
 from one_runtime.egress.target import canonical_allow_list, parse
 from one_runtime.egress.way_out import WayOut
+
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,11 @@ class Egress:
         headers: Sequence[tuple[str, str]],
         body: Body | None,
         limits: Limits,
+        whose: str = "",
     ) -> AsyncIterator[Relayed]:
         """Send a request as it is, and give the answer as it comes: nothing is decoded, followed or collected. The
-        connection is given back when the block ends, and closed where the answer was not read to its end.
+        connection is given back when the block ends, and closed where the answer was not read to its end. `whose`: who
+        shares the limit of exchanges with one upstream.
 
         Raises:
             EgressError: as `request`; also while the block reads the body.
@@ -125,12 +130,9 @@ class Egress:
             hop = relayed_hop(method, url, headers, body)
             if self._before_request is not None:
                 self._before_request()
-            async with self._pool.exchange(hop, limits) as answer:
+            async with self._pool.exchange(hop, limits, whose) as answer:
                 seen.status = answer.status
-                if answer.status < 200:
-                    raise UpstreamProtocolError(
-                        f"{hop.target.authority} wants to switch to another protocol than HTTP."
-                    )
+                _require_repeatable(answer, hop.target.authority)
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
@@ -184,6 +186,16 @@ class Egress:
             if redirects > limits.redirects:
                 raise UpstreamProtocolError(f"{hop.target.authority} redirects more than {limits.redirects} times.")
             hop = following
+
+
+def _require_repeatable(answer: aiohttp.ClientResponse, authority: str) -> None:
+    """Raises: UpstreamProtocolError, where it cannot be passed on in HTTP."""
+    if answer.status < 200:
+        raise UpstreamProtocolError(f"{authority} wants to switch to another protocol than HTTP.")
+    if answer.status > 599:
+        raise UpstreamProtocolError(f"{authority} answered {answer.status}, which is no status of HTTP.")
+    if any(_CONTROL.search(value) for _, value in answer.raw_headers):
+        raise UpstreamProtocolError(f"{authority} sent a header with a control character.")
 
 
 async def _whole(answer: aiohttp.ClientResponse, hop: Hop, limits: Limits) -> Response:

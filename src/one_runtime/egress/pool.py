@@ -50,11 +50,16 @@ class Certificate:
 
 @dataclass(slots=True)
 class _Dial:
-    """The request for which a connection is being made, and why its address was refused in the last moment."""
+    """The request for which a connection is being made, whether one was, and why its address was refused in the last
+    moment."""
 
     target: Target
+    dialled: bool = False
     refusal: TargetRefused | None = None
 
+
+# RFC 9110 section 9.2.1: what asks for no change.
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # In this order: the client's errors are one another's subclasses.
 _FAILURES: Final[tuple[tuple[type[Exception], type[EgressError], str], ...]] = (
@@ -87,25 +92,19 @@ class Pool:
         self._closed = False
 
     @asynccontextmanager
-    async def exchange(self, hop: Hop, limits: Limits) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send the request; the answer's body is still to be read, inside the block.
+    async def exchange(self, hop: Hop, limits: Limits, whose: str = "") -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send the request; the answer's body is still to be read, inside the block. `whose`: who shares the limit of
+        exchanges with one upstream.
 
         Raises:
             EgressError: the target is refused, or the upstream failed; also while the block reads the body.
         """
         check(hop.target, self._allow)
-        turn, connect = await self._turns.take(hop.target, limits.connect)
+        turn, connect = await self._turns.take(hop.target, whose, limits.connect)
         dial = _Dial(hop.target)
         before = _dialling.set(dial)
         try:
-            async with self._opened_session().request(
-                hop.method,
-                hop.target.url,
-                headers=hop.headers,
-                data=hop.body,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=limits.idle),
-            ) as answer:
+            async with await self._sent(hop, aiohttp.ClientTimeout(connect=connect, sock_read=limits.idle)) as answer:
                 yield answer
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
             # `from None`: the client's own errors repeat the address with its query, where some providers want the key.
@@ -113,6 +112,26 @@ class Pool:
         finally:
             _dialling.reset(before)
             turn.release()
+
+    async def _sent(self, hop: Hop, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """Send it, once. What changes nothing is sent again where it met a connection that was kept and that the
+        upstream was closing (RFC 9112 section 9.3.1): nobody can know that before."""
+        dial = _dialling.get()
+        while True:
+            try:
+                return await self._opened_session().request(
+                    hop.method,
+                    hop.target.url,
+                    headers=hop.headers,
+                    data=hop.body,
+                    allow_redirects=False,
+                    timeout=timeout,
+                )
+            except aiohttp.ClientConnectorError:  # a kind of the next
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
+                if dial is None or dial.dialled or hop.method not in _SAFE or hop.body is not None:
+                    raise
 
     async def certificate(self, target: Target) -> Certificate:
         """The certificate that a server shows; only a TLS connection is made, nothing is asked.
@@ -158,7 +177,7 @@ class Pool:
             keepalive_timeout=self._limits.keepalive,
             ttl_dns_cache=self._limits.dns_cache,
         )
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -168,6 +187,9 @@ class Pool:
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
         )
+        # There is no option for it. It repeats PUT and DELETE too, and where the connection was not an old one.
+        session._retry_connection = False  # noqa: SLF001
+        return session
 
     def _checked_socket(self, address_info: AddrInfoType) -> socket.socket:
         """The last check: of the very address that is about to be dialled, however the client came by it."""
@@ -181,6 +203,7 @@ class Pool:
             # The client expects an OSError here and would lose any other one.
             dial.refusal = refusal
             raise PermissionError(errno.EPERM, "the address is refused") from None
+        dial.dialled = True
         return self._way_out.open_socket(family, address, port)
 
 

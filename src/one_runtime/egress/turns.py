@@ -1,4 +1,4 @@
-"""Whose turn it is: so many exchanges with one upstream at a time, first come, first served (P12).
+"""Whose turn it is: so many exchanges with one upstream at a time, for each who asks, first come, first served (P12).
 
 The client has a limit of its own, but while many wait for an upstream that hangs, some who wait for another wait for
 ever.
@@ -17,15 +17,20 @@ class Turns:
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
-        self._turns: WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[tuple[str, str, str, int], asyncio.Semaphore] = WeakValueDictionary()
 
-    async def take(self, target: Target, patience: float) -> tuple[asyncio.Semaphore, float]:
+    async def take(self, target: Target, whose: str, patience: float) -> tuple[asyncio.Semaphore, float]:
         """Wait for a turn, which is then to be released; and how many seconds of the patience are left.
+
+        Args:
+            target: the upstream.
+            whose: who shares the turns: nobody waits for another's.
+            patience: seconds to wait at the most.
 
         Raises:
             UpstreamTimeout: it did not come within the patience.
         """
-        key = target.scheme, target.host, target.port
+        key = whose, target.scheme, target.host, target.port
         turn = self._turns.get(key)
         if turn is None:
             turn = self._turns[key] = asyncio.Semaphore(self._at_once)

@@ -42,6 +42,8 @@ def _requests() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_requests")),
     )
     op.create_index("ix_requests_organization_id_id", "requests", ["organization_id", "id"])
+    for column in ("end_user_id", "connection_id"):
+        op.create_index(f"ix_requests_organization_id_{column}_id", "requests", ["organization_id", column, "id"])
 
 
 def _custom_integrations() -> None:

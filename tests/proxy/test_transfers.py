@@ -1,0 +1,172 @@
+"""Transfers that do not end as they should: who hears of it, when, and what is left behind (P12)."""
+
+import asyncio
+import json
+from typing import Any, Final
+
+import pytest
+
+from one_runtime.request_log import RequestLog
+from one_runtime.settings import Settings
+from tests.application import RunningAcme
+from tests.proxy.relay import OK, Arrived, Relay, chunks, read_answer, relaying
+from tests.waiting import eventually
+
+ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
+"""Of tests that ask nothing of the database: one of them is enough."""
+
+MUCH: Final = 50_000_000
+"""Bytes that no buffer on the way takes."""
+
+
+async def line(relay: Relay) -> dict[str, Any]:
+    """The newest line of the log."""
+    log: RequestLog = relay.application.app.app.state.request_log
+    await log.flush()
+    newest: dict[str, Any] = (await relay.client.get("/v1/requests", limit=1)).json()["requests"][0]
+    return newest
+
+
+async def send_all(writer: asyncio.StreamWriter) -> None:
+    """As much as is taken."""
+    for _ in range(MUCH // 100_000):
+        writer.write(b"x" * 100_000)
+        await writer.drain()
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize("leaves", [False, True])
+@ANY_DATABASE
+async def test_a_provider_that_stops_reading_is_given_up_also_where_the_caller_has_gone(
+    relay: Relay, leaves: bool
+) -> None:
+    """While it takes nothing, nobody reads of the caller either, so that nothing tells that they have gone."""
+    ended = asyncio.Event()
+
+    async def read_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Arrived) -> None:
+        await ended.wait()
+        writer.transport.abort()
+
+    relay.upstream.handler = read_nothing
+    reader, writer = await relay.opened(relay.head("POST", "/x", f"Content-Length: {MUCH}", "One-Runtime-Timeout: 0.5"))
+    sending = asyncio.ensure_future(send_all(writer))
+    await eventually(lambda: bool(relay.upstream.arrived))
+    if leaves:
+        writer.transport.abort()
+    else:
+        answer = await read_answer(reader, "POST")
+        assert (answer.status, answer.problem) == (504, "upstream_timeout")
+        assert "took nothing of the body for 0.5 seconds" in json.loads(answer.body)["detail"]
+    counts = relay.application.app._proxy.endpoint._under_way._counts
+    await eventually(lambda: not counts)
+    sending.cancel()
+    writer.transport.abort()
+    ended.set()
+    assert (await line(relay))["error"] == "upstream_timeout"
+
+
+@pytest.mark.promise("P12")
+@ANY_DATABASE
+async def test_a_caller_that_goes_while_both_sides_speak_is_heard_of_by_the_provider(relay: Relay) -> None:
+    ended = asyncio.Event()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await writer.drain()
+        while await reader.read(65536):
+            pass
+        ended.set()
+
+    relay.upstream.handler = speak
+    reader, writer = await relay.opened(relay.head("POST", "/x", "Transfer-Encoding: chunked"))
+    writer.write(b"5\r\nfirst\r\n")
+    assert b"hello" in await reader.readuntil(b"hello")
+    writer.close()
+    async with asyncio.timeout(1):
+        await ended.wait()
+    assert (await line(relay))["status"] == 200
+
+
+@ANY_DATABASE
+async def test_a_body_that_is_too_large_is_the_callers_fault_also_where_its_length_is_not_told(
+    settings: Settings, acme: RunningAcme
+) -> None:
+    async with relaying(settings.model_copy(update={"proxy_max_bytes": 1000}), acme) as relay:
+
+        async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Arrived) -> None:
+            async for _piece in chunks(reader):
+                pass
+
+        relay.upstream.handler = read
+        body = b"1F4\r\n" + b"x" * 500 + b"\r\n"
+        answer = await relay.send(relay.head("POST", "/x", "Transfer-Encoding: chunked") + body * 3 + b"0\r\n\r\n")
+        assert (answer.status, answer.problem) == (413, "too_large")
+        told = await line(relay)
+        assert (told["status"], told["error"]) == (413, "too_large")
+
+
+@ANY_DATABASE
+async def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_the_provider(relay: Relay) -> None:
+    _, writer = await relay.opened(relay.head("POST", "/x", "Content-Length: 10000000") + b"x" * 100_000)
+    await eventually(lambda: bool(relay.upstream.arrived))
+    writer.close()
+    await eventually(relay.upstream.closed.is_set)
+    await eventually(lambda: not relay.application.app._proxy.endpoint._under_way._counts)
+    told = await line(relay)
+    assert (told["status"], told["error"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "said, why",
+    [
+        (b"HTTP/1.1 999 Request denied\r\nContent-Length: 2\r\n\r\nno", "999"),
+        (b"HTTP/1.1 200 OK\r\nX-Odd: a\x0bb\r\nContent-Length: 2\r\n\r\nok", "control character"),
+    ],
+    ids=["status", "header"],
+)
+@ANY_DATABASE
+async def test_what_cannot_be_passed_on_in_http_is_said_to_be_so(relay: Relay, said: bytes, why: str) -> None:
+    relay.upstream.answer = said
+    answer = await relay.call("GET")
+    assert (answer.status, answer.problem) == (502, "upstream_protocol_error")
+    assert why in json.loads(answer.body)["detail"] or why == "control character"
+    assert (await line(relay))["error"] == "upstream_protocol_error"
+
+
+@ANY_DATABASE
+async def test_a_304_may_tell_a_length_and_the_connection_goes_on(relay: Relay) -> None:
+    relay.upstream.answer = b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 1234\r\n\r\n'
+    reader, writer = await relay.opened(relay.head("GET", "/x"))
+    for _ in range(2):
+        answer = await read_answer(reader, "GET")
+        assert (answer.status, answer.named(b"etag"), answer.named(b"content-length")) == (304, [b'"a"'], [])
+        writer.write(relay.head("GET", "/x"))
+    writer.close()
+
+
+@ANY_DATABASE
+async def test_a_provider_gives_no_orders_to_what_stands_before_us(relay: Relay) -> None:
+    relay.upstream.answer = (
+        b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /v1/proxy/known/x\r\nX-Accel-Buffering: yes\r\nX-Sendfile: /a\r\n"
+        b'Alt-Svc: h3=":443"\r\nStrict-Transport-Security: max-age=1\r\nX-Mine: yes\r\nContent-Length: 2\r\n\r\nok'
+    )
+    answer = await relay.call("GET")
+    names = {name.lower() for name, _ in answer.headers}
+    assert b"x-mine" in names
+    orders = {b"x-accel-redirect", b"x-accel-buffering", b"x-sendfile", b"alt-svc", b"strict-transport-security"}
+    assert not names & orders
+
+
+@ANY_DATABASE
+async def test_attempts_are_counted_where_nobody_answered_too(relay: Relay) -> None:
+    async def drop(_: asyncio.StreamReader, __: asyncio.StreamWriter, ___: Arrived) -> None:
+        return
+
+    relay.upstream.handler = drop
+    assert (await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")).status == 502
+    told = await line(relay)
+    assert (told["attempts"], told["error"], len(relay.upstream.arrived)) == (3, "upstream_unreachable", 3)
+    relay.upstream.handler = None
+    relay.upstream.answer = OK
+    assert (await relay.call("GET")).status == 200
+    assert (await line(relay))["attempts"] == 1
