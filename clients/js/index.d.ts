@@ -432,7 +432,10 @@ export interface CallOptions {
 
 export type QueryValue = string | number | boolean | null | undefined;
 
-/** The provider's API. The answer is the provider's, whatever its status; only One Runtime's own errors are thrown. */
+/**
+ * The provider's API. The answer is the provider's, whatever its status; thrown are One Runtime's own errors, and
+ * `unexpected_answer` where something that stands between has answered.
+ */
 export interface ProviderProxy {
   request(method: string, slug: string, path: string, options: ProxyOptions): Promise<Response>;
   get(slug: string, path: string, options: ProxyOptions): Promise<Response>;

@@ -1,6 +1,7 @@
 /**
  * The provider's API, called with an end user's credential. The answer is the provider's, whatever its status; only
- * errors of One Runtime itself are thrown, which the header `One-Runtime-Error` tells from those of the provider.
+ * errors of One Runtime itself are thrown, which the header `One-Runtime-Error` tells from those of the provider. What
+ * the provider has answered carries `One-Runtime-Attempts`; what has neither is of something that stands between.
  */
 
 import { providerPath, query, segment } from "./addresses.js";
@@ -49,6 +50,7 @@ export class ProviderProxy {
       streamed: isStream(body),
       signal: options.signal,
       timeout: options.timeout,
+      isAnswer: (response) => response.headers.has("one-runtime-attempts"),
       isOurs: (response) => response.headers.has("one-runtime-error"),
       read: (response) => response,
     });
