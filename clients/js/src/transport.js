@@ -9,8 +9,8 @@ const MOST_ATTEMPTS = 3;
 const FIRST_WAIT = 500; // milliseconds
 const LONGEST_WAIT = 30_000;
 const TIMEOUT = 60_000;
-/** Ours that pass, and before which nothing was done. */
-const PASSING = new Set([429, 503]);
+/** What may be done twice. A POST may have been done where a 503 says that the database went away. */
+const REPEATABLE = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
 
 export class Transport {
   #baseUrl;
@@ -55,7 +55,7 @@ export class Transport {
     for (let attempt = 1; ; attempt += 1) {
       const { answer, error } = await this.#attempt(path, asked);
       if (!error) return answer;
-      const pausing = pauseAfter(error, attempt);
+      const pausing = pauseAfter(error, attempt, asked.method);
       if (pausing === null || asked.streamed) throw error;
       await this.#sleep(pausing, asked.signal);
     }
@@ -91,10 +91,16 @@ async function readJson(response) {
 }
 
 /** Milliseconds until the next attempt; null where this error is the caller's. */
-function pauseAfter(error, attempt) {
-  if (error.code === UNEXPECTED || !PASSING.has(error.status) || attempt >= MOST_ATTEMPTS) return null;
+function pauseAfter(error, attempt, method) {
+  if (!passes(error, method) || attempt >= MOST_ATTEMPTS) return null;
   const told = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
   return told <= LONGEST_WAIT ? told : null;
+}
+
+/** Whether One Runtime itself said that it cannot now, and nothing was done or it may be done twice. */
+function passes({ code, status }, method) {
+  if (code === UNEXPECTED) return false;
+  return status === 429 || (status === 503 && (code === "database_busy" || REPEATABLE.has(method)));
 }
 
 function addressOf(baseUrl) {

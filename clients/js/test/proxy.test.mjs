@@ -186,7 +186,7 @@ test("our own refusal is tried again, with the body", async (context) => {
 });
 
 test("a stream that has gone by is not tried again", async (context) => {
-  const server = await serving(context, problem("unavailable", 503, { "one-runtime-error": "unavailable" }));
+  const server = await serving(context, problem("database_busy", 503, { "one-runtime-error": "database_busy" }));
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
   await assert.rejects(patient.proxy.post("raw", "/x", { ...user, body: Readable.from(["once"]) }), Unavailable);
   assert.equal(server.arrived.length, 1);

@@ -117,6 +117,28 @@ test("JSON with a code is no error of One Runtime's, unless its type says so", a
   assert.equal(server.arrived.length, 1);
 });
 
+for (const [method, ask] of [
+  ["POST", (oneRuntime) => oneRuntime.sessions.create({ endUserId: "u" })],
+  ["PATCH", (oneRuntime) => oneRuntime.connections.update("c", { name: "n" })],
+]) {
+  test(`${method} is not tried again where it may have been done`, async (context) => {
+    const server = await serving(context, problem("unavailable", 503));
+    await assert.rejects(ask(waiting(server.url).oneRuntime), Unavailable);
+    assert.equal(server.arrived.length, 1);
+  });
+
+  test(`${method} is tried again where nothing was done`, async (context) => {
+    const server = await serving(context, problem("database_busy", 503), problem("rate_limited", 429), json({}));
+    await ask(waiting(server.url).oneRuntime);
+    assert.deepEqual(server.arrived.map((one) => one.method), Array(3).fill(method));
+  });
+}
+
+test("what may be done twice is tried again on every 503 of One Runtime's", async (context) => {
+  const server = await serving(context, problem("unavailable", 503), problem("unavailable", 503), json({ id: "o" }));
+  assert.deepEqual(await waiting(server.url).oneRuntime.organization.update({ displayName: "N" }), { id: "o" });
+});
+
 test("an answer that is not JSON is not quoted", async (context) => {
   const server = await serving(context, (_, response) => response.end("access_token=s3cret"));
   await assert.rejects(waiting(server.url).oneRuntime.connections.credentials("c"), (error) => {
