@@ -15,7 +15,7 @@ export interface Options {
   /** `oru_…`: of your organization. It belongs on a server only. */
   apiKey: string;
   fetch?: typeof globalThis.fetch;
-  /** Milliseconds that one attempt may take, 60000 by default; of a proxied call, until its headers. */
+  /** Milliseconds that one attempt may take, 60000 by default; in a proxied call, that the provider may be silent. */
   timeout?: number;
   /** What waits between two attempts, in milliseconds. */
   sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<unknown>;
@@ -422,7 +422,7 @@ export interface CallOptions {
   body?: ProxyBody;
   headers?: NonNullable<RequestInit["headers"]>;
   signal?: AbortSignal;
-  /** Milliseconds until the headers of the answer. */
+  /** Milliseconds that the provider may be silent, 600000 at the most; 60000, or the client's own, by default. */
   timeout?: number;
   /** One Runtime asks the provider again where it is busy or away, for methods that may be repeated. */
   retry?: boolean;

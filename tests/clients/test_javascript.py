@@ -17,7 +17,8 @@ from tests.redirects import RETURN_URL, redirected, register
 
 pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
 
-PROXY: Final = "proxy"
+PROXIED: Final = frozenset({"deadline", "proxy"})
+"""The files whose provider answers with what arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def environment(served: Served, key: str, **more: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in TESTS if name != PROXY])
+@pytest.mark.parametrize("name", [name for name in TESTS if name not in PROXIED])
 async def test_the_client_keeps_what_its_tests_say(served: Served, name: str) -> None:
     application = served.application
     organization = await application.organization()
@@ -67,10 +68,11 @@ async def test_the_client_keeps_what_its_tests_say(served: Served, name: str) ->
 
 
 @pytest.mark.slow
-async def test_the_proxy_answers_as_the_provider_does(settings: Settings, acme: RunningAcme) -> None:
+@pytest.mark.parametrize("name", sorted(PROXIED))
+async def test_the_proxy_answers_as_the_provider_does(settings: Settings, acme: RunningAcme, name: str) -> None:
     async with relaying(settings, acme) as relay:
         relay.upstream.handler = echo
-        await run_tests(PROXY, environment(Served(relay.application, relay.port), relay.key))
+        await run_tests(name, environment(Served(relay.application, relay.port), relay.key))
 
 
 def test_the_package_depends_on_nothing() -> None:

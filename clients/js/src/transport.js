@@ -2,7 +2,7 @@
 
 import { setTimeout as wait } from "node:timers/promises";
 
-import { Deadline } from "./deadline.js";
+import { Deadline, millisecondsOf } from "./deadline.js";
 import { errorOf, isProblem, UNEXPECTED, unexpected } from "./errors.js";
 
 const MOST_ATTEMPTS = 3;
@@ -16,17 +16,15 @@ export class Transport {
   #baseUrl;
   #apiKey;
   #fetch;
-  #timeout;
   #sleep;
 
   /** @throws {TypeError} without a word of the key, which logs would keep. */
   constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause } = {}) {
     this.#baseUrl = addressOf(baseUrl);
     if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) throw new TypeError("apiKey is not an API key");
-    if (!(timeout > 0)) throw new TypeError("timeout is a number of milliseconds");
+    this.timeout = millisecondsOf(timeout);
     this.#apiKey = apiKey;
     this.#fetch = fetch;
-    this.#timeout = timeout;
     this.#sleep = sleep;
   }
 
@@ -62,7 +60,7 @@ export class Transport {
   }
 
   async #attempt(path, asked) {
-    const { method, headers, body, streamed, signal, timeout = this.#timeout } = asked;
+    const { method, headers, body, streamed, signal, timeout = this.timeout } = asked;
     const sent = new Headers(headers);
     sent.set("authorization", `Bearer ${this.#apiKey}`);
     const init = { method, headers: sent, redirect: "manual", ...(body != null && { body }) };
