@@ -29,6 +29,14 @@ export interface RequestOptions {
 export interface Pages<T> extends AsyncIterable<T> {
   /** All of it at once. */
   toArray(): Promise<T[]>;
+  /** One page: the first one, or the one at a `nextCursor`. */
+  page(cursor?: string | null): Promise<Page<T>>;
+}
+
+export interface Page<T> {
+  items: T[];
+  /** Null on the last page. */
+  nextCursor: string | null;
 }
 
 export class OneRuntime {
@@ -223,7 +231,7 @@ export interface Connections {
 export interface Paging {
   /** Items of one page, 1 to 1000. */
   limit?: number;
-  /** Where to begin: the `nextCursor` of a page that you got otherwise. */
+  /** Where to begin: the `nextCursor` of a page. */
   cursor?: string;
 }
 
