@@ -1,6 +1,7 @@
 """The JavaScript client against the real application: each file of clients/js/test in Node."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
@@ -79,3 +80,10 @@ def test_the_package_depends_on_nothing() -> None:
     package = json.loads((PACKAGE / "package.json").read_text(encoding="utf-8"))
     assert package["type"] == "module"
     assert not {"dependencies", "devDependencies", "peerDependencies"} & package.keys()
+
+
+def test_the_package_makes_sense_outside_of_this_repository() -> None:
+    license_ = (PACKAGE / "LICENSE").read_text(encoding="utf-8")  # npm packs it whatever `files` says
+    assert license_ == (PACKAGE.parents[1] / "LICENSE").read_text(encoding="utf-8")
+    readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    assert [link for link in re.findall(r"\]\((.*?)\)", readme) if not link.startswith("https://")] == []
