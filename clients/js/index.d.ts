@@ -15,7 +15,7 @@ export interface Options {
   /** `oru_…`: of your organization. It belongs on a server only. */
   apiKey: string;
   fetch?: typeof globalThis.fetch;
-  /** Milliseconds that one attempt may take, 60000 by default; of a proxied call, until its headers. */
+  /** Milliseconds that one attempt may take, 60000 by default; in a proxied call, that the provider may be silent. */
   timeout?: number;
   /** What waits between two attempts, in milliseconds. */
   sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<unknown>;
@@ -29,6 +29,14 @@ export interface RequestOptions {
 export interface Pages<T> extends AsyncIterable<T> {
   /** All of it at once. */
   toArray(): Promise<T[]>;
+  /** One page: the first one, or the one at a `nextCursor`. */
+  page(cursor?: string | null): Promise<Page<T>>;
+}
+
+export interface Page<T> {
+  items: T[];
+  /** Null on the last page. */
+  nextCursor: string | null;
 }
 
 export class OneRuntime {
@@ -223,7 +231,7 @@ export interface Connections {
 export interface Paging {
   /** Items of one page, 1 to 1000. */
   limit?: number;
-  /** Where to begin: the `nextCursor` of a page that you got otherwise. */
+  /** Where to begin: the `nextCursor` of a page. */
   cursor?: string;
 }
 
@@ -422,7 +430,7 @@ export interface CallOptions {
   body?: ProxyBody;
   headers?: NonNullable<RequestInit["headers"]>;
   signal?: AbortSignal;
-  /** Milliseconds until the headers of the answer. */
+  /** Milliseconds that the provider may be silent, 600000 at the most; 60000, or the client's own, by default. */
   timeout?: number;
   /** One Runtime asks the provider again where it is busy or away, for methods that may be repeated. */
   retry?: boolean;
@@ -432,7 +440,10 @@ export interface CallOptions {
 
 export type QueryValue = string | number | boolean | null | undefined;
 
-/** The provider's API. The answer is the provider's, whatever its status; only One Runtime's own errors are thrown. */
+/**
+ * The provider's API. The answer is the provider's, whatever its status; thrown are One Runtime's own errors, and
+ * `unexpected_answer` where something that stands between has answered.
+ */
 export interface ProviderProxy {
   request(method: string, slug: string, path: string, options: ProxyOptions): Promise<Response>;
   get(slug: string, path: string, options: ProxyOptions): Promise<Response>;

@@ -39,8 +39,11 @@ async def run_tests(name: str, given: Mapping[str, str]) -> None:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
-    """A provider that answers with the request, and with the status that its path asks for."""
+    """A provider that answers with the request, and with the status that its path asks for, or not at all."""
     body = await read_body(reader, arrived)
+    if b" /api/silent " in arrived.line:
+        await reader.read()  # until the caller goes away
+        return
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in arrived.headers}
     told = json.dumps({"line": arrived.line.decode(), "headers": headers, "body": body.decode()}).encode()
     wanted = _STATUS.search(arrived.line)

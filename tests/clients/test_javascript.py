@@ -1,6 +1,7 @@
 """The JavaScript client against the real application: each file of clients/js/test in Node."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,8 @@ from tests.redirects import RETURN_URL, redirected, register
 
 pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
 
-PROXY: Final = "proxy"
+PROXIED: Final = frozenset({"deadline", "proxy"})
+"""The files whose provider answers with what arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def environment(served: Served, key: str, **more: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in TESTS if name != PROXY])
+@pytest.mark.parametrize("name", [name for name in TESTS if name not in PROXIED])
 async def test_the_client_keeps_what_its_tests_say(served: Served, name: str) -> None:
     application = served.application
     organization = await application.organization()
@@ -67,13 +69,21 @@ async def test_the_client_keeps_what_its_tests_say(served: Served, name: str) ->
 
 
 @pytest.mark.slow
-async def test_the_proxy_answers_as_the_provider_does(settings: Settings, acme: RunningAcme) -> None:
+@pytest.mark.parametrize("name", sorted(PROXIED))
+async def test_the_proxy_answers_as_the_provider_does(settings: Settings, acme: RunningAcme, name: str) -> None:
     async with relaying(settings, acme) as relay:
         relay.upstream.handler = echo
-        await run_tests(PROXY, environment(Served(relay.application, relay.port), relay.key))
+        await run_tests(name, environment(Served(relay.application, relay.port), relay.key))
 
 
 def test_the_package_depends_on_nothing() -> None:
     package = json.loads((PACKAGE / "package.json").read_text(encoding="utf-8"))
     assert package["type"] == "module"
     assert not {"dependencies", "devDependencies", "peerDependencies"} & package.keys()
+
+
+def test_the_package_makes_sense_outside_of_this_repository() -> None:
+    license_ = (PACKAGE / "LICENSE").read_text(encoding="utf-8")  # npm packs it whatever `files` says
+    assert license_ == (PACKAGE.parents[1] / "LICENSE").read_text(encoding="utf-8")
+    readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    assert [link for link in re.findall(r"\]\((.*?)\)", readme) if not link.startswith("https://")] == []

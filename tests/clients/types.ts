@@ -7,6 +7,7 @@ import {
   RateLimited,
   type Connection,
   type ListedIntegration,
+  type Page,
 } from "@one-runtime/client";
 
 const oneRuntime = new OneRuntime({ baseUrl: "https://connect.example.com", apiKey: "oru_test" });
@@ -46,6 +47,11 @@ export async function everything(): Promise<Connection[]> {
   const names: string[] = [];
   for await (const connection of oneRuntime.connections.list({ status: "needs_reauth" })) names.push(connection.name);
   for await (const request of oneRuntime.requests.list({ endUserId: "user_123" })) names.push(request.path);
+  const { items, nextCursor } = await oneRuntime.connections.list({ limit: 10 }).page();
+  const next: Page<Connection> = await oneRuntime.connections.list({ limit: 10 }).page(nextCursor);
+  names.push(...[...items, ...next.items].map((one) => one.name));
+  // @ts-expect-error there is not always a next page
+  next.nextCursor.length;
   // @ts-expect-error a list is no promise: it comes in pages
   (await oneRuntime.connections.list()).length;
   await oneRuntime.connections.create({

@@ -2,8 +2,16 @@
 
 import { ConnectionFailed, OneRuntimeError } from "./errors.js";
 
+/** What Node's own fetch says where no headers came for 300 seconds. */
+const FETCH_GAVE_UP = "UND_ERR_HEADERS_TIMEOUT";
 /** Beyond it, a timer goes off at once. */
 const LONGEST = 2 ** 31 - 1;
+
+/** A time as it is. @throws {TypeError} where it is none. */
+export function millisecondsOf(timeout) {
+  if (!(timeout > 0)) throw new TypeError("timeout is a number of milliseconds");
+  return timeout;
+}
 
 export class Deadline {
   #passed = new AbortController();
@@ -25,7 +33,7 @@ export class Deadline {
   explain(error, baseUrl) {
     if (error instanceof OneRuntimeError) return error;
     if (this.#callers?.aborted) return this.#callers.reason;
-    if (this.#passed.signal.aborted)
+    if (this.#passed.signal.aborted || error?.cause?.code === FETCH_GAVE_UP)
       return new ConnectionFailed(`${baseUrl} did not answer in time.`, { code: "timeout" });
     const reason = error?.cause?.code ?? error?.cause?.message ?? error?.message ?? "no reason was told";
     return new ConnectionFailed(`${baseUrl} was not reached: ${reason}.`, { code: "connection_failed", cause: error });

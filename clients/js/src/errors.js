@@ -35,6 +35,9 @@ export class Unavailable extends OneRuntimeError {}
 /** One Runtime was not reached, or did not answer in time; nothing is known of what became of the request. */
 export class ConnectionFailed extends OneRuntimeError {}
 
+/** The code of what something else than One Runtime answered, which means nothing of what it says by its status. */
+export const UNEXPECTED = "unexpected_answer";
+
 const BY_CODE = new Map([
   ["connect_required", ConnectRequired],
   ["needs_reauth", ConnectRequired],
@@ -47,10 +50,12 @@ const BY_STATUS = new Map([
   [503, Unavailable],
 ]);
 
-/** The error that an answer tells. Reads its body. */
-export async function errorOf(response) {
-  const told = problemOf(await response.text());
-  const code = told.code ?? response.headers.get("one-runtime-error") ?? "unexpected_answer";
+/** The error that an answer tells, where it `isOurs`. Reads its body, or lets go of it. */
+export async function errorOf(response, isOurs) {
+  if (!isOurs) await response.body?.cancel();
+  const told = isOurs ? problemOf(await response.text()) : {};
+  const code = told.code ?? (isOurs ? response.headers.get("one-runtime-error") : null);
+  if (code === null) return unexpected(response, `Something else than One Runtime answered ${response.status}`);
   const Kind = BY_CODE.get(code) ?? BY_STATUS.get(response.status) ?? OneRuntimeError;
   return new Kind(told.detail ?? `One Runtime answered ${response.status} (${code}).`, {
     code,
@@ -62,7 +67,21 @@ export async function errorOf(response) {
   });
 }
 
-/** RFC 9457; nothing where it is something else, such as the page of a load balancer. */
+/** The error for an answer that is not what was promised. Not a word of it: it may hold credentials. */
+export function unexpected(response, detail) {
+  return new OneRuntimeError(`${detail}: is baseUrl right?`, {
+    code: UNEXPECTED,
+    status: response.status,
+    requestId: response.headers.get("request-id"),
+  });
+}
+
+/** Whether an answer has the type of our errors, which the page of a load balancer has not. */
+export function isProblem(response) {
+  return (response.headers.get("content-type") ?? "").startsWith("application/problem+json");
+}
+
+/** RFC 9457; nothing where it is something else. */
 function problemOf(text) {
   try {
     const told = JSON.parse(text);

@@ -10,13 +10,19 @@ export class Pages {
     this.#items = items;
   }
 
+  /** One page, and the cursor of the next one; null after the last. */
+  async page(cursor) {
+    const told = await this.#page(cursor == null ? {} : { cursor });
+    return { items: told[this.#items], nextCursor: told.nextCursor };
+  }
+
   async *[Symbol.asyncIterator]() {
-    let cursor = {};
-    while (cursor) {
-      const page = await this.#page(cursor);
-      yield* page[this.#items];
-      cursor = page.nextCursor ? { cursor: page.nextCursor } : null;
-    }
+    let cursor = null;
+    do {
+      const { items, nextCursor } = await this.page(cursor);
+      yield* items;
+      cursor = nextCursor;
+    } while (cursor);
   }
 
   /** All of it at once. */

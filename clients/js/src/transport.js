@@ -2,31 +2,29 @@
 
 import { setTimeout as wait } from "node:timers/promises";
 
-import { Deadline } from "./deadline.js";
-import { errorOf, OneRuntimeError } from "./errors.js";
+import { Deadline, millisecondsOf } from "./deadline.js";
+import { errorOf, isProblem, UNEXPECTED, unexpected } from "./errors.js";
 
 const MOST_ATTEMPTS = 3;
 const FIRST_WAIT = 500; // milliseconds
 const LONGEST_WAIT = 30_000;
 const TIMEOUT = 60_000;
-/** Ours that pass, and before which nothing was done. */
-const PASSING = new Set([429, 503]);
+/** What may be done twice. A POST may have been done where a 503 says that the database went away. */
+const REPEATABLE = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
 
 export class Transport {
   #baseUrl;
   #apiKey;
   #fetch;
-  #timeout;
   #sleep;
 
   /** @throws {TypeError} without a word of the key, which logs would keep. */
   constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause } = {}) {
     this.#baseUrl = addressOf(baseUrl);
     if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) throw new TypeError("apiKey is not an API key");
-    if (!(timeout > 0)) throw new TypeError("timeout is a number of milliseconds");
+    this.timeout = millisecondsOf(timeout);
     this.#apiKey = apiKey;
     this.#fetch = fetch;
-    this.#timeout = timeout;
     this.#sleep = sleep;
   }
 
@@ -34,12 +32,20 @@ export class Transport {
   async json(path, { method, type, body, signal }) {
     const headers = new Headers({ accept: "application/json" });
     if (type) headers.set("content-type", type);
-    return this.send(path, { method, headers, body, signal, isOurs: (response) => !response.ok, read: readJson });
+    return this.send(path, {
+      method,
+      headers,
+      body,
+      signal,
+      isAnswer: (response) => response.ok,
+      isOurs: isProblem,
+      read: readJson,
+    });
   }
 
   /**
-   * What `read` makes of the answer, or the error where it `isOurs`. What passes is tried again, unless the body is a
-   * stream, which has gone by.
+   * What `read` makes of what `isAnswer`; all else is an error, and One Runtime's where it `isOurs`. What passes is
+   * tried again, unless the body is a stream, which has gone by.
    *
    * @throws {OneRuntimeError}
    */
@@ -47,13 +53,14 @@ export class Transport {
     for (let attempt = 1; ; attempt += 1) {
       const { answer, error } = await this.#attempt(path, asked);
       if (!error) return answer;
-      const pausing = pauseAfter(error, attempt);
+      const pausing = pauseAfter(error, attempt, asked.method);
       if (pausing === null || asked.streamed) throw error;
       await this.#sleep(pausing, asked.signal);
     }
   }
 
-  async #attempt(path, { method, headers, body, streamed, signal, timeout = this.#timeout, isOurs, read }) {
+  async #attempt(path, asked) {
+    const { method, headers, body, streamed, signal, timeout = this.timeout } = asked;
     const sent = new Headers(headers);
     sent.set("authorization", `Bearer ${this.#apiKey}`);
     const init = { method, headers: sent, redirect: "manual", ...(body != null && { body }) };
@@ -61,7 +68,8 @@ export class Transport {
     const deadline = new Deadline(timeout, signal);
     try {
       const response = await this.#fetch.call(undefined, this.#baseUrl + path, { ...init, signal: deadline.signal });
-      return isOurs(response) ? { error: await errorOf(response) } : { answer: await read(response) };
+      if (asked.isAnswer(response)) return { answer: await asked.read(response) };
+      return { error: await errorOf(response, asked.isOurs(response)) };
     } catch (error) {
       throw deadline.explain(error, this.#baseUrl);
     } finally {
@@ -76,20 +84,21 @@ async function readJson(response) {
   try {
     return JSON.parse(text);
   } catch {
-    // Not the parser's words: they quote the text, which may hold credentials.
-    throw new OneRuntimeError("One Runtime's answer is not JSON: is baseUrl right?", {
-      code: "unexpected_answer",
-      status: response.status,
-      requestId: response.headers.get("request-id"),
-    });
+    throw unexpected(response, "One Runtime's answer is not JSON"); // in our words: the parser's quote the text
   }
 }
 
 /** Milliseconds until the next attempt; null where this error is the caller's. */
-function pauseAfter(error, attempt) {
-  if (!PASSING.has(error.status) || attempt >= MOST_ATTEMPTS) return null;
+function pauseAfter(error, attempt, method) {
+  if (!passes(error, method) || attempt >= MOST_ATTEMPTS) return null;
   const told = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
   return told <= LONGEST_WAIT ? told : null;
+}
+
+/** Whether One Runtime itself said that it cannot now, and nothing was done or it may be done twice. */
+function passes({ code, status }, method) {
+  if (code === UNEXPECTED) return false;
+  return status === 429 || (status === 503 && (code === "database_busy" || REPEATABLE.has(method)));
 }
 
 function addressOf(baseUrl) {

@@ -72,6 +72,16 @@ test("a list runs over all its pages, each time anew", async () => {
   );
 });
 
+test("pages can be turned by hand", async () => {
+  for (const name of ["a", "b", "c"]) await connect(client(), "user_turned", { multiple: true, check: false, name });
+  const pages = client().connections.list({ endUserId: "user_turned", limit: 2 });
+  const first = await pages.page();
+  const second = await pages.page(first.nextCursor);
+  const names = [first, second].map(({ items }) => items.map((one) => one.name));
+  assert.deepEqual(names, [["c", "b"], ["a"]]);
+  assert.equal(second.nextCursor, null);
+});
+
 test("a list that is left early asks for no more pages", async () => {
   let asked = 0;
   const counting = (...given) => {

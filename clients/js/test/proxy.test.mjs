@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { ConnectRequired, InvalidInput, OneRuntime, Unavailable } from "@one-runtime/client";
 
 import { KEY, URL_OF_US } from "./installation.mjs";
-import { problem, serving } from "./server.mjs";
+import { page, problem, RELAYED, relayed, serving } from "./server.mjs";
 
 const oneRuntime = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY });
 const user = { endUserId: "user_123" };
@@ -76,7 +76,7 @@ test("a query may hold dots", async () => {
 });
 
 test("bytes and forms are sent, and can be sent again", async (context) => {
-  const server = await serving(context, busy(), (_, response) => response.end());
+  const server = await serving(context, busy(), relayed(200));
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
   const form = new FormData();
   form.set("name", "Ada");
@@ -172,7 +172,7 @@ test("a request that cannot be is not sent", async () => {
 const busy = () => problem("too_many_calls", 429, { "one-runtime-error": "too_many_calls", "retry-after": "1" });
 
 test("our own refusal is tried again, with the body", async (context) => {
-  const server = await serving(context, busy(), (_, response) => response.writeHead(429).end("theirs"));
+  const server = await serving(context, busy(), relayed(429, "theirs"));
   const waited = [];
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async (time) => waited.push(time) });
   const response = await patient.proxy.post("raw", "/x", { ...user, json: { a: 1 } });
@@ -186,16 +186,37 @@ test("our own refusal is tried again, with the body", async (context) => {
 });
 
 test("a stream that has gone by is not tried again", async (context) => {
-  const server = await serving(context, problem("unavailable", 503, { "one-runtime-error": "unavailable" }));
+  const server = await serving(context, problem("database_busy", 503, { "one-runtime-error": "database_busy" }));
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
   await assert.rejects(patient.proxy.post("raw", "/x", { ...user, body: Readable.from(["once"]) }), Unavailable);
   assert.equal(server.arrived.length, 1);
 });
 
+for (const [status, headers] of [
+  [200, {}],
+  [301, { location: "https://elsewhere.example/" }],
+  [404, {}],
+  [429, { "retry-after": "1" }],
+  [502, {}],
+  [503, {}],
+]) {
+  test(`a ${status} of something between is not the provider's answer, and is not tried again`, async (context) => {
+    const server = await serving(context, page(status, headers));
+    const told = new OneRuntime({ baseUrl: server.url, apiKey: KEY }).proxy.get("raw", "/x", user);
+    await assert.rejects(told, { name: "OneRuntimeError", code: "unexpected_answer", status });
+    assert.equal(server.arrived.length, 1);
+  });
+}
+
+test("an address that is not One Runtime's own is told, whatever it answers", async () => {
+  const elsewhere = new OneRuntime({ baseUrl: `${URL_OF_US}/elsewhere`, apiKey: KEY });
+  await assert.rejects(elsewhere.proxy.get("raw", "/x", user), { code: "unexpected_answer", status: 404 });
+});
+
 test("the time ends with the headers, and the caller's signal with the body", async (context) => {
   const reason = new Error("enough");
   const leaving = new AbortController();
-  const server = await serving(context, (_, response) => response.writeHead(200).write("begun"));
+  const server = await serving(context, (_, response) => response.writeHead(200, RELAYED).write("begun"));
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY });
   const response = await patient.proxy.get("raw", "/x", { ...user, signal: leaving.signal });
   const reader = response.body.getReader();

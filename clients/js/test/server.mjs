@@ -35,5 +35,18 @@ export function json(value, status = 200, headers = {}) {
 
 /** One of our errors. */
 export function problem(code, status, headers = {}, more = {}) {
-  return json({ code, status, detail: `It is ${code}.`, request_id: "r-1", ...more }, status, headers);
+  const type = { "content-type": "application/problem+json" };
+  return json({ code, status, detail: `It is ${code}.`, request_id: "r-1", ...more }, status, { ...type, ...headers });
 }
+
+/** A page of something that stands between, such as a load balancer. */
+export function page(status, headers = {}) {
+  return (_, response) => response.writeHead(status, { "content-type": "text/html", ...headers }).end("<html>");
+}
+
+/** What the provider answered, as One Runtime marks it. */
+export function relayed(status, text = "") {
+  return (_, response) => response.writeHead(status, RELAYED).end(text);
+}
+
+export const RELAYED = { "one-runtime-attempts": "1" };

@@ -12,7 +12,7 @@ import {
 } from "@one-runtime/client";
 
 import { client, KEY } from "./installation.mjs";
-import { json, problem, serving } from "./server.mjs";
+import { json, page, problem, serving } from "./server.mjs";
 
 /** A client of the server, and what it waited. */
 function waiting(url, options = {}) {
@@ -85,10 +85,58 @@ test("what the provider has refused asks for the end user as a missing connectio
 });
 
 test("the page of a load balancer is an unexpected answer", async (context) => {
-  const page = (_, response) => response.writeHead(404, { "request-id": "r-2" }).end("<html>");
-  const server = await serving(context, page);
+  const server = await serving(context, page(404, { "request-id": "r-2" }));
   const told = waiting(server.url).oneRuntime.organization.get();
   await assert.rejects(told, { name: "OneRuntimeError", code: "unexpected_answer", status: 404, requestId: "r-2" });
+});
+
+for (const status of [429, 503]) {
+  test(`a ${status} of a load balancer is not tried again`, async (context) => {
+    const server = await serving(context, page(status));
+    const told = waiting(server.url).oneRuntime.sessions.create({ endUserId: "u" });
+    await assert.rejects(told, { name: "OneRuntimeError", code: "unexpected_answer", status });
+    assert.equal(server.arrived.length, 1);
+  });
+}
+
+test("a page that does not end is let go", { timeout: 10_000 }, async (context) => {
+  let leave;
+  const gone = new Promise((resolve) => {
+    leave = resolve;
+  });
+  const server = await serving(context, (_, response) => {
+    response.on("close", leave).writeHead(502).write("<html>");
+  });
+  await assert.rejects(waiting(server.url).oneRuntime.organization.get(), { code: "unexpected_answer", status: 502 });
+  await gone;
+});
+
+test("JSON with a code is no error of One Runtime's, unless its type says so", async (context) => {
+  const server = await serving(context, json({ code: "database_busy" }, 503));
+  await assert.rejects(waiting(server.url).oneRuntime.organization.get(), { code: "unexpected_answer" });
+  assert.equal(server.arrived.length, 1);
+});
+
+for (const [method, ask] of [
+  ["POST", (oneRuntime) => oneRuntime.sessions.create({ endUserId: "u" })],
+  ["PATCH", (oneRuntime) => oneRuntime.connections.update("c", { name: "n" })],
+]) {
+  test(`${method} is not tried again where it may have been done`, async (context) => {
+    const server = await serving(context, problem("unavailable", 503));
+    await assert.rejects(ask(waiting(server.url).oneRuntime), Unavailable);
+    assert.equal(server.arrived.length, 1);
+  });
+
+  test(`${method} is tried again where nothing was done`, async (context) => {
+    const server = await serving(context, problem("database_busy", 503), problem("rate_limited", 429), json({}));
+    await ask(waiting(server.url).oneRuntime);
+    assert.deepEqual(server.arrived.map((one) => one.method), Array(3).fill(method));
+  });
+}
+
+test("what may be done twice is tried again on every 503 of One Runtime's", async (context) => {
+  const server = await serving(context, problem("unavailable", 503), problem("unavailable", 503), json({ id: "o" }));
+  assert.deepEqual(await waiting(server.url).oneRuntime.organization.update({ displayName: "N" }), { id: "o" });
 });
 
 test("an answer that is not JSON is not quoted", async (context) => {

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { Readable } from "node:stream";
+import { test } from "node:test";
+
+import { OneRuntime } from "@one-runtime/client";
+
+import { KEY, URL_OF_US } from "./installation.mjs";
+import { RELAYED } from "./server.mjs";
+
+const user = { endUserId: "user_123" };
+const SECOND = 1000;
+
+/** A One Runtime that never answers, and a clock that the test moves. */
+function silence(context, options = {}) {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const given = {};
+  const fetch = (_, { signal }) => {
+    given.signal = signal;
+    return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  };
+  return { given, proxy: new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, fetch, ...options }).proxy };
+}
+
+/** A One Runtime that answers at once, and the seconds that it was told. */
+function listening(options = {}) {
+  const told = [];
+  const fetch = async (_, { headers }) => {
+    told.push(headers.get("one-runtime-timeout"));
+    return new Response("", { headers: RELAYED });
+  };
+  return { told, proxy: new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, fetch, ...options }).proxy };
+}
+
+test("One Runtime is told how long the provider may be silent, 600 seconds at the most", async () => {
+  const { told, proxy } = listening();
+  for (const timeout of [undefined, 1500, 300_000, 3_600_000, Infinity]) {
+    await proxy.get("raw", "/x", { ...user, timeout });
+  }
+  assert.deepEqual(told, ["60", "1.5", "300", "600", "600"]);
+});
+
+test("the client's own time is that of its calls", async () => {
+  const { told, proxy } = listening({ timeout: 300_000 });
+  await proxy.get("raw", "/x", user);
+  await proxy.get("raw", "/x", { ...user, headers: { "One-Runtime-Timeout": "7" } });
+  assert.deepEqual(told, ["300", "7"]);
+});
+
+test("a call's time that is none is refused", async () => {
+  const { proxy } = listening();
+  for (const timeout of [0, -1, NaN]) {
+    await assert.rejects(proxy.get("raw", "/x", { ...user, timeout }), TypeError);
+  }
+});
+
+test("a silent provider is told by One Runtime, which our own clock leaves the time to", async () => {
+  const { proxy } = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY });
+  const told = proxy.get("raw", "/silent", { ...user, timeout: 100 });
+  await assert.rejects(told, { name: "OneRuntimeError", code: "upstream_timeout", status: 504 });
+});
+
+for (const [what, options, seconds] of [
+  ["a call", {}, 90],
+  ["a call with a time of its own", { timeout: 300 * SECOND }, 330],
+  ["a call that One Runtime may repeat, with the waits between its tries", { retry: true }, 330],
+]) {
+  test(`${what} is given up after ${seconds} seconds of silence and no sooner`, async (context) => {
+    const { given, proxy } = silence(context);
+    const told = assert.rejects(proxy.put("raw", "/x", { ...user, json: {}, ...options }), { code: "timeout" });
+    context.mock.timers.tick(seconds * SECOND - 1);
+    assert.equal(given.signal.aborted, false);
+    context.mock.timers.tick(1);
+    await told;
+  });
+}
+
+for (const [what, body] of [
+  ["a stream", Readable.from(["one"])],
+  ["a form", new FormData()],
+  ["bytes above 1 MB", Buffer.alloc(1_000_001)],
+  ["text above 1 MB", "a".repeat(1_000_001)],
+  ["a file above 1 MB", new Blob([Buffer.alloc(1_000_001)])],
+]) {
+  test(`${what} may be on its way for hours, until the caller ends it`, async (context) => {
+    const { given, proxy } = silence(context);
+    const leaving = new AbortController();
+    const reason = new Error("enough");
+    const sent = proxy.put("raw", "/x", { ...user, body, signal: leaving.signal });
+    const told = assert.rejects(sent, (error) => error === reason);
+    context.mock.timers.tick(5 * 3600 * SECOND);
+    assert.equal(given.signal.aborted, false);
+    leaving.abort(reason);
+    await told;
+  });
+}
+
+test("where fetch itself has waited long enough, that is a timeout too", async () => {
+  const cause = Object.assign(new Error("Headers Timeout Error"), { code: "UND_ERR_HEADERS_TIMEOUT" });
+  const fetch = () => Promise.reject(new TypeError("fetch failed", { cause }));
+  const { proxy } = listening({ fetch });
+  await assert.rejects(proxy.get("raw", "/x", user), { name: "ConnectionFailed", code: "timeout" });
+});
