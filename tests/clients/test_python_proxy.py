@@ -114,7 +114,7 @@ async def test_only_what_we_refuse_is_repeated(one_runtime: Served) -> None:
     one_runtime.faults.answers = [ours]
     assert (await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)).status_code == 200
     assert one_runtime.caller.slept == [2.0]
-    one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1"})]
+    one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1", "one-runtime-attempts": "1"})]
     theirs = await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
     assert (theirs.status_code, theirs.text, one_runtime.caller.slept) == (503, "theirs", [2.0])
     one_runtime.faults.answers = [problem(429, "too_many_calls", one_runtime_error="too_many_calls")] * 3

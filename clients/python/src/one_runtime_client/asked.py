@@ -20,6 +20,8 @@ _FIRST_WAIT: Final = 0.5
 _PASSING: Final = frozenset({429, 503})
 _KEY: Final = re.compile(r"[!-~]+")
 _MARK: Final = "one-runtime-error"
+_RELAYED: Final = "one-runtime-attempts"
+"""Stands on every answer of a provider; what providers send under that name is taken off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +89,16 @@ def query_of(params: Params | None) -> str:
 
 
 def is_refusal(asked: Asked, response: httpx2.Response) -> bool:
-    """Whether the answer is an error of One Runtime itself."""
-    return _MARK in response.headers if asked.relayed else not response.is_success
+    """Whether the answer is an error of One Runtime itself, or of something else that stands in its place."""
+    if asked.relayed:
+        return _MARK in response.headers or _RELAYED not in response.headers
+    return not response.is_success
 
 
 def wait_before_retry(asked: Asked, response: httpx2.Response, tries: int) -> float | None:
     """Seconds until the refused request is sent again; None if it is not. Only what One Runtime says itself counts: an
     error page of whatever stands before it is not a promise that nothing was done."""
-    ours = asked.relayed or _is_problem(response)
+    ours = _code(response) is not None
     if response.status_code not in _PASSING or not ours or not asked.replayable or tries >= MOST_TRIES:
         return None
     told = _retry_after(response)
@@ -104,15 +108,16 @@ def wait_before_retry(asked: Asked, response: httpx2.Response, tries: int) -> fl
 
 def refusal(response: httpx2.Response) -> OneRuntimeError:
     """The error that an answer (which was read) tells."""
+    code = _code(response)
+    if code is None:
+        return unreadable(response, f"it is no error of One Runtime, with the status {response.status_code}")
     told = _problem(response)
-    code = told.get("code") or response.headers.get(_MARK) or "unexpected_answer"
-    detail = told.get("detail") or f"One Runtime answered {response.status_code} without saying why."
     errors = told.get("errors")
     return error_of(
         Problem(
-            code=str(code),
+            code=code,
             status=response.status_code,
-            detail=str(detail),
+            detail=str(told.get("detail") or f"One Runtime answered {response.status_code}."),
             request_id=told.get("request_id") or response.headers.get("request-id"),
             errors=tuple(map(_field_error, errors)) if isinstance(errors, list) else (),
             retry_after=_retry_after(response),
@@ -124,19 +129,25 @@ def refusal(response: httpx2.Response) -> OneRuntimeError:
 def unreadable(response: httpx2.Response, reason: str) -> OneRuntimeError:
     """The error for an answer that is not what was promised."""
     detail = f"The answer cannot be read: {reason}. Is base_url the address of One Runtime?"
-    request_id = response.headers.get("request-id")
     return OneRuntimeError(
-        Problem(code="unexpected_answer", status=response.status_code, detail=detail, request_id=request_id)
+        Problem(
+            code="unexpected_answer",
+            status=response.status_code,
+            detail=detail,
+            request_id=response.headers.get("request-id"),
+            retry_after=_retry_after(response),
+        )
     )
 
 
-def _is_problem(response: httpx2.Response) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return kind.startswith("application/problem+json")
+def _code(response: httpx2.Response) -> str | None:
+    """What One Runtime calls the error; None where it is somebody else's."""
+    code = _problem(response).get("code") or response.headers.get(_MARK)
+    return code if isinstance(code, str) else None
 
 
 def _problem(response: httpx2.Response) -> dict[str, Any]:
-    if not _is_problem(response):
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
         return {}
     try:
         told = response.json()
