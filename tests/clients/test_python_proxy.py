@@ -133,7 +133,7 @@ async def test_a_body_that_is_read_once_is_sent_once(one_runtime: Served) -> Non
         yield b"{}"
 
     content: Content = pieces() if one_runtime.kind == "blocking" else later()
-    one_runtime.faults.answers = [problem(503, "unavailable", one_runtime_error="unavailable")]
+    one_runtime.faults.answers = [problem(503, "database_busy", one_runtime_error="database_busy")]
     with pytest.raises(Unavailable):
         await one_runtime.do("proxy.post", "acme", "/v1/contacts", content=content, end_user_id="user_123")
     assert one_runtime.caller.slept == []

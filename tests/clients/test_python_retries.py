@@ -105,6 +105,32 @@ async def test_what_stands_before_us_is_not_taken_for_a_provider(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
+    "status,code,repeated",
+    [(503, "unavailable", False), (503, "database_busy", True), (429, "rate_limited", True)],
+)
+async def test_what_may_have_been_done_is_not_done_twice(
+    northwind: tuple[Faults, str], kind: Kind, status: int, code: str, repeated: bool
+) -> None:
+    answers = [problem(status, code, one_runtime_error=code)] * 3
+    calls = {
+        "sessions.create": {"end_user_id": "u"},
+        "connections.update": {"connection_id": "c", "name": "N"},
+        "proxy.post": {"integration_slug": "acme", "path": "/", "end_user_id": "u"},
+    }
+    async with calling(kind, northwind[1], KEY) as caller:
+        for call, given in calls.items():
+            northwind[0].answers = [*answers]
+            with pytest.raises((RateLimited, Unavailable)):
+                await caller.do(call, **given)
+            assert len(northwind[0].answers) == (0 if repeated else 2), call
+        northwind[0].answers = [*answers]
+        with pytest.raises((RateLimited, Unavailable)):
+            await caller.do("connections.delete", "c")
+        assert northwind[0].answers == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
     "body",
     ["<h1>Welcome</h1>", "", "[]", "{}", ORGANIZATION.replace('"1"', "1"), ORGANIZATION.replace("2026-11", "26")],
 )

@@ -18,6 +18,9 @@ LONGEST_WAIT: Final = 30.0
 """Seconds; where One Runtime asks for more, the caller is told."""
 _FIRST_WAIT: Final = 0.5
 _PASSING: Final = frozenset({429, 503})
+_BUSY: Final = "database_busy"
+"""Said before anything is written, unlike other codes with 503: there a commit may have gone through."""
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
 _MARK: Final = "one-runtime-error"
 _RELAYED: Final = "one-runtime-attempts"
@@ -41,6 +44,11 @@ class Asked:
     def replayable(self) -> bool:
         """Whether its body can be sent once more."""
         return self.content is None or isinstance(self.content, bytes | str)
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether twice does what once does."""
+        return self.method.upper() in _IDEMPOTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +106,9 @@ def is_refusal(asked: Asked, response: httpx2.Response) -> bool:
 def wait_before_retry(asked: Asked, response: httpx2.Response, tries: int) -> float | None:
     """Seconds until the refused request is sent again; None if it is not. Only what One Runtime says itself counts: an
     error page of whatever stands before it is not a promise that nothing was done."""
-    ours = _code(response) is not None
-    if response.status_code not in _PASSING or not ours or not asked.replayable or tries >= MOST_TRIES:
+    code, status = _code(response), response.status_code
+    passing = status in _PASSING and (asked.idempotent or status != 503 or code == _BUSY)
+    if code is None or not passing or not asked.replayable or tries >= MOST_TRIES:
         return None
     told = _retry_after(response)
     wait = _FIRST_WAIT * 2 ** (tries - 1) if told is None else told
