@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 
@@ -22,6 +22,7 @@ _BUSY: Final = "database_busy"
 """Said before anything is written, unlike other codes with 503: there a commit may have gone through."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
+_LAST_PORT: Final = 65535
 _MARK: Final = "one-runtime-error"
 _RELAYED: Final = "one-runtime-attempts"
 """Stands on every answer of a provider; what providers send under that name is taken off."""
@@ -59,28 +60,39 @@ class Server:
     api_key: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.base_url)
-        if address.scheme not in {"http", "https"} or not address.hostname:
-            raise ValueError("base_url is the address of One Runtime, such as https://connect.example.com")
-        if address.username is not None or address.query or address.fragment:
+        if not _is_address(self.base_url):
+            raise ValueError("base_url is the address of One Runtime, such as https://connect.example.com, and no more")
+        if httpx2.URL(self.base_url).userinfo or not {"?", "#"}.isdisjoint(self.base_url):
             raise ValueError("base_url has no user, query or fragment")
         if not _KEY.fullmatch(self.api_key):
             raise ValueError("api_key is a key of your organization (oru_…): printable ASCII without spaces")
 
     def request(self, http: httpx2.Client | httpx2.AsyncClient, asked: Asked) -> httpx2.Request:
-        """The request as it goes over the wire."""
-        url = self.base_url.rstrip("/") + asked.path + (f"?{asked.query}" if asked.query else "")
-        headers = [(name, value.encode()) for name, value in asked.headers]
-        headers.append(("authorization", f"Bearer {self.api_key}".encode()))
-        wait = {} if asked.timeout is None else {"timeout": asked.timeout}
-        return http.build_request(
+        """The request as it goes over the wire. Raises: TypeError for a body that cannot be sent."""
+        wait = http.timeout if asked.timeout is None else asked.timeout
+        request = http.build_request(
             asked.method,
-            url,
+            self.base_url.rstrip("/") + asked.path + (f"?{asked.query}" if asked.query else ""),
             json=asked.json,
             content=asked.content,
-            headers=[(name.encode(), value) for name, value in headers],
-            **wait,  # type: ignore[arg-type] # only its own argument
+            headers=[(name.encode(), value.encode()) for name, value in asked.headers],
+            timeout=wait,
         )
+        if isinstance(http, httpx2.Client) and not isinstance(request.stream, httpx2.SyncByteStream):
+            raise TypeError("content is bytes, text or an iterable of bytes; AsyncOneRuntime sends asynchronous ones")
+        if isinstance(http, httpx2.AsyncClient) and not isinstance(request.stream, httpx2.AsyncByteStream):
+            raise TypeError("content is bytes, text or an asynchronous iterable of bytes; OneRuntime sends others")
+        # Last of all, and where httpx2 masks it: what watches for errors keeps the local variables of each frame.
+        request.headers["authorization"] = f"Bearer {self.api_key}"
+        return request
+
+
+def _is_address(base_url: str) -> bool:
+    try:
+        url = httpx2.URL(base_url)
+    except (httpx2.InvalidURL, TypeError):  # their words may hold a password
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host) and 0 <= (url.port or 0) <= _LAST_PORT
 
 
 def segment(value: str) -> str:

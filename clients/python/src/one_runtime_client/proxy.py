@@ -44,7 +44,7 @@ def call(  # noqa: PLR0913 - by name
     is never sent twice).
 
     Raises: ConnectRequired, where the end user has to connect (again); OneRuntimeError; ValueError, for an address that
-    would lead elsewhere.
+    would lead elsewhere; TypeError, for a body that this client cannot send.
     """
     if end_user_id is None and connection_id is None:
         raise ValueError("say whose connection to use: end_user_id, or connection_id")
