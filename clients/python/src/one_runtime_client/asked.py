@@ -30,7 +30,8 @@ _RELAYED: Final = "one-runtime-attempts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request. `relayed`: to a provider, whose errors are answers. `timeout` in seconds, of each wait."""
+    """One request. `relayed`: to a provider, whose errors are answers. `timeout` in seconds, of each wait but the one
+    for a connection."""
 
     method: str
     path: str
@@ -69,7 +70,7 @@ class Server:
 
     def request(self, http: httpx2.Client | httpx2.AsyncClient, asked: Asked) -> httpx2.Request:
         """The request as it goes over the wire. Raises: TypeError for a body that cannot be sent."""
-        wait = http.timeout if asked.timeout is None else asked.timeout
+        wait = http.timeout if asked.timeout is None else httpx2.Timeout(asked.timeout, connect=http.timeout.connect)
         request = http.build_request(
             asked.method,
             self.base_url.rstrip("/") + asked.path + (f"?{asked.query}" if asked.query else ""),

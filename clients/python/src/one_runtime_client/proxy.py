@@ -16,7 +16,8 @@ P = ParamSpec("P")
 
 MOST_SECONDS: Final = 600.0
 """How long One Runtime waits for a provider at the most."""
-_SLACK: Final = 5.0
+_SECONDS: Final = 60.0  # that One Runtime waits for a provider where nothing is said
+_SLACK: Final = 15.0  # of each try, for the 10 seconds that a connection may take
 _TRIES: Final = 3
 _PAUSES: Final = 60.0  # seconds between them
 _STEPS: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
@@ -163,6 +164,7 @@ def _safe(path: str) -> str:
 
 def _patience(timeout: float | None, *, retry: bool) -> float | None:
     """Seconds to wait for One Runtime, which tells better than a timeout of ours what went wrong."""
-    if timeout is None:
+    if timeout is None and not retry:
         return None
-    return min(timeout, MOST_SECONDS) * (_TRIES if retry else 1) + (_PAUSES if retry else 0) + _SLACK
+    once = min(_SECONDS if timeout is None else timeout, MOST_SECONDS) + _SLACK
+    return once * _TRIES + _PAUSES if retry else once
