@@ -37,12 +37,13 @@ def call(  # noqa: PLR0913 - by name
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
     retry: bool = False,
+    base_url: str | None = None,
 ) -> Asked:
     """Call a provider through an end user's connection: the newest active one, or `connection_id`.
 
     A provider's error is an answer like any other. `timeout`: seconds that the provider may be silent, 600 at the most.
     `retry`: where the provider is overloaded or away, One Runtime repeats the call if its method is idempotent (a POST
-    is never sent twice).
+    is never sent twice). `base_url`: another of the integration's addresses, as for uploads.
 
     Raises: ConnectRequired, where the end user has to connect (again); OneRuntimeError; ValueError, for an address that
     would lead elsewhere; TypeError, for a body that this client cannot send.
@@ -51,6 +52,7 @@ def call(  # noqa: PLR0913 - by name
         raise ValueError("say whose connection to use: end_user_id, or connection_id")
     whose = {"One-Runtime-End-User": end_user_id, "One-Runtime-Connection": connection_id}
     how = {
+        "One-Runtime-Base-Url": base_url,
         "One-Runtime-Retry": "idempotent" if retry else None,
         "One-Runtime-Timeout": None if timeout is None else f"{min(timeout, MOST_SECONDS):.3f}",
     }
