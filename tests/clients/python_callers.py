@@ -23,6 +23,12 @@ from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, cat
 Kind: TypeAlias = Literal["blocking", "awaiting"]
 KINDS: Final[tuple[Kind, ...]] = ("blocking", "awaiting")
 
+ORGANIZATION: Final = (
+    '{"id": "1", "display_name": "Northwind", "logo_url": null, "privacy_url": null, "allowed_origins": [],'
+    ' "return_urls": [], "integrations": {"mode": "all", "slugs": [], "later": 1}, "later": {"more": true},'
+    ' "created_at": "2026-11-25T01:02:03.004Z", "updated_at": "2026-11-25T01:02:03.004Z"}'
+)
+
 
 @dataclass
 class Faults:
@@ -46,6 +52,24 @@ def problem(status: int, code: str, **headers: str) -> Response:
     body = {"status": status, "code": code, "detail": "Told by a test.", "request_id": "request-1"}
     told = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(json.dumps(body), status, told, media_type="application/problem+json")
+
+
+async def northwind(scope: Scope, receive: Receive, send: Send) -> None:
+    """A One Runtime that only ever tells its organization, with fields of a later version."""
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await Response(ORGANIZATION, media_type="application/json")(scope, receive, send)
+
+
+@asynccontextmanager
+async def standing() -> AsyncIterator[tuple[Faults, str]]:
+    """Northwind on a port, until the block ends."""
+    faults = Faults(northwind)
+    async with running(faults) as port:
+        yield faults, f"http://127.0.0.1:{port}"
 
 
 @dataclass

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
-from one_runtime_client import ConnectionFailed, ConnectRequired, NotFound, RateLimited, Unavailable
+from one_runtime_client import ConnectionFailed, ConnectRequired, InvalidInput, NotFound, RateLimited, Unavailable
 from one_runtime_client.asked import Content
 from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
@@ -114,7 +114,7 @@ async def test_only_what_we_refuse_is_repeated(one_runtime: Served) -> None:
     one_runtime.faults.answers = [ours]
     assert (await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)).status_code == 200
     assert one_runtime.caller.slept == [2.0]
-    one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1"})]
+    one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1", "one-runtime-attempts": "1"})]
     theirs = await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
     assert (theirs.status_code, theirs.text, one_runtime.caller.slept) == (503, "theirs", [2.0])
     one_runtime.faults.answers = [problem(429, "too_many_calls", one_runtime_error="too_many_calls")] * 3
@@ -133,7 +133,7 @@ async def test_a_body_that_is_read_once_is_sent_once(one_runtime: Served) -> Non
         yield b"{}"
 
     content: Content = pieces() if one_runtime.kind == "blocking" else later()
-    one_runtime.faults.answers = [problem(503, "unavailable", one_runtime_error="unavailable")]
+    one_runtime.faults.answers = [problem(503, "database_busy", one_runtime_error="database_busy")]
     with pytest.raises(Unavailable):
         await one_runtime.do("proxy.post", "acme", "/v1/contacts", content=content, end_user_id="user_123")
     assert one_runtime.caller.slept == []
@@ -180,6 +180,18 @@ async def test_retry_asks_us_to_repeat_what_the_provider_refuses_for_now(relay: 
         relay.upstream.answers = [passing]
         again = await caller.do("proxy.put", "raw", "/x", end_user_id="user_123", json={}, retry=True, timeout=9)
         assert (again.status_code, again.headers["one-runtime-attempts"], caller.slept) == (200, "2", [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_another_address_of_the_integration_is_named_and_no_other(relay: Relay, kind: Kind) -> None:
+    whose = {"end_user_id": "user_123"}
+    async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        address = f"http://127.0.0.1:{relay.upstream.port}/api/uploads"
+        await caller.do("proxy.get", "raw", "/x", base_url=address, **whose)
+        with pytest.raises(InvalidInput) as refused:
+            await caller.do("proxy.get", "raw", "/x", base_url="https://elsewhere.example", **whose)
+    assert relay.upstream.lines == ["GET /api/uploads/x"]
+    assert [one.field for one in refused.value.errors] == ["One-Runtime-Base-Url"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,6 +16,7 @@ from one_runtime_client import (
     NotFound,
     Offer,
     OneRuntimeError,
+    Page,
     RateLimited,
     Unauthenticated,
 )
@@ -201,6 +202,19 @@ async def test_lists_are_read_over_all_their_pages(one_runtime: Served) -> None:
     events = await one_runtime.do("events.list", page_size=3, type="connection.created")
     assert [one.connection_id for one in events] == [one.id for one in reversed(made)]
     assert {(one.actor.type, one.type) for one in events} == {("api_key", "connection.created")}
+
+
+async def test_a_page_is_asked_for_by_its_cursor(one_runtime: Served) -> None:
+    made = [(await one_runtime.connect(f"user/{number}")).id for number in range(3)]
+    first: Page[Connection] = await one_runtime.do("connections.page", None, page_size=2, integration_slug="acme")
+    assert ([one.id for one in first.items], first.next_cursor is None) == (made[:0:-1], False)
+    last = await one_runtime.do("connections.page", first.next_cursor, page_size=2, integration_slug="acme")
+    assert ([one.id for one in last.items], last.next_cursor) == (made[:1], None)
+    users = await one_runtime.do("end_users.page", None)
+    assert [one.end_user_id for one in users.items] == ["user/0", "user/1", "user/2"]
+    for name in ("events.page", "requests.page"):
+        with pytest.raises(InvalidInput):
+            await one_runtime.do(name, "no-cursor")
 
 
 async def test_lists_with_a_wrong_filter_are_refused(one_runtime: Served) -> None:

@@ -11,39 +11,24 @@ from starlette.types import Receive, Scope, Send
 from one_runtime_client import (
     ConnectionFailed,
     InvalidInput,
+    NotFound,
     OneRuntime,
     OneRuntimeError,
     RateLimited,
     Unavailable,
 )
-from tests.application import running
-from tests.clients.python_callers import KINDS, Faults, Kind, calling, problem
+from tests.clients import python_callers
+from tests.clients.python_callers import KINDS, ORGANIZATION, Faults, Kind, calling, problem, standing
 
 pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
 
 KEY = "oru_key_0123456789"
-ORGANIZATION = (
-    '{"id": "1", "display_name": "Northwind", "logo_url": null, "privacy_url": null, "allowed_origins": [],'
-    ' "return_urls": [], "integrations": {"mode": "all", "slugs": [], "later": 1}, "later": {"more": true},'
-    ' "created_at": "2026-11-25T01:02:03.004Z", "updated_at": "2026-11-25T01:02:03.004Z"}'
-)
-
-
-async def _northwind(scope: Scope, receive: Receive, send: Send) -> None:
-    """A One Runtime that only ever tells its organization, with fields of a later version."""
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    await Response(ORGANIZATION, media_type="application/json")(scope, receive, send)
 
 
 @pytest_asyncio.fixture
 async def northwind() -> AsyncIterator[tuple[Faults, str]]:
-    faults = Faults(_northwind)
-    async with running(faults) as port:
-        yield faults, f"http://127.0.0.1:{port}"
+    async with standing() as one:
+        yield one
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,15 +74,59 @@ async def test_it_does_not_wait_longer_than_half_a_minute(northwind: tuple[Fault
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("status", [500, 502, 503, 429])
-async def test_what_is_not_told_by_one_runtime_is_not_repeated(
+@pytest.mark.parametrize("status", [301, 401, 404, 422, 429, 500, 502, 503])
+async def test_what_is_not_told_by_one_runtime_is_no_error_of_its_and_not_repeated(
     northwind: tuple[Faults, str], kind: Kind, status: int
 ) -> None:
-    northwind[0].answers = [PlainTextResponse("<h1>Bad gateway</h1>", status)]
+    northwind[0].answers = [PlainTextResponse("<h1>Not here</h1>", status)]
     async with calling(kind, northwind[1], KEY) as caller:
-        with pytest.raises(OneRuntimeError) as refused:
+        with pytest.raises(OneRuntimeError, match="base_url") as refused:
             await caller.do("organization.get")
     assert (refused.value.code, refused.value.status, caller.slept) == ("unexpected_answer", status, [])
+    assert type(refused.value) is OneRuntimeError
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", [200, 301, 404, 502, 503])
+async def test_what_stands_before_us_is_not_taken_for_a_provider(
+    northwind: tuple[Faults, str], kind: Kind, status: int
+) -> None:
+    northwind[0].answers = [PlainTextResponse("<h1>Not here</h1>", status)] * 3
+    async with calling(kind, northwind[1], KEY) as caller:
+        for call in ("proxy.get", "proxy.head"):
+            with pytest.raises(OneRuntimeError) as refused:
+                await caller.do(call, "acme", "/", end_user_id="u")
+            told = refused.value
+            assert (type(told), told.code, told.status) == (OneRuntimeError, "unexpected_answer", status)
+        with pytest.raises(OneRuntimeError, match="base_url"):
+            await caller.streamed("GET", "acme", "/", end_user_id="u")
+    assert caller.slept == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "status,code,repeated",
+    [(503, "unavailable", False), (503, "database_busy", True), (429, "rate_limited", True)],
+)
+async def test_what_may_have_been_done_is_not_done_twice(
+    northwind: tuple[Faults, str], kind: Kind, status: int, code: str, repeated: bool
+) -> None:
+    answers = [problem(status, code, one_runtime_error=code)] * 3
+    calls = {
+        "sessions.create": {"end_user_id": "u"},
+        "connections.update": {"connection_id": "c", "name": "N"},
+        "proxy.post": {"integration_slug": "acme", "path": "/", "end_user_id": "u"},
+    }
+    async with calling(kind, northwind[1], KEY) as caller:
+        for call, given in calls.items():
+            northwind[0].answers = [*answers]
+            with pytest.raises((RateLimited, Unavailable)):
+                await caller.do(call, **given)
+            assert len(northwind[0].answers) == (0 if repeated else 2), call
+        northwind[0].answers = [*answers]
+        with pytest.raises((RateLimited, Unavailable)):
+            await caller.do("connections.delete", "c")
+        assert northwind[0].answers == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,15 +145,23 @@ async def test_an_answer_that_is_not_what_was_promised_is_told(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("body", ["", "[]", "{", '{"errors": ["x", {"field": 1}]}'])
-async def test_an_error_that_is_no_problem_is_an_error_all_the_same(
-    northwind: tuple[Faults, str], kind: Kind, body: str
-) -> None:
-    northwind[0].answers = [Response(body, 422, media_type="application/problem+json")]
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"detail": "Not Found"}', '{"code": 404}'])
+async def test_an_error_without_a_code_is_not_one_of_ours(northwind: tuple[Faults, str], kind: Kind, body: str) -> None:
+    northwind[0].answers = [Response(body, 404, media_type="application/problem+json")]
     async with calling(kind, northwind[1], KEY) as caller:
-        with pytest.raises(InvalidInput) as refused:
+        with pytest.raises(OneRuntimeError) as refused:
             await caller.do("organization.get")
-    assert refused.value.code == "unexpected_answer"
+    assert (type(refused.value), refused.value.code) == (OneRuntimeError, "unexpected_answer")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_code_of_a_later_version_is_told_by_its_status(northwind: tuple[Faults, str], kind: Kind) -> None:
+    body = '{"code": "gone_away", "errors": ["x", {"field": 1}]}'
+    northwind[0].answers = [Response(body, 404, media_type="application/problem+json")]
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(NotFound) as refused:
+            await caller.do("organization.get")
+    assert (refused.value.code, [one.field for one in refused.value.errors]) == ("gone_away", ["", "1"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,7 +176,7 @@ async def test_no_answer_is_an_error_of_its_own(northwind: tuple[Faults, str], k
         with pytest.raises(ConnectionFailed) as failed:
             await caller.do("organization.get")
     assert (failed.value.code, failed.value.status, caller.slept) == ("connection_failed", 0, [])
-    faults.app = _northwind
+    faults.app = python_callers.northwind
     async with calling(kind, "http://127.0.0.1:9", KEY) as caller:
         with pytest.raises(ConnectionFailed) as refused:
             await caller.do("organization.get")
@@ -170,6 +207,11 @@ async def test_an_error_crosses_processes(northwind: tuple[Faults, str]) -> None
         ("ftp://connect.example.com", KEY),
         ("https://user:secret@connect.example.com", KEY),
         ("https://connect.example.com?secret", KEY),
+        ("https://connect.example.com?", KEY),
+        ("https://connect.example.com/secret\n", KEY),
+        ("https://connect.example.com:secret", KEY),
+        ("https://connect.example.com:99999", KEY),
+        ("https://256.0.0.1", KEY),
         ("https://connect.example.com", ""),
         ("https://connect.example.com", "oru_secret\n"),
         ("https://connect.example.com", "oru_secret é"),

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 import one_runtime_client
-from one_runtime_client import AsyncOneRuntime, OneRuntime
+from one_runtime_client import AsyncOneRuntime, OneRuntime, Page
 from one_runtime_client.answers import Connection, CreatedSession, Event, Integration
 from one_runtime_client.errors import OneRuntimeError
 from one_runtime_client.resources import ROUTES
@@ -87,6 +87,8 @@ if TYPE_CHECKING:
         assert_type(client.integrations.list(end_user_id="u"), tuple[Integration, ...])
         assert_type(client.connections.list(), Iterator[Connection])
         assert_type(waiting.events.list(type="connection.created"), AsyncIterator[Event])
+        assert_type(client.connections.page(None, page_size=2), Page[Connection])
+        assert_type(await waiting.events.page("cursor", type="connection.created"), Page[Event])
         assert_type(client.oauth_clients.delete("acme"), None)
         assert_type(client.proxy.get("hubspot", "/x", end_user_id="u"), httpx2.Response)
         assert_type(await waiting.proxy.request("GET", "hubspot", "/x", connection_id="c"), httpx2.Response)

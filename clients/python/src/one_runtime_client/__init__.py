@@ -13,6 +13,7 @@ from one_runtime_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from one_runtime_client.operations import Page
 
 __all__ = [
     "AsyncOneRuntime",
@@ -24,6 +25,7 @@ __all__ = [
     "Offer",
     "OneRuntime",
     "OneRuntimeError",
+    "Page",
     "RateLimited",
     "Unauthenticated",
     "Unavailable",

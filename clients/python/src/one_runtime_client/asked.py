@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 
@@ -18,13 +18,20 @@ LONGEST_WAIT: Final = 30.0
 """Seconds; where One Runtime asks for more, the caller is told."""
 _FIRST_WAIT: Final = 0.5
 _PASSING: Final = frozenset({429, 503})
+_BUSY: Final = "database_busy"
+"""Said before anything is written, unlike other codes with 503: there a commit may have gone through."""
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
+_LAST_PORT: Final = 65535
 _MARK: Final = "one-runtime-error"
+_RELAYED: Final = "one-runtime-attempts"
+"""Stands on every answer of a provider; what providers send under that name is taken off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request. `relayed`: to a provider, whose errors are answers. `timeout` in seconds, of each wait."""
+    """One request. `relayed`: to a provider, whose errors are answers. `timeout` in seconds, of each wait but the one
+    for a connection."""
 
     method: str
     path: str
@@ -40,6 +47,11 @@ class Asked:
         """Whether its body can be sent once more."""
         return self.content is None or isinstance(self.content, bytes | str)
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether twice does what once does."""
+        return self.method.upper() in _IDEMPOTENT
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -49,28 +61,39 @@ class Server:
     api_key: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.base_url)
-        if address.scheme not in {"http", "https"} or not address.hostname:
-            raise ValueError("base_url is the address of One Runtime, such as https://connect.example.com")
-        if address.username is not None or address.query or address.fragment:
+        if not _is_address(self.base_url):
+            raise ValueError("base_url is the address of One Runtime, such as https://connect.example.com, and no more")
+        if httpx2.URL(self.base_url).userinfo or not {"?", "#"}.isdisjoint(self.base_url):
             raise ValueError("base_url has no user, query or fragment")
         if not _KEY.fullmatch(self.api_key):
             raise ValueError("api_key is a key of your organization (oru_…): printable ASCII without spaces")
 
     def request(self, http: httpx2.Client | httpx2.AsyncClient, asked: Asked) -> httpx2.Request:
-        """The request as it goes over the wire."""
-        url = self.base_url.rstrip("/") + asked.path + (f"?{asked.query}" if asked.query else "")
-        headers = [(name, value.encode()) for name, value in asked.headers]
-        headers.append(("authorization", f"Bearer {self.api_key}".encode()))
-        wait = {} if asked.timeout is None else {"timeout": asked.timeout}
-        return http.build_request(
+        """The request as it goes over the wire. Raises: TypeError for a body that cannot be sent."""
+        wait = http.timeout if asked.timeout is None else httpx2.Timeout(asked.timeout, connect=http.timeout.connect)
+        request = http.build_request(
             asked.method,
-            url,
+            self.base_url.rstrip("/") + asked.path + (f"?{asked.query}" if asked.query else ""),
             json=asked.json,
             content=asked.content,
-            headers=[(name.encode(), value) for name, value in headers],
-            **wait,  # type: ignore[arg-type] # only its own argument
+            headers=[(name.encode(), value.encode()) for name, value in asked.headers],
+            timeout=wait,
         )
+        if isinstance(http, httpx2.Client) and not isinstance(request.stream, httpx2.SyncByteStream):
+            raise TypeError("content is bytes, text or an iterable of bytes; AsyncOneRuntime sends asynchronous ones")
+        if isinstance(http, httpx2.AsyncClient) and not isinstance(request.stream, httpx2.AsyncByteStream):
+            raise TypeError("content is bytes, text or an asynchronous iterable of bytes; OneRuntime sends others")
+        # Last of all, and where httpx2 masks it: what watches for errors keeps the local variables of each frame.
+        request.headers["authorization"] = f"Bearer {self.api_key}"
+        return request
+
+
+def _is_address(base_url: str) -> bool:
+    try:
+        url = httpx2.URL(base_url)
+    except (httpx2.InvalidURL, TypeError):  # their words may hold a password
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host) and 0 <= (url.port or 0) <= _LAST_PORT
 
 
 def segment(value: str) -> str:
@@ -87,15 +110,18 @@ def query_of(params: Params | None) -> str:
 
 
 def is_refusal(asked: Asked, response: httpx2.Response) -> bool:
-    """Whether the answer is an error of One Runtime itself."""
-    return _MARK in response.headers if asked.relayed else not response.is_success
+    """Whether the answer is an error of One Runtime itself, or of something else that stands in its place."""
+    if asked.relayed:
+        return _MARK in response.headers or _RELAYED not in response.headers
+    return not response.is_success
 
 
 def wait_before_retry(asked: Asked, response: httpx2.Response, tries: int) -> float | None:
     """Seconds until the refused request is sent again; None if it is not. Only what One Runtime says itself counts: an
     error page of whatever stands before it is not a promise that nothing was done."""
-    ours = asked.relayed or _is_problem(response)
-    if response.status_code not in _PASSING or not ours or not asked.replayable or tries >= MOST_TRIES:
+    code, status = _code(response), response.status_code
+    passing = status in _PASSING and (asked.idempotent or status != 503 or code == _BUSY)
+    if code is None or not passing or not asked.replayable or tries >= MOST_TRIES:
         return None
     told = _retry_after(response)
     wait = _FIRST_WAIT * 2 ** (tries - 1) if told is None else told
@@ -104,15 +130,16 @@ def wait_before_retry(asked: Asked, response: httpx2.Response, tries: int) -> fl
 
 def refusal(response: httpx2.Response) -> OneRuntimeError:
     """The error that an answer (which was read) tells."""
+    code = _code(response)
+    if code is None:
+        return unreadable(response, f"it is no error of One Runtime, with the status {response.status_code}")
     told = _problem(response)
-    code = told.get("code") or response.headers.get(_MARK) or "unexpected_answer"
-    detail = told.get("detail") or f"One Runtime answered {response.status_code} without saying why."
     errors = told.get("errors")
     return error_of(
         Problem(
-            code=str(code),
+            code=code,
             status=response.status_code,
-            detail=str(detail),
+            detail=str(told.get("detail") or f"One Runtime answered {response.status_code}."),
             request_id=told.get("request_id") or response.headers.get("request-id"),
             errors=tuple(map(_field_error, errors)) if isinstance(errors, list) else (),
             retry_after=_retry_after(response),
@@ -124,19 +151,25 @@ def refusal(response: httpx2.Response) -> OneRuntimeError:
 def unreadable(response: httpx2.Response, reason: str) -> OneRuntimeError:
     """The error for an answer that is not what was promised."""
     detail = f"The answer cannot be read: {reason}. Is base_url the address of One Runtime?"
-    request_id = response.headers.get("request-id")
     return OneRuntimeError(
-        Problem(code="unexpected_answer", status=response.status_code, detail=detail, request_id=request_id)
+        Problem(
+            code="unexpected_answer",
+            status=response.status_code,
+            detail=detail,
+            request_id=response.headers.get("request-id"),
+            retry_after=_retry_after(response),
+        )
     )
 
 
-def _is_problem(response: httpx2.Response) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return kind.startswith("application/problem+json")
+def _code(response: httpx2.Response) -> str | None:
+    """What One Runtime calls the error; None where it is somebody else's."""
+    code = _problem(response).get("code") or response.headers.get(_MARK)
+    return code if isinstance(code, str) else None
 
 
 def _problem(response: httpx2.Response) -> dict[str, Any]:
-    if not _is_problem(response):
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
         return {}
     try:
         told = response.json()

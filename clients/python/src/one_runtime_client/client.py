@@ -10,8 +10,8 @@ from one_runtime_client.asked import Server
 from one_runtime_client.drivers import Awaiting, Blocking
 from one_runtime_client.resources import Api
 
-TIMEOUT: Final = 70.0
-"""Seconds. One Runtime itself gives a provider 60."""
+TIMEOUT: Final = 75.0
+"""Seconds. One Runtime itself gives a provider 10 for a connection, and 60."""
 
 
 class OneRuntime(Api[Blocking]):

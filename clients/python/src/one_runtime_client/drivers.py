@@ -3,11 +3,16 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http.cookiejar import DefaultCookiePolicy
+from typing import Final
 
 import httpx2
 
 from one_runtime_client.asked import Asked, Server, is_refusal, refusal, wait_before_retry
 from one_runtime_client.errors import ConnectionFailed
+
+_LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0)
+"""How many calls may be under way says One Runtime, with a code: here they would wait unseen. What was not used for 5
+seconds its server closes."""
 
 
 class Blocking:
@@ -15,7 +20,7 @@ class Blocking:
 
     def __init__(self, server: Server, timeout: float, sleep: Callable[[float], None]) -> None:
         self.server, self.timeout, self._sleep = server, timeout, sleep
-        self._http = httpx2.Client(timeout=timeout)
+        self._http = httpx2.Client(timeout=timeout, limits=_LIMITS)
         _forget_cookies(self._http)
 
     def send(self, asked: Asked) -> httpx2.Response:
@@ -63,7 +68,7 @@ class Awaiting:
 
     def __init__(self, server: Server, timeout: float, sleep: Callable[[float], Awaitable[None]]) -> None:
         self.server, self.timeout, self._sleep = server, timeout, sleep
-        self._http = httpx2.AsyncClient(timeout=timeout)
+        self._http = httpx2.AsyncClient(timeout=timeout, limits=_LIMITS)
         _forget_cookies(self._http)
 
     async def send(self, asked: Asked) -> httpx2.Response:

@@ -2,8 +2,8 @@
 
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import replace
-from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from urllib.parse import urlencode
 
 import httpx2
@@ -72,6 +72,14 @@ class Operation(Route[P], Generic[P, T]):
         return _answer(await driver.send(self.asked(*args, **kwargs)), self._read)
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list. `next_cursor`: where the next one begins; None on the last."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
 class Listing(Route[P], Generic[P, T]):
     """An operation with pages, which are asked for as they are wanted."""
 
@@ -92,20 +100,56 @@ class Listing(Route[P], Generic[P, T]):
     def _block(self, driver: Blocking, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         asked: Asked | None = self.asked(*args, **kwargs)
         while asked is not None:
-            items, cursor = _answer(driver.send(asked), self._page)
-            yield from items
-            asked = _next(asked, cursor)
+            page = _answer(driver.send(asked), self.page)
+            yield from page.items
+            asked = _next(asked, page.next_cursor)
 
     async def _await(self, driver: Awaiting, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         asked: Asked | None = self.asked(*args, **kwargs)
         while asked is not None:
-            items, cursor = _answer(await driver.send(asked), self._page)
-            for item in items:
+            page = _answer(await driver.send(asked), self.page)
+            for item in page.items:
                 yield item
-            asked = _next(asked, cursor)
+            asked = _next(asked, page.next_cursor)
 
-    def _page(self, value: Any) -> tuple[tuple[T, ...], str | None]:
-        return self._read(value), cursor_of(value)
+    def page(self, value: Any) -> Page[T]:
+        """One page of it. Raises: Unreadable."""
+        return Page(self._read(value), cursor_of(value))
+
+
+class OnePage(Generic[P, T]):
+    """One page of the list, for callers who keep the cursor themselves: None is the first page's. What the list takes
+    goes along by name."""
+
+    def __init__(self, listing: Listing[P, T]) -> None:
+        self._listing = listing
+
+    @overload
+    def __get__(self, resource: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[Blocking], owner: type) -> Callable[Concatenate[str | None, P], Page[T]]: ...
+    @overload
+    def __get__(
+        self, resource: Resource[Awaiting], owner: type
+    ) -> Callable[Concatenate[str | None, P], Coroutine[Any, Any, Page[T]]]: ...
+    def __get__(self, resource: Any, owner: type) -> Any:
+        """The page as a method of a resource."""
+        if resource is None:
+            return self
+        driver = resource.driver
+        method = functools.partial(self._block if isinstance(driver, Blocking) else self._await, driver)
+        method.__doc__ = type(self).__doc__
+        return method
+
+    def _block(self, driver: Blocking, cursor: str | None, *args: P.args, **kwargs: P.kwargs) -> Page[T]:
+        return _answer(driver.send(self._asked(cursor, *args, **kwargs)), self._listing.page)
+
+    async def _await(self, driver: Awaiting, cursor: str | None, *args: P.args, **kwargs: P.kwargs) -> Page[T]:
+        return _answer(await driver.send(self._asked(cursor, *args, **kwargs)), self._listing.page)
+
+    def _asked(self, cursor: str | None, *args: P.args, **kwargs: P.kwargs) -> Asked:
+        first = self._listing.asked(*args, **kwargs)
+        return _next(first, cursor) or first
 
 
 def _next(asked: Asked, cursor: str | None) -> Asked | None:

@@ -16,7 +16,8 @@ P = ParamSpec("P")
 
 MOST_SECONDS: Final = 600.0
 """How long One Runtime waits for a provider at the most."""
-_SLACK: Final = 5.0
+_SECONDS: Final = 60.0  # that One Runtime waits for a provider where nothing is said
+_SLACK: Final = 15.0  # of each try, for the 10 seconds that a connection may take
 _TRIES: Final = 3
 _PAUSES: Final = 60.0  # seconds between them
 _STEPS: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
@@ -36,20 +37,22 @@ def call(  # noqa: PLR0913 - by name
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
     retry: bool = False,
+    base_url: str | None = None,
 ) -> Asked:
     """Call a provider through an end user's connection: the newest active one, or `connection_id`.
 
     A provider's error is an answer like any other. `timeout`: seconds that the provider may be silent, 600 at the most.
     `retry`: where the provider is overloaded or away, One Runtime repeats the call if its method is idempotent (a POST
-    is never sent twice).
+    is never sent twice). `base_url`: another of the integration's addresses, as for uploads.
 
     Raises: ConnectRequired, where the end user has to connect (again); OneRuntimeError; ValueError, for an address that
-    would lead elsewhere.
+    would lead elsewhere; TypeError, for a body that this client cannot send.
     """
     if end_user_id is None and connection_id is None:
         raise ValueError("say whose connection to use: end_user_id, or connection_id")
     whose = {"One-Runtime-End-User": end_user_id, "One-Runtime-Connection": connection_id}
     how = {
+        "One-Runtime-Base-Url": base_url,
         "One-Runtime-Retry": "idempotent" if retry else None,
         "One-Runtime-Timeout": None if timeout is None else f"{min(timeout, MOST_SECONDS):.3f}",
     }
@@ -163,6 +166,7 @@ def _safe(path: str) -> str:
 
 def _patience(timeout: float | None, *, retry: bool) -> float | None:
     """Seconds to wait for One Runtime, which tells better than a timeout of ours what went wrong."""
-    if timeout is None:
+    if timeout is None and not retry:
         return None
-    return min(timeout, MOST_SECONDS) * (_TRIES if retry else 1) + (_PAUSES if retry else 0) + _SLACK
+    once = min(_SECONDS if timeout is None else timeout, MOST_SECONDS) + _SLACK
+    return once * _TRIES + _PAUSES if retry else once

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from one_runtime_client import answers, requests
-from one_runtime_client.operations import D, Listing, Operation, Resource, routes_of
+from one_runtime_client.operations import D, Listing, OnePage, Operation, Resource, routes_of
 from one_runtime_client.proxy import Proxy
 from one_runtime_client.reading import answer, inside, nothing
 
@@ -41,6 +41,7 @@ class Connections(Resource[D]):
     """Connected accounts."""
 
     list = Listing("GET /v1/connections", requests.list_connections, inside("connections", answers.Connection))
+    page = OnePage(list)  # noqa: A003 - the line above
     create = Operation("POST /v1/connections", requests.create_connection, answer(answers.Connection))
     get = Operation("GET /v1/connections/{connection_id}", requests.by_connection, answer(answers.Connection))
     update = Operation("PATCH /v1/connections/{connection_id}", requests.update_connection, answer(answers.Connection))
@@ -60,6 +61,7 @@ class EndUsers(Resource[D]):
     """The users of your product that One Runtime knows."""
 
     list = Listing("GET /v1/end-users", requests.list_end_users, inside("end_users", answers.EndUser))
+    page = OnePage(list)  # noqa: A003 - the line above
     delete = Operation("DELETE /v1/end-users/{end_user_id}", requests.by_end_user, answer(answers.ForgottenEndUser))
 
 
@@ -99,12 +101,14 @@ class Events(Resource[D]):
     """What happened."""
 
     list = Listing("GET /v1/events", requests.list_events, inside("events", answers.Event))
+    page = OnePage(list)  # noqa: A003 - the line above
 
 
 class Requests(Resource[D]):
     """Calls that went through the proxy."""
 
     list = Listing("GET /v1/requests", requests.list_requests, inside("requests", answers.ProxiedRequest))
+    page = OnePage(list)  # noqa: A003 - the line above
 
 
 class Api(Resource[D]):

@@ -1,0 +1,107 @@
+"""What the Python client sends: with whose key, how many at once, for how long, and what it refuses to send."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from traceback import walk_tb
+from typing import Final
+
+import httpx2
+import pytest
+import pytest_asyncio
+from starlette.types import Receive, Scope, Send
+
+from one_runtime_client.asked import Content, Server
+from one_runtime_client.client import TIMEOUT
+from one_runtime_client.proxy import call
+from tests.clients import python_callers
+from tests.clients.python_callers import KINDS, Faults, Kind, calling, standing
+
+pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
+
+KEY = "oru_key_0123456789"
+CROWD: Final = 120
+"""More than the 100 connections that httpx2 opens where nothing is said."""
+
+
+@pytest_asyncio.fixture
+async def northwind() -> AsyncIterator[tuple[Faults, str]]:
+    async with standing() as one:
+        yield one
+
+
+@dataclass
+class _Meeting:
+    """Answers nobody before everybody has come."""
+
+    come: int = 0
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.come += 1
+        if self.come == CROWD:
+            self.complete.set()
+        await self.complete.wait()
+        await python_callers.northwind(scope, receive, send)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_call_waits_here_for_another(northwind: tuple[Faults, str], kind: Kind) -> None:
+    northwind[0].app = _Meeting()
+    with ThreadPoolExecutor(CROWD) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        async with calling(kind, northwind[1], KEY, timeout=20) as caller:
+            answers = await asyncio.gather(*(caller.do("organization.get") for _ in range(CROWD)))
+    assert len(answers) == CROWD
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_frame_of_a_failure_holds_the_key(northwind: tuple[Faults, str], kind: Kind) -> None:
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(TypeError) as failed:
+            await caller.do("proxy.post", "acme", "/", end_user_id="u", json={"at": object()})
+    frames = [repr(frame.f_locals) for frame, _ in walk_tb(failed.value.__traceback__)]
+    assert not [one for one in frames if KEY in one]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_key_is_masked_where_the_request_is_shown(kind: Kind) -> None:
+    server = Server("http://127.0.0.1", KEY)
+    http = httpx2.Client() if kind == "blocking" else httpx2.AsyncClient()
+    request = server.request(http, call("GET", "acme", "/", end_user_id="u"))
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert KEY not in f"{server!r} {request!r} {request.headers!r}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_body_for_the_other_client_is_not_sent(northwind: tuple[Faults, str], kind: Kind) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"{}"
+
+    async def later() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    content: Content = later() if kind == "blocking" else pieces()
+    async with calling(kind, northwind[1], KEY) as caller:
+        with pytest.raises(TypeError, match="content is bytes, text or an"):
+            await caller.do("proxy.post", "acme", "/", content=content, end_user_id="u")
+    assert northwind[0].seen == []
+
+
+@pytest.mark.parametrize(
+    "timeout,retry,patience",
+    [
+        (None, False, 60 + 15),
+        (5, False, 5 + 15),
+        (900, False, 600 + 15),
+        (None, True, 3 * (60 + 15) + 2 * 30),
+        (9, True, 3 * (9 + 15) + 2 * 30),
+    ],
+)
+def test_one_runtime_has_the_time_to_tell_what_went_wrong(timeout: float | None, retry: bool, patience: float) -> None:
+    """It waits 10 seconds for a connection and 60, or `timeout`, for the answer; thrice, with pauses, if it repeats."""
+    asked = call("GET", "acme", "/", end_user_id="u", timeout=timeout, retry=retry)
+    with httpx2.Client(timeout=TIMEOUT) as http:
+        waits = Server("http://127.0.0.1", KEY).request(http, asked).extensions["timeout"]
+    assert (waits["read"], waits["connect"]) == (patience, TIMEOUT)
