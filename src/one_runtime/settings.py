@@ -48,7 +48,10 @@ class Settings(BaseModel):
     )
     rate_limit: int = Field(6000, ge=0, description="Requests a minute that one API key may make; 0 for no limit.")
     proxy_calls: int = Field(
-        256, ge=1, description="Calls through the proxy that one organization may have under way in one process."
+        256,
+        ge=1,
+        description="Calls through the proxy that one organization may have under way in one process, half of them to "
+        "one integration.",
     )
     proxy_max_bytes: int = Field(
         0, ge=0, description="Bytes that a body may have that goes through the proxy, either way; 0 for no limit."

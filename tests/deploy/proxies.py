@@ -129,8 +129,8 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def seconds(text: str, directive: str) -> float:
-    """The time that a directive gives, in seconds."""
-    found = re.search(rf"^\s*{directive} (\d+)s;?$", text, re.MULTILINE)
-    assert found is not None, f"there is no {directive}"
-    return float(found[1])
+def seconds(text: str, directive: str) -> list[float]:
+    """The times that a directive gives, in seconds."""
+    found = re.findall(rf"^\s*{directive} (\d+)s;?$", text, re.MULTILINE)
+    assert found, f"there is no {directive}"
+    return [float(one) for one in found]

@@ -29,6 +29,10 @@ PATH: Final = "/v1/proxy/{integration_slug}/{path}"
 REPLAYED: Final = 256 * 1024
 """Bytes of a body that is kept until there is an answer, so that it can be sent once more."""
 
+LONGEST_CONNECT: Final = 60.0
+LONGEST_IDLE: Final = 600.0
+"""Seconds that a call may ask for: until there is a connection, and between two pieces of an answer."""
+
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
 _NEVER: Final = frozenset({"TRACE", "CONNECT"})
@@ -248,8 +252,8 @@ def _choice(headers: dict[bytes, bytes], name: bytes, only: str) -> bool:
 
 def _limits(headers: dict[bytes, bytes]) -> Limits:
     """How long to wait: for a connection, and between two pieces of the answer."""
-    connect = _seconds(headers, b"one-runtime-connect-timeout", 10.0, 60.0)
-    idle = _seconds(headers, b"one-runtime-timeout", 60.0, 600.0)
+    connect = _seconds(headers, b"one-runtime-connect-timeout", 10.0, LONGEST_CONNECT)
+    idle = _seconds(headers, b"one-runtime-timeout", 60.0, LONGEST_IDLE)
     return Limits(connect=connect, idle=idle)
 
 
