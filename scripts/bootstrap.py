@@ -145,7 +145,7 @@ def can_import(python: str, *modules: str) -> bool:
 
 
 def prepare_browser() -> None:
-    """Find a Chromium, or install Debian's where we may.
+    """Find a Chromium, or install Debian's where we may; with it the one without windows, which only Debian has.
 
     Raises: SetUpError.
     """
@@ -158,7 +158,10 @@ def prepare_browser() -> None:
     )
     if "CHROMIUM" in os.environ:
         raise SetUpError(missing)
-    apt_install(["chromium", "fonts-liberation"], missing)
+    try:
+        apt_install(["chromium", "chromium-headless-shell", "fonts-liberation"], missing)
+    except SetUpError:
+        apt_install(["chromium", "fonts-liberation"], missing)
     if not shutil.which(chosen):
         raise SetUpError(missing)
 

@@ -58,7 +58,9 @@ from one_runtime.settings import Settings
 from one_runtime.vault import Vault, parse_keys
 
 MAX_BODY_BYTES = 1024 * 1024
-PROXY_POOL: Final = PoolLimits(connections=16_384, per_upstream=128)
+PROXY_CONNECTIONS: Final = 16_384
+"""Of a process, to all providers: so that it keeps some of its open files for others."""
+
 
 _ROUTERS = (
     catalog,
@@ -110,7 +112,7 @@ def create_app(
         vault=Vault(parse_keys(settings.encryption_keys.get_secret_value())),
         egress=egress or Egress(allow=settings.egress_allow),
         clock=clock,
-        proxy_egress=egress or Egress(allow=settings.egress_allow, pool_limits=PROXY_POOL),
+        proxy_egress=egress or Egress(allow=settings.egress_allow, pool_limits=_proxy_pool(settings)),
     )
     app = FastAPI(
         title="One Runtime",
@@ -199,6 +201,11 @@ def _report(task: asyncio.Task[None]) -> None:
     """A background loop that dies is never silent."""
     if not task.cancelled() and task.exception() is not None:
         log.error("worker_stopped", kind=type(task.exception()).__name__, exc_info=task.exception())
+
+
+def _proxy_pool(settings: Settings) -> PoolLimits:
+    """Who has found room for a call finds it here, too (docs/decisions/0024-bulkheads.md)."""
+    return PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,11 +186,11 @@ async def test_retry_asks_us_to_repeat_what_the_provider_refuses_for_now(relay: 
 async def test_another_address_of_the_integration_is_named_and_no_other(relay: Relay, kind: Kind) -> None:
     whose = {"end_user_id": "user_123"}
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
-        address = f"http://127.0.0.1:{relay.upstream.port}/api/uploads"
+        address = f"http://127.0.0.1:{relay.upstream.port}/upload"
         await caller.do("proxy.get", "raw", "/x", base_url=address, **whose)
         with pytest.raises(InvalidInput) as refused:
             await caller.do("proxy.get", "raw", "/x", base_url="https://elsewhere.example", **whose)
-    assert relay.upstream.lines == ["GET /api/uploads/x"]
+    assert relay.upstream.lines == ["GET /upload/x"]
     assert [one.field for one in refused.value.errors] == ["One-Runtime-Base-Url"]
 
 

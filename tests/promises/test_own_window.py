@@ -305,12 +305,12 @@ async def test_a_page_without_an_integration_carries_the_search_there_and_back(c
     session = await client.session(integration_slug=None, mode="link")
     listed = await posted(client, session, "show", search="crm", category="CRM")
     assert 'value="crm"' in listed.text
-    hidden = re.findall(r'<li[^>]* hidden><button class="row" id="i-([a-z0-9-]+)"', listed.text)
+    hidden = re.findall(r'<li[^>]* hidden><button class="row" id="pick-([a-z0-9-]+)"', listed.text)
     assert "acme" not in hidden
     assert hidden
     form = await posted(client, session, "show", search="crm", category="CRM", integration_slug="acme")
     assert KEY_FIELD in form.text
-    assert 'action="/connect#i-acme"' in form.text
+    assert 'action="/connect#pick-acme"' in form.text
     assert '<input type="hidden" name="search" value="crm">' in form.text
     done = await typed(client, session, ACME_KEYS[GLOBEX], integration_slug="acme", search="crm")
     assert "Acme CRM is now connected to Northwind." in told(done)

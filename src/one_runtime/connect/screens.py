@@ -293,7 +293,7 @@ def _back_to_list(view: View, form: Posted) -> Step | None:
     if not view.can_go_back:
         return None
     posted = form.model_copy(update={"step": "show", "integration_slug": None, "auth_type": None})
-    return Step("action.back", posted, anchor=f"#i-{_slug(view.integration)}")
+    return Step("action.back", posted, anchor=f"#pick-{_slug(view.integration)}")
 
 
 def _slug(integration: Integration | None) -> str:
