@@ -1,6 +1,7 @@
 # The few words of this repository. Each does its own set-up; PYTHON=… chooses the Python (3.11 or later).
 PYTHON ?= python3
-PYTEST_WORKERS ?= 2
+# One more than the two cores that we think of: browsers and servers are waited for.
+PYTEST_WORKERS ?= 3
 
 BIN := .venv/bin
 SET_UP := $(PYTHON) scripts/bootstrap.py

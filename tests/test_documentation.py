@@ -264,11 +264,20 @@ def ask(words: list[str]) -> httpx2.Response:
     return httpx2.request("GET" if body is None else "POST", url, headers=headers, content=body)
 
 
+def connect_acme(demo: Demo) -> None:
+    """What the reader is asked to do in the playground."""
+    connection = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
+    body = {**connection, "credentials": {"api_key": demo.acme_key}}
+    headers = {"Authorization": f"Bearer {demo.api_key}"}
+    assert httpx2.post(f"{demo.url}/v1/connections", json=body, headers=headers).status_code in {200, 201}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
 def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> None:
     """The shell reads the lines; in curl's place stands what prints its arguments."""
     (tmp_path / ".one-runtime-demo").symlink_to(demo.data)
+    connect_acme(demo)
     blocks = [block for block in page(name).code("bash") if "curl " in block]
     pasted = "\n".join(blocks).replace("http://127.0.0.1:8000", demo.url)
     shown = paste(

@@ -20,7 +20,7 @@ from one_runtime_client import (
 from tests.clients import python_callers
 from tests.clients.python_callers import KINDS, ORGANIZATION, Faults, Kind, calling, problem, standing
 
-pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
+pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]  # it speaks HTTP, to whatever database
 
 KEY = "oru_key_0123456789"
 

@@ -161,6 +161,7 @@ async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first
     assert [one["path"] for one in await listed(relay)] == ["/3", "/2"]
 
 
+@pytest.mark.slow
 async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay: Relay) -> None:
     await relay.call("GET", "/first", slug="known")
     (found,) = await listed(relay, integration_slug="known")

@@ -110,6 +110,7 @@ async def connection_of(relay: Relay, answer: Answer) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
 async def test_a_key_that_its_check_refuses_too_has_to_be_given_anew(relay: Relay) -> None:
     relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(401)}
     called = await relay.call("GET")
@@ -125,6 +126,7 @@ async def test_a_key_that_its_check_refuses_too_has_to_be_given_anew(relay: Rela
     assert event["actor"]["type"] == "system"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", [said(200, id="1"), said(503)], ids=["taken", "outage"])
 @ANY_DATABASE
 async def test_a_refusal_that_is_not_the_keys_leaves_the_connection_as_it_is(relay: Relay, check: bytes) -> None:
@@ -135,6 +137,7 @@ async def test_a_refusal_that_is_not_the_keys_leaves_the_connection_as_it_is(rel
     assert (await connection_of(relay, called))["status"] == "active"
 
 
+@pytest.mark.slow
 @ANY_DATABASE
 async def test_however_many_calls_are_refused_the_check_is_made_once(relay: Relay) -> None:
     relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(200, id="1")}

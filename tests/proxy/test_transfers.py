@@ -12,6 +12,8 @@ from tests.application import RunningAcme
 from tests.proxy.relay import OK, Arrived, Relay, chunks, read_answer, relaying
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
 """Of tests that ask nothing of the database: one of them is enough."""
 
