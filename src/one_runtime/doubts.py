@@ -2,6 +2,8 @@
 calls are refused, the provider is asked about a connection once, and its tokens are renewed once."""
 
 import time
+from collections import Counter
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -9,7 +11,19 @@ T = TypeVar("T")
 LULL: Final = 60.0
 """Seconds until the same is asked again."""
 
+MOST_OF_ONE: Final = 8
+"""Connections to one integration that are checked at the same time."""
+
 _MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A connection whose credential was refused."""
+
+    organization_id: str
+    connection_id: str
+    integration_slug: str
 
 
 class Doubts:
@@ -17,8 +31,9 @@ class Doubts:
 
     def __init__(self) -> None:
         self._renewed: _Lately[int] = _Lately()
-        self._asked: _Lately[bool] = _Lately()
-        self._waiting: list[tuple[str, str]] = []
+        self._settled: _Lately[bool] = _Lately()
+        self._waiting: list[Doubt] = []
+        self._open: set[str] = set()
 
     def note_renewed(self, connection_id: str, version: int) -> None:
         """Tokens of this version took the place of others that were refused."""
@@ -30,16 +45,28 @@ class Doubts:
         renewed = self._renewed.get(connection_id)
         return renewed is not None and version >= renewed
 
-    def ask(self, organization_id: str, connection_id: str) -> None:
-        """Have the connection checked, unless that was done a moment ago."""
-        if self._asked.get(connection_id) is None:
-            self._asked.put(connection_id, True)
-            self._waiting.append((organization_id, connection_id))
+    def ask(self, doubt: Doubt) -> None:
+        """Have the connection checked, unless that is asked already, or was done a moment ago."""
+        known = doubt.connection_id in self._open or self._settled.get(doubt.connection_id) is not None
+        if not known and len(self._waiting) < _MOST:
+            self._open.add(doubt.connection_id)
+            self._waiting.append(doubt)
 
-    def take(self) -> list[tuple[str, str]]:
-        """Organizations and connections that are to be checked now."""
-        taken, self._waiting = self._waiting, []
+    def take(self) -> list[Doubt]:
+        """What is to be checked now; of one integration so many, so that one which hangs leaves room for the others."""
+        taken: list[Doubt] = []
+        left: list[Doubt] = []
+        counts: Counter[str] = Counter()
+        for doubt in self._waiting:
+            counts[doubt.integration_slug] += 1
+            (taken if counts[doubt.integration_slug] <= MOST_OF_ONE else left).append(doubt)
+        self._waiting = left
         return taken
+
+    def settle(self, doubt: Doubt) -> None:
+        """It was checked, or could not be."""
+        self._open.discard(doubt.connection_id)
+        self._settled.put(doubt.connection_id, True)
 
 
 class _Lately(Generic[T]):

@@ -18,6 +18,7 @@ from one_runtime.calls import ConnectRequired
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.request import Injection, Values, inject, resolve_url
 from one_runtime.credentials import ProviderUnavailable
+from one_runtime.doubts import Doubt
 from one_runtime.egress import (
     USER_AGENT,
     Body,
@@ -139,7 +140,7 @@ async def call(
             wait = _pause(relayed, asked, attempts.count)
             if wait is None:
                 if relayed.status == 401:  # whether it is the credential's fault, the entry's check tells
-                    installation.doubts.ask(usable.connection.organization_id, usable.connection.id)
+                    installation.doubts.ask(_doubt(usable))
                 headers = tuple(_told(relayed.status, relayed.headers))
                 yield Answered(relayed, headers, usable.connection.id, attempts.count, seconds)
                 return
@@ -183,6 +184,11 @@ async def _renewed(installation: Installation, state: HeldTokens, usable: Usable
     return renewed
 
 
+def _doubt(usable: Usable) -> Doubt:
+    connection = usable.connection
+    return Doubt(connection.organization_id, connection.id, connection.integration_slug)
+
+
 def _is_renewed(installation: Installation, usable: Usable) -> bool:
     return installation.doubts.is_renewed(usable.connection.id, usable.version)
 
@@ -209,7 +215,7 @@ def _asked_to_wait(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
             number = float(value)
             return max(0.0, number - time.time()) if number > _EPOCH else number
         if name == b"retry-after" and value:
-            with suppress(ValueError):  # no date either
+            with suppress(ValueError, OverflowError):  # no date either
                 return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time())
     return None
 

@@ -9,14 +9,18 @@ import structlog
 from one_runtime import connections, credentials
 from one_runtime.connections import Connection
 from one_runtime.credentials import CredentialsRefused
-from one_runtime.errors import OneRuntimeError, Unavailable
+from one_runtime.doubts import Doubt
+from one_runtime.errors import OneRuntimeError
 from one_runtime.events import Actor
 from one_runtime.held_tokens import Usable
 from one_runtime.installation import Installation
 from one_runtime.refresh import ReauthRequired, fresh_credentials
 
-AT_ONCE: Final = 8
+AT_ONCE: Final = 64
 """Checks of one turn that are under way at the same time."""
+
+PATIENCE: Final = 10.0
+"""Seconds for one of them: the next turn waits for all."""
 
 log = structlog.get_logger()
 
@@ -57,16 +61,17 @@ async def check_doubted(installation: Installation) -> int:
     """Recheck connections whose credentials a provider did not take in use; how many."""
     doubted, turn = installation.doubts.take(), asyncio.Semaphore(AT_ONCE)
 
-    async def one(organization_id: str, connection_id: str) -> None:
-        async with turn:
-            try:
-                await recheck(installation, Actor(organization_id, "system"), connection_id)
-            except Unavailable:  # the database's trouble is not this connection's
-                raise
-            except OneRuntimeError as error:  # nothing is known then; the next refusal asks again
-                log.info("recheck_failed", connection_id=connection_id, code=error.code)
+    async def one(doubt: Doubt) -> None:
+        try:
+            async with turn, asyncio.timeout(PATIENCE):
+                await recheck(installation, Actor(doubt.organization_id, "system"), doubt.connection_id)
+        except (OneRuntimeError, TimeoutError) as error:  # nothing is known then; a later refusal asks again
+            code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
+            log.info("recheck_failed", connection_id=doubt.connection_id, code=code)
+        finally:
+            installation.doubts.settle(doubt)
 
-    await asyncio.gather(*(one(*each) for each in doubted))
+    await asyncio.gather(*map(one, doubted))
     return len(doubted)
 
 

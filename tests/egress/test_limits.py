@@ -232,6 +232,27 @@ async def test_p12_beside_many_who_wait_for_one_that_hangs_everybody_has_their_t
     assert max(waited) <= 12, "more than everybody else's requests once"
 
 
+async def test_a_request_that_ends_each_connection_is_sent_twice_at_the_most(upstream: Upstream) -> None:
+    async def crash(writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    gate = asyncio.Event()
+
+    async def wait(writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        writer.write(answer(200, body=b"reached"))
+
+    upstream.answers.update({"/wait": wait, "/crash": crash})
+    async with Egress(way_out=Network(upstream.port)) as egress:
+        kept = [asyncio.create_task(egress.request("GET", "http://slow.example/wait")) for _ in range(10)]
+        await eventually(lambda: len(upstream.seen) == 10)
+        gate.set()
+        await asyncio.gather(*kept)
+        with pytest.raises(UpstreamUnreachable):
+            await egress.request("GET", "http://slow.example/crash")
+    assert [one.target for one in upstream.seen].count("/crash") == 2
+
+
 async def test_who_leaves_while_waiting_leaves_their_turn(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
     async with Egress(way_out=Network(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:

@@ -271,3 +271,10 @@ async def test_a_header_of_ours_that_comes_twice_is_refused(relay: Relay) -> Non
         assert (answer.status, answer.problem) == (422, "invalid_input")
         assert "is given twice" in answer.body.decode()
     assert relay.upstream.arrived == []
+
+
+@pytest.mark.parametrize("wait", ["Mon, 01 Jan 99999999999999 00:00:00 GMT", "soon", "-1", "1e999"])
+@ANY_DATABASE
+async def test_a_pause_that_is_none_is_no_failure(relay: Relay, wait: str) -> None:
+    relay.upstream.answers = [f"HTTP/1.1 503 Busy\r\nRetry-After: {wait}\r\nContent-Length: 0\r\n\r\n".encode(), OK]
+    assert (await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")).status == 200

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from one_runtime.doubts import MOST_OF_ONE, Doubt, Doubts
 from one_runtime.recheck import check_doubted
 from tests.proxy.relay import OK, Answer, Relay, said
 from tests.waiting import async_attempts, eventually
@@ -171,3 +172,17 @@ async def test_neither_do_two_processes_renew_them_by_turns(relay: Relay) -> Non
     assert (await relay.client.post(f"/v1/connections/{connection}/refresh")).status_code == 200  # as another would
     assert (await relay.call("GET", slug="granted")).status == 401
     assert relay.upstream.lines.count("POST /token") == 2
+
+
+def test_what_is_doubted_is_asked_once_and_of_each_integration_a_few_at_a_time() -> None:
+    doubts = Doubts()
+    many = [Doubt("northwind", f"hanging-{number}", "hanging") for number in range(20)]
+    for doubt in (*many, Doubt("southwind", "other", "other"), *many):
+        doubts.ask(doubt)
+    first = doubts.take()
+    assert first == [*many[:MOST_OF_ONE], Doubt("southwind", "other", "other")]
+    doubts.ask(many[0])
+    assert doubts.take() == many[MOST_OF_ONE : 2 * MOST_OF_ONE], "it is being checked"
+    doubts.settle(many[0])
+    doubts.ask(many[0])
+    assert many[0] not in doubts.take(), "it was checked a moment ago"

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import Message, Receive
 
-from one_runtime.egress import Limits, UpstreamTimeout
+from one_runtime.egress import UpstreamTimeout
 from one_runtime.errors import TooLarge
 
 _NO_LIMIT: Final = 1 << 62
@@ -19,21 +19,27 @@ class Gone(Exception):
 class Incoming:
     """The caller's body, and whether they are still there. `failure`: why no more of it comes."""
 
-    def __init__(self, receive: Receive, limits: Limits, *, has_body: bool) -> None:
-        self._receive, self.limits = receive, limits
+    def __init__(self, receive: Receive, *, has_body: bool) -> None:
+        self._receive = receive
+        self._heard = 0.0
         self.size = 0
         self.failure: Exception | None = None
         self._read = asyncio.Event()
         if not has_body:
             self._read.set()
 
+    def hear(self) -> None:
+        """The provider says something: it is there, also where it does not read."""
+        self._heard = asyncio.get_running_loop().time()
+
     async def whole(self) -> bytes:
         """All of it. Raises: Gone."""
         return b"".join([piece async for piece in self.pieces(_NO_LIMIT)])
 
-    async def pieces(self, most: int) -> AsyncIterator[bytes]:
-        """Piece by piece. Raises: TooLarge; Gone."""
-        call_later, more = asyncio.get_running_loop().call_later, True
+    async def pieces(self, most: int, idle: float | None = None) -> AsyncIterator[bytes]:
+        """Piece by piece; `idle`: seconds in which the provider has to take one, or to say something. Raises: TooLarge;
+        Gone."""
+        more = True
         while more:
             message: Message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -42,18 +48,27 @@ class Incoming:
             self.size += len(piece)
             if self.size > most:
                 raise self._failed(too_large(most))
-            if piece:
-                stalled = call_later(self.limits.idle, self._stalled)
+            if piece and idle is not None:
+                self._watch(idle, idle)
                 try:
                     yield piece
                 finally:
-                    stalled.cancel()
+                    self._watching.cancel()
+            elif piece:
+                yield piece
             more = message.get("more_body", False)
         self._read.set()
 
-    def _stalled(self) -> None:
-        """Nobody reads of the caller meanwhile, so that nothing would tell that they have gone."""
-        self._failed(UpstreamTimeout(f"The provider took nothing of the body for {self.limits.idle:g} seconds."))
+    def _watch(self, idle: float, seconds: float) -> None:
+        self._watching = asyncio.get_running_loop().call_later(seconds, self._look, idle)
+
+    def _look(self, idle: float) -> None:
+        """Nobody reads of the caller while a piece is not taken, so that nothing would tell that they have gone."""
+        quiet = asyncio.get_running_loop().time() - self._heard
+        if quiet < idle:
+            self._watch(idle, idle - quiet)
+        else:
+            self._failed(UpstreamTimeout(f"The provider took nothing of the body for {idle:g} seconds."))
 
     def _failed(self, failure: Exception) -> Exception:
         self.failure = failure

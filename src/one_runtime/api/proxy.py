@@ -70,8 +70,7 @@ class ProxyEndpoint:
         wanted = Wanted(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
         state = await self._state(scope, token, wanted)
         has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-        tally, limits = _Tally(begun=perf_counter()), _limits(headers)
-        incoming = Incoming(receive, limits, has_body=has_body)
+        tally, incoming = _Tally(begun=perf_counter()), Incoming(receive, has_body=has_body)
         with self._under_way.one(state.connection):
             try:
                 with suppress(Gone):
@@ -118,7 +117,8 @@ class ProxyEndpoint:
         if length is not None and length > most:
             raise too_large(most)
         small = not chunked and (length or 0) <= REPLAYED
-        body = (await incoming.whole() if small else incoming.pieces(most)) if length or chunked else None
+        limits = _limits(headers)
+        body = (await incoming.whole() if small else incoming.pieces(most, limits.idle)) if length or chunked else None
         asked = Asked(
             method=scope["method"],
             path=_address(scope)[1],
@@ -130,16 +130,20 @@ class ProxyEndpoint:
             base_url=_header(headers, b"one-runtime-base-url"),
             retry=_choice(headers, b"one-runtime-retry", "idempotent"),
             trace=_choice(headers, b"one-runtime-trace", "pass"),
-            limits=incoming.limits,
+            limits=limits,
         )
-        await incoming.unless_gone(self._answer(state, asked, outgoing, most))
+        await incoming.unless_gone(self._answer(state, asked, incoming, outgoing, most))
 
-    async def _answer(self, state: HeldTokens, asked: Asked, outgoing: "tuple[_Tally, Send]", most: int) -> None:
+    async def _answer(
+        self, state: HeldTokens, asked: Asked, incoming: Incoming, outgoing: "tuple[_Tally, Send]", most: int
+    ) -> None:
         tally, send = outgoing
         async with call(self._installation, state, asked, tally.attempts) as answered:
             tally.status, tally.upstream = answered.relayed.status, answered.seconds
+            incoming.hear()
             await send({"type": "http.response.start", "status": answered.relayed.status, "headers": _told(answered)})
             async for piece in answered.relayed.body:
+                incoming.hear()
                 tally.sent += len(piece)
                 if tally.sent > most:
                     raise UpstreamTooLarge(f"The answer is larger than the {most} bytes that the operator allows.")

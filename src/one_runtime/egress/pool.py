@@ -114,24 +114,27 @@ class Pool:
             turn.release()
 
     async def _sent(self, hop: Hop, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        """Send it, once. What changes nothing is sent again where it met a connection that was kept and that the
+        """Send it. What changes nothing is sent a second time where it met a connection that was kept and that the
         upstream was closing (RFC 9112 section 9.3.1): nobody can know that before."""
-        dial = _dialling.get()
-        while True:
-            try:
-                return await self._opened_session().request(
-                    hop.method,
-                    hop.target.url,
-                    headers=hop.headers,
-                    data=hop.body,
-                    allow_redirects=False,
-                    timeout=timeout,
-                )
-            except aiohttp.ClientConnectorError:  # a kind of the next
+        try:
+            return await self._request(hop, timeout)
+        except aiohttp.ClientConnectorError:  # a kind of the next
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
+            dial = _dialling.get()
+            if dial is None or dial.dialled or hop.method not in _SAFE or hop.body is not None:
                 raise
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
-                if dial is None or dial.dialled or hop.method not in _SAFE or hop.body is not None:
-                    raise
+        return await self._request(hop, timeout)
+
+    async def _request(self, hop: Hop, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        return await self._opened_session().request(
+            hop.method,
+            hop.target.url,
+            headers=hop.headers,
+            data=hop.body,
+            allow_redirects=False,
+            timeout=timeout,
+        )
 
     async def certificate(self, target: Target) -> Certificate:
         """The certificate that a server shows; only a TLS connection is made, nothing is asked.
