@@ -72,6 +72,7 @@ def test_one_slip_is_forgiven_and_only_where_nothing_else_matches(slip: str) -> 
     assert search([pipedrive], slip.replace("p", "x", 1)) == []
 
 
+@pytest.mark.slow
 def test_the_popup_finds_the_same_in_the_same_order() -> None:
     """Every query of the list, 200 names and aliases, and each of them with a random slip."""
     chance = random.Random(5)

@@ -273,6 +273,7 @@ async def test_a_header_of_ours_that_comes_twice_is_refused(relay: Relay) -> Non
     assert relay.upstream.arrived == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", ["Mon, 01 Jan 99999999999999 00:00:00 GMT", "soon", "-1", "1e999"])
 @ANY_DATABASE
 async def test_a_pause_that_is_none_is_no_failure(relay: Relay, wait: str) -> None:
