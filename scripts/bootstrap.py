@@ -214,7 +214,7 @@ def prepare_ntfy() -> None:
     if shutil.which("ntfy") or (folder / "usr" / "bin" / "ntfy").exists():
         return
     missing = (
-        "The tests need ntfy, which Debian has from 13 on and Ubuntu from 25.04 on. Put one on the PATH. "
+        "The tests need ntfy, which Debian has from version 13 on. Put one on the PATH. "
         "Without it, make test-quick runs the rest."
     )
     if not shutil.which("apt-get"):
