@@ -32,6 +32,9 @@ _SHAPE: Final = """
 """
 _EMPTY: Final = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)).encode()
 
+ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
+"""Of tests that ask nothing of the database: one of them is enough."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register `--database`."""

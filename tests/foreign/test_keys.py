@@ -11,14 +11,13 @@ import pytest
 import pytest_asyncio
 
 from tests.application import RunningAcme
+from tests.database import ANY_DATABASE
 from tests.foreign.keyed import Calling, Program, calling
 from tests.waiting import async_attempts
 
 pytestmark = pytest.mark.foreign
 
 WRONG = f"tk_{'w' * 29}"
-ANY_DATABASE = pytest.mark.only_database("sqlite")
-"""Of tests that ask nothing of the database: one of them is enough."""
 
 
 @pytest_asyncio.fixture

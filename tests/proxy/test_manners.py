@@ -9,14 +9,11 @@ import pytest
 from one_runtime import api_keys
 from one_runtime.settings import Settings
 from tests.application import RunningAcme
+from tests.database import ANY_DATABASE
 from tests.proxy.relay import KEY, OK, Arrived, Relay, read_body, relaying
 from tests.waiting import eventually
 
 BUSY: Final = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy"
-
-
-ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
-"""Of tests that ask nothing of the database: one of them is enough."""
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])

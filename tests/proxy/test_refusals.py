@@ -8,13 +8,12 @@ import pytest
 
 from one_runtime.doubts import MOST_OF_ONE, Doubt, Doubts
 from one_runtime.recheck import check_doubted
+from tests.database import ANY_DATABASE
 from tests.proxy.relay import OK, Answer, Relay, said
 from tests.waiting import async_attempts, eventually
 
 NO: Final = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
 BIG: Final = b"x" * 300_000
-ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
-"""Of tests that ask nothing of the database: one of them is enough."""
 
 
 TOKENS: Final = said(200, access_token="at-1", token_type="Bearer", expires_in=3600, refresh_token="rt-1")

@@ -9,13 +9,11 @@ import pytest
 from one_runtime.request_log import RequestLog
 from one_runtime.settings import Settings
 from tests.application import RunningAcme
+from tests.database import ANY_DATABASE
 from tests.proxy.relay import OK, Arrived, Relay, chunks, read_answer, relaying
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
-
-ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
-"""Of tests that ask nothing of the database: one of them is enough."""
 
 MUCH: Final = 50_000_000
 """Bytes that no buffer on the way takes."""
