@@ -20,7 +20,7 @@ from benchmarks.report import Result
 from benchmarks.rounds import Case, Kind, run
 from benchmarks.rows import NewDatabase, Rows, Target
 from benchmarks.seed import seed
-from one_runtime.vault import Vault, new_key, parse_keys
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from tests.postgres import Databases, start_server
 
 _KINDS: Final = (

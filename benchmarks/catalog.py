@@ -11,8 +11,8 @@ import yaml
 
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.search import search
-from one_runtime.codings import compress
-from one_runtime.integrations import IntegrationList, Logo, Offer, Options, State
+from one_runtime.integrations.content_coding import compress
+from one_runtime.integrations.listing import IntegrationList, Logo, Offer, Options, State
 
 _QUERIES: Final = Path(__file__).parents[1] / "tests" / "catalog" / "search_queries.yaml"
 _TIMES: Final = 5

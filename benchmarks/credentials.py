@@ -13,15 +13,17 @@ from typing import Final
 from pydantic import SecretStr
 
 from benchmarks.rows import NewDatabase
-from one_runtime import credentials, key_ring, organizations
 from one_runtime.clock import system_clock
+from one_runtime.connections import credentials
+from one_runtime.context import Installation
 from one_runtime.db.engine import create_database
 from one_runtime.db.migrations import migrate
 from one_runtime.egress import Egress, PoolLimits
-from one_runtime.installation import Installation
-from one_runtime.refresh import AT_ONCE, fresh_credentials, refresh_due
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import Settings
-from one_runtime.vault import Vault, new_key, parse_keys
+from one_runtime.tenancy import organizations
+from one_runtime.tokens.refresh import AT_ONCE, fresh_credentials, refresh_due
 from tests.refresh.rotating import Rotating, connect, register_client, running_provider
 
 CALLS: Final = 5_000

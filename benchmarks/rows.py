@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
-from one_runtime import tokens
-from one_runtime.api_keys import DEFAULT_SCOPES
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import rfc3339
-from one_runtime.ids import new_id
+from one_runtime.db.ids import new_id
+from one_runtime.encryption import secret_tokens
+from one_runtime.tenancy.api_keys import DEFAULT_SCOPES
 
 NewDatabase: TypeAlias = Callable[[str], str]
 """Makes an empty database of a name and says its URL."""
@@ -42,7 +42,7 @@ class Rows:
         self._connections, self._key_id = connections, key_id
         self._users = max(1, connections // CONNECTIONS_OF_A_USER)
         self._organizations = [new_id() for _ in range(min(ORGANIZATIONS, self._users))]
-        self._tokens = [tokens.make(tokens.API_KEY) for _ in self._organizations]
+        self._tokens = [secret_tokens.make(secret_tokens.API_KEY) for _ in self._organizations]
         slugs = [one.slug for one in load_catalog().integrations]
         self._random = random.Random(connections)
         self._choices = [self._random.sample(slugs, CONNECTIONS_OF_A_USER) for _ in range(_CHOICES)]

@@ -11,7 +11,7 @@ from typing import Final
 
 from playwright.sync_api import sync_playwright
 
-from one_runtime.catalog.build import HERE, read_entries
+from one_runtime.catalog.tools.build import HERE, read_entries
 
 CHROMIUM: Final = "/usr/bin/chromium"
 STYLE: Final = """

@@ -1,7 +1,7 @@
 """Fetches the marks named in `catalog/logos/sources.yaml` from their npm packages and writes them cleaned.
 
-Run `python scripts/logos.py` after adding an integration, then `python -m one_runtime.catalog.build`. It calls `npm`
-with whatever registry npm is set up for, and runs nothing of what it downloads.
+Run `python scripts/logos.py` after adding an integration, then `python -m one_runtime.catalog.tools.build`. It calls
+`npm` with whatever registry npm is set up for, and runs nothing of what it downloads.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from one_runtime.catalog.build import HERE, read_entries
 from one_runtime.catalog.logos import clean_svg, monogram
+from one_runtime.catalog.tools.build import HERE, read_entries
 
 LOGOS = "@iconify-json/logos@1.2.19"
 SIMPLE_ICONS = "simple-icons@16.37.0"

@@ -23,18 +23,18 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from one_runtime import api_keys, organizations
 from one_runtime.app import Front, create_app
 from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
 from one_runtime.catalog.model import Auth
 from one_runtime.clock import system_clock
+from one_runtime.context import Installation
 from one_runtime.db.engine import transaction_open
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from one_runtime.egress import Egress
-from one_runtime.events import Actor
-from one_runtime.installation import Installation
+from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
-from one_runtime.vault import new_key
+from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy.events import Actor
 from tests.waiting import eventually
 
 PUBLIC_URL: Final = "http://127.0.0.1:8000"

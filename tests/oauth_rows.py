@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from one_runtime import connect_sessions, consents, oauth_clients, revocations
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
-from one_runtime.consents import Details, NewConsent, Secret
-from one_runtime.credentials import Grant
+from one_runtime.connecting import authorization_attempts, sessions
+from one_runtime.connecting.authorization_attempts import Details, NewConsent, Secret
+from one_runtime.connections import pending_revocations
+from one_runtime.connections.credentials import Grant
 from one_runtime.db.engine import Database
-from one_runtime.oauth_clients import NewOAuthClient, OAuthClient
-from one_runtime.vault import Vault
+from one_runtime.encryption.vault import Vault
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 
 NOT_REVOCABLE: Final = "attio"
 """Another one, whose provider is not called when a connection is let go of: it cannot revoke."""
@@ -40,14 +42,14 @@ async def client(place: Place, client_id: str, client_secret: str, slug: str = S
 async def consent(place: Place, session_id: str, made_with: OAuthClient, secret: Secret) -> str:
     """A consent under way; its ticket."""
     async with place.database.write() as tx:
-        session = await connect_sessions.get(tx, place.organization_id, session_id)
+        session = await sessions.get(tx, place.organization_id, session_id)
         new = NewConsent(session, SLUG, made_with.id, None, Details({}), secret)
-        _, ticket = await consents.prepare(tx, place.vault, new, system_clock())
+        _, ticket = await authorization_attempts.prepare(tx, place.vault, new, system_clock())
     return ticket.secret
 
 
 async def letting(place: Place, made_with: OAuthClient, tokens: Mapping[str, str]) -> str:
     """Tokens to be revoked; the row's id."""
     async with place.database.write() as tx:
-        left = revocations.Tokens(SLUG, Grant(made_with.id), {}, tokens)
-        return (await revocations.store(tx, place.vault, place.organization_id, left, system_clock())).id
+        left = pending_revocations.Tokens(SLUG, Grant(made_with.id), {}, tokens)
+        return (await pending_revocations.store(tx, place.vault, place.organization_id, left, system_clock())).id

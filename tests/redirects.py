@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
-from one_runtime.connect_flow import Connected, ConnectFlow, ConnectRequest
+from one_runtime.connecting.popup import Connected, ConnectFlow, ConnectRequest
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, Application, Client
 

@@ -9,18 +9,21 @@ from typing import Any, Final
 
 from sqlalchemy import Table, select, update
 
-from one_runtime import connect_sessions, connections, key_ring, organizations, unredeemed_connections
 from one_runtime.clock import system_clock
-from one_runtime.connect_sessions import ConnectSession
-from one_runtime.connections import NewConnection
-from one_runtime.consents import Secret
-from one_runtime.credentials import Account
+from one_runtime.connecting import sessions, unredeemed_connections
+from one_runtime.connecting.authorization_attempts import Secret
+from one_runtime.connecting.sessions import ConnectSession
+from one_runtime.connections import connections
+from one_runtime.connections.connections import NewConnection
+from one_runtime.connections.credentials import Account
 from one_runtime.db.engine import Database, Transaction, create_database
+from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials
 from one_runtime.db.schema import key_ring as keys
-from one_runtime.events import Actor
-from one_runtime.ids import new_id
-from one_runtime.vault import Place, Sealed, Vault, key_id, new_key, parse_keys
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Place, Sealed, Vault, key_id, new_key, parse_keys
+from one_runtime.tenancy import organizations
+from one_runtime.tenancy.events import Actor
 from tests import oauth_rows
 
 FIRST, SECOND, THIRD = new_key(), new_key(), new_key()
@@ -97,7 +100,7 @@ async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_u
         (), {}, 0, None, None, now, now, now + timedelta(hours=1), None,
     )  # fmt: skip
     async with database.write() as tx:
-        await connect_sessions.create(tx, session)
+        await sessions.create(tx, session)
         new = connection(end_user_id, secret)
         await unredeemed_connections.store(tx, vault, session, new, now + timedelta(hours=1))
     return session.id

@@ -16,11 +16,12 @@ import pytest
 import typer
 from pydantic import SecretStr
 
-from one_runtime import api_keys, cli, events
+from one_runtime import cli
 from one_runtime.api.reference import error_kinds
 from one_runtime.app import create_app
+from one_runtime.encryption.vault import new_key
 from one_runtime.settings import PREFIX, Settings
-from one_runtime.vault import new_key
+from one_runtime.tenancy import api_keys, events
 from tests.documentation import ROOT, Page, page, pages
 from tests.running_demo import Demo, running_demo, three_free_ports
 

@@ -18,12 +18,12 @@ from typing import Final
 import httpx2
 import pytest
 
-from one_runtime import api_keys, organizations
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database
-from one_runtime.events import Actor
+from one_runtime.encryption.vault import new_key
 from one_runtime.serving import OPEN_FILES
-from one_runtime.vault import new_key
+from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy.events import Actor
 from tests.promises import serving as processes
 from tests.waiting import attempts, eventually
 

@@ -16,12 +16,12 @@ import httpx2
 
 from benchmarks.processes import ROOT, Server, free_port
 from benchmarks.proxy.load import Call
-from one_runtime import api_keys, organizations
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database
 from one_runtime.db.migrations import migrate
-from one_runtime.events import Actor
-from one_runtime.vault import new_key
+from one_runtime.encryption.vault import new_key
+from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy.events import Actor
 from tests.egress.certificates import tls_contexts
 
 PATIENCE: Final = 30.0

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from one_runtime import __version__, key_ring, logs, servers, tracing, worker
+from one_runtime import __version__, background
 from one_runtime.api import (
     catalog,
     connections,
@@ -43,19 +43,22 @@ from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.routes import Flows
 from one_runtime.connect.routes import router as connect_routes
-from one_runtime.connect_flow import ConnectFlow
-from one_runtime.consent_flow import ConsentFlow
+from one_runtime.connecting.authorization import ConsentFlow
+from one_runtime.connecting.popup import ConnectFlow
+from one_runtime.context import Installation
 from one_runtime.db.engine import create_database
+from one_runtime.db.ids import new_id
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress, PoolLimits
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import InvalidInput, MethodNotAllowed, OneRuntimeError, Unavailable
-from one_runtime.ids import new_id
-from one_runtime.installation import Installation
-from one_runtime.integrations import IntegrationList
-from one_runtime.observation import Observer
-from one_runtime.request_log import RequestLog
+from one_runtime.integrations.listing import IntegrationList
+from one_runtime.jobs import instances, worker
+from one_runtime.proxy.request_log import RequestLog
 from one_runtime.settings import Settings
-from one_runtime.vault import Vault, parse_keys
+from one_runtime.telemetry import logs, tracing
+from one_runtime.telemetry.request_observer import Observer
 
 MAX_BODY_BYTES = 1024 * 1024
 PROXY_CONNECTIONS: Final = 16_384
@@ -162,16 +165,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await installation.database.open()
     try:
         server = await _register(installation)
-        background = [
-            asyncio.create_task(worker.run(installation)),
-            asyncio.create_task(worker.run(installation, (worker.beating(server),))),  # waits for no other turn
+        running = [
+            asyncio.create_task(worker.run(installation, background.PERIODIC_TASKS)),
+            asyncio.create_task(worker.run(installation, (background.heartbeat(server),))),  # waits for no other turn
             asyncio.create_task(app.state.observer.watch(installation.database)),
             asyncio.create_task(app.state.request_log.run()),
         ]
-        for task in background:
+        for task in running:
             task.add_done_callback(_report)
         yield
-        for task in background:
+        for task in running:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -179,7 +182,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.request_log.flush()
         with suppress(Unavailable):  # it counts as gone a minute later
             async with installation.database.write() as tx:
-                await servers.remove(tx, server)
+                await instances.remove(tx, server)
     finally:
         await installation.egress.close()
         await installation.relay.close()
@@ -187,13 +190,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(tracing.flush)
 
 
-async def _register(installation: Installation) -> servers.Server:
+async def _register(installation: Installation) -> instances.Server:
     """Note the ring and this process in one transaction: `keys promote` sees both or neither."""
     now = installation.clock()
-    server = servers.this_process(installation.vault, now)
+    server = instances.this_process(installation.vault.key_ids, now)
     async with installation.database.write() as tx:
         await key_ring.register(tx, installation.vault, now)
-        await servers.beat(tx, server, now)
+        await instances.beat(tx, server, now)
     return server
 
 

@@ -4,7 +4,10 @@ Details are sentences for a person: they say what is wrong and what to do, and n
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
+
+from one_runtime.clock import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +104,10 @@ class ConfigurationError(OneRuntimeError):
     """The operator has to change something before we can start."""
 
     code, status, title = "configuration_error", 500, "The configuration has to be changed"
+
+
+def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
+    """An error as sessions and connections keep and answer it: `{code, message, at}`; for our own page also whether the
+    message holds the provider's words."""
+    said = {} if provider_reason is None else {"provider_reason": provider_reason}
+    return {"code": code, "message": message, "at": rfc3339(now), **said}

@@ -13,16 +13,17 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import multiprocess
 
-from one_runtime import key_ring, logs, tracing
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database, sqlite_path
 from one_runtime.db.migrations import migrate, require_current
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
-from one_runtime.metrics_listener import metrics_served
 from one_runtime.settings import Settings, load_settings, parse_host_port
+from one_runtime.telemetry import logs, tracing
+from one_runtime.telemetry.metrics_server import metrics_served
 from one_runtime.transport import OneWriteProtocol
-from one_runtime.vault import Vault, parse_keys
 
 GRACE: Final = 30
 """Seconds that requests in flight may take to finish after a signal to stop."""

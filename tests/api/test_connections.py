@@ -7,9 +7,9 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from one_runtime import credentials
 from one_runtime.catalog.loader import load_yaml
-from one_runtime.credentials import Owner
+from one_runtime.connections import credentials
+from one_runtime.connections.credentials import Owner
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from one_runtime import custom_integrations
 from one_runtime.app import create_app
+from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.custom import read_custom
 from one_runtime.db.schema import credentials
 from one_runtime.settings import Settings
@@ -354,10 +354,10 @@ async def test_there_may_be_so_many_and_no_more(billing: Billing) -> None:
     client = billing.application.client(await billing.application.key(organization))
     entry, now = read_custom(ENTRY, "yaml"), billing.application.clock()
     async with billing.application.installation.database.write() as tx:
-        for number in range(custom_integrations.MOST):
+        for number in range(organization_catalogs.MOST):
             one = entry.integration.model_copy(update={"slug": f"x-{number}"})
-            await custom_integrations.create(tx, organization, one, entry.logo, now)
-    assert len((await client.get(PATH)).json()["custom_integrations"]) == custom_integrations.MOST
+            await organization_catalogs.create(tx, organization, one, entry.logo, now)
+    assert len((await client.get(PATH)).json()["custom_integrations"]) == organization_catalogs.MOST
     full = await send(client, "POST", PATH, ENTRY)
     assert (full.status_code, full.json()["code"]) == (409, "conflict")
     assert (await send(client, "PUT", f"{PATH}/x-7", ENTRY.replace("x-billing", "x-7"))).status_code == 200

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from one_runtime.consents import Secret
+from one_runtime.connecting.authorization_attempts import Secret
 from one_runtime.db.schema import metadata, organizations
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests import oauth_rows

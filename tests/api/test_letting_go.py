@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import pytest
 
+from one_runtime.background import purge
 from one_runtime.demo.acme import GLOBEX, INITECH
-from one_runtime.worker import purge
 from tests.application import ACME_KEYS, Application, Client
 
 pytestmark = pytest.mark.slow

@@ -7,14 +7,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from one_runtime import custom_integrations, integration_registry, oauth_clients
+from one_runtime.background import SESSION_RETENTION, purge
+from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.connect_flow import ConnectFlow, ConnectRequest
-from one_runtime.consent_flow import ConsentFlow
-from one_runtime.consent_steps import Departure
-from one_runtime.revocations import KEPT
-from one_runtime.revoke import revoke_due
-from one_runtime.worker import SESSION_RETENTION, purge
+from one_runtime.connecting.authorization import ConsentFlow
+from one_runtime.connecting.authorization_steps import Departure
+from one_runtime.connecting.popup import ConnectFlow, ConnectRequest
+from one_runtime.connections.pending_revocations import KEPT
+from one_runtime.integrations import custom, oauth_clients
+from one_runtime.tokens.revocation import revoke_due
 from tests.application import Client
 from tests.billing import ENTRY, OAUTH, PATH, SLUG, Billing, connect, import_tokens, register, with_client
 from tests.egress.upstream import answer
@@ -95,7 +96,7 @@ async def test_the_answer_says_that_the_client_is_gone(billing: Billing) -> None
 async def test_every_connection_is_told_however_many_there_are(
     billing: Billing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integration_registry, "_BATCH", 2)
+    monkeypatch.setattr(custom, "_BATCH", 2)
     client = await billing.organization()
     await register(client)
     for number in range(5):
@@ -137,7 +138,7 @@ async def test_tokens_of_a_deleted_integration_are_still_revoked(billing: Billin
     await purge(installation)
     async with installation.database.read() as tx:
         organization = (await client.get("/v1/organization")).json()["id"]
-        assert await custom_integrations.find_last(tx, organization, SLUG) is None
+        assert await organization_catalogs.find_last(tx, organization, SLUG) is None
 
 
 async def test_what_is_typed_into_a_window_goes_where_the_window_said(billing: Billing) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from one_runtime.catalog.model import Integration
-from one_runtime.integrations import IntegrationList
+from one_runtime.integrations.listing import IntegrationList
 from tests.application import PUBLIC_URL, Application, Client
 from tests.catalog.example import ENTRY, OAUTH2
 

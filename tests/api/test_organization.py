@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.organizations import MAX_LOGO_BYTES
+from one_runtime.tenancy.organizations import MAX_LOGO_BYTES
 from tests.application import ORIGIN, Client
 
 PATH: Final = "/v1/organization"

@@ -5,8 +5,8 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from one_runtime import tokens
 from one_runtime.demo.acme import GLOBEX
+from one_runtime.encryption import secret_tokens
 from tests.application import ACME_KEYS, ORIGIN, PUBLIC_URL, Application, Client
 
 PATH: Final = "/v1/hosted-connection-sessions"
@@ -27,7 +27,7 @@ async def state(client: Client, session: dict[str, Any]) -> dict[str, Any]:
 async def test_a_new_session_gives_its_token_this_once(client: Client) -> None:
     made = (await create(client, integration_slug=" ACME ", metadata={"a": 1})).json()
     assert set(made) == {"session_token", "connect_url", "id", "expires_at"}
-    assert tokens.recognize(tokens.SESSION, made["session_token"])
+    assert secret_tokens.recognize(secret_tokens.SESSION, made["session_token"])
     assert made["connect_url"] == f"{PUBLIC_URL}/connect?session_token={made['session_token']}"
     found = await state(client, made)
     assert (found["status"], found["integration_slug"], found["mode"]) == ("pending", "acme", "embed")

@@ -7,9 +7,10 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from one_runtime import api_keys, tokens
 from one_runtime.api.auth import SCOPES, RateLimit
 from one_runtime.app import MAX_BODY_BYTES
+from one_runtime.encryption import secret_tokens
+from one_runtime.tenancy import api_keys
 from tests.api.operations import PUBLIC, Operation, example, operations, put, routes, texts
 from tests.application import JSON, Application, Client
 
@@ -127,8 +128,10 @@ async def test_every_route_answers_401_without_a_usable_key(walk: Walk) -> None:
     callers = {
         "no key": walk.application.client(),
         "junk": walk.application.client("oru_junk"),
-        "a key with a wrong checksum": walk.application.client(tokens.make(tokens.API_KEY).secret[:-1] + "~"),
-        "a key that was never made": walk.application.client(tokens.make(tokens.API_KEY).secret),
+        "a key with a wrong checksum": walk.application.client(
+            secret_tokens.make(secret_tokens.API_KEY).secret[:-1] + "~"
+        ),
+        "a key that was never made": walk.application.client(secret_tokens.make(secret_tokens.API_KEY).secret),
         "a revoked key": walk.application.client(revoked),
         "a session's token": walk.application.client((await walk.client.session())["session_token"]),
     }

@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from one_runtime.catalog.build import HERE, read_entries
+from one_runtime.catalog.tools.build import HERE, read_entries
 
 ENTRIES: Final = read_entries(HERE / "integrations")

@@ -7,8 +7,8 @@ import pytest
 
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.logos import MAX_BYTES
-from one_runtime.codings import compress
-from one_runtime.integrations import IntegrationList, Logo, Offer, Options, State
+from one_runtime.integrations.content_coding import compress
+from one_runtime.integrations.listing import IntegrationList, Logo, Offer, Options, State
 from tests.catalog.synthetic import synthetic_catalog
 
 KB: Final = 1000

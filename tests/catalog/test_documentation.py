@@ -12,7 +12,7 @@ from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import build_check, clean_values
-from one_runtime.catalog.sheet import counts, pages
+from one_runtime.catalog.tools.sheet import counts, pages
 from tests.catalog.entries import ENTRIES
 
 OWN = (Path(__file__).parents[2] / "docs" / "custom-integrations.md").read_text(encoding="utf-8")

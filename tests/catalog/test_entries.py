@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.catalog.build import COMPILED, HERE, compile_catalog
 from one_runtime.catalog.lint import complaints, example_values
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import build_check, clean_values, inject, read_check
+from one_runtime.catalog.tools.build import COMPILED, HERE, compile_catalog
 from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import compile_all
 
@@ -19,7 +19,7 @@ ACME: Final = HERE.parent / "demo" / "acme.yaml"
 
 
 def test_the_compiled_catalog_is_not_stale() -> None:
-    assert COMPILED.read_text(encoding="utf-8") == compile_catalog(), "run: python -m one_runtime.catalog.build"
+    assert COMPILED.read_text(encoding="utf-8") == compile_catalog(), "run: python -m one_runtime.catalog.tools.build"
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from one_runtime.catalog.build import HERE, compile_catalog, read_entries
 from one_runtime.catalog.loader import CatalogError, load_catalog, load_yaml
+from one_runtime.catalog.tools.build import HERE, compile_catalog, read_entries
 from one_runtime.errors import NotFound
 from tests.catalog.example import API_KEY, entry_of
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from one_runtime.catalog.build import HERE
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash, monogram
+from one_runtime.catalog.tools.build import HERE
 
 LOGOS = [*sorted((HERE / "logos").glob("*.svg")), HERE.parent / "demo" / "acme.svg"]
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">{}</svg>'

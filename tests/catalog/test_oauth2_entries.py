@@ -8,7 +8,7 @@ from one_runtime.catalog.lint import answer_of
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import is_expected, is_refused
-from one_runtime.integrations import working_auth_types
+from one_runtime.integrations.listing import working_auth_types
 from tests.catalog.entries import ENTRIES
 
 PAIRS: Final = [(entry, auth) for entry in ENTRIES for auth in entry.auth if isinstance(auth, OAuth2Auth)]

@@ -7,9 +7,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from one_runtime.catalog.build import HERE
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.search import search
+from one_runtime.catalog.tools.build import HERE
 from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import evaluate
 

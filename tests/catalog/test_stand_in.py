@@ -16,9 +16,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from one_runtime import credentials
 from one_runtime.catalog import examples
-from one_runtime.catalog.build import HERE
 from one_runtime.catalog.lint import answer_of, example_values
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
@@ -26,16 +24,18 @@ from one_runtime.catalog.parts import Field
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import Values, clean_values
+from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
-from one_runtime.credentials import CredentialsRefused
+from one_runtime.connecting.verification import Granted, exchanged, prove_tokens
+from one_runtime.connections import credentials
+from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.egress import Egress
 from one_runtime.errors import InvalidInput
+from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.client import Client
 from one_runtime.oauth.errors import ClientRefused
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
-from one_runtime.oauth_clients import OAuthClient
-from one_runtime.proof import Granted, exchanged, prove_tokens
-from one_runtime.token_endpoint import TokenEndpoint
+from one_runtime.tokens.endpoint import TokenEndpoint
 from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import REASON, StandIn, fill
 from tests.egress.certificates import tls_contexts

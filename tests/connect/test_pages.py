@@ -12,7 +12,7 @@ from one_runtime.connect.assets import POPUP_MODULES, STYLESHEETS, WINDOW_MODULE
 from one_runtime.connect.pages import Page, Site, render
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import read_connect
-from one_runtime.connect_flow import Shell, ShellState
+from one_runtime.connecting.popup import Shell, ShellState
 from one_runtime.errors import InvalidInput, MalformedRequest
 
 # 60,000 before the popup had a list to search in, which is worth 4,000; 64,000 before it led to consent pages: what is

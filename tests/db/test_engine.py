@@ -29,9 +29,9 @@ from sqlalchemy import (
 
 from one_runtime.db import engine
 from one_runtime.db.engine import Busy, Database, create_database, sqlite_path, transaction_open
+from one_runtime.db.ids import new_id
 from one_runtime.db.schema import api_keys, credentials, key_ring, organizations
 from one_runtime.errors import ConfigurationError, Unavailable
-from one_runtime.ids import new_id
 from tests.waiting import async_attempts
 
 NOW: Final = datetime(2026, 11, 25, 1, 2, 3, 4000, tzinfo=UTC)

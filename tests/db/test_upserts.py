@@ -2,7 +2,6 @@
 
 import re
 from importlib import import_module
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,14 +11,17 @@ from sqlalchemy.dialects.postgresql import Insert
 from tests.documentation import ROOT
 
 IMPORT: Final = "from sqlalchemy.dialects.postgresql import insert"
+SOURCE: Final = ROOT / "src"
 NOUNS: Final = sorted(
-    path.stem for path in (ROOT / "src" / "one_runtime").glob("*.py") if IMPORT in Path(path).read_text("utf-8")
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    for path in SOURCE.rglob("*.py")
+    if IMPORT in path.read_text("utf-8")
 )
 
 
 def upserts(noun: str) -> list[Insert]:
     """The module's statements that are upserts."""
-    return [one for one in vars(import_module(f"one_runtime.{noun}")).values() if isinstance(one, Insert)]
+    return [one for one in vars(import_module(noun)).values() if isinstance(one, Insert)]
 
 
 def test_there_are_upserts() -> None:

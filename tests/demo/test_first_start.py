@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from one_runtime import api_keys, events, oauth_clients, organizations
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database, create_database
 from one_runtime.demo.first_start import DemoData, exclusive, prepare
+from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
-from one_runtime.events import Actor
-from one_runtime.vault import Vault, parse_keys
+from one_runtime.integrations import oauth_clients
+from one_runtime.tenancy import api_keys, events, organizations
+from one_runtime.tenancy.events import Actor
 from tests.application import catalog_with_acme
 
 ORIGIN = "http://127.0.0.1:8001"

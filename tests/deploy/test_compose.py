@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 import pytest
 import yaml
 
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.serving import GRACE
 from one_runtime.settings import PREFIX, Settings, load_settings
-from one_runtime.vault import Vault, new_key, parse_keys
 from tests.deploy.dockerfile import stages
 from tests.deploy.proxies import DEPLOY
 from tests.documentation import page

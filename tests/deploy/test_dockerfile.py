@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from one_runtime import __version__
-from one_runtime.vault import new_key
+from one_runtime.encryption.vault import new_key
 from scripts.bootstrap import UV, environment
 from tests.deploy.dockerfile import Scratch, Stage, builders_environment, healthcheck, sent, stages
 from tests.deploy.proxies import DEPLOY, free_port

@@ -16,7 +16,7 @@ from uvicorn import Config
 from one_runtime.api.proxy import LONGEST_CONNECT, LONGEST_IDLE
 from one_runtime.doctor import Finding, examine
 from one_runtime.egress import Limits, WayOut
-from one_runtime.proxy import LONGEST_WAIT, MOST_ATTEMPTS
+from one_runtime.proxy.relay import LONGEST_WAIT, MOST_ATTEMPTS
 from tests.application import JSON, ORIGIN
 from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, free_port, proxying, seconds
 from tests.egress.certificates import tls_contexts

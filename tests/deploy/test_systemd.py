@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 
 from one_runtime import __version__
+from one_runtime.encryption.vault import new_key
 from one_runtime.serving import GRACE
 from one_runtime.settings import load_settings
-from one_runtime.vault import new_key
 from tests.deploy.proxies import DEPLOY, changed, free_port
 from tests.test_serving import is_ready
 from tests.waiting import attempts

@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 from psycopg import sql
 
-from one_runtime import organizations
 from one_runtime.app import Front, create_app
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
@@ -20,8 +19,9 @@ from one_runtime.db.engine import Database, create_database, sqlite_path
 from one_runtime.doctor import Finding, examine
 from one_runtime.doctor.outside import HOSTS, hosts_of
 from one_runtime.egress import WayOut
+from one_runtime.encryption.vault import new_key
 from one_runtime.settings import load_settings
-from one_runtime.vault import new_key
+from one_runtime.tenancy import organizations
 from tests.application import ORIGIN, SetClock, running
 from tests.deploy.proxies import free_port
 from tests.egress.certificates import tls_contexts

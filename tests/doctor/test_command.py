@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from one_runtime.doctor import CHECKS
-from one_runtime.vault import new_key
+from one_runtime.encryption.vault import new_key
 from tests.deploy.proxies import free_port
 from tests.promises.canaries import leaks
 from tests.promises.serving import Serving, make_key, serving

@@ -14,16 +14,16 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import column, select, table, update
 
-from one_runtime import servers
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import sqlite_path
+from one_runtime.db.ids import new_id
 from one_runtime.db.schema import metadata
 from one_runtime.db.vitals import PostgresVitals
 from one_runtime.doctor import CHECKS, examination
 from one_runtime.doctor.storage import examine_storage, file_system, room, server
-from one_runtime.ids import new_id
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from one_runtime.jobs import instances
 from one_runtime.settings import Settings
-from one_runtime.vault import Vault, new_key, parse_keys
 from tests.application import ORIGIN
 from tests.doctor.conftest import Patient, World, patient_on, sync_commits
 from tests.documentation import page
@@ -207,7 +207,7 @@ async def test_the_processes_of_other_machines_want_connections_too(migrated_pos
     vault = Vault(parse_keys(patient.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]))
     async with patient.database() as database, database.write() as tx:
         for _ in range(3):
-            await servers.beat(tx, servers.this_process(vault, patient.clock()), patient.clock())
+            await instances.beat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock())
     assert (await patient.examined())["connections"].saw.startswith("the processes that serve may open 30,")
 
 
@@ -235,9 +235,9 @@ def test_a_network_file_system_is_known_by_the_nearest_mount() -> None:
 
 async def test_no_server_and_a_server_of_another_version_are_said(healthy: Patient) -> None:
     vault = Vault(parse_keys(healthy.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]))
-    old = replace(servers.this_process(vault, healthy.clock()), version="0.0.1")
+    old = replace(instances.this_process(vault.key_ids, healthy.clock()), version="0.0.1")
     async with healthy.database() as database, database.write() as tx:
-        await servers.beat(tx, old, healthy.clock())
+        await instances.beat(tx, old, healthy.clock())
     found = (await healthy.examined())["servers"]
     assert (found.verdict, found.saw.startswith("2 serving, version 0.0.1, ")) == ("warning", True)
 
@@ -262,9 +262,9 @@ async def test_no_ring_is_said(healthy: Patient) -> None:
 
 
 async def test_a_server_that_cannot_seal_is_said(healthy: Patient) -> None:
-    ignorant = servers.Server(new_id(), "0.1.0", ("0" * 32,), healthy.clock(), healthy.clock())
+    ignorant = instances.Server(new_id(), "0.1.0", ("0" * 32,), healthy.clock(), healthy.clock())
     async with healthy.database() as database, database.write() as tx:
-        await servers.beat(tx, ignorant, healthy.clock())
+        await instances.beat(tx, ignorant, healthy.clock())
     found = (await healthy.examined())["key ring"]
     assert (found.verdict, found.saw.startswith("1 of 2 servers were started without ")) == ("problem", True)
 

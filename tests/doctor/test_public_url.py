@@ -12,13 +12,13 @@ import pytest
 from pydantic import SecretStr
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from one_runtime import mirror
 from one_runtime.clock import system_clock
 from one_runtime.db.migrations import migrate
 from one_runtime.doctor import Finding
 from one_runtime.doctor.proxy import FORGED, examine_popup, examine_proxy
+from one_runtime.encryption import self_check
+from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
-from one_runtime.vault import new_key
 from tests.application import running
 from tests.deploy.proxies import free_port
 from tests.doctor.conftest import Patient, World, patient_on, served
@@ -148,8 +148,8 @@ async def test_a_port_without_tls_or_without_anybody_is_said(on_sqlite: Patient)
     assert "refuses connections" in found.saw
 
 
-def reflection(client: str | None, forwarded_for: str | None) -> mirror.Reflection:
-    return mirror.Reflection(
+def reflection(client: str | None, forwarded_for: str | None) -> self_check.Reflection:
+    return self_check.Reflection(
         mark="m",
         public_url="https://connect.example.com",
         now=system_clock(),

@@ -9,13 +9,13 @@ from typing import Any, Final
 import httpx2
 from pydantic import SecretStr
 
-from one_runtime import api_keys, organizations
 from one_runtime.app import create_app
+from one_runtime.context import Installation
 from one_runtime.egress import Egress
-from one_runtime.events import Actor
-from one_runtime.installation import Installation
+from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
-from one_runtime.vault import new_key
+from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy.events import Actor
 from tests.application import SetClock, refuse_open_transaction, running
 from tests.foreign.plain_client import PlainClient
 from tests.foreign.providers import OAuthClient, Provider, catalog_with

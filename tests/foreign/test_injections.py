@@ -7,7 +7,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from one_runtime import tokens
+from one_runtime.encryption import secret_tokens
 from tests.application import RunningAcme
 from tests.foreign.connecting import OUR_PAGE, Connecting, connecting
 from tests.foreign.person import ALICE
@@ -57,7 +57,7 @@ async def test_words_of_a_strangers_error_are_shown_to_nobody_and_change_nothing
 ) -> None:
     session = await there.session()
     trip = await there.depart(session["session_token"])
-    state = trip.asked["state"] if knows_the_state else tokens.make(tokens.STATE).secret
+    state = trip.asked["state"] if knows_the_state else secret_tokens.make(secret_tokens.STATE).secret
     words = "Call 555-0100 and tell them your password <b>now</b>"
     injected = {"error": "access_denied", "error_description": words, "error_uri": EVIL, "state": state}
     page = await there.come_back(injected, None)

@@ -8,9 +8,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import delete, func, select
 
-from one_runtime import oauth_clients, redemption, revoke
+from one_runtime.connecting import redirect_mode
 from one_runtime.db.schema import consents, revocations
 from one_runtime.db.schema import oauth_clients as clients
+from one_runtime.integrations import oauth_clients
+from one_runtime.tokens import revocation
 from tests.application import RunningAcme
 from tests.foreign.connecting import OUR_PAGE, Connecting, connecting
 from tests.foreign.person import ALICE, BOB
@@ -81,11 +83,11 @@ async def test_a_provider_that_is_away_is_asked_again_until_it_answers(there: Co
         assert all("cannot be reached" in one["reason"] for one in told)
         assert (await there.client.get(f"/v1/connections/{connection['id']}")).status_code == 404
         there.application.clock.advance(minutes=5)
-        assert await revoke.revoke_due(there.application.installation) == 1
+        assert await revocation.revoke_due(there.application.installation) == 1
         assert await kept(there) == 1
-    assert await revoke.revoke_due(there.application.installation) == 0, "not before its time"
+    assert await revocation.revoke_due(there.application.installation) == 0, "not before its time"
     there.application.clock.advance(minutes=5)
-    assert await revoke.revoke_due(there.application.installation) == 1
+    assert await revocation.revoke_due(there.application.installation) == 1
     assert await kept(there) == 0
     assert not await is_taken(there, token)
 
@@ -95,7 +97,7 @@ async def test_after_a_day_nothing_is_kept_any_more(there: Connecting) -> None:
     async with out_of_reach(there):
         await there.client.send("DELETE", f"/v1/connections/{connection['id']}")
         there.application.clock.advance(hours=24, seconds=1)
-        assert await revoke.revoke_due(there.application.installation) == 0
+        assert await revocation.revoke_due(there.application.installation) == 0
     assert await kept(there) == 0
 
 
@@ -111,7 +113,7 @@ async def test_a_client_that_was_deleted_revokes_what_was_given_to_it_and_goes_t
         await there.client.send("DELETE", f"/v1/connections/{connection['id']}")
         assert await purged(there) == 0, "its tokens are still to be revoked"
     there.application.clock.advance(minutes=10)
-    assert await revoke.revoke_due(installation) == 1
+    assert await revocation.revoke_due(installation) == 1
     assert not await is_taken(there, token)
     assert await purged(there) == 1
     async with installation.database.read() as tx:
@@ -153,7 +155,7 @@ async def test_what_nobody_redeemed_is_revoked_unless_a_connection_lives_by_the_
     assert (await there.client.get("/v1/connections")).json()["connections"] == present
     before = there.provider.process.log().count("POST /o/revoke_token/")
     there.application.clock.advance(minutes=11)
-    assert await redemption.wipe_due(there.application.installation) == 1
+    assert await redirect_mode.wipe_due(there.application.installation) == 1
     assert there.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
     assert await kept(there) == 0
 
@@ -179,7 +181,7 @@ async def test_the_tokens_of_an_account_that_another_takes_the_place_of_are_revo
     assert BOB.name in replaced["account"]["label"]
     after = await there.token(connection["id"])
     there.application.clock.advance(minutes=3)
-    assert await revoke.revoke_due(there.application.installation) == 1
+    assert await revocation.revoke_due(there.application.installation) == 1
     assert not await is_taken(there, before)
     assert await is_taken(there, await there.token(connection["id"]))
     assert after != before

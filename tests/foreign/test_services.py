@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from one_runtime import credentials
-from one_runtime.credentials import Owner
+from one_runtime.connections import credentials
+from one_runtime.connections.credentials import Owner
 from tests.application import RunningAcme
 from tests.foreign.connecting import Connecting, connecting
 from tests.foreign.plain_client import PlainClient

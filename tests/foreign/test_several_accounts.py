@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from one_runtime import paused_consents
 from one_runtime.catalog.loader import load_catalog, load_yaml
+from one_runtime.connecting import account_selection
 from one_runtime.db.schema import consents
-from one_runtime.vault import Place, Sealed
+from one_runtime.encryption.vault import Place, Sealed
 from tests.application import PUBLIC_URL, RunningAcme, running, settings_for, started
 from tests.foreign.connecting import OUR_PAGE, Connecting, Trip, register
 from tests.foreign.person import ALICE
@@ -159,7 +159,7 @@ async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> 
     there.application.clock.advance(minutes=11)
     assert (await choose(there, page, trip.cookie, "0")).status_code == 409
     assert (await there.outcome(token, trip.consent_id))["state"] == "failed"
-    assert await paused_consents.wipe_due(there.application.installation) == 1
+    assert await account_selection.wipe_due(there.application.installation) == 1
     assert not await is_taken(there, tokens), "what was granted is let go of"
 
 

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from one_runtime.ids import new_id
+from one_runtime.db.ids import new_id
 from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site, running_site

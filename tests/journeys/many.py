@@ -8,7 +8,7 @@ from one_runtime import app, cli
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Category
 from one_runtime.demo import server
-from one_runtime.integrations import working_auth_types
+from one_runtime.integrations.listing import working_auth_types
 
 _FIRST: Final = (
     "Amber", "Bright", "Cedar", "Delta", "Ember", "Fern", "Gale", "Harbor", "Indigo", "Juniper", "Krill", "Lumen",

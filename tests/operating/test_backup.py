@@ -15,8 +15,8 @@ import pytest
 
 from one_runtime.db.backup import back_up
 from one_runtime.db.engine import sqlite_path
+from one_runtime.encryption.vault import new_key
 from one_runtime.errors import ConfigurationError, Conflict
-from one_runtime.vault import new_key
 from tests.application import RunningAcme
 from tests.operating.load import Load, all_usable
 from tests.postgres import Databases

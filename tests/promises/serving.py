@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx2
 
-from one_runtime import api_keys, organizations
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import create_database
-from one_runtime.events import Actor
-from one_runtime.vault import new_key
+from one_runtime.encryption.vault import new_key
+from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy.events import Actor
 from tests.application import ORIGIN
 from tests.waiting import async_attempts
 

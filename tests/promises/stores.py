@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from one_runtime.context import Installation
 from one_runtime.db.engine import connect_sqlite, sqlite_path
-from one_runtime.installation import Installation
 
 _TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = 'public'"
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from one_runtime import organizations
 from one_runtime.demo.acme import GLOBEX
-from one_runtime.events import Actor
+from one_runtime.tenancy import organizations
+from one_runtime.tenancy.events import Actor
 from tests.application import ACME_KEYS, ORIGIN, Application, Client
 
 pytestmark = pytest.mark.promise("P6")

@@ -6,8 +6,8 @@ import inspect
 
 import pytest
 
-from one_runtime import tokens
 from one_runtime.db import schema
+from one_runtime.encryption import secret_tokens
 from tests.application import Application, Client
 from tests.promises.canaries import as_one, leaks, secret_part
 from tests.promises.stores import everything_stored, query
@@ -62,7 +62,7 @@ async def test_every_door_lets_nobody_in_whom_the_comparison_refuses(
 ) -> None:
     """Wherever a row is found by its hash, it is `tokens.same` that decides."""
     token = (await client.session())["session_token"]
-    monkeypatch.setattr(tokens, "same", lambda left, right: False)
+    monkeypatch.setattr(secret_tokens, "same", lambda left, right: False)
     for answer in (
         await client.get("/v1/integrations", end_user_id="user_123"),
         await client.get("/v1/connections"),
@@ -73,8 +73,8 @@ async def test_every_door_lets_nobody_in_whom_the_comparison_refuses(
 
 
 def test_digests_and_checksums_are_compared_in_constant_time_and_no_other_way() -> None:
-    assert "return hmac.compare_digest(left, right)" in inspect.getsource(tokens.same)
-    tree = ast.parse(inspect.getsource(tokens))
+    assert "return hmac.compare_digest(left, right)" in inspect.getsource(secret_tokens.same)
+    tree = ast.parse(inspect.getsource(secret_tokens))
     compared = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Compare)]
     assert compared == ["len(text) != length"]
 
@@ -107,15 +107,23 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [tokens.API_KEY, tokens.SESSION, tokens.CODE, tokens.TICKET, tokens.STATE, tokens.BROWSER]
+    "kind",
+    [
+        secret_tokens.API_KEY,
+        secret_tokens.SESSION,
+        secret_tokens.CODE,
+        secret_tokens.TICKET,
+        secret_tokens.STATE,
+        secret_tokens.BROWSER,
+    ],
 )
 def test_a_token_has_256_random_bits_and_a_checksum(kind: str) -> None:
-    made = [tokens.make(kind) for _ in range(200)]
+    made = [secret_tokens.make(kind) for _ in range(200)]
     assert len({token.secret for token in made}) == 200
-    assert all(tokens.recognize(kind, token.secret) for token in made)
+    assert all(secret_tokens.recognize(kind, token.secret) for token in made)
     assert all(len(secret_part(token.secret)) == 43 + 6 for token in made)
     assert all(secret_part(token.secret) not in repr(token) for token in made)
     changed = made[0].secret[:20] + ("a" if made[0].secret[20] != "a" else "b") + made[0].secret[21:]
-    assert not tokens.recognize(kind, changed)
-    other = tokens.SESSION if kind == tokens.API_KEY else tokens.API_KEY
-    assert not tokens.recognize(other, made[0].secret)
+    assert not secret_tokens.recognize(kind, changed)
+    other = secret_tokens.SESSION if kind == secret_tokens.API_KEY else secret_tokens.API_KEY
+    assert not secret_tokens.recognize(other, made[0].secret)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx2
 import pytest
 
-from one_runtime.vault import parse_keys
+from one_runtime.encryption.vault import parse_keys
 from tests.application import JSON, ORIGIN
 from tests.egress.upstream import Upstream, answer, running_upstream
 from tests.otlp import running_receiver

@@ -8,10 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
-from one_runtime import redemption, worker
-from one_runtime.connect_flow import ConnectFlow, WrongMode
-from one_runtime.connect_sessions import SessionUsed
-from one_runtime.connections import AccountMismatch
+from one_runtime import background
+from one_runtime.connecting import redirect_mode
+from one_runtime.connecting.popup import ConnectFlow, WrongMode
+from one_runtime.connecting.sessions import SessionUsed
+from one_runtime.connections.connections import AccountMismatch
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import leaks, secret_part
@@ -121,20 +122,20 @@ async def test_what_is_not_redeemed_in_ten_minutes_is_refused_and_wiped(
 ) -> None:
     back = await redirected(application, client)
     application.clock.advance(minutes=9, seconds=59)
-    assert await redemption.wipe_due(application.installation) == 0
+    assert await redirect_mode.wipe_due(application.installation) == 0
     application.clock.advance(seconds=2)
     late = await redeem(client, back)
     assert (late.status_code, late.json()["code"]) == (410, "session_expired")
     assert (await state(client, back))["status"] == "expired"
     assert kept(application) == 1
-    assert await redemption.wipe_due(application.installation) == 1
+    assert await redirect_mode.wipe_due(application.installation) == 1
     assert kept(application) == 0
     assert leaks({"key": FIRST}, everything_stored(application.installation)) == []
     told = await state(client, back)
     assert (told["status"], told["last_error"]["code"]) == ("expired", "not_redeemed")
     assert (await redeem(client, back)).status_code == 410
     assert (await client.integrations())["acme"]["status"] == "not_connected"
-    assert await redemption.wipe_due(application.installation) == 0
+    assert await redirect_mode.wipe_due(application.installation) == 0
 
 
 async def test_the_way_back_says_how_it_ended(application: Application, client: Client) -> None:
@@ -152,8 +153,8 @@ async def test_the_way_back_says_how_it_ended(application: Application, client: 
 
 
 async def test_the_background_loop_wipes(application: Application, client: Client) -> None:
-    assert redemption.wipe_due in {turn.work for turn in worker.TURNS}
-    assert all(turn.every <= 60 for turn in worker.TURNS if turn.work is redemption.wipe_due)
+    assert redirect_mode.wipe_due in {turn.work for turn in background.PERIODIC_TASKS}
+    assert all(turn.every <= 60 for turn in background.PERIODIC_TASKS if turn.work is redirect_mode.wipe_due)
 
 
 async def test_the_session_takes_no_second_connection_while_its_code_waits(

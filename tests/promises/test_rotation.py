@@ -22,7 +22,7 @@ import pytest
 
 from one_runtime.db.engine import Database
 from one_runtime.demo.acme import GLOBEX
-from one_runtime.key_ring import SEALED_TABLES
+from one_runtime.encryption.key_ring import SEALED_TABLES
 from tests import sealed_rows
 from tests.application import ACME_KEYS, RunningAcme
 from tests.promises.forked_commands import Commands, forking

@@ -9,9 +9,9 @@ import pytest
 from one_runtime.catalog.examples import of_param
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Param
-from one_runtime.consents import Secret
+from one_runtime.connecting.authorization_attempts import Secret
 from one_runtime.demo.acme import GLOBEX, INITECH
-from one_runtime.vault import parse_keys
+from one_runtime.encryption.vault import parse_keys
 from tests import oauth_rows
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import fitting, leaks, secret_part, spellings

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from one_runtime import metrics, request_log
+from one_runtime.background import purge
+from one_runtime.db.ids import new_id
 from one_runtime.errors import Unavailable
-from one_runtime.ids import new_id
-from one_runtime.request_log import LOOKED_THROUGH, LoggedRequest, RequestLog
+from one_runtime.proxy import request_log
+from one_runtime.proxy.request_log import LOOKED_THROUGH, LoggedRequest, RequestLog
 from one_runtime.settings import Settings
-from one_runtime.worker import purge
+from one_runtime.telemetry import metrics
 from tests.application import RunningAcme
 from tests.proxy.relay import KEY, Arrived, Relay, relaying
 from tests.waiting import async_attempts, eventually

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from one_runtime import api_keys
 from one_runtime.settings import Settings
+from one_runtime.tenancy import api_keys
 from tests.application import RunningAcme
 from tests.database import ANY_DATABASE
 from tests.proxy.relay import KEY, OK, Arrived, Relay, read_body, relaying

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.doubts import MOST_OF_ONE, Doubt, Doubts
-from one_runtime.recheck import check_doubted
+from one_runtime.connecting.recheck import check_doubted
+from one_runtime.jobs.recheck_queue import MOST_OF_ONE, Doubt, Doubts
 from tests.database import ANY_DATABASE
 from tests.proxy.relay import OK, Answer, Relay, said
 from tests.waiting import async_attempts, eventually

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.request_log import RequestLog
+from one_runtime.proxy.request_log import RequestLog
 from one_runtime.settings import Settings
 from tests.application import RunningAcme
 from tests.database import ANY_DATABASE

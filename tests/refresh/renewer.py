@@ -24,17 +24,18 @@ from urllib.parse import urlsplit
 import structlog
 from pydantic import SecretStr
 
-from one_runtime import metrics, worker
 from one_runtime.clock import Clock, system_clock
-from one_runtime.credentials import Owner, ProviderUnavailable
+from one_runtime.connections.credentials import Owner, ProviderUnavailable
+from one_runtime.context import Installation, Timing
 from one_runtime.db.engine import create_database
 from one_runtime.egress import Egress
+from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable
-from one_runtime.held_tokens import Usable
-from one_runtime.installation import Installation, Timing
-from one_runtime.refresh import ReauthRequired, fresh_credentials, refresh_due
+from one_runtime.jobs import worker
 from one_runtime.settings import Settings
-from one_runtime.vault import Vault, parse_keys
+from one_runtime.telemetry import metrics
+from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh_due
+from one_runtime.tokens.state import Usable
 from tests.application import PUBLIC_URL
 from tests.foreign.process import ROOT
 from tests.refresh.rotating import catalog_at, token_of
@@ -133,7 +134,7 @@ async def renew(work: Work, log: Log, seed: int, ready: int) -> None:
     """The worker's loop, in a quicker rhythm, and callers, for ever."""
     async with work.installation() as installation, asyncio.TaskGroup() as group:
         os.write(ready, b".")
-        group.create_task(worker.run(installation, (worker.Turn("refresh", 0.02, refresh_due),)))
+        group.create_task(worker.run(installation, (worker.PeriodicTask("refresh", 0.02, refresh_due),)))
         for number in range(CALLERS):
             group.create_task(be_a_caller(installation, work, log, random.Random(seed + number)))
 

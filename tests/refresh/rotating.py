@@ -12,20 +12,22 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from one_runtime import connections, key_ring, oauth_clients
 from one_runtime.app import create_app
 from one_runtime.catalog.loader import Catalog, load_yaml
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.connections import Connection, NewConnection
-from one_runtime.credentials import Account, Grant, Held, Owner
+from one_runtime.connections import connections
+from one_runtime.connections.connections import Connection, NewConnection
+from one_runtime.connections.credentials import Account, Grant, Held, Owner
+from one_runtime.context import Installation, Timing
 from one_runtime.egress import Egress
-from one_runtime.events import Actor
-from one_runtime.held_tokens import Usable, refresh_due_at
-from one_runtime.installation import Installation, Timing
+from one_runtime.encryption import key_ring
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.tokens import Tokens
-from one_runtime.oauth_clients import NewOAuthClient
-from one_runtime.revoke import revoke_due
 from one_runtime.settings import Settings
+from one_runtime.tenancy.events import Actor
+from one_runtime.tokens.revocation import revoke_due
+from one_runtime.tokens.state import Usable, refresh_due_at
 from tests.application import Application, Client, RunningAcme, SetClock, refuse_open_transaction, settings_for
 from tests.foreign.process import running
 from tests.foreign.providers import LOGO

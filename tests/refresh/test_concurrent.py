@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from one_runtime.refresh import fresh_credentials
+from one_runtime.tokens.refresh import fresh_credentials
 from tests.refresh.renewer import Work, renewers
 from tests.refresh.rotating import There, generation_of, token_of
 

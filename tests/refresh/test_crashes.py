@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from one_runtime.credentials import ProviderUnavailable
-from one_runtime.held_tokens import Usable
-from one_runtime.installation import Installation
-from one_runtime.refresh import ReauthRequired, fresh_credentials
+from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.context import Installation
+from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
+from one_runtime.tokens.state import Usable
 from tests.refresh.renewer import Given, Renewers, Work, renewers
 from tests.refresh.rotating import Asked, Rotating, Seeded, There, connect, generation_of, held, token_of
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from one_runtime.single_flight import Flights
+from one_runtime.jobs.single_flight import Flights
 from tests.waiting import eventually
 
 

@@ -9,14 +9,15 @@ import psycopg
 import pytest
 from sqlalchemy import update
 
-from one_runtime import connections, credentials, disconnect
-from one_runtime.connections import Renewed
+from one_runtime.connecting import disconnect
+from one_runtime.connections import connections, credentials
+from one_runtime.connections.connections import Renewed
 from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
 from one_runtime.errors import NotFound
-from one_runtime.events import Actor
-from one_runtime.held_tokens import Usable
-from one_runtime.refresh import fresh_credentials
+from one_runtime.tenancy.events import Actor
+from one_runtime.tokens.refresh import fresh_credentials
+from one_runtime.tokens.state import Usable
 from tests.application import RunningAcme, started
 from tests.refresh.rotating import (
     Rotating,

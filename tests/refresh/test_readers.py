@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from one_runtime import connections
+from one_runtime.connections import connections
 from one_runtime.db.engine import Transaction
 from tests.refresh.rotating import There, held
 

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from one_runtime import connections
-from one_runtime.credentials import ProviderUnavailable
-from one_runtime.events import Actor
-from one_runtime.held_tokens import Usable
-from one_runtime.refresh import ReauthRequired, fresh_credentials, refresh, refresh_due
+from one_runtime.connections import connections
+from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.tenancy.events import Actor
+from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh, refresh_due
+from one_runtime.tokens.state import Usable
 from tests.refresh.rotating import Seeded, There, connect, generation_of, held, token_of
 from tests.waiting import eventually
 

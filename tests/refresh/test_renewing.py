@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from one_runtime.db.engine import sqlite_path
 from one_runtime.db.schema import credentials
-from one_runtime.refresh import fresh_credentials
+from one_runtime.tokens.refresh import fresh_credentials
 from tests.refresh.rotating import There, generation_of, held, token_of
 from tests.waiting import eventually
 

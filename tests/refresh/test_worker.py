@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import delete, update
 
-from one_runtime import refresh
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
+from one_runtime.context import Installation
 from one_runtime.db.schema import credentials, oauth_clients
-from one_runtime.installation import Installation
-from one_runtime.refresh import refresh_due
+from one_runtime.tokens import refresh
+from one_runtime.tokens.refresh import refresh_due
 from tests.application import RunningAcme, started
 from tests.refresh.rotating import SLUG, Rotating, Seeded, There, arrive, auth_of, generation_of, held, settings_with
 from tests.waiting import async_attempts

@@ -9,11 +9,12 @@ from typing import Annotated, Final, TypeAlias
 from fastapi import Depends, Request
 from starlette.types import Scope
 
-from one_runtime import api_keys, tokens
-from one_runtime.api_keys import ApiKey
+from one_runtime.context import Installation
+from one_runtime.encryption import secret_tokens
 from one_runtime.errors import InsufficientScope, RateLimited, Unauthenticated
-from one_runtime.events import Actor
-from one_runtime.installation import Installation
+from one_runtime.tenancy import api_keys
+from one_runtime.tenancy.api_keys import ApiKey
+from one_runtime.tenancy.events import Actor
 
 PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Methods of the proxy that the route table names; it takes any but CONNECT and TRACE."""
@@ -67,7 +68,7 @@ class RateLimit:
         """Count one request. Raises: RateLimited."""
         if not self._rate:
             return
-        digest, now = tokens.digest(token), time.monotonic()
+        digest, now = secret_tokens.digest(token), time.monotonic()
         level, since = self._buckets.pop(digest, (self._burst, now))
         level = min(self._burst, level + (now - since) * self._rate)
         self._buckets[digest] = (level - 1 if level >= 1 else level, now)

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from one_runtime import custom_integrations
 from one_runtime.api.auth import Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text
 from one_runtime.api.headers import public_answer
+from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import CUSTOM, AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth, Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
-from one_runtime.integrations import CATEGORIES, IntegrationList, Logo
+from one_runtime.integrations.listing import CATEGORIES, IntegrationList, Logo
 
 router = APIRouter(tags=["Catalog"])
 
@@ -204,7 +204,7 @@ async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
     """The mark of an integration as SVG; the address changes with the bytes, so it may be cached for good."""
     if slug.startswith(CUSTOM):
         async with installation.database.read() as tx:
-            logo = await custom_integrations.find_logo(tx, slug, digest)
+            logo = await organization_catalogs.find_logo(tx, slug, digest)
     else:
         known = installation.catalog.get(slug) is not None and digest == installation.catalog.logo_hash(slug)
         logo = installation.catalog.logo(slug) if known else None

@@ -13,7 +13,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from one_runtime.api.headers import coding_of
-from one_runtime.codings import BLOCKING, WORTH_IT, Coding, Compressed, CompressedCache, compress
+from one_runtime.integrations.content_coding import BLOCKING, WORTH_IT, Coding, Compressed, CompressedCache, compress
 
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 _TYPES: Final = ("text/", "application/json", "image/svg+xml")

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from one_runtime import connections, disconnect, oauth_clients
 from one_runtime.api.auth import Authenticated, Installed, Principal
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
@@ -27,16 +26,19 @@ from one_runtime.api.fields import (
 )
 from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import clean_values
-from one_runtime.connections import Change, Connection, ConnectionFilter, NewConnection
-from one_runtime.credentials import Account
-from one_runtime.custom_integrations import unknown
+from one_runtime.connecting import disconnect
+from one_runtime.connecting.recheck import recheck
+from one_runtime.connecting.token_import import Imported, import_tokens
+from one_runtime.connecting.verification import Proof, prove
+from one_runtime.connections import connections
+from one_runtime.connections.connections import Change, Connection, ConnectionFilter, NewConnection
+from one_runtime.connections.credentials import Account
+from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
-from one_runtime.installation import Installation
-from one_runtime.integrations import why_not
-from one_runtime.proof import Proof, prove
-from one_runtime.recheck import recheck
-from one_runtime.token_import import Imported, import_tokens
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.listing import why_not
 
 router = APIRouter(tags=["Connections"])
 

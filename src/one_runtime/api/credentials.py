@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from one_runtime import connections
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Time
-from one_runtime.reading import read_credentials
-from one_runtime.refresh import refresh
+from one_runtime.connections import connections
+from one_runtime.tokens.reading import read_credentials
+from one_runtime.tokens.refresh import refresh
 
 router = APIRouter(tags=["Connections"])
 

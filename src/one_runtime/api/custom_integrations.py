@@ -9,16 +9,17 @@ from typing import Any, Final, Literal, TypeAlias
 import yaml
 from fastapi import APIRouter, Request, Response
 
-from one_runtime import disconnect, integration_registry
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Time
 from one_runtime.catalog.custom import CustomEntry, read_custom, written
 from one_runtime.catalog.model import is_custom
 from one_runtime.catalog.source import Complaint, SourceError, Unreadable
+from one_runtime.connecting import disconnect
+from one_runtime.context import Installation
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, NotFound
-from one_runtime.installation import Installation
-from one_runtime.integration_registry import Entry, Put
-from one_runtime.integrations import IntegrationList
+from one_runtime.integrations import custom
+from one_runtime.integrations.custom import Entry, Put
+from one_runtime.integrations.listing import IntegrationList
 
 router = APIRouter(tags=["Custom integrations"])
 
@@ -125,7 +126,7 @@ async def list_custom_integrations(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationList:
     """Every integration that your organization has made itself."""
-    found = await integration_registry.list_all(installation, caller.organization_id)
+    found = await custom.list_all(installation, caller.organization_id)
     return CustomIntegrationList(custom_integrations=[_answer(request, one) for one in found])
 
 
@@ -141,7 +142,7 @@ async def create_custom_integration(
     """Register an integration that only your organization sees; it stands beside the built-in ones in every list. Its
     slug begins with `x-`. What is wrong is told with the line. 409 where the slug is taken."""
     entry = await _entry(request, installation)
-    made = await integration_registry.create(installation, caller.actor, Entry(entry.integration, entry.logo))
+    made = await custom.create(installation, caller.actor, Entry(entry.integration, entry.logo))
     return _answer(request, made, entry.warnings)
 
 
@@ -150,7 +151,7 @@ async def get_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegration:
     """One integration of your own, with its definition."""
-    return _answer(request, await integration_registry.get(installation, caller.organization_id, slug.lower()))
+    return _answer(request, await custom.get(installation, caller.organization_id, slug.lower()))
 
 
 @router.put(
@@ -170,7 +171,7 @@ async def put_custom_integration(
             f"There can be no integration of your own {slug[:64]!r}: a slug of yours begins with x-, and has letters "
             "and digits, with single hyphens between them."
         )
-    put = await integration_registry.put(installation, caller.actor, Entry(entry.integration, entry.logo))
+    put = await custom.put(installation, caller.actor, Entry(entry.integration, entry.logo))
     response.status_code = 201 if put.created else 200
     return _answer(request, put, entry.warnings)
 
@@ -184,7 +185,7 @@ async def delete_custom_integration(
     if delete_connections:
         await disconnect.delete_integration(installation, caller.actor, slug.lower())
     else:
-        await integration_registry.delete(installation, caller.actor, slug.lower())
+        await custom.delete(installation, caller.actor, slug.lower())
     return Response(status_code=204)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text, example
-from one_runtime.disconnect import LetGo, disconnect
+from one_runtime.connecting.disconnect import LetGo, disconnect
 
 router = APIRouter(tags=["Disconnect"])
 

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from one_runtime import end_users
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import Answer, Body, Limit, TextCursor, Time, next_cursor
-from one_runtime.disconnect import forget_end_user
+from one_runtime.connecting.disconnect import forget_end_user
 from one_runtime.errors import NotFound
+from one_runtime.tenancy import end_users
 
 router = APIRouter(tags=["End users"])
 

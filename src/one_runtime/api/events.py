@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from one_runtime import events
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Text, Time, next_cursor
-from one_runtime.events import Event, EventFilter, EventType
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Event, EventFilter, EventType
 
 router = APIRouter(tags=["Events"])
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Pl
 from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import rfc3339
+from one_runtime.db.ids import ID_PATTERN, is_id
 from one_runtime.errors import InvalidInput
-from one_runtime.ids import ID_PATTERN, is_id
 
 REPEATABLE: Final = frozenset({"slug"})
 """Options of lists that may be given several times."""

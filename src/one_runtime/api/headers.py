@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from one_runtime.codings import Coding, choose
+from one_runtime.integrations.content_coding import Coding, choose
 
 PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
 """Of answers that hold nobody's data: they may be kept by anybody, and api/compression.py compresses them."""

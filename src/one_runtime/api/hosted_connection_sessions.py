@@ -5,16 +5,17 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from one_runtime import connect_sessions, connections, redemption
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
 from one_runtime.catalog.model import AuthType
-from one_runtime.connect_sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession, Mode
-from one_runtime.connect_start import NewSession, start
-from one_runtime.connections import Connection
-from one_runtime.end_users import EndUser
+from one_runtime.connecting import redirect_mode, sessions
+from one_runtime.connecting.session_creation import NewSession, start
+from one_runtime.connecting.sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession, Mode
+from one_runtime.connections import connections
+from one_runtime.connections.connections import Connection
 from one_runtime.errors import Conflict, NotFound
+from one_runtime.tenancy.end_users import EndUser
 
 router = APIRouter(tags=["Hosted connection sessions"])
 
@@ -121,7 +122,7 @@ async def get_hosted_connection_session(
 ) -> SessionAnswer:
     """How your backend learns the truth: the browser's promise is for the page only."""
     async with installation.database.read() as tx:
-        session = await connect_sessions.get(tx, caller.organization_id, session_id)
+        session = await sessions.get(tx, caller.organization_id, session_id)
         connection = None
         if session.connection_id is not None:
             wanted = connections.get(tx, caller.organization_id, session.connection_id)
@@ -138,7 +139,7 @@ async def cancel_hosted_connection_session(
 ) -> SessionAnswer:
     """End a pending session, also one whose code was not redeemed yet; a cancelled one stays cancelled. One that made
     its connection answers 409."""
-    session = await redemption.cancel(installation, caller.actor, session_id)
+    session = await redirect_mode.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
         raise Conflict("This session has made its connection. Delete the connection instead.")
     return _answer(session, None, installation.clock())
@@ -150,7 +151,9 @@ async def redeem_hosted_connection_session(
 ) -> SessionAnswer:
     """Make the connection of the mode `redirect` count, within 10 minutes. It is made only if `end_user_id`, whoever is
     signed in where the code arrived, is the session's own end user; otherwise it is wiped. Repeating it is harmless."""
-    session, connection = await redemption.redeem(installation, caller.actor, session_id, body.code, body.end_user_id)
+    session, connection = await redirect_mode.redeem(
+        installation, caller.actor, session_id, body.code, body.end_user_id
+    )
     return _answer(session, connection, installation.clock())
 
 

@@ -9,17 +9,17 @@ from urllib.parse import parse_qsl, unquote_plus
 from pydantic_core import PydanticCustomError
 from starlette.types import Receive, Scope, Send
 
-from one_runtime import connections
 from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.fields import clean_text
 from one_runtime.api.headers import coding_of, is_current
-from one_runtime.codings import Coding
-from one_runtime.connections import ConnectionFilter
-from one_runtime.disconnect import ALL
+from one_runtime.connecting.disconnect import ALL
+from one_runtime.connections import connections
+from one_runtime.connections.connections import ConnectionFilter
+from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
-from one_runtime.installation import Installation
-from one_runtime.integrations import CATEGORIES, IntegrationList, Logo, Options, State, Status, find_state
+from one_runtime.integrations.content_coding import Coding
+from one_runtime.integrations.listing import CATEGORIES, IntegrationList, Logo, Options, State, Status, find_state
 
 PATH: Final = "/v1/integrations"
 MAX_TEXT: Final = 255

@@ -3,11 +3,11 @@
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from one_runtime import client_registry
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
-from one_runtime.client_registry import Registered
-from one_runtime.oauth_clients import NewOAuthClient
+from one_runtime.integrations import oauth_client_registration
+from one_runtime.integrations.oauth_client_registration import Registered
+from one_runtime.integrations.oauth_clients import NewOAuthClient
 
 router = APIRouter(tags=["OAuth clients"])
 
@@ -71,14 +71,14 @@ class OAuthClientList(Answer):
 @router.get("/v1/oauth-clients", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
     """The clients that your organization has registered. Those of the instance are its operator's, and not told."""
-    found = await client_registry.list_all(installation, caller.organization_id)
+    found = await oauth_client_registration.list_all(installation, caller.organization_id)
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(one) for one in found])
 
 
 @router.get("/v1/integrations/{slug}/oauth-client", summary="Read an OAuth client")
 async def get_oauth_client(slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
     """Your organization's client for an integration; 404 where it has none of its own."""
-    return OAuthClientAnswer.of(await client_registry.get(installation, caller.organization_id, slug))
+    return OAuthClientAnswer.of(await oauth_client_registration.get(installation, caller.organization_id, slug))
 
 
 @router.put("/v1/integrations/{slug}/oauth-client", summary="Register an OAuth client")
@@ -94,11 +94,11 @@ async def put_oauth_client(
         hosts=tuple(body.hosts),
         fields=body.fields,
     )
-    return OAuthClientAnswer.of(await client_registry.put(installation, caller.actor, slug, new))
+    return OAuthClientAnswer.of(await oauth_client_registration.put(installation, caller.actor, slug, new))
 
 
 @router.delete("/v1/integrations/{slug}/oauth-client", summary="Delete an OAuth client", status_code=204)
 async def delete_oauth_client(slug: str, caller: Authenticated, installation: Installed) -> Response:
     """Use it for no new connection. Those that were made with it are renewed with it until they are gone."""
-    await client_registry.delete(installation, caller.actor, slug)
+    await oauth_client_registration.delete(installation, caller.actor, slug)
     return Response(status_code=204)

@@ -11,8 +11,8 @@ from one_runtime.api.auth import PROXIED, SCOPES
 from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.proxy import PATH as PROXY_PATH
-from one_runtime.ids import ID_PATTERN
-from one_runtime.integrations import CATEGORIES
+from one_runtime.db.ids import ID_PATTERN
+from one_runtime.integrations.listing import CATEGORIES
 
 _DESCRIPTION: Final = (
     "Let your users connect their third-party accounts, and use those accounts on their behalf. "

@@ -6,11 +6,11 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from one_runtime import organizations
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, Link, LongText, Slug, Text, Time, example
 from one_runtime.errors import InvalidInput
-from one_runtime.organizations import Organization
+from one_runtime.tenancy import organizations
+from one_runtime.tenancy.organizations import Organization
 
 router = APIRouter(tags=["Organization"])
 

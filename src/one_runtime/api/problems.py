@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from one_runtime import metrics
-from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import (
     FieldError,
     InvalidInput,
@@ -25,6 +24,7 @@ from one_runtime.errors import (
     TooLarge,
     Unauthenticated,
 )
+from one_runtime.telemetry import metrics
 
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -10,19 +10,19 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from one_runtime import calls
 from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
 from one_runtime.api.incoming import Gone, Incoming, too_large
-from one_runtime.calls import ConnectRequired, Wanted
-from one_runtime.connections import Connection
-from one_runtime.custom_integrations import unknown
+from one_runtime.catalog.organization_catalogs import unknown
+from one_runtime.connections.connections import Connection
+from one_runtime.context import Installation
+from one_runtime.db.ids import new_id
 from one_runtime.egress import Limits, UpstreamTooLarge
 from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, OneRuntimeError, RateLimited
-from one_runtime.held_tokens import HeldTokens
-from one_runtime.ids import new_id
-from one_runtime.installation import Installation
-from one_runtime.proxy import Answered, Asked, Attempts, call
-from one_runtime.request_log import LONGEST_PATH, LoggedRequest, RequestLog
+from one_runtime.proxy import lookup
+from one_runtime.proxy.lookup import ConnectRequired, Wanted
+from one_runtime.proxy.relay import Answered, Asked, Attempts, call
+from one_runtime.proxy.request_log import LONGEST_PATH, LoggedRequest, RequestLog
+from one_runtime.tokens.state import HeldTokens
 
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
@@ -87,12 +87,12 @@ class ProxyEndpoint:
     async def _state(self, scope: Scope, token: str, wanted: Wanted) -> HeldTokens:
         installation = self._installation
         async with installation.database.read() as tx:
-            found = await calls.find(tx, token, wanted)
+            found = await lookup.find(tx, token, wanted)
             if found is None:
                 raise refuse_key()
             scope["organization_id"] = found.caller.organization_id
             require_scope(found.caller.scopes, "use")
-            state = await calls.opened(tx, installation, found)
+            state = await lookup.opened(tx, installation, found)
             if state is not None:
                 return state
             slug = wanted.integration_slug

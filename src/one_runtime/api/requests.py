@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from one_runtime import request_log
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Slug, Text, Time
-from one_runtime.request_log import RequestFilter
+from one_runtime.proxy import request_log
+from one_runtime.proxy.request_log import RequestFilter
 
 router = APIRouter(tags=["Proxy"])
 

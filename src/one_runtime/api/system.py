@@ -4,9 +4,9 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
-from one_runtime import mirror
 from one_runtime.api.auth import Installed, client_address
 from one_runtime.api.fields import Answer
+from one_runtime.encryption import self_check
 from one_runtime.errors import NotFound
 
 router = APIRouter(tags=["System"])
@@ -35,18 +35,18 @@ async def readyz(installation: Installed) -> Health:
 async def get_mirror(request: Request, installation: Installed) -> Response:
     """What this very request looks like from here, for holders of the key ring only. Raises: NotFound."""
     vault, now = installation.vault, installation.clock()
-    nonce = mirror.read_challenge(vault, request.headers.get(mirror.CHALLENGE, ""), now)
+    nonce = self_check.read_challenge(vault, request.headers.get(self_check.CHALLENGE, ""), now)
     if nonce is None:
         raise NotFound("There is nothing at this address.")
     async with installation.database.read() as tx:
-        mark = await mirror.mark(tx)
-    reflection = mirror.Reflection(
+        mark = await self_check.mark(tx)
+    reflection = self_check.Reflection(
         mark=mark,
         public_url=installation.settings.public_url,
         now=now,
         client=client_address(request.scope),
         forwarded_for=request.headers.get("x-forwarded-for"),
     )
-    body, proof = mirror.signed(vault, nonce, reflection)
-    headers = {"Cache-Control": "no-store", mirror.PROOF: proof}
+    body, proof = self_check.signed(vault, nonce, reflection)
+    headers = {"Cache-Control": "no-store", self_check.PROOF: proof}
     return Response(body, headers=headers, media_type="application/json")

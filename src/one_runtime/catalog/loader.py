@@ -117,7 +117,7 @@ def digest(data: object) -> str:
 
 
 def load_catalog() -> Catalog:
-    """The built-in catalog, from the file that `python -m one_runtime.catalog.build` writes.
+    """The built-in catalog, from the file that `python -m one_runtime.catalog.tools.build` writes.
 
     Raises:
         CatalogError: the file is missing or was written by another version.
@@ -126,7 +126,7 @@ def load_catalog() -> Catalog:
         data = files("one_runtime.catalog").joinpath("catalog.json").read_bytes()
         compiled = CompiledCatalog.model_validate_json(data, context={"trusted": True})
     except (OSError, ValidationError) as error:
-        raise CatalogError("catalog.json cannot be read. Run: python -m one_runtime.catalog.build") from error
+        raise CatalogError("catalog.json cannot be read. Run: python -m one_runtime.catalog.tools.build") from error
     logos = {slug: svg.encode() for slug, svg in compiled.logos.items()}
     return Catalog.of(compiled.integrations, logos, compiled.revision)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from one_runtime import __version__, logs
+from one_runtime import __version__
 from one_runtime.app import create_app
 from one_runtime.cli import api_keys, catalog, doctor, keys, oauth_clients, organizations
 from one_runtime.db.backup import back_up
@@ -15,6 +15,7 @@ from one_runtime.demo.server import run_demo
 from one_runtime.errors import OneRuntimeError
 from one_runtime.serving import serve
 from one_runtime.settings import load_settings
+from one_runtime.telemetry import logs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="One Runtime: embedded integrations, self-hosted.")
 app.add_typer(catalog.app, name="catalog")

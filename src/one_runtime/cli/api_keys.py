@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from one_runtime import api_keys, organizations
 from one_runtime.cli.running import AsJson, print_rows, run
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database
-from one_runtime.events import Actor
+from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy.events import Actor
 
 app = typer.Typer(no_args_is_help=True, help="API keys of organizations.")
 

@@ -12,22 +12,23 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from one_runtime import credentials, logs
-from one_runtime import probe as probing
 from one_runtime.catalog.lint import complaints, placed_complaints
 from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_file, located, read_file
 from one_runtime.catalog.model import Auth, Category, CustomIntegration, Integration, dump
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.catalog.search import search
-from one_runtime.catalog.sheet import counts, sheet
 from one_runtime.catalog.source import Complaint
+from one_runtime.catalog.tools.sheet import counts, sheet
 from one_runtime.cli.catalog_new import new_entry
 from one_runtime.cli.running import AsJson, named_values, print_rows
 from one_runtime.clock import rfc3339, system_clock
-from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connections import credentials
+from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.doctor import catalog_probe as probing
+from one_runtime.doctor.catalog_probe import Probed
 from one_runtime.egress import Egress, EgressError
 from one_runtime.errors import InvalidInput, NotFound
-from one_runtime.probe import Probed
+from one_runtime.telemetry import logs
 
 app = typer.Typer(no_args_is_help=True, help="The catalog: every integration that can be connected.")
 

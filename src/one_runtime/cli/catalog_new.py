@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from one_runtime.catalog import parts
 from one_runtime.catalog.model import AuthType, Category, Description, Slug
-from one_runtime.catalog.scaffold import Basics, scaffold
 from one_runtime.catalog.source import in_our_words
+from one_runtime.catalog.tools.scaffold import Basics, scaffold
 from one_runtime.errors import InvalidInput
 
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import typer
 
-from one_runtime import doctor, logs
+from one_runtime import doctor
 from one_runtime.cli.running import AsJson
+from one_runtime.telemetry import logs
 
 _COLORS: Final = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "problem": typer.colors.RED}
 

@@ -11,14 +11,15 @@ from typing import Annotated, Final
 
 import typer
 
-from one_runtime import key_ring, tracing
 from one_runtime.cli.running import AsJson, print_rows, run
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database
-from one_runtime.key_ring import Key, Ring
-from one_runtime.resealing import Progress, reseal
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.key_ring import Key, Ring
+from one_runtime.encryption.rotation import Progress, reseal
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import load_settings
-from one_runtime.vault import Vault, new_key, parse_keys
+from one_runtime.telemetry import tracing
 
 app = typer.Typer(no_args_is_help=True, help="Encryption keys of the ring.")
 

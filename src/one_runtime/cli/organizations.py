@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from one_runtime import organizations
 from one_runtime.cli.running import AsJson, print_rows, run
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database
-from one_runtime.events import Actor
+from one_runtime.tenancy import organizations
+from one_runtime.tenancy.events import Actor
 
 app = typer.Typer(no_args_is_help=True, help="Organizations: the tenants.")
 

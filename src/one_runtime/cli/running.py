@@ -7,16 +7,16 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from one_runtime import key_ring
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
+from one_runtime.context import Installation
 from one_runtime.db.engine import Database, create_database
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import InvalidInput
-from one_runtime.installation import Installation
 from one_runtime.settings import load_settings
-from one_runtime.vault import Vault, parse_keys
 
 T = TypeVar("T")
 

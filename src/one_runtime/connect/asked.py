@@ -7,7 +7,7 @@ from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Option
 from one_runtime.connect.posted import Posted
 from one_runtime.connect.texts import TEXTS
-from one_runtime.connect_flow import View
+from one_runtime.connecting.popup import View
 
 
 @dataclass(frozen=True, slots=True)

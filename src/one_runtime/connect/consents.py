@@ -18,9 +18,10 @@ from one_runtime.connect.wire import (
     read_outcome,
     read_ticket,
 )
-from one_runtime.consent_flow import ConsentFlow
-from one_runtime.consent_steps import CALLBACK, Arrival, ConsentLost
+from one_runtime.connecting.authorization import ConsentFlow
+from one_runtime.connecting.authorization_steps import Arrival, ConsentLost
 from one_runtime.errors import MalformedRequest, OneRuntimeError, TooLarge
+from one_runtime.oauth.callback import CALLBACK
 
 
 class ConsentRoutes:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from one_runtime.consent_steps import Departure
-from one_runtime.consents import STATE_LIFE
+from one_runtime.connecting.authorization_attempts import STATE_LIFE
+from one_runtime.connecting.authorization_steps import Departure
 
 _SECONDS: Final = int(STATE_LIFE.total_seconds())
 

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from one_runtime.connect.assets import POPUP_MODULES
 from one_runtime.connect.texts import TEXTS, text
-from one_runtime.connect_flow import Shell, ShellState
+from one_runtime.connecting.popup import Shell, ShellState
 
 PageState: TypeAlias = ShellState | Literal["top_level"]
 

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 from pydantic import Field, StringConstraints, ValidationError
 
 from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
-from one_runtime.connect_flow import ConnectRequest
-from one_runtime.consent_steps import Choice
+from one_runtime.connecting.authorization_steps import Choice
+from one_runtime.connecting.popup import ConnectRequest
 from one_runtime.errors import MalformedRequest
 
 MAX_FIELDS: Final = 120

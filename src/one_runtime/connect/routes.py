@@ -20,8 +20,8 @@ from one_runtime.connect.requests import Endpoint, address_of, body_of, called, 
 from one_runtime.connect.screens import Screens
 from one_runtime.connect.window import Opening, Window
 from one_runtime.connect.wire import connected_answer, read_connect, read_view, view_answer
-from one_runtime.connect_flow import ConnectFlow
-from one_runtime.consent_flow import ConsentFlow
+from one_runtime.connecting.authorization import ConsentFlow
+from one_runtime.connecting.popup import ConnectFlow
 from one_runtime.errors import MalformedRequest, NotFound, TooLarge
 
 _PUBLIC_MODULE: Final = {

@@ -12,10 +12,10 @@ from one_runtime.connect.asked import Asked, asked_of
 from one_runtime.connect.pages import ENVIRONMENT, NOBODY, NOTICE, STATUS, Page, Site, headers
 from one_runtime.connect.posted import Posted
 from one_runtime.connect.texts import TEXTS, failure, text
-from one_runtime.connect_flow import Connected, Shell, View
-from one_runtime.connect_sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
-from one_runtime.connections import AccountMismatch
-from one_runtime.consent_steps import Arrival, Choosing, Departure, failure_code, reason_of
+from one_runtime.connecting.authorization_steps import Arrival, Choosing, Departure, failure_code, reason_of
+from one_runtime.connecting.popup import Connected, Shell, View
+from one_runtime.connecting.sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
+from one_runtime.connections.connections import AccountMismatch
 from one_runtime.errors import InvalidInput, OneRuntimeError
 
 Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level"]

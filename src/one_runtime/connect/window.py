@@ -13,13 +13,13 @@ from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.pages import Page
 from one_runtime.connect.posted import Posted
 from one_runtime.connect.screens import FRESH, Refusal, Screens, Trouble
-from one_runtime.connect_flow import ConnectFlow, Shell, View
-from one_runtime.connections import AccountMismatch
-from one_runtime.consent_flow import ConsentFlow
-from one_runtime.consent_steps import Arrival
-from one_runtime.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connecting.authorization import ConsentFlow
+from one_runtime.connecting.authorization_steps import Arrival
+from one_runtime.connecting.popup import ConnectFlow, Shell, View
+from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import InvalidInput, OneRuntimeError
-from one_runtime.oauth_clients import OAuthClientMissing
+from one_runtime.integrations.oauth_clients import OAuthClientMissing
 
 _ANSWERED_IN_THE_FORM: Final = (
     InvalidInput,

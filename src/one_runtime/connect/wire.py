@@ -9,8 +9,8 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.parts import Param
 from one_runtime.clock import rfc3339
 from one_runtime.connect.texts import failure
-from one_runtime.connect_flow import Choice, Connected, ConnectRequest, View
-from one_runtime.consent_steps import Outcome
+from one_runtime.connecting.authorization_steps import Outcome
+from one_runtime.connecting.popup import Choice, Connected, ConnectRequest, View
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
 MAX_VALUES = 50

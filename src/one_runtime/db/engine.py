@@ -30,10 +30,10 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-from one_runtime import tracing
 from one_runtime.clock import rfc3339
 from one_runtime.db.pipeline import Reading
 from one_runtime.errors import ConfigurationError, Unavailable
+from one_runtime.telemetry import tracing
 
 Row: TypeAlias = Any
 """A named tuple with the statement's columns."""

@@ -16,19 +16,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from one_runtime import api_keys, events, key_ring, oauth_clients, organizations
 from one_runtime.catalog.model import Integration
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database, Transaction, create_database
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
 from one_runtime.demo.playground.product import CONNECTED
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import ConfigurationError
-from one_runtime.events import Actor, Subject
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.client import Client
-from one_runtime.oauth_clients import NewOAuthClient
-from one_runtime.organizations import Organization
-from one_runtime.vault import Vault, new_key, parse_keys
+from one_runtime.tenancy import api_keys, events, organizations
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tenancy.organizations import Organization
 
 CUSTOMER: Final = "Fernhill"
 

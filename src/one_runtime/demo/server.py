@@ -21,13 +21,13 @@ from starlette.types import ASGIApp
 
 from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
 from one_runtime.catalog.model import Integration
-from one_runtime.consent_steps import callback_url
 from one_runtime.demo import acme
 from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
 from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.product import END_USERS, Playground
 from one_runtime.errors import ConfigurationError
+from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]

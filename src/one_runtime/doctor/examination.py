@@ -14,9 +14,9 @@ from one_runtime.doctor.outside import Outside, examine_outside
 from one_runtime.doctor.public_url import PublicSide, compared, examine_public_url
 from one_runtime.doctor.storage import Storage, examine_storage
 from one_runtime.egress import WayOut
+from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings, load_settings
-from one_runtime.vault import Vault, parse_keys
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
-from one_runtime import mirror
 from one_runtime.doctor.finding import Finding, ok, problem, warning
+from one_runtime.encryption import self_check
 from one_runtime.settings import Settings
 
 FORGED: Final = "192.0.2.1"
@@ -15,7 +15,7 @@ _FRAMES: Final = "frame-ancestors *"
 """What the popup's page says for a session that does not exist: any page may show that there is none."""
 
 
-def examine_proxy(reflection: mirror.Reflection, settings: Settings) -> Finding:
+def examine_proxy(reflection: self_check.Reflection, settings: Settings) -> Finding:
     """Whose address the server takes for the caller's, in a request that came by the public URL."""
     passed_on = [part.strip() for part in (reflection.forwarded_for or "").split(",") if part.strip()]
     trusting = bool(settings.trusted_proxies)

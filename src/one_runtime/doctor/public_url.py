@@ -6,15 +6,15 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from one_runtime import mirror
 from one_runtime.clock import Clock
+from one_runtime.db.ids import new_id
 from one_runtime.doctor.clock import ahead, ahead_by_date
 from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.doctor.proxy import FORGED, examine_popup, examine_proxy
 from one_runtime.egress import Egress, EgressError, Limits, Response, WayOut
-from one_runtime.ids import new_id
+from one_runtime.encryption import self_check
+from one_runtime.encryption.vault import Vault
 from one_runtime.settings import Settings
-from one_runtime.vault import Vault
 
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
@@ -28,7 +28,7 @@ class PublicSide:
     """What was found; what the server saw of us, if it is one with our key ring; how far its clock is ahead of ours."""
 
     findings: list[Finding] = field(default_factory=list)
-    reflection: mirror.Reflection | None = None
+    reflection: self_check.Reflection | None = None
     ahead: float | None = None
 
 
@@ -79,14 +79,14 @@ def _days(left: timedelta) -> str:
 
 async def _reflect(side: PublicSide, egress: Egress, settings: Settings, vault: Vault | None, clock: Clock) -> None:
     """Ask for the reflection of our own request. Raises: EgressError."""
-    address = settings.public_url + (mirror.PATH if vault is not None else "/readyz")
-    nonce, challenge = mirror.challenge(vault, clock()) if vault is not None else ("", "")
-    headers = [("X-Forwarded-For", FORGED), *([(mirror.CHALLENGE, challenge)] if challenge else [])]
+    address = settings.public_url + (self_check.PATH if vault is not None else "/readyz")
+    nonce, challenge = self_check.challenge(vault, clock()) if vault is not None else ("", "")
+    headers = [("X-Forwarded-For", FORGED), *([(self_check.CHALLENGE, challenge)] if challenge else [])]
     before = clock()
     answer = await egress.request("GET", address, headers=headers)
     after = clock()
     if vault is not None and answer.status == 200:
-        side.reflection = mirror.read_answer(vault, nonce, answer.body, header(answer, mirror.PROOF) or "")
+        side.reflection = self_check.read_answer(vault, nonce, answer.body, header(answer, self_check.PROOF) or "")
     if side.reflection is not None:
         side.ahead = ahead(side.reflection.now, before, after)
         return
@@ -112,7 +112,7 @@ def _stranger(answer: Response, settings: Settings, *, ring: bool) -> Finding:
         saw = f"another One Runtime answers at {where}, or one with another key ring"
         return problem("public URL", saw, "Lead the proxy to this one, and give every server the same key ring.")
     saw = f"something else answers at {where}, with status {answer.status}"
-    return problem("public URL", saw, f"The proxy has to pass every path on to the server, {mirror.PATH} too.")
+    return problem("public URL", saw, f"The proxy has to pass every path on to the server, {self_check.PATH} too.")
 
 
 async def _popup(egress: Egress, settings: Settings) -> Finding:
@@ -122,7 +122,7 @@ async def _popup(egress: Egress, settings: Settings) -> Finding:
     return examine_popup(_headers(page), _headers(script))
 
 
-def compared(reflection: mirror.Reflection, mark: str | None, settings: Settings) -> Finding:
+def compared(reflection: self_check.Reflection, mark: str | None, settings: Settings) -> Finding:
     """Whether who answered serves our database, under our public URL."""
     if mark is not None and reflection.mark != mark:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from one_runtime import __version__
 from one_runtime.doctor.finding import Finding, ok, problem, warning
-from one_runtime.key_ring import Ring
-from one_runtime.servers import Server
+from one_runtime.encryption.key_ring import Ring
+from one_runtime.jobs.instances import Server
 
 
 def examine_ring(ring: Ring) -> Finding:

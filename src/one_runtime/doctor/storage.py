@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from one_runtime import key_ring, mirror, organizations, servers
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Database, create_database, sqlite_path
 from one_runtime.db.migrations import HEAD, current_revision
@@ -18,9 +17,12 @@ from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vital
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.doctor.ring import examine_ring, examine_servers
+from one_runtime.encryption import key_ring, self_check
+from one_runtime.encryption.vault import Vault
 from one_runtime.errors import ConfigurationError, Unavailable
+from one_runtime.jobs import instances
 from one_runtime.settings import Settings
-from one_runtime.vault import Vault
+from one_runtime.tenancy import organizations
 
 OLDEST_POSTGRESQL: Final = 15
 """The oldest major version that its authors still maintain (postgresql.org/support/versioning, November 2026)."""
@@ -97,7 +99,7 @@ async def _opened(url: str) -> AsyncIterator[Database]:
 
 async def _ask(storage: Storage, database: Database, settings: Settings, vault: Vault | None, clock: Clock) -> None:
     async with database.read() as tx:
-        storage.mark, live = await mirror.mark(tx), await servers.list_live(tx, clock())
+        storage.mark, live = await self_check.mark(tx), await instances.list_live(tx, clock())
         if sqlite_path(settings.database_url.get_secret_value()):
             storage.findings.append(ok("database", f"SQLite, migrated to {HEAD}"))
         else:

@@ -20,9 +20,9 @@ from one_runtime.egress.errors import (
 )
 from one_runtime.egress.hop import USER_AGENT, Body
 from one_runtime.egress.limits import Limits, PoolLimits
+from one_runtime.egress.network import WayOut
 from one_runtime.egress.observation import on_behalf_of
 from one_runtime.egress.pool import Certificate
-from one_runtime.egress.way_out import WayOut
 
 __all__ = [
     "USER_AGENT",

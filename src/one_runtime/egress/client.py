@@ -14,10 +14,10 @@ from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
 from one_runtime.egress.hop import Body, Headers, Hop, first_hop, next_hop, relayed_hop
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
+from one_runtime.egress.network import WayOut
 from one_runtime.egress.observation import observed
 from one_runtime.egress.pool import Certificate, Pool
 from one_runtime.egress.target import canonical_allow_list, parse
-from one_runtime.egress.way_out import WayOut
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 

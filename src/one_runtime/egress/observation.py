@@ -6,8 +6,8 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Final
 
-from one_runtime import metrics, tracing
 from one_runtime.errors import OneRuntimeError
+from one_runtime.telemetry import metrics, tracing
 
 _integration: Final[ContextVar[str]] = ContextVar("one_runtime_egress_integration", default="")
 

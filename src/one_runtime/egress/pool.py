@@ -21,6 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import HttpProcessingError
 
 from one_runtime.egress.addresses import why_refused
+from one_runtime.egress.bulkhead import Turns
 from one_runtime.egress.errors import (
     EgressError,
     TargetRefused,
@@ -30,9 +31,8 @@ from one_runtime.egress.errors import (
 )
 from one_runtime.egress.hop import Hop
 from one_runtime.egress.limits import Limits, PoolLimits
+from one_runtime.egress.network import WayOut
 from one_runtime.egress.target import AllowList, Target, check
-from one_runtime.egress.turns import Turns
-from one_runtime.egress.way_out import WayOut
 
 # Providers' security headers are long; aiohttp's own limit of 8190 refuses some real answers.
 _LONGEST_HEADER: Final = 16 * 1024

@@ -16,6 +16,7 @@ from one_runtime.oauth.errors import AuthorizationRefused, CallbackRefused, Cons
 from one_runtime.oauth.refusal import spelled
 from one_runtime.oauth.words import said
 
+CALLBACK: Final = "/connect/callback/"
 MAX_QUERY: Final = 16_384
 _MAX_PARAMETERS: Final = 100
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
@@ -30,6 +31,11 @@ DENIED: Final = frozenset(
         "user_cancelled_login",
     }
 )
+
+
+def callback_url(public_url: str, slug: str) -> str:
+    """Return the redirect address of an integration (RFC 6749, section 3.1.2)."""
+    return f"{public_url}{CALLBACK}{slug}"
 
 
 @dataclass(frozen=True, slots=True)

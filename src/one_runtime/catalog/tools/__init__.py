@@ -1,0 +1,1 @@
+"""Commands that build and inspect the catalog; not needed at run time."""

@@ -1,0 +1,80 @@
+"""Compiles the entries and the logos into `catalog.json`: `python -m one_runtime.catalog.tools.build [--check]`."""
+
+import json
+import sys
+from pathlib import Path
+
+from one_runtime.catalog.loader import CatalogError, digest, load_yaml
+from one_runtime.catalog.logos import UnsafeLogo, clean_svg
+from one_runtime.catalog.model import CUSTOM, Integration, dump
+
+HERE = Path(__file__).parents[1]
+COMPILED = HERE / "catalog.json"
+
+
+def read_entries(folder: Path) -> list[Integration]:
+    """Every entry of the folder, by slug.
+
+    Raises:
+        CatalogError: the first file at fault, with the place.
+    """
+    entries = []
+    for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem):
+        entry = load_yaml(path)
+        if entry.slug != path.stem:
+            raise CatalogError(f"{path}: the slug {entry.slug!r} is not the file's name")
+        if entry.slug.startswith(CUSTOM):
+            raise CatalogError(f"{path}: x- is kept for organizations' own integrations")
+        entries.append(entry)
+    return entries
+
+
+def read_logo(path: Path) -> str:
+    """One logo as the script left it.
+
+    Raises:
+        CatalogError: it is missing, or not as `clean_svg` writes it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+        if clean_svg(text) != text:
+            raise CatalogError(f"{path}: not cleaned. Run: python scripts/logos.py")
+    except OSError as error:
+        raise CatalogError(f"{path}: there is no logo. Run: python scripts/logos.py") from error
+    except UnsafeLogo as error:
+        raise CatalogError(f"{path}: {error}") from error
+    return text
+
+
+def compile_catalog(folder: Path = HERE) -> str:
+    """The text of `catalog.json`: the same for the same entries and logos.
+
+    Raises:
+        CatalogError: an entry or a logo cannot be used.
+    """
+    entries = [dump(entry) for entry in read_entries(folder / "integrations")]
+    logos = {entry["slug"]: read_logo(folder / "logos" / f"{entry['slug']}.svg") for entry in entries}
+    revision = digest([entries, logos])
+    compiled = {"revision": revision, "integrations": entries, "logos": logos}
+    return json.dumps(compiled, ensure_ascii=False, indent=1) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the file, or with `--check` says whether it is up to date; returns the exit code."""
+    try:
+        text = compile_catalog()
+    except CatalogError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 1
+    if "--check" in arguments:
+        current = COMPILED.is_file() and COMPILED.read_text(encoding="utf-8") == text
+        advice = "is up to date" if current else "is stale. Run: python -m one_runtime.catalog.tools.build"
+        sys.stdout.write(f"catalog.json {advice}\n")
+        return 0 if current else 1
+    COMPILED.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{COMPILED.name}: {len(json.loads(text)['integrations'])} integrations, {len(text)} bytes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

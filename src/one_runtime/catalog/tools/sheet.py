@@ -1,0 +1,201 @@
+"""Everything that is known of an integration, for people, as Markdown: `one-runtime catalog show`, and the pages of
+docs/integrations, which `python -m one_runtime.catalog.sheet` writes."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.parts import Field, Param, Verified
+from one_runtime.catalog.tools.build import HERE, read_entries
+
+REDIRECT: Final = "https://<your One Runtime>/connect/callback/{slug}"
+_HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.sheet` from the catalog. Do not edit. -->"
+_HOW: Final = {
+    "documentation": "from the provider's documentation",
+    "fixture": "from the provider's documentation, and a test holds it to a request shown there",
+    "live": "from calls to the provider",
+    "unverified": "not compared to the provider's documentation yet",
+}
+_PKCE: Final = {
+    "required": "required, and sent",
+    "supported": "supported, and sent",
+    "tolerated": "sent; the provider does not mention it",
+    "avoid": "not sent",
+    "unknown": "not sent",
+}
+_REFRESH: Final = {
+    "rotates": "each refresh brings a new refresh token, which takes the place of the one before",
+    "static": "the refresh token stays the same",
+    "optional": "a refresh token comes or not, depending on the client's settings",
+    "none": "there is no refresh token",
+}
+_REFRESH_UNKNOWN: Final = "not known, and handled as if each one brought a new refresh token"
+
+
+def sheet(integration: Integration) -> str:
+    """The whole sheet."""
+    one = integration
+    lines = [f"# {one.name}", "", one.description, ""]
+    lines += [f"- Slug: `{one.slug}`", f"- Category: {one.category}", f"- Website: <{one.website}>"]
+    lines += [f"- Documentation of its API: <{one.docs}>"]
+    lines += [f"- Also found as: {', '.join(one.aliases)}"] if one.aliases else []
+    for auth in one.auth:
+        lines += ["", f"## {auth.label} (`{auth.type}`)", "", *_of_auth(one, auth)]
+    return "\n".join(lines) + "\n"
+
+
+def _of_auth(one: Integration, auth: Auth) -> Iterator[str]:
+    if isinstance(auth, OAuth2Auth):
+        yield from _registration(one, auth)
+    asked = [*(_param(part) for part in auth.params), *(_field(part) for part in auth.fields)]
+    if asked:
+        yield from ("The end user is asked for:", "", *asked, "")
+    elif not isinstance(auth, OAuth2Auth):
+        yield from ("The end user is asked for nothing.", "")
+    more = "".join(f", also `{url}`" for url in auth.more_base_urls)
+    yield f"- API: `{auth.base_url}`{more}"
+    yield from (f"- On every call: `{name}: {value}`" for name, value in auth.headers.items())
+    yield from _sent(auth)
+    yield from _check(auth)
+    if isinstance(auth, OAuth2Auth):
+        yield from _oauth2(auth)
+    if isinstance(auth, ClientCredentialsAuth):
+        yield f"- Tokens come from: `{auth.token.url}`"
+    yield f"- How we know: {_verified(auth.verified)}."
+    quirks = [quirk for quirk in auth.quirks if quirk != "self_hosted"]
+    if "self_hosted" in auth.quirks:
+        yield "- Customers run it on hosts of their own."
+    if quirks:
+        yield from ("", "Good to know:", "", *(f"- {quirk}" for quirk in quirks))
+
+
+def _registration(one: Integration, auth: OAuth2Auth) -> Iterator[str]:
+    whose = "Each customer brings an OAuth client of their own." if auth.client.owner == "customer" else ""
+    yield from ([whose, ""] if whose else [])
+    if auth.client.where:
+        yield from (f"To register an OAuth client: {auth.client.where}{_link(auth.client.where_url)}", "")
+    yield from (f"Redirect address: `{REDIRECT.format(slug=one.slug)}`", "")
+    if auth.client.owner == "organization":
+        yield f"Until a client is registered, end users are not offered it: `one-runtime oauth-clients set {one.slug}`."
+        yield ""
+    if auth.client.fields:
+        yield from ("The client has more to it:", "", *(_field(part) for part in auth.client.fields), "")
+
+
+def _param(part: Param) -> str:
+    choice = f" One of {', '.join(option.label for option in part.options)}." if part.options else ""
+    example = f" Such as `{part.placeholder}{part.suffix or ''}`." if part.placeholder else ""
+    return f"- **{part.label}** (`params.{part.name}`).{_sentence(part.help)}{choice}{example}"
+
+
+def _field(part: Field) -> str:
+    optional = " May be left blank." if part.optional else ""
+    return f"- **{part.label}** (`{part.name}`).{_sentence(part.help)} {part.where}{_link(part.where_url)}{optional}"
+
+
+def _sentence(text: str | None) -> str:
+    return f" {text}" if text else ""
+
+
+def _link(url: str | None) -> str:
+    return f" See <{url}>." if url else ""
+
+
+def _sent(auth: Auth) -> Iterator[str]:
+    yield from (f"- Sent as header: `{name}: {value}`" for name, value in auth.send.headers.items())
+    yield from (f"- Sent in the query: `{name}={value}`" for name, value in auth.send.query.items())
+    if auth.send.basic is not None:
+        basic = auth.send.basic
+        yield f"- Sent as HTTP Basic: `{basic.username}` and " + (
+            f"`{basic.password}`" if basic.password else "nothing"
+        )
+
+
+def _check(auth: Auth) -> Iterator[str]:
+    if auth.check is not None:
+        where = auth.check.url or f"{auth.base_url}{auth.check.path}"
+        query = "&".join(f"{name}={value}" for name, value in auth.check.query.items())
+        body = " with a JSON body" if auth.check.json_body is not None else " with a form" if auth.check.form else ""
+        yield f"- Checked by: `{auth.check.method} {where}{'?' + query if query else ''}`{body}"
+    elif auth.check_missing:
+        yield f"- Not checked: {auth.check_missing}"
+
+
+def _oauth2(auth: OAuth2Auth) -> Iterator[str]:
+    yield f"- Consent page: `{auth.authorization.url}`"
+    yield f"- Tokens come from: `{auth.token.url}`"
+    for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
+        asked = [*scopes.always, *scopes.default]
+        if asked:
+            yield f"- Asked for in `{scopes.param}`, where the client names nothing else: {_codes(asked)}"
+    yield f"- PKCE: {_PKCE[auth.pkce]}."
+    yield f"- Refresh: {_REFRESH[auth.refresh] if 'refresh' in auth.model_fields_set else _REFRESH_UNKNOWN}."
+    if auth.revocation is not None:
+        yield f"- Revoked at: `{auth.revocation.url}`"
+    else:
+        yield "- Revoked: not at the provider; the tokens are deleted here."
+    for part in auth.received:
+        yield f"- Kept from the {part.source.replace('_', ' ')}: `{part.name}`"
+
+
+def _codes(texts: Iterable[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
+
+
+def _ways(one: Integration) -> str:
+    return ", ".join(f"`{auth.type}`" + (" ✓" if auth.verified.how != "unverified" else "") for auth in one.auth)
+
+
+def _verified(verified: Verified) -> str:
+    return _HOW[verified.how] + (f" (looked at on {verified.date})" if verified.date is not None else "")
+
+
+def counts(integrations: Iterable[Integration]) -> dict[str, int]:
+    """How many auth types are verified in each way."""
+    told = dict.fromkeys(_HOW, 0)
+    for one in integrations:
+        for auth in one.auth:
+            told[auth.verified.how] += 1
+    return told
+
+
+def _index(integrations: list[Integration]) -> str:
+    auths = sum(len(one.auth) for one in integrations)
+    lines = [_HEAD, "", "# Integrations", "", f"{len(integrations)} integrations with {auths} ways to connect.", ""]
+    lines += ["| how we know that a way is right | ways |", "|---|---|"]
+    lines += [f"| `{how}`: {_HOW[how]} | {count} |" for how, count in counts(integrations).items()]
+    unchecked = [(one, auth) for one in integrations for auth in one.auth if auth.check is None and auth.check_missing]
+    lines += ["", "## Not checked", "", "The popup asks the provider before it stores a key. For these it cannot:", ""]
+    lines += [f"- [{one.name}]({one.slug}.md), `{auth.type}`: {auth.check_missing}" for one, auth in unchecked]
+    lines += ["", "## By category"]
+    for category in sorted({one.category for one in integrations}):
+        named = sorted((one for one in integrations if one.category == category), key=lambda one: one.name.casefold())
+        lines += ["", f"### {category}", "", "| integration | ways to connect | for |", "|---|---|---|"]
+        lines += [f"| [{one.name}]({one.slug}.md) | {_ways(one)} | {one.description} |" for one in named]
+    lines += ["", "✓: compared to the provider's documentation."]
+    return "\n".join(lines) + "\n"
+
+
+def pages(integrations: list[Integration]) -> dict[str, str]:
+    """Every page under docs/integrations, by the file's name."""
+    named = {f"{one.slug}.md": f"{_HEAD}\n\n{sheet(one)}" for one in integrations}
+    return {"README.md": _index(integrations), **named}
+
+
+def main(folder: Path) -> None:
+    """Writes the pages, and takes those away that no integration has any more."""
+    wanted = pages(read_entries(HERE / "integrations"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.md"):
+        if path.name not in wanted:
+            path.unlink()
+    for name, text in wanted.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{len(wanted)} pages in {folder}\n")
+
+
+if __name__ == "__main__":
+    main(Path("docs/integrations"))

@@ -1,0 +1,190 @@
+"""The mode `redirect`, after the end user is done: redeemed by the organization, given up by it, or wiped (P6).
+
+A code alone proves nothing about who sits before the browser: whoever sent them the address may be another. So the
+organization says which of its end users is signed in where the code arrived, and any other than the session's own
+ends the matter.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from one_runtime.connecting import sessions, unredeemed_connections
+from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status
+from one_runtime.connections import connections, pending_revocations
+from one_runtime.connections.connections import Connection
+from one_runtime.connections.pending_revocations import Letting
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.encryption import secret_tokens
+from one_runtime.encryption.vault import SealBroken
+from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
+from one_runtime.tenancy import end_users, events
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tokens.revocation import can_be_revoked, revoke_all
+
+BATCH: Final = 100
+"""Connections that one turn wipes at the most; the next turn goes on."""
+
+
+class EndUserMismatch(Conflict):
+    """Somebody else than the session's end user brought the code."""
+
+    code = "end_user_mismatch"
+
+
+async def redeem(
+    installation: Installation, actor: Actor, session_id: str, code: str, end_user_id: str
+) -> tuple[ConnectSession, Connection | None]:
+    """Make what was connected count. Asked again with the same code, the answer is the same; the connection is None
+    where it was deleted since.
+
+    Raises: NotFound, InvalidInput for a wrong code; EndUserMismatch, after which the connection is wiped;
+    SessionExpired; Conflict where there is nothing to redeem; AccountMismatch where the end user has connected
+    another account since.
+    """
+    now = installation.clock()
+    async with installation.database.write() as tx:
+        session = await sessions.get(tx, actor.organization_id, session_id)
+        await end_users.lock(tx, actor.organization_id, session.end_user_id)  # one redemption at a time
+        session = await sessions.get(tx, actor.organization_id, session_id)
+        _require_code(session, code)
+        if session.end_user_id == end_user_id:
+            return await _redeem(tx, installation, actor, session, now)
+        note = error_note(EndUserMismatch.code, "Another end user brought the code.", now)
+        given_up = await _give_up(tx, installation, session, _End("failed", actor, now, note))
+    await revoke_all(installation, given_up.lettings)
+    raise EndUserMismatch(
+        "This session is for another end user than the one who came back with its code. The connection was wiped: "
+        "somebody may have been sent another's link."
+    )
+
+
+def _require_code(session: ConnectSession, code: str) -> None:
+    if session.mode != "redirect":
+        raise Conflict(f"A session of the mode {session.mode} has nothing to redeem.")
+    known = session.code_hash
+    if known is None and session.status == "pending":
+        raise Conflict("The end user has not connected anything in this session yet.")
+    if known is None or not secret_tokens.same(known, secret_tokens.digest(code)):
+        raise InvalidInput.of("code", "is not the code of this session; take it from the address of your return_url")
+
+
+async def _redeem(
+    tx: Transaction, installation: Installation, actor: Actor, session: ConnectSession, now: datetime
+) -> tuple[ConnectSession, Connection | None]:
+    if session.state(now) == "connected":
+        return session, await _present(tx, session)
+    kept = await unredeemed_connections.load(tx, installation.vault, session)
+    if kept is None or session.state(now) != "pending":
+        raise _gone(session, now)
+    connection, _ = await connections.connect(tx, installation.vault, actor, kept, now)
+    if not await sessions.redeem(tx, session.id, connection.id, now):
+        raise _gone(session, now)
+    await unredeemed_connections.wipe(tx, session.id)
+    return await sessions.get(tx, session.organization_id, session.id), connection
+
+
+def _gone(session: ConnectSession, now: datetime) -> OneRuntimeError:
+    if session.state(now) == "expired":
+        return SessionExpired("The code was not redeemed within 10 minutes, and the connection was wiped. Start again.")
+    return Conflict(f"This session is {session.state(now)}; there is nothing to redeem. Start again.")
+
+
+async def _present(tx: Transaction, session: ConnectSession) -> Connection | None:
+    try:
+        return await connections.get(tx, session.organization_id, session.connection_id or "")
+    except NotFound:
+        return None
+
+
+async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
+    """End a session, whether the end user is done with it or not; one that is over stays as it is. Raises: NotFound."""
+    now = installation.clock()
+    async with installation.database.write() as tx:
+        session = await sessions.get(tx, actor.organization_id, session_id)
+        given_up = _GivenUp()
+        if not await sessions.cancel(tx, session.id, now):
+            given_up = await _give_up(tx, installation, session, _End("cancelled", actor, now))
+        cancelled = await sessions.get(tx, actor.organization_id, session_id)
+    await revoke_all(installation, given_up.lettings)
+    return cancelled
+
+
+async def wipe_due(installation: Installation) -> int:
+    """Wipe what nobody redeemed in time; how many. Safe to run in several processes at once."""
+    now = installation.clock()
+    async with installation.database.read() as tx:
+        due = await unredeemed_connections.list_due(tx, now, BATCH)
+    wiped = 0
+    for session_id, organization_id in due:
+        async with installation.database.write() as tx:
+            session = await sessions.find_by_id(tx, session_id)
+            if session is None:  # deleted meanwhile, with what was kept
+                continue
+            note = error_note("not_redeemed", "The code was not redeemed within 10 minutes.", now)
+            actor = Actor(organization_id, "system")
+            given_up = await _give_up(tx, installation, session, _End("expired", actor, now, note))
+            wiped += given_up.happened
+        await revoke_all(installation, given_up.lettings)
+    return wiped
+
+
+async def wipe_of(tx: Transaction, installation: Installation, organization_id: str, end_user_id: str) -> list[Letting]:
+    """Wipe what an end user left unredeemed; what is to be revoked of it."""
+    lettings: list[Letting] = []
+    for session_id in await unredeemed_connections.list_of(tx, organization_id, end_user_id):
+        session = await sessions.get(tx, organization_id, session_id)
+        lettings += await _kept_to_revoke(tx, installation, session, installation.clock())
+        await unredeemed_connections.wipe(tx, session_id)
+    return lettings
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a session ends that nobody redeemed, and who ends it."""
+
+    status: Status
+    actor: Actor
+    now: datetime
+    error: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenUp:
+    """Whether it happened, or another was faster; and the tokens to be revoked, where there are any."""
+
+    happened: bool = False
+    lettings: tuple[Letting, ...] = ()
+
+
+async def _give_up(tx: Transaction, installation: Installation, session: ConnectSession, end: _End) -> _GivenUp:
+    """Wipe what was kept and end its session; tokens are kept apart until they are revoked."""
+    if not await sessions.give_up(tx, session.id, end.status, end.error, end.now):
+        return _GivenUp()
+    lettings = await _kept_to_revoke(tx, installation, session, end.now)
+    await unredeemed_connections.wipe(tx, session.id)
+    if end.error is not None:
+        data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": end.error["code"]}
+        await events.record(
+            tx, end.actor, "hosted_connection_session.failed", end.now, Subject(session.end_user_id, None, data)
+        )
+    return _GivenUp(happened=True, lettings=lettings)
+
+
+async def _kept_to_revoke(
+    tx: Transaction, installation: Installation, session: ConnectSession, now: datetime
+) -> tuple[Letting, ...]:
+    try:
+        kept = await unredeemed_connections.load(tx, installation.vault, session)
+    except SealBroken:
+        return ()
+    if kept is None:
+        return ()
+    integration = await installation.catalogs.get(tx, session.organization_id, kept.integration_slug)
+    if not can_be_revoked(integration, kept.auth_type):
+        return ()
+    if await connections.shares_grant(tx, session.organization_id, kept):
+        return ()
+    tokens = pending_revocations.Tokens(kept.integration_slug, kept.grant, kept.params, kept.secrets)
+    return (await pending_revocations.store(tx, installation.vault, session.organization_id, tokens, now),)

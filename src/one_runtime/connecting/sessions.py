@@ -1,0 +1,252 @@
+"""Hosted connection sessions: short-lived permissions to make one connection for one end user (P4)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import Update, bindparam, delete, insert, select, update
+
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import is_id, lowest_id
+from one_runtime.db.schema import hosted_connection_sessions as sessions
+from one_runtime.encryption import secret_tokens
+from one_runtime.errors import Conflict, NotFound, OneRuntimeError
+from one_runtime.telemetry import metrics
+
+MAX_FAILED_CHECKS: Final = 10
+LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
+TIME_TO_REDEEM: Final = timedelta(minutes=10)
+MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
+
+Mode: TypeAlias = Literal["embed", "redirect", "link"]
+Status: TypeAlias = Literal["pending", "connected", "failed", "cancelled", "expired"]
+
+
+class SessionUsed(Conflict):
+    """The session has made its connection."""
+
+    code = "session_used"
+
+
+class SessionCancelled(Conflict):
+    """The session was cancelled."""
+
+    code = "session_cancelled"
+
+
+class SessionExpired(OneRuntimeError):
+    """The session's time is over."""
+
+    code, status, title = "session_expired", 410, "This session has expired"
+
+
+class TooManyAttempts(OneRuntimeError):
+    """The session's failed checks are used up."""
+
+    code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectSession:
+    """A session as it is kept; its token and its code are not (P2). What is stored as `pending` may have expired, and
+    what is stored as `unredeemed` still pends for the organization: ask `state`."""
+
+    id: str
+    organization_id: str
+    end_user_id: str
+    integration_slug: str | None
+    mode: Mode
+    status: str
+    auth_type: str | None
+    scopes: tuple[str, ...]
+    target_connection_id: str | None
+    multiple: bool
+    suggested_connection_name: str | None
+    allowed_origins: tuple[str, ...]
+    metadata: Mapping[str, object]
+    failed_checks: int
+    last_error: Mapping[str, str] | None
+    connection_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    opened_at: datetime | None
+    return_url: str | None = None
+    code_hash: bytes | None = field(default=None, repr=False)
+
+    @property
+    def unredeemed(self) -> bool:
+        """Whether the end user is done, and the organization has yet to redeem the code."""
+        return self.status == "unredeemed"
+
+    def state(self, now: datetime) -> Status:
+        """The status at this moment."""
+        if self.unredeemed or self.status == "pending":
+            return "expired" if now >= self.expires_at else "pending"
+        return self.status  # type: ignore[return-value] # only these are written
+
+
+_COLUMNS = tuple(sessions.c[name] for name in ConnectSession.__dataclass_fields__)
+_INSERT = insert(sessions)
+_BY_HASH = select(*_COLUMNS, sessions.c.token_hash).where(sessions.c.token_hash == bindparam("hash"))
+_BY_ID = select(*_COLUMNS).where(sessions.c.id == bindparam("session"))
+_MINE = _BY_ID.where(sessions.c.organization_id == bindparam("organization"))
+_LIVE = update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.expires_at > bindparam("now"))
+_PENDING = _LIVE.where(sessions.c.status == "pending")
+_UNREDEEMED = update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.status == "unredeemed")
+_OPEN = _PENDING.where(sessions.c.opened_at.is_(None)).values(
+    opened_at=bindparam("now"), updated_at=bindparam("now"), expires_at=bindparam("until")
+)
+_CONNECTED: dict[str, Any] = {
+    "status": "connected", "connection_id": bindparam("connection"), "last_error": None, "updated_at": bindparam("now")
+}  # fmt: skip
+_COMPLETE = _PENDING.values(_CONNECTED)
+_REDEEM = _LIVE.where(sessions.c.status == "unredeemed").values(_CONNECTED)
+_HOLD = _PENDING.values(
+    status="unredeemed",
+    code_hash=bindparam("code"),
+    last_error=None,
+    updated_at=bindparam("now"),
+    expires_at=bindparam("until"),
+)
+_GIVE_UP = _UNREDEEMED.values(status=bindparam("ended"), last_error=bindparam("error"), updated_at=bindparam("now"))
+_CANCEL = _PENDING.values(status="cancelled", updated_at=bindparam("now"))
+_RESERVE = _PENDING.where(sessions.c.failed_checks < MAX_FAILED_CHECKS).values(
+    failed_checks=sessions.c.failed_checks + 1, updated_at=bindparam("now")
+)
+_REFUND = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"), sessions.c.failed_checks > 0)
+    .values(failed_checks=sessions.c.failed_checks - 1, last_error=bindparam("error"), updated_at=bindparam("now"))
+)
+_NOTE_ERROR = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"), sessions.c.status == "pending")
+    .values(last_error=bindparam("error"), updated_at=bindparam("now"))
+)
+_NOTE_REFUSAL = _NOTE_ERROR.returning(sessions.c.failed_checks)
+_DELETE_BEFORE = delete(sessions).where(
+    sessions.c.organization_id == bindparam("organization"), sessions.c.id < bindparam("before")
+)
+_FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
+
+
+def _from_row(row: tuple[object, ...]) -> ConnectSession:
+    session = ConnectSession(*row[: len(_COLUMNS)])  # type: ignore[arg-type]
+    return replace(session, scopes=tuple(session.scopes), allowed_origins=tuple(session.allowed_origins))
+
+
+async def create(tx: Transaction, session: ConnectSession) -> secret_tokens.Token:
+    """Store a new session and make its token, which is not kept."""
+    token = secret_tokens.make(secret_tokens.SESSION)
+    await tx.execute(_INSERT, token_hash=token.hash, **asdict(session))
+    tx.committed.append(metrics.sessions.labels("created").inc)
+    return token
+
+
+async def get(tx: Transaction, organization_id: str, session_id: str) -> ConnectSession:
+    """A session of this organization. Raises: NotFound."""
+    row = await tx.one(_MINE, session=session_id, organization=organization_id) if is_id(session_id) else None
+    if row is None:
+        raise NotFound(f"There is no hosted connection session {session_id[:64]!r}.")
+    return _from_row(row)
+
+
+async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
+    """A session by its id, which is no secret: enough to name who may frame the page, for nothing else."""
+    row = await tx.one(_BY_ID, session=session_id) if is_id(session_id) else None
+    return _from_row(row) if row else None
+
+
+async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
+    """The session that a token belongs to, whatever its state, or None."""
+    if not secret_tokens.recognize(secret_tokens.SESSION, token):
+        return None
+    digest = secret_tokens.digest(token)
+    row = await tx.one(_BY_HASH, hash=digest)
+    return _from_row(row) if row and secret_tokens.same(row.token_hash, digest) else None
+
+
+def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | None:
+    """Why a session takes no more connections; None where it does."""
+    again = "Open the window again from the app."
+    state = session.state(now)
+    if state == "expired":
+        return SessionExpired(f"This session has expired. {again}")
+    if state == "connected" or session.unredeemed:
+        return SessionUsed("This session has made its connection. Open the window again to make another.")
+    if state == "cancelled":
+        return SessionCancelled(f"This session was cancelled. {again}")
+    if state == "failed":
+        return TooManyAttempts(f"Too many attempts failed in this session. {again}")
+    return None
+
+
+async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
+    """The page was opened: it lives on for an hour. Later calls change nothing."""
+    await tx.execute(_OPEN, session=session.id, now=now, until=now + LIFE_ONCE_OPENED)
+
+
+async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
+    """Count a check before it runs, so that no number of parallel ones gets past the limit; False: no more are left."""
+    return await tx.execute(_RESERVE, session=session_id, now=now) > 0
+
+
+async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
+    """The check said nothing about the credential (the provider is away): it does not count."""
+    await tx.execute(_REFUND, session=session_id, error=error, now=now)
+
+
+async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> None:
+    """Keep why an attempt failed that counts for nothing: a consent that was not given."""
+    await tx.execute(_NOTE_ERROR, session=session_id, error=error, now=now)
+
+
+async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
+    """Keep why a check failed; whether that was the last one, which makes the session `failed`."""
+    row = await tx.one(_NOTE_REFUSAL, session=session_id, error=error, now=now)
+    if row is None or row.failed_checks < MAX_FAILED_CHECKS:
+        return False
+    return await _end(tx, "failed", _FAIL, session=session_id, now=now)
+
+
+async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
+    """Use the session up, in the transaction of its connection; False where it was used, cancelled or expired."""
+    return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
+
+
+async def hold(tx: Transaction, session_id: str, code: secret_tokens.Token, now: datetime) -> bool:
+    """The end user is done: until the code is redeemed, or its time is over, nothing counts. False as `complete`."""
+    until = now + TIME_TO_REDEEM
+    return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
+
+
+async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
+    """Use up a held session, in the transaction of its connection; False where it is not held, or its time is over."""
+    return await _end(tx, "connected", _REDEEM, session=session_id, connection=connection_id, now=now)
+
+
+async def give_up(
+    tx: Transaction, session_id: str, ended: Status, error: Mapping[str, str] | None, now: datetime
+) -> bool:
+    """End a held session without a connection; False where it is not held any more."""
+    return await _end(tx, ended, _GIVE_UP, session=session_id, ended=ended, error=error, now=now)
+
+
+async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
+    """End a session that the end user has not done with; whether it was one."""
+    return await _end(tx, "cancelled", _CANCEL, session=session_id, now=now)
+
+
+async def _end(tx: Transaction, state: Status, statement: Update, **values: object) -> bool:
+    """Run what ends a session; whether it did."""
+    if not await tx.execute(statement, **values):
+        return False
+    tx.committed.append(metrics.sessions.labels(state).inc)
+    return True
+
+
+async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
+    """Delete an organization's sessions from before `moment`, which is long after their end; how many."""
+    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))

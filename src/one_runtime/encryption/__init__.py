@@ -1,0 +1,1 @@
+"""Sealing of credentials: the vault, the key ring and its rotation."""

@@ -1,0 +1,211 @@
+"""Seal again, under the key that seals now, what older keys have sealed: online, and in small steps (P3).
+
+It can be stopped at any moment, also by `kill -9`: each step is one transaction, and what is left to do is what the
+database says is sealed under another key. Run again, it goes on.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Select, Table, Update, bindparam, select, update
+
+from one_runtime.db.engine import Database, Transaction
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Place, SealBroken, Sealed, Vault
+from one_runtime.errors import Unavailable
+
+T = TypeVar("T")
+
+_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before a database which is busy or away is asked again; each time it is waited for as well."""
+
+_LONGEST_PAUSE: Final = 1.0
+
+_IDLE_ROUNDS: Final = 5
+"""Rounds in a row that change nothing, before rows that others keep locked are left to the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """A sealed value where it lies. `version` counts the contents, and so stays: what is sealed again is the same
+    content, and no older one opens in its place."""
+
+    table: Table
+    id: str
+    organization_id: str
+    sealed: Sealed
+    version: int
+
+    @property
+    def place(self) -> Place:
+        """What it is bound to."""
+        return Place(self.table.name, self.id, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A row that does not open."""
+
+    table: str
+    id: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far it is. `total`: what was resealed, and what was left when it was last counted. `broken` by table and row;
+    one that was repaired or deleted since is counted no more."""
+
+    total: int = 0
+    resealed: int = 0
+    broken: dict[tuple[str, str], Broken] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """Rows under other keys, as far as is known."""
+        return self.total - self.resealed
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    find: Select[Any]
+    replace: Update
+
+
+def _statements(table: Table) -> _Statements:
+    (row,) = table.primary_key
+    columns = (row.label("id"), table.c.organization_id, table.c.sealed, table.c.key_id, table.c.version)
+    find = select(*columns).where(table.c.key_id == bindparam("key"), row > bindparam("after")).order_by(row)
+    # Compare and swap: only what still is as it was read. SKIP LOCKED, so that a transaction that holds rows of one
+    # step never waits for another's: no deadlock with deletions, which take rows in an order of their own.
+    other = table.alias()
+    (its_row,) = other.primary_key
+    unchanged = (
+        select(its_row)
+        .where(
+            its_row == bindparam("id"),
+            other.c.version == bindparam("read_version"),
+            other.c.key_id == bindparam("read_key"),
+            other.c.sealed == bindparam("read_sealed"),
+        )
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    replace = update(table).where(row == unchanged).values(sealed=bindparam("new_sealed"), key_id=bindparam("new_key"))
+    return _Statements(find.limit(bindparam("limit")), replace)
+
+
+_OF: Final = {table: _statements(table) for table in key_ring.SEALED_TABLES}
+_LOWEST: Final = "00000000-0000-0000-0000-000000000000"
+
+
+async def find(tx: Transaction, table: Table, key: str, after: str, limit: int) -> list[SealedRow]:
+    """The next rows sealed under a key, by their id."""
+    rows = await tx.all(_OF[table].find, key=key, after=after, limit=limit)
+    return [SealedRow(table, row.id, row.organization_id, Sealed(row.key_id, row.sealed), row.version) for row in rows]
+
+
+async def replace(tx: Transaction, row: SealedRow, sealed: Sealed) -> bool:
+    """Put the same content, sealed again, in the row's place; False where the row was changed, deleted, or is being
+    changed: what another wrote stays."""
+    changed = await tx.execute(
+        _OF[row.table].replace,
+        id=row.id,
+        read_version=row.version,
+        read_key=row.sealed.key_id,
+        read_sealed=row.sealed.data,
+        new_sealed=sealed.data,
+        new_key=sealed.key_id,
+    )
+    return changed > 0
+
+
+async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
+    """Seal everything again that the sealing key has not sealed, `batch` rows a step; how far it is, after each step.
+
+    Raises: ConfigurationError for an incomplete ring; KeyNotInRing; Unavailable.
+    """
+    run, idle = _Run(database, vault, batch), 0
+    async with database.read() as tx:
+        await key_ring.require_complete(tx, vault)
+    while True:
+        keys, before = await run.count(), run.progress.resealed
+        yield run.progress
+        if run.progress.left <= len(run.progress.broken) or idle == _IDLE_ROUNDS:
+            return
+        run.progress.broken.clear()  # what is broken still is found again
+        for table in key_ring.SEALED_TABLES:
+            for key in keys:
+                async for progress in run.over(table, key):
+                    yield progress
+        idle = idle + 1 if run.progress.resealed == before else 0
+        await asyncio.sleep(0.2 * idle)
+
+
+class _Run:
+    """One run over everything: rounds, until one finds no more to do."""
+
+    def __init__(self, database: Database, vault: Vault, batch: int) -> None:
+        self._database, self._vault, self._batch = database, vault, batch
+        self.progress = Progress()
+
+    async def count(self) -> list[str]:
+        """Begin a round: the keys under which there are rows to seal again."""
+        async with self._database.read() as tx:
+            sealing = await key_ring.sealing_key(tx)
+            rows = {key: count for key, count in (await key_ring.count_rows(tx)).items() if key != sealing}
+        self.progress.total = self.progress.resealed + sum(rows.values())
+        return list(rows)
+
+    async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
+        """Step through a table's rows of one key.
+
+        Between two steps it leaves the database alone for as long as the step took, so that others get their turn: on
+        SQLite only one writes at a time.
+        """
+        after = _LOWEST
+        while rows := await _patiently(partial(self._find, table, key, after)):
+            begun = time.monotonic()
+            self.progress.resealed += await _patiently(partial(self._step, rows))
+            yield self.progress
+            await asyncio.sleep(min(time.monotonic() - begun, _LONGEST_PAUSE))
+            after = rows[-1].id
+
+    async def _find(self, table: Table, key: str, after: str) -> list[SealedRow]:
+        async with self._database.read() as tx:
+            return await find(tx, table, key, after, self._batch)
+
+    async def _step(self, rows: list[SealedRow]) -> int:
+        opened = [(row, plaintext) for row in rows if (plaintext := self._open(row)) is not None]
+        async with self._database.write() as tx:
+            key = await key_ring.sealing_key(tx)
+            if key == rows[0].sealed.key_id:  # it was promoted again meanwhile
+                return 0
+            return sum(
+                [
+                    await replace(tx, row, self._vault.seal(key, row.organization_id, plaintext, row.place))
+                    for row, plaintext in opened
+                ]
+            )
+
+    def _open(self, row: SealedRow) -> bytes | None:
+        try:
+            plaintext = self._vault.open(row.organization_id, row.sealed, row.place)
+        except SealBroken as error:
+            self.progress.broken[row.table.name, row.id] = Broken(row.table.name, row.id, error.detail)
+            return None
+        return plaintext
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask a database that is busy or away again, for a while. Raises: Unavailable."""
+    for pause in _PAUSES:
+        try:
+            return await ask()
+        except Unavailable:
+            await asyncio.sleep(pause)
+    return await ask()

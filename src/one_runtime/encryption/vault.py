@@ -1,0 +1,153 @@
+"""Seal and open secrets: AES-256-GCM under a key ring, a subkey for each organization (P3).
+
+The only importer of `cryptography`. A sealed value is bound to its table, row and version: put anywhere else, it
+does not open.
+"""
+
+import base64
+import binascii
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from one_runtime.errors import ConfigurationError, OneRuntimeError
+from one_runtime.telemetry import metrics
+
+KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random, under a subkey per organization
+_FORMAT: Final = b"\x01"
+_CHANGED: Final = "A stored credential was changed or moved. Ask the end user to connect again."
+
+
+class SealBroken(OneRuntimeError):
+    """A sealed value does not open: it was changed, moved to another row, or its key is not in the ring."""
+
+    code, status, title = "seal_broken", 500, "A stored credential cannot be opened"
+
+
+class KeyNotInRing(SealBroken):
+    """This process was started with a ring that lacks the key: another server may have it, so it may work there."""
+
+    code, status, title = "key_not_in_ring", 503, "This server lacks an encryption key"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The key {key} is not in the ring of this server. The operator has to add it to "
+            "ONE_RUNTIME_ENCRYPTION_KEYS and start the server again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sealed value lives; part of what is authenticated (AAD)."""
+
+    table: str
+    row: str
+    version: int
+
+    @property
+    def aad(self) -> bytes:
+        return b"\x00".join([_FORMAT, self.table.encode(), self.row.encode(), str(self.version).encode()])
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Ciphertext, and the id of the ring's key that opens it."""
+
+    key_id: str
+    data: bytes
+
+
+class Vault:
+    """A key ring. Every key opens what it sealed; which one seals is not decided here (`key_ring.py`)."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
+        if not keys:
+            raise ConfigurationError(
+                "No encryption key is set. Make one with `one-runtime keys new` and give it as "
+                "ONE_RUNTIME_ENCRYPTION_KEYS, or in a file named by ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
+            )
+        if any(len(key) != KEY_BYTES for key in keys):
+            raise ConfigurationError("Every key in ONE_RUNTIME_ENCRYPTION_KEYS must be 32 bytes in base64.")
+        self._keys = {key_id(key): key for key in keys}
+        self._primary = key_id(keys[0])
+        self._cipher = lru_cache(maxsize=4096)(self._make_cipher)
+
+    def __repr__(self) -> str:
+        return f"Vault({', '.join(self._keys)})"
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the ring's keys: fingerprints, not secrets, in the setting's order."""
+        return tuple(self._keys)
+
+    @metrics.counting_failures
+    def seal(self, key: str, organization_id: str, plaintext: bytes, place: Place) -> Sealed:
+        """Encrypt under the key of this id, for one organization and one place. `key_ring.seal` knows which key.
+
+        Raises: KeyNotInRing.
+        """
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        cipher = self._cipher(key, organization_id)
+        return Sealed(key, _FORMAT + nonce + cipher.encrypt(nonce, plaintext, place.aad))
+
+    @metrics.counting_failures
+    def open(self, organization_id: str, sealed: Sealed, place: Place) -> bytes:
+        """Decrypt. Raises: SealBroken, and KeyNotInRing of that kind."""
+        if sealed.key_id not in self._keys:
+            raise KeyNotInRing(sealed.key_id)
+        if sealed.data[:1] != _FORMAT:
+            raise SealBroken(_CHANGED)
+        nonce, ciphertext = sealed.data[1 : 1 + _NONCE_BYTES], sealed.data[1 + _NONCE_BYTES :]
+        try:
+            return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
+        except (InvalidTag, ValueError) as error:  # ValueError: it was cut off within the nonce
+            raise SealBroken(_CHANGED) from error
+
+    def prove(self, message: bytes) -> bytes:
+        """A proof that whoever made it holds this ring: HMAC-SHA256 under a subkey that seals nothing."""
+        return self._prove(self._primary, message)
+
+    def is_proven(self, message: bytes, proof: bytes) -> bool:
+        """Whether the proof was made with a key of this ring. Compared in constant time."""
+        return any(hmac.compare_digest(self._prove(key, message), proof) for key in self._keys)
+
+    def _prove(self, key: str, message: bytes) -> bytes:
+        return hmac.digest(_derive(self._keys[key], "one-runtime/v1/proof", KEY_BYTES), message, "sha256")
+
+    def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
+        if key not in self._keys:
+            raise KeyNotInRing(key)
+        return AESGCM(_derive(self._keys[key], f"one-runtime/v1/organization/{organization_id}", KEY_BYTES))
+
+
+def new_key() -> str:
+    """A new ring key: 32 random bytes in base64, as the setting wants it."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def parse_keys(text: str) -> tuple[bytes, ...]:
+    """The keys of a comma- or line-separated setting. Raises: ConfigurationError."""
+    try:
+        return tuple(base64.b64decode(part, validate=True) for part in text.replace(",", " ").split())
+    except (binascii.Error, ValueError) as error:
+        raise ConfigurationError("ONE_RUNTIME_ENCRYPTION_KEYS must be base64, keys separated by commas.") from error
+
+
+def key_id(key: bytes) -> str:
+    """A key's public name and fingerprint: 16 bytes derived from it, in hex."""
+    return _derive(key, "one-runtime/v1/key-id", 16).hex()
+
+
+def _derive(key: bytes, info: str, length: int) -> bytes:
+    """HKDF-SHA256 (RFC 5869)."""
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info.encode()).derive(key)

@@ -1,0 +1,357 @@
+"""OAuth clients: what an organization, or the instance for all of them, has registered with a provider (P3, P7).
+
+The secret is sealed, and goes only to the hosts that the client was registered for. A client that is replaced or
+deleted is retired: it serves the connections that were made with it until those are gone.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import product
+from math import prod
+from typing import Final
+from urllib.parse import urlsplit
+
+from sqlalchemy import bindparam, delete, exists, insert, select, update
+
+from one_runtime.catalog.model import CUSTOM, Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.request import resolve_url
+from one_runtime.catalog.templates import fill, is_authority, names_in
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
+from one_runtime.db.schema import consents, credentials, revocations
+from one_runtime.db.schema import oauth_clients as clients
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Place, Sealed, Vault
+from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.scopes import check_scopes
+
+TABLE: Final = "oauth_clients"
+INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
+"""Whose clients serve every organization that has none of its own."""
+
+_MAX_HOSTS: Final = 100
+_LAST: Final = 4  # characters of a secret that tell its owner which one it is
+_LONG_ENOUGH: Final = 12  # characters of a secret of which four say nothing
+
+
+class OAuthClientMissing(Conflict):
+    """No OAuth client is configured with which this could be done."""
+
+    code = "oauth_client_missing"
+
+
+class HostNotRegistered(InvalidInput):
+    """The OAuth client was not registered for the host that this would send its secret to (P7)."""
+
+    code = "host_not_registered"
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """A client as it is kept. `scopes`: what to ask for, None for the entry's default; `fields`: what the entry wants
+    of a client beside its id and secret."""
+
+    id: str
+    organization_id: str
+    integration_slug: str
+    client: Client
+    scopes: tuple[str, ...] | None
+    hosts: tuple[str, ...]
+    fields: Mapping[str, str] = field(repr=False)
+    created_at: datetime
+    updated_at: datetime
+    retired_at: datetime | None = None
+
+    def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
+        """What the entry wants of a client beside its id and secret, and nothing that it does not ask for any more."""
+        return {part.name: self.fields[part.name] for part in auth.client.fields if part.name in self.fields}
+
+    @property
+    def is_the_instances(self) -> bool:
+        """Whether it serves every organization."""
+        return self.organization_id == INSTANCE
+
+    @property
+    def secret_last_four(self) -> str | None:
+        """The end of the secret, so that its owner knows which one it is; None where there is none, or where four
+        characters would be much of it."""
+        secret = self.client.client_secret
+        return secret[-_LAST:] if secret is not None and len(secret) >= _LONG_ENOUGH else None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOAuthClient:
+    """What somebody registered. `client_secret` None keeps the one there is, where the `client_id` stays."""
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+_MINE = clients.c.organization_id == bindparam("organization")
+_SERVES = _MINE | (clients.c.organization_id == bindparam("instance"))
+_IN_FORCE = clients.c.retired_at.is_(None)
+_SLUG = clients.c.integration_slug == bindparam("slug")
+_OWN = select(clients).where(_MINE, _SLUG, _IN_FORCE)
+# The organization's own comes before the instance's: a nil UUID is the lowest.
+_FOR = select(clients).where(_SERVES, _SLUG, _IN_FORCE).order_by(clients.c.organization_id.desc()).limit(1)
+_BY_ID = select(clients).where(
+    clients.c.id == bindparam("client"),
+    _SERVES,
+)
+_ALL_OF = select(clients).where(_MINE, _IN_FORCE).order_by(clients.c.integration_slug)
+_SLUGS = select(clients.c.integration_slug).where(_SERVES, _IN_FORCE)
+_INSERT = insert(clients)
+_UPDATE = (
+    update(clients)
+    .where(clients.c.id == bindparam("client"))
+    .values(
+        {name: bindparam(name) for name in ("scopes", "hosts", "sealed", "key_id", "version", "updated_at")},
+    )
+)
+_RETIRE = (
+    update(clients).where(_MINE, _SLUG, _IN_FORCE).values(retired_at=bindparam("now"), updated_at=bindparam("now"))
+)
+_PURGE = delete(clients).where(
+    clients.c.retired_at < bindparam("before"),
+    *(~exists().where(table.c.oauth_client_id == clients.c.id) for table in (credentials, revocations, consents)),
+)
+
+
+async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
+    """The client that an organization (or the instance) has registered for an integration."""
+    row = await tx.one(_OWN, organization=organization_id, slug=slug)
+    return _opened(vault, row) if row else None
+
+
+async def find_for(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
+    """The client that serves an organization: its own, else the instance's."""
+    row = await tx.one(_FOR, organization=organization_id, instance=INSTANCE, slug=slug)
+    return _opened(vault, row) if row else None
+
+
+async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) -> OAuthClient:
+    """A client by its id, retired or not, of this organization or the instance.
+
+    Raises: OAuthClientMissing.
+    """
+    row = await tx.one(_BY_ID, organization=organization_id, instance=INSTANCE, client=client)
+    if row is None:
+        raise OAuthClientMissing("The OAuth client that this was made with is gone. Connect again.")
+    return _opened(vault, row)
+
+
+async def list_own(tx: Transaction, vault: Vault, organization_id: str) -> list[OAuthClient]:
+    """Every client that an organization (or the instance) has registered, by integration."""
+    return [_opened(vault, row) for row in await tx.all(_ALL_OF, organization=organization_id)]
+
+
+async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
+    """The integrations for which an organization has a client, or the instance has one for all."""
+    rows = await tx.all(_SLUGS, organization=organization_id, instance=INSTANCE)
+    return frozenset(row.integration_slug for row in rows)
+
+
+async def put(
+    tx: Transaction, vault: Vault, organization_id: str, integration: Integration, new: NewOAuthClient, now: datetime
+) -> OAuthClient:
+    """Register a client, in place of the one before. With the same `client_id` it is the same client, with another
+    secret perhaps; with another one, connections keep the client that they were made with.
+
+    Raises: InvalidInput, with what is wrong with which field.
+    """
+    slug, auth = integration.slug, integration.auth_of("oauth2")
+    if not isinstance(auth, OAuth2Auth):
+        raise InvalidInput(f"{integration.name} has no oauth2, so there is no OAuth client to register.")
+    if auth.client.owner == "customer":
+        raise InvalidInput(f"The OAuth client of {integration.name} is each end user's own: the popup asks for it.")
+    present = await find_own(tx, vault, organization_id, slug)
+    same = present is not None and present.client.client_id == new.client_id
+    if present is not None and same and new.client_secret is None:
+        if not set(_hosts(new.hosts)) <= set(present.hosts):
+            raise InvalidInput.of("client_secret", "is required where a host is added: it would be sent there")
+        new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
+    new = replace(new, hosts=_hosts(new.hosts))
+    _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
+    if slug.startswith(CUSTOM) and not new.hosts:
+        new = replace(new, hosts=secret_hosts(auth))  # the entry may change, and the secret does not follow it
+    wanted = OAuthClient(
+        id=present.id if present is not None and same else new_id(),
+        organization_id=organization_id,
+        integration_slug=slug,
+        client=Client(new.client_id, new.client_secret),
+        scopes=new.scopes,
+        hosts=new.hosts,
+        fields=new.fields,
+        created_at=present.created_at if present is not None and same else now,
+        updated_at=now,
+    )
+    if present is not None and same:
+        await _save(tx, vault, wanted, await _version(tx, organization_id, slug) + 1, renewed=True)
+        return wanted
+    await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now)
+    await _save(tx, vault, wanted, 1, renewed=False)
+    return wanted
+
+
+async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
+    """Use a client for no new connection. Raises: NotFound."""
+    if not await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now):
+        raise NotFound(f"There is no OAuth client of your own for {slug[:64]!r}.")
+
+
+async def purge(tx: Transaction, before: datetime) -> int:
+    """Delete clients that were retired before then and serve no connection any more; how many."""
+    return await tx.execute(_PURGE, before=before)
+
+
+def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
+    """Whether a client of that integration names the hosts that its secret may go to. Those of an organization's own
+    are not ours to know, so wherever an end user says a part of one."""
+    return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
+
+
+def _cannot_be_listed(auth: OAuth2Auth) -> bool:
+    """Whether an end user says a part of a host, or chooses among more hosts than a client may name."""
+    sizes = (prod(map(len, _choices(auth, names_in(url.authority)))) for url in auth.secret_urls())
+    return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
+
+
+def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
+    """Every host that a client's secret may go to, where nothing but choices stands in them."""
+    return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _spelled_out(auth, url.authority)))
+
+
+def _choices(auth: OAuth2Auth, names: Iterable[str]) -> list[tuple[str, ...]]:
+    guards = (auth.host_guard(name) for name in names)
+    return [guard.options if guard is not None else () for guard in guards]
+
+
+def _spelled_out(auth: OAuth2Auth, authority: str) -> list[str]:
+    names = names_in(authority)
+    choices = product(*_choices(auth, names))
+    return [fill(authority, dict(zip(names, chosen, strict=True))) or "" for chosen in choices]
+
+
+def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
+    """Whether a client of an organization's own integration was registered for the hosts that its entry names now;
+    where an end user says a part of one, that is asked each time."""
+    return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
+
+
+def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
+    """The secret goes only where the client was registered for, whatever a parameter says (P7).
+
+    Raises: HostNotRegistered; InvalidInput for a value that is missing.
+    """
+    if not auth.names_hosts and not client.integration_slug.startswith(CUSTOM):
+        return
+    for url in auth.secret_urls():
+        host = urlsplit(resolve_url(f"{url.scheme}://{url.authority}", known)).netloc
+        if host not in client.hosts:
+            raise HostNotRegistered(
+                f"{host} is none of the hosts that the OAuth client for {integration} was registered for."
+            )
+
+
+async def _save(tx: Transaction, vault: Vault, one: OAuthClient, version: int, *, renewed: bool) -> None:
+    secret = {"client_secret": one.client.client_secret, "fields": dict(one.fields)}
+    place = Place(TABLE, one.id, version)
+    sealed = await key_ring.seal(tx, vault, one.organization_id, json.dumps(secret).encode(), place)
+    scopes, hosts = list(one.scopes) if one.scopes is not None else None, list(one.hosts)
+    kept = {"scopes": scopes, "hosts": hosts, "sealed": sealed.data, "key_id": sealed.key_id, "version": version}
+    if renewed:
+        await tx.execute(_UPDATE, client=one.id, updated_at=one.updated_at, **kept)
+        return
+    await tx.execute(
+        _INSERT,
+        id=one.id,
+        organization_id=one.organization_id,
+        integration_slug=one.integration_slug,
+        client_id=one.client.client_id,
+        created_at=one.created_at,
+        updated_at=one.updated_at,
+        retired_at=None,
+        **kept,
+    )
+
+
+async def _version(tx: Transaction, organization_id: str, slug: str) -> int:
+    row = await tx.one(_OWN, organization=organization_id, slug=slug)
+    return int(row.version) if row else 0
+
+
+def _opened(vault: Vault, row: object) -> OAuthClient:
+    values = row._asdict()  # type: ignore[attr-defined] # a row is a named tuple
+    sealed, place = (
+        Sealed(values.pop("key_id"), values.pop("sealed")),
+        Place(TABLE, values["id"], values.pop("version")),
+    )
+    secret = json.loads(vault.open(values["organization_id"], sealed, place))
+    scopes, hosts = values.pop("scopes"), values.pop("hosts")
+    return OAuthClient(
+        client=Client(values.pop("client_id"), secret["client_secret"]),
+        scopes=tuple(scopes) if scopes is not None else None,
+        hosts=tuple(hosts),
+        fields=secret["fields"],
+        **values,
+    )
+
+
+def _hosts(given: Iterable[str]) -> tuple[str, ...]:
+    """Each host once, as a URL has it. People paste the whole address. Raises: InvalidInput."""
+    cleaned = []
+    for one in given:
+        try:
+            host = urlsplit(one if "//" in one else f"//{one}").netloc.lower()
+        except ValueError:
+            host = ""
+        if not is_authority(host):
+            raise InvalidInput.of("hosts", f"{one[:100]!r} is no host, such as acme.example.com")
+        cleaned.append(host)
+    return tuple(dict.fromkeys(cleaned))
+
+
+def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) -> None:
+    """Raises: InvalidInput."""
+    errors = [*_secret_errors(auth, new), *_field_errors(auth, new), *_host_errors(new, names_hosts=names_hosts)]
+    if new.scopes is not None:
+        errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
+    if errors:
+        detail = f"{errors[0].field}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} values do not fit"
+        raise InvalidInput(detail, tuple(errors))
+
+
+def _secret_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
+    if new.client_secret is None and (auth.token.auth != "none" or auth.authorization.callback_signature):
+        return [FieldError("client_secret", "is required: this provider asks a client to prove itself")]
+    return []
+
+
+def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
+    known = {part.name: part for part in auth.client.fields}
+    missing = [name for name, part in known.items() if not part.optional and not new.fields.get(name)]
+    return [
+        *(FieldError(f"fields.{name}", f"is required: {known[name].label}. {known[name].where}") for name in missing),
+        *(FieldError(f"fields.{name}", "is no field of this client") for name in sorted(set(new.fields) - set(known))),
+    ]
+
+
+def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
+    if names_hosts and not new.hosts:
+        return [
+            FieldError(
+                "hosts", "is required: the hosts that this client was registered at. Its secret goes to no other"
+            )
+        ]
+    if new.hosts and not names_hosts:
+        return [FieldError("hosts", "is not for this integration, whose hosts are known")]
+    if len(new.hosts) > _MAX_HOSTS:
+        return [FieldError("hosts", f"may name {_MAX_HOSTS} hosts")]
+    return []

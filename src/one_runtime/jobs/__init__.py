@@ -1,0 +1,1 @@
+"""Background work: periodic tasks, server instances, work shared by concurrent callers."""

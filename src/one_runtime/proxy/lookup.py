@@ -1,0 +1,139 @@
+"""A call to a provider on an end user's behalf: who calls, through which connection, with which credentials.
+
+All that decides it is read in one statement, which every call waits for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from json import loads
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, select
+
+from one_runtime.catalog.model import CUSTOM
+from one_runtime.connections import connections, credentials
+from one_runtime.connections.connections import Connection
+from one_runtime.context import Installation
+from one_runtime.db.engine import Row, Transaction
+from one_runtime.db.ids import is_id
+from one_runtime.db.schema import api_keys as keys
+from one_runtime.db.schema import connections as connected
+from one_runtime.db.schema import credentials as held
+from one_runtime.db.schema import organizations
+from one_runtime.encryption import secret_tokens
+from one_runtime.errors import Conflict
+from one_runtime.tenancy import api_keys
+from one_runtime.tokens.state import HeldTokens, sends_client, with_client
+
+
+class ConnectRequired(Conflict):
+    """The end user has no connection that could be used; they have to connect, or to connect again."""
+
+    code = "connect_required"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Through which connection to call: that one, or the newest active one of the end user."""
+
+    integration_slug: str
+    end_user_id: str | None
+    connection_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose key it is."""
+
+    organization_id: str
+    scopes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the statement told. `row`: the connection with its credentials, where there is one."""
+
+    caller: Caller
+    row: Row | None
+    custom_revision: str | None
+
+
+_CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields__)
+_WIDTH: Final = len(_CONNECTION)
+_KEY: Final = (
+    keys.c.secret_hash.label("key_hash"),
+    keys.c.revoked_at.label("key_revoked_at"),
+    keys.c.organization_id.label("caller"),
+    cast(keys.c.scopes, Text).label("caller_scopes"),
+    organizations.c.custom_revision,
+)
+
+
+def _statement(which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    mine = and_(
+        connected.c.organization_id == keys.c.organization_id,
+        connected.c.integration_slug == bindparam("slug"),
+        which,
+    )
+    return (
+        select(*_CONNECTION, *credentials.HELD_COLUMNS, *_KEY)
+        .select_from(
+            keys.join(organizations, organizations.c.id == keys.c.organization_id)
+            .outerjoin(connected, mine)
+            .outerjoin(held, held.c.connection_id == connected.c.id)
+        )
+        .where(api_keys.HASH_MATCHES)
+        .order_by(connected.c.status != "active", connected.c.id.desc())
+        .limit(1)
+    )
+
+
+_BY_END_USER = _statement(connected.c.end_user_id == bindparam("end_user"))
+_BY_ID = _statement(connected.c.id == bindparam("connection"))
+_BY_BOTH = _statement(and_(connected.c.id == bindparam("connection"), connected.c.end_user_id == bindparam("end_user")))
+
+
+async def find(tx: Transaction, token: str, wanted: Wanted) -> Found | None:
+    """All that decides a call; None where the token is no live API key."""
+    if not secret_tokens.recognize(secret_tokens.API_KEY, token):
+        return None
+    digest = secret_tokens.digest(token)
+    row = await _row(tx, digest, wanted)
+    if row is None or not api_keys.is_live(row.key_hash, digest, row.key_revoked_at):
+        return None
+    caller = Caller(row.caller, _scopes(row.caller_scopes))
+    return Found(caller, row if row[0] is not None and row.sealed is not None else None, row.custom_revision)
+
+
+async def _row(tx: Transaction, digest: bytes, wanted: Wanted) -> Row | None:
+    asked = {"hash": digest, "slug": wanted.integration_slug}
+    if wanted.connection_id is None:
+        return await tx.one(_BY_END_USER, **asked, end_user=wanted.end_user_id)
+    if not is_id(wanted.connection_id):  # it names nothing, and PostgreSQL would not compare it
+        return await tx.one(_BY_END_USER, **asked, end_user=None)
+    if wanted.end_user_id is None:
+        return await tx.one(_BY_ID, **asked, connection=wanted.connection_id)
+    return await tx.one(_BY_BOTH, **asked, connection=wanted.connection_id, end_user=wanted.end_user_id)
+
+
+@lru_cache(maxsize=1024)
+def _scopes(text: str) -> tuple[str, ...]:
+    return tuple(loads(text))
+
+
+async def opened(tx: Transaction, installation: Installation, found: Found) -> HeldTokens | None:
+    """The connection with its credentials and its entry; None where there is none. Raises: SealBroken."""
+    row = found.row
+    if row is None:
+        return None
+    connection = connections.from_row(row[:_WIDTH])
+    kept = credentials.held_in(row, installation.vault, connection.owner)
+    slug, catalog = connection.integration_slug, installation.catalog
+    if slug.startswith(CUSTOM):
+        own = await installation.catalogs.own(tx, found.caller.organization_id, found.custom_revision)
+        catalog = own if own is not None else catalog
+    integration = catalog.get(slug)
+    auth = integration.auth_of(connection.auth_type) if integration is not None else None
+    state = HeldTokens(connection, kept, integration, auth, None)
+    return await with_client(tx, installation, state) if sends_client(auth) else state

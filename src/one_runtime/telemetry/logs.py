@@ -1,0 +1,88 @@
+"""Structured logs: one JSON object a line, or text for people. URLs with queries are never logged (P11)."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, Literal
+
+import structlog
+
+from one_runtime.errors import OneRuntimeError
+from one_runtime.telemetry import tracing
+
+request: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("one_runtime_request", default=None)
+"""The request that is being answered, as ASGI describes it: every line logged meanwhile gets its id."""
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"]) -> None:
+    """Send our log and the libraries' to standard error, in one form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_request,
+        structlog.processors.ExceptionRenderer(_without_words),
+    ]
+    # Its own choice of traceback would show local variables, and so secrets.
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if form == "json" else console
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=shared,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(_LEVELS[level])
+    logging.captureWarnings(capture=True)  # Python would print them, as text
+    # aiohttp and uvicorn would tell of connections, with their addresses, at levels that are of no use here.
+    for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say which request a line belongs to, and which trace of the caller's or ours."""
+    scope = request.get()
+    if scope is not None:
+        line.setdefault("request_id", scope["request_id"])
+        trace_id = tracing.trace_id(scope["headers"])
+        if trace_id:
+            line["trace_id"] = trace_id
+    return line
+
+
+def _without_words(exc_info: structlog.typing.ExcInfo) -> str:
+    """A traceback without the messages of exceptions: a library's may quote what a person typed. Ours never do."""
+    return "".join(_told(exc_info[1])).rstrip()
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _told(before)
+        yield "\nand then:\n\n"
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(error.__traceback__)
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    yield f"{kind}: {_words(error)}\n" if _words(error) else f"{kind}\n"
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _told(one)
+
+
+def _words(error: BaseException) -> str | None:
+    if isinstance(error, OneRuntimeError):
+        return error.detail
+    return error.strerror if isinstance(error, OSError) else None

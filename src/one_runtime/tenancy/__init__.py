@@ -1,0 +1,1 @@
+"""Organizations with their API keys, end users and events."""

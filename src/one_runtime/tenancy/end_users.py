@@ -1,0 +1,82 @@
+"""End users of organizations, named by the organization's own identifiers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
+
+from one_runtime.db.engine import Transaction
+from one_runtime.db.schema import end_users, requests
+
+
+@dataclass(frozen=True, slots=True)
+class EndUser:
+    """A user of an organization's product."""
+
+    end_user_id: str
+    name: str | None
+    email: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+_COLUMNS = tuple(end_users.c[name] for name in EndUser.__dataclass_fields__)
+_INSERT = insert(end_users)
+_UPSERT = _INSERT.on_conflict_do_update(
+    index_elements=[end_users.c.organization_id, end_users.c.end_user_id],
+    set_={
+        "name": func.coalesce(_INSERT.excluded.name, end_users.c.name),
+        "email": func.coalesce(_INSERT.excluded.email, end_users.c.email),
+        "updated_at": _INSERT.excluded.updated_at,
+    },
+)
+_MINE = end_users.c.organization_id == bindparam("organization")
+_ONE = select(*_COLUMNS).where(_MINE, end_users.c.end_user_id == bindparam("end_user"))
+_LIST = select(*_COLUMNS).where(_MINE).order_by(end_users.c.end_user_id)
+_LOCK = select(end_users.c.end_user_id).where(_MINE, end_users.c.end_user_id == bindparam("end_user")).with_for_update()
+_DELETE = delete(end_users).where(_MINE, end_users.c.end_user_id == bindparam("end_user"))
+_ANONYMIZE_REQUESTS = (
+    update(requests)
+    .where(requests.c.organization_id == bindparam("organization"), requests.c.end_user_id == bindparam("end_user"))
+    .values(end_user_id=None)
+)
+
+
+async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
+    """Create the end user or update what is known of them, and lock their row until the transaction ends: one
+    change to an end user's connections at a time."""
+    await tx.execute(
+        _UPSERT,
+        organization_id=organization_id,
+        end_user_id=end_user.end_user_id,
+        name=end_user.name,
+        email=end_user.email,
+        created_at=end_user.created_at,
+        updated_at=end_user.updated_at,
+    )
+
+
+async def find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUser | None:
+    """One end user, or None."""
+    row = await tx.one(_ONE, organization=organization_id, end_user=end_user_id)
+    return EndUser(*row) if row else None
+
+
+async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: str | None) -> list[EndUser]:
+    """At most `limit` end users by their identifier, after the one named `after`."""
+    statement = _LIST if after is None else _LIST.where(end_users.c.end_user_id > after)
+    return [EndUser(*row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
+
+
+async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
+    """Lock the end user's row until the transaction ends, before anything of theirs, as `ensure` does; whether there
+    is one."""
+    return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
+
+
+async def remove(tx: Transaction, organization_id: str, end_user_id: str) -> None:
+    """Delete the end user with their connections, credentials and sessions, and remove their identifier from the
+    request log."""
+    await tx.execute(_ANONYMIZE_REQUESTS, organization=organization_id, end_user=end_user_id)
+    await tx.execute(_DELETE, organization=organization_id, end_user=end_user_id)

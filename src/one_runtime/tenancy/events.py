@@ -1,0 +1,144 @@
+"""What happened: one table that is the audit trail and, later, the outbox of webhooks.
+
+An event is written in the transaction of the change it tells of, and never holds a secret.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, TypeAlias, get_args
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import lowest_id, new_id
+from one_runtime.db.schema import events
+from one_runtime.telemetry import metrics
+
+EventType: TypeAlias = Literal[
+    "connection.created",
+    "connection.updated",
+    "connection.reconnected",
+    "connection.needs_reauth",
+    "connection.recovered",
+    "connection.refresh_failed",
+    "connection.deleted",
+    "connection.credentials_read",
+    "hosted_connection_session.created",
+    "hosted_connection_session.failed",
+    "end_user.deleted",
+    "api_key.created",
+    "api_key.revoked",
+    "custom_integration.created",
+    "custom_integration.updated",
+    "custom_integration.deleted",
+    "oauth_client.updated",
+    "oauth_client.deleted",
+    "organization.updated",
+]
+TYPES: Final[tuple[str, ...]] = get_args(EventType)
+
+ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, in which organization, and from which address. `id`: the key's or the end user's."""
+
+    organization_id: str
+    type: ActorType
+    id: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the trail."""
+
+    id: str
+    organization_id: str
+    type: str
+    occurred_at: datetime
+    actor_type: str
+    actor_id: str | None
+    address: str | None
+    end_user_id: str | None
+    connection_id: str | None
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an event is about. `data` is told to customers: no secrets."""
+
+    end_user_id: str | None = None
+    connection_id: str | None = None
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+_INSERT = insert(events)
+_DELETE_BEFORE = delete(events).where(
+    events.c.organization_id == bindparam("organization"), events.c.id < bindparam("before")
+)
+_MINE = events.c.organization_id == bindparam("organization")
+_FORGET_SUBJECT = update(events).where(_MINE, events.c.end_user_id == bindparam("end_user")).values(end_user_id=None)
+_FORGET_ACTOR = (
+    update(events)
+    .where(_MINE, events.c.actor_type == "end_user", events.c.actor_id == bindparam("end_user"))
+    .values(actor_id=None, address=None)
+)
+
+
+async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, subject: Subject) -> None:
+    """Write an event in the transaction of the change."""
+    await tx.execute(
+        _INSERT,
+        id=new_id(),
+        organization_id=actor.organization_id,
+        type=kind,
+        occurred_at=now,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        address=actor.address,
+        end_user_id=subject.end_user_id,
+        connection_id=subject.connection_id,
+        data=dict(subject.data),
+    )
+    integration = metrics.integration_label(subject.data.get("integration_slug") or "")
+    tx.committed.append(metrics.events.labels(kind, integration).inc)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What to list: None takes all."""
+
+    type: str | None = None
+    end_user_id: str | None = None
+    connection_id: str | None = None
+
+
+async def list_newest(
+    tx: Transaction, organization_id: str, wanted: EventFilter, *, limit: int, before: str | None
+) -> list[Event]:
+    """At most `limit` events, newest first, from before the event with the id `before`."""
+    statement = select(events).where(events.c.organization_id == organization_id).order_by(events.c.id.desc())
+    if wanted.type:
+        statement = statement.where(events.c.type == wanted.type)
+    if wanted.end_user_id:
+        statement = statement.where(events.c.end_user_id == wanted.end_user_id)
+    if wanted.connection_id:
+        statement = statement.where(events.c.connection_id == wanted.connection_id)
+    if before:
+        statement = statement.where(events.c.id < before)
+    return [Event(*row) for row in await tx.all(statement.limit(limit))]
+
+
+async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
+    """Take a deleted end user's identifier and address out of the trail; what happened stays."""
+    for statement in (_FORGET_SUBJECT, _FORGET_ACTOR):
+        await tx.execute(statement, organization=organization_id, end_user=end_user_id)
+
+
+async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
+    """Delete an organization's events from before `moment`; how many."""
+    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))

@@ -1,0 +1,81 @@
+"""Ask a provider's token endpoint: build the request, send it, read the answer. No database, no state."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
+
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.request import OutboundRequest
+from one_runtime.clock import Clock
+from one_runtime.egress import Egress, EgressError, Limits, Response, on_behalf_of
+from one_runtime.errors import InvalidInput
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.errors import OAuthError, ProviderTrouble
+from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
+from one_runtime.oauth.token import token_request
+from one_runtime.oauth.tokens import Tokens, read_tokens
+from one_runtime.telemetry import metrics
+
+TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
+
+LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
+"""Of requests for which nobody holds a lease; those of a refresh end with their `until`."""
+
+_NAMES: Final[Mapping[type, str]] = {
+    AuthorizationCode: "authorization_code",
+    RefreshToken: "refresh_token",
+    ClientCredentials: "client_credentials",
+    ShortLivedToken: "exchange",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """The token endpoint of one integration, as one client asks it. `known`: what templates may use beside the grant:
+    the end user's params, what was received, the client's fields."""
+
+    integration: Integration
+    auth: TokenAuth
+    client: Client
+    known: Mapping[str, str] = field(repr=False)
+
+    async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> Tokens:
+        """The tokens for a grant. `until`: when to have given up, by the monotonic clock; past it nothing is sent.
+
+        Raises: OAuthError, of which ProviderTrouble also where there was no answer.
+        """
+        with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as asked:
+            try:
+                answer = await send(egress, self.integration, self._request(grant), until=until)
+                tokens = read_tokens(self.auth, self.client, grant, answer, clock())
+            except OAuthError as error:
+                asked.result = error.code
+                raise
+            asked.result = "granted"
+        return tokens
+
+    def _request(self, grant: Grant) -> OutboundRequest:
+        return token_request(self.auth, self.client, grant, self.known)
+
+
+async def send(
+    egress: Egress, integration: Integration, request: OutboundRequest, *, until: float | None = None
+) -> Response:
+    """Send a request to an OAuth endpoint; redirects are not followed: a secret goes where it was sent.
+
+    Raises: ProviderTrouble where there was no answer.
+    """
+    limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
+    if limits.total <= 0:
+        raise ProviderTrouble(f"{integration.name} was not asked: there was no time left for it.")
+    try:
+        with on_behalf_of(integration.slug):
+            return await egress.request(
+                request.method, request.url, headers=request.headers, body=request.body, limits=limits
+            )
+    except EgressError as error:
+        raise ProviderTrouble(f"{integration.name} cannot be reached ({error.code}).") from error
+    except InvalidInput as error:
+        raise ProviderTrouble(f"{integration.name} cannot be asked: {error.detail}") from error

@@ -1,0 +1,391 @@
+"""`fresh_credentials()`: the one way to a usable credential. Tokens are renewed before they die, once, and never lost.
+
+The provider is asked by whoever holds the lease on the row, in one process of all (P8). No transaction is open
+meanwhile. What it answers counts if the row still holds what was presented, whatever else changed: so neither a lost
+lease nor a new consent in between loses a token or condemns a good one.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.connections import connections, credentials, pending_revocations
+from one_runtime.connections.connections import Connection, Renewed, note_moved
+from one_runtime.connections.credentials import Owner, ProviderUnavailable
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
+from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
+from one_runtime.integrations import oauth_clients
+from one_runtime.oauth.client import Client
+from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, ProviderTrouble
+from one_runtime.oauth.tokens import Tokens
+from one_runtime.telemetry import metrics
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Actor
+from one_runtime.tokens.endpoint import TokenEndpoint
+from one_runtime.tokens.state import (
+    HeldTokens,
+    Renewal,
+    Usable,
+    look,
+    read,
+    refresh_due_at,
+    renewed_secrets,
+    still_holds,
+    with_client,
+)
+
+BATCH: Final = 200
+AT_ONCE: Final = 32
+"""Renewals of one turn that are under way at the same time."""
+_FIRST_PAUSE: Final = timedelta(seconds=5)
+_LONGEST_PAUSE: Final = timedelta(minutes=10)
+_OUR_FAULT: Final = timedelta(minutes=10)
+"""Until something that only we, the operator or the organization can mend is tried again."""
+
+log = structlog.get_logger()
+
+
+class ReauthRequired(Conflict):
+    """The end user has to connect again: the provider has refused what we hold."""
+
+    code = "needs_reauth"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The right to renew. Both moments are of the monotonic clock: until `ask_until` the provider may be asked, and
+    until `ends` nobody else does."""
+
+    id: str
+    ask_until: float
+    ends: float
+
+
+async def fresh_credentials(
+    installation: Installation, owner: Owner, *, rejected: int | None = None, refused_too: bool = False
+) -> Usable:
+    """A connection's credentials, renewed where it is time. `rejected`: the version that the provider did not take; any
+    newer one will do. `refused_too`: also where the provider has refused them, for whoever asks it once more.
+
+    Raises: NotFound; ReauthRequired; ProviderUnavailable where they have died and the provider gives no new ones;
+    SealBroken.
+    """
+    return await freshened(installation, await look(installation, owner), rejected=rejected, refused_too=refused_too)
+
+
+async def freshened(
+    installation: Installation, state: HeldTokens, *, rejected: int | None = None, refused_too: bool = False
+) -> Usable:
+    """The same, of credentials that were looked at a moment ago. Raises: as `fresh_credentials`."""
+    if state.moved:
+        raise await _moved(installation, state)
+    if not state.is_stale(installation.clock(), rejected):
+        if not refused_too:
+            _require_active(state.connection)
+        return state.usable
+    return await _join(installation, state.connection.owner, rejected, refused_too=refused_too)
+
+
+async def _join(installation: Installation, owner: Owner, rejected: int | None, *, refused_too: bool = False) -> Usable:
+    async def renewed() -> Usable:
+        return await _renewed(installation, owner, rejected, refused_too=refused_too)
+
+    flight = (owner.connection_id, refused_too)
+    usable = await installation.flights.join(flight, renewed)
+    if usable.version == rejected:  # that flight was another's, who had nothing against these
+        usable = await installation.flights.join(flight, renewed)
+    return usable
+
+
+async def refresh(installation: Installation, owner: Owner) -> Usable:
+    """Renew a connection's credentials now, also where they are fresh; those that cannot be renewed stay.
+
+    Raises: as `fresh_credentials`.
+    """
+    state = await look(installation, owner)
+    return await _join(installation, owner, state.held.version, refused_too=True)
+
+
+async def refresh_due(installation: Installation) -> int:
+    """Renew what is due, whether anybody uses it or not; how many. Safe to run in several processes at once."""
+    taken: set[Owner] = set()  # none twice: one that comes again at once must not keep this from coming to its end
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(owner: Owner) -> None:
+        async with turn:
+            await _renew_due(installation, owner)
+
+    while True:
+        async with installation.database.read() as tx:
+            due = [each for each in await credentials.list_due(tx, installation.clock(), BATCH) if each not in taken]
+        await asyncio.gather(*map(one, due))
+        taken.update(due)
+        if len(due) < BATCH:
+            return len(taken)
+
+
+async def _renew_due(installation: Installation, owner: Owner) -> None:
+    """Whatever happens to one, it is settled or put off, so that it does not come again at once."""
+    try:
+        await _join(installation, owner, None)
+    except (ReauthRequired, NotFound):
+        pass
+    except ProviderUnavailable as outage:
+        log.info("refresh_postponed", connection_id=owner.connection_id, code=outage.code)
+    except Unavailable:  # the database's trouble is not this connection's: the next turn sees to it
+        raise
+    except OneRuntimeError as error:
+        log.warning("refresh_failed", connection_id=owner.connection_id, code=error.code)
+        async with installation.database.write() as tx:
+            await credentials.postpone(tx, owner, installation.clock() + _OUR_FAULT)
+
+
+def _require_active(connection: Connection) -> None:
+    if connection.status == "needs_reauth":
+        message = (connection.error or {}).get("message", "")
+        raise ReauthRequired(f"The end user has to connect {connection.integration_slug} again. {message}".strip())
+
+
+async def _renewed(installation: Installation, owner: Owner, rejected: int | None, *, refused_too: bool) -> Usable:
+    """Renew, or wait for another process that does."""
+    timing = installation.timing
+    patience = time.monotonic() + timing.patience
+    while True:
+        async with installation.database.read() as tx:
+            state = await with_client(tx, installation, await read(tx, installation, owner))
+        begun, now = time.monotonic(), installation.clock()
+        if state.moved:
+            raise await _moved(installation, state)
+        if not state.is_stale(now, rejected):
+            await _settle(installation, state, now)
+            _require_active(state.connection)
+            return state.usable
+        if state.given_up and not refused_too:
+            _require_active(state.connection)
+        renewal = state.renewal
+        if renewal is None:
+            return await _as_it_is(installation, state, now)
+        if state.held.retry_at is not None and now < state.held.retry_at:
+            return _while_in_trouble(state, now, rejected)
+        # Counted from before the lease: who was paused while taking it may have lost it by now.
+        lease = _Lease(new_id(), begun + timing.request, begun + timing.lease.total_seconds())
+        async with installation.database.write() as tx:
+            leased = await credentials.lease(tx, owner, state.held, lease.id, now, now + timing.lease)
+        if leased:
+            return await _ask(installation, state, renewal, lease, rejected)
+        if state.lives(now) and rejected is None:  # another renews it, and this one serves for a while yet
+            _require_active(state.connection)
+            return state.usable
+        if time.monotonic() > patience:
+            raise ProviderUnavailable("Another server is renewing the tokens and has not finished. Try again.", 1)
+        await asyncio.sleep(timing.poll)
+
+
+async def _moved(installation: Installation, state: HeldTokens) -> ReauthRequired:
+    """The integration sends credentials elsewhere by now. These were not given for there, and go nowhere."""
+    message = f"Where {_name(state)} sends credentials was changed."
+    async with installation.database.write() as tx:
+        current = await read(tx, installation, state.connection.owner, lock=True)
+        if current.moved:
+            await note_moved(tx, current.connection, message, installation.clock())
+    return ReauthRequired(f"{message} The end user has to connect again.")
+
+
+async def _settle(installation: Installation, state: HeldTokens, now: datetime) -> None:
+    """A row that is due, and is no tokens: an older version stored a key over them, or the entry has gone for now."""
+    if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.held.grant.refresh_due_at is None:
+        return
+    async with installation.database.write() as tx:
+        if state.auth is None:
+            await credentials.postpone(tx, state.connection.owner, now + _OUR_FAULT)
+        else:
+            await credentials.give_up(tx, state.connection.owner)
+
+
+async def _as_it_is(installation: Installation, state: HeldTokens, now: datetime) -> Usable:
+    """There is no way to renew these: they serve until they have died."""
+    if state.lives(now):
+        await _postpone_end(installation, state, now)
+        _require_active(state.connection)
+        return state.usable
+    message = "The access token has expired, and the provider gave nothing to renew it with."
+    async with installation.database.write() as tx:
+        current = await read(tx, installation, state.connection.owner, lock=True)
+        if current.held.version == state.held.version:
+            actor = Actor(state.connection.organization_id, "system")
+            await connections.note_refused(tx, actor, current.connection, "token_expired", message, now)
+            await credentials.give_up(tx, state.connection.owner)
+    raise ReauthRequired(f"{message} The end user has to connect again.")
+
+
+async def _postpone_end(installation: Installation, state: HeldTokens, now: datetime) -> None:
+    """These are due, as the entry once said how to renew them: not before they have died."""
+    due_at, retry_at = state.held.grant.refresh_due_at, state.held.retry_at
+    if due_at is not None and due_at <= now and (retry_at is None or retry_at <= now):
+        async with installation.database.write() as tx:
+            await credentials.postpone(tx, state.connection.owner, state.connection.expires_at or now + _OUR_FAULT)
+
+
+def _while_in_trouble(state: HeldTokens, now: datetime, rejected: int | None) -> Usable:
+    if state.lives(now) and state.held.version != rejected:
+        _require_active(state.connection)
+        return state.usable
+    wait = max(1, round((state.held.retry_at - now).total_seconds())) if state.held.retry_at else 1
+    _require_active(state.connection)
+    raise ProviderUnavailable(f"{_name(state)} does not renew the tokens at the moment. Try again.", wait)
+
+
+def _name(state: HeldTokens) -> str:
+    return state.integration.name if state.integration is not None else state.connection.integration_slug
+
+
+async def _ask(
+    installation: Installation, state: HeldTokens, renewal: Renewal, lease: _Lease, rejected: int | None
+) -> Usable:
+    """Ask the provider, holding the lease, and keep what it says."""
+    try:
+        endpoint = _endpoint(state)
+        tokens = await endpoint.ask(installation.egress, installation.clock, renewal, until=lease.ask_until)
+    except OneRuntimeError:  # there is no way to ask
+        async with installation.database.write() as tx:
+            await credentials.give_back(tx, state.connection.owner, lease.id)
+        raise
+    except (GrantRefused, ClientRefused) as refusal:
+        # The customer's own client is theirs to mend; a registered one is not the end user's.
+        if isinstance(refusal, ClientRefused) and state.client is not None:
+            return await _troubled(installation, state, lease.id, refusal, rejected)
+        return await _refused(installation, state, renewal, refusal, rejected)
+    except OAuthError as trouble:
+        return await _troubled(installation, state, lease.id, trouble, rejected)
+    with metrics.token_commit():  # until they are committed, a crash loses them
+        return await _store(installation, state, renewal, tokens, lease)
+
+
+def _endpoint(state: HeldTokens) -> TokenEndpoint:
+    """Raises: HostNotRegistered, OAuthClientMissing, InvalidInput."""
+    integration, auth, secrets = state.integration, state.auth, state.held.secrets
+    if integration is None or not isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
+        raise NotFound("The integration of this connection has gone.")
+    params = state.connection.params
+    if state.client is None:  # the customer's own
+        client = Client(secrets.get("client_id", ""), secrets.get("client_secret"))
+        return TokenEndpoint(integration, auth, client, params)
+    known = {**params, **(state.client.fields_of(auth) if isinstance(auth, OAuth2Auth) else {})}
+    if isinstance(auth, OAuth2Auth):
+        oauth_clients.require_host(state.client, integration.name, auth, known)
+    return TokenEndpoint(integration, auth, state.client.client, known)
+
+
+async def _store(
+    installation: Installation, asked: HeldTokens, presented: Renewal, tokens: Tokens, lease: _Lease
+) -> Usable:
+    """Keep the new tokens before anybody uses them. They are nowhere else, so a database that is away or busy is asked
+    again for as long as nobody else may renew. A commit of which nobody knows whether it was one is met as such."""
+    while True:
+        try:
+            return await _commit(installation, asked, presented, tokens)
+        except Unavailable as error:
+            if time.monotonic() > lease.ends:
+                raise
+            log.warning("refresh_not_stored_yet", connection_id=asked.connection.id, code=error.code)
+            await asyncio.sleep(installation.timing.poll)
+
+
+async def _commit(installation: Installation, asked: HeldTokens, presented: Renewal, tokens: Tokens) -> Usable:
+    """Store the new tokens if the row still holds what was presented. Raises: NotFound; ReauthRequired; Unavailable."""
+    owner, auth = asked.connection.owner, asked.auth
+    assert isinstance(auth, OAuth2Auth | ClientCredentialsAuth)  # noqa: S101 - they were asked for
+    async with installation.database.write() as tx:
+        now = installation.clock()
+        try:
+            current = await read(tx, installation, owner, lock=True)
+        except NotFound:
+            current = None
+        if current is None or not still_holds(current.renewal, presented):
+            await _superseded(tx, installation, current, asked, tokens)
+            current = await with_client(tx, installation, current) if current is not None else None
+        else:
+            secrets = renewed_secrets(current.held.secrets, tokens)
+            grant = replace(current.held.grant, refresh_due_at=refresh_due_at(auth, secrets, tokens, now))
+            renewed = Renewed(tokens.expires_at, tokens.scopes, grant)
+            saved = await connections.renew_credentials(tx, installation.vault, current.connection, secrets, renewed)
+            if current.connection.status == "needs_reauth":
+                saved = await _after_refusal(tx, asked, saved, now)
+            held = replace(current.held, secrets=secrets, version=current.held.version + 1, grant=grant)
+            current = replace(asked, connection=saved, held=held)
+    if current is None:
+        raise NotFound("The connection was deleted while its tokens were renewed.")
+    _require_active(current.connection)
+    return current.usable
+
+
+async def _after_refusal(tx: Transaction, asked: HeldTokens, saved: Connection, now: datetime) -> Connection:
+    """These were granted, and something was refused: before, which a grant now makes good; or meanwhile, to another who
+    presented the same. Then a provider that detects reuse has revoked these too, so they are tried at once."""
+    if asked.connection.status == "needs_reauth":
+        return await connections.note_working(tx, Actor(saved.organization_id, "system"), saved, now)
+    await credentials.hurry(tx, saved.owner, now)
+    return saved
+
+
+async def _superseded(
+    tx: Transaction, installation: Installation, current: HeldTokens | None, asked: HeldTokens, tokens: Tokens
+) -> None:
+    """The end user has connected again meanwhile, or has left: what was granted is let go of, unless it is of the same
+    account, whose new consent that could end too."""
+    before = asked.connection
+    if not isinstance(asked.auth, OAuth2Auth) or asked.auth.revocation is None:
+        return
+    if current is None or current.connection.account_id != before.account_id:
+        secrets = renewed_secrets(asked.held.secrets, tokens)
+        granted = pending_revocations.Tokens(before.integration_slug, asked.held.grant, before.params, secrets)
+        await pending_revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
+
+
+async def _refused(
+    installation: Installation, asked: HeldTokens, presented: Renewal, refusal: OAuthError, rejected: int | None
+) -> Usable:
+    """The provider's definite no counts only if the row still holds what was presented."""
+    owner, now = asked.connection.owner, installation.clock()
+    async with installation.database.write() as tx:
+        current = await with_client(tx, installation, await read(tx, installation, owner, lock=True))
+        counts = current.renewal == presented
+        if counts:
+            actor = Actor(owner.organization_id, "system")
+            message = refusal.reason or f"{_name(asked)} no longer accepts this authorization."
+            await connections.note_refused(tx, actor, current.connection, refusal.code, message, now)
+            await credentials.give_up(tx, owner)
+    if counts:
+        raise ReauthRequired(f"{_name(asked)} no longer accepts this authorization. The end user has to connect again.")
+    if current.is_stale(now, rejected):
+        raise ProviderUnavailable("The tokens were changed while they were renewed. Try again.", 1)
+    _require_active(current.connection)
+    return current.usable
+
+
+async def _troubled(
+    installation: Installation, asked: HeldTokens, lease: str, trouble: OAuthError, rejected: int | None
+) -> Usable:
+    """Nothing is known: keep what there is, and wait before the next try."""
+    owner, now = asked.connection.owner, installation.clock()
+    wait = min(_FIRST_PAUSE * 2 ** min(asked.held.failures, 16), _LONGEST_PAUSE)
+    if isinstance(trouble, ClientRefused):
+        wait = _OUR_FAULT
+    if isinstance(trouble, ProviderTrouble) and trouble.retry_after is not None:
+        wait = max(wait, timedelta(seconds=trouble.retry_after))
+    async with installation.database.write() as tx:
+        noted = await credentials.note_trouble(tx, owner, lease, now + wait)
+        if noted and asked.held.failures == 0:  # one event for a time of trouble, not one for each try
+            subject = asked.connection.subject
+            told = replace(subject, data={**subject.data, "reason": trouble.code})
+            await events.record(tx, Actor(owner.organization_id, "system"), "connection.refresh_failed", now, told)
+    held = replace(asked.held, retry_at=now + wait)
+    log.info("refresh_troubled", connection_id=owner.connection_id, code=trouble.code, failures=held.failures + 1)
+    return _while_in_trouble(replace(asked, held=held), now, rejected)

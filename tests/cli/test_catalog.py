@@ -1,0 +1,192 @@
+"""`one-runtime catalog`: what it lists, shows, checks, tries and begins; it needs no database and no settings."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from one_runtime.catalog.loader import load_yaml
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.tools.build import HERE
+from one_runtime.cli import catalog as commands
+from one_runtime.egress import Egress
+from tests.catalog.stand_in import StandIn
+from tests.catalog.test_stand_in import raw_auth, values_of
+from tests.command_line import Run
+from tests.egress.certificates import tls_contexts
+from tests.egress.network import Network
+from tests.egress.threaded import threaded_upstream
+
+pytestmark = pytest.mark.slow
+
+CLOSE = HERE / "integrations" / "close.yaml"
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What somebody types at the prompts, in order."""
+    lines: list[str] = []
+
+    def prompt(text: str, *, default: object = None, hide_input: bool = False) -> object:
+        asked.append((text, hide_input))
+        typed = lines.pop(0)
+        return typed or default
+
+    asked: list[tuple[str, bool]] = []
+    monkeypatch.setattr(typer, "prompt", prompt)
+    yield lines
+    assert lines == [], "everything was asked for"
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
+    """Close, as its own entry describes it, at the end of the way out."""
+    entry = load_yaml(CLOSE)
+    stand_in = StandIn(raw_auth(entry, entry.auth[0]), values_of(entry.auth[0]))
+    server, client = tls_contexts(tmp_path, "api.close.com")
+    with threaded_upstream(server, stand_in.answer) as port:
+        monkeypatch.setattr(commands, "Egress", lambda: Egress(way_out=Network(port, tls=client)))
+        yield stand_in
+
+
+def test_the_list_is_all_or_a_category_or_what_is_searched_for(bare: Run) -> None:
+    lines = bare("catalog", "list").out.splitlines()
+    assert len(lines) >= 600
+    assert "hubspot  HubSpot  CRM  api_key oauth2  fixture documentation" in lines
+    rows = bare("catalog", "list", "--category", "Recruiting", "--json").rows
+    assert {row["category"] for row in rows} == {"Recruiting"}
+    assert bare("catalog", "list", "--search", "quick books", "--json").rows[0]["slug"] == "quickbooks"
+    assert "There is no category 'Crm'. There are: CRM," in bare("catalog", "list", "--category", "Crm").sentence
+
+
+def test_one_is_shown_with_everything(bare: Run) -> None:
+    out = bare("catalog", "show", "close").out
+    for text in ("# Close", "Settings, then Developer, then API Keys", "https://api.close.com/api/v1/me/",
+                 "/connect/callback/close", "PKCE"):  # fmt: skip
+        assert text in out
+    assert json.loads(bare("catalog", "show", "close", "--json").out)["slug"] == "close"
+    assert bare("catalog", "show", str(CLOSE)).out == out
+    assert "There is no integration 'hubsot'. Is it hubspot?" in bare("catalog", "show", "hubsot").sentence
+
+
+def test_the_whole_catalog_is_checked_and_counted(bare: Run) -> None:
+    done = bare("catalog", "check")
+    assert done.code == 0, done.out
+    assert " integrations, 0 with something wrong." in done.out
+    assert "Ways to connect: " in done.out
+    assert "fixture" in done.out
+
+
+def test_a_file_with_something_wrong_is_told_by_its_line(bare: Run, tmp_path: Path) -> None:
+    wrong = tmp_path / "close.yaml"
+    wrong.write_text(CLOSE.read_text(encoding="utf-8").replace("base_url: https", "base_url: ftp", 1), encoding="utf-8")
+    done = bare("catalog", "check", str(wrong), "hubspot")
+    assert done.code == 1
+    assert f"{wrong}:" in done.out
+    assert "2 integrations, 1 with something wrong." in done.out
+    renamed = tmp_path / "renamed.yaml"
+    renamed.write_text(CLOSE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert f"{renamed}: the slug is not the file's name\n" in bare("catalog", "check", str(renamed)).out
+    wrong.write_text("slug: [", encoding="utf-8")
+    assert bare("catalog", "check", str(wrong)).code == 1
+    assert "cannot be read" in bare("catalog", "check", str(tmp_path / "nothing.yaml")).out
+
+
+def test_a_key_is_tried_and_the_account_is_told(bare: Run, provider: StandIn) -> None:
+    key = provider.values["api_key"]
+    done = bare("catalog", "test", "close", "--key", key)
+    assert (done.code, done.err) == (0, "Asks GET https://api.close.com/api/v1/me/\n")
+    assert done.out == f"Works. Account: acct-1 (acct-1) (id {provider.account()})\n"
+    assert key not in done.out
+
+
+def test_a_key_that_is_refused_is_told_in_the_providers_words(bare: Run, provider: StandIn) -> None:
+    assert provider.values
+    done = bare("catalog", "test", "close", "--key", "another-key-0123456789")
+    assert (done.code, done.out) == (1, "Refused. Close says: This is not known here.\n")
+
+
+def test_a_key_is_asked_for_and_not_shown(bare: Run, provider: StandIn, answers: list[str]) -> None:
+    answers.append(provider.values["api_key"])
+    assert bare("catalog", "test", "close").out.startswith("Works.")
+
+
+@pytest.mark.parametrize(
+    "words,told",
+    [
+        (("close", "--auth-type", "oauth2"), "has no such auth type to test here. It has: api_key."),
+        (("gmail",), "It needs a consent: connect it through a session."),
+        (("close", "--key", "short"), "does not have the expected form"),
+        (("close", "--credential", "a-secret"), "A --credential is of the form name=value."),
+        (("close", "--credential", "a-secret=="), "A --credential has another name than: api_key."),
+        (("close", "--param", "x=1"), "A --param has another name than: none is asked for."),
+        (("aircall", "--key", "a-secret"), "Aircall has no one key. Give each with --credential: username, password."),
+        (("workday", "--auth-type", "basic"), "cannot be asked"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_tried_is_one_sentence(bare: Run, words: tuple[str, ...], told: str) -> None:
+    done = bare("catalog", "test", *words)
+    assert told in done.err
+    assert "Traceback" not in done.err
+    assert "a-secret" not in done.out + done.err
+    assert done.code == 1
+
+
+def test_a_new_entry_is_begun_with_a_few_answers_and_is_right_but_for_what_it_asks(
+    bare: Run, tmp_path: Path, answers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answers += ["example-desk", "api_key basic none oauth2 client_credentials", "Example Desk",
+                "Tickets for examples.", "Support", "https://www.example.com", "https://developers.example.com",
+                "https://api.example.com/", "/me"]  # fmt: skip
+    assert bare("catalog", "new").line.startswith("Wrote example-desk.yaml.")
+    entry: Integration = load_yaml(tmp_path / "example-desk.yaml")
+    assert entry.auth_types == ("api_key", "basic", "none", "oauth2", "client_credentials")
+    done = bare("catalog", "check", "example-desk.yaml")
+    assert done.out.splitlines()[0] == "example-desk.yaml:68: auth[3]: pkce: unknown; look it up"
+    assert "1 integrations, 1 with something wrong." in done.out
+    answers.append("example-desk")
+    assert "is there already" in bare("catalog", "new").sentence
+
+
+def test_an_answer_that_does_not_fit_is_asked_for_again(bare: Run, tmp_path: Path, answers: list[str]) -> None:
+    answers += ["../My Slug", "x-y", "magic", "api_key", "Y", "no full stop", "It is Y.", "Money", "Data",
+                "", "https://y.example.com", "http://y.example.com", "https://y.example.com/docs",
+                "https://api.y.example.com/", "me", "/me"]  # fmt: skip
+    done = bare("catalog", "new", str(tmp_path / "x-y.yaml"))
+    assert done.code == 0
+    told = done.err.splitlines()
+    assert [told[0].strip(), told[2].strip(), told[-1].strip()] == [
+        "has lower-case letters and digits, with single hyphens between them",
+        "one sentence that begins with a capital or a digit and ends in a full stop",
+        "begins with a slash; what goes behind a question mark stands under query",
+    ]
+    assert bare("catalog", "check", str(tmp_path / "x-y.yaml")).code == 0
+    answers.append("fine")
+    assert "or its folder is not" in bare("catalog", "new", str(tmp_path / "nowhere" / "x.yaml")).sentence
+
+
+@pytest.mark.usefixtures("provider")
+def test_the_probe_prints_a_table_or_writes_it(bare: Run, tmp_path: Path) -> None:
+    done = bare("catalog", "probe", "close", "zendesk")
+    assert done.code == 1, "the stand-in knows no token endpoint"
+    assert "| close | api_key | check | refused | refused: This is not known here. | alive |" in done.out
+    assert done.err == "1 alive, 1 wrong, 2 not_probed\n", "progress is for a terminal"
+    file = tmp_path / "table.json"
+    assert bare("catalog", "probe", "zendesk", "--json", "--output", str(file)).code == 0
+    assert {one["verdict"] for one in json.loads(file.read_text())} == {"not_probed"}
+
+
+def test_the_catalog_is_exported_as_one_document_without_logos(bare: Run, tmp_path: Path) -> None:
+    document = json.loads(bare("catalog", "export").out)
+    assert document["license"] == "CC0-1.0"
+    hubspot = next(one for one in document["integrations"] if one["slug"] == "hubspot")
+    assert hubspot["auth"][0]["check"]["path"] == "/account-info/2026-03/details"
+    assert "<svg" not in json.dumps(document)
+    file = tmp_path / "catalog.json"
+    assert bare("catalog", "export", "--output", str(file)).line.endswith(f"integrations in {file}.")
+    assert json.loads(file.read_text()) == document
+    for one in document["integrations"]:
+        Integration.model_validate({name: value for name, value in one.items() if name != "id"})

@@ -1,0 +1,196 @@
+"""`one-runtime keys`: what it prints, what it refuses, and that it can be stopped in the middle (P3)."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+import pytest
+
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import Database
+from one_runtime.jobs import instances
+from tests import sealed_rows
+from tests.command_line import Run
+from tests.sealed_rows import FIRST, ID, SECOND, ring
+from tests.waiting import async_attempts, attempts
+
+pytestmark = pytest.mark.promise("P3")
+
+T = TypeVar("T")
+
+VAULT = ring(FIRST, SECOND)
+
+
+@pytest.fixture
+def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command with a ring of two keys."""
+    monkeypatch.setenv("ONE_RUNTIME_DATABASE_URL", database_url)
+    monkeypatch.setenv("ONE_RUNTIME_ENCRYPTION_KEYS", f"{FIRST},{SECOND}")
+    return bare
+
+
+def on(database_url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do something with the database first."""
+
+    async def do() -> T:
+        async with sealed_rows.opened(database_url) as database:
+            await sealed_rows.register(database, VAULT)
+            return await work(database)
+
+    return asyncio.run(do())
+
+
+def seed(database_url: str, rows: int) -> sealed_rows.Contents:
+    return on(database_url, lambda database: sealed_rows.seed(database, VAULT, rows))
+
+
+def contents(database_url: str, *keys: str) -> sealed_rows.Contents:
+    return on(database_url, lambda database: sealed_rows.contents(database, ring(*keys)))
+
+
+def test_a_key_is_rotated_from_the_first_command_to_the_last(run: Run, database_url: str) -> None:
+    made = seed(database_url, 12)
+    first, second = run("keys", "list", "--json").rows
+    assert (first["id"], first["state"], first["rows"]) == (ID[FIRST], "sealing", 14)
+    assert (second["id"], second["state"], second["rows"]) == (ID[SECOND], "ready", 0)
+    assert f"{ID[SECOND]} seals from now on" in run("keys", "promote", ID[SECOND][:8]).line
+    assert "14 rows are sealed under" in run("keys", "retire", ID[FIRST]).sentence
+    assert run("keys", "reseal", "--batch", "5").line == "14 rows resealed, 0 left."
+    assert json.loads(run("keys", "reseal", "--json").line) == {
+        "resealed": 0,
+        "left": 0,
+        "interrupted": False,
+        "broken": [],
+    }
+    assert f"{ID[FIRST]} is retired" in run("keys", "retire", ID[FIRST]).line
+    assert [(row["state"], row["rows"]) for row in run("keys", "list", "--json").rows] == [
+        ("retired", 0),
+        ("sealing", 14),
+    ]
+    assert "seals" in run("keys", "retire", ID[SECOND]).sentence
+    assert contents(database_url, SECOND) == made
+
+
+def test_keys_are_listed_with_where_they_are_and_never_themselves(run: Run, database_url: str) -> None:
+    async def serve(database: Database) -> None:
+        for vault in (VAULT, ring(FIRST)):
+            async with database.write() as tx:
+                await instances.beat(tx, instances.this_process(vault.key_ids, system_clock()), system_clock())
+
+    on(database_url, serve)
+    first, second = run("keys", "list").out.splitlines()
+    assert first.startswith(f"{ID[FIRST]}  sealing  in this ring ")
+    assert "0 rows  on 2 of 2 servers  noted 20" in first
+    assert "  ready    in this ring " in second
+    assert "on 1 of 2 servers" in second
+    assert "promoted" in first
+    assert "promoted" not in second
+    lacking = run("keys", "list", ENCRYPTION_KEYS=SECOND)
+    assert any(line.startswith(ID[FIRST]) and "not in this ring" in line for line in lacking.out.splitlines())
+    for key in (FIRST, SECOND):
+        assert key not in lacking.out + run("keys", "list", "--json").out
+    assert run("keys", "list", "--json").rows[0].keys() == {
+        "id", "state", "in_ring", "rows", "held_by", "servers", "noted_at", "promoted_at", "retired_at",
+    }  # fmt: skip
+
+
+def test_promoting_is_refused_in_one_sentence_and_can_be_forced(run: Run, database_url: str) -> None:
+    async def serve(database: Database) -> None:
+        async with database.write() as tx:
+            await instances.beat(tx, instances.this_process(ring(FIRST).key_ids, system_clock()), system_clock())
+
+    on(database_url, serve)
+    assert "1 running server does not have the key" in run("keys", "promote", ID[SECOND]).sentence
+    assert "seals from now on" in run("keys", "promote", ID[SECOND], "--force").line
+    assert "is not in ONE_RUNTIME_ENCRYPTION_KEYS here" in run("keys", "promote", "0" * 32).sentence
+    assert "is not known" in run("keys", "retire", "0" * 32).sentence
+    assert "No encryption key is set" in run("keys", "list", ENCRYPTION_KEYS="").sentence
+
+
+def test_rows_that_do_not_open_are_named_and_fail_the_command(run: Run, database_url: str) -> None:
+    made = seed(database_url, 3)
+    (_, broken), *_ = sorted(made)
+
+    async def break_one(database: Database) -> None:
+        async with database.write() as tx:
+            await sealed_rows.spoil(tx, broken)
+
+    on(database_url, break_one)
+    run("keys", "promote", ID[SECOND])
+    done = run("keys", "reseal", "--json")
+    assert (done.code, done.err) == (1, "")
+    told = json.loads(done.out)
+    assert (told["resealed"], told["left"]) == (3, 1)
+    assert [(row["table"], row["id"]) for row in told["broken"]] == [("credentials", broken)]
+    again = run("keys", "reseal")
+    assert (again.code, again.out) == (1, "0 rows resealed, 1 left.\n")
+    assert f"credentials {broken} does not open" in again.err
+
+
+@contextmanager
+def resealing(database_url: str) -> Iterator["subprocess.Popen[str]"]:
+    """`keys reseal` as a process, a row a step."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "ONE_RUNTIME_DATABASE_URL": database_url,
+        "ONE_RUNTIME_ENCRYPTION_KEYS": f"{FIRST},{SECOND}",
+    }
+    words = [sys.executable, "-m", "one_runtime", "keys", "reseal", "--batch", "1"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+
+
+async def until_the_middle(database: Database) -> None:
+    """Until the first rows are sealed again."""
+    async for _ in async_attempts(30):
+        if ID[SECOND] in await sealed_rows.used_keys(database):
+            return
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_resealing_that_is_interrupted_ends_with_a_step_and_goes_on_when_run_again(
+    run: Run, database_url: str, number: signal.Signals
+) -> None:
+    made = seed(database_url, 400)
+    run("keys", "promote", ID[SECOND])
+    with resealing(database_url) as process:
+        on(database_url, until_the_middle)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert err.splitlines()[-1] == "Stopped. Run it again to go on."
+    done, _, left = out.replace(" rows resealed, ", " ").partition(" ")
+    assert int(done) > 0
+    assert int(left.split(" ", maxsplit=1)[0]) == len(made) - int(done)
+    assert run("keys", "reseal").line == f"{len(made) - int(done)} rows resealed, 0 left."
+    assert contents(database_url, SECOND) == made
+
+
+@pytest.mark.slow
+@pytest.mark.only_database("postgresql")
+def test_a_second_signal_does_not_wait_for_a_database_that_does_not_answer(run: Run, database_url: str) -> None:
+    made = seed(database_url, 3)
+    run("keys", "promote", ID[SECOND])
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    with resealing(database_url) as process, psycopg.connect(database_url) as holding:
+        holding.execute("LOCK TABLE key_ring IN ACCESS EXCLUSIVE MODE")
+        for _ in attempts(30):
+            if holding.execute(waiting).fetchone():
+                break
+        for _ in attempts(20):  # the first alone would wait for 30 seconds, and ask again
+            process.send_signal(signal.SIGINT)
+            if process.poll() is not None:
+                break
+        out, err = process.communicate()
+    assert process.returncode in {130, -signal.SIGINT}, "by itself, or by one that came while it was leaving"
+    assert (out, "Traceback" in err) == ("", False), err
+    assert contents(database_url, FIRST, SECOND) == made

@@ -1,0 +1,339 @@
+"""The key ring: the database says which key seals, what a ring may lack, and what may be let go (P3)."""
+
+import ast
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import LargeBinary, update
+
+from one_runtime.clock import system_clock
+from one_runtime.connecting import unredeemed_connections
+from one_runtime.connections import connections
+from one_runtime.db.engine import Database
+from one_runtime.db.schema import credentials, metadata
+from one_runtime.db.schema import key_ring as keys
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import KeyNotInRing, Place, Vault
+from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
+from one_runtime.jobs import instances
+from tests import sealed_rows
+from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
+from tests.waiting import async_attempts
+
+pytestmark = pytest.mark.promise("P3")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with sealed_rows.opened(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def both(database: Database) -> Vault:
+    """A ring of two keys, registered; the first seals."""
+    vault = ring(FIRST, SECOND)
+    await sealed_rows.register(database, vault)
+    return vault
+
+
+async def serve(database: Database, vault: Vault, ago: timedelta = timedelta()) -> instances.Server:
+    """Note a server with this ring, seen so long ago."""
+    now = system_clock() - ago
+    server = instances.this_process(vault.key_ids, now)
+    async with database.write() as tx:
+        await instances.beat(tx, server, now)
+    return server
+
+
+async def states(database: Database, vault: Vault) -> dict[str, str]:
+    async with database.read() as tx:
+        return {key.id: key.state for key in (await key_ring.find_all(tx, vault, system_clock())).keys}
+
+
+async def test_the_first_key_of_the_first_ring_seals_and_no_later_start_changes_that(database: Database) -> None:
+    with pytest.raises(Unavailable, match="keys promote"):
+        await sealed_rows.sealing(database)
+    for vault in (ring(FIRST, SECOND), ring(SECOND, FIRST), ring(THIRD, SECOND, FIRST)):
+        await sealed_rows.register(database, vault)
+        assert await sealed_rows.sealing(database) == ID[FIRST]
+    assert set(await sealed_rows.noted(database)) == set(ID.values())
+
+
+async def test_first_starts_at_the_same_time_agree_on_the_key_that_seals(database_url: str) -> None:
+    async def start(vault: Vault) -> None:
+        async with sealed_rows.opened(database_url) as database:
+            await sealed_rows.register(database, vault)
+
+    rings = [ring(FIRST, SECOND), ring(SECOND, FIRST)] * 3
+    await asyncio.gather(*(start(vault) for vault in rings))
+    async with sealed_rows.opened(database_url) as database:
+        assert sorted((await states(database, rings[0])).values()) == ["ready", "sealing"]
+
+
+async def test_a_first_start_with_a_foreign_ring_is_refused_even_at_the_same_time(database_url: str) -> None:
+    """Else each of two servers would seal what the other cannot open."""
+
+    async def start(vault: Vault) -> bool:
+        async with sealed_rows.opened(database_url) as database:
+            try:
+                await sealed_rows.register(database, vault)
+            except ConfigurationError:
+                return False
+            return True
+
+    assert sorted(await asyncio.gather(start(ring(FIRST)), start(ring(SECOND)))) == [False, True]
+
+
+async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_ring(
+    database: Database, both: Vault
+) -> None:
+    actor = await sealed_rows.organization(database)
+    for key in (SECOND, FIRST, SECOND):
+        await sealed_rows.promote(database, both, key)
+        for vault in (both, ring(SECOND, FIRST)):
+            await sealed_rows.connect(database, vault, actor, "user_123", "acme_secret")
+            session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret")
+            assert await sealed_rows.used_keys(database) == {ID[key]}
+            async with database.write() as tx:
+                await unredeemed_connections.wipe(tx, session)
+
+
+async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to_do(
+    database: Database, both: Vault
+) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.promote(database, both, SECOND)
+    with pytest.raises(KeyNotInRing, match="ONE_RUNTIME_ENCRYPTION_KEYS") as refusal:
+        await sealed_rows.connect(database, ring(FIRST), actor, "user_123", "acme_secret")
+    assert (refusal.value.status, refusal.value.code) == (503, "key_not_in_ring")
+    assert await sealed_rows.contents(database, both) == {}
+    async with database.read() as tx:
+        assert await connections.list_present(tx, actor.organization_id, "user_123", "acme") == []
+
+
+async def test_promoting_is_refused_while_a_running_server_lacks_the_key(database: Database, both: Vault) -> None:
+    lacking = [await serve(database, ring(FIRST)) for _ in range(2)]
+    await serve(database, both)
+    with pytest.raises(Conflict, match="2 running servers do not have the key"):
+        await sealed_rows.promote(database, both, SECOND)
+    assert await sealed_rows.sealing(database) == ID[FIRST]
+    async with database.write() as tx:
+        await instances.remove(tx, lacking[0])
+    with pytest.raises(Conflict, match="1 running server does not have the key"):
+        await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.promote(database, both, SECOND, force=True)
+    assert await sealed_rows.sealing(database) == ID[SECOND]
+
+
+async def test_a_server_that_was_not_seen_for_a_minute_counts_as_gone(database: Database, both: Vault) -> None:
+    await serve(database, ring(FIRST), ago=instances.LIVE + timedelta(seconds=1))
+    await sealed_rows.promote(database, both, SECOND)
+    assert await sealed_rows.sealing(database) == ID[SECOND]
+
+
+async def test_a_key_outside_the_ring_at_hand_cannot_be_promoted(database: Database, both: Vault) -> None:
+    with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
+        await sealed_rows.promote(database, both, THIRD)
+    with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
+        await sealed_rows.promote(database, ring(FIRST), SECOND, force=True)
+
+
+async def test_a_foreign_ring_promotes_nothing_and_where_a_key_is_lost_it_can_be_forced(
+    database: Database, both: Vault
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{ID[FIRST]} is missing"):
+        await sealed_rows.promote(database, ring(THIRD), THIRD)
+    assert set(await sealed_rows.noted(database)) == {ID[FIRST], ID[SECOND]}
+    await sealed_rows.promote(database, ring(SECOND), SECOND, force=True)
+    await sealed_rows.retire(database, FIRST)
+    await sealed_rows.register(database, ring(SECOND))
+
+
+async def test_a_key_may_be_named_by_the_beginning_of_its_id(database: Database, both: Vault) -> None:
+    async with database.write() as tx:
+        assert await key_ring.promote(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
+        for name in ("", ID[SECOND][:5], "unheard-of"):
+            with pytest.raises(NotFound):
+                await key_ring.promote(tx, both, name, system_clock(), force=False)
+
+
+async def test_promoting_counts_also_by_a_clock_that_is_behind(database: Database, both: Vault) -> None:
+    async with database.write() as tx:
+        await key_ring.promote(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
+    assert await sealed_rows.sealing(database) == ID[SECOND]
+
+
+async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: Database, both: Vault) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
+    session = await sealed_rows.leave_unredeemed(database, both, actor, "user_123", "acme_secret")
+    with pytest.raises(Conflict, match="seals"):
+        await sealed_rows.retire(database, FIRST)
+    await sealed_rows.promote(database, both, SECOND)
+    with pytest.raises(Conflict, match="2 rows are sealed under the key"):
+        await sealed_rows.retire(database, FIRST)
+    await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
+    with pytest.raises(Conflict, match="1 rows are sealed under the key"):
+        await sealed_rows.retire(database, FIRST)
+    async with database.write() as tx:
+        await unredeemed_connections.wipe(tx, session)
+    await sealed_rows.retire(database, FIRST)
+    await sealed_rows.retire(database, FIRST)
+    assert await states(database, both) == {ID[FIRST]: "retired", ID[SECOND]: "sealing"}
+
+
+async def test_a_retired_key_may_be_missing_or_there_and_never_seals(database: Database, both: Vault) -> None:
+    await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.retire(database, FIRST)
+    for vault in (ring(SECOND), ring(FIRST, SECOND)):
+        await sealed_rows.register(database, vault)
+        assert await sealed_rows.sealing(database) == ID[SECOND]
+    await sealed_rows.promote(database, both, FIRST)
+    assert await sealed_rows.sealing(database) == ID[FIRST], "promoting brings it back"
+    with pytest.raises(ConfigurationError, match=ID[FIRST]):
+        await sealed_rows.register(database, ring(SECOND))
+
+
+async def test_a_key_that_only_another_server_has_is_missed_from_its_promotion_on(database: Database) -> None:
+    await sealed_rows.register(database, ring(FIRST))
+    await sealed_rows.register(database, ring(FIRST, SECOND))
+    await sealed_rows.register(database, ring(FIRST))
+    await sealed_rows.promote(database, ring(FIRST, SECOND), SECOND)
+    with pytest.raises(ConfigurationError, match=ID[SECOND]):
+        await sealed_rows.register(database, ring(FIRST))
+
+
+async def test_a_key_that_sealed_before_there_were_promotions_may_not_be_missing(
+    database: Database, both: Vault
+) -> None:
+    actor = await sealed_rows.organization(database)
+    await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
+    await sealed_rows.promote(database, both, FIRST)
+    async with database.write() as tx:
+        await tx.execute(update(keys).where(keys.c.key_id == ID[SECOND]).values(promoted_at=None))
+    with pytest.raises(ConfigurationError, match=ID[SECOND]):
+        await sealed_rows.register(database, ring(FIRST))
+
+
+def test_every_table_with_sealed_values_is_among_those_that_are_counted_and_resealed() -> None:
+    sealed = {
+        table.name
+        for table in metadata.tables.values()
+        if any("sealed" in column.name and isinstance(column.type, LargeBinary) for column in table.columns)
+        or any(reference.column.table is keys for reference in table.foreign_keys)
+    }
+    assert {table.name for table in key_ring.SEALED_TABLES} == sealed
+    for table in key_ring.SEALED_TABLES:
+        assert {"organization_id", "sealed", "key_id", "version"} <= set(table.columns.keys())
+        assert [column.name for column in table.columns if "sealed" in column.name] == ["sealed"]
+        assert len(table.primary_key) == 1
+        assert [index.name for index in table.indexes if index.columns[0] is table.c.key_id], "counting reads an index"
+
+
+def test_whatever_the_database_holds_in_bytes_is_sealed_or_a_hash() -> None:
+    binary = {
+        column.name
+        for table in metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, LargeBinary) and not column.name.endswith("_hash")
+    }
+    assert binary == {"sealed"}
+
+
+async def test_nothing_is_sealed_for_a_table_that_nobody_would_reseal(database: Database, both: Vault) -> None:
+    async with database.write() as tx:
+        with pytest.raises(ValueError, match="events is not among SEALED_TABLES"):
+            await key_ring.seal(tx, both, "organization", b"secret", Place("events", "row", 1))
+
+
+def test_only_the_key_ring_and_resealing_have_the_vault_seal() -> None:
+    source = Path(key_ring.__file__).parents[1]
+    sealing = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "seal" and ast.unparse(node.value) != "key_ring"
+    }
+    assert sealing == {"encryption/key_ring.py", "encryption/rotation.py"}
+
+
+@pytest.mark.only_database("postgresql")
+async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
+    database: Database, database_url: str, both: Vault
+) -> None:
+    actor = await sealed_rows.organization(database)
+    new = sealed_rows.connection("user_123", "acme_secret")
+    async with database.write() as storing:
+        assert await key_ring.sealing_key(storing) == ID[FIRST]
+        await sealed_rows.promote(database, both, SECOND)
+        retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
+        await until_it_waits(database_url, retiring)
+        await connections.connect(storing, both, actor, new, system_clock())
+        # As whoever had read a moment ago that the first key seals would have stored it.
+        await storing.execute(update(credentials).values(key_id=ID[FIRST]))
+    with pytest.raises(Conflict, match="1 rows are sealed under the key"):
+        await retiring
+
+
+async def until_it_waits(database_url: str, task: "asyncio.Task[Any]") -> None:
+    """Until somebody waits for a lock, or the task is over without that."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as look:
+        async for _ in async_attempts():
+            row = await (await look.execute(statement)).fetchone()
+            if task.done() or (row and row[0]):
+                return
+
+
+@pytest.mark.only_database("postgresql")
+async def test_whoever_waits_for_a_key_that_is_being_retired_seals_with_the_promoted_one(
+    database: Database, database_url: str, both: Vault
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as retiring:
+        await retiring.execute("SELECT 1 FROM key_ring WHERE key_id = %s FOR UPDATE", [ID[FIRST]])
+        read = asyncio.create_task(read_in_a_transaction(database))
+        await until_it_waits(database_url, read)
+        await sealed_rows.promote(database, both, SECOND)
+        await retiring.execute("UPDATE key_ring SET retired_at = now() WHERE key_id = %s", [ID[FIRST]])
+        assert not read.done()
+    assert await read == ID[SECOND]
+
+
+async def read_in_a_transaction(database: Database) -> str:
+    async with database.write() as tx:
+        return await key_ring.sealing_key(tx)
+
+
+@pytest.mark.only_database("postgresql")
+async def test_promoting_waits_for_a_server_that_is_starting_and_sees_its_ring(
+    database: Database, database_url: str, both: Vault
+) -> None:
+    lacking, now = ring(FIRST), system_clock()
+    async with database.write() as starting:
+        await key_ring.register(starting, lacking, now)
+        await instances.beat(starting, instances.this_process(lacking.key_ids, now), now)
+        promoting = asyncio.create_task(sealed_rows.promote(database, both, SECOND))
+        await until_it_waits(database_url, promoting)
+    with pytest.raises(Conflict, match="1 running server does not have the key"):
+        await promoting
+
+
+@pytest.mark.only_database("postgresql")
+async def test_a_key_that_another_operator_is_promoting_is_not_retired(
+    database: Database, database_url: str, both: Vault
+) -> None:
+    await sealed_rows.promote(database, both, SECOND)
+    async with database.write() as promoting:
+        await key_ring.promote(promoting, both, ID[FIRST], system_clock(), force=False)
+        retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
+        await until_it_waits(database_url, retiring)
+    with pytest.raises(Conflict, match="seals"):
+        await retiring
+    assert await sealed_rows.sealing(database) == ID[FIRST]

@@ -1,0 +1,84 @@
+"""The processes that serve: noted at their start, seen while they live, gone after they stop (P3)."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from one_runtime import background
+from one_runtime.encryption.vault import Vault
+from one_runtime.jobs import instances, worker
+from one_runtime.jobs.instances import Server
+from one_runtime.settings import Settings
+from tests import sealed_rows
+from tests.application import Application, RunningAcme, started
+from tests.sealed_rows import FIRST, ID, SECOND, ring
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P3")
+
+
+async def live(application: Application) -> list[Server]:
+    async with application.installation.database.read() as tx:
+        return await instances.list_live(tx, application.clock())
+
+
+async def test_a_server_is_noted_with_its_ring_at_its_start_and_is_gone_after_its_stop(
+    settings: Settings, acme: RunningAcme, database_url: str
+) -> None:
+    async with started(settings, acme) as application:
+        (mine,) = await live(application)
+        assert mine.key_ids == application.installation.vault.key_ids
+        now = application.clock()
+    async with sealed_rows.opened(database_url) as database, database.read() as tx:
+        assert await instances.list_live(tx, now) == []
+
+
+async def test_every_process_is_a_server_of_its_own(application: Application) -> None:
+    for vault in (ring(FIRST), ring(FIRST, SECOND)):
+        await beat(application, vault)
+    assert sorted(len(server.key_ids) for server in await live(application)) == [1, 1, 2]
+
+
+async def beat(application: Application, vault: Vault, server: Server | None = None) -> Server:
+    noted = server or instances.this_process(vault.key_ids, application.clock())
+    async with application.installation.database.write() as tx:
+        await instances.beat(tx, noted, application.clock())
+    return noted
+
+
+async def test_a_server_that_ends_without_a_word_counts_for_a_minute_and_is_forgotten_after_an_hour(
+    application: Application,
+) -> None:
+    silent = await beat(application, ring(FIRST))
+    application.clock.advance(seconds=instances.LIVE.total_seconds() - 1)
+    assert silent.id in {server.id for server in await live(application)}
+    application.clock.advance(seconds=2)
+    other = await beat(application, ring(SECOND))
+    assert [server.id for server in await live(application)] == [other.id]
+    application.clock.advance(hours=1)
+    await beat(application, ring(SECOND), other)
+    database = application.installation.database
+    async with database.read() as tx:
+        assert [server.id for server in await instances.list_live(tx, application.clock() - timedelta(hours=9))] == [
+            other.id
+        ]
+
+
+async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(application: Application) -> None:
+    (mine,) = await live(application)
+    application.clock.advance(hours=5)
+    await beat(application, ring(SECOND))
+    assert mine.id not in {server.id for server in await live(application)}
+    loop = asyncio.create_task(worker.run(application.installation, (background.heartbeat(mine),)))
+    found: bool = await eventually(lambda: _is_live(application, mine.id))
+    assert found
+    assert {key for server in await live(application) for key in server.key_ids} == {*mine.key_ids, ID[SECOND]}
+    loop.cancel()
+    with suppress(asyncio.CancelledError):
+        await loop
+
+
+async def _is_live(application: Application, identifier: str) -> bool:
+    return identifier in {server.id for server in await live(application)}

@@ -1,0 +1,183 @@
+"""What the log holds: one JSON object a line, the request's id in each, failed and slow requests, no others' words."""
+
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+import structlog
+from starlette.applications import Starlette
+from starlette.types import Message
+
+from one_runtime.app import create_app
+from one_runtime.errors import NotFound
+from one_runtime.telemetry import logs, request_observer
+from tests.application import Application, Client, RunningAcme, settings_for, started
+
+CANARY: Final = "canary_0123456789"
+TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
+
+log = structlog.get_logger()
+
+
+class Log:
+    """The lines that were logged."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self._stream.getvalue().splitlines()]
+        return [line for line in lines if event in {None, line["event"]}]
+
+    def one(self, event: str) -> dict[str, Any]:
+        (line,) = self.lines(event)
+        return line
+
+
+@pytest.fixture
+def logged() -> Iterator[Log]:
+    """The log as `serve` sets it up, at the level that tells most."""
+    root, stream = logging.getLogger(), io.StringIO()
+    level = root.level
+    logs.configure("debug", "json")
+    (ours,) = root.handlers
+    assert isinstance(ours, logging.StreamHandler)
+    ours.setStream(stream)
+    yield Log(stream)
+    root.removeHandler(ours)
+    root.setLevel(level)
+    structlog.reset_defaults()  # the next application sets the log up anew
+
+
+async def test_every_line_of_a_request_has_its_id_and_the_callers_trace(
+    application: Application, client: Client, logged: Log
+) -> None:
+    installation = application.app.app.state.installation
+    application.app.app.state.installation = replace(installation, catalog=None)
+    headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+    answer = await client.http.get("/v1/catalog/integrations/canary", headers=headers)
+    told = [logged.one("request_crashed"), logged.one("request")]
+    assert {line["request_id"] for line in told} == {answer.headers["request-id"]}
+    assert {line["trace_id"] for line in told} == {TRACE}
+    assert told[0]["route"] == told[1]["route"] == "/v1/catalog/integrations/{slug}"
+    assert told[1]["code"] == "internal_error"
+    assert "Traceback" in told[0]["exception"]
+    assert "canary" not in str(told)
+
+
+async def test_a_failed_request_is_logged_and_one_that_worked_or_was_refused_is_not(
+    client: Client, acme: RunningAcme, logged: Log
+) -> None:
+    acme.acme.fail_with(503)
+    await client.get("/healthz")
+    assert (await client.get("/v1/connections/0")).status_code == 404
+    body = {"integration_slug": "acme", "end_user_id": "canary", "auth_type": "api_key"}
+    answer = await client.post("/v1/connections", {**body, "credentials": {"api_key": "acme_globex0123456789"}})
+    line = logged.one("request")
+    assert (line["level"], line["status"], line["method"]) == ("error", 502, "POST")
+    assert (line["route"], line["request_id"]) == ("/v1/connections", answer.headers["request-id"])
+    assert line["code"] == answer.json()["code"] == "provider_unavailable"
+    assert line["organization_id"]
+    assert line["duration_ms"] > 0
+
+
+async def test_a_slow_request_is_logged(client: Client, logged: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_observer, "SLOW", 0.0)
+    await client.get("/healthz")
+    line = logged.one("request")
+    assert (line["level"], line["route"], line["status"]) == ("warning", "/healthz", 200)
+
+
+async def test_with_the_access_log_every_request_is_a_line_without_its_address(
+    database_url: str, acme: RunningAcme, logged: Log
+) -> None:
+    async with started(settings_for(database_url, acme, access_log="all"), acme) as application:
+        client = application.client(await application.key(organization := await application.organization()))
+        await client.get("/v1/integrations", end_user_id="canary")
+        await client.send("DELETE", "/v1/end-users/canary")
+        await client.get("/canary")
+        await client.send("CANARY", "/healthz")
+    lines = logged.lines("request")
+    assert [(line["method"], line["route"], line["status"], line["organization_id"]) for line in lines] == [
+        ("GET", "/v1/integrations", 200, organization),
+        ("DELETE", "/v1/end-users/{end_user_id}", 404, organization),
+        ("GET", "unmatched", 404, None),
+        ("_OTHER", "/healthz", 405, None),
+    ]
+    assert {line["level"] for line in lines} == {"info"}
+    assert "canary" not in str(lines).lower()
+    assert len({line["request_id"] for line in lines}) == 4
+
+
+@pytest.mark.promise("P11")
+def test_a_traceback_has_our_own_words_and_nobody_elses(logged: Log) -> None:
+    def fail() -> None:
+        words = CANARY
+        try:
+            int(words)
+        except ValueError as error:
+            inner = [NotFound("A sentence of ours."), OSError(2, "No such file", words)]
+            raise ExceptionGroup(words, inner) from error
+
+    for write in (log.exception, logging.getLogger("a_library").exception):
+        try:
+            fail()
+        except ExceptionGroup:
+            write("failed")
+    ours, theirs = (line["exception"] for line in logged.lines("failed"))
+    assert ours == theirs
+    assert "int(words)\nbuiltins.ValueError\n" in ours
+    assert "NotFound: A sentence of ours." in ours
+    assert "FileNotFoundError: No such file" in ours
+    assert CANARY not in ours
+
+
+@pytest.mark.promise("P11")
+async def test_a_start_that_fails_is_logged_and_says_nobody_elses_words(
+    database_url: str, acme: RunningAcme, logged: Log
+) -> None:
+    app, told = create_app(settings_for(database_url, acme)), []
+
+    @asynccontextmanager
+    async def failing(_: Starlette) -> AsyncIterator[None]:
+        int(CANARY)
+        yield
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    app.app.router.lifespan_context = failing
+    with pytest.raises(ValueError, match=CANARY):
+        await app({"type": "lifespan", "state": {}}, receive, send)
+    assert told == [{"type": "lifespan.startup.failed"}], "the server would log what else it said"
+    line = logged.one("lifespan_failed")
+    assert (line["level"], line["kind"]) == ("error", "ValueError")
+    assert "int(CANARY)\nbuiltins.ValueError" in line["exception"]
+    assert CANARY not in str(logged.lines())
+
+
+@pytest.mark.slow
+def test_warnings_of_libraries_are_lines_too() -> None:
+    program = (
+        'import warnings; from one_runtime import logs; logs.configure("info", "json"); warnings.warn("Old ways.")'
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    line = json.loads(done.stderr)
+    assert line["level"] == "warning"
+    assert "UserWarning: Old ways." in line["event"]
+
+
+def test_a_line_outside_of_a_request_has_no_id(logged: Log) -> None:
+    log.info("alone", key="value")
+    line = logged.one("alone")
+    assert line.keys() == {"event", "level", "timestamp", "key"}

@@ -1,0 +1,288 @@
+"""`/metrics`: on its own listener and nowhere else; several processes add up, and survive one another's death."""
+
+import asyncio
+import fcntl
+import os
+import platform
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from one_runtime import __version__
+from one_runtime.errors import ConfigurationError
+from one_runtime.telemetry.metrics_server import Processes, Workers, metrics_served
+from tests.application import Client
+from tests.promises.serving import ROOT, Served, Serving, make_key, serving
+from tests.test_serving import free_port
+from tests.waiting import async_attempts, eventually
+
+HOST: Final = "127.0.0.1"
+
+
+def samples(text: str) -> dict[str, float]:
+    """`name{label="value"}` → its value."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for one in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(one.labels.items()))
+            found[f"{one.name}{{{labels}}}" if labels else one.name] = one.value
+    return found
+
+
+@pytest.mark.slow
+def test_metrics_are_served_in_the_forms_that_prometheus_reads() -> None:
+    with metrics_served((HOST, 0), workers=1) as url:
+        plain = httpx2.get(url)
+        assert plain.headers["content-type"].startswith("text/plain; version=")
+        found = samples(plain.text)
+        assert found[f'one_runtime_build_info{{python="{platform.python_version()}",version="{__version__}"}}'] == 1
+        assert found["process_resident_memory_bytes"] > 1_000_000
+        assert found["process_start_time_seconds"] <= time.time()
+        assert not [name for name in found if "_created" in name]
+        accept = "application/openmetrics-text;version=1.0.0"
+        assert httpx2.get(url, headers={"accept": accept}).text.endswith("# EOF\n")
+
+
+@pytest.mark.slow
+def test_nothing_else_is_served_there() -> None:
+    with metrics_served((HOST, 0), workers=1) as url:
+        base = url.removesuffix("/metrics")
+        assert httpx2.get(f"{base}/metrics?x=1").status_code == 200
+        assert {httpx2.get(f"{base}{path}").status_code for path in ("/", "/v1/integrations", "/metrics/x")} == {404}
+        assert httpx2.post(url).status_code == 501
+        assert "Python" not in httpx2.get(url).headers["server"]
+
+
+@pytest.mark.slow
+def test_a_listener_on_ipv6_and_one_on_a_port_that_is_taken() -> None:
+    with metrics_served(("::1", 0), workers=1) as url:
+        assert url.startswith("http://[::1]:")
+        assert httpx2.get(url).status_code == 200
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(ConfigurationError, match=rf"ONE_RUNTIME_METRICS_LISTEN: .*{port} \(.*in use\)"),
+            metrics_served((HOST, port), workers=1),
+        ):
+            pass
+
+
+async def test_the_public_listener_has_no_metrics(client: Client) -> None:
+    assert (await client.get("/metrics")).status_code == 404
+
+
+@pytest.mark.slow
+def test_folders_that_earlier_starts_left_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    prefix = f"one-runtime-metrics-{os.getuid()}-"
+    names = ("left", "serving", "starting", "unmarked")
+    left, serving_now, starting, unmarked = folders = [tmp_path / f"{prefix}{name}" for name in names]
+    for folder in folders:
+        folder.mkdir()
+        if folder is not unmarked:
+            (folder / "serving.lock").touch()
+        if folder is not starting:
+            os.utime(folder, (0, 0))
+    with (serving_now / "serving.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with metrics_served((HOST, 0), workers=2):
+            assert not left.exists()
+            assert serving_now.exists()
+            assert starting.exists()
+            assert unmarked.exists()
+            (ours,) = set(tmp_path.iterdir()) - set(folders)
+            assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(ours)
+            assert ours.stat().st_mode & 0o077 == 0
+        assert not ours.exists()
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+@pytest.mark.slow
+def test_folders_of_other_users_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    theirs = tmp_path / f"one-runtime-metrics-{os.getuid()}-theirs"
+    theirs.mkdir()
+    (theirs / "serving.lock").touch()
+    os.utime(theirs, (0, 0))
+    monkeypatch.setattr(os, "getuid", lambda: theirs.stat().st_uid + 1)
+    with metrics_served((HOST, 0), workers=2):
+        assert theirs.exists()
+
+
+def test_without_a_temporary_folder_the_refusal_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError, match="TMPDIR"), metrics_served((HOST, 0), workers=2):
+        pass
+
+
+BUSY: Final = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+
+
+@pytest.mark.slow
+def test_the_processor_time_of_the_dead_stays() -> None:
+    alive = ["self"]
+    processes = Processes(lambda: alive)
+
+    def seconds() -> float:
+        (family,) = [one for one in processes.collect() if one.name == "process_cpu_seconds"]
+        (sample,) = family.samples
+        return sample.value
+
+    before = seconds()
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        alive.append(str(child.pid))
+        during = seconds()
+        child.kill()
+    alive.remove(str(child.pid))
+    assert during > before + 0.25
+    assert during <= seconds() < during + 0.25, "counted, and once"
+
+
+WORK: Final = """
+import os, sys
+from one_runtime import metrics
+metrics.errors.labels("not_found").inc(int(sys.argv[1]))
+metrics.egress_duration.labels("acme").observe(0.2)
+metrics.requests_in_flight.set(3)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_what_the_dead_counted_stays_and_their_gauges_go(tmp_path: Path) -> None:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    alive: set[int] = set()
+    workers = Workers(tmp_path, lambda: frozenset(alive))
+
+    def value(name: str, **labels: str) -> float | None:
+        registry = CollectorRegistry()
+        registry.register(workers)
+        return registry.get_sample_value(name, labels)
+
+    for number in (1, 2, 3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORK, str(number)],
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        alive.add(int(process.stdout.readline()))
+        assert value("one_runtime_errors_total", code="not_found") == sum(range(number + 1))
+        assert value("one_runtime_http_requests_in_flight") == 3
+        process.kill()
+        process.communicate()
+        alive.clear()
+        assert value("one_runtime_errors_total", code="not_found") == sum(range(number + 1))
+        assert value("one_runtime_egress_request_duration_seconds_bucket", integration="acme", le="0.25") == number
+        assert value("one_runtime_http_requests_in_flight") is None
+    assert {file.name for file in tmp_path.iterdir()} == {"counter_0.db", "histogram_0.db"}
+
+
+def test_a_process_that_is_just_beginning_or_died_there_is_no_trouble(tmp_path: Path) -> None:
+    """Its files are empty for a moment."""
+    alive = frozenset({7})
+    workers = Workers(tmp_path, lambda: alive)
+    for name in ("counter_7.db", "gauge_livesum_7.db", "histogram_8.db", "gauge_livemin_8.db"):
+        (tmp_path / name).touch()
+    assert list(workers.collect()) == []
+    assert {file.name for file in tmp_path.iterdir()} == {"counter_7.db", "gauge_livesum_7.db"}
+
+
+class Scraped:
+    """A server with its metrics."""
+
+    def __init__(self, served: Served, port: int, key: str) -> None:
+        self.served, self.key = served, key
+        self.url = f"http://{HOST}:{port}/metrics"
+        self.asked = 0
+
+    async def ask(self, times: int) -> None:
+        """Lists, each over a connection of its own, so that every worker gets some."""
+        for _ in range(times):
+            async with httpx2.AsyncClient(headers={"authorization": f"Bearer {self.key}"}) as http:
+                address = f"{self.served.url}/v1/integrations?end_user_id=user_123&logo=none"
+                try:
+                    self.asked += (await http.get(address)).status_code == 200
+                except httpx2.TransportError:  # it was the worker that died
+                    continue
+
+    async def values(self) -> dict[str, float]:
+        async with httpx2.AsyncClient() as http:
+            return samples((await http.get(self.url)).text)
+
+    async def listed(self) -> float:
+        labels = 'method="GET",route="/v1/integrations",status="2xx"'
+        return (await self.values()).get(f"one_runtime_http_request_duration_seconds_count{{{labels}}}", 0)
+
+    async def wait_for(self, number: int) -> None:
+        """Each process publishes once a second."""
+        async for _ in async_attempts():
+            if await self.listed() == number:
+                return
+
+    def workers(self) -> list[int]:
+        started = re.findall(rb'"event": "Started server process \[(\d+)\]"', self.served.log())
+        return [int(pid) for pid in started]
+
+
+@pytest.mark.slow
+@pytest.mark.only_database("postgresql")
+async def test_workers_add_up_and_their_counts_survive_the_death_of_one(database_url: str, tmp_path: Path) -> None:
+    key, port = await make_key(database_url), free_port()
+    settings = {"ONE_RUNTIME_METRICS_LISTEN": f"{HOST}:{port}", "TMPDIR": str(tmp_path)}
+    async with serving(Serving(database_url, workers=2, settings=settings), tmp_path) as served:
+        scraped = Scraped(served, port, key)
+        await eventually(lambda: len(scraped.workers()) == 2)
+        await scraped.ask(40)
+        assert scraped.asked == 40
+        await scraped.wait_for(40)
+        pool = (await scraped.values())["one_runtime_database_connections_max"]
+        assert pool == 20, "two pools"
+        before = (await scraped.values())["process_cpu_seconds_total"]
+        os.kill(scraped.workers()[0], signal.SIGKILL)
+        await eventually(lambda: len(scraped.workers()) == 3, 30)
+        assert (await scraped.values())["process_cpu_seconds_total"] >= before
+        assert await scraped.listed() == 40, "nothing is lost, and nothing counted twice"
+        async for _ in async_attempts(20):
+            await scraped.ask(1)
+            if scraped.asked >= 60:
+                break
+        await scraped.wait_for(scraped.asked)
+        assert (await scraped.values())["one_runtime_database_connections_max"] == 20, "the dead one's pool is gone"
+        assert b"Traceback" not in served.log()
+        assert f'"url": "{scraped.url}"'.encode() in served.log()
+    assert "one-runtime-metrics" not in str(os.listdir(tmp_path)), "the folder goes with the server"  # noqa: PTH208
+
+
+@pytest.mark.slow
+@pytest.mark.only_database("sqlite")
+async def test_one_process_serves_its_own_metrics_until_it_stops(database_url: str, tmp_path: Path) -> None:
+    key, port = await make_key(database_url), free_port()
+    settings = {"ONE_RUNTIME_METRICS_LISTEN": f"{HOST}:{port}"}
+    async with serving(Serving(database_url, settings=settings), tmp_path) as served:
+        scraped = Scraped(served, port, key)
+        await scraped.ask(5)
+        await scraped.wait_for(5)
+        public = await asyncio.to_thread(httpx2.get, f"{served.url}/metrics")
+        assert public.status_code == 404
+    assert served.process.returncode in {0, -signal.SIGTERM}
+    with pytest.raises(httpx2.ConnectError):
+        await scraped.values()

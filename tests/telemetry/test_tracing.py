@@ -1,0 +1,253 @@
+"""Spans: what is one, whose child it is, what it says and never says; exported only where that is asked for."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx2
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+from starlette.types import Receive, Scope, Send
+
+from one_runtime.context import Installation
+from one_runtime.errors import Unavailable
+from one_runtime.jobs.worker import PeriodicTask, run
+from one_runtime.settings import Settings
+from one_runtime.telemetry import tracing
+from tests.application import ACME_KEYS, Application, Client, RunningAcme
+from tests.otlp import attributes, running_receiver
+from tests.promises.serving import Serving, make_key, serving
+from tests.proxy.relay import relaying
+from tests.waiting import eventually
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
+CALLER: Final = "b7ad6b7169203331"
+
+
+class Spans:
+    """The spans that ended."""
+
+    def __init__(self, exporter: InMemorySpanExporter) -> None:
+        self._exporter = exporter
+
+    def all(self) -> tuple[ReadableSpan, ...]:
+        return tuple(self._exporter.get_finished_spans())
+
+    def one(self, name: str) -> ReadableSpan:
+        (found,) = [span for span in self.all() if span.name == name]
+        return found
+
+    def clear(self) -> None:
+        self._exporter.clear()
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    """Spans, made and kept in this process."""
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.use(provider)
+    yield Spans(exporter)
+    tracing.use(None)
+
+
+def parent_of(span: ReadableSpan) -> int | None:
+    return span.parent.span_id if span.parent else None
+
+
+def id_of(span: ReadableSpan) -> int:
+    number: int = span.context.span_id
+    return number
+
+
+def told(span: ReadableSpan) -> dict[str, object]:
+    return dict(span.attributes or {})
+
+
+async def test_a_request_is_a_span_with_the_steps_it_took_inside(
+    spans: Spans, application: Application, client: Client
+) -> None:
+    spans.clear()
+    await client.connect()
+    request = spans.one("POST /v1/connections")
+    check, sent = spans.one("credential check"), spans.one("GET")
+    assert request.kind is SpanKind.SERVER
+    assert parent_of(request) is None
+    assert parent_of(check) == id_of(request)
+    assert (parent_of(sent), sent.kind) == (id_of(check), SpanKind.CLIENT)
+    transactions = [span for span in spans.all() if span.name == "database transaction"]
+    assert id_of(request) in {parent_of(span) for span in transactions}
+    assert told(sent) == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "one_runtime.integration": "acme",
+    }
+    assert told(check) == {"one_runtime.integration": "acme"}
+    about = told(request)
+    assert about.pop("one_runtime.request_id")
+    assert about.pop("one_runtime.organization_id")
+    assert about == {"http.request.method": "POST", "http.route": "/v1/connections", "http.response.status_code": 201}
+    assert {span.status.status_code for span in spans.all()} == {StatusCode.UNSET}
+
+
+async def test_a_span_names_the_route_and_never_the_address(spans: Spans, client: Client) -> None:
+    await client.send("DELETE", "/v1/end-users/canary@example.com")
+    await client.get("/canary", query="canary")
+    await client.send("CANARY", "/healthz")
+    await client.get("/v1/integrations", end_user_id="canary")
+    names = {span.name for span in spans.all() if span.kind is SpanKind.SERVER}
+    assert names == {"DELETE /v1/end-users/{end_user_id}", "GET", "_OTHER /healthz", "GET /v1/integrations"}
+    assert "canary" not in "".join(span.to_json() for span in spans.all()).lower()
+
+
+async def test_the_trace_of_the_caller_goes_on(spans: Spans, client: Client) -> None:
+    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+    answer = await client.http.get("/healthz", headers=headers)
+    span = spans.one("GET /healthz")
+    assert f"{span.context.trace_id:032x}" == TRACE
+    assert f"{parent_of(span):016x}" == CALLER
+    assert answer.headers["request-id"] == told(span)["one_runtime.request_id"] != TRACE, "the id of a request is ours"
+
+
+@pytest.mark.parametrize("header", ["", "canary", f"00-{'0' * 32}-{CALLER}-01", f"ff-{TRACE}-{CALLER}-01", "x" * 5000])
+async def test_a_broken_traceparent_begins_a_trace_of_our_own(spans: Spans, client: Client, header: str) -> None:
+    assert (await client.http.get("/healthz", headers={"traceparent": header})).status_code == 200
+    assert parent_of(spans.one("GET /healthz")) is None
+
+
+async def test_providers_are_not_told_of_traces(spans: Spans, client: Client, acme: RunningAcme) -> None:
+    heard: list[dict[str, str]] = []
+    app = acme.acme.app
+
+    async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append({name.decode(): value.decode() for name, value in scope["headers"]})
+        await app(scope, receive, send)
+
+    acme.acme.app = listening  # type: ignore[assignment]
+    await client.connect()
+    assert not [headers for headers in heard if "traceparent" in headers]
+
+
+async def test_a_call_through_the_proxy_stands_in_the_callers_trace_of_which_the_provider_hears_only_where_it_may(
+    spans: Spans, settings: Settings, acme: RunningAcme
+) -> None:
+    trace = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=1", "baggage": "end_user=ada"}
+    headers = [f"{name}: {value}" for name, value in trace.items()]
+    async with relaying(settings, acme) as relay:
+        spans.clear()
+        assert (await relay.call("GET", "/canary?canary=canary", *headers)).status == 200
+        request, sent = spans.one("GET /v1/proxy/{integration_slug}/{path}"), spans.one("GET")
+        assert (f"{request.context.trace_id:032x}", f"{parent_of(request):016x}") == (TRACE, CALLER)
+        assert (parent_of(sent), sent.context.trace_id) == (id_of(request), request.context.trace_id)
+        assert told(sent) == {
+            "http.request.method": "GET",
+            "http.response.status_code": 200,
+            "one_runtime.integration": "raw",
+        }
+        assert "canary" not in "".join(span.to_json() for span in spans.all())
+        assert [relay.last.named(name.encode()) for name in trace] == [[], [], []]
+        await relay.call("GET", "/x", "One-Runtime-Trace: pass", *headers)
+        assert [relay.last.named(name.encode()) for name in trace] == [[value.encode()] for value in trace.values()]
+
+
+@pytest.mark.promise("P11")
+async def test_what_fails_is_marked_by_its_code_and_says_nothing(
+    spans: Spans, application: Application, client: Client, acme: RunningAcme
+) -> None:
+    spans.clear()
+    acme.acme.fail_with(503)
+    body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
+    answer = await client.post("/v1/connections", {**body, "credentials": {"api_key": next(iter(ACME_KEYS.values()))}})
+    assert answer.status_code == 502
+    failed = {span.name: told(span)["error.type"] for span in spans.all() if "error.type" in told(span)}
+    assert {span.name for span in spans.all() if span.status.status_code is StatusCode.ERROR} == failed.keys()
+    assert failed == {"GET": "503", "credential check": "provider_unavailable", "POST /v1/connections": "502"}
+    with pytest.raises(ValueError, match="canary"), tracing.span("a block"):
+        raise ValueError("canary")
+    assert told(spans.one("a block")) == {"error.type": "ValueError"}
+    for span in spans.all():
+        assert (span.events, span.status.description) == ((), None), span.name
+        assert "canary" not in span.to_json()
+
+
+async def test_turns_of_background_work_are_spans(spans: Spans, application: Application) -> None:
+    async def work(_: Installation) -> int:
+        raise Unavailable("canary")
+
+    loop = asyncio.ensure_future(run(application.installation, (PeriodicTask("made_up", 3600.0, work),)))
+    await eventually(lambda: [span for span in spans.all() if span.name == "worker turn made_up"])
+    loop.cancel()
+    assert told(spans.one("worker turn made_up")) == {"error.type": "unavailable"}
+
+
+def test_without_an_exporter_no_span_is_made() -> None:
+    assert not tracing.active()
+    assert tracing.request_span("GET", []) is None
+    with tracing.span("nothing") as span, tracing.outbound("GET", "hubspot") as other:
+        assert span is other is None
+
+
+def set_up(environment: Mapping[str, str], *, extra: bool = True) -> tuple[bool, list[dict[str, str]]]:
+    """What a new process makes of these variables: whether spans are made, and what it logs."""
+    program = f"""
+import sys
+if not {extra}:
+    sys.modules["opentelemetry.sdk.trace"] = None
+from one_runtime import logs, tracing
+logs.configure("debug", "json")
+tracing.set_up()
+print(tracing.active())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip() == "True", [json.loads(line) for line in done.stderr.splitlines()]
+
+
+@pytest.mark.slow
+def test_spans_are_made_only_where_an_endpoint_is_named_and_nothing_says_no() -> None:
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    assert set_up({}) == (False, [])
+    assert set_up({"OTEL_SERVICE_NAME": "mine"}) == (False, [])
+    assert set_up(endpoint | {"OTEL_SDK_DISABLED": "true"}) == (False, [])
+    assert set_up(endpoint | {"OTEL_TRACES_EXPORTER": "none"}) == (False, [])
+    assert set_up(endpoint) == (True, [])
+    assert set_up({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces"}) == (True, [])
+
+
+@pytest.mark.slow
+def test_a_named_endpoint_without_the_extra_is_a_warning_that_says_what_to_do() -> None:
+    made, (line,) = set_up({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, extra=False)
+    assert not made
+    assert (line["level"], line["event"]) == ("warning", "tracing_unavailable")
+    assert "one-runtime[otlp]" in line["detail"]
+
+
+@pytest.mark.slow
+@pytest.mark.only_database("sqlite")
+async def test_a_real_server_sends_its_spans_and_the_last_ones_when_it_stops(database_url: str, tmp_path: Path) -> None:
+    key = await make_key(database_url)
+    async with running_receiver() as receiver:
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_RESOURCE_ATTRIBUTES": "deployment.name=blue"}
+        async with serving(Serving(database_url, settings=settings), tmp_path) as served, httpx2.AsyncClient() as http:
+            address = f"{served.url}/v1/integrations?end_user_id=user_123"
+            listed = await http.get(address, headers={"authorization": f"Bearer {key}"})
+        (span,) = receiver.named("GET /v1/integrations")
+    assert attributes(span)["one_runtime.request_id"] == listed.headers["request-id"]
+    assert receiver.resource["service.name"] == "one-runtime"
+    assert receiver.resource["deployment.name"] == "blue"
+    assert receiver.named("worker turn purge")
