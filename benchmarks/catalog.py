@@ -12,7 +12,7 @@ import yaml
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.search import search
 from one_runtime.integrations.content_coding import compress
-from one_runtime.integrations.listing import IntegrationList, Logo, Offer, Options, State
+from one_runtime.integrations.listing import Availability, IntegrationList, ListState, Logo, Options
 
 _QUERIES: Final = Path(__file__).parents[1] / "tests" / "catalog" / "search_queries.yaml"
 _TIMES: Final = 5
@@ -54,8 +54,8 @@ def _best(work: Callable[[], object]) -> float:
 
 def _listed(catalog: Catalog, logo: Logo) -> bytes:
     lists = IntegrationList(catalog, "https://connect.example.com")
-    offer = Offer(clients=frozenset(one.slug for one in catalog.integrations))
-    return lists.body(lists.listed(State("organization", ("read",), offer, ""), Options(logo=logo)), "user_123")
+    offer = Availability(clients=frozenset(one.slug for one in catalog.integrations))
+    return lists.body(lists.listed(ListState("organization", ("read",), offer, ""), Options(logo=logo)), "user_123")
 
 
 def _sizes(catalog: Catalog) -> dict[str, int]:

@@ -61,7 +61,7 @@ async def _measure(database: str, url: str, provider: Rotating) -> Measured:
         calls = [await _timed(installation, seeded[number % DUE].owner) for number in range(CALLS)]
         async with installation.database.write() as tx:
             for one in seeded:
-                await credentials.hurry(tx, one.owner, system_clock())
+                await credentials.refresh_now(tx, one.owner, system_clock())
         begun = time.perf_counter()
         renewed = await refresh_due(installation)
         drained = time.perf_counter() - begun
@@ -69,7 +69,7 @@ async def _measure(database: str, url: str, provider: Rotating) -> Measured:
     return Measured(database, calls, drained, min(AT_ONCE, PoolLimits().per_upstream))
 
 
-async def _timed(installation: Installation, owner: credentials.Owner) -> float:
+async def _timed(installation: Installation, owner: credentials.ConnectionKey) -> float:
     begun = time.perf_counter()
     await fresh_credentials(installation, owner)
     return time.perf_counter() - begun

@@ -26,7 +26,7 @@ from tests.application import (
     refuse_open_transaction,
 )
 from tests.egress.certificates import tls_contexts
-from tests.egress.network import Network
+from tests.egress.network import LoopbackNetwork
 from tests.egress.upstream import Upstream, answer, running_upstream
 
 PATH: Final = "/v1/custom-integrations"
@@ -122,7 +122,7 @@ async def billing(settings: Settings, acme: RunningAcme) -> AsyncIterator[Billin
     async with running_upstream(server) as upstream:
         upstream.answers["/v1/me"] = lambda writer: _me(upstream, writer)
         upstream.answers["/token"] = lambda writer: _token(upstream, writer)
-        network = Network(upstream.port, tls=trusting)
+        network = LoopbackNetwork(upstream.port, tls=trusting)
         clock = SetClock()
         egress = Egress(way_out=network, before_request=refuse_open_transaction)
         app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)

@@ -7,9 +7,9 @@ from typing import Final
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.connecting import authorization_attempts, sessions
-from one_runtime.connecting.authorization_attempts import Details, NewConsent, Secret
+from one_runtime.connecting.authorization_attempts import AttemptDetails, AttemptSecret, NewAuthorizationAttempt
 from one_runtime.connections import pending_revocations
-from one_runtime.connections.credentials import Grant
+from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.db.engine import Database
 from one_runtime.encryption.vault import Vault
 from one_runtime.integrations import oauth_clients
@@ -39,17 +39,17 @@ async def client(place: Place, client_id: str, client_secret: str, slug: str = S
         return await oauth_clients.put(tx, place.vault, place.organization_id, integration, new, system_clock())
 
 
-async def consent(place: Place, session_id: str, made_with: OAuthClient, secret: Secret) -> str:
+async def consent(place: Place, session_id: str, made_with: OAuthClient, secret: AttemptSecret) -> str:
     """A consent under way; its ticket."""
     async with place.database.write() as tx:
         session = await sessions.get(tx, place.organization_id, session_id)
-        new = NewConsent(session, SLUG, made_with.id, None, Details({}), secret)
-        _, ticket = await authorization_attempts.prepare(tx, place.vault, new, system_clock())
+        new = NewAuthorizationAttempt(session, SLUG, made_with.id, None, AttemptDetails({}), secret)
+        _, ticket = await authorization_attempts.create(tx, place.vault, new, system_clock())
     return ticket.secret
 
 
 async def letting(place: Place, made_with: OAuthClient, tokens: Mapping[str, str]) -> str:
     """Tokens to be revoked; the row's id."""
     async with place.database.write() as tx:
-        left = pending_revocations.Tokens(SLUG, Grant(made_with.id), {}, tokens)
+        left = pending_revocations.RevocableTokens(SLUG, TokenMetadata(made_with.id), {}, tokens)
         return (await pending_revocations.store(tx, place.vault, place.organization_id, left, system_clock())).id

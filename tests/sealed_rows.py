@@ -11,7 +11,7 @@ from sqlalchemy import Table, select, update
 
 from one_runtime.clock import system_clock
 from one_runtime.connecting import sessions, unredeemed_connections
-from one_runtime.connecting.authorization_attempts import Secret
+from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.connecting.sessions import ConnectSession
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
@@ -21,7 +21,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials
 from one_runtime.db.schema import key_ring as keys
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import Place, Sealed, Vault, key_id, new_key, parse_keys
+from one_runtime.encryption.vault import SealContext, Sealed, Vault, key_id, new_key, parse_keys
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
 from tests import oauth_rows
@@ -58,19 +58,19 @@ async def register(database: Database, vault: Vault) -> None:
 async def promote(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
     """Have a key, as it is written, seal."""
     async with database.write() as tx:
-        await key_ring.promote(tx, vault, ID[key], system_clock(), force=force)
+        await key_ring.activate(tx, vault, ID[key], system_clock(), force=force)
 
 
 async def retire(database: Database, key: str) -> None:
     """Let a key, as it is written, go."""
     async with database.write() as tx:
-        await key_ring.retire(tx, ID[key], system_clock())
+        await key_ring.disable(tx, ID[key], system_clock())
 
 
 async def sealing(database: Database) -> str:
     """The id of the key that seals."""
     async with database.read() as tx:
-        return await key_ring.sealing_key(tx)
+        return await key_ring.active_key(tx)
 
 
 async def organization(database: Database) -> Actor:
@@ -110,7 +110,7 @@ async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id
     """A client, a consent under way in that session, tokens to be revoked."""
     place = oauth_rows.Place(database, vault, actor.organization_id)
     client = await oauth_rows.client(place, f"client of {secret}", secret)
-    await oauth_rows.consent(place, session_id, client, Secret(secret))
+    await oauth_rows.consent(place, session_id, client, AttemptSecret(secret))
     tokens = {"access_token": secret}
     letting = await oauth_rows.letting(place, client, tokens)
     async with database.read() as tx:
@@ -144,7 +144,7 @@ async def contents(database: Database, vault: Vault) -> Contents:
         for row in rows:
             if row.sealed is None:  # it was wiped
                 continue
-            place = Place(table.name, row[0], row.version)
+            place = SealContext(table.name, row[0], row.version)
             plaintext = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
             found[table.name, row[0]] = json.loads(plaintext)
     return found

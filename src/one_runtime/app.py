@@ -43,8 +43,8 @@ from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.routes import Flows
 from one_runtime.connect.routes import router as connect_routes
-from one_runtime.connecting.authorization import ConsentFlow
-from one_runtime.connecting.popup import ConnectFlow
+from one_runtime.connecting.authorization import AuthorizationFlow
+from one_runtime.connecting.popup import PopupFlow
 from one_runtime.context import Installation
 from one_runtime.db.engine import create_database
 from one_runtime.db.ids import new_id
@@ -139,8 +139,8 @@ def create_app(
     relaying = Route(PROXY_PATH.replace("{path}", "{path:path}"), proxy, methods=[*PROXIED])
     app.router.routes.append(relaying)
     app.router.routes += _API.routes
-    flow = ConnectFlow(installation)
-    consents = ConsentFlow(installation, flow)
+    flow = PopupFlow(installation)
+    consents = AuthorizationFlow(installation, flow)
     app.router.routes += connect_routes(
         Flows(flow, consents), settings.public_url, lambda integration: lists.logo_url(integration, "url")
     )
@@ -190,13 +190,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(tracing.flush)
 
 
-async def _register(installation: Installation) -> instances.Server:
+async def _register(installation: Installation) -> instances.ServerInstance:
     """Note the ring and this process in one transaction: `keys promote` sees both or neither."""
     now = installation.clock()
     server = instances.this_process(installation.vault.key_ids, now)
     async with installation.database.write() as tx:
         await key_ring.register(tx, installation.vault, now)
-        await instances.beat(tx, server, now)
+        await instances.heartbeat(tx, server, now)
     return server
 
 

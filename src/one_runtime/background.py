@@ -8,7 +8,7 @@ from one_runtime.connecting import account_selection, recheck, redirect_mode, se
 from one_runtime.context import Installation
 from one_runtime.integrations import oauth_clients
 from one_runtime.jobs import instances
-from one_runtime.jobs.instances import Server
+from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.proxy import request_log
 from one_runtime.tenancy import events, organizations
@@ -39,20 +39,20 @@ async def purge(installation: Installation) -> int:
 
 PERIODIC_TASKS: Final = (
     PeriodicTask("refresh", 1.0, refresh.refresh_due),
-    PeriodicTask("recheck", 1.0, recheck.check_doubted),
+    PeriodicTask("recheck", 1.0, recheck.recheck_queued),
     PeriodicTask("revoke", 5.0, revocation.revoke_due),
-    PeriodicTask("wipe_unredeemed", 5.0, redirect_mode.wipe_due),
-    PeriodicTask("wipe_consents", 30.0, account_selection.wipe_due),
+    PeriodicTask("wipe_unredeemed", 5.0, redirect_mode.purge_due),
+    PeriodicTask("wipe_consents", 30.0, account_selection.purge_due),
     PeriodicTask("purge", 3600.0, purge),
 )
 
 
-def heartbeat(server: Server) -> PeriodicTask[Installation]:
+def heartbeat(server: ServerInstance) -> PeriodicTask[Installation]:
     """A sign of life of this process, for `keys promote`."""
 
     async def beat(installation: Installation) -> int:
         async with installation.database.write() as tx:
-            await instances.beat(tx, server, installation.clock())
+            await instances.heartbeat(tx, server, installation.clock())
         return 1
 
-    return PeriodicTask("beat", instances.BEAT, beat)
+    return PeriodicTask("beat", instances.HEARTBEAT_INTERVAL, beat)

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.organization_catalogs import Catalogs
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Database
 from one_runtime.egress import Egress
 from one_runtime.encryption.vault import Vault
-from one_runtime.jobs.recheck_queue import Doubts
-from one_runtime.jobs.single_flight import Flights
+from one_runtime.jobs.recheck_queue import RecheckQueue
+from one_runtime.jobs.single_flight import SingleFlight
 from one_runtime.settings import Settings
 
 
@@ -37,11 +37,11 @@ class Installation:
     egress: Egress
     clock: Clock
     timing: Timing = Timing()
-    flights: Flights = field(default_factory=Flights)
-    doubts: Doubts = field(default_factory=Doubts)
+    flights: SingleFlight = field(default_factory=SingleFlight)
+    doubts: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
     """The way out for calls on end users' behalf: connections of its own, so that they take none from the others."""
-    catalogs: Catalogs = field(init=False)
+    catalogs: OrganizationCatalogs = field(init=False)
     """The catalog as each organization sees it; `catalog` is what everybody sees."""
 
     @property
@@ -50,4 +50,4 @@ class Installation:
         return self.proxy_egress or self.egress
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "catalogs", Catalogs(self.catalog))
+        object.__setattr__(self, "catalogs", OrganizationCatalogs(self.catalog))

@@ -9,7 +9,7 @@ import pytest
 
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.connections import credentials
-from one_runtime.connections.credentials import Owner
+from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 
@@ -52,7 +52,7 @@ async def kept(application: Application, client: Client, connection_id: str) -> 
     """The credential as it would be used."""
     organization = (await client.get("/v1/organization")).json()["id"]
     async with application.installation.database.read() as tx:
-        held = await credentials.load(tx, application.installation.vault, Owner(organization, connection_id))
+        held = await credentials.load(tx, application.installation.vault, ConnectionKey(organization, connection_id))
         return dict(held.secrets)
 
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from one_runtime.connecting.authorization_attempts import Secret
+from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.db.schema import metadata, organizations
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests import oauth_rows
@@ -75,7 +75,7 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     session = await client.session(own, end_user_name=f"mark of {own}", metadata=mark, connection_id=connection["id"])
     await client.session(USER, end_user_name=f"mark of {own}", metadata=mark)
     made_with = await oauth_rows.client(place, f"client of {name}", f"secret of the client of {name}")
-    await oauth_rows.consent(place, session["id"], made_with, Secret())
+    await oauth_rows.consent(place, session["id"], made_with, AttemptSecret())
     await oauth_rows.letting(place, made_with, {"access_token": f"token of {name}"})
     await register(client, RETURN_URL)
     back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)

@@ -10,9 +10,9 @@ import pytest
 from one_runtime.background import SESSION_RETENTION, purge
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.connecting.authorization import ConsentFlow
-from one_runtime.connecting.authorization_steps import Departure
-from one_runtime.connecting.popup import ConnectFlow, ConnectRequest
+from one_runtime.connecting.authorization import AuthorizationFlow
+from one_runtime.connecting.authorization_steps import AuthorizationRedirect
+from one_runtime.connecting.popup import ConnectRequest, PopupFlow
 from one_runtime.connections.pending_revocations import KEPT
 from one_runtime.integrations import custom, oauth_clients
 from one_runtime.tokens.revocation import revoke_due
@@ -37,16 +37,16 @@ async def refused(client: Client, connection: dict[str, Any]) -> None:
     assert (await client.post(f"{path}/check")).json()["working"] is False
 
 
-async def begun(billing: Billing, client: Client, token: str) -> tuple[ConsentFlow, Departure]:
+async def begun(billing: Billing, client: Client, token: str) -> tuple[AuthorizationFlow, AuthorizationRedirect]:
     """A consent whose window has left for the provider."""
     installation = billing.application.installation
-    flow = ConsentFlow(installation, ConnectFlow(installation))
+    flow = AuthorizationFlow(installation, PopupFlow(installation))
     await client.popup("", token)
     prepared = await flow.prepare(token, ConnectRequest("oauth2"), door="frame")
     return flow, await flow.leave(prepared.ticket)
 
 
-def callback(departure: Departure) -> bytes:
+def callback(departure: AuthorizationRedirect) -> bytes:
     state = parse_qs(urlsplit(departure.url).query)["state"][0]
     return f"state={state}&code=good-code".encode()
 
@@ -199,7 +199,7 @@ async def test_a_connection_that_is_not_redeemed_yet_moves_too(billing: Billing)
     assert (await client.send("PUT", "/v1/organization", settings)).status_code == 200
     await register(client)
     session = await client.session(integration_slug=SLUG, return_url="https://app.example.com/done")
-    flow = ConnectFlow(billing.application.installation)
+    flow = PopupFlow(billing.application.installation)
     request = ConnectRequest("api_key", credentials={"api_key": "bk_0123456789abcdef"})
     connected = await flow.connect(session["session_token"], request, door="page")
     code = parse_qs(urlsplit(connected.return_to or "").query)["code"][0]

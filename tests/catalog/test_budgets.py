@@ -8,7 +8,7 @@ import pytest
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.logos import MAX_BYTES
 from one_runtime.integrations.content_coding import compress
-from one_runtime.integrations.listing import IntegrationList, Logo, Offer, Options, State
+from one_runtime.integrations.listing import Availability, IntegrationList, ListState, Logo, Options
 from tests.catalog.synthetic import synthetic_catalog
 
 KB: Final = 1000
@@ -16,7 +16,7 @@ KB: Final = 1000
 
 def listed(catalog: Catalog, logo: Logo) -> bytes:
     lists = IntegrationList(catalog, "https://connect.example.com")
-    state = State("organization", ("read",), Offer(), "")
+    state = ListState("organization", ("read",), Availability(), "")
     return lists.body(lists.listed(state, Options(logo=logo)), "user_123")
 
 

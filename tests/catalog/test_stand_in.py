@@ -26,7 +26,7 @@ from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
-from one_runtime.connecting.verification import Granted, exchanged, prove_tokens
+from one_runtime.connecting.verification import GrantedTokens, exchange_tokens, verify_tokens
 from one_runtime.connections import credentials
 from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.egress import Egress
@@ -39,7 +39,7 @@ from one_runtime.tokens.endpoint import TokenEndpoint
 from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import REASON, StandIn, fill
 from tests.egress.certificates import tls_contexts
-from tests.egress.network import Network
+from tests.egress.network import LoopbackNetwork
 from tests.egress.upstream import Upstream, running_upstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -88,7 +88,7 @@ async def the_world() -> AsyncIterator[tuple[Upstream, Egress]]:
     """One server that is every host of the catalog, and a way out that leads there."""
     server, client = certified()
     async with running_upstream(server) as upstream:
-        network = Network(upstream.port, tls=client)
+        network = LoopbackNetwork(upstream.port, tls=client)
         try:
             async with Egress(way_out=network) as egress:
                 yield upstream, egress
@@ -164,9 +164,9 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
     tokens = await endpoint.ask(egress, system_clock, grant)
     if exchange_only:
         play(upstream, StandIn(raw_auth(entry, auth), known, stand_in.client))
-        tokens = await exchanged(installation, endpoint, tokens)
+        tokens = await exchange_tokens(installation, endpoint, tokens)
     made_with = None if own else registered(entry, client, fields)
-    proof = await prove_tokens(installation, entry, auth, Granted(tokens, params, own, made_with, ()))
+    proof = await verify_tokens(installation, entry, auth, GrantedTokens(tokens, params, own, made_with, ()))
     assert proof.secrets["access_token"] == known["access_token"]
     assert {part.name: proof.params[part.name] for part in auth.received} == {
         part.name: known[part.name] for part in auth.received

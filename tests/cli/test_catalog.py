@@ -16,7 +16,7 @@ from tests.catalog.stand_in import StandIn
 from tests.catalog.test_stand_in import raw_auth, values_of
 from tests.command_line import Run
 from tests.egress.certificates import tls_contexts
-from tests.egress.network import Network
+from tests.egress.network import LoopbackNetwork
 from tests.egress.threaded import threaded_upstream
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandI
     stand_in = StandIn(raw_auth(entry, entry.auth[0]), values_of(entry.auth[0]))
     server, client = tls_contexts(tmp_path, "api.close.com")
     with threaded_upstream(server, stand_in.answer) as port:
-        monkeypatch.setattr(commands, "Egress", lambda: Egress(way_out=Network(port, tls=client)))
+        monkeypatch.setattr(commands, "Egress", lambda: Egress(way_out=LoopbackNetwork(port, tls=client)))
         yield stand_in
 
 

@@ -82,7 +82,7 @@ def test_keys_are_listed_with_where_they_are_and_never_themselves(run: Run, data
     async def serve(database: Database) -> None:
         for vault in (VAULT, ring(FIRST)):
             async with database.write() as tx:
-                await instances.beat(tx, instances.this_process(vault.key_ids, system_clock()), system_clock())
+                await instances.heartbeat(tx, instances.this_process(vault.key_ids, system_clock()), system_clock())
 
     on(database_url, serve)
     first, second = run("keys", "list").out.splitlines()
@@ -104,7 +104,7 @@ def test_keys_are_listed_with_where_they_are_and_never_themselves(run: Run, data
 def test_promoting_is_refused_in_one_sentence_and_can_be_forced(run: Run, database_url: str) -> None:
     async def serve(database: Database) -> None:
         async with database.write() as tx:
-            await instances.beat(tx, instances.this_process(ring(FIRST).key_ids, system_clock()), system_clock())
+            await instances.heartbeat(tx, instances.this_process(ring(FIRST).key_ids, system_clock()), system_clock())
 
     on(database_url, serve)
     assert "1 running server does not have the key" in run("keys", "promote", ID[SECOND]).sentence

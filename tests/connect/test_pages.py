@@ -12,7 +12,7 @@ from one_runtime.connect.assets import POPUP_MODULES, STYLESHEETS, WINDOW_MODULE
 from one_runtime.connect.pages import Page, Site, render
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import read_connect
-from one_runtime.connecting.popup import Shell, ShellState
+from one_runtime.connecting.popup import PopupShell, ShellState
 from one_runtime.errors import InvalidInput, MalformedRequest
 
 # 60,000 before the popup had a list to search in, which is worth 4,000; 64,000 before it led to consent pages: what is
@@ -23,7 +23,7 @@ STATIC = Path(str(resources.files("one_runtime.connect") / "static"))
 TEMPLATES = STATIC.parent / "templates"
 ORIGINS = ("https://app.example.com", "https://admin.example.com:8443")
 SITE = Site(base="", assets_hash="0123456789abcdef0123")
-OPEN = Shell("open", "0197-session", ORIGINS, "Northwind")
+OPEN = PopupShell("open", "0197-session", ORIGINS, "Northwind")
 ENDED: tuple[ShellState, ...] = ("expired", "used", "failed", "cancelled")
 
 
@@ -35,7 +35,9 @@ def policy(page: Page) -> Mapping[str, str]:
 def page_of(state: ShellState, *, framed: bool = True) -> Page:
     known = state != "unknown"
     origins = ORIGINS if known and state != "no_origins" else ()
-    return render(SITE, Shell(state, "id" if known else None, origins, "Northwind" if known else None), framed=framed)
+    return render(
+        SITE, PopupShell(state, "id" if known else None, origins, "Northwind" if known else None), framed=framed
+    )
 
 
 STATES: tuple[ShellState, ...] = ("open", "unknown", "no_origins", *ENDED)
@@ -94,7 +96,7 @@ def test_the_status_says_what_the_page_says(state: ShellState, status: int) -> N
 
 
 def test_a_name_with_markup_stays_text() -> None:
-    shell = Shell("expired", "id", ORIGINS, '<img src=x onerror="alert(1)">')
+    shell = PopupShell("expired", "id", ORIGINS, '<img src=x onerror="alert(1)">')
     assert b"<img" not in render(SITE, shell, framed=True).body
 
 

@@ -15,7 +15,7 @@ from uvicorn import Config
 
 from one_runtime.api.proxy import LONGEST_CONNECT, LONGEST_IDLE
 from one_runtime.doctor import Finding, examine
-from one_runtime.egress import Limits, WayOut
+from one_runtime.egress import Limits, Network
 from one_runtime.proxy.relay import LONGEST_WAIT, MOST_ATTEMPTS
 from tests.application import JSON, ORIGIN
 from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, free_port, proxying, seconds
@@ -35,7 +35,7 @@ PROXY: Final = "127.0.0.1"
 HEADER: Final = "header X-Frame-Options DENY"
 
 
-class FromTheCaller(WayOut):
+class FromTheCaller(Network):
     """The machine's own network, out by the caller's address."""
 
     def open_socket(self, family: int, address: str, port: int) -> socket.socket:

@@ -18,7 +18,7 @@ from one_runtime.clock import system_clock
 from one_runtime.db.engine import Database, create_database, sqlite_path
 from one_runtime.doctor import Finding, examine
 from one_runtime.doctor.outside import HOSTS, hosts_of
-from one_runtime.egress import WayOut
+from one_runtime.egress import Network
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import load_settings
 from one_runtime.tenancy import organizations
@@ -31,7 +31,7 @@ from tests.egress.upstream import Upstream, answer, running_upstream
 PROVIDERS: Final = hosts_of(load_catalog())[:HOSTS]
 
 
-class World(WayOut):
+class World(Network):
     """The machine's own network, but for the catalog's hosts: they answer at `providers`, on loopback."""
 
     def __init__(self, folder: Path) -> None:

@@ -207,7 +207,7 @@ async def test_the_processes_of_other_machines_want_connections_too(migrated_pos
     vault = Vault(parse_keys(patient.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]))
     async with patient.database() as database, database.write() as tx:
         for _ in range(3):
-            await instances.beat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock())
+            await instances.heartbeat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock())
     assert (await patient.examined())["connections"].saw.startswith("the processes that serve may open 30,")
 
 
@@ -237,7 +237,7 @@ async def test_no_server_and_a_server_of_another_version_are_said(healthy: Patie
     vault = Vault(parse_keys(healthy.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]))
     old = replace(instances.this_process(vault.key_ids, healthy.clock()), version="0.0.1")
     async with healthy.database() as database, database.write() as tx:
-        await instances.beat(tx, old, healthy.clock())
+        await instances.heartbeat(tx, old, healthy.clock())
     found = (await healthy.examined())["servers"]
     assert (found.verdict, found.saw.startswith("2 serving, version 0.0.1, ")) == ("warning", True)
 
@@ -262,9 +262,9 @@ async def test_no_ring_is_said(healthy: Patient) -> None:
 
 
 async def test_a_server_that_cannot_seal_is_said(healthy: Patient) -> None:
-    ignorant = instances.Server(new_id(), "0.1.0", ("0" * 32,), healthy.clock(), healthy.clock())
+    ignorant = instances.ServerInstance(new_id(), "0.1.0", ("0" * 32,), healthy.clock(), healthy.clock())
     async with healthy.database() as database, database.write() as tx:
-        await instances.beat(tx, ignorant, healthy.clock())
+        await instances.heartbeat(tx, ignorant, healthy.clock())
     found = (await healthy.examined())["key ring"]
     assert (found.verdict, found.saw.startswith("1 of 2 servers were started without ")) == ("problem", True)
 

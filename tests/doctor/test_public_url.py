@@ -148,9 +148,9 @@ async def test_a_port_without_tls_or_without_anybody_is_said(on_sqlite: Patient)
     assert "refuses connections" in found.saw
 
 
-def reflection(client: str | None, forwarded_for: str | None) -> self_check.Reflection:
-    return self_check.Reflection(
-        mark="m",
+def reflection(client: str | None, forwarded_for: str | None) -> self_check.RequestEcho:
+    return self_check.RequestEcho(
+        database_fingerprint="m",
         public_url="https://connect.example.com",
         now=system_clock(),
         client=client,

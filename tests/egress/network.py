@@ -4,13 +4,13 @@ import socket
 import ssl
 from typing import Any
 
-from one_runtime.egress import WayOut
+from one_runtime.egress import Network
 
 PUBLIC = "93.184.216.34"
 PUBLIC_IPV6 = "2606:4700:4700::1111"
 
 
-class Network(WayOut):
+class LoopbackNetwork(Network):
     """Whatever is dialled reaches `port`: a guard that is missing is an answer, not an error.
 
     `names` holds the answers of each name, one look-up after the other; the last one stays.

@@ -8,7 +8,7 @@ import uvloop
 
 from one_runtime.egress import Egress, EgressError, PoolLimits, TargetRefused, pool
 from one_runtime.errors import ConfigurationError
-from tests.egress.network import PUBLIC, PUBLIC_IPV6, Network
+from tests.egress.network import PUBLIC, PUBLIC_IPV6, LoopbackNetwork
 from tests.egress.upstream import Upstream, answer, running_upstream
 
 pytestmark = pytest.mark.promise("P7")
@@ -188,7 +188,7 @@ def literal(address: str) -> str:
 
 @pytest.mark.parametrize("url", [*map(literal, PRIVATE_ADDRESSES), *OTHER_SPELLINGS])
 async def test_p7_private_target_is_refused_in_every_spelling(upstream: Upstream, url: str) -> None:
-    network = Network(upstream.port)
+    network = LoopbackNetwork(upstream.port)
     async with Egress(way_out=network) as egress:
         with pytest.raises(TargetRefused):
             await egress.request("GET", url)
@@ -199,7 +199,7 @@ async def test_p7_private_target_is_refused_in_every_spelling(upstream: Upstream
 
 @pytest.mark.parametrize("address", [*PRIVATE_ADDRESSES, "fe80::1%eth0", "2606:4700:4700::1111%2", "private", ""])
 async def test_p7_name_that_leads_to_a_private_address_is_refused(upstream: Upstream, address: str) -> None:
-    network = Network(upstream.port, {"public.example": [[address]]})
+    network = LoopbackNetwork(upstream.port, {"public.example": [[address]]})
     async with Egress(way_out=network) as egress:
         with pytest.raises(TargetRefused) as refused:
             await egress.request("GET", "http://public.example/")
@@ -211,14 +211,14 @@ async def test_p7_name_that_leads_to_a_private_address_is_refused(upstream: Upst
 
 @pytest.mark.parametrize("address, why", PRIVATE_ADDRESSES.items())
 async def test_p7_refusal_says_which_range_it_is(upstream: Upstream, address: str, why: str) -> None:
-    async with Egress(way_out=Network(upstream.port)) as egress:
+    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
         with pytest.raises(TargetRefused, match=f"is not a public address \\({why}\\)"):
             await egress.request("GET", literal(address))
 
 
 @pytest.mark.parametrize("answers", [[PUBLIC, "10.0.0.1"], ["10.0.0.1", PUBLIC], [PUBLIC, PUBLIC_IPV6, "::1"]])
 async def test_p7_one_private_answer_among_public_ones_refuses_the_name(upstream: Upstream, answers: list[str]) -> None:
-    network = Network(upstream.port, {"public.example": [answers]})
+    network = LoopbackNetwork(upstream.port, {"public.example": [answers]})
     async with Egress(way_out=network) as egress:
         with pytest.raises(TargetRefused):
             await egress.request("GET", "http://public.example/")
@@ -240,7 +240,7 @@ async def test_p7_one_private_answer_among_public_ones_refuses_the_name(upstream
     ],
 )
 async def test_p7_public_target_is_reached(upstream: Upstream, url: str) -> None:
-    network = Network(upstream.port)
+    network = LoopbackNetwork(upstream.port)
     async with Egress(way_out=network) as egress:
         assert (await egress.request("GET", url)).body == b"reached"
     assert len(network.dialled) == 1
@@ -248,7 +248,7 @@ async def test_p7_public_target_is_reached(upstream: Upstream, url: str) -> None
 
 async def test_p7_rebound_name_is_refused_at_its_next_connection(upstream: Upstream) -> None:
     upstream.anything = answer(200, [("Connection", "close")])
-    network = Network(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
+    network = LoopbackNetwork(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
     async with Egress(way_out=network, pool_limits=PoolLimits(dns_cache=0)) as egress:
         assert (await egress.request("GET", "http://rebound.example/")).status == 200
         with pytest.raises(TargetRefused):
@@ -258,7 +258,7 @@ async def test_p7_rebound_name_is_refused_at_its_next_connection(upstream: Upstr
 
 async def test_p7_name_rebound_while_its_answer_is_remembered_leads_to_the_checked_address(upstream: Upstream) -> None:
     upstream.anything = answer(200, [("Connection", "close")])
-    network = Network(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
+    network = LoopbackNetwork(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
     async with Egress(way_out=network) as egress:
         for _ in range(2):
             await egress.request("GET", "http://rebound.example/")
@@ -270,7 +270,7 @@ async def test_p7_literal_address_is_refused_in_the_last_moment_too(
 ) -> None:
     """The client asks no resolver for a literal address: with the first check gone, the last one stands alone."""
     monkeypatch.setattr(pool, "check", lambda *_: None)
-    network = Network(upstream.port)
+    network = LoopbackNetwork(upstream.port)
     async with Egress(way_out=network) as egress:
         for url in map(literal, ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"]):
             with pytest.raises(TargetRefused):
@@ -287,7 +287,7 @@ async def test_p7_address_that_slipped_through_the_resolver_is_refused_in_the_la
         return [{"hostname": host, "host": address, "port": port, "family": 0, "proto": 0} for address in answers]
 
     monkeypatch.setattr(pool._CheckedResolver, "resolve", unchecked)
-    network = Network(upstream.port)
+    network = LoopbackNetwork(upstream.port)
     async with Egress(way_out=network) as egress:
         with pytest.raises(TargetRefused):
             await egress.request("GET", "http://public.example/")
@@ -298,7 +298,7 @@ def test_p7_guard_holds_on_uvloop() -> None:
     async def scenario() -> None:
         async with running_upstream() as upstream:
             names = {"private.example": [["127.0.0.1"]], "two.example": [[PUBLIC, PUBLIC_IPV6]]}
-            network = Network(upstream.port, names)
+            network = LoopbackNetwork(upstream.port, names)
             async with Egress(way_out=network) as egress:
                 assert (await egress.request("GET", "http://two.example/")).body == b"reached"
                 for url in ("http://private.example/", "http://127.0.0.1/"):
@@ -318,7 +318,7 @@ async def test_p7_allowed_target_is_reached_with_the_machines_own_network(upstre
 
 async def test_p7_allowance_is_for_exactly_one_host_and_port(upstream: Upstream) -> None:
     names = {name: [["127.0.0.1"]] for name in ("crm.internal", "other.internal", "a.crm.internal")}
-    network = Network(upstream.port, names)
+    network = LoopbackNetwork(upstream.port, names)
     async with Egress(
         allow=frozenset({("CRM.internal.", 8080), ("10.0.0.1", 80), ("[::1]", 81)}), way_out=network
     ) as out:
@@ -341,7 +341,7 @@ async def test_p7_allowance_is_for_exactly_one_host_and_port(upstream: Upstream)
 
 
 async def test_p7_allowance_for_a_port_of_another_protocol_is_for_exactly_one_host(upstream: Upstream) -> None:
-    async with Egress(allow=frozenset({("mail.example", 25)}), way_out=Network(upstream.port)) as egress:
+    async with Egress(allow=frozenset({("mail.example", 25)}), way_out=LoopbackNetwork(upstream.port)) as egress:
         assert (await egress.request("GET", "http://mail.example:25/")).status == 200
         for url in ("http://mail.example:22/", "http://other.example:25/"):
             with pytest.raises(TargetRefused, match="belongs to another protocol"):
@@ -349,7 +349,7 @@ async def test_p7_allowance_for_a_port_of_another_protocol_is_for_exactly_one_ho
 
 
 async def test_p7_open_connection_does_not_outlive_the_allowance_it_was_made_under(upstream: Upstream) -> None:
-    network = Network(upstream.port, {"crm.internal": [["127.0.0.1"]]})
+    network = LoopbackNetwork(upstream.port, {"crm.internal": [["127.0.0.1"]]})
     async with Egress(allow=frozenset({("crm.internal", 80)}), way_out=network) as egress:
         for _ in range(2):
             await egress.request("GET", "http://crm.internal/")
@@ -364,7 +364,7 @@ async def test_p7_target_is_checked_on_an_open_connection_too(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the pool holds, the literal address is looked at before it is used."""
-    network = Network(upstream.port)
+    network = LoopbackNetwork(upstream.port)
     async with Egress(allow=frozenset({("127.0.0.1", 80)}), way_out=network) as egress:
         await egress.request("GET", "http://127.0.0.1/")
         monkeypatch.setattr(egress._pool, "_allow", frozenset())
@@ -374,7 +374,7 @@ async def test_p7_target_is_checked_on_an_open_connection_too(
 
 
 async def test_refusal_tells_the_operator_what_to_allow(upstream: Upstream) -> None:
-    network = Network(upstream.port, {"crm.internal": [["10.1.2.3"]]})
+    network = LoopbackNetwork(upstream.port, {"crm.internal": [["10.1.2.3"]]})
     async with Egress(way_out=network) as egress:
         for url, entry in (
             ("http://127.0.0.1:9/?key=s3cret", '"127.0.0.1:9"'),

@@ -8,7 +8,7 @@ import pytest
 
 from one_runtime.egress import Egress, Limits, TargetRefused, UpstreamProtocolError
 from tests.egress.certificates import tls_contexts
-from tests.egress.network import PUBLIC, Network
+from tests.egress.network import PUBLIC, LoopbackNetwork
 from tests.egress.upstream import Seen, Upstream, answer, redirect, running_upstream
 
 pytestmark = pytest.mark.promise("P7")
@@ -24,8 +24,10 @@ HARMLESS = [("Accept", "application/json"), ("Accept-Language", "de"), ("User-Ag
 
 
 @pytest.fixture
-def network(upstream: Upstream) -> Iterator[Network]:
-    network = Network(upstream.port, {"private.example": [["10.0.0.1"]], "mixed.example": [[PUBLIC, "127.0.0.1"]]})
+def network(upstream: Upstream) -> Iterator[LoopbackNetwork]:
+    network = LoopbackNetwork(
+        upstream.port, {"private.example": [["10.0.0.1"]], "mixed.example": [[PUBLIC, "127.0.0.1"]]}
+    )
     yield network
     network.close()
 
@@ -58,7 +60,7 @@ def network(upstream: Upstream) -> Iterator[Network]:
 )
 @pytest.mark.parametrize("status", [302, 307])
 async def test_p7_redirect_to_a_refused_target_is_not_followed(
-    upstream: Upstream, network: Network, location: str, status: int
+    upstream: Upstream, network: LoopbackNetwork, location: str, status: int
 ) -> None:
     upstream.answers["/start"] = redirect(location, status)
     async with Egress(way_out=network) as egress:
@@ -68,7 +70,7 @@ async def test_p7_redirect_to_a_refused_target_is_not_followed(
     assert network.dialled == [(PUBLIC, 80)]
 
 
-async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, network: Network) -> None:
+async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("http://second.example/")
     async with Egress(way_out=network) as egress:
         response = await egress.request("GET", FIRST)
@@ -76,13 +78,13 @@ async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, netw
     assert ("Location", "http://second.example/") in response.headers
 
 
-async def test_redirect_without_location_is_the_answer(upstream: Upstream, network: Network) -> None:
+async def test_redirect_without_location_is_the_answer(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = answer(302)
     async with Egress(way_out=network) as egress:
         assert (await egress.request("GET", FIRST, follow_redirects=True)).status == 302
 
 
-async def test_relative_redirect_within_the_origin_keeps_headers(upstream: Upstream, network: Network) -> None:
+async def test_relative_redirect_within_the_origin_keeps_headers(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("next?x=%2F")
     async with Egress(way_out=network) as egress:
         await egress.request("GET", FIRST, headers=SECRETS + HARMLESS, follow_redirects=True)
@@ -95,7 +97,7 @@ async def test_relative_redirect_within_the_origin_keeps_headers(upstream: Upstr
 @pytest.mark.parametrize("location", ["http://second.example/next", "http://first.example:8080/next"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_p7_redirect_to_another_origin_carries_no_secret(
-    upstream: Upstream, network: Network, location: str, status: int
+    upstream: Upstream, network: LoopbackNetwork, location: str, status: int
 ) -> None:
     upstream.answers["/start"] = redirect(location, status)
     async with Egress(way_out=network) as egress:
@@ -107,7 +109,7 @@ async def test_p7_redirect_to_another_origin_carries_no_secret(
     assert [last.header(name) for name in ("accept", "accept-language", "user-agent")] == [v for _, v in HARMLESS]
 
 
-async def test_p7_secrets_do_not_come_back_with_a_redirect_back(upstream: Upstream, network: Network) -> None:
+async def test_p7_secrets_do_not_come_back_with_a_redirect_back(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("http://second.example/back", 307)
     upstream.answers["/back"] = redirect("http://first.example/end", 307)
     async with Egress(way_out=network) as egress:
@@ -131,7 +133,7 @@ async def test_p7_secrets_do_not_come_back_with_a_redirect_back(upstream: Upstre
     ],
 )
 async def test_redirect_changes_the_method_as_browsers_do(
-    upstream: Upstream, network: Network, method: str, status: int, then: str
+    upstream: Upstream, network: LoopbackNetwork, method: str, status: int, then: str
 ) -> None:
     upstream.answers["/start"] = redirect("/next", status)
     upstream.anything = answer(204)
@@ -148,7 +150,7 @@ async def test_redirect_changes_the_method_as_browsers_do(
 
 
 @pytest.mark.promise("P12")
-async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: Network) -> None:
+async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("/start")
     async with Egress(way_out=network, limits=Limits(redirects=3)) as egress:
         with pytest.raises(UpstreamProtocolError):
@@ -156,13 +158,13 @@ async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: 
     assert len(upstream.seen) == 4
 
 
-async def test_as_many_redirects_as_the_limit_says_are_followed(upstream: Upstream, network: Network) -> None:
+async def test_as_many_redirects_as_the_limit_says_are_followed(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers |= {"/start": redirect("/2"), "/2": redirect("/3")}
     async with Egress(way_out=network, limits=Limits(redirects=2)) as egress:
         assert (await egress.request("GET", FIRST, follow_redirects=True)).body == b"reached"
 
 
-async def test_odd_characters_of_a_location_are_quoted(upstream: Upstream, network: Network) -> None:
+async def test_odd_characters_of_a_location_are_quoted(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("/näxt path?q=ü".encode().decode("latin-1"))
     async with Egress(way_out=network) as egress:
         await egress.request("GET", FIRST, follow_redirects=True)
@@ -173,7 +175,7 @@ async def test_p7_redirect_from_https_to_http_is_not_followed(tmp_path: Path) ->
     server, client = tls_contexts(tmp_path, "secure.example")
     async with running_upstream(server) as upstream:
         upstream.answers["/start"] = redirect("http://secure.example/next")
-        network = Network(upstream.port, tls=client)
+        network = LoopbackNetwork(upstream.port, tls=client)
         async with Egress(way_out=network) as egress:
             assert (await egress.request("GET", "https://secure.example/")).body == b"reached"
             with pytest.raises(TargetRefused, match="https to http"):
@@ -185,7 +187,7 @@ async def test_redirect_from_http_to_https_is_followed_without_secrets(tmp_path:
     server, client = tls_contexts(tmp_path, "secure.example")
     async with running_upstream(server) as secure:
 
-        class TwoPorts(Network):
+        class TwoPorts(LoopbackNetwork):
             def open_socket(self, family: int, address: str, port: int) -> socket.socket:
                 self.port = secure.port if port == 443 else upstream.port
                 return super().open_socket(family, address, port)
@@ -197,7 +199,7 @@ async def test_redirect_from_http_to_https_is_followed_without_secrets(tmp_path:
         assert not shows(secure.seen[0], "s3cret")
 
 
-async def test_before_request_runs_before_every_hop(upstream: Upstream, network: Network) -> None:
+async def test_before_request_runs_before_every_hop(upstream: Upstream, network: LoopbackNetwork) -> None:
     hops: list[int] = []
     upstream.answers["/start"] = redirect("/next")
     async with Egress(way_out=network, before_request=lambda: hops.append(len(upstream.seen))) as egress:

@@ -18,7 +18,7 @@ from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials, metadata
 from one_runtime.db.schema import key_ring as keys
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import KeyNotInRing, Place, Vault
+from one_runtime.encryption.vault import KeyNotInRing, SealContext, Vault
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
 from one_runtime.jobs import instances
 from tests import sealed_rows
@@ -42,12 +42,12 @@ async def both(database: Database) -> Vault:
     return vault
 
 
-async def serve(database: Database, vault: Vault, ago: timedelta = timedelta()) -> instances.Server:
+async def serve(database: Database, vault: Vault, ago: timedelta = timedelta()) -> instances.ServerInstance:
     """Note a server with this ring, seen so long ago."""
     now = system_clock() - ago
     server = instances.this_process(vault.key_ids, now)
     async with database.write() as tx:
-        await instances.beat(tx, server, now)
+        await instances.heartbeat(tx, server, now)
     return server
 
 
@@ -101,7 +101,7 @@ async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_r
             session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret")
             assert await sealed_rows.used_keys(database) == {ID[key]}
             async with database.write() as tx:
-                await unredeemed_connections.wipe(tx, session)
+                await unredeemed_connections.discard(tx, session)
 
 
 async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to_do(
@@ -157,15 +157,15 @@ async def test_a_foreign_ring_promotes_nothing_and_where_a_key_is_lost_it_can_be
 
 async def test_a_key_may_be_named_by_the_beginning_of_its_id(database: Database, both: Vault) -> None:
     async with database.write() as tx:
-        assert await key_ring.promote(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
+        assert await key_ring.activate(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
         for name in ("", ID[SECOND][:5], "unheard-of"):
             with pytest.raises(NotFound):
-                await key_ring.promote(tx, both, name, system_clock(), force=False)
+                await key_ring.activate(tx, both, name, system_clock(), force=False)
 
 
 async def test_promoting_counts_also_by_a_clock_that_is_behind(database: Database, both: Vault) -> None:
     async with database.write() as tx:
-        await key_ring.promote(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
+        await key_ring.activate(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
     assert await sealed_rows.sealing(database) == ID[SECOND]
 
 
@@ -182,7 +182,7 @@ async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: D
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):
         await sealed_rows.retire(database, FIRST)
     async with database.write() as tx:
-        await unredeemed_connections.wipe(tx, session)
+        await unredeemed_connections.discard(tx, session)
     await sealed_rows.retire(database, FIRST)
     await sealed_rows.retire(database, FIRST)
     assert await states(database, both) == {ID[FIRST]: "retired", ID[SECOND]: "sealing"}
@@ -250,7 +250,7 @@ def test_whatever_the_database_holds_in_bytes_is_sealed_or_a_hash() -> None:
 async def test_nothing_is_sealed_for_a_table_that_nobody_would_reseal(database: Database, both: Vault) -> None:
     async with database.write() as tx:
         with pytest.raises(ValueError, match="events is not among SEALED_TABLES"):
-            await key_ring.seal(tx, both, "organization", b"secret", Place("events", "row", 1))
+            await key_ring.seal(tx, both, "organization", b"secret", SealContext("events", "row", 1))
 
 
 def test_only_the_key_ring_and_resealing_have_the_vault_seal() -> None:
@@ -271,7 +271,7 @@ async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
     actor = await sealed_rows.organization(database)
     new = sealed_rows.connection("user_123", "acme_secret")
     async with database.write() as storing:
-        assert await key_ring.sealing_key(storing) == ID[FIRST]
+        assert await key_ring.active_key(storing) == ID[FIRST]
         await sealed_rows.promote(database, both, SECOND)
         retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
         await until_it_waits(database_url, retiring)
@@ -308,7 +308,7 @@ async def test_whoever_waits_for_a_key_that_is_being_retired_seals_with_the_prom
 
 async def read_in_a_transaction(database: Database) -> str:
     async with database.write() as tx:
-        return await key_ring.sealing_key(tx)
+        return await key_ring.active_key(tx)
 
 
 @pytest.mark.only_database("postgresql")
@@ -318,7 +318,7 @@ async def test_promoting_waits_for_a_server_that_is_starting_and_sees_its_ring(
     lacking, now = ring(FIRST), system_clock()
     async with database.write() as starting:
         await key_ring.register(starting, lacking, now)
-        await instances.beat(starting, instances.this_process(lacking.key_ids, now), now)
+        await instances.heartbeat(starting, instances.this_process(lacking.key_ids, now), now)
         promoting = asyncio.create_task(sealed_rows.promote(database, both, SECOND))
         await until_it_waits(database_url, promoting)
     with pytest.raises(Conflict, match="1 running server does not have the key"):
@@ -331,7 +331,7 @@ async def test_a_key_that_another_operator_is_promoting_is_not_retired(
 ) -> None:
     await sealed_rows.promote(database, both, SECOND)
     async with database.write() as promoting:
-        await key_ring.promote(promoting, both, ID[FIRST], system_clock(), force=False)
+        await key_ring.activate(promoting, both, ID[FIRST], system_clock(), force=False)
         retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
         await until_it_waits(database_url, retiring)
     with pytest.raises(Conflict, match="seals"):

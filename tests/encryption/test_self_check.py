@@ -24,7 +24,7 @@ async def test_a_holder_of_the_ring_gets_a_reflection_that_is_proven(application
     assert seen is not None
     assert seen.public_url == application.installation.settings.public_url
     async with application.installation.database.read() as tx:
-        assert seen.mark == await self_check.mark(tx)
+        assert seen.database_fingerprint == await self_check.database_fingerprint(tx)
     assert abs(seen.now - now) < timedelta(seconds=5)
 
 
@@ -51,8 +51,8 @@ async def test_it_is_in_no_document(client: Client) -> None:
 
 def test_an_answer_to_another_challenge_or_with_another_body_is_not_believed() -> None:
     vault = Vault(parse_keys(new_key()))
-    reflection = self_check.Reflection.model_validate(
-        {"mark": None, "public_url": "u", "now": "2026-11-25T04:00:00Z", "client": None, "forwarded_for": None}
+    reflection = self_check.RequestEcho.model_validate(
+        {"database_fingerprint": None, "public_url": "u", "now": "2026-11-25T04:00:00Z", "client": None, "forwarded_for": None}
     )
     body, proof = self_check.signed(vault, "nonce", reflection)
     assert self_check.read_answer(vault, "nonce", body, proof) == reflection

@@ -11,8 +11,8 @@ from one_runtime.app import create_app
 from one_runtime.encryption.vault import (
     KEY_BYTES,
     KeyNotInRing,
-    Place,
     SealBroken,
+    SealContext,
     Sealed,
     Vault,
     key_id,
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.promise("P3")
 KEY = bytes(range(KEY_BYTES))
 OTHER_KEY = bytes(reversed(range(KEY_BYTES)))
 ID, OTHER_ID = key_id(KEY), key_id(OTHER_KEY)
-PLACE = Place("credentials", "0197f4a0-0000-7000-8000-000000000001", 1)
+PLACE = SealContext("credentials", "0197f4a0-0000-7000-8000-000000000001", 1)
 NORTHWIND, SOUTHWIND = "organization-1", "organization-2"
 SECRET = b'{"api_key": "acme_very_secret_0123456789"}'
 
@@ -46,12 +46,12 @@ def test_what_is_sealed_opens_again_in_its_place() -> None:
         replace(PLACE, table="oauth_clients"),
         replace(PLACE, row="0197f4a0-0000-7000-8000-000000000002"),
         replace(PLACE, version=2),
-        Place("credential", "s" + PLACE.row, 1),
-        Place(PLACE.table, f"{PLACE.row}\x001", 1),
+        SealContext("credential", "s" + PLACE.row, 1),
+        SealContext(PLACE.table, f"{PLACE.row}\x001", 1),
     ],
     ids=["table", "row", "version", "shifted boundary", "boundary in a row"],
 )
-def test_a_sealed_value_opens_in_no_other_place(elsewhere: Place) -> None:
+def test_a_sealed_value_opens_in_no_other_place(elsewhere: SealContext) -> None:
     vault = Vault([KEY])
     sealed = vault.seal(ID, NORTHWIND, SECRET, PLACE)
     with pytest.raises(SealBroken):

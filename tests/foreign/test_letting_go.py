@@ -155,7 +155,7 @@ async def test_what_nobody_redeemed_is_revoked_unless_a_connection_lives_by_the_
     assert (await there.client.get("/v1/connections")).json()["connections"] == present
     before = there.provider.process.log().count("POST /o/revoke_token/")
     there.application.clock.advance(minutes=11)
-    assert await redirect_mode.wipe_due(there.application.installation) == 1
+    assert await redirect_mode.purge_due(there.application.installation) == 1
     assert there.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
     assert await kept(there) == 0
 

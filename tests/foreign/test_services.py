@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from one_runtime.connections import credentials
-from one_runtime.connections.credentials import Owner
+from one_runtime.connections.credentials import ConnectionKey
 from tests.application import RunningAcme
 from tests.foreign.connecting import Connecting, connecting
 from tests.foreign.plain_client import PlainClient
@@ -75,7 +75,7 @@ async def forget_secret(there: Connecting, connection_id: str) -> None:
     installation = there.application.installation
     organization = (await there.client.get("/v1/organization")).json()["id"]
     async with installation.database.write() as tx:
-        owner = Owner(organization, connection_id)
+        owner = ConnectionKey(organization, connection_id)
         held = await credentials.load(tx, installation.vault, owner, lock=True)
         stale = {**held.secrets, "client_secret": "of-yesterday"}
         await credentials.store(tx, installation.vault, owner, stale, held.grant)

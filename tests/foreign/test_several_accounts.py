@@ -18,7 +18,7 @@ from starlette.routing import Route
 from one_runtime.catalog.loader import load_catalog, load_yaml
 from one_runtime.connecting import account_selection
 from one_runtime.db.schema import consents
-from one_runtime.encryption.vault import Place, Sealed
+from one_runtime.encryption.vault import SealContext, Sealed
 from tests.application import PUBLIC_URL, RunningAcme, running, settings_for, started
 from tests.foreign.connecting import OUR_PAGE, Connecting, Trip, register
 from tests.foreign.person import ALICE
@@ -83,7 +83,7 @@ async def given(there: Connecting, consent_id: str) -> str:
     vault = there.application.installation.vault
     async with there.application.installation.database.read() as tx:
         (row,) = await tx.all(select(consents).where(consents.c.id == consent_id))
-    place = Place("consents", row.id, row.version)
+    place = SealContext("consents", row.id, row.version)
     kept = json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place))
     return str(kept["tokens"]["access_token"])
 
@@ -159,7 +159,7 @@ async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> 
     there.application.clock.advance(minutes=11)
     assert (await choose(there, page, trip.cookie, "0")).status_code == 409
     assert (await there.outcome(token, trip.consent_id))["state"] == "failed"
-    assert await account_selection.wipe_due(there.application.installation) == 1
+    assert await account_selection.purge_due(there.application.installation) == 1
     assert not await is_taken(there, tokens), "what was granted is let go of"
 
 

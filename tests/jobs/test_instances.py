@@ -9,7 +9,7 @@ import pytest
 from one_runtime import background
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs import instances, worker
-from one_runtime.jobs.instances import Server
+from one_runtime.jobs.instances import ServerInstance
 from one_runtime.settings import Settings
 from tests import sealed_rows
 from tests.application import Application, RunningAcme, started
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.promise("P3")
 
 
-async def live(application: Application) -> list[Server]:
+async def live(application: Application) -> list[ServerInstance]:
     async with application.installation.database.read() as tx:
         return await instances.list_live(tx, application.clock())
 
@@ -41,10 +41,10 @@ async def test_every_process_is_a_server_of_its_own(application: Application) ->
     assert sorted(len(server.key_ids) for server in await live(application)) == [1, 1, 2]
 
 
-async def beat(application: Application, vault: Vault, server: Server | None = None) -> Server:
+async def beat(application: Application, vault: Vault, server: ServerInstance | None = None) -> ServerInstance:
     noted = server or instances.this_process(vault.key_ids, application.clock())
     async with application.installation.database.write() as tx:
-        await instances.beat(tx, noted, application.clock())
+        await instances.heartbeat(tx, noted, application.clock())
     return noted
 
 

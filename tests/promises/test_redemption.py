@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from one_runtime import background
 from one_runtime.connecting import redirect_mode
-from one_runtime.connecting.popup import ConnectFlow, WrongMode
+from one_runtime.connecting.popup import PopupFlow, WrongMode
 from one_runtime.connecting.sessions import SessionUsed
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.demo.acme import GLOBEX, INITECH
@@ -122,25 +122,25 @@ async def test_what_is_not_redeemed_in_ten_minutes_is_refused_and_wiped(
 ) -> None:
     back = await redirected(application, client)
     application.clock.advance(minutes=9, seconds=59)
-    assert await redirect_mode.wipe_due(application.installation) == 0
+    assert await redirect_mode.purge_due(application.installation) == 0
     application.clock.advance(seconds=2)
     late = await redeem(client, back)
     assert (late.status_code, late.json()["code"]) == (410, "session_expired")
     assert (await state(client, back))["status"] == "expired"
     assert kept(application) == 1
-    assert await redirect_mode.wipe_due(application.installation) == 1
+    assert await redirect_mode.purge_due(application.installation) == 1
     assert kept(application) == 0
     assert leaks({"key": FIRST}, everything_stored(application.installation)) == []
     told = await state(client, back)
     assert (told["status"], told["last_error"]["code"]) == ("expired", "not_redeemed")
     assert (await redeem(client, back)).status_code == 410
     assert (await client.integrations())["acme"]["status"] == "not_connected"
-    assert await redirect_mode.wipe_due(application.installation) == 0
+    assert await redirect_mode.purge_due(application.installation) == 0
 
 
 async def test_the_way_back_says_how_it_ended(application: Application, client: Client) -> None:
     made = await client.session(return_url=f"{RETURN_URL}?state=42&error=forged&code=forged")
-    flow = ConnectFlow(application.installation)
+    flow = PopupFlow(application.installation)
     told = []
     for minutes in (0, 11):
         application.clock.advance(minutes=minutes)
@@ -153,8 +153,8 @@ async def test_the_way_back_says_how_it_ended(application: Application, client: 
 
 
 async def test_the_background_loop_wipes(application: Application, client: Client) -> None:
-    assert redirect_mode.wipe_due in {turn.work for turn in background.PERIODIC_TASKS}
-    assert all(turn.every <= 60 for turn in background.PERIODIC_TASKS if turn.work is redirect_mode.wipe_due)
+    assert redirect_mode.purge_due in {turn.work for turn in background.PERIODIC_TASKS}
+    assert all(turn.every <= 60 for turn in background.PERIODIC_TASKS if turn.work is redirect_mode.purge_due)
 
 
 async def test_the_session_takes_no_second_connection_while_its_code_waits(
@@ -224,6 +224,6 @@ async def test_a_token_of_a_page_is_of_no_use_in_a_frame_and_the_other_way_round
         assert (answer.status_code, answer.json()["code"]) == (409, "wrong_mode")
     framed = (await client.session())["session_token"]
     with pytest.raises(WrongMode):
-        await ConnectFlow(application.installation).view(framed, door="page")
+        await PopupFlow(application.installation).view(framed, door="page")
     with pytest.raises(WrongMode):
         await typed(application, framed)

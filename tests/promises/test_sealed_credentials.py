@@ -9,7 +9,7 @@ import pytest
 from one_runtime.catalog.examples import of_param
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Param
-from one_runtime.connecting.authorization_attempts import Secret
+from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.encryption.vault import parse_keys
 from tests import oauth_rows
@@ -81,7 +81,7 @@ async def keep_what_oauth_keeps(application: Application, client: Client) -> dic
     secrets = {name: fitting(None) for name in ("client secret", "verifier", "access token", "refresh token", "left")}
     made_with = await oauth_rows.client(place, "our-id", secrets["client secret"])
     session = await client.session("user_oauth", integration_slug=oauth_rows.SLUG)
-    secrets["ticket"] = await oauth_rows.consent(place, session["id"], made_with, Secret(secrets["verifier"]))
+    secrets["ticket"] = await oauth_rows.consent(place, session["id"], made_with, AttemptSecret(secrets["verifier"]))
     await oauth_rows.letting(place, made_with, {"access_token": secrets["left"]})
     tokens = {"access_token": secrets["access token"], "refresh_token": secrets["refresh token"]}
     await oauth_rows.client(place, "our-other-id", secrets["client secret"], oauth_rows.NOT_REVOCABLE)

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.connecting.recheck import check_doubted
-from one_runtime.jobs.recheck_queue import MOST_OF_ONE, Doubt, Doubts
+from one_runtime.connecting.recheck import recheck_queued
+from one_runtime.jobs.recheck_queue import MOST_OF_ONE, RecheckQueue, RecheckRequest
 from tests.database import ANY_DATABASE
 from tests.proxy.relay import OK, Answer, Relay, said
 from tests.waiting import async_attempts, eventually
@@ -144,7 +144,7 @@ async def test_however_many_calls_are_refused_the_check_is_made_once(relay: Rela
     await asyncio.gather(*(relay.call("GET") for _ in range(10)))
     await eventually(lambda: "GET /api/me" in relay.upstream.lines)
     assert (await relay.call("GET")).status == 401
-    assert await check_doubted(relay.application.installation) == 0
+    assert await recheck_queued(relay.application.installation) == 0
     assert relay.upstream.lines.count("GET /api/me") == 1
 
 
@@ -174,12 +174,12 @@ async def test_neither_do_two_processes_renew_them_by_turns(relay: Relay) -> Non
 
 
 def test_what_is_doubted_is_asked_once_and_of_each_integration_a_few_at_a_time() -> None:
-    doubts = Doubts()
-    many = [Doubt("northwind", f"hanging-{number}", "hanging") for number in range(20)]
-    for doubt in (*many, Doubt("southwind", "other", "other"), *many):
+    doubts = RecheckQueue()
+    many = [RecheckRequest("northwind", f"hanging-{number}", "hanging") for number in range(20)]
+    for doubt in (*many, RecheckRequest("southwind", "other", "other"), *many):
         doubts.ask(doubt)
     first = doubts.take()
-    assert first == [*many[:MOST_OF_ONE], Doubt("southwind", "other", "other")]
+    assert first == [*many[:MOST_OF_ONE], RecheckRequest("southwind", "other", "other")]
     doubts.ask(many[0])
     assert doubts.take() == many[MOST_OF_ONE : 2 * MOST_OF_ONE], "it is being checked"
     doubts.settle(many[0])

@@ -25,7 +25,7 @@ import structlog
 from pydantic import SecretStr
 
 from one_runtime.clock import Clock, system_clock
-from one_runtime.connections.credentials import Owner, ProviderUnavailable
+from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation, Timing
 from one_runtime.db.engine import create_database
 from one_runtime.egress import Egress
@@ -35,7 +35,7 @@ from one_runtime.jobs import worker
 from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh_due
-from one_runtime.tokens.state import Usable
+from one_runtime.tokens.state import UsableCredential
 from tests.application import PUBLIC_URL
 from tests.foreign.process import ROOT
 from tests.refresh.rotating import catalog_at, token_of
@@ -100,7 +100,7 @@ class Log:
     file: int
     told: set[str] = field(default_factory=set)
 
-    def give(self, usable: Usable, *, again: bool = False) -> None:
+    def give(self, usable: UsableCredential, *, again: bool = False) -> None:
         """Note a token once, or each time."""
         token = token_of(usable)
         if again or token not in self.told:
@@ -124,7 +124,7 @@ async def pause(seconds: float) -> None:
 async def be_a_caller(installation: Installation, work: Work, log: Log, chance: random.Random) -> None:
     """Want the credentials of one connection after another."""
     while True:
-        owner = Owner(work.organization_id, chance.choice(work.connections))
+        owner = ConnectionKey(work.organization_id, chance.choice(work.connections))
         with suppress(ReauthRequired, ProviderUnavailable, Unavailable):
             log.give(await fresh_credentials(installation, owner))
         await pause(chance.uniform(0, 0.05))
@@ -144,7 +144,7 @@ async def burst(work: Work, log: Log, callers: int, at: float) -> None:
     async with work.installation() as installation:
         await installation.database.ping()
         await pause(at - time.time())
-        owner = Owner(work.organization_id, work.connections[0])
+        owner = ConnectionKey(work.organization_id, work.connections[0])
         for usable in await asyncio.gather(*(fresh_credentials(installation, owner) for _ in range(callers))):
             log.give(usable, again=True)
 

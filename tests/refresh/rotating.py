@@ -17,7 +17,7 @@ from one_runtime.catalog.loader import Catalog, load_yaml
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
-from one_runtime.connections.credentials import Account, Grant, Held, Owner
+from one_runtime.connections.credentials import Account, ConnectionKey, StoredCredential, TokenMetadata
 from one_runtime.context import Installation, Timing
 from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring
@@ -27,7 +27,7 @@ from one_runtime.oauth.tokens import Tokens
 from one_runtime.settings import Settings
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.revocation import revoke_due
-from one_runtime.tokens.state import Usable, refresh_due_at
+from one_runtime.tokens.state import UsableCredential, refresh_due_at
 from tests.application import Application, Client, RunningAcme, SetClock, refuse_open_transaction, settings_for
 from tests.foreign.process import running
 from tests.foreign.providers import LOGO
@@ -126,7 +126,7 @@ def generation_of(token: str) -> int:
 class Seeded:
     """A connection whose tokens are of this family."""
 
-    owner: Owner
+    owner: ConnectionKey
     family: str
     end_user_id: str
 
@@ -164,7 +164,7 @@ async def connect(
             agreed=True,
             scopes=("read",),
             expires_at=tokens.expires_at,
-            grant=Grant(client.id, refresh_due_at(auth_of(installation), secrets, tokens, now)),
+            grant=TokenMetadata(client.id, refresh_due_at(auth_of(installation), secrets, tokens, now)),
         )
         actor = Actor(organization_id, "system")
         connection, _ = await connections.connect(tx, installation.vault, actor, new, now)
@@ -180,13 +180,13 @@ def auth_of(installation: Installation) -> OAuth2Auth:
     return auth
 
 
-async def held(installation: Installation, owner: Owner) -> tuple[Connection, Held]:
+async def held(installation: Installation, owner: ConnectionKey) -> tuple[Connection, StoredCredential]:
     """What the database holds at this moment."""
     async with installation.database.read() as tx:
-        return await connections.get_held(tx, installation.vault, owner)
+        return await connections.get_with_credential(tx, installation.vault, owner)
 
 
-def token_of(usable: Usable) -> str:
+def token_of(usable: UsableCredential) -> str:
     """The access token."""
     return usable.values.credentials["access_token"]
 

@@ -17,7 +17,7 @@ import pytest
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
-from one_runtime.tokens.state import Usable
+from one_runtime.tokens.state import UsableCredential
 from tests.refresh.renewer import Given, Renewers, Work, renewers
 from tests.refresh.rotating import Asked, Rotating, Seeded, There, connect, generation_of, held, token_of
 
@@ -129,7 +129,7 @@ async def hit(story: Story, started: Renewers) -> None:
         story.hits.append((at, at))
 
 
-async def ask_once_more(story: Story, seeded: Seeded) -> Usable | None:
+async def ask_once_more(story: Story, seeded: Seeded) -> UsableCredential | None:
     """One more pass of refresh; None where the end user has to connect again. Nobody else is at work any more."""
     for _ in range(5):
         story.there.application.clock.advance(minutes=11)  # past every lease and every pause

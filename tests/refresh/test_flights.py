@@ -2,12 +2,12 @@
 
 import asyncio
 
-from one_runtime.jobs.single_flight import Flights
+from one_runtime.jobs.single_flight import SingleFlight
 from tests.waiting import eventually
 
 
 async def test_a_failure_is_told_to_all_who_joined_and_to_nobody_after() -> None:
-    flights, called = Flights(), 0
+    flights, called = SingleFlight(), 0
 
     async def fail() -> None:
         nonlocal called
@@ -22,7 +22,7 @@ async def test_a_failure_is_told_to_all_who_joined_and_to_nobody_after() -> None
 
 
 async def test_landing_waits_also_for_what_nobody_waits_for_any_more() -> None:
-    flights, go, ended = Flights(), asyncio.Event(), []
+    flights, go, ended = SingleFlight(), asyncio.Event(), []
 
     async def call() -> None:
         await go.wait()

@@ -11,13 +11,13 @@ from sqlalchemy import update
 
 from one_runtime.connecting import disconnect
 from one_runtime.connections import connections, credentials
-from one_runtime.connections.connections import Renewed
+from one_runtime.connections.connections import RefreshedMetadata
 from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
 from one_runtime.errors import NotFound
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
-from one_runtime.tokens.state import Usable
+from one_runtime.tokens.state import UsableCredential
 from tests.application import RunningAcme, started
 from tests.refresh.rotating import (
     Rotating,
@@ -35,7 +35,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.promise("P8")
 
 
-async def under_way(there: There, seeded: Seeded) -> "asyncio.Task[Usable]":
+async def under_way(there: There, seeded: Seeded) -> "asyncio.Task[UsableCredential]":
     """A renewal whose tokens have rotated, and whose answer the provider holds."""
     there.application.clock.advance(hours=2)
     flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
@@ -184,13 +184,13 @@ async def test_a_new_consent_and_a_renewal_that_are_stored_at_once_wait_in_one_o
     installation = there.installation
     with psycopg.connect(database_url, autocommit=True) as looking:
         async with installation.database.write() as tx:  # as a renewal: first the credentials, then the connection
-            found, stored = await connections.get_held(tx, installation.vault, seeded.owner, lock=True)
+            found, stored = await connections.get_with_credential(tx, installation.vault, seeded.owner, lock=True)
             consent = asyncio.create_task(
                 connect(installation, there.organization_id, seeded.end_user_id, made, "alice")
             )
             await eventually(lambda: looking.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
-            renewed = Renewed(found.expires_at, None, stored.grant)
-            await connections.renew_credentials(tx, installation.vault, found, stored.secrets, renewed)
+            renewed = RefreshedMetadata(found.expires_at, None, stored.grant)
+            await connections.replace_tokens(tx, installation.vault, found, stored.secrets, renewed)
         await consent
     _, stored = await held(installation, seeded.owner)
     assert stored.secrets["refresh_token"] == made["refresh_token"]

@@ -43,5 +43,5 @@ async def test_tokens_and_their_time_of_death_are_read_in_one_statement(there: T
     seeded = await there.connect()
     async with there.installation.database.read() as tx:
         counting = Counting(tx)
-        await connections.get_held(cast("Transaction", counting), there.installation.vault, seeded.owner)
+        await connections.get_with_credential(cast("Transaction", counting), there.installation.vault, seeded.owner)
     assert counting.statements == 1

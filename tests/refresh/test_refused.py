@@ -8,7 +8,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh, refresh_due
-from one_runtime.tokens.state import Usable
+from one_runtime.tokens.state import UsableCredential
 from tests.refresh.rotating import Seeded, There, connect, generation_of, held, token_of
 from tests.waiting import eventually
 
@@ -87,7 +87,7 @@ async def test_whoever_asks_for_it_has_a_refused_connection_tried_again_and_a_gr
 async def test_a_check_that_was_refused_is_made_good_by_the_workers_grant(there: There) -> None:
     seeded = await there.connect()
     async with there.installation.database.write() as tx:
-        found, _ = await connections.get_held(tx, there.installation.vault, seeded.owner, lock=True)
+        found, _ = await connections.get_with_credential(tx, there.installation.vault, seeded.owner, lock=True)
         actor, now = Actor(there.organization_id, "system"), there.application.clock()
         await connections.note_refused(tx, actor, found, "credentials_refused", "No.", now)
     await is_refused(there, seeded)
@@ -97,7 +97,9 @@ async def test_a_check_that_was_refused_is_made_good_by_the_workers_grant(there:
     assert len(await there.events("recovered")) == 1
 
 
-async def reconnected_meanwhile(there: There, seeded: Seeded, account: str) -> tuple["asyncio.Task[Usable]", Seeded]:
+async def reconnected_meanwhile(
+    there: There, seeded: Seeded, account: str
+) -> tuple["asyncio.Task[UsableCredential]", Seeded]:
     """A renewal that the provider holds; and the end user's next consent, which is stored before it ends."""
     there.application.clock.advance(hours=2)
     flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))

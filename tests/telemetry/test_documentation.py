@@ -71,7 +71,7 @@ def test_every_metric_is_documented_with_its_type_its_labels_and_its_help() -> N
 
 
 def test_every_label_is_explained() -> None:
-    labels = {label for _, names, _ in metrics_of_ours().values() for label in names} - {"code", "turn"}
+    labels = {label for _, names, _ in metrics_of_ours().values() for label in names} - {"code", "task"}
     explained = set(listed("".join(line for line in PAGE.prose.splitlines() if line.startswith("- `"))))
     explained |= set(re.findall(r"`(\w+)`(?: of a \w+)?:", PAGE.prose))
     assert labels <= explained
@@ -117,9 +117,11 @@ def test_every_line_of_the_log_is_documented_with_its_level_and_its_fields() -> 
 
 def test_every_span_is_documented_with_its_attributes() -> None:
     told = {listed(row[0])[0] for row in rows("span")}
-    names = {"{method} {route}", "{method}", "credential check", "database transaction", "worker turn {turn}", "reseal"}
+    names = {"{method} {route}", "{method}", "credential check", "database transaction", "worker task {task}", "reseal"}
     assert told == names
-    source = "".join(path.read_text("utf-8") for path in SOURCES if path.stem in {"tracing", "request_observer", "observation"})
+    source = "".join(
+        path.read_text("utf-8") for path in SOURCES if path.stem in {"tracing", "request_observer", "observation"}
+    )
     attributes = set(re.findall(r'"((?:http|one_runtime|error)\.[a-z_.]+)"', source))
     assert attributes == {name for row in rows("span") for name in listed(row[2])} | {"error.type"}
     assert "`error.type`" in PAGE.text

@@ -9,7 +9,7 @@ import pytest
 
 from one_runtime.context import Installation
 from one_runtime.demo.acme import GLOBEX
-from one_runtime.encryption.vault import KeyNotInRing, Place, SealBroken, Sealed
+from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.worker import PeriodicTask, run
 from one_runtime.settings import Settings
@@ -198,22 +198,22 @@ async def test_turns_of_background_work_are_counted_and_timed(application: Appli
     async def fail(_: Installation) -> int:
         raise Unavailable("made up")
 
-    done = Growth("one_runtime_worker_done_total", turn="counted")
-    taken = Growth("one_runtime_worker_turn_duration_seconds_count", turn="counted", result="done")
-    failed = Growth("one_runtime_worker_turn_duration_seconds_count", turn="failing", result="failed")
+    done = Growth("one_runtime_worker_done_total", task="counted")
+    taken = Growth("one_runtime_worker_task_duration_seconds_count", task="counted", result="done")
+    failed = Growth("one_runtime_worker_task_duration_seconds_count", task="failing", result="failed")
     loop = asyncio.ensure_future(
         run(application.installation, (PeriodicTask("counted", 3600.0, work), PeriodicTask("failing", 3600.0, fail)))
     )
     await eventually(lambda: failed() == 1)
     loop.cancel()
     assert (done(), taken()) == (7, 1)
-    assert value("one_runtime_worker_last_turn_timestamp_seconds", turn="counted") > 0
-    never = metrics.REGISTRY.get_sample_value("one_runtime_worker_last_turn_timestamp_seconds", {"turn": "failing"})
+    assert value("one_runtime_worker_last_success_timestamp_seconds", task="counted") > 0
+    never = metrics.REGISTRY.get_sample_value("one_runtime_worker_last_success_timestamp_seconds", {"task": "failing"})
     assert never == 0, "an alert cannot see what is not there"
 
 
 async def test_secrets_that_do_not_open_are_counted(application: Application) -> None:
-    vault, place = application.installation.vault, Place("credentials", "row", 1)
+    vault, place = application.installation.vault, SealContext("credentials", "row", 1)
     sealed = vault.seal(vault.key_ids[0], "organization", b"secret", place)
     codes = ("seal_broken", "key_not_in_ring")
     growths = {code: Growth("one_runtime_vault_failures_total", code=code) for code in codes}

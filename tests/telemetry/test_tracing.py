@@ -184,9 +184,9 @@ async def test_turns_of_background_work_are_spans(spans: Spans, application: App
         raise Unavailable("canary")
 
     loop = asyncio.ensure_future(run(application.installation, (PeriodicTask("made_up", 3600.0, work),)))
-    await eventually(lambda: [span for span in spans.all() if span.name == "worker turn made_up"])
+    await eventually(lambda: [span for span in spans.all() if span.name == "worker task made_up"])
     loop.cancel()
-    assert told(spans.one("worker turn made_up")) == {"error.type": "unavailable"}
+    assert told(spans.one("worker task made_up")) == {"error.type": "unavailable"}
 
 
 def test_without_an_exporter_no_span_is_made() -> None:
@@ -250,4 +250,4 @@ async def test_a_real_server_sends_its_spans_and_the_last_ones_when_it_stops(dat
     assert attributes(span)["one_runtime.request_id"] == listed.headers["request-id"]
     assert receiver.resource["service.name"] == "one-runtime"
     assert receiver.resource["deployment.name"] == "blue"
-    assert receiver.named("worker turn purge")
+    assert receiver.named("worker task purge")

@@ -30,10 +30,10 @@ from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import clean_values
 from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import recheck
-from one_runtime.connecting.token_import import Imported, import_tokens
-from one_runtime.connecting.verification import Proof, prove
+from one_runtime.connecting.token_import import ImportedTokens, import_tokens
+from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Change, Connection, ConnectionFilter, NewConnection
+from one_runtime.connections.connections import Connection, ConnectionFilter, ConnectionUpdate, NewConnection
 from one_runtime.connections.credentials import Account
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
@@ -209,7 +209,9 @@ async def create_connection(
     return ConnectionAnswer.of(connection)
 
 
-async def _imported(installation: Installation, caller: Principal, body: CreateConnection) -> tuple[Proof, Integration]:
+async def _imported(
+    installation: Installation, caller: Principal, body: CreateConnection
+) -> tuple[VerifiedAccount, Integration]:
     """What the credential opens. Raises: NotFound, InvalidInput, CredentialsRefused, ProviderUnavailable."""
     async with installation.database.read() as tx:
         integration = await installation.catalogs.get(tx, caller.organization_id, body.integration_slug)
@@ -220,12 +222,12 @@ async def _imported(installation: Installation, caller: Principal, body: CreateC
     if reason is not None or auth is None:
         raise InvalidInput.of("auth_type", reason or f"{integration.name} has no {body.auth_type}.")
     if isinstance(auth, OAuth2Auth):
-        given = Imported(body.params, body.credentials, check=body.check)
+        given = ImportedTokens(body.params, body.credentials, check=body.check)
         return await import_tokens(installation, caller.organization_id, integration, auth, given), integration
     values = clean_values(auth, body.params, body.credentials)
     if body.check or isinstance(auth, ClientCredentialsAuth):
-        return await prove(installation, integration, auth, values), integration
-    return Proof(Account(), values.params, values.credentials), integration
+        return await verify_credentials(installation, integration, auth, values), integration
+    return VerifiedAccount(Account(), values.params, values.credentials), integration
 
 
 @router.get("/v1/connections/{connection_id}", summary="Read one connection")
@@ -242,8 +244,8 @@ async def patch_connection(
     """Change the name or the metadata; what is left out stays."""
     async with installation.database.write() as tx:
         found = await connections.get(tx, caller.organization_id, connection_id)
-        wanted = Change(body.name, body.metadata)
-        changed = await connections.change(tx, caller.actor, found, wanted, installation.clock())
+        wanted = ConnectionUpdate(body.name, body.metadata)
+        changed = await connections.update_connection(tx, caller.actor, found, wanted, installation.clock())
     return ConnectionAnswer.of(changed)
 
 

@@ -18,7 +18,7 @@ from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, NotFound
 from one_runtime.integrations import custom
-from one_runtime.integrations.custom import Entry, Put
+from one_runtime.integrations.custom import CustomIntegrationResult, NewCustomIntegration
 from one_runtime.integrations.listing import IntegrationList
 
 router = APIRouter(tags=["Custom integrations"])
@@ -142,7 +142,7 @@ async def create_custom_integration(
     """Register an integration that only your organization sees; it stands beside the built-in ones in every list. Its
     slug begins with `x-`. What is wrong is told with the line. 409 where the slug is taken."""
     entry = await _entry(request, installation)
-    made = await custom.create(installation, caller.actor, Entry(entry.integration, entry.logo))
+    made = await custom.create(installation, caller.actor, NewCustomIntegration(entry.integration, entry.logo))
     return _answer(request, made, entry.warnings)
 
 
@@ -171,7 +171,7 @@ async def put_custom_integration(
             f"There can be no integration of your own {slug[:64]!r}: a slug of yours begins with x-, and has letters "
             "and digits, with single hyphens between them."
         )
-    put = await custom.put(installation, caller.actor, Entry(entry.integration, entry.logo))
+    put = await custom.put(installation, caller.actor, NewCustomIntegration(entry.integration, entry.logo))
     response.status_code = 201 if put.created else 200
     return _answer(request, put, entry.warnings)
 
@@ -227,7 +227,7 @@ def _sentence(complaint: Complaint) -> str:
     return f"line {complaint.line}: {complaint.message}" if complaint.line is not None else complaint.message
 
 
-def _notes(put: Put) -> Iterator[str]:
+def _notes(put: CustomIntegrationResult) -> Iterator[str]:
     """What whoever writes it should know, and would not look for."""
     slug = put.registered.integration.slug
     if not put.enabled:
@@ -239,7 +239,7 @@ def _notes(put: Put) -> Iterator[str]:
         )
 
 
-def _answer(request: Request, put: Put, warnings: Warnings = ()) -> CustomIntegration:
+def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings = ()) -> CustomIntegration:
     lists: IntegrationList = request.app.state.integration_list
     registered = put.registered
     integration = registered.integration

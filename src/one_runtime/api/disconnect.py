@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text, example
-from one_runtime.connecting.disconnect import LetGo, disconnect
+from one_runtime.connecting.disconnect import DisconnectedConnection, disconnect
 
 router = APIRouter(tags=["Disconnect"])
 
@@ -32,7 +32,7 @@ class RevocationAnswer(Answer):
     reason: str | None
 
     @classmethod
-    def of_all(cls, let_go: Iterable[LetGo]) -> "list[RevocationAnswer]":
+    def of_all(cls, let_go: Iterable[DisconnectedConnection]) -> "list[RevocationAnswer]":
         """One for each token."""
         return [
             cls(connection_id=one.connection_id, token=told.token, outcome=told.outcome, reason=told.reason)

@@ -10,7 +10,7 @@ from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
 from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import redirect_mode, sessions
-from one_runtime.connecting.session_creation import NewSession, start
+from one_runtime.connecting.session_creation import NewSession, create_session
 from one_runtime.connecting.sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession, Mode
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
@@ -107,7 +107,7 @@ async def create_hosted_connection_session(
         metadata=body.metadata,
         scopes=tuple(dict.fromkeys(body.scopes)),
     )
-    session, token = await start(installation, caller.actor, new)
+    session, token = await create_session(installation, caller.actor, new)
     return CreatedSession(
         session_token=token.secret,
         connect_url=f"{installation.settings.public_url}/connect?session_token={token.secret}",

@@ -12,11 +12,11 @@ from one_runtime.errors import TooLarge
 _NO_LIMIT: Final = 1 << 62
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The caller has closed the connection."""
 
 
-class Incoming:
+class RequestBody:
     """The caller's body, and whether they are still there. `failure`: why no more of it comes."""
 
     def __init__(self, receive: Receive, *, has_body: bool) -> None:
@@ -43,7 +43,7 @@ class Incoming:
         while more:
             message: Message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise self._failed(Gone())
+                raise self._failed(ClientDisconnected())
             piece = message.get("body", b"")
             self.size += len(piece)
             if self.size > most:

@@ -19,7 +19,7 @@ from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.content_coding import Coding
-from one_runtime.integrations.listing import CATEGORIES, IntegrationList, Logo, Options, State, Status, find_state
+from one_runtime.integrations.listing import CATEGORIES, IntegrationList, ListState, Logo, Options, Status, load_state
 
 PATH: Final = "/v1/integrations"
 MAX_TEXT: Final = 255
@@ -61,7 +61,7 @@ class IntegrationsEndpoint:
         asked, query = _split(scope["query_string"])
         end_user_id = _end_user_id(asked)
         async with self._installation.database.read() as tx:
-            state = await find_state(tx, self._installation.catalogs, token, end_user_id)
+            state = await load_state(tx, self._installation.catalogs, token, end_user_id)
         if state is None:
             raise refuse_key()
         scope["organization_id"] = state.organization_id
@@ -82,7 +82,7 @@ class IntegrationsEndpoint:
         elif coding:
             await _respond(send, body, (b"etag", listed.etag), _CODED[coding])
 
-    async def _expanded(self, state: State, end_user_id: str, options: Options) -> bytes:
+    async def _expanded(self, state: ListState, end_user_id: str, options: Options) -> bytes:
         async with self._installation.database.read() as tx:
             wanted = ConnectionFilter(end_user_id=end_user_id)
             found = await connections.list_page(tx, state.organization_id, wanted, limit=ALL)

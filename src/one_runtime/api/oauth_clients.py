@@ -6,7 +6,7 @@ from pydantic import Field
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
 from one_runtime.integrations import oauth_client_registration
-from one_runtime.integrations.oauth_client_registration import Registered
+from one_runtime.integrations.oauth_client_registration import RegisteredClient
 from one_runtime.integrations.oauth_clients import NewOAuthClient
 
 router = APIRouter(tags=["OAuth clients"])
@@ -46,7 +46,7 @@ class OAuthClientAnswer(Answer):
     updated_at: Time
 
     @classmethod
-    def of(cls, one: Registered) -> "OAuthClientAnswer":
+    def of(cls, one: RegisteredClient) -> "OAuthClientAnswer":
         """From the registry. Of `fields`, the names."""
         client = one.client
         return cls(

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
-from one_runtime.api.incoming import Gone, Incoming, too_large
+from one_runtime.api.incoming import ClientDisconnected, RequestBody, too_large
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
@@ -19,10 +19,10 @@ from one_runtime.db.ids import new_id
 from one_runtime.egress import Limits, UpstreamTooLarge
 from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, OneRuntimeError, RateLimited
 from one_runtime.proxy import lookup
-from one_runtime.proxy.lookup import ConnectRequired, Wanted
-from one_runtime.proxy.relay import Answered, Asked, Attempts, call
+from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
+from one_runtime.proxy.relay import AttemptCounter, ProxyRequest, ProxyResponse, call
 from one_runtime.proxy.request_log import LONGEST_PATH, LoggedRequest, RequestLog
-from one_runtime.tokens.state import HeldTokens
+from one_runtime.tokens.state import CredentialState
 
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
@@ -67,13 +67,13 @@ class ProxyEndpoint:
         headers = _once(scope)
         if headers.get(b"upgrade", b"").lower() == b"websocket":
             raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
-        wanted = Wanted(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
+        wanted = ConnectionSelector(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
         state = await self._state(scope, token, wanted)
         has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-        tally, incoming = _Tally(begun=perf_counter()), Incoming(receive, has_body=has_body)
+        tally, incoming = _Tally(begun=perf_counter()), RequestBody(receive, has_body=has_body)
         with self._under_way.one(state.connection):
             try:
-                with suppress(Gone):
+                with suppress(ClientDisconnected):
                     await self._relay(scope, state, incoming, (tally, send))
             except OneRuntimeError as error:
                 tally.failed(error.code, error.status)
@@ -84,7 +84,7 @@ class ProxyEndpoint:
             finally:
                 self._log.note(_line(scope, state, tally, incoming, self._installation.clock()))
 
-    async def _state(self, scope: Scope, token: str, wanted: Wanted) -> HeldTokens:
+    async def _state(self, scope: Scope, token: str, wanted: ConnectionSelector) -> CredentialState:
         installation = self._installation
         async with installation.database.read() as tx:
             found = await lookup.find(tx, token, wanted)
@@ -92,7 +92,7 @@ class ProxyEndpoint:
                 raise refuse_key()
             scope["organization_id"] = found.caller.organization_id
             require_scope(found.caller.scopes, "use")
-            state = await lookup.opened(tx, installation, found)
+            state = await lookup.decrypt(tx, installation, found)
             if state is not None:
                 return state
             slug = wanted.integration_slug
@@ -109,7 +109,7 @@ class ProxyEndpoint:
         )
 
     async def _relay(
-        self, scope: Scope, state: HeldTokens, incoming: Incoming, outgoing: "tuple[_Tally, Send]"
+        self, scope: Scope, state: CredentialState, incoming: RequestBody, outgoing: "tuple[_Tally, Send]"
     ) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         most = self._installation.settings.proxy_max_bytes or _NO_LIMIT
@@ -119,7 +119,7 @@ class ProxyEndpoint:
         small = not chunked and (length or 0) <= REPLAYED
         limits = _limits(headers)
         body = (await incoming.whole() if small else incoming.pieces(most, limits.idle)) if length or chunked else None
-        asked = Asked(
+        asked = ProxyRequest(
             method=scope["method"],
             path=_address(scope)[1],
             query=scope["query_string"].decode("latin-1"),
@@ -135,7 +135,12 @@ class ProxyEndpoint:
         await incoming.unless_gone(self._answer(state, asked, incoming, outgoing, most))
 
     async def _answer(
-        self, state: HeldTokens, asked: Asked, incoming: Incoming, outgoing: "tuple[_Tally, Send]", most: int
+        self,
+        state: CredentialState,
+        asked: ProxyRequest,
+        incoming: RequestBody,
+        outgoing: "tuple[_Tally, Send]",
+        most: int,
     ) -> None:
         tally, send = outgoing
         async with call(self._installation, state, asked, tally.attempts) as answered:
@@ -158,7 +163,7 @@ class _Tally:
     begun: float
     status: int = 0
     error: str | None = None
-    attempts: Attempts = field(default_factory=Attempts)
+    attempts: AttemptCounter = field(default_factory=AttemptCounter)
     upstream: float | None = None
     sent: int = 0
 
@@ -197,7 +202,7 @@ class _UnderWay:
                     del self._counts[key]
 
 
-def _line(scope: Scope, state: HeldTokens, tally: _Tally, incoming: Incoming, now: datetime) -> LoggedRequest:
+def _line(scope: Scope, state: CredentialState, tally: _Tally, incoming: RequestBody, now: datetime) -> LoggedRequest:
     connection = state.connection
     return LoggedRequest(
         id=new_id(),
@@ -281,7 +286,7 @@ def _length(headers: dict[bytes, bytes]) -> int | None:
     return int(value)
 
 
-def _told(answered: Answered) -> list[tuple[bytes, bytes]]:
+def _told(answered: ProxyResponse) -> list[tuple[bytes, bytes]]:
     return [
         *answered.headers,
         (b"one-runtime-connection", answered.connection_id.encode()),

@@ -39,9 +39,9 @@ async def get_mirror(request: Request, installation: Installed) -> Response:
     if nonce is None:
         raise NotFound("There is nothing at this address.")
     async with installation.database.read() as tx:
-        mark = await self_check.mark(tx)
-    reflection = self_check.Reflection(
-        mark=mark,
+        mark = await self_check.database_fingerprint(tx)
+    reflection = self_check.RequestEcho(
+        database_fingerprint=mark,
         public_url=installation.settings.public_url,
         now=now,
         client=client_address(request.scope),

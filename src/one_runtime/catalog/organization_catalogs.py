@@ -28,7 +28,7 @@ _KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class StoredIntegration:
     """An integration as it is kept."""
 
     integration: CustomIntegration
@@ -69,12 +69,12 @@ def unknown(slug: str) -> NotFound:
     return NotFound(f"There is no integration {slug[:64]!r}. {where}.")
 
 
-async def list_own(tx: Transaction, organization_id: str) -> list[Registered]:
+async def list_own(tx: Transaction, organization_id: str) -> list[StoredIntegration]:
     """Every one of an organization, by slug."""
     return [_from_row(row) for row in await tx.all(_ALL, organization=organization_id)]
 
 
-async def get(tx: Transaction, organization_id: str, slug: str) -> Registered:
+async def get(tx: Transaction, organization_id: str, slug: str) -> StoredIntegration:
     """One of an organization. Raises: NotFound."""
     row = await tx.one(_ONE, organization=organization_id, slug=slug) if is_custom(slug) else None
     if row is None:
@@ -87,7 +87,9 @@ async def lock(tx: Transaction, organization_id: str) -> None:
     await tx.all(_LOCK, organization=organization_id)
 
 
-async def create(tx: Transaction, organization_id: str, entry: Integration, logo: str, now: datetime) -> Registered:
+async def create(
+    tx: Transaction, organization_id: str, entry: Integration, logo: str, now: datetime
+) -> StoredIntegration:
     """Keep a new one, whose slug is free. Raises: Conflict where the organization has as many as may be."""
     row = await tx.one(_COUNT, organization=organization_id)
     if row is not None and row.count >= MOST:
@@ -96,19 +98,24 @@ async def create(tx: Transaction, organization_id: str, entry: Integration, logo
     own = {"id": made.id, "organization_id": organization_id, "slug": made.slug, "created_at": now, "deleted_at": None}
     await tx.execute(_INSERT, **own, **_columns(made, now))
     await _revise(tx, organization_id)
-    return Registered(made, now, now)
+    return StoredIntegration(made, now, now)
 
 
 async def replace(
-    tx: Transaction, organization_id: str, present: Registered, entry: CustomIntegration, logo: str, now: datetime
-) -> Registered:
+    tx: Transaction,
+    organization_id: str,
+    present: StoredIntegration,
+    entry: CustomIntegration,
+    logo: str,
+    now: datetime,
+) -> StoredIntegration:
     """Keep another definition of one, under its id."""
     before = present.integration
     moved = any(before.audience(kind) != entry.audience(kind) for kind in before.auth_types)
     made = CustomIntegration.of(dump(entry), before.id, logo, now if moved else before.moved_at)
     await tx.execute(_UPDATE, organization=organization_id, slug=made.slug, **_columns(made, now))
     await _revise(tx, organization_id)
-    return Registered(made, present.created_at, now)
+    return StoredIntegration(made, present.created_at, now)
 
 
 async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
@@ -134,7 +141,7 @@ async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
     return row.logo.encode() if row is not None else None
 
 
-class Catalogs:
+class OrganizationCatalogs:
     """The catalog as each organization sees it: the built-in one, with its own integrations in their places."""
 
     def __init__(self, built_in: Catalog) -> None:
@@ -183,8 +190,8 @@ def _columns(one: CustomIntegration, now: datetime) -> dict[str, object]:
     return {"definition": definition, **logo, "updated_at": now, "moved_at": one.moved_at}
 
 
-def _from_row(row: object) -> Registered:
+def _from_row(row: object) -> StoredIntegration:
     values = row._asdict()  # type: ignore[attr-defined] # a row is a named tuple
     definition = json.loads(values["definition"])
     integration = CustomIntegration.of(definition, values["id"], values["logo"], values["moved_at"])
-    return Registered(integration, values["created_at"], values["updated_at"])
+    return StoredIntegration(integration, values["created_at"], values["updated_at"])

@@ -86,7 +86,7 @@ def promote_encryption_key(
 
     async def work(database: Database) -> str:
         async with database.write() as tx:
-            return await key_ring.promote(tx, vault, key, system_clock(), force=force)
+            return await key_ring.activate(tx, vault, key, system_clock(), force=force)
 
     promoted = run(work)
     typer.echo(f"{promoted} seals from now on. Run `one-runtime keys reseal` for what other keys have sealed.")
@@ -98,7 +98,7 @@ def retire_encryption_key(key: KeyName) -> None:
 
     async def work(database: Database) -> str:
         async with database.write() as tx:
-            return await key_ring.retire(tx, key, system_clock())
+            return await key_ring.disable(tx, key, system_clock())
 
     typer.echo(
         f"{run(work)} is retired. Take it out of ONE_RUNTIME_ENCRYPTION_KEYS on every server; keep it for as long as "

@@ -10,7 +10,7 @@ from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations import oauth_client_registration
-from one_runtime.integrations.oauth_client_registration import Registered
+from one_runtime.integrations.oauth_client_registration import RegisteredClient
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
@@ -43,7 +43,7 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
         fields=named_values("--field", field or ()),
     )
 
-    async def work(installation: Installation) -> Registered:
+    async def work(installation: Installation) -> RegisteredClient:
         owner = await _owner(installation, organization)
         return await oauth_client_registration.put(installation, Actor(owner, "system"), slug, new)
 
@@ -55,7 +55,7 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
 def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = False) -> None:
     """List clients: of their secrets the last four characters."""
 
-    async def work(installation: Installation) -> list[Registered]:
+    async def work(installation: Installation) -> list[RegisteredClient]:
         return await oauth_client_registration.list_all(installation, await _owner(installation, organization))
 
     rows: list[dict[str, object]] = [

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Option
-from one_runtime.connect.posted import Posted
+from one_runtime.connect.posted import FormPost
 from one_runtime.connect.texts import TEXTS
-from one_runtime.connecting.popup import View
+from one_runtime.connecting.popup import PopupView
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FormField:
     """One question. `path` is its name in the posted form; `pattern` is what the browser may check already; `again`: it
     was filled in before, and is not given back."""
 
@@ -42,15 +42,15 @@ class Asked:
         return " ".join(f"{self.id}-{name}" for name, there in parts.items() if there)
 
 
-def asked_of(view: View, auth: Auth, typed: Posted | None, errors: Mapping[str, str]) -> tuple[Asked, ...]:
+def asked_of(view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]) -> tuple[FormField, ...]:
     """Every question of one way to connect, with what was typed before."""
     return (*_params(auth, typed, errors), *_fields(auth, typed, errors), *_name(view, typed, errors))
 
 
-def _params(auth: Auth, typed: Posted | None, errors: Mapping[str, str]) -> Iterator[Asked]:
+def _params(auth: Auth, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
     for param in auth.params:
         path = f"params.{param.name}"
-        yield Asked(
+        yield FormField(
             path=path,
             label=param.label,
             value=typed.params.get(param.name, "") if typed else param.default or "",
@@ -64,10 +64,10 @@ def _params(auth: Auth, typed: Posted | None, errors: Mapping[str, str]) -> Iter
         )
 
 
-def _fields(auth: Auth, typed: Posted | None, errors: Mapping[str, str]) -> Iterator[Asked]:
+def _fields(auth: Auth, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
     for field in auth.fields:
         path = f"credentials.{field.name}"
-        yield Asked(
+        yield FormField(
             path=path,
             label=field.label,
             value=typed.credentials.get(field.name, "") if typed and not field.secret else "",
@@ -83,10 +83,10 @@ def _fields(auth: Auth, typed: Posted | None, errors: Mapping[str, str]) -> Iter
         )
 
 
-def _name(view: View, typed: Posted | None, errors: Mapping[str, str]) -> Iterator[Asked]:
+def _name(view: PopupView, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
     suggested = view.session.suggested_connection_name
     if suggested:
-        yield Asked(
+        yield FormField(
             path="name",
             label=TEXTS["field.name"],
             value=(typed.name or "") if typed else suggested,

@@ -5,11 +5,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from one_runtime.connect.cookies import Cookies, Traveller
+from one_runtime.connect.cookies import BrowserBinding, Cookies
 from one_runtime.connect.posted import is_from_our_page, read_choice
 from one_runtime.connect.requests import PRIVATE, address_of, body_of, called, is_framed, rendered
 from one_runtime.connect.screens import Screens
-from one_runtime.connect.window import Window
+from one_runtime.connect.window import TopLevelPages
 from one_runtime.connect.wire import (
     DepartureAnswer,
     PreparedAnswer,
@@ -18,8 +18,8 @@ from one_runtime.connect.wire import (
     read_outcome,
     read_ticket,
 )
-from one_runtime.connecting.authorization import ConsentFlow
-from one_runtime.connecting.authorization_steps import Arrival, ConsentLost
+from one_runtime.connecting.authorization import AuthorizationFlow
+from one_runtime.connecting.authorization_steps import AuthorizationExpired, CallbackResult
 from one_runtime.errors import MalformedRequest, OneRuntimeError, TooLarge
 from one_runtime.oauth.callback import CALLBACK
 
@@ -27,7 +27,9 @@ from one_runtime.oauth.callback import CALLBACK
 class ConsentRoutes:
     """What the door answers. `origin`: our own."""
 
-    def __init__(self, flow: ConsentFlow, window: Window, screens: Screens, cookies: Cookies, origin: str) -> None:
+    def __init__(
+        self, flow: AuthorizationFlow, window: TopLevelPages, screens: Screens, cookies: Cookies, origin: str
+    ) -> None:
         self._flow, self._window, self._screens = flow, window, screens
         self._cookies, self._origin = cookies, origin
 
@@ -59,7 +61,7 @@ class ConsentRoutes:
     async def _leave(self, request: Request) -> Response:
         """Called by the script of that page alone: no other site's page can make a browser send this."""
         if not is_from_our_page(request.headers, self._origin):
-            raise ConsentLost("This has to come from our own page.")
+            raise AuthorizationExpired("This has to come from our own page.")
         departure = await self._flow.leave(read_ticket(await body_of(request)))
         headers = {**PRIVATE, "Set-Cookie": self._cookies.setting(departure)}
         return Response(DepartureAnswer(url=departure.url).model_dump_json(), 200, headers, "application/json")
@@ -69,7 +71,7 @@ class ConsentRoutes:
             return Response(status_code=405, headers={"Allow": "GET", **PRIVATE})
         if is_framed(request):
             return rendered(self._window.refuse("framed", 403))
-        found: list[Traveller] = []
+        found: list[BrowserBinding] = []
 
         def cookie(name: str) -> str | None:
             traveller = self._cookies.read(request.cookies, name)
@@ -99,7 +101,7 @@ class ConsentRoutes:
             return rendered(self._window.refuse("broken", error.status))
         return await self._arrived(arrival, traveller)
 
-    async def _arrived(self, arrival: Arrival, traveller: Traveller | None) -> Response:
+    async def _arrived(self, arrival: CallbackResult, traveller: BrowserBinding | None) -> Response:
         token = traveller.session_token if traveller is not None else None
         response = rendered(await self._window.come_back(arrival, token))
         if arrival.choosing is not None and traveller is not None:

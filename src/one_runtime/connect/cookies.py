@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from one_runtime.connecting.authorization_attempts import STATE_LIFE
-from one_runtime.connecting.authorization_steps import Departure
+from one_runtime.connecting.authorization_steps import AuthorizationRedirect
 
 _SECONDS: Final = int(STATE_LIFE.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
-class Traveller:
+class BrowserBinding:
     """What a browser comes back with. `session_token`: of a page in a window of its own, which goes on with it; it
     stays with the browser, where it was before, and is kept nowhere else."""
 
@@ -28,11 +28,11 @@ class Cookies:
         # Lax: the way back is a navigation from the provider's site.
         self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
-    def setting(self, departure: Departure, session_token: str | None = None) -> str:
+    def setting(self, departure: AuthorizationRedirect, session_token: str | None = None) -> str:
         """The header that gives it."""
-        return self.keeping(departure.cookie, Traveller(departure.secret, session_token))
+        return self.keeping(departure.cookie, BrowserBinding(departure.secret, session_token))
 
-    def keeping(self, name: str, traveller: Traveller) -> str:
+    def keeping(self, name: str, traveller: BrowserBinding) -> str:
         """The header that gives it for as long again."""
         value = traveller.secret + (f".{traveller.session_token}" if traveller.session_token else "")
         return f"{self._prefix}{name}={value}; Max-Age={_SECONDS}{self._attributes}"
@@ -41,7 +41,7 @@ class Cookies:
         """The header that takes it away."""
         return f"{self._prefix}{name}=; Max-Age=0{self._attributes}"
 
-    def read(self, cookies: Mapping[str, str], name: str) -> Traveller | None:
+    def read(self, cookies: Mapping[str, str], name: str) -> BrowserBinding | None:
         """What the browser brought under that name."""
         secret, _, session_token = cookies.get(self._prefix + name, "").partition(".")
-        return Traveller(secret, session_token or None) if secret else None
+        return BrowserBinding(secret, session_token or None) if secret else None

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from one_runtime.connect.assets import POPUP_MODULES
 from one_runtime.connect.texts import TEXTS, text
-from one_runtime.connecting.popup import Shell, ShellState
+from one_runtime.connecting.popup import PopupShell, ShellState
 
 PageState: TypeAlias = ShellState | Literal["top_level"]
 
@@ -69,7 +69,7 @@ class Site:
         return f"{self.base}/connect/assets/{self.assets_hash}"
 
 
-def render(site: Site, shell: Shell, *, framed: bool) -> Page:
+def render(site: Site, shell: PopupShell, *, framed: bool) -> Page:
     """The popup's page for a session's state. Opened at top level, an open session shows no form (P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
@@ -89,7 +89,7 @@ def render(site: Site, shell: Shell, *, framed: bool) -> Page:
     return Page(STATUS[state], headers(_ancestors(shell, framed=framed)), body.encode())
 
 
-def _ancestors(shell: Shell, *, framed: bool) -> tuple[str, ...]:
+def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
     """Who may frame the page: exactly the session's origins.
 
     Where there are none (no such session, or none configured) the page carries no form, no secret and nothing about

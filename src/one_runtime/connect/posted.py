@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from pydantic import Field, StringConstraints, ValidationError
 
 from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
-from one_runtime.connecting.authorization_steps import Choice
+from one_runtime.connecting.authorization_steps import SelectedAccount
 from one_runtime.connecting.popup import ConnectRequest
 from one_runtime.errors import MalformedRequest
 
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
-class Posted(Sent):
+class FormPost(Sent):
     """One posted form. `search` and `category`: what the list was narrowed down to, for the way back."""
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
@@ -71,18 +71,18 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     return headers.get("origin") == public_origin
 
 
-def read_form(content_type: str, body: bytes) -> Posted:
+def read_form(content_type: str, body: bytes) -> FormPost:
     """The form in a request's body.
 
     Raises: MalformedRequest where it is none of ours; never with the values in it.
     """
-    return _read(Posted, content_type, body)
+    return _read(FormPost, content_type, body)
 
 
-def read_choice(content_type: str, body: bytes) -> Choice:
+def read_choice(content_type: str, body: bytes) -> SelectedAccount:
     """The account that was chosen. Raises: as `read_form`."""
     chosen = _read(ChosenAccount, content_type, body)
-    return Choice(chosen.consent, chosen.choice, chosen.cookie)
+    return SelectedAccount(chosen.consent, chosen.choice, chosen.cookie)
 
 
 def _read(kind: type[F], content_type: str, body: bytes) -> F:
@@ -96,7 +96,7 @@ def _read(kind: type[F], content_type: str, body: bytes) -> F:
             errors="strict",
             max_num_fields=MAX_FIELDS,
         )
-        return kind.model_validate(_grouped(pairs) if kind is Posted else dict(pairs))
+        return kind.model_validate(_grouped(pairs) if kind is FormPost else dict(pairs))
     except (ValueError, ValidationError):
         raise MalformedRequest("This is not a form of ours.") from None
 

@@ -18,10 +18,10 @@ from one_runtime.connect.pages import Site, render
 from one_runtime.connect.posted import is_from_our_page, read_form
 from one_runtime.connect.requests import Endpoint, address_of, body_of, called, is_framed, rendered
 from one_runtime.connect.screens import Screens
-from one_runtime.connect.window import Opening, Window
+from one_runtime.connect.window import Opening, TopLevelPages
 from one_runtime.connect.wire import connected_answer, read_connect, read_view, view_answer
-from one_runtime.connecting.authorization import ConsentFlow
-from one_runtime.connecting.popup import ConnectFlow
+from one_runtime.connecting.authorization import AuthorizationFlow
+from one_runtime.connecting.popup import PopupFlow
 from one_runtime.errors import MalformedRequest, NotFound, TooLarge
 
 _PUBLIC_MODULE: Final = {
@@ -36,8 +36,8 @@ _PUBLIC_MODULE: Final = {
 class Flows:
     """What the popup's routes call."""
 
-    connect: ConnectFlow
-    consent: ConsentFlow
+    connect: PopupFlow
+    consent: AuthorizationFlow
 
 
 def router(flows: Flows, public_url: str, logo_url: Callable[[Integration], str | None]) -> list[Route]:
@@ -47,7 +47,7 @@ def router(flows: Flows, public_url: str, logo_url: Callable[[Integration], str 
     origin = f"{address.scheme}://{address.netloc}"
     site = Site(address.path.rstrip("/"), assets.hash)
     screens, cookies = Screens(site, logo_url), Cookies(secure=address.scheme == "https")
-    window = Window(flows.connect, flows.consent, screens, cookies)
+    window = TopLevelPages(flows.connect, flows.consent, screens, cookies)
 
     async def view(token: str, request: Request) -> BaseModel:
         picked = read_view(await body_of(request))
@@ -73,7 +73,7 @@ def router(flows: Flows, public_url: str, logo_url: Callable[[Integration], str 
     ]
 
 
-def _page(flow: ConnectFlow, window: Window, site: Site) -> Endpoint:
+def _page(flow: PopupFlow, window: TopLevelPages, site: Site) -> Endpoint:
     async def page(request: Request) -> Response:
         token = request.query_params.get("session_token")
         session_id = None if token is not None else request.query_params.get("session")
@@ -86,7 +86,7 @@ def _page(flow: ConnectFlow, window: Window, site: Site) -> Endpoint:
     return page
 
 
-def _posted(window: Window, public_origin: str) -> Endpoint:
+def _posted(window: TopLevelPages, public_origin: str) -> Endpoint:
     """A form of a page in a window of its own. The answer is a page, or the way back to the app."""
 
     async def posted(request: Request) -> Response:

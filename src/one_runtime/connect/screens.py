@@ -8,12 +8,18 @@ from urllib.parse import urlsplit
 
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.search import search
-from one_runtime.connect.asked import Asked, asked_of
+from one_runtime.connect.asked import FormField, asked_of
 from one_runtime.connect.pages import ENVIRONMENT, NOBODY, NOTICE, STATUS, Page, Site, headers
-from one_runtime.connect.posted import Posted
+from one_runtime.connect.posted import FormPost
 from one_runtime.connect.texts import TEXTS, failure, text
-from one_runtime.connecting.authorization_steps import Arrival, Choosing, Departure, failure_code, reason_of
-from one_runtime.connecting.popup import Connected, Shell, View
+from one_runtime.connecting.authorization_steps import (
+    AccountSelection,
+    AuthorizationRedirect,
+    CallbackResult,
+    failure_code,
+    reason_of,
+)
+from one_runtime.connecting.popup import Connected, PopupShell, PopupView
 from one_runtime.connecting.sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.errors import InvalidInput, OneRuntimeError
@@ -25,7 +31,7 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class FormError:
     """Why a form is shown again. `errors`: by the field's path; `replaces`: another account is connected already."""
 
     sentence: str | None = None
@@ -35,7 +41,7 @@ class Trouble:
     status: int = 200
 
     @classmethod
-    def of(cls, error: OneRuntimeError) -> "Trouble":
+    def of(cls, error: OneRuntimeError) -> "FormError":
         """What to say about a refused attempt."""
         if isinstance(error, InvalidInput) and error.errors:
             return cls(errors={one.field: one.message for one in error.errors}, status=error.status)
@@ -47,15 +53,15 @@ class Trouble:
         return self.status != 200
 
 
-FRESH: Final = Trouble()
+FRESH: Final = FormError()
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextForm:
     """A form that only moves on. `anchor`: where on the next page the browser looks first."""
 
     label: str
-    posted: Posted
+    posted: FormPost
     anchor: str = ""
 
 
@@ -68,21 +74,21 @@ class Screens:
 
     def refusal(self, why: Refusal, status: int) -> Page:
         """A page that knows no session."""
-        return self._notice(why, Shell("unknown"), status)
+        return self._notice(why, PopupShell("unknown"), status)
 
-    def ended(self, shell: Shell) -> Page:
+    def ended(self, shell: PopupShell) -> Page:
         """A session that is over, or unknown."""
         return self._notice(NOTICE.get(shell.state, shell.state), shell, STATUS[shell.state])
 
-    def broken(self, shell: Shell, status: int) -> Page:
+    def broken(self, shell: PopupShell, status: int) -> Page:
         """A fault of ours, or of something between; the session goes on."""
         return self._notice("broken", shell, status)
 
-    def resume(self, shell: Shell) -> Page:
+    def resume(self, shell: PopupShell) -> Page:
         """A reload that brings no token: the script has kept it and starts over; without it there is no way on."""
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
-    def confirm(self, view: View, form: Posted) -> Page:
+    def confirm(self, view: PopupView, form: FormPost) -> Page:
         """Who asks, for whom, for what; and whether that was expected."""
         values = self._view_values(view, form) | {
             "title": text("confirm.page", organization=view.organization.display_name),
@@ -90,7 +96,7 @@ class Screens:
         }
         return self._render("confirm", view.session.id, values, None)
 
-    def pick(self, view: View, form: Posted) -> Page:
+    def pick(self, view: PopupView, form: FormPost) -> Page:
         """The list. Every row is there, whatever is searched for, so that the script can go on from it."""
         everything = [choice.integration for choice in view.choices]
         found = {one.slug: place for place, one in enumerate(search(everything, form.search))}
@@ -103,12 +109,12 @@ class Screens:
         }
         return self._render("pick", view.session.id, values, view.session.return_url)
 
-    def choose(self, view: View, form: Posted) -> Page:
+    def choose(self, view: PopupView, form: FormPost) -> Page:
         """The choice between several ways to connect."""
         values = self._view_values(view, form) | {"back": _back_to_list(view, form)}
         return self._render("choose", view.session.id, values, view.session.return_url)
 
-    def ask(self, view: View, auth: Auth, form: Posted, trouble: Trouble = FRESH) -> Page:
+    def ask(self, view: PopupView, auth: Auth, form: FormPost, trouble: FormError = FRESH) -> Page:
         """The form of one way to connect; after a refused attempt with what was typed, but for what is secret.
 
         No secret is ever sent back (P11): it would stand in the page's source, in whatever the browser keeps of it, and
@@ -121,7 +127,7 @@ class Screens:
         )
         again = form.model_copy(update={"step": "show", "auth_type": None})
         values = self._view_values(view, form) | {
-            "back": Step("action.back", again) if len(view.auths) > 1 else _back_to_list(view, form),
+            "back": NextForm("action.back", again) if len(view.auths) > 1 else _back_to_list(view, form),
             "auth": auth,
             "asked": shown,
             "trouble": trouble,
@@ -133,7 +139,7 @@ class Screens:
             values["title"] = text("window.trouble", title=str(values["title"]))
         return self._render("ask", view.session.id, values, view.session.return_url, trouble.status)
 
-    def done(self, view: View, connected: Connected) -> Page:
+    def done(self, view: PopupView, connected: Connected) -> Page:
         """It worked."""
         integration = view.integration.name if view.integration else connected.integration_slug
         name = connected.connection_name
@@ -143,11 +149,11 @@ class Screens:
 
     def consent(self) -> Page:
         """The window that our frame opens, before it has heard from it."""
-        lost = self._notice_values("consent_lost", Shell("unknown"))
+        lost = self._notice_values("consent_lost", PopupShell("unknown"))
         values: dict[str, object] = {"heading": lost["title"], "lost": lost["body"], "title": TEXTS["consent.title"]}
         return self._render("consent", None, values, None, keeps_opener=True)
 
-    def leaving(self, view: View, departure: Departure) -> Page:
+    def leaving(self, view: PopupView, departure: AuthorizationRedirect) -> Page:
         """On to the provider, without a press of a button where the browser does that. A form could not: what it may
         redirect to has to stand in the page's policy, and not every browser knows that (CSP 3, section 6.1.5)."""
         values = self._view_values(view, None) | {
@@ -156,14 +162,16 @@ class Screens:
         }
         return self._render("leaving", view.session.id, values, None)
 
-    def returned(self, arrival: Arrival) -> Page:
+    def returned(self, arrival: CallbackResult) -> Page:
         """The end of a consent in the window that was opened for it, or in a browser that we know nothing about.
 
         Where the app waits for the browser, it is a page that moves on: the policy of the provider's page may have
         redirects end with us (`form-action`, CSP 3, section 6.1.5).
         """
         if arrival.session is None or arrival.integration is None or arrival.organization is None:
-            return self._notice("consent_lost", Shell("unknown"), arrival.problem.status if arrival.problem else 200)
+            return self._notice(
+                "consent_lost", PopupShell("unknown"), arrival.problem.status if arrival.problem else 200
+            )
         integration, organization = arrival.integration, arrival.organization
         connected = arrival.connected
         account = connected.connection_name if connected is not None else None
@@ -184,7 +192,7 @@ class Screens:
         status = 200 if arrival.problem is None else arrival.problem.status
         return self._render("returned", arrival.session.id, values, None, status, keeps_opener=True)
 
-    def accounts(self, arrival: Arrival, choosing: Choosing) -> Page:
+    def accounts(self, arrival: CallbackResult, choosing: AccountSelection) -> Page:
         """Several accounts are behind what was granted: which one?"""
         integration, organization = arrival.integration, arrival.organization
         if integration is None or organization is None or arrival.session is None:
@@ -200,22 +208,22 @@ class Screens:
         back = arrival.session.return_url
         return self._render("accounts", arrival.session.id, values, back, keeps_opener=True)
 
-    def trouble(self, arrival: Arrival, problem: OneRuntimeError) -> Trouble:
+    def trouble(self, arrival: CallbackResult, problem: OneRuntimeError) -> FormError:
         """Why a consent's form is shown again."""
-        return replace(Trouble.of(problem), sentence=self._failure(arrival), errors={})
+        return replace(FormError.of(problem), sentence=self._failure(arrival), errors={})
 
-    def _failure(self, arrival: Arrival) -> str:
+    def _failure(self, arrival: CallbackResult) -> str:
         """What to tell a person: our own words for what is known, and the error's for everything else."""
         if arrival.problem is None or arrival.integration is None or arrival.organization is None:
             return ""
         names = {"integration": arrival.integration.name, "organization": arrival.organization.display_name}
         return failure(failure_code(arrival.problem), arrival.problem.detail, **names)
 
-    def _notice(self, notice: str, shell: Shell, status: int) -> Page:
+    def _notice(self, notice: str, shell: PopupShell, status: int) -> Page:
         values = self._notice_values(notice, shell)
         return self._render("notice", shell.session_id, values, None, status)
 
-    def _notice_values(self, notice: str, shell: Shell) -> dict[str, object]:
+    def _notice_values(self, notice: str, shell: PopupShell) -> dict[str, object]:
         organization = shell.organization_name or TEXTS["notice.app"]
         return {
             "title": text(f"notice.{notice}.title", organization=organization),
@@ -224,7 +232,7 @@ class Screens:
             "return_to": shell.return_to,
         }
 
-    def _view_values(self, view: View, form: Posted | None) -> dict[str, object]:
+    def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
         """What most pages show. `posted` is what the next form carries on."""
         organization, integration = view.organization, view.integration
         return {
@@ -280,27 +288,27 @@ def origin_of(url: str | None) -> str | None:
     return f"{address.scheme}://{shown}" + (f":{address.port}" if address.port else "")
 
 
-def _names(view: View) -> list[str]:
+def _names(view: PopupView) -> list[str]:
     """What the end user is called: name, e-mail address; as far as they are known."""
     return [part for part in (view.end_user.name, view.end_user.email) if part]
 
 
-def _wants_account(view: View) -> bool:
+def _wants_account(view: PopupView) -> bool:
     return any(auth.type != "none" for auth in view.auths)
 
 
-def _back_to_list(view: View, form: Posted) -> Step | None:
+def _back_to_list(view: PopupView, form: FormPost) -> NextForm | None:
     if not view.can_go_back:
         return None
     posted = form.model_copy(update={"step": "show", "integration_slug": None, "auth_type": None})
-    return Step("action.back", posted, anchor=f"#pick-{_slug(view.integration)}")
+    return NextForm("action.back", posted, anchor=f"#pick-{_slug(view.integration)}")
 
 
 def _slug(integration: Integration | None) -> str:
     return integration.slug if integration else ""
 
 
-def _start(shown: tuple[Asked, ...], trouble: Trouble) -> str:
+def _start(shown: tuple[FormField, ...], trouble: FormError) -> str:
     """Where the focus starts: on what went wrong, else on the first thing to fill in."""
     if trouble.is_there and not trouble.errors:
         return "problem"

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.pages import Page
-from one_runtime.connect.posted import Posted
-from one_runtime.connect.screens import FRESH, Refusal, Screens, Trouble
-from one_runtime.connecting.authorization import ConsentFlow
-from one_runtime.connecting.authorization_steps import Arrival
-from one_runtime.connecting.popup import ConnectFlow, Shell, View
+from one_runtime.connect.posted import FormPost
+from one_runtime.connect.screens import FRESH, FormError, Refusal, Screens
+from one_runtime.connecting.authorization import AuthorizationFlow
+from one_runtime.connecting.authorization_steps import CallbackResult
+from one_runtime.connecting.popup import PopupFlow, PopupShell, PopupView
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import InvalidInput, OneRuntimeError
@@ -39,10 +39,10 @@ class Opening:
     by_get: bool
 
 
-class Window:
+class TopLevelPages:
     """What the door answers."""
 
-    def __init__(self, flow: ConnectFlow, consents: ConsentFlow, screens: Screens, cookies: Cookies) -> None:
+    def __init__(self, flow: PopupFlow, consents: AuthorizationFlow, screens: Screens, cookies: Cookies) -> None:
         self._flow, self._consents = flow, consents
         self._screens, self._cookies = screens, cookies
 
@@ -50,7 +50,7 @@ class Window:
         """A page that shows nothing of any session."""
         return self._screens.refusal(why, status)
 
-    async def open(self, shell: Shell, how: Opening) -> Page:
+    async def open(self, shell: PopupShell, how: Opening) -> Page:
         """The first page for an address. Without a token (a reload, after the script has taken it out of the address)
         it can only start over.
 
@@ -64,10 +64,10 @@ class Window:
             return self._screens.ended(shell)
         if how.token is None:
             return self._screens.resume(shell)
-        start = Posted(session_token=how.token, step="resume")
+        start = FormPost(session_token=how.token, step="resume")
         return await self._taken(start, shell, None, opening=how.by_get)
 
-    async def take(self, form: Posted, address: str | None) -> Page:
+    async def take(self, form: FormPost, address: str | None) -> Page:
         """The answer to a form of ours."""
         shell = await self._flow.shell(token=form.session_token)
         if shell.state == "open" and shell.mode == "embed":
@@ -76,7 +76,7 @@ class Window:
             return self._screens.ended(shell)
         return await self._taken(form, shell, address)
 
-    async def _taken(self, form: Posted, shell: Shell, address: str | None, *, opening: bool = True) -> Page:
+    async def _taken(self, form: FormPost, shell: PopupShell, address: str | None, *, opening: bool = True) -> Page:
         try:
             if form.step == "cancel":
                 return await self._cancel(form)
@@ -90,12 +90,12 @@ class Window:
             now = await self._flow.shell(token=form.session_token)
             return self._screens.ended(now) if now.state != "open" else self._screens.broken(now, error.status)
 
-    async def _view(self, form: Posted, *, opening: bool = True) -> View:
+    async def _view(self, form: FormPost, *, opening: bool = True) -> PopupView:
         return await self._flow.view(
             form.session_token, door="page", integration_slug=form.integration_slug, opening=opening
         )
 
-    def _show(self, view: View, form: Posted, trouble: Trouble = FRESH) -> Page:
+    def _show(self, view: PopupView, form: FormPost, trouble: FormError = FRESH) -> Page:
         """The list, the choice between ways to connect, or the form: the first that is not decided yet."""
         if view.integration is None:
             return self._screens.pick(view, form)
@@ -104,23 +104,23 @@ class Window:
             return self._screens.choose(view, form)
         return self._screens.ask(view, wanted[0], form, trouble)
 
-    async def _cancel(self, form: Posted) -> Page:
+    async def _cancel(self, form: FormPost) -> Page:
         return_to = await self._flow.cancel(form.session_token)
         if return_to is not None:
             return _go(return_to)
         return self._screens.ended(await self._flow.shell(token=form.session_token))
 
-    async def _connect(self, form: Posted, address: str | None) -> Page:
+    async def _connect(self, form: FormPost, address: str | None) -> Page:
         view = await self._view(form)
         try:
             if form.auth_type == "oauth2":
                 return await self._leave(view, form, address)
             connected = await self._flow.connect(form.session_token, form.request(), door="page", address=address)
         except _ANSWERED_IN_THE_FORM as error:
-            return self._show(view, form, Trouble.of(error))
+            return self._show(view, form, FormError.of(error))
         return self._screens.done(view, connected) if connected.return_to is None else _go(connected.return_to)
 
-    async def _leave(self, view: View, form: Posted, address: str | None) -> Page:
+    async def _leave(self, view: PopupView, form: FormPost, address: str | None) -> Page:
         """On to the provider's own page. The browser takes the session's token along, to go on when it comes back."""
         prepared = await self._consents.prepare(form.session_token, form.request(), door="page", address=address)
         departure = await self._consents.leave(prepared.ticket)
@@ -128,13 +128,13 @@ class Window:
         cookie = self._cookies.setting(departure, form.session_token)
         return replace(page, headers={**page.headers, "Set-Cookie": cookie})
 
-    async def come_back(self, arrival: Arrival, token: str | None) -> Page:
+    async def come_back(self, arrival: CallbackResult, token: str | None) -> Page:
         """The page for a callback. `token`: of the session that a page of this window went on from."""
         if arrival.choosing is not None:
             return self._screens.accounts(arrival, arrival.choosing)
         if arrival.problem is None or arrival.session is None or token is None:
             return self._screens.returned(arrival)
-        form = Posted(
+        form = FormPost(
             session_token=token,
             step="show",
             integration_slug=None if arrival.session.integration_slug else arrival.integration_slug,

@@ -9,8 +9,8 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.parts import Param
 from one_runtime.clock import rfc3339
 from one_runtime.connect.texts import failure
-from one_runtime.connecting.authorization_steps import Outcome
-from one_runtime.connecting.popup import Choice, Connected, ConnectRequest, View
+from one_runtime.connecting.authorization_steps import AuthorizationOutcome
+from one_runtime.connecting.popup import Connected, ConnectRequest, IntegrationOption, PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
 MAX_VALUES = 50
@@ -204,7 +204,7 @@ def read_outcome(body: bytes) -> str:
     return _read(OutcomeBody, body).consent_id
 
 
-def outcome_answer(outcome: Outcome) -> OutcomeAnswer:
+def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
     """The outcome as the page gets it."""
     connection = connected_answer(outcome.connected) if outcome.connected is not None else None
     names = {"integration": outcome.integration_name, "organization": outcome.organization_name}
@@ -251,7 +251,7 @@ def _read(kind: type[S], body: bytes) -> S:
         raise InvalidInput("The request has another shape than the page sends.", fields) from None
 
 
-def view_answer(view: View, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
+def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
     """The view as the page gets it. `logo_url`: the address on this server of an integration's logo."""
     session, organization = view.session, view.organization
     return ViewAnswer(
@@ -283,7 +283,7 @@ def _integration(integration: Integration, logo_url: Callable[[Integration], str
     )
 
 
-def _choice(choice: Choice, logo_url: Callable[[Integration], str | None]) -> ChoiceAnswer:
+def _choice(choice: IntegrationOption, logo_url: Callable[[Integration], str | None]) -> ChoiceAnswer:
     integration = choice.integration
     return ChoiceAnswer(
         slug=integration.slug,

@@ -8,12 +8,12 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from one_runtime.connecting import authorization_attempts, sessions
-from one_runtime.connecting.authorization_attempts import Consent
-from one_runtime.connecting.verification import FoundAccount
+from one_runtime.connecting.authorization_attempts import AuthorizationAttempt
+from one_runtime.connecting.verification import AccountOption
 from one_runtime.connections import connections, pending_revocations
-from one_runtime.connections.connections import Whose
-from one_runtime.connections.credentials import Grant
-from one_runtime.connections.pending_revocations import Letting
+from one_runtime.connections.connections import TokenOwner
+from one_runtime.connections.credentials import TokenMetadata
+from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.oauth.tokens import Tokens
@@ -25,50 +25,52 @@ BATCH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
+class PausedAuthorization:
     """What is kept, sealed, while the end user chooses. `own`: the customer's own client; `asked`: scopes."""
 
     tokens: Tokens
     params: Mapping[str, str]
     own: Mapping[str, str]
     asked: tuple[str, ...]
-    accounts: tuple[FoundAccount, ...]
+    accounts: tuple[AccountOption, ...]
 
 
-_PAUSED: Final = TypeAdapter(Paused)
+_PAUSED: Final = TypeAdapter(PausedAuthorization)
 
 
-def dump(paused: Paused) -> bytes:
+def dump(paused: PausedAuthorization) -> bytes:
     """As it is sealed."""
     return _PAUSED.dump_json(paused)
 
 
-def parse(kept: bytes) -> Paused:
+def parse(kept: bytes) -> PausedAuthorization:
     """What `dump` wrote."""
     return _PAUSED.validate_json(kept)
 
 
-async def wipe_due(installation: Installation) -> int:
+async def purge_due(installation: Installation) -> int:
     """Wipe what consents left behind that nobody came back from, and let go of what was granted; how many. Safe to run
     in several processes at once."""
     now, vault = installation.clock(), installation.vault
     async with installation.database.write() as tx:
         abandoned = await authorization_attempts.abandon(tx, vault, now, BATCH)
         lettings = await _kept_to_revoke(tx, installation, abandoned)
-        wiped = len(abandoned) + await authorization_attempts.wipe_expired(tx, now)
+        wiped = len(abandoned) + await authorization_attempts.purge_expired(tx, now)
     await revoke_all(installation, lettings)
     return wiped
 
 
-async def wipe_of(tx: Transaction, installation: Installation, organization_id: str, end_user_id: str) -> list[Letting]:
+async def purge_of_end_user(
+    tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
+) -> list[PendingRevocation]:
     """Wipe what was granted to an end user who has not chosen an account yet; what is to be revoked of it."""
     abandoned = await authorization_attempts.abandon_of(tx, installation.vault, organization_id, end_user_id)
     return await _kept_to_revoke(tx, installation, abandoned)
 
 
 async def _kept_to_revoke(
-    tx: Transaction, installation: Installation, abandoned: list[tuple[Consent, bytes]]
-) -> list[Letting]:
+    tx: Transaction, installation: Installation, abandoned: list[tuple[AuthorizationAttempt, bytes]]
+) -> list[PendingRevocation]:
     """Move the tokens to where they are good for being revoked only."""
     now, vault, lettings = installation.clock(), installation.vault, []
     for consent, kept in abandoned:
@@ -76,10 +78,10 @@ async def _kept_to_revoke(
         secrets = renewed_secrets(paused.own, paused.tokens)
         slug, client_id = consent.integration_slug, consent.oauth_client_id
         session = await sessions.get(tx, consent.organization_id, consent.session_id)
-        shared = await connections.shares_grant(tx, consent.organization_id, Whose(session.end_user_id, slug))
+        shared = await connections.shares_grant(tx, consent.organization_id, TokenOwner(session.end_user_id, slug))
         integration = await installation.catalogs.get(tx, consent.organization_id, slug)
         if can_be_revoked(integration, "oauth2") and not shared:
-            grant = Grant(client_id, audience=consent.details.audience)
-            left = pending_revocations.Tokens(slug, grant, paused.params, secrets)
+            grant = TokenMetadata(client_id, audience=consent.details.audience)
+            left = pending_revocations.RevocableTokens(slug, grant, paused.params, secrets)
             lettings.append(await pending_revocations.store(tx, vault, consent.organization_id, left, now))
     return lettings

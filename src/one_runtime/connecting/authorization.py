@@ -17,27 +17,47 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import Values
 from one_runtime.connecting import account_selection, authorization_attempts, sessions
-from one_runtime.connecting.account_selection import Paused
-from one_runtime.connecting.authorization_attempts import Consent, Details, Leaving, NewConsent, Secret
+from one_runtime.connecting.account_selection import PausedAuthorization
+from one_runtime.connecting.authorization_attempts import (
+    AttemptDetails,
+    AttemptSecret,
+    AuthorizationAttempt,
+    NewAuthorizationAttempt,
+    StartedAttempt,
+)
 from one_runtime.connecting.authorization_steps import (
-    Arrival,
+    AccountSelection,
+    AuthorizationExpired,
     AuthorizationFailed,
-    Choice,
-    Choosing,
-    ConsentLost,
-    Departure,
-    Outcome,
-    Prepared,
+    AuthorizationOutcome,
+    AuthorizationRedirect,
+    CallbackResult,
+    PreparedAuthorization,
+    SelectedAccount,
     cookie_name,
     failure_code,
     reason_of,
 )
-from one_runtime.connecting.popup import Chosen, Connected, ConnectFlow, ConnectRequest, Door, address_back, over_error
+from one_runtime.connecting.popup import (
+    Connected,
+    ConnectRequest,
+    PopupFlow,
+    Presentation,
+    ValidatedRequest,
+    address_back,
+    over_error,
+)
 from one_runtime.connecting.sessions import ConnectSession, SessionExpired, TooManyAttempts, ended_error
-from one_runtime.connecting.verification import Granted, Proof, SeveralAccounts, exchanged, prove_tokens
+from one_runtime.connecting.verification import (
+    AccountSelectionRequired,
+    GrantedTokens,
+    VerifiedAccount,
+    exchange_tokens,
+    verify_tokens,
+)
 from one_runtime.connections import connections, pending_revocations
-from one_runtime.connections.connections import AccountMismatch, Whose
-from one_runtime.connections.credentials import Account, Grant
+from one_runtime.connections.connections import AccountMismatch, TokenOwner
+from one_runtime.connections.credentials import Account, TokenMetadata
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption import secret_tokens
@@ -63,14 +83,16 @@ MAX_TRIPS: Final = 50
 ReadCookie: TypeAlias = Callable[[str], str | None]
 
 
-class ConsentFlow:
+class AuthorizationFlow:
     """The steps of one installation's consents."""
 
-    def __init__(self, installation: Installation, flow: ConnectFlow) -> None:
+    def __init__(self, installation: Installation, flow: PopupFlow) -> None:
         self._installation = installation
         self._flow = flow
 
-    async def prepare(self, token: str, request: ConnectRequest, *, door: Door, address: str | None = None) -> Prepared:
+    async def prepare(
+        self, token: str, request: ConnectRequest, *, door: Presentation, address: str | None = None
+    ) -> PreparedAuthorization:
         """Everything about the consent but the provider's page. The session goes on, whatever comes of it.
 
         Raises: as `ConnectFlow.choose`; OAuthClientMissing; HostNotRegistered; InvalidInput.
@@ -88,20 +110,20 @@ class ConsentFlow:
                 oauth_clients.require_host(client, integration.name, auth, chosen.values.params)
             scopes = session.scopes or (client.scopes if client is not None else None)
             known = {**chosen.values.params, **({} if client is None else _open_fields(auth, client))}
-            new = NewConsent(
+            new = NewAuthorizationAttempt(
                 session=session,
                 integration_slug=integration.slug,
                 oauth_client_id=client.id if client is not None else None,
                 issuer=issuer_of(auth, known),
-                details=Details(
+                details=AttemptDetails(
                     chosen.values.params, scopes, request.name, request.replace_account, integration.audience("oauth2")
                 ),
-                secret=Secret(new_verifier() if wants_pkce(auth) else None, chosen.values.credentials),
+                secret=AttemptSecret(new_verifier() if wants_pkce(auth) else None, chosen.values.credentials),
             )
-            consent, ticket = await authorization_attempts.prepare(tx, vault, new, now)
-        return Prepared(consent.id, ticket.secret)
+            consent, ticket = await authorization_attempts.create(tx, vault, new, now)
+        return PreparedAuthorization(consent.id, ticket.secret)
 
-    async def _registered(self, tx: Transaction, chosen: Chosen, auth: OAuth2Auth) -> OAuthClient | None:
+    async def _registered(self, tx: Transaction, chosen: ValidatedRequest, auth: OAuth2Auth) -> OAuthClient | None:
         """The client that serves the organization; None where it is the customer's own. Raises: OAuthClientMissing."""
         if auth.client.owner == "customer":
             return None
@@ -111,13 +133,15 @@ class ConsentFlow:
             raise OAuthClientMissing(f"No OAuth client is configured for {chosen.integration.name}.")
         return client
 
-    async def leave(self, ticket: str) -> Departure:
+    async def leave(self, ticket: str) -> AuthorizationRedirect:
         """Swap a ticket for the way to the provider, once. Raises: ConsentLost; whatever has ended the session."""
         now, installation = self._installation.clock(), self._installation
         async with installation.database.write() as tx:
-            leaving = await authorization_attempts.leave(tx, installation.vault, ticket, now)
+            leaving = await authorization_attempts.start(tx, installation.vault, ticket, now)
             if leaving is None:
-                raise ConsentLost("This window was opened by nobody, or too long ago. Start again from the app.")
+                raise AuthorizationExpired(
+                    "This window was opened by nobody, or too long ago. Start again from the app."
+                )
             session = await sessions.get(tx, leaving.consent.organization_id, leaving.consent.session_id)
             ended = ended_error(session, now)
             if ended is not None:
@@ -126,14 +150,14 @@ class ConsentFlow:
             client = await self._client_of(tx, leaving.consent)
         own = _client(client, leaving.secret)
         url = authorization_url(auth, own.client_id, self._request(leaving), _known(auth, leaving.consent, client))
-        return Departure(
+        return AuthorizationRedirect(
             url=url,
             integration_name=integration.name,
             cookie=cookie_name(leaving.state.hash),
             secret=leaving.browser.secret,
         )
 
-    def _request(self, leaving: Leaving) -> AuthorizationRequest:
+    def _request(self, leaving: StartedAttempt) -> AuthorizationRequest:
         verifier = leaving.secret.verifier
         return AuthorizationRequest(
             redirect_uri=self.callback_url(leaving.consent.integration_slug),
@@ -146,19 +170,19 @@ class ConsentFlow:
         """The redirect address to register with the provider: one for each integration."""
         return callback_url(self._installation.settings.public_url, slug)
 
-    async def come_back(self, slug: str, query: bytes, cookie: ReadCookie, address: str | None) -> Arrival:
+    async def come_back(self, slug: str, query: bytes, cookie: ReadCookie, address: str | None) -> CallbackResult:
         """Take a callback, whoever brings it: nothing is believed before its state and its browser are known."""
         try:
             said = parse_callback(query)
         except CallbackRefused as error:
-            return Arrival(problem=AuthorizationFailed(error.code, str(error)))
+            return CallbackResult(problem=AuthorizationFailed(error.code, str(error)))
         taken = await self._take(slug, said, cookie)
-        if isinstance(taken, Arrival):
+        if isinstance(taken, CallbackResult):
             return taken
         arrived, cookie_of = taken
         session, details = arrived.session, arrived.consent.details
         actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
-        arrival = Arrival(
+        arrival = CallbackResult(
             session,
             arrived.integration,
             arrived.organization,
@@ -170,8 +194,12 @@ class ConsentFlow:
         return await self._ended(arrived, arrival, actor, self._finish(arrived, said, actor, browser))
 
     async def _ended(
-        self, arrived: "_Arrived", arrival: Arrival, actor: Actor, finish: "Awaitable[Connected | Choosing]"
-    ) -> Arrival:
+        self,
+        arrived: "_Arrived",
+        arrival: CallbackResult,
+        actor: Actor,
+        finish: "Awaitable[Connected | AccountSelection]",
+    ) -> CallbackResult:
         """How it went; what went wrong is noted."""
         try:
             end = await finish
@@ -179,17 +207,17 @@ class ConsentFlow:
             await self._failed(arrived, actor, error)
             back = address_back(arrived.session, "error", error=failure_code(error))
             return replace(arrival, problem=error, return_to=back)
-        if isinstance(end, Choosing):
+        if isinstance(end, AccountSelection):
             return replace(arrival, choosing=end, cookie=None)  # the browser still needs it
         return replace(arrival, connected=end)
 
-    async def choose(self, choice: Choice, browser: str, address: str | None) -> Arrival:
+    async def choose(self, choice: SelectedAccount, browser: str, address: str | None) -> CallbackResult:
         """Go on with one of several accounts, in the browser that came back."""
         now, installation = self._installation.clock(), self._installation
         async with installation.database.write() as tx:
             taken = await authorization_attempts.resume(tx, installation.vault, choice.consent_id, browser, now)
             if taken is None:
-                return Arrival(problem=_lost())
+                return CallbackResult(problem=_lost())
             consent, kept = taken
             paused = account_selection.parse(kept)
             session = await sessions.get(tx, consent.organization_id, consent.session_id)
@@ -198,17 +226,19 @@ class ConsentFlow:
                 integration, auth = await self._entry(tx, consent)
             except NotFound as error:
                 await authorization_attempts.end(tx, consent.id, "failed")
-                return Arrival(session, None, organization, problem=error)
+                return CallbackResult(session, None, organization, problem=error)
             client = await self._client_of(tx, consent)
-        secret = Secret(credentials=paused.own)
+        secret = AttemptSecret(credentials=paused.own)
         arrived = _Arrived(consent, secret, session, organization, integration, auth, client, choice.cookie)
         actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
         chosen = paused.accounts[choice.number].params if choice.number < len(paused.accounts) else None
-        granted = Granted(paused.tokens, paused.params, paused.own, client, paused.asked, chosen)
-        arrival = Arrival(session, integration, organization, cookie=choice.cookie)
+        granted = GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, chosen)
+        arrival = CallbackResult(session, integration, organization, cookie=choice.cookie)
         return await self._ended(arrived, arrival, actor, self._connect(arrived, granted, actor, browser))
 
-    async def _take(self, slug: str, said: CallbackQuery, cookie: ReadCookie) -> "tuple[_Arrived, str] | Arrival":
+    async def _take(
+        self, slug: str, said: CallbackQuery, cookie: ReadCookie
+    ) -> "tuple[_Arrived, str] | CallbackResult":
         state, now, installation = said.state or "", self._installation.clock(), self._installation
         name = cookie_name(secret_tokens.digest(state))
         browser = cookie(name)
@@ -216,10 +246,10 @@ class ConsentFlow:
         async with installation.database.write() as tx:
             found = await authorization_attempts.find_by_state(tx, state)
             if found is None or browser is None or found.integration_slug != slug:
-                return Arrival(problem=lost)
-            taken = await authorization_attempts.arrive(tx, installation.vault, state, browser, now)
+                return CallbackResult(problem=lost)
+            taken = await authorization_attempts.consume(tx, installation.vault, state, browser, now)
             if taken is None:
-                return Arrival(problem=lost)
+                return CallbackResult(problem=lost)
             consent, secret = taken
             session = await sessions.get(tx, consent.organization_id, consent.session_id)
             organization = await organizations.get(tx, consent.organization_id)
@@ -228,13 +258,13 @@ class ConsentFlow:
             except NotFound as error:  # the state is used up all the same
                 await authorization_attempts.end(tx, consent.id, "failed")
                 await sessions.note_error(tx, session.id, error_note(error.code, error.detail, now), now)
-                return Arrival(session, None, organization, problem=error)
+                return CallbackResult(session, None, organization, problem=error)
             client = await self._client_of(tx, consent)
         return _Arrived(consent, secret, session, organization, integration, auth, client, name), name
 
     async def _finish(
         self, arrived: "_Arrived", said: CallbackQuery, actor: Actor, browser: str
-    ) -> Connected | Choosing:
+    ) -> Connected | AccountSelection:
         """Raises: OneRuntimeError, of which AuthorizationFailed for what the provider said."""
         now = self._installation.clock()
         ended = ended_error(arrived.session, now)
@@ -243,14 +273,16 @@ class ConsentFlow:
         callback = self._read(arrived, said)
         return await self._connect(arrived, await self._granted(arrived, callback), actor, browser)
 
-    async def _connect(self, arrived: "_Arrived", granted: Granted, actor: Actor, browser: str) -> Connected | Choosing:
+    async def _connect(
+        self, arrived: "_Arrived", granted: GrantedTokens, actor: Actor, browser: str
+    ) -> Connected | AccountSelection:
         """Raises: OneRuntimeError, after which what was granted is let go of."""
         account = Account()
         try:
             await self._give_back(arrived.session)
             try:
                 proof = await self._proof(arrived, granted)
-            except SeveralAccounts as several:
+            except AccountSelectionRequired as several:
                 return await self._pause(arrived, granted, several, browser)
             account, chosen = proof.account, _chosen(arrived, actor)
             connected = await self._flow.complete(arrived.session, actor, chosen.new_connection(proof))
@@ -262,13 +294,15 @@ class ConsentFlow:
                 await authorization_attempts.end(tx, arrived.consent.id, "connected")
         return connected
 
-    async def _pause(self, arrived: "_Arrived", granted: Granted, several: SeveralAccounts, browser: str) -> Choosing:
-        paused = Paused(granted.tokens, granted.params, granted.own, granted.asked, several.accounts)
+    async def _pause(
+        self, arrived: "_Arrived", granted: GrantedTokens, several: AccountSelectionRequired, browser: str
+    ) -> AccountSelection:
+        paused = PausedAuthorization(granted.tokens, granted.params, granted.own, granted.asked, several.accounts)
         kept, now = account_selection.dump(paused), self._installation.clock()
         async with self._installation.database.write() as tx:
             await authorization_attempts.pause(tx, self._installation.vault, arrived.consent, browser, kept, now)
         labels = tuple(account.label for account in several.accounts)
-        return Choosing(arrived.consent.id, labels, arrived.cookie)
+        return AccountSelection(arrived.consent.id, labels, arrived.cookie)
 
     def _read(self, arrived: "_Arrived", said: CallbackQuery) -> Callback:
         try:
@@ -276,7 +310,7 @@ class ConsentFlow:
         except OAuthError as error:
             raise AuthorizationFailed(error.code, str(error), error.reason) from error
 
-    async def _granted(self, arrived: "_Arrived", callback: Callback) -> Granted:
+    async def _granted(self, arrived: "_Arrived", callback: Callback) -> GrantedTokens:
         """The tokens for the code (RFC 6749, 4.1.3)."""
         known = _known(arrived.auth, arrived.consent, arrived.client, secret=True) | callback.received
         endpoint = TokenEndpoint(arrived.integration, arrived.auth, arrived.own, known)
@@ -287,7 +321,7 @@ class ConsentFlow:
         await self._count(arrived.session)
         try:
             given = await endpoint.ask(self._installation.egress, self._installation.clock, grant)
-            given = await exchanged(self._installation, endpoint, given)
+            given = await exchange_tokens(self._installation, endpoint, given)
         except OAuthError as error:
             if error.may_pass:
                 await self._give_back(arrived.session)
@@ -295,7 +329,7 @@ class ConsentFlow:
             raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
         asked = asked_scopes(arrived.auth.scopes, arrived.consent.details.scopes, known)
         params = {**arrived.consent.details.params, **callback.received}
-        return Granted(given, params, arrived.secret.credentials, arrived.client, asked)
+        return GrantedTokens(given, params, arrived.secret.credentials, arrived.client, asked)
 
     async def _count(self, session: ConnectSession) -> None:
         """A code that is refused counts as a failed attempt: nobody tries codes at a provider without end."""
@@ -309,9 +343,9 @@ class ConsentFlow:
         async with self._installation.database.write() as tx:
             await sessions.refund_check(tx, session.id, None, now)
 
-    async def _proof(self, arrived: "_Arrived", granted: Granted) -> Proof:
+    async def _proof(self, arrived: "_Arrived", granted: GrantedTokens) -> VerifiedAccount:
         try:
-            return await prove_tokens(self._installation, arrived.integration, arrived.auth, granted)
+            return await verify_tokens(self._installation, arrived.integration, arrived.auth, granted)
         except UnexpectedValue as error:
             message = f"{arrived.integration.name} said something that does not fit: {error}."
             raise AuthorizationFailed("unexpected_value", message) from error
@@ -333,16 +367,18 @@ class ConsentFlow:
                 await sessions.note_error(tx, session.id, note, now)
             await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
 
-    async def _let_go(self, arrived: "_Arrived", granted: Granted, account: Account, error: OneRuntimeError) -> None:
+    async def _let_go(
+        self, arrived: "_Arrived", granted: GrantedTokens, account: Account, error: OneRuntimeError
+    ) -> None:
         """What was granted and is not connected is revoked (RFC 7009): nobody would know of it. Not so where a
         connection that there is may live by the same consent."""
         if not can_be_revoked(arrived.integration, "oauth2") or isinstance(error, AccountMismatch):
             return
         installation, session = self._installation, arrived.session
         client_id = arrived.client.id if arrived.client is not None else None
-        grant = Grant(client_id, audience=arrived.consent.details.audience)
-        left = pending_revocations.Tokens(arrived.integration.slug, grant, granted.params, granted.secrets)
-        whose = Whose(session.end_user_id, arrived.integration.slug, account)
+        grant = TokenMetadata(client_id, audience=arrived.consent.details.audience)
+        left = pending_revocations.RevocableTokens(arrived.integration.slug, grant, granted.params, granted.secrets)
+        whose = TokenOwner(session.end_user_id, arrived.integration.slug, account)
         async with installation.database.write() as tx:
             if await connections.shares_grant(tx, session.organization_id, whose):
                 return
@@ -351,7 +387,7 @@ class ConsentFlow:
             )
         await revoke_all(installation, [letting])
 
-    async def outcome(self, token: str, consent_id: str) -> Outcome:
+    async def outcome(self, token: str, consent_id: str) -> AuthorizationOutcome:
         """How a consent went, for the page that prepared it. Raises: Unauthenticated; NotFound."""
         now = self._installation.clock()
         async with self._installation.database.read() as tx:
@@ -366,7 +402,9 @@ class ConsentFlow:
             if session.state(now) == "connected" and session.connection_id is not None:
                 connection = await connections.get(tx, session.organization_id, session.connection_id)
         if connection is not None:
-            return Outcome("connected", Connected(connection.id, connection.integration_slug, connection.name))
+            return AuthorizationOutcome(
+                "connected", Connected(connection.id, connection.integration_slug, connection.name)
+            )
         if consent is None:
             raise NotFound("There is no such consent. Start again.")
         ended = ended_error(session, now)
@@ -376,7 +414,7 @@ class ConsentFlow:
         name = integration.name if integration is not None else slug
         return replace(told, integration_name=name, organization_name=organization.display_name)
 
-    async def _entry(self, tx: Transaction, consent: Consent) -> tuple[Integration, OAuth2Auth]:
+    async def _entry(self, tx: Transaction, consent: AuthorizationAttempt) -> tuple[Integration, OAuth2Auth]:
         """The entry that the consent was begun with. Raises: NotFound, also where it sends tokens elsewhere by now."""
         integration = await self._installation.catalogs.get(tx, consent.organization_id, consent.integration_slug)
         auth = integration.auth_of("oauth2") if integration is not None else None
@@ -386,7 +424,7 @@ class ConsentFlow:
             raise NotFound("This integration was changed meanwhile. Start again from the app.")
         return integration, auth
 
-    async def _client_of(self, tx: Transaction, consent: Consent) -> OAuthClient | None:
+    async def _client_of(self, tx: Transaction, consent: AuthorizationAttempt) -> OAuthClient | None:
         if consent.oauth_client_id is None:
             return None
         vault = self._installation.vault
@@ -397,8 +435,8 @@ class ConsentFlow:
 class _Arrived:
     """A callback whose state and browser are those of a consent."""
 
-    consent: Consent
-    secret: Secret
+    consent: AuthorizationAttempt
+    secret: AttemptSecret
     session: ConnectSession
     organization: Organization
     integration: Integration
@@ -412,14 +450,14 @@ class _Arrived:
         return _client(self.client, self.secret)
 
 
-def _lost() -> ConsentLost:
-    return ConsentLost(
+def _lost() -> AuthorizationExpired:
+    return AuthorizationExpired(
         "This page belongs to no authorization that this browser has under way: it was finished before, it took too "
         "long, or it was begun somewhere else. Start again from the app."
     )
 
 
-def _client(registered: OAuthClient | None, secret: Secret) -> Client:
+def _client(registered: OAuthClient | None, secret: AttemptSecret) -> Client:
     if registered is not None:
         return registered.client
     return Client(secret.credentials.get("client_id", ""), secret.credentials.get("client_secret"))
@@ -431,25 +469,29 @@ def _open_fields(auth: OAuth2Auth, client: OAuthClient) -> dict[str, str]:
     return {name: value for name, value in client.fields_of(auth).items() if name not in secret}
 
 
-def _known(auth: OAuth2Auth, consent: Consent, client: OAuthClient | None, *, secret: bool = False) -> dict[str, str]:
+def _known(
+    auth: OAuth2Auth, consent: AuthorizationAttempt, client: OAuthClient | None, *, secret: bool = False
+) -> dict[str, str]:
     fields = {} if client is None else client.fields_of(auth) if secret else _open_fields(auth, client)
     return {**consent.details.params, **fields}
 
 
-def _chosen(arrived: _Arrived, actor: Actor) -> Chosen:
+def _chosen(arrived: _Arrived, actor: Actor) -> ValidatedRequest:
     details = arrived.consent.details
     values = Values(dict(details.params), {})
     integration, auth, name = arrived.integration, arrived.auth, details.name
-    return Chosen(arrived.session, actor, integration, auth, values, name, replaces=details.replace_account)
+    return ValidatedRequest(arrived.session, actor, integration, auth, values, name, replaces=details.replace_account)
 
 
-def _outcome(consent: Consent, session: ConnectSession, now: datetime) -> Outcome:
+def _outcome(consent: AuthorizationAttempt, session: ConnectSession, now: datetime) -> AuthorizationOutcome:
     if consent.status in {"prepared", "left", "arrived", "choosing"} and now >= consent.expires_at:
-        return Outcome("failed", code=SessionExpired.code, message="Nobody came back from the provider in time.")
+        return AuthorizationOutcome(
+            "failed", code=SessionExpired.code, message="Nobody came back from the provider in time."
+        )
     if consent.status != "failed":
-        return Outcome("waiting")
+        return AuthorizationOutcome("waiting")
     error = session.last_error or {}
-    return Outcome(
+    return AuthorizationOutcome(
         "failed",
         code=error.get("code", "consent_lost"),
         message=error.get("message", ""),

@@ -20,7 +20,7 @@ from one_runtime.db.schema import consents
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import Token
-from one_runtime.encryption.vault import KeyNotInRing, Place, SealBroken, Sealed, Vault
+from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import NotFound
 
 TABLE: Final = "consents"
@@ -38,7 +38,7 @@ Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connecte
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class AttemptDetails:
     """What is to be connected. `scopes`: asked for, None for the entry's default; `audience`: as of the credentials."""
 
     params: Mapping[str, str]
@@ -49,7 +49,7 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class AttemptSecret:
     """What the token request needs: the PKCE verifier (RFC 7636), and the customer's own client with its fields."""
 
     verifier: str | None = field(default=None, repr=False)
@@ -57,7 +57,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class AuthorizationAttempt:
     """One trip."""
 
     id: str
@@ -67,28 +67,28 @@ class Consent:
     oauth_client_id: str | None
     status: Status
     issuer: str | None
-    details: Details
+    details: AttemptDetails
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class NewConsent:
+class NewAuthorizationAttempt:
     """A trip to be."""
 
     session: ConnectSession
     integration_slug: str
     oauth_client_id: str | None
     issuer: str | None
-    details: Details
-    secret: Secret
+    details: AttemptDetails
+    secret: AttemptSecret
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class StartedAttempt:
     """What a browser leaves with: the state for the provider, the secret for a cookie."""
 
-    consent: Consent
-    secret: Secret
+    consent: AuthorizationAttempt
+    secret: AttemptSecret
     state: Token
     browser: Token
 
@@ -148,10 +148,12 @@ _OF = select(func.count().label("trips")).where(consents.c.session_id == bindpar
 _EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status="failed", **_WIPED)
 
 
-async def prepare(tx: Transaction, vault: Vault, new: NewConsent, now: datetime) -> tuple[Consent, Token]:
+async def create(
+    tx: Transaction, vault: Vault, new: NewAuthorizationAttempt, now: datetime
+) -> tuple[AuthorizationAttempt, Token]:
     """Begin a trip, and make its ticket, which is not kept. An unfinished one of the same session ends."""
     session, ticket = new.session, secret_tokens.make(secret_tokens.TICKET)
-    consent = Consent(
+    consent = AuthorizationAttempt(
         id=new_id(),
         session_id=session.id,
         organization_id=session.organization_id,
@@ -163,20 +165,20 @@ async def prepare(tx: Transaction, vault: Vault, new: NewConsent, now: datetime)
         expires_at=now + TICKET_LIFE,
     )
     await tx.execute(_SUPERSEDE, session=session.id)
-    place = Place(TABLE, consent.id, _VERSION)
+    place = SealContext(TABLE, consent.id, _VERSION)
     sealed = await key_ring.seal(tx, vault, session.organization_id, json.dumps(asdict(new.secret)).encode(), place)
     values = asdict(consent) | {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "created_at": now}
     await tx.execute(_INSERT, ticket_hash=ticket.hash, state_hash=None, browser_hash=None, **values)
     return consent, ticket
 
 
-async def find_by_ticket(tx: Transaction, ticket: str) -> Consent | None:
+async def find_by_ticket(tx: Transaction, ticket: str) -> AuthorizationAttempt | None:
     """The trip that a ticket is for, or None."""
     row = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket, "ticket_hash")
     return _consent(row) if row else None
 
 
-async def leave(tx: Transaction, vault: Vault, ticket: str, now: datetime) -> Leaving | None:
+async def start(tx: Transaction, vault: Vault, ticket: str, now: datetime) -> StartedAttempt | None:
     """Swap a ticket for what the browser leaves with, once; None where it is used, unknown or too old."""
     row = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket, "ticket_hash")
     if row is None:
@@ -185,18 +187,18 @@ async def leave(tx: Transaction, vault: Vault, ticket: str, now: datetime) -> Le
     hashes = {"new_state": state.hash, "new_browser": browser.hash}
     if not await tx.execute(_LEAVE, consent=row.id, now=now, until=now + STATE_LIFE, **hashes):
         return None
-    return Leaving(_consent(row), _secret(vault, row), state, browser)
+    return StartedAttempt(_consent(row), _secret(vault, row), state, browser)
 
 
-async def find_by_state(tx: Transaction, state: str) -> Consent | None:
+async def find_by_state(tx: Transaction, state: str) -> AuthorizationAttempt | None:
     """The trip that a state comes back from, or None. It proves nothing yet about who brings it."""
     row = await _find(tx, _BY_STATE, secret_tokens.STATE, state, "state_hash")
     return _consent(row) if row else None
 
 
-async def arrive(
+async def consume(
     tx: Transaction, vault: Vault, state: str, browser: str, now: datetime
-) -> tuple[Consent, Secret] | None:
+) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Take a state that comes back with the secret of the browser that left with it, once: it is wiped. None where it
     is used, unknown, too old, or another browser's, which leaves it to whose it is."""
     row = await _find(tx, _BY_STATE, secret_tokens.STATE, state, "state_hash")
@@ -218,9 +220,11 @@ async def count(tx: Transaction, session_id: str) -> int:
     return int(row.trips) if row is not None else 0
 
 
-async def pause(tx: Transaction, vault: Vault, consent: Consent, browser: str, granted: bytes, now: datetime) -> None:
+async def pause(
+    tx: Transaction, vault: Vault, consent: AuthorizationAttempt, browser: str, granted: bytes, now: datetime
+) -> None:
     """Keep what was granted, sealed, until the same browser says which account it is for. Raises: NotFound."""
-    place = Place(TABLE, consent.id, _PAUSED)
+    place = SealContext(TABLE, consent.id, _PAUSED)
     sealed = await key_ring.seal(tx, vault, consent.organization_id, granted, place)
     paused = await tx.execute(
         _PAUSE,
@@ -236,7 +240,7 @@ async def pause(tx: Transaction, vault: Vault, consent: Consent, browser: str, g
 
 async def resume(
     tx: Transaction, vault: Vault, consent_id: str, browser: str, now: datetime
-) -> tuple[Consent, bytes] | None:
+) -> tuple[AuthorizationAttempt, bytes] | None:
     """Take what was kept by `pause`, once: it is wiped. None as for `arrive`."""
     row = await tx.one(_BY_ID, consent=consent_id) if is_id(consent_id) else None
     if row is None or row.browser_hash is None or row.status != "choosing":
@@ -245,30 +249,32 @@ async def resume(
         row.browser_hash, secret_tokens.digest(browser)
     ):
         return None
-    granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), Place(TABLE, row.id, row.version))
+    granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), SealContext(TABLE, row.id, row.version))
     if not await tx.execute(_RESUME, consent=row.id, now=now):
         return None
     return _consent(row), granted
 
 
-async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[Consent, bytes]]:
+async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
     """Take what was kept by `pause` and nobody came back for in time: it is wiped."""
     return await _abandon(tx, vault, await tx.all(_ABANDONED, now=now, limit=limit))
 
 
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
-) -> list[tuple[Consent, bytes]]:
+) -> list[tuple[AuthorizationAttempt, bytes]]:
     """The same of one end user, whether it is time or not."""
     return await _abandon(tx, vault, await tx.all(_CHOOSING_OF, organization=organization_id, end_user=end_user_id))
 
 
-async def _abandon(tx: Transaction, vault: Vault, rows: list[Row]) -> list[tuple[Consent, bytes]]:
+async def _abandon(tx: Transaction, vault: Vault, rows: list[Row]) -> list[tuple[AuthorizationAttempt, bytes]]:
     taken = []
     for row in rows:
         consent = _consent(row)
         try:
-            granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), Place(TABLE, row.id, row.version))
+            granted = vault.open(
+                row.organization_id, Sealed(row.key_id, row.sealed), SealContext(TABLE, row.id, row.version)
+            )
         except KeyNotInRing:  # another server may have the key
             continue
         except SealBroken:
@@ -283,13 +289,13 @@ async def end(tx: Transaction, consent_id: str, status: Literal["connected", "fa
     await tx.execute(_END, consent=consent_id, ended=status)
 
 
-async def find(tx: Transaction, session_id: str, consent_id: str) -> Consent | None:
+async def find(tx: Transaction, session_id: str, consent_id: str) -> AuthorizationAttempt | None:
     """A trip of this session, or None."""
     row = await tx.one(_OF_SESSION, session=session_id, consent=consent_id) if is_id(consent_id) else None
     return _consent(row) if row else None
 
 
-async def wipe_expired(tx: Transaction, now: datetime) -> int:
+async def purge_expired(tx: Transaction, now: datetime) -> int:
     """Wipe the secrets of those that nobody came back from, and delete what is old; how many."""
     return await tx.execute(_EXPIRE, now=now) + await tx.execute(_PURGE, before=now - KEPT)
 
@@ -302,10 +308,10 @@ async def _find(tx: Transaction, statement: Any, kind: str, token: str, column: 
     return row if row is not None and secret_tokens.same(getattr(row, column), digest) else None
 
 
-def _consent(row: Row) -> Consent:
+def _consent(row: Row) -> AuthorizationAttempt:
     details = dict(row.details)
     scopes = details.pop("scopes")
-    return Consent(
+    return AuthorizationAttempt(
         id=row.id,
         session_id=row.session_id,
         organization_id=row.organization_id,
@@ -313,11 +319,11 @@ def _consent(row: Row) -> Consent:
         oauth_client_id=row.oauth_client_id,
         status=row.status,
         issuer=row.issuer,
-        details=Details(scopes=tuple(scopes) if scopes is not None else None, **details),
+        details=AttemptDetails(scopes=tuple(scopes) if scopes is not None else None, **details),
         expires_at=row.expires_at,
     )
 
 
-def _secret(vault: Vault, row: Row) -> Secret:
-    place = Place(TABLE, row.id, row.version)
-    return Secret(**json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)))
+def _secret(vault: Vault, row: Row) -> AttemptSecret:
+    place = SealContext(TABLE, row.id, row.version)
+    return AttemptSecret(**json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)))

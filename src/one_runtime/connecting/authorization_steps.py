@@ -17,14 +17,14 @@ _NAMED: Final = 16  # hex digits of the state's hash, so that windows side by si
 State: TypeAlias = Literal["waiting", "connected", "failed"]
 
 
-class ConsentLost(Conflict):
+class AuthorizationExpired(Conflict):
     """A ticket or a callback that belongs to no consent under way: used, too old, or another browser's."""
 
     code = "consent_lost"
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedAuthorization:
     """A consent that a window may leave for. `ticket` is shown once."""
 
     consent_id: str
@@ -32,7 +32,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class AuthorizationRedirect:
     """Where a browser goes, and the cookie that it takes along."""
 
     url: str = field(repr=False)
@@ -42,7 +42,7 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class CallbackResult:
     """How a callback ended. `problem`: why nothing was connected; `cookie`: to be deleted; `params` and `name`: what
     was asked for. Of a callback that another browser brings, there is the problem alone."""
 
@@ -55,7 +55,7 @@ class Arrival:
     return_to: str | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
-    choosing: "Choosing | None" = None
+    choosing: "AccountSelection | None" = None
 
     @property
     def integration_slug(self) -> str | None:
@@ -64,7 +64,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Choosing:
+class AccountSelection:
     """Several accounts are behind what was granted: the same browser says which one. `labels`: in their order;
     `cookie`: the name of the browser's."""
 
@@ -74,7 +74,7 @@ class Choosing:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AuthorizationOutcome:
     """What our own page is told. `message` and `provider_reason`: as the session keeps them."""
 
     state: State
@@ -87,7 +87,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SelectedAccount:
     """Which of several accounts; `cookie`: the name of the browser's."""
 
     consent_id: str

@@ -10,7 +10,7 @@ from typing import Final
 from one_runtime.connecting import account_selection, redirect_mode
 from one_runtime.connections import connections, pending_revocations
 from one_runtime.connections.connections import Connection
-from one_runtime.connections.pending_revocations import Letting
+from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.vault import SealBroken
@@ -18,7 +18,7 @@ from one_runtime.errors import NotFound
 from one_runtime.integrations import custom
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
-from one_runtime.tokens.revocation import NOT_SUPPORTED, Revocation, can_be_revoked, revoke_all
+from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, can_be_revoked, revoke_all
 
 ALL: Final = 10_000
 """More connections than one end user can have in practice; what is left after it goes with the next call."""
@@ -27,11 +27,11 @@ _BATCH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class DisconnectedConnection:
     """A connection that was deleted, and what became of its tokens at the provider."""
 
     connection_id: str
-    revocations: tuple[Revocation, ...]
+    revocations: tuple[RevocationResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,13 @@ class _Removed:
     """A connection that is deleted; `letting`: what is to be revoked, where the provider offers a way."""
 
     connection_id: str
-    letting: Letting | None
+    letting: PendingRevocation | None
     broken: bool = False
 
 
-async def disconnect(installation: Installation, actor: Actor, integration_slug: str, end_user_id: str) -> list[LetGo]:
+async def disconnect(
+    installation: Installation, actor: Actor, integration_slug: str, end_user_id: str
+) -> list[DisconnectedConnection]:
     """Delete every connection of an end user at an integration, also those that need to be authorized again."""
     async with installation.database.write() as tx:
         found = await connections.list_present(tx, actor.organization_id, end_user_id, integration_slug)
@@ -51,7 +53,7 @@ async def disconnect(installation: Installation, actor: Actor, integration_slug:
     return await _revoked(installation, removed)
 
 
-async def delete_connection(installation: Installation, actor: Actor, connection_id: str) -> LetGo:
+async def delete_connection(installation: Installation, actor: Actor, connection_id: str) -> DisconnectedConnection:
     """Delete one connection. Raises: NotFound."""
     async with installation.database.write() as tx:
         found = await connections.get(tx, actor.organization_id, connection_id)
@@ -75,7 +77,7 @@ async def delete_integration(installation: Installation, actor: Actor, slug: str
     await custom.delete(installation, actor, slug)
 
 
-async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[LetGo]:
+async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[DisconnectedConnection]:
     """Delete an end user with all that is theirs and take them out of the trail, but for the one event that says they
     are gone. Raises: NotFound."""
     now = installation.clock()
@@ -86,8 +88,8 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
         found = await connections.list_page(tx, actor.organization_id, wanted, limit=ALL)
         removed = await _remove(tx, installation, actor, found)
         unfinished = [
-            *await account_selection.wipe_of(tx, installation, actor.organization_id, end_user_id),
-            *await redirect_mode.wipe_of(tx, installation, actor.organization_id, end_user_id),
+            *await account_selection.purge_of_end_user(tx, installation, actor.organization_id, end_user_id),
+            *await redirect_mode.purge_of_end_user(tx, installation, actor.organization_id, end_user_id),
         ]
         await end_users.remove(tx, actor.organization_id, end_user_id)
         subject = Subject(end_user_id, None, {"deleted_connections": len(removed)})
@@ -117,14 +119,14 @@ async def _kept_to_revoke(tx: Transaction, installation: Installation, connectio
     try:
         # Locked: whoever renews them at this moment has committed what they got, or finds the row gone.
         # And read again: the end user may have connected again since, elsewhere or otherwise.
-        connection, held = await connections.get_held(tx, installation.vault, connection.owner, lock=True)
+        connection, held = await connections.get_with_credential(tx, installation.vault, connection.owner, lock=True)
     except NotFound:
         return _Removed(connection.id, None)
     except SealBroken:
         return _Removed(connection.id, None, broken=True)
     if "access_token" not in held.secrets:
         return _Removed(connection.id, None)
-    tokens = pending_revocations.Tokens(
+    tokens = pending_revocations.RevocableTokens(
         connection.integration_slug, held.grant, connection.params, held.secrets, connection.id
     )
     letting = await pending_revocations.store(
@@ -133,13 +135,16 @@ async def _kept_to_revoke(tx: Transaction, installation: Installation, connectio
     return _Removed(connection.id, letting)
 
 
-async def _revoked(installation: Installation, removed: list[_Removed]) -> list[LetGo]:
+async def _revoked(installation: Installation, removed: list[_Removed]) -> list[DisconnectedConnection]:
     lettings = [one.letting for one in removed if one.letting is not None]
     told = dict(zip([one.id for one in lettings], await revoke_all(installation, lettings), strict=True))
-    return [LetGo(one.connection_id, tuple(told[one.letting.id]) if one.letting else _untold(one)) for one in removed]
+    return [
+        DisconnectedConnection(one.connection_id, tuple(told[one.letting.id]) if one.letting else _untold(one))
+        for one in removed
+    ]
 
 
-def _untold(one: _Removed) -> tuple[Revocation, ...]:
+def _untold(one: _Removed) -> tuple[RevocationResult, ...]:
     if one.broken:
         return (replace(NOT_SUPPORTED, outcome="failed", reason="The stored tokens cannot be opened."),)
     return (NOT_SUPPORTED,)

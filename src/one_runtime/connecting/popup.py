@@ -17,7 +17,7 @@ from one_runtime.connecting.sessions import (
     TooManyAttempts,
     ended_error,
 )
-from one_runtime.connecting.verification import Proof, prove
+from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
@@ -32,7 +32,7 @@ from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
-Door: TypeAlias = Literal["frame", "page"]
+Presentation: TypeAlias = Literal["frame", "page"]
 """Where the popup is shown: framed by the app (mode embed), or at top level (redirect and link)."""
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
 
@@ -50,7 +50,7 @@ class WrongMode(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Shell:
+class PopupShell:
     """What the page needs before it may show anything. `return_to`: where the browser goes back to, where the mode is
     redirect."""
 
@@ -63,7 +63,7 @@ class Shell:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class IntegrationOption:
     """An integration that the end user may pick."""
 
     integration: Integration
@@ -71,7 +71,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PopupView:
     """What the page shows. Without an integration there are choices."""
 
     session: ConnectSession
@@ -80,7 +80,7 @@ class View:
     integration: Integration | None
     auths: tuple[Auth, ...] = ()
     reconnect: bool = False
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[IntegrationOption, ...] = ()
 
     @property
     def can_go_back(self) -> bool:
@@ -113,7 +113,7 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ValidatedRequest:
     """What the end user wants to connect, and who they are. `replaces`: another account may take the present one's
     place."""
 
@@ -125,7 +125,7 @@ class Chosen:
     name: str | None
     replaces: bool = False
 
-    def new_connection(self, proof: Proof) -> NewConnection:
+    def new_connection(self, proof: VerifiedAccount) -> NewConnection:
         """What to connect, once it is known what it opens."""
         wanted = self.name or self.session.suggested_connection_name
         return NewConnection(
@@ -147,13 +147,13 @@ class Chosen:
         )
 
 
-class ConnectFlow:
+class PopupFlow:
     """The steps of one installation's popup."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
-    async def shell(self, *, token: str | None = None, session_id: str | None = None) -> Shell:
+    async def shell(self, *, token: str | None = None, session_id: str | None = None) -> PopupShell:
         """What may be shown for a token, or for a session's id (a reload); changes nothing."""
         async with self._installation.database.read() as tx:
             if token is not None:
@@ -161,11 +161,11 @@ class ConnectFlow:
             else:
                 session = await sessions.find_by_id(tx, session_id) if session_id else None
             if session is None:
-                return Shell("unknown")
+                return PopupShell("unknown")
             organization = await organizations.get(tx, session.organization_id)
         origins = (session.allowed_origins or organization.allowed_origins) if session.mode == "embed" else ()
         state = self._state(session, origins)
-        return Shell(
+        return PopupShell(
             state=state,
             session_id=session.id,
             allowed_origins=origins,
@@ -194,8 +194,8 @@ class ConnectFlow:
         return "no_origins" if state == "open" and session.mode == "embed" and not origins else state
 
     async def view(
-        self, token: str, *, door: Door = "frame", integration_slug: str | None = None, opening: bool = True
-    ) -> View:
+        self, token: str, *, door: Presentation = "frame", integration_slug: str | None = None, opening: bool = True
+    ) -> PopupView:
         """Everything that the page shows: the choices, or one integration. The first call opens the session, unless
         it is not `opening`: a page that must not live on because a scanner of links looked at it.
 
@@ -217,13 +217,13 @@ class ConnectFlow:
                 connected = await connections.list_connected(tx, session.organization_id, session.end_user_id)
                 catalog = await self._installation.catalogs.of(tx, session.organization_id)
                 choices = _choices(catalog, organization, connected, clients)
-                return View(session, organization, end_user, None, choices=choices)
+                return PopupView(session, organization, end_user, None, choices=choices)
             integration = await self._integration(tx, session, organization, slug)
             present = await connections.list_present(tx, session.organization_id, session.end_user_id, slug)
         reconnect = bool(present) and not session.multiple
-        return View(session, organization, end_user, integration, _auths(integration, session, clients), reconnect)
+        return PopupView(session, organization, end_user, integration, _auths(integration, session, clients), reconnect)
 
-    def _pending(self, session: ConnectSession | None, door: Door, now: datetime) -> ConnectSession:
+    def _pending(self, session: ConnectSession | None, door: Presentation, now: datetime) -> ConnectSession:
         if session is None:
             raise Unauthenticated("This session is not known. Open the window again from the app.")
         if door != ("frame" if session.mode == "embed" else "page"):
@@ -243,7 +243,7 @@ class ConnectFlow:
         return found
 
     async def connect(
-        self, token: str, request: ConnectRequest, *, door: Door = "frame", address: str | None = None
+        self, token: str, request: ConnectRequest, *, door: Presentation = "frame", address: str | None = None
     ) -> Connected:
         """Check what was typed with the provider and make the connection; the session is used up with it.
 
@@ -256,7 +256,9 @@ class ConnectFlow:
         proof = await self._prove(chosen)
         return await self.complete(chosen.session, chosen.actor, chosen.new_connection(proof))
 
-    async def choose(self, token: str, request: ConnectRequest, *, door: Door, address: str | None = None) -> Chosen:
+    async def choose(
+        self, token: str, request: ConnectRequest, *, door: Presentation, address: str | None = None
+    ) -> ValidatedRequest:
         """What the end user wants to connect, and how, after everything about it was looked at but the credential.
 
         Raises: as `view`; InvalidInput for fields.
@@ -277,7 +279,9 @@ class ConnectFlow:
             raise InvalidInput.of("auth_type", f"{integration.name} is not connected this way here")
         values = clean_values(auth, request.params, request.credentials)
         actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
-        return Chosen(session, actor, integration, auth, values, request.name, replaces=request.replace_account)
+        return ValidatedRequest(
+            session, actor, integration, auth, values, request.name, replaces=request.replace_account
+        )
 
     async def complete(self, session: ConnectSession, actor: Actor, new: NewConnection) -> Connected:
         """Make the connection, or in the mode redirect keep it until the organization redeems the code.
@@ -289,14 +293,14 @@ class ConnectFlow:
         connection = await self._finish(session, actor, new)
         return Connected(connection.id, connection.integration_slug, connection.name)
 
-    async def _prove(self, chosen: Chosen) -> Proof:
+    async def _prove(self, chosen: ValidatedRequest) -> VerifiedAccount:
         """Run the provider's check, counted before it starts and given back where it told nothing."""
         database, now, session = self._installation.database, self._installation.clock(), chosen.session
         async with database.write() as tx:
             if not await sessions.reserve_check(tx, session.id, now):
                 raise await over_error(tx, session, now)
         try:
-            proof = await prove(self._installation, chosen.integration, chosen.auth, chosen.values)
+            proof = await verify_credentials(self._installation, chosen.integration, chosen.auth, chosen.values)
         except CredentialsRefused as refusal:
             note = error_note(refusal.code, refusal.provider_reason or refusal.detail, now)
             async with database.write() as tx:
@@ -326,7 +330,7 @@ class ConnectFlow:
         """What was connected, sealed and kept apart until the organization redeems the code (P6)."""
         now, code = self._installation.clock(), secret_tokens.make(secret_tokens.CODE)
         async with self._installation.database.write() as tx:
-            await connections.require_agreed(tx, session.organization_id, new)
+            await connections.require_agreement(tx, session.organization_id, new)
             if not await sessions.hold(tx, session.id, code, now):
                 raise await over_error(tx, session, now)
             due_at = now + sessions.TIME_TO_REDEEM
@@ -350,9 +354,9 @@ class ConnectFlow:
 
 def _choices(
     catalog: Catalog, organization: Organization, connected: Collection[str], clients: Collection[str]
-) -> tuple[Choice, ...]:
+) -> tuple[IntegrationOption, ...]:
     return tuple(
-        Choice(one, one.slug in connected)
+        IntegrationOption(one, one.slug in connected)
         for one in catalog.integrations
         if organization.offers(one.slug) and working_auth_types(one, clients)
     )

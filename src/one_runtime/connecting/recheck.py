@@ -11,10 +11,10 @@ from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
-from one_runtime.jobs.recheck_queue import Doubt
+from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
-from one_runtime.tokens.state import Usable
+from one_runtime.tokens.state import UsableCredential
 
 AT_ONCE: Final = 64
 """Checks of one turn that are under way at the same time."""
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class RecheckResult:
     """What the provider said: `working` is None where the entry has no check."""
 
     connection: Connection
@@ -34,7 +34,7 @@ class Checked:
     reason: str | None = None
 
 
-async def recheck(installation: Installation, actor: Actor, connection_id: str) -> Checked:
+async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
     """Run the entry's check with fresh credentials; a token that is refused is renewed once, and tried again.
 
     Raises: NotFound; ProviderUnavailable; SealBroken.
@@ -44,7 +44,7 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
         integration = await installation.catalogs.get(tx, actor.organization_id, found.integration_slug)
     auth = integration.auth_of(found.auth_type) if integration is not None else None
     if integration is None or auth is None or auth.check is None:
-        return Checked(found, None)
+        return RecheckResult(found, None)
     try:
         usable = await fresh_credentials(installation, found.owner, refused_too=True)
         refusal = await _refusal(installation, usable)
@@ -53,15 +53,15 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
             if renewed.version != usable.version:
                 usable, refusal = renewed, await _refusal(installation, renewed)
     except ReauthRequired as error:
-        return Checked(await _current(installation, found), working=False, reason=error.detail)
+        return RecheckResult(await _current(installation, found), working=False, reason=error.detail)
     return await _noted(installation, actor, found, usable, refusal)
 
 
-async def check_doubted(installation: Installation) -> int:
+async def recheck_queued(installation: Installation) -> int:
     """Recheck connections whose credentials a provider did not take in use; how many."""
     doubted, turn = installation.doubts.take(), asyncio.Semaphore(AT_ONCE)
 
-    async def one(doubt: Doubt) -> None:
+    async def one(doubt: RecheckRequest) -> None:
         try:
             async with turn, asyncio.timeout(PATIENCE):
                 await recheck(installation, Actor(doubt.organization_id, "system"), doubt.connection_id)
@@ -75,7 +75,7 @@ async def check_doubted(installation: Installation) -> int:
     return len(doubted)
 
 
-async def _refusal(installation: Installation, usable: Usable) -> CredentialsRefused | None:
+async def _refusal(installation: Installation, usable: UsableCredential) -> CredentialsRefused | None:
     if usable.integration is None or usable.auth is None:  # it was deleted a moment ago
         return None
     try:
@@ -91,17 +91,21 @@ async def _current(installation: Installation, found: Connection) -> Connection:
 
 
 async def _noted(
-    installation: Installation, actor: Actor, found: Connection, asked: Usable, refusal: CredentialsRefused | None
-) -> Checked:
+    installation: Installation,
+    actor: Actor,
+    found: Connection,
+    asked: UsableCredential,
+    refusal: CredentialsRefused | None,
+) -> RecheckResult:
     """The verdict counts for the credentials that were asked about, not for any that took their place since (P8)."""
     now = installation.clock()
     reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:
-        current, held = await connections.get_held(tx, installation.vault, found.owner, lock=True)
+        current, held = await connections.get_with_credential(tx, installation.vault, found.owner, lock=True)
         if held.version != asked.version:
-            return Checked(current, refusal is None, reason)
+            return RecheckResult(current, refusal is None, reason)
         if refusal is None:
             noted = await connections.note_working(tx, actor, current, now)
         else:
             noted = await connections.note_refused(tx, actor, current, refusal.code, reason or "", now)
-    return Checked(noted, refusal is None, reason)
+    return RecheckResult(noted, refusal is None, reason)

@@ -13,7 +13,7 @@ from one_runtime.connecting import sessions, unredeemed_connections
 from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status
 from one_runtime.connections import connections, pending_revocations
 from one_runtime.connections.connections import Connection
-from one_runtime.connections.pending_revocations import Letting
+from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption import secret_tokens
@@ -81,7 +81,7 @@ async def _redeem(
     connection, _ = await connections.connect(tx, installation.vault, actor, kept, now)
     if not await sessions.redeem(tx, session.id, connection.id, now):
         raise _gone(session, now)
-    await unredeemed_connections.wipe(tx, session.id)
+    await unredeemed_connections.discard(tx, session.id)
     return await sessions.get(tx, session.organization_id, session.id), connection
 
 
@@ -111,7 +111,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
     return cancelled
 
 
-async def wipe_due(installation: Installation) -> int:
+async def purge_due(installation: Installation) -> int:
     """Wipe what nobody redeemed in time; how many. Safe to run in several processes at once."""
     now = installation.clock()
     async with installation.database.read() as tx:
@@ -130,13 +130,15 @@ async def wipe_due(installation: Installation) -> int:
     return wiped
 
 
-async def wipe_of(tx: Transaction, installation: Installation, organization_id: str, end_user_id: str) -> list[Letting]:
+async def purge_of_end_user(
+    tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
+) -> list[PendingRevocation]:
     """Wipe what an end user left unredeemed; what is to be revoked of it."""
-    lettings: list[Letting] = []
+    lettings: list[PendingRevocation] = []
     for session_id in await unredeemed_connections.list_of(tx, organization_id, end_user_id):
         session = await sessions.get(tx, organization_id, session_id)
         lettings += await _kept_to_revoke(tx, installation, session, installation.clock())
-        await unredeemed_connections.wipe(tx, session_id)
+        await unredeemed_connections.discard(tx, session_id)
     return lettings
 
 
@@ -155,7 +157,7 @@ class _GivenUp:
     """Whether it happened, or another was faster; and the tokens to be revoked, where there are any."""
 
     happened: bool = False
-    lettings: tuple[Letting, ...] = ()
+    lettings: tuple[PendingRevocation, ...] = ()
 
 
 async def _give_up(tx: Transaction, installation: Installation, session: ConnectSession, end: _End) -> _GivenUp:
@@ -163,7 +165,7 @@ async def _give_up(tx: Transaction, installation: Installation, session: Connect
     if not await sessions.give_up(tx, session.id, end.status, end.error, end.now):
         return _GivenUp()
     lettings = await _kept_to_revoke(tx, installation, session, end.now)
-    await unredeemed_connections.wipe(tx, session.id)
+    await unredeemed_connections.discard(tx, session.id)
     if end.error is not None:
         data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": end.error["code"]}
         await events.record(
@@ -174,7 +176,7 @@ async def _give_up(tx: Transaction, installation: Installation, session: Connect
 
 async def _kept_to_revoke(
     tx: Transaction, installation: Installation, session: ConnectSession, now: datetime
-) -> tuple[Letting, ...]:
+) -> tuple[PendingRevocation, ...]:
     try:
         kept = await unredeemed_connections.load(tx, installation.vault, session)
     except SealBroken:
@@ -186,5 +188,5 @@ async def _kept_to_revoke(
         return ()
     if await connections.shares_grant(tx, session.organization_id, kept):
         return ()
-    tokens = pending_revocations.Tokens(kept.integration_slug, kept.grant, kept.params, kept.secrets)
+    tokens = pending_revocations.RevocableTokens(kept.integration_slug, kept.grant, kept.params, kept.secrets)
     return (await pending_revocations.store(tx, installation.vault, session.organization_id, tokens, now),)

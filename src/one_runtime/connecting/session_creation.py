@@ -44,7 +44,7 @@ class NewSession:
     scopes: tuple[str, ...] = ()
 
 
-async def start(installation: Installation, actor: Actor, new: NewSession) -> tuple[ConnectSession, Token]:
+async def create_session(installation: Installation, actor: Actor, new: NewSession) -> tuple[ConnectSession, Token]:
     """Make a session and its token, which is shown once.
 
     Raises: NotFound for an unknown integration or connection; InvalidInput where it cannot be connected, saying what

@@ -9,7 +9,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import clean_values
-from one_runtime.connecting.verification import Granted, Proof, prove_tokens
+from one_runtime.connecting.verification import GrantedTokens, VerifiedAccount, verify_tokens
 from one_runtime.context import Installation
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
@@ -22,7 +22,7 @@ _OWN: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedTokens:
     """What was sent: params, and by name the tokens with what is known of them."""
 
     params: Mapping[str, str]
@@ -31,8 +31,8 @@ class Imported:
 
 
 async def import_tokens(
-    installation: Installation, organization_id: str, integration: Integration, auth: OAuth2Auth, given: Imported
-) -> Proof:
+    installation: Installation, organization_id: str, integration: Integration, auth: OAuth2Auth, given: ImportedTokens
+) -> VerifiedAccount:
     """What the tokens open.
 
     Raises: InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable.
@@ -53,13 +53,13 @@ async def import_tokens(
     told = {part.where: given.params[part.name] for part in auth.received if part.name in given.params}
     try:
         params = {**values.params, **receive(auth, "callback", told)}
-        granted = Granted(_with(tokens, told), params, values.credentials, client, tokens.scopes or ())
-        return await prove_tokens(installation, integration, auth, granted, check=given.check)
+        granted = GrantedTokens(_with(tokens, told), params, values.credentials, client, tokens.scopes or ())
+        return await verify_tokens(installation, integration, auth, granted, check=given.check)
     except UnexpectedValue as error:
         raise InvalidInput(f"params: {error}.") from error
 
 
-def _tokens(given: Imported) -> Tokens:
+def _tokens(given: ImportedTokens) -> Tokens:
     """Raises: InvalidInput."""
     errors = []
     access, refresh = (

@@ -16,7 +16,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import Place, Sealed, Vault
+from one_runtime.encryption.vault import SealContext, Sealed, Vault
 
 TABLE: Final = "unredeemed_connections"
 _VERSION: Final = 1  # a row is written once
@@ -68,7 +68,7 @@ async def load(tx: Transaction, vault: Vault, session: ConnectSession) -> NewCon
     return _NEW.validate_python({**row.details, "secrets": json.loads(opened)})
 
 
-async def wipe(tx: Transaction, session_id: str) -> bool:
+async def discard(tx: Transaction, session_id: str) -> bool:
     """Delete what was kept, with its credentials; False where it was gone already."""
     return await tx.execute(_DELETE, session=session_id) > 0
 
@@ -83,5 +83,5 @@ async def list_of(tx: Transaction, organization_id: str, end_user_id: str) -> li
     return [row.session_id for row in await tx.all(_OF, organization=organization_id, end_user=end_user_id)]
 
 
-def _place(session_id: str) -> Place:
-    return Place(TABLE, session_id, _VERSION)
+def _place(session_id: str) -> SealContext:
+    return SealContext(TABLE, session_id, _VERSION)

@@ -21,7 +21,13 @@ from one_runtime.catalog.request import (
     text_of,
 )
 from one_runtime.connections import credentials
-from one_runtime.connections.credentials import NO_GRANT, Account, CredentialsRefused, Grant, ProviderUnavailable
+from one_runtime.connections.credentials import (
+    NO_TOKEN_METADATA,
+    Account,
+    CredentialsRefused,
+    ProviderUnavailable,
+    TokenMetadata,
+)
 from one_runtime.context import Installation
 from one_runtime.egress import EgressError, on_behalf_of
 from one_runtime.errors import Conflict
@@ -38,25 +44,25 @@ _MOST_CHOICES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class FoundAccount:
+class AccountOption:
     """One of several accounts behind a token: what a person reads, and what it is known by."""
 
     label: str
     params: Mapping[str, str]
 
 
-class SeveralAccounts(Conflict):
+class AccountSelectionRequired(Conflict):
     """Behind the token are several accounts, and nobody has said which one."""
 
     code = "several_accounts"
 
-    def __init__(self, detail: str, accounts: tuple[FoundAccount, ...]) -> None:
+    def __init__(self, detail: str, accounts: tuple[AccountOption, ...]) -> None:
         super().__init__(detail)
         self.accounts = accounts
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class VerifiedAccount:
     """What a connection is made of. `params`: the end user's, and what the provider said."""
 
     account: Account
@@ -65,17 +71,19 @@ class Proof:
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
-    grant: Grant = NO_GRANT
+    grant: TokenMetadata = NO_TOKEN_METADATA
 
 
-async def prove(installation: Installation, integration: Integration, auth: Auth, values: Values) -> Proof:
+async def verify_credentials(
+    installation: Installation, integration: Integration, auth: Auth, values: Values
+) -> VerifiedAccount:
     """Ask the provider about what was typed: a key, a password, a client of the customer's own.
 
     Raises: CredentialsRefused on the provider's definite no; ProviderUnavailable where it gave no usable answer.
     """
     if not isinstance(auth, ClientCredentialsAuth):
         account = await credentials.check(installation.egress, integration, auth, values)
-        return Proof(account, values.params, values.credentials)
+        return VerifiedAccount(account, values.params, values.credentials)
     grant = ClientCredentials(values.credentials)
     client = Client(values.credentials["client_id"], values.credentials["client_secret"])
     endpoint = TokenEndpoint(integration, auth, client, values.params)
@@ -89,19 +97,19 @@ async def prove(installation: Installation, integration: Integration, auth: Auth
     account = await credentials.check(installation.egress, integration, auth, Values(values.params, secrets))
     asked = asked_scopes(auth.scopes, None, values.params)
     due_at = refresh_due_at(auth, secrets, tokens, installation.clock())
-    return Proof(
+    return VerifiedAccount(
         account=account,
         params=values.params,
         secrets=secrets,
         scopes=tokens.scopes or asked,
         missing_scopes=missing_scopes(asked, tokens.scopes),
         expires_at=tokens.expires_at,
-        grant=Grant(None, due_at),
+        grant=TokenMetadata(None, due_at),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class GrantedTokens:
     """Tokens that a consent brought. `params`: what is known so far; `own`: what the customer typed, where the client
     is theirs; `asked`: the scopes that were asked for; `chosen`: the account, where there were several."""
 
@@ -118,14 +126,19 @@ class Granted:
         return renewed_secrets(self.own, self.tokens)
 
     @property
-    def grant(self) -> Grant:
+    def grant(self) -> TokenMetadata:
         """The client that they were given to."""
-        return Grant(self.client.id if self.client is not None else None)
+        return TokenMetadata(self.client.id if self.client is not None else None)
 
 
-async def prove_tokens(
-    installation: Installation, integration: Integration, auth: OAuth2Auth, granted: Granted, *, check: bool = True
-) -> Proof:
+async def verify_tokens(
+    installation: Installation,
+    integration: Integration,
+    auth: OAuth2Auth,
+    granted: GrantedTokens,
+    *,
+    check: bool = True,
+) -> VerifiedAccount:
     """Take what the provider said with the tokens, look up what else is needed, and ask whose account it is.
 
     Raises: CredentialsRefused; ProviderUnavailable; SeveralAccounts; UnexpectedValue for a value that does not fit.
@@ -143,18 +156,18 @@ async def prove_tokens(
     if account.id is None and auth.check is None:
         account = Account(*read_identity(auth, values))
     due_at = refresh_due_at(auth, granted.secrets, granted.tokens, installation.clock())
-    return Proof(
+    return VerifiedAccount(
         account=account,
         params=params,
         secrets=granted.secrets,
         scopes=granted.tokens.scopes or granted.asked,
         missing_scopes=missing_scopes(granted.asked, granted.tokens.scopes),
         expires_at=granted.tokens.expires_at,
-        grant=Grant(granted.grant.oauth_client_id, due_at),
+        grant=TokenMetadata(granted.grant.oauth_client_id, due_at),
     )
 
 
-async def exchanged(installation: Installation, endpoint: TokenEndpoint, tokens: Tokens) -> Tokens:
+async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: Tokens) -> Tokens:
     """The long-lived token for a short-lived one, where the entry has such an exchange. Raises: OAuthError."""
     if endpoint.auth.token.exchange is None:
         return tokens
@@ -182,17 +195,19 @@ async def _look_up(
     choices = _choices(integration, auth, lookup, document)
     if len(choices) > 1:
         detail = f"This opens {len(choices)} accounts at {integration.name}, and it has to be said which one."
-        raise SeveralAccounts(detail, choices)
+        raise AccountSelectionRequired(detail, choices)
     return dict(choices[0].params)
 
 
-def _choices(integration: Integration, auth: OAuth2Auth, lookup: Lookup, document: object) -> tuple[FoundAccount, ...]:
+def _choices(integration: Integration, auth: OAuth2Auth, lookup: Lookup, document: object) -> tuple[AccountOption, ...]:
     assert lookup.choices is not None  # noqa: S101 - the caller has looked
     items = look_up(document, lookup.choices.at) if lookup.choices.at is not None else document
     if not isinstance(items, list) or not items or len(items) > _MOST_CHOICES:
         raise UnexpectedValue(f"{integration.name} lists no account that this token opens")
     found = [(text_of(look_up(item, lookup.choices.label)), receive(auth, "lookup", item)) for item in items]
-    return tuple(FoundAccount(plain_text(label or ", ".join(params.values()))[:255], params) for label, params in found)
+    return tuple(
+        AccountOption(plain_text(label or ", ".join(params.values()))[:255], params) for label, params in found
+    )
 
 
 def unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:

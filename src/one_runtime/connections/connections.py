@@ -9,7 +9,13 @@ from typing import Final
 from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
 from one_runtime.connections import credentials, pending_revocations
-from one_runtime.connections.credentials import NO_GRANT, Account, Grant, Held, Owner
+from one_runtime.connections.credentials import (
+    NO_TOKEN_METADATA,
+    Account,
+    ConnectionKey,
+    StoredCredential,
+    TokenMetadata,
+)
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import connections
@@ -52,9 +58,9 @@ class Connection:
     expires_at: datetime | None
 
     @property
-    def owner(self) -> Owner:
+    def owner(self) -> ConnectionKey:
         """Where its credentials belong."""
-        return Owner(self.organization_id, self.id)
+        return ConnectionKey(self.organization_id, self.id)
 
     @property
     def subject(self) -> Subject:
@@ -82,11 +88,11 @@ class NewConnection:
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
-    grant: Grant = NO_GRANT
+    grant: TokenMetadata = NO_TOKEN_METADATA
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class TokenOwner:
     """Whose tokens some are, as far as it is known."""
 
     end_user_id: str
@@ -95,16 +101,16 @@ class Whose:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
+class RefreshedMetadata:
     """What tokens came with that took the place of others."""
 
     expires_at: datetime | None
     scopes: tuple[str, ...] | None
-    grant: Grant
+    grant: TokenMetadata
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class AudienceChange:
     """A way to connect by which an organization's own integration sends credentials elsewhere; `audience`: where."""
 
     slug: str
@@ -128,7 +134,7 @@ _MINE = connections.c.organization_id == bindparam("organization")
 _LIST = select(*_COLUMNS).where(_MINE).order_by(connections.c.id.desc())
 _ONE = select(*_COLUMNS).where(_MINE, connections.c.id == bindparam("connection"))
 _HELD = (
-    select(*_COLUMNS, *credentials.HELD_COLUMNS)
+    select(*_COLUMNS, *credentials.CREDENTIAL_COLUMNS)
     .join_from(connections, held_table, held_table.c.connection_id == connections.c.id)
     .where(_MINE, connections.c.id == bindparam("connection"))
 )
@@ -192,7 +198,9 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
     return from_row(row)
 
 
-async def get_held(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False) -> tuple[Connection, Held]:
+async def get_with_credential(
+    tx: Transaction, vault: Vault, owner: ConnectionKey, *, lock: bool = False
+) -> tuple[Connection, StoredCredential]:
     """A connection with its credentials, opened; `lock`: nobody else changes them until the transaction ends.
 
     In one statement, or under the lock: old tokens with the new ones' time of death would be taken for alive.
@@ -204,7 +212,7 @@ async def get_held(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = 
     row = await tx.one(_HELD, organization=owner.organization_id, connection=owner.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
-    return from_row(row[: len(_COLUMNS)]), credentials.held_in(row, vault, owner)
+    return from_row(row[: len(_COLUMNS)]), credentials.decrypt(row, vault, owner)
 
 
 async def list_page(
@@ -226,7 +234,7 @@ async def list_present(tx: Transaction, organization_id: str, end_user_id: str, 
     return [from_row(row) for row in rows]
 
 
-async def shares_grant(tx: Transaction, organization_id: str, new: NewConnection | Whose) -> bool:
+async def shares_grant(tx: Transaction, organization_id: str, new: NewConnection | TokenOwner) -> bool:
     """Whether a connection that there is may live by the same consent: of the same account, or where that is not known,
     of the same end user. Some providers revoke all that an account has granted to a client."""
     slug, account = new.integration_slug, new.account.id
@@ -258,7 +266,7 @@ async def connect(
     return await _renew(tx, vault, actor, renewed, new, now), False
 
 
-async def require_agreed(tx: Transaction, organization_id: str, new: NewConnection) -> None:
+async def require_agreement(tx: Transaction, organization_id: str, new: NewConnection) -> None:
     """What `connect` would refuse, said before anything is stored. Raises: AccountMismatch; NotFound as `connect`."""
     _renewed(new, await list_present(tx, organization_id, new.end_user_id, new.integration_slug))
 
@@ -352,21 +360,23 @@ async def _let_go_of_tokens(tx: Transaction, vault: Vault, present: Connection, 
     except (NotFound, SealBroken):
         return
     if present.auth_type == "oauth2" and "access_token" in held.secrets:
-        left = pending_revocations.Tokens(
+        left = pending_revocations.RevocableTokens(
             present.integration_slug, held.grant, present.params, held.secrets, present.id
         )
         await pending_revocations.store(tx, vault, present.organization_id, left, now)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ConnectionUpdate:
     """What to change of a connection; None leaves it."""
 
     name: str | None = None
     metadata: Mapping[str, object] | None = None
 
 
-async def change(tx: Transaction, actor: Actor, connection: Connection, wanted: Change, now: datetime) -> Connection:
+async def update_connection(
+    tx: Transaction, actor: Actor, connection: Connection, wanted: ConnectionUpdate, now: datetime
+) -> Connection:
     """Store a new name or metadata. Raises: NotFound where it was deleted meanwhile."""
     saved = replace(
         connection,
@@ -392,15 +402,17 @@ async def note_refused(
     return saved
 
 
-async def note_moved(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
+async def invalidate_for_audience_change(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
     """The organization has changed where its integration sends credentials: the end user has to connect again. The
     credentials are locked by whoever calls this."""
     actor = Actor(connection.organization_id, "system")
     await note_refused(tx, actor, connection, "integration_changed", message, now)
-    await credentials.condemn(tx, connection.owner)
+    await credentials.invalidate(tx, connection.owner)
 
 
-async def note_all_moved(tx: Transaction, organization_id: str, moved: Moved, now: datetime, *, limit: int) -> int:
+async def invalidate_all_for_audience_change(
+    tx: Transaction, organization_id: str, moved: AudienceChange, now: datetime, *, limit: int
+) -> int:
     """Tell active connections whose credentials were given for another audience, at most `limit`; how many. Whoever
     connects again or lets go at this moment is met as they are under the lock."""
     whose = {"organization": organization_id, "slug": moved.slug, "auth_type": moved.auth_type}
@@ -410,7 +422,7 @@ async def note_all_moved(tx: Transaction, organization_id: str, moved: Moved, no
         await credentials.lock(tx, one.owner)
         again = await tx.one(_STILL_MOVED, **whose, for_whom=moved.audience, connection=one.id)
         if again is not None:
-            await note_moved(tx, from_row(again), moved.message, now)
+            await invalidate_for_audience_change(tx, from_row(again), moved.message, now)
     return len(found)
 
 
@@ -430,8 +442,8 @@ async def note_working(tx: Transaction, actor: Actor, connection: Connection, no
     return saved
 
 
-async def renew_credentials(
-    tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], renewed: Renewed
+async def replace_tokens(
+    tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], renewed: RefreshedMetadata
 ) -> Connection:
     """Store tokens that took the place of others; whose they are, and whether they work, stays as it was."""
     saved = replace(connection, expires_at=renewed.expires_at, scopes=renewed.scopes or connection.scopes)

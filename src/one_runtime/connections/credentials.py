@@ -15,12 +15,12 @@ from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import credentials
 from one_runtime.egress import Egress, EgressError, on_behalf_of
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import Place, Sealed, Vault
+from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError
 from one_runtime.telemetry import metrics, tracing
 
 TABLE = "credentials"
-MOVED: Final = "moved"
+INVALIDATED_AUDIENCE: Final = "moved"
 """The audience of credentials whose integration has moved: nobody's, also where it moves back."""
 
 
@@ -54,7 +54,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class ConnectionKey:
     """The row that credentials belong to."""
 
     organization_id: str
@@ -62,7 +62,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class TokenMetadata:
     """What is known of tokens beside them: the OAuth client that they were given to (None: the customer's own), and
     when to renew them (None: never). `audience`: whom they may be sent to, where the integration is the organization's
     own and may change."""
@@ -72,23 +72,23 @@ class Grant:
     audience: str | None = None
 
 
-NO_GRANT: Final = Grant()
+NO_TOKEN_METADATA: Final = TokenMetadata()
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredCredential:
     """Credentials as they are held, opened, with how their renewal stands. `version` counts what was stored."""
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
-    grant: Grant
+    grant: TokenMetadata
     lease: str | None
     leased_until: datetime | None
     retry_at: datetime | None
     failures: int
 
 
-HELD_COLUMNS: Final = tuple(
+CREDENTIAL_COLUMNS: Final = tuple(
     credentials.c[name]
     for name in (
         "sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "lease", "leased_until", "retry_at",
@@ -109,7 +109,7 @@ _MINE = (
     credentials.c.organization_id == bindparam("organization"),
     credentials.c.connection_id == bindparam("connection"),
 )
-_ONE = select(*HELD_COLUMNS).where(*_MINE)
+_ONE = select(*CREDENTIAL_COLUMNS).where(*_MINE)
 _LOCKED = _ONE.with_for_update()
 _CHANGE = update(credentials).where(*_MINE)
 _LEASE = _CHANGE.where(
@@ -124,7 +124,9 @@ _TROUBLE = _LEASED.values(
 )
 _GIVE_BACK = _LEASED.values(lease=None, leased_until=None)
 _GIVE_UP = _CHANGE.values(lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
-_CONDEMN = _CHANGE.values(audience=MOVED, lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
+_CONDEMN = _CHANGE.values(
+    audience=INVALIDATED_AUDIENCE, lease=None, leased_until=None, retry_at=None, refresh_due_at=None
+)
 _HURRY = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
 _POSTPONE = _CHANGE.values(retry_at=bindparam("until"))
 _DUE = (
@@ -170,13 +172,17 @@ async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Val
 
 
 async def store(
-    tx: Transaction, vault: Vault, owner: Owner, secrets: Mapping[str, str], grant: Grant = NO_GRANT
+    tx: Transaction,
+    vault: Vault,
+    owner: ConnectionKey,
+    secrets: Mapping[str, str],
+    grant: TokenMetadata = NO_TOKEN_METADATA,
 ) -> None:
     """Seal and keep, over what was kept for this connection; each time under the next version. Whoever renews them at
     this moment has lost the lease. Raises: KeyNotInRing."""
     row = await tx.one(_VERSION, connection=owner.connection_id)
     version = row.version + 1 if row else 1
-    place = Place(TABLE, owner.connection_id, version)
+    place = SealContext(TABLE, owner.connection_id, version)
     sealed = await key_ring.seal(tx, vault, owner.organization_id, json.dumps(dict(secrets)).encode(), place)
     await tx.execute(
         _UPSERT,
@@ -192,7 +198,7 @@ async def store(
     )
 
 
-async def load(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = False) -> Held:
+async def load(tx: Transaction, vault: Vault, owner: ConnectionKey, *, lock: bool = False) -> StoredCredential:
     """Open what is kept; `lock`: nobody else changes it until the transaction ends.
 
     Raises: NotFound, and SealBroken where it was tampered with.
@@ -201,24 +207,26 @@ async def load(tx: Transaction, vault: Vault, owner: Owner, *, lock: bool = Fals
     row = await tx.one(one, organization=owner.organization_id, connection=owner.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
-    return held_in(row, vault, owner)
+    return decrypt(row, vault, owner)
 
 
-def held_in(row: Row, vault: Vault, owner: Owner) -> Held:
+def decrypt(row: Row, vault: Vault, owner: ConnectionKey) -> StoredCredential:
     """What a row holds that has these columns, opened. Raises: SealBroken."""
-    place = Place(TABLE, owner.connection_id, row.version)
+    place = SealContext(TABLE, owner.connection_id, row.version)
     opened = json.loads(vault.open(owner.organization_id, Sealed(row.key_id, row.sealed), place))
-    grant = Grant(row.oauth_client_id, row.refresh_due_at, row.audience)
-    return Held(opened, row.version, grant, row.lease, row.leased_until, row.retry_at, row.failures)
+    grant = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
+    return StoredCredential(opened, row.version, grant, row.lease, row.leased_until, row.retry_at, row.failures)
 
 
-async def lock(tx: Transaction, owner: Owner) -> None:
+async def lock(tx: Transaction, owner: ConnectionKey) -> None:
     """Nobody else changes these until the transaction ends. Whoever writes a connection and its credentials begins with
     this, or with `load` and its `lock`: in the other order two of them wait for each other."""
     await tx.all(_LOCKED, organization=owner.organization_id, connection=owner.connection_id)
 
 
-async def lease(tx: Transaction, owner: Owner, held: Held, lease_id: str, now: datetime, until: datetime) -> bool:
+async def acquire_lease(
+    tx: Transaction, owner: ConnectionKey, held: StoredCredential, lease_id: str, now: datetime, until: datetime
+) -> bool:
     """Take the right to renew these very credentials; False where another has it, or where they were changed, refused
     or not to be renewed meanwhile."""
     ids = {"organization": owner.organization_id, "connection": owner.connection_id}
@@ -226,38 +234,38 @@ async def lease(tx: Transaction, owner: Owner, held: Held, lease_id: str, now: d
     return await tx.execute(_LEASE, **ids, **seen, new_lease=lease_id, now=now, until=until) > 0
 
 
-async def note_trouble(tx: Transaction, owner: Owner, lease_id: str, retry_at: datetime) -> bool:
+async def record_failure(tx: Transaction, owner: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
     """A renewal told nothing: not again before `retry_at`. False where the lease is another's by now."""
     ids = {"organization": owner.organization_id, "connection": owner.connection_id}
     return await tx.execute(_TROUBLE, **ids, held_lease=lease_id, until=retry_at) > 0
 
 
-async def condemn(tx: Transaction, owner: Owner) -> None:
+async def invalidate(tx: Transaction, owner: ConnectionKey) -> None:
     """Use these credentials for nothing any more: their integration sends them elsewhere than they were given for."""
     await tx.execute(_CONDEMN, organization=owner.organization_id, connection=owner.connection_id)
 
 
-async def give_up(tx: Transaction, owner: Owner) -> None:
+async def stop_refreshing(tx: Transaction, owner: ConnectionKey) -> None:
     """Renew these credentials no more: the provider has refused them."""
     await tx.execute(_GIVE_UP, organization=owner.organization_id, connection=owner.connection_id)
 
 
-async def give_back(tx: Transaction, owner: Owner, lease_id: str) -> None:
+async def release_lease(tx: Transaction, owner: ConnectionKey, lease_id: str) -> None:
     """Let go of a lease without having asked the provider."""
     ids = {"organization": owner.organization_id, "connection": owner.connection_id}
     await tx.execute(_GIVE_BACK, **ids, held_lease=lease_id)
 
 
-async def hurry(tx: Transaction, owner: Owner, now: datetime) -> None:
+async def refresh_now(tx: Transaction, owner: ConnectionKey, now: datetime) -> None:
     """Have these credentials renewed at the next opportunity."""
     await tx.execute(_HURRY, organization=owner.organization_id, connection=owner.connection_id, now=now)
 
 
-async def postpone(tx: Transaction, owner: Owner, until: datetime) -> None:
+async def postpone(tx: Transaction, owner: ConnectionKey, until: datetime) -> None:
     """Do not renew these credentials before then."""
     await tx.execute(_POSTPONE, organization=owner.organization_id, connection=owner.connection_id, until=until)
 
 
-async def list_due(tx: Transaction, now: datetime, limit: int) -> list[Owner]:
+async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
     """Credentials to renew, the longest due first; those that somebody renews, or that have to wait, are left out."""
-    return [Owner(row.organization_id, row.connection_id) for row in await tx.all(_DUE, now=now, limit=limit)]
+    return [ConnectionKey(row.organization_id, row.connection_id) for row in await tx.all(_DUE, now=now, limit=limit)]

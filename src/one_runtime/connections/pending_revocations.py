@@ -8,12 +8,12 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from one_runtime.connections.credentials import Grant
+from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import revocations
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import KeyNotInRing, Place, SealBroken, Sealed, Vault
+from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
 
 TABLE: Final = "revocations"
 KEPT: Final = timedelta(days=1)
@@ -25,7 +25,7 @@ _VERSION: Final = 1  # a row's secret is written once
 
 
 @dataclass(frozen=True, slots=True)
-class Letting:
+class PendingRevocation:
     """What is to be revoked of one connection. `tokens`: by kind, and the customer's own client where it is theirs."""
 
     id: str
@@ -41,11 +41,11 @@ class Letting:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class RevocableTokens:
     """Tokens to be revoked, with what it takes to do it."""
 
     integration_slug: str
-    grant: Grant
+    grant: TokenMetadata
     params: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     connection_id: str | None = None
@@ -74,9 +74,11 @@ _EXPIRED = delete(revocations).where(revocations.c.give_up_at <= bindparam("now"
 _KINDS: Final = ("refresh_token", "access_token", "client_id", "client_secret")
 
 
-async def store(tx: Transaction, vault: Vault, organization_id: str, tokens: Tokens, now: datetime) -> Letting:
+async def store(
+    tx: Transaction, vault: Vault, organization_id: str, tokens: RevocableTokens, now: datetime
+) -> PendingRevocation:
     """Keep tokens until they are revoked. Whoever stores them revokes them first: they are due once that has failed."""
-    letting = Letting(
+    letting = PendingRevocation(
         id=new_id(),
         organization_id=organization_id,
         connection_id=tokens.connection_id,
@@ -89,7 +91,7 @@ async def store(tx: Transaction, vault: Vault, organization_id: str, tokens: Tok
         audience=tokens.grant.audience,
     )
     plaintext = json.dumps(dict(letting.tokens)).encode()
-    sealed = await key_ring.seal(tx, vault, organization_id, plaintext, Place(TABLE, letting.id, _VERSION))
+    sealed = await key_ring.seal(tx, vault, organization_id, plaintext, SealContext(TABLE, letting.id, _VERSION))
     await tx.execute(
         _INSERT,
         id=letting.id,
@@ -109,7 +111,7 @@ async def store(tx: Transaction, vault: Vault, organization_id: str, tokens: Tok
     return letting
 
 
-async def claim(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[Letting]:
+async def claim(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[PendingRevocation]:
     """Take what is due, so that nobody else does for a while. What does not open is deleted: it is of no use."""
     claimed = []
     await tx.execute(_EXPIRED, now=now)
@@ -130,15 +132,15 @@ async def settle(tx: Transaction, revocation_id: str) -> None:
     await tx.execute(_DELETE, revocation=revocation_id)
 
 
-async def postpone(tx: Transaction, letting: Letting, due_at: datetime) -> None:
+async def postpone(tx: Transaction, letting: PendingRevocation, due_at: datetime) -> None:
     """Try again later, unless another has taken it since."""
     await tx.execute(_POSTPONE, revocation=letting.id, made=letting.attempts, next=due_at)
 
 
-def _opened(vault: Vault, row: Row, attempts: int) -> Letting:
+def _opened(vault: Vault, row: Row, attempts: int) -> PendingRevocation:
     sealed = Sealed(row.key_id, row.sealed)
-    tokens = json.loads(vault.open(row.organization_id, sealed, Place(TABLE, row.id, row.version)))
-    return Letting(
+    tokens = json.loads(vault.open(row.organization_id, sealed, SealContext(TABLE, row.id, row.version)))
+    return PendingRevocation(
         row.id,
         row.organization_id,
         row.connection_id,

@@ -175,7 +175,7 @@ class Transaction(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class PoolUse:
     """What a pool of connections is doing: how many work, are idle, and may be at the most; and how many wait."""
 
     in_use: int
@@ -202,7 +202,7 @@ class Database(ABC):
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         """Statements that change nothing."""
 
-    def connections(self) -> Connections | None:
+    def connections(self) -> PoolUse | None:
         """What the pool is doing; None where there is none."""
         return None
 
@@ -445,10 +445,10 @@ class PostgresDatabase(Database):
         await self._reader.close()
         await self._pool.close()
 
-    def connections(self) -> Connections | None:
+    def connections(self) -> PoolUse | None:
         told = self._pool.get_stats()
         size, idle, most = (told.get(f"pool_{name}", 0) for name in ("size", "available", "max"))
-        return Connections(size - idle, idle, most, told.get("requests_waiting", 0))
+        return PoolUse(size - idle, idle, most, told.get("requests_waiting", 0))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:

@@ -13,7 +13,7 @@ from one_runtime.doctor.finding import Finding, in_order, problem
 from one_runtime.doctor.outside import Outside, examine_outside
 from one_runtime.doctor.public_url import PublicSide, compared, examine_public_url
 from one_runtime.doctor.storage import Storage, examine_storage
-from one_runtime.egress import WayOut
+from one_runtime.egress import Network
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings, load_settings
@@ -25,7 +25,7 @@ PATIENCE: Final = 15.0
 
 
 async def examine(
-    environ: Mapping[str, str] = os.environ, *, clock: Clock = system_clock, way_out: WayOut | None = None
+    environ: Mapping[str, str] = os.environ, *, clock: Clock = system_clock, way_out: Network | None = None
 ) -> list[Finding]:
     """Every finding, in the order of `CHECKS`. `clock` and `way_out` are the seams of tests."""
     try:
@@ -43,7 +43,7 @@ async def examine(
     )
     found += [*storage.findings, *side.findings, outside.finding]
     if side.reflection is not None:
-        found.append(compared(side.reflection, storage.mark, settings))
+        found.append(compared(side.reflection, storage.database_fingerprint, settings))
     clocks = [("the database's", storage.ahead), ("the public URL's", side.ahead), ("the providers'", outside.ahead)]
     found.append(examine_clock(clocks))
     return in_order(found)

@@ -10,7 +10,7 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock
 from one_runtime.doctor.clock import ahead_by_date
 from one_runtime.doctor.finding import Finding, ok, warning
-from one_runtime.egress import Egress, EgressError, Limits, WayOut
+from one_runtime.egress import Egress, EgressError, Limits, Network
 
 HOSTS: Final = 2
 """How many of the catalog's hosts are asked."""
@@ -28,7 +28,7 @@ class Outside:
 
 
 async def examine_outside(
-    catalog: Catalog, clock: Clock, way_out: WayOut | None, environ: Mapping[str, str] = os.environ
+    catalog: Catalog, clock: Clock, way_out: Network | None, environ: Mapping[str, str] = os.environ
 ) -> Outside:
     """Ask a few hosts for anything; whatever they answer will do."""
     hosts = hosts_of(catalog)[:HOSTS]

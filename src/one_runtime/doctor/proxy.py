@@ -15,7 +15,7 @@ _FRAMES: Final = "frame-ancestors *"
 """What the popup's page says for a session that does not exist: any page may show that there is none."""
 
 
-def examine_proxy(reflection: self_check.Reflection, settings: Settings) -> Finding:
+def examine_proxy(reflection: self_check.RequestEcho, settings: Settings) -> Finding:
     """Whose address the server takes for the caller's, in a request that came by the public URL."""
     passed_on = [part.strip() for part in (reflection.forwarded_for or "").split(",") if part.strip()]
     trusting = bool(settings.trusted_proxies)

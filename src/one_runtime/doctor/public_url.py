@@ -11,7 +11,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.doctor.clock import ahead, ahead_by_date
 from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.doctor.proxy import FORGED, examine_popup, examine_proxy
-from one_runtime.egress import Egress, EgressError, Limits, Response, WayOut
+from one_runtime.egress import Egress, EgressError, Limits, Network, Response
 from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import Vault
 from one_runtime.settings import Settings
@@ -28,12 +28,12 @@ class PublicSide:
     """What was found; what the server saw of us, if it is one with our key ring; how far its clock is ahead of ours."""
 
     findings: list[Finding] = field(default_factory=list)
-    reflection: self_check.Reflection | None = None
+    reflection: self_check.RequestEcho | None = None
     ahead: float | None = None
 
 
 async def examine_public_url(
-    settings: Settings, vault: Vault | None, clock: Clock, way_out: WayOut | None
+    settings: Settings, vault: Vault | None, clock: Clock, way_out: Network | None
 ) -> PublicSide:
     """Ask the public URL, which may well be on a private network: exactly its host and port may be reached for this."""
     side, url = PublicSide(), urlsplit(settings.public_url)
@@ -122,9 +122,9 @@ async def _popup(egress: Egress, settings: Settings) -> Finding:
     return examine_popup(_headers(page), _headers(script))
 
 
-def compared(reflection: self_check.Reflection, mark: str | None, settings: Settings) -> Finding:
+def compared(reflection: self_check.RequestEcho, mark: str | None, settings: Settings) -> Finding:
     """Whether who answered serves our database, under our public URL."""
-    if mark is not None and reflection.mark != mark:
+    if mark is not None and reflection.database_fingerprint != mark:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"
         return problem("public URL", saw, "Lead the proxy to the server of this database.")
     if reflection.public_url != settings.public_url:

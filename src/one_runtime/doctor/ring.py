@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from one_runtime import __version__
 from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.encryption.key_ring import Ring
-from one_runtime.jobs.instances import Server
+from one_runtime.jobs.instances import ServerInstance
 
 
 def examine_ring(ring: Ring) -> Finding:
@@ -29,7 +29,7 @@ def _keys(count: int) -> str:
     return f"{count} keys" if count != 1 else "1 key"
 
 
-def examine_servers(live: Sequence[Server]) -> Finding:
+def examine_servers(live: Sequence[ServerInstance]) -> Finding:
     """Which processes serve this database, and in which version."""
     if not live:
         return warning("servers", "none serves this database", "Start one: one-runtime serve")

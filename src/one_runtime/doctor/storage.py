@@ -37,10 +37,10 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "
 
 @dataclass(slots=True)
 class Storage:
-    """What was found; the mark of the database, and how far its clock is ahead of ours, in seconds."""
+    """What was found; the fingerprint of the database, and how far its clock is ahead of ours, in seconds."""
 
     findings: list[Finding] = field(default_factory=list)
-    mark: str | None = None
+    database_fingerprint: str | None = None
     ahead: float | None = None
 
 
@@ -99,7 +99,10 @@ async def _opened(url: str) -> AsyncIterator[Database]:
 
 async def _ask(storage: Storage, database: Database, settings: Settings, vault: Vault | None, clock: Clock) -> None:
     async with database.read() as tx:
-        storage.mark, live = await self_check.mark(tx), await instances.list_live(tx, clock())
+        storage.database_fingerprint, live = (
+            await self_check.database_fingerprint(tx),
+            await instances.list_live(tx, clock()),
+        )
         if sqlite_path(settings.database_url.get_secret_value()):
             storage.findings.append(ok("database", f"SQLite, migrated to {HEAD}"))
         else:

@@ -20,7 +20,7 @@ from one_runtime.egress.errors import (
 )
 from one_runtime.egress.hop import USER_AGENT, Body
 from one_runtime.egress.limits import Limits, PoolLimits
-from one_runtime.egress.network import WayOut
+from one_runtime.egress.network import Network
 from one_runtime.egress.observation import on_behalf_of
 from one_runtime.egress.pool import Certificate
 
@@ -31,6 +31,7 @@ __all__ = [
     "Egress",
     "EgressError",
     "Limits",
+    "Network",
     "PoolLimits",
     "Relayed",
     "RequestRefused",
@@ -40,6 +41,5 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamTooLarge",
     "UpstreamUnreachable",
-    "WayOut",
     "on_behalf_of",
 ]

@@ -12,7 +12,7 @@ from one_runtime.egress.errors import UpstreamTimeout
 from one_runtime.egress.target import Target
 
 
-class Turns:
+class Bulkhead:
     """A semaphore for each upstream, for as long as somebody talks to it or waits."""
 
     def __init__(self, at_once: int) -> None:

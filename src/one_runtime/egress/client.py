@@ -14,7 +14,7 @@ from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
 from one_runtime.egress.hop import Body, Headers, Hop, first_hop, next_hop, relayed_hop
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
-from one_runtime.egress.network import WayOut
+from one_runtime.egress.network import Network
 from one_runtime.egress.observation import observed
 from one_runtime.egress.pool import Certificate, Pool
 from one_runtime.egress.target import canonical_allow_list, parse
@@ -49,7 +49,7 @@ class Egress:
         self,
         *,
         allow: frozenset[tuple[str, int]] = frozenset(),
-        way_out: WayOut | None = None,
+        way_out: Network | None = None,
         limits: Limits = DEFAULT_LIMITS,
         pool_limits: PoolLimits = DEFAULT_POOL_LIMITS,
         before_request: Callable[[], None] | None = None,
@@ -66,7 +66,7 @@ class Egress:
         Raises:
             ConfigurationError: an entry of `allow` is not a host and a port.
         """
-        self._way_out = way_out or WayOut(threads=pool_limits.resolver_threads)
+        self._way_out = way_out or Network(threads=pool_limits.resolver_threads)
         self._owns_way_out = way_out is None
         self._limits = limits
         self._pool_limits = pool_limits

@@ -6,7 +6,7 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 
 
-class WayOut:
+class Network:
     """The machine's own network. Names are looked up on threads of its own, not on the few of the event loop."""
 
     def __init__(self, *, threads: int = 16, tls: ssl.SSLContext | None = None) -> None:

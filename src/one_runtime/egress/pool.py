@@ -21,7 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import HttpProcessingError
 
 from one_runtime.egress.addresses import why_refused
-from one_runtime.egress.bulkhead import Turns
+from one_runtime.egress.bulkhead import Bulkhead
 from one_runtime.egress.errors import (
     EgressError,
     TargetRefused,
@@ -31,7 +31,7 @@ from one_runtime.egress.errors import (
 )
 from one_runtime.egress.hop import Hop
 from one_runtime.egress.limits import Limits, PoolLimits
-from one_runtime.egress.network import WayOut
+from one_runtime.egress.network import Network
 from one_runtime.egress.target import AllowList, Target, check
 
 # Providers' security headers are long; aiohttp's own limit of 8190 refuses some real answers.
@@ -83,11 +83,11 @@ _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", 
 class Pool:
     """The connections that were made under one allow-list. Another allow-list means another pool."""
 
-    def __init__(self, allow: AllowList, way_out: WayOut, limits: PoolLimits) -> None:
+    def __init__(self, allow: AllowList, way_out: Network, limits: PoolLimits) -> None:
         self._allow = allow
         self._way_out = way_out
         self._limits = limits
-        self._turns = Turns(limits.per_upstream)
+        self._turns = Bulkhead(limits.per_upstream)
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -213,7 +213,7 @@ class Pool:
 class _CheckedResolver(AbstractResolver):
     """Asks the way out; one bad answer refuses the name, so that no attacker can mix and wait for the right one."""
 
-    def __init__(self, allow: AllowList, way_out: WayOut) -> None:
+    def __init__(self, allow: AllowList, way_out: Network) -> None:
         self._allow = allow
         self._way_out = way_out
 

@@ -24,10 +24,10 @@ from one_runtime.db.schema import (
     revocations,
     unredeemed_connections,
 )
-from one_runtime.encryption.vault import Place, Sealed, Vault
+from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
 from one_runtime.jobs import instances
-from one_runtime.jobs.instances import Server
+from one_runtime.jobs.instances import ServerInstance
 
 SEALED_TABLES: Final[tuple[Table, ...]] = (
     credentials,
@@ -159,7 +159,7 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
         )
 
 
-async def sealing_key(tx: Transaction) -> str:
+async def active_key(tx: Transaction) -> str:
     """The id of the key that seals now. It cannot be retired before this transaction ends, which has to be a writing
     one where something is sealed. Raises: Unavailable.
     """
@@ -170,14 +170,14 @@ async def sealing_key(tx: Transaction) -> str:
     raise Unavailable("No encryption key was promoted. Start the server, or run `one-runtime keys promote`.")
 
 
-async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: bytes, place: Place) -> Sealed:
+async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
     """Seal under the key that seals now; what stores a sealed value calls this, in the transaction that stores it.
 
     Raises: KeyNotInRing where this process lacks that key: nothing is ever sealed under another one. Unavailable.
     """
     if place.table not in _SEALED_NAMES:
         raise ValueError(f"{place.table} is not among SEALED_TABLES: nobody would count its rows, or reseal them.")
-    return vault.seal(await sealing_key(tx), organization_id, plaintext, place)
+    return vault.seal(await active_key(tx), organization_id, plaintext, place)
 
 
 async def _is_needed(tx: Transaction, key: str) -> bool:
@@ -209,7 +209,7 @@ def _newest_promoted(noted: dict[str, Row]) -> str | None:
 
 
 def _key(
-    key: str, noted: Row | None, sealing: str | None, vault: Vault, counts: Counter[str], live: list[Server]
+    key: str, noted: Row | None, sealing: str | None, vault: Vault, counts: Counter[str], live: list[ServerInstance]
 ) -> Key:
     held_by = sum(key in server.key_ids for server in live)
     in_ring = key in vault.key_ids
@@ -220,7 +220,7 @@ def _key(
     return Key(key, state, in_ring, counts[key], held_by, *times)
 
 
-async def promote(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
+async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
     """Have a key of this ring seal from now on; a retired one comes back. Its id; `name` may be the beginning of it.
 
     A server cannot start without a promoted key and one that runs is looked up here, both one at a time: so every
@@ -246,7 +246,7 @@ async def promote(tx: Transaction, vault: Vault, name: str, now: datetime, *, fo
     return key
 
 
-def _servers(lacking: list[Server]) -> str:
+def _servers(lacking: list[ServerInstance]) -> str:
     return "1 running server does" if len(lacking) == 1 else f"{len(lacking)} running servers do"
 
 
@@ -256,7 +256,7 @@ def _after(noted: dict[str, Row], now: datetime) -> datetime:
     return now if last is None else max(now, last + timedelta(milliseconds=1))
 
 
-async def retire(tx: Transaction, name: str, now: datetime) -> str:
+async def disable(tx: Transaction, name: str, now: datetime) -> str:
     """Let a key go: from now on a ring may lack it. Its id; `name` may be the beginning of it.
 
     Raises: NotFound; Conflict for the key that seals, and while rows are sealed under the key.

@@ -15,7 +15,7 @@ from sqlalchemy import Select, Table, Update, bindparam, select, update
 
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import Place, SealBroken, Sealed, Vault
+from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Unavailable
 
 T = TypeVar("T")
@@ -41,9 +41,9 @@ class SealedRow:
     version: int
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SealContext:
         """What it is bound to."""
-        return Place(self.table.name, self.id, self.version)
+        return SealContext(self.table.name, self.id, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class _Run:
     async def count(self) -> list[str]:
         """Begin a round: the keys under which there are rows to seal again."""
         async with self._database.read() as tx:
-            sealing = await key_ring.sealing_key(tx)
+            sealing = await key_ring.active_key(tx)
             rows = {key: count for key, count in (await key_ring.count_rows(tx)).items() if key != sealing}
         self.progress.total = self.progress.resealed + sum(rows.values())
         return list(rows)
@@ -182,7 +182,7 @@ class _Run:
     async def _step(self, rows: list[SealedRow]) -> int:
         opened = [(row, plaintext) for row in rows if (plaintext := self._open(row)) is not None]
         async with self._database.write() as tx:
-            key = await key_ring.sealing_key(tx)
+            key = await key_ring.active_key(tx)
             if key == rows[0].sealed.key_id:  # it was promoted again meanwhile
                 return 0
             return sum(

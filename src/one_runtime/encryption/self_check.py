@@ -30,12 +30,12 @@ _FIRST_KEY: Final = (
 )
 
 
-class Reflection(BaseModel):
+class RequestEcho(BaseModel):
     """How a request looked where it arrived."""
 
     model_config = ConfigDict(frozen=True)
 
-    mark: str | None
+    database_fingerprint: str | None
     """Of the database; none before the first start on it."""
     public_url: str
     now: datetime
@@ -45,7 +45,7 @@ class Reflection(BaseModel):
     """X-Forwarded-For as it arrived."""
 
 
-async def mark(tx: Transaction) -> str | None:
+async def database_fingerprint(tx: Transaction) -> str | None:
     """What tells one database from another, copies of it aside: a hash over its first key's id and time."""
     row = await tx.one(_FIRST_KEY)
     if row is None:
@@ -70,19 +70,19 @@ def read_challenge(vault: Vault, header: str, now: datetime) -> str | None:
     return nonce if proven and abs(now.timestamp() - made) < _LIFETIME.total_seconds() else None
 
 
-def signed(vault: Vault, nonce: str, reflection: Reflection) -> tuple[bytes, str]:
+def signed(vault: Vault, nonce: str, reflection: RequestEcho) -> tuple[bytes, str]:
     """The answer's body, and its proof."""
     body = reflection.model_dump_json().encode()
     return body, vault.prove(_answered(nonce, body)).hex()
 
 
-def read_answer(vault: Vault, nonce: str, body: bytes, proof: str) -> Reflection | None:
+def read_answer(vault: Vault, nonce: str, body: bytes, proof: str) -> RequestEcho | None:
     """The reflection, if a holder of the ring answered this challenge."""
     try:
         proven = vault.is_proven(_answered(nonce, body), bytes.fromhex(proof))
     except ValueError:
         return None
-    return Reflection.model_validate_json(body) if proven else None
+    return RequestEcho.model_validate_json(body) if proven else None
 
 
 def _asked(nonce: str) -> bytes:

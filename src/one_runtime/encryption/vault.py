@@ -46,7 +46,7 @@ class KeyNotInRing(SealBroken):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SealContext:
     """Where a sealed value lives; part of what is authenticated (AAD)."""
 
     table: str
@@ -91,7 +91,7 @@ class Vault:
         return tuple(self._keys)
 
     @metrics.counting_failures
-    def seal(self, key: str, organization_id: str, plaintext: bytes, place: Place) -> Sealed:
+    def seal(self, key: str, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
         """Encrypt under the key of this id, for one organization and one place. `key_ring.seal` knows which key.
 
         Raises: KeyNotInRing.
@@ -101,7 +101,7 @@ class Vault:
         return Sealed(key, _FORMAT + nonce + cipher.encrypt(nonce, plaintext, place.aad))
 
     @metrics.counting_failures
-    def open(self, organization_id: str, sealed: Sealed, place: Place) -> bytes:
+    def open(self, organization_id: str, sealed: Sealed, place: SealContext) -> bytes:
         """Decrypt. Raises: SealBroken, and KeyNotInRing of that kind."""
         if sealed.key_id not in self._keys:
             raise KeyNotInRing(sealed.key_id)

@@ -10,9 +10,9 @@ from typing import Final, get_args
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.organization_catalogs import Registered
+from one_runtime.catalog.organization_catalogs import StoredIntegration
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Moved
+from one_runtime.connections.connections import AudienceChange
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
@@ -36,7 +36,7 @@ class IntegrationInUse(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NewCustomIntegration:
     """What somebody registers: an entry that was checked in full, and its logo, an SVG that was cleaned."""
 
     integration: CustomIntegration
@@ -44,34 +44,34 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class CustomIntegrationResult:
     """How it went. `enabled`: whether the organization offers it; `moved`: connections that have to be made again;
     `client_retired`: whether its OAuth client has to be registered again."""
 
-    registered: Registered
+    registered: StoredIntegration
     enabled: bool
     created: bool = False
     moved: int = 0
     client_retired: bool = False
 
 
-async def list_all(installation: Installation, organization_id: str) -> list[Put]:
+async def list_all(installation: Installation, organization_id: str) -> list[CustomIntegrationResult]:
     """An organization's own integrations, by slug."""
     async with installation.database.read() as tx:
         organization = await organizations.get(tx, organization_id)
         found = await organization_catalogs.list_own(tx, organization_id)
-    return [Put(one, organization.offers(one.integration.slug)) for one in found]
+    return [CustomIntegrationResult(one, organization.offers(one.integration.slug)) for one in found]
 
 
-async def get(installation: Installation, organization_id: str, slug: str) -> Put:
+async def get(installation: Installation, organization_id: str, slug: str) -> CustomIntegrationResult:
     """One of them. Raises: NotFound."""
     async with installation.database.read() as tx:
         organization = await organizations.get(tx, organization_id)
         found = await organization_catalogs.get(tx, organization_id, slug)
-    return Put(found, organization.offers(slug))
+    return CustomIntegrationResult(found, organization.offers(slug))
 
 
-async def create(installation: Installation, actor: Actor, entry: Entry) -> Put:
+async def create(installation: Installation, actor: Actor, entry: NewCustomIntegration) -> CustomIntegrationResult:
     """Register a new one. Raises: IntegrationExists; Conflict where there are as many as may be."""
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
@@ -83,7 +83,7 @@ async def create(installation: Installation, actor: Actor, entry: Entry) -> Put:
         return await _create(tx, installation, actor, entry)
 
 
-async def put(installation: Installation, actor: Actor, entry: Entry) -> Put:
+async def put(installation: Installation, actor: Actor, entry: NewCustomIntegration) -> CustomIntegrationResult:
     """Register one, in place of the one before if there is one."""
     slug = entry.integration.slug
     async with installation.database.write() as tx:
@@ -99,7 +99,7 @@ async def put(installation: Installation, actor: Actor, entry: Entry) -> Put:
         await _record(tx, installation, actor, "custom_integration.updated", slug)
         organization = await organizations.get(tx, actor.organization_id)
     moved = await _move(installation, actor, saved.integration)
-    return Put(saved, organization.offers(slug), moved=moved, client_retired=retired)
+    return CustomIntegrationResult(saved, organization.offers(slug), moved=moved, client_retired=retired)
 
 
 async def delete(installation: Installation, actor: Actor, slug: str) -> None:
@@ -121,19 +121,21 @@ async def delete(installation: Installation, actor: Actor, slug: str) -> None:
         await _record(tx, installation, actor, "custom_integration.deleted", slug)
 
 
-async def _find(tx: Transaction, actor: Actor, slug: str) -> Registered | None:
+async def _find(tx: Transaction, actor: Actor, slug: str) -> StoredIntegration | None:
     try:
         return await organization_catalogs.get(tx, actor.organization_id, slug)
     except NotFound:
         return None
 
 
-async def _create(tx: Transaction, installation: Installation, actor: Actor, entry: Entry) -> Put:
+async def _create(
+    tx: Transaction, installation: Installation, actor: Actor, entry: NewCustomIntegration
+) -> CustomIntegrationResult:
     now = installation.clock()
     saved = await organization_catalogs.create(tx, actor.organization_id, entry.integration, entry.logo, now)
     await _record(tx, installation, actor, "custom_integration.created", saved.integration.slug)
     organization = await organizations.get(tx, actor.organization_id)
-    return Put(saved, organization.offers(saved.integration.slug), created=True)
+    return CustomIntegrationResult(saved, organization.offers(saved.integration.slug), created=True)
 
 
 async def _retire_client(
@@ -153,12 +155,14 @@ async def _move(installation: Installation, actor: Actor, integration: CustomInt
     """Tell connections that were made for another place; how many. Until it is told, whoever uses one finds out."""
     count, message = 0, f"Where {integration.name} sends credentials was changed."
     for auth_type in get_args(AuthType):
-        moved = Moved(integration.slug, auth_type, integration.audience(auth_type), message)
+        moved = AudienceChange(integration.slug, auth_type, integration.audience(auth_type), message)
         found = _BATCH
         while found == _BATCH:
             now = installation.clock()
             async with installation.database.write() as tx:
-                found = await connections.note_all_moved(tx, actor.organization_id, moved, now, limit=_BATCH)
+                found = await connections.invalidate_all_for_audience_change(
+                    tx, actor.organization_id, moved, now, limit=_BATCH
+                )
             count += found
     return count
 

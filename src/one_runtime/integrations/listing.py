@@ -19,7 +19,7 @@ from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Category, CustomIntegration, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.organization_catalogs import Catalogs
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.search import search
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
@@ -73,7 +73,7 @@ _STATE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Availability:
     """Which integrations an organization has enabled: all (None), or these slugs, but for the `hidden` ones; and for
     which there is an OAuth client, its own or the instance's."""
 
@@ -102,14 +102,14 @@ _COMPRESSED_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ListState:
     """Who asks, what their organization offers, and the end user's connections as the database gathers them:
     `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's own integrations in it, where it has
     any."""
 
     organization_id: str
     scopes: Sequence[str]
-    offer: Offer
+    offer: Availability
     connections: str
     own: Catalog | None = None
 
@@ -135,7 +135,7 @@ class Options:
         return sorted(self.slugs), self.category, self.search, self.status
 
 
-async def find_state(tx: Transaction, catalogs: Catalogs, token: str, end_user_id: str) -> State | None:
+async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, token: str, end_user_id: str) -> ListState | None:
     """All that decides an answer, in one statement; None where the token is no live API key."""
     if not secret_tokens.recognize(secret_tokens.API_KEY, token):
         return None
@@ -145,7 +145,7 @@ async def find_state(tx: Transaction, catalogs: Catalogs, token: str, end_user_i
         return None
     offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients)
     own = await catalogs.own(tx, row.organization_id, row.custom_revision) if row.custom_revision else None
-    return State(row.organization_id, _names(row.scopes), offer, row.connections, own)
+    return ListState(row.organization_id, _names(row.scopes), offer, row.connections, own)
 
 
 @lru_cache(maxsize=1024)
@@ -154,10 +154,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _offer(mode: str, slugs: str, clients: str) -> Offer:
+def _offer(mode: str, slugs: str, clients: str) -> Availability:
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
-    return Offer(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
+    return Availability(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
 
 
 def _head(end_user_id: str) -> bytes:
@@ -233,7 +233,7 @@ class _Lists:
         self._unconnected = lru_cache(maxsize=8 if few else 256)(self._render_unconnected)
         self.listed = lru_cache(maxsize=128 if few else 4096)(self._render_listed)
 
-    def select(self, offer: Offer, connected: Mapping[str, bool], options: Options) -> list[Integration]:
+    def select(self, offer: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
         """The integrations of an answer: available ones and those that the end user has a connection to."""
         found: Iterable[Integration] = (
             one
@@ -253,7 +253,7 @@ class _Lists:
         """One integration, in its four states."""
         return self._fragment(slug, logo, kinds)
 
-    def _render_listed(self, offer: Offer, connections: str, options: Options) -> Listed:
+    def _render_listed(self, offer: Availability, connections: str, options: Options) -> Listed:
         unconnected = self._unconnected(offer, options.logo)
         # What needs a new consent and is listed anyway looks as if it were not connected: it makes no other answer.
         connected = {
@@ -272,7 +272,7 @@ class _Lists:
         found[:1] = [part.removeprefix(_SEPARATOR) for part in found[:1]]
         return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*found, _END), sum(map(len, found)))
 
-    def _render_unconnected(self, offer: Offer, logo: Logo) -> _Unconnected:
+    def _render_unconnected(self, offer: Availability, logo: Logo) -> _Unconnected:
         fragments = self._fragments(logo, offer.clients)
         parts = {
             one.slug: fragments[one.slug][0] if one.slug in offer and offer.working(one) else b""
@@ -281,7 +281,7 @@ class _Lists:
         decides = repr((self._catalog.revision, self._renders.public_url, logo, offer.sorted))
         return _Unconnected(parts, hashlib.blake2b(decides.encode(), digest_size=16))
 
-    def _parts(self, offer: Offer, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
+    def _parts(self, offer: Availability, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
         fragments = self._fragments(logo, offer.clients)
         return {slug: fragments[slug][active + (0 if slug in offer else 2)] for slug, active in connected.items()}
 
@@ -320,7 +320,7 @@ class IntegrationList:
         self._lists_of = lru_cache(maxsize=_OWN_KEPT)(self._new_lists)
         self._compressed = CompressedCache(_COMPRESSED_BYTES)
 
-    def listed(self, state: State, options: Options) -> Listed:
+    def listed(self, state: ListState, options: Options) -> Listed:
         """What to answer."""
         lists = self._lists if state.own is None else self._lists_of(state.own)
         return lists.listed(state.offer, state.connections, options)

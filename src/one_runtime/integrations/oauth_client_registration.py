@@ -15,21 +15,21 @@ from one_runtime.tenancy.events import Actor, EventType, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredClient:
     """A client, and the redirect address that the provider has to know."""
 
     client: OAuthClient
     redirect_url: str
 
 
-async def list_all(installation: Installation, organization_id: str) -> list[Registered]:
+async def list_all(installation: Installation, organization_id: str) -> list[RegisteredClient]:
     """The clients of an organization (or of the instance), by integration."""
     async with installation.database.read() as tx:
         found = await oauth_clients.list_own(tx, installation.vault, organization_id)
     return [_registered(installation, one) for one in found]
 
 
-async def get(installation: Installation, organization_id: str, slug: str) -> Registered:
+async def get(installation: Installation, organization_id: str, slug: str) -> RegisteredClient:
     """The client for an integration. Raises: NotFound."""
     async with installation.database.read() as tx:
         await _integration(tx, installation, organization_id, slug)
@@ -39,7 +39,7 @@ async def get(installation: Installation, organization_id: str, slug: str) -> Re
     return _registered(installation, found)
 
 
-async def put(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> Registered:
+async def put(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
     """Register one, in place of the one before. Raises: NotFound for an unknown integration; InvalidInput."""
     now = installation.clock()
     async with installation.database.write() as tx:
@@ -73,5 +73,5 @@ async def _integration(tx: Transaction, installation: Installation, organization
     return found
 
 
-def _registered(installation: Installation, client: OAuthClient) -> Registered:
-    return Registered(client, callback_url(installation.settings.public_url, client.integration_slug))
+def _registered(installation: Installation, client: OAuthClient) -> RegisteredClient:
+    return RegisteredClient(client, callback_url(installation.settings.public_url, client.integration_slug))

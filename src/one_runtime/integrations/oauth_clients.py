@@ -24,7 +24,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials, revocations
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import Place, Sealed, Vault
+from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
 from one_runtime.oauth.client import Client
 from one_runtime.oauth.scopes import check_scopes
@@ -262,7 +262,7 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
 
 async def _save(tx: Transaction, vault: Vault, one: OAuthClient, version: int, *, renewed: bool) -> None:
     secret = {"client_secret": one.client.client_secret, "fields": dict(one.fields)}
-    place = Place(TABLE, one.id, version)
+    place = SealContext(TABLE, one.id, version)
     sealed = await key_ring.seal(tx, vault, one.organization_id, json.dumps(secret).encode(), place)
     scopes, hosts = list(one.scopes) if one.scopes is not None else None, list(one.hosts)
     kept = {"scopes": scopes, "hosts": hosts, "sealed": sealed.data, "key_id": sealed.key_id, "version": version}
@@ -291,7 +291,7 @@ def _opened(vault: Vault, row: object) -> OAuthClient:
     values = row._asdict()  # type: ignore[attr-defined] # a row is a named tuple
     sealed, place = (
         Sealed(values.pop("key_id"), values.pop("sealed")),
-        Place(TABLE, values["id"], values.pop("version")),
+        SealContext(TABLE, values["id"], values.pop("version")),
     )
     secret = json.loads(vault.open(values["organization_id"], sealed, place))
     scopes, hosts = values.pop("scopes"), values.pop("hosts")

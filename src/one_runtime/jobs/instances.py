@@ -15,7 +15,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import servers
 
-BEAT: Final = 15.0
+HEARTBEAT_INTERVAL: Final = 15.0
 """Seconds between two signs of life."""
 
 LIVE: Final = timedelta(seconds=60)
@@ -26,7 +26,7 @@ KEPT: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerInstance:
     """One process, with the ids of the keys that it was started with."""
 
     id: str
@@ -36,7 +36,7 @@ class Server:
     seen_at: datetime
 
 
-_COLUMNS = tuple(servers.c[name] for name in Server.__dataclass_fields__)
+_COLUMNS = tuple(servers.c[name] for name in ServerInstance.__dataclass_fields__)
 _UPSERT = insert(servers)
 _UPSERT = _UPSERT.on_conflict_do_update(index_elements=[servers.c.id], set_={"seen_at": _UPSERT.excluded.seen_at})
 _LIVE = select(*_COLUMNS).where(servers.c.seen_at > bindparam("since")).order_by(servers.c.id)
@@ -44,23 +44,23 @@ _DELETE = delete(servers).where(servers.c.id == bindparam("id"))
 _PURGE = delete(servers).where(servers.c.seen_at <= bindparam("before"))
 
 
-def this_process(key_ids: tuple[str, ...], now: datetime) -> Server:
+def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
     """This process, with its ring; to be noted by `beat` in the transaction of `key_ring.register`."""
-    return Server(new_id(), __version__, key_ids, now, now)
+    return ServerInstance(new_id(), __version__, key_ids, now, now)
 
 
-async def beat(tx: Transaction, server: Server, now: datetime) -> None:
+async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> None:
     """Note the server, or that it is still there; and forget those that ended without a word."""
     await tx.execute(_UPSERT, **asdict(replace(server, seen_at=now)))
     await tx.execute(_PURGE, before=now - KEPT)
 
 
-async def list_live(tx: Transaction, now: datetime) -> list[Server]:
+async def list_live(tx: Transaction, now: datetime) -> list[ServerInstance]:
     """The servers seen of late, the oldest first."""
     rows = await tx.all(_LIVE, since=now - LIVE)
-    return [Server(row.id, row.version, tuple(row.key_ids), row.started_at, row.seen_at) for row in rows]
+    return [ServerInstance(row.id, row.version, tuple(row.key_ids), row.started_at, row.seen_at) for row in rows]
 
 
-async def remove(tx: Transaction, server: Server) -> None:
+async def remove(tx: Transaction, server: ServerInstance) -> None:
     """Forget a server that stops."""
     await tx.execute(_DELETE, id=server.id)

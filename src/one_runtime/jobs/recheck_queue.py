@@ -18,7 +18,7 @@ _MOST: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class RecheckRequest:
     """A connection whose credential was refused."""
 
     organization_id: str
@@ -26,13 +26,13 @@ class Doubt:
     integration_slug: str
 
 
-class Doubts:
+class RecheckQueue:
     """Which tokens were renewed because they were refused, and which connections are to be checked."""
 
     def __init__(self) -> None:
         self._renewed: _Lately[int] = _Lately()
         self._settled: _Lately[bool] = _Lately()
-        self._waiting: list[Doubt] = []
+        self._waiting: list[RecheckRequest] = []
         self._open: set[str] = set()
 
     def note_renewed(self, connection_id: str, version: int) -> None:
@@ -45,17 +45,17 @@ class Doubts:
         renewed = self._renewed.get(connection_id)
         return renewed is not None and version >= renewed
 
-    def ask(self, doubt: Doubt) -> None:
+    def ask(self, doubt: RecheckRequest) -> None:
         """Have the connection checked, unless that is asked already, or was done a moment ago."""
         known = doubt.connection_id in self._open or self._settled.get(doubt.connection_id) is not None
         if not known and len(self._waiting) < _MOST:
             self._open.add(doubt.connection_id)
             self._waiting.append(doubt)
 
-    def take(self) -> list[Doubt]:
+    def take(self) -> list[RecheckRequest]:
         """What is to be checked now; of one integration so many, so that one which hangs leaves room for the others."""
-        taken: list[Doubt] = []
-        left: list[Doubt] = []
+        taken: list[RecheckRequest] = []
+        left: list[RecheckRequest] = []
         counts: Counter[str] = Counter()
         for doubt in self._waiting:
             counts[doubt.integration_slug] += 1
@@ -63,7 +63,7 @@ class Doubts:
         self._waiting = left
         return taken
 
-    def settle(self, doubt: Doubt) -> None:
+    def settle(self, doubt: RecheckRequest) -> None:
         """It was checked, or could not be."""
         self._open.discard(doubt.connection_id)
         self._settled.put(doubt.connection_id, True)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Flights:
+class SingleFlight:
     """Calls under way, by what they are about."""
 
     def __init__(self) -> None:

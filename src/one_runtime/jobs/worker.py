@@ -47,7 +47,7 @@ async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
 
 async def _run_once(task: PeriodicTask[Context], context: Context) -> None:
     try:
-        with tracing.worker_turn(task.name), metrics.worker_turn(task.name) as measured:
+        with tracing.worker_task(task.name), metrics.worker_task(task.name) as measured:
             measured.done = await task.work(context)
         log.debug("task_finished", task=task.name, rows=measured.done)
     except Unavailable as error:

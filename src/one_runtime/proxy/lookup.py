@@ -24,7 +24,7 @@ from one_runtime.db.schema import organizations
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict
 from one_runtime.tenancy import api_keys
-from one_runtime.tokens.state import HeldTokens, sends_client, with_client
+from one_runtime.tokens.state import CredentialState, sends_client, with_client
 
 
 class ConnectRequired(Conflict):
@@ -34,7 +34,7 @@ class ConnectRequired(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ConnectionSelector:
     """Through which connection to call: that one, or the newest active one of the end user."""
 
     integration_slug: str
@@ -43,7 +43,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ApiKeyPrincipal:
     """Whose key it is."""
 
     organization_id: str
@@ -51,10 +51,10 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LookupRow:
     """What the statement told. `row`: the connection with its credentials, where there is one."""
 
-    caller: Caller
+    caller: ApiKeyPrincipal
     row: Row | None
     custom_revision: str | None
 
@@ -77,7 +77,7 @@ def _statement(which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
         which,
     )
     return (
-        select(*_CONNECTION, *credentials.HELD_COLUMNS, *_KEY)
+        select(*_CONNECTION, *credentials.CREDENTIAL_COLUMNS, *_KEY)
         .select_from(
             keys.join(organizations, organizations.c.id == keys.c.organization_id)
             .outerjoin(connected, mine)
@@ -94,7 +94,7 @@ _BY_ID = _statement(connected.c.id == bindparam("connection"))
 _BY_BOTH = _statement(and_(connected.c.id == bindparam("connection"), connected.c.end_user_id == bindparam("end_user")))
 
 
-async def find(tx: Transaction, token: str, wanted: Wanted) -> Found | None:
+async def find(tx: Transaction, token: str, wanted: ConnectionSelector) -> LookupRow | None:
     """All that decides a call; None where the token is no live API key."""
     if not secret_tokens.recognize(secret_tokens.API_KEY, token):
         return None
@@ -102,11 +102,11 @@ async def find(tx: Transaction, token: str, wanted: Wanted) -> Found | None:
     row = await _row(tx, digest, wanted)
     if row is None or not api_keys.is_live(row.key_hash, digest, row.key_revoked_at):
         return None
-    caller = Caller(row.caller, _scopes(row.caller_scopes))
-    return Found(caller, row if row[0] is not None and row.sealed is not None else None, row.custom_revision)
+    caller = ApiKeyPrincipal(row.caller, _scopes(row.caller_scopes))
+    return LookupRow(caller, row if row[0] is not None and row.sealed is not None else None, row.custom_revision)
 
 
-async def _row(tx: Transaction, digest: bytes, wanted: Wanted) -> Row | None:
+async def _row(tx: Transaction, digest: bytes, wanted: ConnectionSelector) -> Row | None:
     asked = {"hash": digest, "slug": wanted.integration_slug}
     if wanted.connection_id is None:
         return await tx.one(_BY_END_USER, **asked, end_user=wanted.end_user_id)
@@ -122,18 +122,18 @@ def _scopes(text: str) -> tuple[str, ...]:
     return tuple(loads(text))
 
 
-async def opened(tx: Transaction, installation: Installation, found: Found) -> HeldTokens | None:
+async def decrypt(tx: Transaction, installation: Installation, found: LookupRow) -> CredentialState | None:
     """The connection with its credentials and its entry; None where there is none. Raises: SealBroken."""
     row = found.row
     if row is None:
         return None
     connection = connections.from_row(row[:_WIDTH])
-    kept = credentials.held_in(row, installation.vault, connection.owner)
+    kept = credentials.decrypt(row, installation.vault, connection.owner)
     slug, catalog = connection.integration_slug, installation.catalog
     if slug.startswith(CUSTOM):
         own = await installation.catalogs.own(tx, found.caller.organization_id, found.custom_revision)
         catalog = own if own is not None else catalog
     integration = catalog.get(slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
-    state = HeldTokens(connection, kept, integration, auth, None)
+    state = CredentialState(connection, kept, integration, auth, None)
     return await with_client(tx, installation, state) if sends_client(auth) else state

@@ -29,10 +29,10 @@ from one_runtime.egress import (
     on_behalf_of,
 )
 from one_runtime.errors import Conflict, InvalidInput
-from one_runtime.jobs.recheck_queue import Doubt
+from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.proxy.lookup import ConnectRequired
-from one_runtime.tokens.refresh import ReauthRequired, freshened
-from one_runtime.tokens.state import HeldTokens, Usable
+from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
+from one_runtime.tokens.state import CredentialState, UsableCredential
 
 MOST_ATTEMPTS: Final = 3
 LONGEST_WAIT: Final = 30.0
@@ -73,7 +73,7 @@ class CredentialsRefreshedRetry(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProxyRequest:
     """A request as the caller made it. `path` and `query` are raw, the headers as they came; `length`: of a body that
     comes in pieces, where it is known; `replayable`: it can be sent once more."""
 
@@ -91,7 +91,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ProxyResponse:
     """The provider's answer. `seconds`: from the last attempt's sending to its status line."""
 
     relayed: Relayed
@@ -102,7 +102,7 @@ class Answered:
 
 
 @dataclass(slots=True)
-class Attempts:
+class AttemptCounter:
     """How often a request was sent, also where there was no answer."""
 
     count: int = 0
@@ -110,14 +110,14 @@ class Attempts:
 
 @asynccontextmanager
 async def call(
-    installation: Installation, state: HeldTokens, asked: Asked, attempts: Attempts
-) -> AsyncIterator[Answered]:
+    installation: Installation, state: CredentialState, asked: ProxyRequest, attempts: AttemptCounter
+) -> AsyncIterator[ProxyResponse]:
     """Send it, and count how often; the answer's body comes inside of the block.
 
     Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside.
     """
     try:
-        usable = await freshened(installation, state)
+        usable = await ensure_fresh(installation, state)
     except ReauthRequired as error:
         raise ConnectRequired(error.detail) from error
     refreshed = False
@@ -142,13 +142,13 @@ async def call(
                 if relayed.status == 401:  # whether it is the credential's fault, the entry's check tells
                     installation.doubts.ask(_doubt(usable))
                 headers = tuple(_told(relayed.status, relayed.headers))
-                yield Answered(relayed, headers, usable.connection.id, attempts.count, seconds)
+                yield ProxyResponse(relayed, headers, usable.connection.id, attempts.count, seconds)
                 return
         await asyncio.sleep(wait)
 
 
 async def _attempt(
-    installation: Installation, usable: Usable, asked: Asked, stack: AsyncExitStack, attempts: int
+    installation: Installation, usable: UsableCredential, asked: ProxyRequest, stack: AsyncExitStack, attempts: int
 ) -> Relayed | None:
     """One try; None where there was no connection and another try is asked for."""
     if usable.integration is None or usable.auth is None:
@@ -170,10 +170,12 @@ async def _attempt(
         return None
 
 
-async def _renewed(installation: Installation, state: HeldTokens, usable: Usable) -> Usable | None:
+async def _renewed(
+    installation: Installation, state: CredentialState, usable: UsableCredential
+) -> UsableCredential | None:
     """Newer credentials than the provider has just refused; None where there are none."""
     try:
-        renewed = await freshened(installation, state, rejected=usable.version)
+        renewed = await ensure_fresh(installation, state, rejected=usable.version)
     except ReauthRequired as error:
         raise ConnectRequired(error.detail) from error
     except ProviderUnavailable:  # the caller gets what the provider said
@@ -184,20 +186,20 @@ async def _renewed(installation: Installation, state: HeldTokens, usable: Usable
     return renewed
 
 
-def _doubt(usable: Usable) -> Doubt:
+def _doubt(usable: UsableCredential) -> RecheckRequest:
     connection = usable.connection
-    return Doubt(connection.organization_id, connection.id, connection.integration_slug)
+    return RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
 
 
-def _is_renewed(installation: Installation, usable: Usable) -> bool:
+def _is_renewed(installation: Installation, usable: UsableCredential) -> bool:
     return installation.doubts.is_renewed(usable.connection.id, usable.version)
 
 
-def _may_repeat(asked: Asked, attempts: int) -> bool:
+def _may_repeat(asked: ProxyRequest, attempts: int) -> bool:
     return asked.retry and asked.replayable and asked.method.upper() in _IDEMPOTENT and attempts < MOST_ATTEMPTS
 
 
-def _pause(relayed: Relayed, asked: Asked, attempts: int) -> float | None:
+def _pause(relayed: Relayed, asked: ProxyRequest, attempts: int) -> float | None:
     """Seconds until the next try; None where this answer is the caller's."""
     if relayed.status not in _PASSING or not _may_repeat(asked, attempts):
         return None
@@ -220,7 +222,7 @@ def _asked_to_wait(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     return None
 
 
-def _base_url(auth: AuthBase, values: Values, injection: Injection, asked: Asked) -> str:
+def _base_url(auth: AuthBase, values: Values, injection: Injection, asked: ProxyRequest) -> str:
     """Where the entry says that the API is, or another address of it that the caller names (P7)."""
     if asked.base_url is None:
         return injection.base_url
@@ -242,7 +244,7 @@ def _query(injection: Injection, raw: str) -> str:
     return "?" + "&".join([*kept, *sent])
 
 
-def _headers(auth: AuthBase, injection: Injection, asked: Asked) -> list[tuple[str, str]]:
+def _headers(auth: AuthBase, injection: Injection, asked: ProxyRequest) -> list[tuple[str, str]]:
     """The caller's headers, but for those that are ours, and the entry's: its credential always, its other headers
     where the caller does not say them."""
     dropped = _dropped(asked.headers) | _OURS

@@ -78,20 +78,20 @@ sessions: Final = Counter(
 events: Final = Counter(
     "one_runtime_events", "Events recorded, once they are committed.", ["type", "integration"], registry=REGISTRY
 )
-worker_turns: Final = Summary(
-    "one_runtime_worker_turn_duration_seconds",
-    "Turns of background work, and the time they took.",
-    ["turn", "result"],
+worker_tasks: Final = Summary(
+    "one_runtime_worker_task_duration_seconds",
+    "Runs of background tasks, and the time they took.",
+    ["task", "result"],
     registry=REGISTRY,
 )
 worker_done: Final = Counter(
-    "one_runtime_worker_done", "What turns of background work did, such as rows deleted.", ["turn"], registry=REGISTRY
+    "one_runtime_worker_done", "What runs of background tasks did, such as rows deleted.", ["task"], registry=REGISTRY
 )
-worker_last_turn: Final = Gauge(
-    "one_runtime_worker_last_turn_timestamp_seconds",
-    "When a turn of background work last succeeded, 0 where it never did; of several processes, the one for which that "
+worker_last_success: Final = Gauge(
+    "one_runtime_worker_last_success_timestamp_seconds",
+    "When a background task last succeeded, 0 where it never did; of several processes, the one for which that "
     "is longest ago.",
-    ["turn"],
+    ["task"],
     registry=REGISTRY,
     multiprocess_mode="livemin",
 )
@@ -213,21 +213,21 @@ def token_request(slug: str, grant: str) -> Iterator[TokenRequest]:
         token_requests.labels(integration_label(slug), grant, request.result).inc()
 
 
-class TurnTaken:
-    """What a turn of background work reports."""
+class TaskRun:
+    """What a background task reports."""
 
     done: int = 0
 
 
 @contextmanager
-def worker_turn(name: str) -> Iterator[TurnTaken]:
-    """Time a turn of background work; its body sets how much was done."""
-    begun, taken, result = perf_counter(), TurnTaken(), "failed"
-    worker_last_turn.labels(name)  # 0 until it succeeds: an alert cannot see what is not there
+def worker_task(name: str) -> Iterator[TaskRun]:
+    """Time a background task; its body sets how much was done."""
+    begun, taken, result = perf_counter(), TaskRun(), "failed"
+    worker_last_success.labels(name)  # 0 until it succeeds: an alert cannot see what is not there
     try:
         yield taken
         result = "done"
         worker_done.labels(name).inc(taken.done)
-        worker_last_turn.labels(name).set_to_current_time()
+        worker_last_success.labels(name).set_to_current_time()
     finally:
-        worker_turns.labels(name, result).observe(perf_counter() - begun)
+        worker_tasks.labels(name, result).observe(perf_counter() - begun)

@@ -145,9 +145,9 @@ def command(name: str) -> Iterator[None]:
         flush()
 
 
-def worker_turn(name: str) -> AbstractContextManager[Span | None]:
+def worker_task(name: str) -> AbstractContextManager[Span | None]:
     """A span around a turn of background work."""
-    return span(f"worker turn {name}")
+    return span(f"worker task {name}")
 
 
 @contextmanager

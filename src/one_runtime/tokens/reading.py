@@ -8,10 +8,10 @@ from one_runtime.context import Installation
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
-from one_runtime.tokens.state import Usable
+from one_runtime.tokens.state import UsableCredential
 
 
-async def read_credentials(installation: Installation, actor: Actor, connection_id: str) -> Usable:
+async def read_credentials(installation: Installation, actor: Actor, connection_id: str) -> UsableCredential:
     """Fresh credentials, without what is of use to nobody who calls the provider: an OAuth client's secret.
 
     Raises: NotFound; ReauthRequired; ProviderUnavailable; SealBroken.

@@ -15,8 +15,8 @@ import structlog
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.connections import connections, credentials, pending_revocations
-from one_runtime.connections.connections import Connection, Renewed, note_moved
-from one_runtime.connections.credentials import Owner, ProviderUnavailable
+from one_runtime.connections.connections import Connection, RefreshedMetadata, invalidate_for_audience_change
+from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
@@ -30,10 +30,10 @@ from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.state import (
-    HeldTokens,
+    CredentialState,
     Renewal,
-    Usable,
-    look,
+    UsableCredential,
+    load_unlocked,
     read,
     refresh_due_at,
     renewed_secrets,
@@ -69,20 +69,22 @@ class _Lease:
 
 
 async def fresh_credentials(
-    installation: Installation, owner: Owner, *, rejected: int | None = None, refused_too: bool = False
-) -> Usable:
+    installation: Installation, owner: ConnectionKey, *, rejected: int | None = None, refused_too: bool = False
+) -> UsableCredential:
     """A connection's credentials, renewed where it is time. `rejected`: the version that the provider did not take; any
     newer one will do. `refused_too`: also where the provider has refused them, for whoever asks it once more.
 
     Raises: NotFound; ReauthRequired; ProviderUnavailable where they have died and the provider gives no new ones;
     SealBroken.
     """
-    return await freshened(installation, await look(installation, owner), rejected=rejected, refused_too=refused_too)
+    return await ensure_fresh(
+        installation, await load_unlocked(installation, owner), rejected=rejected, refused_too=refused_too
+    )
 
 
-async def freshened(
-    installation: Installation, state: HeldTokens, *, rejected: int | None = None, refused_too: bool = False
-) -> Usable:
+async def ensure_fresh(
+    installation: Installation, state: CredentialState, *, rejected: int | None = None, refused_too: bool = False
+) -> UsableCredential:
     """The same, of credentials that were looked at a moment ago. Raises: as `fresh_credentials`."""
     if state.moved:
         raise await _moved(installation, state)
@@ -93,8 +95,10 @@ async def freshened(
     return await _join(installation, state.connection.owner, rejected, refused_too=refused_too)
 
 
-async def _join(installation: Installation, owner: Owner, rejected: int | None, *, refused_too: bool = False) -> Usable:
-    async def renewed() -> Usable:
+async def _join(
+    installation: Installation, owner: ConnectionKey, rejected: int | None, *, refused_too: bool = False
+) -> UsableCredential:
+    async def renewed() -> UsableCredential:
         return await _renewed(installation, owner, rejected, refused_too=refused_too)
 
     flight = (owner.connection_id, refused_too)
@@ -104,21 +108,23 @@ async def _join(installation: Installation, owner: Owner, rejected: int | None, 
     return usable
 
 
-async def refresh(installation: Installation, owner: Owner) -> Usable:
+async def refresh(installation: Installation, owner: ConnectionKey) -> UsableCredential:
     """Renew a connection's credentials now, also where they are fresh; those that cannot be renewed stay.
 
     Raises: as `fresh_credentials`.
     """
-    state = await look(installation, owner)
+    state = await load_unlocked(installation, owner)
     return await _join(installation, owner, state.held.version, refused_too=True)
 
 
 async def refresh_due(installation: Installation) -> int:
     """Renew what is due, whether anybody uses it or not; how many. Safe to run in several processes at once."""
-    taken: set[Owner] = set()  # none twice: one that comes again at once must not keep this from coming to its end
+    taken: set[ConnectionKey] = (
+        set()
+    )  # none twice: one that comes again at once must not keep this from coming to its end
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def one(owner: Owner) -> None:
+    async def one(owner: ConnectionKey) -> None:
         async with turn:
             await _renew_due(installation, owner)
 
@@ -131,7 +137,7 @@ async def refresh_due(installation: Installation) -> int:
             return len(taken)
 
 
-async def _renew_due(installation: Installation, owner: Owner) -> None:
+async def _renew_due(installation: Installation, owner: ConnectionKey) -> None:
     """Whatever happens to one, it is settled or put off, so that it does not come again at once."""
     try:
         await _join(installation, owner, None)
@@ -153,7 +159,9 @@ def _require_active(connection: Connection) -> None:
         raise ReauthRequired(f"The end user has to connect {connection.integration_slug} again. {message}".strip())
 
 
-async def _renewed(installation: Installation, owner: Owner, rejected: int | None, *, refused_too: bool) -> Usable:
+async def _renewed(
+    installation: Installation, owner: ConnectionKey, rejected: int | None, *, refused_too: bool
+) -> UsableCredential:
     """Renew, or wait for another process that does."""
     timing = installation.timing
     patience = time.monotonic() + timing.patience
@@ -177,7 +185,7 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
         # Counted from before the lease: who was paused while taking it may have lost it by now.
         lease = _Lease(new_id(), begun + timing.request, begun + timing.lease.total_seconds())
         async with installation.database.write() as tx:
-            leased = await credentials.lease(tx, owner, state.held, lease.id, now, now + timing.lease)
+            leased = await credentials.acquire_lease(tx, owner, state.held, lease.id, now, now + timing.lease)
         if leased:
             return await _ask(installation, state, renewal, lease, rejected)
         if state.lives(now) and rejected is None:  # another renews it, and this one serves for a while yet
@@ -188,17 +196,17 @@ async def _renewed(installation: Installation, owner: Owner, rejected: int | Non
         await asyncio.sleep(timing.poll)
 
 
-async def _moved(installation: Installation, state: HeldTokens) -> ReauthRequired:
+async def _moved(installation: Installation, state: CredentialState) -> ReauthRequired:
     """The integration sends credentials elsewhere by now. These were not given for there, and go nowhere."""
     message = f"Where {_name(state)} sends credentials was changed."
     async with installation.database.write() as tx:
         current = await read(tx, installation, state.connection.owner, lock=True)
         if current.moved:
-            await note_moved(tx, current.connection, message, installation.clock())
+            await invalidate_for_audience_change(tx, current.connection, message, installation.clock())
     return ReauthRequired(f"{message} The end user has to connect again.")
 
 
-async def _settle(installation: Installation, state: HeldTokens, now: datetime) -> None:
+async def _settle(installation: Installation, state: CredentialState, now: datetime) -> None:
     """A row that is due, and is no tokens: an older version stored a key over them, or the entry has gone for now."""
     if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.held.grant.refresh_due_at is None:
         return
@@ -206,10 +214,10 @@ async def _settle(installation: Installation, state: HeldTokens, now: datetime) 
         if state.auth is None:
             await credentials.postpone(tx, state.connection.owner, now + _OUR_FAULT)
         else:
-            await credentials.give_up(tx, state.connection.owner)
+            await credentials.stop_refreshing(tx, state.connection.owner)
 
 
-async def _as_it_is(installation: Installation, state: HeldTokens, now: datetime) -> Usable:
+async def _as_it_is(installation: Installation, state: CredentialState, now: datetime) -> UsableCredential:
     """There is no way to renew these: they serve until they have died."""
     if state.lives(now):
         await _postpone_end(installation, state, now)
@@ -221,11 +229,11 @@ async def _as_it_is(installation: Installation, state: HeldTokens, now: datetime
         if current.held.version == state.held.version:
             actor = Actor(state.connection.organization_id, "system")
             await connections.note_refused(tx, actor, current.connection, "token_expired", message, now)
-            await credentials.give_up(tx, state.connection.owner)
+            await credentials.stop_refreshing(tx, state.connection.owner)
     raise ReauthRequired(f"{message} The end user has to connect again.")
 
 
-async def _postpone_end(installation: Installation, state: HeldTokens, now: datetime) -> None:
+async def _postpone_end(installation: Installation, state: CredentialState, now: datetime) -> None:
     """These are due, as the entry once said how to renew them: not before they have died."""
     due_at, retry_at = state.held.grant.refresh_due_at, state.held.retry_at
     if due_at is not None and due_at <= now and (retry_at is None or retry_at <= now):
@@ -233,7 +241,7 @@ async def _postpone_end(installation: Installation, state: HeldTokens, now: date
             await credentials.postpone(tx, state.connection.owner, state.connection.expires_at or now + _OUR_FAULT)
 
 
-def _while_in_trouble(state: HeldTokens, now: datetime, rejected: int | None) -> Usable:
+def _while_in_trouble(state: CredentialState, now: datetime, rejected: int | None) -> UsableCredential:
     if state.lives(now) and state.held.version != rejected:
         _require_active(state.connection)
         return state.usable
@@ -242,20 +250,20 @@ def _while_in_trouble(state: HeldTokens, now: datetime, rejected: int | None) ->
     raise ProviderUnavailable(f"{_name(state)} does not renew the tokens at the moment. Try again.", wait)
 
 
-def _name(state: HeldTokens) -> str:
+def _name(state: CredentialState) -> str:
     return state.integration.name if state.integration is not None else state.connection.integration_slug
 
 
 async def _ask(
-    installation: Installation, state: HeldTokens, renewal: Renewal, lease: _Lease, rejected: int | None
-) -> Usable:
+    installation: Installation, state: CredentialState, renewal: Renewal, lease: _Lease, rejected: int | None
+) -> UsableCredential:
     """Ask the provider, holding the lease, and keep what it says."""
     try:
         endpoint = _endpoint(state)
         tokens = await endpoint.ask(installation.egress, installation.clock, renewal, until=lease.ask_until)
     except OneRuntimeError:  # there is no way to ask
         async with installation.database.write() as tx:
-            await credentials.give_back(tx, state.connection.owner, lease.id)
+            await credentials.release_lease(tx, state.connection.owner, lease.id)
         raise
     except (GrantRefused, ClientRefused) as refusal:
         # The customer's own client is theirs to mend; a registered one is not the end user's.
@@ -268,7 +276,7 @@ async def _ask(
         return await _store(installation, state, renewal, tokens, lease)
 
 
-def _endpoint(state: HeldTokens) -> TokenEndpoint:
+def _endpoint(state: CredentialState) -> TokenEndpoint:
     """Raises: HostNotRegistered, OAuthClientMissing, InvalidInput."""
     integration, auth, secrets = state.integration, state.auth, state.held.secrets
     if integration is None or not isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
@@ -284,8 +292,8 @@ def _endpoint(state: HeldTokens) -> TokenEndpoint:
 
 
 async def _store(
-    installation: Installation, asked: HeldTokens, presented: Renewal, tokens: Tokens, lease: _Lease
-) -> Usable:
+    installation: Installation, asked: CredentialState, presented: Renewal, tokens: Tokens, lease: _Lease
+) -> UsableCredential:
     """Keep the new tokens before anybody uses them. They are nowhere else, so a database that is away or busy is asked
     again for as long as nobody else may renew. A commit of which nobody knows whether it was one is met as such."""
     while True:
@@ -298,7 +306,9 @@ async def _store(
             await asyncio.sleep(installation.timing.poll)
 
 
-async def _commit(installation: Installation, asked: HeldTokens, presented: Renewal, tokens: Tokens) -> Usable:
+async def _commit(
+    installation: Installation, asked: CredentialState, presented: Renewal, tokens: Tokens
+) -> UsableCredential:
     """Store the new tokens if the row still holds what was presented. Raises: NotFound; ReauthRequired; Unavailable."""
     owner, auth = asked.connection.owner, asked.auth
     assert isinstance(auth, OAuth2Auth | ClientCredentialsAuth)  # noqa: S101 - they were asked for
@@ -314,8 +324,8 @@ async def _commit(installation: Installation, asked: HeldTokens, presented: Rene
         else:
             secrets = renewed_secrets(current.held.secrets, tokens)
             grant = replace(current.held.grant, refresh_due_at=refresh_due_at(auth, secrets, tokens, now))
-            renewed = Renewed(tokens.expires_at, tokens.scopes, grant)
-            saved = await connections.renew_credentials(tx, installation.vault, current.connection, secrets, renewed)
+            renewed = RefreshedMetadata(tokens.expires_at, tokens.scopes, grant)
+            saved = await connections.replace_tokens(tx, installation.vault, current.connection, secrets, renewed)
             if current.connection.status == "needs_reauth":
                 saved = await _after_refusal(tx, asked, saved, now)
             held = replace(current.held, secrets=secrets, version=current.held.version + 1, grant=grant)
@@ -326,17 +336,17 @@ async def _commit(installation: Installation, asked: HeldTokens, presented: Rene
     return current.usable
 
 
-async def _after_refusal(tx: Transaction, asked: HeldTokens, saved: Connection, now: datetime) -> Connection:
+async def _after_refusal(tx: Transaction, asked: CredentialState, saved: Connection, now: datetime) -> Connection:
     """These were granted, and something was refused: before, which a grant now makes good; or meanwhile, to another who
     presented the same. Then a provider that detects reuse has revoked these too, so they are tried at once."""
     if asked.connection.status == "needs_reauth":
         return await connections.note_working(tx, Actor(saved.organization_id, "system"), saved, now)
-    await credentials.hurry(tx, saved.owner, now)
+    await credentials.refresh_now(tx, saved.owner, now)
     return saved
 
 
 async def _superseded(
-    tx: Transaction, installation: Installation, current: HeldTokens | None, asked: HeldTokens, tokens: Tokens
+    tx: Transaction, installation: Installation, current: CredentialState | None, asked: CredentialState, tokens: Tokens
 ) -> None:
     """The end user has connected again meanwhile, or has left: what was granted is let go of, unless it is of the same
     account, whose new consent that could end too."""
@@ -345,13 +355,13 @@ async def _superseded(
         return
     if current is None or current.connection.account_id != before.account_id:
         secrets = renewed_secrets(asked.held.secrets, tokens)
-        granted = pending_revocations.Tokens(before.integration_slug, asked.held.grant, before.params, secrets)
+        granted = pending_revocations.RevocableTokens(before.integration_slug, asked.held.grant, before.params, secrets)
         await pending_revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
 
 
 async def _refused(
-    installation: Installation, asked: HeldTokens, presented: Renewal, refusal: OAuthError, rejected: int | None
-) -> Usable:
+    installation: Installation, asked: CredentialState, presented: Renewal, refusal: OAuthError, rejected: int | None
+) -> UsableCredential:
     """The provider's definite no counts only if the row still holds what was presented."""
     owner, now = asked.connection.owner, installation.clock()
     async with installation.database.write() as tx:
@@ -361,7 +371,7 @@ async def _refused(
             actor = Actor(owner.organization_id, "system")
             message = refusal.reason or f"{_name(asked)} no longer accepts this authorization."
             await connections.note_refused(tx, actor, current.connection, refusal.code, message, now)
-            await credentials.give_up(tx, owner)
+            await credentials.stop_refreshing(tx, owner)
     if counts:
         raise ReauthRequired(f"{_name(asked)} no longer accepts this authorization. The end user has to connect again.")
     if current.is_stale(now, rejected):
@@ -371,8 +381,8 @@ async def _refused(
 
 
 async def _troubled(
-    installation: Installation, asked: HeldTokens, lease: str, trouble: OAuthError, rejected: int | None
-) -> Usable:
+    installation: Installation, asked: CredentialState, lease: str, trouble: OAuthError, rejected: int | None
+) -> UsableCredential:
     """Nothing is known: keep what there is, and wait before the next try."""
     owner, now = asked.connection.owner, installation.clock()
     wait = min(_FIRST_PAUSE * 2 ** min(asked.held.failures, 16), _LONGEST_PAUSE)
@@ -381,7 +391,7 @@ async def _troubled(
     if isinstance(trouble, ProviderTrouble) and trouble.retry_after is not None:
         wait = max(wait, timedelta(seconds=trouble.retry_after))
     async with installation.database.write() as tx:
-        noted = await credentials.note_trouble(tx, owner, lease, now + wait)
+        noted = await credentials.record_failure(tx, owner, lease, now + wait)
         if noted and asked.held.failures == 0:  # one event for a time of trouble, not one for each try
             subject = asked.connection.subject
             told = replace(subject, data={**subject.data, "reason": trouble.code})

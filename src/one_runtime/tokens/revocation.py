@@ -11,7 +11,7 @@ import structlog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import pending_revocations
-from one_runtime.connections.pending_revocations import Letting
+from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
@@ -27,25 +27,25 @@ BATCH: Final = 100
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
-Outcome: TypeAlias = Literal["revoked", "failed", "not_supported"]
+RevocationOutcome: TypeAlias = Literal["revoked", "failed", "not_supported"]
 Kind: TypeAlias = Literal["access_token", "refresh_token"]
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Revocation:
+class RevocationResult:
     """What became of one token at the provider. `token` is None for what is no token: keys that an end user typed can
     be revoked by them alone, in the provider's settings. `reason`: where it failed, in the provider's words or ours."""
 
     token: Kind | None
-    outcome: Outcome
+    outcome: RevocationOutcome
     reason: str | None = None
     may_pass: bool = False
     retry_after: int | None = None
 
 
-NOT_SUPPORTED: Final = Revocation(None, "not_supported")
+NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 
 
 def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
@@ -54,11 +54,11 @@ def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
     return isinstance(auth, OAuth2Auth) and auth.revocation is not None
 
 
-async def revoke_all(installation: Installation, lettings: Iterable[Letting]) -> list[list[Revocation]]:
+async def revoke_all(installation: Installation, lettings: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
     """Revoke what was stored to be revoked, in its order; what fails and may pass stays, to be tried again."""
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def one(letting: Letting) -> list[Revocation]:
+    async def one(letting: PendingRevocation) -> list[RevocationResult]:
         async with turn:
             return await _revoke(installation, letting)
 
@@ -74,7 +74,7 @@ async def revoke_due(installation: Installation) -> int:
     return len(claimed)
 
 
-async def _revoke(installation: Installation, letting: Letting) -> list[Revocation]:
+async def _revoke(installation: Installation, letting: PendingRevocation) -> list[RevocationResult]:
     told = await _ask(installation, letting)
     now = installation.clock()
     waiting = [one for one in told if one.outcome == "failed" and one.may_pass]
@@ -93,34 +93,36 @@ async def _revoke(installation: Installation, letting: Letting) -> list[Revocati
     return told
 
 
-async def _ask(installation: Installation, letting: Letting) -> list[Revocation]:
+async def _ask(installation: Installation, letting: PendingRevocation) -> list[RevocationResult]:
     """Each token that is held, one after the other: one that is dead already counts as revoked."""
     async with installation.database.read() as tx:
         integration = await installation.catalogs.for_revoking(tx, letting.organization_id, letting.integration_slug)
     auth = integration.auth_of("oauth2") if integration is not None else None
     held = RefreshToken(letting.tokens.get("refresh_token"), letting.tokens.get("access_token", ""))
     if integration is None or not isinstance(auth, OAuth2Auth) or auth.revocation is None:
-        return [Revocation(kind, "not_supported") for kind in _kinds(letting.tokens)]
+        return [RevocationResult(kind, "not_supported") for kind in _kinds(letting.tokens)]
     if letting.audience != integration.audience("oauth2"):  # it goes elsewhere now, and these were not meant for there
-        return [Revocation(kind, "not_supported") for kind in _kinds(letting.tokens)]
+        return [RevocationResult(kind, "not_supported") for kind in _kinds(letting.tokens)]
     try:
         client, known = await _client(installation, letting, integration, auth)
         requests = revocation_requests(auth, client, held, known)
     except OneRuntimeError as error:
         passing = error.status == Unavailable.status  # our own trouble
-        return [Revocation(kind, "failed", error.detail, may_pass=passing) for kind in _kinds(letting.tokens)]
-    told: dict[Kind, Revocation] = {kind: Revocation(kind, "not_supported") for kind in _kinds(letting.tokens)}
+        return [RevocationResult(kind, "failed", error.detail, may_pass=passing) for kind in _kinds(letting.tokens)]
+    told: dict[Kind, RevocationResult] = {
+        kind: RevocationResult(kind, "not_supported") for kind in _kinds(letting.tokens)
+    }
     for kind, request in requests:
         try:
             answer = await send(installation.egress, integration, request)
             told[kind] = _outcome(kind, read_revocation(auth, client, held, answer, installation.clock()))
         except ProviderTrouble as trouble:
-            told[kind] = Revocation(kind, "failed", str(trouble), may_pass=True)
+            told[kind] = RevocationResult(kind, "failed", str(trouble), may_pass=True)
     return list(told.values())
 
 
 async def _client(
-    installation: Installation, letting: Letting, integration: Integration, auth: OAuth2Auth
+    installation: Installation, letting: PendingRevocation, integration: Integration, auth: OAuth2Auth
 ) -> tuple[Client, Mapping[str, str]]:
     """The client that the tokens were given to, and what templates may use. Raises: OneRuntimeError."""
     if letting.oauth_client_id is None:
@@ -137,7 +139,7 @@ def _kinds(tokens: Mapping[str, str]) -> list[Kind]:
     return [kind for kind in kinds if kind in tokens]
 
 
-def _outcome(kind: Kind, told: Revoked | NotRevoked) -> Revocation:
+def _outcome(kind: Kind, told: Revoked | NotRevoked) -> RevocationResult:
     if isinstance(told, Revoked):
-        return Revocation(kind, "revoked")
-    return Revocation(kind, "failed", told.reason, told.may_pass, told.retry_after)
+        return RevocationResult(kind, "revoked")
+    return RevocationResult(kind, "failed", told.reason, told.may_pass, told.retry_after)

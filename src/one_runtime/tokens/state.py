@@ -11,7 +11,7 @@ from one_runtime.catalog.request import Values
 from one_runtime.catalog.templates import names_in
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
-from one_runtime.connections.credentials import Held, Owner
+from one_runtime.connections.credentials import ConnectionKey, StoredCredential
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import oauth_clients
@@ -27,7 +27,7 @@ _PART: Final = 5  # of a short life, this part is the margin
 
 
 @dataclass(frozen=True, slots=True)
-class Usable:
+class UsableCredential:
     """A connection, and what makes a request to its provider an authenticated one. `version` names the credentials, for
     whoever learns that the provider does not take them. `integration` and `auth` are what the credentials were given
     for: they go nowhere else, whatever the entry says a moment later (P7)."""
@@ -40,24 +40,24 @@ class Usable:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldTokens:
+class CredentialState:
     """A connection with its credentials: all that decides what to do with them."""
 
     connection: Connection
-    held: Held
+    held: StoredCredential
     integration: Integration | None
     auth: Auth | None
     client: OAuthClient | None
 
     @property
-    def usable(self) -> Usable:
+    def usable(self) -> UsableCredential:
         """As it is."""
         given: dict[str, str] = {}
         if self.client is not None and isinstance(self.auth, OAuth2Auth):
             given = {"client_id": self.client.client.client_id, **self.client.fields_of(self.auth)}
         secrets = {name: value for name, value in self.held.secrets.items() if name != "refresh_token"}
         values = Values(dict(self.connection.params), {**given, **secrets})
-        return Usable(self.connection, values, self.held.version, self.integration, self.auth)
+        return UsableCredential(self.connection, values, self.held.version, self.integration, self.auth)
 
     @property
     def renewal(self) -> Renewal | None:
@@ -137,26 +137,28 @@ def still_holds(held: Renewal | None, presented: Renewal) -> bool:
     return held == presented
 
 
-async def look(installation: Installation, owner: Owner) -> HeldTokens:
+async def load_unlocked(installation: Installation, owner: ConnectionKey) -> CredentialState:
     """What is held at this moment. Raises: NotFound; SealBroken."""
     async with installation.database.read() as tx:
         return await read(tx, installation, owner)
 
 
-async def read(tx: Transaction, installation: Installation, owner: Owner, *, lock: bool = False) -> HeldTokens:
+async def read(
+    tx: Transaction, installation: Installation, owner: ConnectionKey, *, lock: bool = False
+) -> CredentialState:
     """The same in a transaction; `lock`: nobody else changes it until it ends. The OAuth client only where it is needed
     to use the tokens, or to renew them now."""
-    connection, held = await connections.get_held(tx, installation.vault, owner, lock=lock)
+    connection, held = await connections.get_with_credential(tx, installation.vault, owner, lock=lock)
     integration = await installation.catalogs.get(tx, owner.organization_id, connection.integration_slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
-    state = HeldTokens(connection, held, integration, auth, None)
+    state = CredentialState(connection, held, integration, auth, None)
     client_id = held.grant.oauth_client_id
     if lock or client_id is None or not (state.is_stale(installation.clock(), None) or sends_client(auth)):
         return state
     return await with_client(tx, installation, state)
 
 
-async def with_client(tx: Transaction, installation: Installation, state: HeldTokens) -> HeldTokens:
+async def with_client(tx: Transaction, installation: Installation, state: CredentialState) -> CredentialState:
     """With the OAuth client that the tokens were given to. Raises: OAuthClientMissing."""
     client_id = state.held.grant.oauth_client_id
     if client_id is None or state.client is not None:
