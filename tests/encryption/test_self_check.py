@@ -52,7 +52,13 @@ async def test_it_is_in_no_document(client: Client) -> None:
 def test_an_answer_to_another_challenge_or_with_another_body_is_not_believed() -> None:
     vault = Vault(parse_keys(new_key()))
     reflection = self_check.RequestEcho.model_validate(
-        {"database_fingerprint": None, "public_url": "u", "now": "2026-11-25T04:00:00Z", "client": None, "forwarded_for": None}
+        {
+            "database_fingerprint": None,
+            "public_url": "u",
+            "now": "2026-11-25T04:00:00Z",
+            "client": None,
+            "forwarded_for": None,
+        }
     )
     body, proof = self_check.signed(vault, "nonce", reflection)
     assert self_check.read_answer(vault, "nonce", body, proof) == reflection

@@ -155,7 +155,7 @@ def test_the_processor_time_of_the_dead_stays() -> None:
 
 WORK: Final = """
 import os, sys
-from one_runtime import metrics
+from one_runtime.telemetry import metrics
 metrics.errors.labels("not_found").inc(int(sys.argv[1]))
 metrics.egress_duration.labels("acme").observe(0.2)
 metrics.requests_in_flight.set(3)

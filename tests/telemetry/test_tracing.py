@@ -202,7 +202,7 @@ def set_up(environment: Mapping[str, str], *, extra: bool = True) -> tuple[bool,
 import sys
 if not {extra}:
     sys.modules["opentelemetry.sdk.trace"] = None
-from one_runtime import logs, tracing
+from one_runtime.telemetry import logs, tracing
 logs.configure("debug", "json")
 tracing.set_up()
 print(tracing.active())
