@@ -1,4 +1,4 @@
-"""A customer's whole backend code for One Runtime: what is there for this user, and a session to connect one."""
+"""The backend of your product: list the integrations of a user, and create a session to connect one of them."""
 
 import os
 

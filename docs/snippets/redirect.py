@@ -1,4 +1,4 @@
-"""A customer's backend code for connecting by redirect: send the browser away, and redeem what it brings back."""
+"""The backend of your product in redirect mode: send the browser to One Runtime, and redeem the code it returns with."""
 
 import os
 from uuid import UUID
@@ -10,18 +10,18 @@ api = httpx2.Client(
 )
 
 
-def start(user_id: str, slug: str, return_url: str) -> str:
-    """Where to send the browser of the signed-in user."""
+def start_redirect(user_id: str, slug: str, return_url: str) -> str:
+    """Return the URL to which your product redirects the browser."""
     body = {"end_user_id": user_id, "integration_slug": slug, "return_url": return_url}
     return api.post("/v1/hosted-connection-sessions", json=body).raise_for_status().json()["connect_url"]
 
 
-def come_back(user_id: str, query: dict) -> dict | None:
-    """The new connection. `user_id` is who is signed in now, from your login; `query` is of the return URL."""
+def finish_redirect(user_id: str, query: dict) -> dict | None:
+    """Return the new connection. Take `user_id` from your login, and `query` from the return URL."""
     if query.get("status") != "connected":
-        return None  # cancelled, or an error
+        return None  # the user cancelled, or an error occurred
     path = f"/v1/hosted-connection-sessions/{UUID(query['session_id'])}/redeem"
-    answer = api.post(path, json={"code": query["code"], "end_user_id": user_id})
-    if answer.json().get("code") == "end_user_mismatch":
-        return None  # somebody else started this: nothing was connected
-    return answer.raise_for_status().json()["connection"]
+    response = api.post(path, json={"code": query["code"], "end_user_id": user_id})
+    if response.json().get("code") == "end_user_mismatch":
+        return None  # the session was created for another user; One Runtime has deleted the credentials
+    return response.raise_for_status().json()["connection"]

@@ -32,12 +32,12 @@ class _Customer(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         match address.path:
             case "/connect-acme":
-                redirect = self.server.backend.start(END_USER, "acme", f"{self.server.origin}/connected")
+                redirect = self.server.backend.start_redirect(END_USER, "acme", f"{self.server.origin}/connected")
                 self.send_response(303)
                 self.send_header("Location", redirect)
                 self.end_headers()
             case "/connected":
-                connection = self.server.backend.come_back(self.server.signed_in, dict(parse_qsl(address.query)))
+                connection = self.server.backend.finish_redirect(self.server.signed_in, dict(parse_qsl(address.query)))
                 self._send("text/html", f"{connection['name']} is connected" if connection else "Nothing was connected")
             case _:
                 self._send("text/html", self.server.html)
@@ -184,4 +184,4 @@ async def test_the_code_of_the_redirect_connects_nothing_for_somebody_else(
 def test_getting_started_shows_the_code_of_the_redirect_as_it_is() -> None:
     page = (SNIPPETS.parent / "getting-started.md").read_text("utf-8")
     code = (SNIPPETS / "redirect.py").read_text("utf-8")
-    assert code[code.index("def start") :] in page
+    assert code[code.index("def start_redirect") :] in page
