@@ -169,7 +169,8 @@ async def test_a_start_that_fails_is_logged_and_says_nobody_elses_words(
 @pytest.mark.slow
 def test_warnings_of_libraries_are_lines_too() -> None:
     program = (
-        'import warnings; from one_runtime.telemetry import logs; logs.configure("info", "json"); warnings.warn("Old ways.")'
+        'import warnings; from one_runtime.telemetry import logs; logs.configure("info", "json"); '
+        'warnings.warn("Old ways.")'
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     line = json.loads(done.stderr)
