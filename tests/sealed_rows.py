@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Table, select, update
 
 from one_runtime.clock import system_clock
-from one_runtime.connecting import sessions, unredeemed_connections
+from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.connecting.sessions import ConnectSession
 from one_runtime.connections import connections
@@ -100,9 +100,9 @@ async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_u
         (), {}, 0, None, None, now, now, now + timedelta(hours=1), None,
     )  # fmt: skip
     async with database.write() as tx:
-        await sessions.create(tx, session)
+        await sessions.insert_session(tx, session)
         new = connection(end_user_id, secret)
-        await unredeemed_connections.store(tx, vault, session, new, now + timedelta(hours=1))
+        await redirect_mode.store_unredeemed(tx, vault, session, new, now + timedelta(hours=1))
     return session.id
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import LargeBinary, update
 
 from one_runtime.clock import system_clock
-from one_runtime.connecting import unredeemed_connections
+from one_runtime.connecting import redirect_mode
 from one_runtime.connections import connections
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials, metadata
@@ -101,7 +101,7 @@ async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_r
             session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret")
             assert await sealed_rows.used_keys(database) == {ID[key]}
             async with database.write() as tx:
-                await unredeemed_connections.discard(tx, session)
+                await redirect_mode.discard_unredeemed(tx, session)
 
 
 async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to_do(
@@ -182,7 +182,7 @@ async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: D
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):
         await sealed_rows.retire(database, FIRST)
     async with database.write() as tx:
-        await unredeemed_connections.discard(tx, session)
+        await redirect_mode.discard_unredeemed(tx, session)
     await sealed_rows.retire(database, FIRST)
     await sealed_rows.retire(database, FIRST)
     assert await states(database, both) == {ID[FIRST]: "retired", ID[SECOND]: "sealing"}

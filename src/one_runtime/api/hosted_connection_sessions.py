@@ -10,8 +10,15 @@ from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
 from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import redirect_mode, sessions
-from one_runtime.connecting.session_creation import NewSession, create_session
-from one_runtime.connecting.sessions import DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN, MIN_EXPIRES_IN, ConnectSession, Mode
+from one_runtime.connecting.sessions import (
+    DEFAULT_EXPIRES_IN,
+    MAX_EXPIRES_IN,
+    MIN_EXPIRES_IN,
+    ConnectSession,
+    Mode,
+    NewSession,
+    create_session,
+)
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
 from one_runtime.errors import Conflict, NotFound

@@ -10,7 +10,7 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Auth, CustomIntegration, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import Values, clean_values
-from one_runtime.connecting import sessions, unredeemed_connections
+from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.sessions import (
     ConnectSession,
     Mode,
@@ -334,7 +334,7 @@ class PopupFlow:
             if not await sessions.hold(tx, session.id, code, now):
                 raise await over_error(tx, session, now)
             due_at = now + sessions.TIME_TO_REDEEM
-            await unredeemed_connections.store(tx, self._installation.vault, session, new, due_at)
+            await redirect_mode.store_unredeemed(tx, self._installation.vault, session, new, due_at)
         back = address_back(session, "connected", code=code.secret)
         return Connected(None, new.integration_slug, new.name or new.integration_slug, back)
 

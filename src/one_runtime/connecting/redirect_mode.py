@@ -5,19 +5,25 @@ organization says which of its end users is signed in where the code arrived, an
 ends the matter.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from one_runtime.connecting import sessions, unredeemed_connections
+from pydantic import TypeAdapter
+from sqlalchemy import bindparam, delete, insert, select
+
+from one_runtime.connecting import sessions
 from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status
 from one_runtime.connections import connections, pending_revocations
-from one_runtime.connections.connections import Connection
+from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.encryption import secret_tokens
-from one_runtime.encryption.vault import SealBroken
+from one_runtime.db.schema import hosted_connection_sessions as session_table
+from one_runtime.db.schema import unredeemed_connections as unredeemed
+from one_runtime.encryption import key_ring, secret_tokens
+from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
@@ -25,6 +31,29 @@ from one_runtime.tokens.revocation import can_be_revoked, revoke_all
 
 BATCH: Final = 100
 """Connections that one turn wipes at the most; the next turn goes on."""
+
+TABLE: Final = "unredeemed_connections"
+_VERSION: Final = 1  # a row is written once
+
+_NEW: Final = TypeAdapter(NewConnection)
+
+_INSERT = insert(unredeemed)
+_ONE = select(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
+_DELETE = delete(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
+_OF = (
+    select(unredeemed.c.session_id)
+    .join(session_table, session_table.c.id == unredeemed.c.session_id)
+    .where(
+        session_table.c.organization_id == bindparam("organization"),
+        session_table.c.end_user_id == bindparam("end_user"),
+    )
+)
+_DUE = (
+    select(unredeemed.c.session_id, unredeemed.c.organization_id)
+    .where(unredeemed.c.due_at <= bindparam("now"))
+    .order_by(unredeemed.c.due_at)
+    .limit(bindparam("limit"))
+)
 
 
 class EndUserMismatch(Conflict):
@@ -75,13 +104,13 @@ async def _redeem(
 ) -> tuple[ConnectSession, Connection | None]:
     if session.state(now) == "connected":
         return session, await _present(tx, session)
-    kept = await unredeemed_connections.load(tx, installation.vault, session)
+    kept = await load_unredeemed(tx, installation.vault, session)
     if kept is None or session.state(now) != "pending":
         raise _gone(session, now)
     connection, _ = await connections.connect(tx, installation.vault, actor, kept, now)
     if not await sessions.redeem(tx, session.id, connection.id, now):
         raise _gone(session, now)
-    await unredeemed_connections.discard(tx, session.id)
+    await discard_unredeemed(tx, session.id)
     return await sessions.get(tx, session.organization_id, session.id), connection
 
 
@@ -115,7 +144,7 @@ async def purge_due(installation: Installation) -> int:
     """Wipe what nobody redeemed in time; how many. Safe to run in several processes at once."""
     now = installation.clock()
     async with installation.database.read() as tx:
-        due = await unredeemed_connections.list_due(tx, now, BATCH)
+        due = await _list_due(tx, now, BATCH)
     wiped = 0
     for session_id, organization_id in due:
         async with installation.database.write() as tx:
@@ -135,10 +164,10 @@ async def purge_of_end_user(
 ) -> list[PendingRevocation]:
     """Wipe what an end user left unredeemed; what is to be revoked of it."""
     lettings: list[PendingRevocation] = []
-    for session_id in await unredeemed_connections.list_of(tx, organization_id, end_user_id):
+    for session_id in await _list_of_end_user(tx, organization_id, end_user_id):
         session = await sessions.get(tx, organization_id, session_id)
         lettings += await _kept_to_revoke(tx, installation, session, installation.clock())
-        await unredeemed_connections.discard(tx, session_id)
+        await discard_unredeemed(tx, session_id)
     return lettings
 
 
@@ -165,7 +194,7 @@ async def _give_up(tx: Transaction, installation: Installation, session: Connect
     if not await sessions.give_up(tx, session.id, end.status, end.error, end.now):
         return _GivenUp()
     lettings = await _kept_to_revoke(tx, installation, session, end.now)
-    await unredeemed_connections.discard(tx, session.id)
+    await discard_unredeemed(tx, session.id)
     if end.error is not None:
         data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": end.error["code"]}
         await events.record(
@@ -178,7 +207,7 @@ async def _kept_to_revoke(
     tx: Transaction, installation: Installation, session: ConnectSession, now: datetime
 ) -> tuple[PendingRevocation, ...]:
     try:
-        kept = await unredeemed_connections.load(tx, installation.vault, session)
+        kept = await load_unredeemed(tx, installation.vault, session)
     except SealBroken:
         return ()
     if kept is None:
@@ -190,3 +219,50 @@ async def _kept_to_revoke(
         return ()
     tokens = pending_revocations.RevocableTokens(kept.integration_slug, kept.grant, kept.params, kept.secrets)
     return (await pending_revocations.store(tx, installation.vault, session.organization_id, tokens, now),)
+
+
+async def store_unredeemed(
+    tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime
+) -> None:
+    """Keep what was connected until it is redeemed, or due."""
+    details = _NEW.dump_python(new, mode="json", exclude={"secrets"})
+    plaintext = json.dumps(dict(new.secrets)).encode()
+    sealed = await key_ring.seal(tx, vault, session.organization_id, plaintext, _seal_context(session.id))
+    await tx.execute(
+        _INSERT,
+        session_id=session.id,
+        organization_id=session.organization_id,
+        details=details,
+        sealed=sealed.data,
+        key_id=sealed.key_id,
+        version=_VERSION,
+        due_at=due_at,
+    )
+
+
+async def load_unredeemed(tx: Transaction, vault: Vault, session: ConnectSession) -> NewConnection | None:
+    """What was kept, or None. Raises: SealBroken."""
+    row = await tx.one(_ONE, session=session.id)
+    if row is None:
+        return None
+    opened = vault.open(session.organization_id, Sealed(row.key_id, row.sealed), _seal_context(session.id))
+    return _NEW.validate_python({**row.details, "secrets": json.loads(opened)})
+
+
+async def discard_unredeemed(tx: Transaction, session_id: str) -> bool:
+    """Delete what was kept, with its credentials; False where it was gone already."""
+    return await tx.execute(_DELETE, session=session_id) > 0
+
+
+async def _list_due(tx: Transaction, now: datetime, limit: int) -> list[tuple[str, str]]:
+    """Sessions, with their organizations, whose connection was not redeemed in time; the longest due first."""
+    return [(row.session_id, row.organization_id) for row in await tx.all(_DUE, now=now, limit=limit)]
+
+
+async def _list_of_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> list[str]:
+    """The sessions of an end user whose connection was not redeemed yet."""
+    return [row.session_id for row in await tx.all(_OF, organization=organization_id, end_user=end_user_id)]
+
+
+def _seal_context(session_id: str) -> SealContext:
+    return SealContext(TABLE, session_id, _VERSION)
