@@ -15,7 +15,7 @@ from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.connecting.sessions import ConnectSession
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
-from one_runtime.connections.credentials import Account
+from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.db.engine import Database, Transaction, create_database
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials
@@ -82,13 +82,13 @@ async def organization(database: Database) -> Actor:
 def connection(end_user_id: str, secret: str) -> NewConnection:
     """A connection to be."""
     secrets = {"api_key": secret}
-    return NewConnection(end_user_id, "acme", "api_key", None, {}, secrets, Account(), {})
+    return NewConnection(end_user_id, "acme", "api_key", None, {}, secrets, ProviderAccount(), {})
 
 
 async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
     """Connect, or connect again; the connection's id."""
     async with database.write() as tx:
-        made, _ = await connections.connect(tx, vault, actor, connection(end_user_id, secret), system_clock())
+        made, _ = await connections.create_or_replace(tx, vault, actor, connection(end_user_id, secret), system_clock())
         return made.id
 
 

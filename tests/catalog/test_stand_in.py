@@ -32,8 +32,8 @@ from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.egress import Egress
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.oauth_clients import OAuthClient
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import ClientRefused
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import InvalidClient
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.tokens.endpoint import TokenEndpoint
 from tests.catalog.entries import ENTRIES
@@ -44,7 +44,7 @@ from tests.egress.upstream import Upstream, running_upstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-CLIENT: Final = Client("client-1", "s3cret+/=:%&~")
+CLIENT: Final = ClientIdentity("client-1", "s3cret+/=:%&~")
 UNFIT: Final = ("\u00e9", "a b", "", "x" * 5000, "<>")
 
 
@@ -150,7 +150,7 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
     """A code becomes tokens, what the provider says is kept, the account is found; another client is refused."""
     known = values_of(auth)
     own = {part.name: known[part.name] for part in auth.fields}
-    client = Client(own["client_id"], own["client_secret"]) if own else CLIENT
+    client = ClientIdentity(own["client_id"], own["client_secret"]) if own else CLIENT
     code = {auth.token.code_param: "c0de+/=&%"}
     stand_in = StandIn(raw_auth(entry, auth), known, (client.client_id, client.client_secret or ""), code)
     play(upstream, stand_in)
@@ -172,13 +172,13 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
         part.name: known[part.name] for part in auth.received
     }
     assert proof.account.id == (stand_in.account() if auth.identity is not None else None)
-    with pytest.raises(ClientRefused):
-        await TokenEndpoint(entry, auth, Client("client-2", "other"), {**params, **fields}).ask(
+    with pytest.raises(InvalidClient):
+        await TokenEndpoint(entry, auth, ClientIdentity("client-2", "other"), {**params, **fields}).ask(
             egress, system_clock, grant
         )
 
 
-def registered(entry: Integration, client: Client, fields: dict[str, str]) -> OAuthClient:
+def registered(entry: Integration, client: ClientIdentity, fields: dict[str, str]) -> OAuthClient:
     """The organization's client."""
     now = system_clock()
     return OAuthClient("oac_1", "org_1", entry.slug, client, None, (), fields, now, now)
@@ -193,15 +193,15 @@ async def drive_client_credentials(
     play(upstream, stand_in)
     typed = {part.name: known[part.name] for part in auth.fields}
     grant: Grant = ClientCredentials(typed)
-    client = Client(known["client_id"], known["client_secret"])
+    client = ClientIdentity(known["client_id"], known["client_secret"])
     tokens = await TokenEndpoint(entry, auth, client, known).ask(egress, system_clock, grant)
     assert tokens.access_token == known["access_token"]
     account = await credentials.check(
         egress, entry, auth, Values(example_values(auth).params, {**typed, "access_token": tokens.access_token})
     )
     assert account.id == (stand_in.account() if auth.check is not None else None)
-    with pytest.raises(ClientRefused):
-        await TokenEndpoint(entry, auth, Client("client-2", "other"), known).ask(egress, system_clock, grant)
+    with pytest.raises(InvalidClient):
+        await TokenEndpoint(entry, auth, ClientIdentity("client-2", "other"), known).ask(egress, system_clock, grant)
 
 
 def play(upstream: Upstream, stand_in: StandIn) -> None:

@@ -114,7 +114,7 @@ async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to
     assert (refusal.value.status, refusal.value.code) == (503, "key_not_in_ring")
     assert await sealed_rows.contents(database, both) == {}
     async with database.read() as tx:
-        assert await connections.list_present(tx, actor.organization_id, "user_123", "acme") == []
+        assert await connections.list_at_integration(tx, actor.organization_id, "user_123", "acme") == []
 
 
 async def test_promoting_is_refused_while_a_running_server_lacks_the_key(database: Database, both: Vault) -> None:
@@ -275,7 +275,7 @@ async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
         await sealed_rows.promote(database, both, SECOND)
         retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
         await until_it_waits(database_url, retiring)
-        await connections.connect(storing, both, actor, new, system_clock())
+        await connections.create_or_replace(storing, both, actor, new, system_clock())
         # As whoever had read a moment ago that the first key seals would have stored it.
         await storing.execute(update(credentials).values(key_id=ID[FIRST]))
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):

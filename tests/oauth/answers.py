@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import OutboundRequest
-from one_runtime.oauth.client import Client
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import AuthorizationCode, RefreshToken
 from tests.catalog.example import OAUTH2, oauth2
 
 NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
-CLIENT = Client("client-1", "the+secret/of=client")
+CLIENT = ClientIdentity("client-1", "the+secret/of=client")
 CODE = AuthorizationCode("SplxlOBeZQQYbYS6WxSbIA", "https://us.example/connect/callback/example", "v" * 43)
 REFRESH = RefreshToken("the-old-refresh-token", "the-old-access-token")
 PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>error=invalid_grant</body></html>"

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.errors import InvalidInput
-from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, issuer_of
-from one_runtime.oauth.pkce import challenge
+from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
+from one_runtime.oauth.pkce import code_challenge
 from tests.catalog.example import OAUTH2, SUBDOMAIN, oauth2
 from tests.oauth.answers import query_of
 
 REDIRECT = "https://us.example/connect/callback/example"
-CHALLENGE = challenge("v" * 43)
+CHALLENGE = code_challenge("v" * 43)
 
 
 def asked(auth: Any = None, known: dict[str, str] | None = None, **changes: Any) -> str:
@@ -120,9 +120,10 @@ def test_a_value_cannot_send_the_browser_to_another_host() -> None:
 def test_the_issuer_is_the_entrys_with_its_values() -> None:
     named = {**OAUTH2["authorization"], "issuer": "https://{subdomain}.example.com/"}
     assert (
-        issuer_of(oauth2(params=[SUBDOMAIN], authorization=named), {"subdomain": "acme"}) == "https://acme.example.com/"
+        expected_issuer(oauth2(params=[SUBDOMAIN], authorization=named), {"subdomain": "acme"})
+        == "https://acme.example.com/"
     )
-    assert issuer_of(oauth2(), {}) is None
+    assert expected_issuer(oauth2(), {}) is None
 
 
 def test_the_repr_does_not_show_the_state() -> None:

@@ -11,16 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.oauth.callback import Callback, parse_callback, read_callback
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import AuthorizationRefused, CallbackRefused, ConsentDenied, IssuerMismatch, OAuthError
+from one_runtime.oauth.callback import AuthorizationResponse, parse_callback, read_callback
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import AccessDenied, AuthorizationRefused, CallbackRefused, IssuerMismatch, OAuthError
 from tests.catalog.example import OAUTH2, oauth2
 from tests.oauth.answers import CLIENT
 
 ISSUER = "https://login.example.com"
 
 
-def read(auth: OAuth2Auth | None = None, issuer: str | None = None, client: Client = CLIENT, **query: str) -> Callback:
+def read(
+    auth: OAuth2Auth | None = None, issuer: str | None = None, client: ClientIdentity = CLIENT, **query: str
+) -> AuthorizationResponse:
     return read_callback(auth or oauth2(), parse_callback(urlencode(query).encode()), client, issuer)
 
 
@@ -35,7 +37,7 @@ def test_a_consent_brings_the_code_and_its_state() -> None:
     query = parse_callback(b"code=SplxlOBeZQQYbYS6WxSbIA&state=xyz")
     assert query.state == "xyz"
     callback = read_callback(oauth2(), query, CLIENT, None)
-    assert callback == Callback("SplxlOBeZQQYbYS6WxSbIA", {}, {})
+    assert callback == AuthorizationResponse("SplxlOBeZQQYbYS6WxSbIA", {}, {})
     assert "Splx" not in repr((query, callback))
 
 
@@ -91,7 +93,7 @@ def test_without_code_and_error_it_is_refused() -> None:
     ],
 )
 def test_a_denied_consent_is_told_apart_in_every_spelling(query: dict[str, str]) -> None:
-    assert refused_by(ConsentDenied, **query).said.error == query["error"]
+    assert refused_by(AccessDenied, **query).said.error == query["error"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_an_issuer_that_is_left_out_is_a_mismatch() -> None:
 
 def test_an_error_of_another_issuer_is_not_believed() -> None:
     refused_by(IssuerMismatch, issuer=ISSUER, error="access_denied", iss="https://evil.com")
-    refused_by(ConsentDenied, issuer=ISSUER, error="access_denied", iss=ISSUER)
+    refused_by(AccessDenied, issuer=ISSUER, error="access_denied", iss=ISSUER)
 
 
 def test_where_no_issuer_is_known_there_is_nothing_to_compare() -> None:
@@ -145,8 +147,10 @@ SHOPIFY = {
 
 
 def test_shopifys_published_example_is_signed() -> None:
-    assert read(oauth2(**SIGNED), client=Client("c", "hush"), **SHOPIFY).code == SHOPIFY["code"]
-    assert read(oauth2(**SIGNED), client=Client("c", "hush"), **SHOPIFY, signature="old").code == SHOPIFY["code"]
+    assert read(oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **SHOPIFY).code == SHOPIFY["code"]
+    assert (
+        read(oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **SHOPIFY, signature="old").code == SHOPIFY["code"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,26 +158,26 @@ def test_shopifys_published_example_is_signed() -> None:
     [{"shop": "other.myshopify.com"}, {"code": "1"}, {"extra": "1"}, {"hmac": ""}, {"hmac": "0" * 64}, {"hmac": "é"}],
 )
 def test_a_callback_that_was_changed_is_not_signed(change: dict[str, str]) -> None:
-    refused_by(CallbackRefused, oauth2(**SIGNED), client=Client("c", "hush"), **{**SHOPIFY, **change})
+    refused_by(CallbackRefused, oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **{**SHOPIFY, **change})
 
 
 @pytest.mark.parametrize("secret", ["hush2", None])
 def test_nobody_signs_without_the_secret(secret: str | None) -> None:
     unsigned = {**SHOPIFY, "hmac": hmac.new(b"", b"", hashlib.sha256).hexdigest()}
     for query in (SHOPIFY, unsigned):
-        refused_by(CallbackRefused, oauth2(**SIGNED), client=Client("c", secret), **query)
+        refused_by(CallbackRefused, oauth2(**SIGNED), client=ClientIdentity("c", secret), **query)
 
 
 def test_a_public_client_has_no_signature_at_all() -> None:
     message = "&".join(f"{name}={value}" for name, value in sorted(SHOPIFY.items()) if name != "hmac")
     forged = hmac.new(b"", message.encode(), hashlib.sha256).hexdigest()
-    refused_by(CallbackRefused, oauth2(**SIGNED), client=Client("c"), **{**SHOPIFY, "hmac": forged})
+    refused_by(CallbackRefused, oauth2(**SIGNED), client=ClientIdentity("c"), **{**SHOPIFY, "hmac": forged})
 
 
 def test_the_signature_keeps_names_and_values_apart() -> None:
     query = {"a=b": "c&d%", "code": "x"}
     signature = hmac.new(b"hush", b"a%3Db=c%26d%25&code=x", hashlib.sha256).hexdigest()
-    assert read(oauth2(**SIGNED), client=Client("c", "hush"), **query, hmac=signature).code == "x"
+    assert read(oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **query, hmac=signature).code == "x"
 
 
 def test_values_of_the_callback_are_checked_and_kept() -> None:

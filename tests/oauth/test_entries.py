@@ -11,18 +11,18 @@ from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.request import OutboundRequest, resolve_url
-from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, issuer_of
-from one_runtime.oauth.client import Client
+from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
-from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
+from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from one_runtime.oauth.revocation import revocation_requests
-from one_runtime.oauth.token import token_request
+from one_runtime.oauth.token_request import token_request
 from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import fill
 from tests.catalog.test_stand_in import values_of
 
 ENTRIES_WITH_OAUTH: Final = [entry for entry in ENTRIES if {"oauth2", "client_credentials"} & set(entry.auth_types)]
-CLIENT = Client("client-1", "s3cret+/=:%&~")
+CLIENT = ClientIdentity("client-1", "s3cret+/=:%&~")
 STATE = "orcs_state+/=&%"
 HELD = RefreshToken("refresh+token/1", "access+token/1")
 
@@ -72,7 +72,7 @@ def check_proof(auth: OAuth2Auth | ClientCredentialsAuth, request: OutboundReque
 def check_consent(entry: Integration, auth: OAuth2Auth) -> None:
     """The consent page gets what it needs and exactly that."""
     known = values_of(auth)
-    request = AuthorizationRequest(redirect_of(entry), STATE, challenge(new_verifier()))
+    request = AuthorizationRequest(redirect_of(entry), STATE, code_challenge(new_code_verifier()))
     split = urlsplit(authorization_url(auth, CLIENT.client_id, request, known))
     meant = urlsplit(resolve_url(auth.authorization.url, {**known, "client_id": CLIENT.client_id}))
     assert (split.scheme, split.netloc, split.path) == ("https", meant.netloc, meant.path)
@@ -85,7 +85,7 @@ def check_consent(entry: Integration, auth: OAuth2Auth) -> None:
     assert all(found.values())
     assert (found["redirect_uri"], found["state"], found["response_type"]) == (redirect_of(entry), STATE, "code")
     assert found[auth.authorization.client_id_param] == CLIENT.client_id
-    assert ("code_challenge" in found, "code_challenge_method" in found) == (wants_pkce(auth), wants_pkce(auth))
+    assert ("code_challenge" in found, "code_challenge_method" in found) == (uses_pkce(auth), uses_pkce(auth))
     assert set(auth.authorization.params) <= set(found)
     asked = [fill(scope, known) for scope in (*auth.scopes.always, *auth.scopes.default)]
     assert found.get(auth.scopes.param, "").split(auth.scopes.separator) == (asked or [""])
@@ -93,14 +93,14 @@ def check_consent(entry: Integration, auth: OAuth2Auth) -> None:
 
 def check_issuer(_: Integration, auth: OAuth2Auth) -> None:
     """An issuer is an address."""
-    issuer = issuer_of(auth, values_of(auth))
+    issuer = expected_issuer(auth, values_of(auth))
     assert issuer is None or re.fullmatch(r"https://[a-z0-9.-]+(?:/[^{}?#]*)?", issuer)
 
 
 def check_grants(entry: Integration, auth: OAuth2Auth) -> None:
     """A code and a refresh token arrive exactly."""
     known = values_of(auth)
-    verifier = new_verifier()
+    verifier = new_code_verifier()
     code = AuthorizationCode("c0de+/=&%", redirect_of(entry), verifier)
     wanted: dict[Any, dict[str, str]] = {
         code: {auth.token.code_param: code.code, "redirect_uri": redirect_of(entry), "code_verifier": verifier},

@@ -4,26 +4,26 @@ import re
 
 import pytest
 
-from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
+from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from tests.catalog.example import oauth2
 
 
 def test_the_challenge_is_that_of_rfc_7636_appendix_b() -> None:
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-    assert challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    assert code_challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 def test_verifiers_are_long_enough_and_never_the_same() -> None:
-    verifiers = {new_verifier() for _ in range(100)}
+    verifiers = {new_code_verifier() for _ in range(100)}
     assert len(verifiers) == 100
     assert all(re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", verifier) for verifier in verifiers)
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", challenge(verifier)) for verifier in verifiers)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", code_challenge(verifier)) for verifier in verifiers)
 
 
 @pytest.mark.parametrize("verifier", ["", "v" * 42, "v" * 129, "v" * 42 + "+", "v" * 43 + "\n", "é" * 43])
 def test_what_is_no_verifier_has_no_challenge(verifier: str) -> None:
     with pytest.raises(ValueError, match="43 to 128"):
-        challenge(verifier)
+        code_challenge(verifier)
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_what_is_no_verifier_has_no_challenge(verifier: str) -> None:
     [("required", True), ("supported", True), ("tolerated", True), ("unknown", True), ("avoid", False)],
 )
 def test_a_provider_gets_a_challenge_unless_it_breaks_by_it(pkce: str, wanted: bool) -> None:
-    assert wants_pkce(oauth2(pkce=pkce)) is wanted
+    assert uses_pkce(oauth2(pkce=pkce)) is wanted

@@ -7,7 +7,7 @@ import pytest
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.errors import InvalidInput
-from one_runtime.oauth.client import Client
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import NotRevoked, Revoked, read_revocation, revocation_requests
 from tests.catalog.example import SUBDOMAIN, oauth2
@@ -30,7 +30,7 @@ BEARER = {"auth": "bearer", "body": "none", "token_param": None, "tokens": ["acc
 
 def test_a_token_is_revoked_as_in_rfc_7009_2_1() -> None:
     auth = revocable(auth="basic", tokens=["refresh_token"])
-    ((kind, request),) = revocation_requests(auth, Client("s6BhdRkqt3", "gX1fBat3bV"), HELD, {})
+    ((kind, request),) = revocation_requests(auth, ClientIdentity("s6BhdRkqt3", "gX1fBat3bV"), HELD, {})
     assert (kind, request.method, request.url) == ("refresh_token", "POST", URL)
     assert request.body == b"token=45ghiukldjahdnhzdauz"
     assert ("Authorization", "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW") in request.headers

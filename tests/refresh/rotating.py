@@ -17,13 +17,13 @@ from one_runtime.catalog.loader import Catalog, load_yaml
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
-from one_runtime.connections.credentials import Account, ConnectionKey, StoredCredential, TokenMetadata
+from one_runtime.connections.credentials import ConnectionKey, ProviderAccount, StoredCredential, TokenMetadata
 from one_runtime.context import Installation, Timing
 from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient
-from one_runtime.oauth.tokens import Tokens
+from one_runtime.oauth.token_response import Tokens
 from one_runtime.settings import Settings
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.revocation import revoke_due
@@ -159,7 +159,7 @@ async def connect(
             name=None,
             params={},
             secrets=secrets,
-            account=Account(account or made["family"], None),
+            account=ProviderAccount(account or made["family"], None),
             metadata={},
             agreed=True,
             scopes=("read",),
@@ -167,7 +167,7 @@ async def connect(
             grant=TokenMetadata(client.id, refresh_due_at(auth_of(installation), secrets, tokens, now)),
         )
         actor = Actor(organization_id, "system")
-        connection, _ = await connections.connect(tx, installation.vault, actor, new, now)
+        connection, _ = await connections.create_or_replace(tx, installation.vault, actor, new, now)
     return Seeded(connection.owner, made["family"], end_user_id)
 
 

@@ -89,7 +89,7 @@ async def test_a_check_that_was_refused_is_made_good_by_the_workers_grant(there:
     async with there.installation.database.write() as tx:
         found, _ = await connections.get_with_credential(tx, there.installation.vault, seeded.owner, lock=True)
         actor, now = Actor(there.organization_id, "system"), there.application.clock()
-        await connections.note_refused(tx, actor, found, "credentials_refused", "No.", now)
+        await connections.mark_needs_reauth(tx, actor, found, "credentials_refused", "No.", now)
     await is_refused(there, seeded)
     there.application.clock.advance(hours=2)
     assert await refresh_due(there.installation) == 1

@@ -34,7 +34,7 @@ from one_runtime.connecting.token_import import ImportedTokens, import_tokens
 from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, ConnectionFilter, ConnectionUpdate, NewConnection
-from one_runtime.connections.credentials import Account
+from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations import oauth_clients
@@ -204,7 +204,9 @@ async def create_connection(
         grant=replace(proof.grant, audience=integration.audience(body.auth_type)),
     )
     async with installation.database.write() as tx:
-        connection, made = await connections.connect(tx, installation.vault, caller.actor, new, installation.clock())
+        connection, made = await connections.create_or_replace(
+            tx, installation.vault, caller.actor, new, installation.clock()
+        )
     response.status_code = 201 if made else 200
     return ConnectionAnswer.of(connection)
 
@@ -227,7 +229,7 @@ async def _imported(
     values = clean_values(auth, body.params, body.credentials)
     if body.check or isinstance(auth, ClientCredentialsAuth):
         return await verify_credentials(installation, integration, auth, values), integration
-    return VerifiedAccount(Account(), values.params, values.credentials), integration
+    return VerifiedAccount(ProviderAccount(), values.params, values.credentials), integration
 
 
 @router.get("/v1/connections/{connection_id}", summary="Read one connection")

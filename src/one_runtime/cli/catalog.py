@@ -114,7 +114,7 @@ def try_credential(
     typer.echo(f"Asks {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
     values = _cleaned(auth, *_asked(auth, params, given))
 
-    async def ask() -> credentials.Account:
+    async def ask() -> credentials.ProviderAccount:
         async with Egress() as egress:
             return await credentials.check(egress, integration, auth, values)
 

@@ -21,7 +21,7 @@ from one_runtime.connect.wire import (
 from one_runtime.connecting.authorization import AuthorizationFlow
 from one_runtime.connecting.authorization_steps import AuthorizationExpired, CallbackResult
 from one_runtime.errors import MalformedRequest, OneRuntimeError, TooLarge
-from one_runtime.oauth.callback import CALLBACK
+from one_runtime.oauth.callback import CALLBACK_PATH
 
 
 class ConsentRoutes:
@@ -41,7 +41,7 @@ class ConsentRoutes:
             Route("/connect/consent", self._page, methods=["GET"]),
             Route("/connect/consent/leave", self._leave, methods=["POST"]),
             Route("/connect/consent/choose", self._choose, methods=["POST"]),
-            Route(CALLBACK + "{slug}", self._come_back, methods=["GET"]),
+            Route(CALLBACK_PATH + "{slug}", self._come_back, methods=["GET"]),
         ]
 
     async def _prepare(self, token: str, request: Request) -> BaseModel:

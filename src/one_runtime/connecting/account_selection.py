@@ -16,9 +16,9 @@ from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.oauth.tokens import Tokens
+from one_runtime.oauth.token_response import Tokens
 from one_runtime.tokens.revocation import can_be_revoked, revoke_all
-from one_runtime.tokens.state import renewed_secrets
+from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
 """Consents that one turn lets go of at the most; the next turn goes on."""
@@ -75,10 +75,10 @@ async def _kept_to_revoke(
     now, vault, lettings = installation.clock(), installation.vault, []
     for consent, kept in abandoned:
         paused = _PAUSED.validate_json(kept)
-        secrets = renewed_secrets(paused.own, paused.tokens)
+        secrets = merge_tokens(paused.own, paused.tokens)
         slug, client_id = consent.integration_slug, consent.oauth_client_id
         session = await sessions.get(tx, consent.organization_id, consent.session_id)
-        shared = await connections.shares_grant(tx, consent.organization_id, TokenOwner(session.end_user_id, slug))
+        shared = await connections.may_share_grant(tx, consent.organization_id, TokenOwner(session.end_user_id, slug))
         integration = await installation.catalogs.get(tx, consent.organization_id, slug)
         if can_be_revoked(integration, "oauth2") and not shared:
             grant = TokenMetadata(client_id, audience=consent.details.audience)

@@ -57,20 +57,20 @@ from one_runtime.connecting.verification import (
 )
 from one_runtime.connections import connections, pending_revocations
 from one_runtime.connections.connections import AccountMismatch, TokenOwner
-from one_runtime.connections.credentials import Account, TokenMetadata
+from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated, Unavailable, error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClient, OAuthClientMissing
-from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, issuer_of
-from one_runtime.oauth.callback import Callback, CallbackQuery, callback_url, parse_callback, read_callback
-from one_runtime.oauth.client import Client
+from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
+from one_runtime.oauth.callback import AuthorizationResponse, CallbackQuery, callback_url, parse_callback, read_callback
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import CallbackRefused, OAuthError
 from one_runtime.oauth.grants import AuthorizationCode
-from one_runtime.oauth.pkce import challenge, new_verifier, wants_pkce
-from one_runtime.oauth.scopes import asked_scopes
+from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
+from one_runtime.oauth.scopes import requested_scopes
 from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
@@ -114,11 +114,11 @@ class AuthorizationFlow:
                 session=session,
                 integration_slug=integration.slug,
                 oauth_client_id=client.id if client is not None else None,
-                issuer=issuer_of(auth, known),
+                issuer=expected_issuer(auth, known),
                 details=AttemptDetails(
                     chosen.values.params, scopes, request.name, request.replace_account, integration.audience("oauth2")
                 ),
-                secret=AttemptSecret(new_verifier() if wants_pkce(auth) else None, chosen.values.credentials),
+                secret=AttemptSecret(new_code_verifier() if uses_pkce(auth) else None, chosen.values.credentials),
             )
             consent, ticket = await authorization_attempts.create(tx, vault, new, now)
         return PreparedAuthorization(consent.id, ticket.secret)
@@ -162,7 +162,7 @@ class AuthorizationFlow:
         return AuthorizationRequest(
             redirect_uri=self.callback_url(leaving.consent.integration_slug),
             state=leaving.state.secret,
-            challenge=challenge(verifier) if verifier is not None else None,
+            challenge=code_challenge(verifier) if verifier is not None else None,
             scopes=leaving.consent.details.scopes,
         )
 
@@ -277,7 +277,7 @@ class AuthorizationFlow:
         self, arrived: "_Arrived", granted: GrantedTokens, actor: Actor, browser: str
     ) -> Connected | AccountSelection:
         """Raises: OneRuntimeError, after which what was granted is let go of."""
-        account = Account()
+        account = ProviderAccount()
         try:
             await self._give_back(arrived.session)
             try:
@@ -304,13 +304,13 @@ class AuthorizationFlow:
         labels = tuple(account.label for account in several.accounts)
         return AccountSelection(arrived.consent.id, labels, arrived.cookie)
 
-    def _read(self, arrived: "_Arrived", said: CallbackQuery) -> Callback:
+    def _read(self, arrived: "_Arrived", said: CallbackQuery) -> AuthorizationResponse:
         try:
             return read_callback(arrived.auth, said, arrived.own, arrived.consent.issuer)
         except OAuthError as error:
             raise AuthorizationFailed(error.code, str(error), error.reason) from error
 
-    async def _granted(self, arrived: "_Arrived", callback: Callback) -> GrantedTokens:
+    async def _granted(self, arrived: "_Arrived", callback: AuthorizationResponse) -> GrantedTokens:
         """The tokens for the code (RFC 6749, 4.1.3)."""
         known = _known(arrived.auth, arrived.consent, arrived.client, secret=True) | callback.received
         endpoint = TokenEndpoint(arrived.integration, arrived.auth, arrived.own, known)
@@ -327,7 +327,7 @@ class AuthorizationFlow:
                 await self._give_back(arrived.session)
             message = f"{arrived.integration.name} gave no access."
             raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
-        asked = asked_scopes(arrived.auth.scopes, arrived.consent.details.scopes, known)
+        asked = requested_scopes(arrived.auth.scopes, arrived.consent.details.scopes, known)
         params = {**arrived.consent.details.params, **callback.received}
         return GrantedTokens(given, params, arrived.secret.credentials, arrived.client, asked)
 
@@ -368,7 +368,7 @@ class AuthorizationFlow:
             await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
 
     async def _let_go(
-        self, arrived: "_Arrived", granted: GrantedTokens, account: Account, error: OneRuntimeError
+        self, arrived: "_Arrived", granted: GrantedTokens, account: ProviderAccount, error: OneRuntimeError
     ) -> None:
         """What was granted and is not connected is revoked (RFC 7009): nobody would know of it. Not so where a
         connection that there is may live by the same consent."""
@@ -380,7 +380,7 @@ class AuthorizationFlow:
         left = pending_revocations.RevocableTokens(arrived.integration.slug, grant, granted.params, granted.secrets)
         whose = TokenOwner(session.end_user_id, arrived.integration.slug, account)
         async with installation.database.write() as tx:
-            if await connections.shares_grant(tx, session.organization_id, whose):
+            if await connections.may_share_grant(tx, session.organization_id, whose):
                 return
             letting = await pending_revocations.store(
                 tx, installation.vault, session.organization_id, left, installation.clock()
@@ -445,7 +445,7 @@ class _Arrived:
     cookie: str
 
     @property
-    def own(self) -> Client:
+    def own(self) -> ClientIdentity:
         """The client as the protocol knows it."""
         return _client(self.client, self.secret)
 
@@ -457,10 +457,10 @@ def _lost() -> AuthorizationExpired:
     )
 
 
-def _client(registered: OAuthClient | None, secret: AttemptSecret) -> Client:
+def _client(registered: OAuthClient | None, secret: AttemptSecret) -> ClientIdentity:
     if registered is not None:
         return registered.client
-    return Client(secret.credentials.get("client_id", ""), secret.credentials.get("client_secret"))
+    return ClientIdentity(secret.credentials.get("client_id", ""), secret.credentials.get("client_secret"))
 
 
 def _open_fields(auth: OAuth2Auth, client: OAuthClient) -> dict[str, str]:

@@ -48,7 +48,7 @@ async def disconnect(
 ) -> list[DisconnectedConnection]:
     """Delete every connection of an end user at an integration, also those that need to be authorized again."""
     async with installation.database.write() as tx:
-        found = await connections.list_present(tx, actor.organization_id, end_user_id, integration_slug)
+        found = await connections.list_at_integration(tx, actor.organization_id, end_user_id, integration_slug)
         removed = await _remove(tx, installation, actor, found)
     return await _revoked(installation, removed)
 

@@ -214,12 +214,12 @@ class PopupFlow:
             clients = await oauth_clients.list_slugs(tx, session.organization_id)
             slug = session.integration_slug or integration_slug
             if slug is None:
-                connected = await connections.list_connected(tx, session.organization_id, session.end_user_id)
+                connected = await connections.list_connected_slugs(tx, session.organization_id, session.end_user_id)
                 catalog = await self._installation.catalogs.of(tx, session.organization_id)
                 choices = _choices(catalog, organization, connected, clients)
                 return PopupView(session, organization, end_user, None, choices=choices)
             integration = await self._integration(tx, session, organization, slug)
-            present = await connections.list_present(tx, session.organization_id, session.end_user_id, slug)
+            present = await connections.list_at_integration(tx, session.organization_id, session.end_user_id, slug)
         reconnect = bool(present) and not session.multiple
         return PopupView(session, organization, end_user, integration, _auths(integration, session, clients), reconnect)
 
@@ -321,7 +321,7 @@ class PopupFlow:
         """The connection, its sealed credentials, its event and the session's end: one transaction."""
         now = self._installation.clock()
         async with self._installation.database.write() as tx:
-            connection, _ = await connections.connect(tx, self._installation.vault, actor, new, now)
+            connection, _ = await connections.create_or_replace(tx, self._installation.vault, actor, new, now)
             if not await sessions.complete(tx, session.id, connection.id, now):
                 raise await over_error(tx, session, now)
         return connection
@@ -330,7 +330,7 @@ class PopupFlow:
         """What was connected, sealed and kept apart until the organization redeems the code (P6)."""
         now, code = self._installation.clock(), secret_tokens.make(secret_tokens.CODE)
         async with self._installation.database.write() as tx:
-            await connections.require_agreement(tx, session.organization_id, new)
+            await connections.require_replaceable(tx, session.organization_id, new)
             if not await sessions.hold(tx, session.id, code, now):
                 raise await over_error(tx, session, now)
             due_at = now + sessions.TIME_TO_REDEEM

@@ -105,7 +105,7 @@ async def _noted(
         if held.version != asked.version:
             return RecheckResult(current, refusal is None, reason)
         if refusal is None:
-            noted = await connections.note_working(tx, actor, current, now)
+            noted = await connections.mark_active(tx, actor, current, now)
         else:
-            noted = await connections.note_refused(tx, actor, current, refusal.code, reason or "", now)
+            noted = await connections.mark_needs_reauth(tx, actor, current, refusal.code, reason or "", now)
     return RecheckResult(noted, refusal is None, reason)

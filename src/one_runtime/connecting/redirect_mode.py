@@ -107,7 +107,7 @@ async def _redeem(
     kept = await load_unredeemed(tx, installation.vault, session)
     if kept is None or session.state(now) != "pending":
         raise _gone(session, now)
-    connection, _ = await connections.connect(tx, installation.vault, actor, kept, now)
+    connection, _ = await connections.create_or_replace(tx, installation.vault, actor, kept, now)
     if not await sessions.redeem(tx, session.id, connection.id, now):
         raise _gone(session, now)
     await discard_unredeemed(tx, session.id)
@@ -215,7 +215,7 @@ async def _kept_to_revoke(
     integration = await installation.catalogs.get(tx, session.organization_id, kept.integration_slug)
     if not can_be_revoked(integration, kept.auth_type):
         return ()
-    if await connections.shares_grant(tx, session.organization_id, kept):
+    if await connections.may_share_grant(tx, session.organization_id, kept):
         return ()
     tokens = pending_revocations.RevocableTokens(kept.integration_slug, kept.grant, kept.params, kept.secrets)
     return (await pending_revocations.store(tx, installation.vault, session.organization_id, tokens, now),)

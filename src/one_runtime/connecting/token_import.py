@@ -14,9 +14,9 @@ from one_runtime.context import Installation
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
-from one_runtime.oauth.answer import moment_in
-from one_runtime.oauth.scopes import granted_scopes
-from one_runtime.oauth.tokens import Tokens, is_token
+from one_runtime.oauth.response import parse_date
+from one_runtime.oauth.scopes import parse_granted_scopes
+from one_runtime.oauth.token_response import Tokens, is_token
 
 _OWN: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
@@ -73,13 +73,13 @@ def _tokens(given: ImportedTokens) -> Tokens:
     expires_at = _moment(given.credentials.get("expires_at", ""), errors)
     if errors:
         raise InvalidInput(f"{errors[0].field}: {errors[0].message}", tuple(errors))
-    return Tokens(access, refresh or None, expires_at, granted_scopes(given.credentials.get("scope")))
+    return Tokens(access, refresh or None, expires_at, parse_granted_scopes(given.credentials.get("scope")))
 
 
 def _moment(text: str, errors: list[FieldError]) -> datetime | None:
     if not text.strip():
         return None
-    moment = moment_in(text)
+    moment = parse_date(text)
     if moment is None:
         errors.append(FieldError("credentials.expires_at", "must be a time such as 2026-11-26T08:00:00Z"))
     return moment

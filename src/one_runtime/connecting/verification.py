@@ -23,8 +23,8 @@ from one_runtime.catalog.request import (
 from one_runtime.connections import credentials
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
-    Account,
     CredentialsRefused,
+    ProviderAccount,
     ProviderUnavailable,
     TokenMetadata,
 )
@@ -32,13 +32,13 @@ from one_runtime.context import Installation
 from one_runtime.egress import EgressError, on_behalf_of
 from one_runtime.errors import Conflict
 from one_runtime.integrations.oauth_clients import OAuthClient
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, ProviderTrouble, RequestRefused
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure, TokenRequestRefused
 from one_runtime.oauth.grants import ClientCredentials, ShortLivedToken
-from one_runtime.oauth.scopes import asked_scopes, missing_scopes
-from one_runtime.oauth.tokens import Tokens
+from one_runtime.oauth.scopes import missing_scopes, requested_scopes
+from one_runtime.oauth.token_response import Tokens
 from one_runtime.tokens.endpoint import TokenEndpoint
-from one_runtime.tokens.state import refresh_due_at, renewed_secrets
+from one_runtime.tokens.state import merge_tokens, refresh_due_at
 
 _MOST_CHOICES: Final = 200
 
@@ -65,7 +65,7 @@ class AccountSelectionRequired(Conflict):
 class VerifiedAccount:
     """What a connection is made of. `params`: the end user's, and what the provider said."""
 
-    account: Account
+    account: ProviderAccount
     params: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     scopes: tuple[str, ...] = ()
@@ -85,17 +85,17 @@ async def verify_credentials(
         account = await credentials.check(installation.egress, integration, auth, values)
         return VerifiedAccount(account, values.params, values.credentials)
     grant = ClientCredentials(values.credentials)
-    client = Client(values.credentials["client_id"], values.credentials["client_secret"])
+    client = ClientIdentity(values.credentials["client_id"], values.credentials["client_secret"])
     endpoint = TokenEndpoint(integration, auth, client, values.params)
     try:
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
-    except (ClientRefused, GrantRefused, RequestRefused) as error:
+    except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
         raise CredentialsRefused(f"{integration.name} did not accept this.", error.reason) from error
     except OAuthError as error:
         raise unavailable(integration, error) from error
-    secrets = renewed_secrets(values.credentials, replace(tokens, refresh_token=None))
+    secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
     account = await credentials.check(installation.egress, integration, auth, Values(values.params, secrets))
-    asked = asked_scopes(auth.scopes, None, values.params)
+    asked = requested_scopes(auth.scopes, None, values.params)
     due_at = refresh_due_at(auth, secrets, tokens, installation.clock())
     return VerifiedAccount(
         account=account,
@@ -123,7 +123,7 @@ class GrantedTokens:
     @property
     def secrets(self) -> dict[str, str]:
         """What is kept sealed."""
-        return renewed_secrets(self.own, self.tokens)
+        return merge_tokens(self.own, self.tokens)
 
     @property
     def grant(self) -> TokenMetadata:
@@ -152,9 +152,9 @@ async def verify_tokens(
     elif auth.lookup is not None:
         params |= await _look_up(installation, integration, auth, auth.lookup, Values(params, sent))
     values = Values(params, sent)
-    account = await credentials.check(installation.egress, integration, auth, values) if check else Account()
+    account = await credentials.check(installation.egress, integration, auth, values) if check else ProviderAccount()
     if account.id is None and auth.check is None:
-        account = Account(*read_identity(auth, values))
+        account = ProviderAccount(*read_identity(auth, values))
     due_at = refresh_due_at(auth, granted.secrets, granted.tokens, installation.clock())
     return VerifiedAccount(
         account=account,
@@ -212,6 +212,6 @@ def _choices(integration: Integration, auth: OAuth2Auth, lookup: Lookup, documen
 
 def unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:
     """What to say where a provider's token endpoint gave nothing that helps."""
-    wait = error.retry_after if isinstance(error, ProviderTrouble) else None
+    wait = error.retry_after if isinstance(error, TemporaryFailure) else None
     said = f" ({error.reason})" if error.reason else ""
     return ProviderUnavailable(f"{integration.name} does not answer as it should{said}. Try again.", wait)

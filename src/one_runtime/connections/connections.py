@@ -11,8 +11,8 @@ from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 from one_runtime.connections import credentials, pending_revocations
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
-    Account,
     ConnectionKey,
+    ProviderAccount,
     StoredCredential,
     TokenMetadata,
 )
@@ -80,7 +80,7 @@ class NewConnection:
     name: str | None
     params: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
-    account: Account
+    account: ProviderAccount
     metadata: Mapping[str, object]
     target: str | None = None
     multiple: bool = False
@@ -97,7 +97,7 @@ class TokenOwner:
 
     end_user_id: str
     integration_slug: str
-    account: Account = field(default_factory=Account)
+    account: ProviderAccount = field(default_factory=ProviderAccount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,29 +228,29 @@ async def list_page(
     return [from_row(row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
 
 
-async def list_present(tx: Transaction, organization_id: str, end_user_id: str, slug: str) -> list[Connection]:
+async def list_at_integration(tx: Transaction, organization_id: str, end_user_id: str, slug: str) -> list[Connection]:
     """What an end user has connected at one integration, the newest first."""
     rows = await tx.all(_PRESENT, organization=organization_id, end_user=end_user_id, slug=slug)
     return [from_row(row) for row in rows]
 
 
-async def shares_grant(tx: Transaction, organization_id: str, new: NewConnection | TokenOwner) -> bool:
+async def may_share_grant(tx: Transaction, organization_id: str, new: NewConnection | TokenOwner) -> bool:
     """Whether a connection that there is may live by the same consent: of the same account, or where that is not known,
     of the same end user. Some providers revoke all that an account has granted to a client."""
     slug, account = new.integration_slug, new.account.id
     if account is not None:
         row = await tx.one(_OF_ACCOUNT, organization=organization_id, slug=slug, account=account)
         return row is not None
-    return bool(await list_present(tx, organization_id, new.end_user_id, slug))
+    return bool(await list_at_integration(tx, organization_id, new.end_user_id, slug))
 
 
-async def list_connected(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
+async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
     """The slugs of the integrations at which an end user has an active connection."""
     rows = await tx.all(_CONNECTED, organization=organization_id, end_user=end_user_id)
     return frozenset(row.integration_slug for row in rows)
 
 
-async def connect(
+async def create_or_replace(
     tx: Transaction, vault: Vault, actor: Actor, new: NewConnection, now: datetime
 ) -> tuple[Connection, bool]:
     """Store a connection in place of the one it renews, or as another; and whether it is a new row.
@@ -259,16 +259,16 @@ async def connect(
     Raises: AccountMismatch; NotFound for a target that is gone or another's.
     """
     await end_users.ensure(tx, actor.organization_id, end_users.EndUser(new.end_user_id, None, None, now, now))
-    present = await list_present(tx, actor.organization_id, new.end_user_id, new.integration_slug)
+    present = await list_at_integration(tx, actor.organization_id, new.end_user_id, new.integration_slug)
     renewed = _renewed(new, present)
     if renewed is None:
         return await _create(tx, vault, actor, new, now), True
     return await _renew(tx, vault, actor, renewed, new, now), False
 
 
-async def require_agreement(tx: Transaction, organization_id: str, new: NewConnection) -> None:
+async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
     """What `connect` would refuse, said before anything is stored. Raises: AccountMismatch; NotFound as `connect`."""
-    _renewed(new, await list_present(tx, organization_id, new.end_user_id, new.integration_slug))
+    _renewed(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
 def _renewed(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
@@ -389,7 +389,7 @@ async def update_connection(
     return saved
 
 
-async def note_refused(
+async def mark_needs_reauth(
     tx: Transaction, actor: Actor, connection: Connection, code: str, message: str, now: datetime
 ) -> Connection:
     """The provider has definitely refused the credentials: the end user has to connect again."""
@@ -406,7 +406,7 @@ async def invalidate_for_audience_change(tx: Transaction, connection: Connection
     """The organization has changed where its integration sends credentials: the end user has to connect again. The
     credentials are locked by whoever calls this."""
     actor = Actor(connection.organization_id, "system")
-    await note_refused(tx, actor, connection, "integration_changed", message, now)
+    await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
     await credentials.invalidate(tx, connection.owner)
 
 
@@ -426,13 +426,13 @@ async def invalidate_all_for_audience_change(
     return len(found)
 
 
-async def count_at(tx: Transaction, organization_id: str, slug: str) -> int:
+async def count_at_integration(tx: Transaction, organization_id: str, slug: str) -> int:
     """How many connections an integration has."""
     row = await tx.one(_COUNT_OF, organization=organization_id, slug=slug)
     return int(row.count) if row is not None else 0
 
 
-async def note_working(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
+async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
     """The provider takes the credentials."""
     if connection.status == "active":
         return connection

@@ -46,7 +46,7 @@ class ProviderUnavailable(OneRuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ProviderAccount:
     """Whose account the credentials open, as far as the provider tells."""
 
     id: str | None = None
@@ -95,7 +95,7 @@ CREDENTIAL_COLUMNS: Final = tuple(
         "failures", "audience",
     )
 )  # fmt: skip
-"""What `held_in` reads."""
+"""What `decrypt` reads."""
 
 _STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "audience")
 _SETTLED = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
@@ -141,18 +141,18 @@ _DUE = (
 )
 
 
-async def check(egress: Egress, integration: Integration, auth: Auth, values: Values) -> Account:
+async def check(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
     """Ask the provider whether the credentials work, and whose they are; an entry without a check is believed.
 
     Raises: CredentialsRefused on the provider's definite no; ProviderUnavailable where it gave no usable answer.
     """
     if auth.check is None:
-        return Account()
+        return ProviderAccount()
     with metrics.credential_check(integration.slug), tracing.credential_check(integration.slug):
         return await _ask(egress, integration, auth, values)
 
 
-async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Values) -> Account:
+async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
     request = build_check(auth, values)
     try:
         with on_behalf_of(integration.slug):
@@ -168,7 +168,7 @@ async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Val
         raise ProviderUnavailable(
             f"{integration.name} answered {response.status}, which says nothing about the credentials. Try again."
         )
-    return Account(result.account_id, result.account_label)
+    return ProviderAccount(result.account_id, result.account_label)
 
 
 async def store(

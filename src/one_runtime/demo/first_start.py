@@ -27,7 +27,7 @@ from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient
-from one_runtime.oauth.client import Client
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.tenancy import api_keys, events, organizations
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
@@ -53,7 +53,7 @@ class DemoData:
     api_key: str = field(repr=False)
     api_key_is_new: bool
     acme_keys: Mapping[str, str] = field(repr=False)
-    acme_client: Client
+    acme_client: ClientIdentity
 
     @property
     def api_key_file(self) -> Path:
@@ -103,7 +103,7 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
 
 
 async def _register(
-    database: Database, vault: Vault, organization_id: str, integration: Integration, client: Client
+    database: Database, vault: Vault, organization_id: str, integration: Integration, client: ClientIdentity
 ) -> None:
     """Have the organization know its OAuth client at Acme, as its administrator does by the API."""
     now = system_clock()
@@ -165,9 +165,9 @@ def _acme_keys(path: Path) -> dict[str, str]:
     return _kept_texts(path, {account: acme.new_key() for account in (acme.GLOBEX, acme.INITECH)})
 
 
-def _acme_client(path: Path) -> Client:
+def _acme_client(path: Path) -> ClientIdentity:
     client_id, client_secret = acme.new_client()
-    return Client(**_kept_texts(path, {"client_id": client_id, "client_secret": client_secret}))
+    return ClientIdentity(**_kept_texts(path, {"client_id": client_id, "client_secret": client_secret}))
 
 
 def _kept_texts(path: Path, new: dict[str, str]) -> dict[str, str]:

@@ -22,10 +22,10 @@ from one_runtime.connections import credentials
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.egress import Egress, EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, RequestRefused
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TokenRequestRefused
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
-from one_runtime.oauth.pkce import new_verifier, wants_pkce
+from one_runtime.oauth.pkce import new_code_verifier, uses_pkce
 from one_runtime.tokens.endpoint import TokenAuth, TokenEndpoint
 
 What: TypeAlias = Literal["check", "token"]
@@ -141,17 +141,17 @@ async def _check(question: _Question, egress: Egress, _: Clock) -> tuple[str, Ve
 async def _token(question: _Question, egress: Egress, clock: Clock) -> tuple[str, Verdict]:
     auth = question.auth
     assert isinstance(auth, TokenAuth)  # noqa: S101 - `_questions` asks nothing else
-    client = Client(f"probe-{secrets.token_hex(8)}", secrets.token_hex(16))
+    client = ClientIdentity(f"probe-{secrets.token_hex(8)}", secrets.token_hex(16))
     known = dict(example_values(auth).params)
     typed = {part.name: examples.of_field(part) for part in auth.fields}
     typed |= {"client_id": client.client_id, "client_secret": client.client_secret or ""}
     grant: Grant = ClientCredentials(typed)
     if isinstance(auth, OAuth2Auth):
         known |= {part.name: examples.of_field(part) for part in auth.client.fields}
-        grant = AuthorizationCode(secrets.token_hex(16), _REDIRECT, new_verifier() if wants_pkce(auth) else None)
+        grant = AuthorizationCode(secrets.token_hex(16), _REDIRECT, new_code_verifier() if uses_pkce(auth) else None)
     try:
         await TokenEndpoint(question.integration, auth, client, known).ask(egress, clock, grant)
-    except (ClientRefused, GrantRefused, RequestRefused) as error:
+    except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
         return f"{error.code}: {error.reason or 'no reason given'}", "alive"
     except OAuthError as error:
         return _why(error), _of(error)

@@ -107,7 +107,7 @@ async def delete(installation: Installation, actor: Actor, slug: str) -> None:
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         await organization_catalogs.get(tx, actor.organization_id, slug)
-        count = await connections.count_at(tx, actor.organization_id, slug)
+        count = await connections.count_at_integration(tx, actor.organization_id, slug)
         if count:
             made = f"{count} connections were" if count > 1 else "1 connection was"
             raise IntegrationInUse(

@@ -26,7 +26,7 @@ from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
-from one_runtime.oauth.client import Client
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.scopes import check_scopes
 
 TABLE: Final = "oauth_clients"
@@ -58,7 +58,7 @@ class OAuthClient:
     id: str
     organization_id: str
     integration_slug: str
-    client: Client
+    client: ClientIdentity
     scopes: tuple[str, ...] | None
     hosts: tuple[str, ...]
     fields: Mapping[str, str] = field(repr=False)
@@ -185,7 +185,7 @@ async def put(
         id=present.id if present is not None and same else new_id(),
         organization_id=organization_id,
         integration_slug=slug,
-        client=Client(new.client_id, new.client_secret),
+        client=ClientIdentity(new.client_id, new.client_secret),
         scopes=new.scopes,
         hosts=new.hosts,
         fields=new.fields,
@@ -296,7 +296,7 @@ def _opened(vault: Vault, row: object) -> OAuthClient:
     secret = json.loads(vault.open(values["organization_id"], sealed, place))
     scopes, hosts = values.pop("scopes"), values.pop("hosts")
     return OAuthClient(
-        client=Client(values.pop("client_id"), secret["client_secret"]),
+        client=ClientIdentity(values.pop("client_id"), secret["client_secret"]),
         scopes=tuple(scopes) if scopes is not None else None,
         hosts=tuple(hosts),
         fields=secret["fields"],

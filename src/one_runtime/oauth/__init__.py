@@ -1,5 +1,6 @@
-"""The OAuth 2.0 protocol, pure: bytes in, bytes out. No I/O, no clock; what is random is `pkce.new_verifier` alone.
+"""The OAuth 2.0 protocol as pure functions: bytes in, bytes out, no I/O and no clock.
 
-From an entry of the catalog and a client to requests (`authorization`, `token`, `revocation`), and from a provider's
-answers to values or typed errors (`callback`, `tokens`, `revocation`). Every public function names its RFC.
+`authorization`, `token_request` and `revocation` build requests from a catalog entry and a client. `callback`,
+`token_response`, `error_response` and `revocation` read a provider's messages and return values or typed errors.
+Only `pkce.new_code_verifier` is random.
 """

@@ -8,14 +8,14 @@ from one_runtime.catalog.oauth2 import OAuth2Auth, ScopeList
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.templates import fill
 from one_runtime.errors import InvalidInput
-from one_runtime.oauth.outbound import filled, with_query
-from one_runtime.oauth.pkce import METHOD, wants_pkce
-from one_runtime.oauth.scopes import asked_scopes
+from one_runtime.oauth.outbound import fill_templates, with_query
+from one_runtime.oauth.pkce import METHOD, uses_pkce
+from one_runtime.oauth.scopes import requested_scopes
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """What one authorization adds to the entry. `challenge` is of `pkce.challenge`; scopes that are None are the
+    """What one authorization adds to the entry. `challenge` is of `pkce.code_challenge`; scopes that are None are the
     entry's default."""
 
     redirect_uri: str
@@ -43,13 +43,13 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
         "state": request.state,
         **_challenge(auth, request),
     }
-    extra = {name: value for name, value in filled(authorization.params, known).items() if name not in own}
+    extra = {name: value for name, value in fill_templates(authorization.params, known).items() if name not in own}
     return with_query(
         resolve_url(authorization.url, known) + _fragment(authorization.fragment, known), {**own, **extra}
     )
 
 
-def issuer_of(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
+def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
     """Who the callback must come from (RFC 9207, 2.4), to be kept with the state; None where the entry names nobody.
 
     Raises:
@@ -60,7 +60,7 @@ def issuer_of(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
 
 
 def _scopes(scopes: ScopeList, wanted: tuple[str, ...] | None, known: Mapping[str, str]) -> dict[str, str]:
-    asked = asked_scopes(scopes, wanted, known)
+    asked = requested_scopes(scopes, wanted, known)
     return {scopes.param: scopes.separator.join(asked)} if asked else {}
 
 
@@ -73,7 +73,7 @@ def _more_scopes(auth: OAuth2Auth, request: AuthorizationRequest, known: Mapping
 
 
 def _challenge(auth: OAuth2Auth, request: AuthorizationRequest) -> dict[str, str]:
-    if not wants_pkce(auth):
+    if not uses_pkce(auth):
         return {}
     if request.challenge is None:
         raise ValueError("this provider takes PKCE: give a challenge")

@@ -11,18 +11,18 @@ from urllib.parse import parse_qsl
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import MAX_PARAM
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import AuthorizationRefused, CallbackRefused, ConsentDenied, IssuerMismatch
-from one_runtime.oauth.refusal import spelled
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.error_response import normalize_code
+from one_runtime.oauth.errors import AccessDenied, AuthorizationRefused, CallbackRefused, IssuerMismatch
 from one_runtime.oauth.words import said
 
-CALLBACK: Final = "/connect/callback/"
+CALLBACK_PATH: Final = "/connect/callback/"
 MAX_QUERY: Final = 16_384
 _MAX_PARAMETERS: Final = 100
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
 _PRINTABLE: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
 
-# How providers say that somebody said no, as `spelled` writes it.
+# How providers say that somebody said no, as `normalize_code` writes it.
 DENIED: Final = frozenset(
     {
         "access_denied",  # RFC 6749, 4.1.2.1; Salesforce writes access-denied (help.salesforce.com, OAuth 2.0 errors)
@@ -35,7 +35,7 @@ DENIED: Final = frozenset(
 
 def callback_url(public_url: str, slug: str) -> str:
     """Return the redirect address of an integration (RFC 6749, section 3.1.2)."""
-    return f"{public_url}{CALLBACK}{slug}"
+    return f"{public_url}{CALLBACK_PATH}{slug}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class CallbackQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Callback:
+class AuthorizationResponse:
     """What an authorization brought: the code, the values that templates need, and the fields that the entry keeps."""
 
     code: str = field(repr=False)
@@ -83,9 +83,11 @@ def parse_callback(query: bytes) -> CallbackQuery:
     return CallbackQuery(values)
 
 
-def read_callback(auth: OAuth2Auth, query: CallbackQuery, client: Client, issuer: str | None) -> Callback:
+def read_callback(
+    auth: OAuth2Auth, query: CallbackQuery, client: ClientIdentity, issuer: str | None
+) -> AuthorizationResponse:
     """What the provider says in the callback (RFC 6749, 4.1.2, 4.1.2.1; RFC 9207, 2.4). The caller has found the state,
-    and takes `client` and `issuer` (of `issuer_of`) from what was kept with it.
+    and takes `client` and `issuer` (of `expected_issuer`) from what was kept with it.
 
     Raises:
         ConsentDenied: somebody said no.
@@ -104,10 +106,10 @@ def read_callback(auth: OAuth2Auth, query: CallbackQuery, client: Client, issuer
         received = receive(auth, "callback", query.values)
     except UnexpectedValue as error:
         raise CallbackRefused(f"The callback does not fit: {error}.") from error
-    return Callback(code, received, _fields(auth, query))
+    return AuthorizationResponse(code, received, _fields(auth, query))
 
 
-def _check_signature(query: CallbackQuery, client: Client) -> None:
+def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
     """Shopify's: HMAC-SHA256 with the client secret over all other parameters, sorted, with `%`, `&` and, in a name,
     `=` encoded (https://shopify.dev/docs/apps/build/authentication-authorization, verification requests)."""
     signed = [(name, value) for name, value in query.values.items() if name not in {"hmac", "signature"}]
@@ -129,7 +131,7 @@ def _check_issuer(query: CallbackQuery, issuer: str | None) -> None:
         raise IssuerMismatch("The callback comes from another authorization server than the one that was asked.")
 
 
-def _raise_error(query: CallbackQuery, client: Client) -> None:
+def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:
     error = query.get("error")
     if error is None:
         return
@@ -137,8 +139,8 @@ def _raise_error(query: CallbackQuery, client: Client) -> None:
     secrets = (*client.secrets, *([query.state] if query.state is not None else []))
     words = said(error, description, query.get("error_uri"), secrets)
     # Meta says access_denied with the reason user_denied.
-    if spelled(error) in DENIED or spelled(query.get("error_reason") or "") in DENIED:
-        raise ConsentDenied("The consent was not given.", words)
+    if normalize_code(error) in DENIED or normalize_code(query.get("error_reason") or "") in DENIED:
+        raise AccessDenied("The consent was not given.", words)
     raise AuthorizationRefused("The provider did not grant the authorization.", words)
 
 

@@ -8,7 +8,7 @@ from one_runtime.catalog.oauth2 import ClientAuth, Token
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientIdentity:
     """A client id and its secret; a public client has none. The repr hides the secret."""
 
     client_id: str
@@ -23,14 +23,14 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Authentication:
+class ClientAuthentication:
     """What a request gets so that the provider knows the client."""
 
     headers: dict[str, str] = field(repr=False)
     params: dict[str, str] = field(repr=False)
 
 
-def authentication(method: ClientAuth, client: Client, token: Token) -> Authentication:
+def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token) -> ClientAuthentication:
     """The client's authentication (RFC 6749, 2.3.1), under the entry's names.
 
     `either` is `basic`: the one that 2.3.1 has every server take, and it keeps the secret out of the body. A client
@@ -38,10 +38,10 @@ def authentication(method: ClientAuth, client: Client, token: Token) -> Authenti
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":
-        return Authentication({}, identity)
+        return ClientAuthentication({}, identity)
     if method == "post":
-        return Authentication({}, {**identity, token.client_secret_param: client.client_secret})
-    return Authentication({"Authorization": f"Basic {_basic(client.client_id, client.client_secret)}"}, {})
+        return ClientAuthentication({}, {**identity, token.client_secret_param: client.client_secret})
+    return ClientAuthentication({"Authorization": f"Basic {_basic(client.client_id, client.client_secret)}"}, {})
 
 
 def _basic(client_id: str, client_secret: str) -> str:

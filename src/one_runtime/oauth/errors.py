@@ -5,7 +5,7 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ErrorResponse:
     """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or whatever stands in
     their place. Plain text of at most 300 characters each, without what was sent; the uri is text too, never a link."""
 
@@ -14,7 +14,7 @@ class Said:
     uri: str | None = None
 
 
-NOTHING_SAID = Said()
+NO_ERROR_RESPONSE = ErrorResponse()
 
 
 class OAuthError(Exception):
@@ -24,7 +24,7 @@ class OAuthError(Exception):
     may_pass: ClassVar[bool] = False
     """Whether the same request may succeed later without anybody doing anything."""
 
-    def __init__(self, message: str, said: Said = NOTHING_SAID) -> None:
+    def __init__(self, message: str, said: ErrorResponse = NO_ERROR_RESPONSE) -> None:
         super().__init__(message)
         self.said = said
 
@@ -46,7 +46,7 @@ class IssuerMismatch(CallbackRefused):
     code = "issuer_mismatch"
 
 
-class ConsentDenied(OAuthError):
+class AccessDenied(OAuthError):
     """The end user, or the provider's administrator, said no (RFC 6749, 4.1.2.1)."""
 
     code = "consent_denied"
@@ -58,36 +58,36 @@ class AuthorizationRefused(OAuthError):
     code = "authorization_refused"
 
 
-class GrantRefused(OAuthError):
+class InvalidGrant(OAuthError):
     """`invalid_grant`: the code or the refresh token is good for nothing any more. The one definite refusal."""
 
     code = "invalid_grant"
 
 
-class ClientRefused(OAuthError):
+class InvalidClient(OAuthError):
     """The OAuth client is unknown, its secret is wrong, or it may not do this. No end user can mend that."""
 
     code = "client_refused"
 
 
-class RequestRefused(OAuthError):
+class TokenRequestRefused(OAuthError):
     """Any other error in the words of the protocol or the provider. It says nothing of the grant."""
 
     code = "request_refused"
 
 
-class ProviderTrouble(OAuthError):
+class TemporaryFailure(OAuthError):
     """The provider is out of order, busy, or said something that is no answer. `retry_after` in seconds."""
 
     code = "provider_trouble"
     may_pass = True
 
-    def __init__(self, message: str, said: Said = NOTHING_SAID, retry_after: int | None = None) -> None:
+    def __init__(self, message: str, said: ErrorResponse = NO_ERROR_RESPONSE, retry_after: int | None = None) -> None:
         super().__init__(message, said)
         self.retry_after = retry_after
 
 
-class MalformedAnswer(OAuthError):
+class MalformedTokenResponse(OAuthError):
     """The provider reports success, and there is no usable token in its answer. Whether it gave one out is unknown."""
 
     code = "malformed_answer"

@@ -17,7 +17,7 @@ _UNFIT: Final = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class RequestDraft:
     """A request to be. `carrier` says where the parameters travel; `none`: there are none. Of two headers of one name
     the later one counts."""
 
@@ -29,7 +29,7 @@ class Draft:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def filled(templates: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+def fill_templates(templates: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     """Each template with its values; one whose value is not known (a blank optional one) is left out."""
     values = ((name, fill(template, known)) for name, template in templates.items())
     return {name: value for name, value in values if value is not None}
@@ -41,7 +41,7 @@ def with_query(url: str, query: Mapping[str, str]) -> str:
     return f"{url}?{urlencode(query, quote_via=quote)}" if query else url
 
 
-def finish(draft: Draft) -> OutboundRequest:
+def build_request(draft: RequestDraft) -> OutboundRequest:
     """The request, ready to be sent.
 
     Raises:

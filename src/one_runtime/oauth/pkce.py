@@ -12,18 +12,18 @@ METHOD: Final = "S256"
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 
-def wants_pkce(auth: OAuth2Auth) -> bool:
+def uses_pkce(auth: OAuth2Auth) -> bool:
     """Whether the provider gets a challenge. Where nobody knows, it does: RFC 6749, 3.1 has unknown parameters ignored,
     and RFC 9700, 2.1.1 asks for PKCE."""
     return auth.pkce != "avoid"
 
 
-def new_verifier() -> str:
+def new_code_verifier() -> str:
     """A code verifier of 256 random bits, 43 characters (RFC 7636, 4.1)."""
     return secrets.token_urlsafe(32)
 
 
-def challenge(verifier: str) -> str:
+def code_challenge(verifier: str) -> str:
     """The S256 code challenge (RFC 7636, 4.2).
 
     Raises:

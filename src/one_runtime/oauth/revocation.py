@@ -7,11 +7,11 @@ from typing import Final, Literal
 
 from one_runtime.catalog.oauth2 import OAuth2Auth, Revocation, TokenKind
 from one_runtime.catalog.request import OutboundRequest, is_expected, is_refused, resolve_url
-from one_runtime.oauth.answer import Answer, in_trouble, parsed, retry_after
-from one_runtime.oauth.client import Authentication, Client, authentication
+from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
+from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_error_response
 from one_runtime.oauth.grants import RefreshToken
-from one_runtime.oauth.outbound import Draft, filled, finish
-from one_runtime.oauth.refusal import SPELLINGS, spelled, words_of
+from one_runtime.oauth.outbound import RequestDraft, build_request, fill_templates
+from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, parse_body, retry_after
 
 # What servers say of a token that they do not know, although RFC 7009, 2.2 has them answer 200.
 _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
@@ -37,7 +37,7 @@ class NotRevoked:
 
 
 def revocation_requests(
-    auth: OAuth2Auth, client: Client, held: RefreshToken, known: Mapping[str, str]
+    auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, known: Mapping[str, str]
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
     """One request for each token held that the entry revokes, in the entry's order (RFC 7009, 2.1); none where the
     provider offers no way. `known`: the end user's params and whatever was received.
@@ -60,7 +60,7 @@ def revocation_requests(
 
 
 def read_revocation(
-    auth: OAuth2Auth, client: Client, held: RefreshToken, answer: Answer, now: dt.datetime
+    auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, answer: EndpointResponse, now: dt.datetime
 ) -> Revoked | NotRevoked:
     """Whether the token is revoked (RFC 7009, 2.2, 2.2.1), as the entry says. That the provider no longer knows it is
     as good.
@@ -70,10 +70,10 @@ def read_revocation(
     """
     if auth.revocation is None:
         raise ValueError("this entry has no revocation")
-    document = parsed(answer.body)
-    words = words_of(document, (*client.secrets, *held.secrets))
-    code = spelled(words.error or "")
-    if in_trouble(answer.status) or SPELLINGS.get(code) == "trouble":
+    document = parse_body(answer.body)
+    words = read_error_response(document, (*client.secrets, *held.secrets))
+    code = normalize_code(words.error or "")
+    if is_temporary_failure(answer.status) or ERROR_KINDS.get(code) == "trouble":
         reason = words.description or words.error or f"HTTP {answer.status}"
         return NotRevoked(reason, may_pass=True, retry_after=retry_after(answer.headers, now))
     if is_refused(auth.revocation.gone, answer.status, document) or code in _GONE or _is_dead(auth, answer.status):
@@ -86,31 +86,31 @@ def read_revocation(
 
 
 def _request(
-    auth: OAuth2Auth, revocation: Revocation, client: Client, token: str, known: Mapping[str, str]
+    auth: OAuth2Auth, revocation: Revocation, client: ClientIdentity, token: str, known: Mapping[str, str]
 ) -> OutboundRequest:
     proof = _proof(auth, revocation, client, token)
-    params = filled(revocation.params, known)
+    params = fill_templates(revocation.params, known)
     if revocation.token_param is not None:
         params[revocation.token_param] = token
-    draft = Draft(
+    draft = RequestDraft(
         method=revocation.method,
         url=resolve_url(revocation.url, known),
         carrier=revocation.body,
         params={**params, **proof.params},
-        headers={**filled(revocation.headers, known), **proof.headers},
+        headers={**fill_templates(revocation.headers, known), **proof.headers},
     )
-    return finish(draft)
+    return build_request(draft)
 
 
-def _proof(auth: OAuth2Auth, revocation: Revocation, client: Client, token: str) -> Authentication:
+def _proof(auth: OAuth2Auth, revocation: Revocation, client: ClientIdentity, token: str) -> ClientAuthentication:
     """`none` says nothing of the client: the token is all that such an endpoint reads (Salesforce)."""
     if revocation.auth == "bearer":
-        return Authentication({"Authorization": f"Bearer {token}"}, {})
+        return ClientAuthentication({"Authorization": f"Bearer {token}"}, {})
     if revocation.auth == "secret":
-        return Authentication({"Authorization": f"Bearer {client.client_secret or ''}"}, {})
+        return ClientAuthentication({"Authorization": f"Bearer {client.client_secret or ''}"}, {})
     if revocation.auth == "none":
-        return Authentication({}, {})
-    return authentication(revocation.auth, client, auth.token)
+        return ClientAuthentication({}, {})
+    return authenticate_client(revocation.auth, client, auth.token)
 
 
 def _is_dead(auth: OAuth2Auth, status: int) -> bool:

@@ -12,7 +12,7 @@ _TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
 _MOST: Final = 500
 
 
-def asked_scopes(scopes: ScopeList, wanted: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
+def requested_scopes(scopes: ScopeList, wanted: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
     """What to ask for, each once (RFC 6749, 3.3): what the entry always asks for, then what is wanted, or the entry's
     default where nobody says what (None).
 
@@ -38,7 +38,7 @@ def missing_scopes(asked: Iterable[str], granted: tuple[str, ...] | None) -> tup
     return tuple(scope for scope in asked if scope not in granted and scope not in _UNTOLD)
 
 
-def granted_scopes(value: object) -> tuple[str, ...] | None:
+def parse_granted_scopes(value: object) -> tuple[str, ...] | None:
     """What a token response says was granted, as text or as a list; None where it says nothing, which means what was
     asked for (RFC 6749, 5.1). Providers separate by commas too, whatever separates in the request."""
     if isinstance(value, str):

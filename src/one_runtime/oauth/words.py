@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from one_runtime.oauth.errors import Said
+from one_runtime.oauth.errors import ErrorResponse
 
 MAX_WORDS: Final = 300
 _MASK: Final = "\u2026"
@@ -18,10 +18,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _INVISIBLE: Final = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
-def said(error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> Said:
+def said(error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> ErrorResponse:
     """The three as plain text, with every secret taken out."""
     sent = tuple(secrets)
-    return Said(*(plain_words(text, sent) or None if text else None for text in (error, description, uri)))
+    return ErrorResponse(*(plain_words(text, sent) or None if text else None for text in (error, description, uri)))
 
 
 def plain_words(text: str, secrets: Iterable[str]) -> str:

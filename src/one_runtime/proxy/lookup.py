@@ -24,7 +24,7 @@ from one_runtime.db.schema import organizations
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict
 from one_runtime.tenancy import api_keys
-from one_runtime.tokens.state import CredentialState, sends_client, with_client
+from one_runtime.tokens.state import CredentialState, sends_client_fields, with_oauth_client
 
 
 class ConnectRequired(Conflict):
@@ -136,4 +136,4 @@ async def decrypt(tx: Transaction, installation: Installation, found: LookupRow)
     integration = catalog.get(slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     state = CredentialState(connection, kept, integration, auth, None)
-    return await with_client(tx, installation, state) if sends_client(auth) else state
+    return await with_oauth_client(tx, installation, state) if sends_client_fields(auth) else state

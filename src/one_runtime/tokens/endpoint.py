@@ -11,11 +11,11 @@ from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
 from one_runtime.egress import Egress, EgressError, Limits, Response, on_behalf_of
 from one_runtime.errors import InvalidInput
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import OAuthError, ProviderTrouble
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import OAuthError, TemporaryFailure
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
-from one_runtime.oauth.token import token_request
-from one_runtime.oauth.tokens import Tokens, read_tokens
+from one_runtime.oauth.token_request import token_request
+from one_runtime.oauth.token_response import Tokens, read_token_response
 from one_runtime.telemetry import metrics
 
 TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
@@ -38,18 +38,18 @@ class TokenEndpoint:
 
     integration: Integration
     auth: TokenAuth
-    client: Client
+    client: ClientIdentity
     known: Mapping[str, str] = field(repr=False)
 
     async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> Tokens:
         """The tokens for a grant. `until`: when to have given up, by the monotonic clock; past it nothing is sent.
 
-        Raises: OAuthError, of which ProviderTrouble also where there was no answer.
+        Raises: OAuthError, of which TemporaryFailure also where there was no answer.
         """
         with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as asked:
             try:
                 answer = await send(egress, self.integration, self._request(grant), until=until)
-                tokens = read_tokens(self.auth, self.client, grant, answer, clock())
+                tokens = read_token_response(self.auth, self.client, grant, answer, clock())
             except OAuthError as error:
                 asked.result = error.code
                 raise
@@ -65,17 +65,17 @@ async def send(
 ) -> Response:
     """Send a request to an OAuth endpoint; redirects are not followed: a secret goes where it was sent.
 
-    Raises: ProviderTrouble where there was no answer.
+    Raises: TemporaryFailure where there was no answer.
     """
     limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
     if limits.total <= 0:
-        raise ProviderTrouble(f"{integration.name} was not asked: there was no time left for it.")
+        raise TemporaryFailure(f"{integration.name} was not asked: there was no time left for it.")
     try:
         with on_behalf_of(integration.slug):
             return await egress.request(
                 request.method, request.url, headers=request.headers, body=request.body, limits=limits
             )
     except EgressError as error:
-        raise ProviderTrouble(f"{integration.name} cannot be reached ({error.code}).") from error
+        raise TemporaryFailure(f"{integration.name} cannot be reached ({error.code}).") from error
     except InvalidInput as error:
-        raise ProviderTrouble(f"{integration.name} cannot be asked: {error.detail}") from error
+        raise TemporaryFailure(f"{integration.name} cannot be asked: {error.detail}") from error

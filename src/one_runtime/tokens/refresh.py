@@ -22,9 +22,9 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import ClientRefused, GrantRefused, OAuthError, ProviderTrouble
-from one_runtime.oauth.tokens import Tokens
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure
+from one_runtime.oauth.token_response import Tokens
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
@@ -33,12 +33,12 @@ from one_runtime.tokens.state import (
     CredentialState,
     Renewal,
     UsableCredential,
-    load_unlocked,
-    read,
+    holds_presented,
+    load_state,
+    merge_tokens,
+    read_state,
     refresh_due_at,
-    renewed_secrets,
-    still_holds,
-    with_client,
+    with_oauth_client,
 )
 
 BATCH: Final = 200
@@ -78,7 +78,7 @@ async def fresh_credentials(
     SealBroken.
     """
     return await ensure_fresh(
-        installation, await load_unlocked(installation, owner), rejected=rejected, refused_too=refused_too
+        installation, await load_state(installation, owner), rejected=rejected, refused_too=refused_too
     )
 
 
@@ -113,7 +113,7 @@ async def refresh(installation: Installation, owner: ConnectionKey) -> UsableCre
 
     Raises: as `fresh_credentials`.
     """
-    state = await load_unlocked(installation, owner)
+    state = await load_state(installation, owner)
     return await _join(installation, owner, state.held.version, refused_too=True)
 
 
@@ -167,7 +167,7 @@ async def _renewed(
     patience = time.monotonic() + timing.patience
     while True:
         async with installation.database.read() as tx:
-            state = await with_client(tx, installation, await read(tx, installation, owner))
+            state = await with_oauth_client(tx, installation, await read_state(tx, installation, owner))
         begun, now = time.monotonic(), installation.clock()
         if state.moved:
             raise await _moved(installation, state)
@@ -200,7 +200,7 @@ async def _moved(installation: Installation, state: CredentialState) -> ReauthRe
     """The integration sends credentials elsewhere by now. These were not given for there, and go nowhere."""
     message = f"Where {_name(state)} sends credentials was changed."
     async with installation.database.write() as tx:
-        current = await read(tx, installation, state.connection.owner, lock=True)
+        current = await read_state(tx, installation, state.connection.owner, lock=True)
         if current.moved:
             await invalidate_for_audience_change(tx, current.connection, message, installation.clock())
     return ReauthRequired(f"{message} The end user has to connect again.")
@@ -225,10 +225,10 @@ async def _as_it_is(installation: Installation, state: CredentialState, now: dat
         return state.usable
     message = "The access token has expired, and the provider gave nothing to renew it with."
     async with installation.database.write() as tx:
-        current = await read(tx, installation, state.connection.owner, lock=True)
+        current = await read_state(tx, installation, state.connection.owner, lock=True)
         if current.held.version == state.held.version:
             actor = Actor(state.connection.organization_id, "system")
-            await connections.note_refused(tx, actor, current.connection, "token_expired", message, now)
+            await connections.mark_needs_reauth(tx, actor, current.connection, "token_expired", message, now)
             await credentials.stop_refreshing(tx, state.connection.owner)
     raise ReauthRequired(f"{message} The end user has to connect again.")
 
@@ -265,9 +265,9 @@ async def _ask(
         async with installation.database.write() as tx:
             await credentials.release_lease(tx, state.connection.owner, lease.id)
         raise
-    except (GrantRefused, ClientRefused) as refusal:
+    except (InvalidGrant, InvalidClient) as refusal:
         # The customer's own client is theirs to mend; a registered one is not the end user's.
-        if isinstance(refusal, ClientRefused) and state.client is not None:
+        if isinstance(refusal, InvalidClient) and state.client is not None:
             return await _troubled(installation, state, lease.id, refusal, rejected)
         return await _refused(installation, state, renewal, refusal, rejected)
     except OAuthError as trouble:
@@ -283,7 +283,7 @@ def _endpoint(state: CredentialState) -> TokenEndpoint:
         raise NotFound("The integration of this connection has gone.")
     params = state.connection.params
     if state.client is None:  # the customer's own
-        client = Client(secrets.get("client_id", ""), secrets.get("client_secret"))
+        client = ClientIdentity(secrets.get("client_id", ""), secrets.get("client_secret"))
         return TokenEndpoint(integration, auth, client, params)
     known = {**params, **(state.client.fields_of(auth) if isinstance(auth, OAuth2Auth) else {})}
     if isinstance(auth, OAuth2Auth):
@@ -315,14 +315,14 @@ async def _commit(
     async with installation.database.write() as tx:
         now = installation.clock()
         try:
-            current = await read(tx, installation, owner, lock=True)
+            current = await read_state(tx, installation, owner, lock=True)
         except NotFound:
             current = None
-        if current is None or not still_holds(current.renewal, presented):
+        if current is None or not holds_presented(current.renewal, presented):
             await _superseded(tx, installation, current, asked, tokens)
-            current = await with_client(tx, installation, current) if current is not None else None
+            current = await with_oauth_client(tx, installation, current) if current is not None else None
         else:
-            secrets = renewed_secrets(current.held.secrets, tokens)
+            secrets = merge_tokens(current.held.secrets, tokens)
             grant = replace(current.held.grant, refresh_due_at=refresh_due_at(auth, secrets, tokens, now))
             renewed = RefreshedMetadata(tokens.expires_at, tokens.scopes, grant)
             saved = await connections.replace_tokens(tx, installation.vault, current.connection, secrets, renewed)
@@ -340,7 +340,7 @@ async def _after_refusal(tx: Transaction, asked: CredentialState, saved: Connect
     """These were granted, and something was refused: before, which a grant now makes good; or meanwhile, to another who
     presented the same. Then a provider that detects reuse has revoked these too, so they are tried at once."""
     if asked.connection.status == "needs_reauth":
-        return await connections.note_working(tx, Actor(saved.organization_id, "system"), saved, now)
+        return await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
     await credentials.refresh_now(tx, saved.owner, now)
     return saved
 
@@ -354,7 +354,7 @@ async def _superseded(
     if not isinstance(asked.auth, OAuth2Auth) or asked.auth.revocation is None:
         return
     if current is None or current.connection.account_id != before.account_id:
-        secrets = renewed_secrets(asked.held.secrets, tokens)
+        secrets = merge_tokens(asked.held.secrets, tokens)
         granted = pending_revocations.RevocableTokens(before.integration_slug, asked.held.grant, before.params, secrets)
         await pending_revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
 
@@ -365,12 +365,12 @@ async def _refused(
     """The provider's definite no counts only if the row still holds what was presented."""
     owner, now = asked.connection.owner, installation.clock()
     async with installation.database.write() as tx:
-        current = await with_client(tx, installation, await read(tx, installation, owner, lock=True))
+        current = await with_oauth_client(tx, installation, await read_state(tx, installation, owner, lock=True))
         counts = current.renewal == presented
         if counts:
             actor = Actor(owner.organization_id, "system")
             message = refusal.reason or f"{_name(asked)} no longer accepts this authorization."
-            await connections.note_refused(tx, actor, current.connection, refusal.code, message, now)
+            await connections.mark_needs_reauth(tx, actor, current.connection, refusal.code, message, now)
             await credentials.stop_refreshing(tx, owner)
     if counts:
         raise ReauthRequired(f"{_name(asked)} no longer accepts this authorization. The end user has to connect again.")
@@ -386,9 +386,9 @@ async def _troubled(
     """Nothing is known: keep what there is, and wait before the next try."""
     owner, now = asked.connection.owner, installation.clock()
     wait = min(_FIRST_PAUSE * 2 ** min(asked.held.failures, 16), _LONGEST_PAUSE)
-    if isinstance(trouble, ClientRefused):
+    if isinstance(trouble, InvalidClient):
         wait = _OUR_FAULT
-    if isinstance(trouble, ProviderTrouble) and trouble.retry_after is not None:
+    if isinstance(trouble, TemporaryFailure) and trouble.retry_after is not None:
         wait = max(wait, timedelta(seconds=trouble.retry_after))
     async with installation.database.write() as tx:
         noted = await credentials.record_failure(tx, owner, lease, now + wait)

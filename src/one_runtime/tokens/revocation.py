@@ -15,8 +15,8 @@ from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import ProviderTrouble
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import TemporaryFailure
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import NotRevoked, Revoked, read_revocation, revocation_requests
 from one_runtime.tokens.endpoint import send
@@ -116,17 +116,17 @@ async def _ask(installation: Installation, letting: PendingRevocation) -> list[R
         try:
             answer = await send(installation.egress, integration, request)
             told[kind] = _outcome(kind, read_revocation(auth, client, held, answer, installation.clock()))
-        except ProviderTrouble as trouble:
+        except TemporaryFailure as trouble:
             told[kind] = RevocationResult(kind, "failed", str(trouble), may_pass=True)
     return list(told.values())
 
 
 async def _client(
     installation: Installation, letting: PendingRevocation, integration: Integration, auth: OAuth2Auth
-) -> tuple[Client, Mapping[str, str]]:
+) -> tuple[ClientIdentity, Mapping[str, str]]:
     """The client that the tokens were given to, and what templates may use. Raises: OneRuntimeError."""
     if letting.oauth_client_id is None:
-        return Client(letting.tokens.get("client_id", ""), letting.tokens.get("client_secret")), letting.params
+        return ClientIdentity(letting.tokens.get("client_id", ""), letting.tokens.get("client_secret")), letting.params
     async with installation.database.read() as tx:
         found = await oauth_clients.get(tx, installation.vault, letting.organization_id, letting.oauth_client_id)
     known = {**letting.params, **found.fields_of(auth)}

@@ -17,7 +17,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
-from one_runtime.oauth.tokens import Tokens
+from one_runtime.oauth.token_response import Tokens
 
 TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 Renewal: TypeAlias = RefreshToken | ClientCredentials
@@ -66,7 +66,7 @@ class CredentialState:
         if isinstance(self.auth, ClientCredentialsAuth):
             fields = {name: value for name, value in secrets.items() if name != "access_token"}
             return ClientCredentials(fields, self.connection.scopes or None)
-        if not isinstance(self.auth, OAuth2Auth) or not can_be_renewed(self.auth, secrets):
+        if not isinstance(self.auth, OAuth2Auth) or not is_renewable(self.auth, secrets):
             return None
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
@@ -95,7 +95,7 @@ class CredentialState:
         return not self.lives(now) or self.held.version == rejected or (due_at is not None and due_at <= now)
 
 
-def can_be_renewed(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
+def is_renewable(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
     """Whether these tokens can be renewed: by a refresh token, or where the provider does it by the access token."""
     return auth.refresh != "none" and ("refresh_token" in secrets or bool(auth.token.refresh_params))
 
@@ -103,7 +103,7 @@ def can_be_renewed(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
 def refresh_due_at(auth: TokenAuth, secrets: Mapping[str, str], tokens: Tokens, now: datetime) -> datetime | None:
     """When to renew tokens that were given now: ahead of their end, and before a refresh token dies of disuse. Where
     there is no way to renew: their end, when somebody has to connect again. None: never."""
-    renewable = not isinstance(auth, OAuth2Auth) or can_be_renewed(auth, secrets)
+    renewable = not isinstance(auth, OAuth2Auth) or is_renewable(auth, secrets)
     if not renewable:
         return tokens.expires_at
     unused = auth.lifetimes.refresh
@@ -121,7 +121,7 @@ def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
     return None if moment is None else now + (moment - now) / 2
 
 
-def renewed_secrets(before: Mapping[str, str], tokens: Tokens) -> dict[str, str]:
+def merge_tokens(before: Mapping[str, str], tokens: Tokens) -> dict[str, str]:
     """What is held, with the new tokens in it."""
     secrets = {**before, "access_token": tokens.access_token}
     if tokens.refresh_token is not None:
@@ -129,7 +129,7 @@ def renewed_secrets(before: Mapping[str, str], tokens: Tokens) -> dict[str, str]
     return secrets
 
 
-def still_holds(held: Renewal | None, presented: Renewal) -> bool:
+def holds_presented(held: Renewal | None, presented: Renewal) -> bool:
     """Whether the refresh token that was presented is the one that is held: whoever was granted another for it has the
     only one that works, whatever else changed."""
     if isinstance(held, RefreshToken) and isinstance(presented, RefreshToken) and presented.refresh_token is not None:
@@ -137,13 +137,13 @@ def still_holds(held: Renewal | None, presented: Renewal) -> bool:
     return held == presented
 
 
-async def load_unlocked(installation: Installation, owner: ConnectionKey) -> CredentialState:
+async def load_state(installation: Installation, owner: ConnectionKey) -> CredentialState:
     """What is held at this moment. Raises: NotFound; SealBroken."""
     async with installation.database.read() as tx:
-        return await read(tx, installation, owner)
+        return await read_state(tx, installation, owner)
 
 
-async def read(
+async def read_state(
     tx: Transaction, installation: Installation, owner: ConnectionKey, *, lock: bool = False
 ) -> CredentialState:
     """The same in a transaction; `lock`: nobody else changes it until it ends. The OAuth client only where it is needed
@@ -153,12 +153,12 @@ async def read(
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     state = CredentialState(connection, held, integration, auth, None)
     client_id = held.grant.oauth_client_id
-    if lock or client_id is None or not (state.is_stale(installation.clock(), None) or sends_client(auth)):
+    if lock or client_id is None or not (state.is_stale(installation.clock(), None) or sends_client_fields(auth)):
         return state
-    return await with_client(tx, installation, state)
+    return await with_oauth_client(tx, installation, state)
 
 
-async def with_client(tx: Transaction, installation: Installation, state: CredentialState) -> CredentialState:
+async def with_oauth_client(tx: Transaction, installation: Installation, state: CredentialState) -> CredentialState:
     """With the OAuth client that the tokens were given to. Raises: OAuthClientMissing."""
     client_id = state.held.grant.oauth_client_id
     if client_id is None or state.client is not None:
@@ -168,7 +168,7 @@ async def with_client(tx: Transaction, installation: Installation, state: Creden
     return replace(state, client=client)
 
 
-def sends_client(auth: Auth | None) -> bool:
+def sends_client_fields(auth: Auth | None) -> bool:
     """Whether requests to the provider hold something of the OAuth client, as a developer token."""
     if not isinstance(auth, OAuth2Auth):
         return False

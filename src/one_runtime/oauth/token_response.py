@@ -8,12 +8,12 @@ from typing import Final
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponse
 from one_runtime.catalog.request import look_up, text_of
-from one_runtime.oauth.answer import Answer, moment_in, number, parsed
-from one_runtime.oauth.client import Client
-from one_runtime.oauth.errors import MalformedAnswer
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.error_response import token_error
+from one_runtime.oauth.errors import MalformedTokenResponse
 from one_runtime.oauth.grants import Grant, RefreshToken
-from one_runtime.oauth.refusal import refusal
-from one_runtime.oauth.scopes import granted_scopes
+from one_runtime.oauth.response import EndpointResponse, parse_body, parse_date, parse_number
+from one_runtime.oauth.scopes import parse_granted_scopes
 
 MAX_TOKEN: Final = 16_384
 """Characters: a header that a server still takes; the longest known are JWTs of some 10,000."""
@@ -39,21 +39,25 @@ class Tokens:
     document: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
-def read_tokens(
-    auth: OAuth2Auth | ClientCredentialsAuth, client: Client, grant: Grant, answer: Answer, now: dt.datetime
+def read_token_response(
+    auth: OAuth2Auth | ClientCredentialsAuth,
+    client: ClientIdentity,
+    grant: Grant,
+    answer: EndpointResponse,
+    now: dt.datetime,
 ) -> Tokens:
     """The tokens in an answer to `token_request` of this grant (RFC 6749, 5.1). Where a refresh brings no new refresh
     token, the old one stays (6). `token_type` is not relied on: the entry says how a token is sent.
 
     Raises:
-        GrantRefused: the code or the refresh token is dead, by the provider's own words.
-        ClientRefused, RequestRefused, ProviderTrouble, MalformedAnswer: see `oauth/errors.py`.
+        InvalidGrant: the code or the refresh token is dead, by the provider's own words.
+        InvalidClient, TokenRequestRefused, TemporaryFailure, MalformedTokenResponse: see `oauth/errors.py`.
     """
-    where, document = auth.token.response, parsed(answer.body)
+    where, document = auth.token.response, parse_body(answer.body)
     found = _found(where, document) if 200 <= answer.status < 300 else None
     # Slack says `ok: false` with HTTP 200; whatever else such an answer holds, it is none.
     if document is None or found is None or document.get("ok") is False:
-        raise refusal(auth.token, answer, document, (*client.secrets, *grant.secrets), now)
+        raise token_error(auth.token, answer, document, (*client.secrets, *grant.secrets), now)
     holder, access_token = found
     refresh_token = _token(look_up(holder, where.refresh_token))
     if refresh_token is None and isinstance(grant, RefreshToken):
@@ -62,7 +66,7 @@ def read_tokens(
         access_token=access_token,
         refresh_token=refresh_token,
         expires_at=_expiry(where, holder, now) or _after(now, auth.lifetimes.access),
-        scopes=granted_scopes(look_up(holder, where.scope)),
+        scopes=parse_granted_scopes(look_up(holder, where.scope)),
         refresh_expires_at=_moment(look_up(holder, where.refresh_token_expires_in), now),
         document=document,
     )
@@ -97,7 +101,7 @@ def _token(value: object) -> str | None:
     if not isinstance(value, str) or not value:
         return None
     if not is_token(value):
-        raise MalformedAnswer("The provider's answer holds a token that cannot be sent.")
+        raise MalformedTokenResponse("The provider's answer holds a token that cannot be sent.")
     return value
 
 
@@ -109,9 +113,9 @@ def _expiry(where: TokenResponse, holder: dict[str, object], now: dt.datetime) -
 
 def _moment(value: object, now: dt.datetime) -> dt.datetime | None:
     """From seconds from now, seconds or milliseconds since 1970, or a date. 0: never (Mailchimp)."""
-    count = number(value)
+    count = parse_number(value)
     if count is None:
-        return moment_in(value) if isinstance(value, str) else None
+        return parse_date(value) if isinstance(value, str) else None
     if count <= 0:
         return None
     if count < _EPOCH:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import receive
-from one_runtime.oauth.errors import MalformedAnswer, OAuthError, RequestRefused
+from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
 from one_runtime.oauth.grants import Grant
-from one_runtime.oauth.tokens import MAX_TOKEN, Tokens, kept_fields, read_tokens
+from one_runtime.oauth.token_response import MAX_TOKEN, Tokens, kept_fields, read_token_response
 from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, answered, with_token
 
@@ -19,7 +19,7 @@ HOUR = dt.timedelta(hours=1)
 
 
 def read(body: object, auth: OAuth2Auth | None = None, grant: Grant = CODE, **answer: Any) -> Tokens:
-    return read_tokens(auth or oauth2(), CLIENT, grant, answered(body, **answer), NOW)
+    return read_token_response(auth or oauth2(), CLIENT, grant, answered(body, **answer), NOW)
 
 
 def expiry(auth: OAuth2Auth | None = None, **said: object) -> dt.datetime | None:
@@ -88,7 +88,7 @@ def test_a_form_is_read_whatever_it_is_called(content_type: str) -> None:
     ids=lambda body: repr(body)[:40],
 )
 def test_a_success_without_a_token_is_malformed(body: object) -> None:
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedTokenResponse):
         read(body)
 
 
@@ -98,7 +98,7 @@ def test_a_success_without_a_token_is_malformed(body: object) -> None:
 )
 def test_a_token_that_cannot_be_sent_is_malformed(token: str) -> None:
     for body in ({"access_token": token}, {"access_token": "a", "refresh_token": token}):
-        with pytest.raises(MalformedAnswer) as caught:
+        with pytest.raises(MalformedTokenResponse) as caught:
             read(body)
         assert "hush" not in repr(caught.value)
 
@@ -224,12 +224,12 @@ def test_the_token_may_stand_within_an_object_where_the_top_has_none() -> None:
     assert tokens.expires_at == NOW + dt.timedelta(hours=12)
     assert read({"access_token": "xoxb-1", "authed_user": user}, auth).access_token == "xoxb-1"
     assert read({"more": [{"access_token": "deep"}]}, auth).access_token == "deep"
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedTokenResponse):
         read({"authed_user": {"id": "U1"}}, auth)
 
 
 def test_an_answer_that_says_it_is_none_is_none() -> None:
-    with pytest.raises(RequestRefused):
+    with pytest.raises(TokenRequestRefused):
         read({"ok": False, "error": "bad_redirect_uri", "access_token": "a"})
     with pytest.raises(OAuthError):
         read({"ok": False, "access_token": "a"})

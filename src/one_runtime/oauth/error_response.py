@@ -10,22 +10,22 @@ from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.oauth2 import Token
 from one_runtime.catalog.request import look_up, text_of
-from one_runtime.oauth.answer import Answer, in_trouble, retry_after
 from one_runtime.oauth.errors import (
-    ClientRefused,
-    GrantRefused,
-    MalformedAnswer,
+    ErrorResponse,
+    InvalidClient,
+    InvalidGrant,
+    MalformedTokenResponse,
     OAuthError,
-    ProviderTrouble,
-    RequestRefused,
-    Said,
+    TemporaryFailure,
+    TokenRequestRefused,
 )
+from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, retry_after
 from one_runtime.oauth.words import said
 
 Kind: TypeAlias = Literal["grant", "client", "trouble"]
 
-# As `spelled` writes them. What one provider alone says is data of its entry (`token.refused`); these are for all.
-SPELLINGS: Final[dict[str, Kind]] = {
+# Keys are normalized by `normalize_code`. A code of one provider alone is data of its entry (`token.refused`).
+ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",
     "invalid_client": "client",
@@ -73,37 +73,37 @@ _DESCRIPTIONS: Final = (
 )  # fmt: skip
 
 
-def spelled(code: str) -> str:
+def normalize_code(code: str) -> str:
     """A code as the table has it: `BAD_REFRESH_TOKEN`, `access-denied`, `Invalid grant: refresh_token is invalid`."""
     return code.partition(":")[0].strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def refusal(
-    token: Token, answer: Answer, document: dict[str, object] | None, secrets: Iterable[str], now: dt.datetime
+def token_error(
+    token: Token, answer: EndpointResponse, document: dict[str, object] | None, secrets: Iterable[str], now: dt.datetime
 ) -> OAuthError:
     """The error that an answer of the token endpoint is (RFC 6749, 5.2). `document`: its body, parsed."""
-    words = words_of(document, secrets, token.response.error, token.response.error_description)
+    words = read_error_response(document, secrets, token.response.error, token.response.error_description)
     kind = _kind(token, document)
     wait = retry_after(answer.headers, now)
-    if in_trouble(answer.status) or kind == "trouble":
-        return ProviderTrouble(f"The provider is in trouble (HTTP {answer.status}).", words, wait)
+    if is_temporary_failure(answer.status) or kind == "trouble":
+        return TemporaryFailure(f"The provider is in trouble (HTTP {answer.status}).", words, wait)
     if kind == "grant":
-        return GrantRefused("The provider no longer accepts this authorization.", words)
+        return InvalidGrant("The provider no longer accepts this authorization.", words)
     if kind == "client":
-        return ClientRefused("The provider does not accept the OAuth client.", words)
+        return InvalidClient("The provider does not accept the OAuth client.", words)
     if 200 <= answer.status < 300 and not _reports_error(token, document):
-        return MalformedAnswer("The provider's answer holds no access token.")
+        return MalformedTokenResponse("The provider's answer holds no access token.")
     if words.error or words.description:
-        return RequestRefused(f"The provider refused the request (HTTP {answer.status}).", words)
-    return ProviderTrouble(f"The provider gave no answer that can be read (HTTP {answer.status}).", words, wait)
+        return TokenRequestRefused(f"The provider refused the request (HTTP {answer.status}).", words)
+    return TemporaryFailure(f"The provider gave no answer that can be read (HTTP {answer.status}).", words, wait)
 
 
-def words_of(
+def read_error_response(
     document: dict[str, object] | None,
     secrets: Iterable[str],
     error: str = "error",
     description: str = "error_description",
-) -> Said:
+) -> ErrorResponse:
     """The provider's words in an answer, wherever it puts them (the two paths first)."""
     return said(
         _first(document, (error, *_CODES)),
@@ -115,12 +115,12 @@ def words_of(
 
 def _kind(token: Token, document: dict[str, object] | None) -> Kind | None:
     description = _first(document, (token.response.error_description, *_DESCRIPTIONS)) or ""
-    own = {spelled(code) for code in token.refused}
+    own = {normalize_code(code) for code in token.refused}
     for path in (token.response.error, *_CODES, "message"):
-        code = spelled(_first(document, (path,)) or "")
+        code = normalize_code(_first(document, (path,)) or "")
         if code in own:
             return "grant"
-        kind = _BY_DESCRIPTION.get((code, description.strip().rstrip(".").lower())) or SPELLINGS.get(code)
+        kind = _BY_DESCRIPTION.get((code, description.strip().rstrip(".").lower())) or ERROR_KINDS.get(code)
         if kind is not None:
             return kind
     return None

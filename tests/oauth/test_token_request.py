@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
 from one_runtime.errors import InvalidInput
-from one_runtime.oauth.client import Client
+from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, RefreshToken, ShortLivedToken
-from one_runtime.oauth.token import token_request
+from one_runtime.oauth.token_request import token_request
 from tests.catalog.example import OAUTH2, SUBDOMAIN, entry_of, oauth2
 from tests.oauth.answers import CLIENT, CODE, REFRESH, form_of, query_of, with_token
 
-BASIC = Client("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw")
+BASIC = ClientIdentity("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw")
 HEADER = ("Authorization", "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3")
 
 
@@ -199,7 +199,7 @@ def test_no_repr_shows_a_secret() -> None:
 @given(st.text(min_size=1), st.text(min_size=1), st.sampled_from(["form", "json"]))
 def test_any_code_and_secret_arrive_exactly(code: str, secret: str, body: str) -> None:
     request = token_request(
-        with_token(body=body), Client("c", secret), AuthorizationCode(code, "https://us.example"), {}
+        with_token(body=body), ClientIdentity("c", secret), AuthorizationCode(code, "https://us.example"), {}
     )
     sent = form_of(request) if body == "form" else json.loads(request.body or b"")
     assert (sent["code"], sent["client_secret"]) == (code, secret)

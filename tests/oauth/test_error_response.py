@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.oauth.client import authentication
+from one_runtime.oauth.client import authenticate_client
+from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code
 from one_runtime.oauth.errors import (
-    ClientRefused,
-    GrantRefused,
-    MalformedAnswer,
+    InvalidClient,
+    InvalidGrant,
+    MalformedTokenResponse,
     OAuthError,
-    ProviderTrouble,
-    RequestRefused,
+    TemporaryFailure,
+    TokenRequestRefused,
 )
 from one_runtime.oauth.grants import ClientCredentials, Grant, ShortLivedToken
-from one_runtime.oauth.refusal import SPELLINGS, spelled
-from one_runtime.oauth.tokens import read_tokens
+from one_runtime.oauth.token_response import read_token_response
 from one_runtime.oauth.words import plain_words
 from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, Answered, answered, with_token
@@ -29,7 +29,7 @@ from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, Answered, answ
 
 def refused(answer: Answered, auth: OAuth2Auth | None = None, grant: Grant = REFRESH) -> OAuthError:
     with pytest.raises(OAuthError) as caught:
-        read_tokens(auth or oauth2(), CLIENT, grant, answer, NOW)
+        read_token_response(auth or oauth2(), CLIENT, grant, answer, NOW)
     return caught.value
 
 
@@ -41,7 +41,7 @@ def test_an_error_as_in_rfc_6749_5_2() -> None:
     error = refused(
         answered({"error": "invalid_request", "error_description": "No code", "error_uri": "https://e.x"}, 400)
     )
-    assert type(error) is RequestRefused
+    assert type(error) is TokenRequestRefused
     assert (error.said.error, error.reason, error.said.uri) == ("invalid_request", "No code", "https://e.x")
     assert error.code == "request_refused"
     assert not error.may_pass
@@ -50,7 +50,7 @@ def test_an_error_as_in_rfc_6749_5_2() -> None:
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
 def test_invalid_grant_is_the_end_of_the_grant(status: int) -> None:
     error = refused(answered({"error": "invalid_grant", "error_description": "Token has been revoked."}, status))
-    assert type(error) is GrantRefused
+    assert type(error) is InvalidGrant
     assert (error.code, error.reason) == ("invalid_grant", "Token has been revoked.")
 
 
@@ -73,16 +73,16 @@ def test_invalid_grant_is_the_end_of_the_grant(status: int) -> None:
     ],
 )
 def test_providers_spell_it_in_their_own_ways(body: object, status: int) -> None:
-    assert kind(body, status) is GrantRefused
+    assert kind(body, status) is InvalidGrant
 
 
 def test_an_entry_knows_spellings_of_its_own() -> None:
     own = {"error": "grant_gone_fishing"}
-    assert kind(own) is RequestRefused
-    assert kind(own, auth=with_token(refused=["grant_gone_fishing"])) is GrantRefused
+    assert kind(own) is TokenRequestRefused
+    assert kind(own, auth=with_token(refused=["grant_gone_fishing"])) is InvalidGrant
     elsewhere = with_token(refused=["E42"], response={"error": "fault.id", "error_description": "fault.text"})
     error = refused(answered({"fault": {"id": "E42", "text": "No more"}}, 400), elsewhere)
-    assert (type(error), error.said.error, error.reason) == (GrantRefused, "E42", "No more")
+    assert (type(error), error.said.error, error.reason) == (InvalidGrant, "E42", "No more")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_an_entry_knows_spellings_of_its_own() -> None:
 )
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
 def test_a_wrong_client_is_not_the_end_of_the_grant(code: str, status: int) -> None:
-    assert kind({"error": code, "error_description": "invalid_grant? no"}, status) is ClientRefused
+    assert kind({"error": code, "error_description": "invalid_grant? no"}, status) is InvalidClient
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_a_wrong_client_is_not_the_end_of_the_grant(code: str, status: int) -> N
     ],
 )
 def test_only_a_code_decides_and_no_text_that_mentions_it(body: object) -> None:
-    assert kind(body) is RequestRefused
+    assert kind(body) is TokenRequestRefused
 
 
 @pytest.mark.parametrize("status", [200, 400, 403])
 def test_another_error_is_one_with_any_status(status: int) -> None:
-    assert kind({"error": "invalid_scope"}, status) is RequestRefused
-    assert kind({"ok": False, "error": {"message": "No such scope"}}, status) is RequestRefused
+    assert kind({"error": "invalid_scope"}, status) is TokenRequestRefused
+    assert kind({"ok": False, "error": {"message": "No such scope"}}, status) is TokenRequestRefused
 
 
 @pytest.mark.promise("P12")
@@ -121,14 +121,14 @@ def test_another_error_is_one_with_any_status(status: int) -> None:
 @pytest.mark.parametrize("body", [b"", PAGE, {"error": "invalid_grant"}, {"error": "invalid_client"}])
 def test_an_outage_is_trouble_whatever_it_says(status: int, body: object) -> None:
     error = refused(answered(body, status))
-    assert type(error) is ProviderTrouble
+    assert type(error) is TemporaryFailure
     assert error.may_pass
 
 
 @pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 410])
 @pytest.mark.parametrize("body", [b"", PAGE, b"Forbidden", b"null", b'"invalid_grant"', b"[]", {}, b'{"error":'])
 def test_what_is_no_answer_is_trouble_and_never_a_refusal(status: int, body: object) -> None:
-    assert kind(body, status) is ProviderTrouble
+    assert kind(body, status) is TemporaryFailure
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_is_no_answer_is_trouble_and_never_a_refusal(status: int, body: obj
 )
 @pytest.mark.parametrize("status", [200, 400])
 def test_trouble_may_come_with_any_status(code: str, status: int) -> None:
-    assert kind({"error": code, "error_description": "retry your request"}, status) is ProviderTrouble
+    assert kind({"error": code, "error_description": "retry your request"}, status) is TemporaryFailure
 
 
 @pytest.mark.parametrize(
@@ -160,19 +160,19 @@ def test_trouble_may_come_with_any_status(code: str, status: int) -> None:
 @pytest.mark.parametrize("status", [429, 503, 403])
 def test_how_long_to_wait_is_read_from_seconds_or_a_date(status: int, value: str, seconds: int | None) -> None:
     error = refused(answered(PAGE, status).with_header("retry-after", value))
-    assert isinstance(error, ProviderTrouble)
+    assert isinstance(error, TemporaryFailure)
     assert error.retry_after == seconds
 
 
 def test_a_success_that_is_none_is_malformed_and_says_nothing_of_the_grant() -> None:
     for body in (PAGE, b"", {}, {"status": "success"}):
         error = refused(answered(body, 200))
-        assert type(error) is MalformedAnswer
+        assert type(error) is MalformedTokenResponse
         assert error.may_pass
 
 
 def test_the_table_has_only_codes_as_they_are_spelled() -> None:
-    assert {code: spelled(code) for code in SPELLINGS} == {code: code for code in SPELLINGS}
+    assert {code: normalize_code(code) for code in ERROR_KINDS} == {code: code for code in ERROR_KINDS}
 
 
 SECRETS = [*CLIENT.secrets, *REFRESH.secrets, *CODE.secrets]
@@ -215,7 +215,7 @@ def test_each_grant_knows_everything_secret_that_goes_along() -> None:
 
 @pytest.mark.promise("P11")
 def test_the_authorization_header_is_taken_out_too() -> None:
-    header = authentication("basic", CLIENT, oauth2().token).headers["Authorization"]
+    header = authenticate_client("basic", CLIENT, oauth2().token).headers["Authorization"]
     error = refused(answered({"error": "x", "error_description": f"cannot read {header}"}, 400))
     assert header.removeprefix("Basic ") not in str(error.reason)
 

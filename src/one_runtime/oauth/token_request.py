@@ -5,15 +5,15 @@ from typing import TypeAlias
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.request import OutboundRequest, resolve_url
-from one_runtime.oauth.client import Client, authentication
+from one_runtime.oauth.client import ClientIdentity, authenticate_client
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
-from one_runtime.oauth.outbound import Draft, filled, finish
-from one_runtime.oauth.scopes import asked_scopes
+from one_runtime.oauth.outbound import RequestDraft, build_request, fill_templates
+from one_runtime.oauth.scopes import requested_scopes
 
 TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 
 
-def token_request(auth: TokenAuth, client: Client, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:
+def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:
     """The request that turns a grant into tokens (RFC 6749, 4.1.3, 4.4.2, 6; RFC 7636, 4.5), the client authenticated
     as the entry says. `known`: the end user's params, and what was received so far.
 
@@ -44,47 +44,57 @@ def _of_code(auth: TokenAuth, grant: AuthorizationCode) -> dict[str, str]:
 
 
 def _of_client(auth: TokenAuth, grant: ClientCredentials, known: Mapping[str, str]) -> dict[str, str]:
-    asked = asked_scopes(auth.scopes, grant.scopes, known)
+    asked = requested_scopes(auth.scopes, grant.scopes, known)
     scopes = {auth.scopes.param: auth.scopes.separator.join(asked)} if asked else {}
     return {"grant_type": "client_credentials", **scopes}
 
 
-def _token_call(auth: TokenAuth, client: Client, own: dict[str, str], known: Mapping[str, str]) -> OutboundRequest:
-    return _call(auth, client, auth.token.url, {**own, **filled(auth.token.params, known)}, known)
+def _token_call(
+    auth: TokenAuth, client: ClientIdentity, own: dict[str, str], known: Mapping[str, str]
+) -> OutboundRequest:
+    return _call(auth, client, auth.token.url, {**own, **fill_templates(auth.token.params, known)}, known)
 
 
-def _refresh(auth: TokenAuth, client: Client, grant: RefreshToken, known: Mapping[str, str]) -> OutboundRequest:
+def _refresh(auth: TokenAuth, client: ClientIdentity, grant: RefreshToken, known: Mapping[str, str]) -> OutboundRequest:
     """Without a scope: as wide as before (RFC 6749, 6)."""
     own = {"grant_type": "refresh_token"}
     if grant.refresh_token is not None:
         own["refresh_token"] = grant.refresh_token
-    params = {**own, **filled(auth.token.refresh_params, known)}
+    params = {**own, **fill_templates(auth.token.refresh_params, known)}
     url = auth.token.refresh_url or auth.token.url
     if auth.token.refresh_method == "GET":  # the token proves itself, and an address is no place for a secret
-        query = {**params, **filled(auth.token.query, known)}
-        headers = filled(auth.token.headers, known)
-        return finish(Draft(method="GET", url=resolve_url(url, known), carrier="query", params=query, headers=headers))
+        query = {**params, **fill_templates(auth.token.query, known)}
+        headers = fill_templates(auth.token.headers, known)
+        return build_request(
+            RequestDraft(method="GET", url=resolve_url(url, known), carrier="query", params=query, headers=headers)
+        )
     return _call(auth, client, url, params, known)
 
 
-def _exchange(auth: TokenAuth, client: Client, known: Mapping[str, str]) -> OutboundRequest:
+def _exchange(auth: TokenAuth, client: ClientIdentity, known: Mapping[str, str]) -> OutboundRequest:
     exchange = auth.token.exchange
     if exchange is None:
         raise ValueError("this entry has no token.exchange")
-    return _call(auth, client, exchange.url, filled(exchange.params, known), known, method=exchange.method)
+    return _call(auth, client, exchange.url, fill_templates(exchange.params, known), known, method=exchange.method)
 
 
 def _call(
-    auth: TokenAuth, client: Client, url: str, params: dict[str, str], known: Mapping[str, str], *, method: str = "POST"
+    auth: TokenAuth,
+    client: ClientIdentity,
+    url: str,
+    params: dict[str, str],
+    known: Mapping[str, str],
+    *,
+    method: str = "POST",
 ) -> OutboundRequest:
     token = auth.token
-    proof = authentication(token.auth, client, token)
-    draft = Draft(
+    proof = authenticate_client(token.auth, client, token)
+    draft = RequestDraft(
         method=method,
         url=resolve_url(url, known),
         carrier="query" if method == "GET" else token.body,
         params={**params, **proof.params},
-        query=filled(token.query, known),
-        headers={**filled(token.headers, known), **proof.headers},
+        query=fill_templates(token.query, known),
+        headers={**fill_templates(token.headers, known), **proof.headers},
     )
-    return finish(draft)
+    return build_request(draft)

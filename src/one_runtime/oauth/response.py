@@ -18,7 +18,7 @@ _FORM: Final = re.compile(rb"[^\s<>{}\"\\=&]+=[^\s<>{}\"\\]*")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 
 
-class Answer(Protocol):
+class EndpointResponse(Protocol):
     """What the way out gives back (`egress.Response` is one); this package opens no connection."""
 
     @property
@@ -29,12 +29,12 @@ class Answer(Protocol):
     def body(self) -> bytes: ...
 
 
-def in_trouble(status: int) -> bool:
+def is_temporary_failure(status: int) -> bool:
     """Whether the status says that the provider is out of order or busy, whatever else the answer says."""
     return status >= 500 or status in _BUSY
 
 
-def parsed(body: bytes) -> dict[str, object] | None:
+def parse_body(body: bytes) -> dict[str, object] | None:
     """The JSON object or the form that the body is, whatever its Content-Type claims; None where it is neither.
 
     RFC 6749, 5.1 wants JSON. Some answer in a form (GitHub without an Accept header), or call JSON `text/html`.
@@ -51,13 +51,13 @@ def parsed(body: bytes) -> dict[str, object] | None:
 def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
     """The seconds that the provider asks us to wait, from seconds or a date (RFC 9110, 10.2.3); a day at most."""
     value = next((value.strip() for name, value in headers if name.lower() == "retry-after"), "")
-    seconds = number(value)
-    if seconds is None and (date := moment_in(value)) is not None:
+    seconds = parse_number(value)
+    if seconds is None and (date := parse_date(value)) is not None:
         seconds = (date - now).total_seconds()
     return None if seconds is None else min(max(math.ceil(seconds), 0), _LONGEST_WAIT)
 
 
-def number(value: object) -> float | None:
+def parse_number(value: object) -> float | None:
     """A number, or one that came as text."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
@@ -66,7 +66,7 @@ def number(value: object) -> float | None:
     return None
 
 
-def moment_in(text: str) -> dt.datetime | None:
+def parse_date(text: str) -> dt.datetime | None:
     """A date in the form of RFC 3339 or of HTTP; in UTC where it names no zone."""
     for read in (dt.datetime.fromisoformat, parsedate_to_datetime):
         try:
