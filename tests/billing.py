@@ -124,7 +124,7 @@ async def billing(settings: Settings, acme: RunningAcme) -> AsyncIterator[Billin
         upstream.answers["/token"] = lambda writer: _token(upstream, writer)
         network = LoopbackNetwork(upstream.port, tls=trusting)
         clock = SetClock()
-        egress = Egress(way_out=network, before_request=refuse_open_transaction)
+        egress = Egress(network=network, before_request=refuse_open_transaction)
         app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
         try:
             async with lifespan(app):

@@ -90,7 +90,7 @@ async def the_world() -> AsyncIterator[tuple[Upstream, Egress]]:
     async with running_upstream(server) as upstream:
         network = LoopbackNetwork(upstream.port, tls=client)
         try:
-            async with Egress(way_out=network) as egress:
+            async with Egress(network=network) as egress:
                 yield upstream, egress
         finally:
             network.close()

@@ -47,7 +47,7 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandI
     stand_in = StandIn(raw_auth(entry, entry.auth[0]), values_of(entry.auth[0]))
     server, client = tls_contexts(tmp_path, "api.close.com")
     with threaded_upstream(server, stand_in.answer) as port:
-        monkeypatch.setattr(commands, "Egress", lambda: Egress(way_out=LoopbackNetwork(port, tls=client)))
+        monkeypatch.setattr(commands, "Egress", lambda: Egress(network=LoopbackNetwork(port, tls=client)))
         yield stand_in
 
 

@@ -72,7 +72,7 @@ class Behind:
     async def examined(self) -> dict[str, Finding]:
         """What the doctor finds, by check."""
         environment = self.served.environment
-        found = await examine(environment, way_out=FromTheCaller(threads=2, tls=self.trust))
+        found = await examine(environment, network=FromTheCaller(threads=2, tls=self.trust))
         return {one.check: one for one in found}
 
     @property

@@ -91,7 +91,7 @@ class Patient:
     async def all_findings(self, **changes: str) -> list[Finding]:
         """Every finding, with some settings changed; empty takes one away."""
         environ = {name: value for name, value in (self.environ | changes).items() if value}
-        return await examine(environ, clock=self.clock, way_out=self.world)
+        return await examine(environ, clock=self.clock, network=self.world)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:

@@ -42,7 +42,7 @@ PROBLEM: Final = [("Request-Id", "0192"), ("Content-Type", "application/problem+
         (redirect("/login", 307), "problem", "{url} redirects"),
         (answer(200, [("One-Runtime-Proof", "00" * 32)], b"{}"), "problem", "something else answers"),
         (answer(200, [("One-Runtime-Proof", "no hex")], b"{}"), "problem", "something else answers"),
-        (b"SSH-2.0-server\r\n", "problem", "did not answer in HTTP as we understand it"),
+        (b"SSH-2.0-server\r\n", "problem", "sent a malformed HTTP response"),
     ],
 )
 async def test_who_else_answers_is_said(said: bytes, verdict: str, words: str, on_sqlite: Patient) -> None:
@@ -143,7 +143,7 @@ async def test_a_port_without_tls_or_without_anybody_is_said(on_sqlite: Patient)
     async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as plain:
         port = plain.sockets[0].getsockname()[1]
         found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{port}"))["public URL"]
-    assert "No TLS connection could be agreed" in found.saw
+    assert "The TLS handshake failed" in found.saw
     found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{free_port()}"))["public URL"]
     assert "refuses connections" in found.saw
 

@@ -54,7 +54,7 @@ async def hangs_up(writer: asyncio.StreamWriter) -> None:
 
 
 async def error_of(upstream: Upstream, limits: Limits, url: str = URL) -> EgressError:
-    async with Egress(way_out=LoopbackNetwork(upstream.port), limits=limits) as egress, asyncio.timeout(5):
+    async with Egress(network=LoopbackNetwork(upstream.port), limits=limits) as egress, asyncio.timeout(5):
         with pytest.raises(EgressError) as caught:
             await egress.request("POST", url, headers=[("X-Api-Key", SECRET)], body=SECRET.encode())
     assert SECRET not in "".join(traceback.format_exception(caught.value))
@@ -101,8 +101,10 @@ async def test_p12_connection_that_is_not_accepted_is_given_up() -> None:
         for waiting in (first, second):  # the queue of connections not accepted is full after these
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        async with Egress(way_out=LoopbackNetwork(listener.getsockname()[1]), limits=Limits(connect=0.1)) as egress:
-            with pytest.raises(UpstreamTimeout, match=r"No connection to public.example:80 within 0.1 seconds"):
+        async with Egress(network=LoopbackNetwork(listener.getsockname()[1]), limits=Limits(connect=0.1)) as egress:
+            with pytest.raises(
+                UpstreamTimeout, match=r"No connection to public.example:80 could be made within 0.1 seconds"
+            ):
                 await egress.request("GET", URL)
 
 
@@ -112,7 +114,7 @@ async def test_p12_name_that_is_never_answered_is_given_up(upstream: Upstream) -
             await asyncio.Event().wait()
             return []
 
-    async with Egress(way_out=NoAnswer(upstream.port), limits=Limits(connect=0.05)) as egress, asyncio.timeout(5):
+    async with Egress(network=NoAnswer(upstream.port), limits=Limits(connect=0.05)) as egress, asyncio.timeout(5):
         with pytest.raises(UpstreamTimeout):
             await egress.request("GET", URL)
 
@@ -149,7 +151,7 @@ async def test_body_of_exactly_the_cap_is_read(upstream: Upstream) -> None:
         "/plain": answer(200, body=b"x" * 10),
         "/gzip": answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"x" * 40, mtime=0)),
     }
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         assert len((await egress.request("GET", "http://public.example/plain", limits=Limits(body=10))).body) == 10
         assert len((await egress.request("GET", "http://public.example/gzip", limits=Limits(body=40))).body) == 40
 
@@ -171,7 +173,7 @@ async def test_p12_decompression_bomb_is_not_unpacked(upstream: Upstream, encodi
 async def test_p12_hanging_upstream_leaves_connections_for_others(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
     limits, pool_limits = Limits(connect=1), PoolLimits(per_upstream=2)
-    async with Egress(way_out=LoopbackNetwork(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
         hanging = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(2)]
         await eventually(lambda: len(upstream.seen) == 2)
         with pytest.raises(UpstreamTimeout):
@@ -189,13 +191,13 @@ async def test_p12_nobody_waits_for_anothers_requests_to_the_same_upstream(upstr
     async def call(whose: str, path: str) -> int:
         limits = Limits(connect=0.2)
         url = f"http://slow.example/{path}"
-        async with egress.relay("GET", url, headers=(), body=None, limits=limits, whose=whose) as relayed:
+        async with egress.relay("GET", url, headers=(), body=None, limits=limits, tenant=whose) as relayed:
             return relayed.status
 
-    async with Egress(way_out=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
         hanging = asyncio.create_task(call("northwind", "hang"))
         await eventually(lambda: len(upstream.seen) == 1)
-        with pytest.raises(UpstreamTimeout, match="as many requests under way as it may have"):
+        with pytest.raises(UpstreamTimeout, match="in progress, which is the limit"):
             await call("northwind", "")
         assert await call("southwind", "") == 200
         hanging.cancel()
@@ -203,7 +205,7 @@ async def test_p12_nobody_waits_for_anothers_requests_to_the_same_upstream(upstr
 
 
 async def test_one_upstream_gets_no_more_connections_than_its_limit(upstream: Upstream) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=3)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=3)) as egress:
         await asyncio.gather(*(egress.request("GET", URL) for _ in range(20)))
     assert len(upstream.seen) == 20
     assert upstream.connections == 3
@@ -222,7 +224,7 @@ async def test_p12_beside_many_who_wait_for_one_that_hangs_everybody_has_their_t
             waited.append(len(done) - before)
             done.append(number)
 
-    async with Egress(way_out=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=2)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=2)) as egress:
         hanging = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(20)]
         await eventually(lambda: len(upstream.seen) == 2)
         await asyncio.gather(*(ask(number) for number in range(10)))
@@ -243,7 +245,7 @@ async def test_a_request_that_ends_each_connection_is_sent_twice_at_the_most(ups
         writer.write(answer(200, body=b"reached"))
 
     upstream.answers.update({"/wait": wait, "/crash": crash})
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         kept = [asyncio.create_task(egress.request("GET", "http://slow.example/wait")) for _ in range(10)]
         await eventually(lambda: len(upstream.seen) == 10)
         gate.set()
@@ -255,7 +257,7 @@ async def test_a_request_that_ends_each_connection_is_sent_twice_at_the_most(ups
 
 async def test_who_leaves_while_waiting_leaves_their_turn(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
-    async with Egress(way_out=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
         tasks = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(50)]
         await eventually(lambda: len(upstream.seen) == 1)
         for task in tasks:  # whose turn comes in the very moment in which they leave, too
@@ -322,10 +324,10 @@ async def test_machine_without_a_network_says_so() -> None:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
         def open_socket(self, family: int, address: str, port: int) -> socket.socket:
-            raise OSError(101, "LoopbackNetwork is unreachable")
+            raise OSError(101, "Network is unreachable")
 
-    async with Egress(way_out=Offline()) as egress:
-        with pytest.raises(UpstreamUnreachable, match=r"public.example cannot be looked up"):
+    async with Egress(network=Offline()) as egress:
+        with pytest.raises(UpstreamUnreachable, match=r"public.example cannot be resolved"):
             await egress.request("GET", URL)
         with pytest.raises(UpstreamUnreachable, match="cannot be reached over the network"):
             await egress.request("GET", "http://8.8.8.8/")
@@ -339,7 +341,7 @@ async def test_name_that_does_not_exist_is_unreachable() -> None:
 
 async def test_name_without_addresses_is_unreachable(upstream: Upstream) -> None:
     network = LoopbackNetwork(upstream.port, {"public.example": [[]]})
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         with pytest.raises(UpstreamUnreachable):
             await egress.request("GET", URL)
 
@@ -348,7 +350,7 @@ async def test_certificate_that_is_not_trusted_or_for_another_host_is_refused(tm
     server, client = tls_contexts(tmp_path, "secure.example")
     async with running_upstream(server) as upstream:
         for network in (LoopbackNetwork(upstream.port), LoopbackNetwork(upstream.port, tls=client)):
-            async with Egress(way_out=network) as egress:
+            async with Egress(network=network) as egress:
                 with pytest.raises(UpstreamUnreachable, match="certificate"):
                     await egress.request("GET", "https://other.example/?key=s3cret")
         assert upstream.seen == []
@@ -360,6 +362,6 @@ async def test_server_that_speaks_no_tls_is_unreachable_by_https() -> None:
         writer.close()
 
     server = await asyncio.start_server(speak_first, "127.0.0.1", 0)
-    async with server, Egress(way_out=LoopbackNetwork(server.sockets[0].getsockname()[1])) as egress:
+    async with server, Egress(network=LoopbackNetwork(server.sockets[0].getsockname()[1])) as egress:
         with pytest.raises(UpstreamUnreachable, match="TLS"):
             await egress.request("GET", "https://public.example/")

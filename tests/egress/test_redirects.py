@@ -63,7 +63,7 @@ async def test_p7_redirect_to_a_refused_target_is_not_followed(
     upstream: Upstream, network: LoopbackNetwork, location: str, status: int
 ) -> None:
     upstream.answers["/start"] = redirect(location, status)
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         with pytest.raises(TargetRefused):
             await egress.request("GET", FIRST, follow_redirects=True)
     assert [seen.target for seen in upstream.seen] == ["/start"]
@@ -72,7 +72,7 @@ async def test_p7_redirect_to_a_refused_target_is_not_followed(
 
 async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("http://second.example/")
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         response = await egress.request("GET", FIRST)
     assert response.status == 302
     assert ("Location", "http://second.example/") in response.headers
@@ -80,13 +80,13 @@ async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, netw
 
 async def test_redirect_without_location_is_the_answer(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = answer(302)
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         assert (await egress.request("GET", FIRST, follow_redirects=True)).status == 302
 
 
 async def test_relative_redirect_within_the_origin_keeps_headers(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("next?x=%2F")
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         await egress.request("GET", FIRST, headers=SECRETS + HARMLESS, follow_redirects=True)
     last = upstream.seen[-1]
     assert last.target == "/next?x=%2F"
@@ -100,7 +100,7 @@ async def test_p7_redirect_to_another_origin_carries_no_secret(
     upstream: Upstream, network: LoopbackNetwork, location: str, status: int
 ) -> None:
     upstream.answers["/start"] = redirect(location, status)
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         await egress.request("PUT", FIRST, headers=SECRETS + HARMLESS, body=b"s3cret", follow_redirects=True)
     last = upstream.seen[-1]
     assert last.target == "/next"
@@ -112,7 +112,7 @@ async def test_p7_redirect_to_another_origin_carries_no_secret(
 async def test_p7_secrets_do_not_come_back_with_a_redirect_back(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("http://second.example/back", 307)
     upstream.answers["/back"] = redirect("http://first.example/end", 307)
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         await egress.request("POST", FIRST, headers=SECRETS, body=b"s3cret", follow_redirects=True)
     assert [seen.target for seen in upstream.seen] == ["/start", "/back", "/end"]
     assert shows(upstream.seen[0], "s3cret")
@@ -137,7 +137,7 @@ async def test_redirect_changes_the_method_as_browsers_do(
 ) -> None:
     upstream.answers["/start"] = redirect("/next", status)
     upstream.anything = answer(204)
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         await egress.request(
             method, FIRST, headers=[("Content-Type", "text/plain")], body=b"body", follow_redirects=True
         )
@@ -152,7 +152,7 @@ async def test_redirect_changes_the_method_as_browsers_do(
 @pytest.mark.promise("P12")
 async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("/start")
-    async with Egress(way_out=network, limits=Limits(redirects=3)) as egress:
+    async with Egress(network=network, limits=Limits(redirects=3)) as egress:
         with pytest.raises(UpstreamProtocolError):
             await egress.request("GET", FIRST, follow_redirects=True)
     assert len(upstream.seen) == 4
@@ -160,13 +160,13 @@ async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: 
 
 async def test_as_many_redirects_as_the_limit_says_are_followed(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers |= {"/start": redirect("/2"), "/2": redirect("/3")}
-    async with Egress(way_out=network, limits=Limits(redirects=2)) as egress:
+    async with Egress(network=network, limits=Limits(redirects=2)) as egress:
         assert (await egress.request("GET", FIRST, follow_redirects=True)).body == b"reached"
 
 
 async def test_odd_characters_of_a_location_are_quoted(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("/näxt path?q=ü".encode().decode("latin-1"))
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         await egress.request("GET", FIRST, follow_redirects=True)
     assert upstream.seen[-1].target == "/n%C3%A4xt%20path?q=%C3%BC"
 
@@ -176,7 +176,7 @@ async def test_p7_redirect_from_https_to_http_is_not_followed(tmp_path: Path) ->
     async with running_upstream(server) as upstream:
         upstream.answers["/start"] = redirect("http://secure.example/next")
         network = LoopbackNetwork(upstream.port, tls=client)
-        async with Egress(way_out=network) as egress:
+        async with Egress(network=network) as egress:
             assert (await egress.request("GET", "https://secure.example/")).body == b"reached"
             with pytest.raises(TargetRefused, match="https to http"):
                 await egress.request("GET", "https://secure.example/start", follow_redirects=True)
@@ -193,7 +193,7 @@ async def test_redirect_from_http_to_https_is_followed_without_secrets(tmp_path:
                 return super().open_socket(family, address, port)
 
         upstream.answers["/start"] = redirect("https://secure.example/next")
-        async with Egress(way_out=TwoPorts(upstream.port, tls=client)) as egress:
+        async with Egress(network=TwoPorts(upstream.port, tls=client)) as egress:
             await egress.request("GET", "http://secure.example/start", headers=SECRETS, follow_redirects=True)
         assert [seen.target for seen in secure.seen] == ["/next"]
         assert not shows(secure.seen[0], "s3cret")
@@ -202,7 +202,7 @@ async def test_redirect_from_http_to_https_is_followed_without_secrets(tmp_path:
 async def test_before_request_runs_before_every_hop(upstream: Upstream, network: LoopbackNetwork) -> None:
     hops: list[int] = []
     upstream.answers["/start"] = redirect("/next")
-    async with Egress(way_out=network, before_request=lambda: hops.append(len(upstream.seen))) as egress:
+    async with Egress(network=network, before_request=lambda: hops.append(len(upstream.seen))) as egress:
         await egress.request("GET", FIRST, follow_redirects=True)
     assert hops == [0, 1]
 

@@ -27,7 +27,7 @@ from tests.egress.upstream import Upstream, answer
     ],
 )
 async def test_path_and_query_are_sent_as_given(upstream: Upstream, target: str) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example" + target)
     assert upstream.seen[0].target == target
 
@@ -47,7 +47,7 @@ async def test_path_and_query_are_sent_as_given(upstream: Upstream, target: str)
     ],
 )
 async def test_host_is_canonical(upstream: Upstream, url: str, target: str, host: str) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", url)
     assert (upstream.seen[0].target, upstream.seen[0].header("host")) == (target, host)
 
@@ -85,7 +85,7 @@ def test_path_that_is_not_plain_ascii_is_refused(path: str) -> None:
     ],
 )
 async def test_header_that_would_change_the_message_is_refused(upstream: Upstream, name: str, value: str) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         with pytest.raises(RequestRefused) as refused:
             await egress.request("GET", "http://public.example/", headers=[(name, value)])
     assert value not in refused.value.detail or len(value) < 3
@@ -94,7 +94,7 @@ async def test_header_that_would_change_the_message_is_refused(upstream: Upstrea
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "trace", "", "GET /", "GET\r\nX: y", "GÉT"])
 async def test_method_that_is_no_plain_request_is_refused(upstream: Upstream, method: str) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         with pytest.raises(RequestRefused):
             await egress.request(method, "http://public.example/")
     assert upstream.seen == []
@@ -102,14 +102,14 @@ async def test_method_that_is_no_plain_request_is_refused(upstream: Upstream, me
 
 async def test_headers_are_sent_in_order_with_their_case_and_duplicates(upstream: Upstream) -> None:
     headers = [("X-One", "1"), ("x-TWO", "a"), ("x-TWO", "b"), ("X-One", "\t spaced")]
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example/", headers=headers)
     sent = [(name, value) for name, value in upstream.seen[0].headers if name.lower().startswith("x-")]
     assert sent == [(name, value.strip()) for name, value in headers]
 
 
 async def test_default_headers_are_ours_and_few(upstream: Upstream) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example/")
         await egress.request("POST", "http://public.example/", body=b"x", headers=[("user-agent", "Mine/1")])
     assert dict(upstream.seen[0].headers) == {
@@ -125,7 +125,7 @@ async def test_default_headers_are_ours_and_few(upstream: Upstream) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 async def test_body_is_sent(upstream: Upstream, method: str) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request(method, "http://public.example/", body=b"\x00body\xff")
         await egress.request(method, "http://public.example/", body=b"")
     assert [seen.body for seen in upstream.seen] == [b"\x00body\xff", b""]
@@ -134,7 +134,7 @@ async def test_body_is_sent(upstream: Upstream, method: str) -> None:
 
 async def test_cookies_are_not_kept(upstream: Upstream) -> None:
     upstream.anything = answer(200, [("Set-Cookie", "session=s3cret; Path=/"), ("Set-Cookie", "b=c")])
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         response = await egress.request("GET", "http://public.example/")
         await egress.request("GET", "http://public.example/")
     assert [value for name, value in response.headers if name == "Set-Cookie"] == ["session=s3cret; Path=/", "b=c"]
@@ -145,7 +145,7 @@ async def test_proxy_of_the_environment_is_not_used(upstream: Upstream, monkeypa
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     network = LoopbackNetwork(upstream.port)
-    async with Egress(way_out=network) as egress:
+    async with Egress(network=network) as egress:
         assert (await egress.request("GET", "http://public.example/")).body == b"reached"
     assert network.asked == ["public.example"]
 
@@ -163,7 +163,7 @@ async def test_proxy_of_the_environment_is_not_used(upstream: Upstream, monkeypa
 )
 async def test_compressed_body_is_decoded(upstream: Upstream, encoding: str, body: bytes) -> None:
     upstream.anything = answer(200, [("Content-Encoding", encoding), ("X-Kept", "1")], body)
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         response = await egress.request("GET", "http://public.example/")
     assert response.body == b"hello"
     assert response.headers == (("X-Kept", "1"),)
@@ -172,20 +172,20 @@ async def test_compressed_body_is_decoded(upstream: Upstream, encoding: str, bod
 @pytest.mark.parametrize("method, status", [("HEAD", 200), ("GET", 204), ("GET", 304)])
 async def test_answer_without_a_body_is_read(upstream: Upstream, method: str, status: int) -> None:
     upstream.anything = f"HTTP/1.1 {status} X\r\nContent-Encoding: gzip\r\nContent-Length: 99999999\r\n\r\n".encode()
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         response = await egress.request(method, "http://public.example/")
     assert (response.status, response.body) == (status, b"")
 
 
 async def test_error_answers_are_answers(upstream: Upstream) -> None:
     upstream.anything = answer(401, body=b'{"message": "no"}')
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         response = await egress.request("GET", "http://public.example/")
     assert (response.status, response.body) == (401, b'{"message": "no"}')
 
 
 async def test_connections_are_kept_for_the_next_request(upstream: Upstream) -> None:
-    async with Egress(way_out=LoopbackNetwork(upstream.port)) as egress:
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         for _ in range(3):
             await egress.request("GET", "http://public.example/")
     assert upstream.connections == 1
@@ -196,14 +196,14 @@ async def test_before_request_that_raises_keeps_the_request_in(upstream: Upstrea
         raise AssertionError("a transaction is open")
 
     network = LoopbackNetwork(upstream.port)
-    async with Egress(way_out=network, before_request=transaction_is_open) as egress:
+    async with Egress(network=network, before_request=transaction_is_open) as egress:
         with pytest.raises(AssertionError, match="a transaction is open"):
             await egress.request("GET", "http://public.example/")
     assert network.dialled == []
 
 
 async def test_closed_way_out_sends_nothing(upstream: Upstream) -> None:
-    egress = Egress(way_out=LoopbackNetwork(upstream.port))
+    egress = Egress(network=LoopbackNetwork(upstream.port))
     await egress.request("GET", "http://public.example/")
     await egress.close()
     with pytest.raises(RuntimeError):
@@ -211,13 +211,13 @@ async def test_closed_way_out_sends_nothing(upstream: Upstream) -> None:
 
 
 async def test_names_are_looked_up_on_the_machine() -> None:
-    way_out = Network(threads=1)
+    network = Network(threads=1)
     try:
-        assert set(await way_out.resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
+        assert set(await network.resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
         with pytest.raises(OSError, match=r".+"):
-            await way_out.resolve("does-not-exist.invalid", 80)
+            await network.resolve("does-not-exist.invalid", 80)
     finally:
-        way_out.close()
+        network.close()
 
 
 @pytest.mark.promise("P11")
@@ -225,3 +225,11 @@ def test_p11_secrets_are_not_shown() -> None:
     response = Response(200, (("Set-Cookie", "s3cret"),), b"s3cret")
     assert "s3cret" not in repr(response)
     assert "s3cret" not in repr(parse("http://public.example/s3cret?key=s3cret"))
+
+
+async def test_client_still_has_the_private_switch_for_its_own_retries(upstream: Upstream) -> None:
+    """`Pool` sets it; a release of aiohttp without it would send PUT and DELETE twice."""
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
+        session = egress._pool._opened_session()
+    assert "_retry_connection" in type(session).ATTRS
+    assert session._retry_connection is False

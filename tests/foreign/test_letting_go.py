@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select
 from one_runtime.connecting import redirect_mode
 from one_runtime.db.schema import consents, revocations
 from one_runtime.db.schema import oauth_clients as clients
+from one_runtime.egress import Egress
 from one_runtime.integrations import oauth_clients
 from one_runtime.tokens import revocation
 from tests.application import RunningAcme
@@ -50,10 +51,11 @@ async def kept(there: Connecting) -> int:
 @asynccontextmanager
 async def out_of_reach(there: Connecting) -> AsyncIterator[None]:
     """The provider cannot be reached until the block ends."""
-    installation = there.application.installation
-    await installation.egress.replace_allow_list(frozenset())
-    yield
-    await installation.egress.replace_allow_list(installation.settings.egress_allow)
+    egress = there.application.installation.egress
+    async with Egress() as without_allow_list:
+        egress._pool, without_allow_list._pool = without_allow_list._pool, egress._pool
+        yield
+        egress._pool, without_allow_list._pool = without_allow_list._pool, egress._pool
 
 
 @pytest.mark.parametrize("way", ["disconnect", "delete", "forget"])

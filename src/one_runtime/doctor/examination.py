@@ -25,9 +25,9 @@ PATIENCE: Final = 15.0
 
 
 async def examine(
-    environ: Mapping[str, str] = os.environ, *, clock: Clock = system_clock, way_out: Network | None = None
+    environ: Mapping[str, str] = os.environ, *, clock: Clock = system_clock, network: Network | None = None
 ) -> list[Finding]:
-    """Every finding, in the order of `CHECKS`. `clock` and `way_out` are the seams of tests."""
+    """Every finding, in the order of `CHECKS`. `clock` and `network` are the seams of tests."""
     try:
         settings = load_settings(environ)
     except ConfigurationError as error:
@@ -37,9 +37,9 @@ async def examine(
     storage, side, outside = await asyncio.gather(
         _examined(examine_storage(settings, vault, clock), lambda why: Storage([_failed("database", why)])),
         _examined(
-            examine_public_url(settings, vault, clock, way_out), lambda why: PublicSide([_failed("public URL", why)])
+            examine_public_url(settings, vault, clock, network), lambda why: PublicSide([_failed("public URL", why)])
         ),
-        _examined(examine_outside(catalog, clock, way_out, environ), lambda why: Outside(_failed("egress", why))),
+        _examined(examine_outside(catalog, clock, network, environ), lambda why: Outside(_failed("egress", why))),
     )
     found += [*storage.findings, *side.findings, outside.finding]
     if side.reflection is not None:

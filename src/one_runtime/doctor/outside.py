@@ -28,11 +28,11 @@ class Outside:
 
 
 async def examine_outside(
-    catalog: Catalog, clock: Clock, way_out: Network | None, environ: Mapping[str, str] = os.environ
+    catalog: Catalog, clock: Clock, network: Network | None, environ: Mapping[str, str] = os.environ
 ) -> Outside:
     """Ask a few hosts for anything; whatever they answer will do."""
     hosts = hosts_of(catalog)[:HOSTS]
-    async with Egress(way_out=way_out, limits=_LIMITS) as egress:
+    async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_ask(egress, host, clock) for host in hosts))
     told = [ahead for _, ahead in answers if ahead is not None]
     refused = [why for why, _ in answers if why is not None]

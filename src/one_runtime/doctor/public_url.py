@@ -33,12 +33,12 @@ class PublicSide:
 
 
 async def examine_public_url(
-    settings: Settings, vault: Vault | None, clock: Clock, way_out: Network | None
+    settings: Settings, vault: Vault | None, clock: Clock, network: Network | None
 ) -> PublicSide:
     """Ask the public URL, which may well be on a private network: exactly its host and port may be reached for this."""
     side, url = PublicSide(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
-    async with Egress(allow=frozenset({target}), way_out=way_out, limits=_LIMITS) as egress:
+    async with Egress(allow=frozenset({target}), network=network, limits=_LIMITS) as egress:
         if settings.secure:
             side.findings.append(await _certificate(egress, settings.public_url, clock))
         if side.findings and side.findings[0].verdict == "problem":

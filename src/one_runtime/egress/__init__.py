@@ -1,11 +1,11 @@
-"""The only way out: every outbound request of One Runtime is made here, guarded and limited (P7, P12).
+"""The only package that opens outbound connections; every request is guarded and limited (P7, P12).
 
-The guard, in this order, on every request and again on every redirect: one strict parse (`target`), the target's
-scheme, port, name and literal address (`target.check`), every address a name resolves to (`pool`), and the very
-address about to be dialled (`pool`). What is refused by address stands in `addresses`.
+The guard runs on every request and again on every redirect, in this order: one strict parse (`target`); the target's
+scheme, port, name and literal address (`target.check`); every address that a name resolves to (`pool`); the very
+address about to be dialled (`pool`). `addresses` lists the refused ranges.
 
-Each purpose (checks and OAuth, the proxy, webhooks, agents) has an `Egress` of its own, so that one purpose's slow
-upstreams and name servers take no connections and no threads from another's.
+Each purpose (checks and OAuth, the proxy, webhooks, agents) has its own `Egress`, so slow upstreams and name servers
+of one purpose take no connections and no threads from another.
 """
 
 from one_runtime.egress.client import Egress, Relayed, Response

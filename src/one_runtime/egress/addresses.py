@@ -1,7 +1,7 @@
-"""Which addresses are never dialled: everything but global unicast, and whatever can carry another address inside (P7).
+"""Refused addresses: all but global unicast, and every form that can embed another address (P7).
 
-The lists are ours, beside Python's `is_global`, whose answer changes between Python versions. Sources: the IANA
-special-purpose address registries for IPv4 and IPv6, RFC 6890 and its updates, and the clouds' own pages.
+The lists are our own, in addition to Python's `is_global`, whose result changes between Python versions.
+Sources: the IANA special-purpose address registries for IPv4 and IPv6, RFC 6890 and its updates, the clouds' pages.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -27,7 +27,7 @@ _IPV4: Final = tuple(
         ("203.0.113.0/24", "documentation"),
         ("224.0.0.0/4", "multicast"),
         ("240.0.0.0/4", "reserved and broadcast"),
-        # Azure's "wire server" looks public, and answers any virtual machine with its settings.
+        # Azure's "wire server" has a public address and returns the settings of a virtual machine.
         ("168.63.129.16/32", "cloud metadata"),
     )
 )
@@ -57,14 +57,14 @@ _IPV6: Final = tuple(
     )
 )
 
-# RFC 5214 section 6.1: an interface identifier 0000:5efe or 0200:5efe, then an IPv4 address. The two low bits of the
-# first byte (universal, group) are not looked at.
+# RFC 5214 section 6.1: an interface identifier 0000:5efe or 0200:5efe, then an IPv4 address. The mask leaves out the
+# two low bits of the first byte (universal, group).
 _ISATAP: Final = 0x0000_5EFE
 _ISATAP_MASK: Final = 0xFCFF_FFFF
 
 
 def why_refused(address: Address) -> str | None:
-    """Which special range the address is in, in a few words; none for an address on the public internet."""
+    """Return the special range of an address in a few words, or None for an address on the public internet."""
     if isinstance(address, IPv4Address):
         known = next((why for network, why in _IPV4 if address in network), None)
     else:

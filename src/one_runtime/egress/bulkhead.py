@@ -1,7 +1,7 @@
-"""Whose turn it is: so many exchanges with one upstream at a time, for each who asks, first come, first served (P12).
+"""Concurrency limit for each tenant and upstream, first in, first out (P12).
 
-The client has a limit of its own, but while many wait for an upstream that hangs, some who wait for another wait for
-ever.
+aiohttp's own limiter is not used: while many requests wait for an upstream that hangs, it can starve requests to
+another upstream.
 """
 
 import asyncio
@@ -13,37 +13,37 @@ from one_runtime.egress.target import Target
 
 
 class Bulkhead:
-    """A semaphore for each upstream, for as long as somebody talks to it or waits."""
+    """One semaphore for each tenant and upstream, kept while an exchange uses it or waits for it."""
 
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
-        self._turns: WeakValueDictionary[tuple[str, str, str, int], asyncio.Semaphore] = WeakValueDictionary()
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._semaphores: WeakValueDictionary[tuple[str, str, str, int], asyncio.Semaphore] = WeakValueDictionary()
 
-    async def take(self, target: Target, whose: str, patience: float) -> tuple[asyncio.Semaphore, float]:
-        """Wait for a turn, which is then to be released; and how many seconds of the patience are left.
+    async def acquire(self, target: Target, tenant: str, timeout: float) -> tuple[asyncio.Semaphore, float]:
+        """Wait for a free place. Return the semaphore, which the caller releases, and the rest of the timeout.
 
         Args:
             target: the upstream.
-            whose: who shares the turns: nobody waits for another's.
-            patience: seconds to wait at the most.
+            tenant: requests of one tenant never wait for those of another.
+            timeout: seconds to wait.
 
         Raises:
-            UpstreamTimeout: it did not come within the patience.
+            UpstreamTimeout: no place became free within the timeout.
         """
-        key = whose, target.scheme, target.host, target.port
-        turn = self._turns.get(key)
-        if turn is None:
-            turn = self._turns[key] = asyncio.Semaphore(self._at_once)
-        if not turn.locked():
-            await turn.acquire()
-            return turn, patience
+        key = tenant, target.scheme, target.host, target.port
+        semaphore = self._semaphores.get(key)
+        if semaphore is None:
+            semaphore = self._semaphores[key] = asyncio.Semaphore(self._limit)
+        if not semaphore.locked():
+            await semaphore.acquire()
+            return semaphore, timeout
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(patience):  # up to 3.11, `wait_for` may lose that a caller has gone
-                await turn.acquire()
+            async with asyncio.timeout(timeout):  # `wait_for` can lose a cancellation up to Python 3.11
+                await semaphore.acquire()
         except TimeoutError:
             raise UpstreamTimeout(
-                f"{target.authority} has as many requests under way as it may have, and none of them ended within "
-                f"{patience:g} seconds."
+                f"{self._limit} requests to {target.authority} are in progress, which is the limit, and none ended "
+                f"within {timeout:g} seconds. Try again later."
             ) from None
-        return turn, max(patience - (time.monotonic() - begun), 0.001)
+        return semaphore, max(timeout - (time.monotonic() - begun), 0.001)

@@ -1,4 +1,4 @@
-"""`Egress`: make one outbound request, with redirects, limits and the guard on every hop."""
+"""Outbound requests with redirects, limits, and the guard on every hop."""
 
 import asyncio
 import re
@@ -24,17 +24,17 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer, its body decoded. Headers and body are not shown: they may hold a token."""
+    """A complete response with a decoded body. `repr` leaves out headers and body, which may hold a token."""
 
     status: int
     headers: Headers = field(repr=False)
-    """As received, in order, with duplicates; as latin-1, which loses nothing."""
+    """As received, in order, with duplicates, decoded as latin-1 (lossless)."""
     body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """An answer whose body is still to come, in the pieces in which it comes."""
+    """A response whose body is streamed in the pieces that the upstream sends."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
@@ -43,35 +43,34 @@ class Relayed:
 
 
 class Egress:
-    """A way out for one purpose, with connections and limits of its own."""
+    """Outbound requests for one purpose, with connections and limits of their own."""
 
     def __init__(
         self,
         *,
         allow: frozenset[tuple[str, int]] = frozenset(),
-        way_out: Network | None = None,
+        network: Network | None = None,
         limits: Limits = DEFAULT_LIMITS,
         pool_limits: PoolLimits = DEFAULT_POOL_LIMITS,
         before_request: Callable[[], None] | None = None,
     ) -> None:
-        """A way out.
+        """Create an egress without any open connection.
 
         Args:
-            allow: hosts and ports, exactly, that are reached although they are not on the public internet.
-            way_out: the network; a caller that passes one closes it.
-            limits: for requests that bring none of their own.
-            pool_limits: for all requests together.
-            before_request: called before each hop. Tests raise here while a transaction is open (house rule 7).
+            allow: exact hosts and ports that may be reached although they are not on the public internet.
+            network: name resolution and sockets; a caller that passes a network closes it.
+            limits: default limits of a request.
+            pool_limits: limits of all requests together.
+            before_request: called before each hop. Tests raise here while a transaction is open (house rule 16).
 
         Raises:
             ConfigurationError: an entry of `allow` is not a host and a port.
         """
-        self._way_out = way_out or Network(threads=pool_limits.resolver_threads)
-        self._owns_way_out = way_out is None
+        self._network = network or Network(threads=pool_limits.resolver_threads)
+        self._owns_network = network is None
         self._limits = limits
-        self._pool_limits = pool_limits
         self._before_request = before_request
-        self._pool = Pool(canonical_allow_list(allow), self._way_out, pool_limits)
+        self._pool = Pool(canonical_allow_list(allow), self._network, pool_limits)
 
     async def request(
         self,
@@ -83,20 +82,20 @@ class Egress:
         follow_redirects: bool = False,
         limits: Limits | None = None,
     ) -> Response:
-        """Send a request and read the whole answer. Path and query are sent byte for byte as given.
+        """Send a request and read the whole response. Path and query are sent byte for byte as given.
 
         Raises:
-            TargetRefused: the address, or one it redirects to, may not be reached.
+            TargetRefused: the address, or the address of a redirect, may not be reached.
             RequestRefused: the method or a header cannot be sent.
-            UpstreamUnreachable: there was no connection, or it broke.
-            UpstreamTimeout: it took too long.
-            UpstreamTooLarge: the body is larger than the limit.
-            UpstreamProtocolError: the answer cannot be understood, or redirects too often.
+            UpstreamUnreachable: no connection could be made, or the connection broke.
+            UpstreamTimeout: the upstream took too long.
+            UpstreamTooLarge: the body exceeds the limit.
+            UpstreamProtocolError: the response is not valid HTTP, or redirects too often.
         """
-        with observed(method) as seen:
+        with observed(method) as observed_request:
             hop = first_hop(method, url, headers, body)
             answer = await self._in_time(hop, limits or self._limits, follow_redirects=follow_redirects)
-            seen.status = answer.status
+            observed_request.status = answer.status
         return answer
 
     async def _in_time(self, hop: Hop, limits: Limits, *, follow_redirects: bool) -> Response:
@@ -105,7 +104,7 @@ class Egress:
                 return await self._follow(hop, limits, follow_redirects=follow_redirects)
         except TimeoutError:
             raise UpstreamTimeout(
-                f"{hop.target.authority} had not answered completely after {limits.total:g} seconds."
+                f"{hop.target.authority} did not answer completely within {limits.total:g} seconds."
             ) from None
 
     @asynccontextmanager
@@ -117,53 +116,45 @@ class Egress:
         headers: Sequence[tuple[str, str]],
         body: Body | None,
         limits: Limits,
-        whose: str = "",
+        tenant: str = "",
     ) -> AsyncIterator[Relayed]:
-        """Send a request as it is, and give the answer as it comes: nothing is decoded, followed or collected. The
-        connection is given back when the block ends, and closed where the answer was not read to its end. `whose`: who
-        shares the limit of exchanges with one upstream.
+        """Send a request unchanged and stream the response: no decoding, no redirects, no buffering.
+
+        The end of the block returns the connection to the pool, or closes it if the body was not read to its end.
+        Requests with the same `tenant` share the concurrency limit of an upstream.
 
         Raises:
             EgressError: as `request`; also while the block reads the body.
         """
-        with observed(method) as seen:
+        with observed(method) as observed_request:
             hop = relayed_hop(method, url, headers, body)
             if self._before_request is not None:
                 self._before_request()
-            async with self._pool.exchange(hop, limits, whose) as answer:
-                seen.status = answer.status
+            async with self._pool.exchange(hop, limits, tenant) as answer:
+                observed_request.status = answer.status
                 _require_repeatable(answer, hop.target.authority)
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
-        """The TLS certificate of the server at an https address, which is checked as any other's.
+        """Return the TLS certificate of the server at an https address. The guard applies as to any request.
 
         Raises:
             TargetRefused: the address may not be reached.
-            UpstreamUnreachable: there was no connection, or the certificate is not valid; says why.
-            UpstreamTimeout: it took too long.
+            UpstreamUnreachable: no connection could be made, or the certificate is not valid; the detail says why.
+            UpstreamTimeout: the server took too long.
         """
         target, limits = parse(url), limits or self._limits
         try:
             async with asyncio.timeout(limits.total):
                 return await self._pool.certificate(target)
         except TimeoutError:
-            raise UpstreamTimeout(f"{target.authority} had not answered after {limits.total:g} seconds.") from None
-
-    async def replace_allow_list(self, allow: frozenset[tuple[str, int]]) -> None:
-        """Use another allow-list from now on. Connections made under the old one are closed, also those in use.
-
-        Raises:
-            ConfigurationError: an entry is not a host and a port.
-        """
-        old, self._pool = self._pool, Pool(canonical_allow_list(allow), self._way_out, self._pool_limits)
-        await old.close()
+            raise UpstreamTimeout(f"{target.authority} did not answer within {limits.total:g} seconds.") from None
 
     async def close(self) -> None:
         """Close every connection. Nothing can be sent afterwards."""
         await self._pool.close()
-        if self._owns_way_out:
-            self._way_out.close()
+        if self._owns_network:
+            self._network.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -189,29 +180,31 @@ class Egress:
 
 
 def _require_repeatable(answer: aiohttp.ClientResponse, authority: str) -> None:
-    """Raises: UpstreamProtocolError, where it cannot be passed on in HTTP."""
+    """Raise UpstreamProtocolError if the response cannot be relayed in HTTP."""
     if answer.status < 200:
-        raise UpstreamProtocolError(f"{authority} wants to switch to another protocol than HTTP.")
+        raise UpstreamProtocolError(f"{authority} switches to a protocol other than HTTP, which is not supported.")
     if answer.status > 599:
-        raise UpstreamProtocolError(f"{authority} answered {answer.status}, which is no status of HTTP.")
+        raise UpstreamProtocolError(f"{authority} answered {answer.status}, which is not an HTTP status.")
     if any(_CONTROL.search(value) for _, value in answer.raw_headers):
         raise UpstreamProtocolError(f"{authority} sent a header with a control character.")
 
 
 async def _whole(answer: aiohttp.ClientResponse, hop: Hop, limits: Limits) -> Response:
     if answer.status < 200:
-        raise UpstreamProtocolError(f"{hop.target.authority} wants to switch to another protocol than HTTP.")
+        raise UpstreamProtocolError(
+            f"{hop.target.authority} switches to a protocol other than HTTP, which is not supported."
+        )
     body = await read_body(answer, hop.target.authority, limits.body)
-    # The body is decoded, so the headers that describe it as it was sent are no longer true.
-    untrue = {b"content-encoding", b"content-length"} if content_encoding(answer) else set()
+    # These headers describe the encoded body.
+    dropped = {b"content-encoding", b"content-length"} if content_encoding(answer) else set()
     headers = tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in answer.raw_headers
-        if name.lower() not in untrue
+        if name.lower() not in dropped
     )
     return Response(answer.status, headers, body)
 
 
 def _location(answer: aiohttp.ClientResponse) -> str | None:
-    found = [value.decode("latin-1") for name, value in answer.raw_headers if name.lower() == b"location"]
-    return found[0] if found else None
+    locations = (value.decode("latin-1") for name, value in answer.raw_headers if name.lower() == b"location")
+    return next(locations, None)

@@ -1,4 +1,4 @@
-"""What can go wrong on the way out. Details name the host and port at most: never a path, a query or a header (P11)."""
+"""Errors of outbound requests. A detail names at most host and port, never a path, query or header (P11)."""
 
 from typing import Final
 
@@ -8,55 +8,55 @@ ALLOW_SETTING: Final = "ONE_RUNTIME_EGRESS_ALLOW"
 
 
 class EgressError(OneRuntimeError):
-    """Base of everything that can go wrong with an outbound request."""
+    """Base class of all errors of outbound requests."""
 
     code, status, title = "egress_error", 502, "The request to the other service failed"
 
 
 class TargetRefused(EgressError):
-    """The address may not be reached from here, or is not an address that can be used at all."""
+    """The address may not be reached from here, or is not a usable address."""
 
     code, status, title = "target_refused", 422, "This address may not be reached"
 
     @classmethod
     def malformed(cls, why: str) -> "TargetRefused":
-        """The address was not understood in exactly one way. It is not repeated: it may hold a secret."""
+        """Return the error for an invalid or ambiguous address. The detail leaves it out: it may hold a secret."""
         return cls(f"The address cannot be used: {why}.")
 
     @classmethod
     def not_allowed(cls, what: str, authority: str) -> "TargetRefused":
-        """The target is refused unless the operator allows `authority` (host and port)."""
+        """Return the error for a target that only the operator can allow, by `authority` (host and port)."""
         return cls(
-            f"{what}, and One Runtime only calls the public internet. If this is a service of your own, the operator"
-            f' can allow exactly this host and port by adding "{authority}" to {ALLOW_SETTING}.'
+            f"{what}, and One Runtime only calls the public internet. If this is your own service, the operator can "
+            f'allow exactly this host and port: add "{authority}" to {ALLOW_SETTING}.'
         )
 
 
 class RequestRefused(EgressError):
-    """The method or a header cannot be sent as it is."""
+    """The method or a header cannot be sent unchanged."""
 
     code, status, title = "request_refused", 422, "The request cannot be sent as it is"
 
 
 class UpstreamUnreachable(EgressError):
-    """No connection could be made, or it broke before there was an answer."""
+    """No connection could be made, or the connection broke before the response."""
 
     code, status, title = "upstream_unreachable", 502, "The other service cannot be reached"
 
 
 class UpstreamTimeout(EgressError):
-    """The upstream took longer than we wait."""
+    """The upstream exceeded a time limit."""
 
     code, status, title = "upstream_timeout", 504, "The other service took too long"
 
 
 class UpstreamTooLarge(EgressError):
-    """The answer is larger than we read."""
+    """The response exceeds the size limit."""
 
     code, status, title = "upstream_too_large", 502, "The other service's answer is too large"
 
 
 class UpstreamProtocolError(EgressError):
-    """The answer is not what HTTP says it should be, or redirects without end."""
+    """The response is not valid HTTP, or redirects too often."""
 
     code, status, title = "upstream_protocol_error", 502, "The other service's answer cannot be understood"

@@ -1,4 +1,4 @@
-"""One request as it is sent, and the next one after a redirect: pure, no socket is opened here."""
+"""A request to one target, and the request that follows a redirect. Pure functions."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -12,14 +12,14 @@ from one_runtime.egress.target import Target, parse
 
 Headers = tuple[tuple[str, str], ...]
 Body: TypeAlias = bytes | AsyncIterator[bytes]
-"""Whole, or in pieces as they come."""
+"""Complete, or streamed in pieces."""
 
 USER_AGENT: Final = f"One-Runtime/{version('one-runtime')}"
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _RELAYED_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-# They decide where a message ends, or which host it is for. The client sets those it needs.
+# These headers decide where a message ends, or which host it is for. aiohttp sets those it needs.
 _OURS: Final = frozenset(
     {
         "connection",
@@ -35,18 +35,18 @@ _OURS: Final = frozenset(
         "upgrade",
     }
 )
-# TRACE sends credentials back, CONNECT opens a tunnel that no guard looks into.
+# TRACE echoes credentials, CONNECT opens a tunnel that the guard cannot inspect.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# What may go along to another origin. Whatever else the caller passed may be a credential: providers invent headers.
+# Sent to another origin too. Any other header may hold a credential, since providers invent header names.
 _NO_SECRET_IN: Final = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 _REFERENCE_CHARACTERS: Final = "!#$%&'()*+,-./:;=?@[\\]_~"  # the backslash stays itself, and is refused
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request to one target. Its headers and its body are not shown."""
+    """A request to one target. `repr` leaves out headers and body."""
 
     method: str
     target: Target
@@ -64,7 +64,7 @@ def first_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: b
     target = parse(url)
     method = method.upper()
     if not _TOKEN.fullmatch(method) or method in _REFUSED_METHODS:
-        raise RequestRefused("This HTTP method is not sent.")
+        raise RequestRefused("This HTTP method cannot be sent: CONNECT, TRACE and malformed names are refused.")
     for name, value in headers:
         _check_header(name, value)
     given = {name.lower() for name, _ in headers}
@@ -74,7 +74,7 @@ def first_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: b
 
 
 def relayed_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None) -> Hop:
-    """A request that somebody else has made, as they made it: nothing is added to its headers.
+    """Return the hop of a relayed request. No header is added.
 
     Raises:
         TargetRefused: the address cannot be used.
@@ -82,10 +82,12 @@ def relayed_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body:
     """
     target = parse(url)
     if not _TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
-        raise RequestRefused("This HTTP method is not sent.")
+        raise RequestRefused("This HTTP method cannot be sent: CONNECT, TRACE and malformed names are refused.")
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
-            raise RequestRefused("The name of a header has a character that HTTP does not allow.")
+            raise RequestRefused(
+                "The name of a header has a character that HTTP does not allow. Use letters, digits and hyphens."
+            )
         if name.lower() in _OURS - {"content-length"}:
             raise RequestRefused(f"The header {name} is set by One Runtime itself.")
         if not _RELAYED_VALUE.fullmatch(value):
@@ -94,9 +96,9 @@ def relayed_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body:
 
 
 def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
-    """Where the answer redirects to; none where it does not.
+    """Return the hop that a redirect leads to, or None for any other response.
 
-    Across origins only harmless headers go along, and no body; they do not come back on a later hop either.
+    A hop to another origin keeps only harmless headers; later hops do not restore the others.
 
     Raises:
         TargetRefused: the redirect leads to an address that cannot be used, or from https to http.
@@ -116,7 +118,9 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
 
 def _check_header(name: str, value: str) -> None:
     if not _TOKEN.fullmatch(name):
-        raise RequestRefused("The name of a header has a character that HTTP does not allow.")
+        raise RequestRefused(
+            "The name of a header has a character that HTTP does not allow. Use letters, digits and hyphens."
+        )
     if name.lower() in _OURS:
         raise RequestRefused(f"The header {name} is set by One Runtime itself.")
     if not _VALUE.fullmatch(value):
@@ -126,16 +130,16 @@ def _check_header(name: str, value: str) -> None:
 
 
 def _redirected(target: Target, location: str) -> Target:
-    """Raw bytes and spaces in a Location are percent-encoded, as browsers do. In an authority `%` is then refused."""
+    """Percent-encode raw bytes and spaces in a Location, as browsers do. `%` in an authority is then refused."""
     reference = quote(location.encode("latin-1"), safe=_REFERENCE_CHARACTERS)
     try:
         return parse(urljoin(str(target.url), reference))
     except ValueError:
-        raise TargetRefused.malformed(f"{target.authority} redirects to something that is no address") from None
+        raise TargetRefused.malformed(f"{target.authority} redirects to an invalid address") from None
 
 
 def _becomes_get(status: int, method: str) -> bool:
-    """RFC 9110 section 15.4: what browsers do with 301, 302 and 303."""
+    """Return whether browsers turn the method into GET (RFC 9110 section 15.4)."""
     return (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
 
 

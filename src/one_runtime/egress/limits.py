@@ -1,4 +1,4 @@
-"""How long we wait, how much we read and how many connections we hold: an upstream's failure stays its own (P12)."""
+"""Time, size and connection limits, so that an upstream's failure does not spread (P12)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,31 +6,31 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one request. Times in seconds."""
+    """Limits of one request. Times in seconds."""
 
     connect: float = 10.0
-    """Until there is a connection: waiting for a free one, name, TCP and TLS together."""
+    """Until a connection is ready: waiting for a free place, name resolution, TCP and TLS together."""
     idle: float = 20.0
-    """Between two pieces of the answer, and before its first one."""
+    """Between two pieces of the response, and before its first piece."""
     total: float = 30.0
-    """Everything together, redirects included."""
+    """The whole exchange, including redirects."""
     body: int = 2 * 1024 * 1024
-    """Bytes of an answer's body, as received and as decoded."""
+    """Bytes of a response body, both as received and as decoded."""
     redirects: int = 5
-    """Redirects that are followed, where they are followed at all."""
+    """Redirects to follow, if the caller follows redirects."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """The limits of all requests of one `Egress` together."""
+    """Limits of all requests of one `Egress` together."""
 
     connections: int = 512
     per_upstream: int = 64
-    """Exchanges at once with one scheme, host and port: a hanging upstream must leave room for the others."""
+    """Concurrent exchanges with one scheme, host and port: a hanging upstream must leave room for others."""
     keepalive: float = 15.0
-    """Seconds an unused connection is kept."""
+    """Seconds until an idle connection is closed."""
     dns_cache: int = 10
-    """Seconds a name's checked addresses are kept; 0 asks again for each new connection."""
+    """Seconds to cache the checked addresses of a name; 0 resolves the name for each new connection."""
     resolver_threads: int = 16
 
 

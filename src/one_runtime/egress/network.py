@@ -1,4 +1,4 @@
-"""Name resolution and sockets: the seam where tests put a network of their own. It decides nothing; `pool` does."""
+"""Name resolution and sockets: the seam for tests. The decisions are made in `pool`."""
 
 import asyncio
 import socket
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Network:
-    """The machine's own network. Names are looked up on threads of its own, not on the few of the event loop."""
+    """The machine's network. Its own threads resolve names, not the few threads of the event loop."""
 
     def __init__(self, *, threads: int = 16, tls: ssl.SSLContext | None = None) -> None:
         """`tls` replaces the default trust in the machine's certificate authorities."""
@@ -15,15 +15,15 @@ class Network:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="egress-names")
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """Every address of the name.
+        """Return every address of a name.
 
         Raises:
-            OSError: it has none, or cannot be looked up.
+            OSError: the name has no address, or cannot be resolved.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port)
 
     def open_socket(self, family: int, address: str, port: int) -> socket.socket:  # noqa: ARG002 tests route by them
-        """A socket to be connected to exactly this address, which has been checked.
+        """Open a socket that will be connected to exactly this checked address.
 
         Raises:
             OSError: the machine has no such network, or no more sockets.
@@ -31,18 +31,18 @@ class Network:
         return socket.socket(family, socket.SOCK_STREAM)
 
     def close(self) -> None:
-        """Take no more names. Look-ups that run cannot be stopped and are not waited for."""
+        """Refuse further names. Running look-ups cannot be stopped and are not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    # As bytes: a str would pass through Python's IDNA 2003 codec, a second opinion on what the name is.
-    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    return [_text(family, address) for family, _, _, _, address in found]
+    # As bytes: a str would pass through Python's IDNA 2003 codec, which may map the name differently.
+    results = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [_text(family, address) for family, _, _, _, address in results]
 
 
 def _text(family: int, address: tuple[object, ...]) -> str:
-    """The address, with its scope where it has one: a scoped address is refused, so it must not be lost."""
+    """Return the address with its scope, if any: scoped addresses are refused, so the scope must not be lost."""
     text = str(address[0])
     scope = address[3] if family == socket.AF_INET6 and len(address) > 3 else 0
     return f"{text}%{scope!s}" if scope and "%" not in text else text

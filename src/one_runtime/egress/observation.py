@@ -1,4 +1,4 @@
-"""What is told of an outbound request: a count, its time, a span. Never where it went: hosts may be users' own."""
+"""Metrics and a span for each outbound request. They leave out the host, which may be an end user's own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from one_runtime.telemetry import metrics, tracing
 _integration: Final[ContextVar[str]] = ContextVar("one_runtime_egress_integration", default="")
 
 
-class Seen:
-    """What became of a request; the status is 0 until there is an answer."""
+class Observed:
+    """The status of a request's response; 0 until there is a response."""
 
     status: int = 0
 
 
 @contextmanager
 def on_behalf_of(slug: str) -> Iterator[None]:
-    """Requests inside of the block are this integration's."""
+    """Attribute the requests inside the block to an integration."""
     before = _integration.set(metrics.integration_label(slug))
     try:
         yield
@@ -29,16 +29,16 @@ def on_behalf_of(slug: str) -> Iterator[None]:
 
 
 @contextmanager
-def observed(method: str) -> Iterator[Seen]:
-    """Count and time the request inside of the block, with its redirects."""
-    integration, begun, seen = _integration.get(), perf_counter(), Seen()
+def observed(method: str) -> Iterator[Observed]:
+    """Count and time the request inside the block, including its redirects."""
+    integration, begun, request = _integration.get(), perf_counter(), Observed()
     outcome = metrics.OTHER
     try:
         with tracing.outbound(method, integration) as span:
-            yield seen
-            outcome = f"{seen.status // 100}xx"
+            yield request
+            outcome = f"{request.status // 100}xx"
             if span is not None:
-                tracing.answered(span, seen.status)
+                tracing.answered(span, request.status)
     except OneRuntimeError as error:
         outcome = error.code
         raise

@@ -1,6 +1,6 @@
-"""Connections, and the two places where an address is checked before one is made: the only user of aiohttp's client.
+"""Pooled connections, and the two address checks before a connection is made. The only user of aiohttp's client.
 
-A client skips its resolver for literal addresses and remembers names, so one place would not do (P7).
+The client skips its resolver for literal addresses and caches names, so one check is not enough (P7).
 """
 
 import asyncio
@@ -50,75 +50,79 @@ class Certificate:
 
 @dataclass(slots=True)
 class _Dial:
-    """The request for which a connection is being made, whether one was, and why its address was refused in the last
-    moment."""
+    """The request that a connection is being made for: whether it was dialled, or why the last check refused it."""
 
     target: Target
     dialled: bool = False
     refusal: TargetRefused | None = None
 
 
-# RFC 9110 section 9.2.1: what asks for no change.
+# RFC 9110 section 9.2.1
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-# In this order: the client's errors are one another's subclasses.
+# The order matters: some of these classes are subclasses of others.
 _FAILURES: Final[tuple[tuple[type[Exception], type[EgressError], str], ...]] = (
-    (aiohttp.ConnectionTimeoutError, UpstreamTimeout, "No connection to {authority} within {connect:g} seconds."),
+    (
+        aiohttp.ConnectionTimeoutError,
+        UpstreamTimeout,
+        "No connection to {authority} could be made within {connect:g} seconds.",
+    ),
     (TimeoutError, UpstreamTimeout, "{authority} sent nothing for {idle:g} seconds."),
     (
         aiohttp.ClientConnectorCertificateError,
         UpstreamUnreachable,
         "The TLS certificate of {authority} is not valid or not trusted.",
     ),
-    (aiohttp.ClientSSLError, UpstreamUnreachable, "No TLS connection could be agreed with {authority}."),
+    (aiohttp.ClientSSLError, UpstreamUnreachable, "The TLS handshake failed with {authority}."),
     (aiohttp.ClientConnectorError, UpstreamUnreachable, "{authority} cannot be reached over the network."),
-    (aiohttp.ClientConnectionError, UpstreamUnreachable, "{authority} closed the connection before it had answered."),
-    (aiohttp.ClientPayloadError, UpstreamProtocolError, "{authority} sent a body that ends too early or is broken."),
-    (Exception, UpstreamProtocolError, "{authority} did not answer in HTTP as we understand it."),
+    (aiohttp.ClientConnectionError, UpstreamUnreachable, "{authority} closed the connection before it answered."),
+    (aiohttp.ClientPayloadError, UpstreamProtocolError, "{authority} sent an incomplete or malformed body."),
+    (Exception, UpstreamProtocolError, "{authority} sent a malformed HTTP response."),
 )
 
 _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", default=None)
 
 
 class Pool:
-    """The connections that were made under one allow-list. Another allow-list means another pool."""
+    """Connections made under one allow-list. A different allow-list needs a new pool."""
 
-    def __init__(self, allow: AllowList, way_out: Network, limits: PoolLimits) -> None:
+    def __init__(self, allow: AllowList, network: Network, limits: PoolLimits) -> None:
         self._allow = allow
-        self._way_out = way_out
+        self._network = network
         self._limits = limits
-        self._turns = Bulkhead(limits.per_upstream)
+        self._bulkhead = Bulkhead(limits.per_upstream)
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
     @asynccontextmanager
-    async def exchange(self, hop: Hop, limits: Limits, whose: str = "") -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send the request; the answer's body is still to be read, inside the block. `whose`: who shares the limit of
-        exchanges with one upstream.
+    async def exchange(self, hop: Hop, limits: Limits, tenant: str = "") -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send the request. The block reads the body.
 
         Raises:
             EgressError: the target is refused, or the upstream failed; also while the block reads the body.
         """
         check(hop.target, self._allow)
-        turn, connect = await self._turns.take(hop.target, whose, limits.connect)
+        place, connect = await self._bulkhead.acquire(hop.target, tenant, limits.connect)
         dial = _Dial(hop.target)
         before = _dialling.set(dial)
         try:
             async with await self._sent(hop, aiohttp.ClientTimeout(connect=connect, sock_read=limits.idle)) as answer:
                 yield answer
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
-            # `from None`: the client's own errors repeat the address with its query, where some providers want the key.
+            # `from None`: the client's errors repeat the URL with its query, where some providers expect the key.
             raise dial.refusal or _translated(error, hop.target, limits) from None
         finally:
             _dialling.reset(before)
-            turn.release()
+            place.release()
 
     async def _sent(self, hop: Hop, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        """Send it. What changes nothing is sent a second time where it met a connection that was kept and that the
-        upstream was closing (RFC 9112 section 9.3.1): nobody can know that before."""
+        """Send the request, and send a safe request again if a kept connection turned out to be closed.
+
+        RFC 9112 section 9.3.1: an idle connection may be closed by the upstream at any moment.
+        """
         try:
             return await self._request(hop, timeout)
-        except aiohttp.ClientConnectorError:  # a kind of the next
+        except aiohttp.ClientConnectorError:  # a subclass of ClientOSError
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
             dial = _dialling.get()
@@ -137,45 +141,45 @@ class Pool:
         )
 
     async def certificate(self, target: Target) -> Certificate:
-        """The certificate that a server shows; only a TLS connection is made, nothing is asked.
+        """Return the certificate of a server. Only the TLS handshake is made; no request is sent.
 
         Raises:
-            EgressError: the target is refused or cannot be reached, or its certificate is not valid.
+            EgressError: the target is refused or unreachable, or its certificate is not valid.
         """
         check(target, self._allow)
-        failure = UpstreamUnreachable(f"There is no address for the name {target.host}.")
+        failure = UpstreamUnreachable(f"The name {target.host} has no address.")
         # A literal address resolves to itself, and the resolver's check of it repeats the one above.
-        for found in await _CheckedResolver(self._allow, self._way_out).resolve(target.host, target.port):
+        for resolved in await _CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
             try:
-                with self._way_out.open_socket(found["family"], found["host"], found["port"]) as raw:
-                    return await _shown_certificate(raw, found, target, self._way_out.tls)
+                with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
+                    return await _peer_certificate(raw, resolved, target, self._network.tls)
             except ssl.SSLCertVerificationError as error:
                 why = error.verify_message.rstrip(".")
                 failure = UpstreamUnreachable(f"The TLS certificate of {target.authority} is not valid: {why}.")
             except ConnectionRefusedError:
                 failure = UpstreamUnreachable(f"{target.authority} refuses connections.")
             except OSError:
-                failure = UpstreamUnreachable(f"No TLS connection could be agreed with {target.authority}.")
+                failure = UpstreamUnreachable(f"The TLS handshake failed with {target.authority}.")
         raise failure
 
     async def close(self) -> None:
-        """Close every connection, also those in use."""
+        """Close every connection, including those in use."""
         self._closed = True
         if self._session is not None:
             await self._session.close()
 
     def _opened_session(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise RuntimeError("this way out is closed")
-        if self._session is None:  # not in __init__: it wants the running event loop
+            raise RuntimeError("this egress is closed")
+        if self._session is None:  # ClientSession needs a running event loop, so __init__ cannot create it
             self._session = self._new_session()
         return self._session
 
     def _new_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            resolver=_CheckedResolver(self._allow, self._way_out),
+            resolver=_CheckedResolver(self._allow, self._network),
             socket_factory=self._checked_socket,
-            ssl=self._way_out.tls or True,
+            ssl=self._network.tls or True,
             limit=self._limits.connections,
             keepalive_timeout=self._limits.keepalive,
             ttl_dns_cache=self._limits.dns_cache,
@@ -190,32 +194,33 @@ class Pool:
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
         )
-        # There is no option for it. It repeats PUT and DELETE too, and where the connection was not an old one.
+        # aiohttp repeats PUT and DELETE after they were sent, and has no public option to turn that off. A test holds
+        # that the attribute exists; pyproject.toml excludes the next major version.
         session._retry_connection = False  # noqa: SLF001
         return session
 
     def _checked_socket(self, address_info: AddrInfoType) -> socket.socket:
-        """The last check: of the very address that is about to be dialled, however the client came by it."""
+        """Check the very address that is about to be dialled, wherever the client got it from."""
         family, _, _, _, (address, port, *_) = address_info
         dial = _dialling.get()
         if dial is None:
-            raise PermissionError(errno.EPERM, "no request is known for this connection")
+            raise PermissionError(errno.EPERM, "this connection belongs to no request")
         try:
             _check_address(address, dial.target.host, port, self._allow)
         except TargetRefused as refusal:
-            # The client expects an OSError here and would lose any other one.
+            # The client only handles an OSError here.
             dial.refusal = refusal
             raise PermissionError(errno.EPERM, "the address is refused") from None
         dial.dialled = True
-        return self._way_out.open_socket(family, address, port)
+        return self._network.open_socket(family, address, port)
 
 
 class _CheckedResolver(AbstractResolver):
-    """Asks the way out; one bad answer refuses the name, so that no attacker can mix and wait for the right one."""
+    """Resolves names through the network. One refused address refuses the whole name, which stops mixed answers."""
 
-    def __init__(self, allow: AllowList, way_out: Network) -> None:
+    def __init__(self, allow: AllowList, network: Network) -> None:
         self._allow = allow
-        self._way_out = way_out
+        self._network = network
 
     async def resolve(
         self,
@@ -224,39 +229,41 @@ class _CheckedResolver(AbstractResolver):
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 the client's interface; always both families
     ) -> list[ResolveResult]:
         try:
-            addresses = await self._way_out.resolve(host, port)
+            addresses = await self._network.resolve(host, port)
         except OSError as error:
-            raise _unresolved(host, error) from None
+            raise _resolution_error(host, error) from None
         if not addresses:
-            raise _unresolved(host, socket.gaierror(socket.EAI_NONAME))
+            raise _resolution_error(host, socket.gaierror(socket.EAI_NONAME))
         for address in addresses:
             _check_address(address, host, port, self._allow)
         return [_resolved(host, address, port) for address in addresses]
 
     async def close(self) -> None:
-        """Nothing to close: the way out is closed by its owner."""
+        """Do nothing: the owner of the network closes it."""
 
 
-async def _shown_certificate(
-    raw: socket.socket, found: ResolveResult, target: Target, tls: ssl.SSLContext | None
+async def _peer_certificate(
+    raw: socket.socket, resolved: ResolveResult, target: Target, tls: ssl.SSLContext | None
 ) -> Certificate:
-    """Raises: OSError, of which TLS errors are a kind."""
+    """Raises: OSError, which includes TLS errors."""
     raw.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(raw, (found["host"], found["port"]))
+    await asyncio.get_running_loop().sock_connect(raw, (resolved["host"], resolved["port"]))
     context = tls or ssl.create_default_context()
     _, writer = await asyncio.open_connection(sock=raw, ssl=context, server_hostname=target.host)
     try:
-        told = writer.get_extra_info("peercert")
+        certificate = writer.get_extra_info("peercert")
     finally:
         writer.transport.abort()
-    times = (datetime.fromtimestamp(ssl.cert_time_to_seconds(told[name]), UTC) for name in ("notBefore", "notAfter"))
+    times = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate[name]), UTC) for name in ("notBefore", "notAfter")
+    )
     return Certificate(*times)
 
 
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
     """Raise `TargetRefused` unless the address is on the public internet, or the operator allows the host and port.
 
-    The message does not repeat the address: whoever may name a host could read an internal name server by it.
+    The message leaves out the address: a caller could otherwise read the records of an internal name server.
     """
     if (host, port) in allow:
         return
@@ -266,7 +273,7 @@ def _check_address(address: str, host: str, port: int, allow: AllowList) -> None
         why = "not an address"
     if why is not None:
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise TargetRefused.not_allowed(f"{host} leads to an address that is not public ({why})", authority)
+        raise TargetRefused.not_allowed(f"{host} resolves to an address that is not public ({why})", authority)
 
 
 def _resolved(host: str, address: str, port: int) -> ResolveResult:
@@ -275,10 +282,12 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
     return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
 
 
-def _unresolved(host: str, error: OSError) -> UpstreamUnreachable:
+def _resolution_error(host: str, error: OSError) -> UpstreamUnreachable:
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-        return UpstreamUnreachable(f"The name {host} cannot be looked up at the moment. Is the network there?")
-    return UpstreamUnreachable(f"There is no address for the name {host}.")
+        return UpstreamUnreachable(
+            f"The name {host} cannot be resolved at the moment. Check the network and the name server."
+        )
+    return UpstreamUnreachable(f"The name {host} has no address.")
 
 
 def _translated(error: Exception, target: Target, limits: Limits) -> EgressError:

@@ -1,6 +1,6 @@
-"""Where a request goes: the one strict parse of an address, and what may be known about it before any look-up (P7).
+"""Target of a request: the strict parse of an address, and the checks that need no name resolution (P7).
 
-What is parsed here is what is sent: whatever two parsers could read in two ways is refused, not repaired.
+The parsed address is the one that is sent. An ambiguous address is refused, not repaired.
 """
 
 import re
@@ -26,10 +26,10 @@ _UNUSABLE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>[^#]*)(?:#.*)?")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-# What a browser (WHATWG URL, "ends in a number") and inet_aton read as a number: 127.1, 0x7f000001, 0x.
+# A number for browsers (WHATWG URL, "ends in a number") and inet_aton: 127.1, 0x7f000001, 0x.
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Names of the clouds' metadata services, and of this machine, whatever they resolve to here.
+# Names of cloud metadata services and of this machine, refused whatever they resolve to.
 _REFUSED_NAMES: Final = frozenset(
     {
         "localhost",
@@ -69,21 +69,21 @@ class Target:
     rest: str = field(repr=False)
     """Path and query, byte for byte as given."""
     address: Address | None
-    """Set where the host is a literal address: then no resolver is asked."""
+    """Set if the host is a literal address, which needs no resolver."""
 
     @property
     def authority(self) -> str:
-        """Host and port, as an allow-list entry is written. Fit for a message."""
+        """Host and port in the form of an allow-list entry. Safe in messages."""
         return f"{_bracketed(self.host)}:{self.port}"
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What must be the same for credentials to go along (RFC 6454)."""
+        """The origin (RFC 6454). Credentials are only sent to the same origin."""
         return (self.scheme, self.host, self.port)
 
     @property
     def url(self) -> URL:
-        """The address as it is handed to the client: nothing is quoted, unquoted or normalized on the way."""
+        """The address for the client, without any quoting, unquoting or normalization."""
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
         return URL(f"{self.scheme}://{_bracketed(self.host)}{port}{self.rest}", encoded=True)
 
@@ -92,7 +92,7 @@ def parse(url: str) -> Target:
     """Parse an absolute http or https address.
 
     Raises:
-        TargetRefused: it is not one, or it can be read in more than one way.
+        TargetRefused: the address is invalid or ambiguous.
     """
     if len(url) > _LONGEST_URL:
         raise TargetRefused.malformed(f"it is longer than {_LONGEST_URL} characters")
@@ -100,12 +100,12 @@ def parse(url: str) -> Target:
         raise TargetRefused.malformed("it contains a space, a control character or a backslash")
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise TargetRefused.malformed("it is not of the form https://host/path")
+        raise TargetRefused.malformed("it must have the form https://host/path")
     scheme = parts["scheme"].lower()
     if scheme not in _DEFAULT_PORTS:
-        raise TargetRefused.malformed("only http and https are called")
+        raise TargetRefused.malformed("its scheme must be http or https")
     if not parts["rest"].isascii():
-        raise TargetRefused.malformed("characters other than ASCII have to be percent-encoded in its path and query")
+        raise TargetRefused.malformed("its path and query must be ASCII; percent-encode other characters")
     host, address, port = _parse_authority(parts["authority"])
     path, _, query = parts["rest"].partition("?")
     rest = (path or "/") + (f"?{query}" if query else "")
@@ -113,7 +113,7 @@ def parse(url: str) -> Target:
 
 
 def check(target: Target, allow: AllowList) -> None:
-    """Refuse what can be refused before any look-up. Runs for every request, also where a connection is open already.
+    """Refuse a target without name resolution. Runs for every request, also if a pooled connection exists.
 
     Raises:
         TargetRefused: the port, the name or the literal address is refused, and the operator has not allowed it.
@@ -132,7 +132,7 @@ def check(target: Target, allow: AllowList) -> None:
 
 
 def canonical_allow_list(entries: Iterable[tuple[str, int]]) -> AllowList:
-    """The operator's entries with hosts written as `Target.host` writes them.
+    """Return the operator's entries with canonical hosts, as in `Target.host`.
 
     Raises:
         ConfigurationError: an entry is not a host and a port.
@@ -175,7 +175,9 @@ def _parse_name(name: str) -> tuple[str, Address | None]:
     try:
         return host, IPv4Address(host)
     except AddressValueError:
-        raise TargetRefused.malformed("its host is a number that is not a plain IPv4 address") from None
+        raise TargetRefused.malformed(
+            "its host is numeric but not a canonical IPv4 address such as 192.0.2.1"
+        ) from None
 
 
 def _ascii_name(name: str) -> str:
@@ -188,14 +190,14 @@ def _ascii_name(name: str) -> str:
 
 
 def _as_the_client_reads_it(target: Target) -> Target:
-    """Refuse what the client would read otherwise than we did: the guard must judge what is dialled and sent."""
+    """Refuse an address that the client parses differently: the guard must check what is dialled and sent."""
     try:
         url = target.url
         read = (url.scheme, url.raw_host, url.port, url.raw_path_qs)
     except ValueError:
         raise TargetRefused.malformed("its host or port cannot be read") from None
     if read != (target.scheme, target.host, target.port, target.rest):
-        raise TargetRefused.malformed("it can be read in more than one way")
+        raise TargetRefused.malformed("it is ambiguous")
     return target
 
 

@@ -159,7 +159,7 @@ async def _attempt(
     stack.enter_context(on_behalf_of(usable.integration.slug))
     whose = usable.connection.organization_id
     relayed = installation.relay.relay(
-        asked.method, url, headers=headers, body=asked.body, limits=asked.limits, whose=whose
+        asked.method, url, headers=headers, body=asked.body, limits=asked.limits, tenant=whose
     )
     try:
         return await stack.enter_async_context(relayed)
