@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +33,7 @@ PAGES: Final = pages()
 CUSTOMERS_NAMES: Final = {"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"}
 EVENT: Final = re.compile(r"\b(?:connection|hosted_connection_session|end_user|api_key|organization)\.[a-z_]+\b")
 ROUTE: Final = re.compile(r"(?:\b(GET|POST|PUT|PATCH|DELETE) )?(/v1/[\w{}./-]*[\w}])")
+PACKAGE: Final = ROOT / "src" / "one_runtime"
 DECISIONS: Final = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
 
@@ -234,6 +237,26 @@ def test_decisions_are_numbered_listed_and_complete() -> None:
             "Consequences",
             "Alternatives",
         ], path.name
+
+
+def test_the_architecture_diagram_lists_the_layers_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = [re.findall(r"\w+", layer) for layer in contracts[0]["layers"]]
+    (diagram,) = page("docs/architecture.md").code("text")
+    columns = [line[2:].split("   ")[0].split() for line in diagram.splitlines()[1:] if re.match(r"  \w", line)]
+    positions = {name: row for row, names in enumerate(columns) for name in names}
+    present = {path.stem for path in PACKAGE.iterdir()} & {name for layer in layers for name in layer}
+    assert present <= set(positions) <= {name for layer in layers for name in layer}
+    rows = [[positions[name] for name in layer if name in positions] for layer in layers]
+    assert all(max(upper) < min(lower) for upper, lower in pairwise(filter(None, rows)))
+
+
+def test_every_module_named_on_the_architecture_page_exists() -> None:
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*)`", page("docs/architecture.md").prose)
+    beside = {"clients", "tests", "benchmarks", "deploy", "scripts"}
+    planned = {"dashboard", "mcp", "agents", "webhooks"}
+    missing = {name for name in named if not (PACKAGE / name).is_dir() and not (PACKAGE / f"{name}.py").is_file()}
+    assert missing == beside | planned
 
 
 @pytest.fixture(scope="module")
