@@ -13,6 +13,7 @@ from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.search import search
 from one_runtime.integrations.content_coding import compress
 from one_runtime.integrations.listing import Availability, IntegrationList, ListState, Logo, Options
+from one_runtime.tenancy.authentication import Principal
 
 _QUERIES: Final = Path(__file__).parents[1] / "tests" / "catalog" / "search_queries.yaml"
 _TIMES: Final = 5
@@ -55,7 +56,9 @@ def _best(work: Callable[[], object]) -> float:
 def _listed(catalog: Catalog, logo: Logo) -> bytes:
     lists = IntegrationList(catalog, "https://connect.example.com")
     offer = Availability(clients=frozenset(one.slug for one in catalog.integrations))
-    return lists.body(lists.listed(ListState("organization", ("read",), offer, ""), Options(logo=logo)), "user_123")
+    return lists.body(
+        lists.listed(ListState(Principal("organization", "key", ("read",)), offer, ""), Options(logo=logo)), "user_123"
+    )
 
 
 def _sizes(catalog: Catalog) -> dict[str, int]:

@@ -31,7 +31,7 @@ from one_runtime.api import (
     requests,
     system,
 )
-from one_runtime.api.auth import PROXIED, RateLimit
+from one_runtime.api.auth import PROXIED
 from one_runtime.api.compression import CompressPublic
 from one_runtime.api.fields import given_once
 from one_runtime.api.integrations import PATH, IntegrationsEndpoint
@@ -59,6 +59,7 @@ from one_runtime.proxy.request_log import RequestLog
 from one_runtime.settings import Settings
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.request_observer import Observer
+from one_runtime.tenancy.authentication import Authenticator
 
 MAX_BODY_BYTES = 1024 * 1024
 PROXY_CONNECTIONS: Final = 16_384
@@ -130,12 +131,12 @@ def create_app(
     lists = IntegrationList(installation.catalog, settings.public_url)
     app.state.installation = installation
     app.state.integration_list = lists
-    app.state.rate_limit = RateLimit(settings.rate_limit)
-    endpoint = IntegrationsEndpoint(installation, lists, app.state.rate_limit)
+    app.state.authenticator = Authenticator(settings.rate_limit)
+    endpoint = IntegrationsEndpoint(installation, lists, app.state.authenticator)
     route = Route(PATH, endpoint, methods=["GET"])
     app.router.routes.append(route)
     app.state.request_log = RequestLog(installation.database, kept=settings.request_retention_days > 0)
-    proxy = ProxyEndpoint(installation, app.state.rate_limit, app.state.request_log)
+    proxy = ProxyEndpoint(installation, app.state.authenticator, app.state.request_log)
     relaying = Route(PROXY_PATH.replace("{path}", "{path:path}"), proxy, methods=[*PROXIED])
     app.router.routes.append(relaying)
     app.router.routes += _API.routes

@@ -7,10 +7,11 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from one_runtime.api.auth import SCOPES, RateLimit
+from one_runtime.api.auth import SCOPES
 from one_runtime.app import MAX_BODY_BYTES
 from one_runtime.encryption import secret_tokens
 from one_runtime.tenancy import api_keys
+from one_runtime.tenancy.authentication import Authenticator
 from tests.api.operations import PUBLIC, Operation, example, operations, put, routes, texts
 from tests.application import JSON, Application, Client
 
@@ -310,7 +311,7 @@ async def test_a_fault_of_ours_is_a_problem_with_the_request_id_and_nothing_of_i
 
 
 async def test_too_many_requests_are_429_with_the_time_to_wait(walk: Walk) -> None:
-    walk.application.app.app.state.rate_limit = RateLimit(6)
+    walk.application.app.app.state.authenticator = Authenticator(6)
     one = next(one for one in walk.guarded if one.name == "GET /v1/connections")
     assert (await walk.ask(walk.client, one)).status_code == 200
     answer = await walk.ask(walk.client, one)

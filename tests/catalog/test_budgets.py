@@ -9,6 +9,7 @@ from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.logos import MAX_BYTES
 from one_runtime.integrations.content_coding import compress
 from one_runtime.integrations.listing import Availability, IntegrationList, ListState, Logo, Options
+from one_runtime.tenancy.authentication import Principal
 from tests.catalog.synthetic import synthetic_catalog
 
 KB: Final = 1000
@@ -16,7 +17,7 @@ KB: Final = 1000
 
 def listed(catalog: Catalog, logo: Logo) -> bytes:
     lists = IntegrationList(catalog, "https://connect.example.com")
-    state = ListState("organization", ("read",), Availability(), "")
+    state = ListState(Principal("organization", "key", ("read",)), Availability(), "")
     return lists.body(lists.listed(state, Options(logo=logo)), "user_123")
 
 

@@ -65,7 +65,7 @@ def test_an_api_key_is_shown_once_and_revoked_by_its_prefix_or_id(run: Run) -> N
     assert run("api-keys", "revoke", listed[1]["id"]).line == f"Revoked {narrow[:12]}."
     revoked = [row["revoked_at"] for row in run("api-keys", "list", organization, "--json").rows]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", moment) for moment in revoked)
-    assert "no live API key" in run("api-keys", "revoke", key[:12]).sentence, "it was revoked before"
+    assert "no active API key" in run("api-keys", "revoke", key[:12]).sentence, "it was revoked before"
 
 
 def test_what_cannot_be_done_is_one_sentence(run: Run) -> None:
@@ -77,7 +77,7 @@ def test_what_cannot_be_done_is_one_sentence(run: Run) -> None:
     for words in (("organizations", "set"), ("api-keys", "create")):
         for identifier in (new_id(), "nothing"):
             assert "one-runtime organizations list" in run(*words, identifier).sentence
-    assert "no live API key" in run("api-keys", "revoke", "oru_nothing0").sentence
+    assert "no active API key" in run("api-keys", "revoke", "oru_nothing0").sentence
     assert [row["display_name"] for row in run("organizations", "list", "--json").rows] == ["Northwind"]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from one_runtime.api.auth import Authenticated, Installed, Principal
+from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
@@ -39,6 +39,7 @@ from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.listing import why_not
+from one_runtime.tenancy.authentication import Principal
 
 router = APIRouter(tags=["Connections"])
 

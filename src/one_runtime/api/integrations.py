@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from pydantic_core import PydanticCustomError
 from starlette.types import Receive, Scope, Send
 
-from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
+from one_runtime.api.auth import authorize
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.fields import clean_text
 from one_runtime.api.headers import coding_of, is_current
@@ -20,6 +20,7 @@ from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.content_coding import Coding
 from one_runtime.integrations.listing import CATEGORIES, IntegrationList, ListState, Logo, Options, Status, load_state
+from one_runtime.tenancy.authentication import Authenticator
 
 PATH: Final = "/v1/integrations"
 MAX_TEXT: Final = 255
@@ -51,21 +52,17 @@ _CODED: Final[Mapping[Coding, Header]] = {
 class IntegrationsEndpoint:
     """Answers `GET /v1/integrations`: one statement, then a join of bytes."""
 
-    def __init__(self, installation: Installation, lists: IntegrationList, rate_limit: RateLimit) -> None:
-        self._installation, self._lists, self._rate_limit = installation, lists, rate_limit
+    def __init__(self, installation: Installation, lists: IntegrationList, authenticator: Authenticator) -> None:
+        self._installation, self._lists, self._authenticator = installation, lists, authenticator
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """The ASGI endpoint. Raises: Unauthenticated, InsufficientScope, RateLimited, InvalidInput."""
-        token = bearer(scope)
-        self._rate_limit.take(token)
+        key = self._authenticator.present(scope)
         asked, query = _split(scope["query_string"])
         end_user_id = _end_user_id(asked)
         async with self._installation.database.read() as tx:
-            state = await load_state(tx, self._installation.catalogs, token, end_user_id)
-        if state is None:
-            raise refuse_key()
-        scope["organization_id"] = state.organization_id
-        require_scope(state.scopes, "read")
+            state = await load_state(tx, self._installation.catalogs, key, end_user_id)
+        authorize(scope, state.principal, "read")
         _check_end_user_id(end_user_id, times=len(asked))
         options, expand = _keep_options(query) if len(query) <= _MAX_KEPT_OPTIONS else _options(query)
         if expand:
@@ -85,7 +82,7 @@ class IntegrationsEndpoint:
     async def _expanded(self, state: ListState, end_user_id: str, options: Options) -> bytes:
         async with self._installation.database.read() as tx:
             wanted = ConnectionFilter(end_user_id=end_user_id)
-            found = await connections.list_page(tx, state.organization_id, wanted, limit=ALL)
+            found = await connections.list_page(tx, state.principal.organization_id, wanted, limit=ALL)
         answer: dict[str, Any] = json.loads(self._lists.body(self._lists.listed(state, options), end_user_id))
         for integration in answer["integrations"]:
             integration["connections"] = [

@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from one_runtime.api.auth import RateLimit, bearer, refuse_key, require_scope
+from one_runtime.api.auth import authorize
 from one_runtime.api.incoming import ClientDisconnected, RequestBody, too_large
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections.connections import Connection
@@ -22,6 +22,7 @@ from one_runtime.proxy import lookup
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
 from one_runtime.proxy.relay import AttemptCounter, ProxyRequest, ProxyResponse, call
 from one_runtime.proxy.request_log import LONGEST_PATH, LoggedRequest, RequestLog
+from one_runtime.tenancy.authentication import Authenticator, PresentedKey
 from one_runtime.tokens.state import CredentialState
 
 PREFIX: Final = "/v1/proxy/"
@@ -54,21 +55,20 @@ class WebSocketUnsupported(OneRuntimeError):
 class ProxyEndpoint:
     """Relays calls: one statement, then the request and its answer as they come."""
 
-    def __init__(self, installation: Installation, rate_limit: RateLimit, log: RequestLog) -> None:
-        self._installation, self._rate_limit, self._log = installation, rate_limit, log
+    def __init__(self, installation: Installation, authenticator: Authenticator, log: RequestLog) -> None:
+        self._installation, self._authenticator, self._log = installation, authenticator, log
         self._under_way = _UnderWay(installation.settings.proxy_calls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI endpoint. Raises: OneRuntimeError before the answer has begun; after that it breaks off."""
         if scope["method"] in _NEVER:
             raise MethodNotAllowed("TRACE and CONNECT are not relayed.")
-        token = bearer(scope)
-        self._rate_limit.take(token)
+        key = self._authenticator.present(scope)
         headers = _once(scope)
         if headers.get(b"upgrade", b"").lower() == b"websocket":
             raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
         wanted = ConnectionSelector(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
-        state = await self._state(scope, token, wanted)
+        state = await self._state(scope, key, wanted)
         has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
         tally, incoming = _Tally(begun=perf_counter()), RequestBody(receive, has_body=has_body)
         with self._under_way.one(state.connection):
@@ -84,19 +84,16 @@ class ProxyEndpoint:
             finally:
                 self._log.note(_line(scope, state, tally, incoming, self._installation.clock()))
 
-    async def _state(self, scope: Scope, token: str, wanted: ConnectionSelector) -> CredentialState:
+    async def _state(self, scope: Scope, key: PresentedKey, wanted: ConnectionSelector) -> CredentialState:
         installation = self._installation
         async with installation.database.read() as tx:
-            found = await lookup.find(tx, token, wanted)
-            if found is None:
-                raise refuse_key()
-            scope["organization_id"] = found.caller.organization_id
-            require_scope(found.caller.scopes, "use")
+            found = await lookup.find(tx, key, wanted)
+            authorize(scope, found.principal, "use")
             state = await lookup.decrypt(tx, installation, found)
             if state is not None:
                 return state
             slug = wanted.integration_slug
-            integration = await installation.catalogs.get(tx, found.caller.organization_id, slug)
+            integration = await installation.catalogs.get(tx, found.principal.organization_id, slug)
         if integration is None:
             raise unknown(slug)
         if wanted.end_user_id is None and wanted.connection_id is None:

@@ -4,10 +4,11 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
-from one_runtime.api.auth import Installed, client_address
+from one_runtime.api.auth import Installed
 from one_runtime.api.fields import Answer
 from one_runtime.encryption import self_check
 from one_runtime.errors import NotFound
+from one_runtime.tenancy.authentication import client_address
 
 router = APIRouter(tags=["System"])
 

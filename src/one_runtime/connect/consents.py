@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from one_runtime.connect.cookies import BrowserBinding, Cookies
 from one_runtime.connect.posted import is_from_our_page, read_choice
-from one_runtime.connect.requests import PRIVATE, address_of, body_of, called, is_framed, rendered
+from one_runtime.connect.requests import PRIVATE, body_of, called, is_framed, rendered
 from one_runtime.connect.screens import Screens
 from one_runtime.connect.window import TopLevelPages
 from one_runtime.connect.wire import (
@@ -22,6 +22,7 @@ from one_runtime.connecting.authorization import AuthorizationFlow
 from one_runtime.connecting.authorization_steps import AuthorizationExpired, CallbackResult
 from one_runtime.errors import MalformedRequest, OneRuntimeError, TooLarge
 from one_runtime.oauth.callback import CALLBACK_PATH
+from one_runtime.tenancy.authentication import client_address
 
 
 class ConsentRoutes:
@@ -46,7 +47,7 @@ class ConsentRoutes:
 
     async def _prepare(self, token: str, request: Request) -> BaseModel:
         sent = read_connect(await body_of(request))
-        prepared = await self._flow.prepare(token, sent, door="frame", address=address_of(request))
+        prepared = await self._flow.prepare(token, sent, door="frame", address=client_address(request.scope))
         return PreparedAnswer(consent_id=prepared.consent_id, ticket=prepared.ticket)
 
     async def _outcome(self, token: str, request: Request) -> BaseModel:
@@ -80,7 +81,7 @@ class ConsentRoutes:
 
         slug, query = request.path_params["slug"], request.scope["query_string"]
         try:
-            arrival = await self._flow.come_back(slug, query, cookie, address_of(request))
+            arrival = await self._flow.come_back(slug, query, cookie, client_address(request.scope))
         except OneRuntimeError as error:  # a person looks at this window
             return rendered(self._window.refuse("broken", error.status))
         return await self._arrived(arrival, found[0] if found else None)
@@ -96,7 +97,7 @@ class ConsentRoutes:
         traveller = self._cookies.read(request.cookies, choice.cookie)
         secret = traveller.secret if traveller is not None else ""
         try:
-            arrival = await self._flow.choose(choice, secret, address_of(request))
+            arrival = await self._flow.choose(choice, secret, client_address(request.scope))
         except OneRuntimeError as error:
             return rendered(self._window.refuse("broken", error.status))
         return await self._arrived(arrival, traveller)

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from one_runtime.connect.pages import Page
 from one_runtime.errors import TooLarge, Unauthenticated
+from one_runtime.tenancy.authentication import bearer_token
 
 MAX_BODY_BYTES: Final = 256 * 1024
 PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-_MAX_TOKEN_LENGTH: Final = 200
 # What a request for something inside of another page says of itself, in browsers that say anything.
 _FRAMES: Final = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 
@@ -30,11 +30,6 @@ def rendered(page: Page) -> Response:
     return Response(page.body, page.status, page.headers)
 
 
-def address_of(request: Request) -> str | None:
-    """The caller's address, as the server took it from the connection or a trusted proxy."""
-    return request.client.host if request.client else None
-
-
 def called(call: Call) -> Endpoint:
     """An endpoint for the page's script: session token in, JSON out. Errors are the app's to answer, as everywhere."""
 
@@ -49,10 +44,10 @@ def called(call: Call) -> Endpoint:
 
 def token_of(request: Request) -> str:
     """The session token. Raises: Unauthenticated."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not 0 < len(token) <= _MAX_TOKEN_LENGTH:
-        raise Unauthenticated("A session token is needed in the Authorization header.")
-    return token.strip()
+    token = bearer_token(request.scope["headers"])
+    if token is None:
+        raise Unauthenticated("Send the session token in the header `Authorization: Bearer orcs_…`.")
+    return token
 
 
 async def body_of(request: Request) -> bytes:

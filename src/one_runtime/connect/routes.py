@@ -16,13 +16,14 @@ from one_runtime.connect.consents import ConsentRoutes
 from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.pages import Site, render
 from one_runtime.connect.posted import is_from_our_page, read_form
-from one_runtime.connect.requests import Endpoint, address_of, body_of, called, is_framed, rendered
+from one_runtime.connect.requests import Endpoint, body_of, called, is_framed, rendered
 from one_runtime.connect.screens import Screens
 from one_runtime.connect.window import Opening, TopLevelPages
 from one_runtime.connect.wire import connected_answer, read_connect, read_view, view_answer
 from one_runtime.connecting.authorization import AuthorizationFlow
 from one_runtime.connecting.popup import PopupFlow
 from one_runtime.errors import MalformedRequest, NotFound, TooLarge
+from one_runtime.tenancy.authentication import client_address
 
 _PUBLIC_MODULE: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -55,7 +56,7 @@ def router(flows: Flows, public_url: str, logo_url: Callable[[Integration], str 
 
     async def connect(token: str, request: Request) -> BaseModel:
         sent = read_connect(await body_of(request))
-        return connected_answer(await flow.connect(token, sent, door="frame", address=address_of(request)))
+        return connected_answer(await flow.connect(token, sent, door="frame", address=client_address(request.scope)))
 
     async def cancel(token: str, _: Request) -> None:
         await flow.cancel(token)
@@ -98,7 +99,7 @@ def _posted(window: TopLevelPages, public_origin: str) -> Endpoint:
             form = read_form(request.headers.get("content-type", ""), await body_of(request))
         except (MalformedRequest, TooLarge) as error:
             return rendered(window.refuse("broken", error.status))
-        return rendered(await window.take(form, address_of(request)))
+        return rendered(await window.take(form, client_address(request.scope)))
 
     return posted
 

@@ -24,11 +24,12 @@ from one_runtime.demo import acme
 from one_runtime.demo.playground.product import CONNECTED
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
-from one_runtime.errors import ConfigurationError
+from one_runtime.errors import ConfigurationError, Unauthenticated
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.tenancy import api_keys, events, organizations
+from one_runtime.tenancy.authentication import PresentedKey, read_principal
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
@@ -130,11 +131,20 @@ async def _api_key(
     revoked)."""
     async with database.write() as tx:
         kept = _kept(path)
-        found = await api_keys.find(tx, kept) if kept else None
-        if kept and found and found.organization_id == organization_id:
+        if kept and await _is_key_of(tx, kept, organization_id):
             return kept, False
         _, token = await api_keys.create(tx, Actor(organization_id, "system"), name, scopes, system_clock())
         return _keep(path, token.secret), True
+
+
+async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
+    key = PresentedKey.recognize(token)
+    if key is None:
+        return False
+    try:
+        return (await read_principal(tx, key)).organization_id == organization_id
+    except Unauthenticated:
+        return False
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:

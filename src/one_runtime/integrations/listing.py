@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
@@ -21,13 +21,12 @@ from one_runtime.catalog.model import Category, CustomIntegration, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.search import search
-from one_runtime.db.engine import Transaction
+from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, oauth_clients, organizations
-from one_runtime.encryption import secret_tokens
 from one_runtime.integrations.content_coding import BLOCKING, WORTH_IT, Coding, CompressedCache, compress
 from one_runtime.integrations.oauth_clients import INSTANCE
-from one_runtime.tenancy import api_keys
+from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
 
 Logo: TypeAlias = Literal["inline", "url", "none"]
 Status: TypeAlias = Literal["connected", "not_connected"]
@@ -56,11 +55,7 @@ _CLIENTS = (
 )
 _STATE = (
     select(
-        keys.c.secret_hash,
-        keys.c.revoked_at,
-        keys.c.organization_id,
-        # As the text that they are kept as: few texts are ever met, and each is read once.
-        cast(keys.c.scopes, Text).label("scopes"),
+        *KEY_COLUMNS,
         organizations.c.custom_revision,
         organizations.c.integrations_mode,
         cast(organizations.c.integrations_slugs, Text).label("integrations_slugs"),
@@ -68,7 +63,7 @@ _STATE = (
         func.coalesce(_CLIENTS, literal_column("''")).label("clients"),
     )
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
-    .where(api_keys.HASH_MATCHES)
+    .where(KEY_MATCHES)
 )
 
 
@@ -103,12 +98,11 @@ _COMPRESSED_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """Who asks, what their organization offers, and the end user's connections as the database gathers them:
+    """The caller, what their organization offers, and the end user's connections as the database gathers them:
     `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's own integrations in it, where it has
     any."""
 
-    organization_id: str
-    scopes: Sequence[str]
+    principal: Principal
     offer: Availability
     connections: str
     own: Catalog | None = None
@@ -135,22 +129,13 @@ class Options:
         return sorted(self.slugs), self.category, self.search, self.status
 
 
-async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, token: str, end_user_id: str) -> ListState | None:
-    """All that decides an answer, in one statement; None where the token is no live API key."""
-    if not secret_tokens.recognize(secret_tokens.API_KEY, token):
-        return None
-    digest = secret_tokens.digest(token)
-    row = await tx.one(_STATE, hash=digest, end_user=end_user_id)
-    if row is None or not api_keys.is_live(row.secret_hash, digest, row.revoked_at):
-        return None
+async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: PresentedKey, end_user_id: str) -> ListState:
+    """Authenticate the key and read all that decides an answer, in one statement. Raises: Unauthenticated."""
+    row: Row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
+    principal = key.verify(row)
     offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients)
-    own = await catalogs.own(tx, row.organization_id, row.custom_revision) if row.custom_revision else None
-    return ListState(row.organization_id, _names(row.scopes), offer, row.connections, own)
-
-
-@lru_cache(maxsize=1024)
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
+    own = await catalogs.own(tx, principal.organization_id, row.custom_revision) if row.custom_revision else None
+    return ListState(principal, offer, row.connections, own)
 
 
 @lru_cache(maxsize=1024)

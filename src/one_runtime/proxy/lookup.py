@@ -3,13 +3,10 @@
 All that decides it is read in one statement, which every call waits for.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from json import loads
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, select
 
 from one_runtime.catalog.model import CUSTOM
 from one_runtime.connections import connections, credentials
@@ -21,9 +18,8 @@ from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections as connected
 from one_runtime.db.schema import credentials as held
 from one_runtime.db.schema import organizations
-from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict
-from one_runtime.tenancy import api_keys
+from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
 from one_runtime.tokens.state import CredentialState, sends_client_fields, with_oauth_client
 
 
@@ -43,31 +39,16 @@ class ConnectionSelector:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiKeyPrincipal:
-    """Whose key it is."""
-
-    organization_id: str
-    scopes: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
 class LookupRow:
-    """What the statement told. `row`: the connection with its credentials, where there is one."""
+    """Result of the statement. `row`: the connection with its credentials, or None."""
 
-    caller: ApiKeyPrincipal
+    principal: Principal
     row: Row | None
     custom_revision: str | None
 
 
 _CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields__)
 _WIDTH: Final = len(_CONNECTION)
-_KEY: Final = (
-    keys.c.secret_hash.label("key_hash"),
-    keys.c.revoked_at.label("key_revoked_at"),
-    keys.c.organization_id.label("caller"),
-    cast(keys.c.scopes, Text).label("caller_scopes"),
-    organizations.c.custom_revision,
-)
 
 
 def _statement(which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
@@ -77,13 +58,13 @@ def _statement(which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
         which,
     )
     return (
-        select(*_CONNECTION, *credentials.CREDENTIAL_COLUMNS, *_KEY)
+        select(*_CONNECTION, *credentials.CREDENTIAL_COLUMNS, *KEY_COLUMNS, organizations.c.custom_revision)
         .select_from(
             keys.join(organizations, organizations.c.id == keys.c.organization_id)
             .outerjoin(connected, mine)
             .outerjoin(held, held.c.connection_id == connected.c.id)
         )
-        .where(api_keys.HASH_MATCHES)
+        .where(KEY_MATCHES)
         .order_by(connected.c.status != "active", connected.c.id.desc())
         .limit(1)
     )
@@ -94,20 +75,15 @@ _BY_ID = _statement(connected.c.id == bindparam("connection"))
 _BY_BOTH = _statement(and_(connected.c.id == bindparam("connection"), connected.c.end_user_id == bindparam("end_user")))
 
 
-async def find(tx: Transaction, token: str, wanted: ConnectionSelector) -> LookupRow | None:
-    """All that decides a call; None where the token is no live API key."""
-    if not secret_tokens.recognize(secret_tokens.API_KEY, token):
-        return None
-    digest = secret_tokens.digest(token)
-    row = await _row(tx, digest, wanted)
-    if row is None or not api_keys.is_live(row.key_hash, digest, row.key_revoked_at):
-        return None
-    caller = ApiKeyPrincipal(row.caller, _scopes(row.caller_scopes))
-    return LookupRow(caller, row if row[0] is not None and row.sealed is not None else None, row.custom_revision)
+async def find(tx: Transaction, key: PresentedKey, wanted: ConnectionSelector) -> LookupRow:
+    """Authenticate the key and read all that decides a call, in one statement. Raises: Unauthenticated."""
+    row: Row = await _row(tx, key.hash, wanted)
+    principal = key.verify(row)
+    return LookupRow(principal, row if row[0] is not None and row.sealed is not None else None, row.custom_revision)
 
 
 async def _row(tx: Transaction, digest: bytes, wanted: ConnectionSelector) -> Row | None:
-    asked = {"hash": digest, "slug": wanted.integration_slug}
+    asked = {"key_hash": digest, "slug": wanted.integration_slug}
     if wanted.connection_id is None:
         return await tx.one(_BY_END_USER, **asked, end_user=wanted.end_user_id)
     if not is_id(wanted.connection_id):  # it names nothing, and PostgreSQL would not compare it
@@ -115,11 +91,6 @@ async def _row(tx: Transaction, digest: bytes, wanted: ConnectionSelector) -> Ro
     if wanted.end_user_id is None:
         return await tx.one(_BY_ID, **asked, connection=wanted.connection_id)
     return await tx.one(_BY_BOTH, **asked, connection=wanted.connection_id, end_user=wanted.end_user_id)
-
-
-@lru_cache(maxsize=1024)
-def _scopes(text: str) -> tuple[str, ...]:
-    return tuple(loads(text))
 
 
 async def decrypt(tx: Transaction, installation: Installation, found: LookupRow) -> CredentialState | None:
@@ -131,7 +102,7 @@ async def decrypt(tx: Transaction, installation: Installation, found: LookupRow)
     kept = credentials.decrypt(row, installation.vault, connection.owner)
     slug, catalog = connection.integration_slug, installation.catalog
     if slug.startswith(CUSTOM):
-        own = await installation.catalogs.own(tx, found.caller.organization_id, found.custom_revision)
+        own = await installation.catalogs.own(tx, found.principal.organization_id, found.custom_revision)
         catalog = own if own is not None else catalog
     integration = catalog.get(slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None

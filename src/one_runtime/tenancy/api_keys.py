@@ -1,9 +1,9 @@
-"""API keys of organizations: made, shown once, found by hash, revoked (P2)."""
+"""API keys of organizations: create, list and revoke. Only the hash of a key is stored (P2)."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -14,13 +14,15 @@ from one_runtime.encryption import secret_tokens
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.tenancy.events import Actor, Subject, record
 
-SCOPES: Final = ("read", "connect", "use", "credentials:read", "admin")
-DEFAULT_SCOPES: Final = ("read", "connect", "use")
+KeyScope: TypeAlias = Literal["read", "connect", "use", "credentials:read", "admin"]
+
+SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
+DEFAULT_SCOPES: Final[tuple[KeyScope, ...]] = ("read", "connect", "use")
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is kept: never its secret."""
+    """A stored API key, without its secret."""
 
     id: str
     organization_id: str
@@ -31,29 +33,32 @@ class ApiKey:
     revoked_at: datetime | None
 
 
-COLUMNS = tuple(api_keys.c[name] for name in ApiKey.__dataclass_fields__)
+_COLUMNS = tuple(api_keys.c[name] for name in ApiKey.__dataclass_fields__)
 _INSERT = insert(api_keys)
-HASH_MATCHES = api_keys.c.secret_hash == bindparam("hash")
-_BY_HASH = select(*COLUMNS, api_keys.c.secret_hash).where(HASH_MATCHES)
-_LIST = select(*COLUMNS).order_by(api_keys.c.id)
+_LIST = select(*_COLUMNS).order_by(api_keys.c.id)
 _REVOKE = (
-    update(api_keys)
-    .where(api_keys.c.id == bindparam("key"), api_keys.c.revoked_at.is_(None))
-    .values(revoked_at=bindparam("now"))
-    .returning(*COLUMNS)
+    update(api_keys).where(api_keys.c.revoked_at.is_(None)).values(revoked_at=bindparam("now")).returning(*_COLUMNS)
+)
+_REVOKE_BY_ID = _REVOKE.where(api_keys.c.id == bindparam("key"))
+_REVOKE_BY_PREFIX = _REVOKE.where(  # a prefix is random and not unique: one key at a time, the oldest
+    api_keys.c.id
+    == select(api_keys.c.id)
+    .where(api_keys.c.prefix == bindparam("key"), api_keys.c.revoked_at.is_(None))
+    .order_by(api_keys.c.id)
+    .limit(1)
+    .scalar_subquery()
 )
 
 
-def from_row(row: tuple[object, ...]) -> ApiKey:
-    """The key whose columns a row begins with."""
-    key = ApiKey(*row[: len(COLUMNS)])  # type: ignore[arg-type]
-    return ApiKey(key.id, key.organization_id, key.name, key.prefix, tuple(key.scopes), key.created_at, key.revoked_at)
+def _from_row(row: tuple[object, ...]) -> ApiKey:
+    key = ApiKey(*row)  # type: ignore[arg-type]
+    return replace(key, scopes=tuple(key.scopes))  # the column holds JSON, which is read as a list
 
 
 async def create(
     tx: Transaction, actor: Actor, name: str, scopes: Collection[str], now: datetime
 ) -> tuple[ApiKey, secret_tokens.Token]:
-    """A new key of the actor's organization, and its token, which is not kept.
+    """Create a key of the actor's organization; return it with its token, which is not stored.
 
     Raises: InvalidInput for a scope that does not exist.
     """
@@ -79,38 +84,25 @@ async def create(
     return key, token
 
 
-async def find(tx: Transaction, token: str) -> ApiKey | None:
-    """The live key that a token belongs to. Junk is refused by its checksum, without a look-up."""
-    if not secret_tokens.recognize(secret_tokens.API_KEY, token):
-        return None
-    digest = secret_tokens.digest(token)
-    row = await tx.one(_BY_HASH, hash=digest)
-    return from_row(row) if row and is_live(row.secret_hash, digest, row.revoked_at) else None
-
-
-def is_live(secret_hash: bytes, digest: bytes, revoked_at: datetime | None) -> bool:
-    """Whether a stored key is the presented one, compared in constant time, and not revoked."""
-    return secret_tokens.same(secret_hash, digest) and revoked_at is None
-
-
 async def list_all(tx: Transaction, organization_id: str | None = None) -> list[ApiKey]:
-    """The keys of one organization, or of all; the oldest first, revoked ones too."""
+    """Return the keys of one organization, or of all: the oldest first, with the revoked ones."""
     if organization_id is not None and not is_id(organization_id):
         return []
     statement = _LIST if organization_id is None else _LIST.where(api_keys.c.organization_id == organization_id)
-    return [from_row(row) for row in await tx.all(statement)]
+    return [_from_row(row) for row in await tx.all(statement)]
 
 
 async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime) -> ApiKey:
-    """Revoke a key by its id or its prefix: the next request with it is refused.
+    """Revoke a key: the next request with it is refused.
 
-    Raises: NotFound where there is no such key, or it was revoked before.
+    Raises: NotFound if no key has this id or prefix, or the key is revoked already.
     """
-    found = [key for key in await list_all(tx) if key_id_or_prefix in {key.id, key.prefix}]
-    row = await tx.one(_REVOKE, key=found[0].id, now=now) if found and is_id(found[0].id) else None
+    # PostgreSQL refuses to compare a UUID column with text of another form.
+    statement = _REVOKE_BY_ID if is_id(key_id_or_prefix) else _REVOKE_BY_PREFIX
+    row = await tx.one(statement, key=key_id_or_prefix, now=now)
     if row is None:
-        raise NotFound(f"There is no live API key {key_id_or_prefix}. `one-runtime api-keys list` shows them.")
-    key = from_row(row)
+        raise NotFound(f"There is no active API key {key_id_or_prefix}. `one-runtime api-keys list` shows them.")
+    key = _from_row(row)
     actor = Actor(key.organization_id, "system")
     await record(tx, actor, "api_key.revoked", now, Subject(data={"api_key_id": key.id, "name": key.name}))
     return key

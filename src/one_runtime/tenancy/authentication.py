@@ -1,0 +1,162 @@
+"""Authentication: the only code that turns a presented API key into a principal.
+
+The statements of the hot paths (the list, the proxy) select `KEY_COLUMNS` beside columns of their own and pass the row
+to `PresentedKey.verify`, so that such a request needs one statement.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from json import loads
+from typing import Any, Final, cast
+
+from sqlalchemy import Text, bindparam, select
+from sqlalchemy import cast as sql_cast
+
+from one_runtime.db.engine import Database, Row, Transaction
+from one_runtime.db.schema import api_keys
+from one_runtime.encryption import secret_tokens
+from one_runtime.errors import InsufficientScope, RateLimited, Unauthenticated
+from one_runtime.tenancy.api_keys import KeyScope
+from one_runtime.tenancy.events import Actor
+
+KEY_COLUMNS: Final = (
+    api_keys.c.secret_hash.label("key_hash"),
+    api_keys.c.revoked_at.label("key_revoked_at"),
+    api_keys.c.id.label("key_id"),
+    api_keys.c.organization_id.label("key_organization_id"),
+    # As stored text: few texts occur, and `_parse_scopes` caches them.
+    sql_cast(api_keys.c.scopes, Text).label("key_scopes"),
+)
+"""Columns that a statement selects for `PresentedKey.verify`."""
+KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
+"""Condition that finds the row of a presented key; bind `PresentedKey.hash` to `key_hash`."""
+_SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
+
+_MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
+_INVALID: Final = "This API key is not valid: it is mistyped, revoked, or of another installation."
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The authenticated caller: an API key of an organization, and the address of the request."""
+
+    organization_id: str
+    api_key_id: str
+    scopes: tuple[KeyScope, ...]
+    address: str | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as events record it."""
+        return Actor(self.organization_id, "api_key", self.api_key_id, self.address)
+
+    def require(self, scope: KeyScope) -> None:
+        """Raises: InsufficientScope if the API key does not have the scope."""
+        if scope not in self.scopes:
+            raise InsufficientScope(
+                f"This request needs the scope {scope!r}. This API key has the scopes: {', '.join(self.scopes)}. "
+                "Create an API key with `one-runtime api-keys create --scope`."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedKey:
+    """The API key of a request before its row is read: its hash, and the address of the request."""
+
+    hash: bytes
+    address: str | None = None
+
+    @classmethod
+    def recognize(cls, token: str) -> "PresentedKey | None":
+        """Return the key, or None if the token does not have the form and the checksum of an API key."""
+        if not secret_tokens.recognize(secret_tokens.API_KEY, token):
+            return None
+        return cls(secret_tokens.digest(token))
+
+    def verify(self, row: Row | None) -> Principal:
+        """Return the principal of a row with `KEY_COLUMNS`.
+
+        Raises: Unauthenticated if there is no row, or the key is revoked. Hashes are compared in constant time.
+        """
+        if row is None or not secret_tokens.same(row.key_hash, self.hash) or row.key_revoked_at is not None:
+            raise Unauthenticated(_INVALID)
+        return Principal(row.key_organization_id, row.key_id, _parse_scopes(row.key_scopes), self.address)
+
+
+class Authenticator:
+    """Authenticates requests by their API keys, at a limited rate per key."""
+
+    def __init__(self, requests_per_minute: int) -> None:
+        """0 requests per minute means no limit."""
+        self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
+
+    def present(self, request: Mapping[str, Any]) -> PresentedKey:
+        """Return the API key of a request, which is given as its ASGI scope, and count the request.
+
+        Raises: Unauthenticated if there is no key or its checksum is wrong; RateLimited.
+        """
+        token = bearer_token(request["headers"])
+        if token is None:
+            raise Unauthenticated(_MISSING)
+        key_hash = secret_tokens.digest(token)
+        if self._rate_limit is not None:
+            self._rate_limit.take(key_hash)
+        if not secret_tokens.recognize(secret_tokens.API_KEY, token):
+            raise Unauthenticated(_INVALID)
+        return PresentedKey(key_hash, client_address(request))
+
+    async def authenticate(self, database: Database, request: Mapping[str, Any]) -> Principal:
+        """Return the principal of a request. Raises: Unauthenticated; RateLimited."""
+        key = self.present(request)
+        async with database.read() as tx:
+            return await read_principal(tx, key)
+
+
+class RateLimit:
+    """Token bucket per key hash, in this process. Over `capacity` buckets, the least recently used ones are dropped."""
+
+    def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
+        self._rate, self._burst = requests_per_minute / 60, max(requests_per_minute / 6, 1.0)
+        self._capacity = capacity
+        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def take(self, key_hash: bytes) -> None:
+        """Count one request. Raises: RateLimited."""
+        now = time.monotonic()
+        level, since = self._buckets.pop(key_hash, (self._burst, now))
+        level = min(self._burst, level + (now - since) * self._rate)
+        self._buckets[key_hash] = (level - 1 if level >= 1 else level, now)
+        if len(self._buckets) > self._capacity:
+            self._buckets.popitem(last=False)
+        if level < 1:
+            wait = max(1, round((1 - level) / self._rate + 0.5))
+            raise RateLimited(f"This API key has made too many requests. Try again in {wait} s.", wait)
+
+
+async def read_principal(tx: Transaction, key: PresentedKey) -> Principal:
+    """Return the principal of a key. Raises: Unauthenticated if the key is unknown or revoked."""
+    return key.verify(await tx.one(_SELECT_KEY, key_hash=key.hash))
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the token of the first header `Authorization: Bearer …` (RFC 6750 section 2.1), or None."""
+    for name, value in headers:
+        if name == b"authorization":
+            kind, _, token = value.decode("latin-1").partition(" ")
+            if kind.lower() == "bearer" and token.strip():
+                return str(token.strip())
+    return None
+
+
+def client_address(request: Mapping[str, Any]) -> str | None:
+    """Return the caller's address from an ASGI scope: the server took it from the socket or a trusted proxy."""
+    client = request.get("client")
+    return client[0] if client else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_scopes(text: str) -> tuple[KeyScope, ...]:
+    return cast("tuple[KeyScope, ...]", tuple(loads(text)))
