@@ -58,10 +58,10 @@ async def _measure(database: str, url: str, provider: Rotating) -> Measured:
         await register_client(installation, organization)
         made = provider.make(DUE, after=PROVIDER_SECONDS)
         seeded = [await connect(installation, organization, f"user_{n}", one) for n, one in enumerate(made)]
-        calls = [await _timed(installation, seeded[number % DUE].owner) for number in range(CALLS)]
+        calls = [await _timed(installation, seeded[number % DUE].key) for number in range(CALLS)]
         async with installation.database.write() as tx:
             for one in seeded:
-                await credentials.refresh_now(tx, one.owner, system_clock())
+                await credentials.refresh_now(tx, one.key, system_clock())
         begun = time.perf_counter()
         renewed = await refresh_due(installation)
         drained = time.perf_counter() - begun
@@ -69,9 +69,9 @@ async def _measure(database: str, url: str, provider: Rotating) -> Measured:
     return Measured(database, calls, drained, min(AT_ONCE, PoolLimits().per_upstream))
 
 
-async def _timed(installation: Installation, owner: credentials.ConnectionKey) -> float:
+async def _timed(installation: Installation, key: credentials.ConnectionKey) -> float:
     begun = time.perf_counter()
-    await fresh_credentials(installation, owner)
+    await fresh_credentials(installation, key)
     return time.perf_counter() - begun
 
 

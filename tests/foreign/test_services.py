@@ -78,4 +78,4 @@ async def forget_secret(there: Connecting, connection_id: str) -> None:
         owner = ConnectionKey(organization, connection_id)
         held = await credentials.load(tx, installation.vault, owner, lock=True)
         stale = {**held.secrets, "client_secret": "of-yesterday"}
-        await credentials.store(tx, installation.vault, owner, stale, held.grant)
+        await credentials.store(tx, installation.vault, owner, stale, held.token_metadata)

@@ -63,7 +63,7 @@ async def opened(database_url: str, keys: str, organization_id: str) -> list[str
     try:
         async with database.read() as tx:
             found = await connections.list_page(tx, organization_id, connections.ConnectionFilter(), limit=10_000)
-            return [(await credentials.load(tx, vault, one.owner)).secrets["api_key"] for one in found]
+            return [(await credentials.load(tx, vault, one.key)).secrets["api_key"] for one in found]
     finally:
         await database.close()
 

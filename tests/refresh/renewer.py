@@ -124,9 +124,9 @@ async def pause(seconds: float) -> None:
 async def be_a_caller(installation: Installation, work: Work, log: Log, chance: random.Random) -> None:
     """Want the credentials of one connection after another."""
     while True:
-        owner = ConnectionKey(work.organization_id, chance.choice(work.connections))
+        key = ConnectionKey(work.organization_id, chance.choice(work.connections))
         with suppress(ReauthRequired, ProviderUnavailable, Unavailable):
-            log.give(await fresh_credentials(installation, owner))
+            log.give(await fresh_credentials(installation, key))
         await pause(chance.uniform(0, 0.05))
 
 
@@ -144,8 +144,8 @@ async def burst(work: Work, log: Log, callers: int, at: float) -> None:
     async with work.installation() as installation:
         await installation.database.ping()
         await pause(at - time.time())
-        owner = ConnectionKey(work.organization_id, work.connections[0])
-        for usable in await asyncio.gather(*(fresh_credentials(installation, owner) for _ in range(callers))):
+        key = ConnectionKey(work.organization_id, work.connections[0])
+        for usable in await asyncio.gather(*(fresh_credentials(installation, key) for _ in range(callers))):
             log.give(usable, again=True)
 
 

@@ -126,7 +126,7 @@ def generation_of(token: str) -> int:
 class Seeded:
     """A connection whose tokens are of this family."""
 
-    owner: ConnectionKey
+    key: ConnectionKey
     family: str
     end_user_id: str
 
@@ -164,11 +164,11 @@ async def connect(
             agreed=True,
             scopes=("read",),
             expires_at=tokens.expires_at,
-            grant=TokenMetadata(client.id, refresh_due_at(auth_of(installation), secrets, tokens, now)),
+            token_metadata=TokenMetadata(client.id, refresh_due_at(auth_of(installation), secrets, tokens, now)),
         )
         actor = Actor(organization_id, "system")
         connection, _ = await connections.create_or_replace(tx, installation.vault, actor, new, now)
-    return Seeded(connection.owner, made["family"], end_user_id)
+    return Seeded(connection.key, made["family"], end_user_id)
 
 
 def auth_of(installation: Installation) -> OAuth2Auth:
@@ -180,10 +180,10 @@ def auth_of(installation: Installation) -> OAuth2Auth:
     return auth
 
 
-async def held(installation: Installation, owner: ConnectionKey) -> tuple[Connection, StoredCredential]:
+async def held(installation: Installation, key: ConnectionKey) -> tuple[Connection, StoredCredential]:
     """What the database holds at this moment."""
     async with installation.database.read() as tx:
-        return await connections.get_with_credential(tx, installation.vault, owner)
+        return await connections.get_with_credential(tx, installation.vault, key)
 
 
 def token_of(usable: UsableCredential) -> str:
@@ -224,7 +224,7 @@ class There:
 
     async def look(self, seeded: Seeded) -> dict[str, Any]:
         """The connection as the API shows it."""
-        answer = await self.client.get(f"/v1/connections/{seeded.owner.connection_id}")
+        answer = await self.client.get(f"/v1/connections/{seeded.key.connection_id}")
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
         return told

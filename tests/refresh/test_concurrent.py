@@ -19,7 +19,7 @@ PROCESSES = 4
 async def test_200_callers_in_one_process_are_one_request(there: There) -> None:
     seeded = await there.connect(before=0.05, after=0.05)
     there.application.clock.advance(hours=2)
-    calls = [fresh_credentials(there.installation, seeded.owner) for _ in range(CALLERS)]
+    calls = [fresh_credentials(there.installation, seeded.key) for _ in range(CALLERS)]
     given = [token_of(usable) for usable in await asyncio.gather(*calls)]
     assert len(given) == CALLERS
     assert {generation_of(token) for token in given} == {1}
@@ -39,7 +39,7 @@ async def test_200_callers_in_four_processes_are_one_request(there: There, datab
         provider_url=there.provider.url,
         log=str(tmp_path / "given.jsonl"),
         organization_id=there.organization_id,
-        connections=(seeded.owner.connection_id,),
+        connections=(seeded.key.connection_id,),
         lease=60.0,
         request=20.0,
     )

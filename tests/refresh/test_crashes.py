@@ -94,7 +94,7 @@ def work_of(story: Story, database_url: str, folder: Path) -> Work:
         provider_url=story.provider.url,
         log=str(folder / "given.jsonl"),
         organization_id=story.there.organization_id,
-        connections=tuple(one.owner.connection_id for one in story.seeded.values()),
+        connections=tuple(one.key.connection_id for one in story.seeded.values()),
         lease=story.length.lease,
         request=story.length.request,
     )
@@ -103,7 +103,7 @@ def work_of(story: Story, database_url: str, folder: Path) -> Work:
 async def bury_and_connect_again(story: Story) -> None:
     """Note what needs to be authorized again, and have the end user do it: there is always enough left to renew."""
     for number, (name, seeded) in enumerate(list(story.seeded.items())):
-        connection, found = await held(story.installation, seeded.owner)
+        connection, found = await held(story.installation, seeded.key)
         if connection.status == "needs_reauth":
             story.dead.append(Dead(seeded.family, generation_of(found.secrets["refresh_token"])))
             made = story.provider.make(**manners(number))[0]
@@ -134,7 +134,7 @@ async def ask_once_more(story: Story, seeded: Seeded) -> UsableCredential | None
     for _ in range(5):
         story.there.application.clock.advance(minutes=11)  # past every lease and every pause
         try:
-            return await fresh_credentials(story.installation, seeded.owner)
+            return await fresh_credentials(story.installation, seeded.key)
         except ReauthRequired:
             return None
         except ProviderUnavailable:
@@ -148,7 +148,7 @@ async def assert_usable_or_rightly_dead(story: Story, given: list[Given]) -> Non
     for seeded in story.seeded.values():
         usable = await ask_once_more(story, seeded)
         answers = story.provider.answers(seeded.family)
-        connection, found = await held(story.installation, seeded.owner)
+        connection, found = await held(story.installation, seeded.key)
         if usable is None:
             assert connection.status == "needs_reauth"
             assert "reused" in answers, "it was condemned, and the provider would have renewed it"

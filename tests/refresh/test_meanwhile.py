@@ -38,7 +38,7 @@ pytestmark = pytest.mark.promise("P8")
 async def under_way(there: There, seeded: Seeded) -> "asyncio.Task[UsableCredential]":
     """A renewal whose tokens have rotated, and whose answer the provider holds."""
     there.application.clock.advance(hours=2)
-    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     return flight
 
@@ -47,11 +47,11 @@ async def test_new_tokens_are_stored_though_the_name_and_metadata_changed_meanwh
     seeded = await there.connect(hold="after")
     flight = await under_way(there, seeded)
     change = {"name": "Renamed", "metadata": {"team": "growth"}}
-    changed = await there.client.send("PATCH", f"/v1/connections/{seeded.owner.connection_id}", change)
+    changed = await there.client.send("PATCH", f"/v1/connections/{seeded.key.connection_id}", change)
     assert changed.status_code == 200, changed.text
     there.provider.behave(seeded.family, hold=None)
     assert there.provider.is_taken(token_of(await flight))
-    shown, stored = await held(there.installation, seeded.owner)
+    shown, stored = await held(there.installation, seeded.key)
     assert generation_of(stored.secrets["refresh_token"]) == 1
     assert (shown.name, shown.metadata) == ("Renamed", {"team": "growth"})
 
@@ -60,13 +60,13 @@ async def test_new_tokens_are_stored_though_the_access_token_changed_meanwhile(t
     """The same refresh token with another access token beside it, as some providers' consent brings: it has rotated."""
     seeded = await there.connect(hold="after")
     flight = await under_way(there, seeded)
-    _, before = await held(there.installation, seeded.owner)
+    _, before = await held(there.installation, seeded.key)
     async with there.installation.database.write() as tx:
         secrets = {**before.secrets, "access_token": "at.of.another.consent"}
-        await credentials.store(tx, there.installation.vault, seeded.owner, secrets, before.grant)
+        await credentials.store(tx, there.installation.vault, seeded.key, secrets, before.token_metadata)
     there.provider.behave(seeded.family, hold=None)
     assert there.provider.is_taken(token_of(await flight))
-    _, stored = await held(there.installation, seeded.owner)
+    _, stored = await held(there.installation, seeded.key)
     assert generation_of(stored.secrets["refresh_token"]) == 1
 
 
@@ -76,7 +76,7 @@ async def test_a_connection_that_is_deleted_meanwhile_stays_deleted_and_its_new_
     seeded = await there.connect(hold="after")
     flight = await under_way(there, seeded)
     actor = Actor(there.organization_id, "system")
-    await disconnect.delete_connection(there.installation, actor, seeded.owner.connection_id)
+    await disconnect.delete_connection(there.installation, actor, seeded.key.connection_id)
     there.provider.behave(seeded.family, hold=None)
     with pytest.raises(NotFound):
         await flight
@@ -100,7 +100,7 @@ async def test_a_stop_waits_for_what_the_provider_has_granted(
         soon = asyncio.get_running_loop().run_in_executor(None, release_later, provider, seeded.family)
     await soon
     async with started(settings, acme, provider.catalog) as application:
-        _, stored = await held(application.installation, seeded.owner)
+        _, stored = await held(application.installation, seeded.key)
         assert generation_of(stored.secrets["refresh_token"]) == 1
         assert stored.lease is None
 
@@ -147,13 +147,13 @@ async def test_new_tokens_outlast_a_database_that_does_not_answer(there: There, 
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
     database = Faulty(there.installation.database)
-    flight = asyncio.create_task(fresh_credentials(replace(there.installation, database=database), seeded.owner))
+    flight = asyncio.create_task(fresh_credentials(replace(there.installation, database=database), seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     setattr(database, fault, 3 if fault == "busy" else 1)
     there.provider.behave(seeded.family, hold=None)
     usable = await flight
     assert there.provider.is_taken(token_of(usable))
-    _, stored = await held(there.installation, seeded.owner)
+    _, stored = await held(there.installation, seeded.key)
     assert stored.secrets["access_token"] == token_of(usable)
     assert there.provider.answers(seeded.family) == ["granted"]
 
@@ -163,7 +163,7 @@ async def test_a_renewal_that_was_paused_past_its_time_asks_nobody(there: There)
     seeded = await there.connect(life=3600.0)
     there.application.clock.advance(seconds=3500)
     paused = replace(there.installation, timing=replace(there.installation.timing, request=-1.0))
-    assert generation_of(token_of(await fresh_credentials(paused, seeded.owner))) == 0
+    assert generation_of(token_of(await fresh_credentials(paused, seeded.key))) == 0
     assert there.provider.log(seeded.family) == []
 
 
@@ -184,13 +184,13 @@ async def test_a_new_consent_and_a_renewal_that_are_stored_at_once_wait_in_one_o
     installation = there.installation
     with psycopg.connect(database_url, autocommit=True) as looking:
         async with installation.database.write() as tx:  # as a renewal: first the credentials, then the connection
-            found, stored = await connections.get_with_credential(tx, installation.vault, seeded.owner, lock=True)
+            found, stored = await connections.get_with_credential(tx, installation.vault, seeded.key, lock=True)
             consent = asyncio.create_task(
                 connect(installation, there.organization_id, seeded.end_user_id, made, "alice")
             )
             await eventually(lambda: looking.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
-            renewed = RefreshedMetadata(found.expires_at, None, stored.grant)
+            renewed = RefreshedMetadata(found.expires_at, None, stored.token_metadata)
             await connections.replace_tokens(tx, installation.vault, found, stored.secrets, renewed)
         await consent
-    _, stored = await held(installation, seeded.owner)
+    _, stored = await held(installation, seeded.key)
     assert stored.secrets["refresh_token"] == made["refresh_token"]

@@ -18,7 +18,7 @@ async def test_a_read_that_is_asked_for_while_the_last_batch_ends_is_answered(th
 
     async def read() -> None:
         for _ in range(READS):
-            await held(there.installation, seeded.owner)
+            await held(there.installation, seeded.key)
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         for _ in range(5):
@@ -43,5 +43,5 @@ async def test_tokens_and_their_time_of_death_are_read_in_one_statement(there: T
     seeded = await there.connect()
     async with there.installation.database.read() as tx:
         counting = Counting(tx)
-        await connections.get_with_credential(cast("Transaction", counting), there.installation.vault, seeded.owner)
+        await connections.get_with_credential(cast("Transaction", counting), there.installation.vault, seeded.key)
     assert counting.statements == 1

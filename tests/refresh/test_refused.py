@@ -17,7 +17,7 @@ pytestmark = pytest.mark.promise("P8")
 
 async def is_refused(there: There, seeded: Seeded) -> None:
     with pytest.raises(ReauthRequired):
-        await fresh_credentials(there.installation, seeded.owner)
+        await fresh_credentials(there.installation, seeded.key)
 
 
 async def test_a_refusal_counts_at_once_with_the_providers_words_and_an_event(there: There) -> None:
@@ -28,7 +28,7 @@ async def test_a_refusal_counts_at_once_with_the_providers_words_and_an_event(th
     assert shown["status"] == "needs_reauth"
     assert (shown["error"]["code"], shown["error"]["message"]) == ("invalid_grant", "The user removed the app.")
     (event,) = await there.events("needs_reauth")
-    assert (event["connection_id"], event["data"]["reason"]) == (seeded.owner.connection_id, "invalid_grant")
+    assert (event["connection_id"], event["data"]["reason"]) == (seeded.key.connection_id, "invalid_grant")
     assert await there.events("refresh_failed") == []
 
 
@@ -48,8 +48,8 @@ async def test_after_a_refusal_the_provider_is_left_alone(there: There) -> None:
     for _ in range(3):
         await is_refused(there, seeded)
     with pytest.raises(ReauthRequired):
-        await fresh_credentials(there.impatient, seeded.owner)
-    read = await there.client.get(f"/v1/connections/{seeded.owner.connection_id}/credentials")
+        await fresh_credentials(there.impatient, seeded.key)
+    read = await there.client.get(f"/v1/connections/{seeded.key.connection_id}/credentials")
     assert (read.status_code, read.json()["code"]) == (409, "needs_reauth")
     assert await refresh_due(there.installation) == 0
     assert there.provider.answers(seeded.family) == ["invalid_grant"]
@@ -58,9 +58,9 @@ async def test_after_a_refusal_the_provider_is_left_alone(there: There) -> None:
 async def test_many_callers_hear_of_one_refusal(there: There) -> None:
     seeded = await there.connect(fault="invalid_grant", before=0.05)
     there.application.clock.advance(hours=2)
-    ours = [fresh_credentials(there.installation, seeded.owner) for _ in range(20)]
+    ours = [fresh_credentials(there.installation, seeded.key) for _ in range(20)]
     another = there.impatient
-    theirs = [fresh_credentials(another, seeded.owner) for _ in range(20)]
+    theirs = [fresh_credentials(another, seeded.key) for _ in range(20)]
     answers = await asyncio.gather(*ours, *theirs, return_exceptions=True)
     assert {type(answer) for answer in answers} == {ReauthRequired}
     assert there.provider.answers(seeded.family) == ["invalid_grant"]
@@ -71,15 +71,15 @@ async def test_whoever_asks_for_it_has_a_refused_connection_tried_again_and_a_gr
     seeded = await there.connect(fault="invalid_grant")
     there.application.clock.advance(hours=2)
     await is_refused(there, seeded)
-    again = await there.client.post(f"/v1/connections/{seeded.owner.connection_id}/refresh")
+    again = await there.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert (again.status_code, again.json()["code"]) == (409, "needs_reauth")
     there.provider.behave(seeded.family, fault=None)
-    answer = await there.client.post(f"/v1/connections/{seeded.owner.connection_id}/refresh")
+    answer = await there.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert answer.status_code == 200, answer.text
     assert (answer.json()["status"], answer.json()["error"]) == ("active", None)
     assert len(await there.events("recovered")) == 1
     assert len(await there.events("needs_reauth")) == 1
-    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.owner))) == 1
+    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 1
     there.application.clock.advance(hours=2)
     assert await refresh_due(there.installation) == 1  # the worker sees to it again
 
@@ -87,7 +87,7 @@ async def test_whoever_asks_for_it_has_a_refused_connection_tried_again_and_a_gr
 async def test_a_check_that_was_refused_is_made_good_by_the_workers_grant(there: There) -> None:
     seeded = await there.connect()
     async with there.installation.database.write() as tx:
-        found, _ = await connections.get_with_credential(tx, there.installation.vault, seeded.owner, lock=True)
+        found, _ = await connections.get_with_credential(tx, there.installation.vault, seeded.key, lock=True)
         actor, now = Actor(there.organization_id, "system"), there.application.clock()
         await connections.mark_needs_reauth(tx, actor, found, "credentials_refused", "No.", now)
     await is_refused(there, seeded)
@@ -102,12 +102,12 @@ async def reconnected_meanwhile(
 ) -> tuple["asyncio.Task[UsableCredential]", Seeded]:
     """A renewal that the provider holds; and the end user's next consent, which is stored before it ends."""
     there.application.clock.advance(hours=2)
-    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     made = there.provider.make()[0]
     made["expires_in"] += 7200  # the application's clock is that much ahead
     again = await connect(there.installation, there.organization_id, seeded.end_user_id, made, account)
-    assert again.owner == seeded.owner
+    assert again.key == seeded.key
     return flight, again
 
 
@@ -129,9 +129,9 @@ async def test_trouble_that_comes_after_a_new_consent_changes_nothing(there: The
     there.provider.behave(seeded.family, hold=None)
     with pytest.raises(ProviderUnavailable):
         await flight
-    _, stored = await held(there.installation, seeded.owner)
+    _, stored = await held(there.installation, seeded.key)
     assert (stored.retry_at, stored.failures) == (None, 0)
-    usable = await fresh_credentials(there.installation, seeded.owner)
+    usable = await fresh_credentials(there.installation, seeded.key)
     assert token_of(usable).split(".")[1] == again.family
     assert await there.events("refresh_failed") == []
 
@@ -144,7 +144,7 @@ async def test_a_success_that_comes_after_a_new_consent_changes_nothing(there: T
     usable = await flight
     assert there.provider.answers(seeded.family) == ["granted"]
     assert token_of(usable).split(".")[1] == again.family
-    _, stored = await held(there.installation, seeded.owner)
+    _, stored = await held(there.installation, seeded.key)
     assert stored.secrets["refresh_token"].split(".")[1] == again.family
     assert generation_of(stored.secrets["refresh_token"]) == 0
     assert there.provider.is_taken(token_of(usable))
@@ -159,15 +159,15 @@ async def test_a_success_that_comes_after_another_process_was_refused_is_tried_a
     """The lease was lost: another presented the same meanwhile. The provider has seen a reuse, and ended the family."""
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
-    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     there.application.clock.advance(seconds=61)
     with pytest.raises(ReauthRequired):
-        await fresh_credentials(there.impatient, seeded.owner)
+        await fresh_credentials(there.impatient, seeded.key)
     there.provider.behave(seeded.family, hold=None)
     with pytest.raises(ReauthRequired):
         await flight
-    assert generation_of((await held(there.installation, seeded.owner))[1].secrets["refresh_token"]) == 1
+    assert generation_of((await held(there.installation, seeded.key))[1].secrets["refresh_token"]) == 1
     assert await refresh_due(there.installation) == 1
     assert there.provider.answers(seeded.family) == ["granted", "reused", "dead"]
     assert (await there.look(seeded))["status"] == "needs_reauth"
@@ -178,17 +178,17 @@ async def test_a_success_that_another_process_was_refused_wrongly_for_recovers(t
     """A provider without reuse detection that said no in between: what it granted before counts."""
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
-    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     there.application.clock.advance(seconds=61)
     there.provider.behave(seeded.family, fault="invalid_grant")
     with pytest.raises(ReauthRequired):
-        await fresh_credentials(there.impatient, seeded.owner)
+        await fresh_credentials(there.impatient, seeded.key)
     there.provider.behave(seeded.family, fault=None, hold=None)
     with pytest.raises(ReauthRequired):
         await flight
     assert await refresh_due(there.installation) == 1
     shown = await there.look(seeded)
     assert (shown["status"], shown["error"]) == ("active", None)
-    usable = await refresh(there.installation, seeded.owner)
+    usable = await refresh(there.installation, seeded.key)
     assert there.provider.is_taken(token_of(usable))

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.promise("P8")
 
 async def test_a_fresh_token_is_given_without_asking_the_provider(there: There) -> None:
     seeded = await there.connect()
-    usable = await fresh_credentials(there.installation, seeded.owner)
+    usable = await fresh_credentials(there.installation, seeded.key)
     assert generation_of(token_of(usable)) == 0
     assert there.provider.is_taken(token_of(usable))
     assert there.provider.log(seeded.family) == []
@@ -30,9 +30,9 @@ async def test_a_fresh_token_is_given_without_asking_the_provider(there: There) 
 async def test_a_token_is_renewed_five_minutes_ahead_of_its_end(there: There) -> None:
     seeded = await there.connect(life=3600.0)
     there.application.clock.advance(seconds=3600 - 310)
-    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.owner))) == 0
+    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 0
     there.application.clock.advance(seconds=20)
-    renewed = await fresh_credentials(there.installation, seeded.owner)
+    renewed = await fresh_credentials(there.installation, seeded.key)
     assert generation_of(token_of(renewed)) == 1
     assert there.provider.is_taken(token_of(renewed))
     assert there.provider.answers(seeded.family) == ["granted"]
@@ -44,18 +44,18 @@ async def test_a_token_is_renewed_five_minutes_ahead_of_its_end(there: There) ->
 async def test_a_short_life_is_renewed_in_its_last_fifth(there: There) -> None:
     seeded = await there.connect(life=100.0)
     there.application.clock.advance(seconds=79)
-    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.owner))) == 0
+    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 0
     there.application.clock.advance(seconds=2)
-    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.owner))) == 1
+    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 1
 
 
 async def test_a_token_that_the_provider_rejects_is_renewed_once_for_all_who_say_so(there: There) -> None:
     seeded = await there.connect()
-    rejected = (await fresh_credentials(there.installation, seeded.owner)).version
-    calls = [fresh_credentials(there.installation, seeded.owner, rejected=rejected) for _ in range(5)]
+    rejected = (await fresh_credentials(there.installation, seeded.key)).version
+    calls = [fresh_credentials(there.installation, seeded.key, rejected=rejected) for _ in range(5)]
     renewed = await asyncio.gather(*calls)
     assert {generation_of(token_of(one)) for one in renewed} == {1}
-    again = await fresh_credentials(there.installation, seeded.owner, rejected=rejected)  # any newer one will do
+    again = await fresh_credentials(there.installation, seeded.key, rejected=rejected)  # any newer one will do
     assert generation_of(token_of(again)) == 1
     assert there.provider.answers(seeded.family) == ["granted"]
 
@@ -64,11 +64,11 @@ async def test_the_api_renews_a_fresh_token_and_shows_the_connection(there: Ther
     seeded = await there.connect()
     before = await there.look(seeded)
     there.application.clock.advance(seconds=60)
-    answer = await there.client.post(f"/v1/connections/{seeded.owner.connection_id}/refresh")
+    answer = await there.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert answer.status_code == 200, answer.text
     assert answer.json()["expires_at"] > before["expires_at"]
-    assert (answer.json()["status"], answer.json()["id"]) == ("active", seeded.owner.connection_id)
-    read = await there.client.get(f"/v1/connections/{seeded.owner.connection_id}/credentials")
+    assert (answer.json()["status"], answer.json()["id"]) == ("active", seeded.key.connection_id)
+    read = await there.client.get(f"/v1/connections/{seeded.key.connection_id}/credentials")
     token = read.json()["credentials"]["access_token"]
     assert generation_of(token) == 1
     assert there.provider.is_taken(token)
@@ -78,7 +78,7 @@ async def test_the_api_renews_a_fresh_token_and_shows_the_connection(there: Ther
 async def test_the_api_renews_nothing_of_another_organization(there: There) -> None:
     seeded = await there.connect()
     stranger = there.application.client(await there.application.key(await there.application.organization("Other")))
-    answer = await stranger.post(f"/v1/connections/{seeded.owner.connection_id}/refresh")
+    answer = await stranger.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert answer.status_code == 404
     assert there.provider.log(seeded.family) == []
 
@@ -102,15 +102,15 @@ def nobody_else_writes(url: str) -> Iterator[None]:
 async def test_nobody_gets_a_new_token_before_it_is_committed(there: There, database_url: str) -> None:
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
-    calls = [asyncio.create_task(fresh_credentials(there.installation, seeded.owner)) for _ in range(3)]
+    calls = [asyncio.create_task(fresh_credentials(there.installation, seeded.key)) for _ in range(3)]
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     with nobody_else_writes(database_url):
         there.provider.behave(seeded.family, hold=None)
         done, _ = await asyncio.wait(calls, timeout=0.5)
         assert done == set()
-        assert generation_of((await held(there.installation, seeded.owner))[1].secrets["access_token"]) == 0
+        assert generation_of((await held(there.installation, seeded.key))[1].secrets["access_token"]) == 0
     renewed = await asyncio.gather(*calls)
-    stored = (await held(there.installation, seeded.owner))[1].secrets["access_token"]
+    stored = (await held(there.installation, seeded.key))[1].secrets["access_token"]
     assert {token_of(one) for one in renewed} == {stored}
     assert generation_of(stored) == 1
 
@@ -118,9 +118,9 @@ async def test_nobody_gets_a_new_token_before_it_is_committed(there: There, data
 async def test_a_token_is_given_by_one_process_while_another_renews_it(there: There) -> None:
     seeded = await there.connect(life=3600.0, hold="before")
     there.application.clock.advance(seconds=3500)
-    renewing = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    renewing = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
-    assert generation_of(token_of(await fresh_credentials(there.impatient, seeded.owner))) == 0
+    assert generation_of(token_of(await fresh_credentials(there.impatient, seeded.key))) == 0
     there.provider.behave(seeded.family, hold=None)
     assert generation_of(token_of(await renewing)) == 1
     assert there.provider.answers(seeded.family) == ["granted"]
@@ -129,12 +129,12 @@ async def test_a_token_is_given_by_one_process_while_another_renews_it(there: Th
 async def test_a_caller_who_leaves_does_not_end_the_renewal(there: There) -> None:
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
-    caller = asyncio.create_task(fresh_credentials(there.installation, seeded.owner))
+    caller = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     caller.cancel()
     there.provider.behave(seeded.family, hold=None)
     await there.installation.flights.land()
-    _, stored = await held(there.installation, seeded.owner)
+    _, stored = await held(there.installation, seeded.key)
     assert generation_of(stored.secrets["refresh_token"]) == 1
 
 
@@ -146,4 +146,4 @@ async def test_a_lease_that_somebody_died_with_ends(there: There) -> None:
     )
     async with there.installation.database.write() as tx:
         await tx.execute(leased)
-    assert generation_of(token_of(await fresh_credentials(there.impatient, seeded.owner))) == 1
+    assert generation_of(token_of(await fresh_credentials(there.impatient, seeded.key))) == 1

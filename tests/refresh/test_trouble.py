@@ -28,17 +28,17 @@ async def test_the_old_token_serves_while_it_lives_and_after_that_nothing_does(
 ) -> None:
     seeded = await there.connect(life=LIFE, **trouble)
     there.application.clock.advance(seconds=LIFE - 100)
-    usable = await fresh_credentials(there.installation, seeded.owner)
+    usable = await fresh_credentials(there.installation, seeded.key)
     assert generation_of(token_of(usable)) == 0
     there.application.clock.advance(seconds=101)
     with pytest.raises(ProviderUnavailable) as refused:
-        await fresh_credentials(there.installation, seeded.owner)
+        await fresh_credentials(there.installation, seeded.key)
     assert refused.value.retry_after is not None
     assert (await there.look(seeded))["status"] == "active"
     assert len(there.provider.log(seeded.family)) == 2
     there.provider.behave(seeded.family, fault=None)
     there.application.clock.advance(seconds=refused.value.retry_after + 1)
-    renewed = await fresh_credentials(there.installation, seeded.owner)
+    renewed = await fresh_credentials(there.installation, seeded.key)
     assert generation_of(token_of(renewed)) == 1
     assert there.provider.is_taken(token_of(renewed))
 
@@ -48,10 +48,10 @@ async def test_a_provider_that_is_not_there_costs_nothing_either(there: There) -
     there.application.clock.advance(hours=2)
     catalog = catalog_at("http://127.0.0.1:1")
     with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(replace(there.installation, catalog=catalog), seeded.owner)
+        await fresh_credentials(replace(there.installation, catalog=catalog), seeded.key)
     assert (await there.look(seeded))["status"] == "active"
     there.application.clock.advance(seconds=10)
-    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.owner))) == 1
+    assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 1
 
 
 async def test_a_provider_that_takes_too_long_is_left(there: There) -> None:
@@ -59,8 +59,8 @@ async def test_a_provider_that_takes_too_long_is_left(there: There) -> None:
     there.application.clock.advance(hours=2)
     hasty = replace(there.installation, timing=replace(there.installation.timing, request=0.3))
     with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(hasty, seeded.owner)
-    assert (await held(there.installation, seeded.owner))[1].lease is None
+        await fresh_credentials(hasty, seeded.key)
+    assert (await held(there.installation, seeded.key))[1].lease is None
     there.provider.behave(seeded.family, hold=None)
 
 
@@ -69,13 +69,13 @@ async def test_retry_after_is_honoured_by_callers_the_api_and_the_worker(there: 
     seeded = await there.connect(fault=fault, retry_after="900")
     there.application.clock.advance(hours=2)
     with pytest.raises(ProviderUnavailable) as refused:
-        await fresh_credentials(there.installation, seeded.owner)
+        await fresh_credentials(there.installation, seeded.key)
     assert refused.value.retry_after == pytest.approx(900, abs=2)
     there.provider.behave(seeded.family, fault=None)
     there.application.clock.advance(seconds=880)
     with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(there.impatient, seeded.owner)
-    answer = await there.client.post(f"/v1/connections/{seeded.owner.connection_id}/refresh")
+        await fresh_credentials(there.impatient, seeded.key)
+    answer = await there.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable")
     assert 15 <= int(answer.headers["retry-after"]) <= 20
     assert await refresh_due(there.installation) == 0
@@ -91,26 +91,26 @@ async def test_a_time_of_trouble_is_one_event_and_its_pauses_grow(there: There) 
     pauses = []
     for _ in range(4):
         with pytest.raises(ProviderUnavailable) as refused:
-            await fresh_credentials(there.installation, seeded.owner)
+            await fresh_credentials(there.installation, seeded.key)
         assert refused.value.retry_after is not None
         pauses.append(refused.value.retry_after)
         there.application.clock.advance(seconds=refused.value.retry_after + 1)
     assert pauses == [5, 10, 20, 40]
     (failed,) = await there.events("refresh_failed")
-    assert (failed["connection_id"], failed["data"]["reason"]) == (seeded.owner.connection_id, "provider_trouble")
+    assert (failed["connection_id"], failed["data"]["reason"]) == (seeded.key.connection_id, "provider_trouble")
     there.provider.behave(seeded.family, fault=None)
-    await fresh_credentials(there.installation, seeded.owner)
+    await fresh_credentials(there.installation, seeded.key)
     there.provider.behave(seeded.family, fault="500")
     there.application.clock.advance(hours=2)
     with pytest.raises(ProviderUnavailable):  # another time of trouble, and the pauses begin anew
-        await fresh_credentials(there.installation, seeded.owner)
+        await fresh_credentials(there.installation, seeded.key)
     assert len(await there.events("refresh_failed")) == 2
 
 
 async def test_many_callers_in_a_time_of_trouble_are_one_request(there: There) -> None:
     seeded = await there.connect(fault="500")
     there.application.clock.advance(hours=2)
-    calls = [fresh_credentials(there.installation, seeded.owner) for _ in range(20)]
+    calls = [fresh_credentials(there.installation, seeded.key) for _ in range(20)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(answer, ProviderUnavailable) for answer in answers)
     assert there.provider.answers(seeded.family) == ["500"]
@@ -120,7 +120,7 @@ async def test_a_client_that_the_provider_does_not_know_condemns_no_connection(t
     seeded = await there.connect(fault="invalid_client")
     there.application.clock.advance(hours=2)
     with pytest.raises(ProviderUnavailable) as refused:
-        await fresh_credentials(there.installation, seeded.owner)
+        await fresh_credentials(there.installation, seeded.key)
     assert refused.value.retry_after == pytest.approx(600, abs=2)
     assert (await there.look(seeded))["status"] == "active"
     (failed,) = await there.events("refresh_failed")
@@ -131,7 +131,7 @@ async def test_an_answer_that_got_lost_after_rotating_ends_as_needs_reauth(there
     seeded = await there.connect(fault="lost")
     there.application.clock.advance(hours=2)
     with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(there.installation, seeded.owner)
+        await fresh_credentials(there.installation, seeded.key)
     assert (await there.look(seeded))["status"] == "active"
     there.application.clock.advance(seconds=10)
     assert await refresh_due(there.installation) == 1

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.promise("P8")
 
 
 async def generation(there: There, seeded: Seeded) -> int:
-    _, stored = await held(there.installation, seeded.owner)
+    _, stored = await held(there.installation, seeded.key)
     return generation_of(stored.secrets["refresh_token"])
 
 

@@ -202,7 +202,7 @@ async def create_connection(
         scopes=proof.scopes,
         missing_scopes=proof.missing_scopes,
         expires_at=proof.expires_at,
-        grant=replace(proof.grant, audience=integration.audience(body.auth_type)),
+        token_metadata=replace(proof.grant, audience=integration.audience(body.auth_type)),
     )
     async with installation.database.write() as tx:
         connection, made = await connections.create_or_replace(

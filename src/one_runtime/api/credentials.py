@@ -30,7 +30,7 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     """Ask the provider for new tokens, also where the present ones are fresh. What cannot be renewed stays as it is."""
     async with installation.database.read() as tx:
         found = await connections.get(tx, caller.organization_id, connection_id)
-    renewed = await refresh(installation, found.owner)
+    renewed = await refresh(installation, found.key)
     return ConnectionAnswer.of(renewed.connection)
 
 

@@ -119,7 +119,7 @@ async def _kept_to_revoke(tx: Transaction, installation: Installation, connectio
     try:
         # Locked: whoever renews them at this moment has committed what they got, or finds the row gone.
         # And read again: the end user may have connected again since, elsewhere or otherwise.
-        connection, held = await connections.get_with_credential(tx, installation.vault, connection.owner, lock=True)
+        connection, held = await connections.get_with_credential(tx, installation.vault, connection.key, lock=True)
     except NotFound:
         return _Removed(connection.id, None)
     except SealBroken:
@@ -127,7 +127,7 @@ async def _kept_to_revoke(tx: Transaction, installation: Installation, connectio
     if "access_token" not in held.secrets:
         return _Removed(connection.id, None)
     tokens = pending_revocations.RevocableTokens(
-        connection.integration_slug, held.grant, connection.params, held.secrets, connection.id
+        connection.integration_slug, held.token_metadata, connection.params, held.secrets, connection.id
     )
     letting = await pending_revocations.store(
         tx, installation.vault, connection.organization_id, tokens, installation.clock()

@@ -143,7 +143,7 @@ class ValidatedRequest:
             scopes=proof.scopes,
             missing_scopes=proof.missing_scopes,
             expires_at=proof.expires_at,
-            grant=replace(proof.grant, audience=self.integration.audience(self.auth.type)),
+            token_metadata=replace(proof.grant, audience=self.integration.audience(self.auth.type)),
         )
 
 

@@ -46,10 +46,10 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
     if integration is None or auth is None or auth.check is None:
         return RecheckResult(found, None)
     try:
-        usable = await fresh_credentials(installation, found.owner, refused_too=True)
+        usable = await fresh_credentials(installation, found.key, refused_too=True)
         refusal = await _refusal(installation, usable)
         if refusal is not None:
-            renewed = await fresh_credentials(installation, found.owner, rejected=usable.version, refused_too=True)
+            renewed = await fresh_credentials(installation, found.key, rejected=usable.version, refused_too=True)
             if renewed.version != usable.version:
                 usable, refusal = renewed, await _refusal(installation, renewed)
     except ReauthRequired as error:
@@ -101,7 +101,7 @@ async def _noted(
     now = installation.clock()
     reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:
-        current, held = await connections.get_with_credential(tx, installation.vault, found.owner, lock=True)
+        current, held = await connections.get_with_credential(tx, installation.vault, found.key, lock=True)
         if held.version != asked.version:
             return RecheckResult(current, refusal is None, reason)
         if refusal is None:

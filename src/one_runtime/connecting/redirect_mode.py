@@ -217,7 +217,7 @@ async def _kept_to_revoke(
         return ()
     if await connections.may_share_grant(tx, session.organization_id, kept):
         return ()
-    tokens = pending_revocations.RevocableTokens(kept.integration_slug, kept.grant, kept.params, kept.secrets)
+    tokens = pending_revocations.RevocableTokens(kept.integration_slug, kept.token_metadata, kept.params, kept.secrets)
     return (await pending_revocations.store(tx, installation.vault, session.organization_id, tokens, now),)
 
 

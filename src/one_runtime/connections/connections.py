@@ -58,7 +58,7 @@ class Connection:
     expires_at: datetime | None
 
     @property
-    def owner(self) -> ConnectionKey:
+    def key(self) -> ConnectionKey:
         """Where its credentials belong."""
         return ConnectionKey(self.organization_id, self.id)
 
@@ -88,7 +88,7 @@ class NewConnection:
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
-    grant: TokenMetadata = NO_TOKEN_METADATA
+    token_metadata: TokenMetadata = NO_TOKEN_METADATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class RefreshedMetadata:
 
     expires_at: datetime | None
     scopes: tuple[str, ...] | None
-    grant: TokenMetadata
+    token_metadata: TokenMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
 
 
 async def get_with_credential(
-    tx: Transaction, vault: Vault, owner: ConnectionKey, *, lock: bool = False
+    tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False
 ) -> tuple[Connection, StoredCredential]:
     """A connection with its credentials, opened; `lock`: nobody else changes them until the transaction ends.
 
@@ -207,12 +207,12 @@ async def get_with_credential(
     Raises: NotFound; SealBroken where they were tampered with.
     """
     if lock:
-        held = await credentials.load(tx, vault, owner, lock=True)
-        return await get(tx, owner.organization_id, owner.connection_id), held
-    row = await tx.one(_HELD, organization=owner.organization_id, connection=owner.connection_id)
+        held = await credentials.load(tx, vault, key, lock=True)
+        return await get(tx, key.organization_id, key.connection_id), held
+    row = await tx.one(_HELD, organization=key.organization_id, connection=key.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
-    return from_row(row[: len(_COLUMNS)]), credentials.decrypt(row, vault, owner)
+    return from_row(row[: len(_COLUMNS)]), credentials.decrypt(row, vault, key)
 
 
 async def list_page(
@@ -320,7 +320,7 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
         expires_at=new.expires_at,
     )
     await tx.execute(_INSERT, **asdict(connection))
-    await credentials.store(tx, vault, connection.owner, new.secrets, new.grant)
+    await credentials.store(tx, vault, connection.key, new.secrets, new.token_metadata)
     await events.record(tx, actor, "connection.created", now, connection.subject)
     return connection
 
@@ -346,9 +346,9 @@ async def _renew(
     if present.account_id is not None and renewed.account_id != present.account_id:
         await _let_go_of_tokens(tx, vault, present, now)
     else:
-        await credentials.lock(tx, renewed.owner)
+        await credentials.lock(tx, renewed.key)
     await _save(tx, renewed, *_RENEWED)
-    await credentials.store(tx, vault, renewed.owner, new.secrets, new.grant)
+    await credentials.store(tx, vault, renewed.key, new.secrets, new.token_metadata)
     await events.record(tx, actor, "connection.reconnected", now, renewed.subject)
     return renewed
 
@@ -356,12 +356,12 @@ async def _renew(
 async def _let_go_of_tokens(tx: Transaction, vault: Vault, present: Connection, now: datetime) -> None:
     """Another account takes the place of this one: its tokens are revoked, by the worker, and not only overwritten."""
     try:
-        held = await credentials.load(tx, vault, present.owner, lock=True)
+        held = await credentials.load(tx, vault, present.key, lock=True)
     except (NotFound, SealBroken):
         return
     if present.auth_type == "oauth2" and "access_token" in held.secrets:
         left = pending_revocations.RevocableTokens(
-            present.integration_slug, held.grant, present.params, held.secrets, present.id
+            present.integration_slug, held.token_metadata, present.params, held.secrets, present.id
         )
         await pending_revocations.store(tx, vault, present.organization_id, left, now)
 
@@ -407,7 +407,7 @@ async def invalidate_for_audience_change(tx: Transaction, connection: Connection
     credentials are locked by whoever calls this."""
     actor = Actor(connection.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
-    await credentials.invalidate(tx, connection.owner)
+    await credentials.invalidate(tx, connection.key)
 
 
 async def invalidate_all_for_audience_change(
@@ -419,7 +419,7 @@ async def invalidate_all_for_audience_change(
     found = await tx.all(_MOVED, **whose, for_whom=moved.audience, limit=limit)
     for row in found:
         one = from_row(row)
-        await credentials.lock(tx, one.owner)
+        await credentials.lock(tx, one.key)
         again = await tx.one(_STILL_MOVED, **whose, for_whom=moved.audience, connection=one.id)
         if again is not None:
             await invalidate_for_audience_change(tx, from_row(again), moved.message, now)
@@ -448,7 +448,7 @@ async def replace_tokens(
     """Store tokens that took the place of others; whose they are, and whether they work, stays as it was."""
     saved = replace(connection, expires_at=renewed.expires_at, scopes=renewed.scopes or connection.scopes)
     await _save(tx, saved, "expires_at", "scopes")
-    await credentials.store(tx, vault, connection.owner, secrets, renewed.grant)
+    await credentials.store(tx, vault, connection.key, secrets, renewed.token_metadata)
     return saved
 
 

@@ -81,7 +81,7 @@ class StoredCredential:
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
-    grant: TokenMetadata
+    token_metadata: TokenMetadata
     lease: str | None
     leased_until: datetime | None
     retry_at: datetime | None
@@ -174,96 +174,97 @@ async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Val
 async def store(
     tx: Transaction,
     vault: Vault,
-    owner: ConnectionKey,
+    key: ConnectionKey,
     secrets: Mapping[str, str],
-    grant: TokenMetadata = NO_TOKEN_METADATA,
+    token_metadata: TokenMetadata = NO_TOKEN_METADATA,
 ) -> None:
     """Seal and keep, over what was kept for this connection; each time under the next version. Whoever renews them at
     this moment has lost the lease. Raises: KeyNotInRing."""
-    row = await tx.one(_VERSION, connection=owner.connection_id)
+    row = await tx.one(_VERSION, connection=key.connection_id)
     version = row.version + 1 if row else 1
-    place = SealContext(TABLE, owner.connection_id, version)
-    sealed = await key_ring.seal(tx, vault, owner.organization_id, json.dumps(dict(secrets)).encode(), place)
+    place = SealContext(TABLE, key.connection_id, version)
+    sealed = await key_ring.seal(tx, vault, key.organization_id, json.dumps(dict(secrets)).encode(), place)
     await tx.execute(
         _UPSERT,
-        connection_id=owner.connection_id,
-        organization_id=owner.organization_id,
+        connection_id=key.connection_id,
+        organization_id=key.organization_id,
         sealed=sealed.data,
         key_id=sealed.key_id,
         version=version,
-        oauth_client_id=grant.oauth_client_id,
-        refresh_due_at=grant.refresh_due_at,
-        audience=grant.audience,
+        oauth_client_id=token_metadata.oauth_client_id,
+        refresh_due_at=token_metadata.refresh_due_at,
+        audience=token_metadata.audience,
         **_SETTLED,
     )
 
 
-async def load(tx: Transaction, vault: Vault, owner: ConnectionKey, *, lock: bool = False) -> StoredCredential:
+async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False) -> StoredCredential:
     """Open what is kept; `lock`: nobody else changes it until the transaction ends.
 
     Raises: NotFound, and SealBroken where it was tampered with.
     """
     one = _LOCKED if lock else _ONE
-    row = await tx.one(one, organization=owner.organization_id, connection=owner.connection_id)
+    row = await tx.one(one, organization=key.organization_id, connection=key.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
-    return decrypt(row, vault, owner)
+    return decrypt(row, vault, key)
 
 
-def decrypt(row: Row, vault: Vault, owner: ConnectionKey) -> StoredCredential:
+def decrypt(row: Row, vault: Vault, key: ConnectionKey) -> StoredCredential:
     """What a row holds that has these columns, opened. Raises: SealBroken."""
-    place = SealContext(TABLE, owner.connection_id, row.version)
-    opened = json.loads(vault.open(owner.organization_id, Sealed(row.key_id, row.sealed), place))
+    place = SealContext(TABLE, key.connection_id, row.version)
+    opened = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), place))
     grant = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
     return StoredCredential(opened, row.version, grant, row.lease, row.leased_until, row.retry_at, row.failures)
 
 
-async def lock(tx: Transaction, owner: ConnectionKey) -> None:
+async def lock(tx: Transaction, key: ConnectionKey) -> None:
     """Nobody else changes these until the transaction ends. Whoever writes a connection and its credentials begins with
     this, or with `load` and its `lock`: in the other order two of them wait for each other."""
-    await tx.all(_LOCKED, organization=owner.organization_id, connection=owner.connection_id)
+    await tx.all(_LOCKED, organization=key.organization_id, connection=key.connection_id)
 
 
 async def acquire_lease(
-    tx: Transaction, owner: ConnectionKey, held: StoredCredential, lease_id: str, now: datetime, until: datetime
+    tx: Transaction, key: ConnectionKey, stored: StoredCredential, lease_id: str, now: datetime, until: datetime
 ) -> bool:
     """Take the right to renew these very credentials; False where another has it, or where they were changed, refused
     or not to be renewed meanwhile."""
-    ids = {"organization": owner.organization_id, "connection": owner.connection_id}
-    seen = {"held_version": held.version, "held_failures": held.failures, "held_due_at": held.grant.refresh_due_at}
+    ids = {"organization": key.organization_id, "connection": key.connection_id}
+    due_at = stored.token_metadata.refresh_due_at
+    seen = {"held_version": stored.version, "held_failures": stored.failures, "held_due_at": due_at}
     return await tx.execute(_LEASE, **ids, **seen, new_lease=lease_id, now=now, until=until) > 0
 
 
-async def record_failure(tx: Transaction, owner: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
+async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
     """A renewal told nothing: not again before `retry_at`. False where the lease is another's by now."""
-    ids = {"organization": owner.organization_id, "connection": owner.connection_id}
+    ids = {"organization": key.organization_id, "connection": key.connection_id}
     return await tx.execute(_TROUBLE, **ids, held_lease=lease_id, until=retry_at) > 0
 
 
-async def invalidate(tx: Transaction, owner: ConnectionKey) -> None:
+async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
     """Use these credentials for nothing any more: their integration sends them elsewhere than they were given for."""
-    await tx.execute(_CONDEMN, organization=owner.organization_id, connection=owner.connection_id)
+    await tx.execute(_CONDEMN, organization=key.organization_id, connection=key.connection_id)
 
 
-async def stop_refreshing(tx: Transaction, owner: ConnectionKey) -> None:
+async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:
     """Renew these credentials no more: the provider has refused them."""
-    await tx.execute(_GIVE_UP, organization=owner.organization_id, connection=owner.connection_id)
+    await tx.execute(_GIVE_UP, organization=key.organization_id, connection=key.connection_id)
 
 
-async def release_lease(tx: Transaction, owner: ConnectionKey, lease_id: str) -> None:
+async def release_lease(tx: Transaction, key: ConnectionKey, lease_id: str) -> None:
     """Let go of a lease without having asked the provider."""
-    ids = {"organization": owner.organization_id, "connection": owner.connection_id}
+    ids = {"organization": key.organization_id, "connection": key.connection_id}
     await tx.execute(_GIVE_BACK, **ids, held_lease=lease_id)
 
 
-async def refresh_now(tx: Transaction, owner: ConnectionKey, now: datetime) -> None:
+async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> None:
     """Have these credentials renewed at the next opportunity."""
-    await tx.execute(_HURRY, organization=owner.organization_id, connection=owner.connection_id, now=now)
+    await tx.execute(_HURRY, organization=key.organization_id, connection=key.connection_id, now=now)
 
 
-async def postpone(tx: Transaction, owner: ConnectionKey, until: datetime) -> None:
+async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None:
     """Do not renew these credentials before then."""
-    await tx.execute(_POSTPONE, organization=owner.organization_id, connection=owner.connection_id, until=until)
+    await tx.execute(_POSTPONE, organization=key.organization_id, connection=key.connection_id, until=until)
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:

@@ -99,7 +99,7 @@ async def decrypt(tx: Transaction, installation: Installation, found: LookupRow)
     if row is None:
         return None
     connection = connections.from_row(row[:_WIDTH])
-    kept = credentials.decrypt(row, installation.vault, connection.owner)
+    kept = credentials.decrypt(row, installation.vault, connection.key)
     slug, catalog = connection.integration_slug, installation.catalog
     if slug.startswith(CUSTOM):
         own = await installation.catalogs.own(tx, found.principal.organization_id, found.custom_revision)

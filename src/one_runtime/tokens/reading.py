@@ -18,7 +18,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
     """
     async with installation.database.read() as tx:
         found = await connections.get(tx, actor.organization_id, connection_id)
-    usable = await fresh_credentials(installation, found.owner)
+    usable = await fresh_credentials(installation, found.key)
     async with installation.database.write() as tx:
         now = installation.clock()
         await events.record(tx, actor, "connection.credentials_read", now, usable.connection.subject)

@@ -69,7 +69,7 @@ class _Lease:
 
 
 async def fresh_credentials(
-    installation: Installation, owner: ConnectionKey, *, rejected: int | None = None, refused_too: bool = False
+    installation: Installation, key: ConnectionKey, *, rejected: int | None = None, refused_too: bool = False
 ) -> UsableCredential:
     """A connection's credentials, renewed where it is time. `rejected`: the version that the provider did not take; any
     newer one will do. `refused_too`: also where the provider has refused them, for whoever asks it once more.
@@ -78,7 +78,7 @@ async def fresh_credentials(
     SealBroken.
     """
     return await ensure_fresh(
-        installation, await load_state(installation, owner), rejected=rejected, refused_too=refused_too
+        installation, await load_state(installation, key), rejected=rejected, refused_too=refused_too
     )
 
 
@@ -92,29 +92,29 @@ async def ensure_fresh(
         if not refused_too:
             _require_active(state.connection)
         return state.usable
-    return await _join(installation, state.connection.owner, rejected, refused_too=refused_too)
+    return await _join(installation, state.connection.key, rejected, refused_too=refused_too)
 
 
 async def _join(
-    installation: Installation, owner: ConnectionKey, rejected: int | None, *, refused_too: bool = False
+    installation: Installation, key: ConnectionKey, rejected: int | None, *, refused_too: bool = False
 ) -> UsableCredential:
     async def renewed() -> UsableCredential:
-        return await _renewed(installation, owner, rejected, refused_too=refused_too)
+        return await _renewed(installation, key, rejected, refused_too=refused_too)
 
-    flight = (owner.connection_id, refused_too)
+    flight = (key.connection_id, refused_too)
     usable = await installation.flights.join(flight, renewed)
     if usable.version == rejected:  # that flight was another's, who had nothing against these
         usable = await installation.flights.join(flight, renewed)
     return usable
 
 
-async def refresh(installation: Installation, owner: ConnectionKey) -> UsableCredential:
+async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Renew a connection's credentials now, also where they are fresh; those that cannot be renewed stay.
 
     Raises: as `fresh_credentials`.
     """
-    state = await load_state(installation, owner)
-    return await _join(installation, owner, state.held.version, refused_too=True)
+    state = await load_state(installation, key)
+    return await _join(installation, key, state.stored.version, refused_too=True)
 
 
 async def refresh_due(installation: Installation) -> int:
@@ -124,9 +124,9 @@ async def refresh_due(installation: Installation) -> int:
     )  # none twice: one that comes again at once must not keep this from coming to its end
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def one(owner: ConnectionKey) -> None:
+    async def one(key: ConnectionKey) -> None:
         async with turn:
-            await _renew_due(installation, owner)
+            await _renew_due(installation, key)
 
     while True:
         async with installation.database.read() as tx:
@@ -137,20 +137,20 @@ async def refresh_due(installation: Installation) -> int:
             return len(taken)
 
 
-async def _renew_due(installation: Installation, owner: ConnectionKey) -> None:
+async def _renew_due(installation: Installation, key: ConnectionKey) -> None:
     """Whatever happens to one, it is settled or put off, so that it does not come again at once."""
     try:
-        await _join(installation, owner, None)
+        await _join(installation, key, None)
     except (ReauthRequired, NotFound):
         pass
     except ProviderUnavailable as outage:
-        log.info("refresh_postponed", connection_id=owner.connection_id, code=outage.code)
+        log.info("refresh_postponed", connection_id=key.connection_id, code=outage.code)
     except Unavailable:  # the database's trouble is not this connection's: the next turn sees to it
         raise
     except OneRuntimeError as error:
-        log.warning("refresh_failed", connection_id=owner.connection_id, code=error.code)
+        log.warning("refresh_failed", connection_id=key.connection_id, code=error.code)
         async with installation.database.write() as tx:
-            await credentials.postpone(tx, owner, installation.clock() + _OUR_FAULT)
+            await credentials.postpone(tx, key, installation.clock() + _OUR_FAULT)
 
 
 def _require_active(connection: Connection) -> None:
@@ -160,14 +160,14 @@ def _require_active(connection: Connection) -> None:
 
 
 async def _renewed(
-    installation: Installation, owner: ConnectionKey, rejected: int | None, *, refused_too: bool
+    installation: Installation, key: ConnectionKey, rejected: int | None, *, refused_too: bool
 ) -> UsableCredential:
     """Renew, or wait for another process that does."""
     timing = installation.timing
     patience = time.monotonic() + timing.patience
     while True:
         async with installation.database.read() as tx:
-            state = await with_oauth_client(tx, installation, await read_state(tx, installation, owner))
+            state = await with_oauth_client(tx, installation, await read_state(tx, installation, key))
         begun, now = time.monotonic(), installation.clock()
         if state.moved:
             raise await _moved(installation, state)
@@ -180,12 +180,12 @@ async def _renewed(
         renewal = state.renewal
         if renewal is None:
             return await _as_it_is(installation, state, now)
-        if state.held.retry_at is not None and now < state.held.retry_at:
+        if state.stored.retry_at is not None and now < state.stored.retry_at:
             return _while_in_trouble(state, now, rejected)
         # Counted from before the lease: who was paused while taking it may have lost it by now.
         lease = _Lease(new_id(), begun + timing.request, begun + timing.lease.total_seconds())
         async with installation.database.write() as tx:
-            leased = await credentials.acquire_lease(tx, owner, state.held, lease.id, now, now + timing.lease)
+            leased = await credentials.acquire_lease(tx, key, state.stored, lease.id, now, now + timing.lease)
         if leased:
             return await _ask(installation, state, renewal, lease, rejected)
         if state.lives(now) and rejected is None:  # another renews it, and this one serves for a while yet
@@ -200,7 +200,7 @@ async def _moved(installation: Installation, state: CredentialState) -> ReauthRe
     """The integration sends credentials elsewhere by now. These were not given for there, and go nowhere."""
     message = f"Where {_name(state)} sends credentials was changed."
     async with installation.database.write() as tx:
-        current = await read_state(tx, installation, state.connection.owner, lock=True)
+        current = await read_state(tx, installation, state.connection.key, lock=True)
         if current.moved:
             await invalidate_for_audience_change(tx, current.connection, message, installation.clock())
     return ReauthRequired(f"{message} The end user has to connect again.")
@@ -208,13 +208,13 @@ async def _moved(installation: Installation, state: CredentialState) -> ReauthRe
 
 async def _settle(installation: Installation, state: CredentialState, now: datetime) -> None:
     """A row that is due, and is no tokens: an older version stored a key over them, or the entry has gone for now."""
-    if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.held.grant.refresh_due_at is None:
+    if isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth) or state.stored.token_metadata.refresh_due_at is None:
         return
     async with installation.database.write() as tx:
         if state.auth is None:
-            await credentials.postpone(tx, state.connection.owner, now + _OUR_FAULT)
+            await credentials.postpone(tx, state.connection.key, now + _OUR_FAULT)
         else:
-            await credentials.stop_refreshing(tx, state.connection.owner)
+            await credentials.stop_refreshing(tx, state.connection.key)
 
 
 async def _as_it_is(installation: Installation, state: CredentialState, now: datetime) -> UsableCredential:
@@ -225,27 +225,27 @@ async def _as_it_is(installation: Installation, state: CredentialState, now: dat
         return state.usable
     message = "The access token has expired, and the provider gave nothing to renew it with."
     async with installation.database.write() as tx:
-        current = await read_state(tx, installation, state.connection.owner, lock=True)
-        if current.held.version == state.held.version:
+        current = await read_state(tx, installation, state.connection.key, lock=True)
+        if current.stored.version == state.stored.version:
             actor = Actor(state.connection.organization_id, "system")
             await connections.mark_needs_reauth(tx, actor, current.connection, "token_expired", message, now)
-            await credentials.stop_refreshing(tx, state.connection.owner)
+            await credentials.stop_refreshing(tx, state.connection.key)
     raise ReauthRequired(f"{message} The end user has to connect again.")
 
 
 async def _postpone_end(installation: Installation, state: CredentialState, now: datetime) -> None:
     """These are due, as the entry once said how to renew them: not before they have died."""
-    due_at, retry_at = state.held.grant.refresh_due_at, state.held.retry_at
+    due_at, retry_at = state.stored.token_metadata.refresh_due_at, state.stored.retry_at
     if due_at is not None and due_at <= now and (retry_at is None or retry_at <= now):
         async with installation.database.write() as tx:
-            await credentials.postpone(tx, state.connection.owner, state.connection.expires_at or now + _OUR_FAULT)
+            await credentials.postpone(tx, state.connection.key, state.connection.expires_at or now + _OUR_FAULT)
 
 
 def _while_in_trouble(state: CredentialState, now: datetime, rejected: int | None) -> UsableCredential:
-    if state.lives(now) and state.held.version != rejected:
+    if state.lives(now) and state.stored.version != rejected:
         _require_active(state.connection)
         return state.usable
-    wait = max(1, round((state.held.retry_at - now).total_seconds())) if state.held.retry_at else 1
+    wait = max(1, round((state.stored.retry_at - now).total_seconds())) if state.stored.retry_at else 1
     _require_active(state.connection)
     raise ProviderUnavailable(f"{_name(state)} does not renew the tokens at the moment. Try again.", wait)
 
@@ -263,7 +263,7 @@ async def _ask(
         tokens = await endpoint.ask(installation.egress, installation.clock, renewal, until=lease.ask_until)
     except OneRuntimeError:  # there is no way to ask
         async with installation.database.write() as tx:
-            await credentials.release_lease(tx, state.connection.owner, lease.id)
+            await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except (InvalidGrant, InvalidClient) as refusal:
         # The customer's own client is theirs to mend; a registered one is not the end user's.
@@ -278,7 +278,7 @@ async def _ask(
 
 def _endpoint(state: CredentialState) -> TokenEndpoint:
     """Raises: HostNotRegistered, OAuthClientMissing, InvalidInput."""
-    integration, auth, secrets = state.integration, state.auth, state.held.secrets
+    integration, auth, secrets = state.integration, state.auth, state.stored.secrets
     if integration is None or not isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
         raise NotFound("The integration of this connection has gone.")
     params = state.connection.params
@@ -310,26 +310,26 @@ async def _commit(
     installation: Installation, asked: CredentialState, presented: Renewal, tokens: Tokens
 ) -> UsableCredential:
     """Store the new tokens if the row still holds what was presented. Raises: NotFound; ReauthRequired; Unavailable."""
-    owner, auth = asked.connection.owner, asked.auth
+    key, auth = asked.connection.key, asked.auth
     assert isinstance(auth, OAuth2Auth | ClientCredentialsAuth)  # noqa: S101 - they were asked for
     async with installation.database.write() as tx:
         now = installation.clock()
         try:
-            current = await read_state(tx, installation, owner, lock=True)
+            current = await read_state(tx, installation, key, lock=True)
         except NotFound:
             current = None
         if current is None or not holds_presented(current.renewal, presented):
             await _superseded(tx, installation, current, asked, tokens)
             current = await with_oauth_client(tx, installation, current) if current is not None else None
         else:
-            secrets = merge_tokens(current.held.secrets, tokens)
-            grant = replace(current.held.grant, refresh_due_at=refresh_due_at(auth, secrets, tokens, now))
+            secrets = merge_tokens(current.stored.secrets, tokens)
+            grant = replace(current.stored.token_metadata, refresh_due_at=refresh_due_at(auth, secrets, tokens, now))
             renewed = RefreshedMetadata(tokens.expires_at, tokens.scopes, grant)
             saved = await connections.replace_tokens(tx, installation.vault, current.connection, secrets, renewed)
             if current.connection.status == "needs_reauth":
                 saved = await _after_refusal(tx, asked, saved, now)
-            held = replace(current.held, secrets=secrets, version=current.held.version + 1, grant=grant)
-            current = replace(asked, connection=saved, held=held)
+            held = replace(current.stored, secrets=secrets, version=current.stored.version + 1, token_metadata=grant)
+            current = replace(asked, connection=saved, stored=held)
     if current is None:
         raise NotFound("The connection was deleted while its tokens were renewed.")
     _require_active(current.connection)
@@ -341,7 +341,7 @@ async def _after_refusal(tx: Transaction, asked: CredentialState, saved: Connect
     presented the same. Then a provider that detects reuse has revoked these too, so they are tried at once."""
     if asked.connection.status == "needs_reauth":
         return await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
-    await credentials.refresh_now(tx, saved.owner, now)
+    await credentials.refresh_now(tx, saved.key, now)
     return saved
 
 
@@ -354,8 +354,10 @@ async def _superseded(
     if not isinstance(asked.auth, OAuth2Auth) or asked.auth.revocation is None:
         return
     if current is None or current.connection.account_id != before.account_id:
-        secrets = merge_tokens(asked.held.secrets, tokens)
-        granted = pending_revocations.RevocableTokens(before.integration_slug, asked.held.grant, before.params, secrets)
+        secrets = merge_tokens(asked.stored.secrets, tokens)
+        granted = pending_revocations.RevocableTokens(
+            before.integration_slug, asked.stored.token_metadata, before.params, secrets
+        )
         await pending_revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
 
 
@@ -363,15 +365,15 @@ async def _refused(
     installation: Installation, asked: CredentialState, presented: Renewal, refusal: OAuthError, rejected: int | None
 ) -> UsableCredential:
     """The provider's definite no counts only if the row still holds what was presented."""
-    owner, now = asked.connection.owner, installation.clock()
+    key, now = asked.connection.key, installation.clock()
     async with installation.database.write() as tx:
-        current = await with_oauth_client(tx, installation, await read_state(tx, installation, owner, lock=True))
+        current = await with_oauth_client(tx, installation, await read_state(tx, installation, key, lock=True))
         counts = current.renewal == presented
         if counts:
-            actor = Actor(owner.organization_id, "system")
+            actor = Actor(key.organization_id, "system")
             message = refusal.reason or f"{_name(asked)} no longer accepts this authorization."
             await connections.mark_needs_reauth(tx, actor, current.connection, refusal.code, message, now)
-            await credentials.stop_refreshing(tx, owner)
+            await credentials.stop_refreshing(tx, key)
     if counts:
         raise ReauthRequired(f"{_name(asked)} no longer accepts this authorization. The end user has to connect again.")
     if current.is_stale(now, rejected):
@@ -384,18 +386,18 @@ async def _troubled(
     installation: Installation, asked: CredentialState, lease: str, trouble: OAuthError, rejected: int | None
 ) -> UsableCredential:
     """Nothing is known: keep what there is, and wait before the next try."""
-    owner, now = asked.connection.owner, installation.clock()
-    wait = min(_FIRST_PAUSE * 2 ** min(asked.held.failures, 16), _LONGEST_PAUSE)
+    key, now = asked.connection.key, installation.clock()
+    wait = min(_FIRST_PAUSE * 2 ** min(asked.stored.failures, 16), _LONGEST_PAUSE)
     if isinstance(trouble, InvalidClient):
         wait = _OUR_FAULT
     if isinstance(trouble, TemporaryFailure) and trouble.retry_after is not None:
         wait = max(wait, timedelta(seconds=trouble.retry_after))
     async with installation.database.write() as tx:
-        noted = await credentials.record_failure(tx, owner, lease, now + wait)
-        if noted and asked.held.failures == 0:  # one event for a time of trouble, not one for each try
+        noted = await credentials.record_failure(tx, key, lease, now + wait)
+        if noted and asked.stored.failures == 0:  # one event for a time of trouble, not one for each try
             subject = asked.connection.subject
             told = replace(subject, data={**subject.data, "reason": trouble.code})
-            await events.record(tx, Actor(owner.organization_id, "system"), "connection.refresh_failed", now, told)
-    held = replace(asked.held, retry_at=now + wait)
-    log.info("refresh_troubled", connection_id=owner.connection_id, code=trouble.code, failures=held.failures + 1)
-    return _while_in_trouble(replace(asked, held=held), now, rejected)
+            await events.record(tx, Actor(key.organization_id, "system"), "connection.refresh_failed", now, told)
+    held = replace(asked.stored, retry_at=now + wait)
+    log.info("refresh_troubled", connection_id=key.connection_id, code=trouble.code, failures=held.failures + 1)
+    return _while_in_trouble(replace(asked, stored=held), now, rejected)

@@ -44,7 +44,7 @@ class CredentialState:
     """A connection with its credentials: all that decides what to do with them."""
 
     connection: Connection
-    held: StoredCredential
+    stored: StoredCredential
     integration: Integration | None
     auth: Auth | None
     client: OAuthClient | None
@@ -55,14 +55,14 @@ class CredentialState:
         given: dict[str, str] = {}
         if self.client is not None and isinstance(self.auth, OAuth2Auth):
             given = {"client_id": self.client.client.client_id, **self.client.fields_of(self.auth)}
-        secrets = {name: value for name, value in self.held.secrets.items() if name != "refresh_token"}
+        secrets = {name: value for name, value in self.stored.secrets.items() if name != "refresh_token"}
         values = Values(dict(self.connection.params), {**given, **secrets})
-        return UsableCredential(self.connection, values, self.held.version, self.integration, self.auth)
+        return UsableCredential(self.connection, values, self.stored.version, self.integration, self.auth)
 
     @property
     def renewal(self) -> Renewal | None:
         """What would be presented; None where there is no way to renew."""
-        secrets = self.held.secrets
+        secrets = self.stored.secrets
         if isinstance(self.auth, ClientCredentialsAuth):
             fields = {name: value for name, value in secrets.items() if name != "access_token"}
             return ClientCredentials(fields, self.connection.scopes or None)
@@ -75,24 +75,24 @@ class CredentialState:
         """Whether the organization has changed where its integration sends credentials since these were given: they
         are for nobody there."""
         kind = self.connection.auth_type
-        return self.integration is not None and self.held.grant.audience != self.integration.audience(kind)
+        return self.integration is not None and self.stored.token_metadata.audience != self.integration.audience(kind)
 
     @property
     def given_up(self) -> bool:
         """Whether the provider has refused these for good: who merely wants to use them does not ask it again."""
-        return self.connection.status == "needs_reauth" and self.held.grant.refresh_due_at is None
+        return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
     def lives(self, now: datetime) -> bool:
         """Whether there is a token that has not died of age."""
         expires_at = self.connection.expires_at
-        return "access_token" in self.held.secrets and (expires_at is None or now < expires_at)
+        return "access_token" in self.stored.secrets and (expires_at is None or now < expires_at)
 
     def is_stale(self, now: datetime, rejected: int | None) -> bool:
         """Whether to renew: it is time, or the provider no longer takes these."""
         if not isinstance(self.auth, OAuth2Auth | ClientCredentialsAuth):
             return False
-        due_at = self.held.grant.refresh_due_at
-        return not self.lives(now) or self.held.version == rejected or (due_at is not None and due_at <= now)
+        due_at = self.stored.token_metadata.refresh_due_at
+        return not self.lives(now) or self.stored.version == rejected or (due_at is not None and due_at <= now)
 
 
 def is_renewable(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
@@ -137,22 +137,22 @@ def holds_presented(held: Renewal | None, presented: Renewal) -> bool:
     return held == presented
 
 
-async def load_state(installation: Installation, owner: ConnectionKey) -> CredentialState:
+async def load_state(installation: Installation, key: ConnectionKey) -> CredentialState:
     """What is held at this moment. Raises: NotFound; SealBroken."""
     async with installation.database.read() as tx:
-        return await read_state(tx, installation, owner)
+        return await read_state(tx, installation, key)
 
 
 async def read_state(
-    tx: Transaction, installation: Installation, owner: ConnectionKey, *, lock: bool = False
+    tx: Transaction, installation: Installation, key: ConnectionKey, *, lock: bool = False
 ) -> CredentialState:
     """The same in a transaction; `lock`: nobody else changes it until it ends. The OAuth client only where it is needed
     to use the tokens, or to renew them now."""
-    connection, held = await connections.get_with_credential(tx, installation.vault, owner, lock=lock)
-    integration = await installation.catalogs.get(tx, owner.organization_id, connection.integration_slug)
+    connection, held = await connections.get_with_credential(tx, installation.vault, key, lock=lock)
+    integration = await installation.catalogs.get(tx, key.organization_id, connection.integration_slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     state = CredentialState(connection, held, integration, auth, None)
-    client_id = held.grant.oauth_client_id
+    client_id = held.token_metadata.oauth_client_id
     if lock or client_id is None or not (state.is_stale(installation.clock(), None) or sends_client_fields(auth)):
         return state
     return await with_oauth_client(tx, installation, state)
@@ -160,7 +160,7 @@ async def read_state(
 
 async def with_oauth_client(tx: Transaction, installation: Installation, state: CredentialState) -> CredentialState:
     """With the OAuth client that the tokens were given to. Raises: OAuthClientMissing."""
-    client_id = state.held.grant.oauth_client_id
+    client_id = state.stored.token_metadata.oauth_client_id
     if client_id is None or state.client is not None:
         return state
     organization_id = state.connection.organization_id
