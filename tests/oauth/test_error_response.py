@@ -6,8 +6,6 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.oauth.client import authenticate_client
@@ -22,7 +20,6 @@ from one_runtime.oauth.errors import (
 )
 from one_runtime.oauth.grants import ClientCredentials, Grant, ShortLivedToken
 from one_runtime.oauth.token_response import read_token_response
-from one_runtime.oauth.words import plain_words
 from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, Answered, answered, with_token
 
@@ -175,7 +172,6 @@ def test_the_table_has_only_codes_as_they_are_spelled() -> None:
     assert {code: normalize_code(code) for code in ERROR_KINDS} == {code: code for code in ERROR_KINDS}
 
 
-SECRETS = [*CLIENT.secrets, *REFRESH.secrets, *CODE.secrets]
 FORMS: list[Callable[[str], str]] = [
     lambda secret: secret,
     lambda secret: secret.upper(),
@@ -227,15 +223,3 @@ def test_words_are_plain_and_short() -> None:
     assert error.reason.startswith("<b>no</b> [31m no no")
     assert len(error.reason) <= 300
     assert error.said.uri == "7"
-
-
-@settings(deadline=None)
-@given(st.text(), st.sampled_from(SECRETS) | st.text(min_size=12), st.text())
-def test_no_words_around_a_secret_keep_it_in(before: str, secret: str, after: str) -> None:
-    shown = plain_words(before + secret + after, [secret])
-    assert secret not in shown
-    assert len(shown) <= 300
-
-
-def test_a_secret_of_blanks_masks_nothing_else() -> None:
-    assert plain_words("The  token is old", ["\n \t", "", "ab"]) == "The token is old"

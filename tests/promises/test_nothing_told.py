@@ -26,7 +26,10 @@ ECHOES: dict[str, Callable[[str], str]] = {
     "in capitals": lambda key: f"INVALID KEY {key.upper()}.",
     "percent-encoded": lambda key: f"No route /keys/{quote(key, safe='')}?",
     "with invisible characters in it": lambda key: f"Invalid key {key[:9]}\u200b{key[9:]}.",
-    "with a soft hyphen and a mark in it": lambda key: f"Invalid key \ufeff{key[:3]}\u2060{key[3:]}.",
+    "with a byte order mark and a word joiner in it": lambda key: f"Invalid key \ufeff{key[:3]}\u2060{key[3:]}.",
+    "with a soft hyphen in it": lambda key: f"Invalid key {key[:9]}\u00ad{key[9:]}.",
+    "its first 18 characters": lambda key: f"Invalid key {key[:18]}...",
+    "its last 18 characters": lambda key: f"Invalid key ...{key[-18:]}",
     "in base64": lambda key: f"Bad header {base64.b64encode(key.encode()).decode()}",
     "in its header": lambda key: f"Bad header Authorization: Bearer {key}",
     "at the edge of what is kept": lambda key: "x" * 285 + key,
@@ -43,8 +46,9 @@ async def test_a_key_that_the_provider_says_back_is_told_to_nobody(hostile: Host
     told = [refused.text, *[(await hostile.client.get(path)).text for path in paths]]
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     told.append((await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})).text)
-    assert leaks({"key": KEY}, {"answers": as_one(told), "in capitals": as_one(told).lower()}) == []
-    assert leaks({"key": KEY}, everything_stored(hostile.application.installation)) == []
+    canaries = {"key": KEY, "its start": KEY[:16], "its end": KEY[-16:]}
+    assert leaks(canaries, {"answers": as_one(told), "in capitals": as_one(told).lower()}) == []
+    assert leaks(canaries, everything_stored(hostile.application.installation)) == []
 
 
 async def test_a_key_that_is_refused_later_is_not_kept_with_the_reason(hostile: Hostile) -> None:

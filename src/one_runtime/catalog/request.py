@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -12,15 +12,14 @@ from one_runtime.catalog.auth import AuthBase, identity_names
 from one_runtime.catalog.parts import Condition, Derived, Expect, Field, Param, Refused, Request, Transform
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.templates import fill, is_authority, names_in, split_url
+from one_runtime.egress.provider_text import contains_secret, printable, redact
 from one_runtime.errors import FieldError, InvalidInput
 
 MAX_PARAM = 255
 MAX_CREDENTIAL = 8192
-MAX_REASON = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Zero-width and direction marks: they come along with a copied value, and would turn a shown text around.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_MASK = "\u2026"
 _LIKELY_SECRET = 8  # characters; fewer may stand in an account's name by chance
 
 _MISSING: Final = object()
@@ -427,11 +426,12 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
             return None
         found[name] = value
     whole = re.sub(r"\{([^{}]*)\}", lambda match: found[match.group(1)], text) if "{" in text else found[text]
-    shown = plain_text(whole)
-    # It is kept in the clear, so it must not be a credential that the provider says back.
-    open_fields = {part.name for part in auth.fields if not part.secret}
+    shown = printable(whole)
+    # The identity is stored unencrypted, so it must not be a credential that the provider repeats.
+    public_fields = {part.name for part in auth.fields if not part.secret}
     credentials = values.credentials.items() if values is not None else ()
-    if any(len(one) >= _LIKELY_SECRET and one in shown for name, one in credentials if name not in open_fields):
+    secrets = [value for name, value in credentials if name not in public_fields and len(value) >= _LIKELY_SECRET]
+    if contains_secret(shown, secrets):
         return None
     return shown[:255] or None
 
@@ -440,28 +440,14 @@ def _reason(auth: AuthBase, check: Request, document: object, values: Values | N
     for path in check.reason:
         text = text_of(look_up(document, path))
         if text:
-            # Plain first: an invisible character within a key would keep it from being found.
-            return _scrubbed(plain_text(text), auth, values)[:MAX_REASON].strip() or None
+            return redact(text, _sent_secrets(auth, values) if values is not None else ()) or None
     return None
 
 
-def plain_text(text: str) -> str:
-    """A provider's words on one line, without control characters and direction marks."""
-    return " ".join(_CONTROL.sub(" ", _INVISIBLE.sub("", text)).split())
-
-
-def _scrubbed(text: str, auth: AuthBase, values: Values | None) -> str:
-    """A provider may repeat a key in its error; longest first, so that no part of one is left over."""
-    forms = () if values is None else _repeated(auth, values)
-    for form in sorted(forms, key=len, reverse=True):
-        text = re.sub(re.escape(form), _MASK, text, flags=re.IGNORECASE)
-    return text
-
-
-def _repeated(auth: AuthBase, values: Values) -> set[str]:
-    """What was typed as a provider may say it back: plain, percent-encoded, in base64, in its header."""
-    forms = {value.rpartition(" ")[2] for _, value in _sent_headers(auth, _known(auth, values)) if " " in value}
-    for value in (*values.credentials.values(), *values.params.values()):
-        encoded = base64.b64encode(value.encode()).decode("ascii").rstrip("=")
-        forms |= {plain_text(value), quote(value, safe=""), quote(value), encoded}
-    return {form for form in forms if len(form) > 2}
+def _sent_secrets(auth: AuthBase, values: Values) -> Iterator[str]:
+    """Everything that the end user typed, and each credential as its header carries it."""
+    yield from (*values.credentials.values(), *values.params.values())
+    for _, value in _sent_headers(auth, _known(auth, values)):
+        _, space, credential = value.rpartition(" ")
+        if space:
+            yield credential

@@ -15,7 +15,6 @@ from one_runtime.catalog.request import (
     Values,
     build_request,
     look_up,
-    plain_text,
     read_identity,
     read_lookup,
     text_of,
@@ -30,6 +29,7 @@ from one_runtime.connections.credentials import (
 )
 from one_runtime.context import Installation
 from one_runtime.egress import EgressError, on_behalf_of
+from one_runtime.egress.provider_text import printable
 from one_runtime.errors import Conflict
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.client import ClientIdentity
@@ -205,9 +205,7 @@ def _choices(integration: Integration, auth: OAuth2Auth, lookup: Lookup, documen
     if not isinstance(items, list) or not items or len(items) > _MOST_CHOICES:
         raise UnexpectedValue(f"{integration.name} lists no account that this token opens")
     found = [(text_of(look_up(item, lookup.choices.label)), receive(auth, "lookup", item)) for item in items]
-    return tuple(
-        AccountOption(plain_text(label or ", ".join(params.values()))[:255], params) for label, params in found
-    )
+    return tuple(AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in found)
 
 
 def unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:

@@ -20,7 +20,6 @@ from one_runtime.oauth.errors import (
     TokenRequestRefused,
 )
 from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, retry_after
-from one_runtime.oauth.words import said
 
 Kind: TypeAlias = Literal["grant", "client", "trouble"]
 
@@ -105,7 +104,7 @@ def read_error_response(
     description: str = "error_description",
 ) -> ErrorResponse:
     """The provider's words in an answer, wherever it puts them (the two paths first)."""
-    return said(
+    return ErrorResponse.redacted(
         _first(document, (error, *_CODES)),
         _first(document, (description, *_DESCRIPTIONS)),
         _first(document, ("error_uri",)),

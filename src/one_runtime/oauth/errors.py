@@ -1,7 +1,10 @@
 """What a provider can answer instead of what was asked for: one tree, so that a flow catches `OAuthError`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from one_runtime.egress.provider_text import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +15,12 @@ class ErrorResponse:
     error: str | None = None
     description: str | None = None
     uri: str | None = None
+
+    @classmethod
+    def redacted(cls, error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> Self:
+        """Return the three texts of an answer without the secrets that were sent."""
+        sent = tuple(secrets)
+        return cls(*(redact(text, sent) or None if text else None for text in (error, description, uri)))
 
 
 NO_ERROR_RESPONSE = ErrorResponse()

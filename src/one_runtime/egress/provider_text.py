@@ -1,0 +1,100 @@
+"""The only redactor of text that a provider sent: plain text on one line, without secrets (P11)."""
+
+import base64
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+MAX_TEXT: Final = 300
+MASK: Final = "\u2026"
+_SHORTEST_SECRET: Final = 3  # masking shorter values would mask parts of ordinary words
+_SHORTEST_PART: Final = 12  # providers abbreviate keys; a longer part helps to guess or to recognize the key
+_MOST_READ: Final = 4000
+_DROPPED: Final = frozenset({"Cf", "Cn", "Co"})
+_BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"})
+# Default_Ignorable_Code_Point of Unicode outside category Cf: joiners, fillers and variation selectors.
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, without control characters, direction marks and invisible characters.
+
+    Invisible characters can reverse the text shown, and hide a secret from a search for it.
+    """
+    characters = (_printable_character(character) for character in _INVISIBLE.sub("", text))
+    return " ".join("".join(characters).split())
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return the text as `printable` does, at most 300 characters, with every secret masked.
+
+    Masks each secret as it is, percent-encoded, in base64, in JSON and in HTML, in any case; and every part of one
+    of at least 12 characters.
+    """
+    plain = printable(text[:_MOST_READ])
+    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+    for form in forms:
+        plain = re.sub(re.escape(form), MASK, plain, flags=re.IGNORECASE)
+    return _without_parts(plain, forms)[:MAX_TEXT].strip()
+
+
+def contains_secret(text: str, secrets: Iterable[str]) -> bool:
+    """Return true if the text contains one of these secrets, in any form that `redact` masks as a whole."""
+    plain = printable(text)
+    return any(re.search(re.escape(form), plain, flags=re.IGNORECASE) for secret in secrets for form in _forms(secret))
+
+
+def _printable_character(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in _DROPPED:
+        return ""
+    return " " if category in _BREAKS else character
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The ways in which providers repeat a secret."""
+    if len(secret) < _SHORTEST_SECRET:
+        return
+    data = secret.encode("utf-8", "surrogatepass")
+    written = [secret, quote(data, safe=""), quote(data), quote_plus(data)]
+    written += [html.escape(secret), html.escape(secret, quote=False)]
+    written += [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
+    written += _in_base64(data)
+    yield from (form for text in written if len(form := printable(text)) >= _SHORTEST_SECRET)
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """The data in base64 without padding, alone and within other data (as in `user:password`)."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(data).decode("ascii").rstrip("=")
+        for bytes_before in range(3):
+            whole = encode(b"\0" * bytes_before + data).decode("ascii").rstrip("=")
+            # The characters at the edges depend on the neighbouring bytes too.
+            first, last = (0, 2, 3)[bytes_before], len(whole) - bool((bytes_before + len(data)) % 3)
+            if last - first >= _SHORTEST_PART:
+                yield whole[first:last]
+
+
+def _without_parts(text: str, forms: Iterable[str]) -> str:
+    parts = {
+        folded[start : start + _SHORTEST_PART]
+        for folded in map(_lower, forms)
+        for start in range(len(folded) - _SHORTEST_PART + 1)
+    }
+    folded_text, pieces, masked_to = _lower(text), [], 0
+    for start in range(len(text)):
+        if folded_text[start : start + _SHORTEST_PART] in parts:
+            pieces += [text[masked_to:start], MASK if start >= masked_to else ""]
+            masked_to = start + _SHORTEST_PART
+    return "".join(pieces) + text[masked_to:]
+
+
+def _lower(text: str) -> str:
+    """The text in lower case, each character in its place."""
+    return "".join(lower if len(lower := character.lower()) == 1 else character for character in text)
