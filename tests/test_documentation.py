@@ -224,19 +224,17 @@ def test_the_readme_quotes_the_snippets_that_run(language: str, name: str) -> No
     assert page("README.md").code(language) == [(ROOT / "docs" / "snippets" / name).read_text("utf-8")]
 
 
-def test_decisions_are_numbered_listed_and_complete() -> None:
-    listed = re.findall(r"^(\d+)\. \[.+\]\((decisions/\S+)\)$", page("docs/README.md").text, re.MULTILINE)
-    assert listed == [(str(number), f"decisions/{path.name}") for number, path in enumerate(DECISIONS, start=1)]
-    for number, path in enumerate(DECISIONS, start=1):
-        text = path.read_text("utf-8")
-        assert path.name.startswith(f"{number:04d}-")
-        assert text.startswith(f"# {number}. ")
-        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == [
-            "Context",
-            "Decision",
-            "Consequences",
-            "Alternatives",
-        ], path.name
+def test_every_decision_is_listed_with_its_number_and_title() -> None:
+    listed = re.findall(r"^- \[(.+)\]\((decisions/\S+)\)$", page("docs/README.md").text, re.MULTILINE)
+    titles = [(path.read_text("utf-8").partition("\n")[0], path) for path in DECISIONS]
+    assert listed == [(title.removeprefix("# "), f"decisions/{path.name}") for title, path in titles]
+    assert all(title.startswith(f"# {int(path.name[:4])}. ") for title, path in titles)
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name)
+def test_every_decision_has_the_four_parts(path: Path) -> None:
+    parts = re.findall(r"^\*\*(\w+)\.\*\*", path.read_text("utf-8"), re.MULTILINE)
+    assert parts == ["Context", "Decision", "Consequences", "Alternatives"]
 
 
 def test_the_architecture_diagram_lists_the_layers_of_the_import_contract() -> None:

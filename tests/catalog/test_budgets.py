@@ -1,4 +1,4 @@
-"""How large a list may be, in bytes on the wire: of 60 entries, and of the whole catalog (docs/decisions/0020)."""
+"""Budgets of a list in bytes on the wire: 60 entries, and the whole catalog (docs/decisions/0020-list-size.md)."""
 
 import base64
 from typing import Final
