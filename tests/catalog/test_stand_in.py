@@ -26,8 +26,7 @@ from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
-from one_runtime.connecting.verification import GrantedTokens, exchange_tokens, verify_tokens
-from one_runtime.connections import credentials
+from one_runtime.connecting.verification import GrantedTokens, check_credentials, exchange_tokens, verify_tokens
 from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.egress import Egress
 from one_runtime.errors import InvalidInput
@@ -123,13 +122,13 @@ async def drive_typed(upstream: Upstream, egress: Egress, entry: Integration, au
     stand_in = StandIn(raw_auth(entry, auth), values_of(auth))
     play(upstream, stand_in)
     values = example_values(auth)
-    account = await credentials.check(egress, entry, auth, values)
+    account = await check_credentials(egress, entry, auth, values)
     assert account.id == stand_in.account()
     if not auth.fields:
         return
     others = Values(values.params, {**values.credentials, **wrong(auth, values.credentials)})
     with pytest.raises(CredentialsRefused) as refused:
-        await credentials.check(egress, entry, auth, others)
+        await check_credentials(egress, entry, auth, others)
     assert refused.value.provider_reason == (REASON if auth.check is not None and auth.check.reason else None)
 
 
@@ -196,7 +195,7 @@ async def drive_client_credentials(
     client = ClientIdentity(known["client_id"], known["client_secret"])
     tokens = await TokenEndpoint(entry, auth, client, known).ask(egress, system_clock, grant)
     assert tokens.access_token == known["access_token"]
-    account = await credentials.check(
+    account = await check_credentials(
         egress, entry, auth, Values(example_values(auth).params, {**typed, "access_token": tokens.access_token})
     )
     assert account.id == (stand_in.account() if auth.check is not None else None)

@@ -1,6 +1,5 @@
 """`/v1/connections`: list, read, import, rename, check and delete connections."""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -24,22 +23,13 @@ from one_runtime.api.fields import (
     next_cursor,
     note_of,
 )
-from one_runtime.catalog.model import AuthType, Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.catalog.request import clean_values
+from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import recheck
-from one_runtime.connecting.token_import import ImportedTokens, import_tokens
-from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
+from one_runtime.connecting.token_import import CredentialImport, import_connection
+from one_runtime.connecting.verification import ConnectionTarget
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Connection, ConnectionFilter, ConnectionUpdate, NewConnection
-from one_runtime.connections.credentials import ProviderAccount
-from one_runtime.context import Installation
-from one_runtime.errors import InvalidInput
-from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.listing import why_not
-from one_runtime.tenancy.authentication import Principal
+from one_runtime.connections.connections import Connection, ConnectionFilter, ConnectionUpdate
 
 router = APIRouter(tags=["Connections"])
 
@@ -187,50 +177,13 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user, after the provider accepted it. The same account, or one whose identity is
     not known, is renewed in place (200); `multiple` puts another account beside it."""
-    proof, integration = await _imported(installation, caller, body)
-    new = NewConnection(
-        end_user_id=body.end_user_id,
-        integration_slug=integration.slug,
-        auth_type=body.auth_type,
-        name=body.name,
-        params=proof.params,
-        secrets=proof.secrets,
-        account=proof.account,
-        metadata=body.metadata,
-        multiple=body.multiple,
-        agreed=True,
-        scopes=proof.scopes,
-        missing_scopes=proof.missing_scopes,
-        expires_at=proof.expires_at,
-        token_metadata=replace(proof.grant, audience=integration.audience(body.auth_type)),
+    target = ConnectionTarget(body.end_user_id, body.name, body.metadata, multiple=body.multiple, replace_account=True)
+    request = CredentialImport(
+        body.integration_slug, body.auth_type, body.params, body.credentials, target, check=body.check
     )
-    async with installation.database.write() as tx:
-        connection, made = await connections.create_or_replace(
-            tx, installation.vault, caller.actor, new, installation.clock()
-        )
-    response.status_code = 201 if made else 200
+    connection, created = await import_connection(installation, caller.actor, request)
+    response.status_code = 201 if created else 200
     return ConnectionAnswer.of(connection)
-
-
-async def _imported(
-    installation: Installation, caller: Principal, body: CreateConnection
-) -> tuple[VerifiedAccount, Integration]:
-    """What the credential opens. Raises: NotFound, InvalidInput, CredentialsRefused, ProviderUnavailable."""
-    async with installation.database.read() as tx:
-        integration = await installation.catalogs.get(tx, caller.organization_id, body.integration_slug)
-        if integration is None:
-            raise unknown(body.integration_slug)
-        clients = await oauth_clients.list_slugs(tx, caller.organization_id)
-    reason, auth = why_not(integration, clients, body.auth_type), integration.auth_of(body.auth_type)
-    if reason is not None or auth is None:
-        raise InvalidInput.of("auth_type", reason or f"{integration.name} has no {body.auth_type}.")
-    if isinstance(auth, OAuth2Auth):
-        given = ImportedTokens(body.params, body.credentials, check=body.check)
-        return await import_tokens(installation, caller.organization_id, integration, auth, given), integration
-    values = clean_values(auth, body.params, body.credentials)
-    if body.check or isinstance(auth, ClientCredentialsAuth):
-        return await verify_credentials(installation, integration, auth, values), integration
-    return VerifiedAccount(ProviderAccount(), values.params, values.credentials), integration
 
 
 @router.get("/v1/connections/{connection_id}", summary="Read one connection")

@@ -22,8 +22,8 @@ from one_runtime.catalog.tools.sheet import counts, sheet
 from one_runtime.cli.catalog_new import new_entry
 from one_runtime.cli.running import AsJson, named_values, print_rows
 from one_runtime.clock import rfc3339, system_clock
-from one_runtime.connections import credentials
-from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connecting.verification import check_credentials
+from one_runtime.connections.credentials import CredentialsRefused, ProviderAccount, ProviderUnavailable
 from one_runtime.doctor import catalog_probe as probing
 from one_runtime.doctor.catalog_probe import Probed
 from one_runtime.egress import Egress, EgressError
@@ -114,9 +114,9 @@ def try_credential(
     typer.echo(f"Asks {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
     values = _cleaned(auth, *_asked(auth, params, given))
 
-    async def ask() -> credentials.ProviderAccount:
+    async def ask() -> ProviderAccount:
         async with Egress() as egress:
-            return await credentials.check(egress, integration, auth, values)
+            return await check_credentials(egress, integration, auth, values)
 
     try:
         account = asyncio.run(ask())

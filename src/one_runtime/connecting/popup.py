@@ -1,7 +1,7 @@
 """From a hosted connection session to a connection: what the popup's pages ask for, step by step."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode
@@ -17,7 +17,7 @@ from one_runtime.connecting.sessions import (
     TooManyAttempts,
     ended_error,
 )
-from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
+from one_runtime.connecting.verification import ConnectionTarget, VerifiedAccount, verify_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
@@ -125,25 +125,18 @@ class ValidatedRequest:
     name: str | None
     replaces: bool = False
 
-    def new_connection(self, proof: VerifiedAccount) -> NewConnection:
-        """What to connect, once it is known what it opens."""
-        wanted = self.name or self.session.suggested_connection_name
-        return NewConnection(
-            end_user_id=self.session.end_user_id,
-            integration_slug=self.integration.slug,
-            auth_type=self.auth.type,
-            name=wanted or proof.account.label or self.integration.name,
-            params=proof.params,
-            secrets=proof.secrets,
-            account=proof.account,
-            metadata=self.session.metadata,
-            target=self.session.target_connection_id,
-            multiple=self.session.multiple,
-            agreed=self.replaces,
-            scopes=proof.scopes,
-            missing_scopes=proof.missing_scopes,
-            expires_at=proof.expires_at,
-            token_metadata=replace(proof.grant, audience=self.integration.audience(self.auth.type)),
+    def new_connection(self, verified: VerifiedAccount) -> NewConnection:
+        """Return the connection to store for this request."""
+        name = self.name or self.session.suggested_connection_name or verified.account.label or self.integration.name
+        return verified.as_connection(
+            ConnectionTarget(
+                end_user_id=self.session.end_user_id,
+                name=name,
+                metadata=self.session.metadata,
+                connection_id=self.session.target_connection_id,
+                multiple=self.session.multiple,
+                replace_account=self.replaces,
+            )
         )
 
 

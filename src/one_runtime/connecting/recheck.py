@@ -6,7 +6,8 @@ from typing import Final
 
 import structlog
 
-from one_runtime.connections import connections, credentials
+from one_runtime.connecting.verification import check_credentials
+from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.context import Installation
@@ -79,7 +80,7 @@ async def _refusal(installation: Installation, usable: UsableCredential) -> Cred
     if usable.integration is None or usable.auth is None:  # it was deleted a moment ago
         return None
     try:
-        await credentials.check(installation.egress, usable.integration, usable.auth, usable.values)
+        await check_credentials(installation.egress, usable.integration, usable.auth, usable.values)
     except CredentialsRefused as refusal:
         return refusal
     return None

@@ -1,47 +1,97 @@
-"""Take over OAuth tokens that an organization holds already, given to a client that is configured here."""
+"""Import of credentials that an organization holds already: keys, passwords, and OAuth tokens of its own client."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.model import AuthType, Integration
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import clean_values
-from one_runtime.connecting.verification import GrantedTokens, VerifiedAccount, verify_tokens
+from one_runtime.connecting.verification import (
+    ConnectionTarget,
+    GrantedTokens,
+    VerifiedAccount,
+    unverified_account,
+    verify_credentials,
+    verify_tokens,
+)
+from one_runtime.connections import connections
+from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.listing import why_not
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.oauth.response import parse_date
 from one_runtime.oauth.scopes import parse_granted_scopes
 from one_runtime.oauth.token_response import Tokens, is_token
+from one_runtime.tenancy.events import Actor
 
-_OWN: Final = ("access_token", "refresh_token", "expires_at", "scope")
+_TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedTokens:
-    """What was sent: params, and by name the tokens with what is known of them."""
+class CredentialImport:
+    """A credential to import. `check`: verify it with the provider first; client credentials are always verified."""
 
+    integration_slug: str
+    auth_type: AuthType
     params: Mapping[str, str]
     credentials: Mapping[str, str] = field(repr=False)
+    target: ConnectionTarget
     check: bool = True
 
 
-async def import_tokens(
-    installation: Installation, organization_id: str, integration: Integration, auth: OAuth2Auth, given: ImportedTokens
-) -> VerifiedAccount:
-    """What the tokens open.
+async def import_connection(
+    installation: Installation, actor: Actor, request: CredentialImport
+) -> tuple[Connection, bool]:
+    """Store a credential as a connection; True if the connection is new, False if it replaces the present one.
 
-    Raises: InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable.
+    Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable.
     """
+    async with installation.database.read() as tx:
+        integration = await installation.catalogs.get(tx, actor.organization_id, request.integration_slug)
+        if integration is None:
+            raise unknown(request.integration_slug)
+        clients = await oauth_clients.list_slugs(tx, actor.organization_id)
+    reason = why_not(integration, clients, request.auth_type)
+    if reason is not None:
+        raise InvalidInput.of("auth_type", reason)
+    verified = await _verify(installation, actor.organization_id, integration, request)
+    async with installation.database.write() as tx:
+        connection = verified.as_connection(request.target)
+        return await connections.create_or_replace(tx, installation.vault, actor, connection, installation.clock())
+
+
+async def _verify(
+    installation: Installation, organization_id: str, integration: Integration, request: CredentialImport
+) -> VerifiedAccount:
+    auth = integration.auth_of(request.auth_type)
+    if auth is None:
+        raise InvalidInput.of("auth_type", f"{integration.name} has no {request.auth_type}.")
+    if isinstance(auth, OAuth2Auth):
+        return await _verify_tokens(installation, organization_id, integration, auth, request)
+    values = clean_values(auth, request.params, request.credentials)
+    if request.check or isinstance(auth, ClientCredentialsAuth):
+        return await verify_credentials(installation, integration, auth, values)
+    return unverified_account(integration, auth, values)
+
+
+async def _verify_tokens(
+    installation: Installation,
+    organization_id: str,
+    integration: Integration,
+    auth: OAuth2Auth,
+    request: CredentialImport,
+) -> VerifiedAccount:
     received = {part.name for part in auth.received}
-    typed = {name: value for name, value in given.credentials.items() if name not in _OWN}
-    asked = {name: value for name, value in given.params.items() if name not in received}
-    values = clean_values(auth, asked, typed)
-    tokens = _tokens(given)
+    client_fields = {name: value for name, value in request.credentials.items() if name not in _TOKEN_FIELDS}
+    typed_params = {name: value for name, value in request.params.items() if name not in received}
+    values = clean_values(auth, typed_params, client_fields)
+    tokens = _read_tokens(request.credentials)
     client = None
     if auth.client.owner != "customer":
         async with installation.database.read() as tx:
@@ -49,34 +99,34 @@ async def import_tokens(
         if client is None:
             raise OAuthClientMissing(f"No OAuth client is configured for {integration.name}.")
         oauth_clients.require_host(client, integration.name, auth, values.params)
-    # What a provider says in a callback or with its tokens, whoever imports them says in the params.
-    told = {part.where: given.params[part.name] for part in auth.received if part.name in given.params}
+    # In a connection flow the provider sends these values with the callback or the tokens. Here the params hold them.
+    provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:
-        params = {**values.params, **receive(auth, "callback", told)}
-        granted = GrantedTokens(_with(tokens, told), params, values.credentials, client, tokens.scopes or ())
-        return await verify_tokens(installation, integration, auth, granted, check=given.check)
+        params = {**values.params, **receive(auth, "callback", provider_values)}
+        tokens = _with_document(tokens, provider_values)
+        granted = GrantedTokens(tokens, params, values.credentials, client, tokens.scopes or ())
+        return await verify_tokens(installation, integration, auth, granted, check=request.check)
     except UnexpectedValue as error:
         raise InvalidInput(f"params: {error}.") from error
 
 
-def _tokens(given: ImportedTokens) -> Tokens:
+def _read_tokens(credentials: Mapping[str, str]) -> Tokens:
     """Raises: InvalidInput."""
     errors = []
-    access, refresh = (
-        given.credentials.get("access_token", "").strip(),
-        given.credentials.get("refresh_token", "").strip(),
-    )
+    access, refresh = (credentials.get(name, "").strip() for name in ("access_token", "refresh_token"))
     if not is_token(access):
         errors.append(FieldError("credentials.access_token", "is required, as the provider gave it"))
     if refresh and not is_token(refresh):
-        errors.append(FieldError("credentials.refresh_token", "is no token"))
-    expires_at = _moment(given.credentials.get("expires_at", ""), errors)
+        errors.append(
+            FieldError("credentials.refresh_token", "must be a token as the provider gave it, in printable ASCII")
+        )
+    expires_at = _read_time(credentials.get("expires_at", ""), errors)
     if errors:
         raise InvalidInput(f"{errors[0].field}: {errors[0].message}", tuple(errors))
-    return Tokens(access, refresh or None, expires_at, parse_granted_scopes(given.credentials.get("scope")))
+    return Tokens(access, refresh or None, expires_at, parse_granted_scopes(credentials.get("scope")))
 
 
-def _moment(text: str, errors: list[FieldError]) -> datetime | None:
+def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
     if not text.strip():
         return None
     moment = parse_date(text)
@@ -85,9 +135,10 @@ def _moment(text: str, errors: list[FieldError]) -> datetime | None:
     return moment
 
 
-def _with(tokens: Tokens, told: Mapping[str, str]) -> Tokens:
+def _with_document(tokens: Tokens, provider_values: Mapping[str, str]) -> Tokens:
+    """Return the tokens with a token response that holds these values at their paths, such as `team.id`."""
     document: dict[str, object] = {}
-    for path, value in told.items():
+    for path, value in provider_values.items():
         *outer, last = path.split(".")
         place = document
         for step in outer:

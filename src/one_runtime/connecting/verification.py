@@ -1,6 +1,6 @@
-"""What connecting proves: that credentials work, whose account they open, and what is to be kept with them (P7).
+"""Verification of credentials with the provider, and the one way from a verified account to a connection (P7).
 
-Nothing is stored here, and no transaction is open: providers are asked.
+Nothing is stored here, and no transaction is open: the functions call the provider.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,15 @@ from one_runtime.catalog.oauth2 import ClientCredentialsAuth, Lookup, OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import (
     Values,
+    build_check,
     build_request,
     look_up,
+    read_check,
     read_identity,
     read_lookup,
     text_of,
 )
-from one_runtime.connections import credentials
+from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
     CredentialsRefused,
@@ -28,7 +30,7 @@ from one_runtime.connections.credentials import (
     TokenMetadata,
 )
 from one_runtime.context import Installation
-from one_runtime.egress import EgressError, on_behalf_of
+from one_runtime.egress import Egress, EgressError, on_behalf_of
 from one_runtime.egress.provider_text import printable
 from one_runtime.errors import Conflict
 from one_runtime.integrations.oauth_clients import OAuthClient
@@ -37,22 +39,23 @@ from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, Te
 from one_runtime.oauth.grants import ClientCredentials, ShortLivedToken
 from one_runtime.oauth.scopes import missing_scopes, requested_scopes
 from one_runtime.oauth.token_response import Tokens
+from one_runtime.telemetry import metrics, tracing
 from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.state import merge_tokens, refresh_due_at
 
-_MOST_CHOICES: Final = 200
+_MAX_ACCOUNTS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class AccountOption:
-    """One of several accounts behind a token: what a person reads, and what it is known by."""
+    """One of several accounts that a token opens: its label for the end user, and the params that identify it."""
 
     label: str
     params: Mapping[str, str]
 
 
 class AccountSelectionRequired(Conflict):
-    """Behind the token are several accounts, and nobody has said which one."""
+    """The token opens several accounts, and the end user has to select one."""
 
     code = "several_accounts"
 
@@ -62,28 +65,105 @@ class AccountSelectionRequired(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class VerifiedAccount:
-    """What a connection is made of. `params`: the end user's, and what the provider said."""
+class ConnectionTarget:
+    """The connection that an account is verified for.
 
+    `connection_id`: reconnect exactly this connection. `multiple`: keep other accounts beside the new one.
+    `replace_account`: the end user agreed that another account replaces the present one.
+    """
+
+    end_user_id: str
+    name: str | None
+    metadata: Mapping[str, object]
+    connection_id: str | None = None
+    multiple: bool = False
+    replace_account: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAccount:
+    """An account at the provider, with the credentials that open it and the params of its connection."""
+
+    integration: Integration
+    auth_type: str
     account: ProviderAccount
     params: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
-    grant: TokenMetadata = NO_TOKEN_METADATA
+    token_metadata: TokenMetadata = NO_TOKEN_METADATA
+
+    def as_connection(self, target: ConnectionTarget) -> NewConnection:
+        """Return the connection to store.
+
+        Its audience is that of the integration which the credentials were verified with: they are never sent
+        elsewhere, also if an organization changes its own integration later (P7).
+        """
+        return NewConnection(
+            end_user_id=target.end_user_id,
+            integration_slug=self.integration.slug,
+            auth_type=self.auth_type,
+            name=target.name,
+            params=self.params,
+            secrets=self.secrets,
+            account=self.account,
+            metadata=target.metadata,
+            target=target.connection_id,
+            multiple=target.multiple,
+            agreed=target.replace_account,
+            scopes=self.scopes,
+            missing_scopes=self.missing_scopes,
+            expires_at=self.expires_at,
+            token_metadata=replace(self.token_metadata, audience=self.integration.audience(self.auth_type)),
+        )
+
+
+async def check_credentials(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
+    """Run the entry's check request and return the account. Without a check the credentials are accepted as they are.
+
+    Raises: CredentialsRefused if the provider refuses them; ProviderUnavailable if it gives no usable answer.
+    """
+    if auth.check is None:
+        return ProviderAccount()
+    with metrics.credential_check(integration.slug), tracing.credential_check(integration.slug):
+        return await _send_check(egress, integration, auth, values)
+
+
+async def _send_check(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
+    request = build_check(auth, values)
+    try:
+        with on_behalf_of(integration.slug):
+            response = await egress.request(request.method, request.url, headers=request.headers, body=request.body)
+    except EgressError as error:
+        raise ProviderUnavailable(
+            f"{integration.name} cannot be reached at the moment ({error.code}). Nothing was stored; try again."
+        ) from error
+    result = read_check(auth, response.status, response.headers, response.body, values)
+    if result.refused:
+        raise CredentialsRefused(f"{integration.name} did not accept this.", result.reason)
+    if not result.ok:
+        raise ProviderUnavailable(
+            f"{integration.name} answered {response.status}, which says nothing about the credentials. Try again."
+        )
+    return ProviderAccount(result.account_id, result.account_label)
+
+
+def unverified_account(integration: Integration, auth: Auth, values: Values) -> VerifiedAccount:
+    """Accept credentials without asking the provider, for an import with `check: false`."""
+    return VerifiedAccount(integration, auth.type, ProviderAccount(), values.params, values.credentials)
 
 
 async def verify_credentials(
     installation: Installation, integration: Integration, auth: Auth, values: Values
 ) -> VerifiedAccount:
-    """Ask the provider about what was typed: a key, a password, a client of the customer's own.
+    """Verify typed credentials: a key, a password, or the customer's own OAuth client.
 
-    Raises: CredentialsRefused on the provider's definite no; ProviderUnavailable where it gave no usable answer.
+    Raises: CredentialsRefused if the provider refuses them; ProviderUnavailable if it gives no usable answer.
     """
     if not isinstance(auth, ClientCredentialsAuth):
-        account = await credentials.check(installation.egress, integration, auth, values)
-        return VerifiedAccount(account, values.params, values.credentials)
+        account = await check_credentials(installation.egress, integration, auth, values)
+        return VerifiedAccount(integration, auth.type, account, values.params, values.credentials)
     grant = ClientCredentials(values.credentials)
     client = ClientIdentity(values.credentials["client_id"], values.credentials["client_secret"])
     endpoint = TokenEndpoint(integration, auth, client, values.params)
@@ -92,43 +172,43 @@ async def verify_credentials(
     except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
         raise CredentialsRefused(f"{integration.name} did not accept this.", error.reason) from error
     except OAuthError as error:
-        raise unavailable(integration, error) from error
+        raise _unavailable(integration, error) from error
     secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
-    account = await credentials.check(installation.egress, integration, auth, Values(values.params, secrets))
-    asked = requested_scopes(auth.scopes, None, values.params)
+    account = await check_credentials(installation.egress, integration, auth, Values(values.params, secrets))
+    scopes = requested_scopes(auth.scopes, None, values.params)
     due_at = refresh_due_at(auth, secrets, tokens, installation.clock())
     return VerifiedAccount(
+        integration=integration,
+        auth_type=auth.type,
         account=account,
         params=values.params,
         secrets=secrets,
-        scopes=tokens.scopes or asked,
-        missing_scopes=missing_scopes(asked, tokens.scopes),
+        scopes=tokens.scopes or scopes,
+        missing_scopes=missing_scopes(scopes, tokens.scopes),
         expires_at=tokens.expires_at,
-        grant=TokenMetadata(None, due_at),
+        token_metadata=TokenMetadata(None, due_at),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class GrantedTokens:
-    """Tokens that a consent brought. `params`: what is known so far; `own`: what the customer typed, where the client
-    is theirs; `asked`: the scopes that were asked for; `chosen`: the account, where there were several."""
+    """Tokens that the provider granted, not verified yet.
+
+    `params`: the values known so far. `own`: the customer's own client, where the organization has none. `asked`: the
+    requested scopes. `selected`: the params of the selected account, if the tokens open several.
+    """
 
     tokens: Tokens
     params: Mapping[str, str]
     own: Mapping[str, str] = field(repr=False)
     client: OAuthClient | None
     asked: tuple[str, ...]
-    chosen: Mapping[str, str] | None = None
+    selected: Mapping[str, str] | None = None
 
     @property
     def secrets(self) -> dict[str, str]:
-        """What is kept sealed."""
+        """Return the values to seal."""
         return merge_tokens(self.own, self.tokens)
-
-    @property
-    def grant(self) -> TokenMetadata:
-        """The client that they were given to."""
-        return TokenMetadata(self.client.id if self.client is not None else None)
 
 
 async def verify_tokens(
@@ -139,36 +219,41 @@ async def verify_tokens(
     *,
     check: bool = True,
 ) -> VerifiedAccount:
-    """Take what the provider said with the tokens, look up what else is needed, and ask whose account it is.
+    """Read the values of the token response, look up what else the entry needs, and check the account.
 
-    Raises: CredentialsRefused; ProviderUnavailable; SeveralAccounts; UnexpectedValue for a value that does not fit.
+    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue for a value that the
+    entry does not allow.
     """
     params = {**granted.params, **receive(auth, "token_response", granted.tokens.document)}
     client = granted.client
-    given = {} if client is None else {"client_id": client.client.client_id, **client.fields_of(auth)}
-    sent = {**given, **granted.secrets}
-    if granted.chosen is not None:
-        params |= granted.chosen
+    client_fields = {} if client is None else {"client_id": client.client.client_id, **client.fields_of(auth)}
+    secrets = {**client_fields, **granted.secrets}
+    if granted.selected is not None:
+        params |= granted.selected
     elif auth.lookup is not None:
-        params |= await _look_up(installation, integration, auth, auth.lookup, Values(params, sent))
-    values = Values(params, sent)
-    account = await credentials.check(installation.egress, integration, auth, values) if check else ProviderAccount()
+        params |= await _look_up(installation, integration, auth, auth.lookup, Values(params, secrets))
+    values = Values(params, secrets)
+    account = ProviderAccount()
+    if check:
+        account = await check_credentials(installation.egress, integration, auth, values)
     if account.id is None and auth.check is None:
         account = ProviderAccount(*read_identity(auth, values))
     due_at = refresh_due_at(auth, granted.secrets, granted.tokens, installation.clock())
     return VerifiedAccount(
+        integration=integration,
+        auth_type=auth.type,
         account=account,
         params=params,
         secrets=granted.secrets,
         scopes=granted.tokens.scopes or granted.asked,
         missing_scopes=missing_scopes(granted.asked, granted.tokens.scopes),
         expires_at=granted.tokens.expires_at,
-        grant=TokenMetadata(granted.grant.oauth_client_id, due_at),
+        token_metadata=TokenMetadata(client.id if client is not None else None, due_at),
     )
 
 
 async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: Tokens) -> Tokens:
-    """The long-lived token for a short-lived one, where the entry has such an exchange. Raises: OAuthError."""
+    """Exchange a short-lived token for a long-lived one, if the entry has such an exchange. Raises: OAuthError."""
     if endpoint.auth.token.exchange is None:
         return tokens
     grant = ShortLivedToken(tokens.access_token)
@@ -182,34 +267,38 @@ async def _look_up(
     request = build_request(auth, lookup, values)
     try:
         with on_behalf_of(integration.slug):
-            answer = await installation.egress.request(
+            response = await installation.egress.request(
                 request.method, request.url, headers=request.headers, body=request.body
             )
     except EgressError as error:
         raise ProviderUnavailable(f"{integration.name} cannot be reached at the moment ({error.code}).") from error
-    document = read_lookup(lookup, answer.status, answer.body)
+    document = read_lookup(lookup, response.status, response.body)
     if document is None:
-        raise ProviderUnavailable(f"{integration.name} answered {answer.status} when it was asked for the account.")
+        raise ProviderUnavailable(f"{integration.name} answered {response.status} when it was asked for the account.")
     if lookup.choices is None:
         return receive(auth, "lookup", document)
-    choices = _choices(integration, auth, lookup, document)
-    if len(choices) > 1:
-        detail = f"This opens {len(choices)} accounts at {integration.name}, and it has to be said which one."
-        raise AccountSelectionRequired(detail, choices)
-    return dict(choices[0].params)
+    accounts = _account_options(integration, auth, lookup, document)
+    if len(accounts) > 1:
+        detail = f"This opens {len(accounts)} accounts at {integration.name}. Select one of them."
+        raise AccountSelectionRequired(detail, accounts)
+    return dict(accounts[0].params)
 
 
-def _choices(integration: Integration, auth: OAuth2Auth, lookup: Lookup, document: object) -> tuple[AccountOption, ...]:
-    assert lookup.choices is not None  # noqa: S101 - the caller has looked
+def _account_options(
+    integration: Integration, auth: OAuth2Auth, lookup: Lookup, document: object
+) -> tuple[AccountOption, ...]:
+    assert lookup.choices is not None  # noqa: S101 - checked by the caller
     items = look_up(document, lookup.choices.at) if lookup.choices.at is not None else document
-    if not isinstance(items, list) or not items or len(items) > _MOST_CHOICES:
+    if not isinstance(items, list) or not items or len(items) > _MAX_ACCOUNTS:
         raise UnexpectedValue(f"{integration.name} lists no account that this token opens")
-    found = [(text_of(look_up(item, lookup.choices.label)), receive(auth, "lookup", item)) for item in items]
-    return tuple(AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in found)
+    accounts = [(text_of(look_up(item, lookup.choices.label)), receive(auth, "lookup", item)) for item in items]
+    return tuple(
+        AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in accounts
+    )
 
 
-def unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:
-    """What to say where a provider's token endpoint gave nothing that helps."""
+def _unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:
+    """Return the error for a token endpoint that gave no usable answer."""
     wait = error.retry_after if isinstance(error, TemporaryFailure) else None
-    said = f" ({error.reason})" if error.reason else ""
-    return ProviderUnavailable(f"{integration.name} does not answer as it should{said}. Try again.", wait)
+    reason = f" ({error.reason})" if error.reason else ""
+    return ProviderUnavailable(f"{integration.name} does not answer as it should{reason}. Try again.", wait)

@@ -9,15 +9,11 @@ from typing import Final
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
-from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.request import Values, build_check, read_check
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import credentials
-from one_runtime.egress import Egress, EgressError, on_behalf_of
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError
-from one_runtime.telemetry import metrics, tracing
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
@@ -139,36 +135,6 @@ _DUE = (
     .order_by(credentials.c.refresh_due_at)
     .limit(bindparam("limit"))
 )
-
-
-async def check(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
-    """Ask the provider whether the credentials work, and whose they are; an entry without a check is believed.
-
-    Raises: CredentialsRefused on the provider's definite no; ProviderUnavailable where it gave no usable answer.
-    """
-    if auth.check is None:
-        return ProviderAccount()
-    with metrics.credential_check(integration.slug), tracing.credential_check(integration.slug):
-        return await _ask(egress, integration, auth, values)
-
-
-async def _ask(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
-    request = build_check(auth, values)
-    try:
-        with on_behalf_of(integration.slug):
-            response = await egress.request(request.method, request.url, headers=request.headers, body=request.body)
-    except EgressError as error:
-        raise ProviderUnavailable(
-            f"{integration.name} cannot be reached at the moment ({error.code}). Nothing was stored; try again."
-        ) from error
-    result = read_check(auth, response.status, response.headers, response.body, values)
-    if result.refused:
-        raise CredentialsRefused(f"{integration.name} did not accept this.", result.reason)
-    if not result.ok:
-        raise ProviderUnavailable(
-            f"{integration.name} answered {response.status}, which says nothing about the credentials. Try again."
-        )
-    return ProviderAccount(result.account_id, result.account_label)
 
 
 async def store(

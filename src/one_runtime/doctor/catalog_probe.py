@@ -18,7 +18,7 @@ from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import Values
 from one_runtime.catalog.templates import names_in, split_url
 from one_runtime.clock import Clock
-from one_runtime.connections import credentials
+from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.egress import Egress, EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
@@ -130,7 +130,7 @@ async def _check(question: _Question, egress: Egress, _: Clock) -> tuple[str, Ve
     known = example_values(question.auth)
     made_up = {part.name: examples.of_field(part, secrets.randbits(64)) for part in question.auth.fields}
     try:
-        await credentials.check(egress, question.integration, question.auth, Values(known.params, made_up))
+        await check_credentials(egress, question.integration, question.auth, Values(known.params, made_up))
     except CredentialsRefused as error:
         return f"refused: {error.provider_reason or 'no reason given'}", "alive"
     except ProviderUnavailable as error:
