@@ -4,6 +4,7 @@ A test that asks for `demo` gets the session's one, with One Runtime, the playgr
 """
 
 import json
+import os
 import random
 import socket
 import subprocess
@@ -12,11 +13,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 import pytest
 from playwright.async_api import Frame, Page
 
 from tests.waiting import eventually
+
+_WORKERS: Final = 6
+_PORTS_OF_A_WORKER: Final = 2_000  # below the ports that the kernel gives to outgoing connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,11 @@ class Demo:
 
 
 def three_free_ports() -> int:
-    """The first of three neighbouring ports that nobody listens on."""
+    """Return the first of three neighbouring ports that are free, from a range of this pytest worker's own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    first = 20_000 + worker * _PORTS_OF_A_WORKER
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(first, first + _PORTS_OF_A_WORKER - 3)
         if all(_is_free(port + step) for step in range(3)):
             return port
 

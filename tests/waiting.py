@@ -22,21 +22,21 @@ def _pauses(seconds: float) -> Iterator[float]:
     raise TimeoutError(f"It did not happen within {seconds:g} s.")
 
 
-def attempts(seconds: float = 10.0) -> Iterator[int]:
+def attempts(seconds: float = 30.0) -> Iterator[int]:
     """Count attempts: `for _ in attempts(): if it_happened(): break`. Raises: TimeoutError."""
     for number, pause in enumerate(_pauses(seconds)):
         yield number
         time.sleep(pause)
 
 
-async def async_attempts(seconds: float = 10.0) -> AsyncIterator[int]:
+async def async_attempts(seconds: float = 30.0) -> AsyncIterator[int]:
     """Count attempts, leaving the loop free between them. Raises: TimeoutError."""
     for number, pause in enumerate(_pauses(seconds)):
         yield number
         await asyncio.sleep(pause)
 
 
-async def eventually(probe: Callable[[], T | Awaitable[T]], seconds: float = 10.0) -> T:
+async def eventually(probe: Callable[[], T | Awaitable[T]], seconds: float = 30.0) -> T:
     """The first answer of the probe that is true. Raises: TimeoutError."""
     async for _ in async_attempts(seconds):
         answer = probe()

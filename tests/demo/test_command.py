@@ -39,7 +39,7 @@ def test_a_second_start_goes_on_where_the_first_one_stopped(tmp_path: Path) -> N
     port = three_free_ports()
     with running_demo(tmp_path, port) as first:
         first.process.send_signal(signal.SIGTERM)
-        assert first.process.wait(timeout=10) == 0
+        assert first.process.wait(timeout=30) == 0
     with running_demo(tmp_path, port) as second:
         assert (second.api_key, second.acme_keys) == (first.api_key, first.acme_keys)
         assert listed(second.url, second.api_key, second.end_user_id).status_code == 200
@@ -66,7 +66,7 @@ def test_the_lines_of_the_start_up_text_work_as_pasted(tmp_path: Path) -> None:
             assert answer.status_code == 200
             assert ("oru_" in text) == first_start, "the API key is shown at the first start only"
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=30) == 0
 
 
 def test_a_taken_port_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.browser import PageProblems
+from tests.browser import PATIENCE, PageProblems
 from tests.foreign.providers import Provider
 from tests.foreign.served import Served, served
 
@@ -29,7 +29,7 @@ async def there(
 async def window(browser: Browser, page_problems: PageProblems, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
     """A window of its own, in a browser with JavaScript and in one without it."""
     async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         context.on("page", page_problems.watch)
         yield await context.new_page()
     assert not page_problems, "\n".join(page_problems)

@@ -72,13 +72,13 @@ class Backend:
 
     async def expire(self, session: dict[str, Any]) -> None:
         """Let a session's time run out. The demo's clock cannot be moved from here, so its database is."""
-        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=10)) as database, database:
+        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             sql = "UPDATE hosted_connection_sessions SET expires_at = created_at WHERE id = ?"
             assert database.execute(sql, (session["id"],)).rowcount == 1
 
     def register(self, *return_urls: str) -> None:
         """Say where the mode `redirect` may end, as the organization does with an administrator's key."""
-        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=10)) as database, database:
+        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             database.execute("UPDATE organizations SET return_urls = ?", (json.dumps(return_urls),))
 
     async def turn_key(self, switch: str, key: str) -> None:

@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from one_runtime.db.ids import new_id
-from tests.browser import PageProblems
+from tests.browser import PATIENCE, PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site, running_site
 from tests.running_demo import Demo, running_demo, three_free_ports
@@ -30,14 +30,14 @@ def foreign(demo: Demo) -> Iterator[Site]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def backend(demo: Demo, site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """The customer's backend, for an end user named as the test, and another one where it is run again."""
+    """The customer's backend, for an end user named after the test."""
     headers = {"authorization": f"Bearer {demo.api_key}"}
     async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
         yield Backend(demo, site, _end_user(request), http)
 
 
 def _end_user(request: pytest.FixtureRequest) -> str:
-    """A second try must not find what the first one connected."""
+    """Return an end user that no other test uses, also when a test runs twice in one session."""
     return f"{request.node.name}-{new_id()}"
 
 
@@ -67,7 +67,7 @@ async def window(
     """A window of its own, in a browser with JavaScript and in one without it, and a return URL that is registered."""
     backend.register(backend.site.return_url)
     async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         context.on("page", page_problems.watch)
         yield await context.new_page()
     assert not page_problems, "\n".join(page_problems)

@@ -1,7 +1,6 @@
 """The popup without an integration: a list of 600, searched, walked by keyboard, left and found again.
 
-What is timed is timed several times, and the best counts: on a busy machine the others tell of its other work. The
-budgets are two to three times what was measured on two cores.
+`make bench` measures how fast the list appears and answers a key (benchmarks/popup.py).
 """
 
 import re
@@ -26,41 +25,13 @@ from tests.journeys.test_window import confirmed, search_for
 from tests.running_demo import opened_popup
 from tests.waiting import async_attempts, eventually
 
-SHOWN_WITHIN_MS: Final = 3_000
-OPENINGS: Final = 4
-KEYSTROKE_WITHIN_MS: Final = 100
 HEIGHT_OF_A_ROW: Final = 60
-
-# From one key to the frame that shows what it did: the best of ten times for each key, and of these the slowest.
-SLOWEST_KEY: Final = """async (words) => {
-  const search = document.getElementById("search");
-  const type = async (value) => {
-    const start = performance.now();
-    search.value = value;
-    search.dispatchEvent(new Event("input", { bubbles: true }));
-    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-    return performance.now() - start;
-  };
-  const best = Array(words.length).fill(Infinity);
-  for (let turn = 0; turn < 10; turn += 1) {
-    await type("");
-    for (const at of best.keys()) best[at] = Math.min(best[at], await type(words.slice(0, at + 1)));
-  }
-  return Math.max(...best);
-}"""
 
 
 async def list_in(page: Page, large: Backend) -> Frame:
     frame = await opened(page, large.site, await large.token(None))
     await expect(heading(frame)).to_have_text("What would you like to connect to Fernhill?")
     return frame
-
-
-async def timed_list_in(page: Page, large: Backend) -> tuple[Frame, float]:
-    """The list, and after how many milliseconds all of it was there."""
-    frame = await list_in(page, large)
-    await expect(frame.locator(".picks li")).to_have_count(601)
-    return frame, await frame.evaluate("() => performance.now()")
 
 
 def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
@@ -72,15 +43,18 @@ def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
     return counted
 
 
-async def test_six_hundred_are_shown_soon_and_narrowed_down_as_fast_as_one_types(page: Page, large: Backend) -> None:
-    frame, shown = await timed_list_in(page, large)
-    for _ in range(OPENINGS):
-        if shown < SHOWN_WITHIN_MS:
-            break
-        frame, shown = await timed_list_in(page, large)
-    assert shown < SHOWN_WITHIN_MS
-    assert await frame.evaluate(SLOWEST_KEY, "harbormetrics") < KEYSTROKE_WITHIN_MS
-    await expect(frame.locator(".picks li")).to_have_count(1)
+async def test_six_hundred_integrations_are_listed_and_each_key_narrows_the_list(page: Page, large: Backend) -> None:
+    frame = await list_in(page, large)
+    rows, search = frame.locator(".picks li"), frame.get_by_label("Search", exact=True)
+    await expect(rows).to_have_count(601)
+    counts = []
+    for letter in "harbormetrics":
+        await search.press_sequentially(letter)
+        await settled(frame)
+        counts.append(await rows.count())
+    assert counts[0] < 601
+    assert counts[-1] == 1
+    await expect(rows).to_have_text(re.compile("Harbor Metrics"))
 
 
 async def test_logos_that_are_far_down_are_not_asked_for(page: Page, large: Backend) -> None:
@@ -212,6 +186,7 @@ async def test_six_hundred_in_a_window_of_its_own(window: Page, large: Backend) 
     await expect(window.locator(".picks li:visible")).to_have_count(1)
 
 
-async def test_a_key_in_a_window_of_its_own_is_answered_as_fast(page: Page, large: Backend) -> None:
+async def test_each_key_narrows_the_list_in_a_window_of_its_own(page: Page, large: Backend) -> None:
     await confirmed(page, large, None)
-    assert await page.evaluate(SLOWEST_KEY, "harbormetrics") < KEYSTROKE_WITHIN_MS
+    await page.get_by_label("Search", exact=True).press_sequentially("harbormetrics")
+    await expect(page.locator(".picks li:visible")).to_have_count(1)
