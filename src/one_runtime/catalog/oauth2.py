@@ -4,7 +4,7 @@ Each value has a stage at which it becomes known: what the end user says, then t
 then the look-ups. A template may only use what is known by the time it is filled.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import Field as Setting
@@ -299,6 +299,10 @@ class OAuth2Auth(AuthBase):
     def given_names(self) -> frozenset[str]:
         """What templates may use without declaring it; a client of the customer's own is declared in the fields."""
         return self.given - {field.name for field in self.fields}
+
+    def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
+        """Return the stored fields of an OAuth client that this entry asks for, beside the client's id and secret."""
+        return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
     @property
     def names_hosts(self) -> bool:

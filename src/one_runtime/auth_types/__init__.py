@@ -1,0 +1,10 @@
+"""Auth types: one object for each way to connect, with everything in which the ways differ.
+
+`auth_method(auth)` returns the object for the auth of an entry. `AUTH_METHODS` has the classes by name, for callers
+without an entry: the integration of an old connection may be gone.
+"""
+
+from one_runtime.auth_types.method import AuthMethod, TokenAuth, TokenMethod
+from one_runtime.auth_types.registry import AUTH_METHODS, auth_method, oauth2_of
+
+__all__ = ["AUTH_METHODS", "AuthMethod", "TokenAuth", "TokenMethod", "auth_method", "oauth2_of"]

@@ -1,0 +1,27 @@
+"""When to renew tokens: ahead of their expiry, and before a refresh token expires of disuse."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from one_runtime.catalog.oauth2 import Lifetimes
+from one_runtime.oauth.token_response import Tokens
+
+_MARGIN: Final = timedelta(minutes=5)
+_PART_OF_SHORT_LIFE: Final = 5  # a fifth of the lifetime is the margin of tokens that live less than 25 minutes
+
+
+def renewal_due_at(lifetimes: Lifetimes, tokens: Tokens, now: datetime) -> datetime | None:
+    """Return when to renew tokens that were issued now and can be renewed; None if nothing of them expires."""
+    unused = lifetimes.refresh
+    refresh_expiries = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]
+    moments = [_ahead(tokens.expires_at, now), *(_halfway(moment, now) for moment in refresh_expiries)]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
+    return None if expires_at is None else expires_at - min(_MARGIN, (expires_at - now) / _PART_OF_SHORT_LIFE)
+
+
+def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
+    """Use a refresh token long before it expires: the provider, or this server, may be down for days."""
+    return None if moment is None else now + (moment - now) / 2

@@ -1,0 +1,83 @@
+"""The interfaces that auth types implement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Protocol, TypeAlias
+
+from one_runtime.catalog.model import AuthType
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.request import Values
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.grants import ClientCredentials, RefreshToken
+from one_runtime.oauth.token_response import Tokens
+
+TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
+Renewal: TypeAlias = RefreshToken | ClientCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthDescription:
+    """Facts of an integration's OAuth 2.0 for the public catalog."""
+
+    scopes: tuple[str, ...]
+    pkce: str
+    refresh: str
+    client: str
+    client_url: str | None
+
+
+class TokenMethod(Protocol):
+    """An auth type whose credential is a token that the provider issues and that expires."""
+
+    @property
+    def auth(self) -> TokenAuth:
+        """The auth of the entry."""
+
+    @property
+    def can_be_revoked(self) -> bool:
+        """True if the provider revokes tokens on request."""
+
+    def first_grant(self, values: Values, /) -> tuple[ClientIdentity, ClientCredentials] | None:
+        """Return the grant that the typed values are; None if the end user consents at the provider instead."""
+
+    def renewal(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> Renewal | None:
+        """Return the grant to present for new tokens; None if these cannot be renewed."""
+
+    def refresh_due_at(self, secrets: Mapping[str, str], tokens: Tokens, now: datetime, /) -> datetime | None:
+        """Return when to renew tokens that were issued now; None for never.
+
+        Tokens that cannot be renewed are due when they expire: then the end user has to connect again.
+        """
+
+    def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
+        """Return the values of a registered OAuth client that templates may use: no secret of the protocol."""
+
+
+class AuthMethod(Protocol):
+    """One way to connect, as one entry describes it."""
+
+    name: ClassVar[AuthType]
+
+    @property
+    def oauth2(self) -> OAuth2Auth | None:
+        """The auth of the entry if the end user consents on the provider's page; None if credentials are typed."""
+
+    @property
+    def tokens(self) -> TokenMethod | None:
+        """How tokens are issued and renewed; None for a credential that is sent as it was typed."""
+
+    @property
+    def needs_registered_client(self) -> bool:
+        """True if connecting needs an OAuth client of the organization or the instance."""
+
+    @property
+    def sends_client(self) -> bool:
+        """True if requests to the API carry a value of the OAuth client, such as a developer token."""
+
+    def describe(self) -> OAuthDescription | None:
+        """Return what the public catalog says of OAuth 2.0; None for the other auth types."""
+
+    @staticmethod
+    def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
+        """Return the credentials that a caller needs to call the provider's API itself."""

@@ -1,0 +1,84 @@
+"""The end user consents on the provider's page (RFC 6749, section 4.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from one_runtime.auth_types.lifetime import renewal_due_at
+from one_runtime.auth_types.method import OAuthDescription
+from one_runtime.catalog.model import AuthType
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.request import Values
+from one_runtime.catalog.templates import names_in
+from one_runtime.oauth.grants import RefreshToken
+from one_runtime.oauth.token_response import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth2Method:
+    """OAuth 2.0 with an authorization code."""
+
+    name: ClassVar[AuthType] = "oauth2"
+
+    auth: OAuth2Auth
+
+    @property
+    def oauth2(self) -> OAuth2Auth:
+        """The auth of the entry."""
+        return self.auth
+
+    @property
+    def tokens(self) -> "OAuth2Method":
+        """This object: the credential is a token."""
+        return self
+
+    @property
+    def needs_registered_client(self) -> bool:
+        """True unless each customer brings an OAuth client of their own."""
+        return self.auth.client.owner != "customer"
+
+    @property
+    def can_be_revoked(self) -> bool:
+        """True if the provider revokes tokens on request (RFC 7009)."""
+        return self.auth.revocation is not None
+
+    @property
+    def sends_client(self) -> bool:
+        """True if requests to the API carry a value of the OAuth client, such as a developer token."""
+        client_names = {"client_id", *(part.name for part in self.auth.client.fields)}
+        templates = [*self.auth.send.templates(), *(self.auth.check.templates() if self.auth.check else ())]
+        return any(name in client_names for template in templates for name in names_in(template))
+
+    def first_grant(self, _: Values, /) -> None:
+        """Return None: the callback brings the grant."""
+
+    def renewal(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
+        """Return the refresh token, or the access token where the provider renews by that one."""
+        if not self._can_be_renewed(secrets):
+            return None
+        return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
+
+    def refresh_due_at(self, secrets: Mapping[str, str], tokens: Tokens, now: datetime, /) -> datetime | None:
+        """Return when to renew tokens that were issued now; their expiry if they cannot be renewed."""
+        if not self._can_be_renewed(secrets):
+            return tokens.expires_at
+        return renewal_due_at(self.auth.lifetimes, tokens, now)
+
+    def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
+        """Return the client id, and those of the client's fields that the entry still asks for."""
+        return {"client_id": client_id, **self.auth.client_fields(fields)}
+
+    def describe(self) -> OAuthDescription:
+        """Return what the public catalog says of this OAuth 2.0."""
+        auth = self.auth
+        scopes = (*auth.scopes.always, *auth.scopes.default)
+        return OAuthDescription(scopes, auth.pkce, auth.refresh, auth.client.owner, auth.client.where_url)
+
+    @staticmethod
+    def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
+        """Return the access token: refresh token and client secret are of use to this server only."""
+        return {"access_token": credentials["access_token"]}
+
+    def _can_be_renewed(self, secrets: Mapping[str, str]) -> bool:
+        return self.auth.refresh != "none" and ("refresh_token" in secrets or bool(self.auth.token.refresh_params))

@@ -1,0 +1,40 @@
+"""All auth types by their names."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from one_runtime.auth_types.client_credentials import ClientCredentialsMethod
+from one_runtime.auth_types.method import AuthMethod
+from one_runtime.auth_types.oauth2 import OAuth2Method
+from one_runtime.auth_types.typed import ApiKeyMethod, BasicMethod, NoCredentialMethod
+from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
+from one_runtime.catalog.model import Auth
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+
+AUTH_METHODS: Final[Mapping[str, type[AuthMethod]]] = MappingProxyType(
+    {
+        method.name: method
+        for method in (ApiKeyMethod, BasicMethod, NoCredentialMethod, OAuth2Method, ClientCredentialsMethod)
+    }
+)
+
+
+def auth_method(auth: Auth) -> AuthMethod:
+    """Return the object for the auth of an entry."""
+    match auth:
+        case ApiKeyAuth():
+            return ApiKeyMethod()
+        case BasicAuth():
+            return BasicMethod()
+        case NoAuth():
+            return NoCredentialMethod()
+        case OAuth2Auth():
+            return OAuth2Method(auth)
+        case ClientCredentialsAuth():
+            return ClientCredentialsMethod(auth)
+
+
+def oauth2_of(auth: Auth | None) -> OAuth2Auth | None:
+    """Return the auth if the end user consents on the provider's page; None if not, or if there is no auth."""
+    return auth_method(auth).oauth2 if auth is not None else None

@@ -1,0 +1,185 @@
+"""Every auth type has one object, and the objects answer as their entries say."""
+
+import datetime as dt
+from typing import Any, get_args
+
+import pytest
+
+from one_runtime.auth_types import AUTH_METHODS, TokenMethod, auth_method, oauth2_of
+from one_runtime.catalog.model import Auth, AuthType
+from one_runtime.catalog.request import Values
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.grants import ClientCredentials, RefreshToken
+from one_runtime.oauth.token_response import Tokens
+from tests.catalog.example import API_KEY, OAUTH2, api_key, entry_of, oauth2
+
+NOW = dt.datetime(2026, 11, 27, 12, 0, tzinfo=dt.UTC)
+MINUTE = dt.timedelta(minutes=1)
+DAY = dt.timedelta(days=1)
+CLIENT_FIELDS = [
+    {"name": "client_id", "label": "Client id", "where": "In the settings."},
+    {"name": "client_secret", "label": "Client secret", "where": "In the settings."},
+]
+BASIC_PAIR = {"username": "{username}", "password": "{password}"}
+CLIENT_CREDENTIALS = {
+    "type": "client_credentials",
+    "fields": CLIENT_FIELDS,
+    "token": {"url": "https://login.example.com/token", "auth": "post"},
+    "base_url": "https://api.example.com",
+    "check": {"path": "/me"},
+    "verified": {"how": "unverified"},
+}
+
+
+def auth_of(definition: dict[str, Any]) -> Auth:
+    return entry_of(definition).auth[0]
+
+
+def basic() -> Auth:
+    fields = [{"name": name, "label": name.title(), "where": "In the settings."} for name in ("username", "password")]
+    return auth_of({**API_KEY, "type": "basic", "fields": fields, "send": {"basic": BASIC_PAIR}})
+
+
+def public() -> Auth:
+    return auth_of({"type": "none", "base_url": "https://api.example.com", "verified": {"how": "unverified"}})
+
+
+def client_credentials(**changes: Any) -> Auth:
+    return auth_of({**CLIENT_CREDENTIALS, **changes})
+
+
+def token_method(auth: Auth) -> TokenMethod:
+    method = auth_method(auth).tokens
+    assert method is not None
+    return method
+
+
+def tokens(**changes: Any) -> Tokens:
+    defaults: dict[str, Any] = {"refresh_token": None, "expires_at": None, "refresh_expires_at": None, "scopes": None}
+    return Tokens(access_token="access", **{**defaults, **changes})
+
+
+ALL = [api_key(), basic(), public(), oauth2(), client_credentials()]
+
+
+def test_every_auth_type_of_the_catalog_has_one_object() -> None:
+    assert list(AUTH_METHODS) == list(get_args(AuthType))
+    assert [auth_method(auth).name for auth in ALL] == list(get_args(AuthType))
+    assert all(type(auth_method(auth)) is AUTH_METHODS[auth.type] for auth in ALL)
+
+
+def test_only_oauth2_and_client_credentials_have_tokens() -> None:
+    assert [auth.type for auth in ALL if auth_method(auth).tokens] == ["oauth2", "client_credentials"]
+
+
+def test_only_oauth2_has_a_consent_page() -> None:
+    assert [auth.type for auth in ALL if oauth2_of(auth)] == ["oauth2"]
+    assert oauth2_of(None) is None
+
+
+def test_oauth2_needs_a_registered_client_unless_each_customer_has_one() -> None:
+    assert [auth.type for auth in ALL if auth_method(auth).needs_registered_client] == ["oauth2"]
+    of_customer = oauth2(client={"owner": "customer"}, fields=CLIENT_FIELDS)
+    assert not auth_method(of_customer).needs_registered_client
+
+
+@pytest.mark.parametrize("name", ["api_key", "basic", "none"])
+def test_typed_credentials_are_exposed_as_they_are(name: str) -> None:
+    assert AUTH_METHODS[name].exposes({"api_key": "k", "other": "o"}) == {"api_key": "k", "other": "o"}
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("name", ["oauth2", "client_credentials"])
+def test_only_the_access_token_is_exposed_of_tokens(name: str) -> None:
+    secrets = {"access_token": "a", "refresh_token": "r", "client_id": "c", "client_secret": "s"}
+    assert AUTH_METHODS[name].exposes(secrets) == {"access_token": "a"}
+
+
+def test_oauth2_is_renewed_by_its_refresh_token() -> None:
+    method = token_method(oauth2())
+    assert method.renewal({"access_token": "a", "refresh_token": "r"}, ("read",)) == RefreshToken("r", "a")
+    assert method.renewal({"access_token": "a"}, ()) is None
+
+
+def test_oauth2_that_is_never_refreshed_has_no_renewal() -> None:
+    method = token_method(oauth2(refresh="none"))
+    assert method.renewal({"access_token": "a", "refresh_token": "r"}, ()) is None
+
+
+def test_oauth2_is_renewed_by_its_access_token_where_the_provider_does_that() -> None:
+    renewed_by_access = oauth2(token={**OAUTH2["token"], "refresh_params": {"access_token": "{access_token}"}})
+    assert token_method(renewed_by_access).renewal({"access_token": "a"}, ()) == RefreshToken(None, "a")
+
+
+def test_client_credentials_are_renewed_by_the_client_for_the_granted_scopes() -> None:
+    secrets = {"client_id": "c", "client_secret": "s", "access_token": "a"}
+    renewal = token_method(client_credentials()).renewal(secrets, ("read",))
+    assert renewal == ClientCredentials({"client_id": "c", "client_secret": "s"}, ("read",))
+    without_scopes = token_method(client_credentials()).renewal(secrets, ())
+    assert without_scopes == ClientCredentials({"client_id": "c", "client_secret": "s"}, None)
+
+
+def test_client_credentials_buy_their_first_token_and_oauth2_does_not() -> None:
+    values = Values({}, {"client_id": "c", "client_secret": "s"})
+    expected = (ClientIdentity("c", "s"), ClientCredentials(values.credentials))
+    assert token_method(client_credentials()).first_grant(values) == expected
+    assert token_method(oauth2()).first_grant(values) is None
+
+
+def test_tokens_are_due_five_minutes_before_they_expire() -> None:
+    due_at = token_method(client_credentials()).refresh_due_at({}, tokens(expires_at=NOW + 60 * MINUTE), NOW)
+    assert due_at == NOW + 55 * MINUTE
+
+
+def test_tokens_that_live_shortly_are_due_after_four_fifths_of_their_life() -> None:
+    due_at = token_method(client_credentials()).refresh_due_at({}, tokens(expires_at=NOW + 10 * MINUTE), NOW)
+    assert due_at == NOW + 8 * MINUTE
+
+
+def test_a_refresh_token_is_used_at_half_of_its_life() -> None:
+    secrets = {"access_token": "a", "refresh_token": "r"}
+    method = token_method(oauth2(lifetimes={"refresh": 30 * 86_400}))
+    assert method.refresh_due_at(secrets, tokens(), NOW) == NOW + 15 * DAY
+    sooner = tokens(refresh_expires_at=NOW + 10 * DAY)
+    assert method.refresh_due_at(secrets, sooner, NOW) == NOW + 5 * DAY
+
+
+def test_tokens_that_never_expire_are_never_due() -> None:
+    secrets = {"access_token": "a", "refresh_token": "r"}
+    assert token_method(oauth2()).refresh_due_at(secrets, tokens(), NOW) is None
+
+
+def test_tokens_without_a_renewal_are_due_when_they_expire() -> None:
+    expires_at = NOW + 60 * MINUTE
+    assert (
+        token_method(oauth2()).refresh_due_at({"access_token": "a"}, tokens(expires_at=expires_at), NOW) == expires_at
+    )
+
+
+def test_only_an_entry_with_revocation_can_be_revoked() -> None:
+    revocation = {"url": "https://login.example.com/revoke", "token_param": "token"}
+    assert token_method(oauth2(revocation=revocation)).can_be_revoked
+    assert not token_method(oauth2()).can_be_revoked
+    assert not token_method(client_credentials()).can_be_revoked
+
+
+def test_templates_may_use_the_clients_id_and_the_fields_that_the_entry_asks_for() -> None:
+    developer_token = {"name": "developer_token", "label": "Developer token", "where": "In the settings."}
+    with_field = oauth2(
+        client={**OAUTH2["client"], "fields": [developer_token]},
+        send={"headers": {"Authorization": "Bearer {access_token}", "Developer-Token": "{developer_token}"}},
+    )
+    values = token_method(with_field).client_values("client-1", {"developer_token": "d", "retired": "x"})
+    assert values == {"client_id": "client-1", "developer_token": "d"}
+    assert auth_method(with_field).sends_client
+    assert not auth_method(oauth2()).sends_client
+    assert token_method(client_credentials()).client_values("client-1", {"developer_token": "d"}) == {}
+
+
+def test_the_catalog_describes_oauth2_only() -> None:
+    described = auth_method(oauth2()).describe()
+    assert described is not None
+    assert described.scopes == ("offline", "contacts.read")
+    assert (described.pkce, described.refresh, described.client) == ("supported", "rotates", "organization")
+    assert described.client_url == "https://example.com/apps"
+    assert all(auth_method(auth).describe() is None for auth in ALL if auth.type != "oauth2")
