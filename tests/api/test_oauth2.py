@@ -23,7 +23,7 @@ async def test_a_session_by_oauth2_says_what_is_missing_and_what_works(client: C
     assert answer.status_code == 422
     assert [one["field"] for one in answer.json()["errors"]] == ["auth_type"]
     assert "needs an OAuth client" in answer.json()["detail"]
-    assert "It can be connected by: api_key" in answer.json()["detail"]
+    assert "Available auth types: api_key." in answer.json()["detail"]
 
 
 async def test_the_popup_offers_the_key_of_an_entry_that_has_both(client: Client) -> None:
@@ -48,7 +48,7 @@ async def test_what_an_entry_does_not_have_is_told_apart(client: Client) -> None
         for path in (SESSIONS, CONNECTIONS):
             answer = await client.post(path, body)
             assert answer.status_code == 422
-            assert f"HubSpot has no {auth_type}. It can be connected by: api_key" in answer.json()["detail"]
+            assert f"HubSpot has no auth type {auth_type}. Available auth types: api_key." in answer.json()["detail"]
 
 
 async def test_an_entry_with_nothing_but_oauth2_is_in_the_catalog_and_not_offered(

@@ -8,7 +8,7 @@ from one_runtime.catalog.lint import answer_of
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import is_expected, is_refused
-from one_runtime.integrations.listing import working_auth_types
+from one_runtime.integrations.availability import available_auth_types
 from tests.catalog.entries import ENTRIES
 
 PAIRS: Final = [(entry, auth) for entry in ENTRIES for auth in entry.auth if isinstance(auth, OAuth2Auth)]
@@ -55,5 +55,5 @@ def test_slack_says_with_http_200_that_a_token_was_not_revoked_or_was_dead_alrea
 
 def test_oauth2_connects_where_there_is_a_client_or_each_customer_brings_one() -> None:
     for entry, auth in PAIRS:
-        assert "oauth2" in working_auth_types(entry, {entry.slug})
-        assert ("oauth2" in working_auth_types(entry, ())) == (auth.client.owner == "customer")
+        assert "oauth2" in available_auth_types(entry, {entry.slug})
+        assert ("oauth2" in available_auth_types(entry, ())) == (auth.client.owner == "customer")

@@ -8,7 +8,7 @@ from one_runtime import app, cli
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Category
 from one_runtime.demo import server
-from one_runtime.integrations.listing import working_auth_types
+from one_runtime.integrations.availability import available_auth_types
 
 _FIRST: Final = (
     "Amber", "Bright", "Cedar", "Delta", "Ember", "Fern", "Gale", "Harbor", "Indigo", "Juniper", "Krill", "Lumen",
@@ -23,7 +23,7 @@ _SECOND: Final = (
 def catalog_of(count: int) -> Catalog:
     """So many integrations, made from the built-in ones by another name, with as many different logos as those have."""
     built_in = load_catalog()
-    models = [one for one in built_in.integrations if working_auth_types(one, ())]
+    models = [one for one in built_in.integrations if available_auth_types(one, ())]
     categories = get_args(Category)
     entries, logos = [], {}
     for number, (first, second) in enumerate(islice(product(_FIRST, _SECOND), count)):

@@ -26,7 +26,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated, error_note
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.listing import working_auth_types
+from one_runtime.integrations.availability import available_auth_types
 from one_runtime.tenancy import end_users, events, organizations
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
@@ -351,7 +351,7 @@ def _choices(
     return tuple(
         IntegrationOption(one, one.slug in connected)
         for one in catalog.integrations
-        if organization.offers(one.slug) and working_auth_types(one, clients)
+        if organization.offers(one.slug) and available_auth_types(one, clients)
     )
 
 
@@ -366,7 +366,7 @@ def _picked(session: ConnectSession, request: ConnectRequest) -> str:
 
 
 def _auths(integration: Integration, session: ConnectSession, clients: Collection[str]) -> tuple[Auth, ...]:
-    kinds = working_auth_types(integration, clients)
+    kinds = available_auth_types(integration, clients)
     return tuple(one for one in integration.auth if one.type in kinds and session.auth_type in {None, one.type})
 
 

@@ -20,7 +20,7 @@ from one_runtime.encryption import secret_tokens
 from one_runtime.encryption.secret_tokens import Token
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.listing import why_not, working_auth_types
+from one_runtime.integrations.availability import available_auth_types, unavailable_reason
 from one_runtime.oauth.scopes import check_scopes
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import end_users, events, organizations
@@ -253,7 +253,9 @@ def _require_connectable(
         ):
             if value:
                 _refuse(name, "goes with an integration_slug: name the integration too")
-        if not any(organization.offers(one.slug) and working_auth_types(one, clients) for one in catalog.integrations):
+        if not any(
+            organization.offers(one.slug) and available_auth_types(one, clients) for one in catalog.integrations
+        ):
             _refuse("integration_slug", "your organization offers no integration. Enable some: PUT /v1/organization")
         return
     integration = catalog.get(new.integration_slug)
@@ -265,7 +267,7 @@ def _require_connectable(
             f"{integration.name} is not enabled for your organization. Enable it with PUT /v1/organization.",
         )
     for name, auth_type in (("integration_slug", None), ("auth_type", new.auth_type)):
-        reason = why_not(integration, clients, auth_type)
+        reason = unavailable_reason(integration, clients, auth_type)
         if reason is not None:
             _refuse(name, reason)
     if new.scopes:

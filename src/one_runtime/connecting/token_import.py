@@ -23,7 +23,7 @@ from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.listing import why_not
+from one_runtime.integrations.availability import unavailable_reason
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.oauth.response import parse_date
 from one_runtime.oauth.scopes import parse_granted_scopes
@@ -57,7 +57,7 @@ async def import_connection(
         if integration is None:
             raise unknown(request.integration_slug)
         clients = await oauth_clients.list_slugs(tx, actor.organization_id)
-    reason = why_not(integration, clients, request.auth_type)
+    reason = unavailable_reason(integration, clients, request.auth_type)
     if reason is not None:
         raise InvalidInput.of("auth_type", reason)
     verified = await _verify(installation, actor.organization_id, integration, request)

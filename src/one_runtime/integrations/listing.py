@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
@@ -18,12 +18,12 @@ from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Category, CustomIntegration, Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.search import search
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, oauth_clients, organizations
+from one_runtime.integrations.availability import Availability, availability_of, available_auth_types
 from one_runtime.integrations.content_coding import BLOCKING, WORTH_IT, Coding, CompressedCache, compress
 from one_runtime.integrations.oauth_clients import INSTANCE
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
@@ -34,8 +34,6 @@ Status: TypeAlias = Literal["connected", "not_connected"]
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
-
-NO_CLIENTS: Final[frozenset[str]] = frozenset()
 
 # The separators are written into the statement, where as parameters they would be sent with every request.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
@@ -65,28 +63,6 @@ _STATE = (
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
     .where(KEY_MATCHES)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Availability:
-    """Which integrations an organization has enabled: all (None), or these slugs, but for the `hidden` ones; and for
-    which there is an OAuth client, its own or the instance's."""
-
-    slugs: frozenset[str] | None = None
-    clients: frozenset[str] = NO_CLIENTS
-    hidden: frozenset[str] = frozenset()
-
-    def __contains__(self, slug: str) -> bool:
-        return slug not in self.hidden and (self.slugs is None or slug in self.slugs)
-
-    def working(self, integration: Integration) -> tuple[str, ...]:
-        """The auth types with which a connection could be made now."""
-        return working_auth_types(integration, self.clients)
-
-    @property
-    def sorted(self) -> tuple[list[str] | None, list[str], list[str]]:
-        """The slugs in one order, so that equal offers read alike."""
-        return None if self.slugs is None else sorted(self.slugs), sorted(self.clients), sorted(self.hidden)
 
 
 _SEPARATOR: Final = b", "
@@ -133,16 +109,9 @@ async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: Prese
     """Authenticate the key and read all that decides an answer, in one statement. Raises: Unauthenticated."""
     row: Row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(row)
-    offer = _offer(row.integrations_mode, row.integrations_slugs, row.clients)
+    offer = availability_of(row.integrations_mode, row.integrations_slugs, row.clients)
     own = await catalogs.own(tx, principal.organization_id, row.custom_revision) if row.custom_revision else None
     return ListState(principal, offer, row.connections, own)
-
-
-@lru_cache(maxsize=1024)
-def _offer(mode: str, slugs: str, clients: str) -> Availability:
-    configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
-    named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
-    return Availability(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
 
 
 def _head(end_user_id: str) -> bytes:
@@ -154,33 +123,6 @@ def connected_slugs(connections: str) -> Mapping[str, bool]:
     pairs = [one.split(":") for one in connections.split(",") if one]
     active = {slug for slug, status in pairs if status == "active"}
     return {slug: slug in active for slug, _ in pairs}
-
-
-def working_auth_types(integration: Integration, clients: Collection[str]) -> tuple[str, ...]:
-    """The auth types with which a connection could be made now. `clients`: the integrations for which there is an OAuth
-    client; without one `oauth2` works only where each customer brings their own."""
-    return tuple(
-        auth.type
-        for auth in integration.auth
-        if not isinstance(auth, OAuth2Auth) or auth.client.owner == "customer" or integration.slug in clients
-    )
-
-
-def why_not(integration: Integration, clients: Collection[str], auth_type: str | None = None) -> str | None:
-    """Why no connection can be made with that auth type (with any, where none is named), and what to do; None where
-    one can. `clients` as in `working_auth_types`."""
-    working = working_auth_types(integration, clients)
-    if auth_type in working or (auth_type is None and working):
-        return None
-    wanted = [auth_type] if auth_type is not None else list(integration.auth_types)
-    if not set(wanted) <= set(integration.auth_types):
-        reason = f"{integration.name} has no {auth_type}."
-    else:
-        reason = (
-            f"{integration.name} by oauth2 needs an OAuth client. Register one with "
-            f"PUT /v1/integrations/{integration.slug}/oauth-client."
-        )
-    return f"{reason} It can be connected by: {', '.join(working)}" if working else reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +215,7 @@ class _Lists:
     def _render_fragments(self, logo: Logo, clients: frozenset[str]) -> "dict[str, _Fragment]":
         """Rendered once for each set of clients; those of one integration with the same auth types are the same."""
         return {
-            one.slug: self._whose(one).fragment(one.slug, logo, working_auth_types(one, clients))
+            one.slug: self._whose(one).fragment(one.slug, logo, available_auth_types(one, clients))
             for one in self._catalog.integrations
         }
 

@@ -1,0 +1,72 @@
+"""Which integrations an organization's end users can connect, and by which auth types."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from one_runtime.auth_types import auth_method
+from one_runtime.catalog.model import Integration
+
+NO_CLIENTS: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """The integrations that an organization has enabled.
+
+    `slugs`: the enabled integrations, None for all; `hidden`: integrations that are disabled nevertheless; `clients`:
+    integrations with an OAuth client of the organization or the instance.
+    """
+
+    slugs: frozenset[str] | None = None
+    clients: frozenset[str] = NO_CLIENTS
+    hidden: frozenset[str] = frozenset()
+
+    def __contains__(self, slug: str) -> bool:
+        return slug not in self.hidden and (self.slugs is None or slug in self.slugs)
+
+    def working(self, integration: Integration) -> tuple[str, ...]:
+        """Return the auth types by which an end user can connect now."""
+        return available_auth_types(integration, self.clients)
+
+    @property
+    def sorted(self) -> tuple[list[str] | None, list[str], list[str]]:
+        """All slugs in one order, so that equal availabilities have equal representations."""
+        return None if self.slugs is None else sorted(self.slugs), sorted(self.clients), sorted(self.hidden)
+
+
+@lru_cache(maxsize=1024)
+def availability_of(mode: str, slugs: str, clients: str) -> Availability:
+    """Return the availability from a database row: the mode, the slugs as JSON, and slugs separated by commas."""
+    configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
+    named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
+    return Availability(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
+
+
+def available_auth_types(integration: Integration, clients: Collection[str]) -> tuple[str, ...]:
+    """Return the auth types by which an end user can connect now.
+
+    `clients`: the integrations with an OAuth client of the organization or the instance.
+    """
+    has_client = integration.slug in clients
+    return tuple(auth.type for auth in integration.auth if has_client or not auth_method(auth).needs_registered_client)
+
+
+def unavailable_reason(integration: Integration, clients: Collection[str], auth_type: str | None = None) -> str | None:
+    """Return why an end user cannot connect by this auth type, and what to do about it; None if it is available.
+
+    Without an auth type, one that is available is enough. `clients`: as in `available_auth_types`.
+    """
+    available = available_auth_types(integration, clients)
+    if auth_type in available or (auth_type is None and available):
+        return None
+    if auth_type is not None and auth_type not in integration.auth_types:
+        reason = f"{integration.name} has no auth type {auth_type}."
+    else:
+        reason = (
+            f"{integration.name} by oauth2 needs an OAuth client. Register one with "
+            f"PUT /v1/integrations/{integration.slug}/oauth-client."
+        )
+    return f"{reason} Available auth types: {', '.join(available)}." if available else reason
