@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from one_runtime import cli
 from one_runtime.api.reference import error_kinds
 from one_runtime.app import create_app
+from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import PREFIX, Settings
 from one_runtime.tenancy import api_keys, events
@@ -157,6 +158,11 @@ def test_every_error_code_is_documented_with_its_status() -> None:
 
 def test_every_scope_is_documented() -> None:
     assert [code(row[0]) for row in page("docs/api.md").table("Scopes")] == list(api_keys.SCOPES)
+
+
+def test_every_table_is_listed_with_its_readable_data() -> None:
+    rows = page("docs/security.md").table("What a database dump reveals")
+    assert sorted(code(row[0]) for row in rows) == sorted(schema.metadata.tables)
 
 
 def test_every_event_type_is_documented() -> None:
