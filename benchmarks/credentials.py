@@ -16,7 +16,7 @@ from benchmarks.rows import NewDatabase
 from one_runtime.clock import system_clock
 from one_runtime.connections import credentials
 from one_runtime.context import Installation
-from one_runtime.db.engine import create_database
+from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import migrate
 from one_runtime.egress import Egress, PoolLimits
 from one_runtime.encryption import key_ring

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.rows import Rows
-from one_runtime.db.engine import sqlite_path
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.migrations import migrate
 
 _BATCH_PRAGMAS: Final = ("synchronous = OFF", "journal_mode = MEMORY", "foreign_keys = OFF", "cache_size = -200000")

@@ -16,7 +16,8 @@ from one_runtime.connecting.sessions import ConnectSession
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount
-from one_runtime.db.engine import Database, Transaction, create_database
+from one_runtime.db.database_url import create_database
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials
 from one_runtime.db.schema import key_ring as keys

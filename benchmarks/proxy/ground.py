@@ -17,7 +17,7 @@ import httpx2
 from benchmarks.processes import ROOT, Server, free_port
 from benchmarks.proxy.load import Call
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import create_database
+from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import migrate
 from one_runtime.encryption.vault import new_key
 from one_runtime.tenancy import api_keys, organizations

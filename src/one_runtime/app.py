@@ -46,7 +46,7 @@ from one_runtime.connect.routes import router as connect_routes
 from one_runtime.connecting.authorization import AuthorizationFlow
 from one_runtime.connecting.popup import PopupFlow
 from one_runtime.context import Installation
-from one_runtime.db.engine import create_database
+from one_runtime.db.database_url import create_database
 from one_runtime.db.ids import new_id
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress, PoolLimits

@@ -15,7 +15,7 @@ from uvicorn.supervisors import multiprocess
 
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import create_database, sqlite_path
+from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import migrate, require_current
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys

@@ -6,8 +6,9 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 import pytest
@@ -27,8 +28,9 @@ from sqlalchemy import (
     update,
 )
 
-from one_runtime.db import engine
-from one_runtime.db.engine import Busy, Database, create_database, sqlite_path, transaction_open
+from one_runtime.db import sqlite
+from one_runtime.db.database_url import create_database, sqlite_path
+from one_runtime.db.engine import Busy, Database, transaction_open
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import api_keys, credentials, key_ring, organizations
 from one_runtime.errors import ConfigurationError, Unavailable
@@ -224,6 +226,47 @@ async def test_a_missing_value_is_an_error_and_not_null(database: Database, orga
             await tx.all(statement)
 
 
+class KeyRow(NamedTuple):
+    name: str
+    created_at: datetime
+    scopes: list[str]
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    name: str
+    created_at: datetime
+    scopes: list[str]
+
+
+NAMED_KEY = select(api_keys.c.name, api_keys.c.created_at, api_keys.c.scopes).where(api_keys.c.name == "live")
+
+
+@pytest.mark.parametrize("row_type", [KeyRow, KeyRecord])
+async def test_rows_of_a_row_type_hold_converted_values(
+    database: Database, organization: str, row_type: type[KeyRow] | type[KeyRecord]
+) -> None:
+    async with database.read() as tx:
+        row = await tx.one(NAMED_KEY, row_type)
+        rows: list[object] = [*await tx.all(NAMED_KEY, row_type)]
+        untyped = await tx.one(NAMED_KEY)
+    assert row == row_type("live", NOW, ["read", "use"])
+    assert rows == [row]
+    assert untyped == ("live", NOW, ["read", "use"]), "the same statement may run with and without a row type"
+
+
+async def test_row_type_with_other_fields_than_the_columns_is_refused(database: Database) -> None:
+    for statement in (
+        select(api_keys.c.name, api_keys.c.created_at),
+        select(api_keys.c.created_at, api_keys.c.name, api_keys.c.scopes),
+        select(api_keys.c.prefix.label("nmae"), api_keys.c.created_at, api_keys.c.scopes),
+    ):
+        async with database.read() as tx:
+            for row_type in (KeyRow, KeyRecord):
+                with pytest.raises(TypeError, match="but the statement has the columns"):
+                    await tx.all(statement, row_type)
+
+
 async def test_execute_says_how_many_rows_changed(database: Database, organization: str) -> None:
     mine = api_keys.c.organization_id == bindparam("organization")
     async with database.write() as tx:
@@ -348,7 +391,7 @@ async def test_a_transaction_is_marked_in_its_own_task_only(database: Database) 
 async def test_composed_statements_do_not_stay_in_the_cache(database: Database) -> None:
     base = select(key_ring.c.key_id)
     async with database.read() as tx:
-        cache = tx._driver._compiled
+        cache = tx._compiler._compiled
         await tx.all(base)
         before = len(cache)
         for number in range(200):
@@ -392,7 +435,7 @@ async def test_a_lock_of_another_process_is_waited_for_without_blocking_the_loop
 async def test_a_lock_that_is_not_let_go_ends_in_busy(
     migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(sqlite, "LOCK_PATIENCE", 0.05)
     database = create_database(migrated_sqlite_url)
     await database.open()
     with closing(sqlite3.connect(sqlite_path(migrated_sqlite_url) or "", isolation_level=None)) as other:

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import bindparam, cast, func, literal, select
 from sqlalchemy.types import Integer
 
-from one_runtime.db.engine import Database, create_database
+from one_runtime.db.database_url import create_database
+from one_runtime.db.engine import Database
 from one_runtime.errors import Unavailable
 from tests.waiting import eventually
 

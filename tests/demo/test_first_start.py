@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import Database, create_database
+from one_runtime.db.database_url import create_database
+from one_runtime.db.engine import Database
 from one_runtime.demo.first_start import DemoData, exclusive, prepare
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError

@@ -15,7 +15,8 @@ from psycopg import sql
 from one_runtime.app import Front, create_app
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import Database, create_database, sqlite_path
+from one_runtime.db.database_url import create_database, sqlite_path
+from one_runtime.db.engine import Database
 from one_runtime.doctor import Finding, examine
 from one_runtime.doctor.outside import HOSTS, hosts_of
 from one_runtime.egress import Network

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import column, select, table, update
 
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import sqlite_path
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import metadata
 from one_runtime.db.vitals import PostgresVitals

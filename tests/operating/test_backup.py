@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from one_runtime.db.backup import back_up
-from one_runtime.db.engine import sqlite_path
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.encryption.vault import new_key
 from one_runtime.errors import ConfigurationError, Conflict
 from tests.application import RunningAcme

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 
 from one_runtime.connections import connections, credentials
 from one_runtime.db import migrations
-from one_runtime.db.engine import create_database, sqlite_path
+from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import HEAD, current_revision, migrate
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from tests.operating.load import Load, all_connections

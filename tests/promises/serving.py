@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import create_database
+from one_runtime.db.database_url import create_database
 from one_runtime.encryption.vault import new_key
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor

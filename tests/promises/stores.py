@@ -7,7 +7,8 @@ import psycopg
 from psycopg import sql
 
 from one_runtime.context import Installation
-from one_runtime.db.engine import connect_sqlite, sqlite_path
+from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.sqlite import connect_sqlite
 
 _TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = 'public'"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from one_runtime.db.engine import sqlite_path
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.stores import everything_stored, query, url_of

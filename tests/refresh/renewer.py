@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation, Timing
-from one_runtime.db.engine import create_database
+from one_runtime.db.database_url import create_database
 from one_runtime.egress import Egress
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import update
 
-from one_runtime.db.engine import sqlite_path
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.schema import credentials
 from one_runtime.tokens.refresh import fresh_credentials
 from tests.refresh.rotating import There, generation_of, held, token_of

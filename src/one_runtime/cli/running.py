@@ -10,7 +10,8 @@ import typer
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.context import Installation
-from one_runtime.db.engine import Database, create_database
+from one_runtime.db.database_url import create_database
+from one_runtime.db.engine import Database
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring

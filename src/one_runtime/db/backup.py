@@ -4,7 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from one_runtime.db.engine import connect_sqlite, sqlite_path
+from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError, Conflict
 
 

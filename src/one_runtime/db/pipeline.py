@@ -1,7 +1,7 @@
-"""Reads of one PostgreSQL database that are asked for at the same time go out together, in psycopg's pipeline mode.
+"""Batches concurrent PostgreSQL reads with psycopg's pipeline mode.
 
-One round trip, and one turn of waiting, serves all that came in while the batch before was on its way: at sixteen
-callers that doubles the reads a second (docs/benchmarks.md). Connections come from the pool and go back to it.
+One round trip serves all reads that arrived while the previous batch was running. With sixteen callers that doubles
+the reads per second (docs/decisions/0010-reads-in-pipelines.md). Connections come from the pool and return to it.
 """
 
 import asyncio
@@ -15,23 +15,22 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Rows: TypeAlias = list[tuple[Any, ...]]
 
-_LANES: Final = 3
-"""Batches on their way at once: a slow read holds up those of its own batch only."""
+_CONCURRENT_BATCHES: Final = 3
+"""A slow read delays the reads of its own batch only."""
 
-_MOST: Final = 64
-"""Reads of one batch at the most."""
+_BATCH_SIZE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """What was asked for, and who waits for it."""
+    """A statement with its parameters, and the future that its caller awaits."""
 
     text: str
     values: Mapping[str, object]
     answer: "asyncio.Future[Rows]"
 
     def settle(self, rows: Rows) -> None:
-        if not self.answer.done():  # whoever asked may have left
+        if not self.answer.done():  # the caller may have been cancelled
             self.answer.set_result(rows)
 
     def fail(self, error: BaseException) -> None:
@@ -39,8 +38,8 @@ class _Read:
             self.answer.set_exception(error)
 
 
-class Reading:
-    """Answers reads in batches."""
+class ReadPipeline:
+    """Runs reads in batches."""
 
     def __init__(self, pool: "AsyncConnectionPool[Connection]") -> None:
         self._pool = pool
@@ -48,17 +47,17 @@ class Reading:
         self._lanes: set[asyncio.Task[None]] = set()
 
     async def run(self, text: str, values: Mapping[str, object]) -> Rows:
-        """The rows that a statement answers. Raises: psycopg.Error, PoolTimeout."""
+        """Return the rows of a statement. Raises: psycopg.Error, PoolTimeout."""
         read = _Read(text, values, asyncio.get_running_loop().create_future())
         self._waiting.append(read)
-        if len(self._lanes) < _LANES:
+        if len(self._lanes) < _CONCURRENT_BATCHES:
             lane = asyncio.create_task(self._drain())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
         return await read.answer
 
     async def close(self) -> None:
-        """Stop what is on its way; whoever waits for it is told."""
+        """Cancel the reads in progress; their callers get an OperationalError."""
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -67,15 +66,15 @@ class Reading:
         try:
             while self._waiting:
                 await self._take_batch()
-        finally:  # at once, not when the loop gets to it: whoever asks in between would wait for a lane that has ended
+        finally:  # not in a done callback: a read that arrived before it ran would wait for a lane that has ended
             lane = asyncio.current_task()
-            assert lane is not None  # noqa: S101 - it is this one
+            assert lane is not None  # noqa: S101 - a coroutine runs in a task
             self._lanes.discard(lane)
 
     async def _take_batch(self) -> None:
-        batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        batch, self._waiting = self._waiting[:_BATCH_SIZE], self._waiting[_BATCH_SIZE:]
         try:
-            await self._answer_patiently(batch)
+            await self._run_with_retry(batch)
         except asyncio.CancelledError:
             for read in (*batch, *self._waiting):
                 read.fail(psycopg.OperationalError("the database was closed"))
@@ -84,36 +83,36 @@ class Reading:
             for read in batch:
                 read.fail(error)
 
-    async def _answer_patiently(self, batch: list[_Read]) -> None:
-        """Answer; once more where the connection turned out to be lost, as all are after PostgreSQL was restarted."""
+    async def _run_with_retry(self, batch: list[_Read]) -> None:
+        """Run a batch, and run it again if the connection was lost, as after a restart of PostgreSQL."""
         try:
-            await self._answer(batch)
+            await self._run_batch(batch)
         except psycopg.OperationalError:
             await self._pool.check()
-            await self._answer(batch)
+            await self._run_batch(batch)
 
-    async def _answer(self, batch: list[_Read]) -> None:
-        if len(batch) > 1 and await self._answer_together(batch):
+    async def _run_batch(self, batch: list[_Read]) -> None:
+        if len(batch) > 1 and await self._run_pipelined(batch):
             return
         async with self._pool.connection() as connection:
             for read in batch:
-                await _alone(connection, read)
+                await _run_alone(connection, read)
 
-    async def _answer_together(self, batch: list[_Read]) -> bool:
-        """Whether all could be answered: one that fails takes its batch along, and each goes again, alone."""
+    async def _run_pipelined(self, batch: list[_Read]) -> bool:
+        """Return whether all reads succeeded. A failing read fails its whole batch, which then runs one by one."""
         async with self._pool.connection() as connection:
             try:
-                await _together(connection, batch)
+                await _pipelined(connection, batch)
             except psycopg.Error:
                 if connection.closed:
                     raise
-                # What was to be prepared and was skipped counts as prepared for psycopg: the connection is of no use.
+                # psycopg counts skipped PREPAREs as done, so this connection cannot be used any more.
                 await connection.close()
                 return False
         return True
 
 
-async def _together(connection: Connection, batch: list[_Read]) -> None:
+async def _pipelined(connection: Connection, batch: list[_Read]) -> None:
     async with connection.pipeline() as pipeline:
         cursors = [await connection.execute(read.text, read.values) for read in batch]
         await pipeline.sync()
@@ -122,7 +121,7 @@ async def _together(connection: Connection, batch: list[_Read]) -> None:
         read.settle(rows)
 
 
-async def _alone(connection: Connection, read: _Read) -> None:
+async def _run_alone(connection: Connection, read: _Read) -> None:
     if read.answer.done():
         return
     try:

@@ -18,7 +18,8 @@ from typing import Final
 
 from one_runtime.catalog.model import Integration
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import Database, Transaction, create_database
+from one_runtime.db.database_url import create_database
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
 from one_runtime.demo.playground.product import CONNECTED

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from one_runtime import __version__
-from one_runtime.db.engine import sqlite_path
+from one_runtime.db.database_url import sqlite_path
 from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.settings import PREFIX, Settings
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from one_runtime.clock import Clock
-from one_runtime.db.engine import Database, create_database, sqlite_path
+from one_runtime.db.database_url import create_database, sqlite_path
+from one_runtime.db.engine import Database
 from one_runtime.db.migrations import HEAD, current_revision
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
 from one_runtime.doctor.clock import ahead

@@ -20,7 +20,7 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Category, CustomIntegration, Integration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.search import search
-from one_runtime.db.engine import Row, Transaction
+from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, oauth_clients, organizations
 from one_runtime.integrations.availability import Availability, availability_of, available_auth_types
@@ -107,8 +107,9 @@ class Options:
 
 async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: PresentedKey, end_user_id: str) -> ListState:
     """Authenticate the key and read all that decides an answer, in one statement. Raises: Unauthenticated."""
-    row: Row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
+    row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(row)
+    assert row is not None  # noqa: S101 - `verify` refuses a missing row
     offer = availability_of(row.integrations_mode, row.integrations_slugs, row.clients)
     own = await catalogs.own(tx, principal.organization_id, row.custom_revision) if row.custom_revision else None
     return ListState(principal, offer, row.connections, own)

@@ -77,8 +77,9 @@ _BY_BOTH = _statement(and_(connected.c.id == bindparam("connection"), connected.
 
 async def find(tx: Transaction, key: PresentedKey, wanted: ConnectionSelector) -> LookupRow:
     """Authenticate the key and read all that decides a call, in one statement. Raises: Unauthenticated."""
-    row: Row = await _row(tx, key.hash, wanted)
+    row = await _row(tx, key.hash, wanted)
     principal = key.verify(row)
+    assert row is not None  # noqa: S101 - `verify` refuses a missing row
     return LookupRow(principal, row if row[0] is not None and row.sealed is not None else None, row.custom_revision)
 
 

@@ -10,7 +10,8 @@ from typing import Final
 
 import psycopg
 
-from one_runtime.db.engine import connect_sqlite, sqlite_path
+from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
 HEAD: Final = "0004"

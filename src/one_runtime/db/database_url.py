@@ -1,0 +1,25 @@
+"""Choose the database that a URL names."""
+
+from one_runtime.db.engine import Database
+from one_runtime.db.postgres import PostgresDatabase
+from one_runtime.db.sqlite import SqliteDatabase
+from one_runtime.errors import ConfigurationError
+
+
+def sqlite_path(url: str) -> str | None:
+    """Return the file of a `sqlite:///` URL, or None for the URL of another database."""
+    head = "sqlite:///"
+    return url.removeprefix(head) if url.startswith(head) else None
+
+
+def create_database(url: str, *, pool_size: int = 10) -> Database:
+    """Create the database of a URL: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`.
+
+    Raises: ConfigurationError for any other URL.
+    """
+    path = sqlite_path(url)
+    if path:
+        return SqliteDatabase(path)
+    if url.startswith(("postgresql://", "postgres://")):
+        return PostgresDatabase(url, pool_size=pool_size)
+    raise ConfigurationError("ONE_RUNTIME_DATABASE_URL must start with sqlite:/// or postgresql://.")

@@ -1,0 +1,152 @@
+"""PostgreSQL through psycopg's pool."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import JSON, DateTime, Integer
+from sqlalchemy.dialects import postgresql
+
+from one_runtime.db.compiled import Params, StatementCompiler, dump_json
+from one_runtime.db.engine import Busy, Database, PoolUse, Transaction, transaction_open
+from one_runtime.db.pipeline import ReadPipeline
+from one_runtime.errors import ConfigurationError, Unavailable
+
+_Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
+
+_OPTIONS: Final[dict[str, object]] = {
+    "autocommit": True,
+    "prepare_threshold": 1,
+    "options": "-c timezone=UTC -c statement_timeout=30000",
+    # These notice a server that has disappeared.
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 30,
+    "connect_timeout": 10,
+}
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+_COMPILER: Final = StatementCompiler(
+    postgresql.psycopg.dialect(),  # type: ignore[no-untyped-call]
+    binds={JSON: dump_json},
+    results={DateTime: _utc, Integer: int},
+)
+
+
+class _PostgresTransaction(Transaction):
+    _compiler = _COMPILER
+    connection: psycopg.AsyncConnection[Any]
+
+    async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
+        cursor = await self.connection.execute(text, values)
+        return await cursor.fetchall()
+
+    async def _execute(self, text: str, values: Params) -> int:
+        return (await self.connection.execute(text, values)).rowcount
+
+    async def _execute_many(self, text: str, many: Sequence[Params]) -> None:
+        await self.connection.cursor().executemany(text, many)
+
+
+class _PostgresReader(Transaction):
+    """Reads of all tasks, each statement on its own, without BEGIN and COMMIT."""
+
+    _compiler = _COMPILER
+
+    def __init__(self, pool: _Pool) -> None:
+        super().__init__()
+        self._pipeline = ReadPipeline(pool)
+
+    async def close(self) -> None:
+        """Cancel the reads in progress."""
+        await self._pipeline.close()
+
+    async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
+        return await self._pipeline.run(text, values)
+
+    async def _execute(self, text: str, values: Params) -> int:
+        return len(await self._fetch(text, values))
+
+    async def _execute_many(self, text: str, many: Sequence[Params]) -> None:
+        for values in many:
+            await self._fetch(text, values)
+
+
+class _TextLoader(Loader):
+    """Loads UUIDs as the text in which they arrive."""
+
+    def load(self, data: Any) -> str:
+        return bytes(data).decode()
+
+
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    connection.adapters.register_loader("uuid", _TextLoader)
+
+
+class PostgresDatabase(Database):
+    """A PostgreSQL database with a pool of connections."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._pool: _Pool = AsyncConnectionPool(
+            url,
+            min_size=min(2, pool_size),
+            max_size=pool_size,
+            open=False,
+            timeout=10,
+            kwargs=_OPTIONS,
+            configure=_configure,
+        )
+        self._reader = _PostgresReader(self._pool)
+
+    async def open(self) -> None:
+        try:
+            await self._pool.open(wait=True, timeout=10)
+        except PoolTimeout as error:
+            await self._pool.close()
+            raise ConfigurationError(
+                "PostgreSQL cannot be reached within 10 seconds. Check ONE_RUNTIME_DATABASE_URL and the server."
+            ) from error
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._pool.close()
+
+    def connections(self) -> PoolUse | None:
+        stats = self._pool.get_stats()
+        size, idle, most = (stats.get(f"pool_{name}", 0) for name in ("size", "available", "max"))
+        return PoolUse(size - idle, idle, most, stats.get("requests_waiting", 0))
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        with _translated_errors():
+            yield self._reader
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        with _translated_errors():
+            async with self._pool.connection() as connection, connection.transaction():
+                transaction = _PostgresTransaction()
+                transaction.connection = connection
+                token = transaction_open.set(True)
+                try:
+                    yield transaction
+                finally:
+                    transaction_open.reset(token)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Busy("No connection to the database became free in time. Try again.") from error
+    # A server that has become a standby answers, but refuses writes.
+    except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error

@@ -1,0 +1,154 @@
+"""SQLite through sqlite3, on the event loop: reading it is memory access, not network access."""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import JSON, Boolean, DateTime, Integer, LargeBinary
+from sqlalchemy.dialects import sqlite
+
+from one_runtime.clock import rfc3339
+from one_runtime.db.compiled import Params, StatementCompiler, dump_json
+from one_runtime.db.engine import Busy, Database, Transaction, transaction_open
+from one_runtime.errors import ConfigurationError, Unavailable
+
+LOCK_PATIENCE: Final = 5.0
+"""Seconds to wait, off the loop, for another process that writes to the same SQLite file."""
+
+_COMPILER: Final = StatementCompiler(
+    sqlite.dialect(paramstyle="named"),
+    binds={DateTime: rfc3339, JSON: dump_json, Boolean: int},
+    results={DateTime: datetime.fromisoformat, JSON: json.loads, Boolean: bool, LargeBinary: bytes, Integer: int},
+)
+
+
+class _SqliteTransaction(Transaction):
+    _compiler = _COMPILER
+    connection: sqlite3.Connection
+
+    async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
+        return self.connection.execute(text, values).fetchall()
+
+    async def _execute(self, text: str, values: Params) -> int:
+        return self.connection.execute(text, values).rowcount
+
+    async def _execute_many(self, text: str, many: Sequence[Params]) -> None:
+        self.connection.executemany(text, many)
+
+
+class _SqliteReader(_SqliteTransaction):
+    """Reads. It is its own context manager because the hot read takes microseconds."""
+
+    async def __aenter__(self) -> Transaction:
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, sqlite3.OperationalError):
+            raise _translate(error) from error
+
+
+class SqliteDatabase(Database):
+    """A SQLite file with one connection for reads and one for writes. A lock runs one transaction at a time."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._reader = _SqliteReader()
+        self._writing: sqlite3.Connection
+
+    async def open(self) -> None:
+        self._writing = connect_sqlite(self._path)
+        self._reader.connection = connect_sqlite(self._path)
+        self._reader.connection.execute("PRAGMA query_only = ON")
+
+    async def close(self) -> None:
+        async with self._lock:
+            self._reader.connection.close()
+            self._writing.close()
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._reader
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._lock:
+            connection = self._writing
+            await _begin(connection)
+            token = transaction_open.set(True)
+            transaction = _SqliteTransaction()
+            transaction.connection = connection
+            try:
+                yield transaction
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise _translate(error) from error
+                raise
+            finally:
+                transaction_open.reset(token)
+
+
+def connect_sqlite(path: str) -> sqlite3.Connection:
+    """Open a connection with our settings.
+
+    Every commit is synced, since a lost commit would lose a rotated token. Deleted bytes are overwritten. No statement
+    waits for a lock on the loop; only opening does, because another process may be creating or closing the file.
+
+    Raises: ConfigurationError.
+    """
+    connection = None
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_PATIENCE)
+        _turn_on_wal(connection)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "busy_timeout = 0"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise ConfigurationError(f"The SQLite database {path} cannot be opened: {error}.") from error
+    return connection
+
+
+def _turn_on_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. SQLite's busy timeout does not cover this lock. Raises: OperationalError."""
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error, sqlite3.SQLITE_BUSY) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+async def _begin(connection: sqlite3.Connection) -> None:
+    deadline, pause = time.monotonic() + LOCK_PATIENCE, 0.001
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error, sqlite3.SQLITE_BUSY) or time.monotonic() > deadline:
+                raise _translate(error) from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.05)
+        else:
+            return
+
+
+def _translate(error: sqlite3.OperationalError) -> Unavailable:
+    if _is_locked(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy("The database is locked by another process. Try again.")
+    return Unavailable("The database does not answer. The operator finds the reason in the log.")
+
+
+def _is_locked(error: sqlite3.OperationalError, *codes: int) -> bool:
+    return error.sqlite_errorcode & 0xFF in codes  # without the extended code
