@@ -119,7 +119,7 @@ def test_every_parameter_and_field_of_a_route_is_documented(name: str) -> None:
     assert {field for field in asked_for(operations()[name]) if f"`{field}`" not in text} == set()
 
 
-@pytest.mark.parametrize("schema", ["ConnectionAnswer", "CreatedSession", "Disconnected", "EndUserAnswer"])
+@pytest.mark.parametrize("schema", ["Connection", "CreatedSession", "Disconnection", "EndUser"])
 def test_every_field_of_an_answer_is_documented(schema: str) -> None:
     fields = served()[0]["components"]["schemas"][schema]["properties"]
     text = page("docs/api.md").text

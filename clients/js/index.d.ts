@@ -3,6 +3,7 @@
 import type { Readable } from "node:stream";
 
 export type AuthType = "oauth2" | "api_key" | "basic" | "client_credentials" | "none";
+export type Expand = "connections";
 export type Logo = "inline" | "url" | "none";
 export type Mode = "embed" | "redirect" | "link";
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
@@ -50,18 +51,18 @@ export class OneRuntime {
   readonly oauthClients: OAuthClients;
   readonly customIntegrations: CustomIntegrations;
   readonly events: Events;
-  readonly requests: Requests;
+  readonly proxyRequests: ProxyRequests;
   readonly proxy: ProviderProxy;
   /** Deletes every connection of the end user at the integration. Calling it twice is safe. */
-  disconnect(input: { integrationSlug: string; endUserId: string }, options?: RequestOptions): Promise<Disconnected>;
+  disconnect(input: { integrationSlug: string; endUserId: string }, options?: RequestOptions): Promise<Disconnection>;
 }
 
 export interface Integrations {
   /** What an end user can connect, and what is connected. `not_connected` never means "purge". */
   list(
-    query: { endUserId: string; status?: "connected" | "not_connected"; expand?: "connections" } & CatalogQuery,
+    query: { endUserId: string; status?: "connected" | "not_connected"; expand?: Expand | Expand[] } & CatalogQuery,
     options?: RequestOptions,
-  ): Promise<ListedIntegration[]>;
+  ): Promise<Integration[]>;
 }
 
 export interface CatalogQuery {
@@ -82,7 +83,7 @@ export interface CatalogIntegration {
   supportedAuthTypes: AuthType[];
 }
 
-export interface ListedIntegration extends CatalogIntegration {
+export interface Integration extends CatalogIntegration {
   status: "connected" | "not_connected";
   /** With `expand: "connections"`. */
   connections?: ConnectionSummary[];
@@ -91,17 +92,22 @@ export interface ListedIntegration extends CatalogIntegration {
 export interface Catalog {
   list(query?: CatalogQuery, options?: RequestOptions): Promise<CatalogIntegration[]>;
   get(slug: string, query?: { logo?: Logo }, options?: RequestOptions): Promise<CatalogDetail>;
-  categories(options?: RequestOptions): Promise<{ name: string; count: number }[]>;
+  categories(options?: RequestOptions): Promise<Category[]>;
+}
+
+export interface Category {
+  name: string;
+  count: number;
 }
 
 export interface CatalogDetail extends CatalogIntegration {
   website: string;
-  documentation: string | null;
+  docs: string | null;
   auth: CatalogAuth[];
 }
 
 export interface CatalogAuth {
-  type: AuthType;
+  authType: AuthType;
   params: CatalogField[];
   fields: CatalogField[];
   oauth2: {
@@ -166,31 +172,32 @@ export interface Session {
   integrationSlug: string | null;
   mode: Mode;
   returnUrl: string | null;
-  lastError: Note | null;
+  lastError: ErrorNote | null;
   connection: Connection | null;
   metadata: Metadata;
   createdAt: string;
   expiresAt: string;
 }
 
-export interface Note {
+export interface ErrorNote {
   code: string;
   message: string;
-  at: string;
+  createdAt: string;
 }
 
 export interface ConnectionSummary {
   id: string;
   name: string;
   status: "active" | "needs_reauth";
-  error: Note | null;
+  error: ErrorNote | null;
   account: { id: string | null; label: string | null };
   scopes: string[];
   missingScopes: string[];
   createdAt: string;
   updatedAt: string;
   lastUsedAt: string | null;
-  expiresAt: string | null;
+  /** When the access token expires. */
+  tokenExpiresAt: string | null;
 }
 
 export interface Connection extends ConnectionSummary {
@@ -217,12 +224,12 @@ export interface Connections {
     input: { name?: string; metadata?: Metadata },
     options?: RequestOptions,
   ): Promise<Connection>;
-  delete(connectionId: string, options?: RequestOptions): Promise<{ id: string; revocations: Revocation[] }>;
+  delete(connectionId: string, options?: RequestOptions): Promise<DeletedConnection>;
   /** Asks the provider whether the credential still works. */
   check(
     connectionId: string,
     options?: RequestOptions,
-  ): Promise<{ working: boolean | null; reason: string | null; connection: Connection }>;
+  ): Promise<ConnectionCheck>;
   refresh(connectionId: string, options?: RequestOptions): Promise<Connection>;
   /** Wants the scope `credentials:read`. */
   credentials(connectionId: string, options?: RequestOptions): Promise<Credentials>;
@@ -249,13 +256,26 @@ export interface NewConnection {
   multiple?: boolean;
 }
 
+export interface ConnectionCheck {
+  /** Null where the integration has no check. */
+  working: boolean | null;
+  reason: string | null;
+  connection: Connection;
+}
+
+export interface DeletedConnection {
+  id: string;
+  revocations: Revocation[];
+}
+
 export interface Credentials {
   connectionId: string;
   integrationSlug: string;
   authType: AuthType;
   params: Record<string, string>;
   credentials: Record<string, string>;
-  expiresAt: string | null;
+  /** When the access token expires. */
+  tokenExpiresAt: string | null;
 }
 
 export interface Revocation {
@@ -265,7 +285,7 @@ export interface Revocation {
   reason: string | null;
 }
 
-export interface Disconnected {
+export interface Disconnection {
   status: "disconnected" | "not_found";
   integrationSlug: string;
   endUserId: string;
@@ -279,7 +299,13 @@ export interface EndUsers {
   delete(
     endUserId: string,
     options?: RequestOptions,
-  ): Promise<{ endUserId: string; deletedConnections: number; revocations: Revocation[] }>;
+  ): Promise<DeletedEndUser>;
+}
+
+export interface DeletedEndUser {
+  endUserId: string;
+  deletedConnections: number;
+  revocations: Revocation[];
 }
 
 export interface EndUser {
@@ -293,10 +319,10 @@ export interface EndUser {
 export interface OrganizationSettings {
   get(options?: RequestOptions): Promise<Organization>;
   /** Sets the whole of it: what is left out goes back to its default. */
-  update(input: NewOrganization, options?: RequestOptions): Promise<Organization>;
+  replace(input: NewOrganization, options?: RequestOptions): Promise<Organization>;
 }
 
-export interface Offered {
+export interface Availability {
   mode: "all" | "listed" | "all_but";
   slugs: string[];
 }
@@ -307,7 +333,7 @@ export interface NewOrganization {
   privacyUrl?: string | null;
   allowedOrigins?: string[];
   returnUrls?: string[];
-  integrations?: Partial<Offered>;
+  integrations?: Partial<Availability>;
 }
 
 export interface Organization {
@@ -317,16 +343,16 @@ export interface Organization {
   privacyUrl: string | null;
   allowedOrigins: string[];
   returnUrls: string[];
-  integrations: Offered;
+  integrations: Availability;
   createdAt: string;
   updatedAt: string;
 }
 
 export interface OAuthClients {
   list(options?: RequestOptions): Promise<OAuthClient[]>;
-  get(slug: string, options?: RequestOptions): Promise<OAuthClient>;
-  put(slug: string, input: NewOAuthClient, options?: RequestOptions): Promise<OAuthClient>;
-  delete(slug: string, options?: RequestOptions): Promise<void>;
+  get(integrationSlug: string, options?: RequestOptions): Promise<OAuthClient>;
+  replace(integrationSlug: string, input: NewOAuthClient, options?: RequestOptions): Promise<OAuthClient>;
+  delete(integrationSlug: string, options?: RequestOptions): Promise<void>;
 }
 
 export interface NewOAuthClient {
@@ -358,7 +384,7 @@ export interface CustomIntegrations {
   list(options?: RequestOptions): Promise<CustomIntegration[]>;
   create(definition: Definition, options?: RequestOptions): Promise<CustomIntegration>;
   get(slug: string, options?: RequestOptions): Promise<CustomIntegration>;
-  put(slug: string, definition: Definition, options?: RequestOptions): Promise<CustomIntegration>;
+  replace(slug: string, definition: Definition, options?: RequestOptions): Promise<CustomIntegration>;
   delete(slug: string, query?: { deleteConnections?: boolean }, options?: RequestOptions): Promise<void>;
 }
 
@@ -366,7 +392,8 @@ export interface CustomIntegration extends CatalogIntegration {
   enabled: boolean;
   definition: { [key: string]: unknown };
   warnings: string[];
-  connectionsMoved: number;
+  /** Connections that have to be made again, because the entry now sends credentials elsewhere. */
+  invalidatedConnections: number;
   createdAt: string;
   updatedAt: string;
 }
@@ -381,7 +408,7 @@ export interface Events {
 export interface Event {
   id: string;
   type: string;
-  occurredAt: string;
+  createdAt: string;
   actor: { type: string; id: string | null };
   address: string | null;
   endUserId: string | null;
@@ -389,26 +416,27 @@ export interface Event {
   data: { [key: string]: unknown };
 }
 
-export interface Requests {
+export interface ProxyRequests {
   /** Calls through the proxy, newest first. */
   list(
-    query?: { endUserId?: string; connectionId?: string; integrationSlug?: string; status?: number } & Paging,
+    query?: { endUserId?: string; connectionId?: string; integrationSlug?: string; httpStatus?: number } & Paging,
     options?: RequestOptions,
-  ): Pages<ProxiedRequest>;
+  ): Pages<ProxyRequest>;
 }
 
-export interface ProxiedRequest {
+export interface ProxyRequest {
   id: string;
-  at: string;
+  createdAt: string;
   endUserId: string | null;
   connectionId: string;
   integrationSlug: string;
   method: string;
   /** Without its query. */
   path: string;
-  status: number;
-  /** The code of One Runtime, where the failure is its own. */
-  error: string | null;
+  /** 0 where the caller closed the connection before the answer began. */
+  httpStatus: number;
+  /** One Runtime's error code, where One Runtime failed and not the provider. */
+  errorCode: string | null;
   attempts: number;
   requestBytes: number;
   responseBytes: number;
@@ -445,13 +473,13 @@ export type QueryValue = string | number | boolean | null | undefined;
  * `unexpected_answer` where something that stands between has answered.
  */
 export interface ProviderProxy {
-  request(method: string, slug: string, path: string, options: ProxyOptions): Promise<Response>;
-  get(slug: string, path: string, options: ProxyOptions): Promise<Response>;
-  head(slug: string, path: string, options: ProxyOptions): Promise<Response>;
-  post(slug: string, path: string, options: ProxyOptions): Promise<Response>;
-  put(slug: string, path: string, options: ProxyOptions): Promise<Response>;
-  patch(slug: string, path: string, options: ProxyOptions): Promise<Response>;
-  delete(slug: string, path: string, options: ProxyOptions): Promise<Response>;
+  request(method: string, integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
+  get(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
+  head(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
+  post(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
+  put(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
+  patch(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
+  delete(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
 }
 
 export class OneRuntimeError extends Error {

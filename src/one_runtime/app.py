@@ -27,8 +27,8 @@ from one_runtime.api import (
     oauth_clients,
     organization,
     problems,
+    proxy_requests,
     reference,
-    requests,
     system,
 )
 from one_runtime.api.auth import PROXIED
@@ -77,7 +77,7 @@ _ROUTERS = (
     custom_integrations,
     oauth_clients,
     events,
-    requests,
+    proxy_requests,
     system,
     reference,
 )

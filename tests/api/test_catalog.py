@@ -59,7 +59,7 @@ async def test_one_integration_tells_what_it_asks_end_users_for(anybody: Client)
     assert {name: detail[name] for name in summary} == summary
     assert detail["website"].startswith("https://")
     auth, oauth2 = detail["auth"]
-    assert (auth["type"], auth["oauth2"], oauth2["type"]) == ("api_key", None, "oauth2")
+    assert (auth["auth_type"], auth["oauth2"], oauth2["auth_type"]) == ("api_key", None, "oauth2")
     assert auth["verified"]["how"] in {"documentation", "fixture", "live", "unverified"}
     assert [part["secret"] for part in auth["params"]] == [False] * len(auth["params"])
     assert "subdomain" in {part["name"] for part in auth["params"]}
@@ -72,7 +72,7 @@ async def test_one_integration_tells_what_it_asks_end_users_for(anybody: Client)
 
 async def test_oauth2_tells_what_a_client_asks_for_and_holds_no_secret(anybody: Client) -> None:
     detail = (await anybody.get(f"{LIST}/jira")).json()
-    told = next(auth for auth in detail["auth"] if auth["type"] == "oauth2")
+    told = next(auth for auth in detail["auth"] if auth["auth_type"] == "oauth2")
     assert told["oauth2"]["scopes"][0] == "offline_access", "what is always asked for stands first"
     assert (told["oauth2"]["refresh"], told["oauth2"]["client"]) == ("rotates", "organization")
     assert told["oauth2"]["client_url"].startswith("https://")

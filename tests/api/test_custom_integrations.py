@@ -267,8 +267,8 @@ async def test_credentials_never_follow_an_integration_to_another_place(
     connections = [await connect(client, user) for user in ("anna", "bert")]
     asked = len(billing.asked)
     told = await register(client, change(ENTRY))
-    assert told["connections_moved"] == 2
-    assert (await register(client, change(ENTRY)))["connections_moved"] == 0
+    assert told["invalidated_connections"] == 2
+    assert (await register(client, change(ENTRY)))["invalidated_connections"] == 0
     assert (await client.integrations("anna"))[SLUG]["status"] == "not_connected"
     for one in connections:
         now = (await client.get(f"/v1/connections/{one['id']}")).json()
@@ -293,7 +293,7 @@ async def test_what_does_not_move_credentials_leaves_connections_alone(
     client = await billing.organization()
     await register(client)
     await connect(client)
-    assert (await register(client, change(ENTRY)))["connections_moved"] == 0
+    assert (await register(client, change(ENTRY)))["invalidated_connections"] == 0
     assert (await client.integrations())[SLUG]["status"] == "connected"
 
 

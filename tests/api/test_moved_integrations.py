@@ -69,7 +69,7 @@ async def test_tokens_go_to_no_other_host(billing: Billing, text: str) -> None:
     await with_client(client)
     connection = await import_tokens(client)
     asked = len(billing.reached)
-    assert (await register(client, text))["connections_moved"] == 1
+    assert (await register(client, text))["invalidated_connections"] == 1
     await refused(client, connection)
     await client.post("/v1/disconnect", {"integration_slug": SLUG, "end_user_id": "user_123"})
     assert billing.reached[asked:] == []
@@ -102,7 +102,7 @@ async def test_every_connection_is_told_however_many_there_are(
     for number in range(5):
         await connect(client, f"user-{number}", check=False)
     moved = await register(client, ENTRY.replace("billing.acme.com", "elsewhere.acme.com"))
-    assert moved["connections_moved"] == 5
+    assert moved["invalidated_connections"] == 5
     statuses = {one["status"] for one in (await client.get("/v1/connections")).json()["connections"]}
     assert statuses == {"needs_reauth"}
 

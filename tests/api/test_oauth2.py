@@ -29,7 +29,7 @@ async def test_a_session_by_oauth2_says_what_is_missing_and_what_works(client: C
 async def test_the_popup_offers_the_key_of_an_entry_that_has_both(client: Client) -> None:
     session = await client.session(integration_slug="hubspot")
     view = (await client.popup("", session["session_token"])).json()
-    assert [one["type"] for one in view["auth_types"]] == ["api_key"]
+    assert [one["auth_type"] for one in view["auth_types"]] == ["api_key"]
 
 
 @pytest.mark.parametrize("credentials", [{"access_token": "at", "refresh_token": "rt"}, {}])

@@ -65,7 +65,7 @@ async def test_an_integration_is_offered_by_oauth2_once_there_is_a_client(client
     assert await types_of(client, "hubspot") == ["api_key", "oauth2"]
     assert (await client.get("/v1/integrations", end_user_id="u")).headers["etag"] != before
     view = await client.popup("", (await client.session(integration_slug="hubspot"))["session_token"])
-    assert [one["type"] for one in view.json()["auth_types"]] == ["api_key", "oauth2"]
+    assert [one["auth_type"] for one in view.json()["auth_types"]] == ["api_key", "oauth2"]
     assert (await client.send("DELETE", path("dropbox"))).status_code == 204
     assert await types_of(client, "dropbox") is None
     assert (await client.get(path("dropbox"))).status_code == 404
@@ -214,7 +214,7 @@ async def test_tokens_are_imported_with_what_is_known_of_them(client: Client) ->
     answer = await client.post("/v1/connections", {**body, "credentials": tokens})
     assert answer.status_code == 201, answer.text
     made = answer.json()
-    assert made["expires_at"] == "2099-01-01T00:00:00.000Z"
+    assert made["token_expires_at"] == "2099-01-01T00:00:00.000Z"
     assert made["scopes"] == ["account_info.read", "files.metadata.read"]
     told = (await client.get(f"/v1/connections/{made['id']}/credentials")).json()
     assert told["credentials"] == {"access_token": "an-access-token"}, "a refresh token is never told"

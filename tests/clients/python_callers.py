@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from one_runtime.app import create_app
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
-from one_runtime_client import AsyncOneRuntime, OneRuntime
+from one_runtime_client import AsyncOneRuntime, OneRuntime, Pages
 from one_runtime_client.client import TIMEOUT
 from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
 
@@ -87,6 +87,13 @@ class Caller:
         answer = method(*args, **kwargs)
         return [item async for item in answer] if hasattr(answer, "__aiter__") else await answer
 
+    async def page(self, name: str, cursor: str | None = None, /, **kwargs: Any) -> Any:
+        """Return one page of a list, the first one without a cursor."""
+        pages = attrgetter(name)(self.client)(**kwargs)
+        if isinstance(self.client, OneRuntime):
+            return await asyncio.to_thread(pages.page, cursor)
+        return await pages.page(cursor)
+
     async def streamed(self, *args: Any, **kwargs: Any) -> tuple[httpx2.Response, bytes]:
         """The streamed answer, and its body as it came."""
         if isinstance(self.client, OneRuntime):
@@ -97,7 +104,7 @@ class Caller:
 
 def _whole(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     answer = method(*args, **kwargs)
-    return list(answer) if hasattr(answer, "__next__") else answer
+    return list(answer) if isinstance(answer, Pages) else answer
 
 
 def _streamed(client: OneRuntime, *args: Any, **kwargs: Any) -> tuple[httpx2.Response, bytes]:

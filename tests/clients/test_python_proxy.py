@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
 from one_runtime_client import ConnectionFailed, ConnectRequired, InvalidInput, NotFound, RateLimited, Unavailable
-from one_runtime_client.asked import Content
+from one_runtime_client.asked import Body
 from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
 from tests.proxy.relay import Relay, relaying
@@ -54,11 +54,11 @@ async def test_calls_are_listed_without_what_they_held(one_runtime: Served) -> N
     for _ in range(3):
         await one_runtime.do("proxy.get", "acme", "/v1/me?secret=1", end_user_id="user_123")
     await one_runtime.application.app.app.state.request_log.flush()
-    found = await one_runtime.do("requests.list", connection_id=made.id, status=200, page_size=2)
-    assert [(one.method, one.path, one.end_user_id, one.error) for one in found] == [
+    found = await one_runtime.do("proxy_requests.list", connection_id=made.id, http_status=200, limit=2)
+    assert [(one.method, one.path, one.end_user_id, one.error_code) for one in found] == [
         ("GET", "/v1/me", "user_123", None)
     ] * 3
-    assert await one_runtime.do("requests.list", status=500) == []
+    assert await one_runtime.do("proxy_requests.list", http_status=500) == []
 
 
 async def test_the_readmes_lines_connect_an_account_and_use_it(one_runtime: Served) -> None:
@@ -85,7 +85,7 @@ async def test_each_method_reaches_the_provider_with_its_body(one_runtime: Serve
     address = f"/v1/contacts/{made.json()['id']}"
     changed = await one_runtime.do("proxy.patch", "acme", address, json={"name": "Ada L."}, **whose)
     assert changed.json()["name"] == "Ada L."
-    put = await one_runtime.do("proxy.put", "acme", address, content=b"{}", **whose)
+    put = await one_runtime.do("proxy.put", "acme", address, body=b"{}", **whose)
     assert (put.status_code, "one-runtime-error" in put.headers) == (405, False)
     assert (await one_runtime.do("proxy.delete", "acme", address, **whose)).is_success
 
@@ -132,10 +132,10 @@ async def test_a_body_that_is_read_once_is_sent_once(one_runtime: Served) -> Non
     async def later() -> AsyncIterator[bytes]:
         yield b"{}"
 
-    content: Content = pieces() if one_runtime.kind == "blocking" else later()
+    body: Body = pieces() if one_runtime.kind == "blocking" else later()
     one_runtime.faults.answers = [problem(503, "database_busy", one_runtime_error="database_busy")]
     with pytest.raises(Unavailable):
-        await one_runtime.do("proxy.post", "acme", "/v1/contacts", content=content, end_user_id="user_123")
+        await one_runtime.do("proxy.post", "acme", "/v1/contacts", body=body, end_user_id="user_123")
     assert one_runtime.caller.slept == []
 
 
@@ -159,8 +159,8 @@ async def test_path_query_headers_and_body_arrive_as_they_were_given(relay: Rela
             "raw",
             "/a%2Fb/c//d:e?x=%20y",
             end_user_id="user_123",
-            params={"tag": ["a", "b"], "none": None, "q": "ä&"},
-            content=b"\x00body",
+            query={"tag": ["a", "b"], "none": None, "q": "ä&"},
+            body=b"\x00body",
             headers={"X-Theirs": "1", "Authorization": "Bearer somebody-elses"},
             retry=True,
         )

@@ -11,10 +11,10 @@ import pytest_asyncio
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.settings import Settings
 from one_runtime_client import (
+    Availability,
     ConnectRequired,
     InvalidInput,
     NotFound,
-    Offer,
     OneRuntimeError,
     Page,
     RateLimited,
@@ -56,13 +56,13 @@ async def one_runtime(request: pytest.FixtureRequest, settings: Settings, acme: 
 
 
 async def test_the_list_says_what_is_connected(one_runtime: Served) -> None:
-    before: tuple[Integration, ...] = await one_runtime.do("integrations.list", end_user_id="user_123", slugs=["acme"])
+    before: tuple[Integration, ...] = await one_runtime.do("integrations.list", end_user_id="user_123", slug=["acme"])
     assert [(one.slug, one.status, one.connections) for one in before] == [("acme", "not_connected", None)]
     assert before[0].logo_url is not None
     assert before[0].logo_url.startswith("http")
     made = await one_runtime.connect()
     (now,) = await one_runtime.do(
-        "integrations.list", end_user_id="user_123", status="connected", logo="none", expand_connections=True
+        "integrations.list", end_user_id="user_123", status="connected", logo="none", expand="connections"
     )
     assert (now.slug, now.logo_url, [one.id for one in now.connections]) == ("acme", None, [made.id])
     everything = await one_runtime.do("integrations.list", end_user_id="user_123", search="acme", category="CRM")
@@ -79,10 +79,10 @@ async def test_a_list_of_nobody_is_refused_with_the_field(one_runtime: Served) -
 
 
 async def test_the_catalog_is_read(one_runtime: Served) -> None:
-    (listed,) = await one_runtime.do("catalog.list", slugs=["salesforce"])
+    (listed,) = await one_runtime.do("catalog.list", slug="salesforce")
     detail = await one_runtime.do("catalog.get", "salesforce", logo="none")
     assert (detail.id, detail.logo_url) == (listed.id, None)
-    assert {auth.type for auth in detail.auth} == set(listed.supported_auth_types)
+    assert {auth.auth_type for auth in detail.auth} == set(listed.supported_auth_types)
     assert any(auth.oauth2 is not None and auth.oauth2.scopes for auth in detail.auth)
     acme = await one_runtime.do("catalog.get", "acme")
     assert (acme.auth[0].fields[0].name, acme.auth[0].fields[0].secret) == ("api_key", True)
@@ -117,7 +117,7 @@ async def test_a_session_of_an_unknown_integration_or_id_is_not_found(one_runtim
 
 
 async def test_the_code_of_a_redirect_is_redeemed_for_its_own_end_user(one_runtime: Served) -> None:
-    await one_runtime.do("organization.update", display_name="Northwind", return_urls=[RETURN_URL])
+    await one_runtime.do("organization.replace", display_name="Northwind", return_urls=[RETURN_URL])
     made = await one_runtime.do(
         "sessions.create", integration_slug="acme", end_user_id="user_123", return_url=RETURN_URL
     )
@@ -164,8 +164,8 @@ async def test_a_key_that_the_provider_has_withdrawn_wants_the_end_user_again(on
     assert (await one_runtime.do("proxy.post", "acme", "/v1/test/revoke", **whose)).is_success
     checked = await one_runtime.do("connections.check", made.id)
     assert (checked.working, checked.connection.status) == (False, "needs_reauth")
-    assert checked.connection.error.at <= datetime.now(UTC)
-    (listed,) = await one_runtime.do("integrations.list", slugs=["acme"], expand_connections=True, **whose)
+    assert checked.connection.error.created_at <= datetime.now(UTC)
+    (listed,) = await one_runtime.do("integrations.list", slug=["acme"], expand="connections", **whose)
     assert (listed.status, [one.error for one in listed.connections]) == ("not_connected", [checked.connection.error])
     with pytest.raises(ConnectRequired):
         await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
@@ -192,35 +192,37 @@ async def test_an_empty_identifier_is_refused_before_it_addresses_something_else
 async def test_lists_are_read_over_all_their_pages(one_runtime: Served) -> None:
     made = [await one_runtime.connect(f"user/{number}") for number in range(5)]
     before = len(one_runtime.faults.seen)
-    listed = await one_runtime.do("connections.list", page_size=2, integration_slug="acme")
+    listed = await one_runtime.do("connections.list", limit=2, integration_slug="acme")
     assert [one.id for one in listed] == [one.id for one in reversed(made)]
     pages = [target for _, target, _ in one_runtime.faults.seen[before:]]
     assert len(pages) == 3
     assert all("integration_slug=acme" in one and "limit=2" in one for one in pages)
-    users = await one_runtime.do("end_users.list", page_size=2)
+    users = await one_runtime.do("end_users.list", limit=2)
     assert [one.end_user_id for one in users] == [f"user/{number}" for number in range(5)]
-    events = await one_runtime.do("events.list", page_size=3, type="connection.created")
+    events = await one_runtime.do("events.list", limit=3, type="connection.created")
     assert [one.connection_id for one in events] == [one.id for one in reversed(made)]
     assert {(one.actor.type, one.type) for one in events} == {("api_key", "connection.created")}
 
 
 async def test_a_page_is_asked_for_by_its_cursor(one_runtime: Served) -> None:
     made = [(await one_runtime.connect(f"user/{number}")).id for number in range(3)]
-    first: Page[Connection] = await one_runtime.do("connections.page", None, page_size=2, integration_slug="acme")
+    first: Page[Connection] = await one_runtime.caller.page("connections.list", limit=2, integration_slug="acme")
     assert ([one.id for one in first.items], first.next_cursor is None) == (made[:0:-1], False)
-    last = await one_runtime.do("connections.page", first.next_cursor, page_size=2, integration_slug="acme")
+    last = await one_runtime.caller.page("connections.list", first.next_cursor, limit=2, integration_slug="acme")
     assert ([one.id for one in last.items], last.next_cursor) == (made[:1], None)
-    users = await one_runtime.do("end_users.page", None)
+    rest = await one_runtime.do("connections.list", cursor=first.next_cursor)
+    assert [one.id for one in rest] == made[:1]
+    users = await one_runtime.caller.page("end_users.list")
     assert [one.end_user_id for one in users.items] == ["user/0", "user/1", "user/2"]
-    for name in ("events.page", "requests.page"):
+    for name in ("events.list", "proxy_requests.list"):
         with pytest.raises(InvalidInput):
-            await one_runtime.do(name, "no-cursor")
+            await one_runtime.caller.page(name, "no-cursor")
 
 
 async def test_lists_with_a_wrong_filter_are_refused(one_runtime: Served) -> None:
     for name in ("connections.list", "end_users.list", "events.list"):
         with pytest.raises(InvalidInput):
-            await one_runtime.do(name, page_size=0)
+            await one_runtime.do(name, limit=0)
     with pytest.raises(InvalidInput):
         await one_runtime.do("events.list", type="nothing.happened")
 
@@ -246,19 +248,21 @@ async def test_an_end_user_is_forgotten_whatever_their_identifier(one_runtime: S
 
 async def test_the_organization_is_set_as_a_whole(one_runtime: Served) -> None:
     changed = await one_runtime.do(
-        "organization.update", display_name="Southwind", integrations=Offer(mode="listed", slugs=("acme",))
+        "organization.replace", display_name="Southwind", integrations=Availability(mode="listed", slugs=("acme",))
     )
     assert (changed.display_name, changed.allowed_origins) == ("Southwind", ())
-    assert changed.integrations == Offer(mode="listed", slugs=("acme",))
+    assert changed.integrations == Availability(mode="listed", slugs=("acme",))
     assert await one_runtime.do("organization.get") == changed
     with pytest.raises(InvalidInput):
-        await one_runtime.do("organization.update", display_name="X", integrations=Offer(mode="listed", slugs=("no",)))
+        await one_runtime.do(
+            "organization.replace", display_name="X", integrations=Availability(mode="listed", slugs=("no",))
+        )
     with pytest.raises(TypeError):
-        await one_runtime.do("organization.update", display_name="X", return_urls="https://app.example.com")
+        await one_runtime.do("organization.replace", display_name="X", return_urls="https://app.example.com")
 
 
 async def test_an_oauth_client_is_registered_read_and_removed(one_runtime: Served) -> None:
-    made = await one_runtime.do("oauth_clients.put", "acme", **CLIENT, scopes=["account:read"])
+    made = await one_runtime.do("oauth_clients.replace", "acme", **CLIENT, scopes=["account:read"])
     assert (made.client_id, made.client_secret_last_four, made.scopes) == ("client-1", "6789", ("account:read",))
     assert made.redirect_url.endswith("/connect/callback/acme")
     assert await one_runtime.do("oauth_clients.get", "acme") == made
@@ -267,16 +271,16 @@ async def test_an_oauth_client_is_registered_read_and_removed(one_runtime: Serve
     with pytest.raises(NotFound):
         await one_runtime.do("oauth_clients.get", "acme")
     with pytest.raises(InvalidInput):
-        await one_runtime.do("oauth_clients.put", "acme", client_id="")
+        await one_runtime.do("oauth_clients.replace", "acme", client_id="")
 
 
 async def test_an_integration_of_ones_own_is_made_of_a_mapping_or_of_text(one_runtime: Served) -> None:
     made = await one_runtime.do("custom_integrations.create", ENTRY)
-    assert (made.slug, made.enabled, made.connections_moved) == ("x-billing", True, 0)
+    assert (made.slug, made.enabled, made.invalidated_connections) == ("x-billing", True, 0)
     assert made.definition["auth"][0]["base_url"] == "https://billing.example/v1"
     text = "\n".join(f"{name}: {value}" for name, value in ENTRY.items() if name != "auth")
     as_yaml = f"{text}\nauth: {ENTRY['auth']}".replace("True", "true")
-    put = await one_runtime.do("custom_integrations.put", "x-billing", as_yaml.replace("Billing", "Bills"))
+    put = await one_runtime.do("custom_integrations.replace", "x-billing", as_yaml.replace("Billing", "Bills"))
     assert (put.id, put.name) == (made.id, "Bills")
     assert await one_runtime.do("custom_integrations.get", "x-billing") == put
     assert [one.slug for one in await one_runtime.do("custom_integrations.list")] == ["x-billing"]

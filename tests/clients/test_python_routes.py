@@ -4,7 +4,6 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_type
@@ -13,7 +12,7 @@ import httpx2
 import pytest
 
 import one_runtime_client
-from one_runtime_client import AsyncOneRuntime, OneRuntime, Page
+from one_runtime_client import AsyncOneRuntime, AsyncPages, OneRuntime, Page, Pages
 from one_runtime_client.answers import Connection, CreatedSession, Event, Integration
 from one_runtime_client.errors import OneRuntimeError
 from one_runtime_client.resources import ROUTES
@@ -30,14 +29,12 @@ async def test_every_operation_has_one_method_and_every_method_an_operation(clie
 
 
 async def test_every_option_of_an_operation_is_an_argument_of_its_method(client: Client) -> None:
-    """Paging is the client's own; the rest has the API's names, but for three that Python says better."""
-    named = {"slug": "slugs", "expand": "expand_connections", "limit": "page_size", "cursor": None}
     document = (await client.get("/openapi.json")).json()
     described = {one.name: one for one in operations(document)}
     with OneRuntime("http://127.0.0.1", "oru_key") as one_runtime:
         for method, route in ROUTES.items():
             arguments = set(inspect.signature(attrgetter(method)(one_runtime)).parameters)
-            wanted = {named.get(name, name) for name in described[route].parameters_in("query")} - {None}
+            wanted = set(described[route].parameters_in("query"))
             body = described[route].body
             wanted |= set() if body is None or method.startswith("custom") else set(body["properties"])
             assert arguments - set(described[route].parameters_in("path")) - {"entry"} == wanted, method
@@ -85,10 +82,10 @@ if TYPE_CHECKING:
         assert_type(client.sessions.create(end_user_id="u"), CreatedSession)
         assert_type(await waiting.sessions.create(end_user_id="u"), CreatedSession)
         assert_type(client.integrations.list(end_user_id="u"), tuple[Integration, ...])
-        assert_type(client.connections.list(), Iterator[Connection])
-        assert_type(waiting.events.list(type="connection.created"), AsyncIterator[Event])
-        assert_type(client.connections.page(None, page_size=2), Page[Connection])
-        assert_type(await waiting.events.page("cursor", type="connection.created"), Page[Event])
+        assert_type(client.connections.list(), Pages[Connection])
+        assert_type(waiting.events.list(type="connection.created"), AsyncPages[Event])
+        assert_type(client.connections.list(limit=2).page(), Page[Connection])
+        assert_type(await waiting.events.list(type="connection.created").page("cursor"), Page[Event])
         assert_type(client.oauth_clients.delete("acme"), None)
         assert_type(client.proxy.get("hubspot", "/x", end_user_id="u"), httpx2.Response)
         assert_type(await waiting.proxy.request("GET", "hubspot", "/x", connection_id="c"), httpx2.Response)

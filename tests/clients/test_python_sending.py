@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
-from one_runtime_client.asked import Content, Server
+from one_runtime_client.asked import Body, Server
 from one_runtime_client.client import TIMEOUT
 from one_runtime_client.proxy import call
 from tests.clients import python_callers
@@ -82,10 +82,10 @@ async def test_a_body_for_the_other_client_is_not_sent(northwind: tuple[Faults, 
     async def later() -> AsyncIterator[bytes]:
         yield b"{}"
 
-    content: Content = later() if kind == "blocking" else pieces()
+    body: Body = later() if kind == "blocking" else pieces()
     async with calling(kind, northwind[1], KEY) as caller:
-        with pytest.raises(TypeError, match="content is bytes, text or an"):
-            await caller.do("proxy.post", "acme", "/", content=content, end_user_id="u")
+        with pytest.raises(TypeError, match="body must be bytes, text or an"):
+            await caller.do("proxy.post", "acme", "/", body=body, end_user_id="u")
     assert northwind[0].seen == []
 
 

@@ -6,14 +6,14 @@ import {
   OneRuntimeError,
   RateLimited,
   type Connection,
-  type ListedIntegration,
+  type Integration,
   type Page,
 } from "@one-runtime/client";
 
 const oneRuntime = new OneRuntime({ baseUrl: "https://connect.example.com", apiKey: "oru_test" });
 
 export async function settingsPage(endUserId: string): Promise<string[]> {
-  const listed: ListedIntegration[] = await oneRuntime.integrations.list({ endUserId, expand: "connections" });
+  const listed: Integration[] = await oneRuntime.integrations.list({ endUserId, expand: "connections" });
   // @ts-expect-error whose list it is has to be said
   await oneRuntime.integrations.list({});
   // @ts-expect-error there is no such logo
@@ -46,7 +46,7 @@ export async function contacts(endUserId: string): Promise<unknown> {
 export async function everything(): Promise<Connection[]> {
   const names: string[] = [];
   for await (const connection of oneRuntime.connections.list({ status: "needs_reauth" })) names.push(connection.name);
-  for await (const request of oneRuntime.requests.list({ endUserId: "user_123" })) names.push(request.path);
+  for await (const request of oneRuntime.proxyRequests.list({ endUserId: "user_123" })) names.push(request.path);
   const { items, nextCursor } = await oneRuntime.connections.list({ limit: 10 }).page();
   const next: Page<Connection> = await oneRuntime.connections.list({ limit: 10 }).page(nextCursor);
   names.push(...[...items, ...next.items].map((one) => one.name));

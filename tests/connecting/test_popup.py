@@ -66,7 +66,7 @@ async def test_a_session_leads_to_a_connection_that_the_list_and_the_backend_kno
     assert view["integration"]["slug"] == "acme"
     assert view["allowed_origins"] == [ORIGIN]
     assert view["reconnect"] is False
-    assert [one["type"] for one in view["auth_types"]] == ["api_key"]
+    assert [one["auth_type"] for one in view["auth_types"]] == ["api_key"]
     made = (await client.type_key(token, FIRST)).json()
     assert made["integration_slug"] == "acme"
     assert made["connection_name"] == "Globex Corporation"

@@ -75,7 +75,7 @@ async def test_the_connection_is_the_sessions_end_users_whatever_the_page_sends(
 async def test_a_session_for_one_auth_type_offers_and_takes_no_other(client: Client) -> None:
     session = await client.session(integration_slug="customer-io", auth_type="basic")
     view = (await client.popup("", session["session_token"])).json()
-    assert [one["type"] for one in view["auth_types"]] == ["basic"]
+    assert [one["auth_type"] for one in view["auth_types"]] == ["basic"]
     body = {"auth_type": "api_key", "credentials": {"api_key": "0123456789abcdef0123"}}
     answer = await client.popup("/connect", session["session_token"], body)
     assert answer.status_code == 422

@@ -22,10 +22,18 @@ from tests.waiting import async_attempts, eventually
 async def listed(relay: Relay, **wanted: Any) -> list[dict[str, Any]]:
     log: RequestLog = relay.application.app.app.state.request_log
     await log.flush()
-    answer = await relay.client.get("/v1/requests", **wanted)
+    answer = await relay.client.get("/v1/proxy-requests", **wanted)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["requests"]
+    found: list[dict[str, Any]] = answer.json()["proxy_requests"]
     return found
+
+
+def logged(relay: Relay, answer: dict[str, Any]) -> LoggedRequest:
+    """A line of the log, from its public answer."""
+    renamed = {"created_at": "at", "http_status": "status", "error_code": "error"}
+    values = {renamed.get(name, name): value for name, value in answer.items()}
+    at = datetime.fromisoformat(answer["created_at"])
+    return LoggedRequest(**{**values, "organization_id": relay.organization, "at": at})
 
 
 @pytest.mark.promise("P11")
@@ -34,17 +42,17 @@ async def test_a_call_is_listed_without_what_it_held(relay: Relay) -> None:
     await relay.call("POST", "/contacts/7?token=s3cret&a=b", "X-Mine: hidden", body=b"a body")
     (one,) = await listed(relay)
     connection = (await relay.client.get(f"/v1/connections/{one['connection_id']}")).json()
-    assert {name: one[name] for name in one if not name.endswith(("_ms", "id", "at"))} == {
+    assert {name: one[name] for name in one if not name.endswith(("_ms", "id", "_at"))} == {
         "integration_slug": "raw",
         "method": "POST",
         "path": "/contacts/7",
-        "status": 201,
-        "error": None,
+        "http_status": 201,
+        "error_code": None,
         "attempts": 1,
         "request_bytes": 6,
         "response_bytes": 5,
     }
-    assert (one["end_user_id"], connection["last_used_at"]) == ("user_123", one["at"])
+    assert (one["end_user_id"], connection["last_used_at"]) == ("user_123", one["created_at"])
     assert 0 <= one["upstream_ms"] <= one["duration_ms"]
     for secret in ("s3cret", "hidden", "a body", "12345", KEY, relay.key):
         assert secret not in str(one)
@@ -62,7 +70,7 @@ async def test_what_failed_is_listed_with_whose_fault_it_was(relay: Relay) -> No
 
     relay.upstream.handler = break_off
     await relay.call("GET", "/broken")
-    told = [(one["path"], one["status"], one["error"], one["response_bytes"]) for one in await listed(relay)]
+    told = [(one["path"], one["http_status"], one["error_code"], one["response_bytes"]) for one in await listed(relay)]
     assert told == [
         ("/broken", 200, "upstream_protocol_error", 9),
         ("/ours", 502, "upstream_protocol_error", 0),
@@ -79,7 +87,7 @@ async def test_who_went_away_is_listed_too(relay: Relay) -> None:
     await eventually(lambda: bool(relay.upstream.arrived))
     writer.close()
     await eventually(relay.upstream.closed.is_set)
-    assert [(one["path"], one["status"]) for one in await listed(relay)] == [("/hang", 0)]
+    assert [(one["path"], one["http_status"]) for one in await listed(relay)] == [("/hang", 0)]
 
 
 async def test_the_list_is_filtered_and_comes_in_pages(relay: Relay) -> None:
@@ -91,10 +99,10 @@ async def test_the_list_is_filtered_and_comes_in_pages(relay: Relay) -> None:
     assert [one["path"] for one in await listed(relay, integration_slug="known")] == ["/x"]
     assert len(await listed(relay, connection_id=everything[-1]["connection_id"])) == 3
     assert await listed(relay, end_user_id="nobody") == []
-    assert len(await listed(relay, status=200)) == 4
-    first = (await relay.client.get("/v1/requests", limit=3)).json()
-    second = (await relay.client.get("/v1/requests", limit=3, cursor=first["next_cursor"])).json()
-    assert first["requests"] + second["requests"] == everything
+    assert len(await listed(relay, http_status=200)) == 4
+    first = (await relay.client.get("/v1/proxy-requests", limit=3)).json()
+    second = (await relay.client.get("/v1/proxy-requests", limit=3, cursor=first["next_cursor"])).json()
+    assert first["proxy_requests"] + second["proxy_requests"] == everything
     assert second["next_cursor"] is None
 
 
@@ -103,7 +111,7 @@ async def test_another_organization_sees_none_of_it(relay: Relay) -> None:
     await relay.call("GET")
     await listed(relay)
     other = relay.application.client(await relay.application.key(await relay.application.organization("Southwind")))
-    assert (await other.get("/v1/requests")).json() == {"requests": [], "next_cursor": None}
+    assert (await other.get("/v1/proxy-requests")).json() == {"proxy_requests": [], "next_cursor": None}
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -139,7 +147,7 @@ async def test_a_line_is_written_within_a_second_or_so(relay: Relay) -> None:
     await relay.call("GET")
 
     async for _ in async_attempts():
-        if (await relay.client.get("/v1/requests")).json()["requests"]:
+        if (await relay.client.get("/v1/proxy-requests")).json()["proxy_requests"]:
             break
 
 
@@ -166,16 +174,16 @@ async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first
 async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay: Relay) -> None:
     await relay.call("GET", "/first", slug="known")
     (found,) = await listed(relay, integration_slug="known")
-    call = LoggedRequest(**{**found, "organization_id": relay.organization, "at": datetime.fromisoformat(found["at"])})
+    call = logged(relay, found)
     many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(LOOKED_THROUGH)]
     log: RequestLog = relay.application.app.app.state.request_log
     for one in many:
         log.note(one)
     await log.flush()
-    page = (await relay.client.get("/v1/requests", integration_slug="known")).json()
-    assert (page["requests"], page["next_cursor"]) == ([], many[0].id)
-    page = (await relay.client.get("/v1/requests", integration_slug="known", cursor=page["next_cursor"])).json()
-    assert ([one["path"] for one in page["requests"]], page["next_cursor"]) == (["/first"], None)
+    page = (await relay.client.get("/v1/proxy-requests", integration_slug="known")).json()
+    assert (page["proxy_requests"], page["next_cursor"]) == ([], many[0].id)
+    page = (await relay.client.get("/v1/proxy-requests", integration_slug="known", cursor=page["next_cursor"])).json()
+    assert ([one["path"] for one in page["proxy_requests"]], page["next_cursor"]) == (["/first"], None)
 
 
 @pytest.mark.slow
@@ -183,12 +191,12 @@ async def test_lines_that_no_database_takes_do_not_keep_the_others_from_being_wr
     log: RequestLog = relay.application.app.app.state.request_log
     await relay.call("GET", "/first")
     (found,) = await listed(relay)
-    call = LoggedRequest(**{**found, "organization_id": relay.organization, "at": datetime.fromisoformat(found["at"])})
+    call = logged(relay, found)
     lost = metrics.requests_unlogged._value.get()
     log.note(replace(call, id=new_id(), attempts=1 << 70))
     await eventually(lambda: metrics.requests_unlogged._value.get() == lost + 1)
     log.note(replace(call, id=new_id(), path="/second"))
     async for _ in async_attempts():
-        paths = [one["path"] for one in (await relay.client.get("/v1/requests")).json()["requests"]]
+        paths = [one["path"] for one in (await relay.client.get("/v1/proxy-requests")).json()["proxy_requests"]]
         if paths == ["/second", "/first"]:
             break

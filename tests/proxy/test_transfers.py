@@ -23,7 +23,7 @@ async def line(relay: Relay) -> dict[str, Any]:
     """The newest line of the log."""
     log: RequestLog = relay.application.app.app.state.request_log
     await log.flush()
-    newest: dict[str, Any] = (await relay.client.get("/v1/requests", limit=1)).json()["requests"][0]
+    newest: dict[str, Any] = (await relay.client.get("/v1/proxy-requests", limit=1)).json()["proxy_requests"][0]
     return newest
 
 
@@ -62,7 +62,7 @@ async def test_a_provider_that_stops_reading_is_given_up_also_where_the_caller_h
     sending.cancel()
     writer.transport.abort()
     ended.set()
-    told = (await line(relay))["error"]
+    told = (await line(relay))["error_code"]
     assert told == "upstream_timeout" or (leaves and told is None), "heard of before every buffer was full"
 
 
@@ -85,7 +85,7 @@ async def test_a_caller_that_goes_while_both_sides_speak_is_heard_of_by_the_prov
     writer.close()
     async with asyncio.timeout(1):
         await ended.wait()
-    assert (await line(relay))["status"] == 200
+    assert (await line(relay))["http_status"] == 200
 
 
 @ANY_DATABASE
@@ -103,7 +103,7 @@ async def test_a_body_that_is_too_large_is_the_callers_fault_also_where_its_leng
         answer = await relay.send(relay.head("POST", "/x", "Transfer-Encoding: chunked") + body * 3 + b"0\r\n\r\n")
         assert (answer.status, answer.problem) == (413, "too_large")
         told = await line(relay)
-        assert (told["status"], told["error"]) == (413, "too_large")
+        assert (told["http_status"], told["error_code"]) == (413, "too_large")
 
 
 @ANY_DATABASE
@@ -114,7 +114,7 @@ async def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_the_provider(
     await eventually(relay.upstream.closed.is_set)
     await eventually(lambda: not relay.application.app._proxy.endpoint._under_way._counts)
     told = await line(relay)
-    assert (told["status"], told["error"]) == (0, None)
+    assert (told["http_status"], told["error_code"]) == (0, None)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_what_cannot_be_passed_on_in_http_is_said_to_be_so(relay: Relay, s
     answer = await relay.call("GET")
     assert (answer.status, answer.problem) == (502, "upstream_protocol_error")
     assert why in json.loads(answer.body)["detail"] or why == "control character"
-    assert (await line(relay))["error"] == "upstream_protocol_error"
+    assert (await line(relay))["error_code"] == "upstream_protocol_error"
 
 
 @ANY_DATABASE
@@ -166,7 +166,7 @@ async def test_attempts_are_counted_where_nobody_answered_too(relay: Relay) -> N
     relay.upstream.handler = drop
     assert (await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")).status == 502
     told = await line(relay)
-    assert (told["attempts"], told["error"], len(relay.upstream.arrived)) == (3, "upstream_unreachable", 3)
+    assert (told["attempts"], told["error_code"], len(relay.upstream.arrived)) == (3, "upstream_unreachable", 3)
     relay.upstream.handler = None
     relay.upstream.answer = OK
     assert (await relay.call("GET")).status == 200
@@ -204,4 +204,4 @@ async def wait_for_a_while(seconds: float) -> None:
 async def test_a_call_with_a_wrong_header_is_listed_too(relay: Relay) -> None:
     assert (await relay.call("GET", "/x", "One-Runtime-Timeout: soon")).status == 422
     told = await line(relay)
-    assert (told["status"], told["error"], told["attempts"]) == (422, "invalid_input", 0)
+    assert (told["http_status"], told["error_code"], told["attempts"]) == (422, "invalid_input", 0)

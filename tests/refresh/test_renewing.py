@@ -37,7 +37,7 @@ async def test_a_token_is_renewed_five_minutes_ahead_of_its_end(there: There) ->
     assert there.provider.is_taken(token_of(renewed))
     assert there.provider.answers(seeded.family) == ["granted"]
     shown = await there.look(seeded)
-    assert datetime.fromisoformat(shown["expires_at"]) > there.application.clock()
+    assert datetime.fromisoformat(shown["token_expires_at"]) > there.application.clock()
     assert shown["status"] == "active"
 
 
@@ -66,7 +66,7 @@ async def test_the_api_renews_a_fresh_token_and_shows_the_connection(there: Ther
     there.application.clock.advance(seconds=60)
     answer = await there.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert answer.status_code == 200, answer.text
-    assert answer.json()["expires_at"] > before["expires_at"]
+    assert answer.json()["token_expires_at"] > before["token_expires_at"]
     assert (answer.json()["status"], answer.json()["id"]) == ("active", seeded.key.connection_id)
     read = await there.client.get(f"/v1/connections/{seeded.key.connection_id}/credentials")
     token = read.json()["credentials"]["access_token"]

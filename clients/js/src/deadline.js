@@ -2,8 +2,8 @@
 
 import { ConnectionFailed, OneRuntimeError } from "./errors.js";
 
-/** What Node's own fetch says where no headers came for 300 seconds. */
-const FETCH_GAVE_UP = "UND_ERR_HEADERS_TIMEOUT";
+/** Codes of the timeouts that Node's own fetch has: for the connection, the headers, and two parts of the body. */
+const FETCH_TIMEOUTS = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
 /** Beyond it, a timer goes off at once. */
 const LONGEST = 2 ** 31 - 1;
 
@@ -33,7 +33,7 @@ export class Deadline {
   explain(error, baseUrl) {
     if (error instanceof OneRuntimeError) return error;
     if (this.#callers?.aborted) return this.#callers.reason;
-    if (this.#passed.signal.aborted || error?.cause?.code === FETCH_GAVE_UP)
+    if (this.#passed.signal.aborted || FETCH_TIMEOUTS.has(error?.cause?.code))
       return new ConnectionFailed(`${baseUrl} did not answer in time.`, { code: "timeout" });
     const reason = error?.cause?.code ?? error?.cause?.message ?? error?.message ?? "no reason was told";
     return new ConnectionFailed(`${baseUrl} was not reached: ${reason}.`, { code: "connection_failed", cause: error });

@@ -38,14 +38,30 @@ export class ConnectionFailed extends OneRuntimeError {}
 /** The code of what something else than One Runtime answered, which means nothing of what it says by its status. */
 export const UNEXPECTED = "unexpected_answer";
 
-const BY_CODE = new Map([
+/** The class of each code. The Python client has the same table, and a test compares them. */
+export const CLASS_OF_CODE = new Map([
   ["connect_required", ConnectRequired],
   ["needs_reauth", ConnectRequired],
   ["not_found", NotFound],
+  ["credentials_refused", InvalidInput],
+  ["host_not_registered", InvalidInput],
   ["invalid_input", InvalidInput],
+  ["malformed_request", InvalidInput],
+  ["request_refused", InvalidInput],
+  ["target_refused", InvalidInput],
   ["unauthenticated", Unauthenticated],
+  ["rate_limited", RateLimited],
+  ["too_many_attempts", RateLimited],
+  ["too_many_calls", RateLimited],
+  ["database_busy", Unavailable],
+  ["key_not_in_ring", Unavailable],
+  ["unavailable", Unavailable],
 ]);
-const BY_STATUS = new Map([
+/** For codes that a later version of One Runtime adds. */
+const CLASS_OF_STATUS = new Map([
+  [401, Unauthenticated],
+  [404, NotFound],
+  [422, InvalidInput],
   [429, RateLimited],
   [503, Unavailable],
 ]);
@@ -56,7 +72,7 @@ export async function errorOf(response, isOurs) {
   const told = isOurs ? problemOf(await response.text()) : {};
   const code = told.code ?? (isOurs ? response.headers.get("one-runtime-error") : null);
   if (code === null) return unexpected(response, `Something else than One Runtime answered ${response.status}`);
-  const Kind = BY_CODE.get(code) ?? BY_STATUS.get(response.status) ?? OneRuntimeError;
+  const Kind = CLASS_OF_CODE.get(code) ?? CLASS_OF_STATUS.get(response.status) ?? OneRuntimeError;
   return new Kind(told.detail ?? `One Runtime answered ${response.status} (${code}).`, {
     code,
     status: response.status,

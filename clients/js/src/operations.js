@@ -48,22 +48,28 @@ export const OPERATIONS = Object.freeze({
   "endUsers.delete": { method: "DELETE", path: "/v1/end-users/{end_user_id}" },
 
   "organization.get": { method: "GET", path: "/v1/organization" },
-  "organization.update": { method: "PUT", path: "/v1/organization", takes: "body" },
+  "organization.replace": { method: "PUT", path: "/v1/organization", takes: "body" },
 
   "oauthClients.list": { method: "GET", path: "/v1/oauth-clients", items: "oauthClients" },
-  "oauthClients.get": { method: "GET", path: "/v1/integrations/{slug}/oauth-client" },
-  "oauthClients.put": { method: "PUT", path: "/v1/integrations/{slug}/oauth-client", takes: "body" },
-  "oauthClients.delete": { method: "DELETE", path: "/v1/integrations/{slug}/oauth-client" },
+  "oauthClients.get": { method: "GET", path: "/v1/integrations/{integration_slug}/oauth-client" },
+  "oauthClients.replace": { method: "PUT", path: "/v1/integrations/{integration_slug}/oauth-client", takes: "body" },
+  "oauthClients.delete": { method: "DELETE", path: "/v1/integrations/{integration_slug}/oauth-client" },
 
   "customIntegrations.list": { method: "GET", path: "/v1/custom-integrations", items: "customIntegrations" },
   "customIntegrations.create": { method: "POST", path: "/v1/custom-integrations", takes: "definition" },
   "customIntegrations.get": { method: "GET", path: "/v1/custom-integrations/{slug}" },
-  "customIntegrations.put": { method: "PUT", path: "/v1/custom-integrations/{slug}", takes: "definition" },
+  "customIntegrations.replace": { method: "PUT", path: "/v1/custom-integrations/{slug}", takes: "definition" },
   "customIntegrations.delete": { method: "DELETE", path: "/v1/custom-integrations/{slug}", takes: "query" },
 
   "events.list": { method: "GET", path: "/v1/events", takes: "query", items: "events", paged: true },
 
-  "requests.list": { method: "GET", path: "/v1/requests", takes: "query", items: "requests", paged: true },
+  "proxyRequests.list": {
+    method: "GET",
+    path: "/v1/proxy-requests",
+    takes: "query",
+    items: "proxyRequests",
+    paged: true,
+  },
 });
 
 /** The variables of an operation's path, in their order. */

@@ -24,38 +24,38 @@ export class ProviderProxy {
     this.#transport = transport;
   }
 
-  get(slug, path, options) {
-    return this.request("GET", slug, path, options);
+  get(integrationSlug, path, options) {
+    return this.request("GET", integrationSlug, path, options);
   }
 
-  head(slug, path, options) {
-    return this.request("HEAD", slug, path, options);
+  head(integrationSlug, path, options) {
+    return this.request("HEAD", integrationSlug, path, options);
   }
 
-  post(slug, path, options) {
-    return this.request("POST", slug, path, options);
+  post(integrationSlug, path, options) {
+    return this.request("POST", integrationSlug, path, options);
   }
 
-  put(slug, path, options) {
-    return this.request("PUT", slug, path, options);
+  put(integrationSlug, path, options) {
+    return this.request("PUT", integrationSlug, path, options);
   }
 
-  patch(slug, path, options) {
-    return this.request("PATCH", slug, path, options);
+  patch(integrationSlug, path, options) {
+    return this.request("PATCH", integrationSlug, path, options);
   }
 
-  delete(slug, path, options) {
-    return this.request("DELETE", slug, path, options);
+  delete(integrationSlug, path, options) {
+    return this.request("DELETE", integrationSlug, path, options);
   }
 
   /** @throws {OneRuntimeError} of One Runtime's own. @throws {TypeError} for a request that cannot be sent. */
-  async request(method, slug, path, options = {}) {
+  async request(method, integrationSlug, path, options = {}) {
     const verb = method.toUpperCase();
     const timeout = Math.min(millisecondsOf(options.timeout ?? this.#transport.timeout), LONGEST);
     const body = options.json === undefined ? options.body : JSON.stringify(options.json);
     if (options.json !== undefined && options.body != null) throw new TypeError("give json or body, not both");
     if (body != null && ["GET", "HEAD"].includes(verb)) throw new TypeError(`fetch sends no body with ${verb}`);
-    return this.#transport.send(addressOf(slug, path, options.query), {
+    return this.#transport.send(addressOf(integrationSlug, path, options.query), {
       method: verb,
       headers: headersOf(options, timeout),
       body,
@@ -69,8 +69,8 @@ export class ProviderProxy {
   }
 }
 
-function addressOf(slug, path, asked) {
-  const address = `/v1/proxy/${segment("slug", slug)}${providerPath(path)}`;
+function addressOf(integrationSlug, path, asked) {
+  const address = `/v1/proxy/${segment("integrationSlug", integrationSlug)}${providerPath(path)}`;
   const more = query(asked);
   return address.includes("?") ? address + more.replace("?", "&") : address + more;
 }

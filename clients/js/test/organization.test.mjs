@@ -27,7 +27,7 @@ const DEFINITION = {
 test("the organization is read and set", async () => {
   const { organization } = client();
   const before = await organization.get();
-  const set = await organization.update({
+  const set = await organization.replace({
     displayName: "Northwind Traders",
     allowedOrigins: before.allowedOrigins,
     integrations: { mode: "all_but", slugs: ["hubspot"] },
@@ -38,7 +38,7 @@ test("the organization is read and set", async () => {
 });
 
 test("an organization without a name is invalid input", async () => {
-  await assert.rejects(client().organization.update({}), InvalidInput);
+  await assert.rejects(client().organization.replace({}), InvalidInput);
 });
 
 test("end users are listed in pages and forgotten, whatever their identifier holds", async () => {
@@ -65,7 +65,7 @@ test("forgetting end users wants the scope admin", async () => {
 
 test("an OAuth client is put, read, listed and deleted, and its secret is never told", async () => {
   const { oauthClients } = client();
-  const put = await oauthClients.put("acme", {
+  const put = await oauthClients.replace("acme", {
     clientId: "client-1",
     clientSecret: "the-secret-that-acme-shows-0123",
     scopes: ["account:read"],
@@ -81,7 +81,7 @@ test("an OAuth client is put, read, listed and deleted, and its secret is never 
 });
 
 test("an OAuth client keeps the names of the provider's own fields", async () => {
-  const told = client().oauthClients.put("acme", {
+  const told = client().oauthClients.replace("acme", {
     clientId: "c",
     clientSecret: "s-0123456",
     fields: { devToken: "x" },
@@ -95,9 +95,9 @@ test("an integration of your own is made, replaced, read, listed and deleted", a
   assert.equal(made.slug, "x-acme-billing");
   assert.equal(made.definition.auth[0].base_url, "https://billing.acme.example/v1");
   const yaml = `# ours\n${JSON.stringify({ ...DEFINITION, name: "Billing" })}`;
-  const put = await customIntegrations.put("x-acme-billing", yaml);
+  const put = await customIntegrations.replace("x-acme-billing", yaml);
   assert.equal(put.name, "Billing");
-  assert.equal(put.connectionsMoved, 0);
+  assert.equal(put.invalidatedConnections, 0);
   assert.equal((await customIntegrations.get("x-acme-billing")).name, "Billing");
   assert.deepEqual(
     (await customIntegrations.list()).map((one) => one.slug),
@@ -125,7 +125,7 @@ test("events are listed, by type and in pages", async () => {
   assert.deepEqual(kinds, ["connection.deleted", "connection.created"]);
   const [created] = await client().events.list({ type: "connection.created", endUserId: "user_events" }).toArray();
   assert.equal(created.connectionId, made.id);
-  assert.ok(created.occurredAt);
+  assert.ok(created.createdAt);
 });
 
 test("a type of event that is none is refused", async () => {

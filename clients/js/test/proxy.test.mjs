@@ -31,9 +31,11 @@ test("a call arrives with its query and the end user's credential, and without o
 test("calls are listed, a second or so after they ended", { timeout: 10_000 }, async () => {
   await oneRuntime.proxy.get("raw", "/listed?secret=1", user);
   let found = [];
-  while (!found.some(({ path }) => path === "/listed")) found = await oneRuntime.requests.list({ ...user, integrationSlug: "raw" }).toArray();
+  while (!found.some(({ path }) => path === "/listed")) {
+    found = await oneRuntime.proxyRequests.list({ ...user, integrationSlug: "raw" }).toArray();
+  }
   const one = found.find(({ path }) => path === "/listed");
-  assert.deepEqual([one.method, one.status, one.error, one.attempts], ["GET", 200, null, 1]);
+  assert.deepEqual([one.method, one.httpStatus, one.errorCode, one.attempts], ["GET", 200, null, 1]);
   assert.ok(one.upstreamMs <= one.durationMs);
 });
 

@@ -136,7 +136,7 @@ for (const [method, ask] of [
 
 test("what may be done twice is tried again on every 503 of One Runtime's", async (context) => {
   const server = await serving(context, problem("unavailable", 503), problem("unavailable", 503), json({ id: "o" }));
-  assert.deepEqual(await waiting(server.url).oneRuntime.organization.update({ displayName: "N" }), { id: "o" });
+  assert.deepEqual(await waiting(server.url).oneRuntime.organization.replace({ displayName: "N" }), { id: "o" });
 });
 
 test("an answer that is not JSON is not quoted", async (context) => {

@@ -35,15 +35,15 @@ SCOPES: Final[Mapping[str, KeyScope]] = {
     "PUT /v1/custom-integrations/{slug}": "admin",
     "DELETE /v1/custom-integrations/{slug}": "admin",
     "GET /v1/oauth-clients": "admin",
-    "GET /v1/integrations/{slug}/oauth-client": "admin",
-    "PUT /v1/integrations/{slug}/oauth-client": "admin",
-    "DELETE /v1/integrations/{slug}/oauth-client": "admin",
+    "GET /v1/integrations/{integration_slug}/oauth-client": "admin",
+    "PUT /v1/integrations/{integration_slug}/oauth-client": "admin",
+    "DELETE /v1/integrations/{integration_slug}/oauth-client": "admin",
     "GET /v1/end-users": "read",
     "DELETE /v1/end-users/{end_user_id}": "admin",
     "GET /v1/organization": "read",
     "PUT /v1/organization": "admin",
     "GET /v1/events": "read",
-    "GET /v1/requests": "read",
+    "GET /v1/proxy-requests": "read",
 }
 """Route → the scope it wants. A `/v1` route that is not here is public; a test names those."""
 

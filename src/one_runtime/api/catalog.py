@@ -74,7 +74,7 @@ class CatalogVerified(Answer):
 class CatalogAuth(Answer):
     """One way to connect, with what it asks for. `oauth2` is null for every other type."""
 
-    type: AuthType
+    auth_type: AuthType
     params: tuple[CatalogField, ...]
     fields: tuple[CatalogField, ...]
     oauth2: CatalogOAuth2 | None
@@ -85,11 +85,11 @@ class CatalogDetail(CatalogIntegration):
     """One integration with its fields."""
 
     website: str
-    documentation: str | None
+    docs: str | None
     auth: tuple[CatalogAuth, ...]
 
 
-class CatalogList(Answer):
+class CatalogList(Answer, title="CatalogIntegrationList"):
     """The public list, ordered by name; by rank with `search`."""
 
     integrations: list[CatalogIntegration]
@@ -101,7 +101,7 @@ class CategoryList(Answer):
     categories: list["CategoryCount"]
 
 
-class CategoryCount(Answer):
+class CategoryCount(Answer, title="Category"):
     """A category's name and size."""
 
     name: str
@@ -154,7 +154,7 @@ async def get_catalog_integration(
         raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists them.")
     summary = _describe(_list_of(request), found, logo).model_dump()
     detail = CatalogDetail.model_validate(
-        {**summary, "website": found.website, "documentation": found.docs, "auth": _auths(found)}
+        {**summary, "website": found.website, "docs": found.docs, "auth": _auths(found)}
     )
     return _answer(request, detail)
 
@@ -162,7 +162,7 @@ async def get_catalog_integration(
 def _auths(integration: Integration) -> list[dict[str, Any]]:
     return [
         {
-            "type": auth.type,
+            "auth_type": auth.type,
             "params": [_field(part, secret=False, optional=part.default is not None) for part in auth.params],
             "fields": [_field(part, secret=part.secret, optional=part.optional) for part in auth.fields],
             "oauth2": _oauth2(auth) if isinstance(auth, OAuth2Auth) else None,

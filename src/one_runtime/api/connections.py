@@ -34,7 +34,7 @@ from one_runtime.connections.connections import Connection, ConnectionFilter, Co
 router = APIRouter(tags=["Connections"])
 
 
-class AccountAnswer(Answer):
+class AccountAnswer(Answer, title="Account"):
     """The account at the provider, as far as it tells: values are null where it does not."""
 
     id: str | None
@@ -54,7 +54,7 @@ class ConnectionSummary(Answer):
     created_at: Time
     updated_at: Time
     last_used_at: Time | None
-    expires_at: Time | None
+    token_expires_at: Time | None
 
     @classmethod
     def of(cls, one: Connection) -> "ConnectionSummary":
@@ -62,7 +62,7 @@ class ConnectionSummary(Answer):
         return cls.model_validate(_fields(one))
 
 
-class ConnectionAnswer(ConnectionSummary):
+class ConnectionAnswer(ConnectionSummary, title="Connection"):
     """A connected account of an end user. Credentials are never part of it."""
 
     integration_slug: str
@@ -78,9 +78,10 @@ class ConnectionAnswer(ConnectionSummary):
 
 def _fields(one: Connection) -> dict[str, object]:
     names = ("id", "name", "status", "scopes", "missing_scopes", "created_at", "updated_at", "last_used_at")
-    more = ("expires_at", "integration_slug", "end_user_id", "auth_type", "metadata")
+    more = ("integration_slug", "end_user_id", "auth_type", "metadata")
     account = AccountAnswer(id=one.account_id, label=one.account_label)
-    return {name: getattr(one, name) for name in names + more} | {"account": account, "error": note_of(one.error)}
+    values = {name: getattr(one, name) for name in names + more}
+    return values | {"account": account, "error": note_of(one.error), "token_expires_at": one.expires_at}
 
 
 class ConnectionPage(Answer):
@@ -90,7 +91,7 @@ class ConnectionPage(Answer):
     next_cursor: str | None
 
 
-class CheckAnswer(Answer):
+class CheckAnswer(Answer, title="ConnectionCheck"):
     """What the provider said: `working` is null where the entry has no check."""
 
     working: bool | None
@@ -98,7 +99,7 @@ class CheckAnswer(Answer):
     connection: ConnectionAnswer
 
 
-class CreateConnection(Body):
+class CreateConnection(Body, title="NewConnection"):
     """A credential that you hold already, to be kept by us. `credentials` by auth type: the entry's field names for
     `api_key`; `username` and `password` for `basic`; `client_id` and `client_secret` for `client_credentials`;
     `access_token` and, as far as you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope` for `oauth2`,
@@ -122,7 +123,7 @@ class CreateConnection(Body):
     multiple: bool = False
 
 
-class PatchConnection(Body):
+class PatchConnection(Body, title="ConnectionUpdate"):
     """What to change; what is left out stays. `metadata` is replaced as a whole."""
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
@@ -194,7 +195,7 @@ async def get_connection(connection_id: str, caller: Authenticated, installation
 
 
 @router.patch("/v1/connections/{connection_id}", summary="Rename a connection, or set its metadata")
-async def patch_connection(
+async def update_connection(
     connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
 ) -> ConnectionAnswer:
     """Change the name or the metadata; what is left out stays."""

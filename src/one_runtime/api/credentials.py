@@ -12,7 +12,7 @@ from one_runtime.tokens.refresh import refresh
 router = APIRouter(tags=["Connections"])
 
 
-class CredentialsAnswer(Answer):
+class CredentialsAnswer(Answer, title="Credentials"):
     """What authenticates requests to the provider, fresh. `credentials` by auth type: the entry's field names for
     `api_key`; `username` and `password`; `access_token` for `oauth2` and `client_credentials`. Refresh tokens and OAuth
     client secrets are never told: they are of no use to whoever calls the provider."""
@@ -22,7 +22,7 @@ class CredentialsAnswer(Answer):
     auth_type: str
     params: dict[str, str]
     credentials: dict[str, str]
-    expires_at: Time | None
+    token_expires_at: Time | None
 
 
 @router.post("/v1/connections/{connection_id}/refresh", summary="Renew its tokens now")
@@ -46,5 +46,5 @@ async def get_credentials(connection_id: str, caller: Authenticated, installatio
         auth_type=connection.auth_type,
         params=usable.values.params,
         credentials=usable.values.credentials,
-        expires_at=connection.expires_at,
+        token_expires_at=connection.expires_at,
     )

@@ -97,7 +97,7 @@ Warnings: TypeAlias = tuple[str, ...]
 class CustomIntegration(Answer):
     """An integration of your own. `enabled`: whether your organization offers it (`PUT /v1/organization`).
     `definition`: the entry in the catalog's format, also where an OpenAPI document was sent. `warnings`: what of that
-    document was left out or guessed. `connections_moved`: how many connections have to be made again, because the
+    document was left out or guessed. `invalidated_connections`: how many connections have to be made again, because the
     integration sends credentials elsewhere than before."""
 
     id: str
@@ -110,7 +110,7 @@ class CustomIntegration(Answer):
     enabled: bool
     definition: dict[str, Any]
     warnings: Warnings
-    connections_moved: int
+    invalidated_connections: int
     created_at: Time
     updated_at: Time
 
@@ -160,7 +160,7 @@ async def get_custom_integration(
     responses={201: {"description": "There was none before.", "model": CustomIntegration}},
     openapi_extra=_body(*_TEXTS[1:], "auth"),
 )
-async def put_custom_integration(
+async def replace_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
 ) -> CustomIntegration:
     """Register it under this slug, in place of the one before if there is one (else 201). Where it sends credentials
@@ -250,7 +250,7 @@ def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings =
             "enabled": put.enabled,
             "definition": written(integration),
             "warnings": (*warnings, *_notes(put)),
-            "connections_moved": put.moved,
+            "invalidated_connections": put.moved,
             "created_at": registered.created_at,
             "updated_at": registered.updated_at,
         }

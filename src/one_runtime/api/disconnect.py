@@ -12,7 +12,7 @@ from one_runtime.connecting.disconnect import DisconnectedConnection, disconnect
 router = APIRouter(tags=["Disconnect"])
 
 
-class Disconnect(Body):
+class Disconnect(Body, title="NewDisconnection"):
     """Whose connections, at which integration."""
 
     model_config = example(integration_slug="hubspot", end_user_id="user_123")
@@ -21,7 +21,7 @@ class Disconnect(Body):
     end_user_id: Text
 
 
-class RevocationAnswer(Answer):
+class RevocationAnswer(Answer, title="Revocation"):
     """What became of one token at the provider: `revoked` (it is good for nothing any more), `not_supported` (the
     provider offers no way, or it is no token: keys that an end user made can be revoked by them alone, in the
     provider's settings), or `failed`, with the reason. Failures that may pass are tried again for a day."""
@@ -41,7 +41,7 @@ class RevocationAnswer(Answer):
         ]
 
 
-class Disconnected(Answer):
+class Disconnected(Answer, title="Disconnection"):
     """What was deleted. `not_found` also for an unknown slug or end user."""
 
     status: Literal["disconnected", "not_found"]
@@ -51,7 +51,7 @@ class Disconnected(Answer):
     revocations: list[RevocationAnswer]
 
 
-@router.post("/v1/disconnect", summary="Disconnect an integration")
+@router.post("/v1/disconnect", name="disconnect", summary="Disconnect an integration")
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
     """Delete every connection of the end user at the integration, with its credentials, at once; and revoke its tokens
     at the provider."""

@@ -14,7 +14,7 @@ from one_runtime.tenancy import end_users
 router = APIRouter(tags=["End users"])
 
 
-class EndUserAnswer(Answer):
+class EndUserAnswer(Answer, title="EndUser"):
     """A user of your product, as your backend named them in a session or a connection."""
 
     end_user_id: str
@@ -38,7 +38,7 @@ class PageQuery(Body):
     cursor: TextCursor = None
 
 
-class ForgottenEndUser(Answer):
+class ForgottenEndUser(Answer, title="DeletedEndUser"):
     """What was deleted."""
 
     end_user_id: str

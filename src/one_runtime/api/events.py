@@ -12,19 +12,19 @@ from one_runtime.tenancy.events import Event, EventFilter, EventType
 router = APIRouter(tags=["Events"])
 
 
-class ActorAnswer(Answer):
+class ActorAnswer(Answer, title="Actor"):
     """Who did it: an API key, an end user, or the system."""
 
     type: str
     id: str | None
 
 
-class EventAnswer(Answer):
+class EventAnswer(Answer, title="Event"):
     """What happened. `data` holds no secrets."""
 
     id: str
     type: str
-    occurred_at: Time
+    created_at: Time
     actor: ActorAnswer
     address: str | None
     end_user_id: str | None
@@ -66,7 +66,13 @@ async def list_events(
 
 
 def _answer(one: Event) -> EventAnswer:
-    names = ("id", "type", "occurred_at", "address", "end_user_id", "connection_id")
-    values = {name: getattr(one, name) for name in names}
-    actor = ActorAnswer(type=one.actor_type, id=one.actor_id)
-    return EventAnswer.model_validate({**values, "actor": actor, "data": dict(one.data)})
+    return EventAnswer(
+        id=one.id,
+        type=one.type,
+        created_at=one.occurred_at,
+        actor=ActorAnswer(type=one.actor_type, id=one.actor_id),
+        address=one.address,
+        end_user_id=one.end_user_id,
+        connection_id=one.connection_id,
+        data=dict(one.data),
+    )

@@ -116,12 +116,12 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
-class Note(Answer):
-    """An error that was kept: what went wrong, when."""
+class Note(Answer, title="ErrorNote"):
+    """The newest error of a connection or a session."""
 
     code: str
     message: str
-    at: str
+    created_at: str
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
@@ -130,5 +130,7 @@ def next_cursor(keys: list[str], limit: int) -> str | None:
 
 
 def note_of(error: Mapping[str, str] | None) -> Note | None:
-    """A kept error as it is answered."""
-    return Note.model_validate(dict(error)) if error else None
+    """Return a stored error note in its public shape."""
+    if error is None:
+        return None
+    return Note(code=error["code"], message=error["message"], created_at=error["at"])

@@ -27,7 +27,7 @@ from one_runtime.tenancy.end_users import EndUser
 router = APIRouter(tags=["Hosted connection sessions"])
 
 
-class CreateSession(Body):
+class CreateSession(Body, title="NewSession"):
     """What to connect, for whom, and where.
 
     Without `integration_slug` the end user picks from a list. Without `connection_id` and `multiple`, a present
@@ -68,7 +68,7 @@ class CreatedSession(Answer):
     expires_at: Time
 
 
-class SessionAnswer(Answer):
+class SessionAnswer(Answer, title="Session"):
     """How a session stands. Form errors stay `pending`, with the newest in `last_error`."""
 
     id: str
@@ -84,7 +84,7 @@ class SessionAnswer(Answer):
     expires_at: Time
 
 
-class RedeemCode(Body):
+class RedeemCode(Body, title="Redemption"):
     """`code`: from the address that the browser came back to. `end_user_id`: who is signed in there, from your own
     login; never from the address."""
 

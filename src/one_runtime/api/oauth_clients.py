@@ -1,4 +1,4 @@
-"""`/v1/integrations/{slug}/oauth-client`: what an organization has registered with a provider."""
+"""`/v1/integrations/{integration_slug}/oauth-client`: what an organization has registered with a provider."""
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -12,7 +12,7 @@ from one_runtime.integrations.oauth_clients import NewOAuthClient
 router = APIRouter(tags=["OAuth clients"])
 
 
-class PutOAuthClient(Body):
+class PutOAuthClient(Body, title="NewOAuthClient"):
     """A client as the provider shows it. `client_secret`: left out, the present one stays, where the `client_id` does.
     `scopes`: what to ask for; left out, the integration's own. `hosts`: only for integrations whose host is a parameter
     (a GitLab of one's own): those that the client was registered at, since its secret goes nowhere else. `fields`: what
@@ -31,7 +31,7 @@ class PutOAuthClient(Body):
     fields: dict[FieldName, LongText] = Field(default={}, max_length=20, repr=False)
 
 
-class OAuthClientAnswer(Answer):
+class OAuthClientAnswer(Answer, title="OAuthClient"):
     """A client. The secret is never told, but for its last four characters. `redirect_url` is what to register with the
     provider as the redirect address."""
 
@@ -75,15 +75,17 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(one) for one in found])
 
 
-@router.get("/v1/integrations/{slug}/oauth-client", summary="Read an OAuth client")
-async def get_oauth_client(slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
+@router.get("/v1/integrations/{integration_slug}/oauth-client", summary="Read an OAuth client")
+async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
     """Your organization's client for an integration; 404 where it has none of its own."""
-    return OAuthClientAnswer.of(await oauth_client_registration.get(installation, caller.organization_id, slug))
+    return OAuthClientAnswer.of(
+        await oauth_client_registration.get(installation, caller.organization_id, integration_slug)
+    )
 
 
-@router.put("/v1/integrations/{slug}/oauth-client", summary="Register an OAuth client")
-async def put_oauth_client(
-    slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
+@router.put("/v1/integrations/{integration_slug}/oauth-client", summary="Register an OAuth client")
+async def replace_oauth_client(
+    integration_slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
 ) -> OAuthClientAnswer:
     """Connect with your own client from now on. Connections that were made with another one keep it until they are
     connected again."""
@@ -94,11 +96,11 @@ async def put_oauth_client(
         hosts=tuple(body.hosts),
         fields=body.fields,
     )
-    return OAuthClientAnswer.of(await oauth_client_registration.put(installation, caller.actor, slug, new))
+    return OAuthClientAnswer.of(await oauth_client_registration.put(installation, caller.actor, integration_slug, new))
 
 
-@router.delete("/v1/integrations/{slug}/oauth-client", summary="Delete an OAuth client", status_code=204)
-async def delete_oauth_client(slug: str, caller: Authenticated, installation: Installed) -> Response:
+@router.delete("/v1/integrations/{integration_slug}/oauth-client", summary="Delete an OAuth client", status_code=204)
+async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
     """Use it for no new connection. Those that were made with it are renewed with it until they are gone."""
-    await oauth_client_registration.delete(installation, caller.actor, slug)
+    await oauth_client_registration.delete(installation, caller.actor, integration_slug)
     return Response(status_code=204)

@@ -35,7 +35,7 @@ _TAGS: Final = (
 )
 
 
-class FieldProblem(BaseModel):
+class FieldProblem(BaseModel, title="FieldError"):
     """One field that was refused."""
 
     field: str
@@ -55,7 +55,7 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = None
 
 
-class ListedIntegration(CatalogIntegration):
+class ListedIntegration(CatalogIntegration, title="Integration"):
     """An integration with the end user's state. `not_connected` never means "purge": the account may only need a
     hosted connection flow."""
 
@@ -63,7 +63,7 @@ class ListedIntegration(CatalogIntegration):
     connections: list[ConnectionSummary] | None = None
 
 
-class IntegrationListAnswer(BaseModel):
+class IntegrationListAnswer(BaseModel, title="IntegrationList"):
     """Every integration that is available to the end user, ordered by name."""
 
     end_user_id: str
@@ -99,7 +99,32 @@ def document(app: FastAPI, public_url: str) -> dict[str, Any]:
         for method, operation in operations.items():
             _finish(operation, SCOPES.get(f"{method.upper()} {path}"))
     built["paths"] = dict(sorted(built["paths"].items()))
-    return built
+    return _with_public_names(built)
+
+
+_SCHEMAS: Final = "#/components/schemas/"
+
+
+def _with_public_names(built: dict[str, Any]) -> dict[str, Any]:
+    """Name each schema by its title: the public noun, where the class needs another name inside the package."""
+    schemas = built["components"]["schemas"]
+    names = {name: schema.get("title", name) for name, schema in schemas.items()}
+    if len(set(names.values())) != len(names):
+        raise ValueError("Two schemas of the OpenAPI document have the same title.")
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        reference = value.get("$ref")
+        if isinstance(reference, str) and reference.startswith(_SCHEMAS):
+            return {**value, "$ref": _SCHEMAS + names[reference.removeprefix(_SCHEMAS)]}
+        return {name: renamed(inner) for name, inner in value.items()}
+
+    built["components"]["schemas"] = {names[name]: schema for name, schema in sorted(schemas.items())}
+    document: dict[str, Any] = renamed(built)
+    return document
 
 
 _CONNECTION: Final = tuple(

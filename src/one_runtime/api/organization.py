@@ -15,14 +15,14 @@ from one_runtime.tenancy.organizations import Organization
 router = APIRouter(tags=["Organization"])
 
 
-class Integrations(Body):
+class Integrations(Body, title="Availability"):
     """Which integrations are offered: all, the listed ones, or all but the listed ones."""
 
     mode: Literal["all", "listed", "all_but"] = "all"
     slugs: list[Slug] = Field([], max_length=2000)
 
 
-class PutOrganization(Body):
+class PutOrganization(Body, title="NewOrganization"):
     """The whole of it: what is left out goes back to its default."""
 
     model_config = example(
@@ -41,7 +41,7 @@ class PutOrganization(Body):
     integrations: Integrations = Integrations()
 
 
-class OrganizationAnswer(Answer):
+class OrganizationAnswer(Answer, title="Organization"):
     """Your organization."""
 
     id: str
@@ -63,7 +63,9 @@ async def get_organization(caller: Authenticated, installation: Installed) -> Or
 
 
 @router.put("/v1/organization", summary="Set up your organization")
-async def put_organization(body: PutOrganization, caller: Authenticated, installation: Installed) -> OrganizationAnswer:
+async def replace_organization(
+    body: PutOrganization, caller: Authenticated, installation: Installed
+) -> OrganizationAnswer:
     """Replace your organization's settings."""
     async with installation.database.write() as tx:
         catalog = await installation.catalogs.of(tx, caller.organization_id)

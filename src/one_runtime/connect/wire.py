@@ -102,7 +102,7 @@ class FieldAnswer(BaseModel):
 class AuthAnswer(BaseModel):
     """`checked`: whether the provider is asked before anything is stored."""
 
-    type: str
+    auth_type: str
     label: str
     checked: bool
     params: list[ParamAnswer]
@@ -308,7 +308,7 @@ def connected_answer(connected: Connected) -> ConnectedAnswer:
 def _auth(auth: Auth) -> AuthAnswer:
     names = set(FieldAnswer.model_fields)
     return AuthAnswer(
-        type=auth.type,
+        auth_type=auth.type,
         label=auth.label,
         checked=auth.check is not None,
         params=[_param(param) for param in auth.params],

@@ -1,6 +1,6 @@
 """The Python client of One Runtime."""
 
-from one_runtime_client.answers import Offer
+from one_runtime_client.answers import Availability
 from one_runtime_client.client import AsyncOneRuntime, OneRuntime
 from one_runtime_client.errors import (
     ConnectionFailed,
@@ -13,19 +13,21 @@ from one_runtime_client.errors import (
     Unauthenticated,
     Unavailable,
 )
-from one_runtime_client.operations import Page
+from one_runtime_client.operations import AsyncPages, Page, Pages
 
 __all__ = [
     "AsyncOneRuntime",
+    "AsyncPages",
+    "Availability",
     "ConnectRequired",
     "ConnectionFailed",
     "FieldError",
     "InvalidInput",
     "NotFound",
-    "Offer",
     "OneRuntime",
     "OneRuntimeError",
     "Page",
+    "Pages",
     "RateLimited",
     "Unauthenticated",
     "Unavailable",

@@ -9,18 +9,19 @@ AuthType: TypeAlias = Literal["oauth2", "api_key", "basic", "client_credentials"
 Logo: TypeAlias = Literal["inline", "url", "none"]
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
 ConnectionStatus: TypeAlias = Literal["active", "needs_reauth"]
+Expand: TypeAlias = Literal["connections"]
 IntegrationStatus: TypeAlias = Literal["connected", "not_connected"]
-OfferMode: TypeAlias = Literal["all", "listed", "all_but"]
+AvailabilityMode: TypeAlias = Literal["all", "listed", "all_but"]
 SessionStatus: TypeAlias = Literal["pending", "connected", "failed", "cancelled", "expired"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """What went wrong last, and when."""
+class ErrorNote:
+    """The newest error of a connection or a session."""
 
     code: str
     message: str
-    at: datetime
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +39,14 @@ class ConnectionSummary:
     id: str
     name: str
     status: ConnectionStatus
-    error: Note | None
+    error: ErrorNote | None
     account: Account
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
     last_used_at: datetime | None
-    expires_at: datetime | None
+    token_expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ class CatalogVerified:
 class CatalogAuth:
     """One way to connect, with what it asks for."""
 
-    type: AuthType
+    auth_type: AuthType
     params: tuple[CatalogField, ...]
     fields: tuple[CatalogField, ...]
     oauth2: CatalogOAuth2 | None
@@ -137,7 +138,7 @@ class CatalogDetail(CatalogIntegration):
     """One integration with its fields."""
 
     website: str
-    documentation: str | None
+    docs: str | None
     auth: tuple[CatalogAuth, ...]
 
 
@@ -169,7 +170,7 @@ class Session:
     integration_slug: str | None
     mode: Mode
     return_url: str | None
-    last_error: Note | None
+    last_error: ErrorNote | None
     connection: Connection | None
     metadata: Mapping[str, Any]
     created_at: datetime
@@ -187,7 +188,7 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Disconnected:
+class Disconnection:
     """What was deleted; `not_found` where there was nothing."""
 
     status: Literal["disconnected", "not_found"]
@@ -206,7 +207,7 @@ class DeletedConnection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class ConnectionCheck:
     """What the provider said; `working` is None where the integration has no check."""
 
     working: bool | None
@@ -223,7 +224,7 @@ class Credentials:
     auth_type: AuthType
     params: Mapping[str, str]
     credentials: Mapping[str, str] = field(repr=False)
-    expires_at: datetime | None
+    token_expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +239,7 @@ class EndUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForgottenEndUser:
+class DeletedEndUser:
     """What was deleted of an end user."""
 
     end_user_id: str
@@ -247,10 +248,10 @@ class ForgottenEndUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Availability:
     """Which integrations an organization offers: all, the listed ones, or all but those."""
 
-    mode: OfferMode = "all"
+    mode: AvailabilityMode = "all"
     slugs: tuple[str, ...] = ()
 
 
@@ -264,7 +265,7 @@ class Organization:
     privacy_url: str | None
     allowed_origins: tuple[str, ...]
     return_urls: tuple[str, ...]
-    integrations: Offer
+    integrations: Availability
     created_at: datetime
     updated_at: datetime
 
@@ -291,7 +292,7 @@ class CustomIntegration(CatalogIntegration):
     enabled: bool
     definition: Mapping[str, Any]
     warnings: tuple[str, ...]
-    connections_moved: int
+    invalidated_connections: int
     created_at: datetime
     updated_at: datetime
 
@@ -305,19 +306,19 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProxiedRequest:
-    """A call through the proxy. `path` is without its query; `error` is One Runtime's code where the failure is its
-    own; sizes are bytes of bodies, times milliseconds."""
+class ProxyRequest:
+    """A call through the proxy. `path` has no query. `error_code` is set where One Runtime failed, not the provider.
+    Sizes are bytes of bodies, times milliseconds."""
 
     id: str
-    at: datetime
+    created_at: datetime
     end_user_id: str | None
     connection_id: str
     integration_slug: str
     method: str
     path: str
-    status: int
-    error: str | None
+    http_status: int
+    error_code: str | None
     attempts: int
     request_bytes: int
     response_bytes: int
@@ -331,7 +332,7 @@ class Event:
 
     id: str
     type: str
-    occurred_at: datetime
+    created_at: datetime
     actor: Actor
     address: str | None
     end_user_id: str | None

@@ -10,8 +10,8 @@ import httpx2
 
 from one_runtime_client.errors import FieldError, OneRuntimeError, Problem, error_of
 
-Content: TypeAlias = bytes | str | Iterable[bytes] | AsyncIterable[bytes]
-Params: TypeAlias = Mapping[str, Any]
+Body: TypeAlias = bytes | str | Iterable[bytes] | AsyncIterable[bytes]
+Query: TypeAlias = Mapping[str, Any]
 
 MOST_TRIES: Final = 3
 LONGEST_WAIT: Final = 30.0
@@ -37,7 +37,7 @@ class Asked:
     path: str
     query: str = ""
     json: Any = field(default=None, repr=False)
-    content: Content | None = field(default=None, repr=False)
+    body: Body | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     relayed: bool = False
     timeout: float | None = None
@@ -45,7 +45,7 @@ class Asked:
     @property
     def replayable(self) -> bool:
         """Whether its body can be sent once more."""
-        return self.content is None or isinstance(self.content, bytes | str)
+        return self.body is None or isinstance(self.body, bytes | str)
 
     @property
     def idempotent(self) -> bool:
@@ -75,14 +75,16 @@ class Server:
             asked.method,
             self.base_url.rstrip("/") + asked.path + (f"?{asked.query}" if asked.query else ""),
             json=asked.json,
-            content=asked.content,
+            content=asked.body,
             headers=[(name.encode(), value.encode()) for name, value in asked.headers],
             timeout=wait,
         )
         if isinstance(http, httpx2.Client) and not isinstance(request.stream, httpx2.SyncByteStream):
-            raise TypeError("content is bytes, text or an iterable of bytes; AsyncOneRuntime sends asynchronous ones")
+            raise TypeError(
+                "body must be bytes, text or an iterable of bytes. AsyncOneRuntime sends asynchronous ones."
+            )
         if isinstance(http, httpx2.AsyncClient) and not isinstance(request.stream, httpx2.AsyncByteStream):
-            raise TypeError("content is bytes, text or an asynchronous iterable of bytes; OneRuntime sends others")
+            raise TypeError("body must be bytes, text or an asynchronous iterable of bytes. OneRuntime sends others.")
         # Last of all, and where httpx2 masks it: what watches for errors keeps the local variables of each frame.
         request.headers["authorization"] = f"Bearer {self.api_key}"
         return request
@@ -103,9 +105,9 @@ def segment(value: str) -> str:
     return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
 
 
-def query_of(params: Params | None) -> str:
+def query_of(query: Query | None) -> str:
     """The query string: what is None is left out, lists are repeated."""
-    given = {name: value for name, value in (params or {}).items() if value is not None}
+    given = {name: value for name, value in (query or {}).items() if value is not None}
     return str(httpx2.QueryParams(given))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import httpx2
 
 from one_runtime_client.asked import Asked, Server, is_refusal, refusal, wait_before_retry
-from one_runtime_client.errors import ConnectionFailed
+from one_runtime_client.errors import ConnectionFailed, Problem
 
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0)
 """How many calls may be under way says One Runtime, with a code: here they would wait unseen. What was not used for 5
@@ -128,7 +128,9 @@ def _no_answer(error: httpx2.RequestError) -> ConnectionFailed:
     kind = type(error).__name__
     # What the library says of a header that it cannot send holds the header.
     words = "" if isinstance(error, httpx2.LocalProtocolError) else str(error)
-    return ConnectionFailed.because(f"{kind}: {words}" if words else kind)
+    reason = f"{kind}: {words}" if words else kind
+    code = "timeout" if isinstance(error, httpx2.TimeoutException) else "connection_failed"
+    return ConnectionFailed(Problem(code=code, status=None, detail=f"One Runtime did not answer: {reason}."))
 
 
 def _cause(error: httpx2.RequestError) -> httpx2.RequestError | None:

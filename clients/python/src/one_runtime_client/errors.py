@@ -18,7 +18,7 @@ class Problem:
     """What an error answer says (RFC 9457). `retry_after` in seconds; `provider_reason`: the provider's own words."""
 
     code: str
-    status: int
+    status: int | None
     detail: str
     request_id: str | None = None
     errors: tuple[FieldError, ...] = ()
@@ -27,8 +27,8 @@ class Problem:
 
 
 class OneRuntimeError(Exception):
-    """Base of every error of the client. Decide by `code`, which is stable; `detail` is for people. `status` is 0 where
-    there was no answer."""
+    """Base of every error of the client. Decide by `code`, which is stable; `detail` is for people. `status` is None
+    where there was no answer."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.detail} ({problem.code})")
@@ -71,32 +71,44 @@ class Unavailable(OneRuntimeError):
 
 
 class ConnectionFailed(OneRuntimeError):
-    """One Runtime could not be reached, or broke off. What was asked for may have been done."""
-
-    @classmethod
-    def because(cls, reason: str) -> "ConnectionFailed":
-        """There was no answer."""
-        return cls(Problem(code="connection_failed", status=0, detail=f"One Runtime did not answer: {reason}."))
+    """One Runtime was not reached (`connection_failed`) or did not answer in time (`timeout`). The request may have
+    been carried out."""
 
 
-_BY_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
+CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
     "connect_required": ConnectRequired,
     "needs_reauth": ConnectRequired,
+    "not_found": NotFound,
+    "credentials_refused": InvalidInput,
+    "host_not_registered": InvalidInput,
+    "invalid_input": InvalidInput,
     "malformed_request": InvalidInput,
+    "request_refused": InvalidInput,
+    "target_refused": InvalidInput,
+    "unauthenticated": Unauthenticated,
+    "rate_limited": RateLimited,
+    "too_many_attempts": RateLimited,
+    "too_many_calls": RateLimited,
+    "database_busy": Unavailable,
+    "key_not_in_ring": Unavailable,
+    "unavailable": Unavailable,
 }
-_BY_STATUS: Final[Mapping[int, type[OneRuntimeError]]] = {
+"""The class of each code. The JavaScript client has the same table, and a test compares them."""
+
+_CLASS_OF_STATUS: Final[Mapping[int, type[OneRuntimeError]]] = {
     401: Unauthenticated,
     404: NotFound,
     422: InvalidInput,
     429: RateLimited,
     503: Unavailable,
 }
+"""For codes that a later version of One Runtime adds."""
 
 
 def error_of(problem: Problem) -> OneRuntimeError:
     """The error that callers can catch by its class."""
-    kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(problem.status, OneRuntimeError)
-    return kind(problem)
+    fallback = _CLASS_OF_STATUS.get(problem.status or 0, OneRuntimeError)
+    return CLASS_OF_CODE.get(problem.code, fallback)(problem)
 
 
 def _again(kind: type[OneRuntimeError], values: Mapping[str, Any]) -> OneRuntimeError:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 from urllib.parse import urlencode
 
 import httpx2
@@ -39,8 +39,8 @@ class Route(Generic[P]):
         path = self._path.format_map({name: segment(value) for name, value in request.path.items()})
         headers = (("content-type", request.media_type),) if request.media_type else ()
         query = query_of(request.params)
-        content = request.content
-        return Asked(method=self._method, path=path, query=query, json=request.json, content=content, headers=headers)
+        body = request.content
+        return Asked(method=self._method, path=path, query=query, json=request.json, body=body, headers=headers)
 
     def _bound(self, driver: object, block: Callable[..., Any], await_: Callable[..., Any]) -> Callable[..., Any]:
         """The method that goes with the driver, which tells its arguments as the request's function does."""
@@ -74,14 +74,52 @@ class Operation(Route[P], Generic[P, T]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A part of a list. `next_cursor`: where the next one begins; None on the last."""
+    """A page of a list. `next_cursor` is the cursor of the next page; None on the last page."""
 
     items: tuple[T, ...]
     next_cursor: str | None
 
 
+class Pages(Generic[T]):
+    """A list with pages, of `OneRuntime`. Each loop over it starts again and requests a page when it is needed."""
+
+    def __init__(self, driver: Blocking, asked: Asked, read: Callable[[Any], Page[T]]) -> None:
+        self._driver, self._asked, self._read = driver, asked, read
+
+    def page(self, cursor: str | None = None) -> Page[T]:
+        """Return the page at a `next_cursor`; without it, the first page."""
+        return _answer(self._driver.send(_at(self._asked, cursor)), self._read)
+
+    def __iter__(self) -> Iterator[T]:
+        page = self.page()
+        yield from page.items
+        while page.next_cursor is not None:
+            page = self.page(page.next_cursor)
+            yield from page.items
+
+
+class AsyncPages(Generic[T]):
+    """A list with pages, of `AsyncOneRuntime`. Each loop over it starts again and requests a page when it is needed."""
+
+    def __init__(self, driver: Awaiting, asked: Asked, read: Callable[[Any], Page[T]]) -> None:
+        self._driver, self._asked, self._read = driver, asked, read
+
+    async def page(self, cursor: str | None = None) -> Page[T]:
+        """Return the page at a `next_cursor`; without it, the first page."""
+        return _answer(await self._driver.send(_at(self._asked, cursor)), self._read)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        page = await self.page()
+        for item in page.items:
+            yield item
+        while page.next_cursor is not None:
+            page = await self.page(page.next_cursor)
+            for item in page.items:
+                yield item
+
+
 class Listing(Route[P], Generic[P, T]):
-    """An operation with pages, which are asked for as they are wanted."""
+    """An operation whose answer comes in pages."""
 
     def __init__(self, route: str, request: Callable[P, Request], read: Callable[[Any], tuple[T, ...]]) -> None:
         super().__init__(route, request)
@@ -90,71 +128,26 @@ class Listing(Route[P], Generic[P, T]):
     @overload
     def __get__(self, resource: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, resource: Resource[Blocking], owner: type) -> Callable[P, Iterator[T]]: ...
+    def __get__(self, resource: Resource[Blocking], owner: type) -> Callable[P, Pages[T]]: ...
     @overload
-    def __get__(self, resource: Resource[Awaiting], owner: type) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, resource: Resource[Awaiting], owner: type) -> Callable[P, AsyncPages[T]]: ...
     def __get__(self, resource: Any, owner: type) -> Any:
-        """The operation as a method of a resource."""
+        """Return the operation as a method of a resource."""
         return self if resource is None else self._bound(resource.driver, self._block, self._await)
 
-    def _block(self, driver: Blocking, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        asked: Asked | None = self.asked(*args, **kwargs)
-        while asked is not None:
-            page = _answer(driver.send(asked), self.page)
-            yield from page.items
-            asked = _next(asked, page.next_cursor)
+    def _block(self, driver: Blocking, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
+        return Pages(driver, self.asked(*args, **kwargs), self._page)
 
-    async def _await(self, driver: Awaiting, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-        asked: Asked | None = self.asked(*args, **kwargs)
-        while asked is not None:
-            page = _answer(await driver.send(asked), self.page)
-            for item in page.items:
-                yield item
-            asked = _next(asked, page.next_cursor)
+    def _await(self, driver: Awaiting, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
+        return AsyncPages(driver, self.asked(*args, **kwargs), self._page)
 
-    def page(self, value: Any) -> Page[T]:
-        """One page of it. Raises: Unreadable."""
+    def _page(self, value: Any) -> Page[T]:
         return Page(self._read(value), cursor_of(value))
 
 
-class OnePage(Generic[P, T]):
-    """One page of the list, for callers who keep the cursor themselves: None is the first page's. What the list takes
-    goes along by name."""
-
-    def __init__(self, listing: Listing[P, T]) -> None:
-        self._listing = listing
-
-    @overload
-    def __get__(self, resource: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, resource: Resource[Blocking], owner: type) -> Callable[Concatenate[str | None, P], Page[T]]: ...
-    @overload
-    def __get__(
-        self, resource: Resource[Awaiting], owner: type
-    ) -> Callable[Concatenate[str | None, P], Coroutine[Any, Any, Page[T]]]: ...
-    def __get__(self, resource: Any, owner: type) -> Any:
-        """The page as a method of a resource."""
-        if resource is None:
-            return self
-        driver = resource.driver
-        method = functools.partial(self._block if isinstance(driver, Blocking) else self._await, driver)
-        method.__doc__ = type(self).__doc__
-        return method
-
-    def _block(self, driver: Blocking, cursor: str | None, *args: P.args, **kwargs: P.kwargs) -> Page[T]:
-        return _answer(driver.send(self._asked(cursor, *args, **kwargs)), self._listing.page)
-
-    async def _await(self, driver: Awaiting, cursor: str | None, *args: P.args, **kwargs: P.kwargs) -> Page[T]:
-        return _answer(await driver.send(self._asked(cursor, *args, **kwargs)), self._listing.page)
-
-    def _asked(self, cursor: str | None, *args: P.args, **kwargs: P.kwargs) -> Asked:
-        first = self._listing.asked(*args, **kwargs)
-        return _next(first, cursor) or first
-
-
-def _next(asked: Asked, cursor: str | None) -> Asked | None:
+def _at(asked: Asked, cursor: str | None) -> Asked:
     if cursor is None:
-        return None
+        return asked
     others = [(name, value) for name, value in httpx2.QueryParams(asked.query).multi_items() if name != "cursor"]
     return replace(asked, query=urlencode([*others, ("cursor", cursor)]))
 

@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, overload
 
 import httpx2
 
-from one_runtime_client.asked import Asked, Content, Params, query_of, segment
+from one_runtime_client.asked import Asked, Body, Query, query_of, segment
 from one_runtime_client.drivers import Awaiting, Blocking
 from one_runtime_client.operations import D, Resource
 
@@ -31,9 +31,9 @@ def call(  # noqa: PLR0913 - by name
     *,
     end_user_id: str | None = None,
     connection_id: str | None = None,
-    params: Params | None = None,
+    query: Query | None = None,
     json: Any = None,
-    content: Content | None = None,
+    body: Body | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
     retry: bool = False,
@@ -61,13 +61,13 @@ def call(  # noqa: PLR0913 - by name
     for name, value in ours:
         if _CONTROL.search(value):
             raise ValueError(f"{name} must not hold control characters")
-    address, _, query = path.partition("?")
+    address, _, path_query = path.partition("?")
     return Asked(
         method=method,
         path=f"/v1/proxy/{segment(integration_slug)}/{_safe(address).removeprefix('/')}",
-        query="&".join(part for part in (query, query_of(params)) if part),
+        query="&".join(part for part in (path_query, query_of(query)) if part),
         json=json,
-        content=content,
+        body=body,
         headers=(*own, *ours),
         relayed=True,
         timeout=_patience(timeout, retry=retry),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from one_runtime_client.answers import AuthType, ConnectionStatus, IntegrationStatus, Logo, Mode, Offer
+from one_runtime_client.answers import AuthType, Availability, ConnectionStatus, Expand, IntegrationStatus, Logo, Mode
 
 PAGE: Final = 100
 """Items that are asked for at once."""
@@ -31,25 +31,24 @@ def nothing() -> Request:
 def list_integrations(  # noqa: PLR0913 - by name
     *,
     end_user_id: str,
-    slugs: Iterable[str] = (),
+    slug: str | Iterable[str] = (),
     category: str | None = None,
     search: str | None = None,
     status: IntegrationStatus | None = None,
     logo: Logo = "url",
-    expand_connections: bool = False,
+    expand: Expand | Iterable[Expand] = (),
 ) -> Request:
-    """What an end user can connect, and what is connected. `logo`: an address unless you ask for `inline` or `none`.
-    `expand_connections` adds each integration's connections."""
-    expand = "connections" if expand_connections else None
-    asked = {"end_user_id": end_user_id, "slug": _listed(slugs), "category": category, "search": search}
-    return Request(params=asked | {"status": status, "logo": logo, "expand": expand})
+    """List what an end user can connect, and what is connected. `logo` is an address unless you ask for `inline` or
+    `none`. `expand="connections"` adds each integration's connections."""
+    query = {"end_user_id": end_user_id, "slug": _one_or_more(slug), "category": category, "search": search}
+    return Request(params=query | {"status": status, "logo": logo, "expand": _one_or_more(expand)})
 
 
 def list_catalog(
-    *, slugs: Iterable[str] = (), category: str | None = None, search: str | None = None, logo: Logo = "url"
+    *, slug: str | Iterable[str] = (), category: str | None = None, search: str | None = None, logo: Logo = "url"
 ) -> Request:
     """Every integration with every auth type it has, and nobody's status."""
-    return Request(params={"slug": _listed(slugs), "category": category, "search": search, "logo": logo})
+    return Request(params={"slug": _one_or_more(slug), "category": category, "search": search, "logo": logo})
 
 
 def get_catalog(slug: str, *, logo: Logo = "url") -> Request:
@@ -104,11 +103,12 @@ def list_connections(
     end_user_id: str | None = None,
     integration_slug: str | None = None,
     status: ConnectionStatus | None = None,
-    page_size: int = PAGE,
+    limit: int = PAGE,
+    cursor: str | None = None,
 ) -> Request:
     """Connections, newest first; the next page is asked for when it is wanted."""
     asked = {"end_user_id": end_user_id, "integration_slug": integration_slug, "status": status}
-    return Request(params={**asked, "limit": page_size})
+    return Request(params={**asked, "limit": limit, "cursor": cursor})
 
 
 def create_connection(  # noqa: PLR0913 - by name
@@ -142,9 +142,9 @@ def update_connection(
     return Request(path={"connection_id": connection_id}, json=_given({"name": name, "metadata": _object(metadata)}))
 
 
-def list_end_users(*, page_size: int = PAGE) -> Request:
+def list_end_users(*, limit: int = PAGE, cursor: str | None = None) -> Request:
     """End users by identifier; the next page is asked for when it is wanted."""
-    return Request(params={"limit": page_size})
+    return Request(params={"limit": limit, "cursor": cursor})
 
 
 def by_end_user(end_user_id: str) -> Request:
@@ -152,30 +152,40 @@ def by_end_user(end_user_id: str) -> Request:
     return Request(path={"end_user_id": end_user_id})
 
 
-def update_organization(
+def replace_organization(
     *,
     display_name: str,
     logo_url: str | None = None,
     privacy_url: str | None = None,
     allowed_origins: Iterable[str] = (),
     return_urls: Iterable[str] = (),
-    integrations: Offer | None = None,
+    integrations: Availability | None = None,
 ) -> Request:
     """Set the whole of your organization: **what is left out goes back to its default**."""
-    offer = integrations or Offer()
+    availability = integrations or Availability()
     lists = {"allowed_origins": _listed(allowed_origins), "return_urls": _listed(return_urls)}
-    offered = {"mode": offer.mode, "slugs": _listed(offer.slugs)}
+    offered = {"mode": availability.mode, "slugs": _listed(availability.slugs)}
     body = {"display_name": display_name, "logo_url": logo_url, "privacy_url": privacy_url}
     return Request(json=_given({**body, **lists, "integrations": offered}))
 
 
-def by_slug(slug: str) -> Request:
-    """An integration by its slug."""
+def get_oauth_client(integration_slug: str) -> Request:
+    """Return your organization's OAuth client for an integration. The secret is never returned."""
+    return Request(path={"integration_slug": integration_slug})
+
+
+def delete_oauth_client(integration_slug: str) -> Request:
+    """Delete your organization's OAuth client. Connections made with it keep it until they are gone."""
+    return Request(path={"integration_slug": integration_slug})
+
+
+def get_custom_integration(slug: str) -> Request:
+    """Return one of your organization's own integrations, with its definition."""
     return Request(path={"slug": slug})
 
 
-def put_oauth_client(
-    slug: str,
+def replace_oauth_client(
+    integration_slug: str,
     *,
     client_id: str,
     client_secret: str | None = None,
@@ -186,7 +196,8 @@ def put_oauth_client(
     """Register your client of a provider, in the place of the one before. `client_secret` may be left out where the
     `client_id` stays."""
     body = {"client_id": client_id, "client_secret": client_secret, "scopes": _listed(scopes)}
-    return Request(path={"slug": slug}, json=_given({**body, "hosts": _listed(hosts), "fields": _object(fields)}))
+    fields_and_hosts = {"hosts": _listed(hosts), "fields": _object(fields)}
+    return Request(path={"integration_slug": integration_slug}, json=_given({**body, **fields_and_hosts}))
 
 
 def create_custom_integration(entry: Mapping[str, Any] | str) -> Request:
@@ -194,7 +205,7 @@ def create_custom_integration(entry: Mapping[str, Any] | str) -> Request:
     return _entry(entry)
 
 
-def put_custom_integration(slug: str, entry: Mapping[str, Any] | str) -> Request:
+def replace_custom_integration(slug: str, entry: Mapping[str, Any] | str) -> Request:
     """Make or replace an integration of your own. The entry's `slug` may be left out."""
     return _entry(entry, slug=slug)
 
@@ -209,24 +220,26 @@ def list_events(
     type: str | None = None,  # noqa: A002 - the API's word
     end_user_id: str | None = None,
     connection_id: str | None = None,
-    page_size: int = PAGE,
+    limit: int = PAGE,
+    cursor: str | None = None,
 ) -> Request:
     """What happened, newest first; the next page is asked for when it is wanted."""
     asked = {"type": type, "end_user_id": end_user_id, "connection_id": connection_id}
-    return Request(params={**asked, "limit": page_size})
+    return Request(params={**asked, "limit": limit, "cursor": cursor})
 
 
-def list_requests(
+def list_proxy_requests(
     *,
     end_user_id: str | None = None,
     connection_id: str | None = None,
     integration_slug: str | None = None,
-    status: int | None = None,
-    page_size: int = PAGE,
+    http_status: int | None = None,
+    limit: int = PAGE,
+    cursor: str | None = None,
 ) -> Request:
     """Calls through the proxy, newest first; the next page is asked for when it is wanted."""
     asked = {"end_user_id": end_user_id, "connection_id": connection_id, "integration_slug": integration_slug}
-    return Request(params={**asked, "status": status, "limit": page_size})
+    return Request(params={**asked, "http_status": http_status, "limit": limit, "cursor": cursor})
 
 
 def _entry(entry: Mapping[str, Any] | str, **path: str) -> Request:
@@ -243,6 +256,10 @@ def _listed(values: Iterable[str] | None) -> list[str] | None:
     if isinstance(values, str):
         raise TypeError("a list of strings is wanted, not one string")
     return None if values is None else list(values)
+
+
+def _one_or_more(values: str | Iterable[str]) -> list[str]:
+    return [values] if isinstance(values, str) else list(values)
 
 
 def _object(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

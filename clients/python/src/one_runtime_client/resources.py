@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from one_runtime_client import answers, requests
-from one_runtime_client.operations import D, Listing, OnePage, Operation, Resource, routes_of
+from one_runtime_client.operations import D, Listing, Operation, Resource, routes_of
 from one_runtime_client.proxy import Proxy
 from one_runtime_client.reading import answer, inside, nothing
 
@@ -41,14 +41,15 @@ class Connections(Resource[D]):
     """Connected accounts."""
 
     list = Listing("GET /v1/connections", requests.list_connections, inside("connections", answers.Connection))
-    page = OnePage(list)  # noqa: A003 - the line above
     create = Operation("POST /v1/connections", requests.create_connection, answer(answers.Connection))
     get = Operation("GET /v1/connections/{connection_id}", requests.by_connection, answer(answers.Connection))
     update = Operation("PATCH /v1/connections/{connection_id}", requests.update_connection, answer(answers.Connection))
     delete = Operation(
         "DELETE /v1/connections/{connection_id}", requests.by_connection, answer(answers.DeletedConnection)
     )
-    check = Operation("POST /v1/connections/{connection_id}/check", requests.by_connection, answer(answers.Check))
+    check = Operation(
+        "POST /v1/connections/{connection_id}/check", requests.by_connection, answer(answers.ConnectionCheck)
+    )
     refresh = Operation(
         "POST /v1/connections/{connection_id}/refresh", requests.by_connection, answer(answers.Connection)
     )
@@ -61,24 +62,29 @@ class EndUsers(Resource[D]):
     """The users of your product that One Runtime knows."""
 
     list = Listing("GET /v1/end-users", requests.list_end_users, inside("end_users", answers.EndUser))
-    page = OnePage(list)  # noqa: A003 - the line above
-    delete = Operation("DELETE /v1/end-users/{end_user_id}", requests.by_end_user, answer(answers.ForgottenEndUser))
+    delete = Operation("DELETE /v1/end-users/{end_user_id}", requests.by_end_user, answer(answers.DeletedEndUser))
 
 
 class Organizations(Resource[D]):
     """Your organization."""
 
     get = Operation("GET /v1/organization", requests.nothing, answer(answers.Organization))
-    update = Operation("PUT /v1/organization", requests.update_organization, answer(answers.Organization))
+    replace = Operation("PUT /v1/organization", requests.replace_organization, answer(answers.Organization))
 
 
 class OAuthClients(Resource[D]):
     """What you registered with providers."""
 
     list = Operation("GET /v1/oauth-clients", requests.nothing, inside("oauth_clients", answers.OAuthClient))
-    get = Operation("GET /v1/integrations/{slug}/oauth-client", requests.by_slug, answer(answers.OAuthClient))
-    put = Operation("PUT /v1/integrations/{slug}/oauth-client", requests.put_oauth_client, answer(answers.OAuthClient))
-    delete = Operation("DELETE /v1/integrations/{slug}/oauth-client", requests.by_slug, nothing)
+    get = Operation(
+        "GET /v1/integrations/{integration_slug}/oauth-client", requests.get_oauth_client, answer(answers.OAuthClient)
+    )
+    replace = Operation(
+        "PUT /v1/integrations/{integration_slug}/oauth-client",
+        requests.replace_oauth_client,
+        answer(answers.OAuthClient),
+    )
+    delete = Operation("DELETE /v1/integrations/{integration_slug}/oauth-client", requests.delete_oauth_client, nothing)
 
 
 class CustomIntegrations(Resource[D]):
@@ -90,9 +96,11 @@ class CustomIntegrations(Resource[D]):
     create = Operation(
         "POST /v1/custom-integrations", requests.create_custom_integration, answer(answers.CustomIntegration)
     )
-    get = Operation("GET /v1/custom-integrations/{slug}", requests.by_slug, answer(answers.CustomIntegration))
-    put = Operation(
-        "PUT /v1/custom-integrations/{slug}", requests.put_custom_integration, answer(answers.CustomIntegration)
+    get = Operation(
+        "GET /v1/custom-integrations/{slug}", requests.get_custom_integration, answer(answers.CustomIntegration)
+    )
+    replace = Operation(
+        "PUT /v1/custom-integrations/{slug}", requests.replace_custom_integration, answer(answers.CustomIntegration)
     )
     delete = Operation("DELETE /v1/custom-integrations/{slug}", requests.delete_custom_integration, nothing)
 
@@ -101,20 +109,20 @@ class Events(Resource[D]):
     """What happened."""
 
     list = Listing("GET /v1/events", requests.list_events, inside("events", answers.Event))
-    page = OnePage(list)  # noqa: A003 - the line above
 
 
-class Requests(Resource[D]):
+class ProxyRequests(Resource[D]):
     """Calls that went through the proxy."""
 
-    list = Listing("GET /v1/requests", requests.list_requests, inside("requests", answers.ProxiedRequest))
-    page = OnePage(list)  # noqa: A003 - the line above
+    list = Listing(
+        "GET /v1/proxy-requests", requests.list_proxy_requests, inside("proxy_requests", answers.ProxyRequest)
+    )
 
 
 class Api(Resource[D]):
     """All of it: what a client offers."""
 
-    disconnect = Operation("POST /v1/disconnect", requests.disconnect, answer(answers.Disconnected))
+    disconnect = Operation("POST /v1/disconnect", requests.disconnect, answer(answers.Disconnection))
 
     def __init__(self, driver: D) -> None:
         super().__init__(driver)
@@ -127,7 +135,7 @@ class Api(Resource[D]):
         self.oauth_clients = OAuthClients(driver)
         self.custom_integrations = CustomIntegrations(driver)
         self.events = Events(driver)
-        self.requests = Requests(driver)
+        self.proxy_requests = ProxyRequests(driver)
         self.proxy = Proxy(driver)
 
 
@@ -141,7 +149,7 @@ _NOUNS: Final[dict[str, type[Resource[Any]]]] = {
     "oauth_clients": OAuthClients,
     "custom_integrations": CustomIntegrations,
     "events": Events,
-    "requests": Requests,
+    "proxy_requests": ProxyRequests,
 }
 ROUTES: Final[dict[str, str]] = routes_of(Api) | {
     f"{noun}.{name}": route for noun, kind in _NOUNS.items() for name, route in routes_of(kind).items()

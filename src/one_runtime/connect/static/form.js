@@ -104,7 +104,7 @@ export class AuthForm {
     if (view.suggested_connection_name) this.fields.push(new Field(nameSpec(view), "", integration));
     this.problem = el("div", { class: "problem", tabindex: "-1", role: "alert", hidden: true });
     this.status = el("p", { class: "sr-only", role: "status" });
-    const action = auth.type === "oauth2" ? "action.continue" : view.reconnect ? "action.reconnect" : "action.connect";
+    const action = auth.auth_type === "oauth2" ? "action.continue" : view.reconnect ? "action.reconnect" : "action.connect";
     const label = text(action, { integration });
     this.button = el("button", { type: "submit", class: "primary" }, el("span", { class: "label" }, label));
     this.node = el(
@@ -187,7 +187,7 @@ export class AuthForm {
           .filter((field) => field.path === `${group}.${field.spec.name}` && field.value)
           .map((field) => [field.spec.name, field.value]),
       );
-    const request = { auth_type: this.auth.type, params: collect("params"), credentials: collect("credentials") };
+    const request = { auth_type: this.auth.auth_type, params: collect("params"), credentials: collect("credentials") };
     const name = this.fields.find((field) => field.path === "name")?.value;
     return name ? { ...request, name } : request;
   }

@@ -122,7 +122,7 @@ class Popup {
   }
 
   #form(auth, onBack) {
-    const key = `${this.#view.integration.slug} ${auth.type}`;
+    const key = `${this.#view.integration.slug} ${auth.auth_type}`;
     if (!this.#forms.has(key)) {
       this.#forms.set(key, new AuthForm(this.#view, auth, headingId, (request) => this.#submit(this.#forms.get(key), request, onBack)));
     }
@@ -132,7 +132,7 @@ class Popup {
   }
 
   #submit(form, request, onBack) {
-    return form.auth.type === "oauth2" ? this.#consent(form, request, onBack) : this.#connect(form, request, onBack);
+    return form.auth.auth_type === "oauth2" ? this.#consent(form, request, onBack) : this.#connect(form, request, onBack);
   }
 
   /** Called within the click: the provider's window has to open before anything else is waited for. */

@@ -8,7 +8,7 @@ const HEADING = "heading";
 function head(view, { done = false } = {}) {
   const organization = view.organization.display_name;
   const integration = view.integration.name;
-  const account = view.auth_types.some((auth) => auth.type !== "none");
+  const account = view.auth_types.some((auth) => auth.auth_type !== "none");
   const key = !account ? "head.plain" : view.reconnect ? "head.reconnect" : "head.connect";
   const sentence = rich(key, { organization, integration });
   const pair = el(
@@ -65,10 +65,10 @@ export const headingId = HEADING;
 export function choiceScreen(view, onChoose) {
   const integration = view.integration.name;
   const items = view.auth_types.map((auth) => {
-    const title = auth.label || (hasText(`choice.${auth.type}`) ? text(`choice.${auth.type}`) : auth.type);
-    const key = hasText(`choice.${auth.type}.help`) ? `choice.${auth.type}.help` : "choice.other.help";
+    const title = auth.label || (hasText(`choice.${auth.auth_type}`) ? text(`choice.${auth.auth_type}`) : auth.auth_type);
+    const key = hasText(`choice.${auth.auth_type}.help`) ? `choice.${auth.auth_type}.help` : "choice.other.help";
     const help = auth.fields.length > 1 ? auth.fields.map(({ label }) => label).join(" · ") : text(key, { integration });
-    return row({ title, help, icon: icon(auth.type === "basic" || auth.type === "oauth2" ? "person" : auth.type === "none" ? "open" : "key") }, () =>
+    return row({ title, help, icon: icon(auth.auth_type === "basic" || auth.auth_type === "oauth2" ? "person" : auth.auth_type === "none" ? "open" : "key") }, () =>
       onChoose(auth),
     );
   });

@@ -1,0 +1,86 @@
+"""`GET /v1/proxy-requests`: the log of calls through the proxy, newest first."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from one_runtime.api.auth import Authenticated, Installed
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Slug, Text, Time
+from one_runtime.proxy import request_log
+from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
+
+router = APIRouter(tags=["Proxy"])
+
+
+class ProxyRequestAnswer(Answer, title="ProxyRequest"):
+    """A call through the proxy. `path` has no query. `http_status` is 0 where the caller closed the connection before
+    the answer began. `error_code` is set where One Runtime failed, not the provider. Sizes are bytes of bodies, times
+    milliseconds."""
+
+    id: str
+    created_at: Time
+    end_user_id: str | None
+    connection_id: str
+    integration_slug: str
+    method: str
+    path: str
+    http_status: int
+    error_code: str | None
+    attempts: int
+    request_bytes: int
+    response_bytes: int
+    duration_ms: int
+    upstream_ms: int | None
+
+
+class ProxyRequestPage(Answer):
+    """A page; `next_cursor` is null on the last page. A filter by `http_status` or `integration_slug` examines 10,000
+    calls for each page: a page may then have fewer calls than `limit`, or none, although more pages follow."""
+
+    proxy_requests: list[ProxyRequestAnswer]
+    next_cursor: str | None
+
+
+class ProxyRequestQuery(Body):
+    """Filters and paging."""
+
+    end_user_id: Text | None = None
+    connection_id: RowId | None = None
+    integration_slug: Slug | None = None
+    http_status: int | None = Field(None, ge=0, le=599)
+    limit: Limit = 100
+    cursor: IdCursor = None
+
+
+@router.get("/v1/proxy-requests", summary="List calls through the proxy, newest first")
+async def list_proxy_requests(
+    caller: Authenticated, installation: Installed, query: Annotated[ProxyRequestQuery, Query()]
+) -> ProxyRequestPage:
+    """List your organization's calls. The operator decides how long they are kept: 7 days by default. A call appears
+    about a second after it ended."""
+    filters = RequestFilter(query.end_user_id, query.connection_id, query.integration_slug, query.http_status)
+    async with installation.database.read() as tx:
+        calls, next_cursor = await request_log.list_newest(
+            tx, caller.organization_id, filters, limit=query.limit, before=query.cursor
+        )
+    return ProxyRequestPage(proxy_requests=[_answer(call) for call in calls], next_cursor=next_cursor)
+
+
+def _answer(call: LoggedRequest) -> ProxyRequestAnswer:
+    return ProxyRequestAnswer(
+        id=call.id,
+        created_at=call.at,
+        end_user_id=call.end_user_id,
+        connection_id=call.connection_id,
+        integration_slug=call.integration_slug,
+        method=call.method,
+        path=call.path,
+        http_status=call.status,
+        error_code=call.error,
+        attempts=call.attempts,
+        request_bytes=call.request_bytes,
+        response_bytes=call.response_bytes,
+        duration_ms=call.duration_ms,
+        upstream_ms=call.upstream_ms,
+    )
