@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connecting import authorization_attempts, sessions
 from one_runtime.connecting.authorization_attempts import AttemptDetails, AttemptSecret, NewAuthorizationAttempt
-from one_runtime.connections import pending_revocations
 from one_runtime.connections.credentials import TokenMetadata
+from one_runtime.connections.pending_revocations import RevocableTokens, queue_revocation
 from one_runtime.db.engine import Database
 from one_runtime.encryption.vault import Vault
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 
-NOT_REVOCABLE: Final = "attio"
-"""Another one, whose provider is not called when a connection is let go of: it cannot revoke."""
+NOT_REVOCABLE: Final = "airtable"
+"""An integration with `oauth2` whose provider has no way to revoke, so that disconnecting sends no request."""
 SLUG: Final = "github"
 """An integration with `oauth2`, and nothing that a client of it needs beside id and secret."""
 
@@ -48,8 +49,12 @@ async def consent(place: Place, session_id: str, made_with: OAuthClient, secret:
     return ticket.secret
 
 
-async def letting(place: Place, made_with: OAuthClient, tokens: Mapping[str, str]) -> str:
+async def pending_revocation(place: Place, made_with: OAuthClient, secrets: Mapping[str, str]) -> str:
     """Tokens to be revoked; the row's id."""
+    metadata, now = TokenMetadata(made_with.id), system_clock()
+    tokens = RevocableTokens(place.organization_id, "user_123", SLUG, "oauth2", metadata, {}, secrets)
+    catalogs = OrganizationCatalogs(load_catalog())
     async with place.database.write() as tx:
-        left = pending_revocations.RevocableTokens(SLUG, TokenMetadata(made_with.id), {}, tokens)
-        return (await pending_revocations.store(tx, place.vault, place.organization_id, left, system_clock())).id
+        pending = await queue_revocation(tx, place.vault, catalogs, tokens, "disconnected", now)
+    assert pending is not None
+    return pending.id

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import Table, select, update
 
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.authorization_attempts import AttemptSecret
@@ -88,8 +90,9 @@ def connection(end_user_id: str, secret: str) -> NewConnection:
 
 async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
     """Connect, or connect again; the connection's id."""
+    new, catalogs = connection(end_user_id, secret), OrganizationCatalogs(load_catalog())
     async with database.write() as tx:
-        made, _ = await connections.create_or_replace(tx, vault, actor, connection(end_user_id, secret), system_clock())
+        made, _ = await connections.create_or_replace(tx, vault, catalogs, actor, new, system_clock())
         return made.id
 
 
@@ -113,7 +116,7 @@ async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id
     client = await oauth_rows.client(place, f"client of {secret}", secret)
     await oauth_rows.consent(place, session_id, client, AttemptSecret(secret))
     tokens = {"access_token": secret}
-    letting = await oauth_rows.letting(place, client, tokens)
+    letting = await oauth_rows.pending_revocation(place, client, tokens)
     async with database.read() as tx:
         (consent,) = await tx.all(select(consents.c.id).where(consents.c.session_id == session_id))
     return {

@@ -76,7 +76,7 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await client.session(USER, end_user_name=f"mark of {own}", metadata=mark)
     made_with = await oauth_rows.client(place, f"client of {name}", f"secret of the client of {name}")
     await oauth_rows.consent(place, session["id"], made_with, AttemptSecret())
-    await oauth_rows.letting(place, made_with, {"access_token": f"token of {name}"})
+    await oauth_rows.pending_revocation(place, made_with, {"access_token": f"token of {name}"})
     await register(client, RETURN_URL)
     back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)
     await client.http.get(f"/v1/proxy/acme/mark-of-{name}", headers={"One-Runtime-End-User": own})

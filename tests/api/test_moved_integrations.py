@@ -13,7 +13,7 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connecting.authorization import AuthorizationFlow
 from one_runtime.connecting.authorization_steps import AuthorizationRedirect
 from one_runtime.connecting.popup import ConnectRequest, PopupFlow
-from one_runtime.connections.pending_revocations import KEPT
+from one_runtime.connections.pending_revocations import RETENTION
 from one_runtime.integrations import custom, oauth_clients
 from one_runtime.tokens.revocation import revoke_due
 from tests.application import Client
@@ -257,7 +257,7 @@ async def test_a_client_is_registered_for_the_choices_that_there_were(
 
 def test_the_definition_outlives_what_is_to_be_revoked() -> None:
 
-    assert KEPT + timedelta(days=1) < SESSION_RETENTION
+    assert RETENTION + timedelta(days=1) < SESSION_RETENTION
 
 
 async def test_a_token_that_waits_to_be_revoked_is_revoked_where_nothing_moved(billing: Billing) -> None:

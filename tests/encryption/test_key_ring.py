@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import LargeBinary, update
 
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connecting import redirect_mode
 from one_runtime.connections import connections
@@ -269,13 +271,13 @@ async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
     database: Database, database_url: str, both: Vault
 ) -> None:
     actor = await sealed_rows.organization(database)
-    new = sealed_rows.connection("user_123", "acme_secret")
+    new, catalogs = sealed_rows.connection("user_123", "acme_secret"), OrganizationCatalogs(load_catalog())
     async with database.write() as storing:
         assert await key_ring.active_key(storing) == ID[FIRST]
         await sealed_rows.promote(database, both, SECOND)
         retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
         await until_it_waits(database_url, retiring)
-        await connections.create_or_replace(storing, both, actor, new, system_clock())
+        await connections.create_or_replace(storing, both, catalogs, actor, new, system_clock())
         # As whoever had read a moment ago that the first key seals would have stored it.
         await storing.execute(update(credentials).values(key_id=ID[FIRST]))
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):

@@ -82,7 +82,7 @@ async def keep_what_oauth_keeps(application: Application, client: Client) -> dic
     made_with = await oauth_rows.client(place, "our-id", secrets["client secret"])
     session = await client.session("user_oauth", integration_slug=oauth_rows.SLUG)
     secrets["ticket"] = await oauth_rows.consent(place, session["id"], made_with, AttemptSecret(secrets["verifier"]))
-    await oauth_rows.letting(place, made_with, {"access_token": secrets["left"]})
+    await oauth_rows.pending_revocation(place, made_with, {"access_token": secrets["left"]})
     tokens = {"access_token": secrets["access token"], "refresh_token": secrets["refresh token"]}
     await oauth_rows.client(place, "our-other-id", secrets["client secret"], oauth_rows.NOT_REVOCABLE)
     body = {"integration_slug": oauth_rows.NOT_REVOCABLE, "end_user_id": "user_oauth", "auth_type": "oauth2"}

@@ -167,7 +167,9 @@ async def connect(
             token_metadata=TokenMetadata(client.id, refresh_due_at(auth_of(installation), secrets, tokens, now)),
         )
         actor = Actor(organization_id, "system")
-        connection, _ = await connections.create_or_replace(tx, installation.vault, actor, new, now)
+        connection, _ = await connections.create_or_replace(
+            tx, installation.vault, installation.catalogs, actor, new, now
+        )
     return Seeded(connection.key, made["family"], end_user_id)
 
 

@@ -13,7 +13,7 @@ from one_runtime.api.auth import authorize
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.fields import clean_text
 from one_runtime.api.headers import coding_of, is_current
-from one_runtime.connecting.disconnect import ALL
+from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.context import Installation
@@ -82,7 +82,7 @@ class IntegrationsEndpoint:
     async def _expanded(self, state: ListState, end_user_id: str, options: Options) -> bytes:
         async with self._installation.database.read() as tx:
             wanted = ConnectionFilter(end_user_id=end_user_id)
-            found = await connections.list_page(tx, state.principal.organization_id, wanted, limit=ALL)
+            found = await connections.list_page(tx, state.principal.organization_id, wanted, limit=MAX_CONNECTIONS)
         answer: dict[str, Any] = json.loads(self._lists.body(self._lists.listed(state, options), end_user_id))
         for integration in answer["integrations"]:
             integration["connections"] = [

@@ -10,14 +10,12 @@ from pydantic import TypeAdapter
 from one_runtime.connecting import authorization_attempts, sessions
 from one_runtime.connecting.authorization_attempts import AuthorizationAttempt
 from one_runtime.connecting.verification import AccountOption
-from one_runtime.connections import connections, pending_revocations
-from one_runtime.connections.connections import TokenOwner
 from one_runtime.connections.credentials import TokenMetadata
-from one_runtime.connections.pending_revocations import PendingRevocation
+from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.oauth.token_response import Tokens
-from one_runtime.tokens.revocation import can_be_revoked, revoke_all
+from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
@@ -71,17 +69,26 @@ async def purge_of_end_user(
 async def _kept_to_revoke(
     tx: Transaction, installation: Installation, abandoned: list[tuple[AuthorizationAttempt, bytes]]
 ) -> list[PendingRevocation]:
-    """Move the tokens to where they are good for being revoked only."""
-    now, vault, lettings = installation.clock(), installation.vault, []
-    for consent, kept in abandoned:
+    """Queue the revocation of the tokens of abandoned attempts."""
+    now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
+    pending = []
+    for attempt, kept in abandoned:
         paused = _PAUSED.validate_json(kept)
+        session = await sessions.get(tx, attempt.organization_id, attempt.session_id)
         secrets = merge_tokens(paused.own, paused.tokens)
-        slug, client_id = consent.integration_slug, consent.oauth_client_id
-        session = await sessions.get(tx, consent.organization_id, consent.session_id)
-        shared = await connections.may_share_grant(tx, consent.organization_id, TokenOwner(session.end_user_id, slug))
-        integration = await installation.catalogs.get(tx, consent.organization_id, slug)
-        if can_be_revoked(integration, "oauth2") and not shared:
-            grant = TokenMetadata(client_id, audience=consent.details.audience)
-            left = pending_revocations.RevocableTokens(slug, grant, paused.params, secrets)
-            lettings.append(await pending_revocations.store(tx, vault, consent.organization_id, left, now))
-    return lettings
+        tokens = issued_tokens(attempt, session.end_user_id, paused.params, secrets)
+        pending.append(await queue_revocation(tx, vault, catalogs, tokens, "account_not_selected", now))
+    return [row for row in pending if row is not None]
+
+
+def issued_tokens(
+    attempt: AuthorizationAttempt,
+    end_user_id: str,
+    params: Mapping[str, str],
+    secrets: Mapping[str, str],
+    account_id: str | None = None,
+) -> RevocableTokens:
+    """Return the tokens that the provider issued in an authorization attempt, as `queue_revocation` takes them."""
+    metadata = TokenMetadata(attempt.oauth_client_id, audience=attempt.details.audience)
+    slug, organization_id = attempt.integration_slug, attempt.organization_id
+    return RevocableTokens(organization_id, end_user_id, slug, "oauth2", metadata, params, secrets, account_id)

@@ -17,7 +17,7 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import Values
 from one_runtime.connecting import account_selection, authorization_attempts, sessions
-from one_runtime.connecting.account_selection import PausedAuthorization
+from one_runtime.connecting.account_selection import PausedAuthorization, issued_tokens
 from one_runtime.connecting.authorization_attempts import (
     AttemptDetails,
     AttemptSecret,
@@ -55,9 +55,10 @@ from one_runtime.connecting.verification import (
     exchange_tokens,
     verify_tokens,
 )
-from one_runtime.connections import connections, pending_revocations
-from one_runtime.connections.connections import AccountMismatch, TokenOwner
-from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
+from one_runtime.connections import connections
+from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.credentials import ProviderAccount
+from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption import secret_tokens
@@ -75,7 +76,7 @@ from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tokens.endpoint import TokenEndpoint
-from one_runtime.tokens.revocation import can_be_revoked, revoke_all
+from one_runtime.tokens.revocation import revoke_all
 
 MAX_TRIPS: Final = 50
 """Consents of one session that may lead nowhere."""
@@ -370,22 +371,16 @@ class AuthorizationFlow:
     async def _let_go(
         self, arrived: "_Arrived", granted: GrantedTokens, account: ProviderAccount, error: OneRuntimeError
     ) -> None:
-        """What was granted and is not connected is revoked (RFC 7009): nobody would know of it. Not so where a
-        connection that there is may live by the same consent."""
-        if not can_be_revoked(arrived.integration, "oauth2") or isinstance(error, AccountMismatch):
-            return
-        installation, session = self._installation, arrived.session
-        client_id = arrived.client.id if arrived.client is not None else None
-        grant = TokenMetadata(client_id, audience=arrived.consent.details.audience)
-        left = pending_revocations.RevocableTokens(arrived.integration.slug, grant, granted.params, granted.secrets)
-        whose = TokenOwner(session.end_user_id, arrived.integration.slug, account)
+        """Revoke tokens that were issued and are not connected (RFC 7009)."""
+        installation, end_user_id = self._installation, arrived.session.end_user_id
+        tokens = issued_tokens(arrived.consent, end_user_id, granted.params, granted.secrets, account.id)
+        unconfirmed = isinstance(error, AccountMismatch)
+        cause: RevocationCause = "replacement_not_confirmed" if unconfirmed else "authorization_failed"
+        vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
         async with installation.database.write() as tx:
-            if await connections.may_share_grant(tx, session.organization_id, whose):
-                return
-            letting = await pending_revocations.store(
-                tx, installation.vault, session.organization_id, left, installation.clock()
-            )
-        await revoke_all(installation, [letting])
+            pending = await queue_revocation(tx, vault, catalogs, tokens, cause, now)
+        if pending is not None:
+            await revoke_all(installation, [pending])
 
     async def outcome(self, token: str, consent_id: str) -> AuthorizationOutcome:
         """How a consent went, for the page that prepared it. Raises: Unauthenticated; NotFound."""

@@ -314,7 +314,8 @@ class PopupFlow:
         """The connection, its sealed credentials, its event and the session's end: one transaction."""
         now = self._installation.clock()
         async with self._installation.database.write() as tx:
-            connection, _ = await connections.create_or_replace(tx, self._installation.vault, actor, new, now)
+            vault, catalogs = self._installation.vault, self._installation.catalogs
+            connection, _ = await connections.create_or_replace(tx, vault, catalogs, actor, new, now)
             if not await sessions.complete(tx, session.id, connection.id, now):
                 raise await over_error(tx, session, now)
         return connection

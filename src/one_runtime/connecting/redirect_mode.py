@@ -15,9 +15,9 @@ from sqlalchemy import bindparam, delete, insert, select
 
 from one_runtime.connecting import sessions
 from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status
-from one_runtime.connections import connections, pending_revocations
+from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
-from one_runtime.connections.pending_revocations import PendingRevocation
+from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import hosted_connection_sessions as session_table
@@ -27,7 +27,7 @@ from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
-from one_runtime.tokens.revocation import can_be_revoked, revoke_all
+from one_runtime.tokens.revocation import revoke_all
 
 BATCH: Final = 100
 """Connections that one turn wipes at the most; the next turn goes on."""
@@ -107,7 +107,7 @@ async def _redeem(
     kept = await load_unredeemed(tx, installation.vault, session)
     if kept is None or session.state(now) != "pending":
         raise _gone(session, now)
-    connection, _ = await connections.create_or_replace(tx, installation.vault, actor, kept, now)
+    connection, _ = await connections.create_or_replace(tx, installation.vault, installation.catalogs, actor, kept, now)
     if not await sessions.redeem(tx, session.id, connection.id, now):
         raise _gone(session, now)
     await discard_unredeemed(tx, session.id)
@@ -212,13 +212,18 @@ async def _kept_to_revoke(
         return ()
     if kept is None:
         return ()
-    integration = await installation.catalogs.get(tx, session.organization_id, kept.integration_slug)
-    if not can_be_revoked(integration, kept.auth_type):
-        return ()
-    if await connections.may_share_grant(tx, session.organization_id, kept):
-        return ()
-    tokens = pending_revocations.RevocableTokens(kept.integration_slug, kept.token_metadata, kept.params, kept.secrets)
-    return (await pending_revocations.store(tx, installation.vault, session.organization_id, tokens, now),)
+    tokens = RevocableTokens(
+        session.organization_id,
+        kept.end_user_id,
+        kept.integration_slug,
+        kept.auth_type,
+        kept.token_metadata,
+        kept.params,
+        kept.secrets,
+        kept.account.id,
+    )
+    pending = await queue_revocation(tx, installation.vault, installation.catalogs, tokens, "not_redeemed", now)
+    return (pending,) if pending is not None else ()
 
 
 async def store_unredeemed(

@@ -63,7 +63,8 @@ async def import_connection(
     verified = await _verify(installation, actor.organization_id, integration, request)
     async with installation.database.write() as tx:
         connection = verified.as_connection(request.target)
-        return await connections.create_or_replace(tx, installation.vault, actor, connection, installation.clock())
+        vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
+        return await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
 
 
 async def _verify(

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.connections import credentials, pending_revocations
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
@@ -16,6 +17,7 @@ from one_runtime.connections.credentials import (
     StoredCredential,
     TokenMetadata,
 )
+from one_runtime.connections.pending_revocations import RevocableTokens
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import connections
@@ -92,15 +94,6 @@ class NewConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenOwner:
-    """Whose tokens some are, as far as it is known."""
-
-    end_user_id: str
-    integration_slug: str
-    account: ProviderAccount = field(default_factory=ProviderAccount)
-
-
-@dataclass(frozen=True, slots=True)
 class RefreshedMetadata:
     """What tokens came with that took the place of others."""
 
@@ -140,15 +133,6 @@ _HELD = (
 )
 _PRESENT = _LIST.where(
     connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
-)
-_OF_ACCOUNT = (
-    select(connections.c.id)
-    .where(
-        _MINE,
-        connections.c.integration_slug == bindparam("slug"),
-        connections.c.account_id == bindparam("account"),
-    )
-    .limit(1)
 )
 _AT = (_MINE, connections.c.integration_slug == bindparam("slug"))
 _COUNT_OF = select(func.count().label("count")).where(*_AT)
@@ -234,16 +218,6 @@ async def list_at_integration(tx: Transaction, organization_id: str, end_user_id
     return [from_row(row) for row in rows]
 
 
-async def may_share_grant(tx: Transaction, organization_id: str, new: NewConnection | TokenOwner) -> bool:
-    """Whether a connection that there is may live by the same consent: of the same account, or where that is not known,
-    of the same end user. Some providers revoke all that an account has granted to a client."""
-    slug, account = new.integration_slug, new.account.id
-    if account is not None:
-        row = await tx.one(_OF_ACCOUNT, organization=organization_id, slug=slug, account=account)
-        return row is not None
-    return bool(await list_at_integration(tx, organization_id, new.end_user_id, slug))
-
-
 async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
     """The slugs of the integrations at which an end user has an active connection."""
     rows = await tx.all(_CONNECTED, organization=organization_id, end_user=end_user_id)
@@ -251,7 +225,7 @@ async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_i
 
 
 async def create_or_replace(
-    tx: Transaction, vault: Vault, actor: Actor, new: NewConnection, now: datetime
+    tx: Transaction, vault: Vault, catalogs: OrganizationCatalogs, actor: Actor, new: NewConnection, now: datetime
 ) -> tuple[Connection, bool]:
     """Store a connection in place of the one it renews, or as another; and whether it is a new row.
 
@@ -263,7 +237,11 @@ async def create_or_replace(
     renewed = _renewed(new, present)
     if renewed is None:
         return await _create(tx, vault, actor, new, now), True
-    return await _renew(tx, vault, actor, renewed, new, now), False
+    replaced = await _replaced_tokens(tx, vault, renewed, new)
+    connection = await _renew(tx, vault, actor, renewed, new, now)
+    if replaced is not None:  # another account has taken the connection; the worker revokes the tokens of the old one
+        await pending_revocations.queue_revocation(tx, vault, catalogs, replaced, "account_replaced", now)
+    return connection, False
 
 
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
@@ -343,27 +321,38 @@ async def _renew(
         missing_scopes=new.missing_scopes,
         expires_at=new.expires_at,
     )
-    if present.account_id is not None and renewed.account_id != present.account_id:
-        await _let_go_of_tokens(tx, vault, present, now)
-    else:
-        await credentials.lock(tx, renewed.key)
     await _save(tx, renewed, *_RENEWED)
     await credentials.store(tx, vault, renewed.key, new.secrets, new.token_metadata)
     await events.record(tx, actor, "connection.reconnected", now, renewed.subject)
     return renewed
 
 
-async def _let_go_of_tokens(tx: Transaction, vault: Vault, present: Connection, now: datetime) -> None:
-    """Another account takes the place of this one: its tokens are revoked, by the worker, and not only overwritten."""
+async def _replaced_tokens(
+    tx: Transaction, vault: Vault, present: Connection, new: NewConnection
+) -> RevocableTokens | None:
+    """Lock the credentials of a connection; return its tokens where another account takes its place."""
+    if present.account_id is None or new.account.id in {None, present.account_id}:
+        await credentials.lock(tx, present.key)
+        return None
     try:
-        held = await credentials.load(tx, vault, present.key, lock=True)
+        return revocable_tokens(present, await credentials.load(tx, vault, present.key, lock=True))
     except (NotFound, SealBroken):
-        return
-    if present.auth_type == "oauth2" and "access_token" in held.secrets:
-        left = pending_revocations.RevocableTokens(
-            present.integration_slug, held.token_metadata, present.params, held.secrets, present.id
-        )
-        await pending_revocations.store(tx, vault, present.organization_id, left, now)
+        return None
+
+
+def revocable_tokens(connection: Connection, stored: StoredCredential) -> RevocableTokens:
+    """Return the tokens of a connection as `queue_revocation` takes them."""
+    return RevocableTokens(
+        connection.organization_id,
+        connection.end_user_id,
+        connection.integration_slug,
+        connection.auth_type,
+        stored.token_metadata,
+        connection.params,
+        stored.secrets,
+        connection.account_id,
+        connection.id,
+    )
 
 
 @dataclass(frozen=True, slots=True)

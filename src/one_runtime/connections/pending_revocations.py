@@ -1,32 +1,75 @@
-"""Tokens of connections that are gone: sealed, and kept for nothing but to be revoked, a day at the most (P9)."""
+"""Pending revocations: tokens of which the connection is gone, sealed and kept for at most a day to be revoked (P9).
+
+`queue_revocation` is the only way to create one. It decides whether the tokens are revoked at all.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import revocations
+from one_runtime.db.schema import connections, revocations
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
 
-TABLE: Final = "revocations"
-KEPT: Final = timedelta(days=1)
-"""How long a provider that does not answer is asked again."""
-LEASE: Final = timedelta(minutes=2)
-"""For how long whoever revokes has a row to themselves; longer than the requests may take."""
+RevocationCause: TypeAlias = Literal[
+    "disconnected",
+    "account_replaced",
+    "authorization_failed",
+    "replacement_not_confirmed",
+    "account_not_selected",
+    "not_redeemed",
+    "refresh_superseded",
+]
 
-_VERSION: Final = 1  # a row's secret is written once
+RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"]]] = {
+    "disconnected": "always",
+    "account_replaced": "unless_shared",
+    "authorization_failed": "unless_shared",
+    "replacement_not_confirmed": "never",
+    "account_not_selected": "unless_shared",
+    "not_redeemed": "unless_shared",
+    "refresh_superseded": "unless_shared",
+}
+"""`unless_shared`: not while a connection may use the same grant, because some providers revoke the whole grant.
+docs/decisions/0019-revocations.md gives the reason for each cause."""
+
+TABLE: Final = "revocations"
+RETENTION: Final = timedelta(days=1)
+"""How long the worker tries again while the provider is unavailable."""
+LEASE: Final = timedelta(minutes=2)
+"""How long one process has a row to itself. Longer than the requests to the provider may take."""
+
+_VERSION: Final = 1  # the secret of a row is written once
+
+
+@dataclass(frozen=True, slots=True)
+class RevocableTokens:
+    """Tokens that nothing uses any more, with the account and the OAuth client that they belong to."""
+
+    organization_id: str
+    end_user_id: str
+    integration_slug: str
+    auth_type: str
+    metadata: TokenMetadata
+    params: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+    account_id: str | None = None
+    connection_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRevocation:
-    """What is to be revoked of one connection. `tokens`: by kind, and the customer's own client where it is theirs."""
+    """One connection's tokens to revoke. `tokens`: by kind, and the customer's own OAuth client if there is one."""
 
     id: str
     organization_id: str
@@ -36,19 +79,7 @@ class PendingRevocation:
     params: Mapping[str, str]
     tokens: Mapping[str, str] = field(repr=False)
     attempts: int
-    give_up_at: datetime
     audience: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RevocableTokens:
-    """Tokens to be revoked, with what it takes to do it."""
-
-    integration_slug: str
-    grant: TokenMetadata
-    params: Mapping[str, str]
-    secrets: Mapping[str, str] = field(repr=False)
-    connection_id: str | None = None
 
 
 _INSERT = insert(revocations)
@@ -71,56 +102,100 @@ _DUE = (
     .with_for_update(skip_locked=True)
 )
 _EXPIRED = delete(revocations).where(revocations.c.give_up_at <= bindparam("now"))
+_AT_INTEGRATION = (
+    select(connections.c.id)
+    .where(
+        connections.c.organization_id == bindparam("organization"),
+        connections.c.integration_slug == bindparam("slug"),
+    )
+    .limit(1)
+)
+_OF_ACCOUNT = _AT_INTEGRATION.where(connections.c.account_id == bindparam("account"))
+_OF_END_USER = _AT_INTEGRATION.where(connections.c.end_user_id == bindparam("end_user"))
 _KINDS: Final = ("refresh_token", "access_token", "client_id", "client_secret")
 
 
-async def store(
-    tx: Transaction, vault: Vault, organization_id: str, tokens: RevocableTokens, now: datetime
-) -> PendingRevocation:
-    """Keep tokens until they are revoked. Whoever stores them revokes them first: they are due once that has failed."""
-    letting = PendingRevocation(
+def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
+    """Return whether the provider has a way to revoke tokens of this auth type."""
+    auth = integration.auth_of(auth_type) if integration is not None else None
+    return isinstance(auth, OAuth2Auth) and auth.revocation is not None
+
+
+async def queue_revocation(
+    tx: Transaction,
+    vault: Vault,
+    catalogs: OrganizationCatalogs,
+    tokens: RevocableTokens,
+    cause: RevocationCause,
+    now: datetime,
+) -> PendingRevocation | None:
+    """Store tokens to be revoked; None where they cannot or must not be. Call it once their own connection is gone.
+
+    The caller may revoke at once, after its commit: the row is leased to it. The worker tries again after the lease.
+    """
+    if RULES[cause] == "never" or "access_token" not in tokens.secrets:
+        return None
+    integration = await catalogs.for_revoking(tx, tokens.organization_id, tokens.integration_slug)
+    if not can_be_revoked(integration, tokens.auth_type):
+        return None
+    if RULES[cause] == "unless_shared" and await _may_share_grant(tx, tokens):
+        return None
+    return await _store(tx, vault, tokens, now)
+
+
+async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
+    """Return whether a connection of the organization is of the same account; of an unknown account, whether the end
+    user has any connection to the integration."""
+    scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug}
+    if tokens.account_id is not None:
+        return await tx.one(_OF_ACCOUNT, **scope, account=tokens.account_id) is not None
+    return await tx.one(_OF_END_USER, **scope, end_user=tokens.end_user_id) is not None
+
+
+async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: datetime) -> PendingRevocation:
+    pending = PendingRevocation(
         id=new_id(),
-        organization_id=organization_id,
+        organization_id=tokens.organization_id,
         connection_id=tokens.connection_id,
         integration_slug=tokens.integration_slug,
-        oauth_client_id=tokens.grant.oauth_client_id,
+        oauth_client_id=tokens.metadata.oauth_client_id,
         params=tokens.params,
         tokens={kind: tokens.secrets[kind] for kind in _KINDS if kind in tokens.secrets},
         attempts=1,
-        give_up_at=now + KEPT,
-        audience=tokens.grant.audience,
+        audience=tokens.metadata.audience,
     )
-    plaintext = json.dumps(dict(letting.tokens)).encode()
-    sealed = await key_ring.seal(tx, vault, organization_id, plaintext, SealContext(TABLE, letting.id, _VERSION))
+    plaintext = json.dumps(dict(pending.tokens)).encode()
+    context = SealContext(TABLE, pending.id, _VERSION)
+    sealed = await key_ring.seal(tx, vault, pending.organization_id, plaintext, context)
     await tx.execute(
         _INSERT,
-        id=letting.id,
-        organization_id=organization_id,
-        connection_id=letting.connection_id,
-        integration_slug=letting.integration_slug,
-        oauth_client_id=letting.oauth_client_id,
-        params=dict(letting.params),
+        id=pending.id,
+        organization_id=pending.organization_id,
+        connection_id=pending.connection_id,
+        integration_slug=pending.integration_slug,
+        oauth_client_id=pending.oauth_client_id,
+        params=dict(pending.params),
         sealed=sealed.data,
         key_id=sealed.key_id,
         version=_VERSION,
-        attempts=letting.attempts,
+        attempts=pending.attempts,
         due_at=now + LEASE,
-        give_up_at=letting.give_up_at,
-        audience=letting.audience,
+        give_up_at=now + RETENTION,
+        audience=pending.audience,
     )
-    return letting
+    return pending
 
 
 async def claim(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[PendingRevocation]:
-    """Take what is due, so that nobody else does for a while. What does not open is deleted: it is of no use."""
+    """Lease the rows that are due. A row that cannot be decrypted is deleted: it can never be revoked."""
     claimed = []
     await tx.execute(_EXPIRED, now=now)
     for row in await tx.all(_DUE, now=now, limit=limit):
         if not await tx.execute(_CLAIM, revocation=row.id, made=row.attempts, next=now + LEASE):
             continue
         try:
-            claimed.append(_opened(vault, row, row.attempts + 1))
-        except KeyNotInRing:  # another server may have the key: it is due again later
+            claimed.append(_decrypt(vault, row, row.attempts + 1))
+        except KeyNotInRing:  # another server may have the key; the row is due again after the lease
             continue
         except SealBroken:
             await settle(tx, row.id)
@@ -128,16 +203,16 @@ async def claim(tx: Transaction, vault: Vault, now: datetime, limit: int) -> lis
 
 
 async def settle(tx: Transaction, revocation_id: str) -> None:
-    """It is over: the tokens are deleted."""
+    """Delete a row with its tokens: the provider has given its final answer."""
     await tx.execute(_DELETE, revocation=revocation_id)
 
 
-async def postpone(tx: Transaction, letting: PendingRevocation, due_at: datetime) -> None:
-    """Try again later, unless another has taken it since."""
-    await tx.execute(_POSTPONE, revocation=letting.id, made=letting.attempts, next=due_at)
+async def postpone(tx: Transaction, pending: PendingRevocation, due_at: datetime) -> None:
+    """Make a row due at that time, unless another process has claimed it meanwhile."""
+    await tx.execute(_POSTPONE, revocation=pending.id, made=pending.attempts, next=due_at)
 
 
-def _opened(vault: Vault, row: Row, attempts: int) -> PendingRevocation:
+def _decrypt(vault: Vault, row: Row, attempts: int) -> PendingRevocation:
     sealed = Sealed(row.key_id, row.sealed)
     tokens = json.loads(vault.open(row.organization_id, sealed, SealContext(TABLE, row.id, row.version)))
     return PendingRevocation(
@@ -149,6 +224,5 @@ def _opened(vault: Vault, row: Row, attempts: int) -> PendingRevocation:
         row.params,
         tokens,
         attempts,
-        row.give_up_at,
         row.audience,
     )

@@ -14,9 +14,10 @@ from typing import Final
 import structlog
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.connections import connections, credentials, pending_revocations
+from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection, RefreshedMetadata, invalidate_for_audience_change
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
+from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
@@ -348,17 +349,12 @@ async def _after_refusal(tx: Transaction, asked: CredentialState, saved: Connect
 async def _superseded(
     tx: Transaction, installation: Installation, current: CredentialState | None, asked: CredentialState, tokens: Tokens
 ) -> None:
-    """The end user has connected again meanwhile, or has left: what was granted is let go of, unless it is of the same
-    account, whose new consent that could end too."""
-    before = asked.connection
-    if not isinstance(asked.auth, OAuth2Auth) or asked.auth.revocation is None:
-        return
-    if current is None or current.connection.account_id != before.account_id:
-        secrets = merge_tokens(asked.stored.secrets, tokens)
-        granted = pending_revocations.RevocableTokens(
-            before.integration_slug, asked.stored.token_metadata, before.params, secrets
-        )
-        await pending_revocations.store(tx, installation.vault, before.organization_id, granted, installation.clock())
+    """Revoke new tokens whose connection was deleted or connected again during the refresh."""
+    stored = replace(asked.stored, secrets=merge_tokens(asked.stored.secrets, tokens))
+    unused = connections.revocable_tokens(asked.connection, stored)
+    cause: RevocationCause = "disconnected" if current is None else "refresh_superseded"
+    vault, catalogs = installation.vault, installation.catalogs
+    await queue_revocation(tx, vault, catalogs, unused, cause, installation.clock())
 
 
 async def _refused(

@@ -48,12 +48,6 @@ class RevocationResult:
 NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 
 
-def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
-    """Whether the provider offers a way."""
-    auth = integration.auth_of(auth_type) if integration is not None else None
-    return isinstance(auth, OAuth2Auth) and auth.revocation is not None
-
-
 async def revoke_all(installation: Installation, lettings: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
     """Revoke what was stored to be revoked, in its order; what fails and may pass stays, to be tried again."""
     turn = asyncio.Semaphore(AT_ONCE)
