@@ -1,6 +1,6 @@
-# The few words of this repository. Each does its own set-up; PYTHON=… chooses the Python (3.11 or later).
+# Commands of this repository. Each installs what it needs; PYTHON=… selects the Python (3.11 or later).
 PYTHON ?= python3
-# One more than the two cores that we think of: browsers and servers are waited for.
+# One more than two cores, because tests wait for browsers and servers.
 PYTEST_WORKERS ?= 3
 
 BIN := .venv/bin
@@ -11,31 +11,31 @@ CHECKED := src tests scripts clients/python $(wildcard benchmarks)
 .NOTPARALLEL:
 .PHONY: help run test test-quick soak lint fix bench docs set-up set-up-dev set-up-test linters
 
-help: ## list these words
+help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 run: set-up ## start the demo: One Runtime, a playground and Acme CRM, on loopback (ARGS=… for options)
 	@$(BIN)/one-runtime demo $(ARGS)
 
-test: set-up-test linters ## everything: linters, types, both databases, a real browser
+test: set-up-test linters ## linters, types and all tests: both databases, a real browser
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
 
-test-quick: set-up-dev ## under a minute: both databases, no browser, no foreign servers
+test-quick: set-up-dev ## tests without a browser and without third-party servers, under a minute
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not browser and not foreign and not slow" $(ARGS)
 
-soak: set-up-dev ## at length, what make test does in short: keys are rotated and processes killed
+soak: set-up-dev ## long runs of key rotation and of killed processes
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(ARGS)
 
-lint: set-up-dev linters ## style, types, the order of imports, dependencies
+lint: set-up-dev linters ## check style, types, import layers and dependencies
 
 fix: set-up-dev ## format, and fix what ruff can fix
 	@$(BIN)/ruff check --fix $(CHECKED)
 	@$(BIN)/ruff format $(CHECKED)
 
-bench: set-up-dev ## measure (ARGS=… for options)
+bench: set-up-dev ## run the benchmarks (ARGS=… for options)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: set-up-dev ## run the tests that hold the documentation to the code
+docs: set-up-dev ## run the tests that compare the documentation with the code
 	@$(BIN)/python -m pytest -m docs $(ARGS)
 
 set-up:
@@ -47,7 +47,7 @@ set-up-dev:
 set-up-test:
 	@$(SET_UP) --dev --browser --foreign --proxies
 
-# Each in its own line, so that the first that finds something is the last that speaks.
+# One command per line: make stops after the first failing one, so its findings are the last output.
 linters:
 	@$(BIN)/ruff check $(CHECKED)
 	@$(BIN)/ruff format --check $(CHECKED)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Any command of one-runtime with the settings of one-runtime.service, as its user: one-runtime.sh doctor
+# Runs a command of one-runtime with the settings and the user of one-runtime.service: one-runtime.sh doctor
 set -eu
 settings=${ONE_RUNTIME_ETC:-/etc/one-runtime}
-# Read as systemd does, and not run: a value may hold spaces.
+# Parsed like systemd does, not executed: a value may contain spaces.
 while IFS= read -r line || [ -n "$line" ]; do
     case $line in [A-Z]*=*) export "$line" ;; esac
 done < "$settings/one-runtime.env"
