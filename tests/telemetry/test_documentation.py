@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 
 from one_runtime.telemetry import metrics
-from one_runtime.telemetry.metrics_server import Build, Processes
+from one_runtime.telemetry.metrics_server import register_build_info
 from tests.documentation import ROOT, page
 
 pytestmark = pytest.mark.docs
@@ -55,8 +55,8 @@ def metrics_of_ours() -> dict[str, tuple[str, tuple[str, ...], str]]:
 
 def metrics_from_outside() -> dict[str, tuple[str, tuple[str, ...]]]:
     registry = CollectorRegistry()
-    registry.register(Build())
-    registry.register(Processes(lambda: ["self"]))
+    register_build_info(registry)
+    ProcessCollector(registry=registry)
     return {
         sample.name: (family.type, tuple(sample.labels)) for family in registry.collect() for sample in family.samples
     }

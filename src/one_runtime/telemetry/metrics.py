@@ -1,28 +1,28 @@
-"""What is counted and timed, for Prometheus: every metric of ours stands on this page (docs/observability.md).
+"""Prometheus metrics of One Runtime, all in this file (docs/observability.md).
 
-Labels are bounded and say nothing of people: no end user, no organization, no address, no host. The values live in
-this process, or, where several serve, in files that `metrics_listener` adds up.
+Labels are bounded and identify no person: no end user, organization, address or host. The values are in the memory of
+this process or, with several workers, in files that `metrics_server` adds up.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from time import perf_counter
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from one_runtime.errors import OneRuntimeError
 
 REGISTRY: Final = CollectorRegistry()
-"""Ours alone, and not the library's own: an application that embeds us keeps its metrics apart."""
+"""Not the library's global registry, so that an application that embeds us keeps its metrics apart."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 OTHER: Final = "other"
 
-REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _EGRESS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 request_duration: Final = Histogram(
@@ -30,11 +30,11 @@ request_duration: Final = Histogram(
     "Time from a request to the end of its answer.",
     ["method", "route", "status"],
     registry=REGISTRY,
-    buckets=REQUEST_BUCKETS,
+    buckets=_REQUEST_BUCKETS,
 )
 requests_in_flight: Final = Gauge(
     "one_runtime_http_requests_in_flight",
-    "Requests that are being answered, looked at once a second.",
+    "Requests in progress, updated once a second.",
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
@@ -123,46 +123,27 @@ vault_failures: Final = Counter(
     "one_runtime_vault_failures", "Secrets that could not be sealed or opened.", ["code"], registry=REGISTRY
 )
 
-for _code in ("seal_broken", "key_not_in_ring"):  # an alert on a rise wants to have seen zero
+for _code in ("seal_broken", "key_not_in_ring"):  # an alert on an increase needs a first value of zero
     vault_failures.labels(_code)
 for _state in ("created", "connected", "failed", "cancelled", "expired"):
     sessions.labels(_state)
 
 
-class Times:
-    """How long requests of one kind took, kept until they are published.
+Duration: TypeAlias = Histogram
 
-    The library's own `observe` takes a lock for each of its two values, or writes them to a file: for the list of
-    integrations that is too much (docs/decisions/0013-metrics-of-several-processes.md).
-    """
 
-    __slots__ = ("_published", "counts", "total")
-
-    def __init__(self, method: str, route: str, status: str) -> None:
-        self._published = request_duration.labels(method, route, status)
-        self.counts = [0] * (len(REQUEST_BUCKETS) + 1)
-        """Requests by the index of their bucket."""
-        self.total = 0.0
-        """Seconds of all of them."""
-
-    def publish(self) -> None:
-        """Add what was kept to the metric, and begin anew."""
-        # The library has no public way to add several observations at once.
-        for bucket, count in zip(self._published._buckets, self.counts, strict=True):  # noqa: SLF001
-            if count:
-                bucket.inc(count)
-        if self.total:
-            self._published._sum.inc(self.total)  # noqa: SLF001
-        self.counts, self.total = [0] * len(self.counts), 0.0
+def duration_of(route: str, method: str, status: int) -> Duration:
+    """Return the histogram that times requests with these labels; its look-up is not cheap, so callers keep it."""
+    return request_duration.labels(method, route, f"{status // 100}xx" if status else "cancelled")
 
 
 def integration_label(slug: object) -> str:
-    """A built-in integration's slug; those that organizations made themselves (`x-…`) count as one."""
+    """Return the slug of a built-in integration; custom integrations (`x-…`) share one label."""
     return "custom" if str(slug).startswith("x-") else str(slug)
 
 
 def counting_failures(call: Callable[P, T]) -> Callable[P, T]:
-    """Count the errors of ours that a function of the vault raises."""
+    """Count the errors that a function of the vault raises, by code."""
 
     @wraps(call)
     def counted(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -177,7 +158,7 @@ def counting_failures(call: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def credential_check(slug: str) -> Iterator[None]:
-    """Count a credential check by how it ends: `accepted`, the code of our error, or `other`."""
+    """Count a credential check by its result: `accepted`, an error code, or `other`."""
     result = OTHER
     try:
         yield
@@ -191,21 +172,21 @@ def credential_check(slug: str) -> Iterator[None]:
 
 @contextmanager
 def token_commit() -> Iterator[None]:
-    """Time how long new tokens are in memory alone."""
+    """Time how long new tokens exist in memory only."""
     begun = perf_counter()
     yield
     token_commits.observe(perf_counter() - begun)
 
 
 class TokenRequest:
-    """What became of a request to a token endpoint."""
+    """Result of a request to a token endpoint."""
 
     result: str = OTHER
 
 
 @contextmanager
 def token_request(slug: str, grant: str) -> Iterator[TokenRequest]:
-    """Count a request to a token endpoint by how it ends: `granted`, the code of the failure, or `other`."""
+    """Count a request to a token endpoint by its result: `granted`, an error code, or `other`."""
     request = TokenRequest()
     try:
         yield request
@@ -214,20 +195,20 @@ def token_request(slug: str, grant: str) -> Iterator[TokenRequest]:
 
 
 class TaskRun:
-    """What a background task reports."""
+    """Number of items that a run of a background task handled."""
 
     done: int = 0
 
 
 @contextmanager
 def worker_task(name: str) -> Iterator[TaskRun]:
-    """Time a background task; its body sets how much was done."""
-    begun, taken, result = perf_counter(), TaskRun(), "failed"
-    worker_last_success.labels(name)  # 0 until it succeeds: an alert cannot see what is not there
+    """Time a run of a background task; the block sets `done`."""
+    begun, task_run, result = perf_counter(), TaskRun(), "failed"
+    worker_last_success.labels(name)  # creates the series with the value 0, for alerts
     try:
-        yield taken
+        yield task_run
         result = "done"
-        worker_done.labels(name).inc(taken.done)
+        worker_done.labels(name).inc(task_run.done)
         worker_last_success.labels(name).set_to_current_time()
     finally:
         worker_tasks.labels(name, result).observe(perf_counter() - begun)
