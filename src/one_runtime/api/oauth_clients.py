@@ -5,9 +5,8 @@ from pydantic import Field
 
 from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
-from one_runtime.integrations import oauth_client_registration
-from one_runtime.integrations.oauth_client_registration import RegisteredClient
-from one_runtime.integrations.oauth_clients import NewOAuthClient
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.oauth_clients import NewOAuthClient, RegisteredClient
 
 router = APIRouter(tags=["OAuth clients"])
 
@@ -71,7 +70,7 @@ class OAuthClientList(Answer):
 @router.get("/v1/oauth-clients", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
     """The clients that your organization has registered. Those of the instance are its operator's, and not told."""
-    found = await oauth_client_registration.list_all(installation, caller.organization_id)
+    found = await oauth_clients.list_registered(installation, caller.organization_id)
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(one) for one in found])
 
 
@@ -79,7 +78,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
     """Your organization's client for an integration; 404 where it has none of its own."""
     return OAuthClientAnswer.of(
-        await oauth_client_registration.get(installation, caller.organization_id, integration_slug)
+        await oauth_clients.get_registered(installation, caller.organization_id, integration_slug)
     )
 
 
@@ -96,11 +95,11 @@ async def replace_oauth_client(
         hosts=tuple(body.hosts),
         fields=body.fields,
     )
-    return OAuthClientAnswer.of(await oauth_client_registration.put(installation, caller.actor, integration_slug, new))
+    return OAuthClientAnswer.of(await oauth_clients.register(installation, caller.actor, integration_slug, new))
 
 
 @router.delete("/v1/integrations/{integration_slug}/oauth-client", summary="Delete an OAuth client", status_code=204)
 async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
     """Use it for no new connection. Those that were made with it are renewed with it until they are gone."""
-    await oauth_client_registration.delete(installation, caller.actor, integration_slug)
+    await oauth_clients.unregister(installation, caller.actor, integration_slug)
     return Response(status_code=204)

@@ -9,9 +9,8 @@ from one_runtime.cli.running import AsJson, named_values, print_rows, run_instal
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
-from one_runtime.integrations import oauth_client_registration
-from one_runtime.integrations.oauth_client_registration import RegisteredClient
-from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient, RegisteredClient
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
 
@@ -45,7 +44,7 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
 
     async def work(installation: Installation) -> RegisteredClient:
         owner = await _owner(installation, organization)
-        return await oauth_client_registration.put(installation, Actor(owner, "system"), slug, new)
+        return await oauth_clients.register(installation, Actor(owner, "system"), slug, new)
 
     made = run_installed(work)
     typer.echo(f"Registered. The redirect address for the provider is {made.redirect_url}")
@@ -56,7 +55,7 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
     """List clients: of their secrets the last four characters."""
 
     async def work(installation: Installation) -> list[RegisteredClient]:
-        return await oauth_client_registration.list_all(installation, await _owner(installation, organization))
+        return await oauth_clients.list_registered(installation, await _owner(installation, organization))
 
     rows: list[dict[str, object]] = [
         {
@@ -79,7 +78,7 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> Non
 
     async def work(installation: Installation) -> None:
         owner = await _owner(installation, organization)
-        await oauth_client_registration.delete(installation, Actor(owner, "system"), slug)
+        await oauth_clients.unregister(installation, Actor(owner, "system"), slug)
 
     run_installed(work)
     typer.echo(f"Deleted the OAuth client for {slug}.")

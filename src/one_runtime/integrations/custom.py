@@ -7,9 +7,9 @@ have to be made again, and its OAuth client registered again.
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
+from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import AuthType, CustomIntegration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import StoredIntegration
 from one_runtime.connections import connections
 from one_runtime.connections.connections import AudienceChange
@@ -142,9 +142,9 @@ async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, integration: CustomIntegration
 ) -> bool:
     """A client whose secret would go to a host that it was not registered for serves no longer; whether that was so."""
-    slug, auth = integration.slug, integration.auth_of("oauth2")
+    slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
-    if client is None or (isinstance(auth, OAuth2Auth) and oauth_clients.still_fits(client, auth)):
+    if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
         return False
     await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
     await _record(tx, installation, actor, "oauth_client.deleted", slug)

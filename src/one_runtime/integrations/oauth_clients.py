@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
+from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.templates import fill, is_authority, names_in
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials, revocations
@@ -26,8 +29,11 @@ from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
+from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.scopes import check_scopes
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Actor, EventType, Subject
 
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
@@ -67,13 +73,8 @@ class OAuthClient:
     retired_at: datetime | None = None
 
     def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
-        """What the entry wants of a client beside its id and secret, and nothing that it does not ask for any more."""
-        return {part.name: self.fields[part.name] for part in auth.client.fields if part.name in self.fields}
-
-    @property
-    def is_the_instances(self) -> bool:
-        """Whether it serves every organization."""
-        return self.organization_id == INSTANCE
+        """Return the fields that the entry asks for, beside the client's id and secret."""
+        return auth.client_fields(self.fields)
 
     @property
     def secret_last_four(self) -> str | None:
@@ -92,6 +93,14 @@ class NewOAuthClient:
     scopes: tuple[str, ...] | None = None
     hosts: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """An OAuth client with the redirect address that has to be registered with the provider."""
+
+    client: OAuthClient
+    redirect_url: str
 
 
 _MINE = clients.c.organization_id == bindparam("organization")
@@ -166,8 +175,8 @@ async def put(
 
     Raises: InvalidInput, with what is wrong with which field.
     """
-    slug, auth = integration.slug, integration.auth_of("oauth2")
-    if not isinstance(auth, OAuth2Auth):
+    slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
+    if auth is None:
         raise InvalidInput(f"{integration.name} has no oauth2, so there is no OAuth client to register.")
     if auth.client.owner == "customer":
         raise InvalidInput(f"The OAuth client of {integration.name} is each end user's own: the popup asks for it.")
@@ -203,12 +212,73 @@ async def put(
 async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
     """Use a client for no new connection. Raises: NotFound."""
     if not await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now):
-        raise NotFound(f"There is no OAuth client of your own for {slug[:64]!r}.")
+        raise _not_found(slug)
 
 
 async def purge(tx: Transaction, before: datetime) -> int:
     """Delete clients that were retired before then and serve no connection any more; how many."""
     return await tx.execute(_PURGE, before=before)
+
+
+async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:
+    """Return the OAuth clients of an organization or of the instance, by integration."""
+    async with installation.database.read() as tx:
+        clients_of_owner = await list_own(tx, installation.vault, organization_id)
+    return [_registered(installation, client) for client in clients_of_owner]
+
+
+async def get_registered(installation: Installation, organization_id: str, slug: str) -> RegisteredClient:
+    """Return the OAuth client of an organization or of the instance for an integration. Raises: NotFound."""
+    async with installation.database.read() as tx:
+        await _integration(tx, installation, organization_id, slug)
+        client = await find_own(tx, installation.vault, organization_id, slug)
+    if client is None:
+        raise _not_found(slug)
+    return _registered(installation, client)
+
+
+async def register(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
+    """Register an OAuth client in place of the present one, with its event. Raises: NotFound; InvalidInput."""
+    now = installation.clock()
+    async with installation.database.write() as tx:
+        integration = await _integration(tx, installation, actor.organization_id, slug)
+        client = await put(tx, installation.vault, actor.organization_id, integration, new, now)
+        await _record(tx, installation, actor, "oauth_client.updated", slug)
+    return _registered(installation, client)
+
+
+async def unregister(installation: Installation, actor: Actor, slug: str) -> None:
+    """Retire an OAuth client, with its event: it serves no new connection. Raises: NotFound."""
+    async with installation.database.write() as tx:
+        await _integration(tx, installation, actor.organization_id, slug)
+        await retire(tx, actor.organization_id, slug, installation.clock())
+        await _record(tx, installation, actor, "oauth_client.deleted", slug)
+
+
+async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
+    """Record the event of an organization. A change that the operator makes for the instance is no organization's."""
+    if actor.organization_id != INSTANCE:
+        subject = Subject(data={"integration_slug": slug})
+        await events.record(tx, actor, kind, installation.clock(), subject)
+
+
+async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
+    """Return an integration of the organization's catalog; the instance has the built-in ones only.
+
+    A custom integration, which its organization may change, never gets a secret of the operator. Raises: NotFound.
+    """
+    integration = await installation.catalogs.get(tx, organization_id, slug)
+    if integration is None:
+        raise unknown(slug)
+    return integration
+
+
+def _registered(installation: Installation, client: OAuthClient) -> RegisteredClient:
+    return RegisteredClient(client, callback_url(installation.settings.public_url, client.integration_slug))
+
+
+def _not_found(slug: str) -> NotFound:
+    return NotFound(f"There is no OAuth client of your own for {slug[:64]!r}.")
 
 
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
