@@ -21,6 +21,8 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".bootstrap"
 CACHE = ROOT / ".cache"
+CATALOG = ROOT / "src" / "one_runtime" / "catalog"
+CATALOG_STAMP = CACHE / "catalog.stamp"
 UV = "uv==0.13.9"
 OLDEST_PYTHON = (3, 11)
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -45,6 +47,7 @@ def main() -> int:
         with (CACHE / "bootstrap.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start at the same time
             prepare_venv(dev=options.dev)
+            prepare_catalog()
             if options.browser:
                 prepare_browser()
             if options.foreign:
@@ -85,6 +88,26 @@ def prepare_venv(*, dev: bool) -> None:
     sync = [str(VENV / "bin" / "uv"), "sync", "--frozen", "--quiet", "--python", str(VENV_PYTHON)]
     run(sync if dev else [*sync, "--no-dev", "--extra", "otlp"], "uv could not install what uv.lock names.")
     STAMP.write_text(f"root={ROOT}\ninputs={wanted}\ndev={'yes' if dev else 'no'}\n")
+
+
+def prepare_catalog() -> None:
+    """Build `catalog.json` if it is missing, or if an entry, a logo or the code that builds it has changed.
+
+    Raises: SetUpError.
+    """
+    digest = hashlib.sha256()
+    for pattern in ("integrations/*.yaml", "logos/*.svg", "**/*.py"):
+        for path in sorted(CATALOG.glob(pattern)):
+            digest.update(f"{path.relative_to(CATALOG)}\0".encode())
+            digest.update(path.read_bytes())
+    built_from = digest.hexdigest()
+    if (CATALOG / "catalog.json").exists() and CATALOG_STAMP.exists() and CATALOG_STAMP.read_text() == built_from:
+        return
+    say("Building the catalog.")
+    command = [str(VENV_PYTHON), "-m", "one_runtime.catalog.tools.build"]
+    run(command, "The catalog could not be built: the lines above name the entry or the logo.")
+    CACHE.mkdir(exist_ok=True)
+    CATALOG_STAMP.write_text(built_from)
 
 
 def read_stamp() -> dict[str, str]:

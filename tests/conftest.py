@@ -1,6 +1,9 @@
 """What every test can ask for. Each kind of thing has its own plugin; what they share with the application is below."""
 
 import gc
+import os
+
+from scripts.bootstrap import prepare_catalog
 
 # A plugin stands after those it imports: pytest rewrites the assertions of what it is the first to import.
 pytest_plugins = [
@@ -14,6 +17,12 @@ pytest_plugins = [
     "tests.foreign.providers",
     "tests.foreign.keyed",
 ]
+
+
+def pytest_configure() -> None:
+    """Build the catalog if an entry has changed, so that tests run without `make` too."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        prepare_catalog()
 
 
 def pytest_collection_finish() -> None:

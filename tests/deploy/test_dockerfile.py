@@ -47,7 +47,7 @@ def test_no_layer_can_hold_a_secret(build: Stage, final: Stage) -> None:
     assert not any(word in text for text in told for word in ("ENCRYPTION_KEYS", "DATABASE_URL", "PASSWORD", "TOKEN"))
     assert not any(step.word in {"ARG", "ADD"} for stage in (build, final) for step in stage.steps)
     names = {path.relative_to(ROOT).parts[0] for path in sent(ROOT)}
-    assert names == {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "src"}
+    assert names == {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "hatch_build.py", "src"}
     assert not [path for path in sent(ROOT, "src") if path.suffix in {".db", ".pyc"}]
 
 

@@ -1,8 +1,10 @@
-"""An upgrade while the previous version serves: its wheel, as it was, reads and writes before, during and after."""
+"""An upgrade while the previous version serves: that version reads and writes before, during and after it."""
 
 import asyncio
+import io
+import subprocess
 import sys
-import zipfile
+import tarfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -15,26 +17,41 @@ from one_runtime.db import migrations
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import HEAD, current_revision, migrate
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from tests.documentation import ROOT
 from tests.operating.load import Load, all_connections
 from tests.operating.test_backup import client
 from tests.promises.serving import Served, Serving, serving
 
 pytestmark = pytest.mark.slow
 
-WHEEL: Final = Path(__file__).parent / "one_runtime-0.1.0-py3-none-any.whl"
-"""The version before the newest migration. With a new migration, the wheel of the version before takes its place."""
-PREVIOUS: Final = "0003"
+PREVIOUS: Final = str(ScriptDirectory(str(Path(migrations.__file__).parent)).get_revision(HEAD).down_revision)
+"""The migration before the newest one."""
+COMMITS: Final = {
+    "0003": "64932f447cf18ce401faeb8ab4cf98b93b72d32c",
+    "0004": "f9769e108c0d35423026114c28c56ba22e00a854",
+}
+"""By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 40
 KEYS: Final = tuple(f"ntn_{letter * 46}" for letter in "ab")
 
 
 @pytest.fixture(scope="session")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The previous version's package, unpacked."""
+    """The source folder of the previous version, from the history of this repository."""
+    commit = COMMITS.get(PREVIOUS)
+    if commit is None:
+        pytest.fail(f"COMMITS names no commit for migration {PREVIOUS}: add the last commit before {HEAD}.")
+    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit, "src"]
+    archive = subprocess.run(command, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.fail(
+            f"The history of this clone has no commit {commit}. Run: git fetch --unshallow. "
+            f"git says: {archive.stderr.decode(errors='replace').strip()}"
+        )
     folder = tmp_path_factory.mktemp("previous")
-    with zipfile.ZipFile(WHEEL) as wheel:
-        wheel.extractall(folder)
-    return folder
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+    return folder / "src"
 
 
 def by_previous(database_url: str, previous: Path, keys: str) -> Serving:
@@ -105,8 +122,6 @@ async def both_versions_serve(url: str, keys: str, api_key: str, folder: Path) -
         assert load.refused == []
 
 
-def test_the_wheel_is_of_the_version_before_the_newest_migration(previous: Path) -> None:
-    told = (previous / "one_runtime" / "db" / "migrations" / "__init__.py").read_text(encoding="utf-8")
-    assert f'HEAD: Final = "{PREVIOUS}"' in told
-    script = ScriptDirectory(str(Path(migrations.__file__).parent))
-    assert script.get_revision(HEAD).down_revision == PREVIOUS
+def test_the_previous_version_has_every_migration_but_the_newest(previous: Path) -> None:
+    text = (previous / "one_runtime" / "db" / "migrations" / "__init__.py").read_text(encoding="utf-8")
+    assert f'HEAD: Final = "{PREVIOUS}"' in text

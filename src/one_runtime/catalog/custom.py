@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from one_runtime.catalog.lint import placed_complaints
+from one_runtime.catalog.loader import CatalogError, located, syntax_of, text_of_file
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
-from one_runtime.catalog.model import CUSTOM, CustomIntegration, dump, is_custom
+from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
 from one_runtime.catalog.openapi import Imported, entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax
 
@@ -70,6 +72,25 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_htt
         return CustomEntry(integration, _logo(integration, logo))
     except UnsafeLogo as error:
         source.refuse(("logo",), f"cannot be used: {error}")
+
+
+def load_file(path: Path) -> Integration:
+    """Return the entry of a file, checked in full.
+
+    The file holds an entry of the catalog, a custom integration, whose slug begins with `x-`, or an OpenAPI document,
+    as `/v1/custom-integrations` takes it.
+
+    Raises:
+        CatalogError: names the file, the line and what is wrong.
+    """
+    text, syntax = text_of_file(path), syntax_of(path)
+    try:
+        source = Source.read(text, syntax)
+        return (
+            read_custom(text, syntax).integration if is_custom_entry(source.data) else source.integration(Integration)
+        )
+    except SourceError as error:
+        raise CatalogError("\n".join(located(path, complaint) for complaint in error.complaints)) from error
 
 
 def _from_openapi(source: Source, slug: str | None, *, allow_http: bool) -> CustomEntry:

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from one_runtime.catalog.custom import is_custom_entry, read_custom
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
 from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax, dotted
@@ -20,6 +19,7 @@ from one_runtime.errors import ConfigurationError, NotFound
 T = TypeVar("T")
 
 MAX_CHARACTERS = 1024 * 1024
+_BUILD = "To build it, run: python -m one_runtime.catalog.tools.build"
 
 
 class CatalogError(ConfigurationError):
@@ -27,7 +27,7 @@ class CatalogError(ConfigurationError):
 
 
 class CompiledCatalog(BaseModel):
-    """The precompiled file, `catalog.json`."""
+    """The content of `catalog.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -117,16 +117,18 @@ def digest(data: object) -> str:
 
 
 def load_catalog() -> Catalog:
-    """The built-in catalog, from the file that `python -m one_runtime.catalog.tools.build` writes.
+    """Return the built-in catalog, from the file that `python -m one_runtime.catalog.tools.build` writes.
 
     Raises:
-        CatalogError: the file is missing or was written by another version.
+        CatalogError: the file is missing, or another version wrote it.
     """
     try:
         data = files("one_runtime.catalog").joinpath("catalog.json").read_bytes()
         compiled = CompiledCatalog.model_validate_json(data, context={"trusted": True})
+    except FileNotFoundError as error:
+        raise CatalogError(f"catalog.json is missing. {_BUILD}") from error
     except (OSError, ValidationError) as error:
-        raise CatalogError("catalog.json cannot be read. Run: python -m one_runtime.catalog.tools.build") from error
+        raise CatalogError(f"catalog.json is not of this version. {_BUILD}") from error
     logos = {slug: svg.encode() for slug, svg in compiled.logos.items()}
     return Catalog.of(compiled.integrations, logos, compiled.revision)
 
@@ -146,23 +148,6 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
         raise CatalogError("\n".join(located(path, one) for one in error.complaints)) from error
 
 
-def load_file(path: Path) -> Integration:
-    """One entry, checked in full; one of an organization's own, whose slug begins with `x-`, or an OpenAPI document, as
-    `/v1/custom-integrations` would take it.
-
-    Raises:
-        CatalogError: names the file, the line and what is wrong.
-    """
-    text, syntax = _text_of(path), syntax_of(path)
-    try:
-        source = Source.read(text, syntax)
-        return (
-            read_custom(text, syntax).integration if is_custom_entry(source.data) else source.integration(Integration)
-        )
-    except SourceError as error:
-        raise CatalogError("\n".join(located(path, one) for one in error.complaints)) from error
-
-
 def syntax_of(path: Path) -> Syntax:
     """As the file's name says."""
     return "json" if path.suffix == ".json" else "yaml"
@@ -170,14 +155,14 @@ def syntax_of(path: Path) -> Syntax:
 
 def read_file(path: Path, replace: Mapping[str, str] | None = None) -> Source:
     """What a file says, and where; `replace` as of `load_yaml`. Raises: CatalogError; SourceError."""
-    text = _text_of(path)
+    text = text_of_file(path)
     for name, value in (replace or {}).items():
         text = text.replace(f"{{{name}}}", value)
     return Source.read(text, syntax_of(path))
 
 
-def _text_of(path: Path) -> str:
-    """Raises: CatalogError."""
+def text_of_file(path: Path) -> str:
+    """Return the text of an entry's file. Raises: CatalogError."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -12,8 +12,10 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from one_runtime.auth_types import auth_method
+from one_runtime.catalog.custom import load_file
 from one_runtime.catalog.lint import complaints, placed_complaints
-from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, load_file, located, read_file
+from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, located, read_file
 from one_runtime.catalog.model import Auth, Category, CustomIntegration, Integration, dump
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.catalog.search import search
@@ -219,7 +221,7 @@ def _said(name: str, integration: Integration) -> Iterator[str]:
 
 def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
     """Raises: InvalidInput."""
-    typed = [auth for auth in integration.auth if auth.type in ("api_key", "basic", "none")]
+    typed = [auth for auth in integration.auth if auth_method(auth).tokens is None]
     chosen = [auth for auth in typed if auth_type in (None, auth.type)]
     if not chosen:
         having = ", ".join(auth.type for auth in typed)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+from one_runtime.auth_types import auth_method, oauth2_of
 from one_runtime.catalog import examples
-from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import Values
 from one_runtime.catalog.templates import names_in, split_url
@@ -26,7 +25,7 @@ from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TokenRequestRefused
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.oauth.pkce import new_code_verifier, uses_pkce
-from one_runtime.tokens.endpoint import TokenAuth, TokenEndpoint
+from one_runtime.tokens.endpoint import TokenEndpoint
 
 What: TypeAlias = Literal["check", "token"]
 Verdict: TypeAlias = Literal["alive", "wrong", "unreachable", "not_probed"]
@@ -84,7 +83,7 @@ def table(probed: Iterable[Probed]) -> str:
 
 def _questions(one: Integration) -> Iterator[_Question]:
     for auth in one.auth:
-        if isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
+        if auth_method(auth).tokens is not None:
             yield _Question(one, auth, "token")
         elif auth.fields:
             yield _Question(one, auth, "check")
@@ -112,18 +111,14 @@ def _why_not(question: _Question) -> str | None:
     auth = question.auth
     if question.what == "check" and auth.check is None:
         return auth.check_missing
-    urls = auth.urls() if question.what == "check" else tuple(split_url(url) for url in _token_urls(auth))
+    tokens = auth_method(auth).tokens
+    urls = auth.urls() if tokens is None else (split_url(tokens.auth.token.url),)
     chosen = {part.name for part in auth.params if part.options or part.default is not None}
     for url in urls:
         for name in names_in(url.authority):
             if name not in chosen:
                 return f"the host depends on {name}, which a customer has to say"
     return None
-
-
-def _token_urls(auth: AuthBase) -> Iterator[str]:
-    if isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
-        yield auth.token.url
 
 
 async def _check(question: _Question, egress: Egress, _: Clock) -> tuple[str, Verdict]:
@@ -139,16 +134,17 @@ async def _check(question: _Question, egress: Egress, _: Clock) -> tuple[str, Ve
 
 
 async def _token(question: _Question, egress: Egress, clock: Clock) -> tuple[str, Verdict]:
-    auth = question.auth
-    assert isinstance(auth, TokenAuth)  # noqa: S101 - `_questions` asks nothing else
+    tokens, oauth2 = auth_method(question.auth).tokens, oauth2_of(question.auth)
+    assert tokens is not None  # noqa: S101 - `_questions` asks for no other auth types
+    auth = tokens.auth
     client = ClientIdentity(f"probe-{secrets.token_hex(8)}", secrets.token_hex(16))
     known = dict(example_values(auth).params)
     typed = {part.name: examples.of_field(part) for part in auth.fields}
     typed |= {"client_id": client.client_id, "client_secret": client.client_secret or ""}
     grant: Grant = ClientCredentials(typed)
-    if isinstance(auth, OAuth2Auth):
-        known |= {part.name: examples.of_field(part) for part in auth.client.fields}
-        grant = AuthorizationCode(secrets.token_hex(16), _REDIRECT, new_code_verifier() if uses_pkce(auth) else None)
+    if oauth2 is not None:
+        known |= {part.name: examples.of_field(part) for part in oauth2.client.fields}
+        grant = AuthorizationCode(secrets.token_hex(16), _REDIRECT, new_code_verifier() if uses_pkce(oauth2) else None)
     try:
         await TokenEndpoint(question.integration, auth, client, known).ask(egress, clock, grant)
     except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:

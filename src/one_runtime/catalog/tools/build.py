@@ -1,8 +1,13 @@
-"""Compiles the entries and the logos into `catalog.json`: `python -m one_runtime.catalog.tools.build [--check]`."""
+"""Compile the entries and the logos into `catalog.json`: `python -m one_runtime.catalog.tools.build`.
+
+The file is not in git. The build of a wheel (`hatch_build.py`) and the set-up of a clone (`scripts/bootstrap.py`)
+write it.
+"""
 
 import json
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from one_runtime.catalog.loader import CatalogError, digest, load_yaml
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg
@@ -59,22 +64,31 @@ def compile_catalog(folder: Path = HERE) -> str:
     return json.dumps(compiled, ensure_ascii=False, indent=1) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Writes the file, or with `--check` says whether it is up to date; returns the exit code."""
+def write_catalog() -> str:
+    """Write `catalog.json` and return its text; no other process reads half of it.
+
+    Raises:
+        CatalogError: an entry or a logo cannot be used.
+    """
+    text = compile_catalog()
+    with NamedTemporaryFile("w", encoding="utf-8", dir=HERE, prefix=".catalog-", delete=False) as file:
+        file.write(text)
+    path = Path(file.name)
+    path.chmod(0o644)
+    path.replace(COMPILED)
+    return text
+
+
+def main() -> int:
+    """Write the file; return the exit status."""
     try:
-        text = compile_catalog()
+        text = write_catalog()
     except CatalogError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 1
-    if "--check" in arguments:
-        current = COMPILED.is_file() and COMPILED.read_text(encoding="utf-8") == text
-        advice = "is up to date" if current else "is stale. Run: python -m one_runtime.catalog.tools.build"
-        sys.stdout.write(f"catalog.json {advice}\n")
-        return 0 if current else 1
-    COMPILED.write_text(text, encoding="utf-8")
     sys.stdout.write(f"{COMPILED.name}: {len(json.loads(text)['integrations'])} integrations, {len(text)} bytes\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

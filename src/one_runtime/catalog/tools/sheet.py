@@ -1,5 +1,7 @@
-"""Everything that is known of an integration, for people, as Markdown: `one-runtime catalog show`, and the pages of
-docs/integrations, which `python -m one_runtime.catalog.sheet` writes."""
+"""Integrations as Markdown: the sheet of one, which `one-runtime catalog show` prints, and the table of all.
+
+`python -m one_runtime.catalog.tools.sheet` writes the table to docs/integrations/README.md.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,7 +14,8 @@ from one_runtime.catalog.parts import Field, Param, Verified
 from one_runtime.catalog.tools.build import HERE, read_entries
 
 REDIRECT: Final = "https://<your One Runtime>/connect/callback/{slug}"
-_HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.sheet` from the catalog. Do not edit. -->"
+TABLE: Final = Path("docs/integrations/README.md")
+_HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.tools.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
     "documentation": "from the provider's documentation",
     "fixture": "from the provider's documentation, and a test holds it to a request shown there",
@@ -145,10 +148,6 @@ def _codes(texts: Iterable[str]) -> str:
     return ", ".join(f"`{text}`" for text in texts)
 
 
-def _ways(one: Integration) -> str:
-    return ", ".join(f"`{auth.type}`" + (" ✓" if auth.verified.how != "unverified" else "") for auth in one.auth)
-
-
 def _verified(verified: Verified) -> str:
     return _HOW[verified.how] + (f" (looked at on {verified.date})" if verified.date is not None else "")
 
@@ -162,40 +161,39 @@ def counts(integrations: Iterable[Integration]) -> dict[str, int]:
     return told
 
 
-def _index(integrations: list[Integration]) -> str:
-    auths = sum(len(one.auth) for one in integrations)
-    lines = [_HEAD, "", "# Integrations", "", f"{len(integrations)} integrations with {auths} ways to connect.", ""]
-    lines += ["| how we know that a way is right | ways |", "|---|---|"]
-    lines += [f"| `{how}`: {_HOW[how]} | {count} |" for how, count in counts(integrations).items()]
-    unchecked = [(one, auth) for one in integrations for auth in one.auth if auth.check is None and auth.check_missing]
-    lines += ["", "## Not checked", "", "The popup asks the provider before it stores a key. For these it cannot:", ""]
-    lines += [f"- [{one.name}]({one.slug}.md), `{auth.type}`: {auth.check_missing}" for one, auth in unchecked]
-    lines += ["", "## By category"]
-    for category in sorted({one.category for one in integrations}):
-        named = sorted((one for one in integrations if one.category == category), key=lambda one: one.name.casefold())
-        lines += ["", f"### {category}", "", "| integration | ways to connect | for |", "|---|---|---|"]
-        lines += [f"| [{one.name}]({one.slug}.md) | {_ways(one)} | {one.description} |" for one in named]
-    lines += ["", "✓: compared to the provider's documentation."]
+def table(integrations: Iterable[Integration]) -> str:
+    """Return the page with a row for each integration."""
+    ordered = sorted(integrations, key=lambda integration: (integration.name.casefold(), integration.slug))
+    ways = sum(len(integration.auth) for integration in ordered)
+    lines = [_HEAD, "", "# Integrations", "", f"{len(ordered)} integrations with {ways} ways to connect.", ""]
+    lines += ["`one-runtime catalog show SLUG` prints everything about one integration.", ""]
+    lines += ["| verified | meaning | ways to connect |", "|---|---|---|"]
+    lines += [f"| `{how}` | {_HOW[how]} | {count} |" for how, count in counts(ordered).items()]
+    lines += ["", "The popup asks the provider before it stores a credential. For these it cannot:", ""]
+    lines += ["| name | auth type | reason |", "|---|---|---|"]
+    lines += [
+        f"| {integration.name} | `{auth.type}` | {auth.check_missing} |"
+        for integration in ordered
+        for auth in integration.auth
+        if auth.check is None and auth.check_missing
+    ]
+    lines += ["", "## All integrations", ""]
+    lines += ["| name | slug | category | auth types | verified |", "|---|---|---|---|---|"]
+    lines += [_row(integration) for integration in ordered]
     return "\n".join(lines) + "\n"
 
 
-def pages(integrations: list[Integration]) -> dict[str, str]:
-    """Every page under docs/integrations, by the file's name."""
-    named = {f"{one.slug}.md": f"{_HEAD}\n\n{sheet(one)}" for one in integrations}
-    return {"README.md": _index(integrations), **named}
+def _row(integration: Integration) -> str:
+    verified = ", ".join(f"`{auth.verified.how}`" for auth in integration.auth)
+    cells = (integration.name, f"`{integration.slug}`", integration.category, _codes(integration.auth_types), verified)
+    return f"| {' | '.join(cells)} |"
 
 
-def main(folder: Path) -> None:
-    """Writes the pages, and takes those away that no integration has any more."""
-    wanted = pages(read_entries(HERE / "integrations"))
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.md"):
-        if path.name not in wanted:
-            path.unlink()
-    for name, text in wanted.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{len(wanted)} pages in {folder}\n")
+def main() -> None:
+    """Write the table."""
+    TABLE.write_text(table(read_entries(HERE / "integrations")), encoding="utf-8")
+    sys.stdout.write(f"Wrote {TABLE}.\n")
 
 
 if __name__ == "__main__":
-    main(Path("docs/integrations"))
+    main()
