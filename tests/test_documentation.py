@@ -166,8 +166,7 @@ def test_every_table_is_listed_with_its_readable_data() -> None:
 
 
 def test_every_event_type_is_documented() -> None:
-    rows = [row for row in page("docs/events.md").prose.splitlines() if row.startswith("| `")]
-    assert [code(row.split(" | ")[0].strip("| ")) for row in rows] == list(events.TYPES)
+    assert [code(row[0]) for row in page("docs/events.md").table("Types")] == list(events.TYPES)
 
 
 @pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
