@@ -6,10 +6,11 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import as_file, files
@@ -23,7 +24,10 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from one_runtime.app import Front, create_app
+from one_runtime.api.application import SPECS
+from one_runtime.api.middleware import RequestMiddleware
+from one_runtime.api.problems import MEDIA_TYPE
+from one_runtime.app import create_app
 from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
 from one_runtime.catalog.model import Auth
 from one_runtime.clock import system_clock
@@ -73,7 +77,7 @@ class RunningAcme:
 class Application:
     """The application under test, with its insides for preparing and looking."""
 
-    app: Front
+    app: RequestMiddleware
     installation: Installation
     clock: SetClock
     acme: RunningAcme
@@ -90,6 +94,10 @@ class Application:
             _, token = await api_keys.create(tx, actor, "test", scopes or api_keys.SCOPES, self.clock())
             return token.secret
 
+    def replace_services(self, **changes: Any) -> None:
+        """Give the API other services from now on."""
+        self.app.services = replace(self.app.services, **changes)
+
     def client(self, key: str | None = None) -> "Client":
         """A caller with this key, or without any."""
         return Client(self.app, key)
@@ -101,7 +109,8 @@ class Client:
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=True)
-        self.http = httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers)
+        hooks = {"response": [require_declared_error]}
+        self.http = httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers, event_hooks=hooks)
 
     async def get(self, path: str, **params: Any) -> httpx2.Response:
         return await self.http.get(path, params=params)
@@ -142,6 +151,23 @@ class Client:
     async def type_key(self, token: str, key: str, **more: Any) -> httpx2.Response:
         """An end user types a key into the popup and submits."""
         return await self.popup("/connect", token, {"auth_type": "api_key", "credentials": {"api_key": key}, **more})
+
+
+async def require_declared_error(response: httpx2.Response) -> None:
+    """Every error that a test meets is declared where its route is defined (house rule 21)."""
+    request = response.request
+    path = request.url.raw_path.decode().partition("?")[0]
+    specs = [spec for spec in SPECS if spec.method == request.method and template(spec.path).fullmatch(path)]
+    if specs and response.headers.get("content-type") == MEDIA_TYPE:
+        await response.aread()
+        declared = {error.code for spec in specs for error in spec.all_errors}
+        assert response.json()["code"] in declared, f"{specs[0].name} does not declare {response.json()['code']}"
+
+
+@cache
+def template(path: str) -> re.Pattern[str]:
+    """What addresses of a route's path look like."""
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path).replace(r"\{path\}", ".*")))
 
 
 @asynccontextmanager
@@ -234,7 +260,7 @@ async def started(settings: Settings, acme: RunningAcme, catalog: Catalog | None
     egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
     app = create_app(settings, catalog or catalog_with_acme(acme.url), clock=clock, egress=egress)
     async with lifespan(app):
-        yield Application(app, app.app.state.installation, clock, acme)
+        yield Application(app, app.services.installation, clock, acme)
 
 
 @pytest_asyncio.fixture

@@ -128,7 +128,7 @@ async def billing(settings: Settings, acme: RunningAcme) -> AsyncIterator[Billin
         app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
         try:
             async with lifespan(app):
-                yield Billing(Application(app, app.app.state.installation, clock, acme), upstream)
+                yield Billing(Application(app, app.services.installation, clock, acme), upstream)
         finally:
             network.close()
 

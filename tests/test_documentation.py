@@ -17,6 +17,7 @@ import httpx2
 import pytest
 import typer
 from pydantic import SecretStr
+from starlette.routing import Route
 
 from one_runtime import cli
 from one_runtime.api.reference import error_kinds
@@ -47,9 +48,7 @@ def code(cell: str) -> str:
 def served() -> tuple[dict[str, Any], set[str]]:
     """The OpenAPI document, and the paths of all routes."""
     app = create_app(Settings(encryption_keys=SecretStr(new_key()))).app
-    routers = [getattr(route, "original_router", None) for route in app.routes]
-    routes = [*app.routes, *(route for router in routers if router is not None for route in router.routes)]
-    return app.openapi(), {route.path for route in routes if getattr(route, "path", None)}
+    return app.openapi(), {route.path for route in app.routes if isinstance(route, Route)}
 
 
 def operations() -> dict[str, dict[str, Any]]:

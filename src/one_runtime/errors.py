@@ -3,6 +3,7 @@
 Details are sentences for a person: they say what is wrong and what to do, and never hold a secret.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -67,9 +68,13 @@ class NotFound(OneRuntimeError):
 
 
 class MethodNotAllowed(OneRuntimeError):
-    """The route exists, with other methods."""
+    """The address exists, with other methods: `allowed`."""
 
-    code, status, title = "method_not_allowed", 405, "This method is not offered here"
+    code, status, title = "method_not_allowed", 405, "This method is not allowed"
+
+    def __init__(self, detail: str, allowed: Collection[str]) -> None:
+        super().__init__(detail)
+        self.allowed = allowed
 
 
 class Conflict(OneRuntimeError):

@@ -8,12 +8,11 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-PUBLIC: Final = {
-    "GET /v1/catalog/integrations",
-    "GET /v1/catalog/integrations/{slug}",
-    "GET /v1/catalog/categories",
-}
-"""The routes under /v1 that want no key."""
+from one_runtime.api import application
+from one_runtime.api.routing import RouteSpec
+
+SPECS: Final = {spec.name: spec for spec in application.SPECS if spec.path.startswith("/v1/")}
+"""The declared routes under /v1, by method and path."""
 
 Place: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a body: `("params", "region")`."""
@@ -34,6 +33,10 @@ class Operation:
     @property
     def name(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def spec(self) -> RouteSpec:
+        return SPECS[self.name]
 
     def parameters_in(self, place: str) -> dict[str, Schema]:
         """The path or query parameters, by name."""

@@ -131,7 +131,7 @@ async def test_a_kept_answer_is_for_the_same_connections_and_the_same_offer_only
 async def test_everybody_with_the_same_list_shares_what_was_compressed(
     application: Application, client: Client
 ) -> None:
-    kept = application.app.app.state.integration_list._compressed._kept
+    kept = application.app.services.integration_list._compressed._kept
     for number in range(5):
         await ask(client, f"{LIST}?end_user_id=user_{number}", "gzip")
         await ask(client, f"{LIST}?end_user_id=user_{number}", "zstd")

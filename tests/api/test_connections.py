@@ -103,7 +103,7 @@ async def test_an_integration_that_wants_nothing_is_connected_with_nothing(
     path.write_text(OPEN_ENTRY)
     installation = application.installation
     catalog = installation.catalog.with_extra(load_yaml(path), SVG)
-    application.app.app.state.installation = replace(installation, catalog=catalog)
+    application.replace_services(installation=replace(installation, catalog=catalog))
     made = await client.connect(integration_slug="open-data", auth_type="none", credentials={})
     assert (made["auth_type"], made["status"]) == ("none", "active")
     assert await kept(application, client, made["id"]) == {}

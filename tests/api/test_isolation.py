@@ -80,7 +80,7 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await register(client, RETURN_URL)
     back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)
     await client.http.get(f"/v1/proxy/acme/mark-of-{name}", headers={"One-Runtime-End-User": own})
-    await application.app.app.state.request_log.flush()
+    await application.app.services.request_log.flush()
     custom = await client.send("PUT", f"/v1/custom-integrations/x-{name}", custom_entry(f"x-{name}", f"mark of {own}"))
     events = (await client.get("/v1/events")).json()["events"]
     told = tuple(one["id"] for one in events)

@@ -55,10 +55,9 @@ async def test_an_entry_with_nothing_but_oauth2_is_in_the_catalog_and_not_offere
     application: Application, client: Client
 ) -> None:
     only = Integration.model_validate({**ENTRY, "slug": "only-oauth", "name": "Only OAuth", "auth": [OAUTH2]})
-    state = application.app.app.state
     catalog = application.installation.catalog.with_extra(only, SVG)
-    state.installation = replace(application.installation, catalog=catalog)
-    state.integration_list = IntegrationList(catalog, PUBLIC_URL)
+    installation = replace(application.installation, catalog=catalog)
+    application.replace_services(installation=installation, integration_list=IntegrationList(catalog, PUBLIC_URL))
     shown = (await client.get("/v1/catalog/integrations", slug="only-oauth")).json()["integrations"]
     assert [one["supported_auth_types"] for one in shown] == [["oauth2"]]
     offered = (await client.get("/v1/integrations", end_user_id="user_123")).json()["integrations"]

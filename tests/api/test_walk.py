@@ -7,12 +7,12 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from one_runtime.api.auth import SCOPES
-from one_runtime.app import MAX_BODY_BYTES
+from one_runtime.api.middleware import MAX_BODY_BYTES
+from one_runtime.api.problems import MEDIA_TYPE
 from one_runtime.encryption import secret_tokens
 from one_runtime.tenancy import api_keys
 from one_runtime.tenancy.authentication import Authenticator
-from tests.api.operations import PUBLIC, Operation, example, operations, put, routes, texts
+from tests.api.operations import SPECS, Operation, example, operations, put, routes, texts
 from tests.application import JSON, Application, Client
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ class Walk:
 
     @property
     def guarded(self) -> list[Operation]:
-        return [one for one in self.operations if one.name not in PUBLIC]
+        return [one for one in self.operations if one.spec.required_scope is not None]
 
     @property
     def with_body(self) -> list[Operation]:
@@ -86,33 +86,45 @@ def assert_problem(answer: httpx2.Response, status: int, where: str) -> dict[str
     return body
 
 
-async def test_the_walk_is_not_empty(walk: Walk) -> None:
-    assert len(walk.guarded) >= 16
-    assert len(walk.with_body) >= 5
-
-
-async def test_every_route_of_the_api_is_in_the_document_and_the_other_way_round(walk: Walk) -> None:
+async def test_routes_declarations_and_document_are_the_same_set(walk: Walk) -> None:
     routed = {f"{method} {path}" for method, path in routes(walk.application.app.app) if path.startswith("/v1")}
-    assert {one.name for one in walk.operations} == routed
+    assert routed == SPECS.keys() == {one.name for one in walk.operations}
 
 
-async def test_every_route_of_the_api_wants_a_scope_or_is_named_as_public(walk: Walk) -> None:
-    assert {one.name for one in walk.operations} == SCOPES.keys() | PUBLIC
-    assert set(SCOPES.values()) <= set(api_keys.SCOPES)
-    assert not SCOPES.keys() & PUBLIC
+async def test_only_the_catalog_is_public(walk: Walk) -> None:
+    public = {name for name, spec in SPECS.items() if spec.required_scope is None}
+    assert public == {name for name in SPECS if name.startswith("GET /v1/catalog/")}
+    assert {one.name for one in walk.guarded} == SPECS.keys() - public
+    assert {one.spec.required_scope for one in walk.guarded} == set(api_keys.SCOPES)
 
 
-async def test_the_document_says_which_scope_each_route_wants(walk: Walk) -> None:
+async def test_document_names_the_scope_of_each_route(walk: Walk) -> None:
     for one in walk.operations:
-        assert one.described.get("x-required-scope") == SCOPES.get(one.name), one.name
-        assert one.described.get("security") == ([{"apiKey": []}] if one.name in SCOPES else None), one.name
+        scope = one.spec.required_scope
+        assert one.described.get("x-required-scope") == scope, one.name
+        assert one.described.get("security") == ([{"apiKey": []}] if scope else None), one.name
+
+
+async def test_document_names_the_error_codes_of_each_route(walk: Walk) -> None:
+    for one in walk.operations:
+        documented = {
+            (status, code)
+            for status, response in one.described["responses"].items()
+            if MEDIA_TYPE in response.get("content", {})
+            for code in response["content"][MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+        }
+        relayed = "default" in one.described["responses"]
+        declared = {("default" if relayed else str(error.status), error.code) for error in one.spec.all_errors}
+        assert documented == declared, one.name
+        assert relayed == one.path.startswith("/v1/proxy/"), "only the proxy answers with any status"
 
 
 async def test_every_route_is_documented_in_words(walk: Walk) -> None:
     for one in walk.operations:
         for part in ("summary", "description", "operationId", "tags"):
             assert one.described.get(part), f"{one.name} has no {part}"
-        problem = one.described["responses"]["default"]["content"]["application/problem+json"]["schema"]
+        refused = one.described["responses"].get("422") or one.described["responses"]["default"]
+        problem = refused["content"][MEDIA_TYPE]["schema"]["allOf"][0]
         assert set(problem["properties"]) >= PROBLEM, one.name
     names = [one.described["operationId"] for one in walk.operations]
     assert [name for name in names if "v1" in name] == [], "names of our own, not FastAPI's of path and method"
@@ -153,11 +165,13 @@ async def test_another_scheme_than_bearer_is_401(walk: Walk) -> None:
 
 async def test_a_key_without_the_scope_of_a_route_is_refused_there_and_nowhere_else(walk: Walk) -> None:
     for one in walk.guarded:
-        others = [scope for scope in api_keys.SCOPES if scope != SCOPES[one.name]]
+        scope = one.spec.required_scope
+        assert scope is not None
+        others = [other for other in api_keys.SCOPES if other != scope]
         without = walk.application.client(await walk.application.key(walk.organization, *others))
         problem = assert_problem(await walk.ask(without, one), 403, one.name)
-        assert SCOPES[one.name] in problem["detail"]
-        alone = walk.application.client(await walk.application.key(walk.organization, SCOPES[one.name]))
+        assert scope in problem["detail"]
+        alone = walk.application.client(await walk.application.key(walk.organization, scope))
         answer = await walk.ask(alone, one)
         assert answer.status_code not in {401, 403}, one.name
 
@@ -165,7 +179,7 @@ async def test_a_key_without_the_scope_of_a_route_is_refused_there_and_nowhere_e
 async def test_public_routes_want_no_key(walk: Walk) -> None:
     anybody = walk.application.client()
     for one in walk.operations:
-        if one.name in PUBLIC:
+        if one.spec.required_scope is None:
             path = one.address({"slug": "hubspot"})
             assert (await anybody.get(path)).status_code == 200, one.name
 
@@ -302,7 +316,7 @@ async def test_every_answer_has_its_own_request_id(walk: Walk) -> None:
 
 async def test_a_fault_of_ours_is_a_problem_with_the_request_id_and_nothing_of_its_insides(walk: Walk) -> None:
     broken = replace(walk.application.installation, catalog=None)  # type: ignore[arg-type] # a fault, made on purpose
-    walk.application.app.app.state.installation = broken
+    walk.application.replace_services(installation=broken)
     answer = await walk.client.get("/v1/catalog/integrations")
     problem = assert_problem(answer, 500, "a broken catalog")
     assert problem["code"] == "internal_error"
@@ -311,7 +325,7 @@ async def test_a_fault_of_ours_is_a_problem_with_the_request_id_and_nothing_of_i
 
 
 async def test_too_many_requests_are_429_with_the_time_to_wait(walk: Walk) -> None:
-    walk.application.app.app.state.authenticator = Authenticator(6)
+    walk.application.replace_services(authenticator=Authenticator(6))
     one = next(one for one in walk.guarded if one.name == "GET /v1/connections")
     assert (await walk.ask(walk.client, one)).status_code == 200
     answer = await walk.ask(walk.client, one)

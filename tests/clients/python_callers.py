@@ -157,7 +157,7 @@ async def served(settings: Settings, acme: RunningAcme, kind: Kind) -> AsyncIter
     app = create_app(settings, catalog_with_acme(acme.url), clock=clock)
     faults = Faults(app)
     async with running(faults) as port:
-        application = Application(app, app.app.state.installation, clock, acme)
+        application = Application(app, app.services.installation, clock, acme)
         organization = await application.organization()
         url = f"http://127.0.0.1:{port}"
         async with calling(kind, url, await application.key(organization)) as caller:

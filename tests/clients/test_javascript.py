@@ -36,7 +36,7 @@ async def served(settings: Settings, acme: RunningAcme) -> AsyncIterator[Served]
     clock = SetClock()
     app = create_app(settings, catalog_with_acme(acme.url), clock=clock)
     async with running(app) as port:
-        yield Served(Application(app, app.app.state.installation, clock, acme), port)
+        yield Served(Application(app, app.services.installation, clock, acme), port)
 
 
 def environment(served: Served, key: str, **more: str) -> dict[str, str]:

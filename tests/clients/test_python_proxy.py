@@ -53,7 +53,7 @@ async def test_calls_are_listed_without_what_they_held(one_runtime: Served) -> N
     made = await one_runtime.connect()
     for _ in range(3):
         await one_runtime.do("proxy.get", "acme", "/v1/me?secret=1", end_user_id="user_123")
-    await one_runtime.application.app.app.state.request_log.flush()
+    await one_runtime.application.app.services.request_log.flush()
     found = await one_runtime.do("proxy_requests.list", connection_id=made.id, http_status=200, limit=2)
     assert [(one.method, one.path, one.end_user_id, one.error_code) for one in found] == [
         ("GET", "/v1/me", "user_123", None)

@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 from psycopg import sql
 
-from one_runtime.app import Front, create_app
+from one_runtime.api.middleware import RequestMiddleware
+from one_runtime.app import create_app
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database, sqlite_path
@@ -80,7 +81,7 @@ class Patient:
     def public_url(self) -> str:
         return self.environ["ONE_RUNTIME_PUBLIC_URL"]
 
-    def app(self, **changes: str) -> Front:
+    def app(self, **changes: str) -> RequestMiddleware:
         """The application of these settings."""
         return create_app(load_settings(self.environ | changes))
 

@@ -132,7 +132,7 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
     app = create_app(settings, catalog_with(provider, *others), clock=clock, egress=egress)
     async with running(app, port):
         with running_site(url) as site:
-            key = await _key_of_an_organization(app.app.state.installation)
+            key = await _key_of_an_organization(app.services.installation)
             headers = {"authorization": f"Bearer {key}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
                 there = Served(url, provider, site, http, clock)

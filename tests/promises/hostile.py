@@ -83,6 +83,6 @@ async def running_hostile(database_url: str, **more: object) -> AsyncIterator[Ho
         egress = Egress(allow=settings.egress_allow, limits=QUICK, before_request=refuse_open_transaction)
         app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
         async with lifespan(app):
-            application = Application(app, app.app.state.installation, clock, acme)
+            application = Application(app, app.services.installation, clock, acme)
             client = application.client(await application.key(await application.organization()))
             yield Hostile(provider, application, client)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime import app, cli, serving
+from one_runtime.api.middleware import RequestMiddleware
 from tests.application import catalog_with_acme
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     catalog = catalog_with_acme(sys.argv.pop(1))
     create_app = app.create_app
 
-    def create_app_that_crashes(*args: Any, **kwargs: Any) -> app.Front:
+    def create_app_that_crashes(*args: Any, **kwargs: Any) -> RequestMiddleware:
         made = create_app(*args, **kwargs)
         made.app.router.routes.append(Route("/crash", crash))
         return made

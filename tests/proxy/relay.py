@@ -250,7 +250,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
     allowed = settings.egress_allow | {("127.0.0.1", port)}
     app = create_app(settings.model_copy(update={"egress_allow": allowed}), catalog, clock=SetClock())
     async with server, running(app) as listening:
-        application = Application(app, app.app.state.installation, SetClock(), acme)
+        application = Application(app, app.services.installation, SetClock(), acme)
         organization = await application.organization()
         relay = Relay(application, upstream, listening, await application.key(organization), organization)
         client = application.client(relay.key)

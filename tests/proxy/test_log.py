@@ -20,7 +20,7 @@ from tests.waiting import async_attempts, eventually
 
 
 async def listed(relay: Relay, **wanted: Any) -> list[dict[str, Any]]:
-    log: RequestLog = relay.application.app.app.state.request_log
+    log: RequestLog = relay.application.app.services.request_log
     await log.flush()
     answer = await relay.client.get("/v1/proxy-requests", **wanted)
     assert answer.status_code == 200, answer.text
@@ -154,7 +154,7 @@ async def test_a_line_is_written_within_a_second_or_so(relay: Relay) -> None:
 async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log: RequestLog = relay.application.app.app.state.request_log
+    log: RequestLog = relay.application.app.services.request_log
     await relay.call("GET", "/0")
 
     async def away(*_: object) -> None:
@@ -176,7 +176,7 @@ async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay:
     (found,) = await listed(relay, integration_slug="known")
     call = logged(relay, found)
     many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(LOOKED_THROUGH)]
-    log: RequestLog = relay.application.app.app.state.request_log
+    log: RequestLog = relay.application.app.services.request_log
     for one in many:
         log.note(one)
     await log.flush()
@@ -188,7 +188,7 @@ async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay:
 
 @pytest.mark.slow
 async def test_lines_that_no_database_takes_do_not_keep_the_others_from_being_written(relay: Relay) -> None:
-    log: RequestLog = relay.application.app.app.state.request_log
+    log: RequestLog = relay.application.app.services.request_log
     await relay.call("GET", "/first")
     (found,) = await listed(relay)
     call = logged(relay, found)

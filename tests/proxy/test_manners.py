@@ -174,12 +174,12 @@ async def test_an_organization_has_so_many_calls_under_way_and_half_of_them_to_o
         await eventually(lambda: len(relay.upstream.arrived) == 2)
         more = await relay.call("GET")
         assert (more.status, more.problem, more.named(b"retry-after")) == (429, "too_many_calls", [b"1"])
-        assert "2 calls of your organization to raw are under way" in json.loads(more.body)["detail"]
+        assert "2 calls to raw in progress, the limit for one integration" in json.loads(more.body)["detail"]
         calls += [asyncio.ensure_future(relay.call("GET", slug="known")) for _ in range(2)]
         await eventually(lambda: len(relay.upstream.arrived) == 4)
         of_all = await relay.call("GET", slug="asked")
         assert (of_all.status, of_all.problem) == (429, "too_many_calls")
-        assert "4 calls of your organization are under way" in json.loads(of_all.body)["detail"]
+        assert "4 calls in progress, the limit" in json.loads(of_all.body)["detail"]
         free.set()
         assert [one.status for one in await asyncio.gather(*calls)] == [200] * 4
         assert (await relay.call("GET")).status == 200

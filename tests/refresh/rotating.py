@@ -249,7 +249,7 @@ async def rotating_application(database_url: str, acme: RunningAcme, provider: R
     settings, clock = settings_with(database_url, acme, provider), SetClock()
     egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
     app = create_app(settings, provider.catalog, clock=clock, egress=egress)
-    installation: Installation = app.app.state.installation
+    installation: Installation = app.services.installation
     await installation.database.open()
     try:
         async with installation.database.write() as tx:

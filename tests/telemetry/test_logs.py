@@ -59,8 +59,8 @@ def logged() -> Iterator[Log]:
 async def test_every_line_of_a_request_has_its_id_and_the_callers_trace(
     application: Application, client: Client, logged: Log
 ) -> None:
-    installation = application.app.app.state.installation
-    application.app.app.state.installation = replace(installation, catalog=None)
+    installation = application.app.services.installation
+    application.replace_services(installation=replace(installation, catalog=None))  # type: ignore[arg-type] # a fault
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
     answer = await client.http.get("/v1/catalog/integrations/canary", headers=headers)
     told = [logged.one("request_crashed"), logged.one("request")]

@@ -53,7 +53,7 @@ def requests(method: str, route: str, status: str) -> Growth:
 
 def update_gauges(application: Application) -> None:
     """The application does this each second."""
-    application.app.app.state.observer.update_gauges(application.installation.database)
+    application.app.observer.update_gauges(application.installation.database)
 
 
 async def test_requests_are_timed_by_route_and_never_by_address(application: Application, client: Client) -> None:

@@ -4,12 +4,13 @@ import datetime as dt
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
-from one_runtime.api.auth import Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text
 from one_runtime.api.headers import public_answer
+from one_runtime.api.routing import PUBLIC, Installed, Routes
+from one_runtime.api.services import services_of
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import CUSTOM, AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth, Pkce, Refresh
@@ -18,7 +19,7 @@ from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
 from one_runtime.integrations.listing import CATEGORIES, IntegrationList, Logo
 
-router = APIRouter(tags=["Catalog"])
+router = Routes("Catalog")
 
 
 class CatalogIntegration(Answer):
@@ -117,11 +118,6 @@ class CatalogQuery(Body):
     logo: Logo = "inline"
 
 
-def _list_of(request: Request) -> IntegrationList:
-    lists: IntegrationList = request.app.state.integration_list
-    return lists
-
-
 def _describe(lists: IntegrationList, one: Integration, logo: Logo) -> CatalogIntegration:
     return CatalogIntegration.model_validate({**lists.describe(one, logo), "supported_auth_types": one.auth_types})
 
@@ -130,7 +126,7 @@ def _answer(request: Request, body: Answer) -> Response:
     return public_answer(request, json.dumps(body.model_dump(mode="json"), ensure_ascii=False).encode())
 
 
-@router.get("/v1/catalog/integrations", summary="List every integration", response_model=CatalogList)
+@router.get("/v1/catalog/integrations", scope=PUBLIC, summary="List every integration", response_model=CatalogList)
 async def list_catalog(request: Request, installation: Installed, wanted: Annotated[CatalogQuery, Query()]) -> Response:
     """Every built-in integration with every auth type it has. Public: no authentication."""
     found = list(installation.catalog.integrations)
@@ -140,11 +136,17 @@ async def list_catalog(request: Request, installation: Installed, wanted: Annota
         found = [one for one in found if one.category == wanted.category]
     if wanted.search is not None:
         found = search(found, wanted.search)
-    lists = _list_of(request)
+    lists = services_of(request.scope).integration_list
     return _answer(request, CatalogList(integrations=[_describe(lists, one, wanted.logo) for one in found]))
 
 
-@router.get("/v1/catalog/integrations/{slug}", summary="Read one integration", response_model=CatalogDetail)
+@router.get(
+    "/v1/catalog/integrations/{slug}",
+    scope=PUBLIC,
+    errors=(NotFound,),
+    summary="Read one integration",
+    response_model=CatalogDetail,
+)
 async def get_catalog_integration(
     slug: str, request: Request, installation: Installed, logo: Logo = "inline"
 ) -> Response:
@@ -152,7 +154,7 @@ async def get_catalog_integration(
     found = installation.catalog.get(slug.strip().lower())
     if found is None:
         raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists them.")
-    summary = _describe(_list_of(request), found, logo).model_dump()
+    summary = _describe(services_of(request.scope).integration_list, found, logo).model_dump()
     detail = CatalogDetail.model_validate(
         {**summary, "website": found.website, "docs": found.docs, "auth": _auths(found)}
     )
@@ -189,7 +191,7 @@ def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:
     return described | {"secret": secret, "optional": optional, "options": options}
 
 
-@router.get("/v1/catalog/categories", summary="List the categories", response_model=CategoryList)
+@router.get("/v1/catalog/categories", scope=PUBLIC, summary="List the categories", response_model=CategoryList)
 async def list_categories(request: Request, installation: Installed) -> Response:
     """Every category that has an integration, and how many. Public: no authentication."""
     counts = dict.fromkeys(CATEGORIES, 0)
@@ -199,7 +201,13 @@ async def list_categories(request: Request, installation: Installed) -> Response
     return _answer(request, CategoryList(categories=found))
 
 
-@router.get("/logos/{digest}/{slug}.svg", summary="A logo at an immutable address", response_class=Response)
+@router.get(
+    "/logos/{digest}/{slug}.svg",
+    scope=PUBLIC,
+    errors=(NotFound,),
+    summary="A logo at an immutable address",
+    response_class=Response,
+)
 async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
     """The mark of an integration as SVG; the address changes with the bytes, so it may be cached for good."""
     if slug.startswith(CUSTOM):

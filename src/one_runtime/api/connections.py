@@ -2,10 +2,9 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
@@ -23,6 +22,7 @@ from one_runtime.api.fields import (
     next_cursor,
     note_of,
 )
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import recheck
@@ -30,8 +30,11 @@ from one_runtime.connecting.token_import import CredentialImport, import_connect
 from one_runtime.connecting.verification import ConnectionTarget
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, ConnectionFilter, ConnectionUpdate
+from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.errors import NotFound
+from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 
-router = APIRouter(tags=["Connections"])
+router = Routes("Connections")
 
 
 class AccountAnswer(Answer, title="Account"):
@@ -149,7 +152,7 @@ class DeletedConnection(Answer):
     revocations: list[RevocationAnswer]
 
 
-@router.get("/v1/connections", summary="List connections, newest first")
+@router.get("/v1/connections", scope="read", summary="List connections, newest first")
 async def list_connections(
     caller: Authenticated,
     installation: Installed,
@@ -169,6 +172,15 @@ async def list_connections(
 
 @router.post(
     "/v1/connections",
+    scope="connect",
+    errors=(
+        NotFound,
+        CredentialsRefused,
+        ProviderUnavailable,
+        OAuthClientMissing,
+        HostNotRegistered,
+        *UNREADABLE_CREDENTIALS,
+    ),
     summary="Import a credential",
     responses={200: {"description": "It took the place of the present connection."}},
     status_code=201,
@@ -187,14 +199,19 @@ async def create_connection(
     return ConnectionAnswer.of(connection)
 
 
-@router.get("/v1/connections/{connection_id}", summary="Read one connection")
+@router.get("/v1/connections/{connection_id}", scope="read", errors=(NotFound,), summary="Read one connection")
 async def get_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
     """One connection of your organization."""
     async with installation.database.read() as tx:
         return ConnectionAnswer.of(await connections.get(tx, caller.organization_id, connection_id))
 
 
-@router.patch("/v1/connections/{connection_id}", summary="Rename a connection, or set its metadata")
+@router.patch(
+    "/v1/connections/{connection_id}",
+    scope="connect",
+    errors=(NotFound,),
+    summary="Rename a connection, or set its metadata",
+)
 async def update_connection(
     connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
 ) -> ConnectionAnswer:
@@ -206,7 +223,12 @@ async def update_connection(
     return ConnectionAnswer.of(changed)
 
 
-@router.delete("/v1/connections/{connection_id}", summary="Delete a connection")
+@router.delete(
+    "/v1/connections/{connection_id}",
+    scope="connect",
+    errors=(NotFound, *UNREADABLE_CREDENTIALS),
+    summary="Delete a connection",
+)
 async def delete_connection(connection_id: str, caller: Authenticated, installation: Installed) -> DeletedConnection:
     """Delete the connection and its credentials at once; `revocations` says what became of its tokens at the
     provider."""
@@ -214,7 +236,12 @@ async def delete_connection(connection_id: str, caller: Authenticated, installat
     return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([let_go]))
 
 
-@router.post("/v1/connections/{connection_id}/check", summary="Ask the provider whether it still works")
+@router.post(
+    "/v1/connections/{connection_id}/check",
+    scope="connect",
+    errors=(NotFound, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    summary="Ask the provider whether it still works",
+)
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
     """Run the entry's check. A definite refusal makes the connection `needs_reauth`; an outage nothing (502)."""
     checked = await recheck(installation, caller.actor, connection_id)

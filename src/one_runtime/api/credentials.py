@@ -1,15 +1,16 @@
 """`/v1/connections/{id}/refresh` and `/credentials`: have tokens renewed, and read what cannot stay with us."""
 
-from fastapi import APIRouter
-
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Time
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.connections import connections
+from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.errors import NotFound
+from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.tokens.reading import read_credentials
-from one_runtime.tokens.refresh import refresh
+from one_runtime.tokens.refresh import ReauthRequired, refresh
 
-router = APIRouter(tags=["Connections"])
+router = Routes("Connections")
 
 
 class CredentialsAnswer(Answer, title="Credentials"):
@@ -25,7 +26,12 @@ class CredentialsAnswer(Answer, title="Credentials"):
     token_expires_at: Time | None
 
 
-@router.post("/v1/connections/{connection_id}/refresh", summary="Renew its tokens now")
+@router.post(
+    "/v1/connections/{connection_id}/refresh",
+    scope="connect",
+    errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    summary="Renew its tokens now",
+)
 async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
     """Ask the provider for new tokens, also where the present ones are fresh. What cannot be renewed stays as it is."""
     async with installation.database.read() as tx:
@@ -34,7 +40,12 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     return ConnectionAnswer.of(renewed.connection)
 
 
-@router.get("/v1/connections/{connection_id}/credentials", summary="Read its credentials")
+@router.get(
+    "/v1/connections/{connection_id}/credentials",
+    scope="credentials:read",
+    errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    summary="Read its credentials",
+)
 async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
     """The credentials, renewed where it is time. Wants the scope `credentials:read`; each read is recorded as the event
     `connection.credentials_read`."""

@@ -7,21 +7,26 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import yaml
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Time
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
+from one_runtime.api.services import services_of
 from one_runtime.catalog.custom import CustomEntry, read_custom, written
 from one_runtime.catalog.model import is_custom
 from one_runtime.catalog.source import Complaint, SourceError, Unreadable
 from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
-from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, NotFound
+from one_runtime.errors import Conflict, FieldError, InvalidInput, MalformedRequest, NotFound
 from one_runtime.integrations import custom
-from one_runtime.integrations.custom import CustomIntegrationResult, NewCustomIntegration
-from one_runtime.integrations.listing import IntegrationList
+from one_runtime.integrations.custom import (
+    CustomIntegrationResult,
+    IntegrationExists,
+    IntegrationInUse,
+    NewCustomIntegration,
+)
 
-router = APIRouter(tags=["Custom integrations"])
+router = Routes("Custom integrations")
 
 _READER: Final = ThreadPoolExecutor(1, "custom-integrations")
 _SYNTAXES: Final[dict[str, Literal["yaml", "json"]]] = {
@@ -121,7 +126,7 @@ class CustomIntegrationList(Answer):
     custom_integrations: list[CustomIntegration]
 
 
-@router.get("/v1/custom-integrations", summary="List your own integrations")
+@router.get("/v1/custom-integrations", scope="read", summary="List your own integrations")
 async def list_custom_integrations(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationList:
@@ -132,6 +137,8 @@ async def list_custom_integrations(
 
 @router.post(
     "/v1/custom-integrations",
+    scope="admin",
+    errors=(Conflict, IntegrationExists),
     summary="Make an integration of your own",
     status_code=201,
     openapi_extra=_body(*_TEXTS, "auth"),
@@ -146,7 +153,9 @@ async def create_custom_integration(
     return _answer(request, made, entry.warnings)
 
 
-@router.get("/v1/custom-integrations/{slug}", summary="Read an integration of your own")
+@router.get(
+    "/v1/custom-integrations/{slug}", scope="read", errors=(NotFound,), summary="Read an integration of your own"
+)
 async def get_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegration:
@@ -156,6 +165,8 @@ async def get_custom_integration(
 
 @router.put(
     "/v1/custom-integrations/{slug}",
+    scope="admin",
+    errors=(NotFound, Conflict),
     summary="Replace an integration of your own",
     responses={201: {"description": "There was none before.", "model": CustomIntegration}},
     openapi_extra=_body(*_TEXTS[1:], "auth"),
@@ -176,7 +187,13 @@ async def replace_custom_integration(
     return _answer(request, put, entry.warnings)
 
 
-@router.delete("/v1/custom-integrations/{slug}", summary="Delete an integration of your own", status_code=204)
+@router.delete(
+    "/v1/custom-integrations/{slug}",
+    scope="admin",
+    errors=(NotFound, IntegrationInUse, *UNREADABLE_CREDENTIALS),
+    summary="Delete an integration of your own",
+    status_code=204,
+)
 async def delete_custom_integration(
     slug: str, caller: Authenticated, installation: Installed, *, delete_connections: bool = False
 ) -> Response:
@@ -240,7 +257,7 @@ def _notes(put: CustomIntegrationResult) -> Iterator[str]:
 
 
 def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings = ()) -> CustomIntegration:
-    lists: IntegrationList = request.app.state.integration_list
+    lists = services_of(request.scope).integration_list
     registered = put.registered
     integration = registered.integration
     return CustomIntegration.model_validate(

@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from fastapi import APIRouter
-
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, Slug, Text, example
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.connecting.disconnect import DisconnectedConnection, disconnect
 
-router = APIRouter(tags=["Disconnect"])
+router = Routes("Disconnect")
 
 
 class Disconnect(Body, title="NewDisconnection"):
@@ -51,7 +49,13 @@ class Disconnected(Answer, title="Disconnection"):
     revocations: list[RevocationAnswer]
 
 
-@router.post("/v1/disconnect", name="disconnect", summary="Disconnect an integration")
+@router.post(
+    "/v1/disconnect",
+    scope="connect",
+    errors=(*UNREADABLE_CREDENTIALS,),
+    name="disconnect",
+    summary="Disconnect an integration",
+)
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
     """Delete every connection of the end user at the integration, with its credentials, at once; and revoke its tokens
     at the provider."""

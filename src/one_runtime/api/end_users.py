@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import Answer, Body, Limit, TextCursor, Time, next_cursor
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.connecting.disconnect import forget_end_user
 from one_runtime.errors import NotFound
 from one_runtime.tenancy import end_users
 
-router = APIRouter(tags=["End users"])
+router = Routes("End users")
 
 
 class EndUserAnswer(Answer, title="EndUser"):
@@ -46,7 +46,7 @@ class ForgottenEndUser(Answer, title="DeletedEndUser"):
     revocations: list[RevocationAnswer]
 
 
-@router.get("/v1/end-users", summary="List end users")
+@router.get("/v1/end-users", scope="read", summary="List end users")
 async def list_end_users(
     caller: Authenticated, installation: Installed, wanted: Annotated[PageQuery, Query()]
 ) -> EndUserPage:
@@ -59,7 +59,12 @@ async def list_end_users(
     )
 
 
-@router.delete("/v1/end-users/{end_user_id:path}", summary="Forget an end user")  # an identifier may hold slashes
+@router.delete(
+    "/v1/end-users/{end_user_id:path}",  # an identifier may hold slashes
+    scope="admin",
+    errors=(NotFound, *UNREADABLE_CREDENTIALS),
+    summary="Forget an end user",
+)
 async def delete_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> ForgottenEndUser:
     """Delete an end user with their connections, credentials and sessions, and take them out of the events."""
     if "\x00" in end_user_id:

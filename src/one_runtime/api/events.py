@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Text, Time, next_cursor
+from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Event, EventFilter, EventType
 
-router = APIRouter(tags=["Events"])
+router = Routes("Events")
 
 
 class ActorAnswer(Answer, title="Actor"):
@@ -49,7 +49,7 @@ class EventQuery(Body):
     cursor: IdCursor = None
 
 
-@router.get("/v1/events", summary="List events, newest first")
+@router.get("/v1/events", scope="read", summary="List events, newest first")
 async def list_events(
     caller: Authenticated, installation: Installed, wanted: Annotated[EventQuery, Query()]
 ) -> EventPage:

@@ -1,21 +1,17 @@
 """Field types that requests and answers share: trimmed text, times, cursors, metadata."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
-from fastapi import Query, Request
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import rfc3339
 from one_runtime.db.ids import ID_PATTERN, is_id
-from one_runtime.errors import InvalidInput
 
-REPEATABLE: Final = frozenset({"slug"})
-"""Options of lists that may be given several times."""
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
 
@@ -86,17 +82,18 @@ FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
 Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 
+IDENTIFIER_SCHEMA: Final = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$",
+}
+"""`Text` as JSON Schema, for operations that FastAPI does not derive."""
+
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Items of one page at the most.")]
 _Cursor = Query(description="`next_cursor` of the page before.")
 TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
 IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
-
-
-def given_once(request: Request) -> None:
-    """Refuse an option that is given twice and is no list: it cannot mean both. Raises: InvalidInput."""
-    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
-        if count > 1 and name not in REPEATABLE:
-            raise InvalidInput.of(name, "may be given once")
 
 
 class Body(BaseModel):

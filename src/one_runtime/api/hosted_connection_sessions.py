@@ -2,14 +2,15 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
 from pydantic import Field
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
+from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import redirect_mode, sessions
+from one_runtime.connecting.popup import WrongMode
+from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.connecting.sessions import (
     DEFAULT_EXPIRES_IN,
     MAX_EXPIRES_IN,
@@ -17,6 +18,9 @@ from one_runtime.connecting.sessions import (
     ConnectSession,
     Mode,
     NewSession,
+    SessionCancelled,
+    SessionExpired,
+    SessionUsed,
     create_session,
 )
 from one_runtime.connections import connections
@@ -24,7 +28,7 @@ from one_runtime.connections.connections import Connection
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.tenancy.end_users import EndUser
 
-router = APIRouter(tags=["Hosted connection sessions"])
+router = Routes("Hosted connection sessions")
 
 
 class CreateSession(Body, title="NewSession"):
@@ -94,7 +98,12 @@ class RedeemCode(Body, title="Redemption"):
     end_user_id: Text
 
 
-@router.post("/v1/hosted-connection-sessions", summary="Start a hosted connection")
+@router.post(
+    "/v1/hosted-connection-sessions",
+    scope="connect",
+    errors=(NotFound, Conflict),
+    summary="Start a hosted connection",
+)
 async def create_hosted_connection_session(
     body: CreateSession, caller: Authenticated, installation: Installed
 ) -> CreatedSession:
@@ -123,7 +132,9 @@ async def create_hosted_connection_session(
     )
 
 
-@router.get("/v1/hosted-connection-sessions/{session_id}", summary="How a session stands")
+@router.get(
+    "/v1/hosted-connection-sessions/{session_id}", scope="read", errors=(NotFound,), summary="How a session stands"
+)
 async def get_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
@@ -140,7 +151,12 @@ async def get_hosted_connection_session(
     return _answer(session, connection, installation.clock())
 
 
-@router.delete("/v1/hosted-connection-sessions/{session_id}", summary="Cancel a session")
+@router.delete(
+    "/v1/hosted-connection-sessions/{session_id}",
+    scope="connect",
+    errors=(NotFound, Conflict),
+    summary="Cancel a session",
+)
 async def cancel_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
@@ -152,7 +168,12 @@ async def cancel_hosted_connection_session(
     return _answer(session, None, installation.clock())
 
 
-@router.post("/v1/hosted-connection-sessions/{session_id}/redeem", summary="Redeem the code of a redirect")
+@router.post(
+    "/v1/hosted-connection-sessions/{session_id}/redeem",
+    scope="connect",
+    errors=(NotFound, Conflict, EndUserMismatch, SessionExpired, SessionCancelled, SessionUsed, WrongMode),
+    summary="Redeem the code of a redirect",
+)
 async def redeem_hosted_connection_session(
     session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:

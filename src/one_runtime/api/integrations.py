@@ -3,24 +3,25 @@
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote_plus
 
+from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 from starlette.types import Receive, Scope, Send
 
-from one_runtime.api.auth import authorize
+from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
-from one_runtime.api.fields import clean_text
+from one_runtime.api.fields import IDENTIFIER_SCHEMA, clean_text
 from one_runtime.api.headers import coding_of, is_current
+from one_runtime.api.routing import AsgiRoute, RouteSpec, authorize
+from one_runtime.api.services import Services, services_of
 from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connections import ConnectionFilter
-from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.content_coding import Coding
-from one_runtime.integrations.listing import CATEGORIES, IntegrationList, ListState, Logo, Options, Status, load_state
-from one_runtime.tenancy.authentication import Authenticator
+from one_runtime.integrations.listing import CATEGORIES, Listed, ListState, Logo, Options, Status, load_state
 
 PATH: Final = "/v1/integrations"
 MAX_TEXT: Final = 255
@@ -34,7 +35,8 @@ _REPEATABLE: Final = "slug"
 _OPTIONS: Final = frozenset({*_CHOICES, "search", _REPEATABLE})
 _UNREADABLE: Final = "The query string is not percent-encoded UTF-8."
 _END_USER: Final = b"end_user_id="
-_MAX_KEPT_OPTIONS: Final = 500  # bytes
+_MAX_CACHED_QUERY: Final = 500  # bytes
+_SCOPE: Final = "read"
 
 Header: TypeAlias = tuple[bytes, bytes]
 
@@ -49,48 +51,64 @@ _CODED: Final[Mapping[Coding, Header]] = {
 }
 
 
-class IntegrationsEndpoint:
-    """Answers `GET /v1/integrations`: one statement, then a join of bytes."""
+class ListedIntegration(CatalogIntegration, title="Integration"):
+    """An integration with the end user's state. `not_connected` never means "purge": the account may only need a
+    hosted connection flow."""
 
-    def __init__(self, installation: Installation, lists: IntegrationList, authenticator: Authenticator) -> None:
-        self._installation, self._lists, self._authenticator = installation, lists, authenticator
+    status: Literal["connected", "not_connected"]
+    connections: list[ConnectionSummary] | None = None
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """The ASGI endpoint. Raises: Unauthenticated, InsufficientScope, RateLimited, InvalidInput."""
-        key = self._authenticator.present(scope)
-        asked, query = _split(scope["query_string"])
-        end_user_id = _end_user_id(asked)
-        async with self._installation.database.read() as tx:
-            state = await load_state(tx, self._installation.catalogs, key, end_user_id)
-        authorize(scope, state.principal, "read")
-        _check_end_user_id(end_user_id, times=len(asked))
-        options, expand = _keep_options(query) if len(query) <= _MAX_KEPT_OPTIONS else _options(query)
-        if expand:
-            await _respond(send, await self._expanded(state, end_user_id, options))
-            return
-        listed = self._lists.listed(state, options)
-        if is_current(scope, listed.etag):
-            await _not_modified(send, listed.etag)
-            return
-        coding = coding_of(scope)
-        body = await self._lists.compressed(listed, end_user_id, coding) if coding else None
-        if body is None:
-            await _respond(send, self._lists.body(listed, end_user_id), (b"etag", listed.etag))
-        elif coding:
-            await _respond(send, body, (b"etag", listed.etag), _CODED[coding])
 
-    async def _expanded(self, state: ListState, end_user_id: str, options: Options) -> bytes:
-        async with self._installation.database.read() as tx:
-            wanted = ConnectionFilter(end_user_id=end_user_id)
-            found = await connections.list_page(tx, state.principal.organization_id, wanted, limit=MAX_CONNECTIONS)
-        answer: dict[str, Any] = json.loads(self._lists.body(self._lists.listed(state, options), end_user_id))
-        for integration in answer["integrations"]:
-            integration["connections"] = [
-                ConnectionSummary.of(one).model_dump(mode="json")
-                for one in found
-                if one.integration_slug == integration["slug"]
-            ]
-        return json.dumps(answer, ensure_ascii=False).encode()
+class IntegrationListAnswer(BaseModel, title="IntegrationList"):
+    """Every integration that is available to the end user, ordered by name."""
+
+    end_user_id: str
+    integrations: list[ListedIntegration]
+
+
+async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
+    """The ASGI endpoint: one statement, then a join of bytes.
+
+    Raises: Unauthenticated; InsufficientScope; RateLimited; InvalidInput.
+    """
+    services = services_of(scope)
+    installation, lists = services.installation, services.integration_list
+    key = services.authenticator.present(scope)
+    encoded_ids, query = _split(scope["query_string"])
+    end_user_id = _end_user_id(encoded_ids)
+    async with installation.database.read() as tx:
+        state = await load_state(tx, installation.catalogs, key, end_user_id)
+    authorize(scope, state.principal, _SCOPE)
+    _check_end_user_id(end_user_id, times=len(encoded_ids))
+    options, expand = _cached_options(query) if len(query) <= _MAX_CACHED_QUERY else _options(query)
+    listed = lists.listed(state, options)
+    if expand:
+        await _respond(send, await _expanded(services, state, end_user_id, listed))
+        return
+    if is_current(scope, listed.etag):
+        await _not_modified(send, listed.etag)
+        return
+    coding = coding_of(scope)
+    body = await lists.compressed(listed, end_user_id, coding) if coding else None
+    if body is None:
+        await _respond(send, lists.body(listed, end_user_id), (b"etag", listed.etag))
+    elif coding:
+        await _respond(send, body, (b"etag", listed.etag), _CODED[coding])
+
+
+async def _expanded(services: Services, state: ListState, end_user_id: str, listed: Listed) -> bytes:
+    async with services.installation.database.read() as tx:
+        rows = await connections.list_page(
+            tx, state.principal.organization_id, ConnectionFilter(end_user_id=end_user_id), limit=MAX_CONNECTIONS
+        )
+    answer: dict[str, Any] = json.loads(services.integration_list.body(listed, end_user_id))
+    for integration in answer["integrations"]:
+        integration["connections"] = [
+            ConnectionSummary.of(connection).model_dump(mode="json")
+            for connection in rows
+            if connection.integration_slug == integration["slug"]
+        ]
+    return json.dumps(answer, ensure_ascii=False).encode()
 
 
 async def _respond(send: Send, body: bytes, *more: Header) -> None:
@@ -107,15 +125,15 @@ async def _not_modified(send: Send, etag: bytes) -> None:
 def _split(query_string: bytes) -> tuple[list[bytes], bytes]:
     """The values of `end_user_id`, still encoded, and the rest of the query, which many callers have in common."""
     pairs = query_string.split(b"&")
-    asked = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
-    return asked, b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
+    encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
+    return encoded_ids, b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
 
 
-def _end_user_id(asked: list[bytes]) -> str:
-    if not asked:
+def _end_user_id(encoded_ids: list[bytes]) -> str:
+    if not encoded_ids:
         return ""
     try:
-        value = unquote_plus(asked[-1].decode("ascii"), errors="strict")
+        value = unquote_plus(encoded_ids[-1].decode("ascii"), errors="strict")
     except ValueError as error:
         raise InvalidInput(_UNREADABLE) from error
     return _clean("end_user_id", value)
@@ -170,5 +188,68 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
     return options, "expand" in query
 
 
-_keep_options: Final = lru_cache(maxsize=1024)(_options)
-"""Few combinations are ever asked for."""
+_cached_options: Final = lru_cache(maxsize=1024)(_options)
+"""Callers use few combinations of options."""
+
+
+_EXAMPLE: Final = {
+    "end_user_id": "user_123",
+    "integrations": [
+        {
+            "id": "4989eaeb-5947-5065-81c6-de3b60c10b7d",
+            "slug": "hubspot",
+            "name": "HubSpot",
+            "description": "CRM and marketing automation.",
+            "logo_url": "data:image/svg+xml;base64,…",
+            "category": "CRM",
+            "status": "connected",
+            "supported_auth_types": ["api_key"],
+        }
+    ],
+}
+
+
+def _operation() -> dict[str, Any]:
+    def option(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+        return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+    text = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
+    return {
+        "summary": "List what an end user can connect, and what is connected",
+        "description": "The answer to every settings page: the whole list, ordered by name (with `search`: by rank).",
+        "operationId": "list_integrations",
+        "parameters": [
+            option(
+                "end_user_id",
+                "Your own identifier of the user.",
+                IDENTIFIER_SCHEMA,
+                required=True,
+            )
+            | {"example": "user_123"},
+            option("slug", "Only these; may be repeated.", {"type": "array", "items": text}),
+            option("category", "Only this category.", {"type": "string", "enum": list(CATEGORIES)}),
+            option("search", "Only what matches every word; ordered by rank.", text),
+            option("status", "Only these.", {"type": "string", "enum": ["connected", "not_connected"]}),
+            option("logo", "How logos come.", {"type": "string", "enum": ["inline", "url", "none"]}),
+            option("expand", "Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
+            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {
+                "description": "The list.",
+                "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/IntegrationListAnswer"},
+                        "example": _EXAMPLE,
+                    }
+                },
+            },
+            "304": {"description": "Nothing has changed since the answer with that ETag."},
+        },
+    }
+
+
+ROUTE: Final = AsgiRoute(
+    PATH, list_integrations, [RouteSpec("GET", PATH, _SCOPE, tag="Integrations", operation=_operation())]
+)

@@ -1,14 +1,15 @@
 """`/v1/integrations/{integration_slug}/oauth-client`: what an organization has registered with a provider."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
+from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.errors import NotFound
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import NewOAuthClient, RegisteredClient
+from one_runtime.integrations.oauth_clients import HostNotRegistered, NewOAuthClient, RegisteredClient
 
-router = APIRouter(tags=["OAuth clients"])
+router = Routes("OAuth clients")
 
 
 class PutOAuthClient(Body, title="NewOAuthClient"):
@@ -67,14 +68,19 @@ class OAuthClientList(Answer):
     oauth_clients: list[OAuthClientAnswer]
 
 
-@router.get("/v1/oauth-clients", summary="List OAuth clients")
+@router.get("/v1/oauth-clients", scope="admin", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
     """The clients that your organization has registered. Those of the instance are its operator's, and not told."""
     found = await oauth_clients.list_registered(installation, caller.organization_id)
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(one) for one in found])
 
 
-@router.get("/v1/integrations/{integration_slug}/oauth-client", summary="Read an OAuth client")
+@router.get(
+    "/v1/integrations/{integration_slug}/oauth-client",
+    scope="admin",
+    errors=(NotFound,),
+    summary="Read an OAuth client",
+)
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
     """Your organization's client for an integration; 404 where it has none of its own."""
     return OAuthClientAnswer.of(
@@ -82,7 +88,12 @@ async def get_oauth_client(integration_slug: str, caller: Authenticated, install
     )
 
 
-@router.put("/v1/integrations/{integration_slug}/oauth-client", summary="Register an OAuth client")
+@router.put(
+    "/v1/integrations/{integration_slug}/oauth-client",
+    scope="admin",
+    errors=(NotFound, HostNotRegistered),
+    summary="Register an OAuth client",
+)
 async def replace_oauth_client(
     integration_slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
 ) -> OAuthClientAnswer:
@@ -98,7 +109,13 @@ async def replace_oauth_client(
     return OAuthClientAnswer.of(await oauth_clients.register(installation, caller.actor, integration_slug, new))
 
 
-@router.delete("/v1/integrations/{integration_slug}/oauth-client", summary="Delete an OAuth client", status_code=204)
+@router.delete(
+    "/v1/integrations/{integration_slug}/oauth-client",
+    scope="admin",
+    errors=(NotFound,),
+    summary="Delete an OAuth client",
+    status_code=204,
+)
 async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
     """Use it for no new connection. Those that were made with it are renewed with it until they are gone."""
     await oauth_clients.unregister(installation, caller.actor, integration_slug)

@@ -3,16 +3,15 @@
 from dataclasses import replace
 from typing import Literal
 
-from fastapi import APIRouter
 from pydantic import Field
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, Link, LongText, Slug, Text, Time, example
+from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.organizations import Organization
 
-router = APIRouter(tags=["Organization"])
+router = Routes("Organization")
 
 
 class Integrations(Body, title="Availability"):
@@ -55,14 +54,14 @@ class OrganizationAnswer(Answer, title="Organization"):
     updated_at: Time
 
 
-@router.get("/v1/organization", summary="Read your organization")
+@router.get("/v1/organization", scope="read", summary="Read your organization")
 async def get_organization(caller: Authenticated, installation: Installed) -> OrganizationAnswer:
     """Your organization's settings."""
     async with installation.database.read() as tx:
         return _answer(await organizations.get(tx, caller.organization_id))
 
 
-@router.put("/v1/organization", summary="Set up your organization")
+@router.put("/v1/organization", scope="admin", summary="Set up your organization")
 async def replace_organization(
     body: PutOrganization, caller: Authenticated, installation: Installed
 ) -> OrganizationAnswer:

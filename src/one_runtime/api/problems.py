@@ -1,13 +1,14 @@
 """Every error as RFC 9457 `application/problem+json`: one shape everywhere."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,6 +30,26 @@ from one_runtime.telemetry import metrics
 MEDIA_TYPE: Final = "application/problem+json"
 
 log = structlog.get_logger()
+
+
+class FieldProblem(BaseModel, title="FieldError"):
+    """One field that was refused."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Every error (RFC 9457). `code` is stable; `detail` says what to do; `error` repeats it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    error: str
+    errors: list[FieldProblem] | None = None
 
 
 class InternalError(OneRuntimeError):
@@ -56,7 +77,7 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
     return Response(content, status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE)
 
 
-def crash(request_id: str) -> InternalError:
+def internal_error(request_id: str) -> InternalError:
     """What the caller is told of a fault of ours; the log has the reason."""
     return InternalError(f"This is our fault. Tell the operator the request id {request_id}.")
 
@@ -66,66 +87,56 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
     headers = {"cache-control": "no-store"}
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="One Runtime"'
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(sorted({*error.allowed, *({"HEAD"} if "GET" in error.allowed else ())}))
     if isinstance(error, RateLimited | ProviderUnavailable) and error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
     return headers
 
 
 def install(app: FastAPI, public_url: str) -> None:
-    """Answer every error of this application as a problem."""
+    """Render every error of the framework's application as a problem."""
 
-    def answer(convert: Callable[[Exception], OneRuntimeError]) -> Callable[[Request, Exception], Awaitable[Response]]:
-        async def handle(request: Request, error: Exception) -> Response:
-            told = convert(error)
-            request.scope["error_code"] = told.code
-            response = problem(told, request.scope.get("request_id", ""), public_url)
-            if isinstance(error, HTTPException) and error.headers:
-                response.headers.update(error.headers)
-            if response.status_code == MethodNotAllowed.status:
-                response.headers["allow"] = ", ".join(sorted(_methods_at(app, request.url.path)))
-            return response
+    async def render(request: Request, error: Exception) -> Response:
+        converted = _convert(app, request, error)
+        request.scope["error_code"] = converted.code
+        return problem(converted, request.scope["request_id"], public_url)
 
-        return handle
+    for kind in (OneRuntimeError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, render)
+    app.add_exception_handler(Exception, render)  # Starlette raises these again: the middleware logs them
 
-    async def fail(request: Request, _: Exception) -> Response:
-        request_id = request.scope.get("request_id", "")
-        request.scope["error_code"] = InternalError.code
-        return problem(crash(request_id), request_id, public_url)
 
-    app.add_exception_handler(OneRuntimeError, answer(_own))
-    app.add_exception_handler(HTTPException, answer(_http))
-    app.add_exception_handler(RequestValidationError, answer(_validation))
-    app.add_exception_handler(
-        Exception, fail
-    )  # Starlette raises it again, for whoever stands before: it is logged there
+def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeError:
+    if isinstance(error, OneRuntimeError):
+        if error.status >= 500 and error.code in {"internal_error", "seal_broken"}:
+            log.error("request_failed", code=error.code, detail=error.detail)
+        return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, HTTPException):
+        return _of_status(error.status_code, _methods_at(app, request.url.path))
+    return internal_error(request.scope["request_id"])
+
+
+def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
+    if status == NotFound.status:
+        return NotFound("There is nothing at this address. The routes are listed at /docs.")
+    if status == MethodNotAllowed.status:
+        return MethodNotAllowed("The address exists, with other methods: see the Allow header.", allowed)
+    if status == TooLarge.status:
+        return TooLarge("The body is larger than 1 MB.")
+    return MalformedRequest("The body must be JSON, sent as application/json.")
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
-    """Every method of an address (RFC 9110 section 10.2.1): the framework names those of the first route only."""
+    """Return every method of an address (RFC 9110 section 10.2.1): the framework names those of one route only."""
     routes = [context.original_route for context in iter_route_contexts(app.routes)]
-    found = [one for one in routes if isinstance(one, Route) and one.path_regex.match(path)]
-    return {method for one in found for method in one.methods or ()}
+    matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return {method for route in matching for method in route.methods or ()}
 
 
-def _own(error: Exception) -> OneRuntimeError:
-    assert isinstance(error, OneRuntimeError)  # noqa: S101 - registered for these
-    if error.status >= 500 and error.code in {"internal_error", "seal_broken"}:
-        log.error("request_failed", code=error.code, detail=error.detail)
-    return error
-
-
-def _http(error: Exception) -> OneRuntimeError:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for these
-    kinds: Mapping[int, OneRuntimeError] = {
-        404: NotFound("There is nothing at this address. The routes are listed at /docs."),
-        405: MethodNotAllowed("The address exists, with other methods: see the Allow header."),
-        413: TooLarge("The body is larger than 1 MB."),
-    }
-    return kinds.get(error.status_code, MalformedRequest("The body must be JSON, sent as application/json."))
-
-
-def _validation(error: Exception) -> OneRuntimeError:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for these
+def _invalid(error: RequestValidationError) -> OneRuntimeError:
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return MalformedRequest("The body is not valid JSON.")

@@ -1,30 +1,42 @@
 """`ANY /v1/proxy/{integration_slug}/{path}`: the provider's API, called with an end user's credential. Raw ASGI."""
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from one_runtime.api.auth import authorize
+from one_runtime.api.fields import IDENTIFIER_SCHEMA
 from one_runtime.api.incoming import ClientDisconnected, RequestBody, too_large
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, AsgiRoute, RouteSpec, authorize
+from one_runtime.api.services import services_of
 from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.connections.connections import Connection
+from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
-from one_runtime.db.ids import new_id
-from one_runtime.egress import Limits, UpstreamTooLarge
-from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, OneRuntimeError, RateLimited
+from one_runtime.db.ids import ID_PATTERN, new_id
+from one_runtime.egress import (
+    Limits,
+    RequestRefused,
+    TargetRefused,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+)
+from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, NotFound, OneRuntimeError, TooLarge
+from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.proxy import lookup
+from one_runtime.proxy.bulkhead import TooManyCalls
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
-from one_runtime.proxy.relay import AttemptCounter, ProxyRequest, ProxyResponse, call
-from one_runtime.proxy.request_log import LONGEST_PATH, LoggedRequest, RequestLog
-from one_runtime.tenancy.authentication import Authenticator, PresentedKey
+from one_runtime.proxy.relay import AttemptCounter, CredentialsRefreshedRetry, ProxyRequest, ProxyResponse, call
+from one_runtime.proxy.request_log import LONGEST_PATH, LoggedRequest
+from one_runtime.tenancy.authentication import PresentedKey
 from one_runtime.tokens.state import CredentialState
 
+PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Documented methods. The proxy relays any method except CONNECT and TRACE."""
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
 REPLAYED: Final = 256 * 1024
@@ -38,12 +50,7 @@ _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
 _NEVER: Final = frozenset({"TRACE", "CONNECT"})
 _NO_LIMIT: Final = 1 << 62
-
-
-class TooManyCalls(RateLimited):
-    """The organization has as many calls under way as it may have."""
-
-    code = "too_many_calls"
+_SCOPE: Final = "use"
 
 
 class WebSocketUnsupported(OneRuntimeError):
@@ -52,60 +59,39 @@ class WebSocketUnsupported(OneRuntimeError):
     code, status, title = "websocket_unsupported", 501, "WebSocket is not relayed"
 
 
-class ProxyEndpoint:
-    """Relays calls: one statement, then the request and its answer as they come."""
+async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI endpoint. Raises: OneRuntimeError before the answer has begun; after that it breaks off."""
+    if scope["method"] in _NEVER:
+        raise MethodNotAllowed("TRACE and CONNECT are not relayed.", PROXIED)
+    services = services_of(scope)
+    key = services.authenticator.present(scope)
+    headers = _once(scope)
+    if headers.get(b"upgrade", b"").lower() == b"websocket":
+        raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
+    wanted = ConnectionSelector(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
+    state = await _state(services.installation, scope, key, wanted)
+    has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+    tally, incoming = _Tally(begun=perf_counter()), RequestBody(receive, has_body=has_body)
+    connection = state.connection
+    with services.call_limit.acquire(connection.organization_id, connection.integration_slug):
+        try:
+            with suppress(ClientDisconnected):
+                await _Relaying(services.installation).relay(scope, state, incoming, (tally, send))
+        except OneRuntimeError as error:
+            tally.failed(error.code, error.status)
+            raise
+        except Exception:
+            tally.failed("internal_error", 500)
+            raise
+        finally:
+            services.request_log.note(_line(scope, state, tally, incoming, services.installation.clock()))
 
-    def __init__(self, installation: Installation, authenticator: Authenticator, log: RequestLog) -> None:
-        self._installation, self._authenticator, self._log = installation, authenticator, log
-        self._under_way = _UnderWay(installation.settings.proxy_calls)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI endpoint. Raises: OneRuntimeError before the answer has begun; after that it breaks off."""
-        if scope["method"] in _NEVER:
-            raise MethodNotAllowed("TRACE and CONNECT are not relayed.")
-        key = self._authenticator.present(scope)
-        headers = _once(scope)
-        if headers.get(b"upgrade", b"").lower() == b"websocket":
-            raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
-        wanted = ConnectionSelector(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
-        state = await self._state(scope, key, wanted)
-        has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-        tally, incoming = _Tally(begun=perf_counter()), RequestBody(receive, has_body=has_body)
-        with self._under_way.one(state.connection):
-            try:
-                with suppress(ClientDisconnected):
-                    await self._relay(scope, state, incoming, (tally, send))
-            except OneRuntimeError as error:
-                tally.failed(error.code, error.status)
-                raise
-            except Exception:
-                tally.failed("internal_error", 500)
-                raise
-            finally:
-                self._log.note(_line(scope, state, tally, incoming, self._installation.clock()))
+class _Relaying:
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
-    async def _state(self, scope: Scope, key: PresentedKey, wanted: ConnectionSelector) -> CredentialState:
-        installation = self._installation
-        async with installation.database.read() as tx:
-            found = await lookup.find(tx, key, wanted)
-            authorize(scope, found.principal, "use")
-            state = await lookup.decrypt(tx, installation, found)
-            if state is not None:
-                return state
-            slug = wanted.integration_slug
-            integration = await installation.catalogs.get(tx, found.principal.organization_id, slug)
-        if integration is None:
-            raise unknown(slug)
-        if wanted.end_user_id is None and wanted.connection_id is None:
-            raise InvalidInput.of(
-                "One-Runtime-End-User", "is required: whose connection to use (or One-Runtime-Connection, with its id)"
-            )
-        raise ConnectRequired(
-            f"There is no such connection to {integration.name}. Have the end user connect: "
-            f'POST /v1/hosted-connection-sessions with "integration_slug": "{slug}".'
-        )
-
-    async def _relay(
+    async def relay(
         self, scope: Scope, state: CredentialState, incoming: RequestBody, outgoing: "tuple[_Tally, Send]"
     ) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -153,6 +139,29 @@ class ProxyEndpoint:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+async def _state(
+    installation: Installation, scope: Scope, key: PresentedKey, wanted: ConnectionSelector
+) -> CredentialState:
+    async with installation.database.read() as tx:
+        found = await lookup.find(tx, key, wanted)
+        authorize(scope, found.principal, _SCOPE)
+        state = await lookup.decrypt(tx, installation, found)
+        if state is not None:
+            return state
+        slug = wanted.integration_slug
+        integration = await installation.catalogs.get(tx, found.principal.organization_id, slug)
+    if integration is None:
+        raise unknown(slug)
+    if wanted.end_user_id is None and wanted.connection_id is None:
+        raise InvalidInput.of(
+            "One-Runtime-End-User", "is required: whose connection to use (or One-Runtime-Connection, with its id)"
+        )
+    raise ConnectRequired(
+        f"There is no such connection to {integration.name}. Have the end user connect: "
+        f'POST /v1/hosted-connection-sessions with "integration_slug": "{slug}".'
+    )
+
+
 @dataclass(slots=True)
 class _Tally:
     """How a call went, for the log. The status is 0 where the caller went away before there was one."""
@@ -167,36 +176,6 @@ class _Tally:
     def failed(self, code: str, status: int) -> None:
         """The failure is ours; where the answer had begun, its status stays."""
         self.error, self.status = code, self.status or status
-
-
-class _UnderWay:
-    """How many calls organizations have under way. One integration has half of them at the most: where it hangs, the
-    others have the rest (P12)."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._most_of_one = most, max(1, most // 2)
-        self._counts: Counter[tuple[str, str]] = Counter()
-
-    @contextmanager
-    def one(self, connection: Connection) -> Iterator[None]:
-        """One more, until the block ends. Raises: TooManyCalls."""
-        whole, part = (connection.organization_id, ""), (connection.organization_id, connection.integration_slug)
-        if self._counts[whole] >= self._most:
-            raise TooManyCalls(f"{self._most} calls of your organization are under way, and more have to wait.", 1)
-        if self._counts[part] >= self._most_of_one:
-            raise TooManyCalls(
-                f"{self._most_of_one} calls of your organization to {connection.integration_slug} are under way, and "
-                "more have to wait.",
-                1,
-            )
-        self._counts.update((whole, part))
-        try:
-            yield
-        finally:
-            for key in (whole, part):
-                self._counts[key] -= 1
-                if not self._counts[key]:
-                    del self._counts[key]
 
 
 def _line(scope: Scope, state: CredentialState, tally: _Tally, incoming: RequestBody, now: datetime) -> LoggedRequest:
@@ -290,3 +269,86 @@ def _told(answered: ProxyResponse) -> list[tuple[bytes, bytes]]:
         (b"one-runtime-attempts", b"%d" % answered.attempts),
         (b"one-runtime-upstream-time", b"%.1f" % (answered.seconds * 1000)),
     ]
+
+
+def _operation(method: str) -> dict[str, Any]:
+    text = {"type": "string"}
+
+    def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+        return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+    def seconds(most: int) -> dict[str, Any]:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
+
+    def part(name: str, description: str) -> dict[str, Any]:
+        return {"name": name, "in": "path", "required": True, "description": description, "schema": text}
+
+    operation: dict[str, Any] = {
+        "summary": f"Call the provider ({method})",
+        "description": "Calls the provider's API with the end user's credential in the request. Method, path (as it is "
+        "encoded), query, headers and body pass through both ways, streamed. What the provider answers comes back as "
+        "it is; our own failures are problems with the header `One-Runtime-Error`.",
+        "operationId": f"proxy_{method.lower()}",
+        "parameters": [
+            part("integration_slug", "Whose API."),
+            part("path", "The rest of the address, behind the integration's base address."),
+            header("One-Runtime-End-User", "Whose connection: your own identifier of the user.", IDENTIFIER_SCHEMA),
+            header(
+                "One-Runtime-Connection",
+                "Which connection, where a user has several, or in place of the user.",
+                {"type": "string", "pattern": ID_PATTERN},
+            ),
+            header(
+                "One-Runtime-Base-Url", "Another of the integration's addresses.", {"type": "string", "format": "uri"}
+            ),
+            header(
+                "One-Runtime-Retry",
+                "Try again on 429, 502, 503, 504 and without a connection.",
+                {"type": "string", "enum": ["idempotent"]},
+            ),
+            header("One-Runtime-Timeout", "Seconds between two pieces of the answer; 60 unless told.", seconds(600)),
+            header("One-Runtime-Connect-Timeout", "Seconds until there is a connection; 10 unless told.", seconds(60)),
+            header(
+                "One-Runtime-Trace",
+                "The caller's trace headers go on to the provider.",
+                {"type": "string", "enum": ["pass"]},
+            ),
+        ],
+        "responses": {
+            "200": {"description": "What the provider answers."},
+            "default": {
+                "description": "What the provider answers, or a problem of ours, with the header `One-Runtime-Error`.",
+                "content": {"*/*": {}},
+            },
+        },
+    }
+    if method in {"POST", "PUT", "PATCH"}:
+        operation["requestBody"] = {"required": False, "content": {"*/*": {"schema": {}}}}
+    return operation
+
+
+_ERRORS: Final = (
+    NotFound,
+    MalformedRequest,
+    TooLarge,
+    TooManyCalls,
+    WebSocketUnsupported,
+    ConnectRequired,
+    CredentialsRefreshedRetry,
+    OAuthClientMissing,
+    ProviderUnavailable,
+    *UNREADABLE_CREDENTIALS,
+    TargetRefused,
+    RequestRefused,
+    UpstreamUnreachable,
+    UpstreamTimeout,
+    UpstreamProtocolError,
+    UpstreamTooLarge,
+)
+ROUTE: Final = AsgiRoute(
+    PATH.replace("{path}", "{path:path}"),
+    relay_request,
+    [RouteSpec(method, PATH, _SCOPE, tag="Proxy", errors=_ERRORS, operation=_operation(method)) for method in PROXIED],
+    any_method=True,
+    marks_errors=True,
+)

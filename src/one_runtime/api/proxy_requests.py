@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
-from one_runtime.api.auth import Authenticated, Installed
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Slug, Text, Time
+from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
 
-router = APIRouter(tags=["Proxy"])
+router = Routes("Proxy")
 
 
 class ProxyRequestAnswer(Answer, title="ProxyRequest"):
@@ -53,7 +53,7 @@ class ProxyRequestQuery(Body):
     cursor: IdCursor = None
 
 
-@router.get("/v1/proxy-requests", summary="List calls through the proxy, newest first")
+@router.get("/v1/proxy-requests", scope="read", summary="List calls through the proxy, newest first")
 async def list_proxy_requests(
     caller: Authenticated, installation: Installed, query: Annotated[ProxyRequestQuery, Query()]
 ) -> ProxyRequestPage:

@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
-from one_runtime.api.auth import Installed
 from one_runtime.api.fields import Answer
+from one_runtime.api.routing import PUBLIC, Installed, Routes
 from one_runtime.encryption import self_check
 from one_runtime.errors import NotFound
 from one_runtime.tenancy.authentication import client_address
 
-router = APIRouter(tags=["System"])
+router = Routes("System")
 
 
 class Health(Answer):
@@ -19,20 +19,20 @@ class Health(Answer):
     status: Literal["ok"] = "ok"
 
 
-@router.get("/healthz", summary="The process runs")
+@router.get("/healthz", scope=PUBLIC, summary="The process runs")
 async def healthz() -> Health:
     """Liveness: the process answers. It says nothing about the database."""
     return Health()
 
 
-@router.get("/readyz", summary="The process can serve")
+@router.get("/readyz", scope=PUBLIC, summary="The process can serve")
 async def readyz(installation: Installed) -> Health:
     """Readiness: the database answers too; 503 where it does not."""
     await installation.database.ping()
     return Health()
 
 
-@router.get("/mirror", include_in_schema=False)
+@router.fastapi.get("/mirror", include_in_schema=False)
 async def get_mirror(request: Request, installation: Installed) -> Response:
     """What this very request looks like from here, for holders of the key ring only. Raises: NotFound."""
     vault, now = installation.vault, installation.clock()

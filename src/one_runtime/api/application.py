@@ -1,0 +1,88 @@
+"""The framework's application: the resources, the table of their declared routes, and the OpenAPI document."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Route
+from starlette.types import Lifespan
+
+from one_runtime import __version__
+from one_runtime.api import (
+    catalog,
+    connections,
+    credentials,
+    custom_integrations,
+    disconnect,
+    end_users,
+    events,
+    hosted_connection_sessions,
+    integrations,
+    oauth_clients,
+    organization,
+    problems,
+    proxy,
+    proxy_requests,
+    reference,
+    system,
+)
+from one_runtime.api.compression import CompressPublic
+from one_runtime.api.openapi import document
+from one_runtime.api.routing import AsgiRoute, RouteSpec
+
+ASGI_ROUTES: Final[tuple[AsgiRoute, ...]] = (integrations.ROUTE, proxy.ROUTE)
+
+_RESOURCES: Final = (
+    catalog.router,
+    hosted_connection_sessions.router,
+    connections.router,
+    credentials.router,
+    disconnect.router,
+    end_users.router,
+    organization.router,
+    custom_integrations.router,
+    oauth_clients.router,
+    events.router,
+    proxy_requests.router,
+    system.router,
+)
+
+SPECS: Final[tuple[RouteSpec, ...]] = (
+    *(spec for route in ASGI_ROUTES for spec in route.specs),
+    *(spec for resource in _RESOURCES for spec in resource.specs),
+)
+"""Every declared route: the permission table, and the source of the OpenAPI document."""
+
+
+class ApiApplication(FastAPI):
+    """FastAPI's application with the routes of the API."""
+
+    def __init__(self, public_url: str, more_routes: Iterable[BaseRoute], lifespan: Lifespan[FastAPI]) -> None:
+        super().__init__(
+            openapi_url=None,  # api/reference.py serves the document
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            lifespan=lifespan,
+        )
+        self.title, self.version = "One Runtime", __version__
+        self._public_url = public_url
+        self.add_middleware(CompressPublic)
+        self.router.routes += ASGI_ROUTES
+        for resource in _RESOURCES:
+            self.router.routes += resource.fastapi.routes
+        self.router.routes += reference.router.routes
+        self.router.routes += more_routes
+        problems.install(self, public_url)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, built at the first call."""
+        if self.openapi_schema is None:
+            self.openapi_schema = document(self.routes, SPECS, self._public_url)
+        return self.openapi_schema
+
+    def templates(self) -> dict[object, str]:
+        """Return the path templates of plain Starlette routes by their endpoints, for the request observer."""
+        plain = (route for route in self.router.routes if isinstance(route, Route) and not isinstance(route, APIRoute))
+        return {route.endpoint: route.path_format for route in plain}

@@ -1,0 +1,135 @@
+"""The outermost ASGI middleware: request id, observer, dispatch of the hot routes, body limit, rendering of errors."""
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+import structlog
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from one_runtime.api import problems
+from one_runtime.api.routing import AsgiRoute
+from one_runtime.api.services import Services
+from one_runtime.db.ids import new_id
+from one_runtime.errors import InvalidInput, OneRuntimeError
+from one_runtime.telemetry import logs
+from one_runtime.telemetry.request_observer import Observer
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+
+log = structlog.get_logger()
+
+
+class RequestMiddleware:
+    """Wraps the framework's application. `AsgiRoute`s are called from here, past the framework."""
+
+    def __init__(self, app: FastAPI, services: Services, observer: Observer, routes: Iterable[AsgiRoute]) -> None:
+        self.app = app
+        self.services = services
+        self.observer = observer
+        self._exact: dict[str, AsgiRoute] = {}
+        self._prefixed: list[tuple[str, AsgiRoute]] = []
+        for route in routes:
+            prefix, has_parameters, _ = route.path.partition("{")
+            if has_parameters:
+                self._prefixed.append((prefix, route))
+            else:
+                self._exact[prefix] = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http":
+            await self._run_lifespan(scope, receive, send)
+            return
+        request_id = new_id()
+        scope["request_id"] = request_id
+        self.services.attach(scope)
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"request-id", request_id.encode())]
+            await send(message)
+
+        failure: OneRuntimeError | None = None
+        started = self.observer.begin(scope)
+        try:
+            try:
+                route = self._asgi_route(scope["path"], scope["method"])
+                if route is not None:
+                    scope["route"] = route
+                    await route.app(scope, receive, send_with_id)
+                else:
+                    _require_utf8(scope["query_string"])
+                    logs.request.set(scope)  # only for this task; the hot routes log nothing
+                    await self.app(scope, _limit_body(scope, receive), send_with_id)
+            except OneRuntimeError as error:
+                failure = error
+            except Exception as error:  # the last handler: the caller gets a problem, the log the reason
+                kind = type(error).__name__
+                log.exception("request_crashed", request_id=request_id, route=self.observer.route_of(scope), kind=kind)
+                failure = problems.internal_error(request_id)
+            if failure is not None and not status:
+                await self._send_problem(failure, scope, receive, send_with_id)
+        finally:
+            self.observer.end(scope, status, started)
+
+    def _asgi_route(self, path: str, method: str) -> AsgiRoute | None:
+        route = self._exact.get(path)
+        if route is None:
+            for prefix, prefixed in self._prefixed:
+                if path.startswith(prefix):
+                    route = prefixed
+                    break
+        return route if route is not None and route.accepts(method) else None
+
+    async def _send_problem(self, error: OneRuntimeError, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["error_code"] = error.code
+        response = problems.problem(error, scope["request_id"], self.services.installation.settings.public_url)
+        route = scope.get("route")
+        if isinstance(route, AsgiRoute) and route.marks_errors:
+            response.headers["one-runtime-error"] = error.code
+        await response(scope, receive, send)
+
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start and stop. The framework reports a failure in the words of libraries, which may hold a secret (P11):
+        they are withheld from the server and logged here."""
+
+        async def send_without_text(message: Message) -> None:
+            await send({"type": message["type"]})
+
+        try:
+            await self.app(scope, receive, send_without_text)
+        except Exception as error:  # the server ends with it
+            log.exception("lifespan_failed", kind=type(error).__name__)
+            raise
+
+
+def _require_utf8(query_string: bytes) -> None:
+    """Refuse bytes that are not UTF-8, which the framework would replace. Raises: InvalidInput."""
+    if b"%" in query_string:
+        try:
+            unquote_to_bytes(query_string).decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput("The query string is not percent-encoded UTF-8.") from error
+
+
+def _limit_body(scope: Scope, receive: Receive) -> Receive:
+    """Return a `receive` that raises HTTPException over the limit: FastAPI reports other errors as invalid JSON."""
+    if scope["method"] in {"GET", "HEAD"}:
+        return receive
+    size = 0
+
+    async def receive_limited() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return receive_limited

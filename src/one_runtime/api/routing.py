@@ -1,0 +1,199 @@
+"""Routes with their declarations: scope, tag and errors, written where a route is defined.
+
+The permission check, the OpenAPI document, the dispatch of the middleware and the tests read these declarations
+(`api/route_table.py` collects them). No route can be declared without a scope or an explicit `PUBLIC`.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+from starlette.types import ASGIApp, Scope
+
+from one_runtime.api.services import services_of
+from one_runtime.context import Installation
+from one_runtime.db.engine import Busy
+from one_runtime.encryption.vault import KeyNotInRing, SealBroken
+from one_runtime.errors import (
+    InsufficientScope,
+    InvalidInput,
+    MalformedRequest,
+    OneRuntimeError,
+    RateLimited,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from one_runtime.tenancy.api_keys import KeyScope
+from one_runtime.tenancy.authentication import Principal
+
+PUBLIC: Final = "public"
+"""The scope of routes that need no API key."""
+
+REPEATABLE: Final = frozenset({"slug"})
+"""Query parameters that may occur more than once."""
+
+RouteScope: TypeAlias = KeyScope | Literal["public"]
+Errors: TypeAlias = tuple[type[OneRuntimeError], ...]
+
+_EVERYWHERE: Final[Errors] = (InvalidInput, OneRuntimeError, Unavailable, Busy)
+_WITH_API_KEY: Final[Errors] = (Unauthenticated, InsufficientScope, RateLimited)
+_WITH_BODY: Final[Errors] = (MalformedRequest, TooLarge)
+UNREADABLE_CREDENTIALS: Final[Errors] = (SealBroken, KeyNotInRing)
+"""Errors of routes that decrypt stored credentials."""
+_BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+_PRINCIPAL: Final = "one_runtime.principal"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """Declaration of one method of one path.
+
+    `errors`: the errors of this route beside those of every route. `operation`: the OpenAPI operation of a plain ASGI
+    route; FastAPI derives that of the others.
+    """
+
+    method: str
+    path: str
+    scope: RouteScope
+    tag: str
+    errors: Errors = ()
+    operation: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """`GET /v1/connections`."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def required_scope(self) -> KeyScope | None:
+        """The scope that an API key needs, or None if the route is public."""
+        return None if self.scope == PUBLIC else self.scope
+
+    @property
+    def all_errors(self) -> Errors:
+        """Every error that the route can answer with."""
+        with_key = () if self.scope == PUBLIC else _WITH_API_KEY
+        with_body = _WITH_BODY if self.method in _BODY_METHODS else ()
+        return (*_EVERYWHERE, *with_key, *with_body, *self.errors)
+
+
+class Routes:
+    """The routes of one resource. Each method declares a route, like the method of that name of FastAPI's router."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.specs: list[RouteSpec] = []
+        self.fastapi = APIRouter(
+            tags=[tag],
+            dependencies=[Depends(refuse_repeated_parameters)],
+            generate_unique_id_function=_operation_id,
+        )
+
+    def get(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
+        """Declare a GET route."""
+        return self._declare("GET", path, scope, errors, options)
+
+    def post(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
+        """Declare a POST route."""
+        return self._declare("POST", path, scope, errors, options)
+
+    def put(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
+        """Declare a PUT route."""
+        return self._declare("PUT", path, scope, errors, options)
+
+    def patch(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
+        """Declare a PATCH route."""
+        return self._declare("PATCH", path, scope, errors, options)
+
+    def delete(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
+        """Declare a DELETE route."""
+        return self._declare("DELETE", path, scope, errors, options)
+
+    def _declare(
+        self, method: str, path: str, scope: RouteScope, errors: Errors, options: Mapping[str, Any]
+    ) -> "Decorator":
+        self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors))
+        dependencies = [] if scope == PUBLIC else [Depends(requires(scope))]
+        return self.fastapi.api_route(path, methods=[method], dependencies=dependencies, **options)
+
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class AsgiRoute(Route):
+    """A hot route: a plain ASGI endpoint without FastAPI's dependency solving, which costs more than the answer
+    (docs/benchmarks.md). The middleware calls it directly; the route table holds it for HEAD, 405 and documentation.
+
+    `any_method`: the endpoint takes methods beside the documented ones. `marks_errors`: errors of One Runtime carry the
+    header `One-Runtime-Error`, which distinguishes them from relayed errors of the provider.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: ASGIApp,
+        specs: Iterable[RouteSpec],
+        *,
+        any_method: bool = False,
+        marks_errors: bool = False,
+    ) -> None:
+        self.specs = tuple(specs)
+        super().__init__(path, endpoint, methods=[spec.method for spec in self.specs])
+        self.app = endpoint  # Starlette takes a function for a request handler
+        self.any_method, self.marks_errors = any_method, marks_errors
+
+    def accepts(self, method: str) -> bool:
+        """True if the middleware may call the endpoint with this method."""
+        return self.any_method or (self.methods is not None and method in self.methods)
+
+
+def requires(scope: KeyScope) -> Callable[[Request], Awaitable[None]]:
+    """Return the dependency that authenticates a request and checks the scope of its API key."""
+
+    async def authorize_request(request: Request) -> None:
+        services = services_of(request.scope)
+        principal = await services.authenticator.authenticate(services.installation.database, request.scope)
+        authorize(request.scope, principal, scope)
+        request.scope[_PRINCIPAL] = principal
+
+    return authorize_request
+
+
+def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
+    """Check the scope that a route requires, and note the organization for logs and traces.
+
+    Raises: InsufficientScope.
+    """
+    request["organization_id"] = principal.organization_id
+    principal.require(required)
+
+
+async def refuse_repeated_parameters(request: Request) -> None:
+    """Refuse a query parameter that occurs twice and is no list: its meaning is ambiguous. Raises: InvalidInput."""
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if count > 1 and name not in REPEATABLE:
+            raise InvalidInput.of(name, "may be given once")
+
+
+async def _principal_of(request: Request) -> Principal:
+    principal: Principal = request.scope[_PRINCIPAL]
+    return principal
+
+
+async def _installation_of(request: Request) -> Installation:
+    return services_of(request.scope).installation
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+Authenticated: TypeAlias = Annotated[Principal, Depends(_principal_of)]
+"""The caller of a route with a scope."""
+Installed: TypeAlias = Annotated[Installation, Depends(_installation_of)]
+"""The running installation."""

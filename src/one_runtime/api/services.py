@@ -1,0 +1,47 @@
+"""Objects that the routes of the API use. `app.py` builds them once; the middleware puts them into each request."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.types import Scope
+
+from one_runtime.context import Installation
+from one_runtime.integrations.listing import IntegrationList
+from one_runtime.proxy.bulkhead import CallLimit
+from one_runtime.proxy.request_log import RequestLog
+from one_runtime.tenancy.authentication import Authenticator
+
+_KEY: Final = "one_runtime.services"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The installation, and the objects that keep state for the API in this process."""
+
+    installation: Installation
+    authenticator: Authenticator
+    integration_list: IntegrationList
+    request_log: RequestLog
+    call_limit: CallLimit
+
+    @classmethod
+    def of(cls, installation: Installation) -> "Services":
+        """Build the services of an installation from its settings."""
+        settings = installation.settings
+        return cls(
+            installation=installation,
+            authenticator=Authenticator(settings.rate_limit),
+            integration_list=IntegrationList(installation.catalog, settings.public_url),
+            request_log=RequestLog(installation.database, kept=settings.request_retention_days > 0),
+            call_limit=CallLimit(settings.proxy_calls),
+        )
+
+    def attach(self, request: Scope) -> None:
+        """Put the services into a request, for `services_of`."""
+        request[_KEY] = self
+
+
+def services_of(request: Scope) -> Services:
+    """Return the services of a request, which is given as its ASGI scope."""
+    services: Services = request[_KEY]
+    return services
