@@ -1,4 +1,4 @@
-/** Types of One Runtime's JavaScript client. Names are those of the API (docs/api.md) in camelCase. */
+/** Types of One Runtime's JavaScript client. Names are those of the API (docs/vocabulary.md) in camelCase. */
 
 import type { Readable } from "node:stream";
 
@@ -7,18 +7,18 @@ export type Expand = "connections";
 export type Logo = "inline" | "url" | "none";
 export type Mode = "embed" | "redirect" | "link";
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-/** An object of yours. Its keys stay as they are. */
+/** Your own object. Its keys stay unchanged. */
 export type Metadata = { [key: string]: Json };
 
 export interface Options {
-  /** Where One Runtime is: `https://connect.example.com`. */
+  /** The address of One Runtime: `https://connect.example.com`. */
   baseUrl: string;
-  /** `oru_…`: of your organization. It belongs on a server only. */
+  /** An API key of your organization, `oru_…`. Use it on a server only. */
   apiKey: string;
   fetch?: typeof globalThis.fetch;
-  /** Milliseconds that one attempt may take, 60000 by default; in a proxied call, that the provider may be silent. */
+  /** Milliseconds of one attempt, 60000 by default. For a call through the proxy: how long the provider may be silent. */
   timeout?: number;
-  /** What waits between two attempts, in milliseconds. */
+  /** Waits between two attempts. */
   sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<unknown>;
 }
 
@@ -26,11 +26,11 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
-/** A list that comes in pages. Each loop over it asks anew, for a page when it gets there. */
+/** A list with pages. Each loop over it starts again and requests a page when it needs one. */
 export interface Pages<T> extends AsyncIterable<T> {
-  /** All of it at once. */
+  /** Returns the items of all pages. */
   toArray(): Promise<T[]>;
-  /** One page: the first one, or the one at a `nextCursor`. */
+  /** Returns the page at a `nextCursor`. Without a cursor, returns the first page. */
   page(cursor?: string | null): Promise<Page<T>>;
 }
 
@@ -53,12 +53,12 @@ export class OneRuntime {
   readonly events: Events;
   readonly proxyRequests: ProxyRequests;
   readonly proxy: ProviderProxy;
-  /** Deletes every connection of the end user at the integration. Calling it twice is safe. */
+  /** Deletes every connection of an end user to an integration. A second call is harmless. */
   disconnect(input: { integrationSlug: string; endUserId: string }, options?: RequestOptions): Promise<Disconnection>;
 }
 
 export interface Integrations {
-  /** What an end user can connect, and what is connected. `not_connected` never means "purge". */
+  /** Lists the integrations that an end user can connect, with their status. `not_connected` never means "purge". */
   list(
     query: { endUserId: string; status?: "connected" | "not_connected"; expand?: Expand | Expand[] } & CatalogQuery,
     options?: RequestOptions,
@@ -85,7 +85,7 @@ export interface CatalogIntegration {
 
 export interface Integration extends CatalogIntegration {
   status: "connected" | "not_connected";
-  /** With `expand: "connections"`. */
+  /** Only with `expand: "connections"`. */
   connections?: ConnectionSummary[];
 }
 
@@ -110,14 +110,23 @@ export interface CatalogAuth {
   authType: AuthType;
   params: CatalogField[];
   fields: CatalogField[];
-  oauth2: {
-    scopes: string[];
-    pkce: string;
-    refresh: "rotates" | "static" | "optional" | "none";
-    client: "organization" | "customer";
-    clientUrl: string | null;
-  } | null;
-  verified: { how: "documentation" | "fixture" | "live" | "unverified"; date: string | null };
+  /** Null for every other auth type. */
+  oauth2: CatalogOAuth2 | null;
+  verified: CatalogVerified;
+}
+
+export interface CatalogOAuth2 {
+  scopes: string[];
+  pkce: "required" | "supported" | "tolerated" | "avoid" | "unknown";
+  refresh: "rotates" | "static" | "optional" | "none";
+  client: "organization" | "customer";
+  /** The page that registers an OAuth client. */
+  clientUrl: string | null;
+}
+
+export interface CatalogVerified {
+  how: "documentation" | "fixture" | "live" | "unverified";
+  date: string | null;
 }
 
 export interface CatalogField {
@@ -128,15 +137,20 @@ export interface CatalogField {
   pattern: string | null;
   secret: boolean;
   optional: boolean;
-  options: { value: string; label: string }[];
+  options: CatalogFieldOption[];
+}
+
+export interface CatalogFieldOption {
+  value: string;
+  label: string;
 }
 
 export interface Sessions {
-  /** A permission for one end user to make one connection. Log neither `sessionToken` nor `connectUrl`. */
+  /** Creates a session: one end user may make one connection. Log neither `sessionToken` nor `connectUrl`. */
   create(input: NewSession, options?: RequestOptions): Promise<CreatedSession>;
   get(sessionId: string, options?: RequestOptions): Promise<Session>;
   cancel(sessionId: string, options?: RequestOptions): Promise<Session>;
-  /** `endUserId`: who is signed in where the browser came back, from your own login, never from the address. */
+  /** `endUserId`: the user who is signed in where the code arrived. Take it from your login, never from the URL. */
   redeem(sessionId: string, input: { code: string; endUserId: string }, options?: RequestOptions): Promise<Session>;
 }
 
@@ -154,7 +168,7 @@ export interface NewSession {
   authType?: AuthType;
   scopes?: string[];
   metadata?: Metadata;
-  /** Seconds to open it, 60 to 3600. */
+  /** Seconds in which the popup has to be opened, 60 to 3600. */
   expiresIn?: number;
 }
 
@@ -179,10 +193,17 @@ export interface Session {
   expiresAt: string;
 }
 
+/** The newest error of a connection or a session. */
 export interface ErrorNote {
   code: string;
   message: string;
   createdAt: string;
+}
+
+/** The account at the provider. A value is null if the provider does not return it. */
+export interface Account {
+  id: string | null;
+  label: string | null;
 }
 
 export interface ConnectionSummary {
@@ -190,7 +211,7 @@ export interface ConnectionSummary {
   name: string;
   status: "active" | "needs_reauth";
   error: ErrorNote | null;
-  account: { id: string | null; label: string | null };
+  account: Account;
   scopes: string[];
   missingScopes: string[];
   createdAt: string;
@@ -219,26 +240,19 @@ export interface Connections {
   /** Imports a credential that you hold already. */
   create(input: NewConnection, options?: RequestOptions): Promise<Connection>;
   get(connectionId: string, options?: RequestOptions): Promise<Connection>;
-  update(
-    connectionId: string,
-    input: { name?: string; metadata?: Metadata },
-    options?: RequestOptions,
-  ): Promise<Connection>;
+  update(connectionId: string, input: ConnectionUpdate, options?: RequestOptions): Promise<Connection>;
   delete(connectionId: string, options?: RequestOptions): Promise<DeletedConnection>;
   /** Asks the provider whether the credential still works. */
-  check(
-    connectionId: string,
-    options?: RequestOptions,
-  ): Promise<ConnectionCheck>;
+  check(connectionId: string, options?: RequestOptions): Promise<ConnectionCheck>;
   refresh(connectionId: string, options?: RequestOptions): Promise<Connection>;
-  /** Wants the scope `credentials:read`. */
+  /** The API key needs the scope `credentials:read`. */
   credentials(connectionId: string, options?: RequestOptions): Promise<Credentials>;
 }
 
 export interface Paging {
-  /** Items of one page, 1 to 1000. */
+  /** Items of a page, 1 to 1000. */
   limit?: number;
-  /** Where to begin: the `nextCursor` of a page. */
+  /** The `nextCursor` of the page before. */
   cursor?: string;
 }
 
@@ -247,17 +261,23 @@ export interface NewConnection {
   endUserId: string;
   authType: AuthType;
   name?: string;
-  /** By the integration's own names, which stay as they are. */
+  /** The keys are the integration's own and stay unchanged. */
   params?: Record<string, string>;
-  /** By the integration's own names, which stay as they are. */
+  /** The keys are the integration's own and stay unchanged. */
   credentials?: Record<string, string>;
   metadata?: Metadata;
   check?: boolean;
   multiple?: boolean;
 }
 
+/** An omitted property changes nothing; `metadata` is replaced as a whole. */
+export interface ConnectionUpdate {
+  name?: string;
+  metadata?: Metadata;
+}
+
 export interface ConnectionCheck {
-  /** Null where the integration has no check. */
+  /** Null if the integration has no check. */
   working: boolean | null;
   reason: string | null;
   connection: Connection;
@@ -295,17 +315,8 @@ export interface Disconnection {
 
 export interface EndUsers {
   list(query?: Paging, options?: RequestOptions): Pages<EndUser>;
-  /** Forgets an end user: connections, credentials and sessions. */
-  delete(
-    endUserId: string,
-    options?: RequestOptions,
-  ): Promise<DeletedEndUser>;
-}
-
-export interface DeletedEndUser {
-  endUserId: string;
-  deletedConnections: number;
-  revocations: Revocation[];
+  /** Deletes an end user with all connections, credentials and sessions. */
+  delete(endUserId: string, options?: RequestOptions): Promise<DeletedEndUser>;
 }
 
 export interface EndUser {
@@ -316,12 +327,19 @@ export interface EndUser {
   updatedAt: string;
 }
 
+export interface DeletedEndUser {
+  endUserId: string;
+  deletedConnections: number;
+  revocations: Revocation[];
+}
+
 export interface OrganizationSettings {
   get(options?: RequestOptions): Promise<Organization>;
-  /** Sets the whole of it: what is left out goes back to its default. */
+  /** Replaces all settings: an omitted property resets its setting to the default. */
   replace(input: NewOrganization, options?: RequestOptions): Promise<Organization>;
 }
 
+/** The integrations that an organization offers: all, the listed ones, or all but the listed ones. */
 export interface Availability {
   mode: "all" | "listed" | "all_but";
   slugs: string[];
@@ -357,11 +375,11 @@ export interface OAuthClients {
 
 export interface NewOAuthClient {
   clientId: string;
-  /** Left out with the same `clientId`, the one before stays. */
+  /** Omit it to keep the stored secret of the same `clientId`. */
   clientSecret?: string;
   scopes?: string[];
   hosts?: string[];
-  /** By the integration's own names, which stay as they are. */
+  /** The keys are the integration's own and stay unchanged. */
   fields?: Record<string, string>;
 }
 
@@ -372,12 +390,13 @@ export interface OAuthClient {
   scopes: string[] | null;
   hosts: string[];
   fields: string[];
+  /** Register it with the provider as the redirect URI. */
   redirectUrl: string;
   createdAt: string;
   updatedAt: string;
 }
 
-/** An entry in the catalog's format, or an OpenAPI document: an object, or its text as YAML or JSON. Sent as it is. */
+/** An entry in the catalog's format or an OpenAPI document: an object, or text in YAML or JSON. Sent unchanged. */
 export type Definition = { [key: string]: unknown } | string;
 
 export interface CustomIntegrations {
@@ -392,7 +411,7 @@ export interface CustomIntegration extends CatalogIntegration {
   enabled: boolean;
   definition: { [key: string]: unknown };
   warnings: string[];
-  /** Connections that have to be made again, because the entry now sends credentials elsewhere. */
+  /** Connections that end users have to make again: the definition now sends credentials to another place. */
   invalidatedConnections: number;
   createdAt: string;
   updatedAt: string;
@@ -409,15 +428,21 @@ export interface Event {
   id: string;
   type: string;
   createdAt: string;
-  actor: { type: string; id: string | null };
+  actor: Actor;
   address: string | null;
   endUserId: string | null;
   connectionId: string | null;
   data: { [key: string]: unknown };
 }
 
+/** `type` is `api_key`, `end_user` or `system`. */
+export interface Actor {
+  type: string;
+  id: string | null;
+}
+
 export interface ProxyRequests {
-  /** Calls through the proxy, newest first. */
+  /** Lists calls through the proxy, newest first. */
   list(
     query?: { endUserId?: string; connectionId?: string; integrationSlug?: string; httpStatus?: number } & Paging,
     options?: RequestOptions,
@@ -431,11 +456,11 @@ export interface ProxyRequest {
   connectionId: string;
   integrationSlug: string;
   method: string;
-  /** Without its query. */
+  /** Without the query. */
   path: string;
-  /** 0 where the caller closed the connection before the answer began. */
+  /** 0 if the caller closed the connection before the answer began. */
   httpStatus: number;
-  /** One Runtime's error code, where One Runtime failed and not the provider. */
+  /** Set if One Runtime failed, not the provider. */
   errorCode: string | null;
   attempts: number;
   requestBytes: number;
@@ -446,31 +471,33 @@ export interface ProxyRequest {
 
 export type ProxyBody = NonNullable<RequestInit["body"]> | Readable | AsyncIterable<Uint8Array>;
 
-/** Whose connection to use: the end user's newest one, or the one with this id, which has to be theirs. */
-export type Whose = { endUserId: string; connectionId?: string } | { connectionId: string; endUserId?: string };
+/** The connection of a call: the newest active one of `endUserId`, or `connectionId`. With both, they have to match. */
+export type ConnectionSelector =
+  | { endUserId: string; connectionId?: string }
+  | { connectionId: string; endUserId?: string };
 
-export type ProxyOptions = Whose & CallOptions;
+export type ProxyOptions = ConnectionSelector & CallOptions;
 
 export interface CallOptions {
   query?: string | URLSearchParams | Record<string, QueryValue | QueryValue[]>;
-  /** Sent as JSON, with its keys as they are. */
+  /** Sent as JSON; its keys stay unchanged. */
   json?: unknown;
   body?: ProxyBody;
   headers?: NonNullable<RequestInit["headers"]>;
   signal?: AbortSignal;
-  /** Milliseconds that the provider may be silent, 600000 at the most; 60000, or the client's own, by default. */
+  /** Milliseconds that the provider may be silent, at most 600000. The default is the client's own `timeout`. */
   timeout?: number;
-  /** One Runtime asks the provider again where it is busy or away, for methods that may be repeated. */
+  /** One Runtime repeats an idempotent call when the provider is overloaded or unreachable, and never a POST. */
   retry?: boolean;
-  /** Another of the integration's addresses. */
+  /** Another address of the integration. */
   baseUrl?: string;
 }
 
 export type QueryValue = string | number | boolean | null | undefined;
 
 /**
- * The provider's API. The answer is the provider's, whatever its status; thrown are One Runtime's own errors, and
- * `unexpected_answer` where something that stands between has answered.
+ * The provider's API. A method resolves with the provider's response, whatever its status. It rejects with errors of
+ * One Runtime, and with `unexpected_answer` if another server in between answered.
  */
 export interface ProviderProxy {
   request(method: string, integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
@@ -482,31 +509,41 @@ export interface ProviderProxy {
   delete(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
 }
 
+/** A refused field, by its name in the API, and a sentence. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
 export class OneRuntimeError extends Error {
-  /** Stable; `connection_failed`, `timeout` and `unexpected_answer` are the client's own. */
+  /** Stable: decide by it, or by the class. The client's own are `connection_failed`, `timeout`, `unexpected_answer`. */
   readonly code: string;
-  /** Null where there was no answer. */
+  /** Null if there was no answer. */
   readonly status: number | null;
   readonly detail: string;
   readonly requestId: string | null;
-  /** The refused fields, by the API's names. */
-  readonly errors: { field: string; message: string }[];
-  /** The provider's own words, of `credentials_refused`. */
+  readonly errors: FieldError[];
+  /** The provider's own words, for `credentials_refused`. */
   readonly providerReason: string | null;
   /** Seconds. */
   readonly retryAfter: number | null;
 }
-/** The end user has to connect, or to connect again: make a session for them. */
+/** The end user has to connect (again): create a session. */
 export class ConnectRequired extends OneRuntimeError {}
+/** The resource does not exist, or belongs to another organization. */
 export class NotFound extends OneRuntimeError {}
+/** One Runtime refused a value of the request. `errors` names the fields. */
 export class InvalidInput extends OneRuntimeError {}
+/** The API key is missing, mistyped, revoked, or belongs to another installation. */
 export class Unauthenticated extends OneRuntimeError {}
+/** There were too many requests, and the retries did not help. */
 export class RateLimited extends OneRuntimeError {}
+/** One Runtime cannot answer at the moment, and the retries did not help. */
 export class Unavailable extends OneRuntimeError {}
-/** One Runtime was not reached, or did not answer in time; nothing is known of what became of the request. */
+/** One Runtime was not reached or did not answer in time. It may have carried out the request. */
 export class ConnectionFailed extends OneRuntimeError {}
 
-/** Every operation of the API, by the method of the client that does it. */
+/** Every operation of the API, by the method of the client. */
 export const OPERATIONS: Readonly<
   Record<
     string,

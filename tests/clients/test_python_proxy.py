@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
 from one_runtime_client import ConnectionFailed, ConnectRequired, InvalidInput, NotFound, RateLimited, Unavailable
-from one_runtime_client.asked import Body
+from one_runtime_client.calls import Body
 from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
 from tests.proxy.relay import Relay, relaying
@@ -146,7 +146,7 @@ async def test_an_address_that_leads_elsewhere_is_refused_here(one_runtime: Serv
             await one_runtime.do("proxy.delete", "acme", path, end_user_id="user_123")
     with pytest.raises(ValueError, match="control"):
         await one_runtime.do("proxy.get", "acme", "/", end_user_id="a\r\nX-Other: b")
-    with pytest.raises(ValueError, match="whose"):
+    with pytest.raises(ValueError, match="connection_id"):
         await one_runtime.do("proxy.get", "acme", "/")
     assert len(one_runtime.faults.seen) == before
 

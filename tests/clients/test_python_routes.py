@@ -12,8 +12,17 @@ import httpx2
 import pytest
 
 import one_runtime_client
-from one_runtime_client import AsyncOneRuntime, AsyncPages, OneRuntime, Page, Pages
-from one_runtime_client.answers import Connection, CreatedSession, Event, Integration
+from one_runtime_client import (
+    AsyncOneRuntime,
+    AsyncPages,
+    Connection,
+    CreatedSession,
+    Event,
+    Integration,
+    OneRuntime,
+    Page,
+    Pages,
+)
 from one_runtime_client.errors import OneRuntimeError
 from one_runtime_client.resources import ROUTES
 from tests.api.operations import operations
@@ -37,7 +46,7 @@ async def test_every_option_of_an_operation_is_an_argument_of_its_method(client:
             wanted = set(described[route].parameters_in("query"))
             body = described[route].body
             wanted |= set() if body is None or method.startswith("custom") else set(body["properties"])
-            assert arguments - set(described[route].parameters_in("path")) - {"entry"} == wanted, method
+            assert arguments - set(described[route].parameters_in("path")) - {"definition"} == wanted, method
 
 
 @pytest.mark.parametrize("method", sorted(ROUTES))
@@ -58,7 +67,7 @@ def test_a_call_of_the_proxy_tells_its_arguments(method: str) -> None:
 
 def test_the_table_of_methods_has_every_attribute_of_both_clients() -> None:
     with OneRuntime("http://127.0.0.1", "oru_key") as one_runtime:
-        nouns = set(vars(one_runtime)) - {"driver", "proxy"}
+        nouns = set(vars(one_runtime)) - {"_transport", "proxy"}
     assert {method.partition(".")[0] for method in ROUTES} == nouns | {"disconnect"}
 
 

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
-from one_runtime_client.asked import Body, Server
+from one_runtime_client.calls import Body, Server
 from one_runtime_client.client import TIMEOUT
-from one_runtime_client.proxy import call
+from one_runtime_client.proxy import proxy_call
 from tests.clients import python_callers
 from tests.clients.python_callers import KINDS, Faults, Kind, calling, standing
 
@@ -69,7 +69,7 @@ async def test_no_frame_of_a_failure_holds_the_key(northwind: tuple[Faults, str]
 def test_the_key_is_masked_where_the_request_is_shown(kind: Kind) -> None:
     server = Server("http://127.0.0.1", KEY)
     http = httpx2.Client() if kind == "blocking" else httpx2.AsyncClient()
-    request = server.request(http, call("GET", "acme", "/", end_user_id="u"))
+    request = server.request(http, proxy_call("GET", "acme", "/", end_user_id="u"))
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in f"{server!r} {request!r} {request.headers!r}"
 
@@ -101,7 +101,7 @@ async def test_a_body_for_the_other_client_is_not_sent(northwind: tuple[Faults, 
 )
 def test_one_runtime_has_the_time_to_tell_what_went_wrong(timeout: float | None, retry: bool, patience: float) -> None:
     """It waits 10 seconds for a connection and 60, or `timeout`, for the answer; thrice, with pauses, if it repeats."""
-    asked = call("GET", "acme", "/", end_user_id="u", timeout=timeout, retry=retry)
+    asked = proxy_call("GET", "acme", "/", end_user_id="u", timeout=timeout, retry=retry)
     with httpx2.Client(timeout=TIMEOUT) as http:
         waits = Server("http://127.0.0.1", KEY).request(http, asked).extensions["timeout"]
     assert (waits["read"], waits["connect"]) == (patience, TIMEOUT)

@@ -1,4 +1,4 @@
-"""What One Runtime answers, as frozen dataclasses. Fields that this client does not know yet are left out."""
+"""The answers of One Runtime as frozen dataclasses. The client ignores fields that it does not know."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class ErrorNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The account at the provider; None where it does not tell."""
+    """The account at the provider. A value is None if the provider does not return it."""
 
     id: str | None
     label: str | None
@@ -34,7 +34,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSummary:
-    """A connection inside the list of integrations."""
+    """A connection in the list of integrations. `token_expires_at`: when the access token expires."""
 
     id: str
     name: str
@@ -51,7 +51,7 @@ class ConnectionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection(ConnectionSummary):
-    """A connected account of an end user. Credentials are never part of it."""
+    """A connected account of an end user, without its credentials."""
 
     integration_slug: str
     end_user_id: str
@@ -61,7 +61,7 @@ class Connection(ConnectionSummary):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogIntegration:
-    """What anybody may know of an integration."""
+    """An integration, without the state of an end user."""
 
     id: str
     slug: str
@@ -74,8 +74,10 @@ class CatalogIntegration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integration(CatalogIntegration):
-    """What an end user can connect. `not_connected` never means that what you imported should be deleted.
-    `connections` is None unless the list was asked to expand them."""
+    """An integration with the state of an end user. `not_connected` never means "purge".
+
+    `connections` is None unless the list was requested with `expand="connections"`.
+    """
 
     status: IntegrationStatus
     connections: tuple[ConnectionSummary, ...] | None = None
@@ -83,7 +85,7 @@ class Integration(CatalogIntegration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogFieldOption:
-    """One choice of a field."""
+    """An option of a field."""
 
     value: str
     label: str
@@ -91,7 +93,7 @@ class CatalogFieldOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogField:
-    """What an end user is asked for."""
+    """A field that an end user fills in. `secret` is False for parameters such as a subdomain."""
 
     name: str
     label: str
@@ -105,7 +107,7 @@ class CatalogField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogOAuth2:
-    """What an OAuth client of an integration asks for."""
+    """The requirements of an integration on its OAuth client. `client_url`: the page that registers one."""
 
     scopes: tuple[str, ...]
     pkce: str
@@ -116,7 +118,7 @@ class CatalogOAuth2:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogVerified:
-    """How it is known that an integration is right, and since when."""
+    """The way and the date of the last verification of an auth type."""
 
     how: str
     date: date | None
@@ -124,7 +126,7 @@ class CatalogVerified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogAuth:
-    """One way to connect, with what it asks for."""
+    """An auth type of an integration, with its fields."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]
@@ -135,7 +137,7 @@ class CatalogAuth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogDetail(CatalogIntegration):
-    """One integration with its fields."""
+    """An integration with its auth types."""
 
     website: str
     docs: str | None
@@ -144,7 +146,7 @@ class CatalogDetail(CatalogIntegration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
-    """A category, and how many integrations it has."""
+    """A category with the number of its integrations."""
 
     name: str
     count: int
@@ -152,7 +154,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedSession:
-    """A new session. `session_token` is told this once, and `connect_url` holds it: log neither."""
+    """A new session. `session_token` is shown once, and `connect_url` contains it: log neither."""
 
     id: str
     session_token: str = field(repr=False)
@@ -162,7 +164,7 @@ class CreatedSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """How a session stands."""
+    """A session with its status."""
 
     id: str
     status: SessionStatus
@@ -179,7 +181,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """What became of one token at the provider."""
+    """The outcome of revoking one token at the provider."""
 
     connection_id: str
     token: Literal["access_token", "refresh_token"] | None
@@ -189,7 +191,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnection:
-    """What was deleted; `not_found` where there was nothing."""
+    """The outcome of a disconnect. `not_found`: there was no connection."""
 
     status: Literal["disconnected", "not_found"]
     integration_slug: str
@@ -200,7 +202,7 @@ class Disconnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedConnection:
-    """A connection that is gone, and what became of its tokens."""
+    """A deleted connection, with the revocations of its tokens."""
 
     id: str
     revocations: tuple[Revocation, ...]
@@ -208,7 +210,7 @@ class DeletedConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionCheck:
-    """What the provider said; `working` is None where the integration has no check."""
+    """The outcome of a check. `working` is None if the integration has no check."""
 
     working: bool | None
     reason: str | None
@@ -217,7 +219,7 @@ class ConnectionCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What authenticates requests to the provider, fresh. Ask again for each use."""
+    """The credentials for requests to the provider. Request them again for each use: tokens expire."""
 
     connection_id: str
     integration_slug: str
@@ -240,7 +242,7 @@ class EndUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedEndUser:
-    """What was deleted of an end user."""
+    """A deleted end user, with the revocations of all tokens."""
 
     end_user_id: str
     deleted_connections: int
@@ -249,7 +251,7 @@ class DeletedEndUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:
-    """Which integrations an organization offers: all, the listed ones, or all but those."""
+    """The integrations that an organization offers: all, the listed ones, or all but the listed ones."""
 
     mode: AvailabilityMode = "all"
     slugs: tuple[str, ...] = ()
@@ -257,7 +259,7 @@ class Availability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """Your organization's settings."""
+    """The settings of your organization."""
 
     id: str
     display_name: str
@@ -272,7 +274,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
-    """A client that you registered with a provider. `redirect_url` is the address to register there."""
+    """An OAuth client that you registered with a provider. Register `redirect_url` there as the redirect URI."""
 
     integration_slug: str
     client_id: str
@@ -287,7 +289,11 @@ class OAuthClient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomIntegration(CatalogIntegration):
-    """An integration of your own."""
+    """One of your organization's own integrations.
+
+    `invalidated_connections`: connections that end users have to make again, because the definition now sends
+    credentials to another place.
+    """
 
     enabled: bool
     definition: Mapping[str, Any]
@@ -299,7 +305,7 @@ class CustomIntegration(CatalogIntegration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who did it: an API key, an end user, or the system."""
+    """The actor of an event: an API key, an end user, or the system."""
 
     type: str
     id: str | None
@@ -307,8 +313,11 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyRequest:
-    """A call through the proxy. `path` has no query. `error_code` is set where One Runtime failed, not the provider.
-    Sizes are bytes of bodies, times milliseconds."""
+    """A call through the proxy. `path` has no query.
+
+    `http_status` is 0 if the caller closed the connection before the answer began. `error_code` is set if One Runtime
+    failed, not the provider. Sizes are bytes of bodies, times milliseconds.
+    """
 
     id: str
     created_at: datetime
@@ -328,7 +337,7 @@ class ProxyRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What happened. `data` holds no secrets."""
+    """An entry of the audit log. `data` contains no secrets."""
 
     id: str
     type: str

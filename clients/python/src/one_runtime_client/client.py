@@ -1,4 +1,4 @@
-"""The two clients: `OneRuntime` blocks, `AsyncOneRuntime` awaits. They offer the same."""
+"""The two clients: `OneRuntime` is synchronous, `AsyncOneRuntime` is asynchronous. Both have the same methods."""
 
 import asyncio
 import time
@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
-from one_runtime_client.asked import Server
-from one_runtime_client.drivers import Awaiting, Blocking
+from one_runtime_client.calls import Server
 from one_runtime_client.resources import Api
+from one_runtime_client.transports import AsyncTransport, Transport
 
 TIMEOUT: Final = 75.0
-"""Seconds. One Runtime itself gives a provider 10 for a connection, and 60."""
+"""Seconds. One Runtime itself waits 10 seconds for a connection to a provider and 60 for its answer."""
 
 
-class OneRuntime(Api[Blocking]):
-    """A client that blocks. Close it, or use it as a context manager; threads may share it.
+class OneRuntime(Api[Transport]):
+    """The synchronous client. Close it after use, or use it as a context manager. Threads may share it.
 
-    `timeout` in seconds, of each wait for the network. `sleep` waits before a request is repeated.
+    `timeout`: seconds for each wait on the network. `sleep`: waits before a retry, in seconds.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class OneRuntime(Api[Blocking]):
         timeout: float = TIMEOUT,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(Blocking(Server(base_url, api_key), timeout, sleep))
+        super().__init__(Transport(Server(base_url, api_key), timeout, sleep))
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self.driver.close()
+        """Close the connections."""
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -43,13 +43,13 @@ class OneRuntime(Api[Blocking]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"OneRuntime({self.driver.server.base_url!r})"
+        return f"OneRuntime({self._transport.server.base_url!r})"
 
 
-class AsyncOneRuntime(Api[Awaiting]):
-    """A client that awaits. Close it, or use it as an asynchronous context manager.
+class AsyncOneRuntime(Api[AsyncTransport]):
+    """The asynchronous client. Close it after use, or use it as an asynchronous context manager.
 
-    `timeout` in seconds, of each wait for the network. `sleep` waits before a request is repeated.
+    `timeout`: seconds for each wait on the network. `sleep`: waits before a retry, in seconds.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class AsyncOneRuntime(Api[Awaiting]):
         timeout: float = TIMEOUT,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        super().__init__(Awaiting(Server(base_url, api_key), timeout, sleep))
+        super().__init__(AsyncTransport(Server(base_url, api_key), timeout, sleep))
 
     async def close(self) -> None:
-        """Let go of the connections."""
-        await self.driver.close()
+        """Close the connections."""
+        await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,4 +75,4 @@ class AsyncOneRuntime(Api[Awaiting]):
         await self.close()
 
     def __repr__(self) -> str:
-        return f"AsyncOneRuntime({self.driver.server.base_url!r})"
+        return f"AsyncOneRuntime({self._transport.server.base_url!r})"

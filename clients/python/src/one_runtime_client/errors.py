@@ -1,4 +1,4 @@
-"""The errors of the client. No key, token or credential stands in any of their messages."""
+"""The errors of the client. No message contains an API key, a token or a credential."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field that was refused: its dotted path and a sentence."""
+    """A refused field: its dotted path and a sentence."""
 
     field: str
     message: str
@@ -15,7 +15,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What an error answer says (RFC 9457). `retry_after` in seconds; `provider_reason`: the provider's own words."""
+    """The content of an error answer (RFC 9457). `retry_after` is in seconds; `provider_reason` quotes the provider."""
 
     code: str
     status: int | None
@@ -27,8 +27,10 @@ class Problem:
 
 
 class OneRuntimeError(Exception):
-    """Base of every error of the client. Decide by `code`, which is stable; `detail` is for people. `status` is None
-    where there was no answer."""
+    """Base class of the client's errors. `code` is stable: decide by it, or by the class. `detail` is for people.
+
+    `status` is None if there was no answer. `unexpected_answer` is the code for an answer of another server.
+    """
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.detail} ({problem.code})")
@@ -41,38 +43,40 @@ class OneRuntimeError(Exception):
         self.provider_reason = problem.provider_reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors cross processes: a queue's worker pickles what went wrong."""
+        """Support pickle: task queues send errors to another process."""
         names = ("code", "status", "detail", "request_id", "errors", "retry_after", "provider_reason")
-        return _again, (type(self), {name: getattr(self, name) for name in names})
+        return _unpickled, (type(self), {name: getattr(self, name) for name in names})
 
 
 class ConnectRequired(OneRuntimeError):
-    """The end user has to connect, or to connect again: open a session for them."""
+    """The end user has to connect (again): create a session."""
 
 
 class NotFound(OneRuntimeError):
-    """There is no such thing, or it is another organization's."""
+    """The resource does not exist, or belongs to another organization."""
 
 
 class InvalidInput(OneRuntimeError):
-    """What was sent cannot be used; `errors` names the fields."""
+    """One Runtime refused a value of the request. `errors` names the fields."""
 
 
 class Unauthenticated(OneRuntimeError):
-    """The API key is missing, mistyped, revoked, or of another installation."""
+    """The API key is missing, mistyped, revoked, or belongs to another installation."""
 
 
 class RateLimited(OneRuntimeError):
-    """More requests than the key may make; the client has waited and tried again already."""
+    """There were too many requests, and the retries did not help. `retry_after`: seconds to wait."""
 
 
 class Unavailable(OneRuntimeError):
-    """One Runtime cannot serve at the moment; the client has waited and tried again already."""
+    """One Runtime cannot answer at the moment, and the retries did not help."""
 
 
 class ConnectionFailed(OneRuntimeError):
-    """One Runtime was not reached (`connection_failed`) or did not answer in time (`timeout`). The request may have
-    been carried out."""
+    """One Runtime was not reached (`connection_failed`) or did not answer in time (`timeout`).
+
+    One Runtime may have carried out the request.
+    """
 
 
 CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
@@ -95,7 +99,7 @@ CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
 }
 """The class of each code. The JavaScript client has the same table, and a test compares them."""
 
-_CLASS_OF_STATUS: Final[Mapping[int, type[OneRuntimeError]]] = {
+_CLASS_OF_STATUS: Final[Mapping[int | None, type[OneRuntimeError]]] = {
     401: Unauthenticated,
     404: NotFound,
     422: InvalidInput,
@@ -106,10 +110,10 @@ _CLASS_OF_STATUS: Final[Mapping[int, type[OneRuntimeError]]] = {
 
 
 def error_of(problem: Problem) -> OneRuntimeError:
-    """The error that callers can catch by its class."""
-    fallback = _CLASS_OF_STATUS.get(problem.status or 0, OneRuntimeError)
-    return CLASS_OF_CODE.get(problem.code, fallback)(problem)
+    """Return the error of the class that callers catch."""
+    kind = CLASS_OF_CODE.get(problem.code) or _CLASS_OF_STATUS.get(problem.status, OneRuntimeError)
+    return kind(problem)
 
 
-def _again(kind: type[OneRuntimeError], values: Mapping[str, Any]) -> OneRuntimeError:
+def _unpickled(kind: type[OneRuntimeError], values: Mapping[str, Any]) -> OneRuntimeError:
     return kind(Problem(**values))

@@ -1,6 +1,7 @@
-"""Operations of the API as attributes: each is described once, and blocks or awaits as its client does."""
+"""Operations of the API as attributes of a resource. Each is declared once, and follows the transport of its client."""
 
 import functools
+import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
@@ -8,68 +9,88 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from one_runtime_client.asked import Asked, query_of, segment, unreadable
-from one_runtime_client.drivers import Awaiting, Blocking
-from one_runtime_client.reading import Unreadable, cursor_of
-from one_runtime_client.requests import Request
+from one_runtime_client.arguments import Arguments
+from one_runtime_client.calls import Call, query_string, segment, unexpected_answer
+from one_runtime_client.parsing import ParseError, next_cursor
+from one_runtime_client.transports import AsyncTransport, Transport
 
 P = ParamSpec("P")
 T = TypeVar("T")
-D = TypeVar("D", bound=Blocking | Awaiting)
+TransportT = TypeVar("TransportT", bound=Transport | AsyncTransport)
 
 
-class Resource(Generic[D]):
-    """A noun of the API, of a client that blocks or awaits."""
+class Resource(Generic[TransportT]):
+    """A noun of the API."""
 
-    def __init__(self, driver: D) -> None:
-        self.driver: D = driver
+    def __init__(self, transport: TransportT) -> None:
+        self._transport: TransportT = transport
+
+
+def transport_of(resource: Resource[Any]) -> Any:
+    """Return the transport, for the descriptors of this package: users of the client do not see it."""
+    return resource._transport  # noqa: SLF001
 
 
 class Route(Generic[P]):
-    """A method and a path of the API, and the function that makes its requests."""
+    """A method and a path of the API, with the function that arranges the caller's arguments."""
 
-    def __init__(self, route: str, request: Callable[P, Request]) -> None:
+    def __init__(self, route: str, arrange: Callable[P, Arguments]) -> None:
         self.route = route
         self._method, _, self._path = route.partition(" ")
-        self._request = request
+        self._arrange = arrange
 
-    def asked(self, *args: P.args, **kwargs: P.kwargs) -> Asked:
-        """A request of it. Raises: ValueError where an identifier is empty."""
-        request = self._request(*args, **kwargs)
-        path = self._path.format_map({name: segment(value) for name, value in request.path.items()})
-        headers = (("content-type", request.media_type),) if request.media_type else ()
-        query = query_of(request.params)
-        body = request.content
-        return Asked(method=self._method, path=path, query=query, json=request.json, body=body, headers=headers)
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """Return the call for these arguments. Raises: ValueError for an empty identifier."""
+        arguments = self._arrange(*args, **kwargs)
+        return Call(
+            method=self._method,
+            path=self._path.format_map({name: segment(value) for name, value in arguments.path.items()}),
+            query=query_string(arguments.query),
+            json=arguments.json,
+            body=arguments.body,
+            headers=(("content-type", arguments.media_type),) if arguments.media_type else (),
+        )
 
-    def _bound(self, driver: object, block: Callable[..., Any], await_: Callable[..., Any]) -> Callable[..., Any]:
-        """The method that goes with the driver, which tells its arguments as the request's function does."""
-        method = functools.partial(block if isinstance(driver, Blocking) else await_, driver)
-        return functools.update_wrapper(method, self._request)
+    def _bound(self, resource: Any, send: Callable[..., Any], send_async: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the method for the resource's transport. It has the name, docstring and arguments of `arrange`."""
+        transport = transport_of(resource)
+        method = functools.partial(send if isinstance(transport, Transport) else send_async, transport)
+        functools.update_wrapper(method, self._arrange)
+        return signed(method, self._signature)
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self._arrange).replace(return_annotation=inspect.Signature.empty)
+
+
+def signed(method: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
+    """Give a method the signature that `help` and editors show."""
+    vars(method)["__signature__"] = signature
+    return method
 
 
 class Operation(Route[P], Generic[P, T]):
     """An operation with one answer."""
 
-    def __init__(self, route: str, request: Callable[P, Request], read: Callable[[Any], T]) -> None:
-        super().__init__(route, request)
-        self._read = read
+    def __init__(self, route: str, arrange: Callable[P, Arguments], parse: Callable[[Any], T]) -> None:
+        super().__init__(route, arrange)
+        self._parse = parse
 
     @overload
     def __get__(self, resource: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, resource: Resource[Blocking], owner: type) -> Callable[P, T]: ...
+    def __get__(self, resource: Resource[Transport], owner: type) -> Callable[P, T]: ...
     @overload
-    def __get__(self, resource: Resource[Awaiting], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: Resource[AsyncTransport], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Any, owner: type) -> Any:
-        """The operation as a method of a resource."""
-        return self if resource is None else self._bound(resource.driver, self._block, self._await)
+        """Return the operation as a method of a resource."""
+        return self if resource is None else self._bound(resource, self._send, self._send_async)
 
-    def _block(self, driver: Blocking, *args: P.args, **kwargs: P.kwargs) -> T:
-        return _answer(driver.send(self.asked(*args, **kwargs)), self._read)
+    def _send(self, transport: Transport, *args: P.args, **kwargs: P.kwargs) -> T:
+        return _parsed(transport.send(self.call(*args, **kwargs)), self._parse)
 
-    async def _await(self, driver: Awaiting, *args: P.args, **kwargs: P.kwargs) -> T:
-        return _answer(await driver.send(self.asked(*args, **kwargs)), self._read)
+    async def _send_async(self, transport: AsyncTransport, *args: P.args, **kwargs: P.kwargs) -> T:
+        return _parsed(await transport.send(self.call(*args, **kwargs)), self._parse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +102,14 @@ class Page(Generic[T]):
 
 
 class Pages(Generic[T]):
-    """A list with pages, of `OneRuntime`. Each loop over it starts again and requests a page when it is needed."""
+    """A list with pages, of `OneRuntime`. Each loop over it starts again and requests a page when it needs one."""
 
-    def __init__(self, driver: Blocking, asked: Asked, read: Callable[[Any], Page[T]]) -> None:
-        self._driver, self._asked, self._read = driver, asked, read
+    def __init__(self, transport: Transport, call: Call, parse: Callable[[Any], Page[T]]) -> None:
+        self._transport, self._call, self._parse = transport, call, parse
 
     def page(self, cursor: str | None = None) -> Page[T]:
-        """Return the page at a `next_cursor`; without it, the first page."""
-        return _answer(self._driver.send(_at(self._asked, cursor)), self._read)
+        """Return the page at a `next_cursor`. Without a cursor, return the first page."""
+        return _parsed(self._transport.send(_call_at(self._call, cursor)), self._parse)
 
     def __iter__(self) -> Iterator[T]:
         page = self.page()
@@ -99,14 +120,14 @@ class Pages(Generic[T]):
 
 
 class AsyncPages(Generic[T]):
-    """A list with pages, of `AsyncOneRuntime`. Each loop over it starts again and requests a page when it is needed."""
+    """A list with pages, of `AsyncOneRuntime`. Each loop over it starts again and requests a page when it needs one."""
 
-    def __init__(self, driver: Awaiting, asked: Asked, read: Callable[[Any], Page[T]]) -> None:
-        self._driver, self._asked, self._read = driver, asked, read
+    def __init__(self, transport: AsyncTransport, call: Call, parse: Callable[[Any], Page[T]]) -> None:
+        self._transport, self._call, self._parse = transport, call, parse
 
     async def page(self, cursor: str | None = None) -> Page[T]:
-        """Return the page at a `next_cursor`; without it, the first page."""
-        return _answer(await self._driver.send(_at(self._asked, cursor)), self._read)
+        """Return the page at a `next_cursor`. Without a cursor, return the first page."""
+        return _parsed(await self._transport.send(_call_at(self._call, cursor)), self._parse)
 
     async def __aiter__(self) -> AsyncIterator[T]:
         page = await self.page()
@@ -121,46 +142,46 @@ class AsyncPages(Generic[T]):
 class Listing(Route[P], Generic[P, T]):
     """An operation whose answer comes in pages."""
 
-    def __init__(self, route: str, request: Callable[P, Request], read: Callable[[Any], tuple[T, ...]]) -> None:
-        super().__init__(route, request)
-        self._read = read
+    def __init__(self, route: str, arrange: Callable[P, Arguments], parse: Callable[[Any], tuple[T, ...]]) -> None:
+        super().__init__(route, arrange)
+        self._parse = parse
 
     @overload
     def __get__(self, resource: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, resource: Resource[Blocking], owner: type) -> Callable[P, Pages[T]]: ...
+    def __get__(self, resource: Resource[Transport], owner: type) -> Callable[P, Pages[T]]: ...
     @overload
-    def __get__(self, resource: Resource[Awaiting], owner: type) -> Callable[P, AsyncPages[T]]: ...
+    def __get__(self, resource: Resource[AsyncTransport], owner: type) -> Callable[P, AsyncPages[T]]: ...
     def __get__(self, resource: Any, owner: type) -> Any:
         """Return the operation as a method of a resource."""
-        return self if resource is None else self._bound(resource.driver, self._block, self._await)
+        return self if resource is None else self._bound(resource, self._pages, self._async_pages)
 
-    def _block(self, driver: Blocking, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
-        return Pages(driver, self.asked(*args, **kwargs), self._page)
+    def _pages(self, transport: Transport, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
+        return Pages(transport, self.call(*args, **kwargs), self._page)
 
-    def _await(self, driver: Awaiting, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
-        return AsyncPages(driver, self.asked(*args, **kwargs), self._page)
+    def _async_pages(self, transport: AsyncTransport, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
+        return AsyncPages(transport, self.call(*args, **kwargs), self._page)
 
     def _page(self, value: Any) -> Page[T]:
-        return Page(self._read(value), cursor_of(value))
+        return Page(self._parse(value), next_cursor(value))
 
 
-def _at(asked: Asked, cursor: str | None) -> Asked:
+def _call_at(call: Call, cursor: str | None) -> Call:
     if cursor is None:
-        return asked
-    others = [(name, value) for name, value in httpx2.QueryParams(asked.query).multi_items() if name != "cursor"]
-    return replace(asked, query=urlencode([*others, ("cursor", cursor)]))
+        return call
+    others = [(name, value) for name, value in httpx2.QueryParams(call.query).multi_items() if name != "cursor"]
+    return replace(call, query=urlencode([*others, ("cursor", cursor)]))
 
 
-def _answer(response: httpx2.Response, read: Callable[[Any], T]) -> T:
+def _parsed(response: httpx2.Response, parse: Callable[[Any], T]) -> T:
     try:
-        return read(response.json() if response.content else None)
-    except Unreadable as error:
-        raise unreadable(response, str(error)) from error
+        return parse(response.json() if response.content else None)
+    except ParseError as error:
+        raise unexpected_answer(response, str(error)) from error
     except ValueError as error:
-        raise unreadable(response, "it is not JSON") from error
+        raise unexpected_answer(response, "it is not JSON") from error
 
 
 def routes_of(kind: type) -> dict[str, str]:
-    """The operations of a resource: attribute to `METHOD /path`."""
-    return {name: one.route for name, one in vars(kind).items() if isinstance(one, Route)}
+    """Return the operations of a resource: attribute to `METHOD /path`."""
+    return {name: attribute.route for name, attribute in vars(kind).items() if isinstance(attribute, Route)}

@@ -1,6 +1,7 @@
-"""`client.proxy`: a provider's API with an end user's credential. The provider's answer comes back as it is."""
+"""`client.proxy`: calls to a provider's API with an end user's credential. It returns the provider's own response."""
 
 import functools
+import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -8,23 +9,23 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, overload
 
 import httpx2
 
-from one_runtime_client.asked import Asked, Body, Query, query_of, segment
-from one_runtime_client.drivers import Awaiting, Blocking
-from one_runtime_client.operations import D, Resource
+from one_runtime_client.calls import Body, Call, Query, query_string, segment
+from one_runtime_client.operations import Resource, TransportT, signed, transport_of
+from one_runtime_client.transports import AsyncTransport, Transport
 
 P = ParamSpec("P")
 
-MOST_SECONDS: Final = 600.0
-"""How long One Runtime waits for a provider at the most."""
-_SECONDS: Final = 60.0  # that One Runtime waits for a provider where nothing is said
-_SLACK: Final = 15.0  # of each try, for the 10 seconds that a connection may take
-_TRIES: Final = 3
-_PAUSES: Final = 60.0  # seconds between them
-_STEPS: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
+MAX_TIMEOUT: Final = 600.0
+"""Seconds that One Runtime waits for a provider at most."""
+_DEFAULT_TIMEOUT: Final = 60.0  # seconds that One Runtime waits for a provider by default
+_MARGIN: Final = 15.0  # seconds for each attempt: One Runtime's connection to the provider may take 10 of them
+_ATTEMPTS: Final = 3
+_PAUSES: Final = 60.0  # seconds between the attempts
+_DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def call(  # noqa: PLR0913 - by name
+def proxy_call(  # noqa: PLR0913 - by name
     method: str,
     integration_slug: str,
     path: str,
@@ -38,135 +39,140 @@ def call(  # noqa: PLR0913 - by name
     timeout: float | None = None,
     retry: bool = False,
     base_url: str | None = None,
-) -> Asked:
-    """Call a provider through an end user's connection: the newest active one, or `connection_id`.
+) -> Call:
+    """Call a provider through an end user's connection: `connection_id`, or the newest active one of `end_user_id`.
 
-    A provider's error is an answer like any other. `timeout`: seconds that the provider may be silent, 600 at the most.
-    `retry`: where the provider is overloaded or away, One Runtime repeats the call if its method is idempotent (a POST
-    is never sent twice). `base_url`: another of the integration's addresses, as for uploads.
+    An error of the provider is returned as a response. `timeout`: seconds that the provider may be silent, at most 600.
+    `retry`: One Runtime repeats an idempotent call when the provider is overloaded or unreachable, and never a POST.
+    `base_url`: another address of the integration, such as the one for uploads.
 
-    Raises: ConnectRequired, where the end user has to connect (again); OneRuntimeError; ValueError, for an address that
-    would lead elsewhere; TypeError, for a body that this client cannot send.
+    Raises: ConnectRequired, if the end user has to connect (again); OneRuntimeError; ValueError for a path that leads
+    to another address; TypeError for a body that this client cannot send.
     """
     if end_user_id is None and connection_id is None:
-        raise ValueError("say whose connection to use: end_user_id, or connection_id")
-    whose = {"One-Runtime-End-User": end_user_id, "One-Runtime-Connection": connection_id}
-    how = {
+        raise ValueError("Pass end_user_id or connection_id: the call needs a connection.")
+    options = {
+        "One-Runtime-End-User": end_user_id,
+        "One-Runtime-Connection": connection_id,
         "One-Runtime-Base-Url": base_url,
         "One-Runtime-Retry": "idempotent" if retry else None,
-        "One-Runtime-Timeout": None if timeout is None else f"{min(timeout, MOST_SECONDS):.3f}",
+        "One-Runtime-Timeout": None if timeout is None else f"{min(timeout, MAX_TIMEOUT):.3f}",
     }
-    own = [(name, value) for name, value in (headers or {}).items() if name.lower() != "authorization"]
-    ours = [(name, value) for name, value in (whose | how).items() if value is not None]
-    for name, value in ours:
+    own_headers = [(name, value) for name, value in options.items() if value is not None]
+    for name, value in own_headers:
         if _CONTROL.search(value):
-            raise ValueError(f"{name} must not hold control characters")
+            raise ValueError(f"{name} must not contain control characters.")
+    provider_headers = [(name, value) for name, value in (headers or {}).items() if name.lower() != "authorization"]
     address, _, path_query = path.partition("?")
-    return Asked(
+    return Call(
         method=method,
-        path=f"/v1/proxy/{segment(integration_slug)}/{_safe(address).removeprefix('/')}",
-        query="&".join(part for part in (path_query, query_of(query)) if part),
+        path=f"/v1/proxy/{segment(integration_slug)}/{_checked_path(address).removeprefix('/')}",
+        query="&".join(part for part in (path_query, query_string(query)) if part),
         json=json,
         body=body,
-        headers=(*own, *ours),
+        headers=(*provider_headers, *own_headers),
         relayed=True,
-        timeout=_patience(timeout, retry=retry),
+        timeout=_client_timeout(timeout, retry=retry),
     )
 
 
-class Call(Generic[P]):
-    """A method that answers what the provider answers."""
+class ProxyVerb(Generic[P]):
+    """A method of `client.proxy` with a fixed HTTP method."""
 
-    def __init__(self, method: str, asked: Callable[Concatenate[str, P], Asked]) -> None:
-        self._method, self._asked = method, asked
-
-    @overload
-    def __get__(self, proxy: None, owner: type) -> "Call[P]": ...
-    @overload
-    def __get__(self, proxy: Resource[Blocking], owner: type) -> Callable[P, httpx2.Response]: ...
-    @overload
-    def __get__(self, proxy: Resource[Awaiting], owner: type) -> Callable[P, Coroutine[Any, Any, httpx2.Response]]: ...
-    def __get__(self, proxy: Any, owner: type) -> Any:
-        """The call as a method of `client.proxy`."""
-        return self if proxy is None else _bound(_send, proxy, functools.partial(self._asked, self._method))
-
-
-class AnyCall(Generic[P]):
-    """The same, for a method that is named by the caller."""
-
-    def __init__(self, asked: Callable[P, Asked]) -> None:
-        self._asked = asked
+    def __init__(self, verb: str, arrange: Callable[Concatenate[str, P], Call]) -> None:
+        self._verb, self._arrange = verb, arrange
 
     @overload
-    def __get__(self, proxy: None, owner: type) -> "AnyCall[P]": ...
+    def __get__(self, proxy: None, owner: type) -> "ProxyVerb[P]": ...
     @overload
-    def __get__(self, proxy: Resource[Blocking], owner: type) -> Callable[P, httpx2.Response]: ...
-    @overload
-    def __get__(self, proxy: Resource[Awaiting], owner: type) -> Callable[P, Coroutine[Any, Any, httpx2.Response]]: ...
-    def __get__(self, proxy: Any, owner: type) -> Any:
-        """The call as a method of `client.proxy`."""
-        return self if proxy is None else _bound(_send, proxy, self._asked)
-
-
-class Streamed(Generic[P]):
-    """The same, for a body that is read as it comes, in a `with` block."""
-
-    def __init__(self, asked: Callable[P, Asked]) -> None:
-        self._asked = asked
-
-    @overload
-    def __get__(self, proxy: None, owner: type) -> "Streamed[P]": ...
+    def __get__(self, proxy: Resource[Transport], owner: type) -> Callable[P, httpx2.Response]: ...
     @overload
     def __get__(
-        self, proxy: Resource[Blocking], owner: type
+        self, proxy: Resource[AsyncTransport], owner: type
+    ) -> Callable[P, Coroutine[Any, Any, httpx2.Response]]: ...
+    def __get__(self, proxy: Any, owner: type) -> Any:
+        """Return the method of `client.proxy`."""
+        return self if proxy is None else _bound(_send, proxy, functools.partial(self._arrange, self._verb))
+
+
+class ProxySend(Generic[P]):
+    """The method of `client.proxy` that takes any HTTP method."""
+
+    def __init__(self, arrange: Callable[P, Call]) -> None:
+        self._arrange = arrange
+
+    @overload
+    def __get__(self, proxy: None, owner: type) -> "ProxySend[P]": ...
+    @overload
+    def __get__(self, proxy: Resource[Transport], owner: type) -> Callable[P, httpx2.Response]: ...
+    @overload
+    def __get__(
+        self, proxy: Resource[AsyncTransport], owner: type
+    ) -> Callable[P, Coroutine[Any, Any, httpx2.Response]]: ...
+    def __get__(self, proxy: Any, owner: type) -> Any:
+        """Return the method of `client.proxy`."""
+        return self if proxy is None else _bound(_send, proxy, self._arrange)
+
+
+class ProxyStream(Generic[P]):
+    """The method of `client.proxy` for a `with` block, which reads the body in pieces."""
+
+    def __init__(self, arrange: Callable[P, Call]) -> None:
+        self._arrange = arrange
+
+    @overload
+    def __get__(self, proxy: None, owner: type) -> "ProxyStream[P]": ...
+    @overload
+    def __get__(
+        self, proxy: Resource[Transport], owner: type
     ) -> Callable[P, AbstractContextManager[httpx2.Response]]: ...
     @overload
     def __get__(
-        self, proxy: Resource[Awaiting], owner: type
+        self, proxy: Resource[AsyncTransport], owner: type
     ) -> Callable[P, AbstractAsyncContextManager[httpx2.Response]]: ...
     def __get__(self, proxy: Any, owner: type) -> Any:
-        """The call as a method of `client.proxy`."""
-        return self if proxy is None else _bound(_stream, proxy, self._asked)
+        """Return the method of `client.proxy`."""
+        return self if proxy is None else _bound(_stream, proxy, self._arrange)
 
 
-class Proxy(Resource[D]):
+class Proxy(Resource[TransportT]):
     """The APIs of providers. `client.proxy.get("hubspot", "/crm/v3/objects/contacts", end_user_id="user_123")`."""
 
-    request = AnyCall(call)
-    stream = Streamed(call)
-    get = Call("GET", call)
-    head = Call("HEAD", call)
-    post = Call("POST", call)
-    put = Call("PUT", call)
-    patch = Call("PATCH", call)
-    delete = Call("DELETE", call)
+    request = ProxySend(proxy_call)
+    stream = ProxyStream(proxy_call)
+    get = ProxyVerb("GET", proxy_call)
+    head = ProxyVerb("HEAD", proxy_call)
+    post = ProxyVerb("POST", proxy_call)
+    put = ProxyVerb("PUT", proxy_call)
+    patch = ProxyVerb("PATCH", proxy_call)
+    delete = ProxyVerb("DELETE", proxy_call)
 
 
-def _bound(act: Callable[..., Any], proxy: Resource[Any], asked: Callable[..., Asked]) -> Callable[..., Any]:
-    """A method that tells its arguments as `call` does."""
-    method = functools.update_wrapper(functools.partial(act, proxy, asked), asked)
-    method.__doc__ = call.__doc__
-    return method
+def _bound(act: Callable[..., Any], proxy: Resource[Any], arrange: Callable[..., Call]) -> Callable[..., Any]:
+    """Return a method with the arguments and the docstring of `proxy_call`."""
+    method = functools.partial(act, proxy, arrange)
+    method.__doc__ = proxy_call.__doc__
+    return signed(method, inspect.signature(arrange).replace(return_annotation=inspect.Signature.empty))
 
 
-def _send(proxy: Resource[Any], asked: Callable[..., Asked], *args: Any, **kwargs: Any) -> Any:
-    return proxy.driver.send(asked(*args, **kwargs))
+def _send(proxy: Resource[Any], arrange: Callable[..., Call], *args: Any, **kwargs: Any) -> Any:
+    return transport_of(proxy).send(arrange(*args, **kwargs))
 
 
-def _stream(proxy: Resource[Any], asked: Callable[..., Asked], *args: Any, **kwargs: Any) -> Any:
-    return proxy.driver.stream(asked(*args, **kwargs))
+def _stream(proxy: Resource[Any], arrange: Callable[..., Call], *args: Any, **kwargs: Any) -> Any:
+    return transport_of(proxy).stream(arrange(*args, **kwargs))
 
 
-def _safe(path: str) -> str:
-    """Raises: ValueError for what would be resolved to another address, perhaps of One Runtime itself."""
-    if _STEPS.search(path) or "#" in path or "\\" in path or _CONTROL.search(path):
-        raise ValueError("path must not hold `.` or `..` as a step, `#`, a backslash or control characters")
+def _checked_path(path: str) -> str:
+    """Return the path. Raises: ValueError if it would resolve to another address, such as one of One Runtime's own."""
+    if _DOT_SEGMENT.search(path) or "#" in path or "\\" in path or _CONTROL.search(path):
+        raise ValueError("path must not contain the segments . or .., #, a backslash or control characters.")
     return path
 
 
-def _patience(timeout: float | None, *, retry: bool) -> float | None:
-    """Seconds to wait for One Runtime, which tells better than a timeout of ours what went wrong."""
+def _client_timeout(timeout: float | None, *, retry: bool) -> float | None:
+    """Return the seconds that the client waits: longer than One Runtime, whose error says what went wrong."""
     if timeout is None and not retry:
         return None
-    once = min(_SECONDS if timeout is None else timeout, MOST_SECONDS) + _SLACK
-    return once * _TRIES + _PAUSES if retry else once
+    attempt = min(_DEFAULT_TIMEOUT if timeout is None else timeout, MAX_TIMEOUT) + _MARGIN
+    return attempt * _ATTEMPTS + _PAUSES if retry else attempt

@@ -1,0 +1,242 @@
+"""Every public surface uses the names of docs/vocabulary.md: HTTP, clients, popup, events, command line."""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import pytest
+import typer
+from pydantic import SecretStr
+
+from one_runtime import cli
+from one_runtime.api.reference import error_kinds
+from one_runtime.app import create_app
+from one_runtime.encryption.vault import new_key
+from one_runtime.settings import Settings
+from one_runtime.tenancy import events
+from one_runtime_client import OneRuntime, answers, errors
+from one_runtime_client.proxy import Proxy
+from one_runtime_client.resources import ROUTES
+from tests.documentation import ROOT, page, pages
+
+pytestmark = pytest.mark.docs
+
+VOCABULARY: Final = page("docs/vocabulary.md")
+JAVASCRIPT: Final = ROOT / "clients" / "js"
+TYPES: Final = (JAVASCRIPT / "index.d.ts").read_text("utf-8")
+POPUP: Final = (ROOT / "src" / "one_runtime" / "connect" / "static" / "connect.d.ts").read_text("utf-8")
+NOT_PUBLIC_NAMES: Final = {"options", "key", "input", "milliseconds", "proxy"}
+"""Names in TypeScript files of positional arguments, index signatures, and of the property that has the proxy."""
+PROXY_METHODS: Final = ("request", "stream", "get", "head", "post", "put", "patch", "delete")
+CHECKED_FOR_RETIRED_NAMES: Final = (
+    "clients",
+    "docs/snippets",
+    "src/one_runtime/connect/static",
+    "src/one_runtime/demo/playground",
+)
+_CODE: Final = re.compile(r"`([^`]+)`")
+_TYPESCRIPT_NAME: Final = re.compile(r"(?:^|[{;,(])\s*(?:readonly )?(\w+)\??:", re.MULTILINE)
+_OPERATION: Final = re.compile(r'"?([\w.]+)"?: \{\s*method: "(\w+)",\s*path: "([^"]+)"')
+
+
+def words(cell: str) -> list[str]:
+    """The names in a cell, each of which stands in backquotes."""
+    return _CODE.findall(cell)
+
+
+def column(heading: str, place: int = 1) -> set[str]:
+    """The names of one column of a table of the page."""
+    return {name for row in VOCABULARY.table(heading) for name in words(row[place])}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    built: dict[str, Any] = create_app(Settings(encryption_keys=SecretStr(new_key()))).app.openapi()
+    return built
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    """`GET /v1/integrations` with its operation, for every operation."""
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def parameters() -> Iterator[dict[str, Any]]:
+    """The parameters of every operation."""
+    for _, operation in operations():
+        yield from operation.get("parameters", ())
+
+
+def properties() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The properties of every schema."""
+    for schema in document()["components"]["schemas"].values():
+        yield from schema.get("properties", {}).items()
+
+
+def snake_case(name: str) -> str:
+    """`endUserId` as `end_user_id`."""
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
+
+
+def camel_case(name: str) -> str:
+    """`end_user_id` as `endUserId`, as the JavaScript client writes names of the API."""
+    return re.sub(r"_([a-z0-9])", lambda letter: letter[1].upper(), name)
+
+
+def without_comments(types: str) -> str:
+    """A TypeScript file without its comments, and without the table of operations, which is no interface of calls."""
+    return re.sub(r"/\*.*?\*/|//[^\n]*", "", types.partition("export const OPERATIONS")[0], flags=re.DOTALL)
+
+
+def typescript_names(types: str) -> set[str]:
+    """The properties and arguments of a TypeScript file, as the API writes them."""
+    declared = {snake_case(name) for name in _TYPESCRIPT_NAME.findall(without_comments(types))}
+    return declared - {name for method in ROUTES for name in method.split(".")} - NOT_PUBLIC_NAMES
+
+
+def http_names() -> set[str]:
+    """The properties and parameters of the OpenAPI document, without headers."""
+    return {name for name, _ in properties()} | {one["name"] for one in parameters() if one["in"] != "header"}
+
+
+def python_names() -> set[str]:
+    """The arguments of the Python client's methods, and the attributes of what they return."""
+    with OneRuntime("http://127.0.0.1", "oru_key") as client:
+        methods = [attrgetter(name)(client) for name in ROUTES]
+        methods += [getattr(client.proxy, name) for name in PROXY_METHODS]
+    called = [OneRuntime, errors.OneRuntimeError, *methods]
+    names = {name for method in called for name in inspect.signature(method).parameters} - {"problem"}
+    classes = [one for one in vars(answers).values() if is_dataclass(one)] + [errors.Problem, errors.FieldError]
+    return names | {field.name for one in classes for field in fields(one)}
+
+
+def event_names() -> set[str]:
+    """The keys of the data of events, as docs/events.md lists them."""
+    lines = [line for line in page("docs/events.md").prose.splitlines() if line.startswith("| `")]
+    cells = [line.strip("|").split(" | ")[2] for line in lines]
+    return {name for cell in cells for name in words(re.split(r":|such as", cell)[0])}
+
+
+def values(node: Any) -> set[str]:
+    """The values that a schema enumerates."""
+    if isinstance(node, list):
+        return {value for inner in node for value in values(inner)}
+    if not isinstance(node, dict):
+        return set()
+    own = {*node.get("enum", ()), *([node["const"]] if "const" in node else [])}
+    return own | {value for inner in node.values() for value in values(inner)}
+
+
+def listed_values() -> dict[str, set[str]]:
+    """Each field of the page with its values; those of the popup's message are not the API's."""
+    listed: dict[str, set[str]] = {}
+    for field, cell in VOCABULARY.table("Values"):
+        if "popup" not in field:
+            listed.setdefault(words(field)[0], set()).update(words(cell))
+    return listed
+
+
+def test_every_operation_has_the_id_and_the_method_of_the_page() -> None:
+    listed = {words(route)[0]: words(name) for route, name, _ in VOCABULARY.table("Operations")}
+    assert listed == {name: [operation["operationId"]] for name, operation in operations()}
+    methods = {words(route)[0]: words(name)[0] for route, _, name in VOCABULARY.table("Operations") if words(name)}
+    of_proxy = {route: name for route, name in methods.items() if name.startswith("proxy.")}
+    assert {name.partition(".")[2] for name in of_proxy.values()} <= vars(Proxy).keys()
+    assert {route: name for route, name in methods.items() if route not in of_proxy} == {
+        route: name for name, route in ROUTES.items()
+    }
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    table = (JAVASCRIPT / "src" / "operations.js").read_text("utf-8")
+    javascript = {name: f"{method} {path}" for name, method, path in _OPERATION.findall(table)}
+    assert javascript == {camel_case(name): route for name, route in ROUTES.items()}
+
+
+def test_every_public_name_is_on_the_page_and_the_page_has_no_other() -> None:
+    used = http_names() | python_names() | typescript_names(TYPES) | typescript_names(POPUP) | event_names()
+    assert used == column("Names")
+
+
+def test_every_header_is_on_the_page() -> None:
+    assert {one["name"] for one in parameters() if one["in"] == "header"} == column("Headers", 0)
+
+
+def test_every_class_has_the_same_name_in_openapi_and_in_both_clients() -> None:
+    everywhere, typed, alone = (set(words(names)) for _, names in VOCABULARY.table("Classes"))
+    assert document()["components"]["schemas"].keys() == everywhere | typed | alone
+    dataclasses = {name for name, one in vars(answers).items() if is_dataclass(one)}
+    assert dataclasses | {errors.FieldError.__name__} == everywhere
+    exported = set(re.findall(r"^export (?:interface|class|type) (\w+)", TYPES, re.MULTILINE))
+    assert everywhere | typed <= exported
+
+
+def test_every_value_is_on_the_page_and_the_page_has_no_other() -> None:
+    listed = listed_values()
+    enumerated: dict[str, set[str]] = {"type": {*events.TYPES, *get_args(events.ActorType)}}
+    described = [*properties(), *((one["name"], one["schema"]) for one in parameters() if one["in"] == "query")]
+    for name, schema in described:
+        if found := values(schema):
+            enumerated.setdefault(name, set()).update(found)
+    listed["category"] = enumerated["category"]  # the page links to them
+    assert enumerated == listed
+
+
+def test_the_types_of_both_clients_have_the_values_of_the_page() -> None:
+    listed = {value for each in listed_values().values() for value in each}
+    python = [get_args(alias) for name, alias in vars(answers).items() if name[0].isupper() and get_args(alias)]
+    assert {value for each in python for value in each if isinstance(value, str)} <= listed
+    assert set(re.findall(r'(?<!\[)"(\w+)"', without_comments(TYPES))) <= listed
+
+
+def test_both_clients_raise_the_class_of_the_page() -> None:
+    listed = {code: words(row[0])[0] for row in VOCABULARY.table("Errors") for code in words(row[1])}
+    own = {
+        "connection_failed": "ConnectionFailed",
+        "timeout": "ConnectionFailed",
+        "unexpected_answer": "OneRuntimeError",
+    }
+    python = {code: kind.__name__ for code, kind in errors.CLASS_OF_CODE.items()}
+    assert listed == python | own
+    source = (JAVASCRIPT / "src" / "errors.js").read_text("utf-8")
+    table = source.partition("CLASS_OF_CODE = ")[2].partition("]);")[0]
+    assert dict(re.findall(r'\["(\w+)", (\w+)\]', table)) == python
+
+
+def test_every_error_of_the_server_has_the_class_of_its_status_unless_the_page_names_another() -> None:
+    exceptions = {"connect_required", "needs_reauth", "malformed_request"}
+    for kind in error_kinds():
+        if kind.code not in exceptions:
+            of_status = errors.error_of(errors.Problem(code="later", status=kind.status, detail=""))
+            of_code = errors.error_of(errors.Problem(code=kind.code, status=None, detail=""))
+            assert type(of_code) is type(of_status), kind.code
+
+
+def test_the_command_line_has_the_nouns_and_verbs_of_the_page() -> None:
+    groups: dict[str, Any] = vars(typer.main.get_command(cli.app))["commands"]
+    for noun, verbs in VOCABULARY.table("Command line"):
+        assert groups[words(noun)[0]].commands.keys() == set(words(verbs))
+
+
+def test_no_retired_name_is_used_again() -> None:
+    texts = {one.name: one.text for one in pages() if one != VOCABULARY and "decisions" not in one.name}
+    texts["openapi.json"] = json.dumps(document())
+    for folder in CHECKED_FOR_RETIRED_NAMES:
+        texts |= {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sources(ROOT / folder)}
+    for name in column("Retired names", 0):
+        pattern = re.compile(rf"(?<![\w/]){re.escape(name)}(?![\w-])|(?<!\w){re.escape(camel_case(name))}(?![\w-])")
+        assert [where for where, text in texts.items() if pattern.search(text)] == [], name
+
+
+def sources(folder: Path) -> Iterator[Path]:
+    """The files of a folder that a person wrote."""
+    kinds = {".py", ".js", ".mjs", ".ts", ".md", ".html", ".yaml", ".json"}
+    return (path for path in folder.rglob("*") if path.suffix in kinds and "node_modules" not in path.parts)
