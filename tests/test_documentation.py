@@ -164,6 +164,14 @@ def test_every_table_is_listed_with_its_readable_data() -> None:
     assert sorted(code(row[0]) for row in rows) == sorted(schema.metadata.tables)
 
 
+def test_the_scopes_table_names_every_get_route_that_needs_another_scope_than_read() -> None:
+    named = re.findall(r"`(GET [^`]+)`", page("docs/api.md").sections(2)["Scopes"])
+    scopes = {name: operation.get("x-required-scope") for name, operation in operations().items()}
+    assert sorted(named) == sorted(
+        name for name, scope in scopes.items() if name[:4] == "GET " and scope not in {None, "read"}
+    )
+
+
 def test_every_event_type_is_documented() -> None:
     assert [code(row[0]) for row in page("docs/events.md").table("Types")] == list(events.TYPES)
 
