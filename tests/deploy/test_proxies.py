@@ -13,10 +13,10 @@ import httpx2
 import pytest
 from uvicorn import Config
 
-from one_runtime.api.proxy import LONGEST_CONNECT, LONGEST_IDLE
+from one_runtime.api.proxy import MAX_CONNECT_TIMEOUT, MAX_IDLE_TIMEOUT
 from one_runtime.doctor import Finding, examine
 from one_runtime.egress import Limits, Network
-from one_runtime.proxy.relay import LONGEST_WAIT, MOST_ATTEMPTS
+from one_runtime.proxy.relay import MAX_ATTEMPTS, MAX_WAIT
 from tests.application import JSON, ORIGIN
 from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, free_port, proxying, seconds
 from tests.egress.certificates import tls_contexts
@@ -228,7 +228,7 @@ def test_each_proxy_waits_longer_than_a_check_or_a_call_may_take() -> None:
     for file, directive in (("nginx.conf", "proxy_read_timeout"), ("Caddyfile", "response_header_timeout")):
         check, call = seconds((DEPLOY / file).read_text(encoding="utf-8"), directive)
         assert check > Limits().total
-        assert call > MOST_ATTEMPTS * (LONGEST_CONNECT + LONGEST_IDLE + LONGEST_WAIT)
+        assert call > MAX_ATTEMPTS * (MAX_CONNECT_TIMEOUT + MAX_IDLE_TIMEOUT + MAX_WAIT)
 
 
 async def test_the_doctor_finds_nothing_to_say_against_the_proxy(behind: Behind) -> None:

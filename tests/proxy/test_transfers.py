@@ -57,7 +57,7 @@ async def test_a_provider_that_stops_reading_is_given_up_also_where_the_caller_h
         answer = await read_answer(reader, "POST")
         assert (answer.status, answer.problem) == (504, "upstream_timeout")
         assert "took nothing of the body for 0.5 seconds" in json.loads(answer.body)["detail"]
-    counts = relay.application.app.services.call_limit._counts
+    counts = relay.application.app.services.proxy_calls.limit._counts
     await eventually(lambda: not counts)
     sending.cancel()
     writer.transport.abort()
@@ -112,7 +112,7 @@ async def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_the_provider(
     await eventually(lambda: bool(relay.upstream.arrived))
     writer.close()
     await eventually(relay.upstream.closed.is_set)
-    await eventually(lambda: not relay.application.app.services.call_limit._counts)
+    await eventually(lambda: not relay.application.app.services.proxy_calls.limit._counts)
     told = await line(relay)
     assert (told["http_status"], told["error_code"]) == (0, None)
 

@@ -1,21 +1,17 @@
-"""`ANY /v1/proxy/{integration_slug}/{path}`: the provider's API, called with an end user's credential. Raw ASGI."""
+"""`ANY /v1/proxy/{integration_slug}/{path}`: the provider's API, called with an end user's credential. Plain ASGI."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
-from time import perf_counter
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from one_runtime.api.fields import IDENTIFIER_SCHEMA
-from one_runtime.api.incoming import ClientDisconnected, RequestBody, too_large
+from one_runtime.api.request_body import ClientDisconnected, RequestBody, too_large
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, AsgiRoute, RouteSpec, authorize
 from one_runtime.api.services import services_of
-from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.context import Installation
-from one_runtime.db.ids import ID_PATTERN, new_id
+from one_runtime.db.ids import ID_PATTERN
 from one_runtime.egress import (
     Limits,
     RequestRefused,
@@ -29,26 +25,24 @@ from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed,
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.proxy import lookup
 from one_runtime.proxy.bulkhead import TooManyCalls
+from one_runtime.proxy.calls import CallRecord
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
-from one_runtime.proxy.relay import AttemptCounter, CredentialsRefreshedRetry, ProxyRequest, ProxyResponse, call
-from one_runtime.proxy.request_log import LONGEST_PATH, LoggedRequest
-from one_runtime.tenancy.authentication import PresentedKey
-from one_runtime.tokens.state import CredentialState
+from one_runtime.proxy.relay import CredentialsRefreshedRetry, ProxyRequest, call
 
 PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Documented methods. The proxy relays any method except CONNECT and TRACE."""
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
-REPLAYED: Final = 256 * 1024
-"""Bytes of a body that is kept until there is an answer, so that it can be sent once more."""
+MAX_REPLAYED_BODY: Final = 256 * 1024
+"""Bytes of a body that is held in memory until there is a response, so that it can be sent again."""
 
-LONGEST_CONNECT: Final = 60.0
-LONGEST_IDLE: Final = 600.0
-"""Seconds that a call may ask for: until there is a connection, and between two pieces of an answer."""
+MAX_CONNECT_TIMEOUT: Final = 60.0
+MAX_IDLE_TIMEOUT: Final = 600.0
+"""Seconds that a call may set: until there is a connection, and between two pieces of the response."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
-_NEVER: Final = frozenset({"TRACE", "CONNECT"})
+_REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
 _NO_LIMIT: Final = 1 << 62
 _SCOPE: Final = "use"
 
@@ -60,215 +54,125 @@ class WebSocketUnsupported(OneRuntimeError):
 
 
 async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI endpoint. Raises: OneRuntimeError before the answer has begun; after that it breaks off."""
-    if scope["method"] in _NEVER:
+    """The ASGI endpoint. Raises: OneRuntimeError before the response has begun; after that, the response breaks off."""
+    if scope["method"] in _REFUSED_METHODS:
         raise MethodNotAllowed("TRACE and CONNECT are not relayed.", PROXIED)
     services = services_of(scope)
+    installation = services.installation
     key = services.authenticator.present(scope)
-    headers = _once(scope)
+    headers = _headers(scope)
     if headers.get(b"upgrade", b"").lower() == b"websocket":
         raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
-    wanted = ConnectionSelector(_address(scope)[0], _header(headers, _END_USER), _header(headers, _CONNECTION))
-    state = await _state(services.installation, scope, key, wanted)
-    has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-    tally, incoming = _Tally(begun=perf_counter()), RequestBody(receive, has_body=has_body)
-    connection = state.connection
-    with services.call_limit.acquire(connection.organization_id, connection.integration_slug):
-        try:
-            with suppress(ClientDisconnected):
-                await _Relaying(services.installation).relay(scope, state, incoming, (tally, send))
-        except OneRuntimeError as error:
-            tally.failed(error.code, error.status)
-            raise
-        except Exception:
-            tally.failed("internal_error", 500)
-            raise
-        finally:
-            services.request_log.note(_line(scope, state, tally, incoming, services.installation.clock()))
+    slug, path = _split_path(scope)
+    selector = ConnectionSelector(slug, _text(headers, _END_USER), _text(headers, _CONNECTION))
+    state = await lookup.load(installation, key, selector, partial(authorize, scope, required=_SCOPE))
+    limit = installation.settings.proxy_max_bytes or _NO_LIMIT
+    record = CallRecord(state.connection, scope["method"], path, max_bytes=limit)
+    body = RequestBody(receive, record, has_body=_has_body(headers))
 
-
-class _Relaying:
-    def __init__(self, installation: Installation) -> None:
-        self._installation = installation
-
-    async def relay(
-        self, scope: Scope, state: CredentialState, incoming: RequestBody, outgoing: "tuple[_Tally, Send]"
-    ) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        most = self._installation.settings.proxy_max_bytes or _NO_LIMIT
-        length, chunked = _length(headers), b"transfer-encoding" in headers
-        if length is not None and length > most:
-            raise too_large(most)
-        small = not chunked and (length or 0) <= REPLAYED
-        limits = _limits(headers)
-        body = (await incoming.whole() if small else incoming.pieces(most, limits.idle)) if length or chunked else None
-        asked = ProxyRequest(
-            method=scope["method"],
-            path=_address(scope)[1],
-            query=scope["query_string"].decode("latin-1"),
-            headers=tuple(scope["headers"]),
-            body=body,
-            length=None if small else length,
-            replayable=small,
-            base_url=_header(headers, b"one-runtime-base-url"),
-            retry=_choice(headers, b"one-runtime-retry", "idempotent"),
-            trace=_choice(headers, b"one-runtime-trace", "pass"),
-            limits=limits,
-        )
-        await incoming.unless_gone(self._answer(state, asked, incoming, outgoing, most))
-
-    async def _answer(
-        self,
-        state: CredentialState,
-        asked: ProxyRequest,
-        incoming: RequestBody,
-        outgoing: "tuple[_Tally, Send]",
-        most: int,
-    ) -> None:
-        tally, send = outgoing
-        async with call(self._installation, state, asked, tally.attempts) as answered:
-            tally.status, tally.upstream = answered.relayed.status, answered.seconds
-            incoming.hear()
-            await send({"type": "http.response.start", "status": answered.relayed.status, "headers": _told(answered)})
-            async for piece in answered.relayed.body:
-                incoming.hear()
-                tally.sent += len(piece)
-                if tally.sent > most:
-                    raise UpstreamTooLarge(f"The answer is larger than the {most} bytes that the operator allows.")
+    async def respond(request: ProxyRequest) -> None:
+        async with call(installation, state, request, record) as response:
+            body.touch()
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            async for piece in response.body:
+                body.touch()
+                record.count_response(len(piece))
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    with services.proxy_calls.track(record), suppress(ClientDisconnected):
+        request = await _parse(scope, headers, body, record)
+        await body.run_until_disconnect(respond(request))
 
-async def _state(
-    installation: Installation, scope: Scope, key: PresentedKey, wanted: ConnectionSelector
-) -> CredentialState:
-    async with installation.database.read() as tx:
-        found = await lookup.find(tx, key, wanted)
-        authorize(scope, found.principal, _SCOPE)
-        state = await lookup.decrypt(tx, installation, found)
-        if state is not None:
-            return state
-        slug = wanted.integration_slug
-        integration = await installation.catalogs.get(tx, found.principal.organization_id, slug)
-    if integration is None:
-        raise unknown(slug)
-    if wanted.end_user_id is None and wanted.connection_id is None:
-        raise InvalidInput.of(
-            "One-Runtime-End-User", "is required: whose connection to use (or One-Runtime-Connection, with its id)"
-        )
-    raise ConnectRequired(
-        f"There is no such connection to {integration.name}. Have the end user connect: "
-        f'POST /v1/hosted-connection-sessions with "integration_slug": "{slug}".'
+
+async def _parse(scope: Scope, headers: dict[bytes, bytes], body: RequestBody, record: CallRecord) -> ProxyRequest:
+    """Read the request; a small body is read into memory. Raises: InvalidInput; MalformedRequest; TooLarge."""
+    length, chunked = _content_length(headers), b"transfer-encoding" in headers
+    if length is not None and length > record.max_bytes:
+        raise too_large(record.max_bytes)
+    small = not chunked and (length or 0) <= MAX_REPLAYED_BODY
+    limits = Limits(
+        connect=_seconds(headers, b"one-runtime-connect-timeout", 10.0, MAX_CONNECT_TIMEOUT),
+        idle=_seconds(headers, b"one-runtime-timeout", 60.0, MAX_IDLE_TIMEOUT),
     )
-
-
-@dataclass(slots=True)
-class _Tally:
-    """How a call went, for the log. The status is 0 where the caller went away before there was one."""
-
-    begun: float
-    status: int = 0
-    error: str | None = None
-    attempts: AttemptCounter = field(default_factory=AttemptCounter)
-    upstream: float | None = None
-    sent: int = 0
-
-    def failed(self, code: str, status: int) -> None:
-        """The failure is ours; where the answer had begun, its status stays."""
-        self.error, self.status = code, self.status or status
-
-
-def _line(scope: Scope, state: CredentialState, tally: _Tally, incoming: RequestBody, now: datetime) -> LoggedRequest:
-    connection = state.connection
-    return LoggedRequest(
-        id=new_id(),
-        organization_id=connection.organization_id,
-        at=now,
-        end_user_id=connection.end_user_id,
-        connection_id=connection.id,
-        integration_slug=connection.integration_slug,
+    content = None
+    if length or chunked:
+        content = await body.read_all() if small else body.pieces(limits.idle)
+    return ProxyRequest(
         method=scope["method"],
-        path=_address(scope)[1][:LONGEST_PATH],
-        status=tally.status,
-        error=tally.error,
-        attempts=tally.attempts.count,
-        request_bytes=incoming.size,
-        response_bytes=tally.sent,
-        duration_ms=round((perf_counter() - tally.begun) * 1000),
-        upstream_ms=None if tally.upstream is None else round(tally.upstream * 1000),
+        path=record.path,
+        query=scope["query_string"].decode("latin-1"),
+        headers=tuple(scope["headers"]),
+        body=content,
+        length=None if small else length,
+        replayable=small,
+        base_url=_text(headers, b"one-runtime-base-url"),
+        retry=_is_set(headers, b"one-runtime-retry", "idempotent"),
+        trace=_is_set(headers, b"one-runtime-trace", "pass"),
+        limits=limits,
     )
 
 
-def _address(scope: Scope) -> tuple[str, str]:
-    """The slug, and the rest of the path as it came, percent-encoded or not."""
+def _split_path(scope: Scope) -> tuple[str, str]:
+    """Return the slug, and the rest of the path as it came, percent-encoded or not."""
     raw = scope.get("raw_path") or scope["path"].encode()
-    rest = raw.partition(b"?")[0][len(PREFIX) :]
-    slug, slash, path = rest.partition(b"/")
+    slug, slash, path = raw.partition(b"?")[0][len(PREFIX) :].partition(b"/")
     return slug.decode("latin-1").lower(), (slash + path).decode("latin-1")
 
 
-def _once(scope: Scope) -> dict[bytes, bytes]:
-    """The headers. Raises: InvalidInput, where one of ours comes twice: whoever adds it to a request that somebody else
-    has made would not know which one counts."""
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers by name.
+
+    Raises: InvalidInput if a header for One Runtime occurs twice. A program that adds one to another program's request
+    could not know which of the two counts.
+    """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         if name in headers and (name.startswith(b"one-runtime-") or name == b"authorization"):
-            raise InvalidInput.of(name.decode("latin-1"), "is given twice")
+            raise InvalidInput.of(name.decode("latin-1"), "may be given once")
         headers[name] = value
     return headers
 
 
-def _header(headers: dict[bytes, bytes], name: bytes) -> str | None:
+def _has_body(headers: dict[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
     value = headers.get(name)
     if value is None:
         return None
     try:
         return value.decode().strip() or None
     except UnicodeDecodeError as error:
-        raise InvalidInput.of(name.decode(), "is not UTF-8") from error
+        raise InvalidInput.of(name.decode(), "must be UTF-8") from error
 
 
-def _choice(headers: dict[bytes, bytes], name: bytes, only: str) -> bool:
-    value = _header(headers, name)
+def _is_set(headers: dict[bytes, bytes], name: bytes, only: str) -> bool:
+    value = _text(headers, name)
     if value not in {None, only}:
-        raise InvalidInput.of(name.decode(), f"can be {only!r}")
+        raise InvalidInput.of(name.decode(), f"must be {only!r}")
     return value is not None
 
 
-def _limits(headers: dict[bytes, bytes]) -> Limits:
-    """How long to wait: for a connection, and between two pieces of the answer."""
-    connect = _seconds(headers, b"one-runtime-connect-timeout", 10.0, LONGEST_CONNECT)
-    idle = _seconds(headers, b"one-runtime-timeout", 60.0, LONGEST_IDLE)
-    return Limits(connect=connect, idle=idle)
-
-
-def _seconds(headers: dict[bytes, bytes], name: bytes, default: float, most: float) -> float:
-    value = _header(headers, name)
+def _seconds(headers: dict[bytes, bytes], name: bytes, default: float, limit: float) -> float:
+    value = _text(headers, name)
     if value is None:
         return default
     with suppress(ValueError):
         seconds = float(value)
-        if 0 < seconds <= most:
+        if 0 < seconds <= limit:
             return seconds
-    raise InvalidInput.of(name.decode(), f"is a number of seconds, {most:g} at the most")
+    raise InvalidInput.of(name.decode(), f"must be a number of seconds above 0, at most {limit:g}")
 
 
-def _length(headers: dict[bytes, bytes]) -> int | None:
+def _content_length(headers: dict[bytes, bytes]) -> int | None:
     value = headers.get(b"content-length")
     if value is None:
         return None
     if not value.isdigit():
-        raise MalformedRequest("Content-Length is not a number.")
+        raise MalformedRequest("Content-Length must be a number of bytes.")
     return int(value)
-
-
-def _told(answered: ProxyResponse) -> list[tuple[bytes, bytes]]:
-    return [
-        *answered.headers,
-        (b"one-runtime-connection", answered.connection_id.encode()),
-        (b"one-runtime-attempts", b"%d" % answered.attempts),
-        (b"one-runtime-upstream-time", b"%.1f" % (answered.seconds * 1000)),
-    ]
 
 
 def _operation(method: str) -> dict[str, Any]:

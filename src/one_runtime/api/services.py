@@ -8,6 +8,7 @@ from starlette.types import Scope
 from one_runtime.context import Installation
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.bulkhead import CallLimit
+from one_runtime.proxy.calls import ProxyCalls
 from one_runtime.proxy.request_log import RequestLog
 from one_runtime.tenancy.authentication import Authenticator
 
@@ -22,18 +23,19 @@ class Services:
     authenticator: Authenticator
     integration_list: IntegrationList
     request_log: RequestLog
-    call_limit: CallLimit
+    proxy_calls: ProxyCalls
 
     @classmethod
     def of(cls, installation: Installation) -> "Services":
         """Build the services of an installation from its settings."""
         settings = installation.settings
+        request_log = RequestLog(installation.database, kept=settings.request_retention_days > 0)
         return cls(
             installation=installation,
             authenticator=Authenticator(settings.rate_limit),
             integration_list=IntegrationList(installation.catalog, settings.public_url),
-            request_log=RequestLog(installation.database, kept=settings.request_retention_days > 0),
-            call_limit=CallLimit(settings.proxy_calls),
+            request_log=request_log,
+            proxy_calls=ProxyCalls(CallLimit(settings.proxy_calls), request_log, installation.clock),
         )
 
     def attach(self, request: Scope) -> None:

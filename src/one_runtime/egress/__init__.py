@@ -18,13 +18,14 @@ from one_runtime.egress.errors import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
-from one_runtime.egress.hop import USER_AGENT, Body
+from one_runtime.egress.hop import HOP_BY_HOP, USER_AGENT, Body
 from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.observation import on_behalf_of
 from one_runtime.egress.pool import Certificate
 
 __all__ = [
+    "HOP_BY_HOP",
     "USER_AGENT",
     "Body",
     "Certificate",

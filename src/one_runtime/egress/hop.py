@@ -19,14 +19,11 @@ USER_AGENT: Final = f"One-Runtime/{version('one-runtime')}"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _RELAYED_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-# These headers decide where a message ends, or which host it is for. aiohttp sets those it needs.
-_OURS: Final = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         "connection",
-        "content-length",
-        "expect",
-        "host",
         "keep-alive",
+        "proxy-authenticate",
         "proxy-authorization",
         "proxy-connection",
         "te",
@@ -35,6 +32,10 @@ _OURS: Final = frozenset(
         "upgrade",
     }
 )
+"""Headers that concern one connection (RFC 9110 section 7.6.1)."""
+
+# These headers decide where a message ends, or which host it is for. aiohttp sets those it needs.
+_OURS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
 # TRACE echoes credentials, CONNECT opens a tunnel that the guard cannot inspect.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 

@@ -1,14 +1,13 @@
-"""A call to a provider on an end user's behalf: who calls, through which connection, with which credentials.
+"""Look-up of a proxy call: the API key, the connection and its credential, read in one statement."""
 
-All that decides it is read in one statement, which every call waits for.
-"""
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, select
 
 from one_runtime.catalog.model import CUSTOM
+from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
@@ -18,50 +17,41 @@ from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections as connected
 from one_runtime.db.schema import credentials as held
 from one_runtime.db.schema import organizations
-from one_runtime.errors import Conflict
+from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
 from one_runtime.tokens.state import CredentialState, sends_client_fields, with_oauth_client
 
 
 class ConnectRequired(Conflict):
-    """The end user has no connection that could be used; they have to connect, or to connect again."""
+    """The end user has no usable connection, and has to connect or reconnect."""
 
     code = "connect_required"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSelector:
-    """Through which connection to call: that one, or the newest active one of the end user."""
+    """Selects a connection by its id, or the end user's newest active connection."""
 
     integration_slug: str
     end_user_id: str | None
     connection_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LookupRow:
-    """Result of the statement. `row`: the connection with its credentials, or None."""
-
-    principal: Principal
-    row: Row | None
-    custom_revision: str | None
-
-
 _CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields__)
 _WIDTH: Final = len(_CONNECTION)
 
 
-def _statement(which: ColumnElement[bool]) -> Select[tuple[object, ...]]:
-    mine = and_(
+def _statement(selected: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+    on_connection = and_(
         connected.c.organization_id == keys.c.organization_id,
         connected.c.integration_slug == bindparam("slug"),
-        which,
+        selected,
     )
     return (
         select(*_CONNECTION, *credentials.CREDENTIAL_COLUMNS, *KEY_COLUMNS, organizations.c.custom_revision)
         .select_from(
             keys.join(organizations, organizations.c.id == keys.c.organization_id)
-            .outerjoin(connected, mine)
+            .outerjoin(connected, on_connection)
             .outerjoin(held, held.c.connection_id == connected.c.id)
         )
         .where(KEY_MATCHES)
@@ -75,35 +65,54 @@ _BY_ID = _statement(connected.c.id == bindparam("connection"))
 _BY_BOTH = _statement(and_(connected.c.id == bindparam("connection"), connected.c.end_user_id == bindparam("end_user")))
 
 
-async def find(tx: Transaction, key: PresentedKey, wanted: ConnectionSelector) -> LookupRow:
-    """Authenticate the key and read all that decides a call, in one statement. Raises: Unauthenticated."""
-    row = await _row(tx, key.hash, wanted)
-    principal = key.verify(row)
-    assert row is not None  # noqa: S101 - `verify` refuses a missing row
-    return LookupRow(principal, row if row[0] is not None and row.sealed is not None else None, row.custom_revision)
+async def load(
+    installation: Installation,
+    key: PresentedKey,
+    selector: ConnectionSelector,
+    authorize: Callable[[Principal], None],
+) -> CredentialState:
+    """Return the connection with its decrypted credential. `authorize` checks the principal before that.
+
+    Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken; what `authorize` raises.
+    """
+    async with installation.database.read() as tx:
+        row = await _row(tx, key.hash, selector)
+        principal = key.verify(row)
+        authorize(principal)
+        assert row is not None  # noqa: S101 - `verify` refuses a missing row
+        if row[0] is not None and row.sealed is not None:
+            return await _decrypt(tx, installation, row)
+        integration = await installation.catalogs.get(tx, principal.organization_id, selector.integration_slug)
+    if integration is None:
+        raise unknown(selector.integration_slug)
+    if selector.end_user_id is None and selector.connection_id is None:
+        raise InvalidInput.of(
+            "One-Runtime-End-User", "is required, or One-Runtime-Connection with the id of a connection"
+        )
+    raise ConnectRequired(
+        f"The end user has no such connection to {integration.name}. Have the end user connect: "
+        f'POST /v1/hosted-connection-sessions with "integration_slug": "{integration.slug}".'
+    )
 
 
-async def _row(tx: Transaction, digest: bytes, wanted: ConnectionSelector) -> Row | None:
-    asked = {"key_hash": digest, "slug": wanted.integration_slug}
-    if wanted.connection_id is None:
-        return await tx.one(_BY_END_USER, **asked, end_user=wanted.end_user_id)
-    if not is_id(wanted.connection_id):  # it names nothing, and PostgreSQL would not compare it
-        return await tx.one(_BY_END_USER, **asked, end_user=None)
-    if wanted.end_user_id is None:
-        return await tx.one(_BY_ID, **asked, connection=wanted.connection_id)
-    return await tx.one(_BY_BOTH, **asked, connection=wanted.connection_id, end_user=wanted.end_user_id)
+async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -> Row | None:
+    params = {"key_hash": key_hash, "slug": selector.integration_slug}
+    connection_id, end_user_id = selector.connection_id, selector.end_user_id
+    if connection_id is None:
+        return await tx.one(_BY_END_USER, **params, end_user=end_user_id)
+    if not is_id(connection_id):  # matches no connection, and PostgreSQL would refuse the comparison
+        return await tx.one(_BY_END_USER, **params, end_user=None)
+    if end_user_id is None:
+        return await tx.one(_BY_ID, **params, connection=connection_id)
+    return await tx.one(_BY_BOTH, **params, connection=connection_id, end_user=end_user_id)
 
 
-async def decrypt(tx: Transaction, installation: Installation, found: LookupRow) -> CredentialState | None:
-    """The connection with its credentials and its entry; None where there is none. Raises: SealBroken."""
-    row = found.row
-    if row is None:
-        return None
+async def _decrypt(tx: Transaction, installation: Installation, row: Row) -> CredentialState:
     connection = connections.from_row(row[:_WIDTH])
     kept = credentials.decrypt(row, installation.vault, connection.key)
     slug, catalog = connection.integration_slug, installation.catalog
     if slug.startswith(CUSTOM):
-        own = await installation.catalogs.own(tx, found.principal.organization_id, found.custom_revision)
+        own = await installation.catalogs.own(tx, connection.organization_id, row.custom_revision)
         catalog = own if own is not None else catalog
     integration = catalog.get(slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None

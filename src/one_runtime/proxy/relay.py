@@ -1,8 +1,7 @@
-"""Call a provider on an end user's behalf: the caller's request with the credential in it, the answer as it comes.
+"""Call a provider for an end user: the caller's request with the credential added, the response streamed back.
 
-Nothing is collected on the way but small bodies, which a second try would need. A request is sent twice only after the
-provider has refused its credential, which then has not been acted upon (RFC 9110 section 15.5.2), or where the caller
-asks for it.
+Only small bodies are held in memory, for a second attempt. A request is sent twice only if the provider refused its
+credential, so that it did not act on the request (RFC 9110 section 15.5.2), or if the caller asks for retries.
 """
 
 import asyncio
@@ -19,6 +18,7 @@ from one_runtime.catalog.request import Injection, Values, inject, resolve_url
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.egress import (
+    HOP_BY_HOP,
     USER_AGENT,
     Body,
     Limits,
@@ -30,52 +30,44 @@ from one_runtime.egress import (
 )
 from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.jobs.recheck_queue import RecheckRequest
+from one_runtime.proxy.calls import CallRecord
 from one_runtime.proxy.lookup import ConnectRequired
 from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
 from one_runtime.tokens.state import CredentialState, UsableCredential
 
-MOST_ATTEMPTS: Final = 3
-LONGEST_WAIT: Final = 30.0
-"""Seconds that a provider may ask for before another try; where it asks for more, the caller gets its answer."""
+MAX_ATTEMPTS: Final = 3
+MAX_WAIT: Final = 30.0
+"""Seconds to wait before another attempt. If the provider asks for more, the caller gets its response."""
 
-_PASSING: Final = frozenset({429, 502, 503, 504})
+_RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
 _EPOCH: Final = 1_000_000_000  # above it, a reset is a moment and not a number of seconds
-# RFC 9110 section 7.6.1: what two neighbours on the way say to each other.
-_HOP_BY_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
+# For One Runtime itself, or added by proxies in front of it.
+_NOT_FORWARDED: Final = frozenset(
+    {"authorization", "content-length", "expect", "forwarded", "host", "via", "x-real-ip"}
 )
-# What is for us, or was added on the way to us: our key, who stands before us, our own headers.
-_OURS: Final = frozenset({"authorization", "content-length", "expect", "forwarded", "host", "via", "x-real-ip"})
-_OUR_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
+_NOT_FORWARDED_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
 _TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
-_OF_A_HOST: Final = frozenset({"date", "alt-svc", "strict-transport-security", "x-sendfile", "x-lighttpd-send-file"})
-_NOT_TOLD: Final = (b"one-runtime-", b"x-accel-")
+# About a host, which is not the provider's here, or for a proxy in front of One Runtime to act on.
+_NOT_RETURNED: Final = frozenset({"date", "alt-svc", "strict-transport-security", "x-sendfile", "x-lighttpd-send-file"})
+_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
 
 class CredentialsRefreshedRetry(Conflict):
-    """The provider refused the credential, it was renewed, and the body has gone by: it has to be sent again."""
+    """The provider refused the credential, which was refreshed. The body was streamed and has to be sent again."""
 
     code = "credentials_refreshed_retry"
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyRequest:
-    """A request as the caller made it. `path` and `query` are raw, the headers as they came; `length`: of a body that
-    comes in pieces, where it is known; `replayable`: it can be sent once more."""
+    """A request as the caller made it: `path`, `query` and `headers` are raw.
+
+    `length`: of a streamed body, if it is known. `replayable`: the body is in memory and can be sent again.
+    """
 
     method: str
     path: str
@@ -92,203 +84,212 @@ class ProxyRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProxyResponse:
-    """The provider's answer. `seconds`: from the last attempt's sending to its status line."""
+    """The provider's response, with the headers that One Runtime adds."""
 
-    relayed: Relayed
+    status: int
     headers: tuple[tuple[bytes, bytes], ...]
-    connection_id: str
-    attempts: int
-    seconds: float
-
-
-@dataclass(slots=True)
-class AttemptCounter:
-    """How often a request was sent, also where there was no answer."""
-
-    count: int = 0
+    body: AsyncIterator[bytes]
 
 
 @asynccontextmanager
 async def call(
-    installation: Installation, state: CredentialState, asked: ProxyRequest, attempts: AttemptCounter
+    installation: Installation, state: CredentialState, request: ProxyRequest, record: CallRecord
 ) -> AsyncIterator[ProxyResponse]:
-    """Send it, and count how often; the answer's body comes inside of the block.
+    """Send the request and yield the response, whose body is read inside the block. `record` is kept up to date.
 
     Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside.
     """
-    try:
-        usable = await ensure_fresh(installation, state)
-    except ReauthRequired as error:
-        raise ConnectRequired(error.detail) from error
+    credential = await _require_fresh(installation, state)
     refreshed = False
     while True:
-        attempts.count += 1
+        record.attempts += 1
         async with AsyncExitStack() as stack:
-            begun = time.perf_counter()
-            relayed = await _attempt(installation, usable, asked, stack, attempts.count)
+            sent_at = time.perf_counter()
+            relayed = await _attempt(installation, credential, request, stack, record.attempts)
             if relayed is None:
                 continue
-            seconds = time.perf_counter() - begun
-            if relayed.status == 401 and not refreshed and not _is_renewed(installation, usable):
+            seconds = time.perf_counter() - sent_at
+            if relayed.status == 401 and not refreshed and not _was_refreshed(installation, credential):
                 refreshed = True
-                renewed = await _renewed(installation, state, usable)
-                if renewed is not None:
-                    if not asked.replayable:
-                        raise CredentialsRefreshedRetry("The credential was renewed meanwhile. Send the request again.")
-                    usable = renewed
+                newer = await _refresh(installation, state, credential)
+                if newer is not None:
+                    if not request.replayable:
+                        raise CredentialsRefreshedRetry("The credential has been refreshed. Send the request again.")
+                    credential = newer
                     continue
-            wait = _pause(relayed, asked, attempts.count)
+            wait = _retry_delay(relayed, request, record.attempts)
             if wait is None:
-                if relayed.status == 401:  # whether it is the credential's fault, the entry's check tells
-                    installation.doubts.ask(_doubt(usable))
-                headers = tuple(_told(relayed.status, relayed.headers))
-                yield ProxyResponse(relayed, headers, usable.connection.id, attempts.count, seconds)
+                if relayed.status == 401:  # the entry's check finds out if the credential is the reason
+                    installation.doubts.ask(_recheck_request(credential))
+                record.status, record.upstream_seconds = relayed.status, seconds
+                yield _response(relayed, record)
                 return
         await asyncio.sleep(wait)
 
 
+async def _require_fresh(
+    installation: Installation, state: CredentialState, rejected: int | None = None
+) -> UsableCredential:
+    try:
+        return await ensure_fresh(installation, state, rejected=rejected)
+    except ReauthRequired as error:
+        raise ConnectRequired(error.detail) from error
+
+
 async def _attempt(
-    installation: Installation, usable: UsableCredential, asked: ProxyRequest, stack: AsyncExitStack, attempts: int
+    installation: Installation, credential: UsableCredential, request: ProxyRequest, stack: AsyncExitStack, attempt: int
 ) -> Relayed | None:
-    """One try; None where there was no connection and another try is asked for."""
-    if usable.integration is None or usable.auth is None:
-        raise ConnectRequired("The integration of this connection has gone.")
-    injection = inject(usable.auth, usable.values)
-    url = _base_url(usable.auth, usable.values, injection, asked) + asked.path + _query(injection, asked.query)
-    headers = _headers(usable.auth, injection, asked)
-    stack.enter_context(on_behalf_of(usable.integration.slug))
-    whose = usable.connection.organization_id
+    """Send the request once. Returns None if the provider was not reached and the caller asks for retries."""
+    if credential.integration is None or credential.auth is None:
+        raise ConnectRequired("The integration of this connection no longer exists.")
+    injection = inject(credential.auth, credential.values)
+    base_url = _base_url(credential.auth, credential.values, injection, request)
+    stack.enter_context(on_behalf_of(credential.integration.slug))
     relayed = installation.relay.relay(
-        asked.method, url, headers=headers, body=asked.body, limits=asked.limits, tenant=whose
+        request.method,
+        base_url + request.path + _query(injection, request.query),
+        headers=_request_headers(credential.auth, injection, request),
+        body=request.body,
+        limits=request.limits,
+        tenant=credential.connection.organization_id,
     )
     try:
         return await stack.enter_async_context(relayed)
     except (UpstreamUnreachable, UpstreamTimeout):
-        if not _may_repeat(asked, attempts):
+        if not _may_repeat(request, attempt):
             raise
-        await asyncio.sleep(_FIRST_WAIT * 2 ** (attempts - 1))
+        await asyncio.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
         return None
 
 
-async def _renewed(
-    installation: Installation, state: CredentialState, usable: UsableCredential
+async def _refresh(
+    installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Newer credentials than the provider has just refused; None where there are none."""
+    """Return a newer credential than the one that the provider refused, or None if there is none."""
     try:
-        renewed = await ensure_fresh(installation, state, rejected=usable.version)
-    except ReauthRequired as error:
-        raise ConnectRequired(error.detail) from error
-    except ProviderUnavailable:  # the caller gets what the provider said
+        newer = await _require_fresh(installation, state, credential.version)
+    except ProviderUnavailable:  # the caller gets the provider's 401
         return None
-    if renewed.version == usable.version:
+    if newer.version == credential.version:
         return None
-    installation.doubts.note_renewed(renewed.connection.id, renewed.version)
-    return renewed
+    installation.doubts.note_renewed(newer.connection.id, newer.version)
+    return newer
 
 
-def _doubt(usable: UsableCredential) -> RecheckRequest:
-    connection = usable.connection
+def _recheck_request(credential: UsableCredential) -> RecheckRequest:
+    connection = credential.connection
     return RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
 
 
-def _is_renewed(installation: Installation, usable: UsableCredential) -> bool:
-    return installation.doubts.is_renewed(usable.connection.id, usable.version)
+def _was_refreshed(installation: Installation, credential: UsableCredential) -> bool:
+    return installation.doubts.is_renewed(credential.connection.id, credential.version)
 
 
-def _may_repeat(asked: ProxyRequest, attempts: int) -> bool:
-    return asked.retry and asked.replayable and asked.method.upper() in _IDEMPOTENT and attempts < MOST_ATTEMPTS
+def _may_repeat(request: ProxyRequest, attempts: int) -> bool:
+    return request.retry and request.replayable and request.method.upper() in _IDEMPOTENT and attempts < MAX_ATTEMPTS
 
 
-def _pause(relayed: Relayed, asked: ProxyRequest, attempts: int) -> float | None:
-    """Seconds until the next try; None where this answer is the caller's."""
-    if relayed.status not in _PASSING or not _may_repeat(asked, attempts):
+def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> float | None:
+    """Return the seconds until the next attempt, or None if this response is for the caller."""
+    if relayed.status not in _RETRYABLE or not _may_repeat(request, attempts):
         return None
-    told = _asked_to_wait(relayed.headers)
-    wait = told if told is not None else _FIRST_WAIT * 2 ** (attempts - 1)
-    return wait if wait <= LONGEST_WAIT else None
+    requested = _requested_delay(relayed.headers)
+    wait = requested if requested is not None else _FIRST_WAIT * 2 ** (attempts - 1)
+    return wait if wait <= MAX_WAIT else None
 
 
-def _asked_to_wait(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """What the provider says of it: `Retry-After` in seconds, or when its limit begins anew."""
-    said = {name.lower(): value.strip() for name, value in headers}
+def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """Return the delay that the provider asks for: `Retry-After`, or the time until its rate limit resets."""
+    values = {name.lower(): value.strip() for name, value in headers}
     for name in (b"retry-after", b"ratelimit-reset", b"x-ratelimit-reset", b"x-rate-limit-reset"):
-        value = said.get(name, b"")
+        value = values.get(name, b"")
         if value.replace(b".", b"", 1).isdigit():
             number = float(value)
             return max(0.0, number - time.time()) if number > _EPOCH else number
         if name == b"retry-after" and value:
-            with suppress(ValueError, OverflowError):  # no date either
+            with suppress(ValueError, OverflowError):  # not a date either
                 return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time())
     return None
 
 
-def _base_url(auth: AuthBase, values: Values, injection: Injection, asked: ProxyRequest) -> str:
-    """Where the entry says that the API is, or another address of it that the caller names (P7)."""
-    if asked.base_url is None:
+def _base_url(auth: AuthBase, values: Values, injection: Injection, request: ProxyRequest) -> str:
+    """Return the API's base URL: the entry's first, or the other one that the caller names (P7)."""
+    if request.base_url is None:
         return injection.base_url
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
-    wanted = asked.base_url.rstrip("/")
-    if wanted not in {resolve_url(url, known) for url in templates}:
-        named = ", ".join(templates)  # not filled in: some addresses hold the key
-        raise InvalidInput.of("One-Runtime-Base-Url", f"is none of this integration's: {named}")
-    return wanted
+    base_url = request.base_url.rstrip("/")
+    if base_url not in {resolve_url(url, known) for url in templates}:
+        allowed = ", ".join(templates)  # templates are not filled in: some base URLs hold the key
+        raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
+    return base_url
 
 
 def _query(injection: Injection, raw: str) -> str:
-    """The caller's query as it is, but for parameters that carry the credential."""
+    """Return the caller's query string, with the parameters that carry the credential replaced."""
     if not injection.query:
         return f"?{raw}" if raw else ""
-    ours = {name for name, _ in injection.query}
-    kept = [pair for pair in raw.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in ours]
-    sent = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in injection.query]
-    return "?" + "&".join([*kept, *sent])
+    injected = {name for name, _ in injection.query}
+    pairs = [pair for pair in raw.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in injected]
+    pairs += [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in injection.query]
+    return "?" + "&".join(pairs)
 
 
-def _headers(auth: AuthBase, injection: Injection, asked: ProxyRequest) -> list[tuple[str, str]]:
-    """The caller's headers, but for those that are ours, and the entry's: its credential always, its other headers
-    where the caller does not say them."""
-    dropped = _dropped(asked.headers) | _OURS
-    kept: list[tuple[str, str]] = []
-    for raw_name, raw_value in asked.headers:
+def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest) -> list[tuple[str, str]]:
+    """Return the caller's headers that are forwarded, and the entry's.
+
+    The header with the credential replaces the caller's. The entry's constant headers are defaults: the caller's win.
+    """
+    dropped = _hop_by_hop(request.headers) | _NOT_FORWARDED
+    forwarded: list[tuple[str, str]] = []
+    for raw_name, raw_value in request.headers:
         name = raw_name.decode("latin-1")
         lower = name.lower()
-        if lower in dropped or lower.startswith(_OUR_PREFIXES) or (lower in _TRACE and not asked.trace):
+        if lower in dropped or lower.startswith(_NOT_FORWARDED_PREFIXES) or (lower in _TRACE and not request.trace):
             continue
-        kept.append((name, _text(name, raw_value)))
-    given = {name.lower() for name, _ in kept}
+        forwarded.append((name, _decode(name, raw_value)))
+    present = {name.lower() for name, _ in forwarded}
     constant = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}
-    entrys = [(name, value) for name, value in injection.headers if name.lower() not in constant & given]
-    replaced = {name.lower() for name, _ in entrys}
-    sent = [(name, value) for name, value in kept if name.lower() not in replaced]
-    if "user-agent" not in given | replaced:
-        sent.append(("User-Agent", USER_AGENT))
-    if asked.length is not None:
-        sent.append(("Content-Length", str(asked.length)))
-    return [*sent, *entrys]
+    injected = [(name, value) for name, value in injection.headers if name.lower() not in constant & present]
+    replaced = {name.lower() for name, _ in injected}
+    headers = [(name, value) for name, value in forwarded if name.lower() not in replaced]
+    if "user-agent" not in present | replaced:
+        headers.append(("User-Agent", USER_AGENT))
+    if request.length is not None:
+        headers.append(("Content-Length", str(request.length)))
+    return [*headers, *injected]
 
 
-def _text(name: str, value: bytes) -> str:
+def _decode(name: str, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise RequestRefused(f"The value of the header {name} is neither ASCII nor UTF-8.") from error
+        raise RequestRefused(f"The value of the header {name} must be ASCII or UTF-8.") from error
 
 
-def _dropped(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
-    """What concerns one connection, also what `Connection` names beside that."""
-    named = (value.decode("latin-1") for name, value in headers if name.lower() == b"connection")
-    return _HOP_BY_HOP.union(one.strip().lower() for value in named for one in value.split(","))
+def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
+    """Return the headers that concern one connection, with those that `Connection` names (RFC 9110 section 7.6.1)."""
+    values = (value.decode("latin-1") for name, value in headers if name.lower() == b"connection")
+    return HOP_BY_HOP.union(name.strip().lower() for value in values for name in value.split(","))
 
 
-def _told(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> Iterable[tuple[bytes, bytes]]:
-    """The provider's headers for the caller. `Request-Id` is ours, and `Date` our server's; so is what only the proxy
-    before us would act on, and what is said of a host, which is not the provider's here."""
-    dropped = _dropped(headers) | _OF_A_HOST
-    if status in _WITHOUT_BODY:  # whose length it says, the caller would wait for
+def _response(relayed: Relayed, record: CallRecord) -> ProxyResponse:
+    added = (
+        (b"one-runtime-connection", record.connection.id.encode()),
+        (b"one-runtime-attempts", b"%d" % record.attempts),
+        (b"one-runtime-upstream-time", b"%.1f" % ((record.upstream_seconds or 0) * 1000)),
+    )
+    headers = (*_response_headers(relayed.status, relayed.headers), *added)
+    return ProxyResponse(relayed.status, headers, relayed.body)
+
+
+def _response_headers(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> Iterable[tuple[bytes, bytes]]:
+    """Return the provider's headers for the caller. `Request-Id` gets another name: that name is One Runtime's."""
+    dropped = _hop_by_hop(headers) | _NOT_RETURNED
+    if status in _WITHOUT_BODY:  # the caller would wait for a body of that length
         dropped |= {"content-length"}
     for name, value in headers:
         lower = name.lower()
         if lower == b"request-id":
             yield _UPSTREAM_REQUEST_ID, value
-        elif lower.decode("latin-1") not in dropped and not lower.startswith(_NOT_TOLD):
+        elif lower.decode("latin-1") not in dropped and not lower.startswith(_NOT_RETURNED_PREFIXES):
             yield name, value

@@ -24,7 +24,7 @@ from one_runtime.telemetry import metrics
 PAUSE: Final = 1.0
 """Seconds between two looks at what is to be written."""
 
-LONGEST_PATH: Final = 500
+MAX_PATH: Final = 500
 LOOKED_THROUGH: Final = 10_000
 """Lines among which a page looks for what no index tells."""
 

@@ -1,0 +1,106 @@
+"""The body of a proxy call as it arrives, and the caller's presence while the call runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+
+from starlette.types import Receive
+
+from one_runtime.egress import UpstreamTimeout
+from one_runtime.errors import TooLarge
+from one_runtime.proxy.calls import CallRecord
+
+
+class ClientDisconnected(Exception):
+    """The caller closed the connection."""
+
+
+class RequestBody:
+    """The caller's body. `record` counts its bytes. `failure`: the reason why the body ended early."""
+
+    def __init__(self, receive: Receive, record: CallRecord, *, has_body: bool) -> None:
+        self._receive = receive
+        self._record = record
+        self._last_activity = 0.0
+        self.failure: Exception | None = None
+        self._ended = asyncio.Event()
+        if not has_body:
+            self._ended.set()
+
+    def touch(self) -> None:
+        """Note activity of the provider: it is present, even if it reads nothing of the body."""
+        self._last_activity = asyncio.get_running_loop().time()
+
+    async def read_all(self) -> bytes:
+        """Return the whole body. Raises: ClientDisconnected."""
+        return b"".join([piece async for piece in self.pieces()])
+
+    async def pieces(self, idle: float | None = None) -> AsyncIterator[bytes]:
+        """Yield the body piece by piece. `idle`: seconds within which the provider has to take a piece
+        or to be active. Raises: TooLarge; ClientDisconnected."""
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise self._fail(ClientDisconnected())
+            piece = message.get("body", b"")
+            self._record.request_bytes += len(piece)
+            if self._record.request_bytes > self._record.max_bytes:
+                raise self._fail(too_large(self._record.max_bytes))
+            if piece and idle is not None:
+                self._schedule_idle_check(idle, idle)
+                try:
+                    yield piece
+                finally:
+                    self._idle_check.cancel()
+            elif piece:
+                yield piece
+            more = message.get("more_body", False)
+        self._ended.set()
+
+    def _schedule_idle_check(self, idle: float, delay: float) -> None:
+        self._idle_check = asyncio.get_running_loop().call_later(delay, self._check_idle, idle)
+
+    def _check_idle(self, idle: float) -> None:
+        """Fail if the provider is idle. While a piece waits, `receive` is not called, so a caller that disconnects
+        would go unnoticed for ever."""
+        quiet = asyncio.get_running_loop().time() - self._last_activity
+        if quiet < idle:
+            self._schedule_idle_check(idle, idle - quiet)
+        else:
+            self._fail(UpstreamTimeout(f"The provider took nothing of the body for {idle:g} seconds."))
+
+    def _fail(self, failure: Exception) -> Exception:
+        self.failure = failure
+        self._ended.set()
+        return failure
+
+    async def run_until_disconnect(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work`, and cancel it when the caller disconnects or the body fails.
+
+        Raises: what `work` or the body raises. If both fail, the body's error is raised: the HTTP client reports it as
+        an error of the provider.
+        """
+        task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_disconnect())
+        try:
+            await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            if self.failure is not None:
+                raise self.failure
+            if task.done():
+                await task
+        finally:
+            disconnect.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # retrieved, so that asyncio does not log it
+
+    async def _wait_for_disconnect(self) -> None:
+        await self._ended.wait()
+        while self.failure is None and (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def too_large(limit: int) -> TooLarge:
+    """Return the error for a body of more than `limit` bytes."""
+    return TooLarge(f"The body is larger than the {limit} bytes that the operator allows.")

@@ -1,0 +1,87 @@
+"""Calls in progress: each counts towards the concurrency limit, and ends as an entry of the request log."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import perf_counter
+
+from one_runtime.clock import Clock
+from one_runtime.connections.connections import Connection
+from one_runtime.db.ids import new_id
+from one_runtime.egress import UpstreamTooLarge
+from one_runtime.errors import OneRuntimeError
+from one_runtime.proxy.bulkhead import CallLimit
+from one_runtime.proxy.request_log import MAX_PATH, LoggedRequest, RequestLog
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """Progress of one call. `status` stays 0 if the caller disconnects before there is one. Sizes are bytes of bodies;
+    `max_bytes` is the limit of each of the two."""
+
+    connection: Connection
+    method: str
+    path: str
+    started: float = field(default_factory=perf_counter)
+    status: int = 0
+    error: str | None = None
+    attempts: int = 0
+    upstream_seconds: float | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    max_bytes: int = 1 << 62
+
+    def count_response(self, size: int) -> None:
+        """Count bytes of the response body. Raises: UpstreamTooLarge over the limit."""
+        self.response_bytes += size
+        if self.response_bytes > self.max_bytes:
+            raise UpstreamTooLarge(f"The response is larger than the {self.max_bytes} bytes that the operator allows.")
+
+    def fail(self, code: str, status: int) -> None:
+        """Note an error of One Runtime. If the response has begun, its status stays."""
+        self.error, self.status = code, self.status or status
+
+    def entry(self, now: datetime) -> LoggedRequest:
+        """Return the entry for the request log."""
+        upstream = self.upstream_seconds
+        return LoggedRequest(
+            id=new_id(),
+            organization_id=self.connection.organization_id,
+            at=now,
+            end_user_id=self.connection.end_user_id,
+            connection_id=self.connection.id,
+            integration_slug=self.connection.integration_slug,
+            method=self.method,
+            path=self.path[:MAX_PATH],
+            status=self.status,
+            error=self.error,
+            attempts=self.attempts,
+            request_bytes=self.request_bytes,
+            response_bytes=self.response_bytes,
+            duration_ms=round((perf_counter() - self.started) * 1000),
+            upstream_ms=None if upstream is None else round(upstream * 1000),
+        )
+
+
+class ProxyCalls:
+    """Admits calls and logs them."""
+
+    def __init__(self, limit: CallLimit, request_log: RequestLog, clock: Clock) -> None:
+        self.limit, self.log = limit, request_log
+        self._clock = clock
+
+    @contextmanager
+    def track(self, record: CallRecord) -> Iterator[None]:
+        """Count a call while the block runs, and log it at the end. Raises: TooManyCalls."""
+        with self.limit.acquire(record.connection.organization_id, record.connection.integration_slug):
+            try:
+                yield
+            except OneRuntimeError as error:
+                record.fail(error.code, error.status)
+                raise
+            except Exception:
+                record.fail("internal_error", 500)
+                raise
+            finally:
+                self.log.note(record.entry(self._clock()))
