@@ -2,7 +2,7 @@
 
 import pytest
 
-from one_runtime.catalog.patterns import check_pattern, compiled
+from one_runtime.catalog.patterns import check_host_pattern, check_pattern, compiled
 from tests.catalog.javascript import compile_all
 
 PORTABLE = [
@@ -74,3 +74,26 @@ def test_counts_are_kept_to_beyond_a_thousand(pattern: str, fewest: int, most: i
 def test_no_pattern_goes_back_and_forth_without_end() -> None:
     for pattern in ("(a+)+", "(?:a|a)*b", "(?:a*)*c", ".*.*.*.*.*=.*"):
         assert not compiled(check_pattern(pattern)).fullmatch("a" * 20_000 + "!")
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize(
+    "pattern",
+    ["tenant-.*", ".{30,60}", "[^a]+", "[a-z_]+", r"\w+", r"\S+x", "a|b/c", "[!-~]+", "[--9]a", "é", r"a\/b", "[a^]x"],
+)
+def test_a_pattern_in_a_host_takes_letters_digits_dots_and_hyphens_only(pattern: str) -> None:
+    with pytest.raises(ValueError, match="letters, digits"):
+        check_host_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["[a-z0-9-]*", r"[a-z\d.-]+", "(?:a|)", "[.]?x?"])
+def test_a_pattern_in_a_host_takes_no_edge_that_a_host_cannot_have(pattern: str) -> None:
+    with pytest.raises(ValueError, match="no part of a host"):
+        check_host_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", r"[a-z]+(?:\.[a-z]+)*", r"us\d{1,3}|eu", "[a-zA-Z0-9]+"]
+)
+def test_a_pattern_of_host_labels_is_taken(pattern: str) -> None:
+    check_host_pattern(pattern)

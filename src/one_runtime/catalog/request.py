@@ -1,14 +1,22 @@
 """From an entry and an end user's values to requests, and from an answer to a verdict. Pure: nothing is sent."""
 
 import base64
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
+from one_runtime.catalog import outbound
 from one_runtime.catalog.auth import AuthBase, identity_names
+from one_runtime.catalog.outbound import (
+    MISSING,
+    Carrier,
+    OutboundRequest,
+    RequestDraft,
+    fill_templates,
+    merge_headers,
+    parse_json,
+)
 from one_runtime.catalog.parts import Condition, Derived, Expect, Field, Param, Refused, Request, Transform
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.templates import fill, is_authority, names_in, split_url
@@ -22,8 +30,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _LIKELY_SECRET = 8  # characters; fewer may stand in an account's name by chance
 
-_MISSING: Final = object()
-
 
 @dataclass(frozen=True, slots=True)
 class Values:
@@ -31,16 +37,6 @@ class Values:
 
     params: dict[str, str]
     credentials: dict[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class OutboundRequest:
-    """A request ready to be sent. URL, headers and body may hold secrets, so the repr shows the method only."""
-
-    method: str
-    url: str = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    body: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,9 @@ def inject(auth: AuthBase, values: Values) -> Injection:
     """
     known = _known(auth, values)
     return Injection(
-        resolve_url(auth.base_url, known), tuple(_sent_headers(auth, known)), tuple(_sent_query(auth, known))
+        resolve_url(auth.base_url, known),
+        tuple(_sent_headers(auth, known)),
+        tuple(fill_templates(auth.send.query, known).items()),
     )
 
 
@@ -126,11 +124,18 @@ def build_request(auth: AuthBase, request: Request, values: Values) -> OutboundR
         url = resolve_url(request.url, known)
     else:
         url = resolve_url(auth.base_url, known) + _path(request.path or "", known)
-    query = [*_filled(request.query, known), *_sent_query(auth, known)]
-    content_type, body = _body(request, known)
-    headers = _merged([("Accept", "application/json"), *content_type, *_sent_headers(auth, known)])
-    headers = _merged([*headers, *_filled(request.headers, known)])
-    return OutboundRequest(request.method, _with_query(url, query), tuple(headers), body)
+    carrier: Carrier = "json" if request.json_body is not None else "form" if request.form is not None else "none"
+    return outbound.build_request(
+        RequestDraft(
+            method=request.method,
+            url=url,
+            carrier=carrier,
+            params=fill_templates(request.form or {}, known),
+            json_body=request.json_body,
+            query={**fill_templates(request.query, known), **fill_templates(auth.send.query, known)},
+            headers=[*_sent_headers(auth, known), *fill_templates(request.headers, known).items()],
+        )
+    )
 
 
 def read_check(
@@ -150,7 +155,7 @@ def read_check(
     check = auth.check
     if check is None:
         raise ValueError("this auth type has no check")
-    document = _parsed(body)
+    document = parse_json(body)
     if is_refused(check.refused, status, document) and not _is_walled(status, headers):
         return CheckResult(ok=False, refused=True, reason=_reason(auth, check, document, values))
     if not is_expected(check.expect, status, document):
@@ -176,14 +181,14 @@ def read_identity(auth: AuthBase, values: Values) -> tuple[str | None, str | Non
     if auth.identity is None:
         return None, None
     texts = (auth.identity.id, auth.identity.label)
-    found = [_identify(auth, text, _MISSING, values) if text is not None else None for text in texts]
+    found = [_identify(auth, text, MISSING, values) if text is not None else None for text in texts]
     return found[0], found[1]
 
 
 def read_lookup(lookup: Request, status: int, body: bytes) -> object | None:
     """The JSON document of a look-up's answer; None where it is not what the entry expects."""
-    document = _parsed(body)
-    return document if document is not _MISSING and is_expected(lookup.expect, status, document) else None
+    document = parse_json(body)
+    return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
 
 
 def is_expected(expect: Expect, status: int, document: object) -> bool:
@@ -327,52 +332,14 @@ def _complete(text: str | None) -> str:
     return text
 
 
-def _filled(templates: Mapping[str, str], known: Mapping[str, str]) -> list[tuple[str, str]]:
-    filled = ((name, fill(template, known)) for name, template in templates.items())
-    return [(name, value) for name, value in filled if value is not None]
-
-
 def _sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, str]]:
-    headers = [*auth.headers.items(), *_filled(auth.send.headers, known)]
+    headers = [*auth.headers.items(), *fill_templates(auth.send.headers, known).items()]
     if auth.send.basic is not None:
         username, password = fill(auth.send.basic.username, known), fill(auth.send.basic.password, known)
         pair = f"{_complete(username)}:{_complete(password)}".encode()
         headers.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
-    for name, value in headers:
-        if _CONTROL.search(value) or not value.isascii():
-            raise InvalidInput(f"A value cannot be sent in the header {name}. Connect again.")
+    merge_headers(headers)  # refuses values that cannot be sent
     return headers
-
-
-def _sent_query(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, str]]:
-    return _filled(auth.send.query, known)
-
-
-def _merged(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """One header of each name: the later one wins."""
-    merged = {name.lower(): (name, value) for name, value in headers}
-    return list(merged.values())
-
-
-def _with_query(url: str, query: list[tuple[str, str]]) -> str:
-    return f"{url}?{urlencode(query, quote_via=quote)}" if query else url
-
-
-def _body(check: Request, known: Mapping[str, str]) -> tuple[list[tuple[str, str]], bytes | None]:
-    if check.json_body is not None:
-        text = json.dumps(check.json_body, ensure_ascii=False, separators=(",", ":"))
-        return [("Content-Type", "application/json")], text.encode()
-    if check.form is not None:
-        text = urlencode(_filled(check.form, known))
-        return [("Content-Type", "application/x-www-form-urlencoded")], text.encode()
-    return [], b"" if check.method == "POST" else None
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return _MISSING
 
 
 def look_up(document: object, path: str) -> object:
@@ -384,21 +351,21 @@ def look_up(document: object, path: str) -> object:
         elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step) < len(found):
             found = found[int(step)]
         else:
-            return _MISSING
+            return MISSING
     return found
 
 
 def _holds(rule: Condition, document: object) -> bool:
-    if document is _MISSING:
+    if document is MISSING:
         return False
     found = document if rule.path == "$" else look_up(document, rule.path)
     if rule.type is not None:
         return isinstance(found, list if rule.type == "list" else dict)
     if rule.exists is not None:
-        return (found is not _MISSING and found is not None) == rule.exists
+        return (found is not MISSING and found is not None) == rule.exists
     if rule.one_of is not None:
         return any(_same(found, wanted) for wanted in rule.one_of)
-    return found is not _MISSING and _same(found, rule.equals)
+    return found is not MISSING and _same(found, rule.equals)
 
 
 def _same(found: object, wanted: object) -> bool:

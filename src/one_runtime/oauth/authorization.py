@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from one_runtime.catalog.oauth2 import OAuth2Auth, ScopeList
+from one_runtime.catalog.outbound import fill_templates, with_query
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.templates import fill
 from one_runtime.errors import InvalidInput
-from one_runtime.oauth.outbound import fill_templates, with_query
 from one_runtime.oauth.pkce import METHOD, uses_pkce
 from one_runtime.oauth.scopes import requested_scopes
 

@@ -1,13 +1,14 @@
 """An HTTP answer as it comes from a token or revocation endpoint, and what can be read of any of them."""
 
 import datetime as dt
-import json
 import math
 import re
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
+
+from one_runtime.catalog.outbound import MISSING, parse_json
 
 MAX_BODY: Final = 1024 * 1024
 _MAX_FIELDS: Final = 100
@@ -41,9 +42,8 @@ def parse_body(body: bytes) -> dict[str, object] | None:
     """
     if len(body) > MAX_BODY:
         return None
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+    document = parse_json(body)
+    if document is MISSING:
         return _form(body.strip())
     return document if isinstance(document, dict) else None
 

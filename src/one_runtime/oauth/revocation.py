@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from one_runtime.catalog.oauth2 import OAuth2Auth, Revocation, TokenKind
-from one_runtime.catalog.request import OutboundRequest, is_expected, is_refused, resolve_url
+from one_runtime.catalog.outbound import OutboundRequest, RequestDraft, build_request, fill_templates
+from one_runtime.catalog.request import is_expected, is_refused, resolve_url
 from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
 from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_error_response
 from one_runtime.oauth.grants import RefreshToken
-from one_runtime.oauth.outbound import RequestDraft, build_request, fill_templates
 from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, parse_body, retry_after
 
 # What servers say of a token that they do not know, although RFC 7009, 2.2 has them answer 200.
@@ -97,7 +97,7 @@ def _request(
         url=resolve_url(revocation.url, known),
         carrier=revocation.body,
         params={**params, **proof.params},
-        headers={**fill_templates(revocation.headers, known), **proof.headers},
+        headers=[*fill_templates(revocation.headers, known).items(), *proof.headers.items()],
     )
     return build_request(draft)
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.request import OutboundRequest, resolve_url
+from one_runtime.catalog.outbound import OutboundRequest, RequestDraft, build_request, fill_templates
+from one_runtime.catalog.request import resolve_url
 from one_runtime.oauth.client import ClientIdentity, authenticate_client
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
-from one_runtime.oauth.outbound import RequestDraft, build_request, fill_templates
 from one_runtime.oauth.scopes import requested_scopes
 
 TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
@@ -64,7 +64,7 @@ def _refresh(auth: TokenAuth, client: ClientIdentity, grant: RefreshToken, known
     url = auth.token.refresh_url or auth.token.url
     if auth.token.refresh_method == "GET":  # the token proves itself, and an address is no place for a secret
         query = {**params, **fill_templates(auth.token.query, known)}
-        headers = fill_templates(auth.token.headers, known)
+        headers = fill_templates(auth.token.headers, known).items()
         return build_request(
             RequestDraft(method="GET", url=resolve_url(url, known), carrier="query", params=query, headers=headers)
         )
@@ -95,6 +95,6 @@ def _call(
         carrier="query" if method == "GET" else token.body,
         params={**params, **proof.params},
         query=fill_templates(token.query, known),
-        headers={**fill_templates(token.headers, known), **proof.headers},
+        headers=[*fill_templates(token.headers, known).items(), *proof.headers.items()],
     )
     return build_request(draft)
