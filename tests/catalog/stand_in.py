@@ -210,8 +210,6 @@ class StandIn:
         for part in self.auth.get("received", []):
             if part["source"] == "token_response":
                 document = put(document, part.get("path", part["name"]), part["example"])
-        for path in self.auth.get("token_response_fields", []):
-            document = document if _at_path(document, path) is not None else put(document, path, "kept-1")
         return _json(200, document)
 
     def _is_client(self, seen: Seen, sent: Mapping[str, str]) -> bool:

@@ -226,7 +226,7 @@ def test_client_credentials_ask_for_the_id_and_the_secret() -> None:
     with pytest.raises(ValidationError, match="begins with client_id"):
         entry_of({**CLIENT_CREDENTIALS, "fields": CLIENT_CREDENTIALS["fields"][::-1]})
     loose = {**SUBDOMAIN, "pattern": "[^/]+"}
-    with pytest.raises(ValidationError, match="letters, digits|no part of a host"):
+    with pytest.raises(ValidationError, match="letters, digits"):
         entry_of({**CLIENT_CREDENTIALS, "params": [loose], "token": {"url": "https://{subdomain}.example.com"}})
 
 

@@ -11,7 +11,7 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import receive
 from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
 from one_runtime.oauth.grants import Grant
-from one_runtime.oauth.token_response import MAX_TOKEN, Tokens, kept_fields, read_token_response
+from one_runtime.oauth.token_response import MAX_TOKEN, Tokens, read_token_response
 from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, answered, with_token
 
@@ -241,24 +241,18 @@ def test_a_token_in_an_answer_that_is_no_success_is_not_taken(status: int) -> No
         read({"access_token": "a"}, status=status)
 
 
-def test_the_answer_serves_templates_and_what_the_entry_keeps() -> None:
+def test_values_of_the_token_response_serve_templates() -> None:
     shop = {"name": "shop", "source": "token_response", "path": "api.url", "extract": r"https://([a-z]+)\.example\.com"}
     auth = oauth2(
         received=[shop],
         base_url="https://{shop}.example.com",
-        token_response_fields=["team.id", "livemode", "hook.0.url", "missing", "nothing", "team"],
     )
     body = {
         "access_token": "a",
         "api": {"url": "https://acme.example.com"},
-        "team": {"id": 7},
-        "livemode": False,
-        "hook": [{"url": "https://h.example"}],
-        "nothing": None,
     }
     tokens = read(body, auth)
     assert receive(auth, "token_response", tokens.document) == {"shop": "acme"}
-    assert kept_fields(auth, tokens.document) == {"team.id": "7", "livemode": False, "hook.0.url": "https://h.example"}
 
 
 @pytest.mark.promise("P11")

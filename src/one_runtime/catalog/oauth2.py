@@ -272,8 +272,6 @@ class OAuth2Auth(AuthBase):
     token: Token
     refresh: Refresh = "rotates"
     lifetimes: Lifetimes = Lifetimes()
-    token_response_fields: Annotated[tuple[JsonPath, ...], Many] = ()
-    callback_fields: Annotated[tuple[ParamName, ...], Many] = ()
     received: Annotated[tuple[Received, ...], Many] = ()
     lookup: Lookup | None = None
     revocation: Revocation | None = None

@@ -215,11 +215,6 @@ class Condition(Strict):
             raise ValueError("needs exactly one of equals, one_of, exists and type")
         return self
 
-    @property
-    def tests_equality(self) -> bool:
-        """Whether `equals` was given (null counts)."""
-        return "equals" in self.model_fields_set
-
 
 Status = Annotated[int, Setting(ge=200, le=499)]
 

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
-from one_runtime.catalog.request import MAX_PARAM
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import normalize_code
 from one_runtime.oauth.errors import AccessDenied, AuthorizationRefused, CallbackRefused, ErrorResponse, IssuerMismatch
@@ -19,7 +18,6 @@ CALLBACK_PATH: Final = "/connect/callback/"
 MAX_QUERY: Final = 16_384
 _MAX_PARAMETERS: Final = 100
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
-_PRINTABLE: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
 
 # How providers say that somebody said no, as `normalize_code` writes it.
 DENIED: Final = frozenset(
@@ -55,11 +53,10 @@ class CallbackQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """What an authorization brought: the code, the values that templates need, and the fields that the entry keeps."""
+    """The code of an authorization, and the values of the callback that templates need."""
 
     code: str = field(repr=False)
     received: dict[str, str]
-    fields: dict[str, str]
 
 
 def parse_callback(query: bytes) -> CallbackQuery:
@@ -105,7 +102,7 @@ def read_callback(
         received = receive(auth, "callback", query.values)
     except UnexpectedValue as error:
         raise CallbackRefused(f"The callback does not fit: {error}.") from error
-    return AuthorizationResponse(code, received, _fields(auth, query))
+    return AuthorizationResponse(code, received)
 
 
 def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
@@ -141,13 +138,3 @@ def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:
     if normalize_code(error) in DENIED or normalize_code(query.get("error_reason") or "") in DENIED:
         raise AccessDenied("The consent was not given.", words)
     raise AuthorizationRefused("The provider did not grant the authorization.", words)
-
-
-def _fields(auth: OAuth2Auth, query: CallbackQuery) -> dict[str, str]:
-    """Short plain text only; what is not is left out, since no template needs it."""
-    found = {name: query.get(name) for name in auth.callback_fields}
-    return {
-        name: value
-        for name, value in found.items()
-        if value is not None and len(value) <= MAX_PARAM and _PRINTABLE.fullmatch(value)
-    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponse
-from one_runtime.catalog.request import look_up, text_of
+from one_runtime.catalog.request import look_up
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import token_error
 from one_runtime.oauth.errors import MalformedTokenResponse
@@ -29,7 +29,7 @@ _EPOCH_MILLISECONDS: Final = 1e11
 class Tokens:
     """What a grant was turned into. `scopes` is None where the provider says nothing, which means what was asked for;
     `refresh_expires_at` where it says how long the refresh token lives. `document` is the answer as a whole, for
-    `receive` and `kept_fields`: it holds the tokens. The repr shows none of them."""
+    `receive`: it holds the tokens. The repr shows none of them."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
@@ -75,13 +75,6 @@ def read_token_response(
 def is_token(text: str) -> bool:
     """Whether that is a token, which fits into a header (RFC 6749, A.12)."""
     return len(text) <= MAX_TOKEN and _TOKEN.fullmatch(text) is not None
-
-
-def kept_fields(auth: OAuth2Auth, document: Mapping[str, object]) -> dict[str, str | bool]:
-    """What the entry keeps of a token response beside the tokens (`token_response_fields`), by JSON path."""
-    found = {path: look_up(document, path) for path in auth.token_response_fields}
-    values = {path: value if isinstance(value, bool) else text_of(value) for path, value in found.items()}
-    return {path: value for path, value in values.items() if value is not None}
 
 
 def _found(where: TokenResponse, document: dict[str, object] | None) -> tuple[dict[str, object], str] | None:
