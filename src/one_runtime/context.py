@@ -38,7 +38,7 @@ class Installation:
     clock: Clock
     timing: Timing = Timing()
     flights: SingleFlight = field(default_factory=SingleFlight)
-    doubts: RecheckQueue = field(default_factory=RecheckQueue)
+    rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
     """The way out for calls on end users' behalf: connections of its own, so that they take none from the others."""
     catalogs: OrganizationCatalogs = field(init=False)

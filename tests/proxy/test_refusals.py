@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from one_runtime.connecting.recheck import recheck_queued
-from one_runtime.jobs.recheck_queue import MOST_OF_ONE, RecheckQueue, RecheckRequest
+from one_runtime.jobs.recheck_queue import MAX_PER_INTEGRATION, RecheckQueue, RecheckRequest
 from tests.database import ANY_DATABASE
 from tests.proxy.relay import OK, Answer, Relay, said
 from tests.waiting import async_attempts, eventually
@@ -174,14 +174,14 @@ async def test_neither_do_two_processes_renew_them_by_turns(relay: Relay) -> Non
 
 
 def test_what_is_doubted_is_asked_once_and_of_each_integration_a_few_at_a_time() -> None:
-    doubts = RecheckQueue()
+    queue = RecheckQueue()
     many = [RecheckRequest("northwind", f"hanging-{number}", "hanging") for number in range(20)]
-    for doubt in (*many, RecheckRequest("southwind", "other", "other"), *many):
-        doubts.ask(doubt)
-    first = doubts.take()
-    assert first == [*many[:MOST_OF_ONE], RecheckRequest("southwind", "other", "other")]
-    doubts.ask(many[0])
-    assert doubts.take() == many[MOST_OF_ONE : 2 * MOST_OF_ONE], "it is being checked"
-    doubts.settle(many[0])
-    doubts.ask(many[0])
-    assert many[0] not in doubts.take(), "it was checked a moment ago"
+    for request in (*many, RecheckRequest("southwind", "other", "other"), *many):
+        queue.enqueue(request)
+    first = queue.drain()
+    assert first == [*many[:MAX_PER_INTEGRATION], RecheckRequest("southwind", "other", "other")]
+    queue.enqueue(many[0])
+    assert queue.drain() == many[MAX_PER_INTEGRATION : 2 * MAX_PER_INTEGRATION], "it is being checked"
+    queue.finish(many[0])
+    queue.enqueue(many[0])
+    assert many[0] not in queue.drain(), "it was checked a moment ago"

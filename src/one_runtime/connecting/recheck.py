@@ -1,4 +1,7 @@
-"""Ask a provider whether a connection's credentials still work: a definite refusal is noted, an outage is not."""
+"""Recheck: ask a provider whether a connection's credentials still work.
+
+A definite refusal makes the connection `needs_reauth`; an outage changes nothing.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,22 +16,23 @@ from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
 from one_runtime.jobs.recheck_queue import RecheckRequest
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
 from one_runtime.tokens.state import UsableCredential
 
-AT_ONCE: Final = 64
-"""Checks of one turn that are under way at the same time."""
+CONCURRENT: Final = 64
+"""Concurrent rechecks of one run."""
 
-PATIENCE: Final = 10.0
-"""Seconds for one of them: the next turn waits for all."""
+TIMEOUT: Final = 10.0
+"""Seconds for one recheck: the next run starts after all of this one."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckResult:
-    """What the provider said: `working` is None where the entry has no check."""
+    """A connection after its recheck. `working` is None where the integration has no check."""
 
     connection: Connection
     working: bool | None
@@ -36,77 +40,76 @@ class RecheckResult:
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
-    """Run the entry's check with fresh credentials; a token that is refused is renewed once, and tried again.
+    """Run the integration's check with fresh credentials; after a refusal, refresh once and check again.
 
     Raises: NotFound; ProviderUnavailable; SealBroken.
     """
     async with installation.database.read() as tx:
-        found = await connections.get(tx, actor.organization_id, connection_id)
-        integration = await installation.catalogs.get(tx, actor.organization_id, found.integration_slug)
-    auth = integration.auth_of(found.auth_type) if integration is not None else None
+        connection = await connections.get(tx, actor.organization_id, connection_id)
+        integration = await installation.catalogs.get(tx, actor.organization_id, connection.integration_slug)
+    auth = integration.auth_of(connection.auth_type) if integration is not None else None
     if integration is None or auth is None or auth.check is None:
-        return RecheckResult(found, None)
+        return RecheckResult(connection, None)
     try:
-        usable = await fresh_credentials(installation, found.key, refused_too=True)
-        refusal = await _refusal(installation, usable)
+        credential = await fresh_credentials(installation, connection.key, refused_too=True)
+        refusal = await _check(installation, credential)
         if refusal is not None:
-            renewed = await fresh_credentials(installation, found.key, rejected=usable.version, refused_too=True)
-            if renewed.version != usable.version:
-                usable, refusal = renewed, await _refusal(installation, renewed)
+            refreshed = await fresh_credentials(
+                installation, connection.key, rejected=credential.version, refused_too=True
+            )
+            if refreshed.version != credential.version:
+                credential, refusal = refreshed, await _check(installation, refreshed)
     except ReauthRequired as error:
-        return RecheckResult(await _current(installation, found), working=False, reason=error.detail)
-    return await _noted(installation, actor, found, usable, refusal)
+        async with installation.database.read() as tx:
+            connection = await connections.get(tx, connection.organization_id, connection.id)
+        return RecheckResult(connection, working=False, reason=error.detail)
+    return await _store_result(installation, actor, credential, refusal)
 
 
 async def recheck_queued(installation: Installation) -> int:
-    """Recheck connections whose credentials a provider did not take in use; how many."""
-    doubted, turn = installation.doubts.take(), asyncio.Semaphore(AT_ONCE)
+    """Recheck the connections in the queue; return their number."""
+    requests, limit = installation.rechecks.drain(), asyncio.Semaphore(CONCURRENT)
 
-    async def one(doubt: RecheckRequest) -> None:
+    async def recheck_one(request: RecheckRequest) -> None:
         try:
-            async with turn, asyncio.timeout(PATIENCE):
-                await recheck(installation, Actor(doubt.organization_id, "system"), doubt.connection_id)
-        except (OneRuntimeError, TimeoutError) as error:  # nothing is known then; a later refusal asks again
+            async with limit, asyncio.timeout(TIMEOUT):
+                await recheck(installation, Actor(request.organization_id, "system"), request.connection_id)
+        except (OneRuntimeError, TimeoutError) as error:  # no result; the next refused call asks again
             code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
-            log.info("recheck_failed", connection_id=doubt.connection_id, code=code)
+            log.info("recheck_failed", connection_id=request.connection_id, code=code)
         finally:
-            installation.doubts.settle(doubt)
+            installation.rechecks.finish(request)
 
-    await asyncio.gather(*map(one, doubted))
-    return len(doubted)
+    await asyncio.gather(*map(recheck_one, requests))
+    return len(requests)
 
 
-async def _refusal(installation: Installation, usable: UsableCredential) -> CredentialsRefused | None:
-    if usable.integration is None or usable.auth is None:  # it was deleted a moment ago
+async def _check(installation: Installation, credential: UsableCredential) -> CredentialsRefused | None:
+    """Return the provider's refusal, or None."""
+    if credential.integration is None or credential.auth is None:  # the integration was deleted meanwhile
         return None
     try:
-        await check_credentials(installation.egress, usable.integration, usable.auth, usable.values)
+        await check_credentials(installation.egress, credential.integration, credential.auth, credential.values)
     except CredentialsRefused as refusal:
         return refusal
     return None
 
 
-async def _current(installation: Installation, found: Connection) -> Connection:
-    async with installation.database.read() as tx:
-        return await connections.get(tx, found.organization_id, found.id)
-
-
-async def _noted(
-    installation: Installation,
-    actor: Actor,
-    found: Connection,
-    asked: UsableCredential,
-    refusal: CredentialsRefused | None,
+async def _store_result(
+    installation: Installation, actor: Actor, checked: UsableCredential, refusal: CredentialsRefused | None
 ) -> RecheckResult:
-    """The verdict counts for the credentials that were asked about, not for any that took their place since (P8)."""
-    now = installation.clock()
+    """Update the connection's status, unless its credentials were replaced after the check began (P8)."""
+    now, key = installation.clock(), checked.connection.key
     reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:
-        current, held = await connections.get_with_credential(tx, installation.vault, found.key, lock=True)
-        if held.version != asked.version:
-            return RecheckResult(current, refusal is None, reason)
+        connection, stored = await connections.get_with_credential(tx, installation.vault, key, lock=True)
+        if stored.version != checked.version:
+            return RecheckResult(connection, refusal is None, reason)
         if refusal is None:
-            noted = await connections.mark_active(tx, actor, current, now)
+            connection = await connections.mark_active(tx, actor, connection, now)
         else:
-            noted = await connections.mark_needs_reauth(tx, actor, current, refusal.code, reason or "", now)
-    return RecheckResult(noted, refusal is None, reason)
+            connection = await connections.mark_needs_reauth(tx, actor, connection, refusal.code, reason or "", now)
+    return RecheckResult(connection, refusal is None, reason)
+
+
+RECHECK: Final[PeriodicTask[Installation]] = PeriodicTask("recheck", 1.0, recheck_queued)

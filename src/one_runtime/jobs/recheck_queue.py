@@ -1,25 +1,26 @@
-"""Credentials that a provider did not take when they were used. Kept in this process for a minute each: however many
-calls are refused, the provider is asked about a connection once, and its tokens are renewed once."""
+"""Recheck queue: connections whose credentials a provider refused during a call, to be checked once by the worker.
 
-import time
+The queue is in memory. A request lost in a crash costs nothing: the next refused call asks again.
+"""
+
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-T = TypeVar("T")
+from cachetools import TTLCache
 
-LULL: Final = 60.0
-"""Seconds until the same is asked again."""
+COOLDOWN: Final = 60.0
+"""Seconds in which a connection is neither rechecked nor refreshed a second time."""
 
-MOST_OF_ONE: Final = 8
-"""Connections to one integration that are checked at the same time."""
+MAX_PER_INTEGRATION: Final = 8
+"""Concurrent rechecks of one integration, so that a provider that hangs leaves room for the others."""
 
-_MOST: Final = 10_000
+_MAX_CONNECTIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckRequest:
-    """A connection whose credential was refused."""
+    """A connection whose credentials were refused."""
 
     organization_id: str
     connection_id: str
@@ -27,61 +28,42 @@ class RecheckRequest:
 
 
 class RecheckQueue:
-    """Which tokens were renewed because they were refused, and which connections are to be checked."""
+    """Connections to recheck, and the connections that were refreshed or rechecked during the cooldown."""
 
     def __init__(self) -> None:
-        self._renewed: _Lately[int] = _Lately()
-        self._settled: _Lately[bool] = _Lately()
+        self._refreshed: TTLCache[str, int] = TTLCache(_MAX_CONNECTIONS, COOLDOWN)
+        self._rechecked: TTLCache[str, bool] = TTLCache(_MAX_CONNECTIONS, COOLDOWN)
         self._waiting: list[RecheckRequest] = []
-        self._open: set[str] = set()
+        self._unfinished: set[str] = set()
 
-    def note_renewed(self, connection_id: str, version: int) -> None:
-        """Tokens of this version took the place of others that were refused."""
-        self._renewed.put(connection_id, version)
+    def mark_refreshed(self, connection_id: str, version: int) -> None:
+        """Record the version of the tokens that replaced refused ones."""
+        self._refreshed[connection_id] = version
 
-    def is_renewed(self, connection_id: str, version: int) -> bool:
-        """Whether these, or some before them, did so a moment ago: then it is not for their age that they are refused
-        now, and newer ones would not help."""
-        renewed = self._renewed.get(connection_id)
-        return renewed is not None and version >= renewed
+    def was_refreshed(self, connection_id: str, version: int) -> bool:
+        """Return whether tokens of this version are the result of a recent refresh. Another refresh would not help."""
+        refreshed = self._refreshed.get(connection_id)
+        return refreshed is not None and version >= refreshed
 
-    def ask(self, doubt: RecheckRequest) -> None:
-        """Have the connection checked, unless that is asked already, or was done a moment ago."""
-        known = doubt.connection_id in self._open or self._settled.get(doubt.connection_id) is not None
-        if not known and len(self._waiting) < _MOST:
-            self._open.add(doubt.connection_id)
-            self._waiting.append(doubt)
+    def enqueue(self, request: RecheckRequest) -> None:
+        """Add a connection, unless it is waiting, being rechecked, or was rechecked during the cooldown."""
+        known = request.connection_id in self._unfinished or request.connection_id in self._rechecked
+        if not known and len(self._waiting) < _MAX_CONNECTIONS:
+            self._unfinished.add(request.connection_id)
+            self._waiting.append(request)
 
-    def take(self) -> list[RecheckRequest]:
-        """What is to be checked now; of one integration so many, so that one which hangs leaves room for the others."""
-        taken: list[RecheckRequest] = []
-        left: list[RecheckRequest] = []
+    def drain(self) -> list[RecheckRequest]:
+        """Remove and return the connections to recheck now, at most `MAX_PER_INTEGRATION` of each integration."""
+        drained: list[RecheckRequest] = []
+        waiting: list[RecheckRequest] = []
         counts: Counter[str] = Counter()
-        for doubt in self._waiting:
-            counts[doubt.integration_slug] += 1
-            (taken if counts[doubt.integration_slug] <= MOST_OF_ONE else left).append(doubt)
-        self._waiting = left
-        return taken
+        for request in self._waiting:
+            counts[request.integration_slug] += 1
+            (drained if counts[request.integration_slug] <= MAX_PER_INTEGRATION else waiting).append(request)
+        self._waiting = waiting
+        return drained
 
-    def settle(self, doubt: RecheckRequest) -> None:
-        """It was checked, or could not be."""
-        self._open.discard(doubt.connection_id)
-        self._settled.put(doubt.connection_id, True)
-
-
-class _Lately(Generic[T]):
-    """What is known of connections for a minute; of too many, of the latest."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[T, float]] = {}
-
-    def put(self, key: str, value: T) -> None:
-        now = time.monotonic()
-        self._known.pop(key, None)
-        self._known[key] = value, now + LULL
-        while len(self._known) > _MOST or next(iter(self._known.values()))[1] <= now:
-            del self._known[next(iter(self._known))]
-
-    def get(self, key: str) -> T | None:
-        value, until = self._known.get(key, (None, 0.0))
-        return value if until > time.monotonic() else None
+    def finish(self, request: RecheckRequest) -> None:
+        """Start the cooldown of a connection, whether its recheck succeeded or not."""
+        self._unfinished.discard(request.connection_id)
+        self._rechecked[request.connection_id] = True

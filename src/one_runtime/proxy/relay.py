@@ -120,7 +120,7 @@ async def call(
             wait = _retry_delay(relayed, request, record.attempts)
             if wait is None:
                 if relayed.status == 401:  # the entry's check finds out if the credential is the reason
-                    installation.doubts.ask(_recheck_request(credential))
+                    installation.rechecks.enqueue(_recheck_request(credential))
                 record.status, record.upstream_seconds = relayed.status, seconds
                 yield _response(relayed, record)
                 return
@@ -172,7 +172,7 @@ async def _refresh(
         return None
     if newer.version == credential.version:
         return None
-    installation.doubts.note_renewed(newer.connection.id, newer.version)
+    installation.rechecks.mark_refreshed(newer.connection.id, newer.version)
     return newer
 
 
@@ -182,7 +182,7 @@ def _recheck_request(credential: UsableCredential) -> RecheckRequest:
 
 
 def _was_refreshed(installation: Installation, credential: UsableCredential) -> bool:
-    return installation.doubts.is_renewed(credential.connection.id, credential.version)
+    return installation.rechecks.was_refreshed(credential.connection.id, credential.version)
 
 
 def _may_repeat(request: ProxyRequest, attempts: int) -> bool:
