@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.background import purge
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
+from tests.purging import purge
 
 pytestmark = pytest.mark.slow
 

@@ -7,18 +7,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from one_runtime.background import SESSION_RETENTION, purge
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connecting.authorization import AuthorizationFlow
 from one_runtime.connecting.authorization_steps import AuthorizationRedirect
 from one_runtime.connecting.popup import ConnectRequest, PopupFlow
-from one_runtime.connections.pending_revocations import RETENTION
+from one_runtime.connections import pending_revocations
 from one_runtime.integrations import custom, oauth_clients
 from one_runtime.tokens.revocation import revoke_due
 from tests.application import Client
 from tests.billing import ENTRY, OAUTH, PATH, SLUG, Billing, connect, import_tokens, register, with_client
 from tests.egress.upstream import answer
+from tests.purging import purge
 
 pytestmark = [pytest.mark.promise("P7"), pytest.mark.slow]
 
@@ -257,7 +257,7 @@ async def test_a_client_is_registered_for_the_choices_that_there_were(
 
 def test_the_definition_outlives_what_is_to_be_revoked() -> None:
 
-    assert RETENTION + timedelta(days=1) < SESSION_RETENTION
+    assert pending_revocations.RETENTION + timedelta(days=1) < custom.RETENTION
 
 
 async def test_a_token_that_waits_to_be_revoked_is_revoked_where_nothing_moved(billing: Billing) -> None:

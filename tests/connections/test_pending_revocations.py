@@ -71,7 +71,7 @@ async def is_queued(database: Database, tokens: RevocableTokens, cause: Revocati
     now = system_clock()
     async with database.write() as tx:
         pending = await queue_revocation(tx, VAULT, CATALOGS, tokens, cause, now)
-        claimed = await pending_revocations.claim(tx, VAULT, now + LEASE, 10)
+        claimed = await pending_revocations.claim(tx, VAULT, lambda: now + LEASE, 10)
     assert [row.id for row in claimed] == ([pending.id] if pending is not None else [])
     return pending is not None
 
@@ -153,7 +153,7 @@ async def test_replacing_an_account_queues_the_tokens_of_the_old_one(database: D
     now = system_clock()
     async with database.write() as tx:
         await connections.create_or_replace(tx, VAULT, CATALOGS, actor, new, now)
-        (claimed,) = await pending_revocations.claim(tx, VAULT, now + LEASE, 10)
+        (claimed,) = await pending_revocations.claim(tx, VAULT, lambda: now + LEASE, 10)
     assert claimed.tokens["access_token"] == "at-1"
 
 
@@ -168,12 +168,12 @@ async def test_replacing_an_account_that_another_end_user_has_connected_too_revo
     now = system_clock()
     async with database.write() as tx:
         await connections.create_or_replace(tx, VAULT, CATALOGS, actor, new, now)
-        assert await pending_revocations.claim(tx, VAULT, now + LEASE, 10) == []
+        assert await pending_revocations.claim(tx, VAULT, lambda: now + LEASE, 10) == []
 
 
 async def test_tokens_are_deleted_after_a_day(database: Database, actor: Actor) -> None:
     now = system_clock()
     async with database.write() as tx:
         await queue_revocation(tx, VAULT, CATALOGS, tokens_of(actor, None), "disconnected", now)
-        assert await pending_revocations.claim(tx, VAULT, now + RETENTION, 10) == []
-        assert await pending_revocations.claim(tx, VAULT, now + LEASE + timedelta(hours=1), 10) == []
+        assert await pending_revocations.claim(tx, VAULT, lambda: now + RETENTION, 10) == []
+        assert await pending_revocations.claim(tx, VAULT, lambda: now + LEASE + timedelta(hours=1), 10) == []

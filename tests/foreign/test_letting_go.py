@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -127,7 +128,7 @@ async def purged(there: Connecting) -> int:
     installation = there.application.installation
     async with installation.database.write() as tx:
         await tx.execute(delete(consents))
-        return await oauth_clients.purge(tx, installation.clock())
+    return await oauth_clients.purge(installation, timedelta())
 
 
 async def connect_without_redeeming(there: Connecting) -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from one_runtime import background
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs import instances, worker
 from one_runtime.jobs.instances import ServerInstance
@@ -71,7 +70,7 @@ async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(applica
     application.clock.advance(hours=5)
     await beat(application, ring(SECOND))
     assert mine.id not in {server.id for server in await live(application)}
-    loop = asyncio.create_task(worker.run(application.installation, (background.heartbeat(mine),)))
+    loop = asyncio.create_task(worker.run(application.installation, (instances.heartbeat_task(mine),)))
     found: bool = await eventually(lambda: _is_live(application, mine.id))
     assert found
     assert {key for server in await live(application) for key in server.key_ids} == {*mine.key_ids, ID[SECOND]}

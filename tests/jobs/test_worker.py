@@ -3,12 +3,13 @@
 import asyncio
 from contextlib import suppress
 
-from one_runtime import background
+from one_runtime.app import PERIODIC_TASKS
 from one_runtime.context import Installation
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.jobs import worker
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.stores import query
+from tests.purging import purge
 from tests.waiting import eventually
 
 
@@ -23,9 +24,9 @@ async def test_events_are_deleted_once_they_are_older_than_the_setting_says(
     await client.connect()
     kept = count(application, "events")
     application.clock.advance(days=application.installation.settings.event_retention_days, minutes=-5)
-    assert await background.purge(application.installation) == 0
+    assert await purge(application.installation) == 0
     application.clock.advance(minutes=6)
-    assert await background.purge(application.installation) == kept
+    assert await purge(application.installation) == kept
     assert (await client.get("/v1/events")).json()["events"] == []
 
 
@@ -37,11 +38,11 @@ async def test_sessions_are_deleted_after_30_days_whatever_became_of_them(
     assert (await client.popup("/cancel", sessions[1]["session_token"])).status_code == 204
     paths = [f"/v1/hosted-connection-sessions/{session['id']}" for session in sessions]
     application.clock.advance(days=30, minutes=-5)
-    assert await background.purge(application.installation) == 0
+    assert await purge(application.installation) == 0
     known = [(await client.get(path)).json()["status"] for path in paths]
     assert known == ["connected", "cancelled", "expired"]
     application.clock.advance(minutes=6)
-    assert await background.purge(application.installation) == 3
+    assert await purge(application.installation) == 3
     assert [(await client.get(path)).status_code for path in paths] == [404] * 3
     assert (await client.integrations())["acme"]["status"] == "connected"
 
@@ -51,14 +52,14 @@ async def test_every_organizations_rows_are_deleted(application: Application, cl
     await client.session()
     await other.session()
     application.clock.advance(days=1000)
-    await background.purge(application.installation)
+    await purge(application.installation)
     assert [count(application, table) for table in ("events", "hosted_connection_sessions")] == [0, 0]
 
 
 async def test_connections_are_never_deleted_by_age(application: Application, client: Client) -> None:
     connection = await client.connect()
     application.clock.advance(days=4000)
-    await background.purge(application.installation)
+    await purge(application.installation)
     assert (await client.get(f"/v1/connections/{connection['id']}")).json() == connection
     assert (await client.post(f"/v1/connections/{connection['id']}/check")).json()["working"] is True
 
@@ -67,13 +68,13 @@ async def test_several_processes_may_purge_at_once(application: Application, cli
     await client.session()
     rows = count(application, "events") + count(application, "hosted_connection_sessions")
     application.clock.advance(days=1000)
-    assert sum(await asyncio.gather(*(background.purge(application.installation) for _ in range(5)))) == rows
+    assert sum(await asyncio.gather(*(purge(application.installation) for _ in range(5)))) == rows
 
 
 async def test_the_loop_purges_when_it_starts(application: Application, client: Client) -> None:
     await client.session()
     application.clock.advance(days=1000)
-    loop = asyncio.create_task(worker.run(application.installation, background.PERIODIC_TASKS))
+    loop = asyncio.create_task(worker.run(application.installation, PERIODIC_TASKS))
     await eventually(lambda: count(application, "events") == 0)
     assert not loop.done()
     loop.cancel()

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
-from one_runtime import background
+from one_runtime.app import PERIODIC_TASKS
 from one_runtime.connecting import redirect_mode
 from one_runtime.connecting.popup import PopupFlow, WrongMode
 from one_runtime.connecting.sessions import SessionUsed
@@ -153,8 +153,8 @@ async def test_the_way_back_says_how_it_ended(application: Application, client: 
 
 
 async def test_the_background_loop_wipes(application: Application, client: Client) -> None:
-    assert redirect_mode.purge_due in {turn.work for turn in background.PERIODIC_TASKS}
-    assert all(turn.every <= 60 for turn in background.PERIODIC_TASKS if turn.work is redirect_mode.purge_due)
+    assert redirect_mode.purge_due in {turn.work for turn in PERIODIC_TASKS}
+    assert all(turn.interval <= 60 for turn in PERIODIC_TASKS if turn.work is redirect_mode.purge_due)
 
 
 async def test_the_session_takes_no_second_connection_while_its_code_waits(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from one_runtime.background import purge
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Unavailable
 from one_runtime.proxy import request_log
@@ -16,6 +15,7 @@ from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics
 from tests.application import RunningAcme
 from tests.proxy.relay import KEY, Arrived, Relay, relaying
+from tests.purging import purge
 from tests.waiting import async_attempts, eventually
 
 

@@ -250,4 +250,4 @@ async def test_a_real_server_sends_its_spans_and_the_last_ones_when_it_stops(dat
     assert attributes(span)["one_runtime.request_id"] == listed.headers["request-id"]
     assert receiver.resource["service.name"] == "one-runtime"
     assert receiver.resource["deployment.name"] == "blue"
-    assert receiver.named("worker task purge")
+    assert receiver.named("worker task purge_events")

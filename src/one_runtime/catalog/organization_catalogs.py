@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
-from one_runtime.db.engine import Transaction
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import custom_integrations as customs
 from one_runtime.db.schema import organizations
 from one_runtime.errors import Conflict, NotFound
+from one_runtime.jobs.queue import batched_delete, delete_in_batches
 
 MOST: Final = 100
 """Of one organization."""
@@ -53,7 +54,7 @@ _INSERT = insert(customs)
 _CHANGED = ("definition", "logo", "logo_hash", "updated_at", "moved_at")
 _UPDATE = update(customs).where(_MINE, _SLUG, _THERE).values({name: bindparam(name) for name in _CHANGED})
 _DELETE = update(customs).where(_MINE, _SLUG, _THERE).values(deleted_at=bindparam("now"))
-_PURGE = delete(customs).where(customs.c.deleted_at <= bindparam("before"))
+_PURGE = batched_delete(customs, customs.c.deleted_at <= bindparam("before"))
 _LOGO = select(customs.c.logo).where(customs.c.logo_hash == bindparam("digest"), _SLUG, _THERE)
 _THIS = organizations.c.id == bindparam("organization")
 _REVISION = select(organizations.c.custom_revision).where(_THIS)
@@ -124,9 +125,9 @@ async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime
     await _revise(tx, organization_id)
 
 
-async def purge(tx: Transaction, before: datetime) -> int:
-    """Forget those that were deleted before then; how many."""
-    return await tx.execute(_PURGE, before=before)
+async def purge(database: Database, before: datetime) -> int:
+    """Delete the definitions of integrations that were deleted before then; return their number."""
+    return await delete_in_batches(database, _PURGE, before=before)
 
 
 async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomIntegration | None:

@@ -14,6 +14,8 @@ from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.jobs.queue import database_now
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.token_response import Tokens
 from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
@@ -49,13 +51,17 @@ def parse(kept: bytes) -> PausedAuthorization:
 async def purge_due(installation: Installation) -> int:
     """Wipe what consents left behind that nobody came back from, and let go of what was granted; how many. Safe to run
     in several processes at once."""
-    now, vault = installation.clock(), installation.vault
+    vault = installation.vault
     async with installation.database.write() as tx:
+        now = await database_now(tx, installation.clock)
         abandoned = await authorization_attempts.abandon(tx, vault, now, BATCH)
         lettings = await _kept_to_revoke(tx, installation, abandoned)
-        wiped = len(abandoned) + await authorization_attempts.purge_expired(tx, now)
+        expired = len(abandoned) + await authorization_attempts.expire(tx, now)
     await revoke_all(installation, lettings)
-    return wiped
+    return expired + await authorization_attempts.purge(installation.database, now)
+
+
+EXPIRE_AUTHORIZATIONS: Final[PeriodicTask[Installation]] = PeriodicTask("expire_authorizations", 30.0, purge_due)
 
 
 async def purge_of_end_user(

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from one_runtime.connecting.sessions import ConnectSession
-from one_runtime.db.engine import Row, Transaction
+from one_runtime.db.engine import Database, Row, Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import consents
 from one_runtime.db.schema import hosted_connection_sessions as sessions
@@ -22,6 +22,7 @@ from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import Token
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import NotFound
+from one_runtime.jobs.queue import batched_delete, delete_in_batches, lock_due
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
@@ -127,11 +128,7 @@ _PAUSE = _CHANGE.where(consents.c.status == "arrived").values(
 _RESUME = _CHANGE.where(consents.c.status == "choosing", consents.c.expires_at > bindparam("now")).values(
     status="arrived", **_WIPED
 )
-_ABANDONED = (
-    select(consents)
-    .where(consents.c.status == "choosing", consents.c.expires_at <= bindparam("now"))
-    .limit(bindparam("limit"))
-)
+_ABANDONED = lock_due(consents, consents.c.status == "choosing", due=consents.c.expires_at)
 _CHOOSING_OF = (
     select(consents)
     .join(sessions, sessions.c.id == consents.c.session_id)
@@ -143,7 +140,7 @@ _CHOOSING_OF = (
 )
 _ABANDON = _CHANGE.where(consents.c.status == "choosing").values(status="failed", **_WIPED)
 _END = _CHANGE.where(consents.c.status == "arrived").values(status=bindparam("ended"))
-_PURGE = delete(consents).where(consents.c.expires_at <= bindparam("before"), consents.c.status != "choosing")
+_PURGE = batched_delete(consents, consents.c.expires_at <= bindparam("before"), consents.c.status != "choosing")
 _OF = select(func.count().label("trips")).where(consents.c.session_id == bindparam("session"))
 _EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status="failed", **_WIPED)
 
@@ -295,9 +292,14 @@ async def find(tx: Transaction, session_id: str, consent_id: str) -> Authorizati
     return _consent(row) if row else None
 
 
-async def purge_expired(tx: Transaction, now: datetime) -> int:
-    """Wipe the secrets of those that nobody came back from, and delete what is old; how many."""
-    return await tx.execute(_EXPIRE, now=now) + await tx.execute(_PURGE, before=now - KEPT)
+async def expire(tx: Transaction, now: datetime) -> int:
+    """End attempts without a callback in time, and delete their secrets; return their number."""
+    return await tx.execute(_EXPIRE, now=now)
+
+
+async def purge(database: Database, now: datetime) -> int:
+    """Delete attempts that ended `KEPT` ago; return their number."""
+    return await delete_in_batches(database, _PURGE, before=now - KEPT)
 
 
 async def _find(tx: Transaction, statement: Any, kind: str, token: str, column: str) -> Row | None:

@@ -112,7 +112,7 @@ async def _remove(
         if await connections.remove(tx, actor, connection, now):
             removals.append(removal)
         elif removal.pending is not None:  # a concurrent request deleted the connection, and revokes its tokens
-            await pending_revocations.settle(tx, removal.pending.id)
+            await pending_revocations.settle(tx, removal.pending)
     return removals
 
 

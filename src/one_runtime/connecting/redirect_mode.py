@@ -25,6 +25,8 @@ from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
+from one_runtime.jobs.queue import database_now
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
@@ -141,11 +143,14 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 
 
 async def purge_due(installation: Installation) -> int:
-    """Wipe what nobody redeemed in time; how many. Safe to run in several processes at once."""
-    now = installation.clock()
+    """Delete connections that were not redeemed in time, and revoke their tokens; return their number.
+
+    Safe in several processes at once: ending the session is a conditional update, which one of them wins.
+    """
     async with installation.database.read() as tx:
+        now = await database_now(tx, installation.clock)
         due = await _list_due(tx, now, BATCH)
-    wiped = 0
+    expired, pending = 0, list[PendingRevocation]()
     for session_id, organization_id in due:
         async with installation.database.write() as tx:
             session = await sessions.find_by_id(tx, session_id)
@@ -154,9 +159,13 @@ async def purge_due(installation: Installation) -> int:
             note = error_note("not_redeemed", "The code was not redeemed within 10 minutes.", now)
             actor = Actor(organization_id, "system")
             given_up = await _give_up(tx, installation, session, _End("expired", actor, now, note))
-            wiped += given_up.happened
-        await revoke_all(installation, given_up.lettings)
-    return wiped
+        expired += given_up.happened
+        pending += given_up.lettings
+    await revoke_all(installation, pending)  # after every row, so that a slow provider does not delay the others
+    return expired
+
+
+EXPIRE_UNREDEEMED: Final[PeriodicTask[Installation]] = PeriodicTask("expire_unredeemed", 5.0, purge_due)
 
 
 async def purge_of_end_user(

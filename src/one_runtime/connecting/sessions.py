@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NoReturn, TypeAlias
 
-from sqlalchemy import Update, bindparam, delete, insert, select, update
+from sqlalchemy import Update, bindparam, insert, select, update
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
@@ -21,6 +21,8 @@ from one_runtime.encryption.secret_tokens import Token
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types, unavailable_reason
+from one_runtime.jobs.queue import batched_delete, delete_in_batches
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.scopes import check_scopes
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import end_users, events, organizations
@@ -31,6 +33,8 @@ from one_runtime.tenancy.organizations import Organization
 MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
+RETENTION: Final = timedelta(days=30)
+"""How long the API returns a session after its creation. A session ends after two hours at most."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -158,9 +162,7 @@ _NOTE_ERROR = (
     .values(last_error=bindparam("error"), updated_at=bindparam("now"))
 )
 _NOTE_REFUSAL = _NOTE_ERROR.returning(sessions.c.failed_checks)
-_DELETE_BEFORE = delete(sessions).where(
-    sessions.c.organization_id == bindparam("organization"), sessions.c.id < bindparam("before")
-)
+_PURGE = batched_delete(sessions, sessions.c.id < bindparam("before"))
 _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
 
 
@@ -399,6 +401,10 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
     return True
 
 
-async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
-    """Delete an organization's sessions from before `moment`, which is long after their end; how many."""
-    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))
+async def purge(installation: Installation) -> int:
+    """Delete sessions after `RETENTION`; return their number."""
+    before = lowest_id(installation.clock() - RETENTION)
+    return await delete_in_batches(installation.database, _PURGE, before=before)
+
+
+PURGE_SESSIONS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_sessions", 3600.0, purge)

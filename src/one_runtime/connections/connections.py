@@ -240,7 +240,8 @@ async def create_or_replace(
     replaced = await _replaced_tokens(tx, vault, renewed, new)
     connection = await _renew(tx, vault, actor, renewed, new, now)
     if replaced is not None:  # another account has taken the connection; the worker revokes the tokens of the old one
-        await pending_revocations.queue_revocation(tx, vault, catalogs, replaced, "account_replaced", now)
+        pending = await pending_revocations.queue_revocation(tx, vault, catalogs, replaced, "account_replaced", now)
+        await pending_revocations.leave_to_worker(tx, pending, now)
     return connection, False
 
 

@@ -14,12 +14,14 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+from one_runtime.clock import Clock
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import connections, revocations
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
+from one_runtime.jobs.queue import Queue, wake_on_commit
 
 RevocationCause: TypeAlias = Literal[
     "disconnected",
@@ -83,24 +85,8 @@ class PendingRevocation:
 
 
 _INSERT = insert(revocations)
-_DELETE = delete(revocations).where(revocations.c.id == bindparam("revocation"))
-_POSTPONE = (
-    update(revocations)
-    .where(revocations.c.id == bindparam("revocation"), revocations.c.attempts == bindparam("made"))
-    .values(due_at=bindparam("next"))
-)
-_CLAIM = (
-    update(revocations)
-    .where(revocations.c.id == bindparam("revocation"), revocations.c.attempts == bindparam("made"))
-    .values(attempts=revocations.c.attempts + 1, due_at=bindparam("next"))
-)
-_DUE = (
-    select(revocations)
-    .where(revocations.c.due_at <= bindparam("now"))
-    .order_by(revocations.c.due_at)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
+_QUEUE: Final = Queue(revocations, LEASE)
+_RELEASE = update(revocations).where(revocations.c.id == bindparam("revocation")).values(due_at=bindparam("now"))
 _EXPIRED = delete(revocations).where(revocations.c.give_up_at <= bindparam("now"))
 _AT_INTEGRATION = (
     select(connections.c.id)
@@ -131,7 +117,7 @@ async def queue_revocation(
 ) -> PendingRevocation | None:
     """Store tokens to be revoked; None where they cannot or must not be. Call it once their own connection is gone.
 
-    The caller may revoke at once, after its commit: the row is leased to it. The worker tries again after the lease.
+    The row is leased to the caller, which revokes after its commit, or calls `leave_to_worker`.
     """
     if RULES[cause] == "never" or "access_token" not in tokens.secrets:
         return None
@@ -186,33 +172,38 @@ async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: da
     return pending
 
 
-async def claim(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[PendingRevocation]:
+async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, now: datetime) -> None:
+    """Give up the lease on a new row, so that the worker revokes as soon as the transaction commits."""
+    if pending is not None:
+        await tx.execute(_RELEASE, revocation=pending.id, now=now)
+        wake_on_commit(tx, revocations)
+
+
+async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list[PendingRevocation]:
     """Lease the rows that are due. A row that cannot be decrypted is deleted: it can never be revoked."""
     claimed = []
-    await tx.execute(_EXPIRED, now=now)
-    for row in await tx.all(_DUE, now=now, limit=limit):
-        if not await tx.execute(_CLAIM, revocation=row.id, made=row.attempts, next=now + LEASE):
-            continue
+    await tx.execute(_EXPIRED, now=clock())
+    for row in await _QUEUE.claim(tx, clock, limit):
         try:
-            claimed.append(_decrypt(vault, row, row.attempts + 1))
+            claimed.append(_decrypt(vault, row))
         except KeyNotInRing:  # another server may have the key; the row is due again after the lease
             continue
         except SealBroken:
-            await settle(tx, row.id)
+            await _QUEUE.settle(tx, row.id, attempts=row.attempts)
     return claimed
 
 
-async def settle(tx: Transaction, revocation_id: str) -> None:
+async def settle(tx: Transaction, pending: PendingRevocation) -> None:
     """Delete a row with its tokens: the provider has given its final answer."""
-    await tx.execute(_DELETE, revocation=revocation_id)
+    await _QUEUE.settle(tx, pending.id, attempts=pending.attempts)
 
 
-async def postpone(tx: Transaction, pending: PendingRevocation, due_at: datetime) -> None:
-    """Make a row due at that time, unless another process has claimed it meanwhile."""
-    await tx.execute(_POSTPONE, revocation=pending.id, made=pending.attempts, next=due_at)
+async def postpone(tx: Transaction, clock: Clock, pending: PendingRevocation, delay: timedelta) -> None:
+    """Make a row due again after a delay."""
+    await _QUEUE.postpone(tx, clock, pending.id, attempts=pending.attempts, delay=delay)
 
 
-def _decrypt(vault: Vault, row: Row, attempts: int) -> PendingRevocation:
+def _decrypt(vault: Vault, row: Row) -> PendingRevocation:
     sealed = Sealed(row.key_id, row.sealed)
     tokens = json.loads(vault.open(row.organization_id, sealed, SealContext(TABLE, row.id, row.version)))
     return PendingRevocation(
@@ -223,6 +214,6 @@ def _decrypt(vault: Vault, row: Row, attempts: int) -> PendingRevocation:
         row.oauth_client_id,
         row.params,
         tokens,
-        attempts,
+        row.attempts,
         row.audience,
     )

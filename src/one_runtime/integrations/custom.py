@@ -5,6 +5,7 @@ have to be made again, and its OAuth client registered again.
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final, get_args
 
 from one_runtime.auth_types import oauth2_of
@@ -17,8 +18,12 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.integrations import oauth_clients
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject
+
+RETENTION: Final = timedelta(days=30)
+"""How long the definition of a deleted integration is stored: longer than a pending revocation may need it."""
 
 _BATCH: Final = 200
 
@@ -177,3 +182,11 @@ async def _unlist(tx: Transaction, installation: Installation, actor: Actor, slu
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
     await events.record(tx, actor, kind, installation.clock(), Subject(data={"integration_slug": slug}))
+
+
+async def purge(installation: Installation) -> int:
+    """Delete the definitions of integrations that were deleted `RETENTION` ago; return their number."""
+    return await organization_catalogs.purge(installation.database, installation.clock() - RETENTION)
+
+
+PURGE_CUSTOM_INTEGRATIONS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_custom_integrations", 3600.0, purge)

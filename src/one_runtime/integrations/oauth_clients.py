@@ -7,13 +7,13 @@ deleted is retired: it serves the connections that were made with it until those
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from math import prod
 from typing import Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import CUSTOM, Integration
@@ -29,6 +29,8 @@ from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
+from one_runtime.jobs.queue import batched_delete, delete_in_batches
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.scopes import check_scopes
@@ -38,6 +40,9 @@ from one_runtime.tenancy.events import Actor, EventType, Subject
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
 """Whose clients serve every organization that has none of its own."""
+
+RETENTION: Final = timedelta(days=30)
+"""How long a retired client is stored at least."""
 
 _MAX_HOSTS: Final = 100
 _LAST: Final = 4  # characters of a secret that tell its owner which one it is
@@ -127,7 +132,8 @@ _UPDATE = (
 _RETIRE = (
     update(clients).where(_MINE, _SLUG, _IN_FORCE).values(retired_at=bindparam("now"), updated_at=bindparam("now"))
 )
-_PURGE = delete(clients).where(
+_PURGE = batched_delete(
+    clients,
     clients.c.retired_at < bindparam("before"),
     *(~exists().where(table.c.oauth_client_id == clients.c.id) for table in (credentials, revocations, consents)),
 )
@@ -215,9 +221,13 @@ async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime
         raise _not_found(slug)
 
 
-async def purge(tx: Transaction, before: datetime) -> int:
-    """Delete clients that were retired before then and serve no connection any more; how many."""
-    return await tx.execute(_PURGE, before=before)
+async def purge(installation: Installation, retention: timedelta = RETENTION) -> int:
+    """Delete retired clients that no connection, authorization attempt or revocation uses; return their number."""
+    before = installation.clock() - retention
+    return await delete_in_batches(installation.database, _PURGE, before=before)
+
+
+PURGE_OAUTH_CLIENTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_oauth_clients", 3600.0, purge)
 
 
 async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:

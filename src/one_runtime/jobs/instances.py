@@ -1,28 +1,32 @@
-"""The processes that serve: each notes itself and its ring, and says again and again that it is still there.
+"""Server instances: each serving process registers itself with its key ring, and sends a heartbeat while it lives.
 
-`keys promote` asks here whether every server could open what the new key would seal.
+`keys promote` reads here whether every server has the key that would be activated.
 """
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
 from one_runtime import __version__
-from one_runtime.db.engine import Transaction
+from one_runtime.clock import Clock
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import servers
+from one_runtime.jobs.queue import clock_skew
+from one_runtime.jobs.worker import PeriodicTask
+from one_runtime.telemetry import metrics
 
 HEARTBEAT_INTERVAL: Final = 15.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 
 LIVE: Final = timedelta(seconds=60)
-"""A server that was not seen for this long counts as gone. One that was only stopped is back with its next beat."""
+"""A server counts as stopped after this time without a heartbeat. A suspended process counts again with its next."""
 
-KEPT: Final = timedelta(hours=1)
-"""How long the row of a server that ended without a word is kept."""
+RETENTION: Final = timedelta(hours=1)
+"""How long the row of a server that was killed is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +49,46 @@ _PURGE = delete(servers).where(servers.c.seen_at <= bindparam("before"))
 
 
 def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
-    """This process, with its ring; to be noted by `beat` in the transaction of `key_ring.register`."""
+    """Return this process with its key ring. `heartbeat` stores it in the transaction of `key_ring.register`."""
     return ServerInstance(new_id(), __version__, key_ids, now, now)
 
 
 async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> None:
-    """Note the server, or that it is still there; and forget those that ended without a word."""
+    """Store the server or the time of its heartbeat, measure the clock skew, and purge servers that were killed."""
     await tx.execute(_UPSERT, **asdict(replace(server, seen_at=now)))
-    await tx.execute(_PURGE, before=now - KEPT)
+    await tx.execute(_PURGE, before=now - RETENTION)
+    metrics.clock_skew.set((await clock_skew(tx)).total_seconds())
+
+
+class HeartbeatContext(Protocol):
+    """The parts of the installation that a heartbeat needs; the installation itself is a layer above."""
+
+    @property
+    def database(self) -> Database:
+        """The open database."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of this process."""
+
+
+def heartbeat_task(server: ServerInstance) -> PeriodicTask[HeartbeatContext]:
+    """Return the periodic task that keeps a server instance live."""
+
+    async def send(context: HeartbeatContext) -> int:
+        async with context.database.write() as tx:
+            await heartbeat(tx, server, context.clock())
+        return 1
+
+    return PeriodicTask("heartbeat", HEARTBEAT_INTERVAL, send)
 
 
 async def list_live(tx: Transaction, now: datetime) -> list[ServerInstance]:
-    """The servers seen of late, the oldest first."""
+    """Return the servers with a recent heartbeat, the oldest first."""
     rows = await tx.all(_LIVE, since=now - LIVE)
     return [ServerInstance(row.id, row.version, tuple(row.key_ids), row.started_at, row.seen_at) for row in rows]
 
 
 async def remove(tx: Transaction, server: ServerInstance) -> None:
-    """Forget a server that stops."""
+    """Delete the row of a server that stops."""
     await tx.execute(_DELETE, id=server.id)

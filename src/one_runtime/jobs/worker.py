@@ -1,28 +1,40 @@
-"""Runs periodic tasks, each at its own interval and independent of the others. Safe in any number of processes."""
+"""Worker: the loop of background work in every server process. `app.PERIODIC_TASKS` lists its tasks.
+
+Each task runs at its own interval, independent of the others. Tasks are safe in any number of processes: what only one
+of them may do is claimed in the database (`queue.py`).
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
+from sqlalchemy import Table
 
 from one_runtime.errors import Unavailable
+from one_runtime.jobs.queue import wakeups_of
 from one_runtime.telemetry import metrics, tracing
 
+Context_contra = TypeVar("Context_contra", contravariant=True)
 Context = TypeVar("Context")
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class PeriodicTask(Generic[Context]):
-    """One kind of background work. `every`: seconds from the end of one run to the next; `work` returns the number of
-    rows it processed."""
+class PeriodicTask(Generic[Context_contra]):
+    """One kind of background work.
+
+    `interval`: seconds from the end of one run to the next. `work` returns the number of rows it processed. `queue`:
+    the table whose commits start the next run at once (`queue.wake_on_commit`).
+    """
 
     name: str
-    every: float
-    work: Callable[[Context], Awaitable[int]]
+    interval: float
+    work: Callable[[Context_contra], Awaitable[int]]
+    queue: Table | None = None
 
 
 async def run(context: Context, tasks: Iterable[PeriodicTask[Context]]) -> None:
@@ -38,11 +50,15 @@ async def run(context: Context, tasks: Iterable[PeriodicTask[Context]]) -> None:
 async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
     current = asyncio.current_task()
     assert current is not None  # noqa: S101 - this coroutine runs in a task
-    while True:
-        await _run_once(task, context)
-        if current.cancelling():  # asyncio.wait_for, which the pool uses, swallows a cancellation up to Python 3.11
-            return
-        await asyncio.sleep(task.every)
+    with wakeups_of(task.queue) as wakeup:
+        while True:
+            wakeup.clear()  # before the run: a commit during the run starts another one
+            await _run_once(task, context)
+            if current.cancelling():  # asyncio.wait_for, which the pool uses, swallows a cancellation up to Python 3.11
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(task.interval):
+                    await wakeup.wait()
 
 
 async def _run_once(task: PeriodicTask[Context], context: Context) -> None:

@@ -7,18 +7,21 @@ noted and not written is lost with it: for a second's worth of lines nobody wait
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Select, bindparam, delete, insert, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 
+from one_runtime.context import Installation
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import lowest_id
 from one_runtime.db.schema import connections, end_users
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
+from one_runtime.jobs.queue import batched_delete, delete_in_batches
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 
 PAUSE: Final = 1.0
@@ -80,7 +83,7 @@ _INSERT = insert(rows).values(
 _RENAMED: Final = {"organization_id": "organization", "end_user_id": "end_user"}
 _PARAMS: Final = tuple(_RENAMED.get(name, name) for name in LoggedRequest.__dataclass_fields__)
 _VALUES: Final = attrgetter(*LoggedRequest.__dataclass_fields__)  # `asdict` copies each value, deeply
-_DELETE_BEFORE = delete(rows).where(_MINE, rows.c.id < bindparam("before"))
+_PURGE = batched_delete(rows, rows.c.id < bindparam("before"))
 _USED = (
     update(connections)
     .where(connections.c.organization_id == bindparam("organization"), connections.c.id == bindparam("connection"))
@@ -119,9 +122,13 @@ def _narrowed(looked: Select[Any], wanted: RequestFilter) -> Select[Any]:
     return statement.where(*(inner.c[name] == value for name, value in given.items()))
 
 
-async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
-    """Delete an organization's calls from before `moment`; how many."""
-    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))
+async def purge(installation: Installation) -> int:
+    """Delete logged requests older than the setting allows; return their number."""
+    before = installation.clock() - timedelta(days=installation.settings.request_retention_days)
+    return await delete_in_batches(installation.database, _PURGE, before=lowest_id(before))
+
+
+PURGE_REQUESTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_requests", 3600.0, purge)
 
 
 class RequestLog:

@@ -95,6 +95,13 @@ worker_last_success: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemin",
 )
+clock_skew: Final = Gauge(
+    "one_runtime_clock_skew_seconds",
+    "Seconds by which the database's clock is ahead of the process's, by its last heartbeat; of several processes, the "
+    "largest.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
 database_connections: Final = Gauge(
     "one_runtime_database_connections",
     "Connections to PostgreSQL.",

@@ -5,14 +5,17 @@ An event is written in the transaction of the change it tells of, and never hold
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id
 from one_runtime.db.schema import events
+from one_runtime.jobs.queue import batched_delete, delete_in_batches
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 
 EventType: TypeAlias = Literal[
@@ -77,9 +80,7 @@ class Subject:
 
 
 _INSERT = insert(events)
-_DELETE_BEFORE = delete(events).where(
-    events.c.organization_id == bindparam("organization"), events.c.id < bindparam("before")
-)
+_PURGE = batched_delete(events, events.c.id < bindparam("before"))
 _MINE = events.c.organization_id == bindparam("organization")
 _FORGET_SUBJECT = update(events).where(_MINE, events.c.end_user_id == bindparam("end_user")).values(end_user_id=None)
 _FORGET_ACTOR = (
@@ -139,6 +140,10 @@ async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: st
         await tx.execute(statement, organization=organization_id, end_user=end_user_id)
 
 
-async def delete_before(tx: Transaction, organization_id: str, moment: datetime) -> int:
-    """Delete an organization's events from before `moment`; how many."""
-    return await tx.execute(_DELETE_BEFORE, organization=organization_id, before=lowest_id(moment))
+async def purge(installation: Installation) -> int:
+    """Delete events older than the setting allows; return their number."""
+    before = installation.clock() - timedelta(days=installation.settings.event_retention_days)
+    return await delete_in_batches(installation.database, _PURGE, before=lowest_id(before))
+
+
+PURGE_EVENTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_events", 3600.0, purge)

@@ -17,12 +17,13 @@ from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection, RefreshedMetadata, invalidate_for_audience_change
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
-from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
+from one_runtime.connections.pending_revocations import RevocationCause, leave_to_worker, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import Tokens
@@ -136,6 +137,9 @@ async def refresh_due(installation: Installation) -> int:
         taken.update(due)
         if len(due) < BATCH:
             return len(taken)
+
+
+REFRESH: Final[PeriodicTask[Installation]] = PeriodicTask("refresh", 1.0, refresh_due)
 
 
 async def _renew_due(installation: Installation, key: ConnectionKey) -> None:
@@ -353,8 +357,8 @@ async def _superseded(
     stored = replace(asked.stored, secrets=merge_tokens(asked.stored.secrets, tokens))
     unused = connections.revocable_tokens(asked.connection, stored)
     cause: RevocationCause = "disconnected" if current is None else "refresh_superseded"
-    vault, catalogs = installation.vault, installation.catalogs
-    await queue_revocation(tx, vault, catalogs, unused, cause, installation.clock())
+    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
+    await leave_to_worker(tx, await queue_revocation(tx, vault, catalogs, unused, cause, now), now)
 
 
 async def _refused(

@@ -1,4 +1,4 @@
-"""Revoke tokens at the provider (RFC 7009, or its own way), at once and, where that fails, again for a day (P9)."""
+"""Revoke tokens at the provider (RFC 7009, or the provider's own way). The worker retries for a day (P9)."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -13,19 +13,22 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import pending_revocations
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
+from one_runtime.db.schema import revocations
 from one_runtime.errors import OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
+from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import TemporaryFailure
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import NotRevoked, Revoked, read_revocation, revocation_requests
 from one_runtime.tokens.endpoint import send
 
-AT_ONCE: Final = 16
-"""Connections that are revoked at the same time."""
 BATCH: Final = 100
-_FIRST_PAUSE: Final = timedelta(minutes=1)
-_LONGEST_PAUSE: Final = timedelta(hours=1)
+"""Rows that one run of the worker claims."""
+CONCURRENT: Final = 16
+"""Connections whose tokens are revoked at the same time."""
+_FIRST_DELAY: Final = timedelta(minutes=1)
+_MAX_DELAY: Final = timedelta(hours=1)
 
 RevocationOutcome: TypeAlias = Literal["revoked", "failed", "not_supported"]
 Kind: TypeAlias = Literal["access_token", "refresh_token"]
@@ -35,8 +38,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RevocationResult:
-    """What became of one token at the provider. `token` is None for what is no token: keys that an end user typed can
-    be revoked by them alone, in the provider's settings. `reason`: where it failed, in the provider's words or ours."""
+    """The provider's answer for one token.
+
+    `token` is None for a credential that only its owner can revoke, in the provider's settings (an API key).
+    `reason`: of a failure, in the provider's words or ours. `may_pass`: the failure is temporary.
+    """
 
     token: Kind | None
     outcome: RevocationOutcome
@@ -48,84 +54,85 @@ class RevocationResult:
 NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 
 
-async def revoke_all(installation: Installation, lettings: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
-    """Revoke what was stored to be revoked, in its order; what fails and may pass stays, to be tried again."""
-    turn = asyncio.Semaphore(AT_ONCE)
+async def revoke_all(installation: Installation, claimed: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
+    """Revoke claimed rows and return the results in the same order. The worker retries temporary failures."""
+    limit = asyncio.Semaphore(CONCURRENT)
 
-    async def one(letting: PendingRevocation) -> list[RevocationResult]:
-        async with turn:
-            return await _revoke(installation, letting)
+    async def revoke_one(pending: PendingRevocation) -> list[RevocationResult]:
+        async with limit:
+            return await _revoke(installation, pending)
 
-    return list(await asyncio.gather(*map(one, lettings)))
+    return list(await asyncio.gather(*map(revoke_one, claimed)))
 
 
 async def revoke_due(installation: Installation) -> int:
-    """Try again what failed before; how many were tried. Safe to run in several processes at once."""
-    now = installation.clock()
+    """Claim and revoke the rows that are due; return their number."""
     async with installation.database.write() as tx:
-        claimed = await pending_revocations.claim(tx, installation.vault, now, BATCH)
+        claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
     await revoke_all(installation, claimed)
     return len(claimed)
 
 
-async def _revoke(installation: Installation, letting: PendingRevocation) -> list[RevocationResult]:
-    told = await _ask(installation, letting)
-    now = installation.clock()
-    waiting = [one for one in told if one.outcome == "failed" and one.may_pass]
+REVOKE: Final[PeriodicTask[Installation]] = PeriodicTask("revoke", 1.0, revoke_due, queue=revocations)
+
+
+async def _revoke(installation: Installation, pending: PendingRevocation) -> list[RevocationResult]:
+    results = await _request_revocation(installation, pending)
+    temporary = [result for result in results if result.outcome == "failed" and result.may_pass]
     async with installation.database.write() as tx:
-        if not waiting:
-            await pending_revocations.settle(tx, letting.id)
+        if not temporary:
+            await pending_revocations.settle(tx, pending)
         else:
-            pause = min(_FIRST_PAUSE * 2 ** min(letting.attempts - 1, 10), _LONGEST_PAUSE)
-            asked = timedelta(seconds=max(one.retry_after or 0 for one in waiting))
-            await pending_revocations.postpone(tx, letting, now + max(pause, asked))
-    for one in told:
-        if one.outcome == "failed":
+            delay = min(_FIRST_DELAY * 2 ** min(pending.attempts - 1, 10), _MAX_DELAY)
+            retry_after = timedelta(seconds=max(result.retry_after or 0 for result in temporary))
+            await pending_revocations.postpone(tx, installation.clock, pending, max(delay, retry_after))
+    for result in results:
+        if result.outcome == "failed":
             log.warning(
-                "revocation_failed", integration=letting.integration_slug, token=one.token, tried=letting.attempts
+                "revocation_failed", integration=pending.integration_slug, token=result.token, tried=pending.attempts
             )
-    return told
+    return results
 
 
-async def _ask(installation: Installation, letting: PendingRevocation) -> list[RevocationResult]:
-    """Each token that is held, one after the other: one that is dead already counts as revoked."""
+async def _request_revocation(installation: Installation, pending: PendingRevocation) -> list[RevocationResult]:
+    """Ask the provider to revoke each token, one after the other. A token that is already invalid counts as revoked."""
     async with installation.database.read() as tx:
-        integration = await installation.catalogs.for_revoking(tx, letting.organization_id, letting.integration_slug)
+        integration = await installation.catalogs.for_revoking(tx, pending.organization_id, pending.integration_slug)
     auth = integration.auth_of("oauth2") if integration is not None else None
-    held = RefreshToken(letting.tokens.get("refresh_token"), letting.tokens.get("access_token", ""))
-    if integration is None or not isinstance(auth, OAuth2Auth) or auth.revocation is None:
-        return [RevocationResult(kind, "not_supported") for kind in _kinds(letting.tokens)]
-    if letting.audience != integration.audience("oauth2"):  # it goes elsewhere now, and these were not meant for there
-        return [RevocationResult(kind, "not_supported") for kind in _kinds(letting.tokens)]
-    try:
-        client, known = await _client(installation, letting, integration, auth)
-        requests = revocation_requests(auth, client, held, known)
-    except OneRuntimeError as error:
-        passing = error.status == Unavailable.status  # our own trouble
-        return [RevocationResult(kind, "failed", error.detail, may_pass=passing) for kind in _kinds(letting.tokens)]
-    told: dict[Kind, RevocationResult] = {
-        kind: RevocationResult(kind, "not_supported") for kind in _kinds(letting.tokens)
+    grant = RefreshToken(pending.tokens.get("refresh_token"), pending.tokens.get("access_token", ""))
+    results: dict[Kind, RevocationResult] = {
+        kind: RevocationResult(kind, "not_supported") for kind in _kinds(pending.tokens)
     }
+    if integration is None or not isinstance(auth, OAuth2Auth) or auth.revocation is None:
+        return list(results.values())
+    if pending.audience != integration.audience("oauth2"):  # P7: the tokens were issued for other hosts
+        return list(results.values())
+    try:
+        client, values = await _client(installation, pending, integration, auth)
+        requests = revocation_requests(auth, client, grant, values)
+    except OneRuntimeError as error:
+        temporary = error.status == Unavailable.status
+        return [RevocationResult(kind, "failed", error.detail, may_pass=temporary) for kind in results]
     for kind, request in requests:
         try:
-            answer = await send(installation.egress, integration, request)
-            told[kind] = _outcome(kind, read_revocation(auth, client, held, answer, installation.clock()))
-        except TemporaryFailure as trouble:
-            told[kind] = RevocationResult(kind, "failed", str(trouble), may_pass=True)
-    return list(told.values())
+            response = await send(installation.egress, integration, request)
+            results[kind] = _result(kind, read_revocation(auth, client, grant, response, installation.clock()))
+        except TemporaryFailure as failure:
+            results[kind] = RevocationResult(kind, "failed", str(failure), may_pass=True)
+    return list(results.values())
 
 
 async def _client(
-    installation: Installation, letting: PendingRevocation, integration: Integration, auth: OAuth2Auth
+    installation: Installation, pending: PendingRevocation, integration: Integration, auth: OAuth2Auth
 ) -> tuple[ClientIdentity, Mapping[str, str]]:
-    """The client that the tokens were given to, and what templates may use. Raises: OneRuntimeError."""
-    if letting.oauth_client_id is None:
-        return ClientIdentity(letting.tokens.get("client_id", ""), letting.tokens.get("client_secret")), letting.params
+    """Return the OAuth client that the tokens were issued to, and the values for templates. Raises: OneRuntimeError."""
+    if pending.oauth_client_id is None:
+        return ClientIdentity(pending.tokens.get("client_id", ""), pending.tokens.get("client_secret")), pending.params
     async with installation.database.read() as tx:
-        found = await oauth_clients.get(tx, installation.vault, letting.organization_id, letting.oauth_client_id)
-    known = {**letting.params, **found.fields_of(auth)}
-    oauth_clients.require_host(found, integration.name, auth, known)
-    return found.client, known
+        client = await oauth_clients.get(tx, installation.vault, pending.organization_id, pending.oauth_client_id)
+    values = {**pending.params, **client.fields_of(auth)}
+    oauth_clients.require_host(client, integration.name, auth, values)
+    return client.client, values
 
 
 def _kinds(tokens: Mapping[str, str]) -> list[Kind]:
@@ -133,7 +140,7 @@ def _kinds(tokens: Mapping[str, str]) -> list[Kind]:
     return [kind for kind in kinds if kind in tokens]
 
 
-def _outcome(kind: Kind, told: Revoked | NotRevoked) -> RevocationResult:
-    if isinstance(told, Revoked):
+def _result(kind: Kind, answer: Revoked | NotRevoked) -> RevocationResult:
+    if isinstance(answer, Revoked):
         return RevocationResult(kind, "revoked")
-    return RevocationResult(kind, "failed", told.reason, told.may_pass, told.retry_after)
+    return RevocationResult(kind, "failed", answer.reason, answer.may_pass, answer.retry_after)

@@ -1,0 +1,11 @@
+"""Run every purge of the worker at once."""
+
+from one_runtime.app import PERIODIC_TASKS
+from one_runtime.context import Installation
+
+
+async def purge(installation: Installation) -> int:
+    """Return the number of rows that were deleted."""
+    tasks = [task for task in PERIODIC_TASKS if task.name.startswith("purge_")]
+    assert len(tasks) == 5
+    return sum([await task.work(installation) for task in tasks])
