@@ -1,4 +1,4 @@
-"""What a running installation consists of, handed to doors and flows. Made once, by `app.py` or the CLI."""
+"""The running installation: settings and resources, built once by `app.py` or the CLI and passed to every function."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,9 +16,12 @@ from one_runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a process has the renewal of a connection's tokens to itself; within how many seconds of that the
-    provider has to have answered, so that who has lost the lease has given up before another begins; how long others
-    wait for it, and how often, in seconds, they look."""
+    """Times of a token refresh.
+
+    `lease`: how long one process refreshes a connection alone. `request`: seconds for the provider's response, less
+    than the lease, so that this process stops before another begins. `patience`: seconds that other processes wait for
+    the result. `poll`: seconds between their queries.
+    """
 
     lease: timedelta = timedelta(seconds=60)
     request: float = 20.0
@@ -40,13 +43,13 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
-    """The way out for calls on end users' behalf: connections of its own, so that they take none from the others."""
+    """Outbound network for proxy calls, with connections of its own, so that other requests keep theirs."""
     catalogs: OrganizationCatalogs = field(init=False)
-    """The catalog as each organization sees it; `catalog` is what everybody sees."""
+    """The catalog of each organization, with its custom integrations; `catalog` is the built-in one."""
 
     @property
     def relay(self) -> Egress:
-        """The way out for calls on end users' behalf."""
+        """Outbound network for proxy calls."""
         return self.proxy_egress or self.egress
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
-"""The one tree of errors: each has a stable, documented `code` and the HTTP status that a door answers with.
+"""The tree of errors: each has a stable, documented `code`, an HTTP status and a title.
 
-Details are sentences for a person: they say what is wrong and what to do, and never hold a secret.
+A detail is a sentence for a person: it says what is wrong and what to do, and never holds a secret.
 """
 
 from collections.abc import Collection
@@ -13,18 +13,18 @@ from one_runtime.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field that was refused: its dotted path and a sentence."""
+    """An invalid field: its dotted path, and a sentence."""
 
     field: str
     message: str
 
 
 class OneRuntimeError(Exception):
-    """Base of every error of ours. Subclasses set `code`, `status` and `title`."""
+    """Base class of every error of One Runtime. Subclasses set `code`, `status` and `title`."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
-    title: ClassVar[str] = "Something went wrong on our side"
+    title: ClassVar[str] = "Internal error"
 
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)
@@ -33,42 +33,42 @@ class OneRuntimeError(Exception):
 
 
 class InvalidInput(OneRuntimeError):
-    """A value that the caller sent cannot be used."""
+    """A value in the request is invalid."""
 
-    code, status, title = "invalid_input", 422, "The request cannot be used as it is"
+    code, status, title = "invalid_input", 422, "A value in the request is invalid"
 
     @classmethod
     def of(cls, field: str, message: str) -> "InvalidInput":
-        """The error for one field."""
+        """Return the error for one field."""
         return cls(f"{field}: {message}", (FieldError(field, message),))
 
 
 class MalformedRequest(OneRuntimeError):
-    """The request is not what HTTP or JSON says it should be."""
+    """The request is not valid HTTP or JSON."""
 
-    code, status, title = "malformed_request", 400, "The request cannot be read"
+    code, status, title = "malformed_request", 400, "The request is malformed"
 
 
 class Unauthenticated(OneRuntimeError):
-    """No usable API key or session token."""
+    """The request has no valid API key or session token."""
 
-    code, status, title = "unauthenticated", 401, "A valid API key is needed"
+    code, status, title = "unauthenticated", 401, "A valid API key is required"
 
 
 class InsufficientScope(OneRuntimeError):
-    """The API key is valid and may not do this (RFC 6750 section 3.1)."""
+    """The API key is valid, but does not have the required scope (RFC 6750 section 3.1)."""
 
-    code, status, title = "insufficient_scope", 403, "The API key may not do this"
+    code, status, title = "insufficient_scope", 403, "The API key does not have the required scope"
 
 
 class NotFound(OneRuntimeError):
-    """There is no such thing, or it is another organization's (the two are not told apart)."""
+    """The resource does not exist, or belongs to another organization: the answer is the same."""
 
-    code, status, title = "not_found", 404, "There is no such thing"
+    code, status, title = "not_found", 404, "Not found"
 
 
 class MethodNotAllowed(OneRuntimeError):
-    """The address exists, with other methods: `allowed`."""
+    """The address exists, but only for the methods in `allowed`."""
 
     code, status, title = "method_not_allowed", 405, "This method is not allowed"
 
@@ -78,19 +78,19 @@ class MethodNotAllowed(OneRuntimeError):
 
 
 class Conflict(OneRuntimeError):
-    """The state of the thing does not allow it now."""
+    """The current state of the resource does not allow the request."""
 
-    code, status, title = "conflict", 409, "This is not possible now"
+    code, status, title = "conflict", 409, "The current state does not allow this"
 
 
 class TooLarge(OneRuntimeError):
-    """The body is larger than we read."""
+    """The request body is over the size limit."""
 
     code, status, title = "too_large", 413, "The request body is too large"
 
 
 class RateLimited(OneRuntimeError):
-    """More requests than this key may make; `retry_after` in seconds."""
+    """The API key is over its request rate; `retry_after` is in seconds."""
 
     code, status, title = "rate_limited", 429, "Too many requests"
 
@@ -100,19 +100,21 @@ class RateLimited(OneRuntimeError):
 
 
 class Unavailable(OneRuntimeError):
-    """We cannot serve at the moment (the database is away, or busy)."""
+    """One Runtime cannot answer at the moment: the database is unreachable or busy."""
 
-    code, status, title = "unavailable", 503, "One Runtime cannot serve this at the moment"
+    code, status, title = "unavailable", 503, "One Runtime is temporarily unavailable"
 
 
 class ConfigurationError(OneRuntimeError):
-    """The operator has to change something before we can start."""
+    """One Runtime cannot start with this configuration."""
 
-    code, status, title = "configuration_error", 500, "The configuration has to be changed"
+    code, status, title = "configuration_error", 500, "The configuration is invalid"
 
 
 def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
-    """An error as sessions and connections keep and answer it: `{code, message, at}`; for our own page also whether the
-    message holds the provider's words."""
-    said = {} if provider_reason is None else {"provider_reason": provider_reason}
-    return {"code": code, "message": message, "at": rfc3339(now), **said}
+    """Return an error as sessions and connections store it: `{code, message, at}`.
+
+    `provider_reason`: the part of the message that quotes the provider, for the popup.
+    """
+    quoted = {} if provider_reason is None else {"provider_reason": provider_reason}
+    return {"code": code, "message": message, "at": rfc3339(now), **quoted}

@@ -76,7 +76,7 @@ class Settings(BaseModel):
             raise ValueError("must be an origin such as https://connect.example.com, without a path")
         if url.username or url.password:
             raise ValueError("must not hold a user name or a password")
-        if url.scheme == "http" and not _is_loopback(url.hostname):
+        if url.scheme == "http" and not is_loopback(url.hostname):
             raise ValueError("must be https, except on localhost, 127.0.0.0/8 or [::1]")
         return f"{url.scheme}://{url.netloc.lower()}"
 
@@ -145,7 +145,8 @@ def _parts(value: str) -> list[str]:
     return [part for part in value.replace(",", " ").split() if part]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return True for `localhost`, a name under it, or a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

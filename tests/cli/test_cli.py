@@ -70,7 +70,7 @@ def test_an_api_key_is_shown_once_and_revoked_by_its_prefix_or_id(run: Run) -> N
 
 def test_what_cannot_be_done_is_one_sentence(run: Run) -> None:
     organization = run("organizations", "create", "Northwind").line
-    assert "is not an origin" in run("organizations", "create", "N", "--allowed-origin", "app.example.com").sentence
+    assert "must be an origin" in run("organizations", "create", "N", "--allowed-origin", "app.example.com").sentence
     assert "must be https" in run("organizations", "set", organization, "--allowed-origin", "http://a.example").sentence
     assert "privacy_url" in run("organizations", "set", organization, "--privacy-url", "example.com").sentence
     assert "must be among read, connect" in run("api-keys", "create", organization, "--scope", "write").sentence

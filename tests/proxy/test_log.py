@@ -10,7 +10,7 @@ import pytest
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Unavailable
 from one_runtime.proxy import request_log
-from one_runtime.proxy.request_log import LOOKED_THROUGH, LoggedRequest, RequestLog
+from one_runtime.proxy.request_log import SCANNED_ENTRIES, LoggedRequest, RequestLog
 from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics
 from tests.application import RunningAcme
@@ -162,7 +162,7 @@ async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first
 
     with monkeypatch.context() as patched:
         patched.setattr(log, "_write", away)
-        patched.setattr(request_log, "_MOST", 2)
+        patched.setattr(request_log, "_MAX_PENDING", 2)
         await log.flush()
         for number in range(1, 4):
             await relay.call("GET", f"/{number}")
@@ -175,7 +175,7 @@ async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay:
     await relay.call("GET", "/first", slug="known")
     (found,) = await listed(relay, integration_slug="known")
     call = logged(relay, found)
-    many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(LOOKED_THROUGH)]
+    many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(SCANNED_ENTRIES)]
     log: RequestLog = relay.application.app.services.request_log
     for one in many:
         log.note(one)

@@ -1,7 +1,7 @@
-"""Which calls went through the proxy: when, whose, where to, how it ended. Never a body, a query value or a credential.
+"""The request log: an entry for each proxy call, without its body, query or credential.
 
-Calls are noted in memory and written in batches beside them, so that none waits for its own line. What a process has
-noted and not written is lost with it: for a second's worth of lines nobody waits.
+Entries are collected in memory and written in batches, so that no call waits for its own entry. A process that is
+killed loses the entries of up to one second.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 
 PAUSE: Final = 1.0
-"""Seconds between two looks at what is to be written."""
+"""Seconds between two writes."""
 
 MAX_PATH: Final = 500
-LOOKED_THROUGH: Final = 10_000
-"""Lines among which a page looks for what no index tells."""
+SCANNED_ENTRIES: Final = 10_000
+"""Entries that one page scans for a filter without an index."""
 
 _BATCH: Final = 100
-"""Lines of one transaction: on SQLite everybody waits for it, so it is short."""
+"""Entries of one transaction. It is short, because on SQLite every other write waits for it."""
 
-_MOST: Final = 20_000
-"""Lines that a process keeps while the database is away."""
+_MAX_PENDING: Final = 20_000
+"""Entries that a process holds while the database is unavailable."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One call. Times in milliseconds, sizes in bytes of bodies; `error`: our code where the failure is ours."""
+    """One call. Times are milliseconds, sizes are bytes of bodies. `error`: the code of an error of One Runtime."""
 
     id: str
     organization_id: str
@@ -63,7 +63,7 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """What to list: None takes all."""
+    """Selects entries; None matches all."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -72,19 +72,19 @@ class RequestFilter:
 
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
-_MINE = rows.c.organization_id == bindparam("organization")
-_STILL_THERE = select(end_users.c.end_user_id).where(
+_OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
+_EXISTING_END_USER = select(end_users.c.end_user_id).where(
     end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user")
-)  # who was deleted since the call stays forgotten
+)  # an end user who was deleted after the call stays deleted
 _INSERT = insert(rows).values(
     {name: bindparam(name) for name in LoggedRequest.__dataclass_fields__}
-    | {"organization_id": bindparam("organization"), "end_user_id": _STILL_THERE.scalar_subquery()}
+    | {"organization_id": bindparam("organization"), "end_user_id": _EXISTING_END_USER.scalar_subquery()}
 )
 _RENAMED: Final = {"organization_id": "organization", "end_user_id": "end_user"}
 _PARAMS: Final = tuple(_RENAMED.get(name, name) for name in LoggedRequest.__dataclass_fields__)
 _VALUES: Final = attrgetter(*LoggedRequest.__dataclass_fields__)  # `asdict` copies each value, deeply
 _PURGE = batched_delete(rows, rows.c.id < bindparam("before"))
-_USED = (
+_SET_LAST_USED = (
     update(connections)
     .where(connections.c.organization_id == bindparam("organization"), connections.c.id == bindparam("connection"))
     .values(last_used_at=bindparam("at"))
@@ -92,34 +92,38 @@ _USED = (
 
 
 async def list_newest(
-    tx: Transaction, organization_id: str, wanted: RequestFilter, *, limit: int, before: str | None
+    tx: Transaction, organization_id: str, matching: RequestFilter, *, limit: int, before: str | None
 ) -> tuple[list[LoggedRequest], str | None]:
-    """At most `limit` calls, newest first, from before the one with the id `before`; and from before which one to go
-    on, where there may be more. By status or integration, a page is what is found among the next `LOOKED_THROUGH`."""
-    looked = select(*_COLUMNS).where(rows.c.organization_id == organization_id)
-    for column, value in ((rows.c.end_user_id, wanted.end_user_id), (rows.c.connection_id, wanted.connection_id)):
+    """Return at most `limit` entries, newest first, older than the id `before`; and the cursor of the next page.
+
+    With a filter by status or integration, a page holds the matches among the next `SCANNED_ENTRIES` entries.
+    """
+    statement = select(*_COLUMNS).where(rows.c.organization_id == organization_id)
+    for column, value in ((rows.c.end_user_id, matching.end_user_id), (rows.c.connection_id, matching.connection_id)):
         if value is not None:
-            looked = looked.where(column == value)
+            statement = statement.where(column == value)
     if before:
-        looked = looked.where(rows.c.id < before)
-    looked = looked.order_by(rows.c.id.desc())
-    found = [LoggedRequest(*row) for row in await tx.all(_narrowed(looked, wanted).limit(limit + 1))]
-    if len(found) > limit:
-        return found[:limit], found[limit - 1].id
-    last = await tx.one(looked.with_only_columns(rows.c.id).offset(LOOKED_THROUGH - 1).limit(1))
-    return found, last.id if last is not None else None
+        statement = statement.where(rows.c.id < before)
+    statement = statement.order_by(rows.c.id.desc())
+    entries = [LoggedRequest(*row) for row in await tx.all(_filter_scanned(statement, matching).limit(limit + 1))]
+    if len(entries) > limit:
+        return entries[:limit], entries[limit - 1].id
+    last = await tx.one(statement.with_only_columns(rows.c.id).offset(SCANNED_ENTRIES - 1).limit(1))
+    return entries, last.id if last is not None else None
 
 
-def _narrowed(looked: Select[Any], wanted: RequestFilter) -> Select[Any]:
-    """What is wanted by columns that no index has, among so many lines; where nothing is, the database needs no more
-    lines than the page has."""
-    conditions = {"integration_slug": wanted.integration_slug, "status": wanted.status}
-    given = {name: value for name, value in conditions.items() if value is not None}
-    if not given:
-        return looked
-    inner = looked.limit(LOOKED_THROUGH).subquery()
+def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[Any]:
+    """Filter by columns without an index, among the next `SCANNED_ENTRIES` entries.
+
+    Without such a filter the statement stays as it is: the database reads no more entries than the page has.
+    """
+    conditions = {"integration_slug": matching.integration_slug, "status": matching.status}
+    conditions = {name: value for name, value in conditions.items() if value is not None}
+    if not conditions:
+        return statement
+    inner = statement.limit(SCANNED_ENTRIES).subquery()
     statement = select(*(inner.c[name] for name in LoggedRequest.__dataclass_fields__)).order_by(inner.c.id.desc())
-    return statement.where(*(inner.c[name] == value for name, value in given.items()))
+    return statement.where(*(inner.c[name] == value for name, value in conditions.items()))
 
 
 async def purge(installation: Installation) -> int:
@@ -132,53 +136,58 @@ PURGE_REQUESTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_requests
 
 
 class RequestLog:
-    """Notes calls, and writes them in the background; `kept`: whether anything is written but when a connection was
-    used last."""
+    """Collects entries, and writes them in the background.
+
+    `kept`: False writes no entries, only the time of a connection's last use.
+    """
 
     def __init__(self, database: Database, *, kept: bool) -> None:
         self._database, self._kept = database, kept
-        self._noted: deque[LoggedRequest] = deque()
-        self._writing = asyncio.Lock()
+        self._pending: deque[LoggedRequest] = deque()
+        self._lock = asyncio.Lock()
 
     def note(self, request: LoggedRequest) -> None:
-        """Keep a line until it is written; where there are too many, the oldest is given up."""
-        self._noted.append(request)
-        if len(self._noted) > _MOST:
-            self._noted.popleft()
+        """Hold an entry until it is written. Over the limit, the oldest entry is dropped."""
+        self._pending.append(request)
+        if len(self._pending) > _MAX_PENDING:
+            self._pending.popleft()
             metrics.requests_unlogged.inc()
 
     async def run(self) -> None:
-        """Write every second, until cancelled."""
+        """Write every second until cancelled."""
         while True:
             await asyncio.sleep(PAUSE)
             try:
-                await asyncio.shield(self.flush())  # a batch that is being written is not lost to a shutdown
-            except Exception:  # a loop of background work: what cannot be written does not keep the next from it
+                await asyncio.shield(self.flush())  # a shutdown does not interrupt a write
+            except Exception:  # the loop has to survive: later entries may succeed
                 log.exception("requests_not_logged")
 
     async def flush(self) -> None:
-        """Write what was noted; what cannot be written now is written later."""
-        async with self._writing:
+        """Write the collected entries; those that cannot be written now are written later."""
+        async with self._lock:
             await self._flush()
 
     async def _flush(self) -> None:
-        while self._noted:
-            batch = [self._noted.popleft() for _ in range(min(_BATCH, len(self._noted)))]
+        while self._pending:
+            batch = [self._pending.popleft() for _ in range(min(_BATCH, len(self._pending)))]
             try:
                 async with self._database.write() as tx:
                     await self._write(tx, batch)
             except Unavailable as error:
                 log.warning("requests_not_logged_yet", code=error.code)
-                self._noted.extendleft(reversed(batch))
+                self._pending.extendleft(reversed(batch))
                 return
             except Exception:
                 metrics.requests_unlogged.inc(len(batch))
                 raise
-            await asyncio.sleep(0)  # the calls that are under way come first
+            await asyncio.sleep(0)  # calls in progress come first
 
     async def _write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
         if self._kept:
-            await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(one), strict=True)) for one in batch])
-        last = {(one.organization_id, one.connection_id): one.at for one in batch}
-        used = [{"organization": whose, "connection": which, "at": at} for (whose, which), at in sorted(last.items())]
-        await tx.execute_many(_USED, used)
+            await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
+        last = {(entry.organization_id, entry.connection_id): entry.at for entry in batch}
+        used = [
+            {"organization": organization_id, "connection": connection_id, "at": at}
+            for (organization_id, connection_id), at in sorted(last.items())
+        ]
+        await tx.execute_many(_SET_LAST_USED, used)

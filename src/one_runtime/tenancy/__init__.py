@@ -1,1 +1,1 @@
-"""Organizations with their API keys, end users and events."""
+"""Organizations with their API keys, end users and events; authentication."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
 from one_runtime.db.engine import Transaction
@@ -31,11 +31,12 @@ _UPSERT = _INSERT.on_conflict_do_update(
         "updated_at": _INSERT.excluded.updated_at,
     },
 )
-_MINE = end_users.c.organization_id == bindparam("organization")
-_ONE = select(*_COLUMNS).where(_MINE, end_users.c.end_user_id == bindparam("end_user"))
-_LIST = select(*_COLUMNS).where(_MINE).order_by(end_users.c.end_user_id)
-_LOCK = select(end_users.c.end_user_id).where(_MINE, end_users.c.end_user_id == bindparam("end_user")).with_for_update()
-_DELETE = delete(end_users).where(_MINE, end_users.c.end_user_id == bindparam("end_user"))
+_OF_ORGANIZATION = end_users.c.organization_id == bindparam("organization")
+_IS_END_USER = and_(_OF_ORGANIZATION, end_users.c.end_user_id == bindparam("end_user"))
+_SELECT = select(*_COLUMNS).where(_IS_END_USER)
+_LIST = select(*_COLUMNS).where(_OF_ORGANIZATION).order_by(end_users.c.end_user_id)
+_LOCK = select(end_users.c.end_user_id).where(_IS_END_USER).with_for_update()
+_DELETE = delete(end_users).where(_IS_END_USER)
 _ANONYMIZE_REQUESTS = (
     update(requests)
     .where(requests.c.organization_id == bindparam("organization"), requests.c.end_user_id == bindparam("end_user"))
@@ -44,8 +45,8 @@ _ANONYMIZE_REQUESTS = (
 
 
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
-    """Create the end user or update what is known of them, and lock their row until the transaction ends: one
-    change to an end user's connections at a time."""
+    """Create the end user or update name and e-mail, and lock the row until the transaction ends: changes to an end
+    user's connections happen one at a time."""
     await tx.execute(
         _UPSERT,
         organization_id=organization_id,
@@ -58,20 +59,22 @@ async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> No
 
 
 async def find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUser | None:
-    """One end user, or None."""
-    row = await tx.one(_ONE, organization=organization_id, end_user=end_user_id)
+    """Return an end user, or None."""
+    row = await tx.one(_SELECT, organization=organization_id, end_user=end_user_id)
     return EndUser(*row) if row else None
 
 
 async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: str | None) -> list[EndUser]:
-    """At most `limit` end users by their identifier, after the one named `after`."""
+    """Return at most `limit` end users, ordered by identifier, after the identifier `after`."""
     statement = _LIST if after is None else _LIST.where(end_users.c.end_user_id > after)
     return [EndUser(*row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
 
 
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
-    """Lock the end user's row until the transaction ends, before anything of theirs, as `ensure` does; whether there
-    is one."""
+    """Lock the end user's row until the transaction ends, before other rows of the end user, as `ensure` does.
+
+    Returns False if there is no such end user.
+    """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 
 

@@ -1,6 +1,6 @@
-"""What happened: one table that is the audit trail and, later, the outbox of webhooks.
+"""Events: the audit log, and later the outbox of webhooks.
 
-An event is written in the transaction of the change it tells of, and never holds a secret.
+An event is written in the transaction of its change, and never holds a secret.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, in which organization, and from which address. `id`: the key's or the end user's."""
+    """The author of an event: the organization, and the id and address of an API key or end user."""
 
     organization_id: str
     type: ActorType
@@ -56,7 +56,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of the trail."""
+    """A row of the audit log."""
 
     id: str
     organization_id: str
@@ -72,7 +72,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an event is about. `data` is told to customers: no secrets."""
+    """The subject of an event. Customers read `data`: it must not hold secrets."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -91,7 +91,7 @@ _FORGET_ACTOR = (
 
 
 async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, subject: Subject) -> None:
-    """Write an event in the transaction of the change."""
+    """Write an event in the transaction of its change."""
     await tx.execute(
         _INSERT,
         id=new_id(),
@@ -111,7 +111,7 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """What to list: None takes all."""
+    """Selects events; None matches all."""
 
     type: str | None = None
     end_user_id: str | None = None
@@ -119,23 +119,23 @@ class EventFilter:
 
 
 async def list_newest(
-    tx: Transaction, organization_id: str, wanted: EventFilter, *, limit: int, before: str | None
+    tx: Transaction, organization_id: str, matching: EventFilter, *, limit: int, before: str | None
 ) -> list[Event]:
-    """At most `limit` events, newest first, from before the event with the id `before`."""
+    """Return at most `limit` events, newest first, older than the event with the id `before`."""
     statement = select(events).where(events.c.organization_id == organization_id).order_by(events.c.id.desc())
-    if wanted.type:
-        statement = statement.where(events.c.type == wanted.type)
-    if wanted.end_user_id:
-        statement = statement.where(events.c.end_user_id == wanted.end_user_id)
-    if wanted.connection_id:
-        statement = statement.where(events.c.connection_id == wanted.connection_id)
+    if matching.type:
+        statement = statement.where(events.c.type == matching.type)
+    if matching.end_user_id:
+        statement = statement.where(events.c.end_user_id == matching.end_user_id)
+    if matching.connection_id:
+        statement = statement.where(events.c.connection_id == matching.connection_id)
     if before:
         statement = statement.where(events.c.id < before)
     return [Event(*row) for row in await tx.all(statement.limit(limit))]
 
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
-    """Take a deleted end user's identifier and address out of the trail; what happened stays."""
+    """Remove a deleted end user's identifier and address from the audit log; the events stay."""
     for statement in (_FORGET_SUBJECT, _FORGET_ACTOR):
         await tx.execute(statement, organization=organization_id, end_user=end_user_id)
 

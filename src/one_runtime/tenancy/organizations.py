@@ -1,4 +1,4 @@
-"""Organizations: the tenants, and how each one looks and behaves in hosted pages."""
+"""Organizations: the tenants, with their settings for hosted pages."""
 
 import base64
 import binascii
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import organizations
 from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.settings import is_loopback
 from one_runtime.tenancy.events import Actor, Subject, record
 
 IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
@@ -28,7 +28,7 @@ _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A tenant. `integrations_slugs`: what is offered in the mode `listed`, and what is not in `all_but`."""
+    """A tenant. `integrations_slugs`: the enabled integrations in the mode `listed`, the disabled ones in `all_but`."""
 
     id: str
     display_name: str
@@ -43,17 +43,22 @@ class Organization:
     custom_revision: str | None = None
 
     def offers(self, slug: str) -> bool:
-        """Whether this organization has the integration enabled."""
+        """Return True if the organization has the integration enabled."""
         return self.integrations_mode == "all" or (slug in self.integrations_slugs) == (
             self.integrations_mode == "listed"
         )
 
     def returns_to(self, url: str) -> bool:
-        """Whether a browser may be sent there: one of the return URLs, character by character but for the query
-        (RFC 9700 section 4.1.3 asks for the whole; the query is where apps keep their own state)."""
+        """Return True if a browser may be sent to the URL: it equals a return URL, apart from the query.
+
+        RFC 9700 section 4.1.3 compares the whole URL; apps keep their own state in the query.
+        """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
 
+_CHANGEABLE: Final = tuple(
+    name for name in Organization.__dataclass_fields__ if name not in {"id", "created_at", "custom_revision"}
+)
 _INSERT = insert(organizations)
 _SELECT = select(organizations)
 _ONE = _SELECT.where(organizations.c.id == bindparam("organization"))
@@ -61,21 +66,7 @@ _ALL = _SELECT.order_by(organizations.c.id)
 _UPDATE = (
     update(organizations)
     .where(organizations.c.id == bindparam("organization"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "display_name",
-                "logo_url",
-                "privacy_url",
-                "allowed_origins",
-                "return_urls",
-                "integrations_mode",
-                "integrations_slugs",
-                "updated_at",
-            )
-        }
-    )
+    .values({name: bindparam(name) for name in _CHANGEABLE})
 )
 
 
@@ -92,7 +83,7 @@ def _from_row(row: tuple[object, ...]) -> Organization:
 async def create(
     tx: Transaction, display_name: str, now: datetime, *, allowed_origins: Iterable[str] = ()
 ) -> Organization:
-    """A new organization that offers every integration. Raises: InvalidInput for a name or an origin that is none."""
+    """Create an organization with every integration enabled. Raises: InvalidInput for a bad name or origin."""
     organization = Organization(
         id=new_id(),
         display_name=clean_name(display_name),
@@ -110,7 +101,7 @@ async def create(
 
 
 async def get(tx: Transaction, organization_id: str) -> Organization:
-    """One organization. Raises: NotFound."""
+    """Return an organization. Raises: NotFound."""
     row = await tx.one(_ONE, organization=organization_id) if is_id(organization_id) else None
     if row is None:
         raise NotFound(f"There is no organization {organization_id}. `one-runtime organizations list` shows them.")
@@ -118,12 +109,12 @@ async def get(tx: Transaction, organization_id: str) -> Organization:
 
 
 async def list_all(tx: Transaction) -> list[Organization]:
-    """Every organization, the oldest first."""
+    """Return every organization, the oldest first."""
     return [_from_row(row) for row in await tx.all(_ALL)]
 
 
 async def save(tx: Transaction, actor: Actor, organization: Organization, now: datetime) -> Organization:
-    """Store what was changed with `dataclasses.replace`; writes `organization.updated`.
+    """Store an organization that was changed with `dataclasses.replace`; writes `organization.updated`.
 
     Raises: InvalidInput for an origin, return URL, logo or privacy link that cannot be used.
     """
@@ -136,8 +127,7 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
         privacy_url=clean_link("privacy_url", organization.privacy_url),
         updated_at=now,
     )
-    values = asdict(saved)
-    del values["id"], values["created_at"]
+    values = {name: getattr(saved, name) for name in _CHANGEABLE}
     before = await get(tx, organization.id)
     await tx.execute(_UPDATE, organization=organization.id, **values)
     changed = [name for name, value in values.items() if name != "updated_at" and value != getattr(before, name)]
@@ -146,7 +136,7 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
 
 
 def clean_name(value: str) -> str:
-    """The name that end users see, trimmed. Raises: InvalidInput."""
+    """Return the trimmed name that end users see. Raises: InvalidInput."""
     name = value.strip()
     if not 0 < len(name) <= MAX_NAME:
         raise InvalidInput.of("display_name", f"must have 1 to {MAX_NAME} characters")
@@ -154,18 +144,18 @@ def clean_name(value: str) -> str:
 
 
 def clean_origins(values: Iterable[str], field: str = "allowed_origins") -> tuple[str, ...]:
-    """Web origins (RFC 6454 section 6.2) in canonical form, without repeats.
+    """Return web origins (RFC 6454 section 6.2) in canonical form, without duplicates.
 
     Raises: InvalidInput.
     """
     origins = tuple(dict.fromkeys(_clean_origin(field, value) for value in values))
     if len(origins) > MAX_ORIGINS:
-        raise InvalidInput.of(field, f"at most {MAX_ORIGINS} origins are kept")
+        raise InvalidInput.of(field, f"must be at most {MAX_ORIGINS} origins")
     return origins
 
 
 def _clean_origin(field: str, value: str) -> str:
-    advice = f"{value[:100]!r} is not an origin; write https://app.example.com, without a path or a wildcard"
+    advice = f"{value[:100]!r} must be an origin such as https://app.example.com, without a path or a wildcard"
     try:
         url = urlsplit(value.strip())
         host, port = url.hostname, url.port
@@ -177,32 +167,24 @@ def _clean_origin(field: str, value: str) -> str:
         raise InvalidInput.of(field, advice)
     if url.scheme == "http" and not is_loopback(host):
         raise InvalidInput.of(field, f"{value[:100]!r} must be https; http is for localhost only")
-    shown = f"[{host}]" if ":" in host else host
+    bracketed = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[url.scheme]
-    return f"{url.scheme}://{shown}" + ("" if port in {None, default} else f":{port}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host of a URL is this machine: `localhost`, a name under it, or a loopback address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return f"{url.scheme}://{bracketed}" + ("" if port in {None, default} else f":{port}")
 
 
 def clean_return_urls(values: Iterable[str]) -> tuple[str, ...]:
-    """Absolute addresses that a browser may be sent back to. Raises: InvalidInput."""
-    cleaned = [clean_link("return_urls", value) for value in values]
-    if None in cleaned:
+    """Return the absolute URLs that a browser may be sent back to. Raises: InvalidInput."""
+    links = [clean_link("return_urls", value) for value in values]
+    if None in links:
         raise InvalidInput.of("return_urls", "must not be blank")
-    urls = tuple(dict.fromkeys(url for url in cleaned if url))
+    urls = tuple(dict.fromkeys(url for url in links if url))
     if len(urls) > MAX_ORIGINS:
-        raise InvalidInput.of("return_urls", f"at most {MAX_ORIGINS} return URLs are kept")
+        raise InvalidInput.of("return_urls", f"must be at most {MAX_ORIGINS} return URLs")
     return urls
 
 
 def clean_link(field: str, value: str | None) -> str | None:
-    """An https link (http on loopback) without user info. Raises: InvalidInput."""
+    """Return an https URL (http on loopback) without user info, or None if blank. Raises: InvalidInput."""
     if value is None or not value.strip():
         return None
     link = value.strip()
@@ -210,28 +192,29 @@ def clean_link(field: str, value: str | None) -> str | None:
         url = urlsplit(link)
         _ = url.port
     except ValueError as error:
-        raise InvalidInput.of(field, "is not an address") from error
-    plain = url.scheme == "http" and is_loopback(url.hostname or "")
-    if not url.hostname or url.username is not None or not (url.scheme == "https" or plain) or url.fragment:
-        raise InvalidInput.of(field, "must be an https address, without user name or fragment")
+        raise InvalidInput.of(field, "must be a URL") from error
+    http_on_loopback = url.scheme == "http" and is_loopback(url.hostname or "")
+    if not url.hostname or url.username is not None or not (url.scheme == "https" or http_on_loopback) or url.fragment:
+        raise InvalidInput.of(field, "must be an https URL, without user name or fragment")
     if len(link) > 2000 or re.search(r"[\s\\<>\"]", link):
-        raise InvalidInput.of(field, "must be an address without spaces, at most 2000 characters")
+        raise InvalidInput.of(field, "must be a URL without spaces, at most 2000 characters")
     return link
 
 
 def clean_logo(value: str | None) -> str | None:
-    """A logo as a data URI: hosted pages load nothing from elsewhere (P11). Raises: InvalidInput."""
+    """Return a logo as a data URI: hosted pages load nothing from other hosts (P11). Raises: InvalidInput."""
     if value is None or not value.strip():
         return None
     match = _LOGO.fullmatch(value.strip())
     if match is None:
         raise InvalidInput.of(
-            "logo_url", "must be a data: URI of a PNG, JPEG, WebP or SVG in base64: pages load nothing from elsewhere"
+            "logo_url",
+            "must be a data: URI of a PNG, JPEG, WebP or SVG in base64: hosted pages load no other host",
         )
     try:
         size = len(base64.b64decode(match[1], validate=True))
     except binascii.Error as error:
-        raise InvalidInput.of("logo_url", "is not valid base64") from error
+        raise InvalidInput.of("logo_url", "must be valid base64") from error
     if size > MAX_LOGO_BYTES:
         raise InvalidInput.of("logo_url", f"must be at most {MAX_LOGO_BYTES // 1024} kB")
     return value.strip()
