@@ -16,7 +16,7 @@ export interface Options {
   /** An API key of your organization, `oru_…`. Use it on a server only. */
   apiKey: string;
   fetch?: typeof globalThis.fetch;
-  /** Milliseconds of one attempt, 60000 by default. For a call through the proxy: how long the provider may be silent. */
+  /** Milliseconds of one attempt, 60000 by default. For a proxied call: how long the provider may be silent. */
   timeout?: number;
   /** Waits between two attempts. */
   sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<unknown>;
@@ -516,7 +516,7 @@ export interface FieldError {
 }
 
 export class OneRuntimeError extends Error {
-  /** Stable: decide by it, or by the class. The client's own are `connection_failed`, `timeout`, `unexpected_answer`. */
+  /** Stable. The client's own codes are `connection_failed`, `timeout` and `unexpected_answer`. */
   readonly code: string;
   /** Null if there was no answer. */
   readonly status: number | null;

@@ -1,4 +1,4 @@
-"""Node, running the JavaScript client's own tests; and the provider that they call, which answers what arrived."""
+"""Runs the JavaScript client's tests in Node, and provides the provider that echoes their calls."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ _STATUS: Final = re.compile(rb" /api/status/(\d{3}) ")
 
 
 async def run_tests(name: str, given: Mapping[str, str]) -> None:
-    """Run one file of tests; fails with what Node tells where any of it failed, or nothing ran."""
+    """Run one file of tests. Fails with Node's output if a test failed or none ran."""
     command = (str(NODE), "--test", "--test-reporter=spec", f"test/{name}.test.mjs")
     environment = {"PATH": os.environ.get("PATH", ""), **given}
     process = await asyncio.create_subprocess_exec(
@@ -39,7 +39,7 @@ async def run_tests(name: str, given: Mapping[str, str]) -> None:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
-    """A provider that answers with the request, and with the status that its path asks for, or not at all."""
+    """Answer as a provider: with the request, and with the status in its path; `/silent` never answers."""
     body = await read_body(reader, arrived)
     if b" /api/silent " in arrived.line:
         await reader.read()  # until the caller goes away

@@ -1,5 +1,4 @@
-"""What the tests of the Python client share: an installation on a port, whose answers can be made to fail, and both
-clients behind one awaitable way to call them."""
+"""Fixtures of the Python client's tests: an installation with faults, and both clients behind one awaitable call."""
 
 import asyncio
 import json
@@ -32,7 +31,7 @@ ORGANIZATION: Final = (
 
 @dataclass
 class Faults:
-    """Stands before an application, and gives the prepared answers before it lets requests through."""
+    """Wraps an application: gives the prepared answers first, then passes requests on."""
 
     app: ASGIApp
     answers: list[Response] = field(default_factory=list)
@@ -48,14 +47,14 @@ class Faults:
 
 
 def problem(status: int, code: str, **headers: str) -> Response:
-    """An error as One Runtime tells it, from anywhere but the proxy."""
-    body = {"status": status, "code": code, "detail": "Told by a test.", "request_id": "request-1"}
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(json.dumps(body), status, told, media_type="application/problem+json")
+    """An error answer of One Runtime."""
+    body = {"status": status, "code": code, "detail": "An error of a test.", "request_id": "request-1"}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(json.dumps(body), status, named, media_type="application/problem+json")
 
 
 async def northwind(scope: Scope, receive: Receive, send: Send) -> None:
-    """A One Runtime that only ever tells its organization, with fields of a later version."""
+    """Answers every request with an organization that has fields of a later version."""
     if scope["type"] == "lifespan":
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
@@ -66,7 +65,7 @@ async def northwind(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def standing() -> AsyncIterator[tuple[Faults, str]]:
-    """Northwind on a port, until the block ends."""
+    """Serve Northwind until the block ends."""
     faults = Faults(northwind)
     async with running(faults) as port:
         yield faults, f"http://127.0.0.1:{port}"
@@ -80,7 +79,7 @@ class Caller:
     slept: list[float]
 
     async def do(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call a method by its name; a list with pages is read to its end."""
+        """Call a method by its name. Of a list with pages, return all items."""
         method = attrgetter(name)(self.client)
         if isinstance(self.client, OneRuntime):
             return await asyncio.to_thread(_whole, method, *args, **kwargs)
@@ -95,7 +94,7 @@ class Caller:
         return await pages.page(cursor)
 
     async def streamed(self, *args: Any, **kwargs: Any) -> tuple[httpx2.Response, bytes]:
-        """The streamed answer, and its body as it came."""
+        """Return a streamed response with its body."""
         if isinstance(self.client, OneRuntime):
             return await asyncio.to_thread(_streamed, self.client, *args, **kwargs)
         async with self.client.proxy.stream(*args, **kwargs) as response:
@@ -114,7 +113,7 @@ def _streamed(client: OneRuntime, *args: Any, **kwargs: Any) -> tuple[httpx2.Res
 
 @asynccontextmanager
 async def calling(kind: Kind, base_url: str, key: str, timeout: float = TIMEOUT) -> AsyncIterator[Caller]:
-    """A client that notes how long it would sleep."""
+    """Open a client that records its waits instead of sleeping."""
     slept: list[float] = []
 
     async def note(seconds: float) -> None:
@@ -130,7 +129,7 @@ async def calling(kind: Kind, base_url: str, key: str, timeout: float = TIMEOUT)
 
 @dataclass
 class Served:
-    """An installation on a port, and its organization's client."""
+    """A running installation with a client of its organization."""
 
     application: Application
     faults: Faults
@@ -143,7 +142,7 @@ class Served:
         return await self.caller.do(name, *args, **kwargs)
 
     async def connect(self, end_user_id: str = "user_123", **more: Any) -> Any:
-        """An Acme connection of an end user."""
+        """Create an Acme connection of an end user."""
         given = {"credentials": {"api_key": ACME_KEYS[GLOBEX]}, **more}
         return await self.do(
             "connections.create", integration_slug="acme", end_user_id=end_user_id, auth_type="api_key", **given
@@ -152,7 +151,7 @@ class Served:
 
 @asynccontextmanager
 async def served(settings: Settings, acme: RunningAcme, kind: Kind) -> AsyncIterator[Served]:
-    """An installation that runs until the block ends."""
+    """Serve an installation until the block ends."""
     clock = SetClock()
     app = create_app(settings, catalog_with_acme(acme.url), clock=clock)
     faults = Faults(app)

@@ -1,4 +1,4 @@
-"""The JavaScript client against the real application: each file of clients/js/test in Node."""
+"""The JavaScript client against the real application: runs each file of clients/js/test in Node."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.redirects import RETURN_URL, redirected, register
 pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
 
 PROXIED: Final = frozenset({"deadline", "proxy"})
-"""The files whose provider answers with what arrived."""
+"""The files whose provider echoes the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Served:
 
 @pytest_asyncio.fixture
 async def served(settings: Settings, acme: RunningAcme) -> AsyncIterator[Served]:
-    """The application on a port of loopback, with Acme to connect to."""
+    """The application with Acme, on a port of loopback."""
     clock = SetClock()
     app = create_app(settings, catalog_with_acme(acme.url), clock=clock)
     async with running(app) as port:
@@ -40,7 +40,7 @@ async def served(settings: Settings, acme: RunningAcme) -> AsyncIterator[Served]
 
 
 def environment(served: Served, key: str, **more: str) -> dict[str, str]:
-    """What every file of tests asks for."""
+    """The environment of every file of tests."""
     return {
         "ONE_RUNTIME_URL": f"http://127.0.0.1:{served.port}",
         "ONE_RUNTIME_KEY": key,
@@ -54,7 +54,7 @@ def environment(served: Served, key: str, **more: str) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TESTS if name not in PROXIED])
-async def test_the_client_keeps_what_its_tests_say(served: Served, name: str) -> None:
+async def test_javascript_tests_pass_against_the_application(served: Served, name: str) -> None:
     application = served.application
     organization = await application.organization()
     key = await application.key(organization)
@@ -70,19 +70,19 @@ async def test_the_client_keeps_what_its_tests_say(served: Served, name: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PROXIED))
-async def test_the_proxy_answers_as_the_provider_does(settings: Settings, acme: RunningAcme, name: str) -> None:
+async def test_javascript_tests_of_the_proxy_pass(settings: Settings, acme: RunningAcme, name: str) -> None:
     async with relaying(settings, acme) as relay:
         relay.upstream.handler = echo
         await run_tests(name, environment(Served(relay.application, relay.port), relay.key))
 
 
-def test_the_package_depends_on_nothing() -> None:
+def test_package_has_no_dependencies() -> None:
     package = json.loads((PACKAGE / "package.json").read_text(encoding="utf-8"))
     assert package["type"] == "module"
     assert not {"dependencies", "devDependencies", "peerDependencies"} & package.keys()
 
 
-def test_the_package_makes_sense_outside_of_this_repository() -> None:
+def test_package_is_complete_outside_of_this_repository() -> None:
     license_ = (PACKAGE / "LICENSE").read_text(encoding="utf-8")  # npm packs it whatever `files` says
     assert license_ == (PACKAGE.parents[1] / "LICENSE").read_text(encoding="utf-8")
     readme = (PACKAGE / "README.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The Python client's proxy: the provider's answers as they are, our errors raised."""
+"""The Python client's proxy: it returns the provider's responses and raises errors of One Runtime."""
 
 import asyncio
 import re
@@ -38,30 +38,30 @@ async def relay(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay]:
         yield relay
 
 
-async def test_a_call_answers_what_the_provider_answers(one_runtime: Served) -> None:
-    made = await one_runtime.connect()
+async def test_call_returns_the_response_of_the_provider(one_runtime: Served) -> None:
+    created = await one_runtime.connect()
     answer = await one_runtime.do("proxy.get", "acme", "/v1/me", end_user_id="user_123")
     assert (answer.status_code, answer.json()["account"]["id"]) == (200, GLOBEX)
-    assert answer.headers["one-runtime-connection"] == made.id
-    by_id = await one_runtime.do("proxy.request", "GET", "acme", "v1/me", connection_id=made.id, timeout=5)
+    assert answer.headers["one-runtime-connection"] == created.id
+    by_id = await one_runtime.do("proxy.request", "GET", "acme", "v1/me", connection_id=created.id, timeout=5)
     assert by_id.json() == answer.json()
     head = await one_runtime.do("proxy.head", "acme", "/v1/me", end_user_id="user_123")
     assert (head.status_code, head.content) == (200, b"")
 
 
-async def test_calls_are_listed_without_what_they_held(one_runtime: Served) -> None:
-    made = await one_runtime.connect()
+async def test_calls_are_listed_without_their_query(one_runtime: Served) -> None:
+    created = await one_runtime.connect()
     for _ in range(3):
         await one_runtime.do("proxy.get", "acme", "/v1/me?secret=1", end_user_id="user_123")
     await one_runtime.application.app.services.request_log.flush()
-    found = await one_runtime.do("proxy_requests.list", connection_id=made.id, http_status=200, limit=2)
+    found = await one_runtime.do("proxy_requests.list", connection_id=created.id, http_status=200, limit=2)
     assert [(one.method, one.path, one.end_user_id, one.error_code) for one in found] == [
         ("GET", "/v1/me", "user_123", None)
     ] * 3
     assert await one_runtime.do("proxy_requests.list", http_status=500) == []
 
 
-async def test_the_readmes_lines_connect_an_account_and_use_it(one_runtime: Served) -> None:
+async def test_program_of_the_readme_connects_an_account_and_uses_it(one_runtime: Served) -> None:
     readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     for shown, real in (("https://connect.example.com", one_runtime.url), ("hubspot", "acme"), ("/crm/", "/")):
@@ -78,11 +78,11 @@ async def test_the_readmes_lines_connect_an_account_and_use_it(one_runtime: Serv
 
 async def test_each_method_reaches_the_provider_with_its_body(one_runtime: Served) -> None:
     whose = {"end_user_id": (await one_runtime.connect()).end_user_id}
-    made = await one_runtime.do(
+    created = await one_runtime.do(
         "proxy.post", "acme", "/v1/contacts", json={"name": "Ada", "email": "ada@example.com"}, **whose
     )
-    assert made.status_code == 201, made.text
-    address = f"/v1/contacts/{made.json()['id']}"
+    assert created.status_code == 201, created.text
+    address = f"/v1/contacts/{created.json()['id']}"
     changed = await one_runtime.do("proxy.patch", "acme", address, json={"name": "Ada L."}, **whose)
     assert changed.json()["name"] == "Ada L."
     put = await one_runtime.do("proxy.put", "acme", address, body=b"{}", **whose)
@@ -90,13 +90,13 @@ async def test_each_method_reaches_the_provider_with_its_body(one_runtime: Serve
     assert (await one_runtime.do("proxy.delete", "acme", address, **whose)).is_success
 
 
-async def test_a_providers_error_is_an_answer(one_runtime: Served) -> None:
+async def test_error_of_the_provider_is_a_response(one_runtime: Served) -> None:
     await one_runtime.connect()
     answer = await one_runtime.do("proxy.get", "acme", "/v1/contacts/none", end_user_id="user_123")
     assert answer.status_code == 404
 
 
-async def test_our_errors_are_raised_also_for_head_and_streams(one_runtime: Served) -> None:
+async def test_errors_of_one_runtime_are_raised_for_head_and_streams_too(one_runtime: Served) -> None:
     for call in ("proxy.get", "proxy.head"):
         with pytest.raises(ConnectRequired) as required:
             await one_runtime.do(call, "acme", "/v1/me", end_user_id="nobody")
@@ -107,7 +107,7 @@ async def test_our_errors_are_raised_also_for_head_and_streams(one_runtime: Serv
         await one_runtime.caller.streamed("GET", "acme", "/v1/me", end_user_id="nobody")
 
 
-async def test_only_what_we_refuse_is_repeated(one_runtime: Served) -> None:
+async def test_only_refusals_of_one_runtime_are_retried(one_runtime: Served) -> None:
     await one_runtime.connect()
     whose = {"end_user_id": "user_123"}
     ours = problem(503, "unavailable", one_runtime_error="unavailable", retry_after="2")
@@ -123,7 +123,7 @@ async def test_only_what_we_refuse_is_repeated(one_runtime: Served) -> None:
     assert (limited.value.code, one_runtime.caller.slept) == ("too_many_calls", [2.0, 0.5, 1.0])
 
 
-async def test_a_body_that_is_read_once_is_sent_once(one_runtime: Served) -> None:
+async def test_body_that_can_be_read_once_is_sent_once(one_runtime: Served) -> None:
     await one_runtime.connect()
 
     def pieces() -> Iterator[bytes]:
@@ -139,7 +139,7 @@ async def test_a_body_that_is_read_once_is_sent_once(one_runtime: Served) -> Non
     assert one_runtime.caller.slept == []
 
 
-async def test_an_address_that_leads_elsewhere_is_refused_here(one_runtime: Served) -> None:
+async def test_path_that_leads_to_another_address_is_not_sent(one_runtime: Served) -> None:
     before = len(one_runtime.faults.seen)
     for path in ("/../connections", "..", "/a/%2e%2E/b", "/./a", "/a#b", "/a\nb", "/a\\..\\b"):
         with pytest.raises(ValueError, match="path"):
@@ -152,7 +152,7 @@ async def test_an_address_that_leads_elsewhere_is_refused_here(one_runtime: Serv
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_path_query_headers_and_body_arrive_as_they_were_given(relay: Relay, kind: Kind) -> None:
+async def test_path_query_headers_and_body_arrive_unchanged(relay: Relay, kind: Kind) -> None:
     async with calling(kind, f"http://127.0.0.1:{relay.port}/", relay.key) as caller:
         await caller.do(
             "proxy.post",
@@ -171,7 +171,7 @@ async def test_path_query_headers_and_body_arrive_as_they_were_given(relay: Rela
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_retry_asks_us_to_repeat_what_the_provider_refuses_for_now(relay: Relay, kind: Kind) -> None:
+async def test_retry_lets_one_runtime_repeat_the_call(relay: Relay, kind: Kind) -> None:
     passing = b"HTTP/1.1 503 Later\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
         relay.upstream.answers = [passing]
@@ -183,7 +183,7 @@ async def test_retry_asks_us_to_repeat_what_the_provider_refuses_for_now(relay: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_another_address_of_the_integration_is_named_and_no_other(relay: Relay, kind: Kind) -> None:
+async def test_base_url_selects_an_address_of_the_integration_and_no_other(relay: Relay, kind: Kind) -> None:
     whose = {"end_user_id": "user_123"}
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
         address = f"http://127.0.0.1:{relay.upstream.port}/upload"
@@ -195,7 +195,7 @@ async def test_another_address_of_the_integration_is_named_and_no_other(relay: R
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_stream_is_read_as_it_comes(relay: Relay, kind: Kind) -> None:
+async def test_stream_is_read_in_pieces(relay: Relay, kind: Kind) -> None:
     relay.upstream.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
         response, body = await caller.streamed("GET", "raw", "/x", end_user_id="user_123")
@@ -203,7 +203,7 @@ async def test_a_stream_is_read_as_it_comes(relay: Relay, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_answer_that_breaks_off_is_an_error_also_in_a_stream(relay: Relay, kind: Kind) -> None:
+async def test_response_that_ends_early_is_an_error_in_a_stream_too(relay: Relay, kind: Kind) -> None:
     relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nabc"
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
         with pytest.raises(ConnectionFailed):
@@ -214,7 +214,7 @@ async def test_an_answer_that_breaks_off_is_an_error_also_in_a_stream(relay: Rel
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_providers_cookie_does_not_go_along_with_the_next_call(relay: Relay, kind: Kind) -> None:
+async def test_cookie_of_a_provider_is_not_sent_with_the_next_call(relay: Relay, kind: Kind) -> None:
     relay.upstream.answers = [COOKIE]
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
         for _ in range(2):

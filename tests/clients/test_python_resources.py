@@ -1,4 +1,4 @@
-"""Every resource of the Python client, blocking and awaiting, on a real installation: what succeeds and what fails."""
+"""Every resource of the Python client, synchronous and asynchronous, against a real installation."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -55,21 +55,21 @@ async def one_runtime(request: pytest.FixtureRequest, settings: Settings, acme: 
         yield installation
 
 
-async def test_the_list_says_what_is_connected(one_runtime: Served) -> None:
+async def test_list_shows_the_status_and_the_connections(one_runtime: Served) -> None:
     before: tuple[Integration, ...] = await one_runtime.do("integrations.list", end_user_id="user_123", slug=["acme"])
     assert [(one.slug, one.status, one.connections) for one in before] == [("acme", "not_connected", None)]
     assert before[0].logo_url is not None
     assert before[0].logo_url.startswith("http")
-    made = await one_runtime.connect()
+    created = await one_runtime.connect()
     (now,) = await one_runtime.do(
         "integrations.list", end_user_id="user_123", status="connected", logo="none", expand="connections"
     )
-    assert (now.slug, now.logo_url, [one.id for one in now.connections]) == ("acme", None, [made.id])
+    assert (now.slug, now.logo_url, [one.id for one in now.connections]) == ("acme", None, [created.id])
     everything = await one_runtime.do("integrations.list", end_user_id="user_123", search="acme", category="CRM")
     assert [one.slug for one in everything] == ["acme"]
 
 
-async def test_a_list_of_nobody_is_refused_with_the_field(one_runtime: Served) -> None:
+async def test_list_without_an_end_user_is_refused_with_the_field(one_runtime: Served) -> None:
     with pytest.raises(InvalidInput) as refused:
         await one_runtime.do("integrations.list", end_user_id=" ")
     error = refused.value
@@ -90,25 +90,25 @@ async def test_the_catalog_is_read(one_runtime: Served) -> None:
     assert {"CRM"} <= {one.name for one in await one_runtime.do("catalog.categories") if one.count}
 
 
-async def test_what_the_catalog_does_not_have_is_not_found(one_runtime: Served) -> None:
+async def test_unknown_integration_of_the_catalog_is_not_found(one_runtime: Served) -> None:
     with pytest.raises(NotFound):
         await one_runtime.do("catalog.get", "no-such/thing?at=all")
 
 
-async def test_a_session_is_made_read_and_cancelled(one_runtime: Served) -> None:
-    made = await one_runtime.do(
+async def test_session_is_created_read_and_cancelled(one_runtime: Served) -> None:
+    created = await one_runtime.do(
         "sessions.create", integration_slug="acme", end_user_id="user_123", metadata={"team": "growth"}, expires_in=60
     )
-    assert made.session_token in made.connect_url
-    assert made.session_token not in repr(made)
-    read = await one_runtime.do("sessions.get", made.id)
+    assert created.session_token in created.connect_url
+    assert created.session_token not in repr(created)
+    read = await one_runtime.do("sessions.get", created.id)
     assert (read.status, read.mode, read.metadata, read.connection) == ("pending", "embed", {"team": "growth"}, None)
-    assert read.expires_at == made.expires_at
-    assert made.expires_at > datetime.now(UTC)
-    assert (await one_runtime.do("sessions.cancel", made.id)).status == "cancelled"
+    assert read.expires_at == created.expires_at
+    assert created.expires_at > datetime.now(UTC)
+    assert (await one_runtime.do("sessions.cancel", created.id)).status == "cancelled"
 
 
-async def test_a_session_of_an_unknown_integration_or_id_is_not_found(one_runtime: Served) -> None:
+async def test_unknown_integration_or_session_is_not_found(one_runtime: Served) -> None:
     with pytest.raises(NotFound):
         await one_runtime.do("sessions.create", integration_slug="nothing", end_user_id="user_123")
     for name in ("sessions.get", "sessions.cancel"):
@@ -116,39 +116,44 @@ async def test_a_session_of_an_unknown_integration_or_id_is_not_found(one_runtim
             await one_runtime.do(name, "..")
 
 
-async def test_the_code_of_a_redirect_is_redeemed_for_its_own_end_user(one_runtime: Served) -> None:
+async def test_code_of_a_redirect_is_redeemed_for_its_end_user(one_runtime: Served) -> None:
     await one_runtime.do("organization.replace", display_name="Northwind", return_urls=[RETURN_URL])
-    made = await one_runtime.do(
+    created = await one_runtime.do(
         "sessions.create", integration_slug="acme", end_user_id="user_123", return_url=RETURN_URL
     )
-    back = (await typed(one_runtime.application, made.session_token)).return_to
+    back = (await typed(one_runtime.application, created.session_token)).return_to
     assert back is not None
     (code,) = parse_qs(urlsplit(back).query)["code"]
     with pytest.raises(InvalidInput):
-        await one_runtime.do("sessions.redeem", made.id, code="orcc_wrong", end_user_id="user_123")
-    redeemed = await one_runtime.do("sessions.redeem", made.id, code=code, end_user_id="user_123")
+        await one_runtime.do("sessions.redeem", created.id, code="orcc_wrong", end_user_id="user_123")
+    redeemed = await one_runtime.do("sessions.redeem", created.id, code=code, end_user_id="user_123")
     assert (redeemed.status, redeemed.connection.account.id) == ("connected", GLOBEX)
 
 
-async def test_a_connection_is_imported_read_changed_checked_and_deleted(one_runtime: Served) -> None:
-    made: Connection = await one_runtime.connect(name="First", metadata={"a": [1, None]})
-    assert (made.status, made.error, made.account.id, made.metadata) == ("active", None, GLOBEX, {"a": [1, None]})
-    assert await one_runtime.do("connections.get", made.id) == made
-    changed = await one_runtime.do("connections.update", made.id, name="Second")
+async def test_connection_is_imported_read_updated_checked_and_deleted(one_runtime: Served) -> None:
+    created: Connection = await one_runtime.connect(name="First", metadata={"a": [1, None]})
+    assert (created.status, created.error, created.account.id, created.metadata) == (
+        "active",
+        None,
+        GLOBEX,
+        {"a": [1, None]},
+    )
+    assert await one_runtime.do("connections.get", created.id) == created
+    changed = await one_runtime.do("connections.update", created.id, name="Second")
     assert (changed.name, changed.metadata) == ("Second", {"a": [1, None]})
-    assert (await one_runtime.do("connections.check", made.id)).working is True
-    assert (await one_runtime.do("connections.refresh", made.id)).id == made.id
-    credentials = await one_runtime.do("connections.credentials", made.id)
+    assert (await one_runtime.do("connections.check", created.id)).working is True
+    assert (await one_runtime.do("connections.refresh", created.id)).id == created.id
+    credentials = await one_runtime.do("connections.credentials", created.id)
     assert credentials.credentials == {"api_key": ACME_KEYS[GLOBEX]}
     assert ACME_KEYS[GLOBEX] not in repr(credentials)
-    deleted = await one_runtime.do("connections.delete", made.id)
-    assert (deleted.id, [one.outcome for one in deleted.revocations]) == (made.id, ["not_supported"])
+    deleted = await one_runtime.do("connections.delete", created.id)
+    assert (deleted.id, [one.outcome for one in deleted.revocations]) == (created.id, ["not_supported"])
     with pytest.raises(NotFound) as gone:
-        await one_runtime.do("connections.get", made.id)
+        await one_runtime.do("connections.get", created.id)
     assert gone.value.status == 404
 
 
-async def test_a_refused_credential_is_told_with_the_providers_reason_and_never_with_the_key(
+async def test_error_of_a_refused_credential_quotes_the_provider_and_not_the_key(
     one_runtime: Served,
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
@@ -158,11 +163,11 @@ async def test_a_refused_credential_is_told_with_the_providers_reason_and_never_
     assert "acme_wrong" not in f"{refused.value!r} {refused.value}"
 
 
-async def test_a_key_that_the_provider_has_withdrawn_wants_the_end_user_again(one_runtime: Served) -> None:
-    made = await one_runtime.connect()
+async def test_key_that_the_provider_revoked_requires_the_end_user(one_runtime: Served) -> None:
+    created = await one_runtime.connect()
     whose = {"end_user_id": "user_123"}
     assert (await one_runtime.do("proxy.post", "acme", "/v1/test/revoke", **whose)).is_success
-    checked = await one_runtime.do("connections.check", made.id)
+    checked = await one_runtime.do("connections.check", created.id)
     assert (checked.working, checked.connection.status) == (False, "needs_reauth")
     assert checked.connection.error.created_at <= datetime.now(UTC)
     (listed,) = await one_runtime.do("integrations.list", slug=["acme"], expand="connections", **whose)
@@ -171,47 +176,47 @@ async def test_a_key_that_the_provider_has_withdrawn_wants_the_end_user_again(on
         await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
 
 
-async def test_a_session_tells_what_went_wrong_last(one_runtime: Served) -> None:
-    made = await one_runtime.do("sessions.create", integration_slug="acme", end_user_id="user_123")
+async def test_session_shows_its_last_error(one_runtime: Served) -> None:
+    created = await one_runtime.do("sessions.create", integration_slug="acme", end_user_id="user_123")
     popup = one_runtime.application.client()
-    assert (await popup.type_key(made.session_token, "acme_wrong0123456789")).status_code == 422
-    failed = await one_runtime.do("sessions.get", made.id)
+    assert (await popup.type_key(created.session_token, "acme_wrong0123456789")).status_code == 422
+    failed = await one_runtime.do("sessions.get", created.id)
     assert (failed.status, failed.last_error.code) == ("pending", "credentials_refused")
-    assert (await popup.type_key(made.session_token, ACME_KEYS[GLOBEX])).status_code == 200
-    connected = await one_runtime.do("sessions.get", made.id)
+    assert (await popup.type_key(created.session_token, ACME_KEYS[GLOBEX])).status_code == 200
+    connected = await one_runtime.do("sessions.get", created.id)
     assert (connected.status, connected.connection.account.id) == ("connected", GLOBEX)
 
 
-async def test_an_empty_identifier_is_refused_before_it_addresses_something_else(one_runtime: Served) -> None:
+async def test_empty_identifier_is_refused_before_it_addresses_another_route(one_runtime: Served) -> None:
     before = len(one_runtime.faults.seen)
     with pytest.raises(ValueError, match="empty"):
         await one_runtime.do("connections.delete", "")
     assert len(one_runtime.faults.seen) == before
 
 
-async def test_lists_are_read_over_all_their_pages(one_runtime: Served) -> None:
-    made = [await one_runtime.connect(f"user/{number}") for number in range(5)]
+async def test_loop_over_a_list_reads_all_pages(one_runtime: Served) -> None:
+    created = [await one_runtime.connect(f"user/{number}") for number in range(5)]
     before = len(one_runtime.faults.seen)
     listed = await one_runtime.do("connections.list", limit=2, integration_slug="acme")
-    assert [one.id for one in listed] == [one.id for one in reversed(made)]
+    assert [one.id for one in listed] == [one.id for one in reversed(created)]
     pages = [target for _, target, _ in one_runtime.faults.seen[before:]]
     assert len(pages) == 3
     assert all("integration_slug=acme" in one and "limit=2" in one for one in pages)
     users = await one_runtime.do("end_users.list", limit=2)
     assert [one.end_user_id for one in users] == [f"user/{number}" for number in range(5)]
     events = await one_runtime.do("events.list", limit=3, type="connection.created")
-    assert [one.connection_id for one in events] == [one.id for one in reversed(made)]
+    assert [one.connection_id for one in events] == [one.id for one in reversed(created)]
     assert {(one.actor.type, one.type) for one in events} == {("api_key", "connection.created")}
 
 
-async def test_a_page_is_asked_for_by_its_cursor(one_runtime: Served) -> None:
-    made = [(await one_runtime.connect(f"user/{number}")).id for number in range(3)]
+async def test_page_is_requested_by_its_cursor(one_runtime: Served) -> None:
+    created = [(await one_runtime.connect(f"user/{number}")).id for number in range(3)]
     first: Page[Connection] = await one_runtime.caller.page("connections.list", limit=2, integration_slug="acme")
-    assert ([one.id for one in first.items], first.next_cursor is None) == (made[:0:-1], False)
+    assert ([one.id for one in first.items], first.next_cursor is None) == (created[:0:-1], False)
     last = await one_runtime.caller.page("connections.list", first.next_cursor, limit=2, integration_slug="acme")
-    assert ([one.id for one in last.items], last.next_cursor) == (made[:1], None)
+    assert ([one.id for one in last.items], last.next_cursor) == (created[:1], None)
     rest = await one_runtime.do("connections.list", cursor=first.next_cursor)
-    assert [one.id for one in rest] == made[:1]
+    assert [one.id for one in rest] == created[:1]
     users = await one_runtime.caller.page("end_users.list")
     assert [one.end_user_id for one in users.items] == ["user/0", "user/1", "user/2"]
     for name in ("events.list", "proxy_requests.list"):
@@ -219,7 +224,7 @@ async def test_a_page_is_asked_for_by_its_cursor(one_runtime: Served) -> None:
             await one_runtime.caller.page(name, "no-cursor")
 
 
-async def test_lists_with_a_wrong_filter_are_refused(one_runtime: Served) -> None:
+async def test_list_with_an_invalid_filter_is_refused(one_runtime: Served) -> None:
     for name in ("connections.list", "end_users.list", "events.list"):
         with pytest.raises(InvalidInput):
             await one_runtime.do(name, limit=0)
@@ -227,7 +232,7 @@ async def test_lists_with_a_wrong_filter_are_refused(one_runtime: Served) -> Non
         await one_runtime.do("events.list", type="nothing.happened")
 
 
-async def test_disconnecting_deletes_and_may_be_repeated(one_runtime: Served) -> None:
+async def test_disconnect_deletes_and_a_second_call_is_harmless(one_runtime: Served) -> None:
     await one_runtime.connect()
     whose = {"integration_slug": "acme", "end_user_id": "user_123"}
     first, second = await one_runtime.do("disconnect", **whose), await one_runtime.do("disconnect", **whose)
@@ -237,7 +242,7 @@ async def test_disconnecting_deletes_and_may_be_repeated(one_runtime: Served) ->
         await one_runtime.do("disconnect", integration_slug="acme", end_user_id="")
 
 
-async def test_an_end_user_is_forgotten_whatever_their_identifier(one_runtime: Served) -> None:
+async def test_end_user_with_any_identifier_is_deleted(one_runtime: Served) -> None:
     for end_user_id in ("user/1?x=y#z", "ada@example.com", "Zoë 1%"):
         await one_runtime.connect(end_user_id)
         forgotten = await one_runtime.do("end_users.delete", end_user_id)
@@ -246,7 +251,7 @@ async def test_an_end_user_is_forgotten_whatever_their_identifier(one_runtime: S
         await one_runtime.do("end_users.delete", "nobody")
 
 
-async def test_the_organization_is_set_as_a_whole(one_runtime: Served) -> None:
+async def test_organization_is_replaced_as_a_whole(one_runtime: Served) -> None:
     changed = await one_runtime.do(
         "organization.replace", display_name="Southwind", integrations=Availability(mode="listed", slugs=("acme",))
     )
@@ -261,12 +266,16 @@ async def test_the_organization_is_set_as_a_whole(one_runtime: Served) -> None:
         await one_runtime.do("organization.replace", display_name="X", return_urls="https://app.example.com")
 
 
-async def test_an_oauth_client_is_registered_read_and_removed(one_runtime: Served) -> None:
-    made = await one_runtime.do("oauth_clients.replace", "acme", **CLIENT, scopes=["account:read"])
-    assert (made.client_id, made.client_secret_last_four, made.scopes) == ("client-1", "6789", ("account:read",))
-    assert made.redirect_url.endswith("/connect/callback/acme")
-    assert await one_runtime.do("oauth_clients.get", "acme") == made
-    assert await one_runtime.do("oauth_clients.list") == (made,)
+async def test_oauth_client_is_replaced_read_listed_and_deleted(one_runtime: Served) -> None:
+    created = await one_runtime.do("oauth_clients.replace", "acme", **CLIENT, scopes=["account:read"])
+    assert (created.client_id, created.client_secret_last_four, created.scopes) == (
+        "client-1",
+        "6789",
+        ("account:read",),
+    )
+    assert created.redirect_url.endswith("/connect/callback/acme")
+    assert await one_runtime.do("oauth_clients.get", "acme") == created
+    assert await one_runtime.do("oauth_clients.list") == (created,)
     assert await one_runtime.do("oauth_clients.delete", "acme") is None
     with pytest.raises(NotFound):
         await one_runtime.do("oauth_clients.get", "acme")
@@ -274,14 +283,14 @@ async def test_an_oauth_client_is_registered_read_and_removed(one_runtime: Serve
         await one_runtime.do("oauth_clients.replace", "acme", client_id="")
 
 
-async def test_an_integration_of_ones_own_is_made_of_a_mapping_or_of_text(one_runtime: Served) -> None:
-    made = await one_runtime.do("custom_integrations.create", ENTRY)
-    assert (made.slug, made.enabled, made.invalidated_connections) == ("x-billing", True, 0)
-    assert made.definition["auth"][0]["base_url"] == "https://billing.example/v1"
+async def test_custom_integration_is_created_from_a_mapping_or_from_text(one_runtime: Served) -> None:
+    created = await one_runtime.do("custom_integrations.create", ENTRY)
+    assert (created.slug, created.enabled, created.invalidated_connections) == ("x-billing", True, 0)
+    assert created.definition["auth"][0]["base_url"] == "https://billing.example/v1"
     text = "\n".join(f"{name}: {value}" for name, value in ENTRY.items() if name != "auth")
     as_yaml = f"{text}\nauth: {ENTRY['auth']}".replace("True", "true")
     put = await one_runtime.do("custom_integrations.replace", "x-billing", as_yaml.replace("Billing", "Bills"))
-    assert (put.id, put.name) == (made.id, "Bills")
+    assert (put.id, put.name) == (created.id, "Bills")
     assert await one_runtime.do("custom_integrations.get", "x-billing") == put
     assert [one.slug for one in await one_runtime.do("custom_integrations.list")] == ["x-billing"]
     with pytest.raises(OneRuntimeError) as taken:
@@ -292,7 +301,7 @@ async def test_an_integration_of_ones_own_is_made_of_a_mapping_or_of_text(one_ru
         await one_runtime.do("custom_integrations.create", "slug: x-billing")
 
 
-async def test_a_key_that_is_none_is_told_without_it(one_runtime: Served) -> None:
+async def test_error_of_an_unknown_key_does_not_quote_it(one_runtime: Served) -> None:
     wrong = "oru_00000000_notakeyatall"
     async with calling(one_runtime.kind, one_runtime.url, wrong) as caller:
         with pytest.raises(Unauthenticated) as refused:
@@ -300,7 +309,7 @@ async def test_a_key_that_is_none_is_told_without_it(one_runtime: Served) -> Non
         assert wrong not in f"{refused.value!r} {refused.value} {caller.client!r}"
 
 
-async def test_a_key_without_the_scope_is_told_which_it_needs(one_runtime: Served) -> None:
+async def test_key_without_the_scope_is_refused_with_the_scope_it_needs(one_runtime: Served) -> None:
     key = await one_runtime.application.key(one_runtime.organization, "read")
     async with calling(one_runtime.kind, one_runtime.url, key) as caller:
         with pytest.raises(OneRuntimeError, match="connect") as refused:
@@ -309,9 +318,7 @@ async def test_a_key_without_the_scope_is_told_which_it_needs(one_runtime: Serve
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_limited_key_is_waited_for_as_long_as_it_is_asked(
-    settings: Settings, acme: RunningAcme, kind: Kind
-) -> None:
+async def test_rate_limited_key_is_retried_after_the_wait(settings: Settings, acme: RunningAcme, kind: Kind) -> None:
     async def ask_often(one_runtime: Served) -> None:
         for _ in range(20):
             await one_runtime.do("organization.get")
@@ -325,7 +332,7 @@ async def test_a_limited_key_is_waited_for_as_long_as_it_is_asked(
     assert min(*waited, limited.value.retry_after) >= 1
 
 
-async def test_what_needs_the_end_user_again_is_one_class(one_runtime: Served) -> None:
+async def test_missing_connection_raises_connect_required(one_runtime: Served) -> None:
     await one_runtime.connect(credentials={"api_key": ACME_KEYS[INITECH]})
     with pytest.raises(ConnectRequired) as required:
         await one_runtime.do("proxy.get", "acme", "/v1/me", end_user_id="somebody_else")

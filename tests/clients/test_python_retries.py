@@ -1,4 +1,4 @@
-"""What the Python client does where One Runtime cannot be had: it waits, gives up in time, and tells why."""
+"""The Python client's retries, and its errors for an unavailable or unexpected server."""
 
 import pickle
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from one_runtime_client import (
 from tests.clients import python_callers
 from tests.clients.python_callers import KINDS, ORGANIZATION, Faults, Kind, calling, problem, standing
 
-pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]  # it speaks HTTP, to whatever database
+pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]  # nothing here depends on the database
 
 KEY = "oru_key_0123456789"
 
@@ -32,7 +32,7 @@ async def northwind() -> AsyncIterator[tuple[Faults, str]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_it_waits_as_it_is_asked_to_and_tries_again(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_client_waits_for_retry_after_and_retries(northwind: tuple[Faults, str], kind: Kind) -> None:
     faults, url = northwind
     faults.answers = [problem(429, "rate_limited", retry_after="7"), problem(503, "unavailable")]
     async with calling(kind, url, KEY) as caller:
@@ -42,7 +42,7 @@ async def test_it_waits_as_it_is_asked_to_and_tries_again(northwind: tuple[Fault
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_fields_of_a_later_version_are_left_out(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_fields_of_a_later_version_are_ignored(northwind: tuple[Faults, str], kind: Kind) -> None:
     async with calling(kind, northwind[1], KEY) as caller:
         organization = await caller.do("organization.get")
     assert not hasattr(organization, "later")
@@ -51,7 +51,7 @@ async def test_fields_of_a_later_version_are_left_out(northwind: tuple[Faults, s
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("code,status,error", [("rate_limited", 429, RateLimited), ("database_busy", 503, Unavailable)])
-async def test_it_gives_up_after_three_tries(
+async def test_error_is_raised_after_three_attempts(
     northwind: tuple[Faults, str], kind: Kind, code: str, status: int, error: type[OneRuntimeError]
 ) -> None:
     faults, url = northwind
@@ -59,13 +59,13 @@ async def test_it_gives_up_after_three_tries(
     async with calling(kind, url, KEY) as caller:
         with pytest.raises(error) as refused:
             await caller.do("organization.get")
-    told = refused.value
-    assert (told.code, told.status, told.request_id, told.retry_after) == (code, status, "request-1", 1.0)
+    raised = refused.value
+    assert (raised.code, raised.status, raised.request_id, raised.retry_after) == (code, status, "request-1", 1.0)
     assert (caller.slept, len(faults.seen)) == ([1.0, 1.0], 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_it_does_not_wait_longer_than_half_a_minute(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_retry_after_above_30_seconds_is_not_waited_for(northwind: tuple[Faults, str], kind: Kind) -> None:
     northwind[0].answers = [problem(429, "rate_limited", retry_after="31")]
     async with calling(kind, northwind[1], KEY) as caller:
         with pytest.raises(RateLimited):
@@ -75,7 +75,7 @@ async def test_it_does_not_wait_longer_than_half_a_minute(northwind: tuple[Fault
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("status", [301, 401, 404, 422, 429, 500, 502, 503])
-async def test_what_is_not_told_by_one_runtime_is_no_error_of_its_and_not_repeated(
+async def test_error_page_of_another_server_is_unexpected_and_not_retried(
     northwind: tuple[Faults, str], kind: Kind, status: int
 ) -> None:
     northwind[0].answers = [PlainTextResponse("<h1>Not here</h1>", status)]
@@ -88,7 +88,7 @@ async def test_what_is_not_told_by_one_runtime_is_no_error_of_its_and_not_repeat
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("status", [200, 301, 404, 502, 503])
-async def test_what_stands_before_us_is_not_taken_for_a_provider(
+async def test_response_of_a_load_balancer_is_not_a_providers_response(
     northwind: tuple[Faults, str], kind: Kind, status: int
 ) -> None:
     northwind[0].answers = [PlainTextResponse("<h1>Not here</h1>", status)] * 3
@@ -96,8 +96,8 @@ async def test_what_stands_before_us_is_not_taken_for_a_provider(
         for call in ("proxy.get", "proxy.head"):
             with pytest.raises(OneRuntimeError) as refused:
                 await caller.do(call, "acme", "/", end_user_id="u")
-            told = refused.value
-            assert (type(told), told.code, told.status) == (OneRuntimeError, "unexpected_answer", status)
+            error = refused.value
+            assert (type(error), error.code, error.status) == (OneRuntimeError, "unexpected_answer", status)
         with pytest.raises(OneRuntimeError, match="base_url"):
             await caller.streamed("GET", "acme", "/", end_user_id="u")
     assert caller.slept == []
@@ -108,7 +108,7 @@ async def test_what_stands_before_us_is_not_taken_for_a_provider(
     "status,code,repeated",
     [(503, "unavailable", False), (503, "database_busy", True), (429, "rate_limited", True)],
 )
-async def test_what_may_have_been_done_is_not_done_twice(
+async def test_request_that_may_have_succeeded_is_not_retried(
     northwind: tuple[Faults, str], kind: Kind, status: int, code: str, repeated: bool
 ) -> None:
     answers = [problem(status, code, one_runtime_error=code)] * 3
@@ -134,7 +134,7 @@ async def test_what_may_have_been_done_is_not_done_twice(
     "body",
     ["<h1>Welcome</h1>", "", "[]", "{}", ORGANIZATION.replace('"1"', "1"), ORGANIZATION.replace("2026-11", "26")],
 )
-async def test_an_answer_that_is_not_what_was_promised_is_told(
+async def test_answer_without_the_documented_form_is_unexpected(
     northwind: tuple[Faults, str], kind: Kind, body: str
 ) -> None:
     northwind[0].answers = [Response(body, 200, media_type="application/json")]
@@ -146,7 +146,7 @@ async def test_an_answer_that_is_not_what_was_promised_is_told(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"detail": "Not Found"}', '{"code": 404}'])
-async def test_an_error_without_a_code_is_not_one_of_ours(northwind: tuple[Faults, str], kind: Kind, body: str) -> None:
+async def test_problem_without_a_code_is_unexpected(northwind: tuple[Faults, str], kind: Kind, body: str) -> None:
     northwind[0].answers = [Response(body, 404, media_type="application/problem+json")]
     async with calling(kind, northwind[1], KEY) as caller:
         with pytest.raises(OneRuntimeError) as refused:
@@ -155,7 +155,7 @@ async def test_an_error_without_a_code_is_not_one_of_ours(northwind: tuple[Fault
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_code_of_a_later_version_is_told_by_its_status(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_code_of_a_later_version_has_the_class_of_its_status(northwind: tuple[Faults, str], kind: Kind) -> None:
     body = '{"code": "gone_away", "errors": ["x", {"field": 1}]}'
     northwind[0].answers = [Response(body, 404, media_type="application/problem+json")]
     async with calling(kind, northwind[1], KEY) as caller:
@@ -165,7 +165,7 @@ async def test_a_code_of_a_later_version_is_told_by_its_status(northwind: tuple[
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_no_answer_is_an_error_of_its_own(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_timeout_and_failed_connection_have_their_own_codes(northwind: tuple[Faults, str], kind: Kind) -> None:
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -185,14 +185,14 @@ async def test_no_answer_is_an_error_of_its_own(northwind: tuple[Faults, str], k
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_header_that_cannot_be_sent_is_not_told(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_error_of_an_invalid_header_does_not_quote_it(northwind: tuple[Faults, str], kind: Kind) -> None:
     async with calling(kind, northwind[1], KEY) as caller:
         with pytest.raises(ConnectionFailed) as refused:
             await caller.do("proxy.get", "acme", "/", end_user_id="u", headers={"X-Token": "secret\r\nX: y"})
     assert "secret" not in f"{refused.value!r} {refused.value.__cause__!r}"
 
 
-async def test_an_error_crosses_processes(northwind: tuple[Faults, str]) -> None:
+async def test_error_can_be_pickled(northwind: tuple[Faults, str]) -> None:
     northwind[0].answers = [problem(422, "invalid_input")]
     async with calling("awaiting", northwind[1], KEY) as caller:
         with pytest.raises(InvalidInput) as refused:
@@ -218,7 +218,7 @@ async def test_an_error_crosses_processes(northwind: tuple[Faults, str]) -> None
         ("https://connect.example.com", "oru_secret é"),
     ],
 )
-def test_a_wrong_address_or_key_is_refused_at_once_and_not_told(base_url: str, api_key: str) -> None:
+def test_invalid_address_or_key_is_refused_and_not_quoted(base_url: str, api_key: str) -> None:
     with pytest.raises(ValueError, match=r"base_url|api_key") as refused:
         OneRuntime(base_url, api_key)
     assert "secret" not in str(refused.value)

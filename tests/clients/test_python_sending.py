@@ -1,4 +1,4 @@
-"""What the Python client sends: with whose key, how many at once, for how long, and what it refuses to send."""
+"""The Python client's requests: API key, concurrency, timeouts, and bodies that it refuses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: noth
 
 KEY = "oru_key_0123456789"
 CROWD: Final = 120
-"""More than the 100 connections that httpx2 opens where nothing is said."""
+"""More than the 100 connections that httpx2 opens by default."""
 
 
 @pytest_asyncio.fixture
@@ -33,7 +33,7 @@ async def northwind() -> AsyncIterator[tuple[Faults, str]]:
 
 @dataclass
 class _Meeting:
-    """Answers nobody before everybody has come."""
+    """Answers when all requests have arrived."""
 
     come: int = 0
     complete: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,7 +47,7 @@ class _Meeting:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_no_call_waits_here_for_another(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_client_does_not_limit_concurrent_calls(northwind: tuple[Faults, str], kind: Kind) -> None:
     northwind[0].app = _Meeting()
     with ThreadPoolExecutor(CROWD) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
@@ -57,7 +57,7 @@ async def test_no_call_waits_here_for_another(northwind: tuple[Faults, str], kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_no_frame_of_a_failure_holds_the_key(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_no_frame_of_a_traceback_contains_the_key(northwind: tuple[Faults, str], kind: Kind) -> None:
     async with calling(kind, northwind[1], KEY) as caller:
         with pytest.raises(TypeError) as failed:
             await caller.do("proxy.post", "acme", "/", end_user_id="u", json={"at": object()})
@@ -66,7 +66,7 @@ async def test_no_frame_of_a_failure_holds_the_key(northwind: tuple[Faults, str]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_key_is_masked_where_the_request_is_shown(kind: Kind) -> None:
+def test_repr_of_a_request_masks_the_key(kind: Kind) -> None:
     server = Server("http://127.0.0.1", KEY)
     http = httpx2.Client() if kind == "blocking" else httpx2.AsyncClient()
     request = server.request(http, proxy_call("GET", "acme", "/", end_user_id="u"))
@@ -75,7 +75,7 @@ def test_the_key_is_masked_where_the_request_is_shown(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_body_for_the_other_client_is_not_sent(northwind: tuple[Faults, str], kind: Kind) -> None:
+async def test_body_for_the_other_client_is_refused(northwind: tuple[Faults, str], kind: Kind) -> None:
     def pieces() -> Iterator[bytes]:
         yield b"{}"
 
@@ -99,8 +99,8 @@ async def test_a_body_for_the_other_client_is_not_sent(northwind: tuple[Faults, 
         (9, True, 3 * (9 + 15) + 2 * 30),
     ],
 )
-def test_one_runtime_has_the_time_to_tell_what_went_wrong(timeout: float | None, retry: bool, patience: float) -> None:
-    """It waits 10 seconds for a connection and 60, or `timeout`, for the answer; thrice, with pauses, if it repeats."""
+def test_client_waits_longer_than_one_runtime(timeout: float | None, retry: bool, patience: float) -> None:
+    """One Runtime waits 10 seconds for a connection, and `timeout` for the answer; with `retry`, three times."""
     asked = proxy_call("GET", "acme", "/", end_user_id="u", timeout=timeout, retry=retry)
     with httpx2.Client(timeout=TIMEOUT) as http:
         waits = Server("http://127.0.0.1", KEY).request(http, asked).extensions["timeout"]

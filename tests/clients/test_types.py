@@ -1,4 +1,4 @@
-"""The JavaScript client's types, as TypeScript reads them under its strictest rules."""
+"""The types of the JavaScript client under TypeScript's strict rules."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ PROGRAM = Path(__file__).with_name("types.ts")
 
 
 def compiled(folder: Path, program: str) -> str:
-    """What TypeScript complains of, which is nothing where all is well."""
+    """Compile a program and return the errors."""
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "program.ts").write_text(program)
     options = {
@@ -37,10 +37,10 @@ def compiled(folder: Path, program: str) -> str:
     return done.stdout
 
 
-def test_what_a_backend_writes_compiles_and_what_is_wrong_does_not(tmp_path: Path) -> None:
+def test_correct_backend_code_compiles_and_mistakes_do_not(tmp_path: Path) -> None:
     assert compiled(tmp_path, PROGRAM.read_text()) == ""
 
 
-def test_a_mistake_is_found(tmp_path: Path) -> None:
+def test_wrong_name_is_a_type_error(tmp_path: Path) -> None:
     wrong = PROGRAM.read_text().replace("integrationSlug:", "integration_slug:")
     assert "integration_slug" in compiled(tmp_path, wrong)

@@ -1,4 +1,4 @@
-/** What a customer's backend writes, as TypeScript reads it: what is right compiles, and what is wrong does not. */
+/** Code of a backend: every line compiles, and every line below `@ts-expect-error` does not. */
 
 import {
   ConnectRequired,
@@ -14,17 +14,17 @@ const oneRuntime = new OneRuntime({ baseUrl: "https://connect.example.com", apiK
 
 export async function settingsPage(endUserId: string): Promise<string[]> {
   const listed: Integration[] = await oneRuntime.integrations.list({ endUserId, expand: "connections" });
-  // @ts-expect-error whose list it is has to be said
+  // @ts-expect-error endUserId is required
   await oneRuntime.integrations.list({});
-  // @ts-expect-error there is no such logo
+  // @ts-expect-error not a value of logo
   await oneRuntime.integrations.list({ endUserId, logo: "png" });
-  return listed.filter((one) => one.status === "connected").map((one) => one.logoUrl ?? one.name);
+  return listed.filter((item) => item.status === "connected").map((item) => item.logoUrl ?? item.name);
 }
 
 export async function popup(endUserId: string): Promise<{ sessionToken: string; connectUrl: string }> {
   const session = await oneRuntime.sessions.create({ endUserId, integrationSlug: "hubspot", metadata: { plan: 1 } });
   const found = await oneRuntime.sessions.get(session.id);
-  // @ts-expect-error there is not always a connection
+  // @ts-expect-error connection may be null
   found.connection.id;
   return session;
 }
@@ -32,7 +32,7 @@ export async function popup(endUserId: string): Promise<{ sessionToken: string; 
 export async function contacts(endUserId: string): Promise<unknown> {
   try {
     const answer = await oneRuntime.proxy.get("hubspot", "/crm/v3/objects/contacts", { endUserId });
-    // @ts-expect-error a call is on somebody's behalf
+    // @ts-expect-error endUserId or connectionId is required
     await oneRuntime.proxy.get("hubspot", "/crm/v3/objects/contacts", {});
     return await answer.json();
   } catch (error) {
@@ -49,10 +49,10 @@ export async function everything(): Promise<Connection[]> {
   for await (const request of oneRuntime.proxyRequests.list({ endUserId: "user_123" })) names.push(request.path);
   const { items, nextCursor } = await oneRuntime.connections.list({ limit: 10 }).page();
   const next: Page<Connection> = await oneRuntime.connections.list({ limit: 10 }).page(nextCursor);
-  names.push(...[...items, ...next.items].map((one) => one.name));
-  // @ts-expect-error there is not always a next page
+  names.push(...[...items, ...next.items].map((item) => item.name));
+  // @ts-expect-error nextCursor may be null
   next.nextCursor.length;
-  // @ts-expect-error a list is no promise: it comes in pages
+  // @ts-expect-error a list with pages is not a promise
   (await oneRuntime.connections.list()).length;
   await oneRuntime.connections.create({
     integrationSlug: "hubspot",

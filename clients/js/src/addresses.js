@@ -1,50 +1,49 @@
 /**
- * Parts of an address. `fetch` resolves `..` before it sends anything, so that what an end user typed could lead to
- * another route with your key: no part of an address may do that.
+ * Parts of an address. `fetch` resolves `..` before it sends a request, so that a value of an end user could address
+ * another route with your key. No part of an address may do that.
  */
 
-/** What the URL parser takes for `.` or `..`. */
-const DOTS = /^(\.|%2e){1,2}$/i;
+/** The path segments that the URL parser resolves. */
+const DOT_SEGMENT = /^(\.|%2e){1,2}$/i;
 
-/** A path variable. @throws {TypeError} where there is none, or where it cannot stand in an address. */
+/** Encodes a path variable. @throws {TypeError} for a value that is missing or addresses another route. */
 export function segment(name, value) {
-  if (typeof value !== "string" || value === "") throw new TypeError(`${name} is required, and a string`);
-  if (value === "." || value === "..") throw new TypeError(`${name} cannot be ${value}`);
+  if (typeof value !== "string" || value === "") throw new TypeError(`${name} must be a string that is not empty`);
+  if (value === "." || value === "..") throw new TypeError(`${name} must not be ${value}`);
   return encodeURIComponent(value);
 }
 
-/** A path of a provider, with its percent-encoding as it is. @throws {TypeError} where fetch would change it. */
+/** Checks the path of a provider and keeps its encoding. @throws {TypeError} for a path that `fetch` would change. */
 export function providerPath(path) {
-  if (typeof path !== "string" || !path.startsWith("/")) throw new TypeError("the path begins with /");
-  // The URL parser turns \ round and takes out control characters and a last space, and sees the dots only then.
+  if (typeof path !== "string" || !path.startsWith("/")) throw new TypeError("path must begin with /");
+  // The URL parser turns \ into /, removes control characters and a last space, and resolves dots only after that.
   if (/[\\#\u0000-\u001f]| $/.test(path)) {
-    throw new TypeError("the path holds \\, #, a control character or a space at its end: percent-encode it");
+    throw new TypeError("path must not contain \\, #, a control character or a last space: percent-encode them");
   }
   if (
     path
       .split("?", 1)[0]
       .split("/")
-      .some((part) => DOTS.test(part))
+      .some((part) => DOT_SEGMENT.test(part))
   ) {
-    throw new TypeError("the path has a segment . or ..: it would lead elsewhere");
+    throw new TypeError("path must not contain the segments . or ..: they lead to another address");
   }
   return path;
 }
 
-/** A query, with `?`; a list repeats its name, and what is null or undefined is left out. */
-export function query(given) {
-  const told =
-    typeof given === "string" || given instanceof URLSearchParams ? new URLSearchParams(given) : pairs(given);
-  const text = told.toString();
+/** Encodes a query, with its `?`. A list repeats its name; null and undefined are omitted. */
+export function query(input) {
+  const isEncoded = typeof input === "string" || input instanceof URLSearchParams;
+  const text = (isEncoded ? new URLSearchParams(input) : parametersOf(input)).toString();
   return text ? `?${text}` : "";
 }
 
-function pairs(given) {
-  const told = new URLSearchParams();
-  for (const [name, value] of Object.entries(given ?? {})) {
-    for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== undefined && one !== null) told.append(name, String(one));
+function parametersOf(input) {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(input ?? {})) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== undefined && item !== null) parameters.append(name, String(item));
     }
   }
-  return told;
+  return parameters;
 }

@@ -8,40 +8,40 @@ import { ProviderProxy } from "./proxy.js";
 import { Transport } from "./transport.js";
 
 export class OneRuntime {
-  /** @throws {TypeError} where an option cannot be used. */
+  /** @throws {TypeError} for an option that cannot be used. */
   constructor(options) {
     const transport = new Transport(options);
     for (const [name, operation] of Object.entries(OPERATIONS)) {
       const [resource, verb] = name.split(".");
-      if (verb) (this[resource] ??= {})[verb] = method(transport, name, operation);
-      else this[name] = method(transport, name, operation);
+      if (verb) (this[resource] ??= {})[verb] = methodOf(transport, name, operation);
+      else this[name] = methodOf(transport, name, operation);
     }
     this.proxy = new ProviderProxy(transport);
   }
 }
 
-/** A function of the operation's path variables, then of its input where it has one, then of `{signal}`. */
-function method(transport, name, operation) {
+/** Returns the method of an operation. Its arguments: the path variables, the input if there is one, `{signal}`. */
+function methodOf(transport, name, operation) {
   const variables = variablesOf(operation);
-  return (...given) => {
-    const values = given.slice(0, variables.length);
-    const [input, options] = operation.takes ? given.slice(variables.length) : [undefined, given[variables.length]];
-    if (!operation.paged) return answer(transport, name, values, input, options);
-    const page = (cursor) => ask(transport, operation, operation.path, { ...input, ...cursor }, options);
+  return (...args) => {
+    const values = args.slice(0, variables.length);
+    const [input, options] = operation.takes ? args.slice(variables.length) : [undefined, args[variables.length]];
+    if (!operation.paged) return call(transport, name, values, input, options);
+    const page = (cursor) => send(transport, operation, operation.path, { ...input, ...cursor }, options);
     return new Pages(page, operation.items);
   };
 }
 
-async function answer(transport, name, values, input, options) {
+async function call(transport, name, values, input, options) {
   const operation = OPERATIONS[name];
-  const told = await ask(transport, operation, pathOf(name, values), input, options);
-  return operation.items ? told[operation.items] : told;
+  const answer = await send(transport, operation, pathOf(name, values), input, options);
+  return operation.items ? answer[operation.items] : answer;
 }
 
-async function ask(transport, operation, path, input, options) {
-  const asked = { method: operation.method, signal: options?.signal, ...contentOf(operation, input) };
-  const inAddress = operation.takes === "query" ? query(toWire({ ...operation.defaults, ...input })) : "";
-  return fromWire(await transport.json(path + inAddress, asked));
+async function send(transport, operation, path, input, options) {
+  const request = { method: operation.method, signal: options?.signal, ...contentOf(operation, input) };
+  const search = operation.takes === "query" ? query(toWire({ ...operation.defaults, ...input })) : "";
+  return fromWire(await transport.json(path + search, request));
 }
 
 function pathOf(name, values) {
@@ -52,7 +52,7 @@ function pathOf(name, values) {
   );
 }
 
-/** The body. A definition goes as it is: text is YAML, of which JSON is a part. */
+/** Returns the body and its type. A definition is sent unchanged; its text is YAML, a superset of JSON. */
 function contentOf(operation, input) {
   if (operation.takes === "definition" && typeof input === "string") return { type: "application/yaml", body: input };
   if (operation.takes === "definition") return { type: "application/json", body: JSON.stringify(input) };

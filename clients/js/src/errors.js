@@ -1,4 +1,4 @@
-/** What goes wrong, as one tree. `code` is stable: decide by it, or by the class. */
+/** The tree of errors. `code` is stable: decide by it, or by the class. */
 
 export class OneRuntimeError extends Error {
   constructor(detail, { code, status = null, requestId = null, errors = [], providerReason = null, ...more } = {}) {
@@ -14,28 +14,28 @@ export class OneRuntimeError extends Error {
   }
 }
 
-/** The end user has to connect, or to connect again: make a session for them. */
+/** The end user has to connect (again): create a session. */
 export class ConnectRequired extends OneRuntimeError {}
 
-/** There is no such thing, or it is another organization's. */
+/** The resource does not exist, or belongs to another organization. */
 export class NotFound extends OneRuntimeError {}
 
-/** A value cannot be used: `errors` says which, and why. */
+/** One Runtime refused a value of the request. `errors` names the fields. */
 export class InvalidInput extends OneRuntimeError {}
 
-/** The API key is none of this installation's, or was revoked. */
+/** The API key is missing, mistyped, revoked, or belongs to another installation. */
 export class Unauthenticated extends OneRuntimeError {}
 
-/** Too many requests, also after the retries: `retryAfter` has the seconds to wait. */
+/** There were too many requests, and the retries did not help. `retryAfter`: seconds to wait. */
 export class RateLimited extends OneRuntimeError {}
 
-/** One Runtime cannot answer now, also after the retries. */
+/** One Runtime cannot answer at the moment, and the retries did not help. */
 export class Unavailable extends OneRuntimeError {}
 
-/** One Runtime was not reached, or did not answer in time; nothing is known of what became of the request. */
+/** One Runtime was not reached or did not answer in time. It may have carried out the request. */
 export class ConnectionFailed extends OneRuntimeError {}
 
-/** The code of what something else than One Runtime answered, which means nothing of what it says by its status. */
+/** The code for an answer of another server, whose status has no meaning for this client. */
 export const UNEXPECTED = "unexpected_answer";
 
 /** The class of each code. The Python client has the same table, and a test compares them. */
@@ -66,42 +66,42 @@ const CLASS_OF_STATUS = new Map([
   [503, Unavailable],
 ]);
 
-/** The error that an answer tells, where it `isOurs`. Reads its body, or lets go of it. */
+/** Returns the error of a response. Reads the body of an error of One Runtime, and cancels any other body. */
 export async function errorOf(response, isOurs) {
   if (!isOurs) await response.body?.cancel();
-  const told = isOurs ? problemOf(await response.text()) : {};
-  const code = told.code ?? (isOurs ? response.headers.get("one-runtime-error") : null);
-  if (code === null) return unexpected(response, `Something else than One Runtime answered ${response.status}`);
+  const problem = isOurs ? problemOf(await response.text()) : {};
+  const code = problem.code ?? (isOurs ? response.headers.get("one-runtime-error") : null);
+  if (code === null) return unexpected(response, `Another server than One Runtime answered ${response.status}`);
   const Kind = CLASS_OF_CODE.get(code) ?? CLASS_OF_STATUS.get(response.status) ?? OneRuntimeError;
-  return new Kind(told.detail ?? `One Runtime answered ${response.status} (${code}).`, {
+  return new Kind(problem.detail ?? `One Runtime answered ${response.status} (${code}).`, {
     code,
     status: response.status,
-    requestId: told.request_id ?? response.headers.get("request-id"),
-    errors: told.errors,
-    providerReason: told.provider_reason,
+    requestId: problem.request_id ?? response.headers.get("request-id"),
+    errors: problem.errors,
+    providerReason: problem.provider_reason,
     retryAfter: secondsOf(response.headers.get("retry-after")),
   });
 }
 
-/** The error for an answer that is not what was promised. Not a word of it: it may hold credentials. */
+/** Returns the error for an answer without the documented form. It quotes nothing: the answer may hold credentials. */
 export function unexpected(response, detail) {
-  return new OneRuntimeError(`${detail}: is baseUrl right?`, {
+  return new OneRuntimeError(`${detail}. Check that baseUrl is the address of One Runtime.`, {
     code: UNEXPECTED,
     status: response.status,
     requestId: response.headers.get("request-id"),
   });
 }
 
-/** Whether an answer has the type of our errors, which the page of a load balancer has not. */
+/** Returns whether a response has the media type of our errors. The page of a load balancer does not have it. */
 export function isProblem(response) {
   return (response.headers.get("content-type") ?? "").startsWith("application/problem+json");
 }
 
-/** RFC 9457; nothing where it is something else. */
+/** Parses a problem (RFC 9457); returns an empty object for any other text. */
 function problemOf(text) {
   try {
-    const told = JSON.parse(text);
-    return typeof told?.code === "string" ? told : {};
+    const problem = JSON.parse(text);
+    return typeof problem?.code === "string" ? problem : {};
   } catch {
     return {};
   }

@@ -1,8 +1,8 @@
 /**
- * Every operation of the API, by the method of the client that does it. The tests hold this to the OpenAPI document.
+ * Every operation of the API, by the method of the client. Tests compare it with the OpenAPI document.
  *
- * `takes`: what the method's object becomes: the query, the body, or a definition, which is sent as it is. `items`: the
- * name in the answer of what the method gives; `paged`: it comes in pages.
+ * `takes`: the use of the method's input: as query, as body, or as a definition, which is sent unchanged. `items`: the
+ * member of the answer that the method returns. `paged`: the list has pages.
  */
 export const OPERATIONS = Object.freeze({
   "integrations.list": {
@@ -72,7 +72,7 @@ export const OPERATIONS = Object.freeze({
   },
 });
 
-/** The variables of an operation's path, in their order. */
+/** Returns the variables of an operation's path, in order. */
 export function variablesOf(operation) {
   return Array.from(operation.path.matchAll(/\{(\w+)\}/g), ([, name]) => name);
 }

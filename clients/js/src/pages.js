@@ -1,19 +1,19 @@
-/** A list that comes in pages, as one async iterable. Each loop over it asks anew, a page when it gets there. */
+/** A list with pages, as an async iterable. Each loop over it starts again and requests a page when it needs one. */
 
 export class Pages {
   #page;
   #items;
 
-  /** `page`: answers the page at `{cursor}`, or the first one; `items`: the name of its list. */
+  /** `page`: requests the page at `{cursor}`, or the first page; `items`: the name of the list in the answer. */
   constructor(page, items) {
     this.#page = page;
     this.#items = items;
   }
 
-  /** One page, and the cursor of the next one; null after the last. */
+  /** Returns a page with the cursor of the next page, which is null after the last. */
   async page(cursor) {
-    const told = await this.#page(cursor == null ? {} : { cursor });
-    return { items: told[this.#items], nextCursor: told.nextCursor };
+    const answer = await this.#page(cursor == null ? {} : { cursor });
+    return { items: answer[this.#items], nextCursor: answer.nextCursor };
   }
 
   async *[Symbol.asyncIterator]() {
@@ -25,10 +25,10 @@ export class Pages {
     } while (cursor);
   }
 
-  /** All of it at once. */
+  /** Returns the items of all pages. */
   async toArray() {
-    const all = [];
-    for await (const one of this) all.push(one);
-    return all;
+    const items = [];
+    for await (const item of this) items.push(item);
+    return items;
   }
 }

@@ -1,21 +1,21 @@
 /**
- * The provider's API, called with an end user's credential. The answer is the provider's, whatever its status; only
- * errors of One Runtime itself are thrown, which the header `One-Runtime-Error` tells from those of the provider. What
- * the provider has answered carries `One-Runtime-Attempts`; what has neither is of something that stands between.
+ * The provider's API, called with an end user's credential. A call resolves with the provider's response, whatever its
+ * status. `One-Runtime-Error` marks errors of One Runtime, which are thrown; `One-Runtime-Attempts` marks responses of
+ * the provider. A response without either header comes from another server in between.
  */
 
 import { providerPath, query, segment } from "./addresses.js";
 import { millisecondsOf } from "./deadline.js";
 
-/** Milliseconds that One Runtime waits for a provider at the most. */
-const LONGEST = 600_000;
-/** Beside that, for a try: 10 seconds for the connection, and what a renewal of the credential takes. */
-const SLACK = 30_000;
-/** What `retry` asks One Runtime for: tries, and the waits between them. */
-const TRIES = 3;
+/** Milliseconds that One Runtime waits for a provider at most. */
+const MAX_TIMEOUT = 600_000;
+/** Milliseconds of each attempt beside that: 10 seconds for the connection, and the time of a token refresh. */
+const MARGIN = 30_000;
+/** With `retry`, One Runtime makes three attempts, with pauses between them. */
+const ATTEMPTS = 3;
 const PAUSES = 60_000;
-/** Bytes that are soon sent. */
-const SMALL = 1_000_000;
+/** Bytes of a body that takes little time to send. */
+const SMALL_BODY = 1_000_000;
 
 export class ProviderProxy {
   #transport;
@@ -48,12 +48,12 @@ export class ProviderProxy {
     return this.request("DELETE", integrationSlug, path, options);
   }
 
-  /** @throws {OneRuntimeError} of One Runtime's own. @throws {TypeError} for a request that cannot be sent. */
+  /** @throws {OneRuntimeError} for errors of One Runtime. @throws {TypeError} for a request that cannot be sent. */
   async request(method, integrationSlug, path, options = {}) {
     const verb = method.toUpperCase();
-    const timeout = Math.min(millisecondsOf(options.timeout ?? this.#transport.timeout), LONGEST);
+    const timeout = Math.min(millisecondsOf(options.timeout ?? this.#transport.timeout), MAX_TIMEOUT);
     const body = options.json === undefined ? options.body : JSON.stringify(options.json);
-    if (options.json !== undefined && options.body != null) throw new TypeError("give json or body, not both");
+    if (options.json !== undefined && options.body != null) throw new TypeError("pass json or body, not both");
     if (body != null && ["GET", "HEAD"].includes(verb)) throw new TypeError(`fetch sends no body with ${verb}`);
     return this.#transport.send(addressOf(integrationSlug, path, options.query), {
       method: verb,
@@ -61,7 +61,7 @@ export class ProviderProxy {
       body,
       streamed: isStream(body),
       signal: options.signal,
-      timeout: isSmall(body) ? patience(timeout, options.retry) : Infinity,
+      timeout: isSmall(body) ? clientTimeout(timeout, options.retry) : Infinity,
       isAnswer: (response) => response.headers.has("one-runtime-attempts"),
       isOurs: (response) => response.headers.has("one-runtime-error"),
       read: (response) => response,
@@ -69,10 +69,10 @@ export class ProviderProxy {
   }
 }
 
-function addressOf(integrationSlug, path, asked) {
+function addressOf(integrationSlug, path, parameters) {
   const address = `/v1/proxy/${segment("integrationSlug", integrationSlug)}${providerPath(path)}`;
-  const more = query(asked);
-  return address.includes("?") ? address + more.replace("?", "&") : address + more;
+  const search = query(parameters);
+  return address.includes("?") ? address + search.replace("?", "&") : address + search;
 }
 
 function headersOf({ headers, json, endUserId, connectionId, retry, baseUrl }, timeout) {
@@ -86,22 +86,22 @@ function headersOf({ headers, json, endUserId, connectionId, retry, baseUrl }, t
   return sent;
 }
 
-/** A header's value is bytes, and fetch takes each character for one: UTF-8 has to be spelt out. */
+/** Writes UTF-8 as one character for each byte: `fetch` takes each character of a header value for a byte. */
 function bytesOf(text) {
   return Buffer.from(String(text), "utf8").toString("latin1");
 }
 
-/** Milliseconds until our own clock stops it, later than One Runtime, which tells better what went wrong. */
-function patience(timeout, retry) {
-  return retry ? TRIES * (timeout + SLACK) + PAUSES : timeout + SLACK;
+/** Returns the milliseconds that the client waits: longer than One Runtime, whose error says what went wrong. */
+function clientTimeout(timeout, retry) {
+  return retry ? ATTEMPTS * (timeout + MARGIN) + PAUSES : timeout + MARGIN;
 }
 
-/** Whether a body is soon sent; of a form or a stream, nobody knows. No clock can tell a slow upload from silence. */
+/** Returns whether a body takes little time to send. A timer cannot distinguish a slow upload from silence. */
 function isSmall(body) {
-  return body == null || (body.byteLength ?? body.length ?? body.size ?? Infinity) <= SMALL;
+  return body == null || (body.byteLength ?? body.length ?? body.size ?? Infinity) <= SMALL_BODY;
 }
 
-/** Whether a body can be read once only, unlike text, bytes or a form. */
+/** Returns whether a body can be read only once, unlike text, bytes or a form. */
 function isStream(body) {
   return body !== null && typeof body === "object" && Symbol.asyncIterator in body;
 }

@@ -1,16 +1,16 @@
-/** Requests to One Runtime: the key, the time they may take, and what is tried again. */
+/** Requests to One Runtime: the API key, time limits and retries. */
 
-import { setTimeout as wait } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { Deadline, millisecondsOf } from "./deadline.js";
 import { errorOf, isProblem, UNEXPECTED, unexpected } from "./errors.js";
 
-const MOST_ATTEMPTS = 3;
+const MAX_ATTEMPTS = 3;
 const FIRST_WAIT = 500; // milliseconds
-const LONGEST_WAIT = 30_000;
+const MAX_WAIT = 30_000;
 const TIMEOUT = 60_000;
-/** What may be done twice. A POST may have been done where a 503 says that the database went away. */
-const REPEATABLE = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
+/** Methods that may be repeated after a 503. A POST may have succeeded before the database became unavailable. */
+const IDEMPOTENT = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
 
 export class Transport {
   #baseUrl;
@@ -18,17 +18,19 @@ export class Transport {
   #fetch;
   #sleep;
 
-  /** @throws {TypeError} without a word of the key, which logs would keep. */
+  /** @throws {TypeError} for an invalid option. The text does not quote the key, since logs would keep it. */
   constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause } = {}) {
     this.#baseUrl = addressOf(baseUrl);
-    if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) throw new TypeError("apiKey is not an API key");
+    if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) {
+      throw new TypeError("apiKey must be an API key, oru_…");
+    }
     this.timeout = millisecondsOf(timeout);
     this.#apiKey = apiKey;
     this.#fetch = fetch;
     this.#sleep = sleep;
   }
 
-  /** The answer's JSON; undefined where it has none. @throws {OneRuntimeError} */
+  /** Returns the JSON of the answer; undefined for 204. @throws {OneRuntimeError} */
   async json(path, { method, type, body, signal }) {
     const headers = new Headers({ accept: "application/json" });
     if (type) headers.set("content-type", type);
@@ -44,23 +46,23 @@ export class Transport {
   }
 
   /**
-   * What `read` makes of what `isAnswer`; all else is an error, and One Runtime's where it `isOurs`. What passes is
-   * tried again, unless the body is a stream, which has gone by.
+   * Returns the result of `read` for a response that `isAnswer`. Any other response is an error, of One Runtime if it
+   * `isOurs`. Temporary errors are retried, unless the body is a stream, which cannot be read again.
    *
    * @throws {OneRuntimeError}
    */
-  async send(path, asked) {
+  async send(path, request) {
     for (let attempt = 1; ; attempt += 1) {
-      const { answer, error } = await this.#attempt(path, asked);
+      const { answer, error } = await this.#attempt(path, request);
       if (!error) return answer;
-      const pausing = pauseAfter(error, attempt, asked.method);
-      if (pausing === null || asked.streamed) throw error;
-      await this.#sleep(pausing, asked.signal);
+      const wait = waitBeforeRetry(error, attempt, request.method);
+      if (wait === null || request.streamed) throw error;
+      await this.#sleep(wait, request.signal);
     }
   }
 
-  async #attempt(path, asked) {
-    const { method, headers, body, streamed, signal, timeout = this.timeout } = asked;
+  async #attempt(path, request) {
+    const { method, headers, body, streamed, signal, timeout = this.timeout } = request;
     const sent = new Headers(headers);
     sent.set("authorization", `Bearer ${this.#apiKey}`);
     const init = { method, headers: sent, redirect: "manual", ...(body != null && { body }) };
@@ -68,8 +70,8 @@ export class Transport {
     const deadline = new Deadline(timeout, signal);
     try {
       const response = await this.#fetch.call(undefined, this.#baseUrl + path, { ...init, signal: deadline.signal });
-      if (asked.isAnswer(response)) return { answer: await asked.read(response) };
-      return { error: await errorOf(response, asked.isOurs(response)) };
+      if (request.isAnswer(response)) return { answer: await request.read(response) };
+      return { error: await errorOf(response, request.isOurs(response)) };
     } catch (error) {
       throw deadline.explain(error, this.#baseUrl);
     } finally {
@@ -84,33 +86,35 @@ async function readJson(response) {
   try {
     return JSON.parse(text);
   } catch {
-    throw unexpected(response, "One Runtime's answer is not JSON"); // in our words: the parser's quote the text
+    throw unexpected(response, "The answer is not JSON"); // the parser's message would quote the text
   }
 }
 
-/** Milliseconds until the next attempt; null where this error is the caller's. */
-function pauseAfter(error, attempt, method) {
-  if (!passes(error, method) || attempt >= MOST_ATTEMPTS) return null;
-  const told = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
-  return told <= LONGEST_WAIT ? told : null;
+/** Returns the milliseconds until the next attempt; null if there is none. */
+function waitBeforeRetry(error, attempt, method) {
+  if (!isTemporary(error, method) || attempt >= MAX_ATTEMPTS) return null;
+  const wait = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
+  return wait <= MAX_WAIT ? wait : null;
 }
 
-/** Whether One Runtime itself said that it cannot now, and nothing was done or it may be done twice. */
-function passes({ code, status }, method) {
+/** Returns whether One Runtime itself refused for now, and the request changed nothing or may be repeated. */
+function isTemporary({ code, status }, method) {
   if (code === UNEXPECTED) return false;
-  return status === 429 || (status === 503 && (code === "database_busy" || REPEATABLE.has(method)));
+  return status === 429 || (status === 503 && (code === "database_busy" || IDEMPOTENT.has(method)));
 }
 
 function addressOf(baseUrl) {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
-  const plain = url && !url.username && !url.password && !url.search && !url.hash;
-  if (!plain || !["http:", "https:"].includes(url.protocol)) throw new TypeError("baseUrl is no http(s) address");
+  const isPlain = url && !url.username && !url.password && !url.search && !url.hash;
+  if (!isPlain || !["http:", "https:"].includes(url.protocol)) {
+    throw new TypeError("baseUrl must be an http(s) address without user, query or fragment");
+  }
   return url.href.replace(/\/+$/, "");
 }
 
 async function pause(milliseconds, signal) {
   try {
-    await wait(milliseconds, undefined, { signal });
+    await delay(milliseconds, undefined, { signal });
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

@@ -10,7 +10,7 @@ import { RELAYED } from "./server.mjs";
 const user = { endUserId: "user_123" };
 const SECOND = 1000;
 
-/** A One Runtime that never answers, and a clock that the test moves. */
+/** A One Runtime that never answers, and a clock that the test advances. */
 function silence(context, options = {}) {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const given = {};
@@ -21,42 +21,42 @@ function silence(context, options = {}) {
   return { given, proxy: new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, fetch, ...options }).proxy };
 }
 
-/** A One Runtime that answers at once, and the seconds that it was told. */
+/** A One Runtime that answers at once, and the seconds of each request's time limit. */
 function listening(options = {}) {
-  const told = [];
+  const limits = [];
   const fetch = async (_, { headers }) => {
-    told.push(headers.get("one-runtime-timeout"));
+    limits.push(headers.get("one-runtime-timeout"));
     return new Response("", { headers: RELAYED });
   };
-  return { told, proxy: new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, fetch, ...options }).proxy };
+  return { limits, proxy: new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, fetch, ...options }).proxy };
 }
 
-test("One Runtime is told how long the provider may be silent, 600 seconds at the most", async () => {
-  const { told, proxy } = listening();
+test("a call sends the provider's time limit, at most 600 seconds", async () => {
+  const { limits, proxy } = listening();
   for (const timeout of [undefined, 1500, 300_000, 3_600_000, Infinity]) {
     await proxy.get("raw", "/x", { ...user, timeout });
   }
-  assert.deepEqual(told, ["60", "1.5", "300", "600", "600"]);
+  assert.deepEqual(limits, ["60", "1.5", "300", "600", "600"]);
 });
 
-test("the client's own time is that of its calls", async () => {
-  const { told, proxy } = listening({ timeout: 300_000 });
+test("the client's timeout is the default of its calls", async () => {
+  const { limits, proxy } = listening({ timeout: 300_000 });
   await proxy.get("raw", "/x", user);
   await proxy.get("raw", "/x", { ...user, headers: { "One-Runtime-Timeout": "7" } });
-  assert.deepEqual(told, ["300", "7"]);
+  assert.deepEqual(limits, ["300", "7"]);
 });
 
-test("a call's time that is none is refused", async () => {
+test("a timeout that is not positive is refused", async () => {
   const { proxy } = listening();
   for (const timeout of [0, -1, NaN]) {
     await assert.rejects(proxy.get("raw", "/x", { ...user, timeout }), TypeError);
   }
 });
 
-test("a silent provider is told by One Runtime, which our own clock leaves the time to", async () => {
+test("One Runtime reports a silent provider before the client's timer ends", async () => {
   const { proxy } = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY });
-  const told = proxy.get("raw", "/silent", { ...user, timeout: 100 });
-  await assert.rejects(told, { name: "OneRuntimeError", code: "upstream_timeout", status: 504 });
+  const call = proxy.get("raw", "/silent", { ...user, timeout: 100 });
+  await assert.rejects(call, { name: "OneRuntimeError", code: "upstream_timeout", status: 504 });
 });
 
 for (const [what, options, seconds] of [
@@ -64,13 +64,13 @@ for (const [what, options, seconds] of [
   ["a call with a time of its own", { timeout: 300 * SECOND }, 330],
   ["a call that One Runtime may repeat, with the waits between its tries", { retry: true }, 330],
 ]) {
-  test(`${what} is given up after ${seconds} seconds of silence and no sooner`, async (context) => {
+  test(`${what} times out after ${seconds} seconds of silence and no sooner`, async (context) => {
     const { given, proxy } = silence(context);
-    const told = assert.rejects(proxy.put("raw", "/x", { ...user, json: {}, ...options }), { code: "timeout" });
+    const call = assert.rejects(proxy.put("raw", "/x", { ...user, json: {}, ...options }), { code: "timeout" });
     context.mock.timers.tick(seconds * SECOND - 1);
     assert.equal(given.signal.aborted, false);
     context.mock.timers.tick(1);
-    await told;
+    await call;
   });
 }
 
@@ -81,22 +81,24 @@ for (const [what, body] of [
   ["text above 1 MB", "a".repeat(1_000_001)],
   ["a file above 1 MB", new Blob([Buffer.alloc(1_000_001)])],
 ]) {
-  test(`${what} may be on its way for hours, until the caller ends it`, async (context) => {
+  test(`${what} has no time limit until the caller aborts it`, async (context) => {
     const { given, proxy } = silence(context);
     const leaving = new AbortController();
     const reason = new Error("enough");
     const sent = proxy.put("raw", "/x", { ...user, body, signal: leaving.signal });
-    const told = assert.rejects(sent, (error) => error === reason);
+    const call = assert.rejects(sent, (error) => error === reason);
     context.mock.timers.tick(5 * 3600 * SECOND);
     assert.equal(given.signal.aborted, false);
     leaving.abort(reason);
-    await told;
+    await call;
   });
 }
 
-test("where fetch itself has waited long enough, that is a timeout too", async () => {
-  const cause = Object.assign(new Error("Headers Timeout Error"), { code: "UND_ERR_HEADERS_TIMEOUT" });
-  const fetch = () => Promise.reject(new TypeError("fetch failed", { cause }));
-  const { proxy } = listening({ fetch });
-  await assert.rejects(proxy.get("raw", "/x", user), { name: "ConnectionFailed", code: "timeout" });
-});
+for (const code of ["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]) {
+  test(`${code} of fetch itself has the code timeout`, async () => {
+    const cause = Object.assign(new Error("a timeout of undici"), { code });
+    const fetch = () => Promise.reject(new TypeError("fetch failed", { cause }));
+    const { proxy } = listening({ fetch });
+    await assert.rejects(proxy.get("raw", "/x", user), { name: "ConnectionFailed", code: "timeout", status: null });
+  });
+}

@@ -1,4 +1,4 @@
-/** The installation under test, and how a test speaks to it: what the Python side gives by environment. */
+/** The installation under test. Its address and keys come from the environment that the Python tests set. */
 
 import { OneRuntime } from "@one-runtime/client";
 
@@ -7,15 +7,15 @@ export const KEY = given("ONE_RUNTIME_KEY");
 export const READ_KEY = given("ONE_RUNTIME_READ_KEY");
 export const ACME_URL = given("ACME_URL");
 export const ACME_KEYS = given("ACME_KEYS").split(",");
-/** Two sessions that an end user has brought a code of. */
+/** Two sessions of the mode `redirect`, each with the code that came back. */
 export const BROUGHT_BACK = JSON.parse(given("BROUGHT_BACK"));
 
-/** A client with every scope, unless told otherwise. */
+/** Returns a client with every scope by default. */
 export function client(options = {}) {
   return new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, ...options });
 }
 
-/** An Acme connection. */
+/** Creates an Acme connection. */
 export function connect(oneRuntime, endUserId, more = {}) {
   return oneRuntime.connections.create({
     integrationSlug: "acme",

@@ -5,30 +5,30 @@ import { InvalidInput, NotFound } from "@one-runtime/client";
 
 import { client, connect, READ_KEY, URL_OF_US } from "./installation.mjs";
 
-test("integrations say what an end user has connected", async () => {
+test("the list shows what an end user has connected", async () => {
   await connect(client(), "user_list");
   const [acme] = await client().integrations.list({ endUserId: "user_list", slug: ["acme", "nothing"] });
   assert.equal(acme.status, "connected");
   assert.ok(acme.supportedAuthTypes.includes("api_key"));
 });
 
-test("a key that may only read lists integrations", async () => {
+test("a key with the scope read lists integrations", async () => {
   const listed = await client({ apiKey: READ_KEY }).integrations.list({ endUserId: "somebody" });
   assert.ok(listed.length > 1);
 });
 
-test("logos are addresses, unless asked for otherwise", async () => {
+test("logos are addresses by default", async () => {
   const [linked] = await client().integrations.list({ endUserId: "user_logo", slug: "acme" });
   const [none] = await client().integrations.list({ endUserId: "user_logo", slug: "acme", logo: "none" });
   assert.match(linked.logoUrl, /^http/);
   assert.equal(none.logoUrl, null);
 });
 
-test("the list can bring each integration's connections", async () => {
+test("expand adds the connections of each integration", async () => {
   const { id } = await connect(client(), "user_expand");
   const [acme] = await client().integrations.list({ endUserId: "user_expand", slug: "acme", expand: "connections" });
   assert.deepEqual(
-    acme.connections.map((one) => one.id),
+    acme.connections.map((item) => item.id),
     [id],
   );
   assert.ok("lastUsedAt" in acme.connections[0]);
@@ -46,7 +46,7 @@ test("a list without an end user is refused with the field", async () => {
   });
 });
 
-test("the catalog lists, searches and describes", async () => {
+test("the catalog is listed, searched and read", async () => {
   const oneRuntime = client();
   const found = await oneRuntime.catalog.list({ search: "acme" });
   assert.equal(found[0].slug, "acme");
@@ -54,13 +54,13 @@ test("the catalog lists, searches and describes", async () => {
   assert.equal(acme.auth[0].fields[0].name, "api_key");
   assert.ok(acme.logoUrl.startsWith("http"));
   const categories = await oneRuntime.catalog.categories();
-  assert.ok(categories.some((one) => one.name === "CRM" && one.count > 0));
+  assert.ok(categories.some((item) => item.name === "CRM" && item.count > 0));
 });
 
 test("an unknown integration is not found", async () => {
   await assert.rejects(client().catalog.get("no-such-thing"), NotFound);
 });
 
-test("the address may end in a slash", async () => {
+test("baseUrl may end with a slash", async () => {
   assert.ok((await client({ baseUrl: `${URL_OF_US}/` }).catalog.categories()).length);
 });

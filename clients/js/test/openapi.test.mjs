@@ -8,7 +8,7 @@ import { client, URL_OF_US } from "./installation.mjs";
 
 const { OPERATIONS } = module;
 const METHODS = new Set(["get", "put", "post", "patch", "delete", "head", "options"]);
-/** Which the client's `proxy` is for, and which takes any method of any path. */
+/** Routes of the client's `proxy`, which takes any method and any path. */
 const PROXY = "/v1/proxy/";
 
 async function documented() {
@@ -22,9 +22,9 @@ async function documented() {
     );
 }
 
-test("every operation of the API has a method, and every method an operation", async () => {
-  const ours = Object.values(OPERATIONS).map((one) => `${one.method} ${one.path}`);
-  assert.deepEqual(ours.sort(), (await documented()).map((one) => one.name).sort());
+test("every operation of the API has one method, and every method has an operation", async () => {
+  const ours = Object.values(OPERATIONS).map((item) => `${item.method} ${item.path}`);
+  assert.deepEqual(ours.sort(), (await documented()).map((item) => item.name).sort());
 });
 
 test("every operation of the table is a method of the client", () => {
@@ -36,10 +36,10 @@ test("every operation of the table is a method of the client", () => {
   assert.deepEqual(missing, []);
 });
 
-test("what takes a body or a cursor in the document does so in the table", async () => {
-  const table = Object.fromEntries(Object.values(OPERATIONS).map((one) => [`${one.method} ${one.path}`, one]));
+test("an operation takes a body, a query or a cursor where the document says so", async () => {
+  const table = Object.fromEntries(Object.values(OPERATIONS).map((item) => [`${item.method} ${item.path}`, item]));
   for (const { name, operation } of await documented()) {
-    const queried = (operation.parameters ?? []).filter((one) => one.in === "query").map((one) => one.name);
+    const queried = (operation.parameters ?? []).filter((item) => item.in === "query").map((item) => item.name);
     assert.equal(Boolean(table[name].paged), queried.includes("cursor"), name);
     assert.equal(["body", "definition"].includes(table[name].takes), Boolean(operation.requestBody), name);
     assert.equal(table[name].takes === "query", queried.length > 0, name);
@@ -55,14 +55,14 @@ test("every method and every export has a type", async () => {
   assert.deepEqual([exported, methods], [[], []]);
 });
 
-/** Whether a resource's interface has the method. */
+/** Returns whether a resource's interface has the method. */
 function typeOf(types, resource, verb) {
   if (!verb) return types.includes(`\n  ${resource}(`);
   const name = types.match(new RegExp(`readonly ${resource}: (\\w+);`))?.[1];
   return types.match(new RegExp(`^export interface ${name} \\{.*?^\\}`, "ms"))?.[0].includes(`\n  ${verb}(`);
 }
 
-test("every method is in the README, and the README shows no other", async () => {
+test("the README lists every method and no other", async () => {
   const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
   const rows = Object.fromEntries(
     Array.from(readme.matchAll(/^\| `(\w+)` \| (.*) \|$/gm), ([, name, row]) => [name, row]),

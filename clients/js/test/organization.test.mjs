@@ -24,7 +24,7 @@ const DEFINITION = {
   ],
 };
 
-test("the organization is read and set", async () => {
+test("the organization is read and replaced", async () => {
   const { organization } = client();
   const before = await organization.get();
   const set = await organization.replace({
@@ -41,7 +41,7 @@ test("an organization without a name is invalid input", async () => {
   await assert.rejects(client().organization.replace({}), InvalidInput);
 });
 
-test("end users are listed in pages and forgotten, whatever their identifier holds", async () => {
+test("end users with any identifier are listed in pages and deleted", async () => {
   const oneRuntime = client();
   const awkward = "a/b?c=%2F#ü$& ..";
   await connect(oneRuntime, awkward, { check: false });
@@ -49,8 +49,8 @@ test("end users are listed in pages and forgotten, whatever their identifier hol
   const listed = await oneRuntime.endUsers.list({ limit: 1 }).toArray();
   assert.deepEqual(
     listed
-      .map((one) => one.endUserId)
-      .filter((one) => one.length === 1 || one === awkward)
+      .map((item) => item.endUserId)
+      .filter((item) => item.length === 1 || item === awkward)
       .sort(),
     [awkward, "b"],
   );
@@ -59,11 +59,11 @@ test("end users are listed in pages and forgotten, whatever their identifier hol
   assert.equal(forgotten.deletedConnections, 1);
 });
 
-test("forgetting end users wants the scope admin", async () => {
+test("deleting an end user requires the scope admin", async () => {
   await assert.rejects(client({ apiKey: READ_KEY }).endUsers.delete("b"), { code: "insufficient_scope", status: 403 });
 });
 
-test("an OAuth client is put, read, listed and deleted, and its secret is never told", async () => {
+test("an OAuth client is replaced, read, listed and deleted, and its secret is not returned", async () => {
   const { oauthClients } = client();
   const put = await oauthClients.replace("acme", {
     clientId: "client-1",
@@ -73,23 +73,23 @@ test("an OAuth client is put, read, listed and deleted, and its secret is never 
   assert.equal(put.clientSecretLastFour, "0123");
   assert.deepEqual(await oauthClients.get("acme"), put);
   assert.deepEqual(
-    (await oauthClients.list()).map((one) => one.integrationSlug),
+    (await oauthClients.list()).map((item) => item.integrationSlug),
     ["acme"],
   );
   assert.equal(await oauthClients.delete("acme"), undefined);
   await assert.rejects(oauthClients.get("acme"), NotFound);
 });
 
-test("an OAuth client keeps the names of the provider's own fields", async () => {
-  const told = client().oauthClients.replace("acme", {
+test("keys of an OAuth client's fields stay unchanged", async () => {
+  const call = client().oauthClients.replace("acme", {
     clientId: "c",
     clientSecret: "s-0123456",
     fields: { devToken: "x" },
   });
-  await assert.rejects(told, (error) => error instanceof InvalidInput && error.detail.includes("devToken"));
+  await assert.rejects(call, (error) => error instanceof InvalidInput && error.detail.includes("devToken"));
 });
 
-test("an integration of your own is made, replaced, read, listed and deleted", async () => {
+test("a custom integration is created, replaced, read, listed and deleted", async () => {
   const { customIntegrations } = client();
   const made = await customIntegrations.create(DEFINITION);
   assert.equal(made.slug, "x-acme-billing");
@@ -100,7 +100,7 @@ test("an integration of your own is made, replaced, read, listed and deleted", a
   assert.equal(put.invalidatedConnections, 0);
   assert.equal((await customIntegrations.get("x-acme-billing")).name, "Billing");
   assert.deepEqual(
-    (await customIntegrations.list()).map((one) => one.slug),
+    (await customIntegrations.list()).map((item) => item.slug),
     ["x-acme-billing"],
   );
   const imported = { integrationSlug: "x-acme-billing", endUserId: "user_custom", authType: "api_key", check: false };
@@ -109,7 +109,7 @@ test("an integration of your own is made, replaced, read, listed and deleted", a
   assert.equal(await customIntegrations.delete("x-acme-billing", { deleteConnections: true }), undefined);
 });
 
-test("a definition that is wrong is told with what is wrong", async () => {
+test("an invalid definition is refused with its errors", async () => {
   const { auth: _, ...without } = DEFINITION;
   await assert.rejects(client().customIntegrations.create(without), (error) => {
     assert.ok(error instanceof InvalidInput);
@@ -118,16 +118,16 @@ test("a definition that is wrong is told with what is wrong", async () => {
   });
 });
 
-test("events are listed, by type and in pages", async () => {
+test("events are listed by type and in pages", async () => {
   const made = await connect(client(), "user_events");
   await client().connections.delete(made.id);
-  const kinds = (await client().events.list({ connectionId: made.id, limit: 1 }).toArray()).map((one) => one.type);
+  const kinds = (await client().events.list({ connectionId: made.id, limit: 1 }).toArray()).map((item) => item.type);
   assert.deepEqual(kinds, ["connection.deleted", "connection.created"]);
   const [created] = await client().events.list({ type: "connection.created", endUserId: "user_events" }).toArray();
   assert.equal(created.connectionId, made.id);
   assert.ok(created.createdAt);
 });
 
-test("a type of event that is none is refused", async () => {
+test("an unknown event type is refused", async () => {
   await assert.rejects(client().events.list({ type: "connection.dreamt" }).toArray(), InvalidInput);
 });

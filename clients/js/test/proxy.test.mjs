@@ -10,43 +10,43 @@ import { page, problem, RELAYED, relayed, serving } from "./server.mjs";
 const oneRuntime = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY });
 const user = { endUserId: "user_123" };
 
-/** What arrived at the provider, which answers with it. */
+/** The request that arrived at the provider, which echoes it. */
 async function arrived(response) {
   assert.equal(response.status, 200);
   return response.json();
 }
 
-test("a call arrives with its query and the end user's credential, and without our key", async () => {
+test("a call arrives with its query and the end user's credential, and without the API key", async () => {
   const response = await oneRuntime.proxy.get("raw", "/a%2Fb?x=1", {
     ...user,
     query: { tag: ["a b", "c"], none: null },
   });
-  const told = await arrived(response);
-  assert.equal(told.line, "GET /api/a%2Fb?x=1&tag=a+b&tag=c HTTP/1.1");
-  assert.equal(told.headers["x-key"], "key-0123456789abcdef");
-  assert.equal(told.headers.authorization, undefined);
+  const request = await arrived(response);
+  assert.equal(request.line, "GET /api/a%2Fb?x=1&tag=a+b&tag=c HTTP/1.1");
+  assert.equal(request.headers["x-key"], "key-0123456789abcdef");
+  assert.equal(request.headers.authorization, undefined);
   assert.ok(response.headers.get("one-runtime-connection"));
 });
 
-test("calls are listed, a second or so after they ended", { timeout: 10_000 }, async () => {
+test("calls are listed about a second after they ended", { timeout: 10_000 }, async () => {
   await oneRuntime.proxy.get("raw", "/listed?secret=1", user);
-  let found = [];
-  while (!found.some(({ path }) => path === "/listed")) {
-    found = await oneRuntime.proxyRequests.list({ ...user, integrationSlug: "raw" }).toArray();
+  let listed = [];
+  while (!listed.some(({ path }) => path === "/listed")) {
+    listed = await oneRuntime.proxyRequests.list({ ...user, integrationSlug: "raw" }).toArray();
   }
-  const one = found.find(({ path }) => path === "/listed");
-  assert.deepEqual([one.method, one.httpStatus, one.errorCode, one.attempts], ["GET", 200, null, 1]);
-  assert.ok(one.upstreamMs <= one.durationMs);
+  const line = listed.find(({ path }) => path === "/listed");
+  assert.deepEqual([line.method, line.httpStatus, line.errorCode, line.attempts], ["GET", 200, null, 1]);
+  assert.ok(line.upstreamMs <= line.durationMs);
 });
 
 for (const method of ["post", "put", "patch", "delete"]) {
-  test(`${method} sends JSON with its keys as they are`, async () => {
-    const told = await arrived(
+  test(`${method} sends JSON with unchanged keys`, async () => {
+    const request = await arrived(
       await oneRuntime.proxy[method]("raw", "/x", { ...user, json: { firstName: "Ada", last_name: 1 } }),
     );
-    assert.equal(told.line, `${method.toUpperCase()} /api/x HTTP/1.1`);
-    assert.equal(told.headers["content-type"], "application/json");
-    assert.deepEqual(JSON.parse(told.body), { firstName: "Ada", last_name: 1 });
+    assert.equal(request.line, `${method.toUpperCase()} /api/x HTTP/1.1`);
+    assert.equal(request.headers["content-type"], "application/json");
+    assert.deepEqual(JSON.parse(request.body), { firstName: "Ada", last_name: 1 });
   });
 }
 
@@ -58,26 +58,27 @@ test("head has headers and no body", async () => {
 
 test("request takes any method, headers and text", async () => {
   const headers = { "x-mine": "yes", "content-type": "text/plain" };
-  const told = await arrived(await oneRuntime.proxy.request("patch", "raw", "/x", { ...user, headers, body: "words" }));
-  assert.equal(told.line, "PATCH /api/x HTTP/1.1");
-  assert.equal(told.headers["x-mine"], "yes");
-  assert.equal(told.headers["content-type"], "text/plain");
-  assert.equal(told.body, "words");
+  const response = await oneRuntime.proxy.request("patch", "raw", "/x", { ...user, headers, body: "words" });
+  const request = await arrived(response);
+  assert.equal(request.line, "PATCH /api/x HTTP/1.1");
+  assert.equal(request.headers["x-mine"], "yes");
+  assert.equal(request.headers["content-type"], "text/plain");
+  assert.equal(request.body, "words");
 });
 
-test("a key of the caller's own does not take the place of ours, and a type of JSON of their own stays", async () => {
+test("the caller's authorization is not sent, and the caller's content type is", async () => {
   const headers = { authorization: "Bearer theirs", "content-type": "application/vnd.api+json" };
-  const told = await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, headers, json: {} }));
-  assert.equal(told.headers["content-type"], "application/vnd.api+json");
-  assert.equal(told.headers.authorization, undefined);
+  const request = await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, headers, json: {} }));
+  assert.equal(request.headers["content-type"], "application/vnd.api+json");
+  assert.equal(request.headers.authorization, undefined);
 });
 
-test("a query may hold dots", async () => {
-  const told = await arrived(await oneRuntime.proxy.get("raw", "/x?next=/../a", user));
-  assert.equal(told.line, "GET /api/x?next=/../a HTTP/1.1");
+test("a query may contain dots", async () => {
+  const request = await arrived(await oneRuntime.proxy.get("raw", "/x?next=/../a", user));
+  assert.equal(request.line, "GET /api/x?next=/../a HTTP/1.1");
 });
 
-test("bytes and forms are sent, and can be sent again", async (context) => {
+test("bytes and forms are sent, and sent again in a retry", async (context) => {
   const server = await serving(context, busy(), relayed(200));
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
   const form = new FormData();
@@ -88,14 +89,14 @@ test("bytes and forms are sent, and can be sent again", async (context) => {
   assert.equal(server.arrived[2].body, "bytes");
 });
 
-test("a stream is sent as it comes", async () => {
+test("a stream is sent", async () => {
   const body = Readable.from([Buffer.from("one "), Buffer.from("two")]);
   assert.equal((await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, body }))).body, "one two");
   const web = new Blob(["three"]).stream();
   assert.equal((await arrived(await oneRuntime.proxy.post("raw", "/x", { ...user, body: web }))).body, "three");
 });
 
-test("a connection can be named instead of the end user", async () => {
+test("connectionId selects a connection", async () => {
   const [connection] = await oneRuntime.connections.list({ integrationSlug: "raw", endUserId: "user_123" }).toArray();
   const response = await oneRuntime.proxy.get("raw", "/x", { connectionId: connection.id });
   await arrived(response);
@@ -111,7 +112,7 @@ test("an end user's identifier may be any text", async () => {
 });
 
 for (const status of [307, 400, 401, 404, 409, 429, 500, 503]) {
-  test(`a provider's ${status} is an answer and no error, and is not tried again`, async () => {
+  test(`a provider's ${status} is a result and is not retried`, async () => {
     const response = await oneRuntime.proxy.get("raw", `/status/${status}`, user);
     assert.equal(response.status, status);
     assert.equal(response.headers.get("one-runtime-attempts"), "1");
@@ -119,18 +120,18 @@ for (const status of [307, 400, 401, 404, 409, 429, 500, 503]) {
   });
 }
 
-test("retry lets One Runtime ask the provider again", async () => {
+test("retry lets One Runtime repeat the call", async () => {
   const response = await oneRuntime.proxy.get("raw", "/status/503", { ...user, retry: true });
   assert.equal(response.headers.get("one-runtime-attempts"), "3");
 });
 
-test("another of the integration's addresses can be asked", async () => {
+test("baseUrl selects another address of the integration", async () => {
   const where = (await arrived(await oneRuntime.proxy.get("raw", "/x", user))).headers.host;
   const response = await oneRuntime.proxy.get("raw", "/x", { ...user, baseUrl: `http://${where}/upload` });
   assert.equal((await arrived(response)).line, "GET /upload/x HTTP/1.1");
 });
 
-test("who is not connected has to connect", async () => {
+test("a call without a connection throws ConnectRequired", async () => {
   await assert.rejects(oneRuntime.proxy.get("raw", "/x", { endUserId: "stranger" }), (error) => {
     assert.ok(error instanceof ConnectRequired);
     assert.equal(error.code, "connect_required");
@@ -140,16 +141,16 @@ test("who is not connected has to connect", async () => {
   });
 });
 
-test("also where the error has no body", async () => {
+test("an error without a body throws ConnectRequired", async () => {
   await assert.rejects(oneRuntime.proxy.head("raw", "/x", { endUserId: "stranger" }), ConnectRequired);
 });
 
-test("a call of nobody is invalid input, one of an unknown integration not found", async () => {
+test("a call without a connection selector is invalid input, and an unknown integration is not listed", async () => {
   await assert.rejects(oneRuntime.proxy.get("raw", "/x"), InvalidInput);
   await assert.rejects(oneRuntime.proxy.get("no-such-thing", "/x", user), { name: "NotFound", code: "not_found" });
 });
 
-test("a path that fetch would lead elsewhere is not sent", async () => {
+test("a path that fetch would resolve to another address is not sent", async () => {
   for (const path of [
     "x",
     "/../../organization",
@@ -166,14 +167,14 @@ test("a path that fetch would lead elsewhere is not sent", async () => {
   await assert.rejects(oneRuntime.proxy.get("..", "/x", user), TypeError);
 });
 
-test("a request that cannot be is not sent", async () => {
+test("an impossible request is not sent", async () => {
   await assert.rejects(oneRuntime.proxy.get("raw", "/x", { ...user, body: "words" }), TypeError);
   await assert.rejects(oneRuntime.proxy.post("raw", "/x", { ...user, body: "words", json: {} }), TypeError);
 });
 
 const busy = () => problem("too_many_calls", 429, { "one-runtime-error": "too_many_calls", "retry-after": "1" });
 
-test("our own refusal is tried again, with the body", async (context) => {
+test("a refusal of One Runtime is retried with the body", async (context) => {
   const server = await serving(context, busy(), relayed(429, "theirs"));
   const waited = [];
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async (time) => waited.push(time) });
@@ -182,12 +183,12 @@ test("our own refusal is tried again, with the body", async (context) => {
   assert.equal(await response.text(), "theirs");
   assert.deepEqual(waited, [1000]);
   assert.deepEqual(
-    server.arrived.map((one) => one.body),
+    server.arrived.map((item) => item.body),
     ['{"a":1}', '{"a":1}'],
   );
 });
 
-test("a stream that has gone by is not tried again", async (context) => {
+test("a request with a stream is not retried", async (context) => {
   const server = await serving(context, problem("database_busy", 503, { "one-runtime-error": "database_busy" }));
   const patient = new OneRuntime({ baseUrl: server.url, apiKey: KEY, sleep: async () => {} });
   await assert.rejects(patient.proxy.post("raw", "/x", { ...user, body: Readable.from(["once"]) }), Unavailable);
@@ -202,20 +203,20 @@ for (const [status, headers] of [
   [502, {}],
   [503, {}],
 ]) {
-  test(`a ${status} of something between is not the provider's answer, and is not tried again`, async (context) => {
+  test(`a ${status} of another server is an unexpected answer and is not retried`, async (context) => {
     const server = await serving(context, page(status, headers));
-    const told = new OneRuntime({ baseUrl: server.url, apiKey: KEY }).proxy.get("raw", "/x", user);
-    await assert.rejects(told, { name: "OneRuntimeError", code: "unexpected_answer", status });
+    const call = new OneRuntime({ baseUrl: server.url, apiKey: KEY }).proxy.get("raw", "/x", user);
+    await assert.rejects(call, { name: "OneRuntimeError", code: "unexpected_answer", status });
     assert.equal(server.arrived.length, 1);
   });
 }
 
-test("an address that is not One Runtime's own is told, whatever it answers", async () => {
+test("a wrong baseUrl is an unexpected answer", async () => {
   const elsewhere = new OneRuntime({ baseUrl: `${URL_OF_US}/elsewhere`, apiKey: KEY });
   await assert.rejects(elsewhere.proxy.get("raw", "/x", user), { code: "unexpected_answer", status: 404 });
 });
 
-test("the time ends with the headers, and the caller's signal with the body", async (context) => {
+test("the timer ends with the headers, and the caller's signal with the body", async (context) => {
   const reason = new Error("enough");
   const leaving = new AbortController();
   const server = await serving(context, (_, response) => response.writeHead(200, RELAYED).write("begun"));

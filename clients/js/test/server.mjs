@@ -1,9 +1,9 @@
-/** A server with switches for faults: it answers what a test says, in turn, and keeps what arrived. */
+/** A server that gives the answers of a test in turn and records the requests. */
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 
-/** `answers`: functions of the request and the response; the last one goes on. */
+/** `answers`: functions of the request and the response; the last one answers all further requests. */
 export async function serving(context, ...answers) {
   const arrived = [];
   const server = createServer(async (request, response) => {
@@ -26,25 +26,25 @@ export async function serving(context, ...answers) {
   return { url: `http://127.0.0.1:${server.address().port}`, arrived };
 }
 
-/** JSON. */
+/** Answers JSON. */
 export function json(value, status = 200, headers = {}) {
   return (_, response) => {
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
   };
 }
 
-/** One of our errors. */
+/** Answers an error of One Runtime. */
 export function problem(code, status, headers = {}, more = {}) {
   const type = { "content-type": "application/problem+json" };
   return json({ code, status, detail: `It is ${code}.`, request_id: "r-1", ...more }, status, { ...type, ...headers });
 }
 
-/** A page of something that stands between, such as a load balancer. */
+/** Answers a page of another server, such as a load balancer. */
 export function page(status, headers = {}) {
   return (_, response) => response.writeHead(status, { "content-type": "text/html", ...headers }).end("<html>");
 }
 
-/** What the provider answered, as One Runtime marks it. */
+/** Answers as a provider: with the header that One Runtime adds. */
 export function relayed(status, text = "") {
   return (_, response) => response.writeHead(status, RELAYED).end(text);
 }

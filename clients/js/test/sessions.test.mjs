@@ -7,15 +7,15 @@ import { BROUGHT_BACK, client, READ_KEY } from "./installation.mjs";
 
 const asked = { integrationSlug: "acme", endUserId: "user_session" };
 
-test("a session is made, read and cancelled", async () => {
+test("a session is created, read and cancelled", async () => {
   const { sessions } = client();
-  const made = await sessions.create({ ...asked, endUserName: "Ada", metadata: { my_team: { teamId: 7 } } });
-  assert.match(made.sessionToken, /^orcs_/);
-  assert.ok(made.connectUrl.includes(made.sessionToken));
-  const read = await sessions.get(made.id);
+  const created = await sessions.create({ ...asked, endUserName: "Ada", metadata: { my_team: { teamId: 7 } } });
+  assert.match(created.sessionToken, /^orcs_/);
+  assert.ok(created.connectUrl.includes(created.sessionToken));
+  const read = await sessions.get(created.id);
   assert.equal(read.status, "pending");
   assert.deepEqual(read.metadata, { my_team: { teamId: 7 } });
-  assert.equal((await sessions.cancel(made.id)).status, "cancelled");
+  assert.equal((await sessions.cancel(created.id)).status, "cancelled");
 });
 
 test("a redeemed session has its connection", async () => {
@@ -23,25 +23,25 @@ test("a redeemed session has its connection", async () => {
   const redeemed = await client().sessions.redeem(sessionId, { code, endUserId: "user_123" });
   assert.equal(redeemed.status, "connected");
   assert.equal(redeemed.connection.endUserId, "user_123");
-  const told = client().sessions.cancel(sessionId);
-  await assert.rejects(told, { name: "OneRuntimeError", code: "conflict", status: 409 });
+  const call = client().sessions.cancel(sessionId);
+  await assert.rejects(call, { name: "OneRuntimeError", code: "conflict", status: 409 });
 });
 
 test("another end user cannot redeem", async () => {
   const { sessionId, code } = BROUGHT_BACK[1];
-  const told = client().sessions.redeem(sessionId, { code, endUserId: "mallory" });
-  await assert.rejects(told, { code: "end_user_mismatch", status: 409 });
+  const call = client().sessions.redeem(sessionId, { code, endUserId: "mallory" });
+  await assert.rejects(call, { code: "end_user_mismatch", status: 409 });
 });
 
 test("a session for an unknown integration is not found", async () => {
   await assert.rejects(client().sessions.create({ ...asked, integrationSlug: "no-such-thing" }), NotFound);
 });
 
-test("a session that nobody made is not found", async () => {
-  await assert.rejects(client().sessions.get("nobody-made-it"), NotFound);
+test("an unknown session is not found", async () => {
+  await assert.rejects(client().sessions.get("nobody-created-it"), NotFound);
 });
 
-test("an unknown field is told and not ignored", async () => {
+test("an unknown field is refused", async () => {
   await assert.rejects(client().sessions.create({ ...asked, endUserMail: "a@b.example" }), (error) => {
     assert.ok(error instanceof InvalidInput);
     assert.deepEqual(error.errors, [{ field: "end_user_mail", message: "is not a field of this request" }]);
@@ -50,6 +50,6 @@ test("an unknown field is told and not ignored", async () => {
 });
 
 test("a key without the scope is refused", async () => {
-  const told = client({ apiKey: READ_KEY }).sessions.create(asked);
-  await assert.rejects(told, (error) => error instanceof OneRuntimeError && error.code === "insufficient_scope");
+  const call = client({ apiKey: READ_KEY }).sessions.create(asked);
+  await assert.rejects(call, (error) => error instanceof OneRuntimeError && error.code === "insufficient_scope");
 });

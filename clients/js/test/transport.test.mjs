@@ -14,7 +14,7 @@ import {
 import { client, KEY } from "./installation.mjs";
 import { json, page, problem, serving } from "./server.mjs";
 
-/** A client of the server, and what it waited. */
+/** A client of the server, and the waits before its retries. */
 function waiting(url, options = {}) {
   const waited = [];
   const sleep = async (milliseconds) => {
@@ -25,7 +25,7 @@ function waiting(url, options = {}) {
 
 const silent = () => {};
 
-test("a key of nobody is unauthenticated", async () => {
+test("an unknown key is unauthenticated", async () => {
   await assert.rejects(client({ apiKey: "oru_nobody" }).organization.get(), (error) => {
     assert.ok(error instanceof Unauthenticated);
     assert.equal(error.name, "Unauthenticated");
@@ -34,14 +34,14 @@ test("a key of nobody is unauthenticated", async () => {
   });
 });
 
-test("a busy server is asked again after what it says", async (context) => {
+test("a busy server is asked again after Retry-After", async (context) => {
   const server = await serving(context, problem("rate_limited", 429, { "retry-after": "7" }), json({ id: "o" }));
   const { waited, oneRuntime } = waiting(server.url);
   assert.deepEqual(await oneRuntime.organization.get(), { id: "o" });
   assert.deepEqual(waited, [7000]);
 });
 
-test("without Retry-After each wait is longer, and the third refusal is the caller's", async (context) => {
+test("without Retry-After each wait is longer, and the third refusal is thrown", async (context) => {
   const server = await serving(context, problem("database_busy", 503));
   const { waited, oneRuntime } = waiting(server.url);
   await assert.rejects(oneRuntime.sessions.create({ endUserId: "u" }), (error) => {
@@ -51,12 +51,12 @@ test("without Retry-After each wait is longer, and the third refusal is the call
   });
   assert.deepEqual(waited, [500, 1000]);
   assert.deepEqual(
-    server.arrived.map((one) => one.body),
+    server.arrived.map((item) => item.body),
     Array(3).fill('{"end_user_id":"u"}'),
   );
 });
 
-test("who asks for a longer wait than is bearable is not asked again", async (context) => {
+test("a Retry-After above 30 seconds is not waited for", async (context) => {
   const server = await serving(context, problem("rate_limited", 429, { "retry-after": "31" }));
   const { waited, oneRuntime } = waiting(server.url);
   await assert.rejects(oneRuntime.organization.get(), (error) => {
@@ -72,34 +72,50 @@ for (const [code, status] of [
   ["provider_unavailable", 502],
   ["conflict", 409],
 ]) {
-  test(`${code} is not tried again`, async (context) => {
+  test(`${code} is not retried`, async (context) => {
     const server = await serving(context, problem(code, status));
     await assert.rejects(waiting(server.url).oneRuntime.organization.get(), { code, status, requestId: "r-1" });
     assert.equal(server.arrived.length, 1);
   });
 }
 
-test("what the provider has refused asks for the end user as a missing connection does", async (context) => {
+for (const [code, status, name] of [
+  ["credentials_refused", 422, "InvalidInput"],
+  ["malformed_request", 400, "InvalidInput"],
+  ["target_refused", 422, "InvalidInput"],
+  ["key_not_in_ring", 503, "Unavailable"],
+  ["too_many_attempts", 429, "RateLimited"],
+  ["of_a_later_version", 404, "NotFound"],
+  ["of_a_later_version", 422, "InvalidInput"],
+  ["of_a_later_version", 409, "OneRuntimeError"],
+]) {
+  test(`${code} with the status ${status} is a ${name}`, async (context) => {
+    const server = await serving(context, problem(code, status));
+    await assert.rejects(waiting(server.url).oneRuntime.organization.get(), { name, code, status });
+  });
+}
+
+test("needs_reauth throws ConnectRequired", async (context) => {
   const server = await serving(context, problem("needs_reauth", 409));
   await assert.rejects(waiting(server.url).oneRuntime.connections.refresh("c"), ConnectRequired);
 });
 
 test("the page of a load balancer is an unexpected answer", async (context) => {
   const server = await serving(context, page(404, { "request-id": "r-2" }));
-  const told = waiting(server.url).oneRuntime.organization.get();
-  await assert.rejects(told, { name: "OneRuntimeError", code: "unexpected_answer", status: 404, requestId: "r-2" });
+  const call = waiting(server.url).oneRuntime.organization.get();
+  await assert.rejects(call, { name: "OneRuntimeError", code: "unexpected_answer", status: 404, requestId: "r-2" });
 });
 
 for (const status of [429, 503]) {
-  test(`a ${status} of a load balancer is not tried again`, async (context) => {
+  test(`a ${status} of a load balancer is not retried`, async (context) => {
     const server = await serving(context, page(status));
-    const told = waiting(server.url).oneRuntime.sessions.create({ endUserId: "u" });
-    await assert.rejects(told, { name: "OneRuntimeError", code: "unexpected_answer", status });
+    const call = waiting(server.url).oneRuntime.sessions.create({ endUserId: "u" });
+    await assert.rejects(call, { name: "OneRuntimeError", code: "unexpected_answer", status });
     assert.equal(server.arrived.length, 1);
   });
 }
 
-test("a page that does not end is let go", { timeout: 10_000 }, async (context) => {
+test("an endless page is cancelled", { timeout: 10_000 }, async (context) => {
   let leave;
   const gone = new Promise((resolve) => {
     leave = resolve;
@@ -111,7 +127,7 @@ test("a page that does not end is let go", { timeout: 10_000 }, async (context) 
   await gone;
 });
 
-test("JSON with a code is no error of One Runtime's, unless its type says so", async (context) => {
+test("JSON with a code but another media type is an unexpected answer", async (context) => {
   const server = await serving(context, json({ code: "database_busy" }, 503));
   await assert.rejects(waiting(server.url).oneRuntime.organization.get(), { code: "unexpected_answer" });
   assert.equal(server.arrived.length, 1);
@@ -121,25 +137,25 @@ for (const [method, ask] of [
   ["POST", (oneRuntime) => oneRuntime.sessions.create({ endUserId: "u" })],
   ["PATCH", (oneRuntime) => oneRuntime.connections.update("c", { name: "n" })],
 ]) {
-  test(`${method} is not tried again where it may have been done`, async (context) => {
+  test(`${method} is not retried if it may have succeeded`, async (context) => {
     const server = await serving(context, problem("unavailable", 503));
     await assert.rejects(ask(waiting(server.url).oneRuntime), Unavailable);
     assert.equal(server.arrived.length, 1);
   });
 
-  test(`${method} is tried again where nothing was done`, async (context) => {
+  test(`${method} is retried if it changed nothing`, async (context) => {
     const server = await serving(context, problem("database_busy", 503), problem("rate_limited", 429), json({}));
     await ask(waiting(server.url).oneRuntime);
-    assert.deepEqual(server.arrived.map((one) => one.method), Array(3).fill(method));
+    assert.deepEqual(server.arrived.map((item) => item.method), Array(3).fill(method));
   });
 }
 
-test("what may be done twice is tried again on every 503 of One Runtime's", async (context) => {
+test("an idempotent request is retried after every 503 of One Runtime", async (context) => {
   const server = await serving(context, problem("unavailable", 503), problem("unavailable", 503), json({ id: "o" }));
   assert.deepEqual(await waiting(server.url).oneRuntime.organization.replace({ displayName: "N" }), { id: "o" });
 });
 
-test("an answer that is not JSON is not quoted", async (context) => {
+test("an error does not quote an answer that is not JSON", async (context) => {
   const server = await serving(context, (_, response) => response.end("access_token=s3cret"));
   await assert.rejects(waiting(server.url).oneRuntime.connections.credentials("c"), (error) => {
     assert.equal(error.code, "unexpected_answer");
@@ -148,14 +164,14 @@ test("an answer that is not JSON is not quoted", async (context) => {
   });
 });
 
-test("a redirection is not followed with the key", async (context) => {
+test("a redirect is not followed", async (context) => {
   const other = await serving(context, json({}));
   const server = await serving(context, (_, response) => response.writeHead(307, { location: other.url }).end());
   await assert.rejects(waiting(server.url).oneRuntime.organization.get(), { code: "unexpected_answer", status: 307 });
   assert.deepEqual(other.arrived, []);
 });
 
-test("a server that is away is told with the reason", async (context) => {
+test("an unreachable server is a connection_failed error with the reason", async (context) => {
   const server = await serving(context, (request) => request.socket.destroy());
   await assert.rejects(waiting(server.url).oneRuntime.organization.get(), (error) => {
     assert.ok(error instanceof ConnectionFailed);
@@ -166,27 +182,27 @@ test("a server that is away is told with the reason", async (context) => {
   });
 });
 
-test("a server that does not answer is given up", async (context) => {
+test("a silent server is a timeout", async (context) => {
   const server = await serving(context, silent);
-  const told = waiting(server.url, { timeout: 50 }).oneRuntime.organization.get();
-  await assert.rejects(told, { name: "ConnectionFailed", code: "timeout" });
+  const call = waiting(server.url, { timeout: 50 }).oneRuntime.organization.get();
+  await assert.rejects(call, { name: "ConnectionFailed", code: "timeout" });
 });
 
-test("an answer that does not end is given up", async (context) => {
+test("an endless answer is a timeout", async (context) => {
   const server = await serving(context, (_, response) => response.writeHead(200).write("{"));
-  const told = waiting(server.url, { timeout: 50 }).oneRuntime.organization.get();
-  await assert.rejects(told, { name: "ConnectionFailed", code: "timeout" });
+  const call = waiting(server.url, { timeout: 50 }).oneRuntime.organization.get();
+  await assert.rejects(call, { name: "ConnectionFailed", code: "timeout" });
 });
 
 test("the caller's signal ends a request with its own reason", async (context) => {
   const reason = new Error("changed my mind");
   const leaving = new AbortController();
   const server = await serving(context, () => leaving.abort(reason));
-  const told = waiting(server.url).oneRuntime.organization.get({ signal: leaving.signal });
-  await assert.rejects(told, (error) => error === reason);
+  const call = waiting(server.url).oneRuntime.organization.get({ signal: leaving.signal });
+  await assert.rejects(call, (error) => error === reason);
 });
 
-test("the caller's signal ends a wait too", async (context) => {
+test("the caller's signal ends a wait", async (context) => {
   const reason = new Error("changed my mind");
   const leaving = new AbortController();
   const server = await serving(context, problem("rate_limited", 429, { "retry-after": "30" }));
@@ -199,19 +215,19 @@ test("the caller's signal ends a wait too", async (context) => {
   await assert.rejects(oneRuntime.organization.get({ signal: leaving.signal }), (error) => error === reason);
 });
 
-test("an address below a path is kept", async (context) => {
+test("baseUrl may have a path", async (context) => {
   const server = await serving(context, json({ id: "o" }));
   await waiting(`${server.url}/one-runtime/`).oneRuntime.organization.get();
   assert.equal(server.arrived[0].url, "/one-runtime/v1/organization");
 });
 
-test("the key is in no picture of the client", () => {
+test("inspecting the client does not show the key", () => {
   const oneRuntime = client();
   const shown = inspect(oneRuntime, { depth: Infinity, showHidden: true }) + JSON.stringify(oneRuntime);
   assert.ok(!shown.includes(KEY));
 });
 
-test("what cannot be a key is refused without a word of it", () => {
+test("an invalid key is refused and not quoted", () => {
   for (const apiKey of [undefined, "", `${KEY}\n`, `${KEY} `]) {
     assert.throws(
       () => client({ apiKey }),
@@ -220,7 +236,7 @@ test("what cannot be a key is refused without a word of it", () => {
   }
 });
 
-test("what cannot be an address or a time is refused", () => {
+test("an invalid address or timeout is refused", () => {
   for (const baseUrl of [
     undefined,
     "example.com",
@@ -240,7 +256,7 @@ test("a path variable cannot lead to another route", async (context) => {
   for (const id of ["", ".", "..", undefined, 7]) await assert.rejects(oneRuntime.connections.delete(id), TypeError);
   await oneRuntime.connections.get("../a?b");
   assert.deepEqual(
-    server.arrived.map((one) => one.url),
+    server.arrived.map((item) => item.url),
     ["/v1/connections/..%2Fa%3Fb"],
   );
 });
