@@ -120,8 +120,8 @@ def python_names() -> set[str]:
 
 def event_names() -> set[str]:
     """The keys of the data of events, as docs/events.md lists them."""
-    lines = [line for line in page("docs/events.md").prose.splitlines() if line.startswith("| `")]
-    cells = [line.strip("|").split(" | ")[2] for line in lines]
+    rows = [line.strip("|").split(" | ") for line in page("docs/events.md").prose.splitlines() if line.startswith("|")]
+    cells = [row[2] for row in rows if {*words(row[0])} & {*events.TYPES}]
     return {name for cell in cells for name in words(re.split(r":|such as", cell)[0])}
 
 
