@@ -209,11 +209,9 @@ class There:
         return self.application.installation
 
     @property
-    def impatient(self) -> Installation:
-        """Another process on the same database: it shares no flights, and does not wait long."""
-        return replace(
-            self.installation, flights=type(self.installation.flights)(), timing=Timing(patience=0.2, poll=0.01)
-        )
+    def another_process(self) -> Installation:
+        """Another process on the same database: it shares no flights."""
+        return replace(self.installation, flights=type(self.installation.flights)(), timing=Timing(poll=0.01))
 
     async def connect(self, end_user_id: str = "user_123", account: str | None = None, **manners: Any) -> Seeded:
         """A connection with first tokens."""

@@ -48,7 +48,7 @@ async def test_after_a_refusal_the_provider_is_left_alone(there: There) -> None:
     for _ in range(3):
         await is_refused(there, seeded)
     with pytest.raises(ReauthRequired):
-        await fresh_credentials(there.impatient, seeded.key)
+        await fresh_credentials(there.another_process, seeded.key)
     read = await there.client.get(f"/v1/connections/{seeded.key.connection_id}/credentials")
     assert (read.status_code, read.json()["code"]) == (409, "needs_reauth")
     assert await refresh_due(there.installation) == 0
@@ -59,7 +59,7 @@ async def test_many_callers_hear_of_one_refusal(there: There) -> None:
     seeded = await there.connect(fault="invalid_grant", before=0.05)
     there.application.clock.advance(hours=2)
     ours = [fresh_credentials(there.installation, seeded.key) for _ in range(20)]
-    another = there.impatient
+    another = there.another_process
     theirs = [fresh_credentials(another, seeded.key) for _ in range(20)]
     answers = await asyncio.gather(*ours, *theirs, return_exceptions=True)
     assert {type(answer) for answer in answers} == {ReauthRequired}
@@ -163,7 +163,7 @@ async def test_a_success_that_comes_after_another_process_was_refused_is_tried_a
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     there.application.clock.advance(seconds=61)
     with pytest.raises(ReauthRequired):
-        await fresh_credentials(there.impatient, seeded.key)
+        await fresh_credentials(there.another_process, seeded.key)
     there.provider.behave(seeded.family, hold=None)
     with pytest.raises(ReauthRequired):
         await flight
@@ -183,7 +183,7 @@ async def test_a_success_that_another_process_was_refused_wrongly_for_recovers(t
     there.application.clock.advance(seconds=61)
     there.provider.behave(seeded.family, fault="invalid_grant")
     with pytest.raises(ReauthRequired):
-        await fresh_credentials(there.impatient, seeded.key)
+        await fresh_credentials(there.another_process, seeded.key)
     there.provider.behave(seeded.family, fault=None, hold=None)
     with pytest.raises(ReauthRequired):
         await flight

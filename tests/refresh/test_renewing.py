@@ -120,7 +120,7 @@ async def test_a_token_is_given_by_one_process_while_another_renews_it(there: Th
     there.application.clock.advance(seconds=3500)
     renewing = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
-    assert generation_of(token_of(await fresh_credentials(there.impatient, seeded.key))) == 0
+    assert generation_of(token_of(await fresh_credentials(there.another_process, seeded.key))) == 0
     there.provider.behave(seeded.family, hold=None)
     assert generation_of(token_of(await renewing)) == 1
     assert there.provider.answers(seeded.family) == ["granted"]
@@ -146,4 +146,4 @@ async def test_a_lease_that_somebody_died_with_ends(there: There) -> None:
     )
     async with there.installation.database.write() as tx:
         await tx.execute(leased)
-    assert generation_of(token_of(await fresh_credentials(there.impatient, seeded.key))) == 1
+    assert generation_of(token_of(await fresh_credentials(there.another_process, seeded.key))) == 1

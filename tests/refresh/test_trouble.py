@@ -74,7 +74,7 @@ async def test_retry_after_is_honoured_by_callers_the_api_and_the_worker(there: 
     there.provider.behave(seeded.family, fault=None)
     there.application.clock.advance(seconds=880)
     with pytest.raises(ProviderUnavailable):
-        await fresh_credentials(there.impatient, seeded.key)
+        await fresh_credentials(there.another_process, seeded.key)
     answer = await there.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable")
     assert 15 <= int(answer.headers["retry-after"]) <= 20

@@ -11,7 +11,6 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
 from one_runtime.db.schema import credentials, oauth_clients
-from one_runtime.tokens import refresh
 from one_runtime.tokens.refresh import refresh_due
 from tests.application import RunningAcme, started
 from tests.refresh.rotating import SLUG, Rotating, Seeded, There, arrive, auth_of, generation_of, held, settings_with
@@ -38,16 +37,15 @@ async def test_what_nobody_uses_is_renewed_ahead_of_its_end(there: There) -> Non
 async def test_two_workers_at_once_ask_once_for_each(there: There) -> None:
     seeded = [await there.connect(f"user_{number}", before=0.02) for number in range(10)]
     there.application.clock.advance(hours=2)
-    another = there.impatient
+    another = there.another_process
     await asyncio.gather(refresh_due(there.installation), refresh_due(another))
     assert [there.provider.answers(one.family) for one in seeded] == [["granted"]] * 10
 
 
-async def test_more_than_a_batch_is_renewed_in_one_turn(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refresh, "BATCH", 4)
+async def test_more_than_a_batch_is_renewed_in_one_turn(there: There) -> None:
     seeded = [await there.connect(f"user_{number}") for number in range(9)]
     there.application.clock.advance(hours=2)
-    assert await refresh_due(there.installation) == 9
+    assert await refresh_due(there.installation, batch=4) == 9
     assert [await generation(there, one) for one in seeded] == [1] * 9
 
 
@@ -103,14 +101,14 @@ async def without_refresh(there: There) -> Installation:
     ids=lambda broken: broken.__name__,
 )
 async def test_what_cannot_be_renewed_is_put_off_and_lets_the_others_by(
-    there: There, monkeypatch: pytest.MonkeyPatch, broken: Callable[[There], Awaitable[Installation]]
+    there: There, broken: Callable[[There], Awaitable[Installation]]
 ) -> None:
-    monkeypatch.setattr(refresh, "BATCH", 2)  # a turn takes batches until there is none: such a row must not come again
     seeded = [await there.connect(f"user_{number}") for number in range(4)]
     there.application.clock.advance(hours=2)
     installation = await broken(there)
-    assert await refresh_due(installation) == 4
-    assert await refresh_due(installation) == 0
+    # A run takes batches until none is due, so a row that fails must not be due again in the same run.
+    assert await refresh_due(installation, batch=2) == 4
+    assert await refresh_due(installation, batch=2) == 0
     assert [there.provider.log(one.family) for one in seeded] == [[]] * 4
     assert await there.events("needs_reauth") == []
 

@@ -7,8 +7,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
-from one_runtime.tokens.reading import read_credentials
-from one_runtime.tokens.refresh import ReauthRequired, refresh
+from one_runtime.tokens.refresh import ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
 

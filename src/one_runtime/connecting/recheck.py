@@ -51,11 +51,11 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
     if integration is None or auth is None or auth.check is None:
         return RecheckResult(connection, None)
     try:
-        credential = await fresh_credentials(installation, connection.key, refused_too=True)
+        credential = await fresh_credentials(installation, connection.key, retry_refused=True)
         refusal = await _check(installation, credential)
         if refusal is not None:
             refreshed = await fresh_credentials(
-                installation, connection.key, rejected=credential.version, refused_too=True
+                installation, connection.key, rejected=credential.version, retry_refused=True
             )
             if refreshed.version != credential.version:
                 credential, refusal = refreshed, await _check(installation, refreshed)

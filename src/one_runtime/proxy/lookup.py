@@ -114,7 +114,5 @@ async def _decrypt(tx: Transaction, installation: Installation, row: Row) -> Cre
     if slug.startswith(CUSTOM):
         own = await installation.catalogs.own(tx, connection.organization_id, row.custom_revision)
         catalog = own if own is not None else catalog
-    integration = catalog.get(slug)
-    auth = integration.auth_of(connection.auth_type) if integration is not None else None
-    state = CredentialState(connection, kept, integration, auth, None)
-    return await with_oauth_client(tx, installation, state) if sends_client_fields(auth) else state
+    state = CredentialState.of(connection, kept, catalog.get(slug))
+    return await with_oauth_client(tx, installation, state) if sends_client_fields(state.auth) else state

@@ -1,0 +1,265 @@
+"""P8: the decision on stored credentials, as a table. No test here uses a database."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from one_runtime.catalog.model import Integration
+from one_runtime.connections.connections import Connection
+from one_runtime.connections.credentials import StoredCredential, TokenMetadata
+from one_runtime.oauth.grants import ClientCredentials, RefreshToken
+from one_runtime.tokens.decision import (
+    RETRY_CONFIGURATION,
+    Backoff,
+    CredentialRequest,
+    Decision,
+    Fresh,
+    NeedsReauth,
+    Renew,
+    UseUntil,
+    decide,
+)
+from one_runtime.tokens.state import CredentialState
+from tests.catalog.example import API_KEY, OAUTH2, entry_of
+
+pytestmark = pytest.mark.promise("P8")
+
+NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+EARLIER, SOON, LATER = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1), NOW + timedelta(hours=1)
+VERSION = 3
+TOKENS = {"access_token": "at", "refresh_token": "rt"}
+ACCESS_TOKEN = {"access_token": "at"}
+GRANT = RefreshToken("rt", "at")
+ENTRY = entry_of(OAUTH2)
+ENTRY_WITHOUT_REFRESH = entry_of({**OAUTH2, "refresh": "none"})
+MACHINE = entry_of(
+    {
+        "type": "client_credentials",
+        "fields": [{"name": name, "label": name, "where": "There."} for name in ("client_id", "client_secret")],
+        "token": {"url": "https://login.example.com/token"},
+        "base_url": "https://api.example.com",
+        "verified": {"how": "unverified"},
+    }
+)
+CONNECTION = Connection(
+    id="c",
+    organization_id="o",
+    end_user_id="user_123",
+    integration_slug="example",
+    name="Example",
+    auth_type="oauth2",
+    status="active",
+    error=None,
+    account_id=None,
+    account_label=None,
+    params={},
+    scopes=(),
+    missing_scopes=(),
+    metadata={},
+    created_at=EARLIER,
+    updated_at=EARLIER,
+    last_used_at=None,
+    expires_at=LATER,
+)
+
+
+def state_of(
+    *,
+    entry: Integration | None = ENTRY,
+    auth_type: str = "oauth2",
+    secrets: dict[str, str] | None = None,
+    expires_at: datetime | None = LATER,
+    due_at: datetime | None = SOON,
+    audience: str | None = None,
+    status: str = "active",
+    **stored: Any,
+) -> CredentialState:
+    """OAuth tokens that expire in an hour and are not due, unless the test says otherwise."""
+    connection = replace(CONNECTION, auth_type=auth_type, status=status, expires_at=expires_at)
+    columns = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0, **stored}
+    credential = StoredCredential(
+        secrets=TOKENS if secrets is None else secrets,
+        version=VERSION,
+        token_metadata=TokenMetadata("client", due_at, audience),
+        **columns,
+    )
+    return CredentialState.of(connection, credential, entry)
+
+
+REJECTED = CredentialRequest(rejected=VERSION)
+REJECTED_BEFORE = CredentialRequest(rejected=VERSION - 1)
+RETRY_REFUSED = CredentialRequest(rejected=VERSION, retry_refused=True)
+EXPIRED = {"expires_at": EARLIER, "due_at": EARLIER}
+DEAD = {"expires_at": EARLIER}
+DUE = {"due_at": EARLIER}
+BACKOFF = {"retry_at": SOON, "failures": 2}
+REFUSED = {"status": "needs_reauth", "due_at": None}
+
+MACHINE_SECRETS = {"client_id": "id", "client_secret": "s"}
+
+CASES: list[tuple[str, dict[str, Any], CredentialRequest, Decision]] = [
+    ("valid tokens are fresh", {}, CredentialRequest(), Fresh()),
+    ("tokens without an end are fresh", {"expires_at": None, "due_at": None}, CredentialRequest(), Fresh()),
+    ("a version that was rejected before does not matter", {}, REJECTED_BEFORE, Fresh()),
+    ("tokens are renewed when they are due", DUE, CredentialRequest(), Renew(GRANT, usable=True)),
+    ("tokens are due at the moment itself", {"due_at": NOW}, CredentialRequest(), Renew(GRANT, usable=True)),
+    ("expired tokens do not serve meanwhile", EXPIRED, CredentialRequest(), Renew(GRANT, usable=False)),
+    ("tokens expire at the moment itself", {"expires_at": NOW}, CredentialRequest(), Renew(GRANT, usable=False)),
+    ("rejected tokens do not serve meanwhile", {}, REJECTED, Renew(GRANT, usable=False)),
+    ("due tokens newer than the rejected serve", DUE, REJECTED_BEFORE, Renew(GRANT, usable=True)),
+    ("due tokens serve during a backoff", {**DUE, **BACKOFF}, CredentialRequest(), UseUntil(SOON)),
+    ("expired tokens wait for the backoff", {**EXPIRED, **BACKOFF}, CredentialRequest(), Backoff(SOON)),
+    ("rejected tokens wait for the backoff", BACKOFF, REJECTED, Backoff(SOON)),
+    ("a backoff ends", {**DUE, "retry_at": NOW}, CredentialRequest(), Renew(GRANT, usable=True)),
+    ("a backoff does not concern fresh tokens", BACKOFF, CredentialRequest(), Fresh()),
+    (
+        "a refused grant is not tried again",
+        {**REFUSED, "expires_at": EARLIER},
+        CredentialRequest(),
+        NeedsReauth("refused"),
+    ),
+    ("a refused grant is not tried after a rejection", REFUSED, REJECTED, NeedsReauth("refused")),
+    ("a person has a refused grant tried again", REFUSED, RETRY_REFUSED, Renew(GRANT, usable=False)),
+    ("a person too waits for the backoff", {**REFUSED, **BACKOFF}, RETRY_REFUSED, Backoff(SOON)),
+    (
+        "a refused check does not end the renewals",
+        {**DUE, "status": "needs_reauth"},
+        CredentialRequest(),
+        Renew(GRANT, usable=True),
+    ),
+    ("without a refresh token, tokens serve", {"secrets": ACCESS_TOKEN}, REJECTED, UseUntil(LATER)),
+    (
+        "without a refresh token, expired tokens need the end user",
+        {**EXPIRED, "secrets": ACCESS_TOKEN},
+        CredentialRequest(),
+        NeedsReauth("expired"),
+    ),
+    (
+        "an entry that stopped renewing postpones a due row to the expiry",
+        {**DUE, "entry": ENTRY_WITHOUT_REFRESH},
+        CredentialRequest(),
+        UseUntil(LATER, LATER),
+    ),
+    (
+        "a due row that does not expire and cannot be renewed is looked at again later",
+        {**DUE, "entry": ENTRY_WITHOUT_REFRESH, "expires_at": None},
+        CredentialRequest(),
+        UseUntil(None, NOW + RETRY_CONFIGURATION),
+    ),
+    (
+        "a row that was postponed is not postponed again",
+        {**DUE, **BACKOFF, "entry": ENTRY_WITHOUT_REFRESH},
+        CredentialRequest(),
+        UseUntil(LATER),
+    ),
+    (
+        "a changed audience needs the end user",
+        {"audience": "elsewhere"},
+        CredentialRequest(),
+        NeedsReauth("audience_changed"),
+    ),
+    (
+        "a key that was stored over tokens is never due again",
+        {**DUE, "auth_type": "api_key", "entry": entry_of(API_KEY)},
+        CredentialRequest(),
+        Fresh("never"),
+    ),
+    (
+        "a row without an integration is looked at again later",
+        {**DUE, "entry": None},
+        REJECTED,
+        Fresh(NOW + RETRY_CONFIGURATION),
+    ),
+    ("a row without an integration that is not due stays", {"due_at": None, "entry": None}, REJECTED, Fresh()),
+    (
+        "client credentials are renewed by themselves",
+        {**EXPIRED, "auth_type": "client_credentials", "entry": MACHINE, "secrets": MACHINE_SECRETS},
+        CredentialRequest(),
+        Renew(ClientCredentials(MACHINE_SECRETS, None), usable=False),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "columns, request_, expected",
+    [pytest.param(columns, request_, expected, id=name) for name, columns, request_, expected in CASES],
+)
+def test_each_case_of_the_table_is_decided(
+    columns: dict[str, Any], request_: CredentialRequest, expected: Decision
+) -> None:
+    assert decide(state_of(**columns), NOW, request_) == expected
+
+
+COMBINATIONS: list[dict[str, Any]] = [
+    {
+        "expires_at": expires_at,
+        "due_at": due_at,
+        "retry_at": retry_at,
+        "status": status,
+        "secrets": secrets,
+        "audience": audience,
+        "leased_until": leased_until,
+        "lease": "another" if leased_until else None,
+    }
+    for expires_at, due_at, retry_at, status, secrets, audience, leased_until in product(
+        (None, EARLIER, SOON, LATER),
+        (None, EARLIER, SOON),
+        (None, EARLIER, SOON),
+        ("active", "needs_reauth"),
+        (TOKENS, ACCESS_TOKEN),
+        (None, "elsewhere"),
+        (None, SOON),
+    )
+]
+REQUESTS = [CredentialRequest(), REJECTED, REJECTED_BEFORE, RETRY_REFUSED]
+
+
+def decisions() -> list[tuple[dict[str, Any], CredentialRequest, Decision]]:
+    """Every combination of columns and requests with its decision."""
+    pairs = product(COMBINATIONS, REQUESTS)
+    return [(columns, request, decide(state_of(**columns), NOW, request)) for columns, request in pairs]
+
+
+def test_credentials_of_another_audience_are_never_used_nor_renewed() -> None:
+    for columns, _, decision in decisions():
+        assert (decision == NeedsReauth("audience_changed")) == (columns["audience"] is not None), columns
+
+
+def test_the_provider_is_never_asked_during_a_backoff_or_without_a_grant() -> None:
+    for columns, _, decision in decisions():
+        if isinstance(decision, Renew):
+            assert columns["retry_at"] in {None, EARLIER}, columns
+            assert columns["secrets"] == TOKENS, columns
+
+
+def test_a_refused_grant_is_presented_only_when_a_person_asks() -> None:
+    for columns, request, decision in decisions():
+        if isinstance(decision, Renew) and columns["status"] == "needs_reauth" and columns["due_at"] is None:
+            assert request.retry_refused, columns
+
+
+def test_expired_tokens_never_serve() -> None:
+    for columns, _, decision in decisions():
+        if columns["expires_at"] == EARLIER:
+            assert not isinstance(decision, Fresh | UseUntil), columns
+            assert not (isinstance(decision, Renew) and decision.usable), columns
+
+
+def test_a_rejected_version_serves_only_where_nothing_can_replace_it() -> None:
+    for columns, request, decision in decisions():
+        if request.rejected != VERSION:
+            continue
+        assert not isinstance(decision, Fresh), columns
+        assert not (isinstance(decision, Renew) and decision.usable), columns
+        if isinstance(decision, UseUntil):
+            assert columns["secrets"] == ACCESS_TOKEN, columns
+
+
+def test_a_lease_does_not_change_the_decision() -> None:
+    """Only the conditional update of the row tells whether another process holds the lease."""
+    for columns, request, decision in decisions():
+        without_lease = {**columns, "lease": None, "leased_until": None}
+        assert decide(state_of(**without_lease), NOW, request) == decision, columns
