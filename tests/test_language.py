@@ -1,0 +1,177 @@
+"""The language rules of CONTRIBUTING.md, measured: docstrings, retired words, long sentences, page lengths."""
+
+import ast
+import re
+import subprocess
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.documentation import ROOT, page, pages
+
+pytestmark = pytest.mark.docs
+
+QUESTION_WORDS: Final = ("What", "Whether", "Who", "Whose", "Whom", "How", "Where", "When", "Which", "Why")
+MOST_WORDS_OF_A_SENTENCE: Final = 30
+MOST_LINES_OF_THE_README: Final = 120
+MOST_LINES_OF_A_DECISION: Final = 45
+COLUMNS_OF_A_SCREEN: Final = 100
+RETIRED: Final = ROOT / "tests" / "retired_words.txt"
+TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".json"}
+
+# What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
+RETIRED_HITS: Final[dict[str, int]] = {
+    "clients": 3,
+    "docs": 7,
+    "src": 347,
+    "tests": 143,
+}
+QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
+    "src": 294,
+    "tests": 146,
+}
+LONG_SENTENCES: Final[dict[str, int]] = {
+    "docs/decisions/0012-mirror.md": 1,
+    "docs/decisions/0013-metrics-of-several-processes.md": 1,
+    "docs/decisions/0015-compressed-answers.md": 2,
+    "docs/decisions/0018-renewal.md": 2,
+    "docs/vocabulary.md": 1,
+}
+LONG_DECISIONS: Final[dict[str, int]] = {"0015-compressed-answers.md": 59}
+
+_MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")
+_LINK: Final = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^)]*\)")
+_CODE: Final = re.compile(r"`[^`]+`")
+_ITEM: Final = re.compile(r"\s*(?:[-*]|\d+\.) ")
+_END_OF_SENTENCE: Final = re.compile(r"(?<=[.!?])[\"”’')*]*\s+(?=[\"“‘(*]*[A-Z0-9])")
+_WORD: Final = re.compile(r"\w[\w’'./+:-]*")
+
+
+def blocks(text: str) -> Iterator[str]:
+    """Paragraphs and list items of a page's prose, each in one line; headings and tables are left out."""
+    block: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        ends = not line.strip() or line.startswith(("#", "|", "<"))
+        if (ends or _ITEM.match(line)) and block:
+            yield " ".join(block)
+            block = []
+        if not ends:
+            block.append(_ITEM.sub("", line, count=1).strip())
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Sentences of a page's prose. A code span counts as one word, a link as its text."""
+    for block in blocks(text):
+        plain = _CODE.sub("Code", _LINK.sub(r"\1", _MARKUP.sub("", block)))
+        yield from _END_OF_SENTENCE.split(plain)
+
+
+def long_sentences(text: str) -> list[str]:
+    return [sentence for sentence in sentences(text) if len(_WORD.findall(sentence)) > MOST_WORDS_OF_A_SENTENCE]
+
+
+@cache
+def tracked(*folders: str) -> list[Path]:
+    """Files under version control in these folders."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    paths = (ROOT / name for name in listed.split("\0") if name)
+    return sorted(path for path in paths if path.is_file())
+
+
+def folder_of(path: Path) -> str:
+    """The top-level folder that a count belongs to: `src`, `tests`, `clients`, `docs`."""
+    return path.relative_to(ROOT).parts[0]
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring:
+                yield docstring
+
+
+def retired_patterns() -> list[re.Pattern[str]]:
+    lines = RETIRED.read_text(encoding="utf-8").splitlines()
+    return [re.compile(line) for line in lines if line and not line.startswith("#")]
+
+
+def names_of_tests(path: Path) -> Iterator[str]:
+    """Names of a test file, its functions and its classes, once as written and once as words."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef))
+    for name in (path.stem, *(node.name for node in named)):
+        yield name
+        yield f" {name.replace('_', ' ').strip()} "
+
+
+def searched_texts(path: Path) -> list[str]:
+    if path.is_relative_to(ROOT / "tests"):
+        return list(names_of_tests(path)) if path.suffix == ".py" else []
+    generated = path.is_relative_to(ROOT / "docs" / "integrations")
+    return [path.read_text(encoding="utf-8")] if path.suffix in TEXT_SUFFIXES and not generated else []
+
+
+def over(counts: Counter[str], ceilings: dict[str, int]) -> dict[str, int]:
+    """Counts above their ceiling. A folder without a ceiling has 0."""
+    return {name: count for name, count in counts.items() if count > ceilings.get(name, 0)}
+
+
+def test_no_retired_name_or_phrase_returns() -> None:
+    hits: Counter[str] = Counter()
+    places: list[str] = []
+    for path in tracked("src", "clients", "docs", "tests", *(path.name for path in ROOT.glob("*.md"))):
+        for text in searched_texts(path):
+            for pattern in retired_patterns():
+                found = [match[0] for match in pattern.finditer(text)]
+                hits[folder_of(path)] += len(found)
+                places += [f"{path.relative_to(ROOT)}: {words}" for words in found]
+    assert over(hits, RETIRED_HITS) == {}, "\n".join(places)
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    questions: Counter[str] = Counter()
+    for path in tracked("src", "clients", "tests"):
+        if path.suffix == ".py":
+            first = [docstring.split()[0].rstrip(",:") for docstring in docstrings(path)]
+            questions[folder_of(path)] += sum(word in QUESTION_WORDS for word in first)
+    assert over(questions, QUESTIONING_DOCSTRINGS) == {}
+
+
+def test_no_sentence_of_the_documentation_has_more_than_30_words() -> None:
+    long = {one.name: long_sentences(one.prose) for one in pages()}
+    assert over(Counter({name: len(sentences) for name, sentences in long.items()}), LONG_SENTENCES) == {}, long
+
+
+def test_the_readme_has_at_most_120_lines() -> None:
+    assert len(page("README.md").text.splitlines()) <= MOST_LINES_OF_THE_README
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.name)
+def test_a_decision_fits_one_screen(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    shown = sum(max(1, len(textwrap.wrap(line, COLUMNS_OF_A_SCREEN))) for line in lines)
+    assert shown <= LONG_DECISIONS.get(path.name, MOST_LINES_OF_A_DECISION)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("One. Two `a.b`. Three [x. Y](z)?", ["One.", "Two Code.", "Three x.", "Y?"]),
+        ("# Title. One\n\n| a. b |\n\n- One\n  more.\n- Two.", ["One more.", "Two."]),
+        ("Version 1.2 of RFC 9110, e.g. this. Next.", ["Version 1.2 of RFC 9110, e.g. this.", "Next."]),
+    ],
+)
+def test_prose_is_split_into_sentences(text: str, expected: list[str]) -> None:
+    assert list(sentences(text)) == expected
