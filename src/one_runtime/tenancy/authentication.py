@@ -5,13 +5,13 @@ to `PresentedKey.verify`, so that such a request needs one statement.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from json import loads
 from typing import Any, Final, cast
 
+from cachetools import LRUCache
 from sqlalchemy import Text, bindparam, select
 from sqlalchemy import cast as sql_cast
 
@@ -115,25 +115,33 @@ class Authenticator:
             return await read_principal(tx, key)
 
 
+@dataclass(slots=True)
+class _Bucket:
+    """Requests that a key may make at once; refilled since the time `filled_at`."""
+
+    level: float
+    filled_at: float
+
+
 class RateLimit:
     """Token bucket per key hash, in this process. Over `capacity` buckets, the least recently used ones are dropped."""
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
         self._rate, self._burst = requests_per_minute / 60, max(requests_per_minute / 6, 1.0)
-        self._capacity = capacity
-        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        self._buckets: LRUCache[bytes, _Bucket] = LRUCache(capacity)
 
     def take(self, key_hash: bytes) -> None:
         """Count one request. Raises: RateLimited."""
         now = time.monotonic()
-        level, since = self._buckets.pop(key_hash, (self._burst, now))
-        level = min(self._burst, level + (now - since) * self._rate)
-        self._buckets[key_hash] = (level - 1 if level >= 1 else level, now)
-        if len(self._buckets) > self._capacity:
-            self._buckets.popitem(last=False)
-        if level < 1:
-            wait = max(1, round((1 - level) / self._rate + 0.5))
+        bucket = self._buckets.get(key_hash)
+        if bucket is None:
+            bucket = self._buckets[key_hash] = _Bucket(self._burst, now)
+        bucket.level = min(self._burst, bucket.level + (now - bucket.filled_at) * self._rate)
+        bucket.filled_at = now
+        if bucket.level < 1:
+            wait = max(1, round((1 - bucket.level) / self._rate + 0.5))
             raise RateLimited(f"This API key has made too many requests. Try again in {wait} s.", wait)
+        bucket.level -= 1
 
 
 async def read_principal(tx: Transaction, key: PresentedKey) -> Principal:
