@@ -1,4 +1,4 @@
-"""`/v1/catalog`: the public list, without anybody's state; and the logos."""
+"""`/v1/catalog`: the public list of integrations, without end users; and the logos."""
 
 import datetime as dt
 import json
@@ -23,7 +23,7 @@ router = Routes("Catalog")
 
 
 class CatalogIntegration(Answer):
-    """What anybody may know of an integration."""
+    """A built-in integration."""
 
     id: str
     slug: str
@@ -35,14 +35,14 @@ class CatalogIntegration(Answer):
 
 
 class CatalogFieldOption(Answer):
-    """One choice of a field."""
+    """An option of a field."""
 
     value: str
     label: str
 
 
 class CatalogField(Answer):
-    """What an end user is asked for. `secret` is false for parameters such as a subdomain."""
+    """A field of the form for end users. `secret` is false for parameters such as a subdomain."""
 
     name: str
     label: str
@@ -55,8 +55,8 @@ class CatalogField(Answer):
 
 
 class CatalogOAuth2(Answer):
-    """What an OAuth client of this integration asks for. `client`: `organization` registers one for all its customers;
-    `customer`, where each of them brings their own. `client_url`: where one is registered."""
+    """Requirements for an OAuth client. `client`: `organization` registers one for all its customers, or each
+    `customer` brings one. `client_url`: the page of the provider to register it."""
 
     scopes: tuple[str, ...]
     pkce: Pkce
@@ -66,14 +66,14 @@ class CatalogOAuth2(Answer):
 
 
 class CatalogVerified(Answer):
-    """How we know that this is right: read in the provider's documentation, called live, or not yet; and when."""
+    """The source of an entry: the documentation of the provider, a live call, or neither yet; and the date."""
 
     how: VerifiedHow
     date: dt.date | None
 
 
 class CatalogAuth(Answer):
-    """One way to connect, with what it asks for. `oauth2` is null for every other type."""
+    """A way to connect, with its fields. `oauth2` is null for every other type."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]
@@ -83,7 +83,7 @@ class CatalogAuth(Answer):
 
 
 class CatalogDetail(CatalogIntegration):
-    """One integration with its fields."""
+    """An integration with its fields."""
 
     website: str
     docs: str | None
@@ -91,26 +91,26 @@ class CatalogDetail(CatalogIntegration):
 
 
 class CatalogList(Answer, title="CatalogIntegrationList"):
-    """The public list, ordered by name; by rank with `search`."""
+    """The public list, ordered by name, or by rank with `search`."""
 
     integrations: list[CatalogIntegration]
 
 
 class CategoryList(Answer):
-    """Every category, and how many integrations it has."""
+    """The categories with the number of their integrations."""
 
     categories: list["CategoryCount"]
 
 
 class CategoryCount(Answer, title="Category"):
-    """A category's name and size."""
+    """The name and size of a category."""
 
     name: str
     count: int
 
 
 class CatalogQuery(Body):
-    """What to list and how."""
+    """Filters and logo format."""
 
     slug: Annotated[list[Slug], Query(description="Only these; may be repeated.")] = Field(default=[])
     category: Category | None = None
@@ -118,8 +118,9 @@ class CatalogQuery(Body):
     logo: Logo = "inline"
 
 
-def _describe(lists: IntegrationList, one: Integration, logo: Logo) -> CatalogIntegration:
-    return CatalogIntegration.model_validate({**lists.describe(one, logo), "supported_auth_types": one.auth_types})
+def _describe(lists: IntegrationList, integration: Integration, logo: Logo) -> CatalogIntegration:
+    described = {**lists.describe(integration, logo), "supported_auth_types": integration.auth_types}
+    return CatalogIntegration.model_validate(described)
 
 
 def _answer(request: Request, body: Answer) -> Response:
@@ -127,17 +128,18 @@ def _answer(request: Request, body: Answer) -> Response:
 
 
 @router.get("/v1/catalog/integrations", scope=PUBLIC, summary="List every integration", response_model=CatalogList)
-async def list_catalog(request: Request, installation: Installed, wanted: Annotated[CatalogQuery, Query()]) -> Response:
-    """Every built-in integration with every auth type it has. Public: no authentication."""
-    found = list(installation.catalog.integrations)
-    if wanted.slug:
-        found = [one for one in found if one.slug in wanted.slug]
-    if wanted.category:
-        found = [one for one in found if one.category == wanted.category]
-    if wanted.search is not None:
-        found = search(found, wanted.search)
+async def list_catalog(request: Request, installation: Installed, query: Annotated[CatalogQuery, Query()]) -> Response:
+    """List every built-in integration with every auth type it has. Public: no authentication."""
+    integrations = list(installation.catalog.integrations)
+    if query.slug:
+        integrations = [integration for integration in integrations if integration.slug in query.slug]
+    if query.category:
+        integrations = [integration for integration in integrations if integration.category == query.category]
+    if query.search is not None:
+        integrations = search(integrations, query.search)
     lists = services_of(request.scope).integration_list
-    return _answer(request, CatalogList(integrations=[_describe(lists, one, wanted.logo) for one in found]))
+    described = [_describe(lists, integration, query.logo) for integration in integrations]
+    return _answer(request, CatalogList(integrations=described))
 
 
 @router.get(
@@ -150,7 +152,7 @@ async def list_catalog(request: Request, installation: Installed, wanted: Annota
 async def get_catalog_integration(
     slug: str, request: Request, installation: Installed, logo: Logo = "inline"
 ) -> Response:
-    """One integration with everything that it asks end users for. Public: no authentication."""
+    """Return an integration with every field of its forms. Public: no authentication."""
     found = installation.catalog.get(slug.strip().lower())
     if found is None:
         raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists them.")
@@ -193,12 +195,12 @@ def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:
 
 @router.get("/v1/catalog/categories", scope=PUBLIC, summary="List the categories", response_model=CategoryList)
 async def list_categories(request: Request, installation: Installed) -> Response:
-    """Every category that has an integration, and how many. Public: no authentication."""
+    """List the categories that have integrations. Public: no authentication."""
     counts = dict.fromkeys(CATEGORIES, 0)
-    for one in installation.catalog.integrations:
-        counts[one.category] += 1
-    found = [CategoryCount(name=name, count=count) for name, count in counts.items() if count]
-    return _answer(request, CategoryList(categories=found))
+    for integration in installation.catalog.integrations:
+        counts[integration.category] += 1
+    categories = [CategoryCount(name=name, count=count) for name, count in counts.items() if count]
+    return _answer(request, CategoryList(categories=categories))
 
 
 @router.get(
@@ -209,7 +211,7 @@ async def list_categories(request: Request, installation: Installed) -> Response
     response_class=Response,
 )
 async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
-    """The mark of an integration as SVG; the address changes with the bytes, so it may be cached for good."""
+    """Return the logo of an integration as SVG. The URL changes with the bytes, so it can be cached for ever."""
     if slug.startswith(CUSTOM):
         async with installation.database.read() as tx:
             logo = await organization_catalogs.find_logo(tx, slug, digest)

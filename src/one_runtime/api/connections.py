@@ -38,7 +38,7 @@ router = Routes("Connections")
 
 
 class AccountAnswer(Answer, title="Account"):
-    """The account at the provider, as far as it tells: values are null where it does not."""
+    """The account at the provider. Values are null if the provider does not report them."""
 
     id: str | None
     label: str | None
@@ -60,13 +60,13 @@ class ConnectionSummary(Answer):
     token_expires_at: Time | None
 
     @classmethod
-    def of(cls, one: Connection) -> "ConnectionSummary":
-        """From the noun."""
-        return cls.model_validate(_fields(one))
+    def of(cls, connection: Connection) -> "ConnectionSummary":
+        """Return the answer for a connection."""
+        return cls.model_validate(_fields(connection))
 
 
 class ConnectionAnswer(ConnectionSummary, title="Connection"):
-    """A connected account of an end user. Credentials are never part of it."""
+    """A connected account of an end user, without its credentials."""
 
     integration_slug: str
     end_user_id: str
@@ -74,28 +74,28 @@ class ConnectionAnswer(ConnectionSummary, title="Connection"):
     metadata: Metadata
 
     @classmethod
-    def of(cls, one: Connection) -> "ConnectionAnswer":
-        """From the noun."""
-        return cls.model_validate(_fields(one))
+    def of(cls, connection: Connection) -> "ConnectionAnswer":
+        """Return the answer for a connection."""
+        return cls.model_validate(_fields(connection))
 
 
-def _fields(one: Connection) -> dict[str, object]:
+def _fields(connection: Connection) -> dict[str, object]:
     names = ("id", "name", "status", "scopes", "missing_scopes", "created_at", "updated_at", "last_used_at")
     more = ("integration_slug", "end_user_id", "auth_type", "metadata")
-    account = AccountAnswer(id=one.account_id, label=one.account_label)
-    values = {name: getattr(one, name) for name in names + more}
-    return values | {"account": account, "error": note_of(one.error), "token_expires_at": one.expires_at}
+    account = AccountAnswer(id=connection.account_id, label=connection.account_label)
+    values = {name: getattr(connection, name) for name in names + more}
+    return values | {"account": account, "error": note_of(connection.error), "token_expires_at": connection.expires_at}
 
 
 class ConnectionPage(Answer):
-    """One page; `next_cursor` is null on the last one."""
+    """A page; `next_cursor` is null on the last page."""
 
     connections: list[ConnectionAnswer]
     next_cursor: str | None
 
 
 class CheckAnswer(Answer, title="ConnectionCheck"):
-    """What the provider said: `working` is null where the entry has no check."""
+    """Result of a check. `working` is null if the integration has no check."""
 
     working: bool | None
     reason: str | None
@@ -103,10 +103,11 @@ class CheckAnswer(Answer, title="ConnectionCheck"):
 
 
 class CreateConnection(Body, title="NewConnection"):
-    """A credential that you hold already, to be kept by us. `credentials` by auth type: the entry's field names for
-    `api_key`; `username` and `password` for `basic`; `client_id` and `client_secret` for `client_credentials`;
-    `access_token` and, as far as you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope` for `oauth2`,
-    given to the OAuth client that is configured here; nothing for `none`. `check`: ask the provider first."""
+    """A credential that you already hold. `credentials` depends on the auth type: the field names of the integration
+    for `api_key`; `username` and `password` for `basic`; `client_id` and `client_secret` for `client_credentials`;
+    `access_token` and, if you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope` for `oauth2`, issued to
+    the OAuth client that is registered here; nothing for `none`. `check`: verify the credential at the provider first.
+    """
 
     model_config = example(
         integration_slug="hubspot",
@@ -127,7 +128,7 @@ class CreateConnection(Body, title="NewConnection"):
 
 
 class PatchConnection(Body, title="ConnectionUpdate"):
-    """What to change; what is left out stays. `metadata` is replaced as a whole."""
+    """Fields to change. Omitted fields keep their value. `metadata` is replaced as a whole."""
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
@@ -136,7 +137,7 @@ class PatchConnection(Body, title="ConnectionUpdate"):
 
 
 class ListQuery(Body):
-    """What to list."""
+    """Filters and paging."""
 
     end_user_id: Text | None = None
     integration_slug: Slug | None = None
@@ -146,7 +147,7 @@ class ListQuery(Body):
 
 
 class DeletedConnection(Answer):
-    """What was deleted, and what became of its tokens at the provider."""
+    """The deleted connection, and the result of revoking each of its tokens."""
 
     id: str
     revocations: list[RevocationAnswer]
@@ -156,17 +157,17 @@ class DeletedConnection(Answer):
 async def list_connections(
     caller: Authenticated,
     installation: Installed,
-    wanted: Annotated[ListQuery, Query()],
+    query: Annotated[ListQuery, Query()],
 ) -> ConnectionPage:
-    """Connections of your organization, newest first, in pages."""
-    chosen = ConnectionFilter(wanted.end_user_id, wanted.integration_slug, wanted.status)
+    """List the connections of your organization in pages, newest first."""
+    matching = ConnectionFilter(query.end_user_id, query.integration_slug, query.status)
     async with installation.database.read() as tx:
-        found = await connections.list_page(
-            tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=wanted.cursor
+        rows = await connections.list_page(
+            tx, caller.organization_id, matching, limit=query.limit + 1, before=query.cursor
         )
     return ConnectionPage(
-        connections=[ConnectionAnswer.of(one) for one in found[: wanted.limit]],
-        next_cursor=next_cursor([one.id for one in found], wanted.limit),
+        connections=[ConnectionAnswer.of(row) for row in rows[: query.limit]],
+        next_cursor=next_cursor([row.id for row in rows], query.limit),
     )
 
 
@@ -181,15 +182,15 @@ async def list_connections(
         HostNotRegistered,
         *UNREADABLE_CREDENTIALS,
     ),
-    summary="Import a credential",
-    responses={200: {"description": "It took the place of the present connection."}},
+    summary="Import a connection",
+    responses={200: {"description": "It replaced the existing connection."}},
     status_code=201,
 )
 async def create_connection(
     body: CreateConnection, caller: Authenticated, installation: Installed, response: Response
 ) -> ConnectionAnswer:
-    """Store a credential for an end user, after the provider accepted it. The same account, or one whose identity is
-    not known, is renewed in place (200); `multiple` puts another account beside it."""
+    """Store a credential for an end user after the provider accepted it. A connection of the same account, or of an
+    account without a known identity, is replaced in place (200). With `multiple`, another account is added."""
     target = ConnectionTarget(body.end_user_id, body.name, body.metadata, multiple=body.multiple, replace_account=True)
     request = CredentialImport(
         body.integration_slug, body.auth_type, body.params, body.credentials, target, check=body.check
@@ -201,7 +202,7 @@ async def create_connection(
 
 @router.get("/v1/connections/{connection_id}", scope="read", errors=(NotFound,), summary="Read one connection")
 async def get_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
-    """One connection of your organization."""
+    """Return a connection of your organization."""
     async with installation.database.read() as tx:
         return ConnectionAnswer.of(await connections.get(tx, caller.organization_id, connection_id))
 
@@ -210,16 +211,16 @@ async def get_connection(connection_id: str, caller: Authenticated, installation
     "/v1/connections/{connection_id}",
     scope="connect",
     errors=(NotFound,),
-    summary="Rename a connection, or set its metadata",
+    summary="Change the name or metadata of a connection",
 )
 async def update_connection(
     connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
 ) -> ConnectionAnswer:
-    """Change the name or the metadata; what is left out stays."""
+    """Change the name or the metadata. Omitted fields keep their value."""
     async with installation.database.write() as tx:
-        found = await connections.get(tx, caller.organization_id, connection_id)
-        wanted = ConnectionUpdate(body.name, body.metadata)
-        changed = await connections.update_connection(tx, caller.actor, found, wanted, installation.clock())
+        connection = await connections.get(tx, caller.organization_id, connection_id)
+        update = ConnectionUpdate(body.name, body.metadata)
+        changed = await connections.update_connection(tx, caller.actor, connection, update, installation.clock())
     return ConnectionAnswer.of(changed)
 
 
@@ -230,20 +231,20 @@ async def update_connection(
     summary="Delete a connection",
 )
 async def delete_connection(connection_id: str, caller: Authenticated, installation: Installed) -> DeletedConnection:
-    """Delete the connection and its credentials at once; `revocations` says what became of its tokens at the
-    provider."""
-    let_go = await disconnect.delete_connection(installation, caller.actor, connection_id)
-    return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([let_go]))
+    """Delete the connection and its credentials at once. `revocations` reports the result for each token."""
+    disconnected = await disconnect.delete_connection(installation, caller.actor, connection_id)
+    return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([disconnected]))
 
 
 @router.post(
     "/v1/connections/{connection_id}/check",
     scope="connect",
     errors=(NotFound, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
-    summary="Ask the provider whether it still works",
+    summary="Check a connection",
 )
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
-    """Run the entry's check. A definite refusal makes the connection `needs_reauth`; an outage nothing (502)."""
+    """Check the credential at the provider. A definite refusal sets the connection to `needs_reauth`; an outage changes
+    nothing (502)."""
     checked = await recheck(installation, caller.actor, connection_id)
     return CheckAnswer(
         working=checked.working, reason=checked.reason, connection=ConnectionAnswer.of(checked.connection)

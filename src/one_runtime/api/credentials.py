@@ -1,4 +1,4 @@
-"""`/v1/connections/{id}/refresh` and `/credentials`: have tokens renewed, and read what cannot stay with us."""
+"""`/v1/connections/{connection_id}/refresh` and `/credentials`: refresh tokens, and read credentials."""
 
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Time
@@ -13,9 +13,9 @@ router = Routes("Connections")
 
 
 class CredentialsAnswer(Answer, title="Credentials"):
-    """What authenticates requests to the provider, fresh. `credentials` by auth type: the entry's field names for
-    `api_key`; `username` and `password`; `access_token` for `oauth2` and `client_credentials`. Refresh tokens and OAuth
-    client secrets are never told: they are of no use to whoever calls the provider."""
+    """Fresh credentials for requests to the provider. `credentials` depends on the auth type: the field names of the
+    integration for `api_key`; `username` and `password` for `basic`; `access_token` for `oauth2` and
+    `client_credentials`. Refresh tokens and OAuth client secrets are never returned."""
 
     connection_id: str
     integration_slug: str
@@ -29,13 +29,13 @@ class CredentialsAnswer(Answer, title="Credentials"):
     "/v1/connections/{connection_id}/refresh",
     scope="connect",
     errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
-    summary="Renew its tokens now",
+    summary="Refresh the tokens of a connection",
 )
 async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
-    """Ask the provider for new tokens, also where the present ones are fresh. What cannot be renewed stays as it is."""
+    """Refresh the tokens at the provider, even if they are still valid. Other credentials stay as they are."""
     async with installation.database.read() as tx:
-        found = await connections.get(tx, caller.organization_id, connection_id)
-    renewed = await refresh(installation, found.key)
+        connection = await connections.get(tx, caller.organization_id, connection_id)
+    renewed = await refresh(installation, connection.key)
     return ConnectionAnswer.of(renewed.connection)
 
 
@@ -43,11 +43,10 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     "/v1/connections/{connection_id}/credentials",
     scope="credentials:read",
     errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
-    summary="Read its credentials",
+    summary="Read the credentials of a connection",
 )
 async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
-    """The credentials, renewed where it is time. Wants the scope `credentials:read`; each read is recorded as the event
-    `connection.credentials_read`."""
+    """Return the credentials, refreshed if necessary. Each read writes the event `connection.credentials_read`."""
     usable = await read_credentials(installation, caller.actor, connection_id)
     connection = usable.connection
     return CredentialsAnswer(

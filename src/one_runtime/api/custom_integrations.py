@@ -1,4 +1,4 @@
-"""`/v1/custom-integrations`: an organization's own integrations, beside the built-in ones."""
+"""`/v1/custom-integrations`: the custom integrations of an organization, beside the built-in ones."""
 
 import asyncio
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ _PROPERTIES: Final = {
 
 
 def _body(*required: str) -> dict[str, Any]:
-    """What the OpenAPI document says of the body, which is read here and not by the framework."""
+    """Return the OpenAPI description of the body, which FastAPI does not parse."""
     schema = {"type": "object", "required": list(required), "properties": _PROPERTIES, "examples": [_EXAMPLE]}
     as_yaml = yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True)
     return {
@@ -100,10 +100,10 @@ Warnings: TypeAlias = tuple[str, ...]
 
 
 class CustomIntegration(Answer):
-    """An integration of your own. `enabled`: whether your organization offers it (`PUT /v1/organization`).
-    `definition`: the entry in the catalog's format, also where an OpenAPI document was sent. `warnings`: what of that
-    document was left out or guessed. `invalidated_connections`: how many connections have to be made again, because the
-    integration sends credentials elsewhere than before."""
+    """A custom integration. `enabled`: your organization offers it (`PUT /v1/organization`). `definition`: the entry in
+    the format of the catalog, also if an OpenAPI document was sent. `warnings`: parts of that document that were left
+    out or guessed. `invalidated_connections`: the number of connections that have to be made again, because the
+    integration now sends credentials to another host."""
 
     id: str
     slug: str
@@ -121,45 +121,43 @@ class CustomIntegration(Answer):
 
 
 class CustomIntegrationList(Answer):
-    """Your organization's own integrations, by slug."""
+    """The custom integrations of your organization, ordered by slug."""
 
     custom_integrations: list[CustomIntegration]
 
 
-@router.get("/v1/custom-integrations", scope="read", summary="List your own integrations")
+@router.get("/v1/custom-integrations", scope="read", summary="List custom integrations")
 async def list_custom_integrations(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationList:
-    """Every integration that your organization has made itself."""
-    found = await custom.list_all(installation, caller.organization_id)
-    return CustomIntegrationList(custom_integrations=[_answer(request, one) for one in found])
+    """List the custom integrations of your organization."""
+    integrations = await custom.list_all(installation, caller.organization_id)
+    return CustomIntegrationList(custom_integrations=[_answer(request, integration) for integration in integrations])
 
 
 @router.post(
     "/v1/custom-integrations",
     scope="admin",
     errors=(Conflict, IntegrationExists),
-    summary="Make an integration of your own",
+    summary="Create a custom integration",
     status_code=201,
     openapi_extra=_body(*_TEXTS, "auth"),
 )
 async def create_custom_integration(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegration:
-    """Register an integration that only your organization sees; it stands beside the built-in ones in every list. Its
-    slug begins with `x-`. What is wrong is told with the line. 409 where the slug is taken."""
+    """Create an integration that only your organization sees, beside the built-in ones in every list. Its slug begins
+    with `x-`. Errors name the line of the entry. 409 if the slug is taken."""
     entry = await _entry(request, installation)
-    made = await custom.create(installation, caller.actor, NewCustomIntegration(entry.integration, entry.logo))
-    return _answer(request, made, entry.warnings)
+    created = await custom.create(installation, caller.actor, NewCustomIntegration(entry.integration, entry.logo))
+    return _answer(request, created, entry.warnings)
 
 
-@router.get(
-    "/v1/custom-integrations/{slug}", scope="read", errors=(NotFound,), summary="Read an integration of your own"
-)
+@router.get("/v1/custom-integrations/{slug}", scope="read", errors=(NotFound,), summary="Read a custom integration")
 async def get_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegration:
-    """One integration of your own, with its definition."""
+    """Return a custom integration with its definition."""
     return _answer(request, await custom.get(installation, caller.organization_id, slug.lower()))
 
 
@@ -167,20 +165,19 @@ async def get_custom_integration(
     "/v1/custom-integrations/{slug}",
     scope="admin",
     errors=(NotFound, Conflict),
-    summary="Replace an integration of your own",
-    responses={201: {"description": "There was none before.", "model": CustomIntegration}},
+    summary="Create or replace a custom integration",
+    responses={201: {"description": "The integration is new.", "model": CustomIntegration}},
     openapi_extra=_body(*_TEXTS[1:], "auth"),
 )
 async def replace_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
 ) -> CustomIntegration:
-    """Register it under this slug, in place of the one before if there is one (else 201). Where it sends credentials
-    elsewhere than before, its connections become `needs_reauth`, and its OAuth client has to be registered again."""
+    """Create or replace the integration with this slug (201 if it is new). If it now sends credentials to another host,
+    its connections become `needs_reauth` and its OAuth client has to be registered again."""
     entry = await _entry(request, installation, slug.lower())
     if not is_custom(slug.lower()):
         raise NotFound(
-            f"There can be no integration of your own {slug[:64]!r}: a slug of yours begins with x-, and has letters "
-            "and digits, with single hyphens between them."
+            f"{slug[:64]!r} must begin with x-, followed by letters and digits with single hyphens between them."
         )
     put = await custom.put(installation, caller.actor, NewCustomIntegration(entry.integration, entry.logo))
     response.status_code = 201 if put.created else 200
@@ -191,14 +188,14 @@ async def replace_custom_integration(
     "/v1/custom-integrations/{slug}",
     scope="admin",
     errors=(NotFound, IntegrationInUse, *UNREADABLE_CREDENTIALS),
-    summary="Delete an integration of your own",
+    summary="Delete a custom integration",
     status_code=204,
 )
 async def delete_custom_integration(
     slug: str, caller: Authenticated, installation: Installed, *, delete_connections: bool = False
 ) -> Response:
-    """Delete it, with its OAuth client. 409 where it has connections, unless `delete_connections` says to disconnect
-    them all, which revokes their tokens where the integration says how."""
+    """Delete the integration with its OAuth client. 409 if it has connections, unless `delete_connections` is set: then
+    they are disconnected, and their tokens are revoked if the integration describes how."""
     if delete_connections:
         await disconnect.delete_integration(installation, caller.actor, slug.lower())
     else:
@@ -207,11 +204,11 @@ async def delete_custom_integration(
 
 
 async def _entry(request: Request, installation: Installation, slug: str | None = None) -> CustomEntry:
-    """What was sent. Raises: MalformedRequest; InvalidInput, with the lines."""
+    """Read the entry of the body. Raises: MalformedRequest; InvalidInput, with the lines."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
     if syntax is None:
-        raise InvalidInput("Send the entry with Content-Type: application/yaml or application/json.")
+        raise InvalidInput("Content-Type must be application/yaml or application/json.")
     body = await request.body()
     if not body:
         raise InvalidInput.of("body", "is required: an entry, or an OpenAPI document")
@@ -245,14 +242,14 @@ def _sentence(complaint: Complaint) -> str:
 
 
 def _notes(put: CustomIntegrationResult) -> Iterator[str]:
-    """What whoever writes it should know, and would not look for."""
+    """Yield what the author of the integration should know."""
     slug = put.registered.integration.slug
     if not put.enabled:
-        yield f"Your organization offers a list of integrations that leaves out {slug}: PUT /v1/organization."
+        yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
         yield (
-            f"The OAuth client of {slug} was deleted, since its secret would go to a host that it was not registered "
-            f"for. Register it again: PUT /v1/integrations/{slug}/oauth-client."
+            f"The OAuth client of {slug} was deleted, because its secret would be sent to a host that the client is "
+            f"not registered for. Register it again with PUT /v1/integrations/{slug}/oauth-client."
         )
 
 

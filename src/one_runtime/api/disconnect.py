@@ -1,4 +1,4 @@
-"""`POST /v1/disconnect`: let go of everything that an end user has connected at one integration."""
+"""`POST /v1/disconnect`: delete every connection of an end user to one integration."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -11,7 +11,7 @@ router = Routes("Disconnect")
 
 
 class Disconnect(Body, title="NewDisconnection"):
-    """Whose connections, at which integration."""
+    """The end user and the integration."""
 
     model_config = example(integration_slug="hubspot", end_user_id="user_123")
 
@@ -20,9 +20,9 @@ class Disconnect(Body, title="NewDisconnection"):
 
 
 class RevocationAnswer(Answer, title="Revocation"):
-    """What became of one token at the provider: `revoked` (it is good for nothing any more), `not_supported` (the
-    provider offers no way, or it is no token: keys that an end user made can be revoked by them alone, in the
-    provider's settings), or `failed`, with the reason. Failures that may pass are tried again for a day."""
+    """Result of revoking one token at the provider: `revoked`; `not_supported` (the provider has no revocation, or the
+    credential is a key, which only the end user can revoke in the settings of the provider); or `failed`, with the
+    reason. Failures that may be temporary are retried for 24 hours."""
 
     connection_id: str
     token: Literal["access_token", "refresh_token"] | None
@@ -30,17 +30,19 @@ class RevocationAnswer(Answer, title="Revocation"):
     reason: str | None
 
     @classmethod
-    def of_all(cls, let_go: Iterable[DisconnectedConnection]) -> "list[RevocationAnswer]":
-        """One for each token."""
+    def of_all(cls, connections: Iterable[DisconnectedConnection]) -> "list[RevocationAnswer]":
+        """Return the results, one for each token."""
         return [
-            cls(connection_id=one.connection_id, token=told.token, outcome=told.outcome, reason=told.reason)
-            for one in let_go
-            for told in one.revocations
+            cls(
+                connection_id=connection.connection_id, token=result.token, outcome=result.outcome, reason=result.reason
+            )
+            for connection in connections
+            for result in connection.revocations
         ]
 
 
 class Disconnected(Answer, title="Disconnection"):
-    """What was deleted. `not_found` also for an unknown slug or end user."""
+    """The deleted connections. `not_found` also stands for an unknown slug or end user."""
 
     status: Literal["disconnected", "not_found"]
     integration_slug: str
@@ -57,13 +59,13 @@ class Disconnected(Answer, title="Disconnection"):
     summary="Disconnect an integration",
 )
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
-    """Delete every connection of the end user at the integration, with its credentials, at once; and revoke its tokens
+    """Delete every connection of the end user to the integration at once, with its credentials, and revoke its tokens
     at the provider."""
-    removed = await disconnect(installation, caller.actor, body.integration_slug, body.end_user_id)
+    deleted = await disconnect(installation, caller.actor, body.integration_slug, body.end_user_id)
     return Disconnected(
-        status="disconnected" if removed else "not_found",
+        status="disconnected" if deleted else "not_found",
         integration_slug=body.integration_slug,
         end_user_id=body.end_user_id,
-        deleted_count=len(removed),
-        revocations=RevocationAnswer.of_all(removed),
+        deleted_count=len(deleted),
+        revocations=RevocationAnswer.of_all(deleted),
     )

@@ -1,4 +1,4 @@
-"""`/v1/end-users`: whom we know, and forgetting them."""
+"""`/v1/end-users`: list and delete end users."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ router = Routes("End users")
 
 
 class EndUserAnswer(Answer, title="EndUser"):
-    """A user of your product, as your backend named them in a session or a connection."""
+    """A user of your product, under the identifier of your backend."""
 
     end_user_id: str
     name: str | None
@@ -25,21 +25,21 @@ class EndUserAnswer(Answer, title="EndUser"):
 
 
 class EndUserPage(Answer):
-    """One page by identifier; `next_cursor` is null on the last one."""
+    """A page, ordered by identifier; `next_cursor` is null on the last page."""
 
     end_users: list[EndUserAnswer]
     next_cursor: str | None
 
 
 class PageQuery(Body):
-    """Which page."""
+    """Paging."""
 
     limit: Limit = 100
     cursor: TextCursor = None
 
 
 class ForgottenEndUser(Answer, title="DeletedEndUser"):
-    """What was deleted."""
+    """The deleted end user."""
 
     end_user_id: str
     deleted_connections: int
@@ -48,14 +48,14 @@ class ForgottenEndUser(Answer, title="DeletedEndUser"):
 
 @router.get("/v1/end-users", scope="read", summary="List end users")
 async def list_end_users(
-    caller: Authenticated, installation: Installed, wanted: Annotated[PageQuery, Query()]
+    caller: Authenticated, installation: Installed, query: Annotated[PageQuery, Query()]
 ) -> EndUserPage:
-    """End users of your organization by their identifier, in pages."""
+    """List the end users of your organization in pages, ordered by identifier."""
     async with installation.database.read() as tx:
-        found = await end_users.list_page(tx, caller.organization_id, limit=wanted.limit + 1, after=wanted.cursor)
+        rows = await end_users.list_page(tx, caller.organization_id, limit=query.limit + 1, after=query.cursor)
     return EndUserPage(
-        end_users=[EndUserAnswer.model_validate(one) for one in found[: wanted.limit]],
-        next_cursor=next_cursor([one.end_user_id for one in found], wanted.limit),
+        end_users=[EndUserAnswer.model_validate(row) for row in rows[: query.limit]],
+        next_cursor=next_cursor([row.end_user_id for row in rows], query.limit),
     )
 
 
@@ -63,15 +63,15 @@ async def list_end_users(
     "/v1/end-users/{end_user_id:path}",  # an identifier may hold slashes
     scope="admin",
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
-    summary="Forget an end user",
+    summary="Delete an end user",
 )
 async def delete_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> ForgottenEndUser:
-    """Delete an end user with their connections, credentials and sessions, and take them out of the events."""
+    """Delete an end user with all connections, credentials and sessions, and remove the identifier from the events."""
     if "\x00" in end_user_id:
         raise NotFound("There is no such end user.")
-    removed = await forget_end_user(installation, caller.actor, end_user_id)
+    deleted = await forget_end_user(installation, caller.actor, end_user_id)
     return ForgottenEndUser(
         end_user_id=end_user_id,
-        deleted_connections=len(removed),
-        revocations=RevocationAnswer.of_all(removed),
+        deleted_connections=len(deleted),
+        revocations=RevocationAnswer.of_all(deleted),
     )

@@ -1,4 +1,4 @@
-"""`GET /v1/events`: what happened, newest first."""
+"""`GET /v1/events`: the audit log, newest first."""
 
 from typing import Annotated, Any
 
@@ -13,14 +13,14 @@ router = Routes("Events")
 
 
 class ActorAnswer(Answer, title="Actor"):
-    """Who did it: an API key, an end user, or the system."""
+    """The author of an event: an API key, an end user, or the system."""
 
     type: str
     id: str | None
 
 
 class EventAnswer(Answer, title="Event"):
-    """What happened. `data` holds no secrets."""
+    """An event. `data` holds no secrets."""
 
     id: str
     type: str
@@ -33,14 +33,14 @@ class EventAnswer(Answer, title="Event"):
 
 
 class EventPage(Answer):
-    """One page; `next_cursor` is null on the last one."""
+    """A page; `next_cursor` is null on the last page."""
 
     events: list[EventAnswer]
     next_cursor: str | None
 
 
 class EventQuery(Body):
-    """What to list."""
+    """Filters and paging."""
 
     type: EventType | None = None
     end_user_id: Text | None = None
@@ -51,28 +51,28 @@ class EventQuery(Body):
 
 @router.get("/v1/events", scope="read", summary="List events, newest first")
 async def list_events(
-    caller: Authenticated, installation: Installed, wanted: Annotated[EventQuery, Query()]
+    caller: Authenticated, installation: Installed, query: Annotated[EventQuery, Query()]
 ) -> EventPage:
-    """The audit trail of your organization, kept for 90 days unless the operator set another time."""
-    chosen = EventFilter(wanted.type, wanted.end_user_id, wanted.connection_id)
+    """Return the audit log of your organization. The operator decides how long events are kept: 90 days by default."""
+    matching = EventFilter(query.type, query.end_user_id, query.connection_id)
     async with installation.database.read() as tx:
-        found = await events.list_newest(
-            tx, caller.organization_id, chosen, limit=wanted.limit + 1, before=wanted.cursor
+        rows = await events.list_newest(
+            tx, caller.organization_id, matching, limit=query.limit + 1, before=query.cursor
         )
     return EventPage(
-        events=[_answer(one) for one in found[: wanted.limit]],
-        next_cursor=next_cursor([one.id for one in found], wanted.limit),
+        events=[_answer(row) for row in rows[: query.limit]],
+        next_cursor=next_cursor([row.id for row in rows], query.limit),
     )
 
 
-def _answer(one: Event) -> EventAnswer:
+def _answer(event: Event) -> EventAnswer:
     return EventAnswer(
-        id=one.id,
-        type=one.type,
-        created_at=one.occurred_at,
-        actor=ActorAnswer(type=one.actor_type, id=one.actor_id),
-        address=one.address,
-        end_user_id=one.end_user_id,
-        connection_id=one.connection_id,
-        data=dict(one.data),
+        id=event.id,
+        type=event.type,
+        created_at=event.occurred_at,
+        actor=ActorAnswer(type=event.actor_type, id=event.actor_id),
+        address=event.address,
+        end_user_id=event.end_user_id,
+        connection_id=event.connection_id,
+        data=dict(event.data),
     )

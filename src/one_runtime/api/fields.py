@@ -17,7 +17,7 @@ MAX_METADATA_DEPTH: Final = 20
 
 
 def clean_text(text: str) -> str:
-    """Refuse what databases cannot keep or people cannot see: NUL and lone surrogates."""
+    """Refuse NUL, which databases cannot store, and lone surrogates, which UTF-8 cannot encode."""
     if "\x00" in text:
         raise PydanticCustomError("text", "must not hold a NUL character")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
@@ -53,29 +53,29 @@ def _lower(text: str) -> str:
 
 def _row_id(text: str) -> str:
     if not is_id(text):
-        raise PydanticCustomError("row_id", "is not one that we gave")
+        raise PydanticCustomError("row_id", "must be an id that this API returned")
     return text
 
 
 _Clean = AfterValidator(clean_text)
-# What the trimming and the cleaning mean, for readers of the OpenAPI document.
-_AnyText = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
-_SomeText = Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
+# Describes trimming and cleaning in the OpenAPI document.
+_WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
+_NonBlank = Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _Clean, _SomeText
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _Clean, _NonBlank
 ]
 RowId: TypeAlias = Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ID_PATTERN})]
-LongText: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100_000), _Clean, _AnyText]
-Link: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), _Clean, _AnyText]
+LongText: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100_000), _Clean, _WithoutNul]
+Link: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), _Clean, _WithoutNul]
 Slug: TypeAlias = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
     _Clean,
     AfterValidator(_lower),
-    _SomeText,
+    _NonBlank,
 ]
-Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _AnyText]
-"""What an end user typed into one field: trimmed later, by the entry's own rules."""
+Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _WithoutNul]
+"""Text that an end user typed into one field. The rules of the integration trim it later."""
 ScopeName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,200}$")]
 """A scope (RFC 6749 section 3.3)."""
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
@@ -90,25 +90,25 @@ IDENTIFIER_SCHEMA: Final = {
 }
 """`Text` as JSON Schema, for operations that FastAPI does not derive."""
 
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Items of one page at the most.")]
-_Cursor = Query(description="`next_cursor` of the page before.")
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items of a page.")]
+_Cursor = Query(description="`next_cursor` of the previous page.")
 TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
 IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
 
 
 class Body(BaseModel):
-    """A request body: unknown fields are refused, so that a typo is told and not ignored."""
+    """A request body. Unknown fields are refused, so that a typo is reported."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def example(**values: JsonValue) -> ConfigDict:
-    """The configuration of a body whose documentation shows these values."""
+    """Return the configuration of a body with an example for its documentation."""
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class Answer(BaseModel):
-    """An answer body."""
+    """A response body."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -122,7 +122,8 @@ class Note(Answer, title="ErrorNote"):
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
-    """The cursor after a page of `limit` rows, of which one more was asked for: the key of the page's last row."""
+    """Return the cursor after a page of `limit` rows: the key of its last row. `keys` holds one row more if there is a
+    next page."""
     return keys[limit - 1] if len(keys) > limit else None
 
 

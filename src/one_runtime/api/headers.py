@@ -1,4 +1,4 @@
-"""What a request's headers ask of an answer: whether it changed (conditions), and how it may be coded."""
+"""Conditional requests, content coding and caching headers."""
 
 import hashlib
 from typing import Final
@@ -10,25 +10,25 @@ from starlette.types import Scope
 from one_runtime.integrations.content_coding import Coding, choose
 
 PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
-"""Of answers that hold nobody's data: they may be kept by anybody, and api/compression.py compresses them."""
+"""Headers of answers without private data: any cache may store them, and api/compression.py compresses them."""
 
 
-def header(scope: Scope, wanted: bytes) -> bytes:
-    """A header's value; of one that is there more than once, all of them (RFC 9110 section 5.3)."""
-    return b", ".join([value for name, value in scope["headers"] if name == wanted])
+def header(scope: Scope, name: bytes) -> bytes:
+    """Return the value of a header; several values are joined (RFC 9110 section 5.3)."""
+    return b", ".join([value for other, value in scope["headers"] if other == name])
 
 
 def is_current(scope: Scope, etag: bytes) -> bool:
-    """Whether `If-None-Match` names the tag, by weak comparison (RFC 9110 section 13.1.2)."""
+    """Return True if `If-None-Match` names the tag, by weak comparison (RFC 9110 section 13.1.2)."""
     tags = header(scope, b"if-none-match")
     if not tags:
         return False
-    wanted = {part.strip().removeprefix(b"W/") for part in tags.split(b",")}
-    return b"*" in wanted or etag.removeprefix(b"W/") in wanted
+    accepted = {part.strip().removeprefix(b"W/") for part in tags.split(b",")}
+    return b"*" in accepted or etag.removeprefix(b"W/") in accepted
 
 
 def coding_of(scope: Scope) -> Coding | None:
-    """The coding to answer in."""
+    """Return the content coding of the answer."""
     accepted = header(scope, b"accept-encoding")
     return choose(accepted.decode("latin-1")) if accepted else None
 

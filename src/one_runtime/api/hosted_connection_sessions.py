@@ -1,5 +1,6 @@
-"""`/v1/hosted-connection-sessions`: permissions to make one connection, made and watched by a customer's backend."""
+"""`/v1/hosted-connection-sessions`: short-lived permissions to make one connection in the hosted popup."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -32,12 +33,12 @@ router = Routes("Hosted connection sessions")
 
 
 class CreateSession(Body, title="NewSession"):
-    """What to connect, for whom, and where.
+    """The integration, the end user, and the place where the popup opens.
 
-    Without `integration_slug` the end user picks from a list. Without `connection_id` and `multiple`, a present
-    connection is renewed in place. `mode`: `embed` inside your page (the default); `redirect` in the whole window, back
-    to `return_url` (the default where that is given); `link` in an e-mail or a chat, only if asked for. `scopes`: what
-    to ask for with `oauth2`, in the place of what the OAuth client or the integration says.
+    Without `integration_slug` the end user picks from a list. Without `connection_id` and `multiple`, an existing
+    connection is replaced in place. `mode`: `embed` inside your page (the default); `redirect` in the whole window,
+    back to `return_url` (the default if that is given); `link` in an e-mail or a chat, only if requested. `scopes`: the
+    scopes to request with `oauth2`, instead of those of the OAuth client or the integration.
     """
 
     model_config = example(
@@ -64,7 +65,7 @@ class CreateSession(Body, title="NewSession"):
 
 
 class CreatedSession(Answer):
-    """A new session. `session_token` is shown this once; `connect_url` holds it too: log neither."""
+    """A new session. `session_token` is shown only here, and `connect_url` contains it: log neither."""
 
     session_token: str
     connect_url: str
@@ -73,7 +74,7 @@ class CreatedSession(Answer):
 
 
 class SessionAnswer(Answer, title="Session"):
-    """How a session stands. Form errors stay `pending`, with the newest in `last_error`."""
+    """The state of a session. After an error in a form it stays `pending`, with the newest error in `last_error`."""
 
     id: str
     status: Literal["pending", "connected", "failed", "cancelled", "expired"]
@@ -89,8 +90,8 @@ class SessionAnswer(Answer, title="Session"):
 
 
 class RedeemCode(Body, title="Redemption"):
-    """`code`: from the address that the browser came back to. `end_user_id`: who is signed in there, from your own
-    login; never from the address."""
+    """`code`: from the URL that the browser returned to. `end_user_id`: the user who is signed in there, from your own
+    login and never from the URL."""
 
     model_config = example(code="orcc_…", end_user_id="user_123")
 
@@ -107,7 +108,7 @@ class RedeemCode(Body, title="Redemption"):
 async def create_hosted_connection_session(
     body: CreateSession, caller: Authenticated, installation: Installed
 ) -> CreatedSession:
-    """A short-lived, single-use permission for one end user to make one connection in the hosted popup."""
+    """Create a short-lived, single-use permission for one end user to make one connection in the hosted popup."""
     now = installation.clock()
     new = NewSession(
         end_user=EndUser(body.end_user_id, body.end_user_name, body.end_user_email, now, now),
@@ -132,22 +133,17 @@ async def create_hosted_connection_session(
     )
 
 
-@router.get(
-    "/v1/hosted-connection-sessions/{session_id}", scope="read", errors=(NotFound,), summary="How a session stands"
-)
+@router.get("/v1/hosted-connection-sessions/{session_id}", scope="read", errors=(NotFound,), summary="Read a session")
 async def get_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """How your backend learns the truth: the browser's promise is for the page only."""
+    """Return the state of a session. Your backend relies on this answer, not on the result in the browser."""
     async with installation.database.read() as tx:
         session = await sessions.get(tx, caller.organization_id, session_id)
         connection = None
         if session.connection_id is not None:
-            wanted = connections.get(tx, caller.organization_id, session.connection_id)
-            try:
-                connection = await wanted
-            except NotFound:  # deleted since
-                connection = None
+            with suppress(NotFound):  # deleted since
+                connection = await connections.get(tx, caller.organization_id, session.connection_id)
     return _answer(session, connection, installation.clock())
 
 
@@ -160,8 +156,8 @@ async def get_hosted_connection_session(
 async def cancel_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """End a pending session, also one whose code was not redeemed yet; a cancelled one stays cancelled. One that made
-    its connection answers 409."""
+    """Cancel a pending session, also one whose code was not redeemed yet. Cancelling again changes nothing. A session
+    that made its connection answers 409."""
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
         raise Conflict("This session has made its connection. Delete the connection instead.")
@@ -172,13 +168,14 @@ async def cancel_hosted_connection_session(
     "/v1/hosted-connection-sessions/{session_id}/redeem",
     scope="connect",
     errors=(NotFound, Conflict, EndUserMismatch, SessionExpired, SessionCancelled, SessionUsed, WrongMode),
-    summary="Redeem the code of a redirect",
+    summary="Redeem the code of a session",
 )
 async def redeem_hosted_connection_session(
     session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Make the connection of the mode `redirect` count, within 10 minutes. It is made only if `end_user_id`, whoever is
-    signed in where the code arrived, is the session's own end user; otherwise it is wiped. Repeating it is harmless."""
+    """Confirm the connection of a session in the mode `redirect` within 10 minutes. It is made only if `end_user_id`,
+    the user who is signed in where the code arrived, is the end user of the session; otherwise it is deleted. Redeeming
+    again changes nothing."""
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id
     )

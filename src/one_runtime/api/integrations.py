@@ -1,4 +1,4 @@
-"""`GET /v1/integrations`: what is available to an end user. Raw ASGI, since every settings page waits for it."""
+"""`GET /v1/integrations`: the integrations of an end user. Plain ASGI, because every settings page waits for it."""
 
 import json
 from collections.abc import Mapping
@@ -123,7 +123,7 @@ async def _not_modified(send: Send, etag: bytes) -> None:
 
 
 def _split(query_string: bytes) -> tuple[list[bytes], bytes]:
-    """The values of `end_user_id`, still encoded, and the rest of the query, which many callers have in common."""
+    """Return the values of `end_user_id`, still encoded, and the rest of the query, the same for many callers."""
     pairs = query_string.split(b"&")
     encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
     return encoded_ids, b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
@@ -167,11 +167,11 @@ def _check_end_user_id(end_user_id: str, *, times: int) -> None:
 
 
 def _options(query_string: bytes) -> tuple[Options, bool]:
-    """What to list and how, and whether with each integration's connections. Raises: InvalidInput."""
+    """Return the options of a query, and True if connections are added. Raises: InvalidInput."""
     query = _parse(query_string)
     for name, values in query.items():
         if name not in _OPTIONS:
-            raise InvalidInput.of(name, "is not an option of this list")
+            raise InvalidInput.of(name, "is not a query parameter of this list")
         if len(values) > 1 and name != _REPEATABLE:
             raise InvalidInput.of(name, "may be given once")
         if name in _CHOICES and values[-1] not in _CHOICES[name]:
@@ -215,8 +215,9 @@ def _operation() -> dict[str, Any]:
 
     text = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
     return {
-        "summary": "List what an end user can connect, and what is connected",
-        "description": "The answer to every settings page: the whole list, ordered by name (with `search`: by rank).",
+        "summary": "List the integrations of an end user",
+        "description": "The integrations that an end user can connect or has connected: the whole list, ordered by name, "
+        "or by rank with `search`.",
         "operationId": "list_integrations",
         "parameters": [
             option(
@@ -226,11 +227,11 @@ def _operation() -> dict[str, Any]:
                 required=True,
             )
             | {"example": "user_123"},
-            option("slug", "Only these; may be repeated.", {"type": "array", "items": text}),
+            option("slug", "Only these slugs; may be repeated.", {"type": "array", "items": text}),
             option("category", "Only this category.", {"type": "string", "enum": list(CATEGORIES)}),
-            option("search", "Only what matches every word; ordered by rank.", text),
-            option("status", "Only these.", {"type": "string", "enum": ["connected", "not_connected"]}),
-            option("logo", "How logos come.", {"type": "string", "enum": ["inline", "url", "none"]}),
+            option("search", "Only integrations that match every word, ordered by rank.", text),
+            option("status", "Only this status.", {"type": "string", "enum": ["connected", "not_connected"]}),
+            option("logo", "Format of the logos.", {"type": "string", "enum": ["inline", "url", "none"]}),
             option("expand", "Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
             {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
         ],
@@ -245,7 +246,7 @@ def _operation() -> dict[str, Any]:
                     }
                 },
             },
-            "304": {"description": "Nothing has changed since the answer with that ETag."},
+            "304": {"description": "The list has not changed since the answer with that ETag."},
         },
     }
 

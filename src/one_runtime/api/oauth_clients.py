@@ -1,4 +1,4 @@
-"""`/v1/integrations/{integration_slug}/oauth-client`: what an organization has registered with a provider."""
+"""`/v1/integrations/{integration_slug}/oauth-client`: the OAuth clients of an organization."""
 
 from fastapi import Response
 from pydantic import Field
@@ -13,10 +13,10 @@ router = Routes("OAuth clients")
 
 
 class PutOAuthClient(Body, title="NewOAuthClient"):
-    """A client as the provider shows it. `client_secret`: left out, the present one stays, where the `client_id` does.
-    `scopes`: what to ask for; left out, the integration's own. `hosts`: only for integrations whose host is a parameter
-    (a GitLab of one's own): those that the client was registered at, since its secret goes nowhere else. `fields`: what
-    the integration wants of a client beside id and secret."""
+    """An OAuth client as the provider shows it. `client_secret`: if omitted, the stored secret stays, provided that the
+    `client_id` is the same. `scopes`: the scopes to request; if omitted, those of the integration. `hosts`: only for
+    integrations whose host is a parameter, such as a self-hosted GitLab: the hosts where the client is registered, to
+    which alone its secret is sent. `fields`: further values that the integration requires of a client."""
 
     model_config = example(
         client_id="12345678-1234-1234-1234-123456789012",
@@ -32,8 +32,8 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
 
 
 class OAuthClientAnswer(Answer, title="OAuthClient"):
-    """A client. The secret is never told, but for its last four characters. `redirect_url` is what to register with the
-    provider as the redirect address."""
+    """An OAuth client, without its secret except for the last four characters. `redirect_url`: register it with the
+    provider as the redirect URL."""
 
     integration_slug: str
     client_id: str
@@ -46,9 +46,9 @@ class OAuthClientAnswer(Answer, title="OAuthClient"):
     updated_at: Time
 
     @classmethod
-    def of(cls, one: RegisteredClient) -> "OAuthClientAnswer":
-        """From the registry. Of `fields`, the names."""
-        client = one.client
+    def of(cls, registered: RegisteredClient) -> "OAuthClientAnswer":
+        """Return the answer for a client; only the names of `fields`."""
+        client = registered.client
         return cls(
             integration_slug=client.integration_slug,
             client_id=client.client.client_id,
@@ -56,23 +56,24 @@ class OAuthClientAnswer(Answer, title="OAuthClient"):
             scopes=client.scopes,
             hosts=client.hosts,
             fields=tuple(sorted(client.fields)),
-            redirect_url=one.redirect_url,
+            redirect_url=registered.redirect_url,
             created_at=client.created_at,
             updated_at=client.updated_at,
         )
 
 
 class OAuthClientList(Answer):
-    """Your organization's clients, by integration."""
+    """The OAuth clients of your organization, ordered by integration."""
 
     oauth_clients: list[OAuthClientAnswer]
 
 
 @router.get("/v1/oauth-clients", scope="admin", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
-    """The clients that your organization has registered. Those of the instance are its operator's, and not told."""
-    found = await oauth_clients.list_registered(installation, caller.organization_id)
-    return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(one) for one in found])
+    """List the OAuth clients that your organization has registered. Those of the instance belong to its operator and
+    are not listed."""
+    clients = await oauth_clients.list_registered(installation, caller.organization_id)
+    return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(client) for client in clients])
 
 
 @router.get(
@@ -82,7 +83,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     summary="Read an OAuth client",
 )
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
-    """Your organization's client for an integration; 404 where it has none of its own."""
+    """Return the OAuth client of your organization for an integration; 404 if it has none of its own."""
     return OAuthClientAnswer.of(
         await oauth_clients.get_registered(installation, caller.organization_id, integration_slug)
     )
@@ -97,8 +98,7 @@ async def get_oauth_client(integration_slug: str, caller: Authenticated, install
 async def replace_oauth_client(
     integration_slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
 ) -> OAuthClientAnswer:
-    """Connect with your own client from now on. Connections that were made with another one keep it until they are
-    connected again."""
+    """Use your own OAuth client for new connections. Existing connections keep theirs until they are reconnected."""
     new = NewOAuthClient(
         client_id=body.client_id,
         client_secret=body.client_secret,
@@ -117,6 +117,6 @@ async def replace_oauth_client(
     status_code=204,
 )
 async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
-    """Use it for no new connection. Those that were made with it are renewed with it until they are gone."""
+    """Stop using the client for new connections. Existing connections keep it for refreshing until they are deleted."""
     await oauth_clients.unregister(installation, caller.actor, integration_slug)
     return Response(status_code=204)

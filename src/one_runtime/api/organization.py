@@ -1,4 +1,4 @@
-"""`/v1/organization`: how your organization looks in hosted pages, where they may be opened, what it offers."""
+"""`/v1/organization`: the settings of an organization for hosted pages and integrations."""
 
 from dataclasses import replace
 from typing import Literal
@@ -15,14 +15,14 @@ router = Routes("Organization")
 
 
 class Integrations(Body, title="Availability"):
-    """Which integrations are offered: all, the listed ones, or all but the listed ones."""
+    """Enabled integrations: all, the listed ones, or all except the listed ones."""
 
     mode: Literal["all", "listed", "all_but"] = "all"
     slugs: list[Slug] = Field([], max_length=2000)
 
 
 class PutOrganization(Body, title="NewOrganization"):
-    """The whole of it: what is left out goes back to its default."""
+    """All settings. Omitted fields return to their default."""
 
     model_config = example(
         display_name="Northwind",
@@ -56,24 +56,24 @@ class OrganizationAnswer(Answer, title="Organization"):
 
 @router.get("/v1/organization", scope="read", summary="Read your organization")
 async def get_organization(caller: Authenticated, installation: Installed) -> OrganizationAnswer:
-    """Your organization's settings."""
+    """Return the settings of your organization."""
     async with installation.database.read() as tx:
         return _answer(await organizations.get(tx, caller.organization_id))
 
 
-@router.put("/v1/organization", scope="admin", summary="Set up your organization")
+@router.put("/v1/organization", scope="admin", summary="Replace your organization's settings")
 async def replace_organization(
     body: PutOrganization, caller: Authenticated, installation: Installed
 ) -> OrganizationAnswer:
-    """Replace your organization's settings."""
+    """Replace the settings of your organization."""
     async with installation.database.write() as tx:
         catalog = await installation.catalogs.of(tx, caller.organization_id)
         unknown = [slug for slug in body.integrations.slugs if catalog.get(slug) is None]
         if unknown:
             raise InvalidInput.of("integrations.slugs", f"there is no integration {unknown[0]!r}")
-        found = await organizations.get(tx, caller.organization_id)
-        wanted = replace(
-            found,
+        organization = await organizations.get(tx, caller.organization_id)
+        changed = replace(
+            organization,
             display_name=body.display_name,
             logo_url=body.logo_url,
             privacy_url=body.privacy_url,
@@ -82,12 +82,12 @@ async def replace_organization(
             integrations_mode=body.integrations.mode,
             integrations_slugs=tuple(dict.fromkeys(body.integrations.slugs)),
         )
-        return _answer(await organizations.save(tx, caller.actor, wanted, installation.clock()))
+        return _answer(await organizations.save(tx, caller.actor, changed, installation.clock()))
 
 
-def _answer(one: Organization) -> OrganizationAnswer:
-    integrations = Integrations(mode=one.integrations_mode, slugs=list(one.integrations_slugs))
+def _answer(organization: Organization) -> OrganizationAnswer:
+    integrations = Integrations(mode=organization.integrations_mode, slugs=list(organization.integrations_slugs))
     names = ("id", "display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
     more = ("created_at", "updated_at")
-    values = {name: getattr(one, name) for name in names + more}
+    values = {name: getattr(organization, name) for name in names + more}
     return OrganizationAnswer.model_validate({**values, "integrations": integrations})

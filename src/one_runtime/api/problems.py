@@ -33,14 +33,14 @@ log = structlog.get_logger()
 
 
 class FieldProblem(BaseModel, title="FieldError"):
-    """One field that was refused."""
+    """An invalid field."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """Every error (RFC 9457). `code` is stable; `detail` says what to do; `error` repeats it."""
+    """Every error (RFC 9457). `code` is stable; `detail` says what to do; `error` repeats the detail."""
 
     type: str
     title: str
@@ -53,11 +53,11 @@ class Problem(BaseModel):
 
 
 class InternalError(OneRuntimeError):
-    """A fault of ours: it is in the log under the request's id."""
+    """An unexpected error, logged under the id of the request."""
 
 
 def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Response:
-    """An error as a response. `error` repeats the detail, for clients of the compatible core."""
+    """Return an error as a response. `error` repeats the detail, for clients of the compatible core."""
     metrics.errors.labels(error.code).inc()
     body: dict[str, object] = {
         "type": f"{public_url}/docs/errors#{error.code}",
@@ -69,21 +69,21 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
         "error": error.detail,
     }
     if error.errors:
-        body["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
+        body["errors"] = [{"field": invalid.field, "message": invalid.message} for invalid in error.errors]
     if isinstance(error, CredentialsRefused):
         body["provider_reason"] = error.provider_reason
-    # A name that was refused is told again: what UTF-8 cannot carry of it becomes a question mark.
+    # A message may quote a refused name: characters that UTF-8 cannot encode become question marks.
     content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(content, status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE)
 
 
 def internal_error(request_id: str) -> InternalError:
-    """What the caller is told of a fault of ours; the log has the reason."""
-    return InternalError(f"This is our fault. Tell the operator the request id {request_id}.")
+    """Return the error that hides an unexpected one; the log has the reason."""
+    return InternalError(f"One Runtime failed unexpectedly. Report the request id {request_id} to the operator.")
 
 
 def headers_of(error: OneRuntimeError) -> dict[str, str]:
-    """The headers that belong to an error."""
+    """Return the headers of an error."""
     headers = {"cache-control": "no-store"}
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="One Runtime"'
@@ -137,15 +137,15 @@ def _methods_at(app: FastAPI, path: str) -> set[str]:
 
 
 def _invalid(error: RequestValidationError) -> OneRuntimeError:
-    found = error.errors()
-    if any(one["type"] == "json_invalid" for one in found):
+    details = error.errors()
+    if any(detail["type"] == "json_invalid" for detail in details):
         return MalformedRequest("The body is not valid JSON.")
-    errors = tuple(FieldError(_field(one["loc"]), _sentence(one)) for one in found)
+    errors = tuple(FieldError(_field(detail["loc"]), _sentence(detail)) for detail in details)
     return InvalidInput(f"{errors[0].field}: {errors[0].message}", errors)
 
 
 def _field(location: Sequence[object]) -> str:
-    """`("body", "params", "region")` as `params.region`."""
+    """Return `params.region` for `("body", "params", "region")`."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])
 
 

@@ -189,39 +189,39 @@ def _operation(method: str) -> dict[str, Any]:
 
     operation: dict[str, Any] = {
         "summary": f"Call the provider ({method})",
-        "description": "Calls the provider's API with the end user's credential in the request. Method, path (as it is "
-        "encoded), query, headers and body pass through both ways, streamed. What the provider answers comes back as "
-        "it is; our own failures are problems with the header `One-Runtime-Error`.",
+        "description": "Calls the API of the provider with the credential of the end user. Method, path (as it is "
+        "encoded), query, headers and body pass through both ways, streamed. The response of the "
+        "provider is returned unchanged; errors of One Runtime have the header `One-Runtime-Error`.",
         "operationId": f"proxy_{method.lower()}",
         "parameters": [
-            part("integration_slug", "Whose API."),
-            part("path", "The rest of the address, behind the integration's base address."),
-            header("One-Runtime-End-User", "Whose connection: your own identifier of the user.", IDENTIFIER_SCHEMA),
+            part("integration_slug", "The integration."),
+            part("path", "The rest of the URL, after the base URL of the integration."),
+            header(
+                "One-Runtime-End-User", "Selects the connection: your own identifier of the user.", IDENTIFIER_SCHEMA
+            ),
             header(
                 "One-Runtime-Connection",
-                "Which connection, where a user has several, or in place of the user.",
+                "Selects the connection by its id, if a user has several, or instead of the user.",
                 {"type": "string", "pattern": ID_PATTERN},
             ),
-            header(
-                "One-Runtime-Base-Url", "Another of the integration's addresses.", {"type": "string", "format": "uri"}
-            ),
+            header("One-Runtime-Base-Url", "Another base URL of the integration.", {"type": "string", "format": "uri"}),
             header(
                 "One-Runtime-Retry",
-                "Try again on 429, 502, 503, 504 and without a connection.",
+                "Retry on 429, 502, 503, 504 and if the connection fails.",
                 {"type": "string", "enum": ["idempotent"]},
             ),
-            header("One-Runtime-Timeout", "Seconds between two pieces of the answer; 60 unless told.", seconds(600)),
-            header("One-Runtime-Connect-Timeout", "Seconds until there is a connection; 10 unless told.", seconds(60)),
+            header("One-Runtime-Timeout", "Seconds between two pieces of the response; default 60.", seconds(600)),
+            header("One-Runtime-Connect-Timeout", "Seconds until there is a connection; default 10.", seconds(60)),
             header(
                 "One-Runtime-Trace",
-                "The caller's trace headers go on to the provider.",
+                "Forward the trace headers to the provider.",
                 {"type": "string", "enum": ["pass"]},
             ),
         ],
         "responses": {
-            "200": {"description": "What the provider answers."},
+            "200": {"description": "The response of the provider."},
             "default": {
-                "description": "What the provider answers, or a problem of ours, with the header `One-Runtime-Error`.",
+                "description": "The response of the provider, or an error with the header `One-Runtime-Error`.",
                 "content": {"*/*": {}},
             },
         },

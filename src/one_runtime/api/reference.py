@@ -1,4 +1,4 @@
-"""The API reference and the list of errors: pages whose every part comes from this server; and the OpenAPI document."""
+"""The API reference, the page of error codes, and the OpenAPI document. Nothing is loaded from other hosts."""
 
 import json
 from importlib.resources import files
@@ -38,28 +38,29 @@ _HEADERS: Final = {
 
 @router.get("/openapi.json")
 async def get_openapi_document(request: Request) -> Response:
-    """The OpenAPI document."""
+    """Return the OpenAPI document."""
     return public_answer(request, json.dumps(request.app.openapi(), ensure_ascii=False).encode())
 
 
 @router.get("/docs")
 async def get_reference() -> HTMLResponse:
-    """The API reference."""
+    """Return the page of the API reference."""
     return HTMLResponse(_PAGES.get_template("reference.html").render(), headers=_HEADERS)
 
 
 @router.get("/docs/errors")
 async def get_errors() -> HTMLResponse:
-    """Every error code, its status and what it means: where a problem's `type` leads."""
+    """Return the page of error codes, which the `type` of a problem links to."""
     errors = [
-        {"code": one.code, "status": one.status, "title": one.title, "meaning": _meaning(one)} for one in error_kinds()
+        {"code": kind.code, "status": kind.status, "title": kind.title, "meaning": _meaning(kind)}
+        for kind in error_kinds()
     ]
     return HTMLResponse(_PAGES.get_template("errors.html").render(errors=errors), headers=_HEADERS)
 
 
 @router.get("/docs/assets/{name}")
 async def get_asset(name: str) -> Response:
-    """A file of the reference. Raises: NotFound."""
+    """Return a file of the reference. Raises: NotFound."""
     if name not in _ASSETS:
         raise NotFound("There is no such file.")
     folder, media_type = _ASSETS[name]
@@ -68,12 +69,12 @@ async def get_asset(name: str) -> Response:
 
 
 def error_kinds() -> list[type[OneRuntimeError]]:
-    """The errors that callers can meet, one for each code, in the order of their codes."""
+    """Return the errors that callers can get, one for each code, ordered by code."""
     kinds: dict[str, type[OneRuntimeError]] = {}
-    waiting: list[type[OneRuntimeError]] = [OneRuntimeError]
-    while waiting:
-        kind = waiting.pop()
-        waiting += kind.__subclasses__()
+    pending: list[type[OneRuntimeError]] = [OneRuntimeError]
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
         kinds.setdefault(kind.code, kind)
     return sorted(kinds.values(), key=lambda kind: kind.code)
 
