@@ -216,7 +216,7 @@ def _operation() -> dict[str, Any]:
     text = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
     return {
         "summary": "List the integrations of an end user",
-        "description": "The integrations that an end user can connect or has connected: the whole list, ordered by name, "
+        "description": "The integrations that an end user can connect or has connected: the whole list, by name, "
         "or by rank with `search`.",
         "operationId": "list_integrations",
         "parameters": [
