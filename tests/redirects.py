@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
-from one_runtime.connecting.popup import Connected, ConnectRequest, PopupFlow
+from one_runtime.connecting import popup
+from one_runtime.connecting.popup import Connected, ConnectRequest
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, Application, Client
 
@@ -33,7 +34,8 @@ async def register(client: Client, *urls: str) -> None:
 async def typed(application: Application, token: str, key: str = ACME_KEYS[GLOBEX], **more: Any) -> Connected:
     """An end user types a key into our page and submits."""
     request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
-    return await PopupFlow(application.installation).connect(token, request, door="page")
+    view = await popup.load_view(application.installation, token, presentation="page", opening=False)
+    return await popup.connect(application.installation, view, request, None)
 
 
 async def redirected(

@@ -15,11 +15,8 @@ from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.services import Services
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
-from one_runtime.connect.routes import Flows
 from one_runtime.connect.routes import router as connect_routes
 from one_runtime.connecting.account_selection import EXPIRE_AUTHORIZATIONS
-from one_runtime.connecting.authorization import AuthorizationFlow
-from one_runtime.connecting.popup import PopupFlow
 from one_runtime.connecting.recheck import RECHECK
 from one_runtime.connecting.redirect_mode import EXPIRE_UNREDEEMED
 from one_runtime.connecting.sessions import PURGE_SESSIONS
@@ -97,10 +94,8 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
 
 def _popup_routes(services: Services) -> list[Route]:
     installation, lists = services.installation, services.integration_list
-    flow = PopupFlow(installation)
-    flows = Flows(flow, AuthorizationFlow(installation, flow))
     public_url = installation.settings.public_url
-    return connect_routes(flows, public_url, lambda integration: lists.logo_url(integration, "url"))
+    return connect_routes(installation, public_url, lambda integration: lists.logo_url(integration, "url"))
 
 
 @asynccontextmanager

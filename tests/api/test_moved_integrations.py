@@ -9,9 +9,15 @@ import pytest
 
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.connecting.authorization import AuthorizationFlow
-from one_runtime.connecting.authorization_steps import AuthorizationRedirect
-from one_runtime.connecting.popup import ConnectRequest, PopupFlow
+from one_runtime.connecting import popup
+from one_runtime.connecting.authorization import (
+    AuthorizationRedirect,
+    CallbackResult,
+    handle_callback,
+    prepare_authorization,
+    start_authorization,
+)
+from one_runtime.connecting.popup import ConnectRequest
 from one_runtime.connections import pending_revocations
 from one_runtime.integrations import custom, oauth_clients
 from one_runtime.tokens.revocation import revoke_due
@@ -37,18 +43,20 @@ async def refused(client: Client, connection: dict[str, Any]) -> None:
     assert (await client.post(f"{path}/check")).json()["working"] is False
 
 
-async def begun(billing: Billing, client: Client, token: str) -> tuple[AuthorizationFlow, AuthorizationRedirect]:
-    """A consent whose window has left for the provider."""
+async def started(billing: Billing, client: Client, token: str) -> AuthorizationRedirect:
+    """Start an authorization: the browser goes to the provider."""
     installation = billing.application.installation
-    flow = AuthorizationFlow(installation, PopupFlow(installation))
     await client.popup("", token)
-    prepared = await flow.prepare(token, ConnectRequest("oauth2"), door="frame")
-    return flow, await flow.leave(prepared.ticket)
+    view = await popup.load_view(installation, token, opening=False)
+    prepared = await prepare_authorization(installation, view, ConnectRequest("oauth2"))
+    return await start_authorization(installation, prepared.ticket)
 
 
-def callback(departure: AuthorizationRedirect) -> bytes:
-    state = parse_qs(urlsplit(departure.url).query)["state"][0]
-    return f"state={state}&code=good-code".encode()
+async def call_back(billing: Billing, redirect: AuthorizationRedirect) -> CallbackResult:
+    """Send the browser back with a code, and with its cookie."""
+    state = parse_qs(urlsplit(redirect.url).query)["state"][0]
+    query = f"state={state}&code=good-code".encode()
+    return await handle_callback(billing.application.installation, SLUG, query, lambda _: redirect.binding, None)
 
 
 async def test_tokens_are_renewed_where_they_were_given_and_stay_for_it(billing: Billing) -> None:
@@ -159,14 +167,14 @@ async def test_a_consent_ends_where_it_began(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
     token = (await client.session(integration_slug=SLUG))["session_token"]
-    flow, departure = await begun(billing, client, token)
+    redirect = await started(billing, client, token)
     await with_client(client, OTHER_TOKENS)
-    back = await flow.come_back(SLUG, callback(departure), lambda _: departure.secret, None)
+    back = await call_back(billing, redirect)
     assert back.problem is not None
     assert "was changed meanwhile" in back.problem.detail
-    again = await flow.come_back(SLUG, callback(departure), lambda _: departure.secret, None)
+    again = await call_back(billing, redirect)
     assert again.problem is not None
-    assert "belongs to no authorization" in again.problem.detail, "the state is used up"
+    assert "has no such authorization pending" in again.problem.detail, "the state is used up"
     assert billing.reached == []
     session = (await client.get("/v1/hosted-connection-sessions/" + await session_of(client))).json()
     assert "changed meanwhile" in session["last_error"]["message"]
@@ -182,9 +190,9 @@ async def test_a_consent_goes_through_where_nothing_moves(billing: Billing) -> N
     client = await billing.organization()
     await with_client(client)
     token = (await client.session(integration_slug=SLUG))["session_token"]
-    flow, departure = await begun(billing, client, token)
+    redirect = await started(billing, client, token)
     await register(client, WHOLE.replace("Invoices of", "Bills of"))
-    back = await flow.come_back(SLUG, callback(departure), lambda _: departure.secret, None)
+    back = await call_back(billing, redirect)
     assert back.problem is None, back.problem
     assert "id.acme.com/token" in billing.reached
     (connection,) = (await client.get("/v1/connections")).json()["connections"]
@@ -199,9 +207,10 @@ async def test_a_connection_that_is_not_redeemed_yet_moves_too(billing: Billing)
     assert (await client.send("PUT", "/v1/organization", settings)).status_code == 200
     await register(client)
     session = await client.session(integration_slug=SLUG, return_url="https://app.example.com/done")
-    flow = PopupFlow(billing.application.installation)
+    installation = billing.application.installation
+    view = await popup.load_view(installation, session["session_token"], presentation="page", opening=False)
     request = ConnectRequest("api_key", credentials={"api_key": "bk_0123456789abcdef"})
-    connected = await flow.connect(session["session_token"], request, door="page")
+    connected = await popup.connect(installation, view, request, None)
     code = parse_qs(urlsplit(connected.return_to or "").query)["code"][0]
     asked = len(billing.reached)
     await register(client, ENTRY.replace("billing.acme.com", "elsewhere.acme.com"))
@@ -231,7 +240,7 @@ async def test_a_client_names_the_hosts_that_an_end_user_says_a_part_of(billing:
     token = (await client.session(integration_slug=SLUG))["session_token"]
     for site, status in (("id2", 422), ("id", 200)):
         body = {"auth_type": "oauth2", "params": {"site": site}, "credentials": {}}
-        assert (await client.popup("/consent", token, body)).status_code == status, site
+        assert (await client.popup("/authorization", token, body)).status_code == status, site
 
 
 @pytest.mark.parametrize(
@@ -279,8 +288,8 @@ async def test_what_was_granted_and_not_connected_is_revoked_where_it_was_grante
     await with_client(client)
     billing.upstream.answers["/v1/me"] = answer(401, body=b"{}")
     token = (await client.session(integration_slug=SLUG))["session_token"]
-    flow, departure = await begun(billing, client, token)
-    back = await flow.come_back(SLUG, callback(departure), lambda _: departure.secret, None)
+    redirect = await started(billing, client, token)
+    back = await call_back(billing, redirect)
     assert back.problem is not None
     assert "id.acme.com/revoke" in billing.reached
 

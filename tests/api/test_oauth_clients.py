@@ -97,10 +97,10 @@ async def test_the_instances_client_serves_everybody_who_has_none_of_their_own(
 
 async def address(client: Client, token: str, **more: Any) -> str:
     """Where a consent would send the browser."""
-    prepared = await client.popup("/consent", token, {"auth_type": "oauth2", **more})
+    prepared = await client.popup("/authorization", token, {"auth_type": "oauth2", **more})
     assert prepared.status_code == 200, prepared.text
     same = {"sec-fetch-site": "same-origin"}
-    left = await client.post("/connect/consent/leave", {"ticket": prepared.json()["ticket"]}, **same)
+    left = await client.post("/connect/authorization/start", {"ticket": prepared.json()["ticket"]}, **same)
     assert left.status_code == 200, left.text
     return str(left.json()["url"])
 
@@ -181,7 +181,7 @@ async def test_a_secret_goes_to_no_host_that_the_client_was_not_registered_for(c
     own = {"params": {"host": "gitlab.example.com"}}
     assert (await address(client, token, **own)).startswith("https://gitlab.example.com/oauth/authorize?")
     for host in ("gitlab.evil.example", "gitlab.example.com.evil.example", "gitlab.example.com:8443"):
-        refused = await client.popup("/consent", token, {"auth_type": "oauth2", "params": {"host": host}})
+        refused = await client.popup("/authorization", token, {"auth_type": "oauth2", "params": {"host": host}})
         assert refused.status_code == 422, refused.text
     imported = {"integration_slug": "gitlab", "end_user_id": "u", "auth_type": "oauth2", "check": False}
     tokens = {"credentials": {"access_token": "at", "refresh_token": "rt"}}
@@ -198,7 +198,7 @@ async def test_a_customers_own_client_is_asked_for_in_the_popup(client: Client) 
     assert url.startswith("https://acme.okta.com/oauth2/v1/authorize?")
     assert "client_id=theirs&" in url
     assert "s3cret" not in url
-    missing = await client.popup("/consent", token, {"auth_type": "oauth2", "params": own["params"]})
+    missing = await client.popup("/authorization", token, {"auth_type": "oauth2", "params": own["params"]})
     assert [one["field"] for one in missing.json()["errors"]] == ["credentials.client_id", "credentials.client_secret"]
 
 

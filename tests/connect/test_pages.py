@@ -170,7 +170,7 @@ def test_scripts_use_no_storage_no_cookie_and_parse_no_markup() -> None:
     )
     for path in STATIC.glob("*.js"):
         script = path.read_text(encoding="utf-8")
-        if path.name == "consent.js":  # our own window, which has an opener, and forgets it
+        if path.name == "authorization_window.js":  # our own window, which has an opener, and forgets it
             assert "window.opener = null;" in script
             script = script.replace("window.opener", "")
         assert forbidden.search(script) is None, path.name

@@ -22,7 +22,7 @@ OUR_PAGE = {"sec-fetch-site": "same-origin"}
 class Trip:
     """A browser on its way: where it was sent, and the cookie that it took along."""
 
-    consent_id: str
+    authorization_id: str
     url: str
     cookie: str
 
@@ -51,11 +51,11 @@ class Connecting:
 
     async def prepare(self, token: str, **more: Any) -> httpx2.Response:
         """What the popup's page asks when the button is pressed."""
-        return await self.client.popup("/consent", token, {"auth_type": "oauth2", **more})
+        return await self.client.popup("/authorization", token, {"auth_type": "oauth2", **more})
 
     async def leave(self, ticket: str) -> httpx2.Response:
         """What the window asks when it has heard from the frame."""
-        return await self.client.post("/connect/consent/leave", {"ticket": ticket}, **OUR_PAGE)
+        return await self.client.post("/connect/authorization/start", {"ticket": ticket}, **OUR_PAGE)
 
     async def depart(self, token: str, **more: Any) -> Trip:
         """From the button to the provider's address."""
@@ -64,7 +64,7 @@ class Connecting:
         left = await self.leave(prepared.json()["ticket"])
         assert left.status_code == 200, left.text
         cookie = left.headers["set-cookie"].partition(";")[0]
-        return Trip(prepared.json()["consent_id"], left.json()["url"], cookie)
+        return Trip(prepared.json()["authorization_id"], left.json()["url"], cookie)
 
     async def come_back(self, callback: dict[str, str], cookie: str | None, slug: str | None = None) -> httpx2.Response:
         """The browser's way back, with its cookie or without."""
@@ -74,9 +74,9 @@ class Connecting:
         ) as browser:
             return await browser.get(f"/connect/callback/{slug or self.slug}?{urlencode(callback)}", headers=headers)
 
-    async def outcome(self, token: str, consent_id: str) -> dict[str, Any]:
+    async def outcome(self, token: str, authorization_id: str) -> dict[str, Any]:
         """What the popup's page is told."""
-        answer = await self.client.popup("/outcome", token, {"consent_id": consent_id})
+        answer = await self.client.popup("/outcome", token, {"authorization_id": authorization_id})
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
         return told
@@ -89,7 +89,7 @@ class Connecting:
             callback = await visitor.consent(trip.url, person)
         page = await self.come_back(callback, trip.cookie)
         assert page.status_code == 200, page.text
-        told = await self.outcome(token, trip.consent_id)
+        told = await self.outcome(token, trip.authorization_id)
         assert told["state"] == "connected", told
         found = await self.client.get(f"/v1/connections/{told['connection']['connection_id']}")
         connection: dict[str, Any] = found.json()

@@ -17,7 +17,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.foreign, pytest.mark.promise("P5", "P6")]
 
 LOST = "Start again from the app"
-LEAVE = "/connect/consent/leave"
+LEAVE = "/connect/authorization/start"
 # Opens a window of ours from a page of somebody else's, and sends it what our frame would send.
 OPEN_AND_TELL = """async ([address, ticket]) => {
   const opened = window.open(address);
@@ -55,7 +55,7 @@ async def test_the_provider_has_no_hold_of_the_page_that_opened_its_window(page:
 @each("oidc")
 async def test_a_start_link_that_somebody_was_sent_does_nothing(page: Page, there: Served) -> None:
     left = noted(page, LEAVE)
-    await page.goto(f"{there.url}/connect/consent?ticket=orct_made-up")
+    await page.goto(f"{there.url}/connect/authorization?ticket=orct_made-up")
     await expect(heading(page)).to_have_text(LOST)
     assert left == []
     assert await page.context.cookies() == []
@@ -68,7 +68,7 @@ async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Pa
     await a_strangers_page(page, there)
     async with page.context.expect_page() as opening:
         await page.evaluate(
-            f"(values) => {{ ({OPEN_AND_TELL})(values); }}", [f"{there.url}/connect/consent", told["ticket"]]
+            f"(values) => {{ ({OPEN_AND_TELL})(values); }}", [f"{there.url}/connect/authorization", told["ticket"]]
         )
     window = await opening.value
     await window.wait_for_load_state("load")  # its script listens
@@ -83,10 +83,10 @@ async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Pa
 async def test_our_frame_gives_its_ticket_to_no_page_of_another_origin(page: Page, there: Served) -> None:
     await page.add_init_script("window.open = () => null")
     frame = await asked(page, there, await there.session(), "/embedder")
-    async with page.expect_response(f"{there.url}/connect/session/consent") as preparing:
+    async with page.expect_response(f"{there.url}/connect/session/authorization") as preparing:
         await frame.get_by_role("button", name=onward(there.provider)).click()
     ticket = (await (await preparing.value).json())["ticket"]
-    await page.evaluate("() => frames[0].postMessage({ type: 'one-runtime-consent' }, '*')")
+    await page.evaluate("() => frames[0].postMessage({ type: 'one-runtime-authorization' }, '*')")
     assert await frame.evaluate("() => new Promise((resolve) => setTimeout(resolve)).then(() => document.title)")
     assert ticket not in str(await messages(page))
     assert (await leave(there, ticket)).status_code == 200
@@ -104,7 +104,7 @@ async def test_a_strangers_page_cannot_spend_a_ticket_nor_give_a_browser_our_coo
 
 
 @each("oidc")
-@pytest.mark.parametrize("path", ["/connect/consent", "/connect/callback/oidc-provider?code=c&state=s"])
+@pytest.mark.parametrize("path", ["/connect/authorization", "/connect/callback/oidc-provider?code=c&state=s"])
 async def test_neither_our_window_nor_a_callback_is_shown_inside_of_another_page(
     page: Page, page_problems: PageProblems, there: Served, path: str
 ) -> None:
@@ -136,4 +136,4 @@ async def test_no_address_holds_a_secret_once_its_page_is_there(page: Page, ther
     assert (await outcome(page))["status"] == "connected"
     await window.reload()
     await expect(heading(window)).to_have_text(LOST)
-    assert not [one for one in await page.context.cookies() if "or-consent-" in (one.get("name") or "")]
+    assert not [one for one in await page.context.cookies() if "or-authorization-" in (one.get("name") or "")]

@@ -74,14 +74,14 @@ async def test_a_consent_that_is_denied_leaves_the_session_pending_and_can_be_tr
         callback = await visitor.deny(trip.url, ALICE)
         page = await there.come_back(callback, trip.cookie)
         assert "Access wasn’t allowed" in page.text
-        told = await there.outcome(session["session_token"], trip.consent_id)
+        told = await there.outcome(session["session_token"], trip.authorization_id)
         assert (told["state"], told["code"]) == ("failed", "consent_denied")
         state = (await there.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
         assert (state["status"], state["last_error"]["code"]) == ("pending", "consent_denied")
         trip = await there.depart(session["session_token"])
         callback = await visitor.consent(trip.url, ALICE)
         await there.come_back(callback, trip.cookie)
-    assert (await there.outcome(session["session_token"], trip.consent_id))["state"] == "connected"
+    assert (await there.outcome(session["session_token"], trip.authorization_id))["state"] == "connected"
     (failed,) = (await there.client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
     assert failed["data"]["reason"] == "consent_denied"
 

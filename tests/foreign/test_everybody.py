@@ -70,7 +70,7 @@ async def another_account(page: Page, there: Served) -> tuple[Page, Frame | Page
 
 async def on_the_way(page: Page, there: Served) -> tuple[Page, Frame | Page]:
     """Our window, before our frame has told it where to go."""
-    await page.route("**/connect/session/consent", never)
+    await page.route("**/connect/session/authorization", never)
     frame = await asked(page, there, await there.session())
     async with page.context.expect_page() as opening:
         await click(frame, onward(there.provider))
@@ -80,7 +80,7 @@ async def on_the_way(page: Page, there: Served) -> tuple[Page, Frame | Page]:
 
 
 async def opened_by_nobody(page: Page, there: Served) -> tuple[Page, Frame | Page]:
-    await page.goto(f"{there.url}/connect/consent")
+    await page.goto(f"{there.url}/connect/authorization")
     await expect(heading(page)).to_have_text("Start again from the app")
     return page, page
 

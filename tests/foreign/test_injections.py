@@ -47,7 +47,7 @@ async def test_a_challenge_that_is_taken_out_on_the_way_leads_to_no_connection(t
         callback = await visitor.consent(without(trip.url, "code_challenge", "code_challenge_method"), ALICE)
     page = await there.come_back(callback, trip.cookie)
     assert page.status_code == 409
-    assert (await there.outcome(session["session_token"], trip.consent_id))["code"] == "authorization_refused"
+    assert (await there.outcome(session["session_token"], trip.authorization_id))["code"] == "authorization_refused"
     assert await connected_to(there) == []
 
 
@@ -64,7 +64,7 @@ async def test_words_of_a_strangers_error_are_shown_to_nobody_and_change_nothing
     assert page.status_code == 409
     assert "555-0100" not in page.text
     assert EVIL not in page.text
-    assert (await there.outcome(session["session_token"], trip.consent_id))["state"] == "waiting"
+    assert (await there.outcome(session["session_token"], trip.authorization_id))["state"] == "waiting"
     state_of = (await there.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
     assert state_of["last_error"] is None
 
@@ -104,7 +104,7 @@ async def test_no_page_on_the_way_tells_its_address_to_another(there: Connecting
     session = await there.session()
     trip = await there.depart(session["session_token"])
     pages = [
-        await there.client.get("/connect/consent"),
+        await there.client.get("/connect/authorization"),
         await there.come_back({"state": trip.asked["state"], "code": "x", "iss": there.provider.url}, trip.cookie),
         await there.come_back({"state": "nothing"}, None),
     ]

@@ -78,11 +78,11 @@ async def to_the_choice(there: Connecting) -> tuple[str, Trip, httpx2.Response]:
     return token, trip, await there.come_back(callback, trip.cookie)
 
 
-async def given(there: Connecting, consent_id: str) -> str:
+async def given(there: Connecting, authorization_id: str) -> str:
     """The access token that is kept while nobody has chosen."""
     vault = there.application.installation.vault
     async with there.application.installation.database.read() as tx:
-        (row,) = await tx.all(select(consents).where(consents.c.id == consent_id))
+        (row,) = await tx.all(select(consents).where(consents.c.id == authorization_id))
     place = SealContext("consents", row.id, row.version)
     kept = json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place))
     return str(kept["tokens"]["access_token"])
@@ -103,7 +103,7 @@ async def choose(
     transport = httpx2.ASGITransport(there.application.app)
     sent = {**(headers or OUR_PAGE), **({"cookie": cookie} if cookie else {})}
     async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as browser:
-        return await browser.post("/connect/consent/choose", data={**form, "choice": choice}, headers=sent)
+        return await browser.post("/connect/authorization/account", data={**form, "account": choice}, headers=sent)
 
 
 async def test_the_account_that_is_chosen_is_the_one_that_is_connected(there: Connecting) -> None:
@@ -111,12 +111,12 @@ async def test_the_account_that_is_chosen_is_the_one_that_is_connected(there: Co
     assert page.status_code == 200
     assert "Which Several account?" in page.text
     assert "Southwind &lt;b&gt;" in page.text
-    assert (await there.outcome(token, trip.consent_id))["state"] == "waiting"
+    assert (await there.outcome(token, trip.authorization_id))["state"] == "waiting"
     assert (await there.client.get("/v1/connections")).json()["connections"] == []
     done = await choose(there, page, trip.cookie, "1")
     assert done.status_code == 200
     assert "Max-Age=0" in done.headers["set-cookie"]
-    assert (await there.outcome(token, trip.consent_id))["state"] == "connected"
+    assert (await there.outcome(token, trip.authorization_id))["state"] == "connected"
     (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
     assert connection["account"] == {"id": "south", "label": "Southwind <b>"}
 
@@ -129,7 +129,7 @@ async def test_where_there_is_one_account_nobody_is_asked(there: Connecting, acc
 async def test_no_account_at_all_is_a_failure_that_can_be_tried_again(there: Connecting, accounts: Accounts) -> None:
     accounts.names.clear()
     token, trip, _ = await to_the_choice(there)
-    told = await there.outcome(token, trip.consent_id)
+    told = await there.outcome(token, trip.authorization_id)
     assert (told["state"], told["code"]) == ("failed", "unexpected_value")
 
 
@@ -150,15 +150,15 @@ async def test_nobody_else_chooses_and_nobody_chooses_twice(there: Connecting) -
     assert (await choose(there, page, trip.cookie, "1")).status_code == 409
     (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
     assert connection["account"]["id"] == "north"
-    assert (await there.outcome(token, trip.consent_id))["state"] == "connected"
+    assert (await there.outcome(token, trip.authorization_id))["state"] == "connected"
 
 
 async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> None:
     token, trip, page = await to_the_choice(there)
-    tokens = await given(there, trip.consent_id)
+    tokens = await given(there, trip.authorization_id)
     there.application.clock.advance(minutes=11)
     assert (await choose(there, page, trip.cookie, "0")).status_code == 409
-    assert (await there.outcome(token, trip.consent_id))["state"] == "failed"
+    assert (await there.outcome(token, trip.authorization_id))["state"] == "failed"
     assert await account_selection.purge_due(there.application.installation) == 1
     assert not await is_taken(there, tokens), "what was granted is let go of"
 
@@ -166,7 +166,7 @@ async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> 
 @pytest.mark.promise("P9")
 async def test_an_end_user_who_is_forgotten_before_the_choice_leaves_no_grant(there: Connecting) -> None:
     _, trip, page = await to_the_choice(there)
-    token = await given(there, trip.consent_id)
+    token = await given(there, trip.authorization_id)
     assert await is_taken(there, token)
     assert (await there.client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
     assert (await choose(there, page, trip.cookie, "0")).status_code == 409

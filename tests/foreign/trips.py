@@ -19,7 +19,7 @@ class Trip:
     """A browser on its way to the provider, with the cookie that it took along; for which session."""
 
     session: dict[str, Any]
-    consent_id: str
+    authorization_id: str
     url: str
     cookie: str
 
@@ -32,7 +32,7 @@ class Trip:
 async def prepared(there: Served, session: dict[str, Any]) -> dict[str, Any]:
     """The button was pressed in our frame: a consent's id, and its ticket."""
     headers = {"authorization": f"Bearer {session['session_token']}"}
-    answer = await there.http.post("/connect/session/consent", json={"auth_type": "oauth2"}, headers=headers)
+    answer = await there.http.post("/connect/session/authorization", json={"auth_type": "oauth2"}, headers=headers)
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json()
     return told
@@ -41,7 +41,7 @@ async def prepared(there: Served, session: dict[str, Any]) -> dict[str, Any]:
 async def leave(there: Served, ticket: str, **headers: str) -> httpx2.Response:
     """Our window has heard from our frame; with these headers instead of our own page's."""
     async with httpx2.AsyncClient(base_url=there.url) as browser:
-        return await browser.post("/connect/consent/leave", json={"ticket": ticket}, headers=headers or OUR_PAGE)
+        return await browser.post("/connect/authorization/start", json={"ticket": ticket}, headers=headers or OUR_PAGE)
 
 
 async def departed(there: Served, **session: Any) -> Trip:
@@ -51,7 +51,7 @@ async def departed(there: Served, **session: Any) -> Trip:
     left = await leave(there, told["ticket"])
     assert left.status_code == 200, left.text
     cookie = left.headers["set-cookie"].partition(";")[0]
-    return Trip(made, told["consent_id"], left.json()["url"], cookie)
+    return Trip(made, told["authorization_id"], left.json()["url"], cookie)
 
 
 async def consented(trip: Trip, person: Person = ALICE) -> dict[str, str]:
@@ -72,4 +72,6 @@ async def come_back(
 async def outcome(there: Served, trip: Trip, session: dict[str, Any] | None = None) -> httpx2.Response:
     """What our frame is told; also where it asks with another session's token."""
     headers = {"authorization": f"Bearer {(session or trip.session)['session_token']}"}
-    return await there.http.post("/connect/session/outcome", json={"consent_id": trip.consent_id}, headers=headers)
+    return await there.http.post(
+        "/connect/session/outcome", json={"authorization_id": trip.authorization_id}, headers=headers
+    )

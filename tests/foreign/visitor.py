@@ -70,9 +70,13 @@ class _Forms(HTMLParser):
 
 @dataclass
 class Visitor:
-    """One person's browser, as far as a provider can tell: it keeps cookies. `seen` is every page that was shown."""
+    """A person's browser, as far as a provider can see: it keeps cookies.
+
+    `choices`: fields to choose on the provider's pages. `seen`: every page that was shown.
+    """
 
     http: httpx2.AsyncClient = field(default_factory=lambda: httpx2.AsyncClient(verify=False))
+    choices: dict[str, str] = field(default_factory=dict)
     seen: list[httpx2.Response] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
@@ -113,6 +117,7 @@ class Visitor:
                 return await self._submit(page, form, form.button("Log in"))
             pressed = form.button(*decision)
             if pressed is not None:
+                form.fields |= {name: value for name, value in self.choices.items() if name in form.fields}
                 return await self._submit(page, form, pressed)
         raise Stuck(f"{page.url}: {decision} is on no button of {page.text}")
 

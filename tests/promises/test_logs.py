@@ -203,11 +203,11 @@ async def sign_in(story: Story, provider: Upstream) -> None:
 async def leave(story: Story, token: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
     """What a window brings back from the provider's page: the state, and the cookie."""
     prepared = await story.http.post(
-        "/connect/session/consent", json={"auth_type": "oauth2"}, headers={"authorization": f"Bearer {token}"}
+        "/connect/session/authorization", json={"auth_type": "oauth2"}, headers={"authorization": f"Bearer {token}"}
     )
     ticket = prepared.json()["ticket"]
     left = await story.http.post(
-        "/connect/consent/leave", json={"ticket": ticket}, headers={"sec-fetch-site": "same-origin"}
+        "/connect/authorization/start", json={"ticket": ticket}, headers={"sec-fetch-site": "same-origin"}
     )
     (state,) = parse_qs(urlsplit(left.json()["url"]).query)["state"]
     cookie = left.headers["set-cookie"].partition(";")[0]

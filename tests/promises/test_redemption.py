@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from one_runtime.app import PERIODIC_TASKS
-from one_runtime.connecting import redirect_mode
-from one_runtime.connecting.popup import PopupFlow, WrongMode
+from one_runtime.connecting import popup, redirect_mode
+from one_runtime.connecting.popup import WrongMode
 from one_runtime.connecting.sessions import SessionUsed
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.demo.acme import GLOBEX, INITECH
@@ -140,11 +140,11 @@ async def test_what_is_not_redeemed_in_ten_minutes_is_refused_and_wiped(
 
 async def test_the_way_back_says_how_it_ended(application: Application, client: Client) -> None:
     made = await client.session(return_url=f"{RETURN_URL}?state=42&error=forged&code=forged")
-    flow = PopupFlow(application.installation)
     told = []
     for minutes in (0, 11):
         application.clock.advance(minutes=minutes)
-        told.append(parse_qs(urlsplit((await flow.shell(token=made["session_token"])).return_to or "").query))
+        shell = await popup.load_shell(application.installation, token=made["session_token"])
+        told.append(parse_qs(urlsplit(shell.return_to or "").query))
     back = {"session_id": [made["id"]], "state": ["42"]}
     assert told == [
         {**back, "status": ["cancelled"]},
@@ -224,6 +224,6 @@ async def test_a_token_of_a_page_is_of_no_use_in_a_frame_and_the_other_way_round
         assert (answer.status_code, answer.json()["code"]) == (409, "wrong_mode")
     framed = (await client.session())["session_token"]
     with pytest.raises(WrongMode):
-        await PopupFlow(application.installation).view(framed, door="page")
+        await popup.load_view(application.installation, framed, presentation="page")
     with pytest.raises(WrongMode):
         await typed(application, framed)

@@ -1,1 +1,1 @@
-"""The hosted popup: a door. It parses, calls `connect_flow`, and renders; it keeps nothing."""
+"""The hosted popup, an entry point: it parses requests, calls `connecting`, and renders. It stores nothing."""

@@ -1,4 +1,4 @@
-"""The popup's static files, read once at the start. Their address carries a hash, so browsers keep them for good."""
+"""The popup's static files, read once at the start. Their address holds a hash, so browsers cache them for good."""
 
 import hashlib
 import json
@@ -12,25 +12,25 @@ from typing import Final
 from one_runtime.connect.texts import with_prefix
 
 POPUP_MODULES: Final = (
-    "api.js", "consents.js", "dom.js", "field.js", "form.js", "host.js", "list.js", "popup.js", "screens.js",
+    "api.js", "authorization.js", "dom.js", "field.js", "form.js", "host.js", "list.js", "popup.js", "screens.js",
     "search.js", "texts.js",
 )  # fmt: skip
 WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "search.js", "texts.js", "window.js")
-CONSENT_MODULES: Final = ("consent.js",)
-MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *CONSENT_MODULES)))
+AUTHORIZATION_WINDOW_MODULES: Final = ("authorization_window.js",)
+MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *AUTHORIZATION_WINDOW_MODULES)))
 STYLESHEETS: Final = ("popup.css", "window.css")
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
-# Notices that only the server shows, in a window of its own.
-_OF_THE_SERVER: Final = ("notice.foreign.", "notice.framed.", "notice.resume.", "notice.consent_lost.")
-_PLACE_FOR_TEXTS: Final = "__TEXTS__"
+# Notices of top-level pages, which only the server renders.
+_SERVER_NOTICES: Final = ("notice.foreign.", "notice.framed.", "notice.resume.", "notice.consent_lost.")
+_TEXTS_PLACEHOLDER: Final = "__TEXTS__"
 _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file as it is served."""
+    """A file as it is served."""
 
     body: bytes
     media_type: str
@@ -38,7 +38,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """What the popup consists of, and the hash over all of it."""
+    """The popup's files, and the hash over all of them."""
 
     hash: str
     files: Mapping[str, Asset]
@@ -49,16 +49,18 @@ class Assets:
 @cache
 def load_assets() -> Assets:
     """Read the package's files and fill in the texts."""
-    bodies = {name: _lean(_read(name)) for name in MODULES if name != "texts.js"}
-    bodies |= {name: _close(_read(name)) for name in STYLESHEETS}
+    bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
+    bodies |= {name: _minify_stylesheet(_read(name)) for name in STYLESHEETS}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
                              "replace.", "waiting.", "done.", "notice.", "message.")  # fmt: skip
-    page_texts = {key: words for key, words in page_texts.items() if not key.startswith(_OF_THE_SERVER)}
+    page_texts = {key: value for key, value in page_texts.items() if not key.startswith(_SERVER_NOTICES)}
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
-    script = _lean(_read("connect.js")).decode()  # its one long template is a stylesheet, where indentation is nothing
-    connect_js = script.replace(_PLACE_FOR_TEXTS, _json(with_prefix("host.")))
+    script = _minify_script(
+        _read("connect.js")
+    ).decode()  # indentation in its template literal, a stylesheet, has no meaning
+    connect_js = script.replace(_TEXTS_PLACEHOLDER, _json(with_prefix("host.")))
     return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
 
 
@@ -66,14 +68,14 @@ def _read(name: str) -> bytes:
     return (resources.files("one_runtime.connect") / "static" / name).read_bytes()
 
 
-def _lean(body: bytes) -> bytes:
-    """Without whole-line comments and indentation: a fifth less, and still what stands in the source."""
+def _minify_script(body: bytes) -> bytes:
+    """Remove whole-line comments and indentation, which is a fifth of the bytes."""
     lines = _WHOLE_LINE_COMMENT.sub("", body.decode()).splitlines()
     return "\n".join(line.strip() for line in lines if line.strip()).encode() + b"\n"
 
 
-def _close(stylesheet: bytes) -> bytes:
-    """A stylesheet without comments and space that only eyes need: no string of ours holds either (a test looks)."""
+def _minify_stylesheet(stylesheet: bytes) -> bytes:
+    """Remove comments and needless space of a stylesheet. A test ensures that no string in it contains either."""
     lines = _COMMENT.sub("", stylesheet.decode()).split("\n")
     return _AROUND_PUNCTUATION.sub(r"\1\2", " ".join(line.strip() for line in lines)).strip().encode()
 

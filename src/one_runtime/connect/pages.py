@@ -1,5 +1,4 @@
-"""Renders the popup's page and the pages of a window of its own, with the headers that keep them to themselves
-(P6, P11)."""
+"""Rendering of the popup's page, and the headers of all hosted pages (P6, P11)."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from one_runtime.connecting.popup import PopupShell, ShellState
 
 PageState: TypeAlias = ShellState | Literal["top_level"]
 
-STATUS: Final[Mapping[PageState, int]] = {
+STATUSES: Final[Mapping[PageState, int]] = {
     "open": 200,
     "top_level": 200,
     "unknown": 404,
@@ -25,12 +24,12 @@ STATUS: Final[Mapping[PageState, int]] = {
     "failed": 410,
     "cancelled": 410,
 }
-NOTICE: Final[Mapping[PageState, str]] = {"failed": "attempts"}
-NOBODY: Final = ("'none'",)
+NOTICES: Final[Mapping[PageState, str]] = {"failed": "attempts"}
+NO_ANCESTORS: Final = ("'none'",)
 
 
 def rich(key: str, **names: str) -> Markup:
-    """The text under `key` as HTML, with every filled-in name set in <strong>."""
+    """Return the text under `key` as HTML, with every filled-in name in <strong>."""
     strong = {name: Markup("<strong>{}</strong>").format(value) for name, value in names.items()}
     return escape(TEXTS[key]).format(**strong)
 
@@ -58,22 +57,22 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the popup lives: the path before `/connect` (mostly empty) and the assets' hash."""
+    """The popup's place: the path before `/connect` (mostly empty) and the assets' hash."""
 
     base: str
     assets_hash: str
 
     @property
     def assets(self) -> str:
-        """The address of the files that go with this version."""
+        """Return the address of this version's files."""
         return f"{self.base}/connect/assets/{self.assets_hash}"
 
 
 def render(site: Site, shell: PopupShell, *, framed: bool) -> Page:
-    """The popup's page for a session's state. Opened at top level, an open session shows no form (P6)."""
+    """Render the popup's page for a session's state. At top level an open session shows no form (P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
-    notice = "" if state == "open" else NOTICE.get(state, state)
+    notice = "" if state == "open" else NOTICES.get(state, state)
     values = {"organization": organization or TEXTS["notice.app"]}
     body = _PAGE.render(
         state=state,
@@ -86,30 +85,29 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Page:
         organization=organization,
         origins=json.dumps(shell.allowed_origins),
     )
-    return Page(STATUS[state], headers(_ancestors(shell, framed=framed)), body.encode())
+    return Page(STATUSES[state], headers(_ancestors(shell, framed=framed)), body.encode())
 
 
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
-    """Who may frame the page: exactly the session's origins.
+    """Return the origins that may frame the page: exactly those of the session.
 
-    Where there are none (no such session, or none configured) the page carries no form, no secret and nothing about
-    anybody but the organization's name: any page may show it, so that a developer reads what is wrong instead of
-    looking at an empty frame.
+    Without origins (an unknown session, or none configured) any page may frame it, so that a developer reads what is
+    wrong instead of an empty frame. The page then holds no form and no secret, only the organization's name.
     """
     if shell.state == "open" and not framed:
-        return NOBODY
+        return NO_ANCESTORS
     if shell.state in {"unknown", "no_origins"}:
         return ("*",)
-    return shell.allowed_origins or NOBODY
+    return shell.allowed_origins or NO_ANCESTORS
 
 
 def headers(
     ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'",), *, keeps_opener: bool = False
 ) -> dict[str, str]:
-    """The headers of every page. Images may be data: URIs, because logos are.
+    """Return the headers of a page. Images may be data: URIs, because logos are.
 
-    `keeps_opener`: the window that our frame opened, which hears from it and is closed by it. `form_action`: in the
-    popup forms are sent by script, with the token in a header, and so none is sent otherwise.
+    `keeps_opener`: for the window that our frame opens, sends a ticket, and closes. `form_action`: none by default,
+    because the popup's script sends its forms, with the token in a header.
     """
     policy = (
         "default-src 'none'",
@@ -123,7 +121,7 @@ def headers(
         "trusted-types 'none'",
         f"frame-ancestors {' '.join(ancestors)}",
     )
-    framing = {"X-Frame-Options": "DENY"} if ancestors == NOBODY else {}  # which cannot name origins
+    framing = {"X-Frame-Options": "DENY"} if ancestors == NO_ANCESTORS else {}  # it cannot name origins
     apart = {} if keeps_opener else {"Cross-Origin-Opener-Policy": "same-origin"}
     return (
         framing

@@ -1,4 +1,4 @@
-"""What the popup's routes have in common: how a request is read, and how its answer is sent."""
+"""Reading of requests and sending of responses, for all routes of the popup."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
@@ -13,7 +13,7 @@ from one_runtime.tenancy.authentication import bearer_token
 
 MAX_BODY_BYTES: Final = 256 * 1024
 PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-# What a request for something inside of another page says of itself, in browsers that say anything.
+# Values of `Sec-Fetch-Dest` for a response that is shown inside another page. Some browsers send no such header.
 _FRAMES: Final = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 
 Call: TypeAlias = Callable[[str, Request], Awaitable[BaseModel | None]]
@@ -21,20 +21,20 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def is_framed(request: Request) -> bool:
-    """Whether a browser says that it wants to show the answer inside of another page."""
+    """Return True if the browser wants to show the response inside another page."""
     return request.headers.get("sec-fetch-dest") in _FRAMES
 
 
-def rendered(page: Page) -> Response:
-    """The page as a response."""
+def page_response(page: Page) -> Response:
+    """Return the page as a response."""
     return Response(page.body, page.status, page.headers)
 
 
-def called(call: Call) -> Endpoint:
-    """An endpoint for the page's script: session token in, JSON out. Errors are the app's to answer, as everywhere."""
+def json_endpoint(call: Call) -> Endpoint:
+    """Make an endpoint for the page's script: session token in, JSON out. The app answers errors, as for all routes."""
 
     async def endpoint(request: Request) -> Response:
-        answer = await call(token_of(request), request)
+        answer = await call(session_token(request), request)
         if answer is None:
             return Response(status_code=204, headers=PRIVATE)
         return Response(answer.model_dump_json(), 200, PRIVATE, "application/json")
@@ -42,19 +42,19 @@ def called(call: Call) -> Endpoint:
     return endpoint
 
 
-def token_of(request: Request) -> str:
-    """The session token. Raises: Unauthenticated."""
+def session_token(request: Request) -> str:
+    """Return the session token. Raises: Unauthenticated."""
     token = bearer_token(request.scope["headers"])
     if token is None:
         raise Unauthenticated("Send the session token in the header `Authorization: Bearer orcs_…`.")
     return token
 
 
-async def body_of(request: Request) -> bytes:
-    """The body, at most so much of it. Raises: TooLarge."""
+async def read_body(request: Request) -> bytes:
+    """Read the body. Raises: TooLarge."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes.")
+            raise TooLarge(f"The body must have at most {MAX_BODY_BYTES} bytes.")
     return bytes(body)

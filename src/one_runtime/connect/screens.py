@@ -1,4 +1,4 @@
-"""The pages of a window of its own, one function each: what they show, and with which headers (P6, P11)."""
+"""The top-level pages, one function each: what they show, and with which headers (P6, P11)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,21 +8,17 @@ from urllib.parse import urlsplit
 
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.search import search
-from one_runtime.connect.asked import FormField, asked_of
-from one_runtime.connect.pages import ENVIRONMENT, NOBODY, NOTICE, STATUS, Page, Site, headers
-from one_runtime.connect.posted import FormPost
+from one_runtime.connect.forms import FormField, FormPost, form_fields
+from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, NOTICES, STATUSES, Page, Site, headers
 from one_runtime.connect.texts import TEXTS, failure, text
-from one_runtime.connecting.authorization_steps import (
-    AccountSelection,
-    AuthorizationRedirect,
-    CallbackResult,
-    failure_code,
-    reason_of,
-)
+from one_runtime.connecting.account_selection import AccountSelection
+from one_runtime.connecting.authorization import AuthorizationRedirect, CallbackResult
+from one_runtime.connecting.authorization_attempts import failure_code, provider_reason
 from one_runtime.connecting.popup import Connected, PopupShell, PopupView
 from one_runtime.connecting.sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.errors import InvalidInput, OneRuntimeError
+from one_runtime.tenancy.organizations import Organization
 
 Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level"]
 
@@ -32,7 +28,10 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 
 @dataclass(frozen=True, slots=True)
 class FormError:
-    """Why a form is shown again. `errors`: by the field's path; `replaces`: another account is connected already."""
+    """The error of a form that is shown again.
+
+    `errors`: by the field's path. `replaces`: another account is connected already, and the end user may replace it.
+    """
 
     sentence: str | None = None
     reason: str | None = None
@@ -42,23 +41,24 @@ class FormError:
 
     @classmethod
     def of(cls, error: OneRuntimeError) -> "FormError":
-        """What to say about a refused attempt."""
+        """Return the form's error for a refused request."""
         if isinstance(error, InvalidInput) and error.errors:
-            return cls(errors={one.field: one.message for one in error.errors}, status=error.status)
-        return cls(error.detail, reason_of(error), replaces=isinstance(error, AccountMismatch), status=error.status)
+            return cls(errors={problem.field: problem.message for problem in error.errors}, status=error.status)
+        replaces = isinstance(error, AccountMismatch)
+        return cls(error.detail, provider_reason(error), replaces=replaces, status=error.status)
 
     @property
     def is_there(self) -> bool:
-        """Whether there is any."""
+        """Return False for the form as it is first shown."""
         return self.status != 200
 
 
-FRESH: Final = FormError()
+NO_ERROR: Final = FormError()
 
 
 @dataclass(frozen=True, slots=True)
 class NextForm:
-    """A form that only moves on. `anchor`: where on the next page the browser looks first."""
+    """A form with a button only. `anchor`: where the browser scrolls to on the next page."""
 
     label: str
     posted: FormPost
@@ -72,24 +72,24 @@ class Screens:
         self._site = site
         self._logo_url = logo_url
 
-    def refusal(self, why: Refusal, status: int) -> Page:
-        """A page that knows no session."""
-        return self._notice(why, PopupShell("unknown"), status)
+    def refusal(self, refusal: Refusal, status: int) -> Page:
+        """Render a page without a session."""
+        return self._notice(refusal, PopupShell("unknown"), status)
 
     def ended(self, shell: PopupShell) -> Page:
-        """A session that is over, or unknown."""
-        return self._notice(NOTICE.get(shell.state, shell.state), shell, STATUS[shell.state])
+        """Render the end of a session, or an unknown session."""
+        return self._notice(NOTICES.get(shell.state, shell.state), shell, STATUSES[shell.state])
 
     def broken(self, shell: PopupShell, status: int) -> Page:
-        """A fault of ours, or of something between; the session goes on."""
+        """Render an error that is not the person's fault; the session goes on."""
         return self._notice("broken", shell, status)
 
     def resume(self, shell: PopupShell) -> Page:
-        """A reload that brings no token: the script has kept it and starts over; without it there is no way on."""
+        """Render a reload without a token: the script has kept the token and starts over. Without script it ends."""
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
     def confirm(self, view: PopupView, form: FormPost) -> Page:
-        """Who asks, for whom, for what; and whether that was expected."""
+        """Render the confirmation: who asks, for whom, for what; and whether the person expected it."""
         values = self._view_values(view, form) | {
             "title": text("confirm.page", organization=view.organization.display_name),
             "names": _names(view) or [view.end_user.end_user_id],
@@ -97,127 +97,122 @@ class Screens:
         return self._render("confirm", view.session.id, values, None)
 
     def pick(self, view: PopupView, form: FormPost) -> Page:
-        """The list. Every row is there, whatever is searched for, so that the script can go on from it."""
-        everything = [choice.integration for choice in view.choices]
-        found = {one.slug: place for place, one in enumerate(search(everything, form.search))}
-        hidden = {one.slug for one in everything if one.slug not in found or form.category not in {"", one.category}}
+        """Render the list. It holds every row, whatever the search, so that the script can go on from it."""
+        integrations = [option.integration for option in view.options]
+        ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
+        hidden = {
+            integration.slug
+            for integration in integrations
+            if integration.slug not in ranks or form.category not in {"", integration.category}
+        }
         values = self._view_values(view, form) | {
             "title": TEXTS["head.list"],
-            "choices": sorted(view.choices, key=lambda choice: found.get(choice.integration.slug, len(everything))),
+            "options": sorted(view.options, key=lambda option: ranks.get(option.integration.slug, len(integrations))),
             "hidden": hidden,
-            "categories": sorted({one.category for one in everything}),
+            "categories": sorted({integration.category for integration in integrations}),
         }
         return self._render("pick", view.session.id, values, view.session.return_url)
 
-    def choose(self, view: PopupView, form: FormPost) -> Page:
-        """The choice between several ways to connect."""
+    def auth_types(self, view: PopupView, form: FormPost) -> Page:
+        """Render the choice between several auth types."""
         values = self._view_values(view, form) | {"back": _back_to_list(view, form)}
-        return self._render("choose", view.session.id, values, view.session.return_url)
+        return self._render("auth_types", view.session.id, values, view.session.return_url)
 
-    def ask(self, view: PopupView, auth: Auth, form: FormPost, trouble: FormError = FRESH) -> Page:
-        """The form of one way to connect; after a refused attempt with what was typed, but for what is secret.
+    def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Page:
+        """Render the form of one auth type; after a refused request with what was typed, but for secrets.
 
-        No secret is ever sent back (P11): it would stand in the page's source, in whatever the browser keeps of it, and
-        in any recording of answers. So it has to be pasted again, also to agree to another account.
+        No secret is ever sent back (P11): it would be in the page's source, in the browser's cache, and in every
+        recorded response. So it has to be pasted again, also to agree to replace an account.
         """
-        typed = form if trouble.is_there else None
-        shown = asked_of(view, auth, typed, trouble.errors)
-        homeless = " ".join(
-            message for path, message in trouble.errors.items() if path not in {one.path for one in shown}
-        )
+        fields = form_fields(view, auth, form if error.is_there else None, error.errors)
+        paths = {shown.path for shown in fields}
+        other_errors = " ".join(message for path, message in error.errors.items() if path not in paths)
         again = form.model_copy(update={"step": "show", "auth_type": None})
         values = self._view_values(view, form) | {
             "back": NextForm("action.back", again) if len(view.auths) > 1 else _back_to_list(view, form),
             "auth": auth,
-            "asked": shown,
-            "trouble": trouble,
-            "sentence": trouble.sentence or homeless or None,
-            "start": _start(shown, trouble),
+            "fields": fields,
+            "error": error,
+            "sentence": error.sentence or other_errors or None,
+            "focus": _focus(fields, error),
             "keep": form.model_copy(update={"step": "show", "auth_type": auth.type}),
         }
-        if trouble.is_there:
+        if error.is_there:
             values["title"] = text("window.trouble", title=str(values["title"]))
-        return self._render("ask", view.session.id, values, view.session.return_url, trouble.status)
+        return self._render("form", view.session.id, values, view.session.return_url, error.status)
 
     def done(self, view: PopupView, connected: Connected) -> Page:
-        """It worked."""
+        """Render a connection that was made."""
         integration = view.integration.name if view.integration else connected.integration_slug
         name = connected.connection_name
         values = self._view_values(view, None)
         values |= {"title": TEXTS["done.title"], "account": name if name != integration else None}
         return self._render("done", view.session.id, values, None)
 
-    def consent(self) -> Page:
-        """The window that our frame opens, before it has heard from it."""
+    def authorization_window(self) -> Page:
+        """Render the window that our frame opens, before the frame sends it a ticket."""
         lost = self._notice_values("consent_lost", PopupShell("unknown"))
-        values: dict[str, object] = {"heading": lost["title"], "lost": lost["body"], "title": TEXTS["consent.title"]}
-        return self._render("consent", None, values, None, keeps_opener=True)
-
-    def leaving(self, view: PopupView, departure: AuthorizationRedirect) -> Page:
-        """On to the provider, without a press of a button where the browser does that. A form could not: what it may
-        redirect to has to stand in the page's policy, and not every browser knows that (CSP 3, section 6.1.5)."""
-        values = self._view_values(view, None) | {
-            "title": text("leaving.title", integration=departure.integration_name),
-            "url": departure.url,
+        values: dict[str, object] = {
+            "heading": lost["title"],
+            "lost": lost["body"],
+            "title": TEXTS["authorization.title"],
         }
-        return self._render("leaving", view.session.id, values, None)
+        return self._render("authorization_window", None, values, None, keeps_opener=True)
 
-    def returned(self, arrival: CallbackResult) -> Page:
-        """The end of a consent in the window that was opened for it, or in a browser that we know nothing about.
+    def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Page:
+        """Render the page that goes on to the provider by itself, with a link for browsers that do not.
 
-        Where the app waits for the browser, it is a page that moves on: the policy of the provider's page may have
-        redirects end with us (`form-action`, CSP 3, section 6.1.5).
+        A form cannot do this: the page's policy would have to name every origin that the form may redirect to, and some
+        browsers do not check that (CSP 3, section 6.1.5).
         """
-        if arrival.session is None or arrival.integration is None or arrival.organization is None:
-            return self._notice(
-                "consent_lost", PopupShell("unknown"), arrival.problem.status if arrival.problem else 200
-            )
-        integration, organization = arrival.integration, arrival.organization
-        connected = arrival.connected
+        values = self._view_values(view, None) | {
+            "title": text("leaving.title", integration=redirect.integration_name),
+            "url": redirect.url,
+        }
+        return self._render("authorization_redirect", view.session.id, values, None)
+
+    def returned(self, result: CallbackResult) -> Page:
+        """Render the end of an authorization, in the window that was opened for it or in an unknown browser.
+
+        In the mode redirect the page moves on by itself: the policy of the provider's page may end redirects here
+        (`form-action`, CSP 3, section 6.1.5).
+        """
+        problem, connected = result.problem, result.connected
+        if result.session is None or result.integration is None or result.organization is None:
+            return self._notice("consent_lost", PopupShell("unknown"), problem.status if problem is not None else 200)
         account = connected.connection_name if connected is not None else None
-        values: dict[str, object] = {
+        values = self._result_values(result.integration, result.organization) | {
             "title": TEXTS["done.title" if connected is not None else "failed.title"],
-            "integration": integration.name,
-            "integration_logo": self._logo_url(integration),
-            "organization": organization.display_name,
-            "organization_logo": own_image(organization.logo_url),
-            "account": account if account != integration.name else None,
-            "problem": None if arrival.problem is None else self._failure(arrival),
-            "reason": None if arrival.problem is None else reason_of(arrival.problem),
-            "return_to": arrival.return_to if connected is None else connected.return_to,
-            # Our frame tells what went wrong, and goes on from there: unless the session is over, and the frame gone.
-            "closes": not isinstance(arrival.problem, SESSION_ENDED)
-            and (connected is None or connected.return_to is None),
+            "account": account if account != result.integration.name else None,
+            "problem": None if problem is None else _failure(result, problem),
+            "reason": None if problem is None else provider_reason(problem),
+            "return_to": result.return_to,
+            # Our frame shows the failure and goes on from there, unless the session has ended and the frame with it.
+            "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
-        status = 200 if arrival.problem is None else arrival.problem.status
-        return self._render("returned", arrival.session.id, values, None, status, keeps_opener=True)
+        status = 200 if problem is None else problem.status
+        return self._render("returned", result.session.id, values, None, status, keeps_opener=True)
 
-    def accounts(self, arrival: CallbackResult, choosing: AccountSelection) -> Page:
-        """Several accounts are behind what was granted: which one?"""
-        integration, organization = arrival.integration, arrival.organization
-        if integration is None or organization is None or arrival.session is None:
+    def account_selection(self, result: CallbackResult, selection: AccountSelection) -> Page:
+        """Render the accounts that the granted tokens open, to select one."""
+        if (
+            result.integration is None
+            or result.organization is None
+            or result.session is None
+            or result.binding is None
+        ):
             return self.refusal("broken", 500)
-        values: dict[str, object] = {
-            "title": text("accounts.title", integration=integration.name),
-            "integration": integration.name,
-            "integration_logo": self._logo_url(integration),
-            "organization": organization.display_name,
-            "organization_logo": own_image(organization.logo_url),
-            "choosing": choosing,
+        values = self._result_values(result.integration, result.organization) | {
+            "title": text("accounts.title", integration=result.integration.name),
+            "selection": selection,
+            "cookie": result.binding.cookie,
         }
-        back = arrival.session.return_url
-        return self._render("accounts", arrival.session.id, values, back, keeps_opener=True)
+        back = result.session.return_url
+        return self._render("account_selection", result.session.id, values, back, keeps_opener=True)
 
-    def trouble(self, arrival: CallbackResult, problem: OneRuntimeError) -> FormError:
-        """Why a consent's form is shown again."""
-        return replace(FormError.of(problem), sentence=self._failure(arrival), errors={})
-
-    def _failure(self, arrival: CallbackResult) -> str:
-        """What to tell a person: our own words for what is known, and the error's for everything else."""
-        if arrival.problem is None or arrival.integration is None or arrival.organization is None:
-            return ""
-        names = {"integration": arrival.integration.name, "organization": arrival.organization.display_name}
-        return failure(failure_code(arrival.problem), arrival.problem.detail, **names)
+    def authorization_error(self, result: CallbackResult, problem: OneRuntimeError) -> FormError:
+        """Return the error of a form that is shown again after a failed authorization."""
+        return replace(FormError.of(problem), sentence=_failure(result, problem), errors={})
 
     def _notice(self, notice: str, shell: PopupShell, status: int) -> Page:
         values = self._notice_values(notice, shell)
@@ -232,8 +227,16 @@ class Screens:
             "return_to": shell.return_to,
         }
 
+    def _result_values(self, integration: Integration, organization: Organization) -> dict[str, object]:
+        return {
+            "integration": integration.name,
+            "integration_logo": self._logo_url(integration),
+            "organization": organization.display_name,
+            "organization_logo": own_image(organization.logo_url),
+        }
+
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
-        """What most pages show. `posted` is what the next form carries on."""
+        """Return the values of most pages. `posted`: the form whose values the next form carries on."""
         organization, integration = view.organization, view.integration
         return {
             "title": text("head.title", integration=integration.name) if integration else TEXTS["head.list"],
@@ -262,19 +265,19 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # A form's target and, in some browsers, whatever it redirects to (CSP 3, section 6.1.5): ours, then the app's.
+        # Some browsers also hold the redirects after a form to `form-action` (CSP 3, section 6.1.5): the app's origin.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
-        return Page(status, headers(NOBODY, form_action, keeps_opener=keeps_opener), body.encode())
+        return Page(status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener), body.encode())
 
 
 def own_image(url: str | None) -> str | None:
-    """The address of an image that the page's policy lets it show, or None."""
+    """Return the address of an image that the page's policy allows, or None."""
     return url if url and url.startswith("data:image/") else None
 
 
 def origin_of(url: str | None) -> str | None:
-    """The origin of an address, as a policy may hold it; None where it has none that can be written there."""
+    """Return the origin of an address for a Content-Security-Policy; None if it has none that a policy may hold."""
     if url is None:
         return None
     address = urlsplit(url)
@@ -289,7 +292,7 @@ def origin_of(url: str | None) -> str | None:
 
 
 def _names(view: PopupView) -> list[str]:
-    """What the end user is called: name, e-mail address; as far as they are known."""
+    """Return the end user's name and e-mail address, as far as they are known."""
     return [part for part in (view.end_user.name, view.end_user.email) if part]
 
 
@@ -308,9 +311,17 @@ def _slug(integration: Integration | None) -> str:
     return integration.slug if integration else ""
 
 
-def _start(shown: tuple[FormField, ...], trouble: FormError) -> str:
-    """Where the focus starts: on what went wrong, else on the first thing to fill in."""
-    if trouble.is_there and not trouble.errors:
+def _focus(fields: tuple[FormField, ...], error: FormError) -> str:
+    """Return the element that has the focus at the start: the error, else the first field to fill in."""
+    if error.is_there and not error.errors:
         return "problem"
-    wrong = next((one.id for one in shown if one.error), None)
-    return wrong or next((one.id for one in shown if not one.value), "")
+    invalid = next((field.id for field in fields if field.error), None)
+    return invalid or next((field.id for field in fields if not field.value), "")
+
+
+def _failure(result: CallbackResult, problem: OneRuntimeError) -> str:
+    """Return the sentence for a person: our own text for a known code, else the error's."""
+    if result.integration is None or result.organization is None:
+        return problem.detail
+    names = {"integration": result.integration.name, "organization": result.organization.display_name}
+    return failure(failure_code(problem), problem.detail, **names)

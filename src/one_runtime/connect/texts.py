@@ -1,4 +1,4 @@
-"""Every string that the popup shows, from one file: `texts.json`. Translating the popup is translating that file."""
+"""Texts of the popup, all from one file, `texts.json`: to translate the popup, translate that file."""
 
 import json
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def text(key: str, **values: str) -> str:
-    """The text under `key` with `{name}` filled in. Filled-in values are not looked into again."""
+    """Return the text under `key` with each `{name}` filled in. Filled-in values are not expanded again."""
     template = TEXTS[key]
     return template.format_map(values) if values else template
 
 
 def failure(code: str, otherwise: str, **names: str) -> str:
-    """Why a consent led nowhere, in our own words for what is known; `otherwise` for everything else."""
+    """Return our text for the code of a failed authorization, or `otherwise` for a code without one."""
     key = f"failed.{code}"
     return text(key, **names) if key in TEXTS else otherwise
 
 
 def with_prefix(*prefixes: str) -> dict[str, str]:
-    """The texts whose keys start with one of `prefixes`."""
+    """Return the texts whose keys start with one of `prefixes`."""
     return {key: value for key, value in TEXTS.items() if key.startswith(prefixes)}

@@ -1,4 +1,4 @@
-"""The JSON that the popup's page and its server exchange. Its own shapes: what a domain object gains stays inside."""
+"""The JSON that the popup's script and the server exchange. It has its own models, so that no domain field leaks."""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -9,7 +9,7 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.parts import Param
 from one_runtime.clock import rfc3339
 from one_runtime.connect.texts import failure
-from one_runtime.connecting.authorization_steps import AuthorizationOutcome
+from one_runtime.connecting.authorization import AuthorizationOutcome
 from one_runtime.connecting.popup import Connected, ConnectRequest, IntegrationOption, PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
@@ -19,7 +19,7 @@ MAX_VALUE_LENGTH = 16_384
 
 def _no_nul(value: str) -> str:
     if "\0" in value:
-        raise ValueError("must not hold a NUL character")
+        raise ValueError("must not contain a NUL character")
     return value
 
 
@@ -31,19 +31,19 @@ Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
 
 
 class Sent(BaseModel):
-    """Something that the page sends. What is wrong with it is told without the values in it."""
+    """A body from the page. Its errors never contain the values (P11)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class ViewBody(Sent):
-    """What the page sends to be shown something: which integration was picked from the list."""
+    """A request for the view. `integration_slug`: the integration that was picked from the list."""
 
     integration_slug: Name | None = None
 
 
 class ConnectBody(Sent):
-    """What the page sends to connect. `integration_slug`: where it was picked from the list."""
+    """A submitted form. `integration_slug`: the integration that was picked from the list."""
 
     integration_slug: Name | None = None
     auth_type: Name
@@ -54,26 +54,26 @@ class ConnectBody(Sent):
 
 
 class OutcomeBody(Sent):
-    """What the page sends to hear how a consent went."""
+    """A request for the outcome of an authorization."""
 
-    consent_id: Name
+    authorization_id: Name
 
 
 class TicketBody(Sent):
-    """What the window sends that our frame has opened."""
+    """The ticket that our frame sent to the window which it opened."""
 
     ticket: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
 
 
 class OptionAnswer(BaseModel):
-    """One choice of a parameter."""
+    """An option of a parameter."""
 
     value: str
     label: str
 
 
 class ParamAnswer(BaseModel):
-    """What to ask that is not secret."""
+    """A field that is not secret."""
 
     name: str
     label: str
@@ -86,7 +86,7 @@ class ParamAnswer(BaseModel):
 
 
 class FieldAnswer(BaseModel):
-    """What to ask that is part of the credential."""
+    """A field of the credential."""
 
     name: str
     label: str
@@ -100,7 +100,7 @@ class FieldAnswer(BaseModel):
 
 
 class AuthAnswer(BaseModel):
-    """`checked`: whether the provider is asked before anything is stored."""
+    """An auth type. `checked`: the provider verifies the credential before it is stored."""
 
     auth_type: str
     label: str
@@ -110,7 +110,7 @@ class AuthAnswer(BaseModel):
 
 
 class OrganizationAnswer(BaseModel):
-    """Who asks."""
+    """The organization that asks."""
 
     display_name: str
     logo_url: str | None
@@ -118,14 +118,14 @@ class OrganizationAnswer(BaseModel):
 
 
 class EndUserAnswer(BaseModel):
-    """For whom."""
+    """The end user who connects."""
 
     name: str | None
     email: str | None
 
 
 class IntegrationAnswer(BaseModel):
-    """What is connected."""
+    """The integration to connect."""
 
     slug: str
     name: str
@@ -134,8 +134,8 @@ class IntegrationAnswer(BaseModel):
     website: str
 
 
-class ChoiceAnswer(BaseModel):
-    """One integration of the list."""
+class IntegrationOptionAnswer(BaseModel):
+    """An integration of the list."""
 
     slug: str
     name: str
@@ -147,14 +147,14 @@ class ChoiceAnswer(BaseModel):
 
 
 class ViewAnswer(BaseModel):
-    """What the page shows: one integration, or where none is named and none was picked, the list of `integrations`."""
+    """The view: one integration, or the list of `integrations` if none is named and none was picked."""
 
     session_id: str
     status: str
     organization: OrganizationAnswer
     end_user: EndUserAnswer
     integration: IntegrationAnswer | None
-    integrations: list[ChoiceAnswer]
+    integrations: list[IntegrationOptionAnswer]
     suggested_connection_name: str | None
     reconnect: bool
     auth_types: list[AuthAnswer]
@@ -163,7 +163,7 @@ class ViewAnswer(BaseModel):
 
 
 class ConnectedAnswer(BaseModel):
-    """The connection that was made."""
+    """A connection that was made."""
 
     connection_id: str | None
     integration_slug: str
@@ -171,21 +171,23 @@ class ConnectedAnswer(BaseModel):
 
 
 class PreparedAnswer(BaseModel):
-    """A consent that a window may leave for."""
+    """A prepared authorization, with the ticket for its window."""
 
-    consent_id: str
+    authorization_id: str
     ticket: str
 
 
-class DepartureAnswer(BaseModel):
-    """Where the window goes."""
+class RedirectAnswer(BaseModel):
+    """The provider's address."""
 
     url: str
 
 
 class OutcomeAnswer(BaseModel):
-    """How a consent went: `waiting`, `connected` with the connection, or `failed` with what to tell the end user, and
-    the provider's own words where it gave any."""
+    """The outcome of an authorization: `waiting`, `connected` with the connection, or `failed` with a message.
+
+    `provider_reason`: the provider's own words, if it gave any.
+    """
 
     state: str
     connection: ConnectedAnswer | None
@@ -195,17 +197,17 @@ class OutcomeAnswer(BaseModel):
 
 
 def read_ticket(body: bytes) -> str:
-    """The ticket. Raises: as `read_connect`."""
+    """Read the ticket. Raises: as `read_connect`."""
     return _read(TicketBody, body).ticket
 
 
 def read_outcome(body: bytes) -> str:
-    """The consent's id. Raises: as `read_connect`."""
-    return _read(OutcomeBody, body).consent_id
+    """Read the authorization's id. Raises: as `read_connect`."""
+    return _read(OutcomeBody, body).authorization_id
 
 
 def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
-    """The outcome as the page gets it."""
+    """Return the outcome as JSON model."""
     connection = connected_answer(outcome.connected) if outcome.connected is not None else None
     names = {"integration": outcome.integration_name, "organization": outcome.organization_name}
     return OutcomeAnswer(
@@ -218,25 +220,25 @@ def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
 
 
 def read_view(body: bytes) -> str | None:
-    """The slug that was picked, or None. Raises: as `read_connect`."""
+    """Read the picked slug, or None. Raises: as `read_connect`."""
     return _read(ViewBody, body or b"{}").integration_slug
 
 
 def read_connect(body: bytes) -> ConnectRequest:
-    """What was sent, as the flow takes it.
+    """Read a submitted form.
 
     Raises:
-        MalformedRequest: no JSON.
-        InvalidInput: JSON of another shape; never with the values in it.
+        MalformedRequest: the body is not JSON.
+        InvalidInput: the JSON has another shape; the error never contains the values.
     """
-    read = _read(ConnectBody, body)
+    submitted = _read(ConnectBody, body)
     return ConnectRequest(
-        auth_type=read.auth_type,
-        params=read.params,
-        credentials=read.credentials,
-        name=read.name or None,
-        replace_account=read.replace_account,
-        integration_slug=read.integration_slug,
+        auth_type=submitted.auth_type,
+        params=submitted.params,
+        credentials=submitted.credentials,
+        name=submitted.name or None,
+        replace_account=submitted.replace_account,
+        integration_slug=submitted.integration_slug,
     )
 
 
@@ -247,12 +249,14 @@ def _read(kind: type[S], body: bytes) -> S:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         if any(problem["type"] == "json_invalid" for problem in problems):
             raise MalformedRequest("The body is not valid JSON.") from None
-        fields = tuple(FieldError(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in problems)
-        raise InvalidInput("The request has another shape than the page sends.", fields) from None
+        fields = tuple(FieldError(".".join(map(str, problem["loc"])) or "body", problem["msg"]) for problem in problems)
+        raise InvalidInput(
+            "The request does not have the shape that this page sends. Reload the page and try again.", fields
+        ) from None
 
 
 def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
-    """The view as the page gets it. `logo_url`: the address on this server of an integration's logo."""
+    """Return the view as JSON model. `logo_url` gives the address on this server of an integration's logo."""
     session, organization = view.session, view.organization
     return ViewAnswer(
         session_id=session.id,
@@ -264,7 +268,7 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
         ),
         end_user=EndUserAnswer(name=view.end_user.name, email=view.end_user.email),
         integration=_integration(view.integration, logo_url) if view.integration else None,
-        integrations=[_choice(choice, logo_url) for choice in view.choices],
+        integrations=[_option(option, logo_url) for option in view.options],
         suggested_connection_name=session.suggested_connection_name,
         reconnect=view.reconnect,
         auth_types=[_auth(auth) for auth in view.auths],
@@ -283,21 +287,21 @@ def _integration(integration: Integration, logo_url: Callable[[Integration], str
     )
 
 
-def _choice(choice: IntegrationOption, logo_url: Callable[[Integration], str | None]) -> ChoiceAnswer:
-    integration = choice.integration
-    return ChoiceAnswer(
+def _option(option: IntegrationOption, logo_url: Callable[[Integration], str | None]) -> IntegrationOptionAnswer:
+    integration = option.integration
+    return IntegrationOptionAnswer(
         slug=integration.slug,
         name=integration.name,
         description=integration.description,
         category=integration.category,
         aliases=list(integration.aliases),
         logo_url=logo_url(integration),
-        connected=choice.connected,
+        connected=option.connected,
     )
 
 
 def connected_answer(connected: Connected) -> ConnectedAnswer:
-    """The connection as the page gets it."""
+    """Return the connection as JSON model."""
     return ConnectedAnswer(
         connection_id=connected.connection_id,
         integration_slug=connected.integration_slug,
@@ -318,5 +322,5 @@ def _auth(auth: Auth) -> AuthAnswer:
 
 def _param(param: Param) -> ParamAnswer:
     answer = ParamAnswer.model_validate(param.model_dump(include=set(ParamAnswer.model_fields)))
-    # A pattern holds for the transformed value, and only the server transforms: it alone can tell.
+    # A pattern holds for the transformed value, and only the server transforms it.
     return answer.model_copy(update={"pattern": None}) if param.transform else answer

@@ -1,5 +1,8 @@
-"""Consents that wait for the end user to say which of several accounts: what was granted is kept meanwhile, sealed, and
-let go of where nobody comes back (P9)."""
+"""Selection of an account, if the granted tokens open several of them.
+
+The tokens are sealed until the end user selects an account in the browser that started the authorization (P5). If that
+does not happen in time, the tokens are revoked (P9).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +12,12 @@ from pydantic import TypeAdapter
 
 from one_runtime.connecting import authorization_attempts, sessions
 from one_runtime.connecting.authorization_attempts import AuthorizationAttempt
-from one_runtime.connecting.verification import AccountOption
+from one_runtime.connecting.verification import AccountOption, GrantedTokens
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.jobs.queue import database_now
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.token_response import Tokens
@@ -21,12 +25,20 @@ from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
-"""Consents that one turn lets go of at the most; the next turn goes on."""
+"""Abandoned attempts that one run of the periodic task handles at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class PausedAuthorization:
-    """What is kept, sealed, while the end user chooses. `own`: the customer's own client; `asked`: scopes."""
+class AccountSelection:
+    """A selection that the end user has to make: the accounts' labels, in their order."""
+
+    authorization_id: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _PausedAuthorization:
+    """The sealed payload of a paused attempt. `own`: the customer's own client; `asked`: the requested scopes."""
 
     tokens: Tokens
     params: Mapping[str, str]
@@ -35,29 +47,43 @@ class PausedAuthorization:
     accounts: tuple[AccountOption, ...]
 
 
-_PAUSED: Final = TypeAdapter(PausedAuthorization)
+_PAUSED: Final = TypeAdapter(_PausedAuthorization)
 
 
-def dump(paused: PausedAuthorization) -> bytes:
-    """As it is sealed."""
-    return _PAUSED.dump_json(paused)
+async def pause(
+    installation: Installation,
+    attempt: AuthorizationAttempt,
+    browser: str,
+    granted: GrantedTokens,
+    accounts: tuple[AccountOption, ...],
+) -> AccountSelection:
+    """Seal granted tokens until the end user selects an account. Raises: NotFound."""
+    paused = _PausedAuthorization(granted.tokens, granted.params, granted.own, granted.asked, accounts)
+    payload, now = _PAUSED.dump_json(paused), installation.clock()
+    async with installation.database.write() as tx:
+        await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
+    return AccountSelection(attempt.id, tuple(account.label for account in accounts))
 
 
-def parse(kept: bytes) -> PausedAuthorization:
-    """What `dump` wrote."""
-    return _PAUSED.validate_json(kept)
+def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
+    """Return the tokens of a payload with the selected account; an unknown number selects none."""
+    paused = _PAUSED.validate_json(payload)
+    selected = paused.accounts[number].params if number < len(paused.accounts) else None
+    return GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
 
 
 async def purge_due(installation: Installation) -> int:
-    """Wipe what consents left behind that nobody came back from, and let go of what was granted; how many. Safe to run
-    in several processes at once."""
+    """End abandoned attempts and revoke their tokens, and delete old attempts; return their number.
+
+    Several processes may run this at once.
+    """
     vault = installation.vault
     async with installation.database.write() as tx:
         now = await database_now(tx, installation.clock)
         abandoned = await authorization_attempts.abandon(tx, vault, now, BATCH)
-        lettings = await _kept_to_revoke(tx, installation, abandoned)
+        revocations = await _queue_revocations(tx, installation, abandoned)
         expired = len(abandoned) + await authorization_attempts.expire(tx, now)
-    await revoke_all(installation, lettings)
+    await revoke_all(installation, revocations)
     return expired + await authorization_attempts.purge(installation.database, now)
 
 
@@ -67,24 +93,24 @@ EXPIRE_AUTHORIZATIONS: Final[PeriodicTask[Installation]] = PeriodicTask("expire_
 async def purge_of_end_user(
     tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
 ) -> list[PendingRevocation]:
-    """Wipe what was granted to an end user who has not chosen an account yet; what is to be revoked of it."""
+    """Delete the tokens of an end user who has not selected an account yet; return the pending revocations."""
     abandoned = await authorization_attempts.abandon_of(tx, installation.vault, organization_id, end_user_id)
-    return await _kept_to_revoke(tx, installation, abandoned)
+    return await _queue_revocations(tx, installation, abandoned)
 
 
-async def _kept_to_revoke(
+async def _queue_revocations(
     tx: Transaction, installation: Installation, abandoned: list[tuple[AuthorizationAttempt, bytes]]
 ) -> list[PendingRevocation]:
     """Queue the revocation of the tokens of abandoned attempts."""
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
     pending = []
-    for attempt, kept in abandoned:
-        paused = _PAUSED.validate_json(kept)
+    for attempt, payload in abandoned:
         session = await sessions.get(tx, attempt.organization_id, attempt.session_id)
+        paused = _PAUSED.validate_json(payload)
         secrets = merge_tokens(paused.own, paused.tokens)
         tokens = issued_tokens(attempt, session.end_user_id, paused.params, secrets)
         pending.append(await queue_revocation(tx, vault, catalogs, tokens, "account_not_selected", now))
-    return [row for row in pending if row is not None]
+    return [revocation for revocation in pending if revocation is not None]
 
 
 def issued_tokens(

@@ -1,8 +1,9 @@
-"""Consents: trips to a provider's own consent page, from the click to the callback (P5, P6).
+"""Authorization attempts: pending redirects to a provider's authorization page, from the click to the callback.
 
-A ticket, which our own frame hands to the window that it opened, is swapped once for a state and a browser's secret.
-The state comes back in the callback, once; it is good for nothing without the cookie of the browser that left with it.
-Only hashes of all three are kept (P2); what the token request needs is sealed, and wiped with the end.
+Our frame hands a ticket to the window that it opened. The ticket is exchanged once for a state and a browser secret.
+The provider returns the state in the callback, which is accepted once, and only with the cookie of the browser that
+started the attempt. The database holds only hashes of the three (P2). The values for the token request are sealed, and
+deleted when the attempt ends (P5, P6).
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from one_runtime.connecting.sessions import ConnectSession
+from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.db.engine import Database, Row, Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import consents
@@ -21,26 +23,56 @@ from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import Token
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
-from one_runtime.errors import NotFound
+from one_runtime.errors import Conflict, NotFound, OneRuntimeError
 from one_runtime.jobs.queue import batched_delete, delete_in_batches, lock_due
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
-"""From the click until the window leaves for the provider."""
+"""From the click until the window goes to the provider."""
 STATE_LIFE: Final = timedelta(minutes=10)
-"""From there to the callback."""
+"""From there to the callback, and again from the callback to the selection of an account."""
 KEPT: Final = timedelta(hours=1)
-"""How long the end of one can be asked for."""
+"""How long the outcome of an attempt can be read."""
 
-_VERSION: Final = 1  # of the secret that a row begins with; it is wiped before there is another
-_PAUSED: Final = 2
+_VERSION: Final = 1  # of a new row's sealed value
+_PAUSED_VERSION: Final = 2  # of the tokens that wait for the selection of an account
+_COOKIE_PREFIX: Final = "or-authorization-"
+_COOKIE_DIGITS: Final = 16  # hex digits of the state's hash, so that parallel attempts have cookies of their own
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
+# The stored values differ from the names of the glossary: a change would need a migration.
+PREPARED: Final = "prepared"
+STARTED: Final = "left"
+CONSUMED: Final = "arrived"
+SELECTING: Final = "choosing"
+CONNECTED: Final = "connected"
+FAILED: Final = "failed"
+
+
+class AuthorizationExpired(Conflict):
+    """The ticket or callback belongs to no pending attempt of this browser: used, expired, or another browser's."""
+
+    code = "consent_lost"
+
+
+class AuthorizationFailed(Conflict):
+    """The authorization ended without a connection.
+
+    `failure`: the stable code. `reason`: the provider's own words. `counts`: it uses up one of the session's attempts.
+    """
+
+    code = "authorization_failed"
+
+    def __init__(self, failure: str, detail: str, reason: str | None = None, *, counts: bool = False) -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.reason = reason
+        self.counts = counts
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptDetails:
-    """What is to be connected. `scopes`: asked for, None for the entry's default; `audience`: as of the credentials."""
+    """The requested connection. `scopes`: None for the entry's default; `audience`: that of the credentials."""
 
     params: Mapping[str, str]
     scopes: tuple[str, ...] | None = None
@@ -51,15 +83,27 @@ class AttemptDetails:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSecret:
-    """What the token request needs: the PKCE verifier (RFC 7636), and the customer's own client with its fields."""
+    """Secrets for the token request: the PKCE verifier (RFC 7636), and the fields of the customer's own client."""
 
     verifier: str | None = field(default=None, repr=False)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
+class BrowserBinding:
+    """The cookie that binds an attempt to the browser that started it (P5).
+
+    `session_token`: of a top-level page, which goes on with it after the callback. Only the browser keeps it.
+    """
+
+    cookie: str
+    secret: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorizationAttempt:
-    """One trip."""
+    """A stored attempt, without its secrets."""
 
     id: str
     session_id: str
@@ -71,10 +115,14 @@ class AuthorizationAttempt:
     details: AttemptDetails
     expires_at: datetime
 
+    def has_expired(self, now: datetime) -> bool:
+        """Return True if the time ran out before the attempt ended."""
+        return self.status not in {CONNECTED, FAILED} and now >= self.expires_at
+
 
 @dataclass(frozen=True, slots=True)
 class NewAuthorizationAttempt:
-    """A trip to be."""
+    """An attempt to create."""
 
     session: ConnectSession
     integration_slug: str
@@ -86,26 +134,26 @@ class NewAuthorizationAttempt:
 
 @dataclass(frozen=True, slots=True)
 class StartedAttempt:
-    """What a browser leaves with: the state for the provider, the secret for a cookie."""
+    """An attempt whose browser goes to the provider. `state` goes into the address, `browser` into a cookie."""
 
-    consent: AuthorizationAttempt
+    attempt: AuthorizationAttempt
     secret: AttemptSecret
     state: Token
     browser: Token
 
 
 _INSERT = insert(consents)
-_OPEN = (consents.c.status == "prepared") | (consents.c.status == "left")
+_OPEN = (consents.c.status == PREPARED) | (consents.c.status == STARTED)
 _SUPERSEDE = delete(consents).where(consents.c.session_id == bindparam("session"), _OPEN)
 _BY_TICKET = select(consents).where(consents.c.ticket_hash == bindparam("hash"))
-_BY_ID = select(consents).where(consents.c.id == bindparam("consent"))
+_BY_ID = select(consents).where(consents.c.id == bindparam("attempt"))
 _BY_STATE = select(consents).where(consents.c.state_hash == bindparam("hash"))
 _OF_SESSION = select(consents).where(
-    consents.c.id == bindparam("consent"), consents.c.session_id == bindparam("session")
+    consents.c.id == bindparam("attempt"), consents.c.session_id == bindparam("session")
 )
-_CHANGE = update(consents).where(consents.c.id == bindparam("consent"))
-_LEAVE = _CHANGE.where(consents.c.status == "prepared", consents.c.expires_at > bindparam("now")).values(
-    status="left",
+_CHANGE = update(consents).where(consents.c.id == bindparam("attempt"))
+_START = _CHANGE.where(consents.c.status == PREPARED, consents.c.expires_at > bindparam("now")).values(
+    status=STARTED,
     ticket_hash=None,
     state_hash=bindparam("new_state"),
     browser_hash=bindparam("new_browser"),
@@ -114,182 +162,181 @@ _LEAVE = _CHANGE.where(consents.c.status == "prepared", consents.c.expires_at > 
 _WIPED: dict[str, Any] = {
     "ticket_hash": None, "state_hash": None, "browser_hash": None, "sealed": None, "key_id": None,
 }  # fmt: skip
-_ARRIVE = _CHANGE.where(consents.c.status == "left", consents.c.expires_at > bindparam("now")).values(
-    status="arrived", **_WIPED
+_CONSUME = _CHANGE.where(consents.c.status == STARTED, consents.c.expires_at > bindparam("now")).values(
+    status=CONSUMED, **_WIPED
 )
-_PAUSE = _CHANGE.where(consents.c.status == "arrived").values(
-    status="choosing",
+_PAUSE = _CHANGE.where(consents.c.status == CONSUMED).values(
+    status=SELECTING,
     browser_hash=bindparam("new_browser"),
     sealed=bindparam("new_sealed"),
     key_id=bindparam("new_key"),
-    version=_PAUSED,
+    version=_PAUSED_VERSION,
     expires_at=bindparam("until"),
 )
-_RESUME = _CHANGE.where(consents.c.status == "choosing", consents.c.expires_at > bindparam("now")).values(
-    status="arrived", **_WIPED
+_RESUME = _CHANGE.where(consents.c.status == SELECTING, consents.c.expires_at > bindparam("now")).values(
+    status=CONSUMED, **_WIPED
 )
-_ABANDONED = lock_due(consents, consents.c.status == "choosing", due=consents.c.expires_at)
-_CHOOSING_OF = (
+_ABANDONED = lock_due(consents, consents.c.status == SELECTING, due=consents.c.expires_at)
+_SELECTING_OF_END_USER = (
     select(consents)
     .join(sessions, sessions.c.id == consents.c.session_id)
     .where(
         sessions.c.organization_id == bindparam("organization"),
         sessions.c.end_user_id == bindparam("end_user"),
-        consents.c.status == "choosing",
+        consents.c.status == SELECTING,
     )
 )
-_ABANDON = _CHANGE.where(consents.c.status == "choosing").values(status="failed", **_WIPED)
-_END = _CHANGE.where(consents.c.status == "arrived").values(status=bindparam("ended"))
-_PURGE = batched_delete(consents, consents.c.expires_at <= bindparam("before"), consents.c.status != "choosing")
-_OF = select(func.count().label("trips")).where(consents.c.session_id == bindparam("session"))
-_EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status="failed", **_WIPED)
+_ABANDON = _CHANGE.where(consents.c.status == SELECTING).values(status=FAILED, **_WIPED)
+_END = _CHANGE.where(consents.c.status == CONSUMED).values(status=bindparam("ended"))
+_PURGE = batched_delete(consents, consents.c.expires_at <= bindparam("before"), consents.c.status != SELECTING)
+_COUNT = select(func.count().label("attempts")).where(consents.c.session_id == bindparam("session"))
+_EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status=FAILED, **_WIPED)
+
+
+def failure_code(error: OneRuntimeError) -> str:
+    """Return the stable code of why an authorization failed."""
+    return error.failure if isinstance(error, AuthorizationFailed) else error.code
+
+
+def provider_reason(error: OneRuntimeError) -> str | None:
+    """Return the provider's own words, if it gave any."""
+    if isinstance(error, AuthorizationFailed):
+        return error.reason
+    return error.provider_reason if isinstance(error, CredentialsRefused) else None
+
+
+def cookie_name(state: str) -> str:
+    """Return the name of a state's cookie. The name reveals nothing: it is part of a hash."""
+    return _COOKIE_PREFIX + secret_tokens.digest(state).hex()[:_COOKIE_DIGITS]
 
 
 async def create(
     tx: Transaction, vault: Vault, new: NewAuthorizationAttempt, now: datetime
 ) -> tuple[AuthorizationAttempt, Token]:
-    """Begin a trip, and make its ticket, which is not kept. An unfinished one of the same session ends."""
+    """Create an attempt and its ticket, in place of an unfinished attempt of the session. The ticket is not stored."""
     session, ticket = new.session, secret_tokens.make(secret_tokens.TICKET)
-    consent = AuthorizationAttempt(
+    attempt = AuthorizationAttempt(
         id=new_id(),
         session_id=session.id,
         organization_id=session.organization_id,
         integration_slug=new.integration_slug,
         oauth_client_id=new.oauth_client_id,
-        status="prepared",
+        status=PREPARED,
         issuer=new.issuer,
         details=new.details,
         expires_at=now + TICKET_LIFE,
     )
     await tx.execute(_SUPERSEDE, session=session.id)
-    place = SealContext(TABLE, consent.id, _VERSION)
-    sealed = await key_ring.seal(tx, vault, session.organization_id, json.dumps(asdict(new.secret)).encode(), place)
-    values = asdict(consent) | {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "created_at": now}
+    context = SealContext(TABLE, attempt.id, _VERSION)
+    sealed = await key_ring.seal(tx, vault, session.organization_id, json.dumps(asdict(new.secret)).encode(), context)
+    values = asdict(attempt) | {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "created_at": now}
     await tx.execute(_INSERT, ticket_hash=ticket.hash, state_hash=None, browser_hash=None, **values)
-    return consent, ticket
-
-
-async def find_by_ticket(tx: Transaction, ticket: str) -> AuthorizationAttempt | None:
-    """The trip that a ticket is for, or None."""
-    row = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket, "ticket_hash")
-    return _consent(row) if row else None
+    return attempt, ticket
 
 
 async def start(tx: Transaction, vault: Vault, ticket: str, now: datetime) -> StartedAttempt | None:
-    """Swap a ticket for what the browser leaves with, once; None where it is used, unknown or too old."""
+    """Exchange a ticket for a state and a browser secret, once. None if it is used, unknown or expired."""
     row = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket, "ticket_hash")
     if row is None:
         return None
     state, browser = secret_tokens.make(secret_tokens.STATE), secret_tokens.make(secret_tokens.BROWSER)
     hashes = {"new_state": state.hash, "new_browser": browser.hash}
-    if not await tx.execute(_LEAVE, consent=row.id, now=now, until=now + STATE_LIFE, **hashes):
+    if not await tx.execute(_START, attempt=row.id, now=now, until=now + STATE_LIFE, **hashes):
         return None
-    return StartedAttempt(_consent(row), _secret(vault, row), state, browser)
-
-
-async def find_by_state(tx: Transaction, state: str) -> AuthorizationAttempt | None:
-    """The trip that a state comes back from, or None. It proves nothing yet about who brings it."""
-    row = await _find(tx, _BY_STATE, secret_tokens.STATE, state, "state_hash")
-    return _consent(row) if row else None
+    return StartedAttempt(_attempt_from_row(row), _open_secret(vault, row), state, browser)
 
 
 async def consume(
-    tx: Transaction, vault: Vault, state: str, browser: str, now: datetime
+    tx: Transaction, vault: Vault, state: str, browser: str, slug: str, now: datetime
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
-    """Take a state that comes back with the secret of the browser that left with it, once: it is wiped. None where it
-    is used, unknown, too old, or another browser's, which leaves it to whose it is."""
+    """Consume a state, once, and delete its secrets.
+
+    None if the state is unknown, expired or used, or if another browser or another integration's redirect address
+    brings it. In the last two cases the state stays valid for its own browser and address.
+    """
     row = await _find(tx, _BY_STATE, secret_tokens.STATE, state, "state_hash")
-    if row is None or row.browser_hash is None:
+    if row is None or row.integration_slug != slug or not _is_of_browser(row, browser):
         return None
-    if not secret_tokens.recognize(secret_tokens.BROWSER, browser) or not secret_tokens.same(
-        row.browser_hash, secret_tokens.digest(browser)
-    ):
+    secret = _open_secret(vault, row)
+    if not await tx.execute(_CONSUME, attempt=row.id, now=now):
         return None
-    secret = _secret(vault, row)
-    if not await tx.execute(_ARRIVE, consent=row.id, now=now):
-        return None
-    return _consent(row), secret
+    return _attempt_from_row(row), secret
 
 
 async def count(tx: Transaction, session_id: str) -> int:
-    """Trips of a session that came back, whatever came of them."""
-    row = await tx.one(_OF, session=session_id)
-    return int(row.trips) if row is not None else 0
+    """Count the attempts of a session, whatever their end; the unfinished one is replaced by the next."""
+    row = await tx.one(_COUNT, session=session_id)
+    return int(row.attempts) if row is not None else 0
 
 
 async def pause(
-    tx: Transaction, vault: Vault, consent: AuthorizationAttempt, browser: str, granted: bytes, now: datetime
+    tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, browser: str, payload: bytes, now: datetime
 ) -> None:
-    """Keep what was granted, sealed, until the same browser says which account it is for. Raises: NotFound."""
-    place = SealContext(TABLE, consent.id, _PAUSED)
-    sealed = await key_ring.seal(tx, vault, consent.organization_id, granted, place)
+    """Seal a payload until the same browser selects an account. Raises: NotFound."""
+    context = SealContext(TABLE, attempt.id, _PAUSED_VERSION)
+    sealed = await key_ring.seal(tx, vault, attempt.organization_id, payload, context)
     paused = await tx.execute(
         _PAUSE,
-        consent=consent.id,
+        attempt=attempt.id,
         new_browser=secret_tokens.digest(browser),
         new_sealed=sealed.data,
         new_key=sealed.key_id,
         until=now + STATE_LIFE,
     )
     if not paused:
-        raise NotFound("The consent has gone meanwhile. Start again.")
+        raise NotFound("This authorization was deleted meanwhile. Start again.")
 
 
 async def resume(
-    tx: Transaction, vault: Vault, consent_id: str, browser: str, now: datetime
+    tx: Transaction, vault: Vault, attempt_id: str, browser: str, now: datetime
 ) -> tuple[AuthorizationAttempt, bytes] | None:
-    """Take what was kept by `pause`, once: it is wiped. None as for `arrive`."""
-    row = await tx.one(_BY_ID, consent=consent_id) if is_id(consent_id) else None
-    if row is None or row.browser_hash is None or row.status != "choosing":
+    """Return the payload of `pause`, once, and delete it. None as for `consume`."""
+    row = await tx.one(_BY_ID, attempt=attempt_id) if is_id(attempt_id) else None
+    if row is None or row.status != SELECTING or not _is_of_browser(row, browser):
         return None
-    if not secret_tokens.recognize(secret_tokens.BROWSER, browser) or not secret_tokens.same(
-        row.browser_hash, secret_tokens.digest(browser)
-    ):
+    payload = _open_payload(vault, row)
+    if not await tx.execute(_RESUME, attempt=row.id, now=now):
         return None
-    granted = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), SealContext(TABLE, row.id, row.version))
-    if not await tx.execute(_RESUME, consent=row.id, now=now):
-        return None
-    return _consent(row), granted
+    return _attempt_from_row(row), payload
 
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """Take what was kept by `pause` and nobody came back for in time: it is wiped."""
+    """End attempts whose account was not selected in time; return their payloads, which are deleted."""
     return await _abandon(tx, vault, await tx.all(_ABANDONED, now=now, limit=limit))
 
 
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """The same of one end user, whether it is time or not."""
-    return await _abandon(tx, vault, await tx.all(_CHOOSING_OF, organization=organization_id, end_user=end_user_id))
+    """End all attempts of an end user that wait for the selection of an account; as `abandon`."""
+    rows = await tx.all(_SELECTING_OF_END_USER, organization=organization_id, end_user=end_user_id)
+    return await _abandon(tx, vault, rows)
 
 
 async def _abandon(tx: Transaction, vault: Vault, rows: list[Row]) -> list[tuple[AuthorizationAttempt, bytes]]:
-    taken = []
+    abandoned = []
     for row in rows:
-        consent = _consent(row)
+        attempt = _attempt_from_row(row)
         try:
-            granted = vault.open(
-                row.organization_id, Sealed(row.key_id, row.sealed), SealContext(TABLE, row.id, row.version)
-            )
+            payload = _open_payload(vault, row)
         except KeyNotInRing:  # another server may have the key
             continue
         except SealBroken:
-            granted = b""
-        if await tx.execute(_ABANDON, consent=row.id) and granted:
-            taken.append((consent, granted))
-    return taken
+            payload = b""
+        if await tx.execute(_ABANDON, attempt=row.id) and payload:
+            abandoned.append((attempt, payload))
+    return abandoned
 
 
-async def end(tx: Transaction, consent_id: str, status: Literal["connected", "failed"]) -> None:
-    """Say how a trip ended."""
-    await tx.execute(_END, consent=consent_id, ended=status)
+async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "failed"]) -> None:
+    """Record the end of an attempt whose state was consumed."""
+    await tx.execute(_END, attempt=attempt_id, ended=status)
 
 
-async def find(tx: Transaction, session_id: str, consent_id: str) -> AuthorizationAttempt | None:
-    """A trip of this session, or None."""
-    row = await tx.one(_OF_SESSION, session=session_id, consent=consent_id) if is_id(consent_id) else None
-    return _consent(row) if row else None
+async def find(tx: Transaction, session_id: str, attempt_id: str) -> AuthorizationAttempt | None:
+    """Return an attempt of this session, or None."""
+    row = await tx.one(_OF_SESSION, session=session_id, attempt=attempt_id) if is_id(attempt_id) else None
+    return _attempt_from_row(row) if row else None
 
 
 async def expire(tx: Transaction, now: datetime) -> int:
@@ -310,7 +357,14 @@ async def _find(tx: Transaction, statement: Any, kind: str, token: str, column: 
     return row if row is not None and secret_tokens.same(getattr(row, column), digest) else None
 
 
-def _consent(row: Row) -> AuthorizationAttempt:
+def _is_of_browser(row: Row, browser: str) -> bool:
+    """Compare in constant time (P2)."""
+    if row.browser_hash is None or not secret_tokens.recognize(secret_tokens.BROWSER, browser):
+        return False
+    return secret_tokens.same(row.browser_hash, secret_tokens.digest(browser))
+
+
+def _attempt_from_row(row: Row) -> AuthorizationAttempt:
     details = dict(row.details)
     scopes = details.pop("scopes")
     return AuthorizationAttempt(
@@ -326,6 +380,11 @@ def _consent(row: Row) -> AuthorizationAttempt:
     )
 
 
-def _secret(vault: Vault, row: Row) -> AttemptSecret:
-    place = SealContext(TABLE, row.id, row.version)
-    return AttemptSecret(**json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)))
+def _open_payload(vault: Vault, row: Row) -> bytes:
+    """Raises: KeyNotInRing; SealBroken."""
+    context = SealContext(TABLE, row.id, row.version)
+    return vault.open(row.organization_id, Sealed(row.key_id, row.sealed), context)
+
+
+def _open_secret(vault: Vault, row: Row) -> AttemptSecret:
+    return AttemptSecret(**json.loads(_open_payload(vault, row)))

@@ -8,7 +8,8 @@ ends the matter.
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, insert, select
@@ -23,6 +24,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import hosted_connection_sessions as session_table
 from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.encryption import key_ring, secret_tokens
+from one_runtime.encryption.secret_tokens import Token
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
 from one_runtime.jobs.queue import database_now
@@ -62,6 +64,34 @@ class EndUserMismatch(Conflict):
     """Somebody else than the session's end user brought the code."""
 
     code = "end_user_mismatch"
+
+
+async def hold_connection(
+    tx: Transaction, vault: Vault, session: ConnectSession, connection: NewConnection, now: datetime
+) -> Token | None:
+    """Seal a connection until the organization redeems the code that is returned (P6).
+
+    None if the session takes no connection any more. Raises: AccountMismatch.
+    """
+    code = secret_tokens.make(secret_tokens.CODE)
+    await connections.require_replaceable(tx, session.organization_id, connection)
+    if not await sessions.hold(tx, session.id, code, now):
+        return None
+    await store_unredeemed(tx, vault, session, connection, now + sessions.TIME_TO_REDEEM)
+    return code
+
+
+def return_address(
+    session: ConnectSession, status: Literal["connected", "cancelled", "error"], **values: str
+) -> str | None:
+    """Return the session's return URL with the outcome; other values in its query stay."""
+    if session.return_url is None:
+        return None
+    outcome = {"session_id": session.id, "status": status, **values}
+    address, _, query = session.return_url.partition("?")
+    reserved = {*outcome, "code", "error"}
+    own = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in reserved]
+    return f"{address}?{urlencode([*own, *outcome.items()])}"
 
 
 async def redeem(

@@ -333,8 +333,19 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
     if state == "cancelled":
         return SessionCancelled(f"This session was cancelled. {again}")
     if state == "failed":
-        return TooManyAttempts(f"Too many attempts failed in this session. {again}")
+        return too_many_attempts()
     return None
+
+
+async def unavailable_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
+    """Return why a session takes no connection: it ended meanwhile, or all of its attempts are used or running."""
+    current = await get(tx, session.organization_id, session.id)
+    return ended_error(current, now) or too_many_attempts()
+
+
+def too_many_attempts() -> TooManyAttempts:
+    """Return the error of a session whose attempts are used up."""
+    return TooManyAttempts("Too many attempts failed in this session. Open the window again from the app.")
 
 
 async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:

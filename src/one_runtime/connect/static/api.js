@@ -1,10 +1,10 @@
-// The calls to our own server. The session token stands in memory here and in the Authorization header, nowhere else.
+// The requests to our own server. The session token is in memory here and in the Authorization header only.
 
 const LOAD_TIMEOUT_MS = 8_000;
 const CONNECT_TIMEOUT_MS = 60_000;
 const CANCEL_TIMEOUT_MS = 1_500;
 
-/** What the server refused: `code`, `detail`, `errors`, `reason` (the provider's own words) and the HTTP status. */
+/** An error response: `code`, `detail`, `errors`, `reason` (the provider's own words) and the HTTP status. */
 export class Problem extends Error {
   constructor(status, body) {
     super(body.detail ?? "");
@@ -28,7 +28,7 @@ export class Api {
     this.#token = token;
   }
 
-  /** What the popup shows; for one integration where the user picked it from the list. */
+  /** The view; of one integration if the user picked it from the list. */
   view(slug = null) {
     return this.#post("", slug === null ? {} : { integration_slug: slug }, LOAD_TIMEOUT_MS);
   }
@@ -37,13 +37,13 @@ export class Api {
     return this.#post("/connect", request, CONNECT_TIMEOUT_MS);
   }
 
-  /** A consent to be: its id, and the ticket for its window. */
-  prepare(request) {
-    return this.#post("/consent", request, LOAD_TIMEOUT_MS);
+  /** Prepares an authorization: its id, and the ticket for its window. */
+  prepareAuthorization(request) {
+    return this.#post("/authorization", request, LOAD_TIMEOUT_MS);
   }
 
-  outcome(consentId) {
-    return this.#post("/outcome", { consent_id: consentId }, LOAD_TIMEOUT_MS);
+  outcome(authorizationId) {
+    return this.#post("/outcome", { authorization_id: authorizationId }, LOAD_TIMEOUT_MS);
   }
 
   cancel() {
@@ -74,7 +74,7 @@ export class Api {
   }
 }
 
-// A gateway in front of us may answer with a page of its own: that is an error without a code.
+// A gateway in front of us may respond with a page of its own: an error without a code.
 function parse(answer) {
   try {
     return JSON.parse(answer) ?? {};

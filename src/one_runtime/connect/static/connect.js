@@ -1,6 +1,6 @@
 // One Runtime in your page: opens the hosted popup in a modal frame and promises the outcome.
-// An ES module without dependencies. Its styles go through CSSOM, so a strict style-src of yours does not stop them;
-// your frame-src has to allow One Runtime's origin.
+// An ES module without dependencies. It sets its styles through CSSOM, so a strict style-src does not block them. Your
+// frame-src has to allow One Runtime's origin.
 
 const TEXTS = __TEXTS__; // filled in by the server, from the one file that holds the popup's strings
 
@@ -112,7 +112,7 @@ class ConnectWindow {
     this.#resolve = resolve;
     this.#restore = lockPage();
     this.#build(url);
-    window.addEventListener("message", this.#hear);
+    window.addEventListener("message", this.#onMessage);
     this.#dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
       this.#leave();
@@ -124,22 +124,22 @@ class ConnectWindow {
     this.#after(READY_HINT_MS, () => this.#showHint());
   }
 
-  /** A window that only waits for its end (the success mark, a cancel's answer) makes room for the next. */
+  /** Removes a window that only waits for its end (the success mark, the response to a cancel), for the next window. */
   finishIfLeaving() {
     if (this.#leaving) this.#settle(this.#outcome("cancelled"));
     if (this.#settled) this.#remove();
   }
 
-  #hear = (event) => {
+  #onMessage = (event) => {
     if (event.source !== this.#frame.contentWindow || event.origin !== this.#origin) return;
     const message = event.data;
     if (typeof message !== "object" || message === null || message.requestId !== this.#requestId) return;
     if (message.type === "one-runtime-ready") this.#showFrame();
     else if (message.type === "one-runtime-resize") this.#resize(message.height);
-    else if (message.source === "one-runtime" && STATUSES.includes(message.status)) this.#hearOutcome(message);
+    else if (message.source === "one-runtime" && STATUSES.includes(message.status)) this.#onOutcome(message);
   };
 
-  #hearOutcome(message) {
+  #onOutcome(message) {
     this.#settle(this.#outcome(message.status, message));
     const stays = message.status === "connected" && this.#dialog.open;
     if (stays) this.#after(SHOW_SUCCESS_MS, () => this.#remove());
@@ -179,14 +179,14 @@ class ConnectWindow {
     this.#frame.focus();
   }
 
-  // The page cannot see why a frame stays empty: no network, not an allowed origin, or this page's own policy.
+  // This page cannot find out why a frame stays empty: no network, an origin that is not allowed, or its own policy.
   #showHint() {
     if (this.#ready || this.#leaving || this.#settled) return;
     this.#parts.hint.hidden = false;
     this.#parts.leave.focus();
   }
 
-  // Centred by its first height; after that its top stays where it is, so that nothing moves away from the pointer.
+  // Centred by its first height. After that the top does not move, so that nothing moves away from the pointer.
   #resize(height) {
     if (!Number.isFinite(height)) return;
     const wanted = `${Math.min(Math.max(height, 240), 4_000)}px`;
@@ -197,7 +197,7 @@ class ConnectWindow {
 
   #remove() {
     if (current === this) current = null;
-    window.removeEventListener("message", this.#hear);
+    window.removeEventListener("message", this.#onMessage);
     for (const timer of this.#timers) clearTimeout(timer);
     this.#restorePage();
     this.#shadow.remove();
@@ -215,7 +215,7 @@ class ConnectWindow {
 
   #build(url) {
     this.#frame = element("iframe", { title: TEXTS["host.title"], src: url.href, referrerpolicy: "no-referrer" });
-    // The focus starts here: Escape inside a frame that is still empty would reach nobody.
+    // The focus starts here: a frame that is still empty does not handle Escape.
     const close = element("button", { type: "button", class: "close", "aria-label": TEXTS["host.close"], autofocus: "" }, cross());
     const leave = element("button", { type: "button", class: "leave" }, TEXTS["host.slow.close"]);
     const hint = element("div", { class: "hint", role: "alert", hidden: "" }, element("h2", {}, TEXTS["host.slow.title"]), element("p", {}, TEXTS["host.slow.body"]), leave);
@@ -239,7 +239,7 @@ class ConnectWindow {
   }
 }
 
-/** Stops the page from scrolling behind the window and remembers the focus; returns what puts both back. */
+/** Stops the page from scrolling behind the window, and returns a function that restores the page and its focus. */
 function lockPage() {
   const { style } = document.documentElement;
   const focused = document.activeElement;

@@ -1,29 +1,29 @@
-// Talks with the page that embeds us. It tells the outcome once, to each allowed origin by name (the browser delivers to
-// the one that matches), and hears one thing only: that the user wants to leave.
+// Messages between the popup and the embedding page. The popup reports the outcome once, to each allowed origin by name
+// (the browser delivers it to the origin that matches), and accepts one message only: that the user cancels.
 
 export class Host {
   #origins;
   #requestId;
-  #told = false;
+  #reported = false;
   #height = 0;
 
   /**
-   * @param {string[]} origins the session's allowed origins. There are none only on pages that know no session: those
-   *   carry no form and no secret, and tell any embedder the error, so that its window can be closed.
+   * @param {string[]} origins the session's allowed origins. Only pages without a session have none: they hold no form and
+   *   no secret, and report the error to any embedding page, so that it can close its window.
    */
   constructor(origins, requestId) {
     this.#origins = origins.length > 0 ? origins : ["*"];
     this.#requestId = requestId;
   }
 
-  get told() {
-    return this.#told;
+  get reported() {
+    return this.#reported;
   }
 
-  /** The outcome, in the fixed format. Only the first one counts. */
-  tell(status, { connection = null, error = null } = {}) {
-    if (this.#told) return;
-    this.#told = true;
+  /** Reports the outcome in the fixed format. Only the first report counts. */
+  report(status, { connection = null, error = null } = {}) {
+    if (this.#reported) return;
+    this.#reported = true;
     this.#post({
       source: "one-runtime",
       requestId: this.#requestId,
@@ -35,12 +35,12 @@ export class Host {
     });
   }
 
-  /** Something can be seen. Without `source`, so that embedders who know only the outcome's format ignore it. */
+  /** Reports that the popup is visible. Without `source`, so that pages which know only the outcome's format ignore it. */
   ready() {
     this.#post({ type: "one-runtime-ready", requestId: this.#requestId });
   }
 
-  /** Says how high the content is, now and whenever it changes. */
+  /** Reports the content's height, now and after every change. */
   followHeight(node) {
     new ResizeObserver(() => {
       const height = Math.ceil(node.getBoundingClientRect().height);

@@ -1,12 +1,12 @@
-// The popup's course: take the token out of the address, load the session, ask, connect, tell the embedding page.
+// The popup: takes the token out of the address, loads the view, shows the form, connects, reports to the embedding page.
 import { Api, Offline, Problem } from "./api.js";
-import { Consents } from "./consents.js";
+import { Authorizations } from "./authorization.js";
 import { text } from "./dom.js";
 import { AuthForm } from "./form.js";
 import { Host } from "./host.js";
 import { bar, choiceScreen, doneScreen, formScreen, headingId, noticeScreen, pickScreen, replaceScreen, waitingScreen } from "./screens.js";
 
-// The server's error code → the notice that ends the matter, and what the embedding page is told.
+// The server's error code → the notice that ends the session, and the code for the embedding page.
 const ENDINGS = {
   session_expired: { notice: "expired", code: "session_expired" },
   session_used: { notice: "used", code: "session_used" },
@@ -26,7 +26,7 @@ const ENDING_OF_STATE = {
 };
 const ENDING_OF_STATUS = { 401: "session_unknown", 404: "session_unknown", 410: "session_expired" };
 
-// How long an attempt that may have come first is waited for. The embedding page gives up after two seconds.
+// How long a cancel waits for a request that may have connected first. The embedding page waits two seconds.
 const CANCEL_GRACE_MS = 500;
 
 const shell = document.body.dataset;
@@ -46,7 +46,7 @@ function takeToken() {
 class Popup {
   #api;
   #host;
-  #consents;
+  #authorizations;
   #view = null;
   #list = null;
   #slug = null;
@@ -59,7 +59,7 @@ class Popup {
 
   constructor(token, requestId) {
     this.#api = new Api(shell.base, token);
-    this.#consents = new Consents(this.#api, shell.base);
+    this.#authorizations = new Authorizations(this.#api, shell.base);
     this.#host = new Host(JSON.parse(shell.origins), requestId);
     this.#host.onCancel(() => this.#leave());
     this.#host.followHeight(card);
@@ -70,14 +70,14 @@ class Popup {
     });
   }
 
-  // When the embedding page gives the frame the focus, a browser may put it on the document: bring it back to its place.
+  // When the embedding page focuses the frame, a browser may focus the document: move the focus back to its element.
   #keepFocus() {
     window.addEventListener("focus", () => {
       if (document.activeElement === document.body && this.#focused?.isConnected) this.#focused.focus({ preventScroll: true });
     });
   }
 
-  /** A state that the server already knew when it rendered the page. */
+  /** A state that the server knew when it rendered the page. */
   showState(state) {
     this.#end(ENDING_OF_STATE[state] ?? "session_unknown");
   }
@@ -104,7 +104,7 @@ class Popup {
     this.#focus(card.querySelector("input"));
   }
 
-  /** The list as it was left: what was searched for, how far it was scrolled, and the focus on what was picked. */
+  /** The list as it was before: its search, its scroll position, and the focus on the picked integration. */
   #backToList() {
     const picked = this.#slug;
     document.title = text("head.list");
@@ -132,37 +132,37 @@ class Popup {
   }
 
   #submit(form, request, onBack) {
-    return form.auth.auth_type === "oauth2" ? this.#consent(form, request, onBack) : this.#connect(form, request, onBack);
+    return form.auth.auth_type === "oauth2" ? this.#authorize(form, request, onBack) : this.#connect(form, request, onBack);
   }
 
-  /** Called within the click: the provider's window has to open before anything else is waited for. */
-  async #consent(form, request, onBack) {
-    const trip = this.#consents.begin(this.#slug ? { ...request, integration_slug: this.#slug } : request);
+  /** Must run within the click: browsers open the provider's window only then. */
+  async #authorize(form, request, onBack) {
+    const authorization = this.#authorizations.begin(this.#slug ? { ...request, integration_slug: this.#slug } : request);
     const back = () => {
-      this.#consents.stop();
+      this.#authorizations.stop();
       this.#form(form.auth, onBack);
     };
-    const onReopen = () => this.#consent(form, request, onBack);
-    const onLink = () => trip.listen(() => wait(false), () => this.#end("window_unavailable"));
+    const onReopen = () => this.#authorize(form, request, onBack);
+    const onLink = () => authorization.waitForWindow(() => wait(false), () => this.#end("window_unavailable"));
     let shown = null;
     const wait = (blocked) => {
       if (blocked === shown) return;
       shown = blocked;
-      this.#show(waitingScreen(this.#view, { address: this.#consents.address, blocked, onReopen, onLink }), back);
+      this.#show(waitingScreen(this.#view, { address: this.#authorizations.address, blocked, onReopen, onLink }), back);
       this.#focusHeading();
     };
-    if (!trip.blocked) trip.listen(() => wait(false), () => wait(true));
-    wait(trip.blocked);
+    if (!authorization.blocked) authorization.waitForWindow(() => wait(false), () => wait(true));
+    wait(authorization.blocked);
     let outcome;
     try {
-      outcome = await trip.outcome();
+      outcome = await authorization.outcome();
     } catch (error) {
-      if (this.#host.told) return;
+      if (this.#host.reported) return;
       back();
       return this.#refuse(form, error);
     }
-    if (outcome === null || this.#host.told) return;
-    this.#consents.stop();
+    if (outcome === null || this.#host.reported) return;
+    this.#authorizations.stop();
     if (outcome.state === "connected") return this.#succeed(outcome.connection);
     if (outcome.code === "account_mismatch") return this.#askToReplace(form, request, outcome.message, onBack);
     back();
@@ -178,7 +178,7 @@ class Popup {
     } catch (error) {
       form.setBusy(false);
       card.querySelector(".back")?.removeAttribute("disabled");
-      if (this.#host.told) return;
+      if (this.#host.reported) return;
       if (error.code === "account_mismatch") this.#askToReplace(form, request, error.detail, onBack);
       else this.#refuse(form, error);
     } finally {
@@ -197,7 +197,7 @@ class Popup {
   }
 
   #succeed(connection) {
-    this.#host.tell("connected", { connection });
+    this.#host.report("connected", { connection });
     this.#leave = () => {};
     this.#show(doneScreen(this.#view, connection), null, null);
     this.#focusHeading();
@@ -236,23 +236,23 @@ class Popup {
 
   #end(ending) {
     const { notice, code } = ENDINGS[ending];
-    this.#consents.stop();
+    this.#authorizations.stop();
     const error = code === null ? null : { code, message: text(`message.${code}`) };
-    this.#leave = () => this.#host.tell(error ? "error" : "cancelled", { error });
+    this.#leave = () => this.#host.report(error ? "error" : "cancelled", { error });
     const action = { label: "action.dismiss", onClick: () => this.#leave() };
     const name = this.#view?.organization.display_name ?? shell.organization;
     this.#show(noticeScreen(notice, name, action), null, "action.dismiss");
     this.#focusHeading();
   }
 
-  /** Leaves. Where an attempt is under way, the server decides which came first: after a cancel it makes no connection. */
+  /** Cancels. If a request is pending, the server decides which came first: after a cancel it makes no connection. */
   async #cancel() {
     this.#leave = () => {};
-    this.#consents.stop();
+    this.#authorizations.stop();
     const attempt = this.#connecting;
     await this.#api.cancel().catch(() => {}); // unreachable: the session expires by itself
     if (attempt) await Promise.race([attempt.catch(() => {}), pause(CANCEL_GRACE_MS)]);
-    this.#host.tell("cancelled");
+    this.#host.report("cancelled");
   }
 
   #show(nodes, onBack = null, closeLabel = "action.close") {
@@ -268,7 +268,7 @@ class Popup {
     this.#focus(card.querySelector("h1"));
   }
 
-  /** A text field takes the focus only where no keyboard slides over the page for it. */
+  /** Focuses a text field only on devices with a mouse: elsewhere an on-screen keyboard would cover the page. */
   #focus(control) {
     const typed = control.matches("input, select");
     const target = typed && !matchMedia("(pointer: fine)").matches ? card.querySelector("h1") : control;

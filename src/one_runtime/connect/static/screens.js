@@ -54,7 +54,7 @@ export function bar({ onClose, onBack = null, closeLabel = "action.close" }) {
 /** The form of one auth type. */
 export function formScreen(view, form) {
   const { type, fields, checked } = form.auth;
-  const promise = type === "oauth2" ? "foot.consent" : fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
+  const promise = type === "oauth2" ? "foot.authorization" : fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
   return [head(view), form.node, foot(view, promise)];
 }
 
@@ -120,7 +120,7 @@ export function pickScreen(view, onPick) {
   ];
 }
 
-/** The key opens another account than the connected one: the end user decides. */
+/** The credential opens another account than the connected one: the end user decides. */
 export function replaceScreen(sentence, { onReplace, onKeep }) {
   const replace = el("button", { type: "button", class: "primary" }, text("replace.confirm"));
   const keep = el("button", { type: "button", class: "secondary" }, text("replace.keep"));
@@ -138,7 +138,7 @@ export function replaceScreen(sentence, { onReplace, onKeep }) {
   ];
 }
 
-/** The provider's own window is open, or where the browser keeps it shut, a link opens it. */
+/** The provider's window is open; if the browser blocked it, a link opens it. */
 export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
   const integration = view.integration.name;
   const [title, body] = blocked ? ["waiting.blocked.title", "waiting.blocked.body"] : ["waiting.title", "waiting.body"];
@@ -155,11 +155,11 @@ export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
       el("p", { role: "status" }, text(body, { integration })),
       again,
     ),
-    foot(view, "foot.consent"),
+    foot(view, "foot.authorization"),
   ];
 }
 
-/** It worked. */
+/** The connection was made. */
 export function doneScreen(view, connection) {
   const values = { organization: view.organization.display_name, integration: view.integration.name };
   const name = connection.connection_name;
@@ -177,7 +177,7 @@ export function doneScreen(view, connection) {
   ];
 }
 
-/** A page that ends the matter: the same markup that the server renders, from the shell's template. */
+/** A notice: the same markup that the server renders, from the shell's template. */
 export function noticeScreen(kind, organization, action = null) {
   const node = document.getElementById("notice").content.cloneNode(true);
   const values = { organization: organization || text("notice.app") };

@@ -1,0 +1,208 @@
+"""Forms of the top-level pages: the fields that they show, and the posts that they send (P6).
+
+A secret's value is never shown again (P11). Posts are read strictly, and only from our own pages.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from one_runtime.catalog.model import Auth
+from one_runtime.catalog.parts import Option
+from one_runtime.connect.texts import TEXTS
+from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
+from one_runtime.connecting.popup import ConnectRequest, PopupView
+from one_runtime.errors import MalformedRequest
+
+MAX_FIELDS: Final = 120
+_MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
+_GROUPS: Final = ("params", "credentials")
+
+# confirm: "I expected this, go on", and every later page of the link mode; resume: a reload, which starts over.
+Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
+F = TypeVar("F", bound=Sent)
+Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
+
+
+class FormPost(Sent):
+    """A posted form. `search` and `category`: the filter of the list, kept for the way back."""
+
+    session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
+    step: Step
+    integration_slug: Name | None = None
+    auth_type: Name | None = None
+    search: Filter = ""
+    category: Filter = ""
+    replace_account: Literal["yes"] | None = None
+    params: Values = Field(default_factory=dict)
+    credentials: Values = Field(default_factory=dict, repr=False)
+    name: ConnectionName | None = None
+
+    def request(self) -> ConnectRequest:
+        """Return the request of this form. An empty field counts as not filled in."""
+        return ConnectRequest(
+            auth_type=self.auth_type or "",
+            params={name: value for name, value in self.params.items() if value},
+            credentials={name: value for name, value in self.credentials.items() if value},
+            name=self.name or None,
+            replace_account=self.replace_account is not None,
+            integration_slug=self.integration_slug,
+        )
+
+
+class AccountPost(Sent):
+    """The posted selection of an account. `cookie`: the name of the cookie that binds the browser."""
+
+    authorization: Name
+    cookie: Name
+    account: Annotated[int, Field(ge=0, le=1000, strict=False)]
+
+
+def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
+    """Return True if one of our own pages sent this request.
+
+    Another site's page could hold a form with the token of its own session, and submit it by script: the visitor would
+    skip the page that says who asks, and for whom. Browsers send the requesting site in `Sec-Fetch-Site`, and no page
+    can forge it. If a browser (or a proxy) leaves it out, `Origin` has to be ours. Our pages have `Referrer-Policy:
+    no-referrer`, under which `Origin` is `null` (Fetch, section 3.2). So an old browser without `Sec-Fetch-Site` is
+    refused, with a page that says so: a token in another site's referrer log would be worse.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    return headers.get("origin") == public_origin
+
+
+def read_form(content_type: str, body: bytes) -> FormPost:
+    """Read the form in a request's body. Raises: MalformedRequest, without the values in it."""
+    return _read(FormPost, content_type, body)
+
+
+def read_account(content_type: str, body: bytes) -> AccountPost:
+    """Read the selection of an account. Raises: as `read_form`."""
+    return _read(AccountPost, content_type, body)
+
+
+def _read(kind: type[F], content_type: str, body: bytes) -> F:
+    if content_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
+        raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
+        return kind.model_validate(_group(pairs) if kind is FormPost else dict(pairs))
+    except (ValueError, ValidationError):
+        raise MalformedRequest("The form is invalid. Open the page again and submit its form.") from None
+
+
+def _group(pairs: list[tuple[str, str]]) -> dict[str, object]:
+    """Turn `credentials.api_key=…` into `{"credentials": {"api_key": …}}`. Raises: ValueError for a repeated name."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name is repeated")
+    grouped: dict[str, object] = {group: {} for group in _GROUPS}
+    for name, value in values.items():
+        group, dot, rest = name.partition(".")
+        if dot and group in _GROUPS:
+            grouped[group] = {**grouped[group], rest: value}  # type: ignore[dict-item] # a group is a dict
+        elif value or name not in {"integration_slug", "auth_type", "replace_account"}:
+            grouped[name] = value
+    return grouped
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """A field of a form.
+
+    `path`: its name in the posted form. `pattern`: a pattern that the browser checks. `again`: a secret that was filled
+    in before, and is not sent back.
+    """
+
+    path: str
+    label: str
+    value: str
+    error: str | None
+    help: str | None = None
+    placeholder: str | None = None
+    pattern: str | None = None
+    options: tuple[Option, ...] = ()
+    suffix: str | None = None
+    where: str | None = None
+    where_url: str | None = None
+    secret: bool = False
+    optional: bool = False
+    again: bool = False
+
+    @property
+    def id(self) -> str:
+        """Return the element's id."""
+        return f"field-{self.path.replace('.', '-')}"
+
+    @property
+    def described_by(self) -> str:
+        """Return the ids of the elements that describe the field."""
+        parts = {"error": True, "suffix": self.suffix, "again": self.again, "help": self.help}
+        return " ".join(f"{self.id}-{name}" for name, there in parts.items() if there)
+
+
+def form_fields(
+    view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
+) -> tuple[FormField, ...]:
+    """Return the fields of one auth type, with the values that were typed before."""
+    return (*_params(auth, typed, errors), *_credentials(auth, typed, errors), *_name(view, typed, errors))
+
+
+def _params(auth: Auth, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
+    for param in auth.params:
+        path = f"params.{param.name}"
+        yield FormField(
+            path=path,
+            label=param.label,
+            value=typed.params.get(param.name, "") if typed else param.default or "",
+            error=errors.get(path),
+            help=param.help,
+            placeholder=param.placeholder,
+            # A pattern holds for the transformed value, and only the server transforms it.
+            pattern=None if param.transform else param.pattern,
+            options=param.options,
+            suffix=param.suffix,
+        )
+
+
+def _credentials(auth: Auth, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
+    for field in auth.fields:
+        path = f"credentials.{field.name}"
+        yield FormField(
+            path=path,
+            label=field.label,
+            value=typed.credentials.get(field.name, "") if typed and not field.secret else "",
+            error=errors.get(path),
+            help=field.help,
+            placeholder=field.placeholder,
+            pattern=field.pattern,
+            where=field.where,
+            where_url=field.where_url,
+            secret=field.secret,
+            optional=field.optional,
+            again=typed is not None and field.secret and bool(typed.credentials.get(field.name)),
+        )
+
+
+def _name(view: PopupView, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
+    suggested = view.session.suggested_connection_name
+    if suggested:
+        yield FormField(
+            path="name",
+            label=TEXTS["field.name"],
+            value=(typed.name or "") if typed else suggested,
+            error=errors.get("name"),
+            help=TEXTS["field.name.help"],
+            optional=True,
+        )

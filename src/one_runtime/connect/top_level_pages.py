@@ -1,0 +1,153 @@
+"""The modes `redirect` and `link`: top-level pages, which work without JavaScript (P4, P6).
+
+Each step is a form that our own page posts, answered with a page. The token is in the body, and in no address after the
+first. In the mode `link` opening the address always shows the confirmation. Only a button of ours leads past it.
+"""
+
+from dataclasses import replace
+from typing import Final
+from urllib.parse import quote
+
+from one_runtime.connect.cookies import Cookies
+from one_runtime.connect.forms import FormPost
+from one_runtime.connect.pages import Page
+from one_runtime.connect.screens import NO_ERROR, FormError, Refusal, Screens
+from one_runtime.connecting import authorization, popup
+from one_runtime.connecting.authorization import CallbackResult
+from one_runtime.connecting.popup import PopupShell, PopupView
+from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.context import Installation
+from one_runtime.errors import InvalidInput, OneRuntimeError
+from one_runtime.integrations.oauth_clients import OAuthClientMissing
+
+_SHOWN_IN_THE_FORM: Final = (
+    InvalidInput,
+    CredentialsRefused,
+    ProviderUnavailable,
+    AccountMismatch,
+    OAuthClientMissing,
+)
+
+
+class TopLevelPages:
+    """The responses to opened addresses, posted forms, and callbacks."""
+
+    def __init__(self, installation: Installation, screens: Screens, cookies: Cookies) -> None:
+        self._installation, self._screens, self._cookies = installation, screens, cookies
+
+    def refuse(self, refusal: Refusal, status: int) -> Page:
+        """Return a page that shows nothing of any session."""
+        return self._screens.refusal(refusal, status)
+
+    async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Page:
+        """Return the first page of an address.
+
+        Without a token (a reload, after the script has removed it from the address) the page can only start over.
+
+        In the mode `redirect` the first GET opens the session, which then lives on for an hour. A link scanner may open
+        it too: an hour is also the longest time to open a session, so it never ends earlier. In the mode `link`, whose
+        addresses scanners do see, only the confirmation opens it.
+        """
+        if shell.state != "open":
+            return self._screens.ended(shell)
+        if token is None:
+            return self._screens.resume(shell)
+        return await self._respond(FormPost(session_token=token, step="resume"), shell, None, opening=opening)
+
+    async def submit(self, form: FormPost, address: str | None) -> Page:
+        """Return the page after a posted form."""
+        shell = await popup.load_shell(self._installation, token=form.session_token)
+        if shell.state == "open" and shell.mode == "embed":
+            return self.refuse("top_level", 409)
+        if shell.state != "open":
+            return self._screens.ended(shell)
+        return await self._respond(form, shell, address)
+
+    async def _respond(self, form: FormPost, shell: PopupShell, address: str | None, *, opening: bool = True) -> Page:
+        try:
+            if form.step == "cancel":
+                return await self._cancel(form)
+            needs_confirmation = form.step == "resume" and shell.mode == "link"
+            view = await self._load_view(form, opening=opening and not needs_confirmation)
+            if needs_confirmation:
+                return self._screens.confirm(view, form)
+            return await self._connect(view, form, address) if form.step == "connect" else self._form(view, form)
+        except OneRuntimeError as error:  # either the session has ended by now, or the person is not at fault
+            current = await popup.load_shell(self._installation, token=form.session_token)
+            if current.state != "open":
+                return self._screens.ended(current)
+            return self._screens.broken(current, error.status)
+
+    async def _load_view(self, form: FormPost, *, opening: bool) -> PopupView:
+        return await popup.load_view(
+            self._installation,
+            form.session_token,
+            presentation="page",
+            integration_slug=form.integration_slug,
+            opening=opening,
+        )
+
+    def _form(self, view: PopupView, form: FormPost, error: FormError = NO_ERROR) -> Page:
+        """Return the first screen that is not decided yet: the list, the auth types, or the form."""
+        if view.integration is None:
+            return self._screens.pick(view, form)
+        auths = [auth for auth in view.auths if form.auth_type in {None, auth.type}] or list(view.auths)
+        if len(auths) > 1:
+            return self._screens.auth_types(view, form)
+        return self._screens.form(view, auths[0], form, error)
+
+    async def _cancel(self, form: FormPost) -> Page:
+        return_to = await popup.cancel(self._installation, form.session_token)
+        if return_to is not None:
+            return _redirect(return_to)
+        return self._screens.ended(await popup.load_shell(self._installation, token=form.session_token))
+
+    async def _connect(self, view: PopupView, form: FormPost, address: str | None) -> Page:
+        try:
+            if form.auth_type == "oauth2":
+                return await self._authorize(view, form)
+            connected = await popup.connect(self._installation, view, form.request(), address)
+        except _SHOWN_IN_THE_FORM as error:
+            return self._form(view, form, FormError.of(error))
+        return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
+
+    async def _authorize(self, view: PopupView, form: FormPost) -> Page:
+        """Go on to the provider. The cookie takes the session token along, for the page after the callback."""
+        prepared = await authorization.prepare_authorization(self._installation, view, form.request())
+        redirect = await authorization.start_authorization(self._installation, prepared.ticket)
+        binding = replace(redirect.binding, session_token=form.session_token)
+        page = self._screens.authorization_redirect(view, redirect)
+        return replace(page, headers={**page.headers, "Set-Cookie": self._cookies.set_header(binding)})
+
+    async def finish_authorization(self, result: CallbackResult) -> Page:
+        """Return the page for a callback. After a failure a top-level page shows its form again."""
+        if result.selection is not None:
+            return self._screens.account_selection(result, result.selection)
+        token = result.binding.session_token if result.binding is not None else None
+        if result.problem is None or result.session is None or result.details is None or token is None:
+            return self._screens.returned(result)
+        slug = result.integration.slug if result.integration is not None else None
+        form = FormPost(
+            session_token=token,
+            step="show",
+            integration_slug=None if result.session.integration_slug else slug,
+            auth_type="oauth2",
+            params=dict(result.details.params),
+            name=result.details.name,
+        )
+        try:
+            view = await self._load_view(form, opening=False)
+        except OneRuntimeError:
+            return self._screens.returned(result)
+        return self._form(view, form, self._screens.authorization_error(result, result.problem))
+
+
+def _redirect(address: str) -> Page:
+    """Send the browser to the app with GET (RFC 9110, section 15.4.4)."""
+    headers = {
+        "Location": quote(address, safe="%/:=&?~#+!$,;'@()*[]"),
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+    }
+    return Page(303, headers, b"")

@@ -1,0 +1,80 @@
+"""Authorizations over the application's own routes, as our frame, our window and a browser make them."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx2
+
+from tests.application import PUBLIC_URL, Application, Client
+
+OUR_PAGE: Final = {"sec-fetch-site": "same-origin"}
+"""The header of a request that our own page makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedAuthorization:
+    """A browser on its way to the provider: the provider's address, and our cookie."""
+
+    authorization_id: str
+    url: str
+    cookie: str
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The authorization request's query."""
+        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+
+@dataclass(frozen=True)
+class Authorizing:
+    """An application, a caller of an organization, and the integration whose accounts are connected."""
+
+    application: Application
+    client: Client
+    slug: str
+
+    async def session(self, end_user_id: str = "user_123", **more: Any) -> dict[str, Any]:
+        """Create a session for the integration."""
+        return await self.client.session(end_user_id, integration_slug=self.slug, **more)
+
+    async def prepare(self, token: str, **more: Any) -> httpx2.Response:
+        """Submit the popup's form."""
+        return await self.client.popup("/authorization", token, {"auth_type": "oauth2", **more})
+
+    async def start(self, ticket: str, **headers: str) -> httpx2.Response:
+        """Send the ticket as our window does, or with these headers instead of our own page's."""
+        return await self.client.post("/connect/authorization/start", {"ticket": ticket}, **(headers or OUR_PAGE))
+
+    async def authorize(self, token: str, **more: Any) -> StartedAuthorization:
+        """Submit the form and start the authorization."""
+        prepared = await self.prepare(token, **more)
+        assert prepared.status_code == 200, prepared.text
+        started = await self.start(prepared.json()["ticket"])
+        assert started.status_code == 200, started.text
+        cookie = started.headers["set-cookie"].partition(";")[0]
+        return StartedAuthorization(prepared.json()["authorization_id"], started.json()["url"], cookie)
+
+    async def call_back(
+        self, callback: dict[str, str], cookie: str | None, slug: str | None = None, **headers: str
+    ) -> httpx2.Response:
+        """Send the browser back from the provider, with its cookie or without."""
+        sent = headers | ({"cookie": cookie} if cookie else {})
+        async with self.browser() as browser:
+            return await browser.get(f"/connect/callback/{slug or self.slug}?{urlencode(callback)}", headers=sent)
+
+    async def outcome(self, token: str, authorization_id: str) -> dict[str, Any]:
+        """Ask for the outcome as our frame does."""
+        response = await self.client.popup("/outcome", token, {"authorization_id": authorization_id})
+        assert response.status_code == 200, response.text
+        outcome: dict[str, Any] = response.json()
+        return outcome
+
+    async def connections(self) -> list[dict[str, Any]]:
+        """List the organization's connections."""
+        connections: list[dict[str, Any]] = (await self.client.get("/v1/connections")).json()["connections"]
+        return connections
+
+    def browser(self) -> httpx2.AsyncClient:
+        """Make a browser without cookies."""
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(self.application.app), base_url=PUBLIC_URL)

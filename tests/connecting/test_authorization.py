@@ -1,0 +1,610 @@
+"""OAuth authorizations against Acme CRM, in this process: every end of a callback, and the attacks on it (P5, P9)."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import httpx2
+import pytest
+import pytest_asyncio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from one_runtime.catalog.loader import load_yaml
+from one_runtime.connecting import account_selection, sessions
+from one_runtime.connecting.authorization import MAX_ATTEMPTS
+from one_runtime.connecting.authorization_attempts import KEPT
+from one_runtime.db.schema import consents
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.application import PUBLIC_URL, Application, RunningAcme, part_of_the_catalog, running, settings_for, started
+from tests.authorizations import OUR_PAGE, Authorizing, StartedAuthorization
+from tests.foreign.person import ALICE
+from tests.foreign.visitor import Visitor
+
+pytestmark = pytest.mark.promise("P5")
+
+SLUG: Final = "acme"
+LOST: Final = "Start again from the app"
+RETURN_URL: Final = "https://app.example.com/done"
+ENTRY: Final = files("one_runtime.demo") / "acme.yaml"
+CLOSED_PORT: Final = 9
+"""The discard service: nothing listens on it."""
+
+LOOKUP: Final = """
+    received:
+      - name: workspace
+        source: lookup
+        path: id
+        pattern: '[a-z]{1,20}'
+    lookup:
+      url: '{accounts_url}/workspaces'
+      choices:
+        at: workspaces
+        label: name
+    refresh: rotates
+"""
+OAUTH_IDENTITY: Final = """\
+      id: account.id
+      label: account.name
+    verified:
+      how: live
+      date: 2026-11-26
+"""
+WITH_WORKSPACES: Final = {
+    "\n    refresh: rotates\n": LOOKUP,
+    OAUTH_IDENTITY: OAUTH_IDENTITY.replace("account.id", "'{params.workspace}'"),
+}
+
+
+@dataclass
+class Workspaces:
+    """An API that lists several workspaces behind every token."""
+
+    names: dict[str, str] = field(default_factory=lambda: {"north": "Northwind", "south": "Southwind <b>"})
+
+    @property
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/workspaces", self._list)])
+
+    async def _list(self, _: Request) -> Response:
+        return JSONResponse({"workspaces": [{"id": slug, "name": name} for slug, name in self.names.items()]})
+
+
+@dataclass(frozen=True)
+class AcmeAuthorizing(Authorizing):
+    """Authorizations of Acme accounts."""
+
+    workspaces: Workspaces
+
+    @property
+    def acme(self) -> RunningAcme:
+        return self.application.acme
+
+    async def allow(self, attempt: StartedAuthorization, account: str = GLOBEX) -> dict[str, str]:
+        """Allow access on Acme's page; return the callback's query."""
+        async with Visitor(choices={"account": account}) as visitor:
+            return await visitor.consent(attempt.url, ALICE)
+
+    async def connect(self, account: str = GLOBEX, **session: Any) -> dict[str, Any]:
+        """Make a connection by a whole authorization."""
+        token = (await self.session(**session))["session_token"]
+        attempt = await self.authorize(token)
+        page = await self.call_back(await self.allow(attempt, account), attempt.cookie)
+        assert page.status_code == 200, page.text
+        outcome = await self.outcome(token, attempt.authorization_id)
+        assert outcome["state"] == "connected", outcome
+        connection = await self.client.get(f"/v1/connections/{outcome['connection']['connection_id']}")
+        read: dict[str, Any] = connection.json()
+        return read
+
+    async def backend_session(self, session: dict[str, Any]) -> dict[str, Any]:
+        """Read the session as the backend does."""
+        read: dict[str, Any] = (await self.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
+        return read
+
+    async def failed_checks(self, session: dict[str, Any]) -> int:
+        """Count the session's failed attempts."""
+        async with self.application.installation.database.read() as tx:
+            stored = await sessions.find_by_id(tx, session["id"])
+        assert stored is not None
+        return stored.failed_checks
+
+    async def select(
+        self,
+        page: httpx2.Response,
+        cookie: str | None,
+        number: int = 0,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> httpx2.Response:
+        """Press the button of an account."""
+        form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+        sent = {**OUR_PAGE, **headers, **({"cookie": cookie} if cookie else {})}
+        async with self.browser() as browser:
+            path = "/connect/authorization/account"
+            return await browser.post(path, data={**form, "account": str(number)}, headers=sent)
+
+    def token_requests(self) -> int:
+        """Count the requests to Acme's token endpoint."""
+        return len(self.acme.acme.log)
+
+    def revoke_all_grants(self, account: str = GLOBEX) -> int:
+        """Revoke the account's grants at Acme; return how many were in force."""
+        return self.acme.acme.faults.revoke_tokens(account)
+
+
+def entry_text(changes: dict[str, str]) -> str:
+    text = ENTRY.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture
+def entry_changes() -> dict[str, str]:
+    """Changes to Acme's entry, for tests that need another provider."""
+    return {}
+
+
+@pytest_asyncio.fixture
+async def there(
+    database_url: str, acme: RunningAcme, tmp_path: Path, entry_changes: dict[str, str]
+) -> AsyncIterator[AcmeAuthorizing]:
+    workspaces = Workspaces()
+    async with running(workspaces.app) as port:
+        path = tmp_path / "acme.yaml"
+        path.write_text(entry_text(entry_changes), encoding="utf-8")
+        places = {"acme_url": acme.url, "accounts_url": f"http://127.0.0.1:{port}"}
+        entry = load_yaml(path, allow_http=True, replace=places)
+        catalog = part_of_the_catalog().with_extra(entry, (files("one_runtime.demo") / "acme.svg").read_bytes())
+        allowed = frozenset({("127.0.0.1", allowed_port) for allowed_port in (acme.port, port, CLOSED_PORT)})
+        async with started(settings_for(database_url, acme, egress_allow=allowed), acme, catalog) as application:
+            yield await authorizing(application, workspaces)
+
+
+async def authorizing(application: Application, workspaces: Workspaces) -> AcmeAuthorizing:
+    """Make an organization with an OAuth client that Acme knows."""
+    client = application.client(await application.key(await application.organization()))
+    client_id, secret = application.acme.acme.register_client(f"{PUBLIC_URL}/connect/callback/{SLUG}")
+    body = {"client_id": client_id, "client_secret": secret}
+    response = await client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", body)
+    assert response.status_code == 200, response.text
+    return AcmeAuthorizing(application, client, SLUG, workspaces)
+
+
+async def is_untouched(there: AcmeAuthorizing, token: str, attempt: StartedAuthorization) -> bool:
+    """Return True if nothing was connected, and the attempt is still pending."""
+    outcome = await there.outcome(token, attempt.authorization_id)
+    return await there.connections() == [] and outcome["state"] == "waiting"
+
+
+async def test_an_allowed_authorization_makes_a_connection(there: AcmeAuthorizing) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    assert attempt.query["code_challenge_method"] == "S256"
+    assert attempt.query["redirect_uri"] == f"{PUBLIC_URL}/connect/callback/{SLUG}"
+    assert await is_untouched(there, token, attempt)
+    page = await there.call_back(await there.allow(attempt), attempt.cookie)
+    assert page.status_code == 200
+    assert "Globex Corporation" in page.text
+    assert "Max-Age=0" in page.headers["set-cookie"]
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["connection"]["connection_name"]) == ("connected", "Globex Corporation")
+    (connection,) = await there.connections()
+    assert connection["account"] == {"id": GLOBEX, "label": "Globex Corporation"}
+    assert (await there.backend_session(session))["status"] == "connected"
+    created = (await there.client.get("/v1/events", type="connection.created")).json()["events"]
+    assert [event["actor"]["type"] for event in created] == ["end_user"]
+
+
+@pytest.mark.promise("P6")
+async def test_in_the_mode_redirect_the_connection_counts_after_the_code_was_redeemed(there: AcmeAuthorizing) -> None:
+    body = {"display_name": "Northwind", "return_urls": [RETURN_URL]}
+    assert (await there.client.send("PUT", "/v1/organization", body)).status_code == 200
+    session = await there.session(return_url=RETURN_URL)
+    form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
+    async with there.browser() as browser:
+        page = await browser.post("/connect", data=form, headers=OUR_PAGE)
+    cookie = page.headers["set-cookie"].partition(";")[0]
+    (url,) = re.findall(r'href="([^"]*/oauth/authorize[^"]*)"', page.text)
+    attempt = StartedAuthorization("", url.replace("&amp;", "&"), cookie)
+    returned = await there.call_back(await there.allow(attempt), cookie)
+    (back,) = set(re.findall(r'href="(https://app\.example\.com/done[^"]*)"', returned.text))
+    assert await there.connections() == []
+    code = re.findall(r"code=([^&]+)", back)[0]
+    redeemed = await there.client.post(
+        f"/v1/hosted-connection-sessions/{session['id']}/redeem", {"code": code, "end_user_id": "user_123"}
+    )
+    assert redeemed.json()["connection"]["account"]["id"] == GLOBEX
+
+
+@pytest.mark.promise("P6")
+async def test_a_top_level_page_shows_its_form_again_after_a_denial(there: AcmeAuthorizing) -> None:
+    session = await there.session(mode="link")
+    form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
+    async with there.browser() as browser:
+        page = await browser.post("/connect", data=form, headers=OUR_PAGE)
+    cookie = page.headers["set-cookie"].partition(";")[0]
+    (url,) = re.findall(r'href="([^"]*/oauth/authorize[^"]*)"', page.text)
+    async with Visitor() as visitor:
+        callback = await visitor.deny(url.replace("&amp;", "&"), ALICE)
+    shown = await there.call_back(callback, cookie)
+    assert "Access wasn’t allowed" in shown.text
+    assert f'name="session_token" value="{session["session_token"]}"' in shown.text
+    without_page = await there.call_back(callback, None)
+    assert (without_page.status_code, session["session_token"] in without_page.text) == (409, False)
+
+
+async def test_a_denial_fails_the_attempt_and_the_session_goes_on(there: AcmeAuthorizing) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    async with Visitor() as visitor:
+        callback = await visitor.deny(attempt.url, ALICE)
+    assert callback["error"] == "access_denied"
+    page = await there.call_back(callback, attempt.cookie)
+    assert (page.status_code, "Access wasn’t allowed" in page.text) == (409, True)
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "consent_denied")
+    read = await there.backend_session(session)
+    assert (read["status"], read["last_error"]["code"]) == ("pending", "consent_denied")
+    (failed,) = (await there.client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
+    assert failed["data"]["reason"] == "consent_denied"
+    assert await there.failed_checks(session) == 0
+    again = await there.authorize(token)
+    assert (await there.call_back(await there.allow(again), again.cookie)).status_code == 200
+    assert (await there.outcome(token, again.authorization_id))["state"] == "connected"
+
+
+async def test_callback_with_an_unknown_state_is_refused(there: AcmeAuthorizing) -> None:
+    token = (await there.session())["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    for state in ("", "orst_made-up", callback["state"][:-1] + ("A" if callback["state"][-1] != "A" else "B")):
+        refused = await there.call_back(callback | {"state": state}, attempt.cookie)
+        assert (refused.status_code, LOST in refused.text) == (409, True)
+        assert "set-cookie" not in refused.headers
+    assert there.token_requests() == 0
+    assert await is_untouched(there, token, attempt)
+
+
+async def test_callback_with_reused_state_is_refused(there: AcmeAuthorizing) -> None:
+    token = (await there.session())["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
+    for again in (callback, callback | {"code": "another-code"}):
+        refused = await there.call_back(again, attempt.cookie)
+        assert (refused.status_code, LOST in refused.text) == (409, True)
+    assert there.token_requests() == 1
+    assert len(await there.connections()) == 1
+
+
+async def test_callback_in_another_browser_is_refused_and_the_right_browser_may_still_bring_it(
+    there: AcmeAuthorizing,
+) -> None:
+    token = (await there.session())["session_token"]
+    attempt = await there.authorize(token)
+    other = await there.authorize((await there.session("mallory"))["session_token"])
+    callback = await there.allow(attempt)
+    name, stolen = attempt.cookie.partition("=")[0], other.cookie.partition("=")[2]
+    for cookie in (None, other.cookie, f"{name}={stolen}", f"{name}=", f"{name}=orb_made-up"):
+        refused = await there.call_back(callback, cookie)
+        assert (refused.status_code, LOST in refused.text) == (409, True)
+        assert "set-cookie" not in refused.headers
+    assert there.token_requests() == 0
+    assert await is_untouched(there, token, attempt)
+    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
+    assert len(await there.connections()) == 1
+
+
+async def test_callback_at_the_redirect_address_of_another_integration_is_refused(there: AcmeAuthorizing) -> None:
+    token = (await there.session())["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    for slug in ("github", "no-such-integration"):
+        refused = await there.call_back(callback, attempt.cookie, slug)
+        assert (refused.status_code, LOST in refused.text) == (409, True)
+    assert await is_untouched(there, token, attempt)
+    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
+
+
+async def test_callback_after_ten_minutes_is_refused(there: AcmeAuthorizing) -> None:
+    token = (await there.session(expires_in=3600))["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    there.application.clock.advance(minutes=10, seconds=1)
+    refused = await there.call_back(callback, attempt.cookie)
+    assert (refused.status_code, LOST in refused.text) == (409, True)
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "session_expired")
+    assert there.token_requests() == 0
+
+
+@pytest.mark.parametrize("issuer", ["https://attacker.example", "", None], ids=str)
+async def test_callback_of_another_issuer_is_refused_before_its_code_is_used(
+    there: AcmeAuthorizing, issuer: str | None
+) -> None:
+    """Mix-up (RFC 9700, 4.4; RFC 9207)."""
+    token = (await there.session())["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    assert callback["iss"] == there.acme.url
+    changed = {name: value for name, value in callback.items() if name != "iss"}
+    refused = await there.call_back(changed if issuer is None else changed | {"iss": issuer}, attempt.cookie)
+    assert "The answer didn’t come from Acme CRM as it should" in refused.text
+    assert (await there.outcome(token, attempt.authorization_id))["code"] == "issuer_mismatch"
+    assert there.token_requests() == 0
+
+
+async def test_malformed_callbacks_are_refused(there: AcmeAuthorizing) -> None:
+    token = (await there.session())["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    twice = f"/connect/callback/{SLUG}?state={callback['state']}&state={callback['state']}&code=x"
+    long = f"/connect/callback/{SLUG}?state={callback['state']}&code={'x' * 20_000}"
+    async with there.browser() as browser:
+        for address in (twice, long, f"/connect/callback/{SLUG}"):
+            refused = await browser.get(address, headers={"cookie": attempt.cookie})
+            assert (refused.status_code, LOST in refused.text) == (409, True)
+        not_utf8 = await browser.get(f"/connect/callback/{SLUG}?state=%ff", headers={"cookie": attempt.cookie})
+        assert not_utf8.status_code == 422
+        head = await browser.head(f"/connect/callback/{SLUG}?state={callback['state']}")
+        assert head.status_code == 405
+    framed = await there.call_back(callback, attempt.cookie, **{"sec-fetch-dest": "iframe"})
+    assert framed.status_code == 403
+    assert await is_untouched(there, token, attempt)
+    without_code = {name: value for name, value in callback.items() if name != "code"}
+    assert (await there.call_back(without_code, attempt.cookie)).status_code == 409
+    assert (await there.outcome(token, attempt.authorization_id))["code"] == "callback_refused"
+
+
+async def test_a_refused_code_counts_as_a_failed_attempt(there: AcmeAuthorizing) -> None:
+    """Code injection (RFC 9700, 4.5): the code belongs to the verifier of another attempt."""
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    other = await there.authorize((await there.session("mallory"))["session_token"])
+    callback = await there.allow(attempt)
+    injected = callback | {"code": (await there.allow(other))["code"]}
+    page = await there.call_back(injected, attempt.cookie)
+    assert "took back its answer before we could use it" in page.text
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "invalid_grant")
+    assert "code_verifier" in outcome["provider_reason"]
+    assert await there.failed_checks(session) == 1
+    assert await there.connections() == []
+
+
+async def test_ten_refused_codes_end_the_session(there: AcmeAuthorizing) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    for number in range(sessions.MAX_FAILED_CHECKS):
+        attempt = await there.authorize(token)
+        callback = {"state": attempt.query["state"], "code": f"guess-{number}", "iss": there.acme.url}
+        assert (await there.call_back(callback, attempt.cookie)).status_code == 409
+    assert (await there.backend_session(session))["status"] == "failed"
+    refused = await there.prepare(token)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_attempts")
+    assert there.token_requests() == sessions.MAX_FAILED_CHECKS
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize(
+    "status, code",
+    [(500, "provider_trouble"), (503, "provider_trouble"), (200, "malformed_answer")],
+    ids=["HTTP 500", "HTTP 503", "no JSON"],
+)
+async def test_a_broken_token_endpoint_fails_the_attempt_and_does_not_count(
+    there: AcmeAuthorizing, status: int, code: str
+) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    there.acme.acme.faults.fail_tokens(status)
+    page = await there.call_back(callback, attempt.cookie)
+    assert "isn’t answering as it should" in page.text
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", code)
+    assert await there.failed_checks(session) == 0
+    there.acme.acme.faults.fail_tokens(None)
+    again = await there.authorize(token)
+    assert (await there.call_back(await there.allow(again), again.cookie)).status_code == 200
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize(
+    "entry_changes", [{"'{acme_url}/oauth/token'": f"http://127.0.0.1:{CLOSED_PORT}/token"}], ids=["closed port"]
+)
+async def test_a_token_endpoint_that_cannot_be_reached_fails_the_attempt_and_does_not_count(
+    there: AcmeAuthorizing,
+) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    page = await there.call_back(await there.allow(attempt), attempt.cookie)
+    assert "isn’t answering as it should" in page.text
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "provider_trouble")
+    assert await there.failed_checks(session) == 0
+
+
+async def test_a_session_that_ended_meanwhile_takes_no_connection(there: AcmeAuthorizing) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    assert (await there.client.popup("/cancel", token)).status_code == 204
+    page = await there.call_back(callback, attempt.cookie)
+    assert "This was cancelled." in page.text
+    assert (await there.backend_session(session))["status"] == "cancelled"
+    assert there.token_requests() == 0
+
+
+@pytest.mark.slow
+async def test_a_session_has_fifty_attempts(there: AcmeAuthorizing) -> None:
+    token = (await there.session())["session_token"]
+    for _ in range(MAX_ATTEMPTS):
+        attempt = await there.authorize(token)
+        denied = {"state": attempt.query["state"], "error": "access_denied", "iss": there.acme.url}
+        assert (await there.call_back(denied, attempt.cookie)).status_code == 409
+    refused = await there.prepare(token)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_attempts")
+
+
+@pytest.mark.promise("P9")
+async def test_granted_tokens_that_are_not_connected_are_revoked(there: AcmeAuthorizing) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    callback = await there.allow(attempt)
+    there.acme.acme.fail_with(500)
+    await there.call_back(callback, attempt.cookie)
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "provider_unavailable")
+    assert there.token_requests() == 1
+    assert await there.failed_checks(session) == 0
+    assert there.revoke_all_grants() == 0, "the grant was in force"
+
+
+@pytest.mark.promise("P9")
+async def test_granted_tokens_stay_where_a_connection_may_share_their_grant(there: AcmeAuthorizing) -> None:
+    await there.connect()
+    attempt = await there.authorize((await there.session())["session_token"])
+    callback = await there.allow(attempt)
+    there.acme.acme.fail_with(500)
+    await there.call_back(callback, attempt.cookie)
+    assert there.revoke_all_grants() == 2
+
+
+@pytest.mark.promise("P9")
+async def test_another_account_replaces_the_present_one_only_after_the_end_user_agreed(there: AcmeAuthorizing) -> None:
+    first = await there.connect()
+    session = await there.session()
+    token = session["session_token"]
+    attempt = await there.authorize(token)
+    await there.call_back(await there.allow(attempt, INITECH), attempt.cookie)
+    outcome = await there.outcome(token, attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "account_mismatch")
+    agreed = await there.authorize(token, replace_account=True)
+    assert (await there.call_back(await there.allow(agreed, INITECH), agreed.cookie)).status_code == 200
+    (connection,) = await there.connections()
+    assert (connection["id"], connection["account"]["id"]) == (first["id"], INITECH)
+
+
+selecting = pytest.mark.parametrize("entry_changes", [WITH_WORKSPACES], ids=["several accounts"])
+
+
+async def to_the_selection(
+    there: AcmeAuthorizing, end_user_id: str = "user_123"
+) -> tuple[dict[str, Any], StartedAuthorization, httpx2.Response]:
+    """Go on until the browser shows the accounts to select from."""
+    session = await there.session(end_user_id, expires_in=3600)
+    attempt = await there.authorize(session["session_token"])
+    page = await there.call_back(await there.allow(attempt), attempt.cookie)
+    assert (page.status_code, "Which Acme CRM account?" in page.text) == (200, True)
+    return session, attempt, page
+
+
+@selecting
+async def test_the_selected_account_is_connected(there: AcmeAuthorizing) -> None:
+    session, attempt, page = await to_the_selection(there)
+    assert "Southwind &lt;b&gt;" in page.text
+    assert f"{attempt.cookie};" in page.headers["set-cookie"], "the browser keeps its cookie"
+    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "waiting"
+    assert await there.connections() == []
+    done = await there.select(page, attempt.cookie, 1)
+    assert (done.status_code, "Max-Age=0" in done.headers["set-cookie"]) == (200, True)
+    (connection,) = await there.connections()
+    assert connection["account"]["id"] == "south"
+    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "connected"
+
+
+@selecting
+async def test_only_the_browser_of_the_callback_selects_an_account_and_only_once(there: AcmeAuthorizing) -> None:
+    session, attempt, page = await to_the_selection(there)
+    _, other, _ = await to_the_selection(there, "mallory")
+    name, stolen = attempt.cookie.partition("=")[0], other.cookie.partition("=")[2]
+    refused = [
+        await there.select(page, None),
+        await there.select(page, f"{name}={stolen}"),
+        await there.select(page, attempt.cookie, headers={"sec-fetch-site": "cross-site"}),
+        await there.select(page, attempt.cookie, headers={"sec-fetch-dest": "iframe"}),
+        await there.select(page, attempt.cookie, -1),
+    ]
+    assert [response.status_code for response in refused] == [409, 409, 403, 403, 400]
+    assert await is_untouched(there, session["session_token"], attempt)
+    assert (await there.select(page, attempt.cookie, 0)).status_code == 200
+    assert (await there.select(page, attempt.cookie, 1)).status_code == 409
+    (connection,) = await there.connections()
+    assert connection["account"]["id"] == "north"
+
+
+@selecting
+@pytest.mark.promise("P9")
+async def test_tokens_of_a_selection_that_is_not_made_are_revoked(there: AcmeAuthorizing) -> None:
+    session, attempt, page = await to_the_selection(there)
+    there.application.clock.advance(minutes=11)
+    assert (await there.select(page, attempt.cookie)).status_code == 409
+    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "failed"
+    assert await account_selection.purge_due(there.application.installation) == 1
+    assert there.revoke_all_grants() == 0
+
+
+@selecting
+@pytest.mark.promise("P9")
+async def test_tokens_are_revoked_if_the_session_ends_before_the_selection(there: AcmeAuthorizing) -> None:
+    session, attempt, page = await to_the_selection(there)
+    assert (await there.client.popup("/cancel", session["session_token"])).status_code == 204
+    refused = await there.select(page, attempt.cookie)
+    assert "This was cancelled." in refused.text
+    assert await there.connections() == []
+    assert there.revoke_all_grants() == 0
+
+
+@selecting
+async def test_a_selection_refunds_no_failed_attempt(there: AcmeAuthorizing) -> None:
+    session = await there.session()
+    token = session["session_token"]
+    guess = await there.authorize(token)
+    await there.call_back({"state": guess.query["state"], "code": "guess", "iss": there.acme.url}, guess.cookie)
+    assert await there.failed_checks(session) == 1
+    attempt = await there.authorize(token)
+    page = await there.call_back(await there.allow(attempt), attempt.cookie)
+    there.acme.acme.fail_with(500)
+    await there.select(page, attempt.cookie)
+    assert await there.failed_checks(session) == 1
+
+
+async def test_the_ticket_is_used_once_and_for_two_minutes(there: AcmeAuthorizing) -> None:
+    token = (await there.session())["session_token"]
+    ticket = (await there.prepare(token)).json()["ticket"]
+    elsewhere = await there.start(ticket, **{"sec-fetch-site": "cross-site"})
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (409, "consent_lost")
+    assert (await there.start(ticket)).status_code == 200
+    assert (await there.start(ticket)).json()["code"] == "consent_lost"
+    late = (await there.prepare(token)).json()["ticket"]
+    there.application.clock.advance(minutes=2, seconds=1)
+    assert (await there.start(late)).json()["code"] == "consent_lost"
+
+
+async def test_an_outcome_is_for_the_session_of_the_attempt_and_kept_for_an_hour(there: AcmeAuthorizing) -> None:
+    token = (await there.session(expires_in=3600))["session_token"]
+    attempt = await there.authorize(token)
+    other = (await there.session("mallory"))["session_token"]
+    refused = await there.client.popup("/outcome", other, {"authorization_id": attempt.authorization_id})
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    there.application.clock.advance(minutes=11, seconds=KEPT.total_seconds())
+    purge = partial(account_selection.purge_due, there.application.installation)
+    assert (await purge(), await purge()) == (2, 0)
+    async with there.application.installation.database.read() as tx:
+        assert await tx.all(consents.select()) == []
