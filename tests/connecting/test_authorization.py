@@ -1,188 +1,25 @@
 """OAuth authorizations against Acme CRM, in this process: every end of a callback, and the attacks on it (P5, P9)."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-import httpx2
 import pytest
-import pytest_asyncio
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from one_runtime.catalog.loader import load_yaml
 from one_runtime.connecting import account_selection, sessions
 from one_runtime.connecting.authorization import MAX_ATTEMPTS
 from one_runtime.connecting.authorization_attempts import KEPT
 from one_runtime.db.schema import consents
 from one_runtime.demo.acme import GLOBEX, INITECH
-from tests.application import PUBLIC_URL, Application, RunningAcme, part_of_the_catalog, running, settings_for, started
-from tests.authorizations import OUR_PAGE, Authorizing, StartedAuthorization
+from tests.application import PUBLIC_URL
+from tests.authorizations import OUR_PAGE, StartedAuthorization
+from tests.connecting.acme import CLOSED_PORT, LOST, SLUG, AcmeAuthorizing, is_untouched
 from tests.foreign.person import ALICE
 from tests.foreign.visitor import Visitor
 
 pytestmark = pytest.mark.promise("P5")
 
-SLUG: Final = "acme"
-LOST: Final = "Start again from the app"
 RETURN_URL: Final = "https://app.example.com/done"
-ENTRY: Final = files("one_runtime.demo") / "acme.yaml"
-CLOSED_PORT: Final = 9
-"""The discard service: nothing listens on it."""
-
-LOOKUP: Final = """
-    received:
-      - name: workspace
-        source: lookup
-        path: id
-        pattern: '[a-z]{1,20}'
-    lookup:
-      url: '{accounts_url}/workspaces'
-      choices:
-        at: workspaces
-        label: name
-    refresh: rotates
-"""
-OAUTH_IDENTITY: Final = """\
-      id: account.id
-      label: account.name
-    verified:
-      how: live
-      date: 2026-11-26
-"""
-WITH_WORKSPACES: Final = {
-    "\n    refresh: rotates\n": LOOKUP,
-    OAUTH_IDENTITY: OAUTH_IDENTITY.replace("account.id", "'{params.workspace}'"),
-}
-
-
-@dataclass
-class Workspaces:
-    """An API that lists several workspaces behind every token."""
-
-    names: dict[str, str] = field(default_factory=lambda: {"north": "Northwind", "south": "Southwind <b>"})
-
-    @property
-    def app(self) -> Starlette:
-        return Starlette(routes=[Route("/workspaces", self._list)])
-
-    async def _list(self, _: Request) -> Response:
-        return JSONResponse({"workspaces": [{"id": slug, "name": name} for slug, name in self.names.items()]})
-
-
-@dataclass(frozen=True)
-class AcmeAuthorizing(Authorizing):
-    """Authorizations of Acme accounts."""
-
-    workspaces: Workspaces
-
-    @property
-    def acme(self) -> RunningAcme:
-        return self.application.acme
-
-    async def allow(self, attempt: StartedAuthorization, account: str = GLOBEX) -> dict[str, str]:
-        """Allow access on Acme's page; return the callback's query."""
-        async with Visitor(choices={"account": account}) as visitor:
-            return await visitor.consent(attempt.url, ALICE)
-
-    async def connect(self, account: str = GLOBEX, **session: Any) -> dict[str, Any]:
-        """Make a connection by a whole authorization."""
-        token = (await self.session(**session))["session_token"]
-        attempt = await self.authorize(token)
-        page = await self.call_back(await self.allow(attempt, account), attempt.cookie)
-        assert page.status_code == 200, page.text
-        outcome = await self.outcome(token, attempt.authorization_id)
-        assert outcome["state"] == "connected", outcome
-        connection = await self.client.get(f"/v1/connections/{outcome['connection']['connection_id']}")
-        read: dict[str, Any] = connection.json()
-        return read
-
-    async def backend_session(self, session: dict[str, Any]) -> dict[str, Any]:
-        """Read the session as the backend does."""
-        read: dict[str, Any] = (await self.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
-        return read
-
-    async def failed_checks(self, session: dict[str, Any]) -> int:
-        """Count the session's failed attempts."""
-        async with self.application.installation.database.read() as tx:
-            stored = await sessions.find_by_id(tx, session["id"])
-        assert stored is not None
-        return stored.failed_checks
-
-    async def select(
-        self,
-        page: httpx2.Response,
-        cookie: str | None,
-        number: int = 0,
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> httpx2.Response:
-        """Press the button of an account."""
-        form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
-        sent = {**OUR_PAGE, **headers, **({"cookie": cookie} if cookie else {})}
-        async with self.browser() as browser:
-            path = "/connect/authorization/account"
-            return await browser.post(path, data={**form, "account": str(number)}, headers=sent)
-
-    def token_requests(self) -> int:
-        """Count the requests to Acme's token endpoint."""
-        return len(self.acme.acme.log)
-
-    def revoke_all_grants(self, account: str = GLOBEX) -> int:
-        """Revoke the account's grants at Acme; return how many were in force."""
-        return self.acme.acme.faults.revoke_tokens(account)
-
-
-def entry_text(changes: dict[str, str]) -> str:
-    text = ENTRY.read_text(encoding="utf-8")
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    return text
-
-
-@pytest.fixture
-def entry_changes() -> dict[str, str]:
-    """Changes to Acme's entry, for tests that need another provider."""
-    return {}
-
-
-@pytest_asyncio.fixture
-async def there(
-    database_url: str, acme: RunningAcme, tmp_path: Path, entry_changes: dict[str, str]
-) -> AsyncIterator[AcmeAuthorizing]:
-    workspaces = Workspaces()
-    async with running(workspaces.app) as port:
-        path = tmp_path / "acme.yaml"
-        path.write_text(entry_text(entry_changes), encoding="utf-8")
-        places = {"acme_url": acme.url, "accounts_url": f"http://127.0.0.1:{port}"}
-        entry = load_yaml(path, allow_http=True, replace=places)
-        catalog = part_of_the_catalog().with_extra(entry, (files("one_runtime.demo") / "acme.svg").read_bytes())
-        allowed = frozenset({("127.0.0.1", allowed_port) for allowed_port in (acme.port, port, CLOSED_PORT)})
-        async with started(settings_for(database_url, acme, egress_allow=allowed), acme, catalog) as application:
-            yield await authorizing(application, workspaces)
-
-
-async def authorizing(application: Application, workspaces: Workspaces) -> AcmeAuthorizing:
-    """Make an organization with an OAuth client that Acme knows."""
-    client = application.client(await application.key(await application.organization()))
-    client_id, secret = application.acme.acme.register_client(f"{PUBLIC_URL}/connect/callback/{SLUG}")
-    body = {"client_id": client_id, "client_secret": secret}
-    response = await client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", body)
-    assert response.status_code == 200, response.text
-    return AcmeAuthorizing(application, client, SLUG, workspaces)
-
-
-async def is_untouched(there: AcmeAuthorizing, token: str, attempt: StartedAuthorization) -> bool:
-    """Return True if nothing was connected, and the attempt is still pending."""
-    outcome = await there.outcome(token, attempt.authorization_id)
-    return await there.connections() == [] and outcome["state"] == "waiting"
 
 
 async def test_an_allowed_authorization_makes_a_connection(there: AcmeAuthorizing) -> None:
@@ -499,90 +336,6 @@ async def test_another_account_replaces_the_present_one_only_after_the_end_user_
     assert (await there.call_back(await there.allow(agreed, INITECH), agreed.cookie)).status_code == 200
     (connection,) = await there.connections()
     assert (connection["id"], connection["account"]["id"]) == (first["id"], INITECH)
-
-
-selecting = pytest.mark.parametrize("entry_changes", [WITH_WORKSPACES], ids=["several accounts"])
-
-
-async def to_the_selection(
-    there: AcmeAuthorizing, end_user_id: str = "user_123"
-) -> tuple[dict[str, Any], StartedAuthorization, httpx2.Response]:
-    """Go on until the browser shows the accounts to select from."""
-    session = await there.session(end_user_id, expires_in=3600)
-    attempt = await there.authorize(session["session_token"])
-    page = await there.call_back(await there.allow(attempt), attempt.cookie)
-    assert (page.status_code, "Which Acme CRM account?" in page.text) == (200, True)
-    return session, attempt, page
-
-
-@selecting
-async def test_the_selected_account_is_connected(there: AcmeAuthorizing) -> None:
-    session, attempt, page = await to_the_selection(there)
-    assert "Southwind &lt;b&gt;" in page.text
-    assert f"{attempt.cookie};" in page.headers["set-cookie"], "the browser keeps its cookie"
-    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "waiting"
-    assert await there.connections() == []
-    done = await there.select(page, attempt.cookie, 1)
-    assert (done.status_code, "Max-Age=0" in done.headers["set-cookie"]) == (200, True)
-    (connection,) = await there.connections()
-    assert connection["account"]["id"] == "south"
-    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "connected"
-
-
-@selecting
-async def test_only_the_browser_of_the_callback_selects_an_account_and_only_once(there: AcmeAuthorizing) -> None:
-    session, attempt, page = await to_the_selection(there)
-    _, other, _ = await to_the_selection(there, "mallory")
-    name, stolen = attempt.cookie.partition("=")[0], other.cookie.partition("=")[2]
-    refused = [
-        await there.select(page, None),
-        await there.select(page, f"{name}={stolen}"),
-        await there.select(page, attempt.cookie, headers={"sec-fetch-site": "cross-site"}),
-        await there.select(page, attempt.cookie, headers={"sec-fetch-dest": "iframe"}),
-        await there.select(page, attempt.cookie, -1),
-    ]
-    assert [response.status_code for response in refused] == [409, 409, 403, 403, 400]
-    assert await is_untouched(there, session["session_token"], attempt)
-    assert (await there.select(page, attempt.cookie, 0)).status_code == 200
-    assert (await there.select(page, attempt.cookie, 1)).status_code == 409
-    (connection,) = await there.connections()
-    assert connection["account"]["id"] == "north"
-
-
-@selecting
-@pytest.mark.promise("P9")
-async def test_tokens_of_a_selection_that_is_not_made_are_revoked(there: AcmeAuthorizing) -> None:
-    session, attempt, page = await to_the_selection(there)
-    there.application.clock.advance(minutes=11)
-    assert (await there.select(page, attempt.cookie)).status_code == 409
-    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "failed"
-    assert await account_selection.purge_due(there.application.installation) == 1
-    assert there.revoke_all_grants() == 0
-
-
-@selecting
-@pytest.mark.promise("P9")
-async def test_tokens_are_revoked_if_the_session_ends_before_the_selection(there: AcmeAuthorizing) -> None:
-    session, attempt, page = await to_the_selection(there)
-    assert (await there.client.popup("/cancel", session["session_token"])).status_code == 204
-    refused = await there.select(page, attempt.cookie)
-    assert "This was cancelled." in refused.text
-    assert await there.connections() == []
-    assert there.revoke_all_grants() == 0
-
-
-@selecting
-async def test_a_selection_refunds_no_failed_attempt(there: AcmeAuthorizing) -> None:
-    session = await there.session()
-    token = session["session_token"]
-    guess = await there.authorize(token)
-    await there.call_back({"state": guess.query["state"], "code": "guess", "iss": there.acme.url}, guess.cookie)
-    assert await there.failed_checks(session) == 1
-    attempt = await there.authorize(token)
-    page = await there.call_back(await there.allow(attempt), attempt.cookie)
-    there.acme.acme.fail_with(500)
-    await there.select(page, attempt.cookie)
-    assert await there.failed_checks(session) == 1
 
 
 async def test_the_ticket_is_used_once_and_for_two_minutes(there: AcmeAuthorizing) -> None:
