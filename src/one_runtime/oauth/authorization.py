@@ -22,7 +22,6 @@ class AuthorizationRequest:
     state: str = field(repr=False)
     challenge: str | None = None
     scopes: tuple[str, ...] | None = None
-    more_scopes: tuple[str, ...] | None = None
 
 
 def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRequest, known: Mapping[str, str]) -> str:
@@ -39,7 +38,7 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
         authorization.client_id_param: client_id,
         "redirect_uri": request.redirect_uri,
         **_scopes(auth.scopes, request.scopes, known),
-        **_more_scopes(auth, request, known),
+        **(_scopes(auth.more_scopes, None, known) if auth.more_scopes is not None else {}),
         "state": request.state,
         **_challenge(auth, request),
     }
@@ -62,14 +61,6 @@ def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
 def _scopes(scopes: ScopeList, wanted: tuple[str, ...] | None, known: Mapping[str, str]) -> dict[str, str]:
     asked = requested_scopes(scopes, wanted, known)
     return {scopes.param: scopes.separator.join(asked)} if asked else {}
-
-
-def _more_scopes(auth: OAuth2Auth, request: AuthorizationRequest, known: Mapping[str, str]) -> dict[str, str]:
-    if auth.more_scopes is not None:
-        return _scopes(auth.more_scopes, request.more_scopes, known)
-    if request.more_scopes:
-        raise InvalidInput.of("scopes", "this provider has one list of scopes only")
-    return {}
 
 
 def _challenge(auth: OAuth2Auth, request: AuthorizationRequest) -> dict[str, str]:

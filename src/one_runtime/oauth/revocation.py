@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from one_runtime.catalog.oauth2 import OAuth2Auth, Revocation, TokenKind
 from one_runtime.catalog.outbound import OutboundRequest, RequestDraft, build_request, fill_templates
@@ -19,10 +19,7 @@ _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "to
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """The token is good for nothing any more. `already`: it was not before we asked either."""
-
-    already: bool = False
-    status: Literal["revoked"] = "revoked"
+    """The token is no longer valid: the provider revoked it now, or does not know it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,6 @@ class NotRevoked:
     reason: str
     may_pass: bool
     retry_after: int | None = None
-    status: Literal["failed"] = "failed"
 
 
 def revocation_requests(
@@ -77,7 +73,7 @@ def read_revocation(
         reason = words.description or words.error or f"HTTP {answer.status}"
         return NotRevoked(reason, may_pass=True, retry_after=retry_after(answer.headers, now))
     if is_refused(auth.revocation.gone, answer.status, document) or code in _GONE or _is_dead(auth, answer.status):
-        return Revoked(already=True)
+        return Revoked()
     if is_expected(auth.revocation.expect, answer.status, document) and not _says_no(document):
         return Revoked()
     # Without words it may have been a firewall or a page of an outage.
