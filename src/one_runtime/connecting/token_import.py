@@ -21,11 +21,11 @@ from one_runtime.connecting.verification import (
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
+from one_runtime.egress.retry_after import parse_date
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import unavailable_reason
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
-from one_runtime.oauth.response import parse_date
 from one_runtime.oauth.scopes import parse_granted_scopes
 from one_runtime.oauth.token_response import Tokens, is_token
 from one_runtime.tenancy.events import Actor

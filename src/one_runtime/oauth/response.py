@@ -4,11 +4,11 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable
-from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from one_runtime.catalog.outbound import MISSING, parse_json
+from one_runtime.egress.retry_after import parse_retry_after
 
 MAX_BODY: Final = 1024 * 1024
 _MAX_FIELDS: Final = 100
@@ -49,12 +49,10 @@ def parse_body(body: bytes) -> dict[str, object] | None:
 
 
 def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
-    """The seconds that the provider asks us to wait, from seconds or a date (RFC 9110, 10.2.3); a day at most."""
-    value = next((value.strip() for name, value in headers if name.lower() == "retry-after"), "")
-    seconds = parse_number(value)
-    if seconds is None and (date := parse_date(value)) is not None:
-        seconds = (date - now).total_seconds()
-    return None if seconds is None else min(max(math.ceil(seconds), 0), _LONGEST_WAIT)
+    """Return the seconds that the provider asks to wait, at most a day; None if it does not ask."""
+    value = next((value for name, value in headers if name.lower() == "retry-after"), "")
+    seconds = parse_retry_after(value, now)
+    return None if seconds is None else min(math.ceil(seconds), _LONGEST_WAIT)
 
 
 def parse_number(value: object) -> float | None:
@@ -63,17 +61,6 @@ def parse_number(value: object) -> float | None:
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e16:
         return float(value)
-    return None
-
-
-def parse_date(text: str) -> dt.datetime | None:
-    """A date in the form of RFC 3339 or of HTTP; in UTC where it names no zone."""
-    for read in (dt.datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = read(text.strip()[:64])
-            return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
-        except (ValueError, OverflowError):
-            continue
     return None
 
 

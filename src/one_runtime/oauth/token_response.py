@@ -8,11 +8,12 @@ from typing import Final
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponse
 from one_runtime.catalog.request import look_up
+from one_runtime.egress.retry_after import parse_date
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import token_error
 from one_runtime.oauth.errors import MalformedTokenResponse
 from one_runtime.oauth.grants import Grant, RefreshToken
-from one_runtime.oauth.response import EndpointResponse, parse_body, parse_date, parse_number
+from one_runtime.oauth.response import EndpointResponse, parse_body, parse_number
 from one_runtime.oauth.scopes import parse_granted_scopes
 
 MAX_TOKEN: Final = 16_384

@@ -7,14 +7,14 @@ credential, so that it did not act on the request (RFC 9110 section 15.5.2), or 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.request import Injection, Values, inject, resolve_url
+from one_runtime.clock import system_clock
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.egress import (
@@ -28,6 +28,7 @@ from one_runtime.egress import (
     UpstreamUnreachable,
     on_behalf_of,
 )
+from one_runtime.egress.retry_after import parse_retry_after
 from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.proxy.calls import CallRecord
@@ -42,7 +43,6 @@ MAX_WAIT: Final = 30.0
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
-_EPOCH: Final = 1_000_000_000  # above it, a reset is a moment and not a number of seconds
 # For One Runtime itself, or added by proxies in front of it.
 _NOT_FORWARDED: Final = frozenset(
     {"authorization", "content-length", "expect", "forwarded", "host", "via", "x-real-ip"}
@@ -200,15 +200,11 @@ def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> floa
 
 def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     """Return the delay that the provider asks for: `Retry-After`, or the time until its rate limit resets."""
-    values = {name.lower(): value.strip() for name, value in headers}
+    values, now = {name.lower(): value for name, value in headers}, system_clock()
     for name in (b"retry-after", b"ratelimit-reset", b"x-ratelimit-reset", b"x-rate-limit-reset"):
-        value = values.get(name, b"")
-        if value.replace(b".", b"", 1).isdigit():
-            number = float(value)
-            return max(0.0, number - time.time()) if number > _EPOCH else number
-        if name == b"retry-after" and value:
-            with suppress(ValueError, OverflowError):  # not a date either
-                return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time())
+        delay = parse_retry_after(values.get(name, b"").decode("latin-1"), now)
+        if delay is not None:
+            return delay
     return None
 
 

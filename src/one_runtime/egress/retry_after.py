@@ -1,0 +1,31 @@
+"""The pause that a provider asks for (`Retry-After`, RFC 9110 section 10.2.3), and the dates that providers write."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+_SECONDS: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
+_UNIX_TIME: Final = 1_000_000_000
+"""A larger number is a time, as some providers write it, and not a number of seconds."""
+
+
+def parse_retry_after(value: str, now: datetime) -> float | None:
+    """Return the seconds to wait, at least 0; None if the value is neither a number nor a date."""
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        seconds = float(value)
+        return max(0.0, seconds if seconds <= _UNIX_TIME else seconds - now.timestamp())
+    moment = parse_date(value)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def parse_date(text: str) -> datetime | None:
+    """Return an RFC 3339 or HTTP date as UTC; None for other text. A date without a zone is UTC: HTTP dates are."""
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = parse(text.strip()[:64])
+            return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
+            continue
+    return None
