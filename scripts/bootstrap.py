@@ -1,4 +1,4 @@
-"""Prepare `.venv` as `uv.lock` says, and with options the programs of the tests, from nothing but a Python with pip.
+"""Prepare `.venv` from `uv.lock`, and optionally the programs of the tests. Needs only a Python with pip.
 
 Runs under the Python that was chosen (`make PYTHON=…`) and uses its standard library only. Everything it writes is in
 this repository's folder, save missing programs that root has `apt-get` install.
@@ -33,7 +33,7 @@ class SetUpError(Exception):
 
 
 def main() -> int:
-    """Bring everything up to date; quick when it is. Returns the exit status."""
+    """Bring everything up to date, quickly if nothing changed. Return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
     parser.add_argument("--browser", action="store_true", help="also a Chromium")
@@ -111,14 +111,14 @@ def prepare_catalog() -> None:
 
 
 def read_stamp() -> dict[str, str]:
-    """What the last complete set-up wrote."""
+    """Return the stamp of the last complete set-up."""
     if not STAMP.exists():
         return {}
     return dict(line.split("=", 1) for line in STAMP.read_text().splitlines())
 
 
 def digest_of_inputs() -> str:
-    """A hash over everything that decides what is installed."""
+    """Return a hash over all inputs of the installation."""
     digest = hashlib.sha256()
     for name in ("uv.lock", "pyproject.toml", "scripts/bootstrap.py"):
         digest.update((ROOT / name).read_bytes())
@@ -126,7 +126,7 @@ def digest_of_inputs() -> str:
 
 
 def venv_is_of_this_python() -> bool:
-    """Whether `.venv` was made from the Python that runs this, and still works."""
+    """Return true if `.venv` was made from this Python and still works."""
     identity = "import sys; print(sys.version, sys.base_prefix)"
     try:
         answer = subprocess.run([str(VENV_PYTHON), "-c", identity], capture_output=True, text=True, check=False)
@@ -160,7 +160,7 @@ def make_venv() -> None:
 
 
 def can_import(python: str, *modules: str) -> bool:
-    """Whether this Python has these modules."""
+    """Return true if this Python has these modules."""
     if python == sys.executable:
         return all(importlib.util.find_spec(module) for module in modules)
     command = [python, "-c", f"import {', '.join(modules)}"]
@@ -298,7 +298,7 @@ def environment() -> dict[str, str]:
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal; standard output belongs to the program that is started next."""
+    """Print a message to standard error. Standard output belongs to the program that starts next."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 

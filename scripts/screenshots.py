@@ -34,7 +34,7 @@ Demo = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One file: what is on it, how wide, in which colours."""
+    """One file: its content, width and color scheme."""
 
     name: str
     show: Callable[[Page, Demo], None]
@@ -70,7 +70,7 @@ def refused(page: Page, demo: Demo) -> None:
 
 
 def popup_list(page: Page, demo: Demo) -> None:
-    """The popup of an end user who picks what to connect, with one account connected."""
+    """The popup with the list of integrations, one of them connected."""
     playground(page, demo)
     frame = frame_of(page, "Browse all integrations")
     frame.get_by_role("searchbox", name="Search").wait_for()
@@ -78,7 +78,7 @@ def popup_list(page: Page, demo: Demo) -> None:
 
 
 def confirmation(page: Page, demo: Demo) -> None:
-    """What whoever opens a link sees first."""
+    """The first page of a link."""
     nothing_connected(page, demo)
     page.get_by_role("radio", name="By a link").check()
     page.get_by_role("button", name="Connect Acme CRM", exact=True).click()

@@ -52,7 +52,7 @@ NAMED: Final = frozenset(
 
 
 class SetClock:
-    """The system's clock, moved by hand."""
+    """The system's clock with an offset that tests set."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -75,7 +75,7 @@ class RunningAcme:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The application under test, with its insides for preparing and looking."""
+    """The application under test, with access to its parts for preparation and inspection."""
 
     app: RequestMiddleware
     installation: Installation
@@ -104,7 +104,7 @@ class Application:
 
 
 class Client:
-    """Speaks HTTP to the application in this process."""
+    """HTTP client of the application in this process."""
 
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -145,7 +145,7 @@ class Client:
         return session
 
     async def popup(self, step: str, token: str, body: Mapping[str, Any] | None = None) -> httpx2.Response:
-        """What the popup's page asks: step is `` or `/connect` or `/cancel`."""
+        """Send a request of the popup's page: step is `` or `/connect` or `/cancel`."""
         return await self.post(f"/connect/session{step}", body, authorization=f"Bearer {token}")
 
     async def type_key(self, token: str, key: str, **more: Any) -> httpx2.Response:
@@ -166,13 +166,13 @@ async def require_declared_error(response: httpx2.Response) -> None:
 
 @cache
 def template(path: str) -> re.Pattern[str]:
-    """What addresses of a route's path look like."""
+    """Return a pattern of the URLs of a route's path."""
     return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path).replace(r"\{path\}", ".*")))
 
 
 @asynccontextmanager
 async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
-    """Serve an application on a port of loopback, on this loop; which port."""
+    """Serve an application on a loopback port, in this event loop. Return the port."""
     config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, proxy_headers=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
@@ -185,7 +185,7 @@ async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
 
 
 async def _stop(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
-    """Stop at once. Nothing is in flight at the end of a test, and uvicorn's own way takes 0.2 s of looking around."""
+    """Stop at once. No request is running at the end of a test, and uvicorn's own shutdown polls for 0.2 s."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -225,7 +225,7 @@ def catalog_with_acme(acme_url: str) -> Catalog:
 
 @cache
 def part_of_the_catalog() -> Catalog:
-    """What is verified of the package's catalog, and what tests name beside: all of it takes each test longer."""
+    """The verified part of the catalog and the integrations that tests name. The whole catalog slows each test down."""
     whole = load_catalog()
     named = (one.slug in NAMED or any(map(_is_verified, one.auth)) for one in whole.integrations)
     kept = tuple(compress(whole.integrations, named))

@@ -1,4 +1,4 @@
-"""A pytest plugin: a provider that an organization adds itself, played by one server that is every host of it."""
+"""A pytest plugin: the provider of a custom integration. One server acts as all its hosts."""
 
 import asyncio
 import json

@@ -34,7 +34,7 @@ FLAGS: Final = (
 
 
 class PageProblems(list[str]):
-    """What went wrong inside a page: uncaught exceptions, and what a content security policy blocked."""
+    """Problems inside a page: uncaught exceptions, and violations of its Content-Security-Policy."""
 
     def watch(self, page: Page) -> None:
         """Listen to one page."""
@@ -82,7 +82,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def page_problems() -> PageProblems:
-    """What went wrong in this test's pages. A test that provokes a problem clears the list."""
+    """Problems in this test's pages. A test that provokes a problem clears the list."""
     return PageProblems()
 
 

@@ -1,4 +1,4 @@
-"""A pytest plugin: runs commands of `one-runtime` in this process, and holds what they left behind."""
+"""A pytest plugin: runs commands of `one-runtime` in this process and returns their result."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from one_runtime import cli
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a command left behind."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -35,7 +35,7 @@ class Done:
 
     @property
     def sentence(self) -> str:
-        """Its refusal: one sentence or two on standard error, no traceback."""
+        """The error message: one or two sentences on standard error, without a traceback."""
         assert self.code != 0
         assert self.out == ""
         assert "Traceback" not in self.err

@@ -1,4 +1,4 @@
-"""What every test can ask for. Each kind of thing has its own plugin; what they share with the application is below."""
+"""Fixtures and hooks of all tests. Each kind of fixture has its own plugin."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: looking through it again and again takes a tenth of the run."""
+    """Freeze the garbage collector: scanning imported and collected objects repeatedly takes a tenth of the run."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

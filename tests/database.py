@@ -1,4 +1,4 @@
-"""A pytest plugin: every test that asks for a database runs on both, each time on a fresh and migrated one.
+"""A pytest plugin: every test with a database runs on both, each time on a fresh and migrated one.
 
 `--database sqlite` or `--database postgresql` keeps to one of them; the default is both.
 """
@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for a database once on each."""
+    """Run each test with a database fixture once per database."""
     if "database_kind" not in metafunc.fixturenames:
         return
     chosen = metafunc.config.getoption("database")
@@ -52,7 +52,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and count as left out, what `--database` does not ask for; pytest would call it skipped."""
+    """Deselect tests of the other database; pytest would report them as skipped."""
     unasked = [item for item in items if _has_no_database_left(item)]
     if unasked:
         config.hook.pytest_deselected(items=unasked)
@@ -104,12 +104,12 @@ def migrated_postgresql_url(used_databases: "UsedDatabases") -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def used_databases(postgres: Databases, postgres_template: str) -> "UsedDatabases":
-    """The databases of tests that are over."""
+    """Databases of finished tests."""
     return UsedDatabases(postgres, postgres_template)
 
 
 class UsedDatabases:
-    """Hands out migrated databases: one that was emptied, in a few milliseconds, or a copy of the template, in 50."""
+    """Provides migrated databases: an emptied one in a few milliseconds, or a copy of the template in 50."""
 
     def __init__(self, databases: Databases, template: str) -> None:
         self._databases, self._template = databases, template
@@ -117,7 +117,7 @@ class UsedDatabases:
         self._shape: str | None = None
 
     def url(self, name: str) -> str:
-        """Where the database of this name is."""
+        """Return the URL of the database with this name."""
         return self._databases.url(name)
 
     def take(self) -> str:
@@ -132,7 +132,7 @@ class UsedDatabases:
         return name
 
     def give_back(self, name: str) -> None:
-        """Empty a database for the next test; or drop it, where somebody still uses it or it has another shape now."""
+        """Empty a database for the next test. Drop it if it is still in use or its schema has changed."""
         if self._is_emptied(name):
             self._empty.append(name)
         else:
@@ -166,7 +166,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: Databases, worker_id: str) -> Iterator[str]:
-    """The name of a migrated database that nobody connects to: one for each worker."""
+    """The name of a migrated database without connections: one per worker."""
     name = f"{_TEMPLATE}_{worker_id}"
     migrate(postgres.create(name))
     yield name

@@ -1,4 +1,4 @@
-"""The repository's pages as tests read them: text, headings with their anchors, tables, links, code."""
+"""The pages of the repository for tests: text, headings with anchors, tables, links, code."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Page:
 
     @property
     def name(self) -> str:
-        """Its path from the root, as a failing test shows it."""
+        """Path from the root, as a failing test displays it."""
         return self.path.relative_to(ROOT).as_posix()
 
     @property
@@ -31,7 +31,7 @@ class Page:
 
     @property
     def anchors(self) -> set[str]:
-        """What a link may name after `#`, as GitHub makes it of headings."""
+        """Anchors of the headings, as GitHub generates them."""
         return {anchor(title) for _, title in _HEADING.findall(self.prose)}
 
     @property
@@ -77,7 +77,7 @@ def page(name: str) -> Page:
 
 
 def pages() -> list[Page]:
-    """Every page of the repository that somebody wrote, and the one that leads to those made from the catalog."""
+    """Return all pages of the repository, including the generated list of integrations."""
     generated = ROOT / "docs" / "integrations"
     paths = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.parent != generated]
     paths.append(generated / "README.md")

@@ -1,4 +1,4 @@
-"""What OAuth leaves in the database, put there without a provider: clients, consents, tokens to be revoked."""
+"""OAuth rows created without a provider: clients, authorization attempts, pending revocations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ SLUG: Final = "github"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to put it."""
+    """Database, vault and organization of the rows."""
 
     database: Database
     vault: Vault
@@ -41,7 +41,7 @@ async def client(place: Place, client_id: str, client_secret: str, slug: str = S
 
 
 async def consent(place: Place, session_id: str, made_with: OAuthClient, secret: AttemptSecret) -> str:
-    """A consent under way; its ticket."""
+    """Insert an authorization attempt and return its ticket."""
     async with place.database.write() as tx:
         session = await sessions.get(tx, place.organization_id, session_id)
         new = NewAuthorizationAttempt(session, SLUG, made_with.id, None, AttemptDetails({}), secret)
@@ -50,7 +50,7 @@ async def consent(place: Place, session_id: str, made_with: OAuthClient, secret:
 
 
 async def pending_revocation(place: Place, made_with: OAuthClient, secrets: Mapping[str, str]) -> str:
-    """Tokens to be revoked; the row's id."""
+    """Insert a pending revocation and return the row's id."""
     metadata, now = TokenMetadata(made_with.id), system_clock()
     tokens = RevocableTokens(place.organization_id, "user_123", SLUG, "oauth2", metadata, {}, secrets)
     catalogs = OrganizationCatalogs(load_catalog())

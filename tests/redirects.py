@@ -1,4 +1,4 @@
-"""A walk through the mode `redirect`: an end user connects on our page and comes back to the app with a code."""
+"""Steps of the mode `redirect`: an end user connects on our page and returns to the app with a code."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +16,7 @@ RETURN_URL: Final = "https://app.example.com/integrations/done"
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """An end user who has connected and come back to the app with a code."""
+    """An end user who has connected and returned to the app with a code."""
 
     session_id: str
     token: str
@@ -25,7 +25,7 @@ class Redirected:
 
 
 async def register(client: Client, *urls: str) -> None:
-    """Have the organization's sessions lead back to these addresses."""
+    """Register these return URLs for the organization."""
     now = (await client.get("/v1/organization")).json()
     body = {name: now[name] for name in ("display_name", "allowed_origins")}
     assert (await client.send("PUT", "/v1/organization", {**body, "return_urls": list(urls)})).status_code == 200
@@ -41,7 +41,7 @@ async def typed(application: Application, token: str, key: str = ACME_KEYS[GLOBE
 async def redirected(
     application: Application, client: Client, key: str = ACME_KEYS[GLOBEX], **session: Any
 ) -> Redirected:
-    """A whole way there and back, before the organization redeems it."""
+    """Connect and return with a code that is not redeemed yet."""
     made = await client.session(**{"return_url": RETURN_URL, **session})
     connected = await typed(application, made["session_token"], key)
     assert connected.connection_id is None
@@ -51,6 +51,6 @@ async def redirected(
 
 
 async def redeem(client: Client, back: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:
-    """The organization redeems what the end user has brought back."""
+    """Redeem the code that the end user returned with."""
     body = {"code": back.code, "end_user_id": end_user_id, **more}
     return await client.post(f"/v1/hosted-connection-sessions/{back.session_id}/redeem", body)

@@ -72,7 +72,7 @@ def command(folder: Path, port: int, *options: str, module: Sequence[str] = ("on
 
 @contextmanager
 def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime",)) -> Iterator[Demo]:
-    """A demo that is up; stopped at the end, if it was not before."""
+    """A running demo, stopped at the end."""
     words = command(folder, port, "--json", module=module)
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -87,6 +87,6 @@ def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime"
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One demo for the session. Tests tell themselves apart by their end users."""
+    """One demo for the session. Each test uses its own end users."""
     with running_demo(tmp_path_factory.mktemp("demo"), three_free_ports()) as demo:
         yield demo

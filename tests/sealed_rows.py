@@ -1,4 +1,4 @@
-"""Rows with sealed values in every table that has them, and what is in them, for the tests of the key ring."""
+"""Rows with sealed values in every table that has them, for the tests of the key ring."""
 
 import asyncio
 import json
@@ -53,43 +53,43 @@ async def opened(url: str, pool_size: int = 3) -> AsyncIterator[Database]:
 
 
 async def register(database: Database, vault: Vault) -> None:
-    """What a server's start does to the ring."""
+    """Register the ring, as a starting server does."""
     async with database.write() as tx:
         await key_ring.register(tx, vault, system_clock())
 
 
 async def promote(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
-    """Have a key, as it is written, seal."""
+    """Activate a key."""
     async with database.write() as tx:
         await key_ring.activate(tx, vault, ID[key], system_clock(), force=force)
 
 
 async def retire(database: Database, key: str) -> None:
-    """Let a key, as it is written, go."""
+    """Disable a key."""
     async with database.write() as tx:
         await key_ring.disable(tx, ID[key], system_clock())
 
 
 async def sealing(database: Database) -> str:
-    """The id of the key that seals."""
+    """Return the id of the active key."""
     async with database.read() as tx:
         return await key_ring.active_key(tx)
 
 
 async def organization(database: Database) -> Actor:
-    """A new organization, acting."""
+    """A new organization as an event subject."""
     async with database.write() as tx:
         return Actor((await organizations.create(tx, "Northwind", system_clock())).id, "system")
 
 
 def connection(end_user_id: str, secret: str) -> NewConnection:
-    """A connection to be."""
+    """The data of a new connection."""
     secrets = {"api_key": secret}
     return NewConnection(end_user_id, "acme", "api_key", None, {}, secrets, ProviderAccount(), {})
 
 
 async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
-    """Connect, or connect again; the connection's id."""
+    """Connect or reconnect, and return the connection's id."""
     new, catalogs = connection(end_user_id, secret), OrganizationCatalogs(load_catalog())
     async with database.write() as tx:
         made, _ = await connections.create_or_replace(tx, vault, catalogs, actor, new, system_clock())
@@ -97,7 +97,7 @@ async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: s
 
 
 async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
-    """Connect in the mode `redirect`, and redeem nothing; the session's id."""
+    """Connect in the mode `redirect` without redeeming, and return the session's id."""
     now = system_clock()
     session = ConnectSession(
         new_id(), actor.organization_id, end_user_id, "acme", "redirect", "unredeemed", None, (), None, False, None,
@@ -111,7 +111,7 @@ async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_u
 
 
 async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id: str, secret: str) -> Contents:
-    """A client, a consent under way in that session, tokens to be revoked."""
+    """Insert an OAuth client, an authorization attempt of the session, and a pending revocation."""
     place = oauth_rows.Place(database, vault, actor.organization_id)
     client = await oauth_rows.client(place, f"client of {secret}", secret)
     await oauth_rows.consent(place, session_id, client, AttemptSecret(secret))
@@ -127,7 +127,7 @@ async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id
 
 
 async def seed(database: Database, vault: Vault, count: int) -> Contents:
-    """So many connections, and a tenth as many that nobody redeemed; what was sealed."""
+    """Insert connections, and a tenth as many unredeemed ones. Return the sealed values."""
     actor, made = await organization(database), Contents()
     for number in range(count):
         end_user, secret = f"seeded_{number}", f"acme_seeded_{number}"
@@ -162,13 +162,13 @@ async def rows_under(database: Database, table: Table, key: str) -> set[tuple[st
 
 
 async def spoil(tx: Transaction, connection_id: str) -> None:
-    """Make a connection's credentials unreadable: they are said to be of another version."""
+    """Make a connection's credentials unreadable by changing their version."""
     changed = update(credentials).where(credentials.c.connection_id == connection_id)
     await tx.execute(changed.values(version=credentials.c.version + 1))
 
 
 async def used_keys(database: Database) -> set[str]:
-    """The ids of the keys that something is sealed under."""
+    """Return the ids of the keys that have sealed a value."""
     async with database.read() as tx:
         return set(await key_ring.count_rows(tx))
 

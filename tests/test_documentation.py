@@ -1,4 +1,4 @@
-"""The documentation says what the code does: nothing is left out, nothing is made up, no link leads nowhere."""
+"""The documentation agrees with the code: it is complete, names only what exists, and has no broken link."""
 
 import json
 import os
@@ -40,7 +40,7 @@ DECISIONS: Final = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
 
 def code(cell: str) -> str:
-    """What stands between the backquotes of a table's cell."""
+    """Return the text between the backquotes of a table cell."""
     return cell.strip("`")
 
 
@@ -58,7 +58,7 @@ def operations() -> dict[str, dict[str, Any]]:
 
 
 def asked_for(operation: dict[str, Any]) -> set[str]:
-    """The names of an operation's query parameters and of its body's fields."""
+    """Return the names of an operation's query parameters and of its body's fields."""
     names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
     if "application/json" in operation.get("requestBody", {}).get("content", ()):
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
@@ -209,13 +209,13 @@ def test_every_command_that_is_named_exists(one: Page) -> None:
 
 
 @pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_word_of_make_that_is_named_exists(one: Page) -> None:
+def test_every_make_target_that_is_named_exists(one: Page) -> None:
     words = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:`|^)(?:PYTHON=\S+ )?make ([a-z-]+)", one.text, re.MULTILINE)) <= words
 
 
 @pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_link_and_image_leads_somewhere(one: Page) -> None:
+def test_no_link_or_image_is_broken(one: Page) -> None:
     broken = []
     for link in one.links:
         if re.match(r"[a-z]+:", link):
@@ -278,7 +278,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def paste(script: str, folder: Path, **more: str) -> str:
-    """What a shell in this folder makes of pasted lines."""
+    """Run pasted lines in a shell in this folder and return the output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environ = {"PATH": path, "HOME": str(folder), **more}
     command = ["bash", "-euo", "pipefail", "-c", script]
@@ -286,7 +286,7 @@ def paste(script: str, folder: Path, **more: str) -> str:
 
 
 def ask(words: list[str]) -> httpx2.Response:
-    """What curl does with these arguments."""
+    """Send the request that curl sends for these arguments."""
     headers, body, url, rest = {}, None, "", iter(words)
     for word in rest:
         if word == "-H":
@@ -301,7 +301,7 @@ def ask(words: list[str]) -> httpx2.Response:
 
 
 def connect_acme(demo: Demo) -> None:
-    """What the reader is asked to do in the playground."""
+    """Connect Acme CRM, as the reader does in the playground."""
     connection = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     body = {**connection, "credentials": {"api_key": demo.acme_key}}
     headers = {"Authorization": f"Bearer {demo.api_key}"}
@@ -311,7 +311,7 @@ def connect_acme(demo: Demo) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
 def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> None:
-    """The shell reads the lines; in curl's place stands what prints its arguments."""
+    """The shell reads the lines. A function that prints its arguments replaces curl."""
     (tmp_path / ".one-runtime-demo").symlink_to(demo.data)
     connect_acme(demo)
     blocks = [block for block in page(name).code("bash") if "curl " in block]

@@ -1,4 +1,4 @@
-"""The house rules that no linter checks: sizes, names, promises with tests, no fixed waits, a lock file in step."""
+"""Rules that no linter checks: sizes, names, promises with tests, no fixed waits, a current lock file."""
 
 import ast
 import re
@@ -51,7 +51,7 @@ def functions(path: Path) -> Iterator[Function]:
 
 
 def promises_of_tests() -> dict[str, list[str]]:
-    """Every ID given to `@pytest.mark.promise(…)`, or to `pytestmark`, with where it stands."""
+    """Return every ID of `@pytest.mark.promise(…)` or `pytestmark` with its places."""
     found: dict[str, list[str]] = {}
     for path in python_files("tests"):
         for node in ast.walk(parsed(path)):
@@ -85,12 +85,12 @@ def test_no_function_is_longer_than_60_lines() -> None:
     assert long == []
 
 
-def test_no_module_has_a_name_that_says_nothing() -> None:
+def test_no_module_has_a_meaningless_name() -> None:
     named = [shown(path) for path in python_files(*FOLDERS) if {path.stem, path.parent.name} & FORBIDDEN_NAMES]
     assert named == []
 
 
-def test_every_module_says_in_its_first_line_what_it_is_for() -> None:
+def test_every_module_has_a_docstring_of_one_line_first() -> None:
     silent = [
         shown(path)
         for path in python_files(*FOLDERS)
@@ -137,7 +137,7 @@ def test_every_promise_has_a_test_and_every_promise_tested_is_made() -> None:
     assert {name: where for name, where in tested.items() if name not in made} == {}
 
 
-def test_the_lock_file_is_in_step_with_the_dependencies() -> None:
+def test_the_lock_file_matches_the_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     (locked,) = (package["metadata"] for package in lock["package"] if package["name"] == project["project"]["name"])

@@ -26,20 +26,18 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
-    "clients": 3,
-    "docs": 7,
-    "src": 347,
-    "tests": 143,
+    "docs": 4,
+    "src": 332,
+    "tests": 118,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
-    "src": 294,
-    "tests": 146,
+    "src": 284,
+    "tests": 101,
 }
 LONG_SENTENCES: Final[dict[str, int]] = {
     "docs/decisions/0012-mirror.md": 1,
     "docs/decisions/0013-metrics-of-several-processes.md": 1,
     "docs/decisions/0015-compressed-answers.md": 2,
-    "docs/decisions/0018-renewal.md": 2,
     "docs/vocabulary.md": 1,
 }
 LONG_DECISIONS: Final[dict[str, int]] = {"0015-compressed-answers.md": 59}

@@ -1,4 +1,4 @@
-"""`one-runtime serve` as a process: what it refuses to start with, how it stops, and keys revoked meanwhile."""
+"""`one-runtime serve` as a process: refused starts, its stop, and keys that are revoked meanwhile."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ def command(environment: Mapping[str, str], *words: str) -> "subprocess.Complete
 
 
 def refusal(environment: Mapping[str, str], *words: str) -> str:
-    """Why it does not start: a sentence on standard error, nothing else."""
+    """Return the reason of a refused start: one sentence on standard error, and nothing else."""
     done = command(environment, "serve", *words)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -68,7 +68,7 @@ def is_ready(port: int) -> bool:
 
 @contextmanager
 def serving(environment: Mapping[str, str], port: int, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A server that is ready; stopped at the end, if it was not before."""
+    """A ready server, stopped at the end."""
     whole = [sys.executable, "-m", "one_runtime", "serve", *words]
     with subprocess.Popen(whole, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
@@ -83,7 +83,7 @@ def serving(environment: Mapping[str, str], port: int, *words: str) -> Iterator[
 
 
 async def key_of_a_new_organization(database_url: str) -> str:
-    """Made by another process than the server's, as the CLI does, but without the cost of starting one."""
+    """Create an API key outside of the server process, as the CLI does, without starting a process."""
     database, now = create_database(database_url, pool_size=1), system_clock()
     await database.open()
     async with database.write() as tx:
@@ -126,14 +126,14 @@ def test_as_many_files_may_be_open_as_the_system_allows(migrated_sqlite_url: str
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_several_workers_want_postgresql(tmp_path: Path, port: int) -> None:
+def test_several_workers_require_postgresql(tmp_path: Path, port: int) -> None:
     environment = variables(f"sqlite:///{tmp_path / 'one.db'}", port, new_key())
     assert "SQLite is served by one process" in refusal(environment, "--workers", "2")
     assert not (tmp_path / "one.db").exists()
 
 
 @pytest.mark.promise("P3")
-def test_no_key_ring_and_no_start(tmp_path: Path, port: int) -> None:
+def test_server_without_a_key_ring_does_not_start(tmp_path: Path, port: int) -> None:
     url = f"sqlite:///{tmp_path / 'one.db'}"
     assert "one-runtime keys new" in refusal(variables(url, port, ""))
     assert "must be 32 bytes" in refusal(variables(url, port, "c2hvcnQ="))
@@ -160,7 +160,7 @@ def test_postgresql_is_migrated_only_when_asked_for(empty_postgres_url: str, por
         pass
 
 
-def test_a_port_that_is_taken_is_a_refusal(migrated_sqlite_url: str, port: int) -> None:
+def test_server_on_a_used_port_does_not_start(migrated_sqlite_url: str, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         done = command(variables(migrated_sqlite_url, port, new_key()), "serve")
     assert done.returncode != 0
@@ -168,7 +168,7 @@ def test_a_port_that_is_taken_is_a_refusal(migrated_sqlite_url: str, port: int) 
     assert "Traceback" not in done.stderr
 
 
-def test_a_signal_to_stop_lets_requests_in_flight_finish(migrated_sqlite_url: str, port: int) -> None:
+def test_running_requests_finish_after_a_stop_signal(migrated_sqlite_url: str, port: int) -> None:
     environment = variables(migrated_sqlite_url, port, new_key())
     with serving(environment, port) as process:
         key = asyncio.run(key_of_a_new_organization(migrated_sqlite_url))

@@ -58,7 +58,7 @@ def test_the_public_url_is_an_origin(given: str, taken: str) -> None:
         "https://user@example.com", "https://user:password@example.com", "https://[::1", "https://example.com:99999",
     ],
 )  # fmt: skip
-def test_a_public_url_that_is_no_origin_is_refused(given: str) -> None:
+def test_a_public_url_that_is_not_an_origin_is_refused(given: str) -> None:
     assert refusal(PUBLIC_URL=given).startswith("ONE_RUNTIME_PUBLIC_URL: ")
 
 
@@ -89,7 +89,7 @@ def test_lists_are_separated_by_commas_or_spaces() -> None:
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_a_value_that_cannot_work_is_named_with_its_variable(name: str, value: str) -> None:
+def test_an_invalid_value_is_reported_with_its_variable(name: str, value: str) -> None:
     sentence = refusal(**{name: value})
     assert sentence.startswith(f"ONE_RUNTIME_{name}: ")
     assert sentence.endswith(".")
@@ -100,7 +100,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert load(WORKERS="", PUBLIC_URL="", LOG_LEVEL="") == load()
 
 
-def test_secrets_come_from_files_too(tmp_path: Path) -> None:
+def test_secrets_are_read_from_files(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("  from-the-file\n\n")
     assert load(ENCRYPTION_KEYS_FILE=str(path)).encryption_keys.get_secret_value() == "from-the-file"
@@ -121,7 +121,7 @@ def test_only_secrets_come_from_files(tmp_path: Path) -> None:
     assert "ONE_RUNTIME_PUBLIC_URL_FILE is not a setting" in refusal(PUBLIC_URL_FILE=str(tmp_path))
 
 
-def test_a_typo_stops_the_start_and_names_what_was_meant() -> None:
+def test_a_typo_stops_the_start_and_suggests_the_setting() -> None:
     assert refusal(PUBLIC_ULR="https://example.com") == (
         "ONE_RUNTIME_PUBLIC_ULR is not a setting of One Runtime. Did you mean ONE_RUNTIME_PUBLIC_URL?"
     )
@@ -139,13 +139,13 @@ def test_names_that_orchestrators_inject_are_ignored(name: str) -> None:
     assert load(**{name: "tcp://10.0.0.1:8000"}) == load()
 
 
-def test_other_programs_variables_are_not_looked_at() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     assert (
         load_settings({"PATH": "/bin", "RUNTIME_X": "1", "XONE_RUNTIME_Y": "1", "one_runtime_workers": "9"}) == load()
     )
 
 
-def test_workers_of_the_command_line_count_before_the_variable() -> None:
+def test_workers_of_the_command_line_override_the_variable() -> None:
     assert load_settings({PREFIX + "WORKERS": "2"}, workers=4).workers == 4
     assert load_settings({PREFIX + "WORKERS": "2"}).workers == 2
     with pytest.raises(ConfigurationError, match="ONE_RUNTIME_WORKERS"):
@@ -153,7 +153,7 @@ def test_workers_of_the_command_line_count_before_the_variable() -> None:
 
 
 @pytest.mark.promise("P11")
-def test_secrets_are_in_no_repr_and_in_no_refusal() -> None:
+def test_secrets_are_in_no_repr_and_in_no_error_message() -> None:
     settings = load(ENCRYPTION_KEYS="canary-key", DATABASE_URL="postgresql://u:canary-password@host/name")
     assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
     with pytest.raises(ConfigurationError) as refused:

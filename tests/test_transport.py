@@ -1,4 +1,4 @@
-"""One write for an answer's head and body, and nothing held back for long."""
+"""One write for the head and body of a response, without a long delay."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ HEAD: Message = {"type": "http.response.start", "status": 200, "headers": [(b"co
 
 
 class Wire(asyncio.Transport):
-    """A connection that notes what is written to it, and how."""
+    """A connection that records its writes."""
 
     def __init__(self) -> None:
         super().__init__()

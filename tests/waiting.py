@@ -1,4 +1,4 @@
-"""Wait for what is to happen: try again until a deadline. The only place in the tests that sleeps."""
+"""Wait for a condition: try again until a deadline. The only place in the tests that sleeps."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Reads a Dockerfile, and carries its steps out in a folder, as far as they make sense without a container engine."""
+"""Parses a Dockerfile and runs its steps in a folder, as far as possible without a container engine."""
 
 import json
 import os
@@ -27,14 +27,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one FROM begins."""
+    """One stage: a FROM and its steps."""
 
     base: str
     name: str | None
     steps: tuple[Step, ...]
 
     def words(self, word: str) -> list[str]:
-        """What stands after each instruction of that word."""
+        """Return the arguments of each instruction with this name."""
         return [step.rest for step in self.steps if step.word == word]
 
 
@@ -55,7 +55,7 @@ def stages(text: str) -> list[Stage]:
 
 @dataclass
 class Scratch:
-    """A folder that stands for the file system of the image, with a context to copy from."""
+    """A folder in place of the image's file system, with a build context."""
 
     root: Path
     context: Path
@@ -70,7 +70,7 @@ class Scratch:
         return _ABSOLUTE.sub(lambda match: f"{self.root}{match[1]}", text)
 
     def carry_out(self, stage: Stage, *, leave_out: Sequence[str]) -> list[str]:
-        """Every step in order; which RUN steps were left out, being about users of the system."""
+        """Run every step in order. Return the RUN steps that were omitted because they create system users."""
         left_out = []
         for step in stage.steps:
             if step.word == "ENV":
@@ -134,7 +134,7 @@ def _ignored(parts: tuple[str, ...], rules: Sequence[str]) -> bool:
 
 
 def healthcheck(stage: Stage) -> list[str]:
-    """The command that tells whether a container is well."""
+    """Return the command of the health check."""
     (rest,) = stage.words("HEALTHCHECK")
     command: list[str] = json.loads(rest.partition("CMD ")[2])
     return command

@@ -36,14 +36,14 @@ class Proxy:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def changed(text: str, changes: dict[str, str]) -> str:
-    """The text with each part changed, which has to be there."""
+    """Return the text with each part replaced. Each part must occur."""
     for old, new in changes.items():
         assert old in text, f"{old!r} is not in the configuration any more"
         text = text.replace(old, new)
@@ -51,7 +51,7 @@ def changed(text: str, changes: dict[str, str]) -> str:
 
 
 def nginx_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
-    """Our file in an `http` block; `extra` is what an operator might have added to it."""
+    """Return the command for our file in an `http` block; `extra` are lines of an operator."""
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     certificate = folder / "certificate.pem"
     site = changed(
@@ -82,7 +82,7 @@ def nginx_command(folder: Path, port: int, server: str, extra: str = "") -> list
 
 
 def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
-    """Our file with the certificate of a test in the place of the one that Caddy would get by itself."""
+    """Return the command for our file, with a test certificate instead of the one that Caddy would get."""
     text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     certificate = folder / "certificate.pem"
     site = changed(
@@ -106,7 +106,7 @@ def _program(name: str) -> str:
 
 @contextmanager
 def proxying(kind: Kind, folder: Path, server: str, port: int, extra: str = "") -> Iterator[Proxy]:
-    """A proxy before the server at `host:port`; `certificate.pem` has to be in the folder."""
+    """A proxy in front of the server at `host:port`; `certificate.pem` must be in the folder."""
     (folder / "log").mkdir()
     make = nginx_command if kind == "nginx" else caddy_command
     command = make(folder, port, server, extra)

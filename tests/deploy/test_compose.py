@@ -1,4 +1,4 @@
-"""The compose file: every name in it leads somewhere, and nothing is open that need not be."""
+"""The compose file: every reference resolves, and only the necessary ports are open."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def compose() -> dict[str, Any]:
 
 
 def filled(value: str, **given: str) -> str:
-    """A value with its variables put in, as the engine does."""
+    """Return a value with its variables filled in, as the engine does."""
     return _VARIABLE.sub(lambda match: given.get(match[1]) or match[2], str(value))
 
 
@@ -62,7 +62,7 @@ def test_the_secrets_are_files_that_the_documentation_makes(compose: dict[str, A
     assert f"chown {user} secrets/encryption-keys secrets/database-url\n" in give
 
 
-def test_what_an_operator_puts_beside_the_compose_file_is_not_committed(compose: dict[str, Any]) -> None:
+def test_secrets_and_settings_beside_the_compose_file_are_ignored_by_git(compose: dict[str, Any]) -> None:
     ignored = (DEPLOY / ".gitignore").read_text().splitlines()
     assert {str(Path("/") / Path(one["file"]).parent) + "/" for one in compose["secrets"].values()} <= set(ignored)
     assert "/.env" in ignored
@@ -97,7 +97,7 @@ def test_the_gateway_of_our_network_is_the_proxy_that_is_trusted(compose: dict[s
     assert str(network) == f"{config['gateway']}/32"
 
 
-def test_migrations_are_through_before_anything_serves(compose: dict[str, Any]) -> None:
+def test_the_server_starts_after_the_migration(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert services["server"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     for name in OURS:
@@ -114,7 +114,7 @@ def test_only_this_machine_reaches_the_server_and_nothing_outside_reaches_the_da
     assert compose["networks"]["inside"]["internal"] is True
 
 
-def test_ours_run_without_rights_on_a_file_system_that_cannot_be_written(compose: dict[str, Any]) -> None:
+def test_our_containers_run_without_privileges_on_a_read_only_file_system(compose: dict[str, Any]) -> None:
     for name in OURS:
         service = compose["services"][name]
         assert service["read_only"] is True
@@ -125,11 +125,11 @@ def test_ours_run_without_rights_on_a_file_system_that_cannot_be_written(compose
     assert stages((DEPLOY / "Dockerfile").read_text(encoding="utf-8"))[-1].words("USER") == ["10001"]
 
 
-def test_requests_in_flight_are_given_their_time_before_a_container_is_killed(compose: dict[str, Any]) -> None:
+def test_running_requests_have_time_to_finish_before_a_container_is_killed(compose: dict[str, Any]) -> None:
     assert int(compose["services"]["server"]["stop_grace_period"].removesuffix("s")) > GRACE
 
 
-def test_the_connections_of_the_workers_fit_into_postgresql_as_it_comes(compose: dict[str, Any]) -> None:
+def test_the_connections_of_the_workers_fit_the_default_limit_of_postgresql(compose: dict[str, Any]) -> None:
     settings = Settings.model_fields
     workers = int(filled(compose["services"]["server"]["environment"]["ONE_RUNTIME_WORKERS"]))
     assert workers * settings["database_pool_size"].default < 97  # 100 less 3 that are reserved

@@ -1,4 +1,4 @@
-"""The Dockerfile's steps, in order, in a folder; and what must not be in an image."""
+"""The Dockerfile's steps run in order in a folder; forbidden content of an image."""
 
 import os
 import subprocess
@@ -71,7 +71,7 @@ def image(build: Stage, final: Stage, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def served(image: Scratch, final: Stage, tmp_path: Path) -> Iterator[int]:
-    """A container's server, as far as there can be one here; its port."""
+    """Start the container's command and return its port."""
     port = free_port()
     settings = {
         "ONE_RUNTIME_ENCRYPTION_KEYS": new_key(),
@@ -113,7 +113,7 @@ def test_the_steps_carried_out_in_order_make_a_one_runtime_that_serves_and_is_he
 @pytest.mark.slow
 @pytest.mark.foreign
 @pytest.mark.timeout(300)
-def test_the_health_check_fails_where_nothing_answers(image: Scratch, final: Stage) -> None:
+def test_the_health_check_fails_without_a_server(image: Scratch, final: Stage) -> None:
     image.environ["ONE_RUNTIME_LISTEN"] = f"0.0.0.0:{free_port()}"
     assert image.run(healthcheck(final)).returncode != 0
     assert os.environ.get("ONE_RUNTIME_LISTEN") is None

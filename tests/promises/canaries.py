@@ -1,4 +1,4 @@
-"""Secrets that are recognized wherever they turn up: made to fit a field, and looked for in every spelling."""
+"""Secrets that tests recognize in any output: generated to fit a field, and searched in every spelling."""
 
 import base64
 import json
@@ -63,7 +63,7 @@ def spellings(secret: bytes) -> dict[str, bytes]:
 
 
 def leaks(canaries: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> list[str]:
-    """Which canary stands where, and how it is spelled there; nothing is the right answer."""
+    """Return each canary that was found, with its place and spelling."""
     return [
         f"{name} in {place} ({spelling})"
         for name, secret in canaries.items()
@@ -74,7 +74,7 @@ def leaks(canaries: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> l
 
 
 def secret_part(token: str) -> str:
-    """What of a token is secret: its kind and prefix are kept to be shown in lists."""
+    """Return the secret part of a token. Its kind and prefix are stored for lists."""
     return token.rsplit("_", 1)[1]
 
 

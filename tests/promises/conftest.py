@@ -1,4 +1,4 @@
-"""What the tests of promises share: the application with a hostile provider in Acme's place."""
+"""Fixtures of the promises: the application with a hostile provider in place of Acme."""
 
 from collections.abc import AsyncIterator
 
@@ -9,6 +9,6 @@ from tests.promises.hostile import Hostile, running_hostile
 
 @pytest_asyncio.fixture
 async def hostile(database_url: str) -> AsyncIterator[Hostile]:
-    """The application of a provider that misbehaves as it is told to."""
+    """The application with a provider that misbehaves on request."""
     async with running_hostile(database_url) as running:
         yield running

@@ -1,4 +1,4 @@
-"""A provider that means harm or is in trouble, in Acme's place: it says back what it was told, hangs, or never ends."""
+"""A hostile or failing provider in place of Acme: it echoes secrets, hangs, or never ends."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class Hostile:
     client: Client
 
     def answers(self, reply: Answer) -> None:
-        """What the provider does with the next checks."""
+        """Set the responses of the provider to the next checks."""
         self.provider.answers[CHECKED] = reply
 
     def refuses_with(self, words: Callable[[str], str]) -> None:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What to serve: the database, by which module of ours, in how many processes, with which further settings."""
+    """Configuration of a server: database, module, number of processes, further settings."""
 
     database_url: str
     module: Sequence[str] = ("one_runtime",)
@@ -36,7 +36,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server: where it is, its process, its settings, and what it has logged so far."""
+    """A running server: its URL, process, settings and log."""
 
     url: str
     port: int
@@ -49,7 +49,7 @@ class Served:
         return self.log_file.read_bytes()
 
     async def command(self, *words: str) -> str:
-        """What a command of `python -m one_runtime` prints with the same settings."""
+        """Run a command of `python -m one_runtime` with the same settings and return its output."""
         made = [sys.executable, "-m", "one_runtime", *words]
         run = await asyncio.to_thread(
             subprocess.run, made, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False

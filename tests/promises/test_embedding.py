@@ -1,4 +1,4 @@
-"""P6, mode `embed`: the popup lives in pages of the allowed origins only, and its link alone gives nobody anything."""
+"""P6, mode `embed`: the popup works only in pages of allowed origins, and its link alone has no effect."""
 
 from dataclasses import replace
 

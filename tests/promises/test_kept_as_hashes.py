@@ -57,10 +57,10 @@ async def test_a_key_and_a_token_are_shown_once(application: Application, client
     assert leaks(canaries, {"answers": as_one(told)}) == []
 
 
-async def test_every_door_lets_nobody_in_whom_the_comparison_refuses(
+async def test_every_entry_point_refuses_a_token_that_the_comparison_refuses(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever a row is found by its hash, it is `tokens.same` that decides."""
+    """Every look-up by a hash is decided by the constant-time comparison."""
     token = (await client.session())["session_token"]
     monkeypatch.setattr(secret_tokens, "same", lambda left, right: False)
     for answer in (

@@ -17,7 +17,7 @@ from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
 from tests.promises.hostile import JSON as PROVIDERS_JSON
 from tests.promises.serving import Served, Serving, make_key, serving
-from tests.promises.test_nothing_told import MARKUP
+from tests.promises.test_no_secret_in_output import MARKUP
 from tests.promises.test_own_window import WINDOW
 from tests.redirects import RETURN_URL
 from tests.test_serving import free_port
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.promise("P11"), pytest.mark.slow]
 
 
 class Story:
-    """What a backend, a browser and a curious stranger ask for; with every answer kept."""
+    """Requests of a backend, a browser and a stranger, with all responses."""
 
     def __init__(self, http: httpx2.AsyncClient, api_key: str) -> None:
         self.http, self.api_key = http, api_key
@@ -98,7 +98,7 @@ async def connect_and_let_go(story: Story, provider: Upstream) -> None:
 
 
 def refusal(key: str) -> bytes:
-    """A provider that says the key back."""
+    """A provider that echoes the key."""
     body = b'{"error": {"message": "No: %s %s"}}' % (key.encode(), MARKUP.replace('"', "'").encode())
     return b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
@@ -129,7 +129,7 @@ async def come_back_with_a_code(story: Story, provider: Upstream) -> None:
 
 
 async def come_back_in_vain(story: Story) -> None:
-    """The mode `redirect`: redeemed for somebody else, which ends the session; and given up by the end user."""
+    """The mode `redirect`: redeemed for another end user, which ends the session; and cancelled by the end user."""
     session = await story.session("token of another", return_url=RETURN_URL)
     code = await story.code(session["session_token"], "key of another")
     redeem = f"/v1/hosted-connection-sessions/{session['id']}/redeem"
@@ -201,7 +201,7 @@ async def sign_in(story: Story, provider: Upstream) -> None:
 
 
 async def leave(story: Story, token: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What a window brings back from the provider's page: the state, and the cookie."""
+    """Return the state and the cookie of a window that returns from the provider's page."""
     prepared = await story.http.post(
         "/connect/session/authorization", json={"auth_type": "oauth2"}, headers={"authorization": f"Bearer {token}"}
     )
@@ -271,7 +271,7 @@ async def crash(story: Story) -> None:
     story.told.append(answer.content)
 
 
-async def test_no_secret_is_logged_measured_traced_or_told_in_a_whole_story_on_a_real_server(
+async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_on_a_real_server(
     database_url: str, tmp_path: Path
 ) -> None:
     api_key, metrics_port = await make_key(database_url), free_port()

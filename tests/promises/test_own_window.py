@@ -53,7 +53,7 @@ def directive(page: httpx2.Response, name: str) -> str:
 
 
 def told(page: httpx2.Response) -> str:
-    """What the page says, without its markup."""
+    """Return the text of a page without its markup."""
     return unescape(re.sub(r"<[^>]+>", "", page.text))
 
 
@@ -68,7 +68,7 @@ async def test_a_link_says_who_asks_for_whom_and_for_what_and_wants_a_confirmati
     assert KEY_FIELD in (await posted(client, session, "confirm")).text
 
 
-async def test_a_link_for_somebody_without_a_name_says_the_identifier(client: Client) -> None:
+async def test_a_link_for_an_end_user_without_a_name_shows_the_identifier(client: Client) -> None:
     page = await opened(client, await client.session("user_of_theirs", mode="link"))
     assert "user_of_theirs" in told(page)
 
@@ -198,7 +198,7 @@ async def test_the_sessions_id_alone_shows_nothing_of_it(client: Client) -> None
 
 
 async def test_a_forwarded_link_makes_one_connection_and_is_over(application: Application, client: Client) -> None:
-    """Whoever has it can confirm, knowingly; once, and for the end user that the page names."""
+    """Its holder can confirm knowingly, once, and only for the end user that the page names."""
     session = await link(client)
     assert "You can close this window." in told(await typed(client, session, ACME_KEYS[GLOBEX]))
     for page in (await opened(client, session), await typed(client, session, ACME_KEYS[INITECH])):

@@ -1,4 +1,4 @@
-"""P6: what the mode `redirect` connected counts only once the organization has redeemed it for the right end user."""
+"""P6: in the mode `redirect`, the connection exists only after the organization redeems it for the right end user."""
 
 import asyncio
 import json
@@ -80,7 +80,7 @@ async def test_of_many_redemptions_at_once_one_makes_the_connection_and_all_answ
     assert len(created) == 1
 
 
-async def test_a_code_brought_by_another_end_user_wipes_the_connection(
+async def test_a_code_redeemed_for_another_end_user_deletes_the_credentials(
     application: Application, client: Client
 ) -> None:
     """Mallory starts a session for herself and sends its address to Ada, who connects her account and comes back to
@@ -117,7 +117,7 @@ async def test_another_organization_cannot_redeem(application: Application, clie
     assert kept(application) == 1
 
 
-async def test_what_is_not_redeemed_in_ten_minutes_is_refused_and_wiped(
+async def test_a_code_not_redeemed_in_ten_minutes_is_refused_and_its_credentials_deleted(
     application: Application, client: Client
 ) -> None:
     back = await redirected(application, client)
@@ -152,7 +152,7 @@ async def test_the_way_back_says_how_it_ended(application: Application, client: 
     ]
 
 
-async def test_the_background_loop_wipes(application: Application, client: Client) -> None:
+async def test_the_worker_deletes_unredeemed_credentials(application: Application, client: Client) -> None:
     assert redirect_mode.purge_due in {turn.work for turn in PERIODIC_TASKS}
     assert all(turn.interval <= 60 for turn in PERIODIC_TASKS if turn.work is redirect_mode.purge_due)
 
@@ -190,14 +190,14 @@ async def test_the_code_is_kept_as_its_hash_and_the_key_sealed(application: Appl
     assert leaks(canaries, {"session": json.dumps(await state(client, back)).encode()}) == []
 
 
-async def test_forgetting_the_end_user_wipes_what_waits(application: Application, client: Client) -> None:
+async def test_forgetting_the_end_user_deletes_unredeemed_credentials(application: Application, client: Client) -> None:
     back = await redirected(application, client)
     assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
     assert kept(application) == 0
     assert (await redeem(client, back)).status_code == 404
 
 
-async def test_cancelling_by_the_backend_wipes_what_waits(application: Application, client: Client) -> None:
+async def test_cancelling_deletes_unredeemed_credentials(application: Application, client: Client) -> None:
     back = await redirected(application, client)
     answer = await client.send("DELETE", f"/v1/hosted-connection-sessions/{back.session_id}")
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")

@@ -1,4 +1,4 @@
-"""P2: a key revoked on the command line is refused by the very next request, whichever server process gets it."""
+"""P2: the next request with a key revoked on the command line is refused, by every server process."""
 
 import asyncio
 import http.client
@@ -16,7 +16,7 @@ WORKERS = 2
 
 
 def answering_process(served: Served, client_port: int) -> int:
-    """Which process holds the other end of a connection: Linux tells by the socket's inode."""
+    """Return the process at the other end of a connection, found by the socket's inode on Linux."""
     ends = f":{served.port:04X} 0100007F:{client_port:04X} "
     found = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
     (inode,) = [fields[9] for fields in found if fields[3] == "01"]  # established, not an old one of the same ports

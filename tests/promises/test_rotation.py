@@ -156,14 +156,14 @@ async def ask_what_works(story: Story, http: httpx2.AsyncClient, name: str) -> N
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What was there before the load and is changed by nobody but `keys reseal`."""
+    """Rows that existed before the load and that only `keys reseal` changes."""
 
     database: Database
     commands: Commands
     seeded: sealed_rows.Contents
 
     async def count(self, key: str) -> int:
-        """How many of these rows are sealed under a key."""
+        """Return the number of these rows that a key has sealed."""
         found = [await sealed_rows.rows_under(self.database, table, ID[key]) for table in SEALED_TABLES]
         return len(set().union(*found) & self.seeded.keys())
 

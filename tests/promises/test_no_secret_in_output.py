@@ -37,7 +37,7 @@ ECHOES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("how", ECHOES)
-async def test_a_key_that_the_provider_says_back_is_told_to_nobody(hostile: Hostile, how: str) -> None:
+async def test_a_key_that_the_provider_echoes_is_in_no_output(hostile: Hostile, how: str) -> None:
     session = await hostile.client.session()
     hostile.refuses_with(ECHOES[how])
     refused = await hostile.client.type_key(session["session_token"], KEY)

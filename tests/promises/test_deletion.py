@@ -1,4 +1,4 @@
-"""P9, where nothing can be revoked at the provider: what is let go of is deleted from the live database at once."""
+"""P9, without revocation at the provider: deleted credentials leave the live database at once."""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +17,7 @@ WAYS = ("disconnect", "delete", "forget", "replace")
 
 
 def not_supported(connection_id: str) -> dict[str, str | None]:
-    """What is said of a key: it is the end user's to revoke."""
+    """Return the reported revocation of an API key, which only the end user can revoke."""
     return {"connection_id": connection_id, "token": None, "outcome": "not_supported", "reason": None}
 
 
@@ -49,7 +49,7 @@ async def let_go(client: Client, connection: dict[str, Any], way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_credentials_that_are_let_go_of_are_gone_at_once(
+async def test_deleted_credentials_leave_the_database_at_once(
     application: Application, client: Client, way: str
 ) -> None:
     connection = await client.connect(key=ACME_KEYS[GLOBEX])
@@ -77,7 +77,7 @@ async def test_not_even_the_sealed_bytes_are_left_in_the_file(
     assert [name for name, content in after.items() if kept in content or kept[-32:] in content] == []
 
 
-async def test_what_needs_to_be_authorized_again_is_let_go_of_too(application: Application, client: Client) -> None:
+async def test_disconnecting_deletes_a_connection_that_needs_reauth(application: Application, client: Client) -> None:
     connection = await client.connect(key=ACME_KEYS[GLOBEX])
     application.acme.acme.revoke(ACME_KEYS[GLOBEX])
     checked = (await client.post(f"/v1/connections/{connection['id']}/check")).json()
