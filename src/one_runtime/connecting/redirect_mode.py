@@ -1,12 +1,11 @@
-"""The mode `redirect`, after the end user is done: redeemed by the organization, given up by it, or wiped (P6).
+"""The mode `redirect`: a connection is held until the organization redeems its code, or is deleted (P6).
 
-A code alone proves nothing about who sits before the browser: whoever sent them the address may be another. So the
-organization says which of its end users is signed in where the code arrived, and any other than the session's own
-ends the matter.
+The code does not prove which person brought it: the session's address may have been sent to someone else. So the
+organization also sends the end user who is signed in where the code arrived. Another end user than the session's own
+ends the session.
 """
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlencode
@@ -34,10 +33,10 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
 
 BATCH: Final = 100
-"""Connections that one turn wipes at the most; the next turn goes on."""
+"""Connections that one run of the periodic task deletes at most."""
 
 TABLE: Final = "unredeemed_connections"
-_VERSION: Final = 1  # a row is written once
+_VERSION: Final = 1  # a row is never updated
 
 _NEW: Final = TypeAdapter(NewConnection)
 
@@ -61,7 +60,7 @@ _DUE = (
 
 
 class EndUserMismatch(Conflict):
-    """Somebody else than the session's end user brought the code."""
+    """Another end user than the session's own brought the code."""
 
     code = "end_user_mismatch"
 
@@ -97,12 +96,12 @@ def return_address(
 async def redeem(
     installation: Installation, actor: Actor, session_id: str, code: str, end_user_id: str
 ) -> tuple[ConnectSession, Connection | None]:
-    """Make what was connected count. Asked again with the same code, the answer is the same; the connection is None
-    where it was deleted since.
+    """Make a held connection count. The same code gives the same result again.
 
-    Raises: NotFound, InvalidInput for a wrong code; EndUserMismatch, after which the connection is wiped;
-    SessionExpired; Conflict where there is nothing to redeem; AccountMismatch where the end user has connected
-    another account since.
+    The connection is None if it was deleted after the first redemption.
+
+    Raises: NotFound; InvalidInput for a wrong code; EndUserMismatch, which deletes the connection; SessionExpired;
+    Conflict if there is nothing to redeem; AccountMismatch if the end user connected another account meanwhile.
     """
     now = installation.clock()
     async with installation.database.write() as tx:
@@ -113,11 +112,11 @@ async def redeem(
         if session.end_user_id == end_user_id:
             return await _redeem(tx, installation, actor, session, now)
         note = error_note(EndUserMismatch.code, "Another end user brought the code.", now)
-        given_up = await _give_up(tx, installation, session, _End("failed", actor, now, note))
-    await revoke_all(installation, given_up.lettings)
+        pending = await _abandon(tx, installation, actor, session, "failed", note)
+    await revoke_all(installation, pending or [])
     raise EndUserMismatch(
-        "This session is for another end user than the one who came back with its code. The connection was wiped: "
-        "somebody may have been sent another's link."
+        "This session is for another end user than the one who came back with its code. The connection was deleted: "
+        "the session's link may have been sent to another person."
     )
 
 
@@ -135,24 +134,26 @@ async def _redeem(
     tx: Transaction, installation: Installation, actor: Actor, session: ConnectSession, now: datetime
 ) -> tuple[ConnectSession, Connection | None]:
     if session.state(now) == "connected":
-        return session, await _present(tx, session)
-    kept = await load_unredeemed(tx, installation.vault, session)
-    if kept is None or session.state(now) != "pending":
-        raise _gone(session, now)
-    connection, _ = await connections.create_or_replace(tx, installation.vault, installation.catalogs, actor, kept, now)
+        return session, await _find_connection(tx, session)
+    held = await load_unredeemed(tx, installation.vault, session)
+    if held is None or session.state(now) != "pending":
+        raise _not_redeemable_error(session, now)
+    connection, _ = await connections.create_or_replace(tx, installation.vault, installation.catalogs, actor, held, now)
     if not await sessions.redeem(tx, session.id, connection.id, now):
-        raise _gone(session, now)
+        raise _not_redeemable_error(session, now)
     await discard_unredeemed(tx, session.id)
     return await sessions.get(tx, session.organization_id, session.id), connection
 
 
-def _gone(session: ConnectSession, now: datetime) -> OneRuntimeError:
+def _not_redeemable_error(session: ConnectSession, now: datetime) -> OneRuntimeError:
     if session.state(now) == "expired":
-        return SessionExpired("The code was not redeemed within 10 minutes, and the connection was wiped. Start again.")
+        return SessionExpired(
+            "The code was not redeemed within 10 minutes, and the connection was deleted. Start again."
+        )
     return Conflict(f"This session is {session.state(now)}; there is nothing to redeem. Start again.")
 
 
-async def _present(tx: Transaction, session: ConnectSession) -> Connection | None:
+async def _find_connection(tx: Transaction, session: ConnectSession) -> Connection | None:
     try:
         return await connections.get(tx, session.organization_id, session.connection_id or "")
     except NotFound:
@@ -160,15 +161,14 @@ async def _present(tx: Transaction, session: ConnectSession) -> Connection | Non
 
 
 async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
-    """End a session, whether the end user is done with it or not; one that is over stays as it is. Raises: NotFound."""
-    now = installation.clock()
+    """Cancel a session, also while its code waits. A session that has ended stays as it is. Raises: NotFound."""
     async with installation.database.write() as tx:
         session = await sessions.get(tx, actor.organization_id, session_id)
-        given_up = _GivenUp()
-        if not await sessions.cancel(tx, session.id, now):
-            given_up = await _give_up(tx, installation, session, _End("cancelled", actor, now))
+        pending = None
+        if not await sessions.cancel(tx, session.id, installation.clock()):
+            pending = await _abandon(tx, installation, actor, session, "cancelled", None)
         cancelled = await sessions.get(tx, actor.organization_id, session_id)
-    await revoke_all(installation, given_up.lettings)
+    await revoke_all(installation, pending or [])
     return cancelled
 
 
@@ -180,18 +180,18 @@ async def purge_due(installation: Installation) -> int:
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)
         due = await _list_due(tx, now, BATCH)
-    expired, pending = 0, list[PendingRevocation]()
+    expired, revocations = 0, list[PendingRevocation]()
     for session_id, organization_id in due:
         async with installation.database.write() as tx:
             session = await sessions.find_by_id(tx, session_id)
-            if session is None:  # deleted meanwhile, with what was kept
+            if session is None:  # deleted meanwhile, together with its connection
                 continue
             note = error_note("not_redeemed", "The code was not redeemed within 10 minutes.", now)
             actor = Actor(organization_id, "system")
-            given_up = await _give_up(tx, installation, session, _End("expired", actor, now, note))
-        expired += given_up.happened
-        pending += given_up.lettings
-    await revoke_all(installation, pending)  # after every row, so that a slow provider does not delay the others
+            pending = await _abandon(tx, installation, actor, session, "expired", note)
+        expired += pending is not None
+        revocations += pending or []
+    await revoke_all(installation, revocations)  # after every row, so that a slow provider does not delay the others
     return expired
 
 
@@ -201,74 +201,67 @@ EXPIRE_UNREDEEMED: Final[PeriodicTask[Installation]] = PeriodicTask("expire_unre
 async def purge_of_end_user(
     tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
 ) -> list[PendingRevocation]:
-    """Wipe what an end user left unredeemed; what is to be revoked of it."""
-    lettings: list[PendingRevocation] = []
+    """Delete the held connections of an end user; return the pending revocations."""
+    pending: list[PendingRevocation] = []
     for session_id in await _list_of_end_user(tx, organization_id, end_user_id):
         session = await sessions.get(tx, organization_id, session_id)
-        lettings += await _kept_to_revoke(tx, installation, session, installation.clock())
+        pending += await _queue_revocation(tx, installation, session)
         await discard_unredeemed(tx, session_id)
-    return lettings
+    return pending
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """How a session ends that nobody redeemed, and who ends it."""
+async def _abandon(
+    tx: Transaction,
+    installation: Installation,
+    actor: Actor,
+    session: ConnectSession,
+    status: Status,
+    error: dict[str, str] | None,
+) -> list[PendingRevocation] | None:
+    """End a session that was not redeemed, and delete its connection; return the pending revocations.
 
-    status: Status
-    actor: Actor
-    now: datetime
-    error: dict[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _GivenUp:
-    """Whether it happened, or another was faster; and the tokens to be revoked, where there are any."""
-
-    happened: bool = False
-    lettings: tuple[PendingRevocation, ...] = ()
-
-
-async def _give_up(tx: Transaction, installation: Installation, session: ConnectSession, end: _End) -> _GivenUp:
-    """Wipe what was kept and end its session; tokens are kept apart until they are revoked."""
-    if not await sessions.give_up(tx, session.id, end.status, end.error, end.now):
-        return _GivenUp()
-    lettings = await _kept_to_revoke(tx, installation, session, end.now)
+    None if the session holds no connection any more: a concurrent request ended it.
+    """
+    now = installation.clock()
+    if not await sessions.abandon(tx, session.id, status, error, now):
+        return None
+    pending = await _queue_revocation(tx, installation, session)
     await discard_unredeemed(tx, session.id)
-    if end.error is not None:
-        data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": end.error["code"]}
-        await events.record(
-            tx, end.actor, "hosted_connection_session.failed", end.now, Subject(session.end_user_id, None, data)
-        )
-    return _GivenUp(happened=True, lettings=lettings)
+    if error is not None:
+        data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": error["code"]}
+        subject = Subject(session.end_user_id, None, data)
+        await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
+    return pending
 
 
-async def _kept_to_revoke(
-    tx: Transaction, installation: Installation, session: ConnectSession, now: datetime
-) -> tuple[PendingRevocation, ...]:
+async def _queue_revocation(
+    tx: Transaction, installation: Installation, session: ConnectSession
+) -> list[PendingRevocation]:
     try:
-        kept = await load_unredeemed(tx, installation.vault, session)
+        connection = await load_unredeemed(tx, installation.vault, session)
     except SealBroken:
-        return ()
-    if kept is None:
-        return ()
+        return []
+    if connection is None:
+        return []
     tokens = RevocableTokens(
         session.organization_id,
-        kept.end_user_id,
-        kept.integration_slug,
-        kept.auth_type,
-        kept.token_metadata,
-        kept.params,
-        kept.secrets,
-        kept.account.id,
+        connection.end_user_id,
+        connection.integration_slug,
+        connection.auth_type,
+        connection.token_metadata,
+        connection.params,
+        connection.secrets,
+        connection.account.id,
     )
-    pending = await queue_revocation(tx, installation.vault, installation.catalogs, tokens, "not_redeemed", now)
-    return (pending,) if pending is not None else ()
+    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
+    pending = await queue_revocation(tx, vault, catalogs, tokens, "not_redeemed", now)
+    return [pending] if pending is not None else []
 
 
 async def store_unredeemed(
     tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime
 ) -> None:
-    """Keep what was connected until it is redeemed, or due."""
+    """Seal a connection until it is redeemed or due."""
     details = _NEW.dump_python(new, mode="json", exclude={"secrets"})
     plaintext = json.dumps(dict(new.secrets)).encode()
     sealed = await key_ring.seal(tx, vault, session.organization_id, plaintext, _seal_context(session.id))
@@ -285,7 +278,7 @@ async def store_unredeemed(
 
 
 async def load_unredeemed(tx: Transaction, vault: Vault, session: ConnectSession) -> NewConnection | None:
-    """What was kept, or None. Raises: SealBroken."""
+    """Return the held connection, or None. Raises: SealBroken."""
     row = await tx.one(_ONE, session=session.id)
     if row is None:
         return None
@@ -294,17 +287,17 @@ async def load_unredeemed(tx: Transaction, vault: Vault, session: ConnectSession
 
 
 async def discard_unredeemed(tx: Transaction, session_id: str) -> bool:
-    """Delete what was kept, with its credentials; False where it was gone already."""
+    """Delete a held connection; False if there was none."""
     return await tx.execute(_DELETE, session=session_id) > 0
 
 
 async def _list_due(tx: Transaction, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """Sessions, with their organizations, whose connection was not redeemed in time; the longest due first."""
+    """Return the sessions and organizations of connections that were not redeemed in time, the oldest first."""
     return [(row.session_id, row.organization_id) for row in await tx.all(_DUE, now=now, limit=limit)]
 
 
 async def _list_of_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> list[str]:
-    """The sessions of an end user whose connection was not redeemed yet."""
+    """Return the sessions of an end user that hold a connection."""
     return [row.session_id for row in await tx.all(_OF, organization=organization_id, end_user=end_user_id)]
 
 

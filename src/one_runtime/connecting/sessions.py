@@ -54,7 +54,7 @@ class SessionCancelled(Conflict):
 
 
 class SessionExpired(OneRuntimeError):
-    """The session's time is over."""
+    """The session has expired."""
 
     code, status, title = "session_expired", 410, "This session has expired"
 
@@ -67,8 +67,11 @@ class TooManyAttempts(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A session as it is kept; its token and its code are not (P2). What is stored as `pending` may have expired, and
-    what is stored as `unredeemed` still pends for the organization: ask `state`."""
+    """A stored session, without its token and its code (P2).
+
+    Use `state`, not `status`: a session stored as `pending` may have expired, and one stored as `unredeemed` is still
+    pending for the organization.
+    """
 
     id: str
     organization_id: str
@@ -95,11 +98,11 @@ class ConnectSession:
 
     @property
     def unredeemed(self) -> bool:
-        """Whether the end user is done, and the organization has yet to redeem the code."""
+        """Return True if the end user has connected, and the organization has not redeemed the code yet."""
         return self.status == "unredeemed"
 
     def state(self, now: datetime) -> Status:
-        """The status at this moment."""
+        """Return the status at this moment."""
         if self.unredeemed or self.status == "pending":
             return "expired" if now >= self.expires_at else "pending"
         return self.status  # type: ignore[return-value] # only these are written
@@ -107,7 +110,7 @@ class ConnectSession:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What a customer's backend asks for; None leaves it to the organization's settings."""
+    """A session to create. None stands for the organization's settings."""
 
     end_user: EndUser
     integration_slug: str | None = None
@@ -146,7 +149,7 @@ _HOLD = _PENDING.values(
     updated_at=bindparam("now"),
     expires_at=bindparam("until"),
 )
-_GIVE_UP = _UNREDEEMED.values(status=bindparam("ended"), last_error=bindparam("error"), updated_at=bindparam("now"))
+_ABANDON = _UNREDEEMED.values(status=bindparam("ended"), last_error=bindparam("error"), updated_at=bindparam("now"))
 _CANCEL = _PENDING.values(status="cancelled", updated_at=bindparam("now"))
 _RESERVE = _PENDING.where(sessions.c.failed_checks < MAX_FAILED_CHECKS).values(
     failed_checks=sessions.c.failed_checks + 1, updated_at=bindparam("now")
@@ -172,10 +175,9 @@ def _from_row(row: tuple[object, ...]) -> ConnectSession:
 
 
 async def create_session(installation: Installation, actor: Actor, new: NewSession) -> tuple[ConnectSession, Token]:
-    """Make a session and its token, which is shown once.
+    """Create a session and its token, which is shown once.
 
-    Raises: NotFound for an unknown integration or connection; InvalidInput where it cannot be connected, saying what
-    to do.
+    Raises: NotFound for an unknown integration or connection; InvalidInput if it cannot be connected, with what to do.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -218,15 +220,15 @@ async def create_session(installation: Installation, actor: Actor, new: NewSessi
 
 
 def _require_mode(session: ConnectSession, organization: Organization) -> None:
-    """Each mode has what ends it in the right place, and nothing of another's. Raises: InvalidInput."""
+    """Require what the mode needs, and refuse what belongs to another mode (P6). Raises: InvalidInput."""
     if session.mode != "redirect" and session.return_url:
-        _refuse("return_url", f"is for the mode redirect, and this session's mode is {session.mode}")
+        _refuse("return_url", f"must be left out in the mode {session.mode}: it is for the mode redirect")
     if session.mode != "embed" and session.allowed_origins:
-        _refuse("allowed_origins", f"is for the mode embed, and this session's mode is {session.mode}")
+        _refuse("allowed_origins", f"must be left out in the mode {session.mode}: it is for the mode embed")
     if session.mode == "embed" and not (session.allowed_origins or organization.allowed_origins):
         _refuse(
             "allowed_origins",
-            "name the origin of the page that opens the popup, here or once for all with PUT /v1/organization",
+            "is required: name the origin of the page that opens the popup, here or with PUT /v1/organization",
         )
     if session.mode == "redirect":
         if not session.return_url:
@@ -234,8 +236,8 @@ def _require_mode(session: ConnectSession, organization: Organization) -> None:
         if not organization.returns_to(session.return_url):
             _refuse(
                 "return_url",
-                "is none of your organization's return URLs (only the query may differ). Register it with "
-                "PUT /v1/organization",
+                "must be one of your organization's return URLs (only the query may differ). Register it with "
+                "PUT /v1/organization.",
             )
 
 
@@ -254,11 +256,15 @@ def _require_connectable(
             ("scopes", new.scopes),
         ):
             if value:
-                _refuse(name, "goes with an integration_slug: name the integration too")
+                _refuse(name, "needs an integration_slug: name the integration too")
         if not any(
-            organization.offers(one.slug) and available_auth_types(one, clients) for one in catalog.integrations
+            organization.offers(integration.slug) and available_auth_types(integration, clients)
+            for integration in catalog.integrations
         ):
-            _refuse("integration_slug", "your organization offers no integration. Enable some: PUT /v1/organization")
+            _refuse(
+                "integration_slug",
+                "your organization enables no integration. Enable some with PUT /v1/organization.",
+            )
         return
     integration = catalog.get(new.integration_slug)
     if integration is None:
@@ -280,7 +286,7 @@ def _require_scopes(integration: Integration, new: NewSession) -> None:
     """Raises: InvalidInput."""
     auth = integration.auth_of("oauth2")
     if not isinstance(auth, OAuth2Auth) or new.auth_type not in {None, "oauth2"}:
-        _refuse("scopes", "are asked for by oauth2, and this is another way to connect")
+        _refuse("scopes", "must be left out: only oauth2 has scopes")
     for message in check_scopes(auth.scopes, new.scopes):
         _refuse("scopes", message)
 
@@ -288,11 +294,11 @@ def _require_scopes(integration: Integration, new: NewSession) -> None:
 async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> None:
     target = await connections.get(tx, actor.organization_id, new.target_connection_id or "")
     if (target.end_user_id, target.integration_slug) != (new.end_user.end_user_id, new.integration_slug):
-        raise InvalidInput.of("connection_id", "is a connection of another end user or another integration")
+        raise InvalidInput.of("connection_id", "must be a connection of this end user and this integration")
 
 
 async def insert_session(tx: Transaction, session: ConnectSession) -> secret_tokens.Token:
-    """Store a new session and make its token, which is not kept."""
+    """Store a session and make its token, which is not stored (P2)."""
     token = secret_tokens.make(secret_tokens.SESSION)
     await tx.execute(_INSERT, token_hash=token.hash, **asdict(session))
     tx.committed.append(metrics.sessions.labels("created").inc)
@@ -300,7 +306,7 @@ async def insert_session(tx: Transaction, session: ConnectSession) -> secret_tok
 
 
 async def get(tx: Transaction, organization_id: str, session_id: str) -> ConnectSession:
-    """A session of this organization. Raises: NotFound."""
+    """Return a session of this organization. Raises: NotFound."""
     row = await tx.one(_MINE, session=session_id, organization=organization_id) if is_id(session_id) else None
     if row is None:
         raise NotFound(f"There is no hosted connection session {session_id[:64]!r}.")
@@ -308,13 +314,13 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """A session by its id, which is no secret: enough to name who may frame the page, for nothing else."""
+    """Return a session by its id. The id is no secret: use it only to name the origins that may frame the page."""
     row = await tx.one(_BY_ID, session=session_id) if is_id(session_id) else None
     return _from_row(row) if row else None
 
 
 async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
-    """The session that a token belongs to, whatever its state, or None."""
+    """Return the session of a token, in any state, or None."""
     if not secret_tokens.recognize(secret_tokens.SESSION, token):
         return None
     digest = secret_tokens.digest(token)
@@ -323,7 +329,7 @@ async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
 
 
 def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | None:
-    """Why a session takes no more connections; None where it does."""
+    """Return why a session takes no more connections, or None if it does."""
     again = "Open the window again from the app."
     state = session.state(now)
     if state == "expired":
@@ -349,27 +355,27 @@ def too_many_attempts() -> TooManyAttempts:
 
 
 async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
-    """The page was opened: it lives on for an hour. Later calls change nothing."""
+    """Open the session, which then lives on for an hour. Later calls change nothing."""
     await tx.execute(_OPEN, session=session.id, now=now, until=now + LIFE_ONCE_OPENED)
 
 
 async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """Count a check before it runs, so that no number of parallel ones gets past the limit; False: no more are left."""
+    """Count a check before it runs, so that parallel checks do not exceed the limit; False if no check is left."""
     return await tx.execute(_RESERVE, session=session_id, now=now) > 0
 
 
 async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
-    """The check said nothing about the credential (the provider is away): it does not count."""
+    """Give a check back that does not count: the provider accepted the credential, or gave no usable answer."""
     await tx.execute(_REFUND, session=session_id, error=error, now=now)
 
 
 async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> None:
-    """Keep why an attempt failed that counts for nothing: a consent that was not given."""
+    """Store the error of an attempt that does not count, such as a denied authorization."""
     await tx.execute(_NOTE_ERROR, session=session_id, error=error, now=now)
 
 
 async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
-    """Keep why a check failed; whether that was the last one, which makes the session `failed`."""
+    """Store the error of a refused check; True if it was the last one, which makes the session `failed`."""
     row = await tx.one(_NOTE_REFUSAL, session=session_id, error=error, now=now)
     if row is None or row.failed_checks < MAX_FAILED_CHECKS:
         return False
@@ -377,35 +383,35 @@ async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str
 
 
 async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """Use the session up, in the transaction of its connection; False where it was used, cancelled or expired."""
+    """End the session in the transaction of its connection; False if it was used, cancelled or expired."""
     return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
 
 async def hold(tx: Transaction, session_id: str, code: secret_tokens.Token, now: datetime) -> bool:
-    """The end user is done: until the code is redeemed, or its time is over, nothing counts. False as `complete`."""
+    """Hold the session until its code is redeemed or expires. False as for `complete`."""
     until = now + TIME_TO_REDEEM
     return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
 
 
 async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """Use up a held session, in the transaction of its connection; False where it is not held, or its time is over."""
+    """End a held session in the transaction of its connection; False if it is not held, or has expired."""
     return await _end(tx, "connected", _REDEEM, session=session_id, connection=connection_id, now=now)
 
 
-async def give_up(
+async def abandon(
     tx: Transaction, session_id: str, ended: Status, error: Mapping[str, str] | None, now: datetime
 ) -> bool:
-    """End a held session without a connection; False where it is not held any more."""
-    return await _end(tx, ended, _GIVE_UP, session=session_id, ended=ended, error=error, now=now)
+    """End a held session without a connection; False if it is not held any more."""
+    return await _end(tx, ended, _ABANDON, session=session_id, ended=ended, error=error, now=now)
 
 
 async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """End a session that the end user has not done with; whether it was one."""
+    """Cancel a pending session; False if it was not pending."""
     return await _end(tx, "cancelled", _CANCEL, session=session_id, now=now)
 
 
 async def _end(tx: Transaction, state: Status, statement: Update, **values: object) -> bool:
-    """Run what ends a session; whether it did."""
+    """Run the statement that ends a session; True if it changed the session."""
     if not await tx.execute(statement, **values):
         return False
     tx.committed.append(metrics.sessions.labels(state).inc)
