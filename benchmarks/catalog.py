@@ -12,7 +12,7 @@ import yaml
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.search import search
 from one_runtime.integrations.availability import Availability
-from one_runtime.integrations.content_coding import compress
+from one_runtime.integrations.content_coding import SMALL, compress
 from one_runtime.integrations.listing import IntegrationList, ListState, Logo, Options
 from one_runtime.tenancy.authentication import Principal
 
@@ -67,7 +67,7 @@ def _sizes(catalog: Catalog) -> dict[str, int]:
     for name, logo in (("logo=url", "url"), ("logos inline", "inline")):
         text = _listed(catalog, logo)  # type: ignore[arg-type] # two of the logos
         found |= {name: len(text)}
-        found |= {f"{name}, {coding}": len(compress(text, coding).after(b"")) for coding in ("gzip", "zstd")}
+        found |= {f"{name}, {coding}": len(compress(text, coding, SMALL)) for coding in ("gzip", "zstd")}
     return found
 
 

@@ -95,7 +95,7 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
 def _popup_routes(services: Services) -> list[Route]:
     installation, lists = services.installation, services.integration_list
     public_url = installation.settings.public_url
-    return connect_routes(installation, public_url, lambda integration: lists.logo_url(integration, "url"))
+    return connect_routes(installation, public_url, lambda integration: lists.renderer.logo_url(integration, "url"))
 
 
 @asynccontextmanager

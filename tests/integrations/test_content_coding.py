@@ -1,20 +1,21 @@
-"""Content codings: which one a caller gets, streams put together of two parts, and the bounded cache."""
+"""Content codings: the choice for a caller, valid streams, and the bounded cache."""
 
-import gzip
 import sys
 import zlib
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from one_runtime.integrations.content_coding import Coding, CompressedCache, choose, compress
+from one_runtime.integrations.content_coding import FAST, SMALL, Coding, Compressor, Levels, choose, compress
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
+CODINGS: Final[tuple[Coding, ...]] = ("gzip", "zstd")
 CHOSEN = {
     "gzip": "gzip",
     "x-gzip": "gzip",
@@ -74,47 +75,46 @@ def whole(coding: Coding, stream: bytes) -> bytes:
     return text
 
 
+@pytest.mark.parametrize("levels", [FAST, SMALL])
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-@given(head=st.binary(max_size=3000), text=st.binary(max_size=3000), times=st.integers(1, 90))
-def test_a_head_and_a_text_compressed_before_are_one_stream(
-    coding: Coding, head: bytes, text: bytes, times: int
-) -> None:
-    compressed = compress(text * times, coding)
-    assert whole(coding, compressed.after(head)) == head + text * times
-    assert whole(coding, compressed.after(b"")) == text * times
+@given(text=st.binary(max_size=3000), times=st.integers(0, 90))
+def test_compressed_text_is_one_stream(coding: Coding, levels: Levels, text: bytes, times: int) -> None:
+    assert whole(coding, compress(text * times, coding, levels)) == text * times
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-def test_long_texts_are_one_stream_too(coding: Coding) -> None:
+async def test_long_text_is_compressed_on_another_thread_and_cached(coding: Coding) -> None:
     text = b"".join(b"%d, " % (number * number) for number in range(200_000))
-    stream = compress(text, coding).after(b"head " * 1000)
-    assert whole(coding, stream) == b"head " * 1000 + text
+    compressor = Compressor(FAST, capacity=10_000_000)
+    stream = await compressor.compress("key", text, coding)
+    assert whole(coding, stream) == text
     assert len(stream) < len(text) * 0.6
-    if coding == "gzip":
-        assert gzip.decompress(stream) == b"head " * 1000 + text
+    assert await compressor.compress("key", text, coding) is stream
 
 
-@pytest.mark.parametrize("coding", ["gzip", "zstd"])
-def test_what_stands_in_front_is_not_compressed(coding: Coding) -> None:
-    """Its length tells nothing of the text, however often the text has the same words (BREACH)."""
-    compressed = compress(b'"slug": "hubspot", "status": "connected"' * 30, coding)
-    alike, different = b'"slug": "hubspot", "status": "connected"', b"k" * 40
-    assert alike in compressed.after(alike)
-    assert len(compressed.after(alike)) == len(compressed.after(different))
+async def test_texts_and_codings_do_not_share_a_cache_entry() -> None:
+    compressor = Compressor(FAST, capacity=10_000)
+    for text in (b"a" * 2000, b"b" * 2000):
+        for coding in CODINGS:
+            for _ in range(2):
+                assert whole(coding, await compressor.compress(text[:1], text, coding)) == text
 
 
-def test_the_cache_is_bounded_and_the_longest_unused_goes_first() -> None:
-    texts = [compress(bytes(range(number, number + 100)) * 2, "zstd") for number in range(10)]
-    cache = CompressedCache(sum(text.size for text in texts[:3]) + 10)
-    for number, text in enumerate(texts[:3]):
-        cache.put(number, text)
-    assert cache.get(0) is texts[0]
-    cache.put(3, texts[3])
-    assert [cache.get(number) is not None for number in range(4)] == [True, False, True, True]
-    for number, text in enumerate(texts):
-        cache.put(number, text)
-        cache.put(number, text)
-    assert sum(cache.get(number) is not None for number in range(10)) == 3
-    tiny = CompressedCache(1)
-    tiny.put("key", texts[0])
-    assert tiny.get("key") is None
+async def test_cache_is_bounded_and_drops_the_least_recently_used_first() -> None:
+    texts = [bytes(range(number, number + 100)) * 2 for number in range(10)]
+    sizes = [len(compress(text, "zstd", FAST)) for text in texts]
+    compressor = Compressor(FAST, capacity=sum(sizes[:3]) + 10)
+
+    async def cached(number: int) -> bytes:
+        return await compressor.compress(number, texts[number], "zstd")
+
+    first, second = await cached(0), await cached(1)
+    await cached(2)
+    assert await cached(0) is first
+    await cached(3)
+    assert await cached(0) is first
+    assert await cached(1) is not second
+    for number in range(10):
+        assert whole("zstd", await cached(number)) == texts[number]
+    tiny = Compressor(FAST, capacity=1)
+    assert whole("zstd", await tiny.compress("key", texts[0], "zstd")) == texts[0]

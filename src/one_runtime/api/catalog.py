@@ -119,7 +119,7 @@ class CatalogQuery(Body):
 
 
 def _describe(lists: IntegrationList, integration: Integration, logo: Logo) -> CatalogIntegration:
-    described = {**lists.describe(integration, logo), "supported_auth_types": integration.auth_types}
+    described = {**lists.renderer.describe(integration, logo), "supported_auth_types": integration.auth_types}
     return CatalogIntegration.model_validate(described)
 
 

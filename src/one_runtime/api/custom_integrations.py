@@ -259,7 +259,7 @@ def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings =
     integration = registered.integration
     return CustomIntegration.model_validate(
         {
-            **lists.describe(integration, "url"),
+            **lists.renderer.describe(integration, "url"),
             "supported_auth_types": integration.auth_types,
             "enabled": put.enabled,
             "definition": written(integration),

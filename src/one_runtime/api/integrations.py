@@ -20,7 +20,7 @@ from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.errors import InvalidInput
-from one_runtime.integrations.content_coding import Coding
+from one_runtime.integrations.content_coding import MIN_SIZE, Coding
 from one_runtime.integrations.listing import CATEGORIES, Listed, ListState, Logo, Options, Status, load_state
 
 PATH: Final = "/v1/integrations"
@@ -89,11 +89,12 @@ async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
         await _not_modified(send, listed.etag)
         return
     coding = coding_of(scope)
-    body = await lists.compressed(listed, end_user_id, coding) if coding else None
-    if body is None:
-        await _respond(send, lists.body(listed, end_user_id), (b"etag", listed.etag))
-    elif coding:
-        await _respond(send, body, (b"etag", listed.etag), _CODED[coding])
+    body = lists.body(listed, end_user_id)
+    if coding is None or len(body) < MIN_SIZE:
+        await _respond(send, body, (b"etag", listed.etag))
+        return
+    body = await lists.compressed(listed, end_user_id, body, coding)
+    await _respond(send, body, (b"etag", listed.etag), _CODED[coding])
 
 
 async def _expanded(services: Services, state: ListState, end_user_id: str, listed: Listed) -> bytes:

@@ -1,18 +1,15 @@
-"""What is available to an organization, with an end user's state: the answer to every settings page.
+"""The list of integrations that are available to an organization, with the end user's connections.
 
-One statement that answers one row, then a join of bytes that were rendered once per catalog: two fragments for each
-integration, connected and not. A compressed answer is put together from what was compressed once for all who have the
-same connections. Never the vault, never the way out.
+One statement that returns one row, then a join of bytes that were rendered once. No vault, no outbound request.
 """
 
-import asyncio
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, Literal, TypeAlias, get_args
+from functools import lru_cache, partial
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 
@@ -23,8 +20,8 @@ from one_runtime.catalog.search import search
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, oauth_clients, organizations
-from one_runtime.integrations.availability import Availability, availability_of, available_auth_types
-from one_runtime.integrations.content_coding import BLOCKING, WORTH_IT, Coding, CompressedCache, compress
+from one_runtime.integrations.availability import Availability, availability_of
+from one_runtime.integrations.content_coding import FAST, Coding, Compressor
 from one_runtime.integrations.oauth_clients import INSTANCE
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
 
@@ -35,7 +32,7 @@ CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
-# The separators are written into the statement, where as parameters they would be sent with every request.
+# Literals, so that they are not sent as parameters with every request.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
 _CONNECTIONS = (
     select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
@@ -67,16 +64,15 @@ _STATE = (
 
 _SEPARATOR: Final = b", "
 _END: Final = b"]}"
-_OWN_KEPT: Final = 64
-"""Catalogs with an organization's own integrations whose lists are kept."""
-_COMPRESSED_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """The caller, what their organization offers, and the end user's connections as the database gathers them:
-    `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's own integrations in it, where it has
-    any."""
+    """The caller, the availability for their organization, and the end user's connections.
+
+    `connections`: as the statement aggregates them, `hubspot:active,slack:needs_reauth`. `own`: the catalog with the
+    organization's custom integrations, if any.
+    """
 
     principal: Principal
     offer: Availability
@@ -86,7 +82,7 @@ class ListState:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to list and how. Empty or None takes all; `search` also orders, by rank."""
+    """Selection and form of a list. Empty or None selects all; `search` also orders by rank."""
 
     slugs: frozenset[str] = frozenset()
     category: str | None = None
@@ -96,17 +92,17 @@ class Options:
 
     @property
     def selects(self) -> bool:
-        """Whether anything is left out or moved."""
+        """True if the options leave out or reorder integrations."""
         return bool(self.slugs or self.category or self.search is not None or self.status)
 
     @property
     def selection(self) -> tuple[object, ...]:
-        """What decides which are listed, in one order."""
+        """The options that select, in a canonical order."""
         return sorted(self.slugs), self.category, self.search, self.status
 
 
 async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: PresentedKey, end_user_id: str) -> ListState:
-    """Authenticate the key and read all that decides an answer, in one statement. Raises: Unauthenticated."""
+    """Authenticate the key and read all that decides the answer, in one statement. Raises: Unauthenticated."""
     row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(row)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
@@ -115,169 +111,69 @@ async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: Prese
     return ListState(principal, offer, row.connections, own)
 
 
-def _head(end_user_id: str) -> bytes:
-    return b'{"end_user_id": %b, "integrations": [' % _encode(end_user_id).encode()
-
-
 def connected_slugs(connections: str) -> Mapping[str, bool]:
-    """Per slug of `hubspot:active,slack:needs_reauth`: whether one of its connections is active."""
-    pairs = [one.split(":") for one in connections.split(",") if one]
+    """Return for each slug of `hubspot:active,slack:needs_reauth` if one of its connections is active."""
+    pairs = [pair.split(":") for pair in connections.split(",") if pair]
     active = {slug for slug, status in pairs if status == "active"}
     return {slug: slug in active for slug, _ in pairs}
 
 
 @dataclass(frozen=True, slots=True)
-class _Unconnected:
-    """The list of who is not connected to anything: every integration in its place, empty where it is not available;
-    and the hash of what decides it, to be copied and gone on with."""
-
-    parts: dict[str, bytes]
-    digest: "hashlib.blake2b"
-
-
-@dataclass(frozen=True, slots=True)
 class Listed:
-    """One answer, whoever the end user is: its weak entity tag (RFC 9110 section 8.8.3), which covers everything that
-    decides the answer but the identifier that was asked for, and the integrations, in bytes that answers share."""
+    """A rendered list, the same for all end users with the same connections.
+
+    `etag`: the weak entity tag (RFC 9110 section 8.8.3), which covers all that decides the answer except the requested
+    end user. `parts`: fragments that answers share.
+    """
 
     etag: bytes
     parts: tuple[bytes, ...]
-    size: int
 
     def after(self, head: bytes) -> bytes:
-        """The answer behind its head."""
+        """Return the answer with this head."""
         return b"".join((head, *self.parts))
 
 
-class _Lists:
-    """The lists of one catalog. What it renders it keeps, and for as long as the catalog is kept."""
+class _Fragments(NamedTuple):
+    """An integration as bytes of a list: available or not to the organization, connected or not."""
 
-    def __init__(self, catalog: Catalog, renders: "IntegrationList", built_in: "_Lists | None" = None) -> None:
-        self._catalog, self._renders, self._built_in = catalog, renders, built_in
-        # An organization has few settings, and its own integrations are its alone: fewer are kept of their lists.
-        few = built_in is not None
-        self._fragment = lru_cache(maxsize=None)(self._render_fragment)
-        self._fragments = lru_cache(maxsize=8 if few else 1024)(self._render_fragments)
-        self._unconnected = lru_cache(maxsize=8 if few else 256)(self._render_unconnected)
-        self.listed = lru_cache(maxsize=128 if few else 4096)(self._render_listed)
-
-    def select(self, offer: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
-        """The integrations of an answer: available ones and those that the end user has a connection to."""
-        found: Iterable[Integration] = (
-            one
-            for one in self._catalog.integrations
-            if one.slug in connected or (one.slug in offer and offer.working(one))
-        )
-        if options.slugs:
-            found = (one for one in found if one.slug in options.slugs)
-        if options.category:
-            found = (one for one in found if one.category == options.category)
-        if options.status:
-            wanted = options.status == "connected"
-            found = (one for one in found if connected.get(one.slug, False) is wanted)
-        return search(found, options.search) if options.search is not None else list(found)
-
-    def fragment(self, slug: str, logo: Logo, kinds: tuple[str, ...]) -> "_Fragment":
-        """One integration, in its four states."""
-        return self._fragment(slug, logo, kinds)
-
-    def _render_listed(self, offer: Availability, connections: str, options: Options) -> Listed:
-        unconnected = self._unconnected(offer, options.logo)
-        # What needs a new consent and is listed anyway looks as if it were not connected: it makes no other answer.
-        connected = {
-            slug: active
-            for slug, active in connected_slugs(connections).items()
-            if slug in unconnected.parts and (active or not unconnected.parts[slug])
-        }
-        if options.selects:
-            slugs = {one.slug: connected.get(one.slug, False) for one in self.select(offer, connected, options)}
-            parts = self._parts(offer, slugs, options.logo)
-        else:
-            parts = unconnected.parts | self._parts(offer, connected, options.logo)
-        digest = unconnected.digest.copy()
-        digest.update(repr((sorted(connected.items()), options.selection)).encode())
-        found = [part for part in parts.values() if part]
-        found[:1] = [part.removeprefix(_SEPARATOR) for part in found[:1]]
-        return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*found, _END), sum(map(len, found)))
-
-    def _render_unconnected(self, offer: Availability, logo: Logo) -> _Unconnected:
-        fragments = self._fragments(logo, offer.clients)
-        parts = {
-            one.slug: fragments[one.slug][0] if one.slug in offer and offer.working(one) else b""
-            for one in self._catalog.integrations
-        }
-        decides = repr((self._catalog.revision, self._renders.public_url, logo, offer.sorted))
-        return _Unconnected(parts, hashlib.blake2b(decides.encode(), digest_size=16))
-
-    def _parts(self, offer: Availability, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
-        fragments = self._fragments(logo, offer.clients)
-        return {slug: fragments[slug][active + (0 if slug in offer else 2)] for slug, active in connected.items()}
-
-    def _render_fragments(self, logo: Logo, clients: frozenset[str]) -> "dict[str, _Fragment]":
-        """Rendered once for each set of clients; those of one integration with the same auth types are the same."""
-        return {
-            one.slug: self._whose(one).fragment(one.slug, logo, available_auth_types(one, clients))
-            for one in self._catalog.integrations
-        }
-
-    def _whose(self, one: Integration) -> "_Lists":
-        return self if self._built_in is None or isinstance(one, CustomIntegration) else self._built_in
-
-    def _render_fragment(self, slug: str, logo: Logo, kinds: tuple[str, ...]) -> "_Fragment":
-        integration = self._catalog.get(slug)
-        whole = self._renders.describe(integration, logo) if integration is not None else {}
-        variants = (("not_connected", kinds), ("connected", kinds), ("not_connected", ()), ("connected", ()))
-        rendered = [
-            _SEPARATOR + _encode({**whole, "status": status, "supported_auth_types": supported}).encode()
-            for status, supported in variants
-        ]
-        return rendered[0], rendered[1], rendered[2], rendered[3]
+    not_connected: bytes
+    connected: bytes
+    unavailable_not_connected: bytes
+    unavailable_connected: bytes
 
 
-_Fragment: TypeAlias = tuple[bytes, bytes, bytes, bytes]
-"""One integration of a list: not connected, connected, and both where the organization does not offer it."""
-
-
-class IntegrationList:
-    """Renders lists of the built-in catalog, and of those that have an organization's own integrations in it."""
+class IntegrationRenderer:
+    """Renders single integrations."""
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
-        self._catalog = catalog
-        self.public_url = public_url
-        self._lists = _Lists(catalog, self)
-        self._lists_of = lru_cache(maxsize=_OWN_KEPT)(self._new_lists)
-        self._compressed = CompressedCache(_COMPRESSED_BYTES)
+        self._catalog, self.public_url = catalog, public_url
+        # Each built-in integration in three logo forms; an integration has one to three sets of available auth types.
+        self._fragments = lru_cache(maxsize=16_384)(self._render)
 
-    def listed(self, state: ListState, options: Options) -> Listed:
-        """What to answer."""
-        lists = self._lists if state.own is None else self._lists_of(state.own)
-        return lists.listed(state.offer, state.connections, options)
+    def fragments(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
+        """Return the integration in its four states. Custom integrations are not cached here: each is rare."""
+        if isinstance(integration, CustomIntegration):
+            return self._render_integration(integration, logo, auth_types)
+        return self._fragments(integration.slug, logo, auth_types)
 
-    def _new_lists(self, own: Catalog) -> _Lists:
-        return _Lists(own, self, self._lists)
+    def _render(self, slug: str, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
+        integration = self._catalog.get(slug)
+        assert integration is not None  # noqa: S101 - every catalog contains the built-in integrations
+        return self._render_integration(integration, logo, auth_types)
 
-    def body(self, listed: Listed, end_user_id: str) -> bytes:
-        """The answer to one end user, as JSON."""
-        return listed.after(_head(end_user_id))
-
-    async def compressed(self, listed: Listed, end_user_id: str, coding: Coding) -> bytes | None:
-        """The same, compressed; None where that is not worth it. What was compressed is kept, for everybody whose
-        answer has the same entity tag; the identifier is put in front of it as it is."""
-        if listed.size < WORTH_IT:
-            return None
-        key = listed.etag, coding
-        compressed = self._compressed.get(key)
-        if compressed is None:
-            text = listed.after(b"")
-            if listed.size > BLOCKING:
-                compressed = await asyncio.to_thread(compress, text, coding)
-            else:
-                compressed = compress(text, coding)
-            self._compressed.put(key, compressed)
-        return compressed.after(_head(end_user_id))
+    def _render_integration(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
+        description = self.describe(integration, logo)
+        states = (("not_connected", auth_types), ("connected", auth_types), ("not_connected", ()), ("connected", ()))
+        return _Fragments(
+            *(
+                _SEPARATOR + _encode({**description, "status": status, "supported_auth_types": supported}).encode()
+                for status, supported in states
+            )
+        )
 
     def describe(self, integration: Integration, logo: Logo) -> dict[str, str | None]:
-        """What every list says of an integration, in the order in which it says it."""
+        """Return the fields of an integration that every list has, in their order."""
         return {
             "id": integration.id,
             "slug": integration.slug,
@@ -288,7 +184,7 @@ class IntegrationList:
         }
 
     def logo_url(self, integration: Integration, logo: Logo) -> str | None:
-        """A data URI, an immutable address on this server, or None."""
+        """Return the logo as a data URI, as an immutable address on this server, or None."""
         if logo == "none":
             return None
         slug = integration.slug
@@ -299,3 +195,97 @@ class IntegrationList:
         if logo == "url":
             return f"{self.public_url}/logos/{digest}/{slug}.svg"
         return "data:image/svg+xml;base64," + b64encode(svg).decode()
+
+
+class _CatalogLists:
+    """The lists of one catalog."""
+
+    def __init__(self, catalog: Catalog, renderer: IntegrationRenderer, *, most: int) -> None:
+        self._catalog, self._renderer = catalog, renderer
+        # Lists of end users without connections: one for each setting of an organization and each logo form.
+        self._unconnected = lru_cache(maxsize=max(most // 16, 8))(self._render_unconnected)
+        # Lists by availability, connections and options: end users with the same connections share one.
+        self.listed = lru_cache(maxsize=most)(self._render)
+
+    def _render(self, availability: Availability, connections: str, options: Options) -> Listed:
+        parts, digest = self._unconnected(availability, options.logo)
+        # An available integration looks the same with a connection that needs reauthorization as without any.
+        connected = {
+            slug: active
+            for slug, active in connected_slugs(connections).items()
+            if slug in parts and (active or not parts[slug])
+        }
+        if options.selects:
+            selected = self._select(availability, connected, options)
+            statuses = {integration.slug: connected.get(integration.slug, False) for integration in selected}
+            parts = self._parts(availability, statuses, options.logo)
+        else:
+            parts = parts | self._parts(availability, connected, options.logo)
+        digest = digest.copy()
+        digest.update(repr((sorted(connected.items()), options.selection)).encode())
+        fragments = [part for part in parts.values() if part]
+        fragments[:1] = [part.removeprefix(_SEPARATOR) for part in fragments[:1]]
+        return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*fragments, _END))
+
+    def _select(self, availability: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
+        """Return the integrations of an answer: available, or connected by the end user, and matching the options."""
+        selected = [
+            integration
+            for integration in self._catalog.integrations
+            if integration.slug in connected or (integration.slug in availability and availability.working(integration))
+        ]
+        if options.slugs:
+            selected = [integration for integration in selected if integration.slug in options.slugs]
+        if options.category:
+            selected = [integration for integration in selected if integration.category == options.category]
+        if options.status:
+            active = options.status == "connected"
+            selected = [integration for integration in selected if connected.get(integration.slug, False) is active]
+        return search(selected, options.search) if options.search is not None else selected
+
+    def _render_unconnected(self, availability: Availability, logo: Logo) -> tuple[dict[str, bytes], "hashlib.blake2b"]:
+        """Return a fragment for every integration, empty if unavailable, and the hash of what decides them."""
+        parts = dict[str, bytes]()
+        for integration in self._catalog.integrations:
+            auth_types = availability.working(integration) if integration.slug in availability else ()
+            fragments = self._renderer.fragments(integration, logo, auth_types) if auth_types else None
+            parts[integration.slug] = fragments.not_connected if fragments else b""
+        decisive = repr((self._catalog.revision, self._renderer.public_url, logo, availability.sorted))
+        return parts, hashlib.blake2b(decisive.encode(), digest_size=16)
+
+    def _parts(self, availability: Availability, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
+        parts = dict[str, bytes]()
+        for slug, active in connected.items():
+            integration = self._catalog.get(slug)
+            assert integration is not None  # noqa: S101 - slugs of the catalog
+            fragments = self._renderer.fragments(integration, logo, availability.working(integration))
+            if slug in availability:
+                parts[slug] = fragments.connected if active else fragments.not_connected
+            else:
+                parts[slug] = fragments.unavailable_connected if active else fragments.unavailable_not_connected
+        return parts
+
+
+class IntegrationList:
+    """Lists of the built-in catalog, and of catalogs with an organization's custom integrations."""
+
+    def __init__(self, catalog: Catalog, public_url: str) -> None:
+        self.renderer = IntegrationRenderer(catalog, public_url)
+        self._built_in = _CatalogLists(catalog, self.renderer, most=4096)
+        # Organizations with custom integrations; each has few lists, and no other organization shares them.
+        self._custom = lru_cache(maxsize=64)(partial(_CatalogLists, renderer=self.renderer, most=128))
+        # About 6,000 lists of 60 integrations with `logo=url`.
+        self._compressor = Compressor(FAST, capacity=32 * 1024 * 1024)
+
+    def listed(self, state: ListState, options: Options) -> Listed:
+        """Return the list to answer with."""
+        lists = self._built_in if state.own is None else self._custom(state.own)
+        return lists.listed(state.offer, state.connections, options)
+
+    def body(self, listed: Listed, end_user_id: str) -> bytes:
+        """Return the answer for an end user, as JSON."""
+        return listed.after(b'{"end_user_id": %b, "integrations": [' % _encode(end_user_id).encode())
+
+    async def compressed(self, listed: Listed, end_user_id: str, body: bytes, coding: Coding) -> bytes:
+        """Return the compressed body. The cache serves an end user who loads the page again."""
+        return await self._compressor.compress((listed.etag, end_user_id), body, coding)

@@ -1,0 +1,85 @@
+"""Processor time of one list, plain and compressed: `python -m benchmarks.compression`.
+
+Organizations with 20, 60 and all built-in integrations; end users with 0 to 5 connections, popular integrations more
+often; `logo=url`. Codings run interleaved, in one process, without a
+server. Figures: docs/decisions/0015-compressed-answers.md.
+"""
+
+import gzip
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.integrations.availability import Availability
+from one_runtime.integrations.listing import IntegrationList, Listed, ListState, Options
+from one_runtime.tenancy.authentication import Principal
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ROUNDS: Final = 7
+REQUESTS: Final = 200
+"""Requests of a round, each for another end user."""
+PRINCIPAL: Final = Principal("organization", "key", ())
+
+
+def requests(slugs: list[str], choose: random.Random) -> list[str]:
+    """Connections of end users, as `listing` reads them; half of the end users have none."""
+    weights = [1 / (rank + 1) for rank in range(len(slugs))]
+    chosen = []
+    for _ in range(REQUESTS):
+        number = choose.choice([0, 0, 0, 0, 0, 1, 2, 3, 4, 5])
+        connected = set(choose.choices(slugs, weights, k=number))
+        chosen.append(",".join(f"{slug}:active" for slug in sorted(connected)))
+    return chosen
+
+
+def one_shot(compress: Callable[[bytes], bytes], listed: Listed, head: bytes) -> bytes:
+    return compress(listed.after(head))
+
+
+def strategies() -> dict[str, Callable[[Listed, bytes], bytes]]:
+    by_name: dict[str, Callable[[Listed, bytes], bytes]] = {"identity": lambda listed, head: listed.after(head)}
+    for level in (1, 4, 6):
+        by_name[f"gzip {level}"] = partial(one_shot, partial(gzip.compress, compresslevel=level, mtime=0))
+    for level in (1, 3):
+        by_name[f"zstd {level}"] = partial(one_shot, partial(zstd.compress, level=level))
+    return by_name
+
+
+def measure(size: int) -> None:
+    catalog = load_catalog()
+    lists = IntegrationList(catalog, "https://connect.example.com")
+    slugs = [integration.slug for integration in catalog.integrations]
+    random.Random(1).shuffle(slugs)
+    enabled = slugs[:size]
+    availability = Availability(frozenset(enabled), frozenset(slugs))
+    choose, times = random.Random(2), {name: list[float]() for name in strategies()}
+    sizes = dict[str, int]()
+    for _ in range(ROUNDS):
+        listed = [
+            lists.listed(ListState(PRINCIPAL, availability, connected), Options(logo="url"))
+            for connected in requests(enabled, choose)
+        ]
+        for name, answer in strategies().items():
+            body = b""
+            begun = time.process_time()
+            for number, integrations in enumerate(listed):
+                body = answer(integrations, b'{"end_user_id": "user_%d", "integrations": [' % number)
+            times[name].append((time.process_time() - begun) / REQUESTS * 1e6)
+            sizes[name] = len(body)
+    print(f"\n{size} integrations")
+    for name, values in times.items():
+        print(f"  {name:10} {statistics.median(values):9.1f} µs {sizes[name]:9,} bytes")
+
+
+if __name__ == "__main__":
+    for number in (20, 60, 600):
+        measure(number)
