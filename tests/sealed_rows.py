@@ -53,24 +53,24 @@ async def opened(url: str, pool_size: int = 3) -> AsyncIterator[Database]:
 
 
 async def register(database: Database, vault: Vault) -> None:
-    """Register the ring, as a starting server does."""
+    """Register the ring, as the start of a server does."""
     async with database.write() as tx:
         await key_ring.register(tx, vault, system_clock())
 
 
-async def promote(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
-    """Activate a key."""
+async def activate(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
+    """Activate a key, given as in the setting."""
     async with database.write() as tx:
         await key_ring.activate(tx, vault, ID[key], system_clock(), force=force)
 
 
-async def retire(database: Database, key: str) -> None:
-    """Disable a key."""
+async def disable(database: Database, key: str) -> None:
+    """Disable a key, given as in the setting."""
     async with database.write() as tx:
         await key_ring.disable(tx, ID[key], system_clock())
 
 
-async def sealing(database: Database) -> str:
+async def active(database: Database) -> str:
     """Return the id of the active key."""
     async with database.read() as tx:
         return await key_ring.active_key(tx)

@@ -131,7 +131,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
 
 
 async def _register(installation: Installation) -> instances.ServerInstance:
-    """Note the ring and this process in one transaction: `keys promote` sees both or neither."""
+    """Note the ring and this process in one transaction: `keys activate` sees both or neither."""
     now = installation.clock()
     server = instances.this_process(installation.vault.key_ids, now)
     async with installation.database.write() as tx:

@@ -37,7 +37,7 @@ class Settings(BaseModel):
     encryption_keys: SecretStr = Field(
         SecretStr(""),
         description="The key ring: 32-byte keys in base64, separated by commas. The first one seals until another is "
-        "promoted.",
+        "activated.",
     )
     workers: int = Field(1, ge=1, le=256, description="Server processes; more than one wants PostgreSQL.")
     trusted_proxies: tuple[Network, ...] = Field(

@@ -58,10 +58,10 @@ def contents(database_url: str, *keys: str) -> sealed_rows.Contents:
 def test_a_key_is_rotated_from_the_first_command_to_the_last(run: Run, database_url: str) -> None:
     made = seed(database_url, 12)
     first, second = run("keys", "list", "--json").rows
-    assert (first["id"], first["state"], first["rows"]) == (ID[FIRST], "sealing", 14)
+    assert (first["id"], first["state"], first["rows"]) == (ID[FIRST], "active", 14)
     assert (second["id"], second["state"], second["rows"]) == (ID[SECOND], "ready", 0)
-    assert f"{ID[SECOND]} seals from now on" in run("keys", "promote", ID[SECOND][:8]).line
-    assert "14 rows are sealed under" in run("keys", "retire", ID[FIRST]).sentence
+    assert f"{ID[SECOND]} is the active key" in run("keys", "activate", ID[SECOND][:8]).line
+    assert "14 rows are sealed under" in run("keys", "disable", ID[FIRST]).sentence
     assert run("keys", "reseal", "--batch", "5").line == "14 rows resealed, 0 left."
     assert json.loads(run("keys", "reseal", "--json").line) == {
         "resealed": 0,
@@ -69,16 +69,16 @@ def test_a_key_is_rotated_from_the_first_command_to_the_last(run: Run, database_
         "interrupted": False,
         "broken": [],
     }
-    assert f"{ID[FIRST]} is retired" in run("keys", "retire", ID[FIRST]).line
+    assert f"{ID[FIRST]} is disabled" in run("keys", "disable", ID[FIRST]).line
     assert [(row["state"], row["rows"]) for row in run("keys", "list", "--json").rows] == [
-        ("retired", 0),
-        ("sealing", 14),
+        ("disabled", 0),
+        ("active", 14),
     ]
-    assert "seals" in run("keys", "retire", ID[SECOND]).sentence
+    assert "is the active key" in run("keys", "disable", ID[SECOND]).sentence
     assert contents(database_url, SECOND) == made
 
 
-def test_keys_are_listed_with_where_they_are_and_never_themselves(run: Run, database_url: str) -> None:
+def test_keys_are_listed_with_their_servers_and_never_printed(run: Run, database_url: str) -> None:
     async def serve(database: Database) -> None:
         for vault in (VAULT, ring(FIRST)):
             async with database.write() as tx:
@@ -86,31 +86,31 @@ def test_keys_are_listed_with_where_they_are_and_never_themselves(run: Run, data
 
     on(database_url, serve)
     first, second = run("keys", "list").out.splitlines()
-    assert first.startswith(f"{ID[FIRST]}  sealing  in this ring ")
-    assert "0 rows  on 2 of 2 servers  noted 20" in first
-    assert "  ready    in this ring " in second
+    assert first.startswith(f"{ID[FIRST]}  active    in this ring ")
+    assert "0 rows  on 2 of 2 servers  added 20" in first
+    assert "  ready     in this ring " in second
     assert "on 1 of 2 servers" in second
-    assert "promoted" in first
-    assert "promoted" not in second
+    assert "activated" in first
+    assert "activated" not in second
     lacking = run("keys", "list", ENCRYPTION_KEYS=SECOND)
     assert any(line.startswith(ID[FIRST]) and "not in this ring" in line for line in lacking.out.splitlines())
     for key in (FIRST, SECOND):
         assert key not in lacking.out + run("keys", "list", "--json").out
     assert run("keys", "list", "--json").rows[0].keys() == {
-        "id", "state", "in_ring", "rows", "held_by", "servers", "noted_at", "promoted_at", "retired_at",
+        "id", "state", "in_ring", "rows", "held_by", "servers", "added_at", "activated_at", "disabled_at",
     }  # fmt: skip
 
 
-def test_promoting_is_refused_in_one_sentence_and_can_be_forced(run: Run, database_url: str) -> None:
+def test_activation_is_refused_in_one_sentence_and_can_be_forced(run: Run, database_url: str) -> None:
     async def serve(database: Database) -> None:
         async with database.write() as tx:
             await instances.heartbeat(tx, instances.this_process(ring(FIRST).key_ids, system_clock()), system_clock())
 
     on(database_url, serve)
-    assert "1 running server does not have the key" in run("keys", "promote", ID[SECOND]).sentence
-    assert "seals from now on" in run("keys", "promote", ID[SECOND], "--force").line
-    assert "is not in ONE_RUNTIME_ENCRYPTION_KEYS here" in run("keys", "promote", "0" * 32).sentence
-    assert "is not known" in run("keys", "retire", "0" * 32).sentence
+    assert "1 running server does not have the key" in run("keys", "activate", ID[SECOND]).sentence
+    assert "is the active key" in run("keys", "activate", ID[SECOND], "--force").line
+    assert "is not in ONE_RUNTIME_ENCRYPTION_KEYS here" in run("keys", "activate", "0" * 32).sentence
+    assert "is not known" in run("keys", "disable", "0" * 32).sentence
     assert "No encryption key is set" in run("keys", "list", ENCRYPTION_KEYS="").sentence
 
 
@@ -123,7 +123,7 @@ def test_rows_that_do_not_open_are_named_and_fail_the_command(run: Run, database
             await sealed_rows.spoil(tx, broken)
 
     on(database_url, break_one)
-    run("keys", "promote", ID[SECOND])
+    run("keys", "activate", ID[SECOND])
     done = run("keys", "reseal", "--json")
     assert (done.code, done.err) == (1, "")
     told = json.loads(done.out)
@@ -161,7 +161,7 @@ def test_resealing_that_is_interrupted_ends_with_a_step_and_goes_on_when_run_aga
     run: Run, database_url: str, number: signal.Signals
 ) -> None:
     made = seed(database_url, 400)
-    run("keys", "promote", ID[SECOND])
+    run("keys", "activate", ID[SECOND])
     with resealing(database_url) as process:
         on(database_url, until_the_middle)
         process.send_signal(number)
@@ -179,7 +179,7 @@ def test_resealing_that_is_interrupted_ends_with_a_step_and_goes_on_when_run_aga
 @pytest.mark.only_database("postgresql")
 def test_a_second_signal_does_not_wait_for_a_database_that_does_not_answer(run: Run, database_url: str) -> None:
     made = seed(database_url, 3)
-    run("keys", "promote", ID[SECOND])
+    run("keys", "activate", ID[SECOND])
     waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
     with resealing(database_url) as process, psycopg.connect(database_url) as holding:
         holding.execute("LOCK TABLE key_ring IN ACCESS EXCLUSIVE MODE")

@@ -239,13 +239,13 @@ async def test_no_server_and_a_server_of_another_version_are_said(healthy: Patie
     async with healthy.database() as database, database.write() as tx:
         await instances.heartbeat(tx, old, healthy.clock())
     found = (await healthy.examined())["servers"]
-    assert (found.verdict, found.saw.startswith("2 serving, version 0.0.1, ")) == ("warning", True)
+    assert (found.verdict, found.saw.startswith("2 running, version 0.0.1, ")) == ("warning", True)
 
 
 async def test_that_nothing_serves_is_said(patient: Patient) -> None:
     found = await patient.examined()
-    assert (found["servers"].verdict, found["servers"].saw) == ("warning", "none serves this database")
-    assert (found["key ring"].verdict, "none of which seals yet" in found["key ring"].saw) == ("warning", True)
+    assert (found["servers"].verdict, found["servers"].saw) == ("warning", "no server uses this database")
+    assert (found["key ring"].verdict, "none is active yet" in found["key ring"].saw) == ("warning", True)
     assert (found["public URL"].verdict, "refuses connections" in found["public URL"].saw) == ("problem", True)
 
 
@@ -266,7 +266,7 @@ async def test_a_server_that_cannot_seal_is_said(healthy: Patient) -> None:
     async with healthy.database() as database, database.write() as tx:
         await instances.heartbeat(tx, ignorant, healthy.clock())
     found = (await healthy.examined())["key ring"]
-    assert (found.verdict, found.saw.startswith("1 of 2 servers were started without ")) == ("problem", True)
+    assert (found.verdict, found.saw.startswith("1 of 2 servers run without the active key ")) == ("problem", True)
 
 
 async def test_organizations_that_no_page_can_open_the_popup_for_are_said(patient: Patient) -> None:

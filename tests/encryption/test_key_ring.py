@@ -1,4 +1,4 @@
-"""The key ring: the database says which key seals, what a ring may lack, and what may be let go (P3)."""
+"""The key ring: the active key, keys that a ring may lack, and disabled keys (P3)."""
 
 import ast
 import asyncio
@@ -38,7 +38,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def both(database: Database) -> Vault:
-    """A ring of two keys, registered; the first seals."""
+    """A ring of two keys, registered; the first is active."""
     vault = ring(FIRST, SECOND)
     await sealed_rows.register(database, vault)
     return vault
@@ -59,11 +59,11 @@ async def states(database: Database, vault: Vault) -> dict[str, str]:
 
 
 async def test_the_first_key_of_the_first_ring_seals_and_no_later_start_changes_that(database: Database) -> None:
-    with pytest.raises(Unavailable, match="keys promote"):
-        await sealed_rows.sealing(database)
+    with pytest.raises(Unavailable, match="keys activate"):
+        await sealed_rows.active(database)
     for vault in (ring(FIRST, SECOND), ring(SECOND, FIRST), ring(THIRD, SECOND, FIRST)):
         await sealed_rows.register(database, vault)
-        assert await sealed_rows.sealing(database) == ID[FIRST]
+        assert await sealed_rows.active(database) == ID[FIRST]
     assert set(await sealed_rows.noted(database)) == set(ID.values())
 
 
@@ -75,7 +75,7 @@ async def test_first_starts_at_the_same_time_agree_on_the_key_that_seals(databas
     rings = [ring(FIRST, SECOND), ring(SECOND, FIRST)] * 3
     await asyncio.gather(*(start(vault) for vault in rings))
     async with sealed_rows.opened(database_url) as database:
-        assert sorted((await states(database, rings[0])).values()) == ["ready", "sealing"]
+        assert sorted((await states(database, rings[0])).values()) == ["ready", "active"]
 
 
 async def test_a_first_start_with_a_foreign_ring_is_refused_even_at_the_same_time(database_url: str) -> None:
@@ -97,7 +97,7 @@ async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_r
 ) -> None:
     actor = await sealed_rows.organization(database)
     for key in (SECOND, FIRST, SECOND):
-        await sealed_rows.promote(database, both, key)
+        await sealed_rows.activate(database, both, key)
         for vault in (both, ring(SECOND, FIRST)):
             await sealed_rows.connect(database, vault, actor, "user_123", "acme_secret")
             session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret")
@@ -110,7 +110,7 @@ async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to
     database: Database, both: Vault
 ) -> None:
     actor = await sealed_rows.organization(database)
-    await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.activate(database, both, SECOND)
     with pytest.raises(KeyNotInRing, match="ONE_RUNTIME_ENCRYPTION_KEYS") as refusal:
         await sealed_rows.connect(database, ring(FIRST), actor, "user_123", "acme_secret")
     assert (refusal.value.status, refusal.value.code) == (503, "key_not_in_ring")
@@ -123,37 +123,37 @@ async def test_promoting_is_refused_while_a_running_server_lacks_the_key(databas
     lacking = [await serve(database, ring(FIRST)) for _ in range(2)]
     await serve(database, both)
     with pytest.raises(Conflict, match="2 running servers do not have the key"):
-        await sealed_rows.promote(database, both, SECOND)
-    assert await sealed_rows.sealing(database) == ID[FIRST]
+        await sealed_rows.activate(database, both, SECOND)
+    assert await sealed_rows.active(database) == ID[FIRST]
     async with database.write() as tx:
         await instances.remove(tx, lacking[0])
     with pytest.raises(Conflict, match="1 running server does not have the key"):
-        await sealed_rows.promote(database, both, SECOND)
-    await sealed_rows.promote(database, both, SECOND, force=True)
-    assert await sealed_rows.sealing(database) == ID[SECOND]
+        await sealed_rows.activate(database, both, SECOND)
+    await sealed_rows.activate(database, both, SECOND, force=True)
+    assert await sealed_rows.active(database) == ID[SECOND]
 
 
 async def test_a_server_that_was_not_seen_for_a_minute_counts_as_gone(database: Database, both: Vault) -> None:
     await serve(database, ring(FIRST), ago=instances.LIVE + timedelta(seconds=1))
-    await sealed_rows.promote(database, both, SECOND)
-    assert await sealed_rows.sealing(database) == ID[SECOND]
+    await sealed_rows.activate(database, both, SECOND)
+    assert await sealed_rows.active(database) == ID[SECOND]
 
 
 async def test_a_key_outside_the_ring_at_hand_cannot_be_promoted(database: Database, both: Vault) -> None:
     with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
-        await sealed_rows.promote(database, both, THIRD)
+        await sealed_rows.activate(database, both, THIRD)
     with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
-        await sealed_rows.promote(database, ring(FIRST), SECOND, force=True)
+        await sealed_rows.activate(database, ring(FIRST), SECOND, force=True)
 
 
 async def test_a_foreign_ring_promotes_nothing_and_where_a_key_is_lost_it_can_be_forced(
     database: Database, both: Vault
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"{ID[FIRST]} is missing"):
-        await sealed_rows.promote(database, ring(THIRD), THIRD)
+        await sealed_rows.activate(database, ring(THIRD), THIRD)
     assert set(await sealed_rows.noted(database)) == {ID[FIRST], ID[SECOND]}
-    await sealed_rows.promote(database, ring(SECOND), SECOND, force=True)
-    await sealed_rows.retire(database, FIRST)
+    await sealed_rows.activate(database, ring(SECOND), SECOND, force=True)
+    await sealed_rows.disable(database, FIRST)
     await sealed_rows.register(database, ring(SECOND))
 
 
@@ -168,36 +168,36 @@ async def test_a_key_may_be_named_by_the_beginning_of_its_id(database: Database,
 async def test_promoting_counts_also_by_a_clock_that_is_behind(database: Database, both: Vault) -> None:
     async with database.write() as tx:
         await key_ring.activate(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
-    assert await sealed_rows.sealing(database) == ID[SECOND]
+    assert await sealed_rows.active(database) == ID[SECOND]
 
 
 async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: Database, both: Vault) -> None:
     actor = await sealed_rows.organization(database)
     await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
     session = await sealed_rows.leave_unredeemed(database, both, actor, "user_123", "acme_secret")
-    with pytest.raises(Conflict, match="seals"):
-        await sealed_rows.retire(database, FIRST)
-    await sealed_rows.promote(database, both, SECOND)
+    with pytest.raises(Conflict, match="is the active key"):
+        await sealed_rows.disable(database, FIRST)
+    await sealed_rows.activate(database, both, SECOND)
     with pytest.raises(Conflict, match="2 rows are sealed under the key"):
-        await sealed_rows.retire(database, FIRST)
+        await sealed_rows.disable(database, FIRST)
     await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):
-        await sealed_rows.retire(database, FIRST)
+        await sealed_rows.disable(database, FIRST)
     async with database.write() as tx:
         await redirect_mode.discard_unredeemed(tx, session)
-    await sealed_rows.retire(database, FIRST)
-    await sealed_rows.retire(database, FIRST)
-    assert await states(database, both) == {ID[FIRST]: "retired", ID[SECOND]: "sealing"}
+    await sealed_rows.disable(database, FIRST)
+    await sealed_rows.disable(database, FIRST)
+    assert await states(database, both) == {ID[FIRST]: "disabled", ID[SECOND]: "active"}
 
 
 async def test_a_retired_key_may_be_missing_or_there_and_never_seals(database: Database, both: Vault) -> None:
-    await sealed_rows.promote(database, both, SECOND)
-    await sealed_rows.retire(database, FIRST)
+    await sealed_rows.activate(database, both, SECOND)
+    await sealed_rows.disable(database, FIRST)
     for vault in (ring(SECOND), ring(FIRST, SECOND)):
         await sealed_rows.register(database, vault)
-        assert await sealed_rows.sealing(database) == ID[SECOND]
-    await sealed_rows.promote(database, both, FIRST)
-    assert await sealed_rows.sealing(database) == ID[FIRST], "promoting brings it back"
+        assert await sealed_rows.active(database) == ID[SECOND]
+    await sealed_rows.activate(database, both, FIRST)
+    assert await sealed_rows.active(database) == ID[FIRST], "promoting brings it back"
     with pytest.raises(ConfigurationError, match=ID[FIRST]):
         await sealed_rows.register(database, ring(SECOND))
 
@@ -206,7 +206,7 @@ async def test_a_key_that_only_another_server_has_is_missed_from_its_promotion_o
     await sealed_rows.register(database, ring(FIRST))
     await sealed_rows.register(database, ring(FIRST, SECOND))
     await sealed_rows.register(database, ring(FIRST))
-    await sealed_rows.promote(database, ring(FIRST, SECOND), SECOND)
+    await sealed_rows.activate(database, ring(FIRST, SECOND), SECOND)
     with pytest.raises(ConfigurationError, match=ID[SECOND]):
         await sealed_rows.register(database, ring(FIRST))
 
@@ -215,9 +215,9 @@ async def test_a_key_that_sealed_before_there_were_promotions_may_not_be_missing
     database: Database, both: Vault
 ) -> None:
     actor = await sealed_rows.organization(database)
-    await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.activate(database, both, SECOND)
     await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
-    await sealed_rows.promote(database, both, FIRST)
+    await sealed_rows.activate(database, both, FIRST)
     async with database.write() as tx:
         await tx.execute(update(keys).where(keys.c.key_id == ID[SECOND]).values(promoted_at=None))
     with pytest.raises(ConfigurationError, match=ID[SECOND]):
@@ -274,11 +274,11 @@ async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
     new, catalogs = sealed_rows.connection("user_123", "acme_secret"), OrganizationCatalogs(load_catalog())
     async with database.write() as storing:
         assert await key_ring.active_key(storing) == ID[FIRST]
-        await sealed_rows.promote(database, both, SECOND)
-        retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
+        await sealed_rows.activate(database, both, SECOND)
+        retiring = asyncio.create_task(sealed_rows.disable(database, FIRST))
         await until_it_waits(database_url, retiring)
         await connections.create_or_replace(storing, both, catalogs, actor, new, system_clock())
-        # As whoever had read a moment ago that the first key seals would have stored it.
+        # As a transaction stores it that read the active key a moment ago.
         await storing.execute(update(credentials).values(key_id=ID[FIRST]))
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):
         await retiring
@@ -302,7 +302,7 @@ async def test_whoever_waits_for_a_key_that_is_being_retired_seals_with_the_prom
         await retiring.execute("SELECT 1 FROM key_ring WHERE key_id = %s FOR UPDATE", [ID[FIRST]])
         read = asyncio.create_task(read_in_a_transaction(database))
         await until_it_waits(database_url, read)
-        await sealed_rows.promote(database, both, SECOND)
+        await sealed_rows.activate(database, both, SECOND)
         await retiring.execute("UPDATE key_ring SET retired_at = now() WHERE key_id = %s", [ID[FIRST]])
         assert not read.done()
     assert await read == ID[SECOND]
@@ -321,7 +321,7 @@ async def test_promoting_waits_for_a_server_that_is_starting_and_sees_its_ring(
     async with database.write() as starting:
         await key_ring.register(starting, lacking, now)
         await instances.heartbeat(starting, instances.this_process(lacking.key_ids, now), now)
-        promoting = asyncio.create_task(sealed_rows.promote(database, both, SECOND))
+        promoting = asyncio.create_task(sealed_rows.activate(database, both, SECOND))
         await until_it_waits(database_url, promoting)
     with pytest.raises(Conflict, match="1 running server does not have the key"):
         await promoting
@@ -331,11 +331,11 @@ async def test_promoting_waits_for_a_server_that_is_starting_and_sees_its_ring(
 async def test_a_key_that_another_operator_is_promoting_is_not_retired(
     database: Database, database_url: str, both: Vault
 ) -> None:
-    await sealed_rows.promote(database, both, SECOND)
+    await sealed_rows.activate(database, both, SECOND)
     async with database.write() as promoting:
         await key_ring.activate(promoting, both, ID[FIRST], system_clock(), force=False)
-        retiring = asyncio.create_task(sealed_rows.retire(database, FIRST))
+        retiring = asyncio.create_task(sealed_rows.disable(database, FIRST))
         await until_it_waits(database_url, retiring)
-    with pytest.raises(Conflict, match="seals"):
+    with pytest.raises(Conflict, match="is the active key"):
         await retiring
-    assert await sealed_rows.sealing(database) == ID[FIRST]
+    assert await sealed_rows.active(database) == ID[FIRST]

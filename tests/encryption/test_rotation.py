@@ -46,7 +46,7 @@ async def test_everything_is_sealed_again_in_steps_and_says_the_same(
     database: Database, vault: Vault, batch: int
 ) -> None:
     made = await sealed_rows.seed(database, vault, 25)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     steps = [
         (step.resealed, step.left, step.total) async for step in rotation.reseal(database, vault, batch)
     ]  # fmt: skip
@@ -55,7 +55,7 @@ async def test_everything_is_sealed_again_in_steps_and_says_the_same(
     assert max(after[0] - before[0] for before, after in pairwise(steps)) <= batch
     assert await sealed_rows.used_keys(database) == {ID[SECOND]}
     assert await sealed_rows.contents(database, ring(SECOND)) == made
-    await sealed_rows.retire(database, FIRST)
+    await sealed_rows.disable(database, FIRST)
     await sealed_rows.register(database, ring(SECOND, THIRD))
 
 
@@ -64,7 +64,7 @@ async def test_what_oauth_keeps_is_sealed_again_too(database: Database, vault: V
     await sealed_rows.connect(database, vault, actor, "user_123", "acme_secret_of_a_user")
     session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret_of_a_user")
     made = await sealed_rows.leave_oauth(database, vault, actor, session, "secret_of_a_client")
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     assert (await reseal(database, vault)).resealed == 2 + len(made)
     assert await sealed_rows.used_keys(database) == {ID[SECOND]}
     found = await sealed_rows.contents(database, ring(SECOND))
@@ -74,7 +74,7 @@ async def test_what_oauth_keeps_is_sealed_again_too(database: Database, vault: V
 async def test_rows_of_several_old_keys_are_all_sealed_again(database: Database, vault: Vault) -> None:
     made = sealed_rows.Contents()
     for key in (FIRST, SECOND, THIRD, SECOND):
-        await sealed_rows.promote(database, vault, key)
+        await sealed_rows.activate(database, vault, key)
         made |= await sealed_rows.seed(database, vault, 11)
     assert (await reseal(database, vault)).resealed == 2 * 13
     assert await sealed_rows.contents(database, ring(SECOND)) == made
@@ -83,7 +83,7 @@ async def test_rows_of_several_old_keys_are_all_sealed_again(database: Database,
 async def test_there_is_nothing_to_do_a_second_time(database: Database, vault: Vault) -> None:
     assert (await reseal(database, vault)).total == 0
     await sealed_rows.seed(database, vault, 3)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     assert (await reseal(database, vault)).resealed == 4
     again = await reseal(database, vault)
     assert (again.resealed, again.left, again.broken) == (0, 0, {})
@@ -91,7 +91,7 @@ async def test_there_is_nothing_to_do_a_second_time(database: Database, vault: V
 
 async def test_a_run_that_was_stopped_is_gone_on_with(database: Database, vault: Vault) -> None:
     made = await sealed_rows.seed(database, vault, 20)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     stopped = rotation.reseal(database, vault, 4)
     async for step in stopped:
         if step.resealed >= 8:
@@ -118,7 +118,7 @@ async def test_what_another_run_has_sealed_again_stays(database: Database, vault
     made = await sealed_rows.seed(database, vault, 1)
     async with database.read() as tx:
         (row,) = await rotation.find(tx, credentials, ID[FIRST], LOWEST, 10)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     await reseal(database, vault)
     again = vault.seal(ID[THIRD], row.organization_id, b'{"api_key": "acme_seeded_0"}', row.place)
     async with database.write() as tx:
@@ -141,7 +141,7 @@ async def test_a_row_that_does_not_open_is_named_and_the_rest_is_done(database: 
     for row in broken:
         async with database.write() as tx:
             await sealed_rows.spoil(tx, row)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     for resealed in (20, 0):
         progress = await reseal(database, vault)
         assert sorted(progress.broken) == [("credentials", row) for row in broken]
@@ -154,7 +154,7 @@ async def test_a_ring_that_lacks_a_key_seals_nothing_again(database: Database, v
     await sealed_rows.seed(database, vault, 1)
     with pytest.raises(ConfigurationError, match=ID[FIRST]):
         await reseal(database, ring(SECOND))
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     with pytest.raises(ConfigurationError, match=ID[SECOND]):
         await reseal(database, ring(FIRST))
     assert await sealed_rows.used_keys(database) == {ID[FIRST]}
@@ -164,31 +164,31 @@ async def test_a_key_promoted_in_the_middle_of_a_run_seals_the_rest_and_then_all
     database: Database, vault: Vault
 ) -> None:
     made = await sealed_rows.seed(database, vault, 20)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     turns = iter([THIRD, FIRST, SECOND, FIRST])
     async for step in rotation.reseal(database, vault, 3):
         key = next(turns, None) if step.resealed >= 6 else None
         if key:
-            await sealed_rows.promote(database, vault, key)
+            await sealed_rows.activate(database, vault, key)
     assert await sealed_rows.used_keys(database) == {ID[FIRST]}
     assert await sealed_rows.contents(database, ring(FIRST)) == made
 
 
 async def test_rows_whose_key_seals_again_are_left_alone(database: Database, vault: Vault) -> None:
     await sealed_rows.seed(database, vault, 5)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     run = rotation.reseal(database, vault, 3)
     assert (await anext(run)).total == 6
-    await sealed_rows.promote(database, vault, FIRST)
+    await sealed_rows.activate(database, vault, FIRST)
     assert [step.resealed async for step in run][-1] == 0
 
 
 async def test_a_key_promoted_that_this_ring_lacks_ends_the_run(database: Database, vault: Vault) -> None:
     made = await sealed_rows.seed(database, vault, 10)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     run = rotation.reseal(database, ring(FIRST, SECOND), 3)
     await anext(run)
-    await sealed_rows.promote(database, vault, THIRD)
+    await sealed_rows.activate(database, vault, THIRD)
     with pytest.raises(KeyNotInRing):
         await anext(run)
     assert await sealed_rows.contents(database, vault) == made
@@ -196,7 +196,7 @@ async def test_a_key_promoted_that_this_ring_lacks_ends_the_run(database: Databa
 
 async def test_two_runs_at_once_share_the_work(database: Database, database_url: str, vault: Vault) -> None:
     made = await sealed_rows.seed(database, vault, 60)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     async with sealed_rows.opened(database_url) as other:
         both = await asyncio.gather(reseal(database, vault, 2), reseal(other, vault, 3))
     assert sum(run.resealed for run in both) == len(made)
@@ -210,7 +210,7 @@ async def test_a_step_whose_connection_is_lost_is_done_again(
     database: Database, database_url: str, vault: Vault
 ) -> None:
     made = await sealed_rows.seed(database, vault, 10)
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     run = rotation.reseal(database, vault, 4)
     await anext(run)
     blocked = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
@@ -234,7 +234,7 @@ async def test_rows_that_somebody_holds_are_passed_by_and_not_waited_for(
     """Waiting for one row while holding others is how two transactions come to wait for each other."""
     made = await sealed_rows.seed(database, vault, 10)
     held = min(row for table, row in made if table == "credentials")
-    await sealed_rows.promote(database, vault, SECOND)
+    await sealed_rows.activate(database, vault, SECOND)
     async with await psycopg.AsyncConnection.connect(database_url) as holding:
         await holding.execute("SELECT 1 FROM credentials WHERE connection_id = %s FOR UPDATE", [held])
         progress = await reseal(database, vault)

@@ -198,7 +198,7 @@ async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Cou
     every = length.kills // length.killed_servers
     while counts["halfway"] < length.kills:
         key = next(keys)
-        await sealed_rows.promote(rotated.database, ring(FIRST, SECOND), key)
+        await sealed_rows.activate(rotated.database, ring(FIRST, SECOND), key)
         counts["rotations"] += 1
         before = await rotated.count(key)
         batch = str(chance.choice([1, 2, 5]))
@@ -230,10 +230,10 @@ async def rotation(acme: RunningAcme, database_url: str, folder: Path, length: L
         seeded = await sealed_rows.seed(database, ring(FIRST, SECOND), length.rows)
         async with load(story, length.seed):
             counts = await rotate_and_kill(story, Rotated(database, commands, seeded), length)
-            for words in (["keys", "promote", ID[SECOND]], ["keys", "reseal"]):
+            for words in (["keys", "activate", ID[SECOND]], ["keys", "reseal"]):
                 assert await commands.run(*words, seconds=60) == 0, (folder / "commands.log").read_text()
         opened = await assert_everything_opens(story, database, seeded)
-        assert await commands.run("keys", "retire", ID[FIRST], seconds=60) == 0
+        assert await commands.run("keys", "disable", ID[FIRST], seconds=60) == 0
         await sealed_rows.register(database, ring(SECOND))  # as a server's start would
     counts.update({"credentials": opened, "answers": story.answers, "lost": story.lost, "busy": story.busy})
     log.warning("%s in %.0f s", dict(counts), time.monotonic() - begun)

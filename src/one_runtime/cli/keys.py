@@ -1,4 +1,4 @@
-"""`one-runtime keys`: the key ring that seals credentials, and how its keys are replaced while servers run (P3)."""
+"""`one-runtime keys`: list, activate, disable and reseal encryption keys while servers run (P3)."""
 
 import asyncio
 import json
@@ -21,25 +21,25 @@ from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import load_settings
 from one_runtime.telemetry import tracing
 
-app = typer.Typer(no_args_is_help=True, help="Encryption keys of the ring.")
+app = typer.Typer(no_args_is_help=True, help="Encryption keys.")
 
-KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Its id, or the beginning of it.")]
+KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or its first characters (at least 6).")]
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 _LINE_EVERY: Final = 2.0
-"""Seconds between two lines of progress where no terminal shows a bar."""
+"""Seconds between two lines of progress without a terminal."""
 
 
 @app.command("new")
 def new_encryption_key() -> None:
-    """Print a new encryption key for ONE_RUNTIME_ENCRYPTION_KEYS. Keep it as you keep passwords."""
+    """Print a new encryption key for ONE_RUNTIME_ENCRYPTION_KEYS. Store it like a password."""
     typer.echo(new_key())
 
 
 @app.command("list")
 def list_encryption_keys(*, as_json: AsJson = False) -> None:
-    """List keys by their ids, never the keys: which one seals, what is sealed under each, which servers hold it."""
+    """List keys by id: state, number of sealed rows, and number of servers that have the key. Never prints a key."""
     vault = _ring()
 
     async def work(database: Database) -> Ring:
@@ -58,14 +58,14 @@ def _ring() -> Vault:
 
 
 def _times(key: Key) -> dict[str, object]:
-    moments = {"noted_at": key.noted_at, "promoted_at": key.promoted_at, "retired_at": key.retired_at}
+    moments = {"added_at": key.added_at, "activated_at": key.activated_at, "disabled_at": key.disabled_at}
     return {name: rfc3339(moment) if moment else None for name, moment in moments.items()}
 
 
 def _shown(key: Key, servers: int) -> dict[str, object]:
     return {
         "id": key.id,
-        "state": f"{key.state:<7}",
+        "state": f"{key.state:<8}",
         "in_ring": "in this ring    " if key.in_ring else "not in this ring",
         "rows": f"{key.rows:,} rows",
         "servers": f"on {key.held_by} of {servers} servers",
@@ -73,46 +73,45 @@ def _shown(key: Key, servers: int) -> dict[str, object]:
     }
 
 
-@app.command("promote")
-def promote_encryption_key(
+@app.command("activate")
+def activate_encryption_key(
     key: KeyName,
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Also where a server lacks it, or this ring another key.")
+        bool, typer.Option("--force", help="Even if a running server lacks the key, or this ring lacks another key.")
     ] = False,
 ) -> None:
-    """Have a key seal from now on, in every server at once. Every server has to have it in its ring."""
+    """Make a key the active key, which seals new values on every server. Every server must have the key."""
     vault = _ring()
 
     async def work(database: Database) -> str:
         async with database.write() as tx:
             return await key_ring.activate(tx, vault, key, system_clock(), force=force)
 
-    promoted = run(work)
-    typer.echo(f"{promoted} seals from now on. Run `one-runtime keys reseal` for what other keys have sealed.")
+    typer.echo(f"{run(work)} is the active key. Run `one-runtime keys reseal` for values that other keys sealed.")
 
 
-@app.command("retire")
-def retire_encryption_key(key: KeyName) -> None:
-    """Let a key go that nothing is sealed under: from now on a ring may lack it."""
+@app.command("disable")
+def disable_encryption_key(key: KeyName) -> None:
+    """Disable a key that no row needs. Servers may then start without it."""
 
     async def work(database: Database) -> str:
         async with database.write() as tx:
             return await key_ring.disable(tx, key, system_clock())
 
     typer.echo(
-        f"{run(work)} is retired. Take it out of ONE_RUNTIME_ENCRYPTION_KEYS on every server; keep it for as long as "
-        "you keep backups from before now."
+        f"{run(work)} is disabled. Remove it from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep it as long as you "
+        "keep backups from before now."
     )
 
 
 @app.command("reseal")
 def reseal_encryption_keys(
     *,
-    batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows in one transaction.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Seal again what older keys have sealed. Servers run on meanwhile; stop it at any time, and run it again."""
+    """Seal values of older keys again under the active key, while servers run. Can be stopped and run again."""
     vault = _ring()
 
     async def work(database: Database) -> tuple[Progress, int]:
@@ -135,22 +134,22 @@ def reseal_encryption_keys(
 
 
 def _stopped_by_signal() -> Callable[[], int]:
-    """From now on SIGINT and SIGTERM wait for the end of a step, the first time; which of them came, or 0."""
-    came: list[int] = []
+    """Make the first SIGINT or SIGTERM wait for the end of a step. Return a function for the signal received, or 0."""
+    received: list[int] = []
     loop = asyncio.get_running_loop()
 
-    def come(number: int) -> None:
-        came.append(number)
+    def receive(number: int) -> None:
+        received.append(number)
         for each in _STOPPING:
             loop.remove_signal_handler(each)
 
     for number in _STOPPING:
-        loop.add_signal_handler(number, come, number)
-    return lambda: came[0] if came else 0
+        loop.add_signal_handler(number, receive, number)
+    return lambda: received[0] if received else 0
 
 
 def _shown_progress() -> AbstractContextManager[Callable[[Progress], None]]:
-    """A bar on a terminal, lines elsewhere; on standard error, so that what is printed at the end stands alone."""
+    """Show progress on standard error, as a bar on a terminal and as lines elsewhere."""
     return _bar() if typer.get_text_stream("stderr").isatty() else _lines()
 
 
@@ -160,7 +159,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             bar.length = max(progress.total, 1)
-            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # nothing to do is done
+            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # no rows at all are complete
 
         yield show
 
@@ -181,13 +180,13 @@ def _lines() -> Iterator[Callable[[Progress], None]]:
 def _report(progress: Progress, *, interrupted: bool, as_json: bool) -> None:
     broken = list(progress.broken.values())
     for row in broken if not as_json else ():
-        typer.echo(f"{row.table} {row.id} does not open: {row.reason}", err=True)
+        typer.echo(f"{row.table} {row.id} cannot be opened: {row.reason}", err=True)
     if as_json:
         counts = {"resealed": progress.resealed, "left": progress.left, "interrupted": interrupted}
         typer.echo(json.dumps(counts | {"broken": [asdict(row) for row in broken]}))
         return
     typer.echo(f"{progress.resealed:,} rows resealed, {progress.left:,} left.")
     if interrupted:
-        typer.echo("Stopped. Run it again to go on.", err=True)
+        typer.echo("Stopped. Run the command again to continue.", err=True)
     elif progress.left > len(broken):
-        typer.echo("Some rows are in use all the time. Run it again.", err=True)
+        typer.echo("Some rows were locked. Run the command again.", err=True)

@@ -1,4 +1,4 @@
-"""The key ring against what the database knows of it, and against the servers that run (P3)."""
+"""Compare the key ring with the database and with the running servers (P3)."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,21 @@ from one_runtime.jobs.instances import ServerInstance
 
 
 def examine_ring(ring: Ring) -> Finding:
-    """Whether this ring, and the one of every server, can open what is sealed and seal what comes."""
-    missing = [key.id for key in ring.keys if not key.in_ring and key.state != "retired"]
+    """Check that this ring, and the ring of every server, can open all values and seal new ones."""
+    missing = [key.id for key in ring.keys if not key.in_ring and key.state != "disabled"]
     if missing:
-        saw = f"{', '.join(missing)} is missing: what it sealed cannot be opened, and no server starts without it"
+        saw = f"{', '.join(missing)} is missing: its values cannot be opened, and no server starts without the key"
         return problem("key ring", saw, "Put that key back into ONE_RUNTIME_ENCRYPTION_KEYS.")
-    sealing = next((key for key in ring.keys if key.state == "sealing"), None)
-    if sealing is None:
-        return warning("key ring", f"{_keys(len(ring.keys))}, none of which seals yet", "The first start sees to that.")
-    saw = f"complete, {_keys(sum(key.in_ring for key in ring.keys))}; {sealing.id} seals"
-    if sealing.held_by < ring.servers:
-        lacking = ring.servers - sealing.held_by
-        saw = f"{lacking} of {ring.servers} servers were started without {sealing.id}, which seals"
-        return problem("key ring", saw, "Give every server the same ring, and start it again.")
-    return ok("key ring", saw)
+    active = next((key for key in ring.keys if key.state == "active"), None)
+    if active is None:
+        return warning(
+            "key ring", f"{_keys(len(ring.keys))}, none is active yet", "The first start of a server activates one."
+        )
+    if active.held_by < ring.servers:
+        saw = f"{ring.servers - active.held_by} of {ring.servers} servers run without the active key {active.id}"
+        return problem("key ring", saw, "Give every server the same key ring and restart it.")
+    count = sum(key.in_ring for key in ring.keys)
+    return ok("key ring", f"complete, {_keys(count)}; the active key is {active.id}")
 
 
 def _keys(count: int) -> str:
@@ -30,12 +31,12 @@ def _keys(count: int) -> str:
 
 
 def examine_servers(live: Sequence[ServerInstance]) -> Finding:
-    """Which processes serve this database, and in which version."""
+    """Check which versions of One Runtime serve this database."""
     if not live:
-        return warning("servers", "none serves this database", "Start one: one-runtime serve")
+        return warning("servers", "no server uses this database", "Start one: one-runtime serve")
     versions = sorted({server.version for server in live})
-    saw = f"{len(live)} serving, version {', '.join(versions)}"
+    saw = f"{len(live)} running, version {', '.join(versions)}"
     if versions != [__version__]:
         saw += f"; this is {__version__}"
-        return warning("servers", saw, "Let every server run the same version, once the upgrade is through.")
+        return warning("servers", saw, "Run the same version on every server once the upgrade is complete.")
     return ok("servers", saw)

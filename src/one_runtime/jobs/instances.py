@@ -1,6 +1,6 @@
 """Server instances: each serving process registers itself with its key ring, and sends a heartbeat while it lives.
 
-`keys promote` reads here whether every server has the key that would be activated.
+`keys activate` reads here whether every server has the key that would be activated.
 """
 
 from dataclasses import asdict, dataclass, replace
