@@ -9,7 +9,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from one_runtime.serving import served_app
 from one_runtime.settings import load_settings, parse_host_port
-from one_runtime.transport import OneWriteProtocol
 
 PREFIX = "/limit"
 
@@ -54,7 +53,7 @@ def serve(app: ASGIApp | str, workers: int = 1) -> None:
         workers=workers,
         host=host,
         port=port,
-        http=OneWriteProtocol,
+        http="httptools",
         access_log=False,
         server_header=False,
         proxy_headers=False,

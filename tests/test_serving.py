@@ -110,7 +110,7 @@ def test_sqlite_is_migrated_by_the_server_and_served_by_one_only(tmp_path: Path,
     with serving(environment, port):
         key = asyncio.run(key_of_a_new_organization(url))
         assert listed(port, key).status_code == 200
-        assert "Another server runs on" in refusal(environment | {"ONE_RUNTIME_LISTEN": f"127.0.0.1:{free_port()}"})
+        assert "Another server uses" in refusal(environment | {"ONE_RUNTIME_LISTEN": f"127.0.0.1:{free_port()}"})
         assert listed(port, key).status_code == 200
     with serving(environment, port):
         assert listed(port, key).status_code == 200, "the lock went with the first server"
@@ -128,7 +128,7 @@ def test_as_many_files_may_be_open_as_the_system_allows(migrated_sqlite_url: str
 
 def test_several_workers_require_postgresql(tmp_path: Path, port: int) -> None:
     environment = variables(f"sqlite:///{tmp_path / 'one.db'}", port, new_key())
-    assert "SQLite is served by one process" in refusal(environment, "--workers", "2")
+    assert "One process serves SQLite" in refusal(environment, "--workers", "2")
     assert not (tmp_path / "one.db").exists()
 
 

@@ -1,4 +1,4 @@
-"""Serve the application with uvicorn: one process on SQLite, many on PostgreSQL."""
+"""Serve the application with uvicorn: one process on SQLite, several on PostgreSQL."""
 
 import asyncio
 import fcntl
@@ -23,55 +23,56 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings, load_settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.metrics_server import metrics_served
-from one_runtime.transport import OneWriteProtocol
 
 GRACE: Final = 30
-"""Seconds that requests in flight may take to finish after a signal to stop."""
+"""Seconds in which requests in progress may finish after a signal to stop."""
 
 PATIENCE: Final = 60
-"""Seconds in which a worker has to answer its parent, or is replaced. With uvicorn's 5 a machine that is busy kills
-every worker while it starts, and the next one too."""
+"""Seconds in which a worker must answer its supervisor, or it is replaced. With uvicorn's default of 5, a busy machine
+kills workers while they start."""
 
 OPEN_FILES: Final = 65_536
-"""What `LimitNOFILE` in deploy/one-runtime.service says, too."""
+"""The same as `LimitNOFILE` in deploy/one-runtime.service."""
 
 
 class Worker(multiprocess.Process):
-    """A server process. Its parent hears at once when it dies, and not after all its patience, deaf to signals too:
-    uvicorn leaves the worker's end of their pipe open in the parent, so that it never reads of an end."""
+    """A worker process whose death the supervisor notices at once.
+
+    uvicorn keeps the worker's end of their pipe open in the supervisor, which then waits for the whole `PATIENCE`.
+    """
 
     def start(self) -> None:
-        """Called by the supervisor."""
+        """Start the process, and close the worker's end of the pipe in the supervisor."""
         super().start()
         self.child_conn.close()
 
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
-    """Serve until a signal. SQLite is migrated here; PostgreSQL where `migrate_first` says so.
+    """Serve until a signal. Migrate SQLite always, and PostgreSQL with `migrate_first`.
 
-    Raises: ConfigurationError where it cannot start.
+    Raises: ConfigurationError if the server cannot start.
     """
     url = settings.database_url.get_secret_value()
     path = sqlite_path(url)
     if path and settings.workers > 1:
-        raise ConfigurationError("SQLite is served by one process. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
+        raise ConfigurationError("One process serves SQLite. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
     _allow_open_files()
-    create_app(settings)  # whatever is wrong with the settings is said here, once, and not by every worker
+    create_app(settings)  # reports invalid settings once, before the workers start
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
         if path or migrate_first:
             migrate(url)
-        asyncio.run(_prove(settings))
+        asyncio.run(_verify(settings))
         if settings.metrics_listen:
             stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))
         host, port = parse_host_port(settings.listen)
-        multiprocess.Process = Worker  # type: ignore[misc] # uvicorn has no other way to name it
+        multiprocess.Process = Worker  # type: ignore[misc] # uvicorn has no option for the class
         uvicorn.run(
             "one_runtime.serving:served_app",
             factory=True,
             host=host,
             port=port,
-            http=OneWriteProtocol,
+            http="httptools",
             workers=settings.workers,
             access_log=False,
             server_header=False,
@@ -85,17 +86,17 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
 
 
 def _allow_open_files() -> None:
-    """Up to what the system allows. Shells begin with 1,024 for the sake of programs that use select(2), and each call
-    through the proxy takes two: ours, and the provider's."""
+    """Raise the limit of open files to what the system allows. The usual soft limit of 1,024 is for select(2), and a
+    call through the proxy uses two files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # macOS has one more limit
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        with suppress(ValueError, OSError):  # macOS has a further limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-async def _prove(settings: Settings) -> None:
-    """Refuse, once and in a sentence, what every worker would trip over. Raises: ConfigurationError."""
+async def _verify(settings: Settings) -> None:
+    """Check the database and the key ring once, before the workers start. Raises: ConfigurationError."""
     url = settings.database_url.get_secret_value()
     require_current(url)
     database = create_database(url, pool_size=1)
@@ -109,18 +110,18 @@ async def _prove(settings: Settings) -> None:
 
 
 def served_app() -> ASGIApp:
-    """What each server process runs: the application of the environment's settings."""
+    """Return the application of a server process, with the settings of the environment."""
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
     tracing.set_up()
     app = create_app(settings)
-    gc.freeze()  # what lives as long as the process is not gone through again at every collection
+    gc.freeze()  # excludes long-lived objects from every collection
     return app
 
 
 @contextmanager
 def _only_server(path: str | None) -> Iterator[None]:
-    """Keep a second server off a SQLite file. Raises: ConfigurationError."""
+    """Hold the lock of a SQLite file. Raises: ConfigurationError if another server holds it."""
     if path is None:
         yield
         return
@@ -129,5 +130,7 @@ def _only_server(path: str | None) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigurationError(f"Another server runs on {path}. SQLite is served by one process.") from error
+            raise ConfigurationError(
+                f"Another server uses {path}. Stop it first: one process serves SQLite."
+            ) from error
         yield

@@ -131,7 +131,7 @@ def test_rows_that_do_not_open_are_named_and_fail_the_command(run: Run, database
     assert [(row["table"], row["id"]) for row in told["broken"]] == [("credentials", broken)]
     again = run("keys", "reseal")
     assert (again.code, again.out) == (1, "0 rows resealed, 1 left.\n")
-    assert f"credentials {broken} does not open" in again.err
+    assert f"credentials {broken} cannot be opened" in again.err
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def test_resealing_that_is_interrupted_ends_with_a_step_and_goes_on_when_run_aga
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert err.splitlines()[-1] == "Stopped. Run it again to go on."
+    assert err.splitlines()[-1] == "Stopped. Run the command again to continue."
     done, _, left = out.replace(" rows resealed, ", " ").partition(" ")
     assert int(done) > 0
     assert int(left.split(" ", maxsplit=1)[0]) == len(made) - int(done)

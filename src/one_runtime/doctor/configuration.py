@@ -27,7 +27,7 @@ def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> lis
 
 def _workers(settings: Settings) -> list[Finding]:
     if settings.workers > 1 and sqlite_path(settings.database_url.get_secret_value()):
-        saw = f"{settings.workers} workers on SQLite, which is served by one process"
+        saw = f"{settings.workers} workers on SQLite, which only one process may serve"
         return [problem("settings", saw, "Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL.")]
     return []
 

@@ -42,8 +42,8 @@ async def examine(
         _examined(examine_outside(catalog, clock, network, environ), lambda why: Outside(_failed("egress", why))),
     )
     found += [*storage.findings, *side.findings, outside.finding]
-    if side.reflection is not None:
-        found.append(compared(side.reflection, storage.database_fingerprint, settings))
+    if side.echo is not None:
+        found.append(compared(side.echo, storage.database_fingerprint, settings))
     clocks = [("the database's", storage.ahead), ("the public URL's", side.ahead), ("the providers'", outside.ahead)]
     found.append(examine_clock(clocks))
     return in_order(found)

@@ -15,23 +15,23 @@ _FRAMES: Final = "frame-ancestors *"
 """What the popup's page says for a session that does not exist: any page may show that there is none."""
 
 
-def examine_proxy(reflection: self_check.RequestEcho, settings: Settings) -> Finding:
+def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
     """Whose address the server takes for the caller's, in a request that came by the public URL."""
-    passed_on = [part.strip() for part in (reflection.forwarded_for or "").split(",") if part.strip()]
+    passed_on = [part.strip() for part in (echo.forwarded_for or "").split(",") if part.strip()]
     trusting = bool(settings.trusted_proxies)
-    if reflection.client == FORGED and not _through_trusted(passed_on, settings):
+    if echo.client == FORGED and not _through_trusted(passed_on, settings):
         saw = "a caller can claim any address in X-Forwarded-For, and is believed"
         advice = "The proxy has to add the caller's address to this header, or to replace it; and see that nobody "
         return problem("proxy", saw, advice + "reaches the server but through it.")
     if not settings.secure and not trusting:
-        return ok("proxy", f"none is trusted; requests come from {reflection.client}")
+        return ok("proxy", f"none is trusted; requests come from {echo.client}")
     if passed_on in ([], [FORGED]):
-        saw = f"the proxy does not pass the caller's address on: events have {reflection.client}"
+        saw = f"the proxy does not pass the caller's address on: events have {echo.client}"
         return warning("proxy", saw, "Have it send X-Forwarded-For (deploy/nginx.conf shows how).")
-    if reflection.client in passed_on:
-        return ok("proxy", f"it is trusted; this request came from {reflection.client}")
-    saw = f"the proxy at {reflection.client} is not trusted: events have its address and not the caller's"
-    return warning("proxy", saw, f"Add {reflection.client} to ONE_RUNTIME_TRUSTED_PROXIES.")
+    if echo.client in passed_on:
+        return ok("proxy", f"it is trusted; this request came from {echo.client}")
+    saw = f"the proxy at {echo.client} is not trusted: events have its address and not the caller's"
+    return warning("proxy", saw, f"Add {echo.client} to ONE_RUNTIME_TRUSTED_PROXIES.")
 
 
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:

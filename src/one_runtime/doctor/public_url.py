@@ -1,4 +1,4 @@
-"""The public URL as browsers reach it: this very installation answers there, with a valid certificate."""
+"""Check the public URL: this installation answers there, with a valid certificate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,57 +19,55 @@ from one_runtime.settings import Settings
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
 _LAST_PART: Final = 5
-"""A certificate is old in the last fifth of its life: by then whatever renews it should have."""
+"""A certificate should have been renewed before the last fifth of its life."""
 _GATEWAY: Final = frozenset({502, 503, 504})
 
 
 @dataclass(slots=True)
 class PublicSide:
-    """What was found; what the server saw of us, if it is one with our key ring; how far its clock is ahead of ours."""
+    """Findings; our request as the server saw it, if the server is ours; seconds that its clock is ahead of ours."""
 
     findings: list[Finding] = field(default_factory=list)
-    reflection: self_check.RequestEcho | None = None
+    echo: self_check.RequestEcho | None = None
     ahead: float | None = None
 
 
 async def examine_public_url(
     settings: Settings, vault: Vault | None, clock: Clock, network: Network | None
 ) -> PublicSide:
-    """Ask the public URL, which may well be on a private network: exactly its host and port may be reached for this."""
+    """Request the public URL. Exactly its host and port are allowed, since it may be on a private network."""
     side, url = PublicSide(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
     async with Egress(allow=frozenset({target}), network=network, limits=_LIMITS) as egress:
         if settings.secure:
             side.findings.append(await _certificate(egress, settings.public_url, clock))
         if side.findings and side.findings[0].verdict == "problem":
-            return side  # nothing more can be asked
+            return side  # no request can succeed
         try:
-            await _reflect(side, egress, settings, vault, clock)
-            if side.reflection is not None:
-                side.findings.append(examine_proxy(side.reflection, settings))
+            await _check_self(side, egress, settings, vault, clock)
+            if side.echo is not None:
+                side.findings.append(examine_proxy(side.echo, settings))
                 side.findings.append(await _popup(egress, settings))
         except EgressError as error:
             side.findings.append(problem("public URL", error.detail, _UNREACHED))
     return side
 
 
-_UNREACHED: Final = (
-    "Is the server running? If it is: look at DNS, the firewall and the proxy, and at ONE_RUNTIME_PUBLIC_URL."
-)
+_UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
 async def _certificate(egress: Egress, public_url: str, clock: Clock) -> Finding:
     try:
-        found = await egress.certificate(public_url)
+        certificate = await egress.certificate(public_url)
     except EgressError as error:
         if "certificate" not in error.detail:
             return problem("public URL", error.detail, _UNREACHED)
-        advice = "Browsers refuse it too. Look at the proxy's certificate, its name and its chain, and at DNS."
+        advice = "Browsers refuse it too. Check the name and the chain of the proxy's certificate, and DNS."
         return problem("certificate", error.detail, advice)
-    left = found.not_after - clock()
-    saw = f"it is valid until {found.not_after:%Y-%m-%d}, for {_days(left)}"
-    if left < (found.not_after - found.not_before) / _LAST_PART:
-        return warning("certificate", saw, "Look at what renews it: by now it should have.")
+    left = certificate.not_after - clock()
+    saw = f"valid until {certificate.not_after:%Y-%m-%d}, for {_days(left)}"
+    if left < (certificate.not_after - certificate.not_before) / _LAST_PART:
+        return warning("certificate", saw, "Check its renewal, which should have happened by now.")
     return ok("certificate", saw)
 
 
@@ -77,42 +75,47 @@ def _days(left: timedelta) -> str:
     return f"{left.days} days" if left.days != 1 else "1 day"
 
 
-async def _reflect(side: PublicSide, egress: Egress, settings: Settings, vault: Vault | None, clock: Clock) -> None:
-    """Ask for the reflection of our own request. Raises: EgressError."""
+async def _check_self(side: PublicSide, egress: Egress, settings: Settings, vault: Vault | None, clock: Clock) -> None:
+    """Request the self-check. Raises: EgressError."""
     address = settings.public_url + (self_check.PATH if vault is not None else "/readyz")
-    nonce, challenge = self_check.challenge(vault, clock()) if vault is not None else ("", "")
-    headers = [("X-Forwarded-For", FORGED), *([(self_check.CHALLENGE, challenge)] if challenge else [])]
+    headers = [("X-Forwarded-For", FORGED)]
+    if vault is not None:
+        headers.append((self_check.HEADER, self_check.authorization(vault, clock())))
     before = clock()
     answer = await egress.request("GET", address, headers=headers)
     after = clock()
     if vault is not None and answer.status == 200:
-        side.reflection = self_check.read_answer(vault, nonce, answer.body, header(answer, self_check.PROOF) or "")
-    if side.reflection is not None:
-        side.ahead = ahead(side.reflection.now, before, after)
+        side.echo = self_check.read_echo(answer.body)
+    if side.echo is not None:
+        side.ahead = ahead(side.echo.now, before, after)
         return
     side.ahead = ahead_by_date(answer, before, after)
     side.findings.append(_stranger(answer, settings, ring=vault is not None))
 
 
 def _stranger(answer: Response, settings: Settings, *, ring: bool) -> Finding:
-    """What answered, if not this installation."""
+    """Return the finding for an answer that is not from this installation."""
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
         to = urlsplit(location)
         saw = f"{where} redirects" + (f" to {to.scheme}://{to.netloc.rpartition('@')[2]}" if to.netloc else "")
-        return problem("public URL", saw, "Set ONE_RUNTIME_PUBLIC_URL to where it ends, or change the proxy.")
+        return problem("public URL", saw, "Set ONE_RUNTIME_PUBLIC_URL to the final address, or change the proxy.")
     ours = header(answer, "Request-Id") is not None
     if answer.status in _GATEWAY and not ours:
-        saw = f"the proxy at {where} answers {answer.status}: it does not reach the server"
-        advice = f"Is the server running? If it is, the proxy has to lead to it ({settings.listen})."
+        saw = f"the proxy at {where} answers {answer.status}: it cannot reach the server"
+        advice = f"Is the server running? If so, point the proxy to {settings.listen}."
         return problem("public URL", saw, advice)
     if not ring:
-        return warning("public URL", f"{where} answers, and without a key ring nobody can tell who", "See key ring.")
+        return warning(
+            "public URL", f"{where} answers, but without a key ring the server cannot be identified", "See key ring."
+        )
     if ours:
         saw = f"another One Runtime answers at {where}, or one with another key ring"
-        return problem("public URL", saw, "Lead the proxy to this one, and give every server the same key ring.")
-    saw = f"something else answers at {where}, with status {answer.status}"
-    return problem("public URL", saw, f"The proxy has to pass every path on to the server, {self_check.PATH} too.")
+        return problem(
+            "public URL", saw, "Point the proxy to this installation, and give every server the same key ring."
+        )
+    saw = f"another program answers at {where}, with status {answer.status}"
+    return problem("public URL", saw, f"The proxy must forward every path to the server, including {self_check.PATH}.")
 
 
 async def _popup(egress: Egress, settings: Settings) -> Finding:
@@ -122,19 +125,19 @@ async def _popup(egress: Egress, settings: Settings) -> Finding:
     return examine_popup(_headers(page), _headers(script))
 
 
-def compared(reflection: self_check.RequestEcho, mark: str | None, settings: Settings) -> Finding:
-    """Whether who answered serves our database, under our public URL."""
-    if mark is not None and reflection.database_fingerprint != mark:
+def compared(echo: self_check.RequestEcho, fingerprint: str | None, settings: Settings) -> Finding:
+    """Check that the server that answered has our database and our public URL."""
+    if fingerprint is not None and echo.database_fingerprint != fingerprint:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"
-        return problem("public URL", saw, "Lead the proxy to the server of this database.")
-    if reflection.public_url != settings.public_url:
-        saw = f"the server at {settings.public_url} itself has {reflection.public_url} as its public URL"
+        return problem("public URL", saw, "Point the proxy to the server of this database.")
+    if echo.public_url != settings.public_url:
+        saw = f"the server at {settings.public_url} has {echo.public_url} as its public URL"
         return problem("public URL", saw, "Give every process the same ONE_RUNTIME_PUBLIC_URL.")
     return ok("public URL", f"this installation answers at {settings.public_url}")
 
 
 def header(answer: Response, name: str) -> str | None:
-    """The first header of that name."""
+    """Return the first header with this name."""
     return next((value for key, value in answer.headers if key.lower() == name.lower()), None)
 
 

@@ -1,15 +1,14 @@
-"""Proves to `one-runtime doctor` which installation answered, and shows it how its request arrived.
+"""Self-check for `one-runtime doctor`: which installation answers at the public URL, and how a request arrives there.
 
-Both sides prove that they hold the key ring: the asker with a fresh challenge, the answerer over the challenge and
-everything it says. To anybody else the address does not exist, so nobody learns what stands before this server.
+The caller proves that it has the key ring with an HMAC over the time; to other callers the address does not exist. The
+answer is plain JSON: TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib
-import secrets
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import select
 
 from one_runtime.clock import rfc3339
@@ -17,77 +16,70 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import key_ring
 from one_runtime.encryption.vault import Vault
 
-PATH: Final = "/mirror"
-CHALLENGE: Final = "One-Runtime-Challenge"
-PROOF: Final = "One-Runtime-Proof"
+PATH: Final = "/self-check"
+HEADER: Final = "One-Runtime-Self-Check"
 
 _LIFETIME: Final = timedelta(hours=1)
-"""How far the two clocks may be apart: beyond it a challenge is as good as an old one."""
+"""Accepted difference of the two clocks. It is large, so that the doctor can report wrong clocks."""
 
-# The first start on a database notes the ring's keys with the time. The oldest stays for good.
+
+class _FirstKey(NamedTuple):
+    key_id: str
+    created_at: datetime
+
+
+# The first start on a database adds the keys of its ring with the time. The oldest key is never deleted.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
 )
 
 
 class RequestEcho(BaseModel):
-    """How a request looked where it arrived."""
+    """The installation that answers, and a request as it arrived there."""
 
     model_config = ConfigDict(frozen=True)
 
     database_fingerprint: str | None
-    """Of the database; none before the first start on it."""
+    """None before the first start on the database."""
     public_url: str
     now: datetime
     client: str | None
-    """The address that the server takes for the caller's."""
+    """The caller's address, as the server determines it."""
     forwarded_for: str | None
     """X-Forwarded-For as it arrived."""
 
 
 async def database_fingerprint(tx: Transaction) -> str | None:
-    """What tells one database from another, copies of it aside: a hash over its first key's id and time."""
-    row = await tx.one(_FIRST_KEY)
+    """Return a hash that identifies the database; copies of the database share it."""
+    row = await tx.one(_FIRST_KEY, _FirstKey)
     if row is None:
         return None
     return hashlib.sha256(f"{row.key_id} {rfc3339(row.created_at)}".encode()).hexdigest()[:32]
 
 
-def challenge(vault: Vault, now: datetime) -> tuple[str, str]:
-    """A new challenge: its nonce, and the header's value."""
-    nonce = f"{int(now.timestamp())}-{secrets.token_hex(16)}"
-    return nonce, f"{nonce}.{vault.prove(_asked(nonce)).hex()}"
+def authorization(vault: Vault, now: datetime) -> str:
+    """Return the header's value for a request: the time and an HMAC over it."""
+    time = str(int(now.timestamp()))
+    return f"{time}.{vault.prove(_message(time)).hex()}"
 
 
-def read_challenge(vault: Vault, header: str, now: datetime) -> str | None:
-    """The challenge's nonce, if a holder of the ring made it within the hour."""
-    nonce, _, proof = header.partition(".")
-    time, _, _ = nonce.partition("-")
+def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
+    """Return whether a holder of the key ring made this header within the hour."""
+    time, _, proof = header.partition(".")
     try:
-        made, proven = int(time), vault.is_proven(_asked(nonce), bytes.fromhex(proof))
+        age, proven = now.timestamp() - int(time), vault.is_proven(_message(time), bytes.fromhex(proof))
     except ValueError:
-        return None
-    return nonce if proven and abs(now.timestamp() - made) < _LIFETIME.total_seconds() else None
+        return False
+    return proven and abs(age) < _LIFETIME.total_seconds()
 
 
-def signed(vault: Vault, nonce: str, reflection: RequestEcho) -> tuple[bytes, str]:
-    """The answer's body, and its proof."""
-    body = reflection.model_dump_json().encode()
-    return body, vault.prove(_answered(nonce, body)).hex()
-
-
-def read_answer(vault: Vault, nonce: str, body: bytes, proof: str) -> RequestEcho | None:
-    """The reflection, if a holder of the ring answered this challenge."""
+def read_echo(body: bytes) -> RequestEcho | None:
+    """Return the echo in a response body, or None if the body is something else."""
     try:
-        proven = vault.is_proven(_answered(nonce, body), bytes.fromhex(proof))
-    except ValueError:
+        return RequestEcho.model_validate_json(body)
+    except ValidationError:
         return None
-    return RequestEcho.model_validate_json(body) if proven else None
 
 
-def _asked(nonce: str) -> bytes:
-    return f"mirror, asked\0{nonce}".encode()
-
-
-def _answered(nonce: str, body: bytes) -> bytes:
-    return f"mirror, answered\0{nonce}\0".encode() + body
+def _message(time: str) -> bytes:
+    return f"self-check\0{time}".encode()
