@@ -37,7 +37,7 @@ def map_case(context: Any, case: Any) -> Any:
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
     """Schemathesis 4.32.5 takes every property of a body that holds a `$ref` for required, and expects a refusal where
-    one is missing. Those cases alone are left out; tests/api/test_walk.py sends bodies without what is required."""
+    one is missing. Those cases alone are left out; tests/api/test_routing.py sends bodies without what is required."""
     described = getattr(getattr(case.meta and case.meta.phase, "data", None), "description", None) or ""
     name = described.removeprefix("Missing required property: ")
     if name == described or not case.operation.body:
