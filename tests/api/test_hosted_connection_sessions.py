@@ -1,13 +1,94 @@
-"""Sessions in their three modes: what each wants, what each refuses, and sessions that name no integration."""
+"""`/v1/hosted-connection-sessions`: create, read and cancel sessions in their three modes."""
 
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import pytest
 
 from one_runtime.demo.acme import GLOBEX
-from tests.application import ACME_KEYS, Application, Client
+from one_runtime.encryption import secret_tokens
+from tests.application import ACME_KEYS, ORIGIN, PUBLIC_URL, Application, Client
 from tests.redirects import register
+
+PATH: Final = "/v1/hosted-connection-sessions"
+
+
+async def create(client: Client, **more: Any) -> httpx2.Response:
+    return await client.post(PATH, {"integration_slug": "acme", "end_user_id": "user_123", **more})
+
+
+async def state(client: Client, session: dict[str, Any]) -> dict[str, Any]:
+    answer = await client.get(f"{PATH}/{session['id']}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.mark.promise("P2")
+async def test_session_token_is_returned_once(client: Client) -> None:
+    made = (await create(client, integration_slug=" ACME ", metadata={"a": 1})).json()
+    assert set(made) == {"session_token", "connect_url", "id", "expires_at"}
+    assert secret_tokens.recognize(secret_tokens.SESSION, made["session_token"])
+    assert made["connect_url"] == f"{PUBLIC_URL}/connect?session_token={made['session_token']}"
+    found = await state(client, made)
+    assert (found["status"], found["integration_slug"], found["mode"]) == ("pending", "acme", "embed")
+    assert (found["last_error"], found["connection"], found["metadata"]) == (None, None, {"a": 1})
+    assert found["expires_at"] == made["expires_at"]
+    assert made["session_token"] not in str(found)
+
+
+async def test_unavailable_integration_is_refused_with_advice(client: Client) -> None:
+    assert (await create(client, integration_slug="nothing")).status_code == 404
+    assert (await create(client, connection_id="018f0000-0000-7000-8000-000000000000")).status_code == 404
+    refused: tuple[tuple[str, object], ...] = (
+        ("auth_type", "basic"),
+        ("auth_type", "oauth2"),
+        ("mode", "popup"),
+        ("expires_in", 59),
+        ("expires_in", 3601),
+        ("allowed_origins", ["https://*.example.com"]),
+        ("end_user_id", " "),
+        ("end_user_id", "x" * 256),
+    )
+    for field, value in refused:
+        answer = await create(client, **{field: value})
+        assert answer.status_code == 422, f"{field} {value}"
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+    offered = {"display_name": "N", "allowed_origins": [ORIGIN], "integrations": {"mode": "listed", "slugs": []}}
+    await client.send("PUT", "/v1/organization", offered)
+    answer = await create(client)
+    assert (answer.status_code, "PUT /v1/organization" in answer.json()["detail"]) == (422, True)
+    await client.send("PUT", "/v1/organization", {"display_name": "N"})
+    answer = await create(client)
+    assert [error["field"] for error in answer.json()["errors"]] == ["allowed_origins"]
+    assert (await create(client, allowed_origins=[ORIGIN])).status_code == 200
+
+
+async def test_refused_key_leaves_the_session_pending_and_an_accepted_one_completes_it(client: Client) -> None:
+    session = await client.session(suggested_connection_name="Sales")
+    assert (await client.type_key(session["session_token"], "acme_wrong0123456789")).status_code == 422
+    found = await state(client, session)
+    assert (found["status"], found["last_error"]["code"]) == ("pending", "credentials_refused")
+    told = (await client.type_key(session["session_token"], ACME_KEYS[GLOBEX])).json()
+    found = await state(client, session)
+    assert (found["status"], found["last_error"]) == ("connected", None)
+    assert (found["connection"]["id"], found["connection"]["name"]) == (told["connection_id"], "Sales")
+    assert (await client.send("DELETE", f"{PATH}/{session['id']}")).status_code == 409
+    await client.send("DELETE", f"/v1/connections/{told['connection_id']}")
+    assert (await state(client, session))["connection"] is None
+
+
+async def test_session_can_be_cancelled_and_expires(application: Application, client: Client) -> None:
+    cancelled, forgotten = await client.session(), await client.session(expires_in=60)
+    for _ in range(2):
+        answer = await client.send("DELETE", f"{PATH}/{cancelled['id']}")
+        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    assert (await client.type_key(cancelled["session_token"], ACME_KEYS[GLOBEX])).status_code == 409
+    application.clock.advance(seconds=60)
+    assert (await state(client, forgotten))["status"] == "expired"
+    assert (await client.type_key(forgotten["session_token"], ACME_KEYS[GLOBEX])).status_code == 410
+    assert (await client.get("/v1/connections")).json()["connections"] == []
+
 
 RETURN_URL = "https://app.example.com/done?tab=integrations"
 
@@ -23,7 +104,7 @@ async def mode_of(client: Client, answer: httpx2.Response) -> str:
     return mode
 
 
-async def test_the_mode_follows_from_what_is_given(client: Client) -> None:
+async def test_mode_is_derived_from_the_request(client: Client) -> None:
     await register(client, RETURN_URL)
     assert await mode_of(client, await asked(client, integration_slug="acme")) == "embed"
     assert await mode_of(client, await asked(client, integration_slug="acme", return_url=RETURN_URL)) == "redirect"
@@ -43,9 +124,7 @@ async def test_the_mode_follows_from_what_is_given(client: Client) -> None:
         ({"auth_type": "oauth2"}, "auth_type"),
     ],
 )
-async def test_what_does_not_belong_together_is_refused_and_named(
-    client: Client, body: dict[str, Any], field: str
-) -> None:
+async def test_contradicting_fields_are_refused_by_name(client: Client, body: dict[str, Any], field: str) -> None:
     await register(client, RETURN_URL)
     answer = await asked(client, **{"integration_slug": "acme", **body})
     assert answer.status_code == 422
@@ -69,20 +148,20 @@ async def test_what_does_not_belong_together_is_refused_and_named(
         "javascript:alert(1)",
     ],
 )
-async def test_an_address_that_is_not_registered_is_no_return_url(client: Client, url: str) -> None:
+async def test_unregistered_return_url_is_refused(client: Client, url: str) -> None:
     await register(client, RETURN_URL)
     answer = await asked(client, integration_slug="acme", return_url=url)
     assert answer.status_code == 422
     assert [one["field"] for one in answer.json()["errors"]] == ["return_url"]
 
 
-async def test_the_query_of_a_return_url_is_the_apps_own(client: Client) -> None:
+async def test_query_of_a_return_url_is_free(client: Client) -> None:
     await register(client, RETURN_URL)
     for url in ("https://app.example.com/done", "https://app.example.com/done?state=42"):
         assert await mode_of(client, await asked(client, integration_slug="acme", return_url=url)) == "redirect"
 
 
-async def test_redirect_and_link_need_no_allowed_origin(application: Application) -> None:
+async def test_redirect_and_link_modes_need_no_allowed_origin(application: Application) -> None:
     client = application.client(await application.key(await application.organization(origins=())))
     await register(client, RETURN_URL)
     assert (await asked(client, integration_slug="acme")).status_code == 422
@@ -90,7 +169,7 @@ async def test_redirect_and_link_need_no_allowed_origin(application: Application
     assert (await asked(client, integration_slug="acme", mode="link")).status_code == 200
 
 
-async def test_a_session_that_names_no_integration_takes_the_one_that_is_picked(client: Client) -> None:
+async def test_session_without_an_integration_connects_the_picked_one(client: Client) -> None:
     answer = await asked(client)
     assert answer.status_code == 200
     token = answer.json()["session_token"]
@@ -109,7 +188,7 @@ async def test_a_session_that_names_no_integration_takes_the_one_that_is_picked(
     assert (await client.integrations())["acme"]["status"] == "connected"
 
 
-async def test_what_the_organization_does_not_offer_cannot_be_picked(client: Client) -> None:
+async def test_disabled_integration_cannot_be_picked(client: Client) -> None:
     now = (await client.get("/v1/organization")).json()
     token = (await asked(client)).json()["session_token"]
     body = {name: now[name] for name in ("display_name", "allowed_origins")}
@@ -121,7 +200,7 @@ async def test_what_the_organization_does_not_offer_cannot_be_picked(client: Cli
     assert refused.status_code == 404
 
 
-async def test_the_list_marks_what_is_connected_for_this_end_user(client: Client) -> None:
+async def test_popup_list_marks_connected_integrations(client: Client) -> None:
     await client.connect("somebody_else")
     token = (await asked(client)).json()["session_token"]
     assert {one["slug"] for one in (await client.popup("", token)).json()["integrations"] if one["connected"]} == set()
@@ -131,7 +210,7 @@ async def test_the_list_marks_what_is_connected_for_this_end_user(client: Client
     }
 
 
-async def test_an_organization_that_offers_nothing_cannot_start_a_list(client: Client) -> None:
+async def test_session_without_an_integration_needs_an_enabled_one(client: Client) -> None:
     now = (await client.get("/v1/organization")).json()
     body = {name: now[name] for name in ("display_name", "allowed_origins")}
     none = {"mode": "listed", "slugs": []}

@@ -158,7 +158,7 @@ async def tenants(application: Application) -> tuple[Tenant, Tenant]:
     return await tenant(application, "one", GLOBEX), await tenant(application, "other", INITECH)
 
 
-async def test_an_organization_sees_and_changes_nothing_of_another(
+async def test_organization_cannot_read_or_change_another(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
     one, other = tenants
@@ -180,7 +180,7 @@ async def test_an_organization_sees_and_changes_nothing_of_another(
     assert await rows_of(application, one.organization) == before
 
 
-async def test_the_same_walk_sees_and_changes_what_is_ones_own(
+async def test_same_requests_work_within_the_own_organization(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
     one, _ = tenants
@@ -203,14 +203,14 @@ async def test_the_same_walk_sees_and_changes_what_is_ones_own(
     assert {name for name in before if before[name] == after[name]} <= {"api_keys", "revocations"}
 
 
-async def test_lists_without_any_id_hold_only_ones_own(tenants: tuple[Tenant, Tenant]) -> None:
+async def test_lists_hold_only_the_own_rows(tenants: tuple[Tenant, Tenant]) -> None:
     one, other = tenants
     for path in ("/v1/connections", "/v1/end-users", "/v1/events", "/v1/organization", "/v1/proxy-requests"):
         told = (await other.client.get(path)).text
         assert not {mark for mark in one.marks if mark in told}, path
 
 
-async def test_an_end_user_of_the_same_name_in_another_organization_is_somebody_else(
+async def test_same_end_user_id_in_another_organization_is_another_end_user(
     tenants: tuple[Tenant, Tenant],
 ) -> None:
     one, other = tenants
@@ -225,7 +225,7 @@ async def test_an_end_user_of_the_same_name_in_another_organization_is_somebody_
     assert [event["type"] for event in events] == ["hosted_connection_session.created", "connection.created"]
 
 
-async def test_one_organizations_key_ring_subkey_does_not_open_anothers_credential(
+async def test_subkey_of_one_organization_does_not_decrypt_credentials_of_another(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
     one, other = tenants

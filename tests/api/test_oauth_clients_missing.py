@@ -16,7 +16,7 @@ CONNECTIONS = "/v1/connections"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>'
 
 
-async def test_a_session_by_oauth2_says_what_is_missing_and_what_works(client: Client) -> None:
+async def test_oauth2_session_without_a_client_names_the_working_auth_types(client: Client) -> None:
     answer = await client.post(
         SESSIONS, {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": "oauth2"}
     )
@@ -26,23 +26,21 @@ async def test_a_session_by_oauth2_says_what_is_missing_and_what_works(client: C
     assert "Available auth types: api_key." in answer.json()["detail"]
 
 
-async def test_the_popup_offers_the_key_of_an_entry_that_has_both(client: Client) -> None:
+async def test_popup_offers_only_the_key_without_a_client(client: Client) -> None:
     session = await client.session(integration_slug="hubspot")
     view = (await client.popup("", session["session_token"])).json()
     assert [one["auth_type"] for one in view["auth_types"]] == ["api_key"]
 
 
 @pytest.mark.parametrize("credentials", [{"access_token": "at", "refresh_token": "rt"}, {}])
-async def test_a_token_is_not_imported_without_the_client_that_it_was_given_to(
-    client: Client, credentials: dict[str, str]
-) -> None:
+async def test_token_import_needs_the_oauth_client(client: Client, credentials: dict[str, str]) -> None:
     body = {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
     answer = await client.post(CONNECTIONS, {**body, "credentials": credentials})
     assert answer.status_code == 422
     assert "needs an OAuth client" in answer.json()["detail"]
 
 
-async def test_what_an_entry_does_not_have_is_told_apart(client: Client) -> None:
+async def test_missing_auth_type_is_named(client: Client) -> None:
     for auth_type in ("basic", "client_credentials"):
         body = {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": auth_type}
         for path in (SESSIONS, CONNECTIONS):
@@ -51,7 +49,7 @@ async def test_what_an_entry_does_not_have_is_told_apart(client: Client) -> None
             assert f"HubSpot has no auth type {auth_type}. Available auth types: api_key." in answer.json()["detail"]
 
 
-async def test_an_entry_with_nothing_but_oauth2_is_in_the_catalog_and_not_offered(
+async def test_oauth2_only_integration_is_in_the_catalog_but_not_available(
     application: Application, client: Client
 ) -> None:
     only = Integration.model_validate({**ENTRY, "slug": "only-oauth", "name": "Only OAuth", "auth": [OAUTH2]})

@@ -132,7 +132,7 @@ async def test_every_route_is_documented_in_words(walk: Walk) -> None:
 
 
 @pytest.mark.promise("P2")
-async def test_every_route_answers_401_without_a_usable_key(walk: Walk) -> None:
+async def test_every_route_answers_401_without_a_valid_key(walk: Walk) -> None:
     revoked = await walk.application.key(walk.organization)
     database = walk.application.installation.database
     async with database.write() as tx:
@@ -155,7 +155,7 @@ async def test_every_route_answers_401_without_a_usable_key(walk: Walk) -> None:
             assert answer.headers["www-authenticate"].startswith("Bearer"), one.name
 
 
-async def test_another_scheme_than_bearer_is_401(walk: Walk) -> None:
+async def test_other_schemes_than_bearer_answer_401(walk: Walk) -> None:
     key = walk.client.http.headers["authorization"].removeprefix("Bearer ")
     for header in (f"Basic {key}", key, "Bearer", "Bearer ", f"Bearer{key}", "Bearer \x7f"):
         walk.client.http.headers["authorization"] = header
@@ -163,7 +163,7 @@ async def test_another_scheme_than_bearer_is_401(walk: Walk) -> None:
             assert_problem(await walk.ask(walk.client, one), 401, f"{one.name} with {header[:8]!r}")
 
 
-async def test_a_key_without_the_scope_of_a_route_is_refused_there_and_nowhere_else(walk: Walk) -> None:
+async def test_each_route_requires_exactly_its_scope(walk: Walk) -> None:
     for one in walk.guarded:
         scope = one.spec.required_scope
         assert scope is not None
@@ -176,7 +176,7 @@ async def test_a_key_without_the_scope_of_a_route_is_refused_there_and_nowhere_e
         assert answer.status_code not in {401, 403}, one.name
 
 
-async def test_public_routes_want_no_key(walk: Walk) -> None:
+async def test_public_routes_need_no_key(walk: Walk) -> None:
     anybody = walk.application.client()
     for one in walk.operations:
         if one.spec.required_scope is None:
@@ -184,14 +184,14 @@ async def test_public_routes_want_no_key(walk: Walk) -> None:
             assert (await anybody.get(path)).status_code == 200, one.name
 
 
-async def test_a_body_that_is_not_json_is_400(walk: Walk) -> None:
+async def test_body_that_is_not_json_answers_400(walk: Walk) -> None:
     for one in walk.with_body:
         for content in ("{", "{'a': 1}", '{"a": 1,}', "[" * 100_000, b"\xff\xfe", '"' + "\xe9".encode("latin-1").hex()):
             answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
             assert_problem(answer, 400, f"{one.name} with {content[:10]!r}")
 
 
-async def test_a_body_that_is_no_object_or_no_json_type_is_422(walk: Walk) -> None:
+async def test_body_that_is_no_json_object_answers_422(walk: Walk) -> None:
     for one in walk.with_body:
         fitting = json.dumps(example(one.body or {}))
         for content, kind in (
@@ -207,7 +207,7 @@ async def test_a_body_that_is_no_object_or_no_json_type_is_422(walk: Walk) -> No
             assert_problem(answer, 422, f"{one.name} with {content[:10]!r} as {kind}")
 
 
-async def test_unknown_fields_and_options_are_named_and_refused(walk: Walk) -> None:
+async def test_unknown_fields_and_parameters_are_refused_by_name(walk: Walk) -> None:
     for one in walk.with_body:
         body = {**example(one.body or {}), "typo": 1}
         problem = assert_problem(await walk.ask(walk.client, one, body), 422, one.name)
@@ -218,7 +218,7 @@ async def test_unknown_fields_and_options_are_named_and_refused(walk: Walk) -> N
             assert "typo" in {error["field"] for error in problem["errors"]}, one.name
 
 
-async def test_every_text_of_every_body_refuses_nul_and_lone_surrogates(walk: Walk) -> None:
+async def test_every_text_field_refuses_nul_and_lone_surrogates(walk: Walk) -> None:
     for one in walk.with_body:
         places = list(texts(one.body or {}))
         assert places, one.name
@@ -230,7 +230,7 @@ async def test_every_text_of_every_body_refuses_nul_and_lone_surrogates(walk: Wa
                 assert any(field.split(".")[0] == place[0] for field in fields), f"{one.name} {place}: {fields}"
 
 
-async def test_names_of_fields_with_nul_or_lone_surrogates_are_refused(walk: Walk) -> None:
+async def test_field_names_with_nul_or_lone_surrogates_are_refused(walk: Walk) -> None:
     for one in walk.with_body:
         mappings = [place[:-1] for place in texts(one.body or {}) if place[-1] == "key"]
         for place in [(), *dict.fromkeys(mappings)]:
@@ -239,7 +239,7 @@ async def test_names_of_fields_with_nul_or_lone_surrogates_are_refused(walk: Wal
                 assert_problem(await walk.ask(walk.client, one, body), 422, f"{one.name} {place} {name!r}")
 
 
-async def test_every_option_of_every_query_refuses_nul_and_text_that_is_no_unicode(walk: Walk) -> None:
+async def test_every_query_parameter_refuses_nul_and_invalid_unicode(walk: Walk) -> None:
     for one in walk.operations:
         for name in one.parameters_in("query"):
             for text in (NUL, SURROGATE):
@@ -247,7 +247,7 @@ async def test_every_option_of_every_query_refuses_nul_and_text_that_is_no_unico
                 assert_problem(answer, 422, f"{one.name} {name}={text!r}")
 
 
-async def test_ids_that_are_none_are_not_found(walk: Walk) -> None:
+async def test_invalid_ids_answer_404(walk: Walk) -> None:
     for one in walk.operations:
         for name in one.parameters_in("path"):
             for text in (
@@ -266,7 +266,7 @@ async def test_ids_that_are_none_are_not_found(walk: Walk) -> None:
                 assert_problem(answer, 404, f"{one.name} {text[:40]!r}")
 
 
-async def test_an_unknown_address_is_404_and_another_method_405(walk: Walk) -> None:
+async def test_unknown_address_answers_404_and_another_method_405(walk: Walk) -> None:
     for address in ("/v1", "/v1/", "/v1/nothing", "/nothing", "/v1/integrations/", "/v1//connections"):
         assert_problem(await walk.client.get(address), 404, address)
     offered: dict[str, set[str]] = {}
@@ -279,14 +279,14 @@ async def test_an_unknown_address_is_404_and_another_method_405(walk: Walk) -> N
             assert answer.headers["allow"], path
 
 
-async def test_a_body_over_the_limit_is_413(walk: Walk) -> None:
+async def test_body_over_the_limit_answers_413(walk: Walk) -> None:
     for one in walk.with_body:
         content = json.dumps({"name": "x" * MAX_BODY_BYTES})
         answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
         assert_problem(answer, 413, one.name)
 
 
-async def test_numbers_that_json_does_not_have_are_refused(walk: Walk) -> None:
+async def test_non_json_numbers_are_refused(walk: Walk) -> None:
     for one in walk.with_body:
         if "metadata" in (one.body or {})["properties"]:
             for number in ("NaN", "Infinity", "-Infinity", "1e999"):
@@ -296,7 +296,7 @@ async def test_numbers_that_json_does_not_have_are_refused(walk: Walk) -> None:
                 assert_problem(answer, 422, f"{one.name} {number}")
 
 
-async def test_metadata_that_is_nested_too_deep_or_too_large_is_refused(walk: Walk) -> None:
+async def test_metadata_that_is_too_deep_or_too_large_is_refused(walk: Walk) -> None:
     nested: object = "x"
     for _ in range(200):
         nested = [nested]
@@ -308,13 +308,13 @@ async def test_metadata_that_is_nested_too_deep_or_too_large_is_refused(walk: Wa
                 assert [error["field"] for error in problem["errors"]] == ["metadata"], one.name
 
 
-async def test_every_answer_has_its_own_request_id(walk: Walk) -> None:
+async def test_every_response_has_its_own_request_id(walk: Walk) -> None:
     found = [(await walk.ask(walk.client, one)).headers["request-id"] for one in walk.operations]
     found += [(await walk.client.get(path)).headers["request-id"] for path in ("/healthz", "/nothing", "/docs")]
     assert len(set(found)) == len(found)
 
 
-async def test_a_fault_of_ours_is_a_problem_with_the_request_id_and_nothing_of_its_insides(walk: Walk) -> None:
+async def test_unexpected_error_is_a_problem_without_internals(walk: Walk) -> None:
     broken = replace(walk.application.installation, catalog=None)  # type: ignore[arg-type] # a fault, made on purpose
     walk.application.replace_services(installation=broken)
     answer = await walk.client.get("/v1/catalog/integrations")
@@ -324,7 +324,7 @@ async def test_a_fault_of_ours_is_a_problem_with_the_request_id_and_nothing_of_i
     assert "NoneType" not in answer.text
 
 
-async def test_too_many_requests_are_429_with_the_time_to_wait(walk: Walk) -> None:
+async def test_requests_over_the_rate_answer_429_with_retry_after(walk: Walk) -> None:
     walk.application.replace_services(authenticator=Authenticator(6))
     one = next(one for one in walk.guarded if one.name == "GET /v1/connections")
     assert (await walk.ask(walk.client, one)).status_code == 200
@@ -335,7 +335,7 @@ async def test_too_many_requests_are_429_with_the_time_to_wait(walk: Walk) -> No
     assert (await walk.ask(other, one)).status_code == 200
 
 
-async def test_every_body_has_an_example_and_the_example_fits(walk: Walk) -> None:
+async def test_every_body_has_an_example_that_is_accepted(walk: Walk) -> None:
     for one in walk.with_body:
         shown = (one.body or {}).get("examples")
         assert shown, f"{one.name} has no example"

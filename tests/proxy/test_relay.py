@@ -18,7 +18,7 @@ TARGETS = [
 ]  # fmt: skip
 
 
-async def test_path_and_query_arrive_as_they_were_sent(relay: Relay) -> None:
+async def test_path_and_query_arrive_unchanged(relay: Relay) -> None:
     for target in TARGETS:
         assert (await relay.call("GET", target)).status == 200, target
         path, _, query = target.partition("?")
@@ -34,7 +34,7 @@ async def test_every_method_arrives(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 10 * 1024 * 1024])
-async def test_a_body_of_every_size_arrives_with_its_length(relay: Relay, size: int) -> None:
+async def test_body_of_every_size_arrives_with_its_length(relay: Relay, size: int) -> None:
     body = bytes(number % 251 for number in range(1000)) * (size // 1000 + 1)
     await relay.call("POST", "/x", body=body[:size])
     assert relay.last.body == body[:size]
@@ -42,7 +42,7 @@ async def test_a_body_of_every_size_arrives_with_its_length(relay: Relay, size: 
     assert relay.last.named(b"transfer-encoding") == []
 
 
-async def test_a_body_in_pieces_arrives_in_pieces(relay: Relay) -> None:
+async def test_chunked_body_arrives_chunked(relay: Relay) -> None:
     request = relay.head("POST", "/x", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
     assert (await relay.send(request)).status == 200
     assert relay.last.body == b"abcdefg"
@@ -60,7 +60,7 @@ async def test_headers_arrive_in_their_order_with_duplicates(relay: Relay) -> No
     ]  # fmt: skip
 
 
-async def test_nothing_is_added_but_what_the_entry_says_and_who_asks(relay: Relay) -> None:
+async def test_only_headers_of_the_entry_and_user_agent_are_added(relay: Relay) -> None:
     await relay.call("GET", "/x")
     names = sorted(name.lower() for name, _ in relay.last.headers)
     assert names == [b"host", b"user-agent", b"x-key", b"x-version"]
@@ -72,7 +72,7 @@ async def test_nothing_is_added_but_what_the_entry_says_and_who_asks(relay: Rela
 
 
 @pytest.mark.promise("P11")
-async def test_what_is_for_us_or_between_neighbours_goes_no_further(relay: Relay) -> None:
+async def test_hop_by_hop_and_proxy_headers_are_not_forwarded(relay: Relay) -> None:
     mine = [
         "Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5", "TE: trailers", "Proxy-Authorization: x",
         "Forwarded: for=10.0.0.1", "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https", "X-Real-IP: 10.0.0.1",
@@ -88,7 +88,7 @@ async def test_what_is_for_us_or_between_neighbours_goes_no_further(relay: Relay
     assert relay.last.named(b"tracestate") == [b"a=b"]
 
 
-async def test_the_credential_goes_as_the_entry_says_whatever_the_caller_sends(relay: Relay) -> None:
+async def test_credential_of_the_entry_replaces_what_the_caller_sends(relay: Relay) -> None:
     await relay.call("GET", "/x", "X-Key: mine")
     assert relay.last.named(b"x-key") == [KEY.encode()]
     await relay.call("GET", "/x?a=1&key=mine&%6bey=mine&b=2", slug="asked")
@@ -122,7 +122,7 @@ ANSWERS = [
     ANSWERS,
     ids=lambda value: value[9:25].decode() if isinstance(value, bytes) and value[:4] == b"HTTP" else "",
 )
-async def test_status_and_body_come_back_as_they_are(relay: Relay, said: bytes, status: int, body: bytes) -> None:
+async def test_status_and_body_come_back_unchanged(relay: Relay, said: bytes, status: int, body: bytes) -> None:
     relay.upstream.answer = said
     answer = await relay.call("GET")
     assert (answer.status, answer.body, answer.broken) == (status, body, False)
@@ -130,7 +130,7 @@ async def test_status_and_body_come_back_as_they_are(relay: Relay, said: bytes, 
     assert answer.named(b"one-runtime-attempts") == [b"1"]
 
 
-async def test_headers_come_back_with_duplicates_and_ours_beside_them(relay: Relay) -> None:
+async def test_response_headers_keep_duplicates_and_get_ours_added(relay: Relay) -> None:
     relay.upstream.answer = (
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-RateLimit-Remaining: 5\r\nLink: </a>; rel=next\r\n"
         b"Request-Id: req_theirs\r\nOne-Runtime-Error: forged\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
@@ -148,14 +148,14 @@ async def test_headers_come_back_with_duplicates_and_ours_beside_them(relay: Rel
     assert float(answer.named(b"one-runtime-upstream-time")[0]) > 0
 
 
-async def test_a_head_has_the_headers_and_no_body(relay: Relay) -> None:
+async def test_head_response_has_headers_and_no_body(relay: Relay) -> None:
     relay.upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-A: 1\r\n\r\n"
     answer = await relay.call("HEAD")
     assert (answer.status, answer.named(b"content-length"), answer.named(b"x-a")) == (200, [b"1234"], [b"1"])
     assert relay.last.line.startswith(b"HEAD ")
 
 
-async def test_events_come_as_they_are_sent(relay: Relay) -> None:
+async def test_server_sent_events_are_streamed(relay: Relay) -> None:
     go_on = asyncio.Event()
 
     async def stream(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
@@ -176,7 +176,7 @@ async def test_events_come_as_they_are_sent(relay: Relay) -> None:
     writer.close()
 
 
-async def test_both_directions_flow_at_once(relay: Relay) -> None:
+async def test_both_directions_are_streamed_at_once(relay: Relay) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Arrived) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         async for piece in chunks(reader):
@@ -196,7 +196,7 @@ async def test_both_directions_flow_at_once(relay: Relay) -> None:
     writer.close()
 
 
-async def test_an_answer_may_come_before_the_body_has_gone(relay: Relay) -> None:
+async def test_response_may_arrive_before_the_body_is_sent(relay: Relay) -> None:
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
         writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
         await writer.drain()
@@ -209,7 +209,7 @@ async def test_an_answer_may_come_before_the_body_has_gone(relay: Relay) -> None
     writer.close()
 
 
-async def test_who_expects_to_be_told_to_continue_is_told(relay: Relay) -> None:
+async def test_expect_100_continue_is_answered(relay: Relay) -> None:
     reader, writer = await relay.opened(relay.head("POST", "/x", "Content-Length: 3", "Expect: 100-continue"))
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"abc")
@@ -226,7 +226,7 @@ async def test_who_expects_to_be_told_to_continue_is_told(relay: Relay) -> None:
     ],
     ids=["by length", "in chunks"],
 )
-async def test_a_transfer_that_breaks_is_broken_for_the_caller_too(relay: Relay, said: bytes) -> None:
+async def test_broken_response_is_broken_for_the_caller(relay: Relay, said: bytes) -> None:
     async def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
         writer.write(said)
         await writer.drain()
@@ -238,7 +238,7 @@ async def test_a_transfer_that_breaks_is_broken_for_the_caller_too(relay: Relay,
 
 @pytest.mark.promise("P12")
 @pytest.mark.parametrize("sends_body", [False, True])
-async def test_the_provider_hears_when_the_caller_has_gone(relay: Relay, sends_body: bool) -> None:
+async def test_upstream_request_is_cancelled_when_the_caller_disconnects(relay: Relay, sends_body: bool) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
         await read_body(reader, arrived)
         await reader.read()
@@ -254,7 +254,7 @@ async def test_the_provider_hears_when_the_caller_has_gone(relay: Relay, sends_b
         await relay.upstream.closed.wait()
 
 
-async def test_a_caller_that_goes_in_the_middle_of_its_body_leaves_nothing(relay: Relay) -> None:
+async def test_caller_that_disconnects_within_its_body_leaves_nothing_behind(relay: Relay) -> None:
     _, writer = await relay.opened(relay.head("POST", "/x", "Content-Length: 10000000") + b"x" * 100_000)
     await eventually(lambda: bool(relay.upstream.arrived))
     writer.close()
@@ -262,7 +262,7 @@ async def test_a_caller_that_goes_in_the_middle_of_its_body_leaves_nothing(relay
         await relay.upstream.closed.wait()
 
 
-async def test_another_address_of_the_entry_may_be_named_and_no_other(relay: Relay) -> None:
+async def test_only_base_urls_of_the_entry_can_be_selected(relay: Relay) -> None:
     base = f"http://127.0.0.1:{relay.upstream.port}"
     assert (await relay.call("GET", "/x", f"One-Runtime-Base-Url: {base}/upload")).status == 200
     assert relay.last.line == b"GET /upload/x HTTP/1.1"
@@ -273,6 +273,6 @@ async def test_another_address_of_the_entry_may_be_named_and_no_other(relay: Rel
         assert json.loads(answer.body)["errors"][0]["field"] == "One-Runtime-Base-Url"
 
 
-async def test_a_websocket_is_not_relayed_and_that_is_said(relay: Relay) -> None:
+async def test_websocket_is_refused_with_its_own_code(relay: Relay) -> None:
     answer = await relay.call("GET", "/x", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
     assert (answer.status, answer.named(b"one-runtime-error")) == (501, [b"websocket_unsupported"])

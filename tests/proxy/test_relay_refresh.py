@@ -31,7 +31,7 @@ async def granted(relay: Relay, **more: Any) -> str:
     return str(made.json()["id"])
 
 
-async def test_a_token_that_is_refused_is_renewed_once_and_the_call_is_made_again(relay: Relay) -> None:
+async def test_refused_token_is_refreshed_once_and_the_call_resent(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, OK]
     answer = await relay.call("GET", "/x", slug="granted")
@@ -41,7 +41,7 @@ async def test_a_token_that_is_refused_is_renewed_once_and_the_call_is_made_agai
 
 
 @ANY_DATABASE
-async def test_what_is_refused_for_its_token_was_not_done_so_a_small_body_goes_again(relay: Relay) -> None:
+async def test_small_body_is_resent_after_a_refused_token(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, OK]
     assert (await relay.call("POST", "/x", body=b'{"a": 1}', slug="granted")).status == 200
@@ -49,7 +49,7 @@ async def test_what_is_refused_for_its_token_was_not_done_so_a_small_body_goes_a
 
 
 @ANY_DATABASE
-async def test_a_body_that_has_gone_by_is_the_callers_to_send_again(relay: Relay) -> None:
+async def test_streamed_body_has_to_be_resent_by_the_caller(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, OK]
     answer = await relay.call("POST", "/x", body=BIG, slug="granted")
@@ -59,7 +59,7 @@ async def test_a_body_that_has_gone_by_is_the_callers_to_send_again(relay: Relay
 
 
 @ANY_DATABASE
-async def test_a_second_refusal_is_the_callers(relay: Relay) -> None:
+async def test_second_401_is_returned_to_the_caller(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, NO, OK]
     answer = await relay.call("GET", "/x", slug="granted")
@@ -68,7 +68,7 @@ async def test_a_second_refusal_is_the_callers(relay: Relay) -> None:
     assert len(relay.upstream.arrived) == 3
 
 
-async def test_a_grant_that_is_dead_asks_for_a_new_connection(relay: Relay) -> None:
+async def test_dead_grant_answers_connect_required(relay: Relay) -> None:
     connection = await granted(relay)
     relay.upstream.answers = [NO, said(400, error="invalid_grant")]
     answer = await relay.call("GET", "/x", slug="granted")
@@ -81,7 +81,7 @@ async def test_a_grant_that_is_dead_asks_for_a_new_connection(relay: Relay) -> N
 
 
 @ANY_DATABASE
-async def test_where_the_token_endpoint_is_down_the_caller_gets_what_the_provider_said(relay: Relay) -> None:
+async def test_401_is_returned_while_the_token_endpoint_is_down(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, said(503)]
     answer = await relay.call("GET", "/x", slug="granted")
@@ -89,7 +89,7 @@ async def test_where_the_token_endpoint_is_down_the_caller_gets_what_the_provide
 
 
 @ANY_DATABASE
-async def test_a_token_that_has_died_is_renewed_before_the_call(relay: Relay) -> None:
+async def test_expired_token_is_refreshed_before_the_call(relay: Relay) -> None:
     await granted(relay, expires_at="2020-01-01T00:00:00Z")
     relay.upstream.answers = [TOKENS, OK]
     assert (await relay.call("GET", "/x", slug="granted")).status == 200
@@ -97,7 +97,7 @@ async def test_a_token_that_has_died_is_renewed_before_the_call(relay: Relay) ->
 
 
 @ANY_DATABASE
-async def test_a_key_that_is_refused_is_the_callers_to_know(relay: Relay) -> None:
+async def test_401_for_an_api_key_is_returned_to_the_caller(relay: Relay) -> None:
     relay.upstream.answer = NO
     answer = await relay.call("GET")
     assert (answer.status, answer.body, len(relay.upstream.arrived)) == (401, b"no", 1)
@@ -111,7 +111,7 @@ async def connection_of(relay: Relay, answer: Answer) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-async def test_a_key_that_its_check_refuses_too_has_to_be_given_anew(relay: Relay) -> None:
+async def test_key_that_the_check_refuses_needs_reauth(relay: Relay) -> None:
     relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(401)}
     called = await relay.call("GET")
     assert (called.status, called.body) == (401, b"no")
@@ -129,7 +129,7 @@ async def test_a_key_that_its_check_refuses_too_has_to_be_given_anew(relay: Rela
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [said(200, id="1"), said(503)], ids=["taken", "outage"])
 @ANY_DATABASE
-async def test_a_refusal_that_is_not_the_keys_leaves_the_connection_as_it_is(relay: Relay, check: bytes) -> None:
+async def test_401_with_a_passing_check_leaves_the_connection_active(relay: Relay, check: bytes) -> None:
     relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": check}
     called = await relay.call("GET")
     await eventually(lambda: "GET /api/me" in relay.upstream.lines)
@@ -139,7 +139,7 @@ async def test_a_refusal_that_is_not_the_keys_leaves_the_connection_as_it_is(rel
 
 @pytest.mark.slow
 @ANY_DATABASE
-async def test_however_many_calls_are_refused_the_check_is_made_once(relay: Relay) -> None:
+async def test_many_refused_calls_cause_one_check(relay: Relay) -> None:
     relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(200, id="1")}
     await asyncio.gather(*(relay.call("GET") for _ in range(10)))
     await eventually(lambda: "GET /api/me" in relay.upstream.lines)
@@ -149,7 +149,7 @@ async def test_however_many_calls_are_refused_the_check_is_made_once(relay: Rela
 
 
 @ANY_DATABASE
-async def test_a_provider_that_refuses_each_new_token_is_not_asked_for_one_with_each_call(relay: Relay) -> None:
+async def test_token_is_not_refreshed_on_every_401(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.pages = {
         "GET /api/x": NO,
@@ -164,7 +164,7 @@ async def test_a_provider_that_refuses_each_new_token_is_not_asked_for_one_with_
 
 
 @ANY_DATABASE
-async def test_neither_do_two_processes_renew_them_by_turns(relay: Relay) -> None:
+async def test_two_processes_do_not_refresh_alternately_on_401(relay: Relay) -> None:
     connection = await granted(relay)
     relay.upstream.pages = {"GET /api/x": NO, "POST /token": TOKENS, "GET /api/me": said(200, id="1")}
     assert (await relay.call("GET", slug="granted")).status == 401
@@ -173,7 +173,7 @@ async def test_neither_do_two_processes_renew_them_by_turns(relay: Relay) -> Non
     assert relay.upstream.lines.count("POST /token") == 2
 
 
-def test_what_is_doubted_is_asked_once_and_of_each_integration_a_few_at_a_time() -> None:
+def test_rechecks_run_once_and_a_few_per_integration() -> None:
     queue = RecheckQueue()
     many = [RecheckRequest("northwind", f"hanging-{number}", "hanging") for number in range(20)]
     for request in (*many, RecheckRequest("southwind", "other", "other"), *many):

@@ -22,7 +22,7 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def test_three_gigabytes_come_down(relay: Relay) -> None:
+async def test_response_of_three_gigabytes_is_streamed(relay: Relay) -> None:
     async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PIECE) * PIECES))
         for _number in range(PIECES):
@@ -40,7 +40,7 @@ async def test_three_gigabytes_come_down(relay: Relay) -> None:
     assert most < MOST_GROWTH
 
 
-async def test_three_gigabytes_go_up(relay: Relay) -> None:
+async def test_request_of_three_gigabytes_is_streamed(relay: Relay) -> None:
     received = 0
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:

@@ -37,9 +37,7 @@ async def send_all(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.promise("P12")
 @pytest.mark.parametrize("leaves", [False, True])
 @ANY_DATABASE
-async def test_a_provider_that_stops_reading_is_given_up_also_where_the_caller_has_gone(
-    relay: Relay, leaves: bool
-) -> None:
+async def test_provider_that_stops_reading_times_out(relay: Relay, leaves: bool) -> None:
     """While it takes nothing, nobody reads of the caller either, so that nothing tells that they have gone."""
     ended = asyncio.Event()
 
@@ -68,7 +66,7 @@ async def test_a_provider_that_stops_reading_is_given_up_also_where_the_caller_h
 
 @pytest.mark.promise("P12")
 @ANY_DATABASE
-async def test_a_caller_that_goes_while_both_sides_speak_is_heard_of_by_the_provider(relay: Relay) -> None:
+async def test_disconnect_while_both_sides_stream_reaches_the_provider(relay: Relay) -> None:
     ended = asyncio.Event()
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
@@ -89,9 +87,7 @@ async def test_a_caller_that_goes_while_both_sides_speak_is_heard_of_by_the_prov
 
 
 @ANY_DATABASE
-async def test_a_body_that_is_too_large_is_the_callers_fault_also_where_its_length_is_not_told(
-    settings: Settings, acme: RunningAcme
-) -> None:
+async def test_chunked_body_over_the_limit_is_too_large(settings: Settings, acme: RunningAcme) -> None:
     async with relaying(settings.model_copy(update={"proxy_max_bytes": 1000}), acme) as relay:
 
         async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Arrived) -> None:
@@ -107,7 +103,7 @@ async def test_a_body_that_is_too_large_is_the_callers_fault_also_where_its_leng
 
 
 @ANY_DATABASE
-async def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_the_provider(relay: Relay) -> None:
+async def test_disconnect_within_a_body_is_no_upstream_error(relay: Relay) -> None:
     _, writer = await relay.opened(relay.head("POST", "/x", "Content-Length: 10000000") + b"x" * 100_000)
     await eventually(lambda: bool(relay.upstream.arrived))
     writer.close()
@@ -126,7 +122,7 @@ async def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_the_provider(
     ids=["status", "header"],
 )
 @ANY_DATABASE
-async def test_what_cannot_be_passed_on_in_http_is_said_to_be_so(relay: Relay, said: bytes, why: str) -> None:
+async def test_unforwardable_requests_are_refused_with_a_reason(relay: Relay, said: bytes, why: str) -> None:
     relay.upstream.answer = said
     answer = await relay.call("GET")
     assert (answer.status, answer.problem) == (502, "upstream_protocol_error")
@@ -135,7 +131,7 @@ async def test_what_cannot_be_passed_on_in_http_is_said_to_be_so(relay: Relay, s
 
 
 @ANY_DATABASE
-async def test_a_304_may_tell_a_length_and_the_connection_goes_on(relay: Relay) -> None:
+async def test_304_with_a_length_keeps_the_connection_usable(relay: Relay) -> None:
     relay.upstream.answer = b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 1234\r\n\r\n'
     reader, writer = await relay.opened(relay.head("GET", "/x"))
     for _ in range(2):
@@ -146,7 +142,7 @@ async def test_a_304_may_tell_a_length_and_the_connection_goes_on(relay: Relay) 
 
 
 @ANY_DATABASE
-async def test_a_provider_gives_no_orders_to_what_stands_before_us(relay: Relay) -> None:
+async def test_headers_for_a_reverse_proxy_are_not_returned(relay: Relay) -> None:
     relay.upstream.answer = (
         b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /v1/proxy/known/x\r\nX-Accel-Buffering: yes\r\nX-Sendfile: /a\r\n"
         b'Alt-Svc: h3=":443"\r\nStrict-Transport-Security: max-age=1\r\nX-Mine: yes\r\nContent-Length: 2\r\n\r\nok'
@@ -159,7 +155,7 @@ async def test_a_provider_gives_no_orders_to_what_stands_before_us(relay: Relay)
 
 
 @ANY_DATABASE
-async def test_attempts_are_counted_where_nobody_answered_too(relay: Relay) -> None:
+async def test_attempts_without_a_response_are_counted(relay: Relay) -> None:
     async def drop(_: asyncio.StreamReader, __: asyncio.StreamWriter, ___: Arrived) -> None:
         return
 
@@ -174,7 +170,7 @@ async def test_attempts_are_counted_where_nobody_answered_too(relay: Relay) -> N
 
 
 @ANY_DATABASE
-async def test_a_provider_that_answers_without_reading_the_rest_is_heard_to_its_end(relay: Relay) -> None:
+async def test_early_response_is_relayed_to_its_end(relay: Relay) -> None:
     async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n")
         for _number in range(6):
@@ -201,7 +197,7 @@ async def wait_for_a_while(seconds: float) -> None:
 
 
 @ANY_DATABASE
-async def test_a_call_with_a_wrong_header_is_listed_too(relay: Relay) -> None:
+async def test_call_with_an_invalid_header_is_logged(relay: Relay) -> None:
     assert (await relay.call("GET", "/x", "One-Runtime-Timeout: soon")).status == 422
     told = await line(relay)
     assert (told["http_status"], told["error_code"], told["attempts"]) == (422, "invalid_input", 0)

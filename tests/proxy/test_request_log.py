@@ -37,7 +37,7 @@ def logged(relay: Relay, answer: dict[str, Any]) -> LoggedRequest:
 
 
 @pytest.mark.promise("P11")
-async def test_a_call_is_listed_without_what_it_held(relay: Relay) -> None:
+async def test_call_is_logged_without_query_headers_and_bodies(relay: Relay) -> None:
     relay.upstream.answer = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\n12345"
     await relay.call("POST", "/contacts/7?token=s3cret&a=b", "X-Mine: hidden", body=b"a body")
     (one,) = await listed(relay)
@@ -58,7 +58,7 @@ async def test_a_call_is_listed_without_what_it_held(relay: Relay) -> None:
         assert secret not in str(one)
 
 
-async def test_what_failed_is_listed_with_whose_fault_it_was(relay: Relay) -> None:
+async def test_failed_call_is_logged_with_its_error_code(relay: Relay) -> None:
     relay.upstream.answer = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"
     await relay.call("GET", "/theirs")
     relay.upstream.answer = b"what is this\r\n\r\n"
@@ -78,7 +78,7 @@ async def test_what_failed_is_listed_with_whose_fault_it_was(relay: Relay) -> No
     ]
 
 
-async def test_who_went_away_is_listed_too(relay: Relay) -> None:
+async def test_call_of_a_disconnected_caller_is_logged(relay: Relay) -> None:
     async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter, __: Arrived) -> None:
         await reader.read()
 
@@ -90,7 +90,7 @@ async def test_who_went_away_is_listed_too(relay: Relay) -> None:
     assert [(one["path"], one["http_status"]) for one in await listed(relay)] == [("/hang", 0)]
 
 
-async def test_the_list_is_filtered_and_comes_in_pages(relay: Relay) -> None:
+async def test_log_is_filtered_and_paged(relay: Relay) -> None:
     for number in range(3):
         await relay.call("GET", f"/{number}")
     await relay.call("GET", "/x", slug="known")
@@ -107,7 +107,7 @@ async def test_the_list_is_filtered_and_comes_in_pages(relay: Relay) -> None:
 
 
 @pytest.mark.promise("P1")
-async def test_another_organization_sees_none_of_it(relay: Relay) -> None:
+async def test_another_organization_cannot_read_the_log(relay: Relay) -> None:
     await relay.call("GET")
     await listed(relay)
     other = relay.application.client(await relay.application.key(await relay.application.organization("Southwind")))
@@ -115,7 +115,7 @@ async def test_another_organization_sees_none_of_it(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize("written", [True, False])
-async def test_a_forgotten_end_user_is_nobody_in_it(relay: Relay, written: bool) -> None:
+async def test_deleted_end_user_is_removed_from_the_log(relay: Relay, written: bool) -> None:
     await relay.call("GET")
     if written:
         await listed(relay)
@@ -123,7 +123,7 @@ async def test_a_forgotten_end_user_is_nobody_in_it(relay: Relay, written: bool)
     assert [one["end_user_id"] for one in await listed(relay)] == [None]
 
 
-async def test_old_calls_are_deleted(relay: Relay) -> None:
+async def test_old_entries_are_purged(relay: Relay) -> None:
     await relay.call("GET")
     await listed(relay)
     installation = relay.application.installation
@@ -134,7 +134,7 @@ async def test_old_calls_are_deleted(relay: Relay) -> None:
     assert await listed(relay) == []
 
 
-async def test_an_operator_may_keep_none(settings: Settings, acme: RunningAcme) -> None:
+async def test_retention_of_zero_days_logs_nothing(settings: Settings, acme: RunningAcme) -> None:
     async with relaying(settings.model_copy(update={"request_retention_days": 0}), acme) as relay:
         await relay.call("GET")
         assert await listed(relay) == []
@@ -143,7 +143,7 @@ async def test_an_operator_may_keep_none(settings: Settings, acme: RunningAcme) 
 
 
 @pytest.mark.slow
-async def test_a_line_is_written_within_a_second_or_so(relay: Relay) -> None:
+async def test_entry_is_written_within_about_a_second(relay: Relay) -> None:
     await relay.call("GET")
 
     async for _ in async_attempts():
@@ -151,7 +151,7 @@ async def test_a_line_is_written_within_a_second_or_so(relay: Relay) -> None:
             break
 
 
-async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first(
+async def test_entries_are_held_while_the_database_is_unavailable_and_the_oldest_dropped(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log: RequestLog = relay.application.app.services.request_log
@@ -171,7 +171,7 @@ async def test_while_the_database_is_away_lines_are_kept_and_the_oldest_go_first
 
 
 @pytest.mark.slow
-async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay: Relay) -> None:
+async def test_filtered_page_scans_a_limited_number_of_entries(relay: Relay) -> None:
     await relay.call("GET", "/first", slug="known")
     (found,) = await listed(relay, integration_slug="known")
     call = logged(relay, found)
@@ -187,7 +187,7 @@ async def test_a_page_looks_through_so_many_lines_and_says_where_to_go_on(relay:
 
 
 @pytest.mark.slow
-async def test_lines_that_no_database_takes_do_not_keep_the_others_from_being_written(relay: Relay) -> None:
+async def test_entry_that_cannot_be_written_does_not_block_later_ones(relay: Relay) -> None:
     log: RequestLog = relay.application.app.services.request_log
     await relay.call("GET", "/first")
     (found,) = await listed(relay)

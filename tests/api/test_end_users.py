@@ -1,0 +1,85 @@
+"""`/v1/end-users`: list and delete."""
+
+from typing import Any, Final
+
+import pytest
+
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.application import ACME_KEYS, Application, Client
+
+pytestmark = pytest.mark.slow
+USER: Final = "user_123"
+
+
+async def events(client: Client, **options: Any) -> list[dict[str, Any]]:
+    answer = await client.get("/v1/events", **options)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["events"]
+    return found
+
+
+async def two_connections_of_which_one_is_broken(application: Application, client: Client) -> tuple[str, str]:
+    broken = await client.connect()
+    application.acme.acme.revoke(ACME_KEYS[GLOBEX])
+    await client.http.post(f"/v1/connections/{broken['id']}/check")
+    working = await client.connect(key=ACME_KEYS[INITECH], multiple=True)
+    return broken["id"], working["id"]
+
+
+async def test_end_users_are_paged_by_identifier(client: Client) -> None:
+    names = ["a/b", "b", "c d", "用户"]
+    for name in reversed(names):
+        await client.session(name, end_user_name=f"Name of {name}", end_user_email="person@example.com")
+    listed = (await client.get("/v1/end-users")).json()
+    assert [one["end_user_id"] for one in listed["end_users"]] == names
+    assert listed["end_users"][0]["name"] == "Name of a/b"
+    assert listed["next_cursor"] is None
+    first = (await client.get("/v1/end-users", limit=3)).json()
+    rest = (await client.get("/v1/end-users", limit=3, cursor=first["next_cursor"])).json()
+    assert [one["end_user_id"] for one in first["end_users"] + rest["end_users"]] == names
+    assert rest["next_cursor"] is None
+    beyond = (await client.get("/v1/end-users", cursor="b")).json()["end_users"]  # a cursor is where to go on
+    assert [one["end_user_id"] for one in beyond] == names[2:]
+
+
+async def test_name_stays_when_a_later_session_gives_none(client: Client) -> None:
+    await client.session(end_user_name="Ada", end_user_email="ada@example.com")
+    await client.session()
+    await client.session(end_user_name="Ada L.")
+    (known,) = (await client.get("/v1/end-users")).json()["end_users"]
+    assert (known["name"], known["email"]) == ("Ada L.", "ada@example.com")
+
+
+async def test_deleted_end_user_is_removed_everywhere_and_anonymized_in_events(
+    application: Application, client: Client
+) -> None:
+    made = await two_connections_of_which_one_is_broken(application, client)
+    session = await client.session()
+    await client.type_key(session["session_token"], "acme_wrong0123456789")
+    before = await events(client)
+    answer = await client.send("DELETE", f"/v1/end-users/{USER}")
+    assert answer.status_code == 200
+    assert (answer.json()["end_user_id"], answer.json()["deleted_connections"]) == (USER, 2)
+    assert {one["connection_id"] for one in answer.json()["revocations"]} == set(made)
+    assert (await client.get("/v1/end-users")).json()["end_users"] == []
+    assert (await client.get("/v1/connections")).json()["connections"] == []
+    assert (await client.get(f"/v1/hosted-connection-sessions/{session['id']}")).status_code == 404
+    assert (await client.popup("", session["session_token"])).status_code == 401
+    (told,) = await events(client, end_user_id=USER)
+    assert (told["type"], told["data"]) == ("end_user.deleted", {"deleted_connections": 2})
+    after = await events(client)
+    kept = [one for one in after if one["id"] in {old["id"] for old in before}]
+    assert len(kept) == len(before), "what happened stays"
+    assert USER not in str(kept)
+    by_backend = [one for one in kept if one["connection_id"]]
+    assert all(one["actor"]["id"] and one["address"] for one in by_backend), "who else acted stays too"
+    assert (await client.send("DELETE", f"/v1/end-users/{USER}")).status_code == 404
+
+
+async def test_end_user_with_any_identifier_can_be_deleted(client: Client) -> None:
+    for name in ("a/b", "..", "a?b#c", "user@example.com", "用户 1", "100%", "%2F"):
+        await client.session(name)
+        address = f"/v1/end-users/{''.join(f'%{byte:02X}' for byte in name.encode())}"
+        answer = await client.send("DELETE", address)
+        assert (answer.status_code, answer.json().get("end_user_id")) == (200, name), answer.text
+    assert (await client.get("/v1/end-users")).json()["end_users"] == []
