@@ -156,7 +156,7 @@ async def test_what_does_not_fit_is_said_at_its_field(
 
 
 async def test_an_integration_without_oauth2_or_with_customers_clients_has_none_to_register(client: Client) -> None:
-    for slug, word in (("amplitude", "has no oauth2"), ("okta", "each end user's own")):
+    for slug, word in (("amplitude", "does not use oauth2"), ("okta", "of their own in the popup")):
         answer = await put(client, slug)
         assert answer.status_code == 422
         assert word in answer.json()["detail"]

@@ -50,28 +50,28 @@ def test_nothing_is_said_of_what_is_right(auths: tuple[dict[str, Any], ...]) -> 
 @pytest.mark.parametrize(
     "auth,words",
     [
-        (changed(KEY, fields=[{**FIELD, "where": "In the settings"}]), "where is a sentence"),
-        (changed(KEY, fields=[{**FIELD, "help": "Ask for it"}]), "help is a sentence"),
-        (changed(KEY, fields=[{name: FIELD[name] for name in ("name", "label", "where")}]), "needs a pattern"),
-        (changed(KEY, check=API_KEY["check"]), "names no condition"),
-        (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "$", "type": "object"}]}}), "any object passes"),
-        (changed(KEY, check={**CHECK, "refused": {"status": [429]}}), "an outage (429) is read as an answer"),
-        (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "a", "exists": False}]}}), "is read as an answer"),
-        (changed(HOSTED, params=[SUBDOMAIN]), "needs a placeholder"),
-        (changed(HOSTED, params=[{**HOST, "transform": []}]), "transform begins with lower"),
-        (changed(HOSTED, params=[{**HOST, "help": "The first part"}]), "help is a sentence"),
-        (changed(HOSTED, params=[{**HOST, "placeholder": "a.b"}]), "is refused"),
-        (changed(OAUTH2, pkce="unknown"), "pkce: unknown"),
+        (changed(KEY, fields=[{**FIELD, "where": "In the settings"}]), "where must be a sentence"),
+        (changed(KEY, fields=[{**FIELD, "help": "Ask for it"}]), "help must be a sentence"),
+        (changed(KEY, fields=[{name: FIELD[name] for name in ("name", "label", "where")}]), "a pattern is required"),
+        (changed(KEY, check=API_KEY["check"]), "requires a condition"),
+        (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "$", "type": "object"}]}}), "accepts any object"),
+        (changed(KEY, check={**CHECK, "refused": {"status": [429]}}), "an outage (HTTP 429) must be neither"),
+        (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "a", "exists": False}]}}), "must be neither"),
+        (changed(HOSTED, params=[SUBDOMAIN]), "a placeholder is required"),
+        (changed(HOSTED, params=[{**HOST, "transform": []}]), "transform must contain lower"),
+        (changed(HOSTED, params=[{**HOST, "help": "The first part"}]), "help must be a sentence"),
+        (changed(HOSTED, params=[{**HOST, "placeholder": "a.b"}]), "must be accepted"),
+        (changed(OAUTH2, pkce="unknown"), "pkce: must not be unknown"),
         (changed(OAUTH2, client={}), "client.where"),
         (changed(OAUTH2, client={"where": "In the portal"}), "client.where"),
-        (changed(OAUTH2, token={**OAUTH2["token"], "auth": "none"}), "token.auth: none"),
-        (changed(OAUTH2, scopes={"default": ["a", "a"]}), "scopes: one is there twice"),
-        (changed(OAUTH2, scopes={"default": ["a,b"], "separator": ","}), "holds the separator"),
-        (changed(OAUTH2, refresh="none", revocation=REVOCATION), "names a refresh_token"),
+        (changed(OAUTH2, token={**OAUTH2["token"], "auth": "none"}), "token.auth: must not be none"),
+        (changed(OAUTH2, scopes={"default": ["a", "a"]}), "scopes: each must be listed once"),
+        (changed(OAUTH2, scopes={"default": ["a,b"], "separator": ","}), "without the separator"),
+        (changed(OAUTH2, refresh="none", revocation=REVOCATION), "must not contain refresh_token"),
         (changed(OAUTH2, revocation={**REVOCATION, "auth": "bearer"}), "revocation.gone"),
         (changed(SHARDED, received=[{**RECEIVED, "example": "https://eu1.example.org"}]), "the examples of the entry"),
-        (changed(SHARDED, received=[{**RECEIVED, "example": None}]), "each has an example"),
-        (changed(SHARDED, received=[{**RECEIVED, "extract": r"https://([a-z0-9]{1,20})\..*"}]), "believes 'https://"),
+        (changed(SHARDED, received=[{**RECEIVED, "example": None}]), "requires an example"),
+        (changed(SHARDED, received=[{**RECEIVED, "extract": r"https://([a-z0-9]{1,20})\..*"}]), "must refuse 'https://"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(auth: dict[str, Any], words: str) -> None:
@@ -82,10 +82,12 @@ def test_what_is_wrong_is_said(auth: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "127.0.0.1"])
 def test_an_address_that_nobody_means_is_said(host: str) -> None:
-    assert any("base_url resolves to" in one for one in said(changed(KEY, base_url=f"https://{host}/latest")))
+    assert any("base_url must be https" in one for one in said(changed(KEY, base_url=f"https://{host}/latest")))
 
 
 def test_an_alias_that_is_the_name_is_said() -> None:
     assert said(KEY, aliases=["other word"]) == []
     for aliases in (["example"], ["one", "one"]):
-        assert said(KEY, aliases=aliases) == ["aliases: one is there twice, or is the name or the slug"]
+        assert said(KEY, aliases=aliases) == [
+            "aliases: each must be listed once, and must differ from the name and the slug"
+        ]

@@ -88,7 +88,7 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
-    assert "slug is there twice" in complaint(tmp_path, HUBSPOT + "slug: other\n")
+    assert "slug may appear once only" in complaint(tmp_path, HUBSPOT + "slug: other\n")
 
 
 def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
@@ -100,14 +100,17 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
     "text,told",
     [
         ("slug: [\n", "hubspot.yaml:2: did not find expected node content"),
-        ("? [a, b]\n: c\n", "hubspot.yaml:1: a key is one word"),
+        ("? [a, b]\n: c\n", "hubspot.yaml:1: a key must be a single word"),
         (HUBSPOT.replace("date: 2026-11-25", "date: 2026-13-45"), "month must be in 1..12"),
         ('slug: !!int "abc"\n', "invalid literal"),
-        (HUBSPOT.replace("category: CRM", "category: CRM\nkategory: CRM"), "kategory: there is no such key here"),
-        (HUBSPOT.replace("marketing automation.", "marketing automation"), "description: one sentence that begins"),
+        (HUBSPOT.replace("category: CRM", "category: CRM\nkategory: CRM"), "kategory: is not a key of the format here"),
+        (
+            HUBSPOT.replace("marketing automation.", "marketing automation"),
+            "description: must be one sentence that begins",
+        ),
         (HUBSPOT.replace("docs: https://developers.hubspot.com/docs\n", ""), "docs: is missing"),
         (HUBSPOT.replace("Authorization: Bearer {api_key}", "Authorization: {api_key}"), "put it in quotes"),
-        ("a: b\n" * 300_000, "longer than 1,048,576 characters"),
+        ("a: b\n" * 300_000, "must be at most 1,048,576 characters"),
         (HUBSPOT.replace("name: HubSpot", 'name: "Hub\\eSpot"'), "hubspot.yaml:2: name: "),
     ],
 )
@@ -119,7 +122,7 @@ def test_what_no_entry_holds_is_refused_in_a_sentence(text: str, told: str, tmp_
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("name: Métricool".encode("latin-1"))
-    with pytest.raises(CatalogError, match="not UTF-8"):
+    with pytest.raises(CatalogError, match="must be UTF-8"):
         load_yaml(tmp_path / "latin.yaml")
 
 
@@ -137,9 +140,9 @@ def test_a_file_that_is_no_mapping_or_missing_is_refused(tmp_path: Path) -> None
 
 def test_the_files_name_is_the_slug_and_x_is_kept_for_organizations(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(HUBSPOT, encoding="utf-8")
-    with pytest.raises(CatalogError, match="not the file's name"):
+    with pytest.raises(CatalogError, match="must be the file's name"):
         read_entries(tmp_path)
     (tmp_path / "other.yaml").rename(tmp_path / "x-hubspot.yaml")
     (tmp_path / "x-hubspot.yaml").write_text(HUBSPOT.replace("slug: hubspot", "slug: x-hubspot"), encoding="utf-8")
-    with pytest.raises(CatalogError, match="x- is kept"):
+    with pytest.raises(CatalogError, match="x- is reserved"):
         read_entries(tmp_path)

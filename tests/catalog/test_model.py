@@ -33,13 +33,13 @@ def test_unknown_keys_are_refused_at_every_level() -> None:
 
 
 def test_a_name_that_is_not_declared_is_refused() -> None:
-    refused("{shop} is used and not declared", {**API_KEY, "base_url": "https://{shop}.example.com"})
-    refused("{token} is used and not declared", {**API_KEY, "send": {"headers": {"X": "{api_key}{token}"}}})
+    refused("{shop} is used and must be declared", {**API_KEY, "base_url": "https://{shop}.example.com"})
+    refused("{token} is used and must be declared", {**API_KEY, "send": {"headers": {"X": "{api_key}{token}"}}})
     refused("brace", {**API_KEY, "send": {"headers": {"X": "{Api Key}"}}})
 
 
 def test_a_name_that_is_never_used_is_refused() -> None:
-    refused("subdomain is declared and never used", {**API_KEY, "params": [SUBDOMAIN]})
+    refused("subdomain is declared and must be used", {**API_KEY, "params": [SUBDOMAIN]})
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_an_integration_has_an_auth_type() -> None:
 
 def test_a_key_has_a_check_or_a_reason_and_not_both() -> None:
     without = {key: value for key, value in API_KEY.items() if key not in ("check", "identity")}
-    refused("needs a check", without)
+    refused("a check is required", without)
     assert entry_of({**without, "check_missing": "The API has no read call."}).auth[0].check is None
-    refused("exclude each other", {**API_KEY, "check_missing": "No reason."})
+    refused("use either", {**API_KEY, "check_missing": "No reason."})
 
 
 def test_a_host_is_guarded_by_a_pattern_that_keeps_values_in_it() -> None:
@@ -107,30 +107,30 @@ def test_a_host_is_guarded_by_a_pattern_that_keeps_values_in_it() -> None:
 
 def test_a_param_without_pattern_and_options_is_refused() -> None:
     bare = {key: value for key, value in SUBDOMAIN.items() if key != "pattern"}
-    refused("needs a pattern or options", {**API_KEY, **HOST, "params": [bare]})
+    refused("a pattern or options are required", {**API_KEY, **HOST, "params": [bare]})
 
 
 def test_a_host_that_ends_in_a_value_needs_options_or_the_word_self_hosted() -> None:
     domain = {**SUBDOMAIN, "name": "domain", "pattern": "[a-z0-9]+(?:\\.[a-z0-9]+){1,5}"}
     own = {**API_KEY, "base_url": "https://{domain}/api", "params": [domain]}
-    refused("say self_hosted", own)
+    refused("add self_hosted", own)
     entry_of({**own, "quirks": ["self_hosted"]})
     options = [{"value": "example.com", "label": "US"}, {"value": "example.eu", "label": "EU"}]
     listed = {"name": "domain", "label": "Region", "options": options, "default": "example.com"}
     entry_of({**own, "params": [listed]})
     listed["options"] = [{"value": "example.com/", "label": "US"}]
     listed["default"] = "example.com/"
-    refused("no part of a host", {**own, "params": [listed]})
+    refused("must be part of a host name", {**own, "params": [listed]})
 
 
 def test_a_credential_cannot_form_the_host() -> None:
-    refused("cannot be part of a host", {**API_KEY, "base_url": "https://{api_key}.example.com"})
+    refused("must not be part of a host", {**API_KEY, "base_url": "https://{api_key}.example.com"})
 
 
 def test_defaults_fit() -> None:
-    refused("does not fit", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "default": "A B"}]})
+    refused("must match the pattern", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "default": "A B"}]})
     region = {"name": "subdomain", "label": "R", "options": [{"value": "us", "label": "US"}], "default": "eu"}
-    refused("none of the options", {**API_KEY, **HOST, "params": [region]})
+    refused("must be one of the options", {**API_KEY, **HOST, "params": [region]})
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_basic_has_a_user_name_and_a_password() -> None:
 
 
 def test_none_has_no_fields() -> None:
-    refused("none has no fields", {**API_KEY, "type": "none"})
+    refused("must be empty for the auth type none", {**API_KEY, "type": "none"})
 
 
 def test_headers_can_hold_no_line_break() -> None:
@@ -159,8 +159,8 @@ def test_headers_can_hold_no_line_break() -> None:
 
 
 def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
-    refused("a date stands", {**API_KEY, "verified": {"how": "documentation"}})
-    refused("a date stands", {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}})
+    refused("date is required", {**API_KEY, "verified": {"how": "documentation"}})
+    refused("date is required", {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}})
 
 
 def test_a_condition_says_exactly_one_thing() -> None:

@@ -57,16 +57,16 @@ def test_what_is_not_said_is_the_norm_of_the_rfc() -> None:
 def test_the_end_user_is_asked_for_parameters_only() -> None:
     auth = oauth2(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
     assert clean_values(auth, {"subdomain": "Acme"}, {}) == Values({"subdomain": "acme"}, {})
-    refused("asks for none", fields=API_KEY["fields"], send=API_KEY["send"])
+    refused("must be empty for oauth2", fields=API_KEY["fields"], send=API_KEY["send"])
 
 
 def test_the_flows_own_parameters_cannot_be_said_again() -> None:
     for name in ("state", "code_challenge", "code_challenge_method", "redirect_uri", "scope", "response_type"):
-        refused("said by the flow itself", **authorization(params={name: "x"}))
+        refused("is a reserved parameter", **authorization(params={name: "x"}))
     for name in ("client_secret", "code_verifier", "refresh_token", "redirect_uri"):
-        refused("said by the flow itself", **token(params={name: "x"}))
-        refused("said by the flow itself", **token(refresh_params={name: "x"}))
-        refused("said by the flow itself", **token(query={name: "x"}))
+        refused("is a reserved parameter", **token(params={name: "x"}))
+        refused("is a reserved parameter", **token(refresh_params={name: "x"}))
+        refused("is a reserved parameter", **token(query={name: "x"}))
 
 
 def test_a_template_uses_only_what_is_known_by_then() -> None:
@@ -82,27 +82,27 @@ def test_a_template_uses_only_what_is_known_by_then() -> None:
         lookup={"path": "/s"},
         base_url="https://api.example.com/{site}",
     )
-    refused("{client_secret} is used and not declared", **token(params={"s": "{client_secret}"}))
+    refused("{client_secret} is used and must be declared", **token(params={"s": "{client_secret}"}))
     oauth2(received=[account], **token(params={"a": "{account}"}))
     oauth2(received=[later], lookup=lookup, base_url="https://api.example.com/{site}")
     oauth2(**token(refresh_params={"grant_type": "ig_refresh_token", "access_token": "{access_token}"}))
 
 
 def test_a_received_value_serves_something() -> None:
-    refused("shop is declared and never used", received=[HOST])
+    refused("shop is declared and must be used", received=[HOST])
     oauth2(received=[HOST], identity={"id": "params.shop"})
-    refused("is not declared", identity={"id": "{params.shop}"})
-    refused("access_token is given already", received=[{**HOST, "name": "access_token"}])
-    refused("declared twice", params=[{**SUBDOMAIN, "name": "shop"}], **AT_SHOP)
+    refused("must be declared", identity={"id": "{params.shop}"})
+    refused("access_token is predefined", received=[{**HOST, "name": "access_token"}])
+    refused("may be declared once", params=[{**SUBDOMAIN, "name": "shop"}], **AT_SHOP)
 
 
 def test_a_received_value_has_a_form() -> None:
     bare = {"name": "shop", "source": "callback"}
-    refused("needs a pattern, extract or options", received=[bare])
-    refused("exclude each other", received=[{**HOST, "pattern": "[a-z]+"}])
+    refused("a pattern, extract or options are required", received=[bare])
+    refused("use either", received=[{**HOST, "pattern": "[a-z]+"}])
     refused("exactly one", received=[{**HOST, "extract": "https://[a-z]+"}])
-    refused("does not fit", received=[{**HOST, "default": "A B"}], base_url=AT_SHOP["base_url"])
-    refused("none of the options", received=[{**bare, "options": ["us"], "default": "eu"}])
+    refused("must match the pattern", received=[{**HOST, "default": "A B"}], base_url=AT_SHOP["base_url"])
+    refused("must be one of the options", received=[{**bare, "options": ["us"], "default": "eu"}])
 
 
 @pytest.mark.promise("P7")
@@ -115,11 +115,11 @@ def test_a_loose_pattern_cannot_guard_a_host_that_a_response_brings(extract: str
 def test_a_host_never_ends_in_a_value_that_a_response_brings() -> None:
     whole = {**HOST, "extract": r"https://([a-z0-9]+(?:\.[a-z0-9]+){1,3})"}
     for where in ({"base_url": "https://{shop}"}, token(refresh_url="https://{shop}/token")):
-        refused("the host has to end in a name", received=[whole], quirks=["self_hosted"], **where)
+        refused("the host must end in a domain", received=[whole], quirks=["self_hosted"], **where)
     choice = {**HOST, "extract": r"https://([a-z.]+)", "options": ["example.com", "example.eu"]}
     oauth2(received=[choice], base_url="https://api.{shop}")
     refused(
-        "no part of a host",
+        "must be part of a host name",
         received=[{**choice, "options": ["example.com/x"], "extract": None}],
         base_url="https://{shop}",
     )
@@ -161,25 +161,25 @@ def test_a_client_names_its_hosts_where_the_entry_does_not() -> None:
     assert oauth2(**at_domain, revocation={"url": "https://{domain}/revoke"}).names_hosts
     assert not oauth2().names_hosts
     assert not oauth2(params=[SUBDOMAIN], **token(url="https://{subdomain}.example.com/token")).names_hosts
-    refused("say self_hosted", params=[DOMAIN], **token(url="https://{domain}/token"))
+    refused("add self_hosted", params=[DOMAIN], **token(url="https://{domain}/token"))
 
 
 def test_a_lookup_and_what_it_says_belong_together() -> None:
-    refused("lookup: needs a received value", lookup={"path": "/sites"})
+    refused("lookup and received values", lookup={"path": "/sites"})
     site = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}
-    refused("lookup: needs a received value", received=[site], base_url="https://api.example.com/{site}")
+    refused("lookup and received values", received=[site], base_url="https://api.example.com/{site}")
 
 
 def test_a_second_list_of_scopes_has_a_parameter_of_its_own() -> None:
     assert oauth2(more_scopes={"param": "user_scope", "separator": ","}).more_scopes is not None
-    refused("a param of its own", more_scopes={"separator": ","})
+    refused("param must differ", more_scopes={"separator": ","})
     refused("scopes", scopes={"default": ["two words"]})
 
 
 def test_without_refresh_nothing_is_said_of_it() -> None:
     oauth2(refresh="none", lifetimes={"access": 3600})
     for more in ({"lifetimes": {"refresh": 60}}, token(refresh_url="https://login.example.com/refresh")):
-        refused("refresh: none", refresh="none", **more)
+        refused("refresh is none", refresh="none", **more)
 
 
 def test_a_revocation_says_which_token() -> None:
@@ -187,7 +187,7 @@ def test_a_revocation_says_which_token() -> None:
     oauth2(revocation={"url": url})
     oauth2(revocation={"url": url, "auth": "bearer", "body": "none", "token_param": None, "tokens": ["access_token"]})
     refused("which token", revocation={"url": url, "token_param": None})
-    refused("name at least one", revocation={"url": url, "tokens": []})
+    refused("at least one is required", revocation={"url": url, "tokens": []})
     refused("body none", revocation={"url": url, "body": "none"})
 
 
@@ -216,14 +216,14 @@ def test_a_token_that_a_provider_says_back_is_no_identity() -> None:
 def test_an_identity_from_kept_values_needs_no_check() -> None:
     auth = oauth2(check=None, identity={"id": "params.shop"}, **AT_SHOP)
     assert auth.check is None
-    refused("there is no check", check=None)
+    refused("so a check is required", check=None)
 
 
 def test_client_credentials_ask_for_the_id_and_the_secret() -> None:
     auth = entry_of(CLIENT_CREDENTIALS).auth[0]
     assert isinstance(auth, ClientCredentialsAuth)
     assert inject(auth, Values({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
-    with pytest.raises(ValidationError, match="begins with client_id"):
+    with pytest.raises(ValidationError, match="must begin with client_id"):
         entry_of({**CLIENT_CREDENTIALS, "fields": CLIENT_CREDENTIALS["fields"][::-1]})
     loose = {**SUBDOMAIN, "pattern": "[^/]+"}
     with pytest.raises(ValidationError, match="letters, digits"):
@@ -237,7 +237,7 @@ def test_client_credentials_may_come_with_a_lasting_refresh_token() -> None:
     url = CLIENT_CREDENTIALS["token"]["url"]
     auth = entry_of({**CLIENT_CREDENTIALS, "fields": fields, "token": {"url": url, "params": params}}).auth[0]
     assert isinstance(auth, ClientCredentialsAuth)
-    with pytest.raises(ValidationError, match="said by the flow itself"):
+    with pytest.raises(ValidationError, match="is a reserved parameter"):
         entry_of({**CLIENT_CREDENTIALS, "token": {"url": url, "params": {"client_secret": "x"}}})
 
 

@@ -146,9 +146,9 @@ def test_google_ads_has_a_developer_token_that_belongs_to_the_client() -> None:
 def test_a_secret_of_the_client_never_passes_through_the_browser() -> None:
     client = {**OAUTH2["client"], "fields": [DEVELOPER_TOKEN]}
     authorization = {**OAUTH2["authorization"], "params": {"config_id": "{developer_token}"}}
-    with pytest.raises(ValueError, match=re.escape("authorization: {developer_token} is not known by then")):
+    with pytest.raises(ValueError, match=re.escape("authorization: {developer_token} is not known at this step")):
         oauth2(client=client, authorization=authorization)
     client["fields"] = [{**DEVELOPER_TOKEN, "secret": False}]
     oauth2(client=client, authorization=authorization)
-    with pytest.raises(ValueError, match="cannot be part of a host"):
+    with pytest.raises(ValueError, match="must not be part of a host"):
         entry_of({**OAUTH2, "client": client, "base_url": "https://{developer_token}.example.com"})

@@ -149,17 +149,17 @@ def test_what_is_left_out_or_guessed_is_told() -> None:
         OAuth={"type": "oauth2", "flows": {**FLOWS, "implicit": {}}},
     )
     assert left_out.warnings == (
-        "Other is left out: another way of the type api_key stands before it.",
-        "Digest is left out: http digest is not used here.",
-        "Key and OAuth go together, which only keys can; the requirement is left out.",
-        "OAuth: no scope is asked for by default. Name some at the top, under security: [{OAuth: [read, write]}].",
-        "OAuth: implicit is left out (RFC 9700 advises against it).",
+        "Other is ignored: the auth type api_key may occur once.",
+        "Digest is ignored: http digest is not supported.",
+        "The requirement Key and OAuth is ignored: only API keys can be combined.",
+        "OAuth: no scope is requested by default. List scopes under security: [{OAuth: [read, write]}].",
+        "OAuth: implicit is ignored (RFC 9700 advises against it).",
     )
     guessed = imported(info={"title": "Billing", "version": "1"}, externalDocs={})
     assert [one.partition(",")[0] for one in guessed.warnings] == [
-        "There is no x-check",
-        "There is no x-category",
-        "The document names no page about itself (externalDocs)",
+        "x-check is missing",
+        "x-category is missing",
+        "externalDocs is missing",
     ]
     entry = dump(guessed.integration)
     assert (entry["category"], entry["description"]) == ("Developer Tools", "The API of Billing.")
@@ -193,7 +193,7 @@ def test_servers_that_differ_in_their_host_are_a_choice() -> None:
     ]
     different = imported(servers=[{"url": "https://eu.acme.com/v1"}, {"url": "https://us.acme.com/v2"}])
     assert different.integration.auth[0].base_url == "https://eu.acme.com/v1"
-    assert different.warnings == ("Of several servers the first is used: https://eu.acme.com/v1.",)
+    assert different.warnings == ("The document has several servers; the first is used: https://eu.acme.com/v1.",)
 
 
 def test_variables_of_a_server_are_asked_for_where_they_are_open() -> None:
@@ -229,34 +229,34 @@ def test_its_logo_is_taken_where_it_is_an_svg() -> None:
 @pytest.mark.parametrize(
     "changed, place, message",
     [
-        ({"openapi": "2.0"}, "openapi", "is 2.0, and OpenAPI 3.0"),
-        ({"info": {"version": "1"}}, "info.title", "is missing"),
-        ({"servers": []}, "servers", "one server needs an absolute https address"),
-        ({"servers": [{"url": "/v1"}]}, "servers.0.url", "one server needs"),
-        ({"servers": [{"url": "https://{x}.acme.com"}]}, "servers.0.variables.x", "is missing"),
-        ({"components": {}}, "components.securitySchemes", "needs a scheme"),
-        ({"security": [{"Nothing": []}]}, "security.0.Nothing", "components.securitySchemes has no Nothing"),
-        ({"info": info(**{"x-category": "Money"})}, "info.x-category", "is one of: CRM"),
+        ({"openapi": "2.0"}, "openapi", "must be OpenAPI 3.0, 3.1 or 3.2, not 2.0"),
+        ({"info": {"version": "1"}}, "info.title", "is required"),
+        ({"servers": []}, "servers", "at least one server must have"),
+        ({"servers": [{"url": "/v1"}]}, "servers.0.url", "at least one server must have"),
+        ({"servers": [{"url": "https://{x}.acme.com"}]}, "servers.0.variables.x", "is required"),
+        ({"components": {}}, "components.securitySchemes", "needs a supported scheme"),
+        ({"security": [{"Nothing": []}]}, "security.0.Nothing", "components.securitySchemes must define Nothing"),
+        ({"info": info(**{"x-category": "Money"})}, "info.x-category", "must be one of: CRM"),
         (
             {"components": {"securitySchemes": {"K": {"$ref": "other.yaml#/K"}}}},
             "components.securitySchemes.K.$ref",
-            "leads out of the document",
+            "must point into this document",
         ),
         ({"info": info(title="気象")}, "info.title", "gives no slug"),
         (
             {"components": {"securitySchemes": {"K": {"$ref": "#/a"}}}},
             "components.securitySchemes.K.$ref",
-            "#/a is not",
+            "must point to a part of the document, and #/a",
         ),
         (
             {"components": {"securitySchemes": {"K": {"$ref": "#/components/securitySchemes/K"}}}},
             "components.securitySchemes.K.$ref",
-            "leads round in a circle",
+            "must not point to itself",
         ),
         (
             {"components": {"securitySchemes": {"O": {"type": "oauth2", "flows": {"authorizationCode": {}}}}}},
             "components.securitySchemes.O.flows.authorizationCode.tokenUrl",
-            "needs an absolute https address",
+            "must be an absolute https address",
         ),
     ],
 )
@@ -280,4 +280,4 @@ def test_a_complaint_points_at_the_line() -> None:
 def test_what_the_model_refuses_of_it_is_told() -> None:
     line, place, message = refusal(info=info(**{"x-check": {"path": "me"}}))
     assert (line, place) == (8, "info.x-check.path")
-    assert "begins with a slash" in message
+    assert "must begin with a slash" in message

@@ -88,7 +88,7 @@ def test_a_file_with_something_wrong_is_told_by_its_line(bare: Run, tmp_path: Pa
     assert "2 integrations, 1 with something wrong." in done.out
     renamed = tmp_path / "renamed.yaml"
     renamed.write_text(CLOSE.read_text(encoding="utf-8"), encoding="utf-8")
-    assert f"{renamed}: the slug is not the file's name\n" in bare("catalog", "check", str(renamed)).out
+    assert f"{renamed}: the slug must be the file's name\n" in bare("catalog", "check", str(renamed)).out
     wrong.write_text("slug: [", encoding="utf-8")
     assert bare("catalog", "check", str(wrong)).code == 1
     assert "cannot be read" in bare("catalog", "check", str(tmp_path / "nothing.yaml")).out
@@ -145,7 +145,10 @@ def test_a_new_entry_is_begun_with_a_few_answers_and_is_right_but_for_what_it_as
     entry: Integration = load_yaml(tmp_path / "example-desk.yaml")
     assert entry.auth_types == ("api_key", "basic", "none", "oauth2", "client_credentials")
     done = bare("catalog", "check", "example-desk.yaml")
-    assert done.out.splitlines()[0] == "example-desk.yaml:68: auth[3]: pkce: unknown; look it up"
+    assert (
+        done.out.splitlines()[0]
+        == "example-desk.yaml:68: auth[3]: pkce: must not be unknown; see the provider's documentation"
+    )
     assert "1 integrations, 1 with something wrong." in done.out
     answers.append("example-desk")
     assert "is there already" in bare("catalog", "new").sentence
@@ -159,9 +162,9 @@ def test_an_answer_that_does_not_fit_is_asked_for_again(bare: Run, tmp_path: Pat
     assert done.code == 0
     told = done.err.splitlines()
     assert [told[0].strip(), told[2].strip(), told[-1].strip()] == [
-        "has lower-case letters and digits, with single hyphens between them",
-        "one sentence that begins with a capital or a digit and ends in a full stop",
-        "begins with a slash; what goes behind a question mark stands under query",
+        "must be lower-case letters and digits with single hyphens between them",
+        "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
+        "must begin with a slash; put query parameters under query",
     ]
     assert bare("catalog", "check", str(tmp_path / "x-y.yaml")).code == 0
     answers.append("fine")

@@ -151,7 +151,7 @@ class ApiKeyAuth(AuthBase):
     @model_validator(mode="after")
     def _has_fields(self) -> Self:
         if not self.fields:
-            raise ValueError("fields: an api_key has at least one")
+            raise ValueError("fields: api_key requires at least one field")
         return self
 
 
@@ -166,7 +166,7 @@ class BasicAuth(AuthBase):
     @model_validator(mode="after")
     def _has_both(self) -> Self:
         if [field.name for field in self.fields] != ["username", "password"]:
-            raise ValueError("fields: basic has username and password, in this order")
+            raise ValueError("fields: basic requires username and password, in this order")
         return self
 
 
@@ -180,7 +180,7 @@ class NoAuth(AuthBase):
     @model_validator(mode="after")
     def _has_no_fields(self) -> Self:
         if self.fields:
-            raise ValueError("fields: none has no fields")
+            raise ValueError("fields: must be empty for the auth type none")
         return self
 
 
@@ -192,24 +192,24 @@ def identity_names(text: str) -> tuple[str, ...]:
 def _check_names(auth: AuthBase) -> None:
     declared = auth.declared()
     if len(set(declared)) != len(declared):
-        raise ValueError("a name is declared twice among params, fields, derived and received")
+        raise ValueError("each name may be declared once among params, fields, derived and received")
     given = auth.given_names()
     for name in sorted(given & set(declared)):
-        raise ValueError(f"{name} is given already; do not declare it")
+        raise ValueError(f"{name} is predefined and must not be declared")
     used = {name for template in auth.templates() for name in names_in(template)}
     for name in sorted(used - set(declared) - given):
-        raise ValueError(f"{{{name}}} is used and not declared")
+        raise ValueError(f"{{{name}}} is used and must be declared")
     fields = {field.name for field in auth.fields}
     for derived in auth.derived:
         if derived.field not in fields:
-            raise ValueError(f"derived.{derived.name}: there is no field {derived.field}")
+            raise ValueError(f"derived.{derived.name}: field must be one of the fields, not {derived.field}")
         used.add(derived.field)
     named = {name for text in _identity_texts(auth) for name in identity_names(text)}
     # What the end user is asked for serves a request; what a provider answers may serve the identity alone.
     kept = {name.removeprefix("params.") for name in named if name.startswith("params.")}
     used |= kept - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):
-        raise ValueError(f"{name} is declared and never used")
+        raise ValueError(f"{name} is declared and must be used, or removed")
     for name in sorted(named):
         _check_identity_name(auth, name)
 
@@ -221,9 +221,9 @@ def _identity_texts(auth: AuthBase) -> tuple[str, ...]:
 def _check_identity_name(auth: AuthBase, name: str) -> None:
     if name.startswith("params."):
         if name.removeprefix("params.") not in auth.kept():
-            raise ValueError(f"identity: {{{name}}} is not declared")
+            raise ValueError(f"identity: {{{name}}} must be declared in params or received")
     elif not re.fullmatch(r"[A-Za-z0-9_$-]+(?:\.[A-Za-z0-9_$-]+)*", name):
-        raise ValueError(f"identity: {name!r} is no JSON path")
+        raise ValueError(f"identity: {name!r} must be a JSON path, such as account.id")
 
 
 def _check_hosts(auth: AuthBase) -> None:
@@ -236,7 +236,7 @@ def _check_hosts(auth: AuthBase) -> None:
         for name in names_in(url.path):
             field = auth.field(name)
             if field is not None and field.optional:
-                raise ValueError(f"{name}: an optional field cannot be part of a URL")
+                raise ValueError(f"{name}: a field in a URL must not be optional")
 
 
 def _has_options(auth: AuthBase, name: str) -> bool:
@@ -247,16 +247,16 @@ def _has_options(auth: AuthBase, name: str) -> bool:
 def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None:
     guard = auth.host_guard(name)
     if guard is None:
-        raise ValueError(f"{name}: a credential field cannot be part of a host")
+        raise ValueError(f"{name}: a credential field must not be part of a host")
     if guard.options:
         for option in guard.options:
             if not is_authority(option):
-                raise ValueError(f"{name}: {option!r} is no part of a host")
+                raise ValueError(f"{name}: the option {option!r} must be part of a host name")
         return
     if not has_fixed_end and not guard.may_end_host:
         raise ValueError(
-            f"{name}: the host has to end in a name of the product's own, such as {{{name}}}.example.com; or give "
-            "options, or say self_hosted in quirks"
+            f"{name}: the host must end in a domain of the product, such as {{{name}}}.example.com; or use "
+            "options, or add self_hosted to quirks"
         )
     try:
         check_host_pattern(guard.pattern)
@@ -266,9 +266,9 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
 
 def _check_checkable(auth: AuthBase) -> None:
     if auth.check is not None and auth.check_missing is not None:
-        raise ValueError("check and check_missing exclude each other")
+        raise ValueError("use either check or check_missing")
     if auth.check is None and auth.check_missing is None and not auth.has_own_proof:
-        raise ValueError("needs a check, or check_missing with the reason")
+        raise ValueError("a check is required, or check_missing with the reason")
     from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))
     if from_answer and auth.check is None:
-        raise ValueError("identity is read from the check's answer, and there is no check")
+        raise ValueError("identity uses the answer of the check, so a check is required")

@@ -55,17 +55,17 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_htt
     """
     source = Source.read(text, syntax)
     if not isinstance(source.data, Mapping):
-        source.refuse((), "has to be an entry of the catalog or an OpenAPI document: keys with values")
+        source.refuse((), "must be an entry in the catalog's format or an OpenAPI document")
     if is_openapi(source.data):
         return _from_openapi(source, slug, allow_http=allow_http)
     data = dict(source.data)
     if "logo" in data and not isinstance(data["logo"], str):
-        source.refuse(("logo",), "has to be a text: an SVG, or a data URI of one")
+        source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
         data.setdefault("slug", f"{CUSTOM}none")  # there can be no such one; what else is wrong is told all the same
     elif slug is not None and data.setdefault("slug", slug) != slug:
-        source.refuse(("slug",), f"is not {slug}, which it is sent to")
+        source.refuse(("slug",), f"must be {slug}, as in the address of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
     _require_sound(source, integration)
     try:
@@ -133,10 +133,10 @@ def _complaints(source: Source, integration: CustomIntegration) -> Iterator[Comp
     try:
         size = len(json.dumps(dump(integration), ensure_ascii=False, allow_nan=False).encode())
     except ValueError:
-        yield Complaint(None, (), "holds a number or a character that JSON has no form for")
+        yield Complaint(None, (), "contains a number or a character that JSON cannot represent")
         return
     if size > MAX_BYTES:
-        yield Complaint(None, (), f"is longer than {MAX_BYTES // 1024} kB, as JSON")
+        yield Complaint(None, (), f"must be at most {MAX_BYTES // 1024} kB as JSON")
         return
     for place, message in islice(placed_complaints(integration), _MOST_COMPLAINTS):
         yield Complaint(source.line(place), place, message)
@@ -150,9 +150,9 @@ def _logo(integration: CustomIntegration, logo: str | None) -> str:
         return clean_svg(logo.strip())
     found = _SVG_URI.fullmatch(logo.strip())
     if found is None:
-        raise UnsafeLogo("write the SVG itself, or as data:image/svg+xml;base64,…; an address is not fetched")
+        raise UnsafeLogo("send the SVG itself, or data:image/svg+xml;base64,…; the server fetches no addresses")
     try:
         raw = base64.b64decode(found[2], validate=True) if found[1] else unquote_to_bytes(found[2])
         return clean_svg(raw.decode().strip())
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise UnsafeLogo("the data URI does not hold an SVG") from error
+        raise UnsafeLogo("the data URI must contain an SVG") from error

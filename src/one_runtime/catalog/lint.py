@@ -55,7 +55,7 @@ def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
     """The same, each with the part of the entry that is at fault."""
     words = [entry.name.casefold(), entry.slug, *entry.aliases]
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
-        yield ("aliases",), "one is there twice, or is the name or the slug"
+        yield ("aliases",), "each must be listed once, and must differ from the name and the slug"
     for index, auth in enumerate(entry.auth):
         yield from ((("auth", index), complaint) for complaint in _told(auth))
 
@@ -64,7 +64,7 @@ def _told(auth: AuthBase) -> Iterator[str]:
     try:
         yield from _of_auth(auth)
     except (InvalidInput, ValueError) as error:
-        yield f"the examples of the entry do not fit: {error}"
+        yield f"the examples of the entry must match its patterns: {error}"
 
 
 def example_values(auth: AuthBase) -> Values:
@@ -100,12 +100,12 @@ def _of_auth(auth: AuthBase) -> Iterator[str]:
     for field in auth.fields:
         yield from _of_field(field)
     if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
-        yield "received: each has an example of what the provider says"
+        yield "received: each value requires an example of what the provider sends"
         return
     try:
         values = example_values(auth)
     except (InvalidInput, UnexpectedValue, ValueError) as error:
-        yield f"the examples of the entry do not fit: {getattr(error, 'errors', None) or error}"
+        yield f"the examples of the entry must match its patterns: {getattr(error, 'errors', None) or error}"
         return
     yield from _of_hosts(auth, values)
     yield from _of_injection(auth, values)
@@ -120,27 +120,27 @@ def _of_auth(auth: AuthBase) -> Iterator[str]:
 
 def _of_field(field: Field) -> Iterator[str]:
     if not field.where.endswith("."):
-        yield f"{field.name}: where is a sentence and ends in a full stop"
+        yield f"{field.name}: where must be a sentence with a full stop"
     if field.help is not None and not field.help.endswith("."):
-        yield f"{field.name}: help is a sentence and ends in a full stop"
+        yield f"{field.name}: help must be a sentence with a full stop"
     if field.pattern is None:
-        yield f"{field.name}: needs a pattern, so that the popup tells a wrong paste at once"
+        yield f"{field.name}: a pattern is required, so that the popup detects a wrong value at once"
 
 
 def _of_hosts(auth: AuthBase, values: Values) -> Iterator[str]:
     for part in auth.params:
         if part.help is not None and not part.help.endswith("."):
-            yield f"{part.name}: help is a sentence and ends in a full stop"
+            yield f"{part.name}: help must be a sentence with a full stop"
         if not part.options and any(part.name in names_in(url.authority) for url in auth.urls()):
             yield from _of_host(auth, part, values)
 
 
 def _of_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
     if not part.placeholder:
-        yield f"{part.name}: part of a host, so it needs a placeholder: the error for another value shows it"
+        yield f"{part.name}: a placeholder is required for a part of a host: error messages show it"
         return
     if "lower" not in part.transform:
-        yield f"{part.name}: part of a host, so transform begins with lower"
+        yield f"{part.name}: transform must contain lower for a part of a host"
         return
     example = part.placeholder + (part.suffix or "")
     params = {one.name: values.params[one.name] for one in auth.params if one.name in values.params}
@@ -149,22 +149,22 @@ def _of_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
         try:
             typed = clean_values(auth, {**params, part.name: pasted}, credentials)
         except InvalidInput:
-            yield f"{part.name}: {pasted!r}, as it is pasted from an address bar, is refused"
+            yield f"{part.name}: {pasted!r}, pasted from an address bar, must be accepted"
             continue
         if typed.params[part.name] != part.placeholder:
-            yield f"{part.name}: {pasted!r} is taken for {typed.params[part.name]!r}, not for the placeholder"
+            yield f"{part.name}: {pasted!r} must become the placeholder, and becomes {typed.params[part.name]!r}"
 
 
 def _of_injection(auth: AuthBase, values: Values) -> Iterator[str]:
     injection = inject(auth, values)
     if not _URL.fullmatch(injection.base_url):
-        yield f"base_url resolves to {injection.base_url}, and should be https at a name such as api.example.com"
+        yield f"base_url must be https at a name such as api.example.com, and resolves to {injection.base_url}"
     if auth.base_url.endswith("/"):
-        yield "base_url ends in a slash, and every path begins with one"
+        yield "base_url must not end in a slash, because every path begins with one"
     for name in sorted(_SAID_BY_HTTP & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
-        yield f"the header {name} is said by the connection itself"
+        yield f"the header {name} is reserved for the HTTP client"
     if any("{" in value or "\n" in value for _, value in injection.headers):
-        yield "a header holds a name that was not filled"
+        yield "a header contains a {{name}} without a value"
 
 
 def _of_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str]:
@@ -172,16 +172,16 @@ def _of_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str]:
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: resolves to {request.url}"
     if not auth.has_own_proof and not check.expect.json_body and 204 not in check.expect.status:
-        yield "check: expect.json names no condition, and a login page also answers 200"
+        yield "check: expect.json requires a condition, because a login page also answers 200"
     if [(rule.path, rule.type) for rule in check.expect.json_body] == [("$", "object")]:
-        yield "check: any object passes; name what a working answer has, or that it has no error"
+        yield "check: expect.json accepts any object; require a key of a successful answer, or the absence of an error"
     for status in _OUTAGES:
         for body in (*_NO_SENSE, b"{}", b"[]"):
             if (verdict := read_check(auth, status, (), body)).refused or verdict.ok:
-                yield f"check: an outage ({status}) is read as an answer"
+                yield f"check: an outage (HTTP {status}) must be neither success nor refusal"
     for body in _NO_SENSE if check.expect.json_body else ():
         if (verdict := read_check(auth, 200, (), body)).refused or verdict.ok:
-            yield f"check: a body that is not what was promised ({body[:20]!r}) is read as an answer"
+            yield f"check: the body {body[:20]!r} must be neither success nor refusal"
 
 
 def _of_oauth2(auth: OAuth2Auth, values: Values) -> Iterator[str]:
@@ -194,13 +194,13 @@ def _of_oauth2(auth: OAuth2Auth, values: Values) -> Iterator[str]:
     for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
         wanted = [fill(scope, known) or "" for scope in scopes.templates()]
         if len(set(wanted)) != len(wanted) or any(scopes.separator in scope for scope in wanted):
-            yield "scopes: one is there twice, or holds the separator"
+            yield "scopes: each must be listed once, without the separator"
     if auth.pkce == "unknown":
-        yield "pkce: unknown; look it up"
+        yield "pkce: must not be unknown; see the provider's documentation"
     if not auth.client.where or not auth.client.where.endswith("."):
-        yield "client.where: a sentence, with a full stop, that says where a client is registered"
+        yield "client.where: a sentence with a full stop is required: where to register an OAuth client"
     if auth.token.auth == "none":
-        yield "token.auth: none, and a client here always has a secret"
+        yield "token.auth: must not be none, because an OAuth client here always has a secret"
     yield from _of_revocation(auth)
     for source in sorted({part.source for part in auth.received}):
         yield from _of_strangers(auth, source)
@@ -210,11 +210,11 @@ def _of_revocation(auth: OAuth2Auth) -> Iterator[str]:
     if auth.revocation is None:
         return
     if auth.refresh == "none" and "refresh_token" in auth.revocation.tokens:
-        yield "revocation.tokens: names a refresh_token, and there is none"
+        yield "revocation.tokens: must not contain refresh_token, because refresh is none"
     if auth.revocation.auth == "bearer" and not (auth.revocation.gone.status or auth.revocation.gone.json_body):
-        yield "revocation.gone: with bearer, say what the answer for a dead token looks like"
+        yield "revocation.gone: required with the auth bearer: the answer for a token that is already invalid"
     if is_expected(auth.revocation.expect, 500, {}):
-        yield "revocation.expect: takes an outage for success"
+        yield "revocation.expect: must not accept an outage (HTTP 500)"
 
 
 def _of_strangers(auth: OAuth2Auth, source: Source) -> Iterator[str]:
@@ -230,7 +230,7 @@ def _of_strangers(auth: OAuth2Auth, source: Source) -> Iterator[str]:
             except UnexpectedValue:
                 continue
             if told[part.name] != part.default:
-                yield f"received.{part.name}: believes {stranger.format(part.example)!r}"
+                yield f"received.{part.name}: the pattern must refuse {stranger.format(part.example)!r}"
 
 
 def _unresolved(where: str, urls: Iterable[str], known: dict[str, str]) -> Iterator[str]:

@@ -168,9 +168,9 @@ def text_of_file(path: Path) -> str:
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CatalogError(f"{path}: cannot be read: it is not UTF-8") from error
+        raise CatalogError(f"{path}: must be UTF-8") from error
     if len(text) > MAX_CHARACTERS:
-        raise CatalogError(f"{path}: longer than {MAX_CHARACTERS:,} characters, and no entry is")
+        raise CatalogError(f"{path}: must be at most {MAX_CHARACTERS:,} characters")
     return text
 
 

@@ -41,15 +41,15 @@ def clean_svg(text: str) -> str:
     """
     # Entities could expand without end or reach for files, so a document type never gets to the parser.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
-        raise UnsafeLogo(f"over {MAX_BYTES} bytes, or with a document type")
+        raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
         root = ET.fromstring(text)  # noqa: S314 - no document type gets here
     except ET.ParseError as error:
-        raise UnsafeLogo(f"no XML: {error}") from error
+        raise UnsafeLogo(f"not valid XML: {error}") from error
     if root.get("viewBox") is None and _is_size(root.get("width")) and _is_size(root.get("height")):
         root.set("viewBox", f"0 0 {root.get('width')} {root.get('height')}")
     if root.tag != f"{{{_SVG}}}svg" or not root.get("viewBox"):
-        raise UnsafeLogo("no svg element with a viewBox")
+        raise UnsafeLogo("the root must be an svg element with a viewBox")
     return f'<svg xmlns="{_SVG}"{_attributes(root)}>{"".join(map(_element, root))}</svg>'
 
 
@@ -60,7 +60,7 @@ def _is_size(text: str | None) -> bool:
 def _element(node: ET.Element) -> str:
     name = node.tag.removeprefix(f"{{{_SVG}}}")
     if name not in _ELEMENTS:
-        raise UnsafeLogo(f"element {name}")
+        raise UnsafeLogo(f"the element {name} is not allowed")
     text = escape(node.text.strip()) if node.text and name in ("title", "text") else ""
     inner = text + "".join(map(_element, node))
     return f"<{name}{_attributes(node)}>{inner}</{name}>" if inner else f"<{name}{_attributes(node)}/>"
@@ -71,11 +71,11 @@ def _attributes(node: ET.Element) -> str:
     for key, value in _said(node):
         name = "href" if key == _XLINK else key
         if name not in _ATTRIBUTES:
-            raise UnsafeLogo(f"attribute {name}")
+            raise UnsafeLogo(f"the attribute {name} is not allowed")
         if name == "href" and not re.fullmatch(r"#[A-Za-z0-9_-]+", value):
-            raise UnsafeLogo(f"reference to {value[:60]}")
+            raise UnsafeLogo(f"the reference to {value[:60]} is not allowed")
         if re.search(r"url|:|&|\\", _REFERENCE.sub("", value), re.IGNORECASE):
-            raise UnsafeLogo(f"value of {name}")
+            raise UnsafeLogo(f"the value of {name} is not allowed")
         written.append(f' {name}="{escape(value)}"')
     return "".join(written)
 

@@ -180,11 +180,11 @@ class Revocation(Strict):
         if trusted(info):
             return self
         if not self.tokens:
-            raise ValueError("tokens: name at least one")
+            raise ValueError("tokens: at least one is required")
         if self.token_param is None and self.auth != "bearer" and not self.params:
-            raise ValueError("nothing says which token: give token_param, auth bearer, or params")
+            raise ValueError("token_param, auth bearer or params is required, to say which token to revoke")
         if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
-            raise ValueError("body none carries no token_param, no params and no client")
+            raise ValueError("body none excludes token_param, params and the auth of post and either")
         return self
 
     def templates(self) -> Iterator[str]:
@@ -227,14 +227,14 @@ class Received(Strict):
         if trusted(info):
             return self
         if self.pattern is not None and self.extract is not None:
-            raise ValueError(f"{self.name}: pattern and extract exclude each other")
+            raise ValueError(f"{self.name}: use either pattern or extract")
         if self.guard_pattern is None and not self.options:
-            raise ValueError(f"{self.name}: needs a pattern, extract or options")
+            raise ValueError(f"{self.name}: a pattern, extract or options are required")
         for value in [*self.options, *([self.default] if self.default is not None else [])]:
             if self.guard_pattern is not None and not compiled(self.guard_pattern).fullmatch(value):
-                raise ValueError(f"{self.name}: {value!r} does not fit the pattern")
+                raise ValueError(f"{self.name}: {value!r} must match the pattern")
         if self.options and self.default is not None and self.default not in self.options:
-            raise ValueError(f"{self.name}: the default is none of the options")
+            raise ValueError(f"{self.name}: the default must be one of the options")
         return self
 
     @property
@@ -283,14 +283,14 @@ class OAuth2Auth(AuthBase):
             return self
         own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
         if [field.name for field in self.fields] != own or self.derived:
-            raise ValueError(f"fields: oauth2 asks for {own or 'none'} here; whatever else it asks for is in params")
+            raise ValueError(f"fields: must be {own or 'empty'} for oauth2; put other values in params")
         self.token.refuse_own(_TOKEN_OWN)
         if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
-            raise ValueError("more_scopes: needs a param of its own")
+            raise ValueError("more_scopes: param must differ from that of scopes")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
-            raise ValueError("lookup: needs a received value with the source lookup, and the other way round")
+            raise ValueError("lookup and received values with the source lookup require each other")
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
-            raise ValueError("refresh: none, and yet something is said of refreshing")
+            raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
         _check_stages(self)
         return self
 
@@ -380,7 +380,7 @@ class ClientCredentialsAuth(AuthBase):
     @model_validator(mode="after")
     def _has_both(self, info: ValidationInfo) -> Self:
         if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
-            raise ValueError("fields: client_credentials begins with client_id and client_secret")
+            raise ValueError("fields: client_credentials must begin with client_id and client_secret")
         if not trusted(info):
             self.token.refuse_own(_CLIENT_OWN)
         return self
@@ -397,7 +397,7 @@ class ClientCredentialsAuth(AuthBase):
 
 def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> None:
     for name in sorted(own & set(params)):
-        raise ValueError(f"{where}: {name} is said by the flow itself")
+        raise ValueError(f"{where}: {name} is a reserved parameter")
 
 
 def _token_templates(token: Token) -> Iterator[str]:
@@ -436,4 +436,4 @@ def _received(auth: OAuth2Auth, source: Source) -> frozenset[str]:
 def _check_stages(auth: OAuth2Auth) -> None:
     for step, known, templates in _stages(auth):
         for name in sorted({name for template in templates for name in names_in(template)} - known):
-            raise ValueError(f"{step}: {{{name}}} is not known by then")
+            raise ValueError(f"{step}: {{{name}}} is not known at this step")

@@ -66,7 +66,7 @@ class _Reader:
         self._require_version()
         title = self._text(("info", "title"))
         if title is None:
-            self._source.refuse(("info", "title"), "is missing: the name of the product")
+            self._source.refuse(("info", "title"), "is required: the name of the product")
         base_url, params = self._base_url()
         auths = auths_from(self._source, self._warnings)
         shared = {"base_url": base_url, **self._check(), **_UNVERIFIED}
@@ -77,7 +77,7 @@ class _Reader:
             for auth in auths
         ]
         if len(title) > MAX_LABEL:
-            self._warnings.append(f"The title is cut to {MAX_LABEL} characters, as names are.")
+            self._warnings.append(f"The title is shortened to {MAX_LABEL} characters, the maximum of a name.")
         entry = {
             "slug": slug or self._slug(title),
             "name": title[:MAX_LABEL].strip(),
@@ -92,14 +92,14 @@ class _Reader:
     def _slug(self, title: str) -> str:
         slug = slug_from(title)
         if not is_custom(slug):
-            self._source.refuse(("info", "title"), "gives no slug: send it by PUT /v1/custom-integrations/x-…")
+            self._source.refuse(("info", "title"), "gives no slug. Choose one: PUT /v1/custom-integrations/x-…")
         return slug
 
     def _require_version(self) -> None:
         version = str(self._document.get("openapi", "2.0"))  # 3.1 without quotes is a number
         if not version.startswith("3."):
             place = ("openapi",) if "openapi" in self._document else ("swagger",)
-            self._source.refuse(place, f"is {version}, and OpenAPI 3.0, 3.1 and 3.2 are read here: convert it first")
+            self._source.refuse(place, f"must be OpenAPI 3.0, 3.1 or 3.2, not {version}; convert the document")
 
     def _info(self) -> Mapping[str, Any]:
         info = self._document.get("info")
@@ -125,11 +125,11 @@ class _Reader:
     def _category(self) -> str:
         place, wanted = self._extension("x-category")
         if wanted is None:
-            self._warnings.append(f"There is no x-category, so it is listed under {_DEFAULT_CATEGORY}.")
+            self._warnings.append(f"x-category is missing, so the category is {_DEFAULT_CATEGORY}.")
             return _DEFAULT_CATEGORY
         found = next((one for one in get_args(Category) if one.lower() == str(wanted).strip().lower()), None)
         if found is None:
-            self._source.refuse(place, f"is one of: {', '.join(get_args(Category))}")
+            self._source.refuse(place, f"must be one of: {', '.join(get_args(Category))}")
         return str(found)
 
     def _links(self, base_url: str, params: list[dict[str, Any]]) -> dict[str, str]:
@@ -137,7 +137,7 @@ class _Reader:
         told = [url for url in (docs, contact) if url is not None and url.startswith("https://")]
         if not told:
             told = [_home(base_url, params)]
-            self._warnings.append(f"The document names no page about itself (externalDocs), so {told[0]} is linked.")
+            self._warnings.append(f"externalDocs is missing, so the documentation link is {told[0]}.")
         return {"website": told[-1], "docs": told[0]}
 
     def _check(self) -> dict[str, Any]:
@@ -145,9 +145,9 @@ class _Reader:
         _, identity = self._extension("x-identity")
         if check is None:
             if identity is not None:
-                self._warnings.append("x-identity is left out: it is read from the answer of an x-check.")
+                self._warnings.append("x-identity is ignored: it needs the answer of an x-check.")
             self._warnings.append(
-                "There is no x-check, so a credential is stored as it is typed. Name a cheap request that needs one, "
+                "x-check is missing, so credentials are stored without a check. Add a cheap request that needs one, "
                 "such as x-check: {path: /me, expect: {json: [{path: id, exists: true}]}}."
             )
             return {"check_missing": _NO_CHECK}
@@ -168,13 +168,15 @@ class _Reader:
         usable = [index for index, url in enumerate(urls) if _HTTPS.fullmatch(url)]
         if not usable:
             place: Place = ("servers", 0, "url") if urls else ("servers",)
-            self._source.refuse(place, "one server needs an absolute https address, such as https://api.example.com/v1")
+            self._source.refuse(
+                place, "at least one server must have an absolute https address, such as https://api.example.com/v1"
+            )
         first = usable[0]
         if len(usable) > 1:
             choice = _choice([(urls[index], listed[index]) for index in usable])
             if choice is not None:
                 return choice
-            self._warnings.append(f"Of several servers the first is used: {urls[first][:200]}.")
+            self._warnings.append(f"The document has several servers; the first is used: {urls[first][:200]}.")
         return self._templated(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
 
     def _templated(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
@@ -185,7 +187,7 @@ class _Reader:
         for name in dict.fromkeys(_VARIABLE.findall(url)):
             variable, written = known.get(name), f"{{{name}}}"
             if not isinstance(variable, Mapping):
-                self._source.refuse((*place, name), f"is missing: what {written} in the server's address may be")
+                self._source.refuse((*place, name), f"is required: the values of {written} in the server's address")
             if written not in authority:
                 url = url.replace(written, str(variable.get("default", "")))
                 continue

@@ -56,16 +56,14 @@ class _Schemes:
             for way in self._ways(requirement):
                 if way["type"] in ways:
                     names = " and ".join(one.name for one in requirement)
-                    self._warnings.append(
-                        f"{names} is left out: another way of the type {way['type']} stands before it."
-                    )
+                    self._warnings.append(f"{names} is ignored: the auth type {way['type']} may occur once.")
                 else:
                     ways[way["type"]] = way
         if not ways:
             place = ("components", "securitySchemes")
             self._source.refuse(
                 place,
-                "needs a scheme that can be used here: apiKey in a header or the query, http basic or bearer, oauth2 "
+                "needs a supported scheme: apiKey in a header or the query, http basic or bearer, oauth2 "
                 "with authorizationCode or clientCredentials; or {} under security, where no credential is needed",
             )
         return list(ways.values())
@@ -85,7 +83,7 @@ class _Schemes:
 
     def _scheme(self, schemes: Mapping[str, Any], name: str, scopes: object, named_at: Place) -> _Scheme:
         if name not in schemes:
-            self._source.refuse(named_at, f"components.securitySchemes has no {name}")
+            self._source.refuse(named_at, f"components.securitySchemes must define {name}")
         value = self._followed(schemes[name], ("components", "securitySchemes", name))
         asked = tuple(str(one) for one in scopes) if isinstance(scopes, list) else ()
         return _Scheme(str(name), ("components", "securitySchemes", name), value, asked)
@@ -94,18 +92,18 @@ class _Schemes:
         seen: set[str] = set()
         while isinstance(value, Mapping) and isinstance(to := value.get("$ref"), str):
             if not to.startswith("#/"):
-                self._source.refuse((*place, "$ref"), "leads out of the document; put in its place what it means")
+                self._source.refuse((*place, "$ref"), "must point into this document; nothing is fetched")
             if to in seen:
-                self._source.refuse((*place, "$ref"), "leads round in a circle")
+                self._source.refuse((*place, "$ref"), "must not point to itself")
             seen.add(to)
             value = self._document
             for step in to.removeprefix("#/").split("/"):
                 name = step.replace("~1", "/").replace("~0", "~")
                 value = value.get(name) if isinstance(value, Mapping) else None
             if value is None:
-                self._source.refuse((*place, "$ref"), f"{to} is not in the document")
+                self._source.refuse((*place, "$ref"), f"must point to a part of the document, and {to} does not exist")
         if not isinstance(value, Mapping):
-            self._source.refuse(place, "has to have keys of its own below it")
+            self._source.refuse(place, "must be a mapping of keys to values")
         return value
 
     def _ways(self, requirement: list[_Scheme]) -> list[dict[str, Any]]:
@@ -115,7 +113,7 @@ class _Schemes:
             return [self._key(requirement)]
         if len(requirement) > 1:
             names = " and ".join(one.name for one in requirement)
-            self._warnings.append(f"{names} go together, which only keys can; the requirement is left out.")
+            self._warnings.append(f"The requirement {names} is ignored: only API keys can be combined.")
             return []
         scheme = requirement[0]
         kind = str(scheme.values.get("type"))
@@ -124,7 +122,7 @@ class _Schemes:
         if kind == "oauth2":
             return self._oauth2(scheme)
         way = " ".join(str(scheme.values[name]) for name in ("type", "scheme", "in") if name in scheme.values)
-        self._warnings.append(f"{scheme.name} is left out: {way} is not used here.")
+        self._warnings.append(f"{scheme.name} is ignored: {way} is not supported.")
         return []
 
     def _key(self, schemes: list[_Scheme]) -> dict[str, Any]:
@@ -152,7 +150,7 @@ class _Schemes:
                 ways.append(read(scheme, known[name], (*scheme.place, "flows", name)))
         left_out = sorted(set(known) - {"authorizationCode", "clientCredentials"})
         if left_out:
-            self._warnings.append(f"{scheme.name}: {', '.join(left_out)} is left out (RFC 9700 advises against it).")
+            self._warnings.append(f"{scheme.name}: {', '.join(left_out)} is ignored (RFC 9700 advises against it).")
         return ways
 
     def _code(self, scheme: _Scheme, flow: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -181,7 +179,7 @@ class _Schemes:
     def _address(self, flow: Mapping[str, Any], name: str, place: Place) -> str:
         url = flow.get(name)
         if not isinstance(url, str) or not url.startswith("https://"):
-            self._source.refuse((*place, name), "needs an absolute https address")
+            self._source.refuse((*place, name), "must be an absolute https address")
         return url
 
     def _scopes(self, scheme: _Scheme, flow: Mapping[str, Any]) -> Iterable[str]:
@@ -190,7 +188,7 @@ class _Schemes:
         if scheme.scopes or not offered:
             return scheme.scopes
         self._warnings.append(
-            f"{scheme.name}: no scope is asked for by default. Name some at the top, under security: "
+            f"{scheme.name}: no scope is requested by default. List scopes under security: "
             f"[{{{scheme.name}: [{', '.join(map(str, list(offered)[:2]))}]}}]."
         )
         return ()

@@ -50,7 +50,7 @@ def _template(value: str, info: ValidationInfo) -> str:
     if not trusted(info):
         names_in(value)
         if re.search(r"[\x00-\x1f\x7f]", value):
-            raise ValueError("holds a control character")
+            raise ValueError("must not contain control characters")
     return value
 
 
@@ -128,15 +128,15 @@ class Param(Strict):
         if trusted(info):
             return self
         if self.pattern is None and not self.options:
-            raise ValueError(f"{self.name}: needs a pattern or options")
+            raise ValueError(f"{self.name}: a pattern or options are required")
         values = [option.value for option in self.options]
         if len(set(values)) != len(values):
-            raise ValueError(f"{self.name}: an option is listed twice")
+            raise ValueError(f"{self.name}: each option must be listed once")
         for value in [*values, *([self.default] if self.default is not None else [])]:
             if self.pattern is not None and not compiled(self.pattern).fullmatch(value):
-                raise ValueError(f"{self.name}: {value!r} does not fit the pattern")
+                raise ValueError(f"{self.name}: {value!r} must match the pattern")
         if self.options and self.default is not None and self.default not in values:
-            raise ValueError(f"{self.name}: the default is none of the options")
+            raise ValueError(f"{self.name}: the default must be one of the options")
         return self
 
 
@@ -185,7 +185,7 @@ class Send(Strict):
     @model_validator(mode="after")
     def _one_authorization(self, info: ValidationInfo) -> Self:
         if not trusted(info) and self.basic and any(name.lower() == "authorization" for name in self.headers):
-            raise ValueError("basic and an Authorization header exclude each other")
+            raise ValueError("use either basic or an Authorization header")
         return self
 
     def templates(self) -> Iterator[str]:
@@ -212,7 +212,7 @@ class Condition(Strict):
     @model_validator(mode="after")
     def _exactly_one(self, info: ValidationInfo) -> Self:
         if not trusted(info) and len(self.model_fields_set - {"path"}) != 1:
-            raise ValueError("needs exactly one of equals, one_of, exists and type")
+            raise ValueError("exactly one of equals, one_of, exists and type is required")
         return self
 
 
@@ -252,11 +252,11 @@ class Request(Strict):
         if trusted(info):
             return self
         if (self.url is None) == (self.path is None):
-            raise ValueError("needs exactly one of url and path")
+            raise ValueError("exactly one of url and path is required")
         if self.json_body is not None and self.form is not None:
-            raise ValueError("json and form exclude each other")
+            raise ValueError("use either json or form")
         if self.method == "GET" and (self.json_body is not None or self.form is not None):
-            raise ValueError("a GET has no body")
+            raise ValueError("a GET request cannot have a body")
         return self
 
     def placed_templates(self, what: str) -> Iterator[tuple[str, str]]:
@@ -290,5 +290,5 @@ class Verified(Strict):
     @model_validator(mode="after")
     def _dated(self, info: ValidationInfo) -> Self:
         if not trusted(info) and (self.date is None) != (self.how == "unverified"):
-            raise ValueError("a date stands with every way but unverified, and only there")
+            raise ValueError("date is required unless how is unverified, and must be omitted if it is")
         return self

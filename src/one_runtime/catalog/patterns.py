@@ -57,13 +57,13 @@ def check_pattern(pattern: str) -> str:
         ValueError: it does not compile, or the browser would read it otherwise.
     """
     if len(pattern) > MAX_PATTERN:
-        raise ValueError(f"longer than {MAX_PATTERN} characters")
+        raise ValueError(f"must be at most {MAX_PATTERN} characters")
     if pattern.startswith("^") or pattern.endswith("$"):
-        raise ValueError("leave out ^ and $: a pattern is always matched whole")
+        raise ValueError("omit ^ and $: a pattern always matches the whole value")
     _check_portable(pattern)
     for low, high in ((int(found[2]), int(found[4] or found[2])) for found in _COUNTED.finditer(pattern)):
         if max(low, high) > MAX_COUNT or low > high:
-            raise ValueError(f"counts to {MAX_COUNT} at the most, and not backwards")
+            raise ValueError(f"a count must be at most {MAX_COUNT}, and its limits in ascending order")
     try:
         compiled(pattern)
     except re2.error as error:
@@ -83,7 +83,7 @@ def _check_portable(pattern: str) -> None:
             continue
         if in_class:
             if char == "[" or pattern.startswith(("--", "&&", "||", "~~"), index):
-                raise ValueError("escape [ within a character class, and double no -, &, | or ~ there")
+                raise ValueError("within a character class, escape [ and do not double -, &, | or ~")
             in_class = char != "]"
         elif char == "[":
             in_class = True
@@ -97,7 +97,7 @@ def _check_portable(pattern: str) -> None:
 
 def _check_escape(char: str, *, in_class: bool) -> None:
     if char not in _ESCAPES or (char == "-" and not in_class):
-        raise ValueError(f"the browser does not know the escape \\{char} here")
+        raise ValueError(f"browsers do not support the escape \\{char} here")
 
 
 def _check_outside_class(pattern: str, index: int) -> None:
@@ -105,11 +105,11 @@ def _check_outside_class(pattern: str, index: int) -> None:
     if char in "]}" and not (char == "}" and re.search(r"\{[0-9]+(?:,[0-9]*)?\Z", pattern[:index])):
         raise ValueError(f"escape {char}")
     if char == "{" and not re.match(r"\{[0-9]+(?:,[0-9]*)?\}", pattern[index:]):
-        raise ValueError("escape { where it is no {count}")
+        raise ValueError("escape { unless it begins a count such as {2,5}")
     if pattern.startswith("(?", index) and not pattern.startswith(_GROUP, index):
-        raise ValueError("of the groups with (? only (?: is read alike everywhere; look neither ahead nor back")
+        raise ValueError("only non-capturing groups (?:…) are supported; no lookahead and no lookbehind")
     if char in "*+?}" and pattern[index + 1 : index + 2] == "+":
-        raise ValueError("possessive quantifiers are Python's own")
+        raise ValueError("possessive quantifiers are not supported by browsers")
 
 
 def check_host_pattern(pattern: str) -> None:
@@ -157,7 +157,7 @@ def captured_part(pattern: str) -> str:
         ValueError: none, or several.
     """
     if compiled(pattern).groups != 1:
-        raise ValueError("needs exactly one (group)")
+        raise ValueError("must have exactly one capturing (group)")
     depth, start, outside, in_class = 0, 0, -1, False
     for index, char in _significant(pattern):
         if in_class:

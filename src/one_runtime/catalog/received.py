@@ -27,11 +27,11 @@ def _value(part: Received, answer: object) -> str:
     found = text_of(look_up(answer, part.where))
     if found is None or not found:
         if part.default is None:
-            raise UnexpectedValue(f"{part.name}: the provider's {part.source} has no {part.where}")
+            raise UnexpectedValue(f"{part.name}: the provider's {part.source} does not contain {part.where}")
         return part.default
     value = _extracted(part, found)
     if value is None or len(value) > MAX_PARAM or value in (".", "..") or not _allowed(part, value):
-        raise UnexpectedValue(f"{part.name}: the provider's {part.source} has another {part.where} than is expected")
+        raise UnexpectedValue(f"{part.name}: the provider's {part.source} contains an unexpected {part.where}")
     return value
 
 

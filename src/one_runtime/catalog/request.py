@@ -82,7 +82,7 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
     if not errors:
         errors += _unfit_for_path(auth, {**clean_params, **clean_credentials})
     if errors:
-        detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values cannot be used"
+        detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values are not valid"
         raise InvalidInput(detail, tuple(errors))
     return Values(clean_params, clean_credentials)
 
@@ -211,7 +211,7 @@ def _clean_param(part: Param, raw: str | None, errors: list[FieldError], *, in_h
     example = part.placeholder and part.placeholder + (part.suffix or "")
     message = _problem(value, part.label, part.pattern, MAX_PARAM, example)
     if message is None and part.options and value not in [option.value for option in part.options]:
-        message = f"{part.label}: choose one of the options"
+        message = f"{part.label} must be one of the options"
     return _kept(value, name, message, errors)
 
 
@@ -225,7 +225,7 @@ def _clean_field(auth: AuthBase, part: Field, raw: str | None, errors: list[Fiel
     if message is None:
         for derived in auth.derived:
             if derived.field == part.name and _derived(derived, value) is None:
-                message = f"{part.label}: this does not look complete, copy it once more"
+                message = f"{part.label} looks incomplete; copy it again"
     return _kept(value, name, message, errors)
 
 
@@ -258,11 +258,11 @@ def _transformed(value: str, transform: Transform) -> str:
 
 def _problem(value: str, label: str, pattern: str | None, longest: int, example: str | None) -> str | None:
     if not value:
-        return f"{label} is needed"
+        return f"{label} is required"
     if len(value) > longest:
-        return f"{label} is longer than {longest} characters"
+        return f"{label} must be at most {longest} characters"
     if _CONTROL.search(value):
-        return f"{label} holds a line break or another character that cannot be sent"
+        return f"{label} contains a line break or another character that cannot be sent"
     if pattern is not None and not compiled(pattern).fullmatch(value):
         return f"{label} does not have the expected form" + (f", such as {example}" if example else "")
     return None
@@ -271,10 +271,10 @@ def _problem(value: str, label: str, pattern: str | None, longest: int, example:
 def _unfit_for_header(auth: AuthBase, part: Field, value: str) -> str | None:
     in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
     if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
-        return f"{part.label} holds a character that cannot be part of it, copy it once more"
+        return f"{part.label} contains a character that cannot be sent; copy it again"
     # RFC 7617, 2: the first colon ends the user name.
     if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
-        return f"{part.label} cannot hold a colon"
+        return f"{part.label} must not contain a colon"
     return None
 
 
@@ -284,14 +284,17 @@ def _unfit_for_path(auth: AuthBase, values: Mapping[str, str]) -> list[FieldErro
     names = {name for path in paths for name in names_in(path)}
     where = {part.name: f"params.{part.name}" for part in auth.params}
     return [
-        FieldError(where.get(name, f"credentials.{name}"), "cannot be only dots")
+        FieldError(where.get(name, f"credentials.{name}"), "must not consist of dots only")
         for name in sorted(names)
         if values.get(name) in (".", "..")
     ]
 
 
 def _unknown(group: str, given: Mapping[str, str], known: Iterable[str]) -> list[FieldError]:
-    return [FieldError(f"{group}.{name[:64]}", "is not asked for here") for name in sorted(set(given) - set(known))]
+    return [
+        FieldError(f"{group}.{name[:64]}", "is not a value of this auth type")
+        for name in sorted(set(given) - set(known))
+    ]
 
 
 def _derived(derived: Derived, value: str) -> str | None:

@@ -23,25 +23,24 @@ Syntax: TypeAlias = Literal["yaml", "json"]
 MAX_DEPTH: Final = 64
 _MOST_COMPLAINTS: Final = 20
 _WORDS: Final = {
-    "extra_forbidden": "there is no such key here",
+    "extra_forbidden": "is not a key of the format here",
     "missing": "is missing",
-    "string_type": "has to be a text; put it in quotes: '{api_key}', '2026-10-01'",
-    "tuple_type": "has to be a list",
-    "model_type": "has to have keys of its own below it",
+    "string_type": "must be a text; put it in quotes: '{api_key}', '2026-10-01'",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of keys to values",
 }
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _ADVICE: Final = {
-    "mapping values are not allowed in this context": "a colon stands where none may; put the text in quotes",
-    "did not find expected key": "the line does not go with those before it; look at how far it is moved in",
-    "did not find expected '-' indicator": "the line does not go with those before it; look at how far it is moved in",
-    "found character that cannot start any token": "a tab, or another character that begins nothing; use spaces",
+    "mapping values are not allowed in this context": "a colon is not allowed here; put the text in quotes",
+    "did not find expected key": "the indentation does not match the lines before",
+    "did not find expected '-' indicator": "the indentation does not match the lines before",
+    "found character that cannot start any token": "a tab or another character that cannot begin a value; use spaces",
 }
 _FORMS: Final = {
-    SLUG: "has lower-case letters and digits, with single hyphens between them",
-    CUSTOM_SLUG: "begins with x-, as every integration of your own does, then lower-case letters, digits and single "
-    "hyphens",
-    DESCRIPTION: "one sentence that begins with a capital or a digit and ends in a full stop",
-    PATH: "begins with a slash; what goes behind a question mark stands under query",
+    SLUG: "must be lower-case letters and digits with single hyphens between them",
+    CUSTOM_SLUG: "must begin with x-, followed by lower-case letters and digits with single hyphens between them",
+    DESCRIPTION: "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
+    PATH: "must begin with a slash; put query parameters under query",
 }
 
 
@@ -141,7 +140,7 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         AttributeError,
         TypeError,
     ) as error:  # such as a date that is none
-        raise Unreadable([Complaint(None, (), f"a value is not what its tag or its form says: {error}")]) from error
+        raise Unreadable([Complaint(None, (), f"a value does not match its tag: {error}")]) from error
     finally:
         loader.dispose()
 
@@ -152,11 +151,11 @@ def _read_json(text: str) -> tuple[object, yaml.Node | None]:
     try:
         data = json.loads(text, object_pairs_hook=_distinct)
     except json.JSONDecodeError as error:
-        raise Unreadable([Complaint(error.lineno, (), f"this is no JSON: {error.msg}")]) from error
+        raise Unreadable([Complaint(error.lineno, (), f"this is not valid JSON: {error.msg}")]) from error
     except SourceError:
         raise
     except (ValueError, RecursionError) as error:
-        raise Unreadable([Complaint(None, (), "a number is too long, or it is nested too deep")]) from error
+        raise Unreadable([Complaint(None, (), "a number is too long, or the document is nested too deeply")]) from error
     _require_shallow(data)
     try:
         return data, yaml.compose(_SURROGATE.sub(r"\\u0020", text.replace("\t", " ")), Loader=yaml.CSafeLoader)
@@ -169,7 +168,7 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) < len(pairs):
         twice = next(key for place, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:place]))
-        raise SourceError([Complaint(None, (), f"{twice[:64]} is there twice")])
+        raise SourceError([Complaint(None, (), f"{twice[:64]} may appear once only")])
     return members
 
 
@@ -179,7 +178,7 @@ def _require_shallow(data: object) -> None:
     while left:
         value, depth = left.pop()
         if depth > MAX_DEPTH:
-            raise SourceError([Complaint(None, (), f"nested deeper than {MAX_DEPTH} levels")])
+            raise SourceError([Complaint(None, (), f"must be nested at most {MAX_DEPTH} levels deep")])
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         left += [(one, depth + 1) for one in inner if isinstance(one, dict | list)]
 
@@ -205,9 +204,9 @@ def _untidy(root: yaml.Node | None) -> Iterator[Complaint]:
         node, depth = left.pop()
         line = node.start_mark.line + 1
         if id(node) in seen:
-            yield Complaint(line, (), "an alias stands for it; write it out, aliases are not used here")
+            yield Complaint(line, (), "YAML aliases are not supported; write the value out")
         if depth > MAX_DEPTH:
-            yield Complaint(line, (), f"nested deeper than {MAX_DEPTH} levels")
+            yield Complaint(line, (), f"must be nested at most {MAX_DEPTH} levels deep")
         seen.add(id(node))
         if isinstance(node, yaml.ScalarNode):
             continue
@@ -222,9 +221,9 @@ def _untidy_keys(node: yaml.MappingNode) -> Iterator[Complaint]:
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            yield Complaint(line, (), "a key is one word")
+            yield Complaint(line, (), "a key must be a single word")
         elif key.value in keys:
-            yield Complaint(line, (), f"{key.value} is there twice")
+            yield Complaint(line, (), f"{key.value} may appear once only")
         keys.add(key.value if isinstance(key, yaml.ScalarNode) else None)
 
 
@@ -236,5 +235,5 @@ def in_our_words(error: ErrorDetails) -> str:
         whole = (
             ", ".join(get_args(Category)) if "..." in expected else expected
         )  # of a long list the error tells a part
-        return f"is one of: {whole.replace(' or ', ', ').replace(chr(39), '')}"
+        return f"must be one of: {whole.replace(' or ', ', ').replace(chr(39), '')}"
     return _FORMS.get(told.get("pattern", "")) or _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))

@@ -19,7 +19,7 @@ def names_in(template: str) -> tuple[str, ...]:
     """
     rest = _PLACEHOLDER.sub("", template)
     if "{" in rest or "}" in rest:
-        raise ValueError("a brace that is no {name}: names are lower-case letters, digits and _")
+        raise ValueError("a brace must enclose a {name} of lower-case letters, digits and _")
     return tuple(_PLACEHOLDER.findall(template))
 
 
@@ -63,7 +63,7 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     if not is_authority(_PLACEHOLDER.sub("x", parts.authority)):
         raise ValueError("the host must be a lower-case name, with a port at most")
     if parts.scheme == "http" and not (allow_http and _LOOPBACK.fullmatch(parts.authority)):
-        raise ValueError("must be https (http is for the demo on loopback only)")
+        raise ValueError("must be https; http is allowed for the demo on loopback only")
     return parts
 
 
@@ -75,8 +75,8 @@ def check_link(url: str, *, allow_http: bool = False) -> str:
     """
     address = re.split(r"[?#]", url, maxsplit=1)[0]
     if names_in(url):
-        raise ValueError("must be a fixed address, without {name}")
+        raise ValueError("must be a fixed address, without a {name}")
     if any(ord(char) <= 32 or char in "<>\"'`\\" for char in url):
-        raise ValueError("holds a character that an address cannot have")
+        raise ValueError("contains a character that an address cannot have")
     split_url(address, allow_http=allow_http)
     return url

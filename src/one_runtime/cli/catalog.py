@@ -216,7 +216,7 @@ def _said(name: str, integration: Integration) -> Iterator[str]:
     for place, message in placed_complaints(integration):
         yield located(path, Complaint(source.line(place), place, message))
     if path.stem != integration.slug:
-        yield f"{path}: the slug is not the file's name"
+        yield f"{path}: the slug must be the file's name"
 
 
 def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:

@@ -158,7 +158,7 @@ async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) 
     """
     row = await tx.one(_BY_ID, organization=organization_id, instance=INSTANCE, client=client)
     if row is None:
-        raise OAuthClientMissing("The OAuth client that this was made with is gone. Connect again.")
+        raise OAuthClientMissing("The OAuth client of this connection was deleted. Connect again.")
     return _opened(vault, row)
 
 
@@ -183,14 +183,14 @@ async def put(
     """
     slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
     if auth is None:
-        raise InvalidInput(f"{integration.name} has no oauth2, so there is no OAuth client to register.")
+        raise InvalidInput(f"{integration.name} does not use oauth2, so it has no OAuth client.")
     if auth.client.owner == "customer":
-        raise InvalidInput(f"The OAuth client of {integration.name} is each end user's own: the popup asks for it.")
+        raise InvalidInput(f"Each end user of {integration.name} enters an OAuth client of their own in the popup.")
     present = await find_own(tx, vault, organization_id, slug)
     same = present is not None and present.client.client_id == new.client_id
     if present is not None and same and new.client_secret is None:
         if not set(_hosts(new.hosts)) <= set(present.hosts):
-            raise InvalidInput.of("client_secret", "is required where a host is added: it would be sent there")
+            raise InvalidInput.of("client_secret", "is required with a new host, which it will be sent to")
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
@@ -335,9 +335,7 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
     for url in auth.secret_urls():
         host = urlsplit(resolve_url(f"{url.scheme}://{url.authority}", known)).netloc
         if host not in client.hosts:
-            raise HostNotRegistered(
-                f"{host} is none of the hosts that the OAuth client for {integration} was registered for."
-            )
+            raise HostNotRegistered(f"The OAuth client for {integration} was not registered for the host {host}.")
 
 
 async def _save(tx: Transaction, vault: Vault, one: OAuthClient, version: int, *, renewed: bool) -> None:
@@ -393,7 +391,7 @@ def _hosts(given: Iterable[str]) -> tuple[str, ...]:
         except ValueError:
             host = ""
         if not is_authority(host):
-            raise InvalidInput.of("hosts", f"{one[:100]!r} is no host, such as acme.example.com")
+            raise InvalidInput.of("hosts", f"{one[:100]!r} must be a host, such as acme.example.com")
         cleaned.append(host)
     return tuple(dict.fromkeys(cleaned))
 
@@ -404,13 +402,13 @@ def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) ->
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
     if errors:
-        detail = f"{errors[0].field}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} values do not fit"
+        detail = f"{errors[0].field}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} invalid values"
         raise InvalidInput(detail, tuple(errors))
 
 
 def _secret_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
     if new.client_secret is None and (auth.token.auth != "none" or auth.authorization.callback_signature):
-        return [FieldError("client_secret", "is required: this provider asks a client to prove itself")]
+        return [FieldError("client_secret", "is required: this provider authenticates OAuth clients")]
     return []
 
 
@@ -419,7 +417,10 @@ def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
     missing = [name for name, part in known.items() if not part.optional and not new.fields.get(name)]
     return [
         *(FieldError(f"fields.{name}", f"is required: {known[name].label}. {known[name].where}") for name in missing),
-        *(FieldError(f"fields.{name}", "is no field of this client") for name in sorted(set(new.fields) - set(known))),
+        *(
+            FieldError(f"fields.{name}", "is not a field of this OAuth client")
+            for name in sorted(set(new.fields) - set(known))
+        ),
     ]
 
 
@@ -427,11 +428,11 @@ def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
     if names_hosts and not new.hosts:
         return [
             FieldError(
-                "hosts", "is required: the hosts that this client was registered at. Its secret goes to no other"
+                "hosts", "is required: the hosts at which this client was registered. Its secret goes to no other host"
             )
         ]
     if new.hosts and not names_hosts:
-        return [FieldError("hosts", "is not for this integration, whose hosts are known")]
+        return [FieldError("hosts", "must be empty: this integration has fixed hosts")]
     if len(new.hosts) > _MAX_HOSTS:
-        return [FieldError("hosts", f"may name {_MAX_HOSTS} hosts")]
+        return [FieldError("hosts", f"must have at most {_MAX_HOSTS} hosts")]
     return []

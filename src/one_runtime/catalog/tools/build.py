@@ -27,9 +27,9 @@ def read_entries(folder: Path) -> list[Integration]:
     for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem):
         entry = load_yaml(path)
         if entry.slug != path.stem:
-            raise CatalogError(f"{path}: the slug {entry.slug!r} is not the file's name")
+            raise CatalogError(f"{path}: the slug {entry.slug!r} must be the file's name")
         if entry.slug.startswith(CUSTOM):
-            raise CatalogError(f"{path}: x- is kept for organizations' own integrations")
+            raise CatalogError(f"{path}: the prefix x- is reserved for custom integrations")
         entries.append(entry)
     return entries
 
@@ -45,7 +45,7 @@ def read_logo(path: Path) -> str:
         if clean_svg(text) != text:
             raise CatalogError(f"{path}: not cleaned. Run: python scripts/logos.py")
     except OSError as error:
-        raise CatalogError(f"{path}: there is no logo. Run: python scripts/logos.py") from error
+        raise CatalogError(f"{path}: the logo is missing. Run: python scripts/logos.py") from error
     except UnsafeLogo as error:
         raise CatalogError(f"{path}: {error}") from error
     return text
