@@ -158,9 +158,8 @@ def test_tokens_without_a_renewal_are_due_when_they_expire() -> None:
 
 def test_only_an_entry_with_revocation_can_be_revoked() -> None:
     revocation = {"url": "https://login.example.com/revoke", "token_param": "token"}
-    assert token_method(oauth2(revocation=revocation)).can_be_revoked
-    assert not token_method(oauth2()).can_be_revoked
-    assert not token_method(client_credentials()).can_be_revoked
+    assert auth_method(oauth2(revocation=revocation)).can_be_revoked
+    assert not any(auth_method(auth).can_be_revoked for auth in ALL)
 
 
 def test_templates_may_use_the_clients_id_and_the_fields_that_the_entry_asks_for() -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from one_runtime.app import create_app
+from one_runtime.auth_types import OAuth2Method
 from one_runtime.catalog.loader import Catalog, load_yaml
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import connections
@@ -27,7 +28,7 @@ from one_runtime.oauth.token_response import Tokens
 from one_runtime.settings import Settings
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.revocation import revoke_due
-from one_runtime.tokens.state import UsableCredential, refresh_due_at
+from one_runtime.tokens.state import UsableCredential
 from tests.application import Application, Client, RunningAcme, SetClock, refuse_open_transaction, settings_for
 from tests.foreign.process import running
 from tests.foreign.providers import LOGO
@@ -152,6 +153,7 @@ async def connect(
             made["access_token"], made["refresh_token"], now + timedelta(seconds=made["expires_in"]), ("read",)
         )
         secrets = {name: made[name] for name in ("access_token", "refresh_token")}
+        method = OAuth2Method(auth_of(installation))
         new = NewConnection(
             end_user_id=end_user_id,
             integration_slug=SLUG,
@@ -164,7 +166,7 @@ async def connect(
             agreed=True,
             scopes=("read",),
             expires_at=tokens.expires_at,
-            token_metadata=TokenMetadata(client.id, refresh_due_at(auth_of(installation), secrets, tokens, now)),
+            token_metadata=TokenMetadata(client.id, method.refresh_due_at(secrets, tokens, now)),
         )
         actor = Actor(organization_id, "system")
         connection, _ = await connections.create_or_replace(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response
@@ -11,9 +12,10 @@ from one_runtime.api.fields import Answer, Body, Slug, Text
 from one_runtime.api.headers import public_answer
 from one_runtime.api.routing import PUBLIC, Installed, Routes
 from one_runtime.api.services import services_of
+from one_runtime.auth_types import auth_method
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.model import CUSTOM, AuthType, Category, Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth, Pkce, Refresh
+from one_runtime.catalog.model import CUSTOM, Auth, AuthType, Category, Integration
+from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
@@ -169,21 +171,16 @@ def _auths(integration: Integration) -> list[dict[str, Any]]:
             "auth_type": auth.type,
             "params": [_field(part, secret=False, optional=part.default is not None) for part in auth.params],
             "fields": [_field(part, secret=part.secret, optional=part.optional) for part in auth.fields],
-            "oauth2": _oauth2(auth) if isinstance(auth, OAuth2Auth) else None,
+            "oauth2": _oauth2(auth),
             "verified": {"how": auth.verified.how, "date": auth.verified.date},
         }
         for auth in integration.auth
     ]
 
 
-def _oauth2(auth: OAuth2Auth) -> dict[str, Any]:
-    return {
-        "scopes": (*auth.scopes.always, *auth.scopes.default),
-        "pkce": auth.pkce,
-        "refresh": auth.refresh,
-        "client": auth.client.owner,
-        "client_url": auth.client.where_url,
-    }
+def _oauth2(auth: Auth) -> dict[str, Any] | None:
+    description = auth_method(auth).describe()
+    return asdict(description) if description is not None else None
 
 
 def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 without an entry: the integration of an old connection may be gone.
 """
 
-from one_runtime.auth_types.method import AuthMethod, TokenAuth, TokenMethod
+from one_runtime.auth_types.method import AuthMethod, Renewal, TokenMethod
+from one_runtime.auth_types.oauth2 import OAuth2Method
 from one_runtime.auth_types.registry import AUTH_METHODS, auth_method, oauth2_of
 
-__all__ = ["AUTH_METHODS", "AuthMethod", "TokenAuth", "TokenMethod", "auth_method", "oauth2_of"]
+__all__ = ["AUTH_METHODS", "AuthMethod", "OAuth2Method", "Renewal", "TokenMethod", "auth_method", "oauth2_of"]

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import ClassVar, Protocol, TypeAlias
 
 from one_runtime.catalog.model import AuthType
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.oauth2 import OAuth2Auth, TokenAuth
 from one_runtime.catalog.request import Values
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.oauth.token_response import Tokens
 
-TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 Renewal: TypeAlias = RefreshToken | ClientCredentials
 
 
@@ -33,10 +32,6 @@ class TokenMethod(Protocol):
     @property
     def auth(self) -> TokenAuth:
         """The auth of the entry."""
-
-    @property
-    def can_be_revoked(self) -> bool:
-        """True if the provider revokes tokens on request."""
 
     def first_grant(self, values: Values, /) -> tuple[ClientIdentity, ClientCredentials] | None:
         """Return the grant that the typed values are; None if the end user consents at the provider instead."""
@@ -70,6 +65,10 @@ class AuthMethod(Protocol):
     @property
     def needs_registered_client(self) -> bool:
         """True if connecting needs an OAuth client of the organization or the instance."""
+
+    @property
+    def can_be_revoked(self) -> bool:
+        """True if the provider revokes tokens on request."""
 
     @property
     def sends_client(self) -> bool:

@@ -13,6 +13,7 @@ class ApiKeyMethod:
     oauth2: ClassVar[None] = None
     tokens: ClassVar[None] = None
     needs_registered_client: ClassVar[bool] = False
+    can_be_revoked: ClassVar[bool] = False
     sends_client: ClassVar[bool] = False
 
     def describe(self) -> None:

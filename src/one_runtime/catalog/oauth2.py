@@ -395,6 +395,10 @@ class ClientCredentialsAuth(AuthBase):
         yield from ("{client_id}", "{client_secret}", *_token_templates(self.token), *self.scopes.templates())
 
 
+TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
+"""The auth types with a token endpoint."""
+
+
 def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> None:
     for name in sorted(own & set(params)):
         raise ValueError(f"{where}: {name} is a reserved parameter")

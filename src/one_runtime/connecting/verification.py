@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, Lookup, OAuth2Auth
+from one_runtime.catalog.oauth2 import Lookup, OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import (
     Values,
@@ -34,14 +35,13 @@ from one_runtime.egress import Egress, EgressError, on_behalf_of
 from one_runtime.egress.provider_text import printable
 from one_runtime.errors import Conflict
 from one_runtime.integrations.oauth_clients import OAuthClient
-from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure, TokenRequestRefused
-from one_runtime.oauth.grants import ClientCredentials, ShortLivedToken
+from one_runtime.oauth.grants import ShortLivedToken
 from one_runtime.oauth.scopes import missing_scopes, requested_scopes
 from one_runtime.oauth.token_response import Tokens
 from one_runtime.telemetry import metrics, tracing
 from one_runtime.tokens.endpoint import TokenEndpoint
-from one_runtime.tokens.state import merge_tokens, refresh_due_at
+from one_runtime.tokens.state import merge_tokens
 
 _MAX_ACCOUNTS: Final = 200
 
@@ -161,12 +161,13 @@ async def verify_credentials(
 
     Raises: CredentialsRefused if the provider refuses them; ProviderUnavailable if it gives no usable answer.
     """
-    if not isinstance(auth, ClientCredentialsAuth):
+    method = auth_method(auth).tokens
+    first_grant = method.first_grant(values) if method is not None else None
+    if method is None or first_grant is None:
         account = await check_credentials(installation.egress, integration, auth, values)
         return VerifiedAccount(integration, auth.type, account, values.params, values.credentials)
-    grant = ClientCredentials(values.credentials)
-    client = ClientIdentity(values.credentials["client_id"], values.credentials["client_secret"])
-    endpoint = TokenEndpoint(integration, auth, client, values.params)
+    client, grant = first_grant
+    endpoint = TokenEndpoint(integration, method.auth, client, values.params)
     try:
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
     except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
@@ -175,8 +176,8 @@ async def verify_credentials(
         raise _unavailable(integration, error) from error
     secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
     account = await check_credentials(installation.egress, integration, auth, Values(values.params, secrets))
-    scopes = requested_scopes(auth.scopes, None, values.params)
-    due_at = refresh_due_at(auth, secrets, tokens, installation.clock())
+    scopes = requested_scopes(method.auth.scopes, None, values.params)
+    due_at = method.refresh_due_at(secrets, tokens, installation.clock())
     return VerifiedAccount(
         integration=integration,
         auth_type=auth.type,
@@ -226,7 +227,8 @@ async def verify_tokens(
     """
     params = {**granted.params, **receive(auth, "token_response", granted.tokens.document)}
     client = granted.client
-    client_fields = {} if client is None else {"client_id": client.client.client_id, **client.fields_of(auth)}
+    method = OAuth2Method(auth)
+    client_fields = {} if client is None else method.client_values(client.client.client_id, client.fields)
     secrets = {**client_fields, **granted.secrets}
     if granted.selected is not None:
         params |= granted.selected
@@ -238,7 +240,7 @@ async def verify_tokens(
         account = await check_credentials(installation.egress, integration, auth, values)
     if account.id is None and auth.check is None:
         account = ProviderAccount(*read_identity(auth, values))
-    due_at = refresh_due_at(auth, granted.secrets, granted.tokens, installation.clock())
+    due_at = method.refresh_due_at(granted.secrets, granted.tokens, installation.clock())
     return VerifiedAccount(
         integration=integration,
         auth_type=auth.type,

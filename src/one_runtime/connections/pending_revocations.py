@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
 from one_runtime.connections.credentials import TokenMetadata
@@ -104,7 +104,7 @@ _KINDS: Final = ("refresh_token", "access_token", "client_id", "client_secret")
 def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
     """Return whether the provider has a way to revoke tokens of this auth type."""
     auth = integration.auth_of(auth_type) if integration is not None else None
-    return isinstance(auth, OAuth2Auth) and auth.revocation is not None
+    return auth is not None and auth_method(auth).can_be_revoked
 
 
 async def queue_revocation(

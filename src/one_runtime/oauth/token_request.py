@@ -1,16 +1,13 @@
 """Requests to the token endpoint (RFC 6749, 3.2): a code, a refresh token, the client itself, a short-lived token."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.outbound import OutboundRequest, RequestDraft, build_request, fill_templates
 from one_runtime.catalog.request import resolve_url
 from one_runtime.oauth.client import ClientIdentity, authenticate_client
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
 from one_runtime.oauth.scopes import requested_scopes
-
-TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 
 
 def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:

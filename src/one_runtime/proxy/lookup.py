@@ -19,7 +19,7 @@ from one_runtime.db.schema import credentials as held
 from one_runtime.db.schema import organizations
 from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
-from one_runtime.tokens.state import CredentialState, sends_client_fields, with_oauth_client
+from one_runtime.tokens.state import CredentialState, with_oauth_client
 
 
 class ConnectRequired(Conflict):
@@ -115,4 +115,4 @@ async def _decrypt(tx: Transaction, installation: Installation, row: Row) -> Cre
         own = await installation.catalogs.own(tx, connection.organization_id, row.custom_revision)
         catalog = own if own is not None else catalog
     state = CredentialState.of(connection, kept, catalog.get(slug))
-    return await with_oauth_client(tx, installation, state) if sends_client_fields(state.auth) else state
+    return await with_oauth_client(tx, installation, state) if state.sends_client else state

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.tokens.state import CredentialState, Renewal
+from one_runtime.auth_types import Renewal
+from one_runtime.tokens.state import CredentialState
 
 RETRY_CONFIGURATION: Final = timedelta(minutes=10)
 """The pause after a failure that only the operator or the organization can repair."""
@@ -96,7 +96,7 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
     """A due row without tokens: an older version stored a key over them, or the catalog lost the integration."""
-    if state.stored.token_metadata.refresh_due_at is None or isinstance(state.auth, OAuth2Auth | ClientCredentialsAuth):
+    if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:
         return None
     return now + RETRY_CONFIGURATION if state.auth is None else "never"
 

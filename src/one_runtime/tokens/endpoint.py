@@ -3,10 +3,10 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.outbound import OutboundRequest
 from one_runtime.clock import Clock
 from one_runtime.egress import Egress, EgressError, Limits, Response, on_behalf_of
@@ -17,8 +17,6 @@ from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant
 from one_runtime.oauth.token_request import token_request
 from one_runtime.oauth.token_response import Tokens, read_token_response
 from one_runtime.telemetry import metrics
-
-TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
 """Of requests for which nobody holds a lease; those of a refresh end with their `until`."""

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from one_runtime.auth_types import AUTH_METHODS
 from one_runtime.catalog.request import Values
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
@@ -94,10 +95,8 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
     async with installation.database.write() as tx:
         now = installation.clock()
         await events.record(tx, actor, "connection.credentials_read", now, usable.connection.subject)
-    if usable.connection.auth_type not in {"oauth2", "client_credentials"}:
-        return usable
-    token = {"access_token": usable.values.credentials["access_token"]}
-    return replace(usable, values=Values(usable.values.params, token))
+    exposed = AUTH_METHODS[usable.connection.auth_type].exposes(usable.values.credentials)
+    return replace(usable, values=Values(usable.values.params, exposed))
 
 
 async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, cast
 
 import structlog
 
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+from one_runtime.auth_types import Renewal, oauth2_of
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import RefreshedMetadata
 from one_runtime.connections.pending_revocations import RevocationCause, leave_to_worker, queue_revocation
@@ -39,11 +39,9 @@ from one_runtime.tokens.decision import (
 from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.state import (
     CredentialState,
-    Renewal,
     holds_presented,
     merge_tokens,
     read_state,
-    refresh_due_at,
     with_oauth_client,
 )
 
@@ -100,17 +98,18 @@ async def renew(
 
 def _token_endpoint(state: CredentialState) -> TokenEndpoint:
     """Raises: NotFound; HostNotRegistered; OAuthClientMissing; InvalidInput."""
-    integration, auth, secrets = state.integration, state.auth, state.stored.secrets
-    if integration is None or not isinstance(auth, OAuth2Auth | ClientCredentialsAuth):
+    integration, method, secrets = state.integration, state.token_method, state.stored.secrets
+    if integration is None or method is None:
         raise NotFound("The integration of this connection no longer exists.")
     params = state.connection.params
     if state.client is None:  # the end user's own client
         client = ClientIdentity(secrets.get("client_id", ""), secrets.get("client_secret"))
-        return TokenEndpoint(integration, auth, client, params)
-    known = {**params, **(state.client.fields_of(auth) if isinstance(auth, OAuth2Auth) else {})}
-    if isinstance(auth, OAuth2Auth):
-        oauth_clients.require_host(state.client, integration.name, auth, known)
-    return TokenEndpoint(integration, auth, state.client.client, known)
+        return TokenEndpoint(integration, method.auth, client, params)
+    known = {**params, **method.client_values(state.client.client.client_id, state.client.fields)}
+    oauth2 = oauth2_of(state.auth)
+    if oauth2 is not None:
+        oauth_clients.require_host(state.client, integration.name, oauth2, known)
+    return TokenEndpoint(integration, method.auth, state.client.client, known)
 
 
 async def _store(
@@ -154,10 +153,10 @@ async def _replace_tokens(
     tx: Transaction, installation: Installation, asked: CredentialState, current: CredentialState, tokens: Tokens
 ) -> CredentialState:
     """Store the tokens over the locked ones, and set the connection's status."""
-    auth, now = asked.auth, installation.clock()
-    assert isinstance(auth, OAuth2Auth | ClientCredentialsAuth)  # noqa: S101 - the provider was asked for tokens
+    method, now = asked.token_method, installation.clock()
+    assert method is not None  # noqa: S101 - the provider was asked for tokens
     secrets = merge_tokens(current.stored.secrets, tokens)
-    due_at = refresh_due_at(auth, secrets, tokens, now)
+    due_at = method.refresh_due_at(secrets, tokens, now)
     metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
     refreshed = RefreshedMetadata(tokens.expires_at, tokens.scopes, metadata)
     saved = await connections.replace_tokens(tx, installation.vault, current.connection, secrets, refreshed)

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import structlog
 
+from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import pending_revocations
@@ -98,12 +99,12 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     """Ask the provider to revoke each token, one after the other. A token that is already invalid counts as revoked."""
     async with installation.database.read() as tx:
         integration = await installation.catalogs.for_revoking(tx, pending.organization_id, pending.integration_slug)
-    auth = integration.auth_of("oauth2") if integration is not None else None
+    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
     grant = RefreshToken(pending.tokens.get("refresh_token"), pending.tokens.get("access_token", ""))
     results: dict[Kind, RevocationResult] = {
         kind: RevocationResult(kind, "not_supported") for kind in _kinds(pending.tokens)
     }
-    if integration is None or not isinstance(auth, OAuth2Auth) or auth.revocation is None:
+    if integration is None or auth is None or auth.revocation is None:
         return list(results.values())
     if pending.audience != integration.audience("oauth2"):  # P7: the tokens were issued for other hosts
         return list(results.values())

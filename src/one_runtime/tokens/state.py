@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from datetime import datetime
 
+from one_runtime.auth_types import Renewal, TokenMethod, auth_method
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.request import Values
-from one_runtime.catalog.templates import names_in
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, StoredCredential
@@ -16,16 +14,8 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClient
-from one_runtime.oauth.grants import ClientCredentials, RefreshToken
+from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.token_response import Tokens
-from one_runtime.tokens.endpoint import TokenAuth
-
-Renewal: TypeAlias = RefreshToken | ClientCredentials
-"""The grant that renews tokens."""
-
-_MARGIN: Final = timedelta(minutes=5)
-_SHORT_LIFE_DIVISOR: Final = 5
-"""Tokens are renewed in the last fifth of a life that is shorter than five margins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +55,21 @@ class CredentialState:
         return self.integration.name if self.integration is not None else self.connection.integration_slug
 
     @property
+    def token_method(self) -> TokenMethod | None:
+        """How the entry issues and renews tokens; None for keys and passwords, and where the entry is gone."""
+        return auth_method(self.auth).tokens if self.auth is not None else None
+
+    @property
+    def sends_client(self) -> bool:
+        """True if requests to the provider contain fields of the OAuth client, such as a developer token."""
+        return self.auth is not None and auth_method(self.auth).sends_client
+
+    @property
     def usable(self) -> UsableCredential:
         """The credentials for requests: the refresh token is left out, the OAuth client's fields are added."""
         client_fields: dict[str, str] = {}
-        if self.client is not None and isinstance(self.auth, OAuth2Auth):
-            client_fields = {"client_id": self.client.client.client_id, **self.client.fields_of(self.auth)}
+        if self.client is not None and self.token_method is not None:
+            client_fields = self.token_method.client_values(self.client.client.client_id, self.client.fields)
         secrets = {name: value for name, value in self.stored.secrets.items() if name != "refresh_token"}
         values = Values(dict(self.connection.params), {**client_fields, **secrets})
         return UsableCredential(self.connection, values, self.stored.version, self.integration, self.auth)
@@ -77,13 +77,9 @@ class CredentialState:
     @property
     def renewal(self) -> Renewal | None:
         """The grant to present for new tokens; None where the entry or the tokens allow none."""
-        secrets = self.stored.secrets
-        if isinstance(self.auth, ClientCredentialsAuth):
-            fields = {name: value for name, value in secrets.items() if name != "access_token"}
-            return ClientCredentials(fields, self.connection.scopes or None)
-        if not isinstance(self.auth, OAuth2Auth) or not is_renewable(self.auth, secrets):
+        if self.token_method is None:
             return None
-        return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
+        return self.token_method.renewal(self.stored.secrets, self.connection.scopes)
 
     @property
     def audience_changed(self) -> bool:
@@ -104,40 +100,11 @@ class CredentialState:
 
     def is_stale(self, now: datetime, rejected: int | None) -> bool:
         """True if tokens expired, are due for renewal, or are of the version that the provider rejected."""
-        if not isinstance(self.auth, OAuth2Auth | ClientCredentialsAuth):
+        if self.token_method is None:
             return False
         due_at = self.stored.token_metadata.refresh_due_at
         is_due = due_at is not None and due_at <= now
         return not self.is_unexpired(now) or self.stored.version == rejected or is_due
-
-
-def is_renewable(auth: OAuth2Auth, secrets: Mapping[str, str]) -> bool:
-    """True if a refresh token is stored, or the provider renews by the access token."""
-    return auth.refresh != "none" and ("refresh_token" in secrets or bool(auth.token.refresh_params))
-
-
-def refresh_due_at(auth: TokenAuth, secrets: Mapping[str, str], tokens: Tokens, now: datetime) -> datetime | None:
-    """Return when to renew tokens that were issued at `now`; None for never.
-
-    That is some time before they expire, and before an unused refresh token expires. Tokens that cannot be renewed are
-    due when they expire, since the end user has to connect again then.
-    """
-    renewable = not isinstance(auth, OAuth2Auth) or is_renewable(auth, secrets)
-    if not renewable:
-        return tokens.expires_at
-    unused = auth.lifetimes.refresh
-    refresh_expiries = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]
-    moments = [_before_expiry(tokens.expires_at, now), *(_halfway(moment, now) for moment in refresh_expiries)]
-    return min((moment for moment in moments if moment is not None), default=None)
-
-
-def _before_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
-    return None if expires_at is None else expires_at - min(_MARGIN, (expires_at - now) / _SHORT_LIFE_DIVISOR)
-
-
-def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
-    """Half of the life is left as a reserve: the provider or this installation may be down for days."""
-    return None if moment is None else now + (moment - now) / 2
 
 
 def merge_tokens(secrets: Mapping[str, str], tokens: Tokens) -> dict[str, str]:
@@ -181,7 +148,7 @@ async def read_state(
     connection, stored = await connections.get_with_credential(tx, installation.vault, key, lock=lock)
     integration = await installation.catalogs.get(tx, key.organization_id, connection.integration_slug)
     state = CredentialState.of(connection, stored, integration)
-    if lock or not (state.is_stale(installation.clock(), None) or sends_client_fields(state.auth)):
+    if lock or not (state.is_stale(installation.clock(), None) or state.sends_client):
         return state
     return await with_oauth_client(tx, installation, state)
 
@@ -194,12 +161,3 @@ async def with_oauth_client(tx: Transaction, installation: Installation, state: 
     organization_id = state.connection.organization_id
     client = await oauth_clients.get(tx, installation.vault, organization_id, client_id)
     return replace(state, client=client)
-
-
-def sends_client_fields(auth: Auth | None) -> bool:
-    """True if requests to the provider contain fields of the OAuth client, such as a developer token."""
-    if not isinstance(auth, OAuth2Auth):
-        return False
-    fields = {"client_id", *(part.name for part in auth.client.fields)}
-    templates = [*auth.send.templates(), *(auth.check.templates() if auth.check is not None else ())]
-    return any(name in fields for template in templates for name in names_in(template))
