@@ -24,7 +24,7 @@ from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
 from one_runtime.tokens.refresh import AT_ONCE, fresh_credentials, refresh_due
-from tests.refresh.rotating import Rotating, connect, register_client, running_provider
+from tests.tokens.rotating import Rotating, connect, register_client, running_provider
 
 CALLS: Final = 5_000
 DUE: Final = 1_000

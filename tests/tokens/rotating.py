@@ -32,7 +32,7 @@ from one_runtime.tokens.state import UsableCredential
 from tests.application import Application, Client, RunningAcme, SetClock, refuse_open_transaction, settings_for
 from tests.foreign.process import running
 from tests.foreign.providers import LOGO
-from tests.refresh.provider import CLIENT_ID, CLIENT_SECRET
+from tests.tokens.provider import CLIENT_ID, CLIENT_SECRET
 
 SLUG = "rotating"
 ENTRY = Path(__file__).parent / "entry.yaml"
@@ -112,7 +112,7 @@ def running_provider(folder: Path) -> Iterator[Rotating]:
     log_file = folder / "tokens.jsonl"
     log_file.touch()
     with (
-        running([sys.executable, "-m", "tests.refresh.provider", "--log", str(log_file)], folder) as process,
+        running([sys.executable, "-m", "tests.tokens.provider", "--log", str(log_file)], folder) as process,
         httpx2.Client() as http,
     ):
         yield Rotating(process.said["url"], log_file, http)

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.application import RunningAcme
-from tests.refresh.rotating import Rotating, There, rotating_application, running_provider
+from tests.tokens.rotating import Rotating, There, rotating_application, running_provider
 
 
 @pytest.fixture(scope="session")

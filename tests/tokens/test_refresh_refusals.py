@@ -9,7 +9,7 @@ from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh, refresh_due
 from one_runtime.tokens.state import UsableCredential
-from tests.refresh.rotating import Seeded, There, connect, generation_of, held, token_of
+from tests.tokens.rotating import Seeded, There, connect, generation_of, held, token_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.promise("P8")

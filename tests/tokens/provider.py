@@ -1,6 +1,6 @@
 """An authorization server whose refresh tokens rotate, on a free port of loopback, until standard input ends.
 
-`python -m tests.refresh.provider --log FILE`
+`python -m tests.tokens.provider --log FILE`
 
 A refresh token that is used again ends its family (RFC 9700, 4.14.2). Each token request is one line of the log, which
 is written before the answer leaves: when, which family, which generation was presented, what was answered. Families

@@ -13,7 +13,7 @@ from one_runtime.context import Installation
 from one_runtime.db.schema import credentials, oauth_clients
 from one_runtime.tokens.refresh import refresh_due
 from tests.application import RunningAcme, started
-from tests.refresh.rotating import SLUG, Rotating, Seeded, There, arrive, auth_of, generation_of, held, settings_with
+from tests.tokens.rotating import SLUG, Rotating, Seeded, There, arrive, auth_of, generation_of, held, settings_with
 from tests.waiting import async_attempts
 
 pytestmark = pytest.mark.promise("P8")

@@ -7,7 +7,7 @@ import pytest
 
 from one_runtime.connections import connections
 from one_runtime.db.engine import Transaction
-from tests.refresh.rotating import There, held
+from tests.tokens.rotating import There, held
 
 READS = 300
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from one_runtime.tokens.refresh import fresh_credentials
-from tests.refresh.renewer import Work, renewers
-from tests.refresh.rotating import There, generation_of, token_of
+from tests.tokens.renewer import Work, renewers
+from tests.tokens.rotating import There, generation_of, token_of
 
 pytestmark = pytest.mark.promise("P8")
 

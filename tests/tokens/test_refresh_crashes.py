@@ -1,7 +1,7 @@
 """P8: processes are killed (SIGKILL) and stopped past their lease (SIGSTOP) at any instant, and no token is lost.
 
 Afterwards every connection is usable, but for those where the provider rotated and nobody could commit its answer:
-those, and only those, are `needs_reauth`. At length, with its figures: `make soak ARGS="-rP tests/refresh"`.
+those, and only those, are `needs_reauth`. At length, with its figures: `make soak ARGS="-rP tests/tokens"`.
 """
 
 import logging
@@ -18,8 +18,8 @@ from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
 from one_runtime.tokens.state import UsableCredential
-from tests.refresh.renewer import Given, Renewers, Work, renewers
-from tests.refresh.rotating import Asked, Rotating, Seeded, There, connect, generation_of, held, token_of
+from tests.tokens.renewer import Given, Renewers, Work, renewers
+from tests.tokens.rotating import Asked, Rotating, Seeded, There, connect, generation_of, held, token_of
 
 pytestmark = [pytest.mark.promise("P8"), pytest.mark.slow]
 

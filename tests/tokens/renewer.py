@@ -1,6 +1,6 @@
 """Processes that renew connections' tokens, to be killed and stopped: forks of one that has imported everything.
 
-`python -m tests.refresh.renewer <Work as JSON>` takes an order on each line of its standard input, and answers it with
+`python -m tests.tokens.renewer <Work as JSON>` takes an order on each line of its standard input, and answers it with
 a line. Each fork is a process as a server is: an `Installation` of its own, the worker's loop, and callers beside it.
 What it was given, and how long commits took, is in a log that survives it.
 """
@@ -38,7 +38,7 @@ from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refres
 from one_runtime.tokens.state import UsableCredential
 from tests.application import PUBLIC_URL
 from tests.foreign.process import ROOT
-from tests.refresh.rotating import catalog_at, token_of
+from tests.tokens.rotating import catalog_at, token_of
 
 CALLERS: Final = 4
 
@@ -258,7 +258,7 @@ class Renewers:
 async def renewers(work: Work, folder: Path) -> AsyncIterator[Renewers]:
     """Processes at this work, until the block ends."""
     errors = folder / "renewers.log"
-    words = [sys.executable, "-m", "tests.refresh.renewer", json.dumps(asdict(work))]
+    words = [sys.executable, "-m", "tests.tokens.renewer", json.dumps(asdict(work))]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     with errors.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.schema import credentials
 from one_runtime.tokens.refresh import fresh_credentials
-from tests.refresh.rotating import There, generation_of, held, token_of
+from tests.tokens.rotating import There, generation_of, held, token_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.promise("P8")

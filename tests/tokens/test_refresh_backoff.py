@@ -8,7 +8,7 @@ import pytest
 
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.tokens.refresh import fresh_credentials, refresh_due
-from tests.refresh.rotating import There, catalog_at, generation_of, held, token_of
+from tests.tokens.rotating import There, catalog_at, generation_of, held, token_of
 
 pytestmark = pytest.mark.promise("P8")
 

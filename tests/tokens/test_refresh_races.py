@@ -19,7 +19,7 @@ from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
 from one_runtime.tokens.state import UsableCredential
 from tests.application import RunningAcme, started
-from tests.refresh.rotating import (
+from tests.tokens.rotating import (
     Rotating,
     Seeded,
     There,
