@@ -1,4 +1,4 @@
-"""What refreshing leans on: work that several want at once is done once in this process."""
+"""Concurrent callers of one process share one call."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from one_runtime.jobs.single_flight import SingleFlight
 from tests.waiting import eventually
 
 
-async def test_a_failure_is_told_to_all_who_joined_and_to_nobody_after() -> None:
+async def test_a_failure_is_raised_for_every_caller_that_joined_and_for_no_later_one() -> None:
     flights, called = SingleFlight(), 0
 
     async def fail() -> None:
@@ -21,7 +21,7 @@ async def test_a_failure_is_told_to_all_who_joined_and_to_nobody_after() -> None
     assert called == 2
 
 
-async def test_landing_waits_also_for_what_nobody_waits_for_any_more() -> None:
+async def test_land_waits_for_a_call_whose_caller_was_cancelled() -> None:
     flights, go, ended = SingleFlight(), asyncio.Event(), []
 
     async def call() -> None:

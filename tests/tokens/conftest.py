@@ -1,4 +1,4 @@
-"""What the tests of refreshing share: the provider, one for all of them, and the application that knows it."""
+"""Fixtures of the tests of tokens: one rotating provider for all of them, and the application that uses it."""
 
 from collections.abc import AsyncIterator, Iterator
 

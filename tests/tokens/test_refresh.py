@@ -1,4 +1,4 @@
-"""P8: tokens are renewed before they die, by one request, and nobody gets a new one that is not committed."""
+"""P8: tokens are renewed before they expire, by one request, and no caller gets a token that is not committed."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.promise("P8")
 
 
-async def test_a_fresh_token_is_given_without_asking_the_provider(there: There) -> None:
+async def test_a_fresh_token_is_returned_without_a_request_to_the_provider(there: There) -> None:
     seeded = await there.connect()
     usable = await fresh_credentials(there.installation, seeded.key)
     assert generation_of(token_of(usable)) == 0
@@ -27,7 +27,7 @@ async def test_a_fresh_token_is_given_without_asking_the_provider(there: There) 
     assert there.provider.log(seeded.family) == []
 
 
-async def test_a_token_is_renewed_five_minutes_ahead_of_its_end(there: There) -> None:
+async def test_a_token_is_renewed_five_minutes_before_it_expires(there: There) -> None:
     seeded = await there.connect(life=3600.0)
     there.application.clock.advance(seconds=3600 - 310)
     assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 0
@@ -41,7 +41,7 @@ async def test_a_token_is_renewed_five_minutes_ahead_of_its_end(there: There) ->
     assert shown["status"] == "active"
 
 
-async def test_a_short_life_is_renewed_in_its_last_fifth(there: There) -> None:
+async def test_a_short_lived_token_is_renewed_in_the_last_fifth_of_its_life(there: There) -> None:
     seeded = await there.connect(life=100.0)
     there.application.clock.advance(seconds=79)
     assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 0
@@ -49,7 +49,7 @@ async def test_a_short_life_is_renewed_in_its_last_fifth(there: There) -> None:
     assert generation_of(token_of(await fresh_credentials(there.installation, seeded.key))) == 1
 
 
-async def test_a_token_that_the_provider_rejects_is_renewed_once_for_all_who_say_so(there: There) -> None:
+async def test_a_rejected_token_is_renewed_once_for_all_callers(there: There) -> None:
     seeded = await there.connect()
     rejected = (await fresh_credentials(there.installation, seeded.key)).version
     calls = [fresh_credentials(there.installation, seeded.key, rejected=rejected) for _ in range(5)]
@@ -75,7 +75,7 @@ async def test_the_api_renews_a_fresh_token_and_shows_the_connection(there: Ther
     assert "refresh_token" not in read.text
 
 
-async def test_the_api_renews_nothing_of_another_organization(there: There) -> None:
+async def test_the_api_does_not_renew_a_connection_of_another_organization(there: There) -> None:
     seeded = await there.connect()
     stranger = there.application.client(await there.application.key(await there.application.organization("Other")))
     answer = await stranger.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
@@ -85,7 +85,7 @@ async def test_the_api_renews_nothing_of_another_organization(there: There) -> N
 
 @contextmanager
 def nobody_else_writes(url: str) -> Iterator[None]:
-    """Somebody outside holds the row, or on SQLite the whole file."""
+    """Hold the row from outside; on SQLite, the whole file."""
     path = sqlite_path(url)
     if path is None:
         with psycopg.connect(url) as connection:
@@ -99,7 +99,7 @@ def nobody_else_writes(url: str) -> Iterator[None]:
     holder.close()
 
 
-async def test_nobody_gets_a_new_token_before_it_is_committed(there: There, database_url: str) -> None:
+async def test_no_caller_gets_a_new_token_before_it_is_committed(there: There, database_url: str) -> None:
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
     calls = [asyncio.create_task(fresh_credentials(there.installation, seeded.key)) for _ in range(3)]
@@ -115,7 +115,7 @@ async def test_nobody_gets_a_new_token_before_it_is_committed(there: There, data
     assert generation_of(stored) == 1
 
 
-async def test_a_token_is_given_by_one_process_while_another_renews_it(there: There) -> None:
+async def test_a_process_returns_the_old_token_while_another_renews_it(there: There) -> None:
     seeded = await there.connect(life=3600.0, hold="before")
     there.application.clock.advance(seconds=3500)
     renewing = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
@@ -126,7 +126,7 @@ async def test_a_token_is_given_by_one_process_while_another_renews_it(there: Th
     assert there.provider.answers(seeded.family) == ["granted"]
 
 
-async def test_a_caller_who_leaves_does_not_end_the_renewal(there: There) -> None:
+async def test_a_cancelled_caller_does_not_end_the_renewal(there: There) -> None:
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
     caller = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
@@ -138,7 +138,7 @@ async def test_a_caller_who_leaves_does_not_end_the_renewal(there: There) -> Non
     assert generation_of(stored.secrets["refresh_token"]) == 1
 
 
-async def test_a_lease_that_somebody_died_with_ends(there: There) -> None:
+async def test_the_lease_of_a_dead_process_ends(there: There) -> None:
     seeded = await there.connect()
     there.application.clock.advance(hours=2)
     leased = update(credentials).values(

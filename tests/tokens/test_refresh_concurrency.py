@@ -1,4 +1,4 @@
-"""P8: 200 callers want the credentials of one connection whose token has died: the provider is asked once."""
+"""P8: 200 callers need the credentials of one connection whose token has expired; the provider gets one request."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ CALLERS = 200
 PROCESSES = 4
 
 
-async def test_200_callers_in_one_process_are_one_request(there: There) -> None:
+async def test_200_callers_in_one_process_cause_one_request(there: There) -> None:
     seeded = await there.connect(before=0.05, after=0.05)
     there.application.clock.advance(hours=2)
     calls = [fresh_credentials(there.installation, seeded.key) for _ in range(CALLERS)]
@@ -30,7 +30,7 @@ async def test_200_callers_in_one_process_are_one_request(there: There) -> None:
 
 @pytest.mark.slow
 @pytest.mark.only_database("postgresql")
-async def test_200_callers_in_four_processes_are_one_request(there: There, database_url: str, tmp_path: Path) -> None:
+async def test_200_callers_in_four_processes_cause_one_request(there: There, database_url: str, tmp_path: Path) -> None:
     seeded = await there.connect(life=0.0, before=0.05, after=0.05)
     there.provider.behave(seeded.family, life=3600.0)
     work = Work(

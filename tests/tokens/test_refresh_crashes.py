@@ -1,7 +1,7 @@
 """P8: processes are killed (SIGKILL) and stopped past their lease (SIGSTOP) at any instant, and no token is lost.
 
-Afterwards every connection is usable, but for those where the provider rotated and nobody could commit its answer:
-those, and only those, are `needs_reauth`. At length, with its figures: `make soak ARGS="-rP tests/tokens"`.
+Afterwards every connection is usable, except where the provider rotated and no process could commit its response.
+Only those are `needs_reauth`. The long version, with figures: `make soak ARGS="-rP tests/tokens"`.
 """
 
 import logging
@@ -31,7 +31,7 @@ SLACK = 0.05  # seconds between two clocks' readings in two processes
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """So many kills, or stops, of how many processes side by side."""
+    """The number of kills or stops, and of processes side by side."""
 
     kills: int = 0
     stops: int = 0
@@ -43,7 +43,7 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """A connection that was found `needs_reauth`. `held`: the generation that it holds."""
+    """A connection that became `needs_reauth`. `held` is the generation that the row holds."""
 
     family: str
     held: int
@@ -51,19 +51,19 @@ class Dead:
 
 @dataclass(slots=True)
 class Story:
-    """Connections, and what became of them."""
+    """The connections of one run and their outcome."""
 
     there: There
     length: Length
     seeded: dict[str, Seeded]
     dead: list[Dead] = field(default_factory=list)
     hits: list[tuple[float, float]] = field(default_factory=list)
-    """When a process was killed, or was stopped and went on."""
+    """Times at which a process was killed, or was stopped and continued."""
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def installation(self) -> Installation:
-        """This process's own, for looking and for connecting again."""
+        """The installation of the test's own process."""
         return self.there.installation
 
     @property
@@ -73,12 +73,12 @@ class Story:
 
 
 def manners(number: int) -> dict[str, Any]:
-    """Tokens of a second, one a little longer than the other: what was made at the same time falls due apart."""
+    """Return settings for tokens of about a second, each a little longer, so that they are not due together."""
     return {"life": 0.8 + 0.4 * (number % CONNECTIONS) / CONNECTIONS, "before": 0.01, "after": 0.01}
 
 
 async def told(there: There, length: Length) -> Story:
-    """A story with its connections made."""
+    """Create a story with its connections."""
     seeded = {}
     for number in range(CONNECTIONS):
         name, made = f"user_{number}", there.provider.make(**manners(number))[0]
@@ -87,7 +87,7 @@ async def told(there: There, length: Length) -> Story:
 
 
 def work_of(story: Story, database_url: str, folder: Path) -> Work:
-    """What the processes work on."""
+    """Return the work of the processes."""
     return Work(
         database_url=database_url,
         keys=story.installation.settings.encryption_keys.get_secret_value(),
@@ -101,7 +101,7 @@ def work_of(story: Story, database_url: str, folder: Path) -> Work:
 
 
 async def bury_and_connect_again(story: Story) -> None:
-    """Note what needs to be authorized again, and have the end user do it: there is always enough left to renew."""
+    """Record each connection that needs reauth and connect it again, so that enough connections are left to renew."""
     for number, (name, seeded) in enumerate(list(story.seeded.items())):
         connection, found = await held(story.installation, seeded.key)
         if connection.status == "needs_reauth":
@@ -111,7 +111,7 @@ async def bury_and_connect_again(story: Story) -> None:
 
 
 async def hit(story: Story, started: Renewers) -> None:
-    """Kill, or stop, one process after another at a random moment, and put another in the place of the killed."""
+    """Kill or stop one process after another at a random moment, and replace each that was killed."""
     chance, length = random.Random(story.length.seed), story.length
     running = [await started.start(seed=number) for number in range(length.processes)]
     for number in range(length.kills):
@@ -130,7 +130,7 @@ async def hit(story: Story, started: Renewers) -> None:
 
 
 async def ask_once_more(story: Story, seeded: Seeded) -> UsableCredential | None:
-    """One more pass of refresh; None where the end user has to connect again. Nobody else is at work any more."""
+    """Refresh once more after all processes ended; None where the end user has to connect again."""
     for _ in range(5):
         story.there.application.clock.advance(minutes=11)  # past every lease and every pause
         try:
@@ -143,7 +143,7 @@ async def ask_once_more(story: Story, seeded: Seeded) -> UsableCredential | None
 
 
 async def assert_usable_or_rightly_dead(story: Story, given: list[Given]) -> None:
-    """Each connection is one of the two, as the provider's own log has it."""
+    """Check each connection against the provider's own log."""
     story.provider.behave(life=86_400.0, before=0.0, after=0.0)
     for seeded in story.seeded.values():
         usable = await ask_once_more(story, seeded)
@@ -168,8 +168,7 @@ async def assert_usable_or_rightly_dead(story: Story, given: list[Given]) -> Non
 
 
 def why_it_died(story: Story, dead: Dead, asked: list[Asked], given: dict[int, float]) -> None:
-    """The provider rotated, a process was killed or stopped, and nobody had what was granted when somebody presented
-    again what was held."""
+    """Check that a process was killed or stopped between the rotation and the second use of the presented token."""
     reuse = next(line for line in asked if line.answer == "reused")
     rotated = next(line for line in asked if line.answer == "granted" and line.presented == reuse.presented)
     between = rotated.at - SLACK, reuse.at + SLACK
@@ -185,14 +184,14 @@ def why_it_died(story: Story, dead: Dead, asked: list[Asked], given: dict[int, f
 
 
 def tell_window(given: list[Given]) -> None:
-    """How long new tokens were in memory alone."""
+    """Log how long new tokens were in memory only."""
     took = sorted(1000 * one.commit for one in given if one.commit is not None)
     found = {name: round(took[int((len(took) - 1) * part)], 2) for name, part in (("p50", 0.5), ("p99", 0.99))}
     log.warning("from answer to commit, ms: %s of %d", found, len(took))
 
 
 async def crashes(there: There, database_url: str, folder: Path, length: Length) -> None:
-    """The whole of it."""
+    """Run a story from its start to its checks."""
     begun = time.monotonic()
     story = await told(there, length)
     async with renewers(work_of(story, database_url, folder), folder) as started:
@@ -209,19 +208,19 @@ async def crashes(there: There, database_url: str, folder: Path, length: Length)
 
 
 def side_by_side(database_url: str) -> int:
-    """Processes at a time: SQLite has one."""
+    """Return the number of processes at a time: SQLite allows one."""
     return 1 if database_url.startswith("sqlite") else 2
 
 
 @pytest.mark.timeout(120)
-async def test_whatever_is_killed_every_connection_is_usable_or_rightly_needs_reauth(
+async def test_after_kills_every_connection_is_usable_or_rightly_needs_reauth(
     there: There, database_url: str, tmp_path: Path
 ) -> None:
     await crashes(there, database_url, tmp_path, Length(kills=30, processes=side_by_side(database_url)))
 
 
 @pytest.mark.timeout(120)
-async def test_whatever_is_stopped_past_its_lease_every_connection_is_usable_or_rightly_needs_reauth(
+async def test_after_stops_past_the_lease_every_connection_is_usable_or_rightly_needs_reauth(
     there: There, database_url: str, tmp_path: Path
 ) -> None:
     length = Length(stops=3, processes=side_by_side(database_url), lease=1.0, request=0.5)
@@ -231,7 +230,7 @@ async def test_whatever_is_stopped_past_its_lease_every_connection_is_usable_or_
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kills, stops", [(300, 0), (0, 30)], ids=["kills", "stops"])
-async def test_processes_are_killed_and_stopped_for_a_long_time(
+async def test_many_kills_and_stops_lose_no_token(
     there: There, database_url: str, tmp_path: Path, kills: int, stops: int
 ) -> None:
     lease, request = (1.0, 0.5) if stops else (2.0, 1.0)
@@ -240,8 +239,8 @@ async def test_processes_are_killed_and_stopped_for_a_long_time(
     await crashes(there, database_url, tmp_path, length)
 
 
-async def test_the_processes_do_what_servers_do(there: There, database_url: str, tmp_path: Path) -> None:
-    """Nothing is killed until the end: then nothing is lost, and everything was renewed again and again."""
+async def test_processes_that_are_not_disturbed_lose_nothing(there: There, database_url: str, tmp_path: Path) -> None:
+    """Without kills, no token is lost and every connection is renewed several times."""
     story = await told(there, Length())
     async with renewers(work_of(story, database_url, tmp_path), tmp_path) as started:
         process = await started.start(seed=1)

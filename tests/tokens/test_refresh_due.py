@@ -1,4 +1,4 @@
-"""P8: the worker renews what nobody uses, and what it cannot renew does not keep it busy."""
+"""P8: the worker renews unused tokens, and rows that it cannot renew do not keep it busy."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ async def generation(there: There, seeded: Seeded) -> int:
     return generation_of(stored.secrets["refresh_token"])
 
 
-async def test_what_nobody_uses_is_renewed_ahead_of_its_end(there: There) -> None:
+async def test_unused_tokens_are_renewed_before_they_expire(there: There) -> None:
     seeded = [await there.connect(f"user_{number}") for number in range(3)]
     later = await there.connect("user_later", life=7200.0)
     assert await refresh_due(there.installation) == 0
@@ -34,7 +34,7 @@ async def test_what_nobody_uses_is_renewed_ahead_of_its_end(there: There) -> Non
     assert await refresh_due(there.installation) == 0
 
 
-async def test_two_workers_at_once_ask_once_for_each(there: There) -> None:
+async def test_two_workers_at_once_renew_each_connection_once(there: There) -> None:
     seeded = [await there.connect(f"user_{number}", before=0.02) for number in range(10)]
     there.application.clock.advance(hours=2)
     another = there.another_process
@@ -42,7 +42,7 @@ async def test_two_workers_at_once_ask_once_for_each(there: There) -> None:
     assert [there.provider.answers(one.family) for one in seeded] == [["granted"]] * 10
 
 
-async def test_more_than_a_batch_is_renewed_in_one_turn(there: There) -> None:
+async def test_more_than_a_batch_is_renewed_in_one_run(there: There) -> None:
     seeded = [await there.connect(f"user_{number}") for number in range(9)]
     there.application.clock.advance(hours=2)
     assert await refresh_due(there.installation, batch=4) == 9
@@ -50,7 +50,7 @@ async def test_more_than_a_batch_is_renewed_in_one_turn(there: There) -> None:
 
 
 @pytest.mark.slow
-async def test_the_running_application_renews_by_itself(
+async def test_the_running_application_renews_in_the_background(
     database_url: str, acme: RunningAcme, provider: Rotating
 ) -> None:
     async with started(settings_with(database_url, acme, provider), acme, provider.catalog) as application:
@@ -65,26 +65,26 @@ async def test_the_running_application_renews_by_itself(
 
 
 async def without_client(there: There) -> Installation:
-    """The OAuth client's row is gone. Nothing of ours does that while a connection needs it."""
+    """Delete the OAuth client's row. One Runtime never does that while a connection needs it."""
     async with there.installation.database.write() as tx:
         await tx.execute(delete(oauth_clients))
     return there.installation
 
 
 async def with_a_broken_seal(there: There) -> Installation:
-    """Somebody has changed the row."""
+    """Tamper with the sealed row."""
     async with there.installation.database.write() as tx:
         await tx.execute(update(credentials).values(sealed=b"tampered with, and long enough to be one"))
     return there.installation
 
 
 async def without_integration(there: There) -> Installation:
-    """A version without this entry."""
+    """Use a catalog without this entry."""
     return replace(there.installation, catalog=Catalog.of((), {}, "empty"))
 
 
 async def without_refresh(there: There) -> Installation:
-    """A version whose entry says that these tokens are not renewed; they live for a while yet."""
+    """Use an entry that does not renew these tokens, which have not expired yet."""
     there.application.clock.advance(minutes=-63)
     entry = there.installation.catalog.get(SLUG)
     assert entry is not None
@@ -100,7 +100,7 @@ async def without_refresh(there: There) -> Installation:
     [without_client, with_a_broken_seal, without_integration, without_refresh],
     ids=lambda broken: broken.__name__,
 )
-async def test_what_cannot_be_renewed_is_put_off_and_lets_the_others_by(
+async def test_rows_that_cannot_be_renewed_are_postponed_and_do_not_block_others(
     there: There, broken: Callable[[There], Awaitable[Installation]]
 ) -> None:
     seeded = [await there.connect(f"user_{number}") for number in range(4)]
@@ -113,7 +113,7 @@ async def test_what_cannot_be_renewed_is_put_off_and_lets_the_others_by(
     assert await there.events("needs_reauth") == []
 
 
-async def test_an_integration_that_comes_back_is_renewed_again(there: There) -> None:
+async def test_tokens_of_an_integration_that_returns_are_renewed_again(there: There) -> None:
     seeded = await there.connect()
     there.application.clock.advance(hours=2)
     assert await refresh_due(await without_integration(there)) == 1
@@ -123,7 +123,7 @@ async def test_an_integration_that_comes_back_is_renewed_again(there: There) -> 
     assert await generation(there, seeded) == 1
 
 
-async def test_a_row_that_opens_again_is_renewed_again(there: There) -> None:
+async def test_a_row_that_can_be_decrypted_again_is_renewed_again(there: There) -> None:
     seeded = await there.connect()
     there.application.clock.advance(hours=2)
     async with there.installation.database.write() as tx:
@@ -136,7 +136,7 @@ async def test_a_row_that_opens_again_is_renewed_again(there: There) -> None:
     assert await generation(there, seeded) == 1
 
 
-async def test_tokens_that_died_and_cannot_be_renewed_are_the_end_users_to_renew(there: There) -> None:
+async def test_expired_tokens_without_renewal_need_reauth(there: There) -> None:
     seeded = await there.connect()
     there.application.clock.advance(hours=2)
     installation = await without_refresh(there)

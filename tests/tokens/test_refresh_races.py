@@ -1,4 +1,4 @@
-"""P8: whatever else happens to a connection while its tokens are renewed, what was granted is kept, or let go of."""
+"""P8: granted tokens are stored or revoked, whatever else happens to the connection during the renewal."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,14 +36,14 @@ pytestmark = pytest.mark.promise("P8")
 
 
 async def under_way(there: There, seeded: Seeded) -> "asyncio.Task[UsableCredential]":
-    """A renewal whose tokens have rotated, and whose answer the provider holds."""
+    """Start a renewal whose tokens have rotated and whose response the provider holds back."""
     there.application.clock.advance(hours=2)
     flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
     return flight
 
 
-async def test_new_tokens_are_stored_though_the_name_and_metadata_changed_meanwhile(there: There) -> None:
+async def test_new_tokens_are_stored_when_name_and_metadata_changed_during_the_renewal(there: There) -> None:
     seeded = await there.connect(hold="after")
     flight = await under_way(there, seeded)
     change = {"name": "Renamed", "metadata": {"team": "growth"}}
@@ -56,8 +56,8 @@ async def test_new_tokens_are_stored_though_the_name_and_metadata_changed_meanwh
     assert (shown.name, shown.metadata) == ("Renamed", {"team": "growth"})
 
 
-async def test_new_tokens_are_stored_though_the_access_token_changed_meanwhile(there: There) -> None:
-    """The same refresh token with another access token beside it, as some providers' consent brings: it has rotated."""
+async def test_new_tokens_are_stored_when_the_access_token_changed_during_the_renewal(there: There) -> None:
+    """The row has the same refresh token with another access token, as after some providers' consent."""
     seeded = await there.connect(hold="after")
     flight = await under_way(there, seeded)
     _, before = await held(there.installation, seeded.key)
@@ -70,7 +70,7 @@ async def test_new_tokens_are_stored_though_the_access_token_changed_meanwhile(t
     assert generation_of(stored.secrets["refresh_token"]) == 1
 
 
-async def test_a_connection_that_is_deleted_meanwhile_stays_deleted_and_its_new_tokens_are_revoked(
+async def test_a_connection_deleted_during_the_renewal_stays_deleted_and_its_new_tokens_are_revoked(
     there: There,
 ) -> None:
     seeded = await there.connect(hold="after")
@@ -87,7 +87,7 @@ async def test_a_connection_that_is_deleted_meanwhile_stays_deleted_and_its_new_
 
 
 @pytest.mark.slow
-async def test_a_stop_waits_for_what_the_provider_has_granted(
+async def test_shutdown_waits_until_granted_tokens_are_stored(
     database_url: str, acme: RunningAcme, provider: Rotating
 ) -> None:
     settings = settings_with(database_url, acme, provider)
@@ -113,7 +113,7 @@ def release_later(provider: Rotating, family: str) -> None:
 
 
 class Faulty(Database):
-    """A database that fails so many of its next transactions, before they begin or when they are committed."""
+    """A database whose next transactions fail: `busy` of them before they begin, `uncertain` of them at the commit."""
 
     def __init__(self, real: Database) -> None:
         self.real, self.busy, self.uncertain = real, 0, 0
@@ -143,7 +143,7 @@ class Faulty(Database):
 
 
 @pytest.mark.parametrize("fault", ["busy", "uncertain"])
-async def test_new_tokens_outlast_a_database_that_does_not_answer(there: There, fault: str) -> None:
+async def test_new_tokens_are_stored_after_a_database_failure(there: There, fault: str) -> None:
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
     database = Faulty(there.installation.database)
@@ -158,8 +158,8 @@ async def test_new_tokens_outlast_a_database_that_does_not_answer(there: There, 
     assert there.provider.answers(seeded.family) == ["granted"]
 
 
-async def test_a_renewal_that_was_paused_past_its_time_asks_nobody(there: There) -> None:
-    """Another may hold the lease by now, and have presented the same."""
+async def test_a_renewal_that_was_paused_past_its_deadline_sends_no_request(there: There) -> None:
+    """Another process may hold the lease by now, and have presented the same token."""
     seeded = await there.connect(life=3600.0)
     there.application.clock.advance(seconds=3500)
     paused = replace(there.installation, timing=replace(there.installation.timing, request=-1.0))
@@ -167,7 +167,7 @@ async def test_a_renewal_that_was_paused_past_its_time_asks_nobody(there: There)
     assert there.provider.log(seeded.family) == []
 
 
-async def test_an_account_that_was_noted_meanwhile_stays(there: There) -> None:
+async def test_an_account_stored_during_the_renewal_is_kept(there: There) -> None:
     seeded = await there.connect(hold="after", account="alice")
     flight = await under_way(there, seeded)
     async with there.installation.database.write() as tx:
@@ -177,9 +177,7 @@ async def test_an_account_that_was_noted_meanwhile_stays(there: There) -> None:
 
 
 @pytest.mark.only_database("postgresql")
-async def test_a_new_consent_and_a_renewal_that_are_stored_at_once_wait_in_one_order(
-    there: There, database_url: str
-) -> None:
+async def test_reconnecting_and_renewing_at_once_lock_in_the_same_order(there: There, database_url: str) -> None:
     seeded, made = await there.connect(account="alice"), there.provider.make()[0]
     installation = there.installation
     with psycopg.connect(database_url, autocommit=True) as looking:

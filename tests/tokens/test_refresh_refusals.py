@@ -1,4 +1,4 @@
-"""P8: `invalid_grant` counts at once, and only while the row still holds what was presented."""
+"""P8: `invalid_grant` counts at once, if the row still holds the token that was presented."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ async def is_refused(there: There, seeded: Seeded) -> None:
         await fresh_credentials(there.installation, seeded.key)
 
 
-async def test_a_refusal_counts_at_once_with_the_providers_words_and_an_event(there: There) -> None:
+async def test_a_refusal_is_recorded_at_once_with_the_providers_message_and_an_event(there: There) -> None:
     seeded = await there.connect(fault="invalid_grant", words="The user removed the app.")
     there.application.clock.advance(hours=2)
     await is_refused(there, seeded)
@@ -32,7 +32,7 @@ async def test_a_refusal_counts_at_once_with_the_providers_words_and_an_event(th
     assert await there.events("refresh_failed") == []
 
 
-async def test_a_refused_token_that_still_lives_serves_nobody(there: There) -> None:
+async def test_a_refused_token_that_has_not_expired_is_not_returned(there: There) -> None:
     seeded = await there.connect(life=3600.0, fault="invalid_grant")
     there.application.clock.advance(seconds=3500)
     await is_refused(there, seeded)
@@ -40,7 +40,7 @@ async def test_a_refused_token_that_still_lives_serves_nobody(there: There) -> N
     assert there.provider.answers(seeded.family) == ["invalid_grant"]
 
 
-async def test_after_a_refusal_the_provider_is_left_alone(there: There) -> None:
+async def test_after_a_refusal_the_provider_gets_no_more_requests(there: There) -> None:
     seeded = await there.connect(fault="invalid_grant")
     there.application.clock.advance(hours=2)
     await is_refused(there, seeded)
@@ -55,7 +55,7 @@ async def test_after_a_refusal_the_provider_is_left_alone(there: There) -> None:
     assert there.provider.answers(seeded.family) == ["invalid_grant"]
 
 
-async def test_many_callers_hear_of_one_refusal(there: There) -> None:
+async def test_many_callers_get_the_error_of_one_refusal(there: There) -> None:
     seeded = await there.connect(fault="invalid_grant", before=0.05)
     there.application.clock.advance(hours=2)
     ours = [fresh_credentials(there.installation, seeded.key) for _ in range(20)]
@@ -67,7 +67,7 @@ async def test_many_callers_hear_of_one_refusal(there: There) -> None:
     assert len(await there.events("needs_reauth")) == 1
 
 
-async def test_whoever_asks_for_it_has_a_refused_connection_tried_again_and_a_grant_makes_it_good(there: There) -> None:
+async def test_the_api_retries_a_refused_connection_and_a_grant_makes_it_active(there: There) -> None:
     seeded = await there.connect(fault="invalid_grant")
     there.application.clock.advance(hours=2)
     await is_refused(there, seeded)
@@ -84,7 +84,7 @@ async def test_whoever_asks_for_it_has_a_refused_connection_tried_again_and_a_gr
     assert await refresh_due(there.installation) == 1  # the worker sees to it again
 
 
-async def test_a_check_that_was_refused_is_made_good_by_the_workers_grant(there: There) -> None:
+async def test_the_workers_renewal_makes_a_connection_with_a_refused_check_active(there: There) -> None:
     seeded = await there.connect()
     async with there.installation.database.write() as tx:
         found, _ = await connections.get_with_credential(tx, there.installation.vault, seeded.key, lock=True)
@@ -100,7 +100,7 @@ async def test_a_check_that_was_refused_is_made_good_by_the_workers_grant(there:
 async def reconnected_meanwhile(
     there: There, seeded: Seeded, account: str
 ) -> tuple["asyncio.Task[UsableCredential]", Seeded]:
-    """A renewal that the provider holds; and the end user's next consent, which is stored before it ends."""
+    """Start a renewal that the provider holds back, and store the end user's next consent meanwhile."""
     there.application.clock.advance(hours=2)
     flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
     await eventually(lambda: there.provider.look(seeded.family)["waiting"] == 1)
@@ -111,7 +111,7 @@ async def reconnected_meanwhile(
     return flight, again
 
 
-async def test_a_refusal_that_comes_after_a_new_consent_changes_nothing(there: There) -> None:
+async def test_a_refusal_after_the_end_user_reconnected_changes_nothing(there: There) -> None:
     seeded = await there.connect(account="alice", hold="before", fault="invalid_grant")
     flight, again = await reconnected_meanwhile(there, seeded, "alice")
     there.provider.behave(seeded.family, hold=None)
@@ -123,7 +123,7 @@ async def test_a_refusal_that_comes_after_a_new_consent_changes_nothing(there: T
     assert await there.events("needs_reauth") == []
 
 
-async def test_trouble_that_comes_after_a_new_consent_changes_nothing(there: There) -> None:
+async def test_a_failure_after_the_end_user_reconnected_changes_nothing(there: There) -> None:
     seeded = await there.connect(account="alice", hold="before", fault="500")
     flight, again = await reconnected_meanwhile(there, seeded, "alice")
     there.provider.behave(seeded.family, hold=None)
@@ -137,7 +137,7 @@ async def test_trouble_that_comes_after_a_new_consent_changes_nothing(there: The
 
 
 @pytest.mark.parametrize("account", ["alice", "bob"])
-async def test_a_success_that_comes_after_a_new_consent_changes_nothing(there: There, account: str) -> None:
+async def test_a_success_after_the_end_user_reconnected_changes_nothing(there: There, account: str) -> None:
     seeded = await there.connect(account="alice", hold="after")
     flight, again = await reconnected_meanwhile(there, seeded, account)
     there.provider.behave(seeded.family, hold=None)
@@ -155,8 +155,8 @@ async def test_a_success_that_comes_after_a_new_consent_changes_nothing(there: T
     assert there.provider.look(again.family)["alive"] is True
 
 
-async def test_a_success_that_comes_after_another_process_was_refused_is_tried_at_once(there: There) -> None:
-    """The lease was lost: another presented the same meanwhile. The provider has seen a reuse, and ended the family."""
+async def test_a_success_after_another_process_was_refused_is_tried_at_once(there: There) -> None:
+    """The lease expired and another process presented the same token: the provider ends the family for the reuse."""
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
     flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))
@@ -174,8 +174,8 @@ async def test_a_success_that_comes_after_another_process_was_refused_is_tried_a
     assert await refresh_due(there.installation) == 0
 
 
-async def test_a_success_that_another_process_was_refused_wrongly_for_recovers(there: There) -> None:
-    """A provider without reuse detection that said no in between: what it granted before counts."""
+async def test_a_success_after_another_process_was_refused_wrongly_recovers(there: There) -> None:
+    """A provider without reuse detection refused in between: the tokens that it granted before still work."""
     seeded = await there.connect(hold="after")
     there.application.clock.advance(hours=2)
     flight = asyncio.create_task(fresh_credentials(there.installation, seeded.key))

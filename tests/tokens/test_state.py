@@ -1,4 +1,4 @@
-"""What refreshing leans on: reads that are asked for one upon the other are answered, whenever that is."""
+"""Reads of the credential state: each is answered, and each is one statement."""
 
 import asyncio
 from typing import Any, cast
@@ -13,7 +13,7 @@ READS = 300
 
 
 @pytest.mark.only_database("postgresql")
-async def test_a_read_that_is_asked_for_while_the_last_batch_ends_is_answered(there: There) -> None:
+async def test_a_read_that_starts_while_the_last_batch_ends_is_answered(there: There) -> None:
     seeded = await there.connect()
 
     async def read() -> None:
@@ -38,8 +38,8 @@ class Counting:
 
 
 @pytest.mark.promise("P8")
-async def test_tokens_and_their_time_of_death_are_read_in_one_statement(there: There) -> None:
-    """Between two, another process may renew them: the old token would seem to live as long as the new one."""
+async def test_tokens_and_their_expiry_are_read_in_one_statement(there: There) -> None:
+    """Between two statements another process may renew: the old token would get the expiry of the new one."""
     seeded = await there.connect()
     async with there.installation.database.read() as tx:
         counting = Counting(tx)
