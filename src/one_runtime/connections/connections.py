@@ -1,4 +1,4 @@
-"""Connections: end users' connected accounts at integrations. Their secrets live in `credentials.py`."""
+"""Connections: accounts of end users at integrations. Their secrets are in `credentials.py`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +21,7 @@ from one_runtime.connections.pending_revocations import RevocableTokens
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import connections
-from one_runtime.db.schema import credentials as held_table
+from one_runtime.db.schema import credentials as credentials_table
 from one_runtime.encryption.vault import SealBroken, Vault
 from one_runtime.errors import Conflict, NotFound, error_note
 from one_runtime.tenancy import end_users, events
@@ -31,14 +31,14 @@ STATUSES: Final = ("active", "needs_reauth")
 
 
 class AccountMismatch(Conflict):
-    """Connecting again would replace one account by another, and nobody has agreed to that yet."""
+    """Connecting again would replace one account by another, and the end user has not agreed to that."""
 
     code = "account_mismatch"
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connected account. `status`: active, or needs_reauth after the provider's definite refusal."""
+    """A connected account. `status` is active, or needs_reauth after a definite refusal by the provider."""
 
     id: str
     organization_id: str
@@ -61,20 +61,23 @@ class Connection:
 
     @property
     def key(self) -> ConnectionKey:
-        """Where its credentials belong."""
+        """The key of its row and of its stored credential."""
         return ConnectionKey(self.organization_id, self.id)
 
     @property
     def subject(self) -> Subject:
-        """What an event about it says."""
+        """The subject of its events."""
         data = {"integration_slug": self.integration_slug, "auth_type": self.auth_type}
         return Subject(self.end_user_id, self.id, data)
 
 
 @dataclass(frozen=True, slots=True)
 class NewConnection:
-    """What to connect. `target`: reconnect exactly this one; `multiple`: another account stands beside; `agreed`: the
-    end user agreed that another account takes the present one's place."""
+    """A verified account to store.
+
+    `target` is the id of the connection to replace. `multiple` adds another account beside the present one. `agreed`
+    means that the end user agreed to replace the present account by another.
+    """
 
     end_user_id: str
     integration_slug: str
@@ -95,7 +98,7 @@ class NewConnection:
 
 @dataclass(frozen=True, slots=True)
 class RefreshedMetadata:
-    """What tokens came with that took the place of others."""
+    """The expiry, the scopes and the metadata of new tokens. `scopes` is None where the provider did not send any."""
 
     expires_at: datetime | None
     scopes: tuple[str, ...] | None
@@ -104,7 +107,7 @@ class RefreshedMetadata:
 
 @dataclass(frozen=True, slots=True)
 class AudienceChange:
-    """A way to connect by which an organization's own integration sends credentials elsewhere; `audience`: where."""
+    """A change of where a custom integration sends the credentials of one auth type: `audience` is the new one."""
 
     slug: str
     auth_type: str
@@ -114,7 +117,7 @@ class AudienceChange:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFilter:
-    """What to list: None takes all."""
+    """Filters of a list; None does not filter."""
 
     end_user_id: str | None = None
     integration_slug: str | None = None
@@ -123,60 +126,60 @@ class ConnectionFilter:
 
 _COLUMNS = tuple(connections.c[name] for name in Connection.__dataclass_fields__)
 _INSERT = insert(connections)
-_MINE = connections.c.organization_id == bindparam("organization")
-_LIST = select(*_COLUMNS).where(_MINE).order_by(connections.c.id.desc())
-_ONE = select(*_COLUMNS).where(_MINE, connections.c.id == bindparam("connection"))
-_HELD = (
+_IN_ORGANIZATION = connections.c.organization_id == bindparam("organization")
+_LIST = select(*_COLUMNS).where(_IN_ORGANIZATION).order_by(connections.c.id.desc())
+_BY_ID = select(*_COLUMNS).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
+_WITH_CREDENTIAL = (
     select(*_COLUMNS, *credentials.CREDENTIAL_COLUMNS)
-    .join_from(connections, held_table, held_table.c.connection_id == connections.c.id)
-    .where(_MINE, connections.c.id == bindparam("connection"))
+    .join_from(connections, credentials_table, credentials_table.c.connection_id == connections.c.id)
+    .where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
 )
-_PRESENT = _LIST.where(
+_AT_INTEGRATION = _LIST.where(
     connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
 )
-_AT = (_MINE, connections.c.integration_slug == bindparam("slug"))
-_COUNT_OF = select(func.count().label("count")).where(*_AT)
-_FOR_OTHERS = (
+_AT = (_IN_ORGANIZATION, connections.c.integration_slug == bindparam("slug"))
+_COUNT = select(func.count().label("count")).where(*_AT)
+_WITH_OTHER_AUDIENCE = (
     select(*_COLUMNS)
-    .join_from(connections, held_table, held_table.c.connection_id == connections.c.id)
+    .join_from(connections, credentials_table, credentials_table.c.connection_id == connections.c.id)
     .where(
         *_AT,
         connections.c.status == "active",
         connections.c.auth_type == bindparam("auth_type"),
-        held_table.c.audience.is_distinct_from(bindparam("for_whom")),
+        credentials_table.c.audience.is_distinct_from(bindparam("audience")),
     )
 )
-_MOVED = _FOR_OTHERS.order_by(connections.c.id).limit(bindparam("limit"))
-_STILL_MOVED = _FOR_OTHERS.where(connections.c.id == bindparam("connection"))
+_OTHER_AUDIENCE = _WITH_OTHER_AUDIENCE.order_by(connections.c.id).limit(bindparam("limit"))
+_STILL_OTHER_AUDIENCE = _WITH_OTHER_AUDIENCE.where(connections.c.id == bindparam("connection"))
 _CONNECTED = (
     select(connections.c.integration_slug)
-    .where(_MINE, connections.c.end_user_id == bindparam("end_user"), connections.c.status == "active")
+    .where(_IN_ORGANIZATION, connections.c.end_user_id == bindparam("end_user"), connections.c.status == "active")
     .distinct()
 )
-_RENEWED = (
+_REPLACED_COLUMNS = (
     "name", "auth_type", "status", "error", "account_id", "account_label", "params", "scopes", "missing_scopes",
     "metadata", "updated_at", "expires_at",
 )  # fmt: skip
-_STATUS = ("status", "error", "updated_at")
-_DELETE = delete(connections).where(_MINE, connections.c.id == bindparam("connection"))
+_STATUS_COLUMNS = ("status", "error", "updated_at")
+_DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
 
 
 @cache
-def _updating(*names: str) -> Update:
-    """Writes these columns and no other: what somebody else changes at the same time stays."""
-    changed = update(connections).where(_MINE, connections.c.id == bindparam("connection"))
+def _update_of(*names: str) -> Update:
+    """Build an update of these columns only, so that concurrent changes of other columns are kept."""
+    changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 
 
 def from_row(row: tuple[object, ...]) -> Connection:
-    """The connection that a row of its columns is."""
+    """Build a connection from a row of its columns."""
     connection = Connection(*row)  # type: ignore[arg-type]
     return replace(connection, scopes=tuple(connection.scopes), missing_scopes=tuple(connection.missing_scopes))
 
 
 async def get(tx: Transaction, organization_id: str, connection_id: str) -> Connection:
-    """A connection of this organization. Raises: NotFound."""
-    row = await tx.one(_ONE, organization=organization_id, connection=connection_id) if is_id(connection_id) else None
+    """Return a connection of this organization. Raises: NotFound."""
+    row = await tx.one(_BY_ID, organization=organization_id, connection=connection_id) if is_id(connection_id) else None
     if row is None:
         raise NotFound(f"There is no connection {connection_id[:64]!r}.")
     return from_row(row)
@@ -185,26 +188,27 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
 async def get_with_credential(
     tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False
 ) -> tuple[Connection, StoredCredential]:
-    """A connection with its credentials, opened; `lock`: nobody else changes them until the transaction ends.
+    """Return a connection with its decrypted credentials; `lock` keeps others from changing them.
 
-    In one statement, or under the lock: old tokens with the new ones' time of death would be taken for alive.
-    Raises: NotFound; SealBroken where they were tampered with.
+    Both are read in one statement, or under the lock: old tokens with the expiry of new ones would seem valid.
+
+    Raises: NotFound; SealBroken if the row was tampered with.
     """
     if lock:
-        held = await credentials.load(tx, vault, key, lock=True)
-        return await get(tx, key.organization_id, key.connection_id), held
-    row = await tx.one(_HELD, organization=key.organization_id, connection=key.connection_id)
+        stored = await credentials.load(tx, vault, key, lock=True)
+        return await get(tx, key.organization_id, key.connection_id), stored
+    row = await tx.one(_WITH_CREDENTIAL, organization=key.organization_id, connection=key.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
     return from_row(row[: len(_COLUMNS)]), credentials.decrypt(row, vault, key)
 
 
 async def list_page(
-    tx: Transaction, organization_id: str, wanted: ConnectionFilter, *, limit: int, before: str | None = None
+    tx: Transaction, organization_id: str, filters: ConnectionFilter, *, limit: int, before: str | None = None
 ) -> list[Connection]:
-    """At most `limit` connections, the newest first, from before the one with the id `before`."""
+    """Return at most `limit` connections, the newest first, that are older than the one with the id `before`."""
     statement = _LIST
-    for name, value in asdict(wanted).items():
+    for name, value in asdict(filters).items():
         if value is not None:
             statement = statement.where(connections.c[name] == value)
     if before:
@@ -213,13 +217,13 @@ async def list_page(
 
 
 async def list_at_integration(tx: Transaction, organization_id: str, end_user_id: str, slug: str) -> list[Connection]:
-    """What an end user has connected at one integration, the newest first."""
-    rows = await tx.all(_PRESENT, organization=organization_id, end_user=end_user_id, slug=slug)
+    """Return an end user's connections to one integration, the newest first."""
+    rows = await tx.all(_AT_INTEGRATION, organization=organization_id, end_user=end_user_id, slug=slug)
     return [from_row(row) for row in rows]
 
 
 async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
-    """The slugs of the integrations at which an end user has an active connection."""
+    """Return the slugs of the integrations to which an end user has an active connection."""
     rows = await tx.all(_CONNECTED, organization=organization_id, end_user=end_user_id)
     return frozenset(row.integration_slug for row in rows)
 
@@ -227,47 +231,48 @@ async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_i
 async def create_or_replace(
     tx: Transaction, vault: Vault, catalogs: OrganizationCatalogs, actor: Actor, new: NewConnection, now: datetime
 ) -> tuple[Connection, bool]:
-    """Store a connection in place of the one it renews, or as another; and whether it is a new row.
+    """Store a connection in place of an existing one or as a new one; return it, and True if it is new.
 
-    The end user's row is locked meanwhile, so two tabs cannot make two of one.
-    Raises: AccountMismatch; NotFound for a target that is gone or another's.
+    The end user's row is locked, so two tabs cannot create two connections of one account.
+
+    Raises: AccountMismatch; NotFound for a target that does not exist or belongs to another end user.
     """
     await end_users.ensure(tx, actor.organization_id, end_users.EndUser(new.end_user_id, None, None, now, now))
     present = await list_at_integration(tx, actor.organization_id, new.end_user_id, new.integration_slug)
-    renewed = _renewed(new, present)
-    if renewed is None:
+    existing = _connection_to_replace(new, present)
+    if existing is None:
         return await _create(tx, vault, actor, new, now), True
-    replaced = await _replaced_tokens(tx, vault, renewed, new)
-    connection = await _renew(tx, vault, actor, renewed, new, now)
-    if replaced is not None:  # another account has taken the connection; the worker revokes the tokens of the old one
-        pending = await pending_revocations.queue_revocation(tx, vault, catalogs, replaced, "account_replaced", now)
+    old_tokens = await _lock_old_tokens(tx, vault, existing, new)
+    connection = await _replace(tx, vault, actor, existing, new, now)
+    if old_tokens is not None:
+        pending = await pending_revocations.queue_revocation(tx, vault, catalogs, old_tokens, "account_replaced", now)
         await pending_revocations.leave_to_worker(tx, pending, now)
     return connection, False
 
 
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
-    """What `connect` would refuse, said before anything is stored. Raises: AccountMismatch; NotFound as `connect`."""
-    _renewed(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
+    """Check what `create_or_replace` would refuse, without storing anything. Raises: AccountMismatch; NotFound."""
+    _connection_to_replace(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
-def _renewed(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
-    """Which of the present connections the new one takes the place of: the named one, the same
-    account's, or the only one there may be."""
+def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
+    """Return the connection to replace: the target, the one of the same account, or the only one allowed."""
     if new.target is not None:
         target = next((connection for connection in present if connection.id == new.target), None)
         if target is None:
-            raise NotFound("The connection to renew is gone. Create a session without connection_id.")
-        return _agreed(new, target)
+            raise NotFound("The connection to reconnect no longer exists. Create a session without connection_id.")
+        return _require_agreement(new, target)
     if new.account.id is not None:
         for connection in present:
             if connection.account_id == new.account.id:
                 return connection
     if new.multiple or not present:
         return None
-    return _agreed(new, next((one for one in present if one.status == "active"), present[0]))
+    active = [connection for connection in present if connection.status == "active"]
+    return _require_agreement(new, (active or present)[0])
 
 
-def _agreed(new: NewConnection, present: Connection) -> Connection:
+def _require_agreement(new: NewConnection, present: Connection) -> Connection:
     known = new.account.id is not None and present.account_id is not None
     if known and new.account.id != present.account_id and not new.agreed:
         raise AccountMismatch(
@@ -304,7 +309,7 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
     return connection
 
 
-async def _renew(
+async def _replace(
     tx: Transaction, vault: Vault, actor: Actor, present: Connection, new: NewConnection, now: datetime
 ) -> Connection:
     renewed = replace(
@@ -322,16 +327,16 @@ async def _renew(
         missing_scopes=new.missing_scopes,
         expires_at=new.expires_at,
     )
-    await _save(tx, renewed, *_RENEWED)
+    await _save(tx, renewed, *_REPLACED_COLUMNS)
     await credentials.store(tx, vault, renewed.key, new.secrets, new.token_metadata)
     await events.record(tx, actor, "connection.reconnected", now, renewed.subject)
     return renewed
 
 
-async def _replaced_tokens(
+async def _lock_old_tokens(
     tx: Transaction, vault: Vault, present: Connection, new: NewConnection
 ) -> RevocableTokens | None:
-    """Lock the credentials of a connection; return its tokens where another account takes its place."""
+    """Lock the credentials of a connection; return its tokens if another account replaces its account."""
     if present.account_id is None or new.account.id in {None, present.account_id}:
         await credentials.lock(tx, present.key)
         return None
@@ -358,20 +363,20 @@ def revocable_tokens(connection: Connection, stored: StoredCredential) -> Revoca
 
 @dataclass(frozen=True, slots=True)
 class ConnectionUpdate:
-    """What to change of a connection; None leaves it."""
+    """Changes to a connection; None keeps the present value."""
 
     name: str | None = None
     metadata: Mapping[str, object] | None = None
 
 
 async def update_connection(
-    tx: Transaction, actor: Actor, connection: Connection, wanted: ConnectionUpdate, now: datetime
+    tx: Transaction, actor: Actor, connection: Connection, changes: ConnectionUpdate, now: datetime
 ) -> Connection:
-    """Store a new name or metadata. Raises: NotFound where it was deleted meanwhile."""
+    """Store a new name or metadata. Raises: NotFound if the connection was deleted meanwhile."""
     saved = replace(
         connection,
-        name=wanted.name or connection.name,
-        metadata=connection.metadata if wanted.metadata is None else wanted.metadata,
+        name=changes.name or connection.name,
+        metadata=connection.metadata if changes.metadata is None else changes.metadata,
         updated_at=now,
     )
     await _save(tx, saved, "name", "metadata", "updated_at")
@@ -382,52 +387,53 @@ async def update_connection(
 async def mark_needs_reauth(
     tx: Transaction, actor: Actor, connection: Connection, code: str, message: str, now: datetime
 ) -> Connection:
-    """The provider has definitely refused the credentials: the end user has to connect again."""
+    """Store that the end user has to connect again, with the reason, and record the event."""
     if connection.status == "needs_reauth":
         return connection
     saved = replace(connection, status="needs_reauth", error=error_note(code, message, now), updated_at=now)
-    await _save(tx, saved, *_STATUS)
+    await _save(tx, saved, *_STATUS_COLUMNS)
     data = {**connection.subject.data, "reason": code}
     await events.record(tx, actor, "connection.needs_reauth", now, replace(connection.subject, data=data))
     return saved
 
 
 async def invalidate_for_audience_change(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
-    """The organization has changed where its integration sends credentials: the end user has to connect again. The
-    credentials are locked by whoever calls this."""
+    """Invalidate credentials that were given for other hosts, and require reauth. The caller has locked them (P7)."""
     actor = Actor(connection.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
     await credentials.invalidate(tx, connection.key)
 
 
 async def invalidate_all_for_audience_change(
-    tx: Transaction, organization_id: str, moved: AudienceChange, now: datetime, *, limit: int
+    tx: Transaction, organization_id: str, change: AudienceChange, now: datetime, *, limit: int
 ) -> int:
-    """Tell active connections whose credentials were given for another audience, at most `limit`; how many. Whoever
-    connects again or lets go at this moment is met as they are under the lock."""
-    whose = {"organization": organization_id, "slug": moved.slug, "auth_type": moved.auth_type}
-    found = await tx.all(_MOVED, **whose, for_whom=moved.audience, limit=limit)
-    for row in found:
-        one = from_row(row)
-        await credentials.lock(tx, one.key)
-        again = await tx.one(_STILL_MOVED, **whose, for_whom=moved.audience, connection=one.id)
-        if again is not None:
-            await invalidate_for_audience_change(tx, from_row(again), moved.message, now)
-    return len(found)
+    """Invalidate at most `limit` active connections with credentials for another audience; return their number.
+
+    Each connection is read again under its lock, so concurrent reconnects and deletions are respected.
+    """
+    scope = {"organization": organization_id, "slug": change.slug, "auth_type": change.auth_type}
+    rows = await tx.all(_OTHER_AUDIENCE, **scope, audience=change.audience, limit=limit)
+    for row in rows:
+        connection = from_row(row)
+        await credentials.lock(tx, connection.key)
+        locked = await tx.one(_STILL_OTHER_AUDIENCE, **scope, audience=change.audience, connection=connection.id)
+        if locked is not None:
+            await invalidate_for_audience_change(tx, from_row(locked), change.message, now)
+    return len(rows)
 
 
 async def count_at_integration(tx: Transaction, organization_id: str, slug: str) -> int:
-    """How many connections an integration has."""
-    row = await tx.one(_COUNT_OF, organization=organization_id, slug=slug)
+    """Return the number of the organization's connections to an integration."""
+    row = await tx.one(_COUNT, organization=organization_id, slug=slug)
     return int(row.count) if row is not None else 0
 
 
 async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
-    """The provider takes the credentials."""
+    """Store that the provider accepts the credentials, and record the event."""
     if connection.status == "active":
         return connection
     saved = replace(connection, status="active", error=None, updated_at=now)
-    await _save(tx, saved, *_STATUS)
+    await _save(tx, saved, *_STATUS_COLUMNS)
     await events.record(tx, actor, "connection.recovered", now, saved.subject)
     return saved
 
@@ -435,7 +441,7 @@ async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now
 async def replace_tokens(
     tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], renewed: RefreshedMetadata
 ) -> Connection:
-    """Store tokens that took the place of others; whose they are, and whether they work, stays as it was."""
+    """Store new tokens of the same grant; the account and the status stay as they are."""
     saved = replace(connection, expires_at=renewed.expires_at, scopes=renewed.scopes or connection.scopes)
     await _save(tx, saved, "expires_at", "scopes")
     await credentials.store(tx, vault, connection.key, secrets, renewed.token_metadata)
@@ -443,7 +449,7 @@ async def replace_tokens(
 
 
 async def remove(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> bool:
-    """Delete a connection and its credentials; False where it was gone already."""
+    """Delete a connection and its credentials; False if it did not exist any more."""
     if not await tx.execute(_DELETE, organization=connection.organization_id, connection=connection.id):
         return False
     await events.record(tx, actor, "connection.deleted", now, connection.subject)
@@ -453,5 +459,5 @@ async def remove(tx: Transaction, actor: Actor, connection: Connection, now: dat
 async def _save(tx: Transaction, connection: Connection, *names: str) -> None:
     values = {name: getattr(connection, name) for name in names}
     mine = {"organization": connection.organization_id, "connection": connection.id}
-    if not await tx.execute(_updating(*names), **mine, **values):
+    if not await tx.execute(_update_of(*names), **mine, **values):
         raise NotFound("The connection was deleted meanwhile.")

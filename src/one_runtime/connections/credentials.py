@@ -1,4 +1,4 @@
-"""Credentials of connections: sealed at rest, opened at the point of use, checked with the provider."""
+"""Stored credentials of connections: encrypted at rest, decrypted at the point of use; and the lease to renew them."""
 
 import json
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from one_runtime.errors import NotFound, OneRuntimeError
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
-"""The audience of credentials whose integration has moved: nobody's, also where it moves back."""
+"""The audience of invalidated credentials. They never match an integration again, even if its change is reverted."""
 
 
 class CredentialsRefused(OneRuntimeError):
-    """The provider said no to these credentials. `provider_reason`: its own words, plain text, or None."""
+    """The provider refused these credentials. `provider_reason` is its own message as plain text, or None."""
 
     code, status, title = "credentials_refused", 422, "The provider does not accept these credentials"
 
@@ -31,8 +31,7 @@ class CredentialsRefused(OneRuntimeError):
 
 
 class ProviderUnavailable(OneRuntimeError):
-    """The provider gave no usable answer: nothing is known about the credentials. `retry_after`: seconds, where the
-    provider asks for them, or we wait of our own accord."""
+    """The provider gave no usable response, so the credentials may be valid or not. `retry_after`: seconds to wait."""
 
     code, status, title = "provider_unavailable", 502, "The provider does not answer as it should"
 
@@ -43,7 +42,7 @@ class ProviderUnavailable(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderAccount:
-    """Whose account the credentials open, as far as the provider tells."""
+    """The account that the credentials belong to, as far as the provider identifies it."""
 
     id: str | None = None
     label: str | None = None
@@ -51,7 +50,7 @@ class ProviderAccount:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionKey:
-    """The row that credentials belong to."""
+    """The key of a connection's row and of its stored credential."""
 
     organization_id: str
     connection_id: str
@@ -59,9 +58,12 @@ class ConnectionKey:
 
 @dataclass(frozen=True, slots=True)
 class TokenMetadata:
-    """What is known of tokens beside them: the OAuth client that they were given to (None: the customer's own), and
-    when to renew them (None: never). `audience`: whom they may be sent to, where the integration is the organization's
-    own and may change."""
+    """Data beside the tokens.
+
+    `oauth_client_id` is the registered client that they were issued to; None for a client of the end user's own.
+    `refresh_due_at` is None if they are never renewed. `audience` says where credentials of a custom integration may
+    be sent.
+    """
 
     oauth_client_id: str | None = None
     refresh_due_at: datetime | None = None
@@ -73,7 +75,7 @@ NO_TOKEN_METADATA: Final = TokenMetadata()
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """Credentials as they are held, opened, with how their renewal stands. `version` counts what was stored."""
+    """Decrypted credentials and the state of their renewal. `version` increases with each store."""
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
@@ -91,23 +93,23 @@ CREDENTIAL_COLUMNS: Final = tuple(
         "failures", "audience",
     )
 )  # fmt: skip
-"""What `decrypt` reads."""
+"""The columns that `decrypt` reads."""
 
 _STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "audience")
-_SETTLED = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
+_NO_RENEWAL_STATE = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
 _UPSERT = insert(credentials)
 _UPSERT = _UPSERT.on_conflict_do_update(
     index_elements=[credentials.c.connection_id],
-    set_={**{name: _UPSERT.excluded[name] for name in _STORED}, **_SETTLED},
+    set_={**{name: _UPSERT.excluded[name] for name in _STORED}, **_NO_RENEWAL_STATE},
 )
 _VERSION = select(credentials.c.version).where(credentials.c.connection_id == bindparam("connection"))
-_MINE = (
+_BY_KEY = (
     credentials.c.organization_id == bindparam("organization"),
     credentials.c.connection_id == bindparam("connection"),
 )
-_ONE = select(*CREDENTIAL_COLUMNS).where(*_MINE)
-_LOCKED = _ONE.with_for_update()
-_CHANGE = update(credentials).where(*_MINE)
+_BY_CONNECTION = select(*CREDENTIAL_COLUMNS).where(*_BY_KEY)
+_LOCKED = _BY_CONNECTION.with_for_update()
+_CHANGE = update(credentials).where(*_BY_KEY)
 _LEASE = _CHANGE.where(
     credentials.c.version == bindparam("held_version"),
     credentials.c.failures == bindparam("held_failures"),
@@ -115,15 +117,15 @@ _LEASE = _CHANGE.where(
     credentials.c.leased_until.is_(None) | (credentials.c.leased_until <= bindparam("now")),
 ).values(lease=bindparam("new_lease"), leased_until=bindparam("until"))
 _LEASED = _CHANGE.where(credentials.c.lease == bindparam("held_lease"))
-_TROUBLE = _LEASED.values(
+_RECORD_FAILURE = _LEASED.values(
     lease=None, leased_until=None, retry_at=bindparam("until"), failures=credentials.c.failures + 1
 )
-_GIVE_BACK = _LEASED.values(lease=None, leased_until=None)
-_GIVE_UP = _CHANGE.values(lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
-_CONDEMN = _CHANGE.values(
+_RELEASE = _LEASED.values(lease=None, leased_until=None)
+_STOP_REFRESHING = _CHANGE.values(lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
+_INVALIDATE = _CHANGE.values(
     audience=INVALIDATED_AUDIENCE, lease=None, leased_until=None, retry_at=None, refresh_due_at=None
 )
-_HURRY = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
+_REFRESH_NOW = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
 _POSTPONE = _CHANGE.values(retry_at=bindparam("until"))
 _DUE = (
     select(credentials.c.organization_id, credentials.c.connection_id)
@@ -144,12 +146,11 @@ async def store(
     secrets: Mapping[str, str],
     token_metadata: TokenMetadata = NO_TOKEN_METADATA,
 ) -> None:
-    """Seal and keep, over what was kept for this connection; each time under the next version. Whoever renews them at
-    this moment has lost the lease. Raises: KeyNotInRing."""
+    """Encrypt and store credentials under the next version. A lease on the row ends. Raises: KeyNotInRing."""
     row = await tx.one(_VERSION, connection=key.connection_id)
     version = row.version + 1 if row else 1
-    place = SealContext(TABLE, key.connection_id, version)
-    sealed = await key_ring.seal(tx, vault, key.organization_id, json.dumps(dict(secrets)).encode(), place)
+    context = SealContext(TABLE, key.connection_id, version)
+    sealed = await key_ring.seal(tx, vault, key.organization_id, json.dumps(dict(secrets)).encode(), context)
     await tx.execute(
         _UPSERT,
         connection_id=key.connection_id,
@@ -160,41 +161,45 @@ async def store(
         oauth_client_id=token_metadata.oauth_client_id,
         refresh_due_at=token_metadata.refresh_due_at,
         audience=token_metadata.audience,
-        **_SETTLED,
+        **_NO_RENEWAL_STATE,
     )
 
 
 async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False) -> StoredCredential:
-    """Open what is kept; `lock`: nobody else changes it until the transaction ends.
+    """Return the decrypted credentials; `lock` keeps others from changing them until the transaction ends.
 
-    Raises: NotFound, and SealBroken where it was tampered with.
+    Raises: NotFound; SealBroken if the row was tampered with.
     """
-    one = _LOCKED if lock else _ONE
-    row = await tx.one(one, organization=key.organization_id, connection=key.connection_id)
+    statement = _LOCKED if lock else _BY_CONNECTION
+    row = await tx.one(statement, organization=key.organization_id, connection=key.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
     return decrypt(row, vault, key)
 
 
 def decrypt(row: Row, vault: Vault, key: ConnectionKey) -> StoredCredential:
-    """What a row holds that has these columns, opened. Raises: SealBroken."""
-    place = SealContext(TABLE, key.connection_id, row.version)
-    opened = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), place))
-    grant = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
-    return StoredCredential(opened, row.version, grant, row.lease, row.leased_until, row.retry_at, row.failures)
+    """Return the decrypted credentials of a row with `CREDENTIAL_COLUMNS`. Raises: SealBroken."""
+    context = SealContext(TABLE, key.connection_id, row.version)
+    secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
+    metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
+    return StoredCredential(secrets, row.version, metadata, row.lease, row.leased_until, row.retry_at, row.failures)
 
 
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
-    """Nobody else changes these until the transaction ends. Whoever writes a connection and its credentials begins with
-    this, or with `load` and its `lock`: in the other order two of them wait for each other."""
+    """Lock the credentials until the transaction ends.
+
+    Lock them before writing a connection: two transactions that lock in different orders would wait for each other.
+    """
     await tx.all(_LOCKED, organization=key.organization_id, connection=key.connection_id)
 
 
 async def acquire_lease(
     tx: Transaction, key: ConnectionKey, stored: StoredCredential, lease_id: str, now: datetime, until: datetime
 ) -> bool:
-    """Take the right to renew these very credentials; False where another has it, or where they were changed, refused
-    or not to be renewed meanwhile."""
+    """Take the lease to renew exactly these credentials.
+
+    False if another process holds it, or the credentials were changed, refused or rescheduled meanwhile.
+    """
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     due_at = stored.token_metadata.refresh_due_at
     seen = {"held_version": stored.version, "held_failures": stored.failures, "held_due_at": due_at}
@@ -202,37 +207,37 @@ async def acquire_lease(
 
 
 async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
-    """A renewal told nothing: not again before `retry_at`. False where the lease is another's by now."""
+    """Allow no renewal before `retry_at`, and count the failure. False if another process holds the lease by now."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
-    return await tx.execute(_TROUBLE, **ids, held_lease=lease_id, until=retry_at) > 0
+    return await tx.execute(_RECORD_FAILURE, **ids, held_lease=lease_id, until=retry_at) > 0
 
 
 async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
-    """Use these credentials for nothing any more: their integration sends them elsewhere than they were given for."""
-    await tx.execute(_CONDEMN, organization=key.organization_id, connection=key.connection_id)
+    """Make these credentials unusable: their integration sends credentials elsewhere than they were given for (P7)."""
+    await tx.execute(_INVALIDATE, organization=key.organization_id, connection=key.connection_id)
 
 
 async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:
-    """Renew these credentials no more: the provider has refused them."""
-    await tx.execute(_GIVE_UP, organization=key.organization_id, connection=key.connection_id)
+    """Stop renewing these credentials, for example after a refusal."""
+    await tx.execute(_STOP_REFRESHING, organization=key.organization_id, connection=key.connection_id)
 
 
 async def release_lease(tx: Transaction, key: ConnectionKey, lease_id: str) -> None:
-    """Let go of a lease without having asked the provider."""
+    """Return a lease without having asked the provider."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
-    await tx.execute(_GIVE_BACK, **ids, held_lease=lease_id)
+    await tx.execute(_RELEASE, **ids, held_lease=lease_id)
 
 
 async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> None:
-    """Have these credentials renewed at the next opportunity."""
-    await tx.execute(_HURRY, organization=key.organization_id, connection=key.connection_id, now=now)
+    """Make these credentials due for renewal now."""
+    await tx.execute(_REFRESH_NOW, organization=key.organization_id, connection=key.connection_id, now=now)
 
 
 async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None:
-    """Do not renew these credentials before then."""
+    """Do not renew these credentials before `until`."""
     await tx.execute(_POSTPONE, organization=key.organization_id, connection=key.connection_id, until=until)
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
-    """Credentials to renew, the longest due first; those that somebody renews, or that have to wait, are left out."""
+    """Return the keys of due credentials, the longest due first, without those that are leased or backing off."""
     return [ConnectionKey(row.organization_id, row.connection_id) for row in await tx.all(_DUE, now=now, limit=limit)]
