@@ -1,4 +1,4 @@
-"""The authorization request: where the end user's browser is sent for the consent (RFC 6749, 4.1.1)."""
+"""The authorization request: the URL that the end user's browser is sent to (RFC 6749, 4.1.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from one_runtime.oauth.scopes import requested_scopes
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """What one authorization adds to the entry. `challenge` is of `pkce.code_challenge`; scopes that are None are the
+    """The parameters of one authorization. `challenge` comes from `pkce.code_challenge`; `scopes` of None requests the
     entry's default."""
 
     redirect_uri: str
@@ -25,11 +25,11 @@ class AuthorizationRequest:
 
 
 def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRequest, known: Mapping[str, str]) -> str:
-    """The address of the consent page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
+    """Return the URL of the consent page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
 
     Raises:
-        InvalidInput: a value is missing or would leave the provider's host; a scope is none.
-        ValueError: the provider takes PKCE, and there is no challenge. Nothing goes out without it (RFC 9700, 2.1.1).
+        InvalidInput: a value is missing or would leave the provider's host; a scope is not valid.
+        ValueError: the provider supports PKCE, and the challenge is missing (RFC 9700, 2.1.1).
     """
     authorization = auth.authorization
     known = {**known, "client_id": client_id}
@@ -49,7 +49,8 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
 
 
 def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
-    """Who the callback must come from (RFC 9207, 2.4), to be kept with the state; None where the entry names nobody.
+    """Return the issuer that the callback must name (RFC 9207, 2.4); None if the entry has none.
+    The caller stores it with the state.
 
     Raises:
         InvalidInput: a value is missing or would leave the provider's host.
@@ -58,16 +59,16 @@ def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
     return resolve_url(issuer, known) if issuer is not None else None
 
 
-def _scopes(scopes: ScopeList, wanted: tuple[str, ...] | None, known: Mapping[str, str]) -> dict[str, str]:
-    asked = requested_scopes(scopes, wanted, known)
-    return {scopes.param: scopes.separator.join(asked)} if asked else {}
+def _scopes(scopes: ScopeList, names: tuple[str, ...] | None, known: Mapping[str, str]) -> dict[str, str]:
+    requested = requested_scopes(scopes, names, known)
+    return {scopes.param: scopes.separator.join(requested)} if requested else {}
 
 
 def _challenge(auth: OAuth2Auth, request: AuthorizationRequest) -> dict[str, str]:
     if not uses_pkce(auth):
         return {}
     if request.challenge is None:
-        raise ValueError("this provider takes PKCE: give a challenge")
+        raise ValueError("this provider supports PKCE: pass a challenge")
     return {"code_challenge": request.challenge, "code_challenge_method": METHOD}
 
 

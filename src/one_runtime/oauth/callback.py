@@ -1,4 +1,4 @@
-"""The callback: what the end user's browser brings back from the provider (RFC 6749, 4.1.2). It may bring anything."""
+"""The callback: the authorization response in the end user's browser (RFC 6749, 4.1.2). All of it is untrusted."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ MAX_QUERY: Final = 16_384
 _MAX_PARAMETERS: Final = 100
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
 
-# How providers say that somebody said no, as `normalize_code` writes it.
+# Codes for a denied consent, as `normalize_code` returns them.
 DENIED: Final = frozenset(
     {
         "access_denied",  # RFC 6749, 4.1.2.1; Salesforce writes access-denied (help.salesforce.com, OAuth 2.0 errors)
@@ -37,23 +37,23 @@ def callback_url(public_url: str, slug: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallbackQuery:
-    """The query of a callback, each parameter once. The repr shows nothing: it holds the code."""
+    """The query of a callback, each parameter once. The repr hides it, since it has the code."""
 
     values: Mapping[str, str] = field(repr=False)
 
     @property
     def state(self) -> str | None:
-        """The state, as it was sent: whose authorization this is. It must be looked up before anything is believed."""
+        """The state as received. The caller looks it up before it uses any other parameter."""
         return self.get("state")
 
     def get(self, name: str) -> str | None:
-        """A parameter; one without a value counts as omitted (RFC 6749, 3.1)."""
+        """Return a parameter; None also for an empty one, which counts as omitted (RFC 6749, 3.1)."""
         return self.values.get(name) or None
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """The code of an authorization, and the values of the callback that templates need."""
+    """The authorization code and the values of the callback that templates need."""
 
     code: str = field(repr=False)
     received: dict[str, str]

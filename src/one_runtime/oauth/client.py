@@ -1,4 +1,4 @@
-"""The OAuth client: what the organization, the instance or the customer registered, and how it proves itself."""
+"""The OAuth client and its authentication (RFC 6749, section 2)."""
 
 import base64
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class ClientIdentity:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be repeated."""
+        """Secrets to redact from provider texts."""
         if self.client_secret is None:
             return ()
         return (self.client_secret, _basic(self.client_id, self.client_secret))
@@ -24,17 +24,17 @@ class ClientIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ClientAuthentication:
-    """What a request gets so that the provider knows the client."""
+    """Headers and parameters that authenticate the client in a request."""
 
     headers: dict[str, str] = field(repr=False)
     params: dict[str, str] = field(repr=False)
 
 
 def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token) -> ClientAuthentication:
-    """The client's authentication (RFC 6749, 2.3.1), under the entry's names.
+    """Return the client's authentication (RFC 6749, 2.3.1), with the parameter names of the entry.
 
-    `either` is `basic`: the one that 2.3.1 has every server take, and it keeps the secret out of the body. A client
-    without a secret says its id alone, whatever the entry prefers (3.2.1).
+    `either` uses `basic`, which every server must support (2.3.1) and which keeps the secret out of the body. A client
+    without a secret sends only its id, whatever the entry prefers (3.2.1).
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":
@@ -45,6 +45,6 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
 
 
 def _basic(client_id: str, client_secret: str) -> str:
-    """Both are form-encoded first (RFC 6749, appendix B), so that a colon or a letter beyond ASCII survives."""
+    """Form-encode both first (RFC 6749, appendix B), so that colons and non-ASCII letters are kept."""
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return base64.b64encode(pair.encode("ascii")).decode("ascii")

@@ -31,7 +31,7 @@ class OAuthError(Exception):
 
     code: ClassVar[str] = "oauth_error"
     may_pass: ClassVar[bool] = False
-    """Whether the same request may succeed later without anybody doing anything."""
+    """True if the same request may succeed later."""
 
     def __init__(self, message: str, said: ErrorResponse = NO_ERROR_RESPONSE) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class OAuthError(Exception):
 
 
 class CallbackRefused(OAuthError):
-    """The callback is not what the protocol says: forged, cut or of another making."""
+    """The callback violates the protocol: it is forged, truncated or of another provider."""
 
     code = "callback_refused"
 
@@ -56,7 +56,7 @@ class IssuerMismatch(CallbackRefused):
 
 
 class AccessDenied(OAuthError):
-    """The end user, or the provider's administrator, said no (RFC 6749, 4.1.2.1)."""
+    """The end user or an administrator at the provider denied the consent (RFC 6749, 4.1.2.1)."""
 
     code = "consent_denied"
 
@@ -68,25 +68,25 @@ class AuthorizationRefused(OAuthError):
 
 
 class InvalidGrant(OAuthError):
-    """`invalid_grant`: the code or the refresh token is good for nothing any more. The one definite refusal."""
+    """`invalid_grant`: the code or the refresh token is not valid any more. The only definite refusal."""
 
     code = "invalid_grant"
 
 
 class InvalidClient(OAuthError):
-    """The OAuth client is unknown, its secret is wrong, or it may not do this. No end user can mend that."""
+    """The OAuth client is unknown, its secret is wrong, or it lacks a permission. The end user cannot repair that."""
 
     code = "client_refused"
 
 
 class TokenRequestRefused(OAuthError):
-    """Any other error in the words of the protocol or the provider. It says nothing of the grant."""
+    """Any other error of the protocol or the provider. The grant may still be valid."""
 
     code = "request_refused"
 
 
 class TemporaryFailure(OAuthError):
-    """The provider is out of order, busy, or said something that is no answer. `retry_after` in seconds."""
+    """The provider is down, busy, or sent an unreadable response. `retry_after` is in seconds."""
 
     code = "provider_trouble"
     may_pass = True
@@ -97,7 +97,7 @@ class TemporaryFailure(OAuthError):
 
 
 class MalformedTokenResponse(OAuthError):
-    """The provider reports success, and there is no usable token in its answer. Whether it gave one out is unknown."""
+    """The provider reports success without a usable token. It may have issued one."""
 
     code = "malformed_answer"
     may_pass = True

@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange (RFC 7636): whoever ends an authorization is the one who began it."""
+"""Proof Key for Code Exchange (RFC 7636): binds the token request to the authorization request."""
 
 import base64
 import hashlib
@@ -13,21 +13,21 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 
 def uses_pkce(auth: OAuth2Auth) -> bool:
-    """Whether the provider gets a challenge. Where nobody knows, it does: RFC 6749, 3.1 has unknown parameters ignored,
-    and RFC 9700, 2.1.1 asks for PKCE."""
+    """True if a challenge is sent. It is also sent where support is unknown: servers ignore unknown parameters
+    (RFC 6749, 3.1), and RFC 9700, 2.1.1 requires PKCE."""
     return auth.pkce != "avoid"
 
 
 def new_code_verifier() -> str:
-    """A code verifier of 256 random bits, 43 characters (RFC 7636, 4.1)."""
+    """Return a code verifier of 256 random bits, 43 characters (RFC 7636, 4.1)."""
     return secrets.token_urlsafe(32)
 
 
 def code_challenge(verifier: str) -> str:
-    """The S256 code challenge (RFC 7636, 4.2).
+    """Return the S256 code challenge (RFC 7636, 4.2).
 
     Raises:
-        ValueError: that is no verifier.
+        ValueError: the verifier is not valid.
     """
     if _VERIFIER.fullmatch(verifier) is None:
         raise ValueError("a code verifier has 43 to 128 characters of A-Z, a-z, 0-9 and -._~")

@@ -1,4 +1,4 @@
-"""Scopes: what is asked for, and what was granted (RFC 6749, 3.3)."""
+"""Requested and granted scopes (RFC 6749, 3.3)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,38 +9,38 @@ from one_runtime.catalog.templates import fill
 from one_runtime.errors import InvalidInput
 
 _TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
-_MOST: Final = 500
+_MAX_SCOPES: Final = 500
 
 
-def requested_scopes(scopes: ScopeList, wanted: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
-    """What to ask for, each once (RFC 6749, 3.3): what the entry always asks for, then what is wanted, or the entry's
-    default where nobody says what (None).
+def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the scopes to request, each once: those that the entry always requests, then `names`, or the entry's
+    default if `names` is None.
 
     Raises:
-        InvalidInput: a wanted scope is none, or holds the provider's separator.
+        InvalidInput: a scope is not valid, or contains the provider's separator.
     """
-    asked = [fill(scope, known) for scope in scopes.always]
-    if wanted is None:
-        asked += [fill(scope, known) for scope in scopes.default]
+    requested = [fill(scope, known) for scope in scopes.always]
+    if names is None:
+        requested += [fill(scope, known) for scope in scopes.default]
     else:
-        asked += [_checked(scope, scopes) for scope in wanted]
-    return tuple(dict.fromkeys(scope for scope in asked if scope))
+        requested += [_checked(scope, scopes) for scope in names]
+    return tuple(dict.fromkeys(scope for scope in requested if scope))
 
 
-# Scopes of OpenID Connect that are granted and not told again, or told under another name (Microsoft, Google).
-_UNTOLD: Final = frozenset({"openid", "profile", "email", "offline_access"})
+# OpenID Connect scopes that Microsoft and Google grant without listing them, or list under another name.
+_UNLISTED: Final = frozenset({"openid", "profile", "email", "offline_access"})
 
 
-def missing_scopes(asked: Iterable[str], granted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """What was asked for and not granted (RFC 6749, 3.3; 5.1: an answer that says nothing granted what was asked)."""
+def missing_scopes(requested: Iterable[str], granted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return requested scopes that were not granted. A response without scopes granted all of them (RFC 6749, 5.1)."""
     if granted is None:
         return ()
-    return tuple(scope for scope in asked if scope not in granted and scope not in _UNTOLD)
+    return tuple(scope for scope in requested if scope not in granted and scope not in _UNLISTED)
 
 
 def parse_granted_scopes(value: object) -> tuple[str, ...] | None:
-    """What a token response says was granted, as text or as a list; None where it says nothing, which means what was
-    asked for (RFC 6749, 5.1). Providers separate by commas too, whatever separates in the request."""
+    """Parse the scopes of a token response, a text or a list; None if it has none, which grants those requested
+    (RFC 6749, 5.1). Some providers separate them by commas, whatever the request uses."""
     if isinstance(value, str):
         parts = re.split(r"[\s,]+", value)
     elif isinstance(value, list):
@@ -48,14 +48,14 @@ def parse_granted_scopes(value: object) -> tuple[str, ...] | None:
     else:
         return None
     granted = [part for part in parts if _TOKEN.fullmatch(part)]
-    return tuple(dict.fromkeys(granted[:_MOST])) or None
+    return tuple(dict.fromkeys(granted[:_MAX_SCOPES])) or None
 
 
-def check_scopes(scopes: ScopeList, wanted: Iterable[str]) -> list[str]:
-    """What is wrong with scopes that somebody names, a sentence each (RFC 6749, 3.3)."""
+def check_scopes(scopes: ScopeList, names: Iterable[str]) -> list[str]:
+    """Return an error message for each scope that is not valid (RFC 6749, 3.3)."""
     return [
-        f"{scope[:64]!r} is no scope of this provider"
-        for scope in wanted
+        f"{scope[:64]!r} is not a valid scope: use printable ASCII without spaces, quotes and this provider's separator"
+        for scope in names
         if _TOKEN.fullmatch(scope) is None or scopes.separator in scope
     ]
 
