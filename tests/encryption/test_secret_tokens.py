@@ -53,5 +53,5 @@ def test_only_the_hash_is_kept_and_it_says_nothing_of_the_token() -> None:
 @pytest.mark.promise("P11")
 def test_a_token_shows_its_prefix_only() -> None:
     token = secret_tokens.make(secret_tokens.SESSION)
-    assert repr(token) == str(token) == f"Token({token.prefix}_***)"
+    assert repr(token) == str(token) == f"SecretToken({token.prefix}_***)"
     assert token.secret[len(token.prefix) + 1 :] not in f"{token!r}{token}"

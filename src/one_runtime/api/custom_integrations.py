@@ -99,7 +99,7 @@ def _body(*required: str) -> dict[str, Any]:
 Warnings: TypeAlias = tuple[str, ...]
 
 
-class CustomIntegration(Answer):
+class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     """A custom integration. `enabled`: your organization offers it (`PUT /v1/organization`). `definition`: the entry in
     the format of the catalog, also if an OpenAPI document was sent. `warnings`: parts of that document that were left
     out or guessed. `invalidated_connections`: the number of connections that have to be made again, because the
@@ -123,7 +123,7 @@ class CustomIntegration(Answer):
 class CustomIntegrationList(Answer):
     """The custom integrations of your organization, ordered by slug."""
 
-    custom_integrations: list[CustomIntegration]
+    custom_integrations: list[CustomIntegrationAnswer]
 
 
 @router.get("/v1/custom-integrations", scope="read", summary="List custom integrations")
@@ -145,7 +145,7 @@ async def list_custom_integrations(
 )
 async def create_custom_integration(
     request: Request, caller: Authenticated, installation: Installed
-) -> CustomIntegration:
+) -> CustomIntegrationAnswer:
     """Create an integration that only your organization sees, beside the built-in ones in every list. Its slug begins
     with `x-`. Errors name the line of the entry. 409 if the slug is taken."""
     entry = await _entry(request, installation)
@@ -156,7 +156,7 @@ async def create_custom_integration(
 @router.get("/v1/custom-integrations/{slug}", scope="read", errors=(NotFound,), summary="Read a custom integration")
 async def get_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed
-) -> CustomIntegration:
+) -> CustomIntegrationAnswer:
     """Return a custom integration with its definition."""
     return _answer(request, await custom.get(installation, caller.organization_id, slug.lower()))
 
@@ -166,12 +166,12 @@ async def get_custom_integration(
     scope="admin",
     errors=(NotFound, Conflict),
     summary="Create or replace a custom integration",
-    responses={201: {"description": "The integration is new.", "model": CustomIntegration}},
+    responses={201: {"description": "The integration is new.", "model": CustomIntegrationAnswer}},
     openapi_extra=_body(*_TEXTS[1:], "auth"),
 )
 async def replace_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
-) -> CustomIntegration:
+) -> CustomIntegrationAnswer:
     """Create or replace the integration with this slug (201 if it is new). If it now sends credentials to another host,
     its connections become `needs_reauth` and its OAuth client has to be registered again."""
     entry = await _entry(request, installation, slug.lower())
@@ -253,11 +253,11 @@ def _notes(put: CustomIntegrationResult) -> Iterator[str]:
         )
 
 
-def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings = ()) -> CustomIntegration:
+def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings = ()) -> CustomIntegrationAnswer:
     lists = services_of(request.scope).integration_list
     registered = put.registered
     integration = registered.integration
-    return CustomIntegration.model_validate(
+    return CustomIntegrationAnswer.model_validate(
         {
             **lists.renderer.describe(integration, "url"),
             "supported_auth_types": integration.auth_types,

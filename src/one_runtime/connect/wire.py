@@ -109,7 +109,7 @@ class AuthAnswer(BaseModel):
     fields: list[FieldAnswer]
 
 
-class OrganizationAnswer(BaseModel):
+class PopupOrganization(BaseModel):
     """The organization that asks."""
 
     display_name: str
@@ -117,7 +117,7 @@ class OrganizationAnswer(BaseModel):
     privacy_url: str | None
 
 
-class EndUserAnswer(BaseModel):
+class PopupEndUser(BaseModel):
     """The end user who connects."""
 
     name: str | None
@@ -151,8 +151,8 @@ class ViewAnswer(BaseModel):
 
     session_id: str
     status: str
-    organization: OrganizationAnswer
-    end_user: EndUserAnswer
+    organization: PopupOrganization
+    end_user: PopupEndUser
     integration: IntegrationAnswer | None
     integrations: list[IntegrationOptionAnswer]
     suggested_connection_name: str | None
@@ -261,12 +261,12 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
     return ViewAnswer(
         session_id=session.id,
         status=session.status,
-        organization=OrganizationAnswer(
+        organization=PopupOrganization(
             display_name=organization.display_name,
             logo_url=organization.logo_url,
             privacy_url=organization.privacy_url,
         ),
-        end_user=EndUserAnswer(name=view.end_user.name, email=view.end_user.email),
+        end_user=PopupEndUser(name=view.end_user.name, email=view.end_user.email),
         integration=_integration(view.integration, logo_url) if view.integration else None,
         integrations=[_option(option, logo_url) for option in view.options],
         suggested_connection_name=session.suggested_connection_name,

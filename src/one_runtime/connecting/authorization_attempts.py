@@ -21,7 +21,7 @@ from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import consents
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.encryption import key_ring, secret_tokens
-from one_runtime.encryption.secret_tokens import Token
+from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError
 from one_runtime.jobs.queue import batched_delete, delete_in_batches, lock_due
@@ -138,8 +138,8 @@ class StartedAttempt:
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret
-    state: Token
-    browser: Token
+    state: SecretToken
+    browser: SecretToken
 
 
 _INSERT = insert(consents)
@@ -212,7 +212,7 @@ def cookie_name(state: str) -> str:
 
 async def create(
     tx: Transaction, vault: Vault, new: NewAuthorizationAttempt, now: datetime
-) -> tuple[AuthorizationAttempt, Token]:
+) -> tuple[AuthorizationAttempt, SecretToken]:
     """Create an attempt and its ticket, in place of an unfinished attempt of the session. The ticket is not stored."""
     session, ticket = new.session, secret_tokens.make(secret_tokens.TICKET)
     attempt = AuthorizationAttempt(

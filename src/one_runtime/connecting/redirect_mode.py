@@ -23,7 +23,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import hosted_connection_sessions as session_table
 from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.encryption import key_ring, secret_tokens
-from one_runtime.encryption.secret_tokens import Token
+from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
 from one_runtime.jobs.queue import database_now
@@ -67,7 +67,7 @@ class EndUserMismatch(Conflict):
 
 async def hold_connection(
     tx: Transaction, vault: Vault, session: ConnectSession, connection: NewConnection, now: datetime
-) -> Token | None:
+) -> SecretToken | None:
     """Seal a connection until the organization redeems the code that is returned (P6).
 
     None if the session takes no connection any more. Raises: AccountMismatch.

@@ -17,7 +17,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, lowest_id, new_id
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.encryption import secret_tokens
-from one_runtime.encryption.secret_tokens import Token
+from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types, unavailable_reason
@@ -174,7 +174,9 @@ def _from_row(row: tuple[object, ...]) -> ConnectSession:
     return replace(session, scopes=tuple(session.scopes), allowed_origins=tuple(session.allowed_origins))
 
 
-async def create_session(installation: Installation, actor: Actor, new: NewSession) -> tuple[ConnectSession, Token]:
+async def create_session(
+    installation: Installation, actor: Actor, new: NewSession
+) -> tuple[ConnectSession, SecretToken]:
     """Create a session and its token, which is shown once.
 
     Raises: NotFound for an unknown integration or connection; InvalidInput if it cannot be connected, with what to do.
@@ -297,7 +299,7 @@ async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> Non
         raise InvalidInput.of("connection_id", "must be a connection of this end user and this integration")
 
 
-async def insert_session(tx: Transaction, session: ConnectSession) -> secret_tokens.Token:
+async def insert_session(tx: Transaction, session: ConnectSession) -> secret_tokens.SecretToken:
     """Store a session and make its token, which is not stored (P2)."""
     token = secret_tokens.make(secret_tokens.SESSION)
     await tx.execute(_INSERT, token_hash=token.hash, **asdict(session))
@@ -387,7 +389,7 @@ async def complete(tx: Transaction, session_id: str, connection_id: str, now: da
     return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
 
-async def hold(tx: Transaction, session_id: str, code: secret_tokens.Token, now: datetime) -> bool:
+async def hold(tx: Transaction, session_id: str, code: secret_tokens.SecretToken, now: datetime) -> bool:
     """Hold the session until its code is redeemed or expires. False as for `complete`."""
     until = now + TIME_TO_REDEEM
     return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0

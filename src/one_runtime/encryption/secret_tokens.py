@@ -21,7 +21,7 @@ _CHECKSUM_LENGTH: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SecretToken:
     """A new token. `secret` is shown once; `prefix` and `hash` are kept."""
 
     secret: str
@@ -29,15 +29,15 @@ class Token:
     hash: bytes
 
     def __repr__(self) -> str:
-        return f"Token({self.prefix}_***)"
+        return f"SecretToken({self.prefix}_***)"
 
 
-def make(kind: str) -> Token:
+def make(kind: str) -> SecretToken:
     """A new token `<kind>_<prefix>_<secret>`, with 256 bits of randomness and a checksum at the end."""
     prefix = f"{kind}_{_random(_PREFIX_LENGTH)}"
     body = f"{prefix}_{_random(_SECRET_LENGTH)}"
     secret = body + _checksum(body)
-    return Token(secret=secret, prefix=prefix, hash=digest(secret))
+    return SecretToken(secret=secret, prefix=prefix, hash=digest(secret))
 
 
 def recognize(kind: str, text: str) -> bool:

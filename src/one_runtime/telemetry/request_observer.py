@@ -29,7 +29,7 @@ _INTERVAL: Final = 1.0
 log = structlog.get_logger()
 
 
-class PoolUse(Protocol):
+class ConnectionUse(Protocol):
     """Current use of a database connection pool."""
 
     @property
@@ -45,7 +45,7 @@ class PoolUse(Protocol):
 class Pooled(Protocol):
     """A database that reports the use of its connection pool, or None without a pool."""
 
-    def connections(self) -> PoolUse | None: ...
+    def connections(self) -> ConnectionUse | None: ...
 
 
 class Observer:

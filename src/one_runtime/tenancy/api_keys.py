@@ -57,7 +57,7 @@ def _from_row(row: tuple[object, ...]) -> ApiKey:
 
 async def create(
     tx: Transaction, actor: Actor, name: str, scopes: Collection[str], now: datetime
-) -> tuple[ApiKey, secret_tokens.Token]:
+) -> tuple[ApiKey, secret_tokens.SecretToken]:
     """Create a key of the actor's organization; return it with its token, which is not stored.
 
     Raises: InvalidInput for a scope that does not exist.

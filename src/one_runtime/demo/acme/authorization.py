@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from one_runtime.demo.acme.accounts import Accounts
-from one_runtime.demo.acme.clients import Client, Clients, origin_of
+from one_runtime.demo.acme.clients import AcmeClient, Clients, origin_of
 from one_runtime.demo.acme.faults import Faults
 from one_runtime.demo.acme.form import Form, parse_form, read_form
 from one_runtime.demo.acme.grants import Consent, Grants
@@ -41,7 +41,7 @@ class Returning:
     state: str | None = field(repr=False)
 
 
-class Refused(Exception):
+class AcmeRefusal(Exception):
     """The app's request cannot be granted; the app is told so (RFC 6749, 4.1.2.1)."""
 
     def __init__(self, returning: Returning, code: str, description: str) -> None:
@@ -53,13 +53,13 @@ class Refused(Exception):
 class Asked:
     """A request that a person can answer."""
 
-    client: Client
+    client: AcmeClient
     returning: Returning
     scopes: tuple[str, ...]
     challenge: str
 
 
-class Authorization:
+class AcmeAuthorization:
     """The page, and the answer to it."""
 
     def __init__(self, accounts: Accounts, clients: Clients, grants: Grants, faults: Faults) -> None:
@@ -80,7 +80,7 @@ class Authorization:
         asked = self._asked(form)
         decision, account = form.get("decision"), self._accounts.find(form.get("account"))
         if decision == "deny" or (decision == "allow" and self._faults.take_denial()):
-            raise Refused(asked.returning, "access_denied", "The person said no.")
+            raise AcmeRefusal(asked.returning, "access_denied", "The person said no.")
         if decision != "allow" or account is None:
             raise Stopped("This answer names no account, or neither yes nor no.")
         consent = Consent(account.id, asked.client.id, asked.scopes, asked.returning.redirect_uri, asked.challenge)
@@ -95,17 +95,17 @@ class Authorization:
             raise Stopped(f"{client.name} did not register the redirect_uri that was sent.")
         returning = Returning(redirect_uri, form.get("state") if "state" not in form.repeated else None)
         if form.repeated:
-            raise Refused(returning, "invalid_request", "A parameter is there twice.")
+            raise AcmeRefusal(returning, "invalid_request", "A parameter is there twice.")
         if form.get("response_type") is None:
-            raise Refused(returning, "invalid_request", "response_type is missing.")
+            raise AcmeRefusal(returning, "invalid_request", "response_type is missing.")
         if form.get("response_type") != "code":
-            raise Refused(returning, "unsupported_response_type", "Acme CRM knows the response_type code.")
+            raise AcmeRefusal(returning, "unsupported_response_type", "Acme CRM knows the response_type code.")
         challenge = form.get("code_challenge") or ""
         if form.get("code_challenge_method") != "S256" or _CHALLENGE.fullmatch(challenge) is None:
-            raise Refused(returning, "invalid_request", "PKCE is required: code_challenge, by the method S256.")
+            raise AcmeRefusal(returning, "invalid_request", "PKCE is required: code_challenge, by the method S256.")
         scopes = read_scopes(form.get("scope"))
         if not scopes:
-            raise Refused(returning, "invalid_scope", f"scope has to be some of: {' '.join(SCOPES)}.")
+            raise AcmeRefusal(returning, "invalid_scope", f"scope has to be some of: {' '.join(SCOPES)}.")
         return Asked(client, returning, scopes, challenge)
 
     def _page(self, form: Form, asked: Asked) -> Response:
@@ -130,7 +130,7 @@ def issuer_of(request: Request) -> str:
 
 async def go_back(request: Request, error: Exception) -> Response:
     """The answer to a `Refused`."""
-    assert isinstance(error, Refused)  # noqa: S101 - the handler is registered for this type only
+    assert isinstance(error, AcmeRefusal)  # noqa: S101 - the handler is registered for this type only
     return _go_back(request, error.returning, error=error.code, error_description=error.description)
 
 

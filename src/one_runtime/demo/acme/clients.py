@@ -26,7 +26,7 @@ class TwoWays(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class AcmeClient:
     """An app. A browser is sent back to its redirect addresses alone, compared as they are written."""
 
     id: str
@@ -39,25 +39,25 @@ class Clients:
     """Every app that was registered."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Client] = {}
+        self._all: dict[str, AcmeClient] = {}
 
-    def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> Client:
+    def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> AcmeClient:
         """Register an app, or one more redirect address of it. Raises: ValueError for an address that is none."""
         if _ORIGIN.fullmatch(origin_of(redirect_uri)) is None or "#" in redirect_uri or not redirect_uri.isascii():
             raise ValueError(f"{redirect_uri!r} is no redirect address")
         new_id, new_secret = new_client()
-        wanted = Client(client_id or new_id, secret or new_secret, name, (redirect_uri,))
+        wanted = AcmeClient(client_id or new_id, secret or new_secret, name, (redirect_uri,))
         known = self._all.get(wanted.id)
         if known is not None:
             wanted = replace(wanted, redirect_uris=tuple(dict.fromkeys((*known.redirect_uris, redirect_uri))))
         self._all[wanted.id] = wanted
         return wanted
 
-    def find(self, client_id: str | None) -> Client | None:
+    def find(self, client_id: str | None) -> AcmeClient | None:
         """The app with this id."""
         return self._all.get(client_id or "")
 
-    def authenticate(self, authorization: str | None, form: Form) -> Client:
+    def authenticate(self, authorization: str | None, form: Form) -> AcmeClient:
         """Who asks (RFC 6749, 2.3.1): by HTTP Basic, or by the id and secret in the body.
 
         Raises: ClientRefused; TwoWays.
@@ -71,7 +71,7 @@ class Clients:
             raise TwoWays("The client proves itself in the header and in the body. Use one of them.")
         return self._proven(*pair, basic=True)
 
-    def _proven(self, client_id: str | None, secret: str | None, *, basic: bool) -> Client:
+    def _proven(self, client_id: str | None, secret: str | None, *, basic: bool) -> AcmeClient:
         client = self.find(client_id)
         if client is None or not secrets.compare_digest(client.secret.encode(), (secret or "").encode()):
             raise ClientRefused("There is no client with this id and secret.", basic=basic)

@@ -11,7 +11,7 @@ from one_runtime.clock import Clock, system_clock
 from one_runtime.demo.acme import authorization, switches
 from one_runtime.demo.acme.accounts import Account, Accounts
 from one_runtime.demo.acme.api import Api
-from one_runtime.demo.acme.authorization import Authorization, Refused, go_back, issuer_of
+from one_runtime.demo.acme.authorization import AcmeAuthorization, AcmeRefusal, go_back, issuer_of
 from one_runtime.demo.acme.clients import Clients
 from one_runtime.demo.acme.errors import AcmeError, refuse
 from one_runtime.demo.acme.faults import Faults
@@ -19,7 +19,7 @@ from one_runtime.demo.acme.form import Malformed
 from one_runtime.demo.acme.grants import Grants
 from one_runtime.demo.acme.page import Stopped, show, stop
 from one_runtime.demo.acme.switches import Switches
-from one_runtime.demo.acme.token_endpoint import TokenEndpoint, TokenRequest, metadata
+from one_runtime.demo.acme.token_endpoint import AcmeTokenEndpoint, AcmeTokenRequest, metadata
 
 
 class Acme:
@@ -33,8 +33,8 @@ class Acme:
         self._grants = Grants(clock, access_token_seconds)
         self.faults = Faults(self._grants)
         self._api = Api(self._accounts, self._grants)
-        self._tokens = TokenEndpoint(self._clients, self._grants, self.faults, clock)
-        handlers = {AcmeError: refuse, Stopped: stop, Malformed: stop, Refused: go_back}
+        self._tokens = AcmeTokenEndpoint(self._clients, self._grants, self.faults, clock)
+        handlers = {AcmeError: refuse, Stopped: stop, Malformed: stop, AcmeRefusal: go_back}
         self.app = Starlette(routes=self._routes(), exception_handlers=handlers)
 
     @property
@@ -43,7 +43,7 @@ class Acme:
         return tuple(self._accounts)
 
     @property
-    def log(self) -> list[TokenRequest]:
+    def log(self) -> list[AcmeTokenRequest]:
         """Every request to the token endpoint, oldest first."""
         return self._tokens.log
 
@@ -81,7 +81,7 @@ class Acme:
         return issued.access_token, issued.refresh_token
 
     def _routes(self) -> list[Route]:
-        asking = Authorization(self._accounts, self._clients, self._grants, self.faults)
+        asking = AcmeAuthorization(self._accounts, self._clients, self._grants, self.faults)
         switching = Switches(self._accounts, self._grants, self.faults)
         return [
             Route("/", self._keys),

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from one_runtime.clock import Clock
-from one_runtime.demo.acme.clients import Client, ClientRefused, Clients, TwoWays
+from one_runtime.demo.acme.clients import AcmeClient, ClientRefused, Clients, TwoWays
 from one_runtime.demo.acme.faults import Faults
 from one_runtime.demo.acme.form import Form, Malformed, read_form
 from one_runtime.demo.acme.grants import GrantRefused, Grants, Issued, ScopeRefused
@@ -22,7 +22,7 @@ _PRIVATE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 674
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRequest:
+class AcmeTokenRequest:
     """One request to the token endpoint: `grant` is its `grant_type`; `outcome` is `granted`, an error code of
     RFC 6749, or `http_…` in an outage."""
 
@@ -40,12 +40,12 @@ class OAuthRefused(Exception):
         self.basic = basic
 
 
-class TokenEndpoint:
+class AcmeTokenEndpoint:
     """The endpoints; `log` lists what was asked of the first, oldest first."""
 
     def __init__(self, clients: Clients, grants: Grants, faults: Faults, clock: Clock) -> None:
         self._clients, self._grants, self._faults, self._clock = clients, grants, faults, clock
-        self.log: list[TokenRequest] = []
+        self.log: list[AcmeTokenRequest] = []
 
     async def token(self, request: Request) -> Response:
         """Tokens for a code or a refresh token."""
@@ -78,9 +78,9 @@ class TokenEndpoint:
         return Response("Acme CRM is having a bad day.", status, _PRIVATE, "text/plain")
 
     def _note(self, grant: str, outcome: str) -> None:
-        self.log.append(TokenRequest(self._clock(), grant, outcome))
+        self.log.append(AcmeTokenRequest(self._clock(), grant, outcome))
 
-    def _client(self, request: Request, form: Form) -> Client:
+    def _client(self, request: Request, form: Form) -> AcmeClient:
         try:
             return self._clients.authenticate(request.headers.get("authorization"), form)
         except TwoWays as error:
@@ -88,7 +88,7 @@ class TokenEndpoint:
         except ClientRefused as error:
             raise OAuthRefused("invalid_client", str(error), status=401, basic=error.basic) from error
 
-    def _issued(self, client: Client, form: Form) -> Issued:
+    def _issued(self, client: AcmeClient, form: Form) -> Issued:
         try:
             match _required(form, "grant_type"):
                 case "authorization_code":
@@ -101,14 +101,14 @@ class TokenEndpoint:
             raise OAuthRefused("invalid_scope", str(error)) from error
         raise OAuthRefused("unsupported_grant_type", "Acme CRM knows authorization_code and refresh_token.")
 
-    def _of_code(self, client: Client, form: Form) -> Issued:
+    def _of_code(self, client: AcmeClient, form: Form) -> Issued:
         code, redirect_uri = _required(form, "code"), _required(form, "redirect_uri")
         verifier = _required(form, "code_verifier")
         if _VERIFIER.fullmatch(verifier) is None:
             raise OAuthRefused("invalid_request", "The code_verifier is 43 to 128 letters, digits and -._~.")
         return self._grants.redeem(code, client.id, redirect_uri, verifier)
 
-    def _of_refresh_token(self, client: Client, form: Form) -> Issued:
+    def _of_refresh_token(self, client: AcmeClient, form: Form) -> Issued:
         token, scopes = _required(form, "refresh_token"), None
         if self._faults.take_refusal():
             raise GrantRefused("An administrator had Acme CRM refuse this refresh.")

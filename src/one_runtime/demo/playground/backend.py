@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from one_runtime.demo.playground.calls import Answer, OneRuntime, Send, Unreachable, over_http
+from one_runtime.demo.playground.calls import CallAnswer, OneRuntime, Send, Unreachable, over_http
 from one_runtime.demo.playground.page import file_routes, show_page
 from one_runtime.demo.playground.product import CONNECTED, END_USERS, Playground
 from one_runtime.demo.playground.returning import come_back
@@ -142,7 +142,7 @@ def _require_our_page(visit: Visit) -> None:
         raise BadRequest("This backend serves its own page only.", 403)
 
 
-def _passed_on(answer: Answer, visit: Visit) -> Response:
+def _passed_on(answer: CallAnswer, visit: Visit) -> Response:
     data = answer.json()
     if answer.status < 400:
         return _answer(data, 200, visit)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-Send = Callable[["Request"], Awaitable["Answer"]]
+Send = Callable[["CallRequest"], Awaitable["CallAnswer"]]
 
 _TIMEOUT: Final = 30.0
 _SHOWN_ANSWER: Final = 20_000
@@ -27,7 +27,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CallRequest:
     """A request to One Runtime; `target` is the path with the query."""
 
     method: str
@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallAnswer:
     """What One Runtime answered."""
 
     status: int
@@ -80,19 +80,19 @@ class OneRuntime:
         self._send = send
         self.calls: list[Call] = []
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> CallAnswer:
         """Raises: Unreachable."""
         return await self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+    async def post(self, path: str, body: Mapping[str, Any]) -> CallAnswer:
         """Raises: Unreachable."""
         return await self._ask("POST", path, json.dumps(body, ensure_ascii=False))
 
-    async def _ask(self, method: str, target: str, body: str | None) -> Answer:
+    async def _ask(self, method: str, target: str, body: str | None) -> CallAnswer:
         headers = {"Authorization": f"Bearer {self._api_key}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        request = Request(method, target, headers, None if body is None else body.encode())
+        request = CallRequest(method, target, headers, None if body is None else body.encode())
         answer, started = None, time.perf_counter()
         try:
             answer = await self._send(request)
@@ -107,18 +107,18 @@ def over_http(url: str) -> Send:
     """The way to One Runtime: a connection per request, straight to it (a proxy in the environment is not asked)."""
     host = urlsplit(url).netloc
 
-    async def send(request: Request) -> Answer:
+    async def send(request: CallRequest) -> CallAnswer:
         return await asyncio.to_thread(_exchange, host, request)
 
     return send
 
 
-def _exchange(host: str, request: Request) -> Answer:
+def _exchange(host: str, request: CallRequest) -> CallAnswer:
     connection = http.client.HTTPConnection(host, timeout=_TIMEOUT)
     try:
         connection.request(request.method, request.target, request.body, dict(request.headers))
         response = connection.getresponse()
-        return Answer(response.status, response.read())
+        return CallAnswer(response.status, response.read())
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(f"One Runtime at {host} does not answer.") from error
     finally:

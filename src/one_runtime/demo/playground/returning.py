@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from one_runtime.demo.playground.calls import Answer, Call, Unreachable
+from one_runtime.demo.playground.calls import Call, CallAnswer, Unreachable
 from one_runtime.demo.playground.product import END_USERS
 from one_runtime.demo.playground.visit import Visit
 
@@ -51,7 +51,7 @@ async def come_back(visit: Visit) -> Return:
     return Return(status, sentence, slug, tuple(visit.one_runtime.calls))
 
 
-def _redeemed(answer: Answer, visit: Visit) -> tuple[Literal["connected", "error"], str | None, str | None]:
+def _redeemed(answer: CallAnswer, visit: Visit) -> tuple[Literal["connected", "error"], str | None, str | None]:
     data = answer.json()
     if answer.status == 200:
         connection = data.get("connection")
@@ -62,7 +62,7 @@ def _redeemed(answer: Answer, visit: Visit) -> tuple[Literal["connected", "error
     return "error", f"Nothing was connected. {data.get('detail') or f'One Runtime answered {answer.status}.'}", None
 
 
-def _why(answer: Answer, visit: Visit) -> str:
+def _why(answer: CallAnswer, visit: Visit) -> str:
     """Why the window ended without a connection: the address does not say, One Runtime does."""
     session = answer.json()
     if answer.status != 200 or session.get("end_user_id") != visit.end_user_id:
