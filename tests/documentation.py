@@ -41,15 +41,15 @@ class Page:
 
     def code(self, language: str) -> list[str]:
         """The code blocks in one language."""
-        return [body for found, body in _FENCE.findall(self.text) if found == language]
+        return [body for fence, body in _FENCE.findall(self.text) if fence == language]
 
     def sections(self, level: int) -> dict[str, str]:
         """The text under each heading of one level, up to the next heading of this or a higher one."""
-        found = [(match.start(), match.end(), len(match[1]), match[2]) for match in _HEADING.finditer(self.prose)]
+        headings = [(match.start(), match.end(), len(match[1]), match[2]) for match in _HEADING.finditer(self.prose)]
         sections = {}
-        for index, (_, end, depth, title) in enumerate(found):
+        for index, (_, end, depth, title) in enumerate(headings):
             if depth == level:
-                after = (start for start, _, other, _ in found[index + 1 :] if other <= level)
+                after = (start for start, _, other, _ in headings[index + 1 :] if other <= level)
                 sections[title] = self.prose[end : next(after, len(self.prose))]
         return sections
 

@@ -54,12 +54,16 @@ def served() -> tuple[dict[str, Any], set[str]]:
 def operations() -> dict[str, dict[str, Any]]:
     """`GET /v1/integrations` → the operation."""
     paths: dict[str, dict[str, Any]] = served()[0]["paths"]
-    return {f"{method.upper()} {path}": one for path, methods in paths.items() for method, one in methods.items()}
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
 
 
-def asked_for(operation: dict[str, Any]) -> set[str]:
+def inputs_of(operation: dict[str, Any]) -> set[str]:
     """Return the names of an operation's query parameters and of its body's fields."""
-    names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+    names = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
     if "application/json" in operation.get("requestBody", {}).get("content", ()):
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         if "$ref" in schema:
@@ -76,46 +80,46 @@ def commands() -> dict[str, set[str]]:
         for name, inner in getattr(command, "commands", {}).items():
             yield from walk(inner, (*words, name))
         if not hasattr(command, "commands"):
-            options = [one.opts for one in command.params if one.param_type_name == "option"]
+            options = [option.opts for option in command.params if option.param_type_name == "option"]
             yield " ".join(words), {name for names in options for name in names}
 
     return dict(walk(typer.main.get_command(cli.app), ()))
 
 
 def test_every_setting_is_documented_with_its_default_and_its_help() -> None:
-    rows = [row for row in page("docs/settings.md").prose.splitlines() if row.startswith("| `")]
-    documented = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    told = {code(name): (code(default), text) for name, _, default, text in documented}
+    lines = [line for line in page("docs/settings.md").prose.splitlines() if line.startswith("| `")]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    documented = {code(name): (code(default), text) for name, _, default, text in rows}
     expected = {}
     for name, field in Settings.model_fields.items():
         value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
         shown = str(value) if value not in {"", ()} and value != frozenset() else "none"
         required = ", required" if name == "encryption_keys" else ""
         expected[PREFIX + name.upper()] = (shown + required, field.description)
-    assert told == expected
+    assert documented == expected
 
 
-@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_setting_that_is_named_exists(one: Page) -> None:
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_every_setting_that_is_named_exists(document: Page) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | CUSTOMERS_NAMES
     secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
     known |= {f"{PREFIX}{name.upper()}_FILE" for name in secret}
-    assert set(re.findall(r"\bONE_RUNTIME_[A-Z_]*[A-Z]\b", one.text)) <= known
+    assert set(re.findall(r"\bONE_RUNTIME_[A-Z_]*[A-Z]\b", document.text)) <= known
 
 
 def test_every_route_is_documented_with_its_scope() -> None:
-    told = {}
+    documented = {}
     for title, text in page("docs/api.md").sections(3).items():
         match = re.match(r"\s*(?:No scope\.|Scope `([a-z:]+)`\.)", text)
         assert match is not None, f"{title}: say its scope first"
-        told[title] = match[1]
-    assert told == {name: one.get("x-required-scope") for name, one in operations().items()}
+        documented[title] = match[1]
+    assert documented == {name: operation.get("x-required-scope") for name, operation in operations().items()}
 
 
 @pytest.mark.parametrize("name", sorted(operations()))
 def test_every_parameter_and_field_of_a_route_is_documented(name: str) -> None:
     text = page("docs/api.md").sections(3)[name]
-    assert {field for field in asked_for(operations()[name]) if f"`{field}`" not in text} == set()
+    assert {field for field in inputs_of(operations()[name]) if f"`{field}`" not in text} == set()
 
 
 @pytest.mark.parametrize("schema", ["Connection", "CreatedSession", "Disconnection", "EndUser"])
@@ -127,14 +131,14 @@ def test_every_field_of_an_answer_is_documented(schema: str) -> None:
 
 def test_every_route_outside_the_openapi_document_is_named() -> None:
     document, paths = served()
-    everything = "\n".join(one.text for one in PAGES)
+    all_text = "\n".join(document.text for document in PAGES)
     hidden = {path.partition("{")[0] for path in paths - {path.replace(":path", "") for path in document["paths"]}}
-    assert {path for path in hidden if path not in everything} <= {"/docs/assets/", "/v1/end-users/"}
+    assert {path for path in hidden if path not in all_text} <= {"/docs/assets/", "/v1/end-users/"}
 
 
-@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_route_that_is_named_exists(one: Page) -> None:
-    if one.name == "docs/adding-an-integration.md":  # its paths are the providers'
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_every_route_that_is_named_exists(document: Page) -> None:
+    if document.name == "docs/adding-an-integration.md":  # its paths are the providers'
         return
     known = {
         (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path).replace(r"\{path\}", ".+"))))
@@ -142,7 +146,7 @@ def test_every_route_that_is_named_exists(one: Page) -> None:
     }
     unknown = [
         found
-        for found in ROUTE.findall(one.text)
+        for found in ROUTE.findall(document.text)
         if not any(found[0] in {"", method} and path.fullmatch(found[1]) for method, path in known)
         and found != ("", "/v1/catalog")
     ]
@@ -150,9 +154,9 @@ def test_every_route_that_is_named_exists(one: Page) -> None:
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:
-    told = {code(row[0]): int(row[1]) for row in page("docs/api.md").table("Errors")}
+    documented = {code(row[0]): int(row[1]) for row in page("docs/api.md").table("Errors")}
     ours = [kind for kind in error_kinds() if kind.__module__.startswith("one_runtime.")]
-    assert told == {kind.code: kind.status for kind in ours}
+    assert documented == {kind.code: kind.status for kind in ours}
 
 
 def test_every_scope_is_documented() -> None:
@@ -176,60 +180,60 @@ def test_every_event_type_is_documented() -> None:
     assert [code(row[0]) for row in page("docs/events.md").table("Types")] == list(events.TYPES)
 
 
-@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_event_type_that_is_named_exists(one: Page) -> None:
-    if one.name == "docs/vocabulary.md":  # tests/test_vocabulary.py: it names methods of clients too
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_every_event_type_that_is_named_exists(document: Page) -> None:
+    if document.name == "docs/vocabulary.md":  # tests/test_vocabulary.py: it names methods of clients too
         return
-    assert set(EVENT.findall(one.text)) <= set(events.TYPES)
+    assert set(EVENT.findall(document.text)) <= set(events.TYPES)
 
 
 def test_every_error_code_of_the_popup_is_documented_and_typed() -> None:
     static = files("one_runtime.connect") / "static"
     scripts = [(static / name).read_text("utf-8") for name in ("popup.js", "connect.js")]
-    told = {name for script in scripts for name in re.findall(r'\bcode: "(\w+)"', script)}
+    sent = {name for script in scripts for name in re.findall(r'\bcode: "(\w+)"', script)}
     typed = set(re.findall(r'^ +\| "(\w+)"$', (static / "connect.d.ts").read_text("utf-8"), re.MULTILINE))
     documented = {code(row[0]) for row in page("docs/popup.md").table("The outcome")}
-    assert {"documented": documented, "typed": typed} == {"documented": told, "typed": told}
+    assert {"documented": documented, "typed": typed} == {"documented": sent, "typed": sent}
 
 
 def test_every_command_is_documented_with_its_options() -> None:
-    told = {
+    documented = {
         title.removeprefix("one-runtime "): set(re.findall(r"^- `(--[a-z-]+)`", text, re.MULTILINE))
         for title, text in page("docs/cli.md").sections(2).items()
     }
-    assert told == commands()
+    assert documented == commands()
 
 
-@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_command_that_is_named_exists(one: Page) -> None:
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_every_command_that_is_named_exists(document: Page) -> None:
     groups = {name.split(" ")[0] for name in commands() if " " in name}
-    named = [words.split(" ") for words in re.findall(r"\bone-runtime ([a-z][a-z -]*)", one.text)]
+    named = [words.split(" ") for words in re.findall(r"\bone-runtime ([a-z][a-z -]*)", document.text)]
     unknown = [words for words in named if " ".join(words[: 1 + (words[0] in groups)]).strip() not in commands()]
     assert unknown == []
 
 
-@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_make_target_that_is_named_exists(one: Page) -> None:
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_every_make_target_that_is_named_exists(document: Page) -> None:
     words = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^)(?:PYTHON=\S+ )?make ([a-z-]+)", one.text, re.MULTILINE)) <= words
+    assert set(re.findall(r"(?:`|^)(?:PYTHON=\S+ )?make ([a-z-]+)", document.text, re.MULTILINE)) <= words
 
 
-@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_no_link_or_image_is_broken(one: Page) -> None:
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_no_link_or_image_is_broken(document: Page) -> None:
     broken = []
-    for link in one.links:
+    for link in document.links:
         if re.match(r"[a-z]+:", link):
             continue
         name, _, fragment = link.partition("#")
-        target = (one.path.parent / name).resolve() if name else one.path
+        target = (document.path.parent / name).resolve() if name else document.path
         if not target.is_file() or (fragment and fragment not in page(str(target.relative_to(ROOT))).anchors):
             broken.append(link)
     assert broken == []
 
 
-@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
-def test_every_example_in_json_is_json(one: Page) -> None:
-    for example in one.code("json"):
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_every_example_in_json_is_json(document: Page) -> None:
+    for example in document.code("json"):
         json.loads(example)
 
 
@@ -277,7 +281,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield demo
 
 
-def paste(script: str, folder: Path, **more: str) -> str:
+def run_in_shell(script: str, folder: Path, **more: str) -> str:
     """Run pasted lines in a shell in this folder and return the output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environ = {"PATH": path, "HOME": str(folder), **more}
@@ -285,7 +289,7 @@ def paste(script: str, folder: Path, **more: str) -> str:
     return subprocess.run(command, cwd=folder, env=environ, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def ask(words: list[str]) -> httpx2.Response:
+def send_like_curl(words: list[str]) -> httpx2.Response:
     """Send the request that curl sends for these arguments."""
     headers, body, url, rest = {}, None, "", iter(words)
     for word in rest:
@@ -316,18 +320,20 @@ def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> Non
     connect_acme(demo)
     blocks = [block for block in page(name).code("bash") if "curl " in block]
     pasted = "\n".join(blocks).replace("http://127.0.0.1:8000", demo.url)
-    shown = paste(
+    shown = run_in_shell(
         f"curl() {{ printf '%s\\0' \"$@\" ''; }}\n{pasted}", tmp_path, ONE_RUNTIME_API_KEY=demo.api_key
     ).removesuffix("\0")
     requests = [request.split("\0") for request in shown.removesuffix("\0").split("\0\0")]
     assert len(requests) == pasted.count("curl ")
-    answers = [ask(request) for request in requests]
-    assert [answer.status_code for answer in answers] == [200] * len(requests), [one.text for one in answers]
+    responses = [send_like_curl(request) for request in requests]
+    assert [response.status_code for response in responses] == [200] * len(requests), [
+        response.text for response in responses
+    ]
 
 
 @pytest.mark.slow
 def test_the_commands_of_getting_started_make_an_api_key(tmp_path: Path) -> None:
     (block,) = [block for block in page("docs/getting-started.md").code("bash") if "one-runtime" in block]
-    shown = paste(f'{block}\nprintf "key %s" "$ONE_RUNTIME_API_KEY"', tmp_path)
+    shown = run_in_shell(f'{block}\nprintf "key %s" "$ONE_RUNTIME_API_KEY"', tmp_path)
     assert re.search(r"key oru_\w{58}$", shown)
     assert (tmp_path / "encryption-keys").stat().st_mode & 0o077 == 0
