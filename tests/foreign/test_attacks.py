@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from tests.foreign.authorizations import SessionAuthorization, allow, authorize, call_back, outcome, prepare, start
 from tests.foreign.person import ALICE, BOB
 from tests.foreign.plain_client import PlainClient, Refusal
 from tests.foreign.providers import OAuthClient, Provider
 from tests.foreign.served import Served, served
-from tests.foreign.trips import Trip, come_back, consented, departed, leave, outcome, prepared
 from tests.foreign.visitor import Stuck, Visitor
 
 pytestmark = [pytest.mark.foreign, pytest.mark.promise("P5")]
@@ -31,62 +31,62 @@ async def victim(database_url: str, oidc_provider: Provider, django_provider: Pr
         yield there
 
 
-async def is_untouched(there: Served, trip: Trip) -> bool:
+async def is_untouched(there: Served, attempt: SessionAuthorization) -> bool:
     """Nothing was connected, and the browser that has left may still come back."""
-    told = (await outcome(there, trip)).json()
+    told = (await outcome(there, attempt)).json()
     return await there.connections() == [] and told["state"] == "waiting"
 
 
 async def test_a_state_is_taken_once(victim: Served) -> None:
-    trip = await departed(victim)
-    callback = await consented(trip)
-    assert (await come_back(victim, callback, trip.cookie)).status_code == 200
-    again = await come_back(victim, callback, trip.cookie)
+    attempt = await authorize(victim)
+    callback = await allow(attempt)
+    assert (await call_back(victim, callback, attempt.cookie)).status_code == 200
+    again = await call_back(victim, callback, attempt.cookie)
     assert (again.status_code, LOST in again.text) == (409, True)
-    other = await come_back(victim, {**callback, "code": "of-somebody-else"}, trip.cookie)
+    other = await call_back(victim, {**callback, "code": "of-somebody-else"}, attempt.cookie)
     assert (other.status_code, LOST in other.text) == (409, True)
     assert len(await victim.connections()) == 1
-    assert (await outcome(victim, trip)).json()["state"] == "connected"
+    assert (await outcome(victim, attempt)).json()["state"] == "connected"
 
 
 async def test_of_two_callbacks_at_the_same_time_one_is_taken(victim: Served) -> None:
-    trip = await departed(victim)
-    callback = await consented(trip)
-    answers = await asyncio.gather(*(come_back(victim, callback, trip.cookie) for _ in range(4)))
+    attempt = await authorize(victim)
+    callback = await allow(attempt)
+    answers = await asyncio.gather(*(call_back(victim, callback, attempt.cookie) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
     assert len(await victim.connections()) == 1
 
 
 async def test_another_browser_is_refused_and_the_right_one_still_comes_back(victim: Served) -> None:
-    trip, other = await departed(victim), await departed(victim, end_user_id="mallory")
-    callback = await consented(trip)
-    name, stolen = trip.cookie.partition("=")[0], other.cookie.partition("=")[2]
+    attempt, other = await authorize(victim), await authorize(victim, end_user_id="mallory")
+    callback = await allow(attempt)
+    name, stolen = attempt.cookie.partition("=")[0], other.cookie.partition("=")[2]
     for cookie in (None, other.cookie, f"{name}={stolen}", f"{name}=", f"{name}=orb_made-up"):
-        refused = await come_back(victim, callback, cookie)
+        refused = await call_back(victim, callback, cookie)
         assert (refused.status_code, LOST in refused.text) == (409, True)
         assert ALICE.email not in refused.text
         assert "set-cookie" not in refused.headers
-    assert await is_untouched(victim, trip)
-    assert (await come_back(victim, callback, trip.cookie)).status_code == 200
+    assert await is_untouched(victim, attempt)
+    assert (await call_back(victim, callback, attempt.cookie)).status_code == 200
     (connection,) = await victim.connections()
     assert connection["account"]["label"] == ALICE.email
 
 
 async def test_a_callback_at_another_integrations_address_is_refused(victim: Served) -> None:
-    trip = await departed(victim)
-    callback = await consented(trip)
+    attempt = await authorize(victim)
+    callback = await allow(attempt)
     for slug in ("django-provider", "github", "no-such-thing"):
-        refused = await come_back(victim, callback, trip.cookie, slug)
+        refused = await call_back(victim, callback, attempt.cookie, slug)
         assert (refused.status_code, LOST in refused.text) == (409, True)
-    assert await is_untouched(victim, trip)
-    assert (await come_back(victim, callback, trip.cookie)).status_code == 200
+    assert await is_untouched(victim, attempt)
+    assert (await call_back(victim, callback, attempt.cookie)).status_code == 200
 
 
 async def test_a_callback_that_comes_too_late_is_refused(victim: Served) -> None:
-    trip = await departed(victim, expires_in=3600)
-    callback = await consented(trip)
+    attempt = await authorize(victim, expires_in=3600)
+    callback = await allow(attempt)
     victim.clock.advance(minutes=10, seconds=1)
-    refused = await come_back(victim, callback, trip.cookie)
+    refused = await call_back(victim, callback, attempt.cookie)
     assert (refused.status_code, LOST in refused.text) == (409, True)
     assert await victim.connections() == []
 
@@ -95,73 +95,73 @@ async def test_a_callback_that_comes_too_late_is_refused(victim: Served) -> None
 async def test_an_answer_of_another_issuer_or_of_none_is_refused_before_its_code_is_used(
     victim: Served, change: dict[str, str] | None
 ) -> None:
-    trip = await departed(victim)
-    callback = await consented(trip)
+    attempt = await authorize(victim)
+    callback = await allow(attempt)
     assert callback["iss"] == victim.provider.url
     before = token_requests(victim)
     if change is None:
         del callback["iss"]
-    refused = await come_back(victim, callback | (change or {}), trip.cookie)
+    refused = await call_back(victim, callback | (change or {}), attempt.cookie)
     assert "The answer didn’t come from OIDC provider as it should" in refused.text
-    assert (await outcome(victim, trip)).json()["code"] == "issuer_mismatch"
+    assert (await outcome(victim, attempt)).json()["code"] == "issuer_mismatch"
     assert await victim.connections() == []
     assert token_requests(victim) == before
 
 
 async def test_the_attackers_own_callback_does_nothing_in_the_victims_browser(victim: Served) -> None:
-    """Login CSRF (RFC 9700, 4.7): the victim is made to open the end of the attacker's own trip."""
-    trip, mine = await departed(victim, end_user_id="mallory"), await departed(victim)
-    callback = await consented(trip, BOB)
+    """Login CSRF (RFC 9700, 4.7): the victim is made to open the end of the attacker's own attempt."""
+    attempt, mine = await authorize(victim, end_user_id="mallory"), await authorize(victim)
+    callback = await allow(attempt, BOB)
     for cookie in (None, mine.cookie):
-        refused = await come_back(victim, callback, cookie)
+        refused = await call_back(victim, callback, cookie)
         assert (refused.status_code, LOST in refused.text) == (409, True)
     assert await victim.connections() == await victim.connections("mallory") == []
 
 
 @pytest.mark.parametrize("of", ["oidc-provider", "django-provider"])
 async def test_the_attackers_code_in_the_victims_callback_is_refused(victim: Served, of: str) -> None:
-    """Code injection (RFC 9700, 4.5), which PKCE ends: the code belongs to another trip's verifier. And mix-up (4.4):
-    it belongs to another provider."""
-    trip, other = await departed(victim), await departed(victim, end_user_id="mallory", integration_slug=of)
-    callback = await consented(trip)
-    injected = callback | {"code": (await consented(other, BOB))["code"]}
-    refused = await come_back(victim, injected, trip.cookie)
+    """Code injection (RFC 9700, 4.5), which PKCE ends: the code belongs to the verifier of another attempt. And
+    mix-up (4.4): it belongs to another provider."""
+    attempt, other = await authorize(victim), await authorize(victim, end_user_id="mallory", integration_slug=of)
+    callback = await allow(attempt)
+    injected = callback | {"code": (await allow(other, BOB))["code"]}
+    refused = await call_back(victim, injected, attempt.cookie)
     assert "took back its answer before we could use it" in refused.text
-    assert (await outcome(victim, trip)).json()["code"] == "invalid_grant"
+    assert (await outcome(victim, attempt)).json()["code"] == "invalid_grant"
     assert await victim.connections() == []
 
 
 async def test_a_code_without_its_verifier_is_useless_to_who_has_stolen_it(victim: Served) -> None:
     """Even with the client's own secret (RFC 7636)."""
     client = await registered(victim)
-    trip = await departed(victim)
-    asked = trip.asked
+    attempt = await authorize(victim)
+    asked = attempt.query
     assert (asked["client_id"], asked["code_challenge_method"]) == (client.client_id, "S256")
     assert len(asked["code_challenge"]) == 43
-    callback = await consented(trip)
+    callback = await allow(attempt)
     async with PlainClient(victim.provider, client) as thief:
         for guess in ("", asked["code_challenge"], "v" * 43):
             assert not hasattr(await thief.exchange(callback["code"], guess), "access_token")
-    assert (await departed(victim)).asked["code_challenge"] != asked["code_challenge"]
+    assert (await authorize(victim)).query["code_challenge"] != asked["code_challenge"]
 
 
 async def test_the_redirect_address_is_exactly_the_registered_one_whatever_the_host_header_says(
     victim: Served,
 ) -> None:
-    told = await prepared(victim, await victim.session())
-    left = await leave(victim, told["ticket"], host="attacker.example", **{"sec-fetch-site": "same-origin"})
-    trip = Trip({}, "", left.json()["url"], "")
-    assert trip.asked["redirect_uri"] == f"{victim.url}/connect/callback/oidc-provider"
-    elsewhere = replace(trip, url=trip.url.replace("callback%2Foidc-provider", "callback%2Fdjango-provider"))
-    assert elsewhere != trip
+    told = await prepare(victim, await victim.session())
+    left = await start(victim, told["ticket"], host="attacker.example", **{"sec-fetch-site": "same-origin"})
+    attempt = SessionAuthorization("", left.json()["url"], "", {})
+    assert attempt.query["redirect_uri"] == f"{victim.url}/connect/callback/oidc-provider"
+    elsewhere = replace(attempt, url=attempt.url.replace("callback%2Foidc-provider", "callback%2Fdjango-provider"))
+    assert elsewhere != attempt
     async with Visitor() as visitor:
         with pytest.raises(Stuck, match="redirect_uri"):
             await visitor.consent(elsewhere.url, ALICE)
 
 
 async def test_a_ticket_is_taken_once(victim: Served) -> None:
-    told = await prepared(victim, await victim.session())
-    answers = await asyncio.gather(*(leave(victim, told["ticket"]) for _ in range(4)))
+    told = await prepare(victim, await victim.session())
+    answers = await asyncio.gather(*(start(victim, told["ticket"]) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
     refused = [answer for answer in answers if answer.status_code == 409]
     assert {answer.json()["code"] for answer in refused} == {"consent_lost"}
@@ -169,9 +169,9 @@ async def test_a_ticket_is_taken_once(victim: Served) -> None:
 
 
 async def test_a_ticket_lasts_two_minutes(victim: Served) -> None:
-    told = await prepared(victim, await victim.session())
+    told = await prepare(victim, await victim.session())
     victim.clock.advance(minutes=2, seconds=1)
-    assert (await leave(victim, told["ticket"])).json()["code"] == "consent_lost"
+    assert (await start(victim, told["ticket"])).json()["code"] == "consent_lost"
 
 
 @pytest.mark.parametrize(
@@ -189,48 +189,48 @@ async def test_a_ticket_lasts_two_minutes(victim: Served) -> None:
 )
 @pytest.mark.promise("P6")
 async def test_a_ticket_is_taken_from_our_own_page_only(victim: Served, headers: dict[str, str]) -> None:
-    told = await prepared(victim, await victim.session())
+    told = await prepare(victim, await victim.session())
     said = {name: victim.url if value == "OURS" else value for name, value in headers.items()}
-    refused = await leave(victim, told["ticket"], **said)
+    refused = await start(victim, told["ticket"], **said)
     assert (refused.status_code, refused.json()["code"]) == (409, "consent_lost")
     assert "set-cookie" not in refused.headers
-    assert (await leave(victim, told["ticket"], origin=victim.url)).status_code == 200
+    assert (await start(victim, told["ticket"], origin=victim.url)).status_code == 200
 
 
 async def test_a_new_trip_ends_the_one_before(victim: Served) -> None:
-    trip = await departed(victim)
-    callback = await consented(trip)
-    await prepared(victim, trip.session)
-    assert LOST in (await come_back(victim, callback, trip.cookie)).text
+    attempt = await authorize(victim)
+    callback = await allow(attempt)
+    await prepare(victim, attempt.session)
+    assert LOST in (await call_back(victim, callback, attempt.cookie)).text
     assert await victim.connections() == []
 
 
 @pytest.mark.promise("P6")
 async def test_a_callback_inside_of_another_page_is_refused_and_uses_nothing_up(victim: Served) -> None:
-    trip = await departed(victim)
-    callback = await consented(trip)
+    attempt = await authorize(victim)
+    callback = await allow(attempt)
     framed = {"sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site"}
-    refused = await come_back(victim, callback, trip.cookie, **framed)
+    refused = await call_back(victim, callback, attempt.cookie, **framed)
     assert refused.status_code == 403
     assert "frame-ancestors 'none'" in refused.headers["content-security-policy"]
-    assert await is_untouched(victim, trip)
+    assert await is_untouched(victim, attempt)
 
 
 async def test_the_outcome_is_told_to_the_session_that_began_alone(victim: Served) -> None:
-    trip = await departed(victim)
+    attempt = await authorize(victim)
     other = await victim.session(end_user_id="mallory")
-    assert (await outcome(victim, trip, other)).status_code == 404
-    assert (await outcome(victim, trip)).json()["state"] == "waiting"
+    assert (await outcome(victim, attempt, other)).status_code == 404
+    assert (await outcome(victim, attempt)).json()["state"] == "waiting"
 
 
 async def test_the_cookie_is_for_our_server_alone_and_goes_when_it_is_used(victim: Served) -> None:
-    told = await prepared(victim, await victim.session())
-    left = await leave(victim, told["ticket"])
+    told = await prepare(victim, await victim.session())
+    left = await start(victim, told["ticket"])
     cookie, *attributes = left.headers["set-cookie"].split("; ")
     assert set(attributes) == {"Max-Age=600", "Path=/", "HttpOnly", "SameSite=Lax"}
-    trip = Trip({}, "", left.json()["url"], cookie)
-    assert trip.asked["state"] not in cookie
-    page = await come_back(victim, await consented(trip), cookie)
+    attempt = SessionAuthorization("", left.json()["url"], cookie, {})
+    assert attempt.query["state"] not in cookie
+    page = await call_back(victim, await allow(attempt), cookie)
     assert page.headers["set-cookie"].startswith(f"{cookie.partition('=')[0]}=; Max-Age=0")
 
 

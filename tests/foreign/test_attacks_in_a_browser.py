@@ -6,10 +6,10 @@ import pytest
 from playwright.async_api import Page, Request, expect
 
 from tests.browser import PageProblems
+from tests.foreign.authorizations import prepare, start
 from tests.foreign.consent import consent
 from tests.foreign.person import ALICE
 from tests.foreign.served import Served
-from tests.foreign.trips import leave, prepared
 from tests.foreign.windows import asked, each, onward, to_the_provider
 from tests.journeys.steps import add_frame, heading, messages, outcome
 from tests.waiting import eventually
@@ -64,7 +64,7 @@ async def test_a_start_link_that_somebody_was_sent_does_nothing(page: Page, ther
 @each("oidc")
 async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Page, there: Served) -> None:
     """Else the victim would connect an account to the session of the attacker, who has opened the window."""
-    left, told = noted(page, LEAVE), await prepared(there, await there.session(end_user_id="mallory"))
+    left, told = noted(page, LEAVE), await prepare(there, await there.session(end_user_id="mallory"))
     await a_strangers_page(page, there)
     async with page.context.expect_page() as opening:
         await page.evaluate(
@@ -76,7 +76,7 @@ async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Pa
     await expect(heading(window)).to_have_text("One moment")
     assert left == []
     assert await messages(page) == []  # nor does that page hear that a window of ours is there
-    assert (await leave(there, told["ticket"])).status_code == 200
+    assert (await start(there, told["ticket"])).status_code == 200
 
 
 @each("oidc")
@@ -89,18 +89,18 @@ async def test_our_frame_gives_its_ticket_to_no_page_of_another_origin(page: Pag
     await page.evaluate("() => frames[0].postMessage({ type: 'one-runtime-authorization' }, '*')")
     assert await frame.evaluate("() => new Promise((resolve) => setTimeout(resolve)).then(() => document.title)")
     assert ticket not in str(await messages(page))
-    assert (await leave(there, ticket)).status_code == 200
+    assert (await start(there, ticket)).status_code == 200
 
 
 @each("oidc")
 async def test_a_strangers_page_cannot_spend_a_ticket_nor_give_a_browser_our_cookie(page: Page, there: Served) -> None:
-    told = await prepared(there, await there.session(end_user_id="mallory"))
+    told = await prepare(there, await there.session(end_user_id="mallory"))
     await a_strangers_page(page, there)
     async with page.expect_response(f"{there.url}{LEAVE}") as refusing:
         await page.evaluate(SEND_BLINDLY, [f"{there.url}{LEAVE}", told["ticket"]])
     assert (await refusing.value).status == 409
     assert await page.context.cookies() == []
-    assert (await leave(there, told["ticket"])).status_code == 200
+    assert (await start(there, told["ticket"])).status_code == 200
 
 
 @each("oidc")

@@ -69,19 +69,19 @@ async def test_two_people_are_two_accounts_of_their_own(there: Connecting) -> No
 
 async def test_a_consent_that_is_denied_leaves_the_session_pending_and_can_be_tried_again(there: Connecting) -> None:
     session = await there.session()
-    trip = await there.depart(session["session_token"])
+    attempt = await there.authorize(session["session_token"])
     async with Visitor() as visitor:
-        callback = await visitor.deny(trip.url, ALICE)
-        page = await there.come_back(callback, trip.cookie)
+        callback = await visitor.deny(attempt.url, ALICE)
+        page = await there.call_back(callback, attempt.cookie)
         assert "Access wasn’t allowed" in page.text
-        told = await there.outcome(session["session_token"], trip.authorization_id)
+        told = await there.outcome(session["session_token"], attempt.authorization_id)
         assert (told["state"], told["code"]) == ("failed", "consent_denied")
         state = (await there.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
         assert (state["status"], state["last_error"]["code"]) == ("pending", "consent_denied")
-        trip = await there.depart(session["session_token"])
-        callback = await visitor.consent(trip.url, ALICE)
-        await there.come_back(callback, trip.cookie)
-    assert (await there.outcome(session["session_token"], trip.authorization_id))["state"] == "connected"
+        attempt = await there.authorize(session["session_token"])
+        callback = await visitor.consent(attempt.url, ALICE)
+        await there.call_back(callback, attempt.cookie)
+    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "connected"
     (failed,) = (await there.client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
     assert failed["data"]["reason"] == "consent_denied"
 

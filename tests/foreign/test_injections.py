@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from one_runtime.encryption import secret_tokens
 from tests.application import RunningAcme
-from tests.foreign.connecting import OUR_PAGE, Connecting, connecting
+from tests.authorizations import OUR_PAGE
+from tests.foreign.connecting import Connecting, connecting
 from tests.foreign.person import ALICE
 from tests.foreign.providers import Provider
 from tests.foreign.visitor import Visitor
@@ -40,14 +41,14 @@ async def connected_to(there: Connecting) -> list[object]:
 
 async def test_a_challenge_that_is_taken_out_on_the_way_leads_to_no_connection(there: Connecting) -> None:
     session = await there.session()
-    trip = await there.depart(session["session_token"])
-    assert trip.asked["code_challenge_method"] == "S256"
-    assert len(trip.asked["code_challenge"]) == 43
+    attempt = await there.authorize(session["session_token"])
+    assert attempt.query["code_challenge_method"] == "S256"
+    assert len(attempt.query["code_challenge"]) == 43
     async with Visitor() as visitor:
-        callback = await visitor.consent(without(trip.url, "code_challenge", "code_challenge_method"), ALICE)
-    page = await there.come_back(callback, trip.cookie)
+        callback = await visitor.consent(without(attempt.url, "code_challenge", "code_challenge_method"), ALICE)
+    page = await there.call_back(callback, attempt.cookie)
     assert page.status_code == 409
-    assert (await there.outcome(session["session_token"], trip.authorization_id))["code"] == "authorization_refused"
+    assert (await there.outcome(session["session_token"], attempt.authorization_id))["code"] == "authorization_refused"
     assert await connected_to(there) == []
 
 
@@ -56,24 +57,24 @@ async def test_words_of_a_strangers_error_are_shown_to_nobody_and_change_nothing
     there: Connecting, knows_the_state: bool
 ) -> None:
     session = await there.session()
-    trip = await there.depart(session["session_token"])
-    state = trip.asked["state"] if knows_the_state else secret_tokens.make(secret_tokens.STATE).secret
+    attempt = await there.authorize(session["session_token"])
+    state = attempt.query["state"] if knows_the_state else secret_tokens.make(secret_tokens.STATE).secret
     words = "Call 555-0100 and tell them your password <b>now</b>"
     injected = {"error": "access_denied", "error_description": words, "error_uri": EVIL, "state": state}
-    page = await there.come_back(injected, None)
+    page = await there.call_back(injected, None)
     assert page.status_code == 409
     assert "555-0100" not in page.text
     assert EVIL not in page.text
-    assert (await there.outcome(session["session_token"], trip.authorization_id))["state"] == "waiting"
+    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "waiting"
     state_of = (await there.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
     assert state_of["last_error"] is None
 
 
 async def test_a_providers_own_words_are_text_and_its_address_no_link(there: Connecting) -> None:
     session = await there.session()
-    trip = await there.depart(session["session_token"])
+    attempt = await there.authorize(session["session_token"])
     said = {"error": "server_error", "error_description": "<script>alert(1)</script>", "error_uri": EVIL}
-    page = await there.come_back({**said, "state": trip.asked["state"], "iss": there.provider.url}, trip.cookie)
+    page = await there.call_back({**said, "state": attempt.query["state"], "iss": there.provider.url}, attempt.cookie)
     assert "<script>alert(1)" not in page.text
     assert "&lt;script&gt;alert(1)" in page.text
     assert f'href="{EVIL}' not in page.text
@@ -87,7 +88,7 @@ async def test_the_browser_goes_back_to_the_registered_address_whatever_the_call
     async with Visitor() as visitor:
         callback = await visitor.consent(target_of(left), ALICE)
     injected = {**callback, "return_url": EVIL, "redirect_uri": EVIL, "next": EVIL}
-    back = await there.come_back(injected, left.headers["set-cookie"].partition(";")[0])
+    back = await there.call_back(injected, left.headers["set-cookie"].partition(";")[0])
     assert EVIL not in back.text
     target = target_of(back)
     assert target.startswith(f"{RETURN_URL}?")
@@ -102,27 +103,29 @@ def target_of(page: httpx2.Response) -> str:
 
 async def test_no_page_on_the_way_tells_its_address_to_another(there: Connecting) -> None:
     session = await there.session()
-    trip = await there.depart(session["session_token"])
+    attempt = await there.authorize(session["session_token"])
     pages = [
         await there.client.get("/connect/authorization"),
-        await there.come_back({"state": trip.asked["state"], "code": "x", "iss": there.provider.url}, trip.cookie),
-        await there.come_back({"state": "nothing"}, None),
+        await there.call_back(
+            {"state": attempt.query["state"], "code": "x", "iss": there.provider.url}, attempt.cookie
+        ),
+        await there.call_back({"state": "nothing"}, None),
     ]
     for page in pages:
         assert page.headers["referrer-policy"] == "no-referrer"
         assert page.headers["cache-control"] == "no-store"
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
         assert session["session_token"] not in page.text
-        assert trip.asked["state"] not in page.text
+        assert attempt.query["state"] not in page.text
 
 
 async def test_nobody_tries_codes_at_a_provider_without_end(there: Connecting) -> None:
     session = await there.session()
     before = there.provider.process.log().count("POST /token")
     for _ in range(10):
-        trip = await there.depart(session["session_token"])
-        guess = {"state": trip.asked["state"], "code": "a-guess", "iss": there.provider.url}
-        assert (await there.come_back(guess, trip.cookie)).status_code == 409
+        attempt = await there.authorize(session["session_token"])
+        guess = {"state": attempt.query["state"], "code": "a-guess", "iss": there.provider.url}
+        assert (await there.call_back(guess, attempt.cookie)).status_code == 409
     over = await there.prepare(session["session_token"])
     assert (over.status_code, over.json()["code"]) == (429, "too_many_attempts")
     assert there.provider.process.log().count("POST /token") == before + 10

@@ -16,7 +16,8 @@ from one_runtime.egress import Egress
 from one_runtime.integrations import oauth_clients
 from one_runtime.tokens import revocation
 from tests.application import RunningAcme
-from tests.foreign.connecting import OUR_PAGE, Connecting, connecting
+from tests.authorizations import OUR_PAGE
+from tests.foreign.connecting import Connecting, connecting
 from tests.foreign.person import ALICE, BOB
 from tests.foreign.plain_client import PlainClient
 from tests.foreign.providers import OAuthClient, Provider
@@ -141,7 +142,7 @@ async def connect_without_redeeming(there: Connecting) -> None:
     url = left.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
     async with Visitor() as visitor:
         callback = await visitor.consent(url, ALICE)
-    back = await there.come_back(callback, left.headers["set-cookie"].partition(";")[0])
+    back = await there.call_back(callback, left.headers["set-cookie"].partition(";")[0])
     assert back.status_code == 200, back.text
     target = back.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
     assert parse_qs(urlsplit(target).query)["status"] == ["connected"]
@@ -175,10 +176,10 @@ async def test_the_tokens_of_an_account_that_another_takes_the_place_of_are_revo
     connection = await there.connect(person=ALICE)
     before = await there.token(connection["id"])
     session = await there.session()
-    trip = await there.depart(session["session_token"], replace_account=True)
+    attempt = await there.authorize(session["session_token"], replace_account=True)
     async with Visitor() as visitor:
-        callback = await visitor.consent(trip.url, BOB)
-    assert (await there.come_back(callback, trip.cookie)).status_code == 200
+        callback = await visitor.consent(attempt.url, BOB)
+    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
     (replaced,) = (await there.client.get("/v1/connections")).json()["connections"]
     assert replaced["id"] == connection["id"]
     assert BOB.name in replaced["account"]["label"]

@@ -20,7 +20,8 @@ from one_runtime.connecting import account_selection
 from one_runtime.db.schema import consents
 from one_runtime.encryption.vault import SealContext, Sealed
 from tests.application import PUBLIC_URL, RunningAcme, running, settings_for, started
-from tests.foreign.connecting import OUR_PAGE, Connecting, Trip, register
+from tests.authorizations import OUR_PAGE, StartedAuthorization
+from tests.foreign.connecting import Connecting, register
 from tests.foreign.person import ALICE
 from tests.foreign.plain_client import PlainClient
 from tests.foreign.providers import LOGO, OAuthClient, Provider
@@ -65,17 +66,17 @@ async def there(
         async with started(settings, acme, catalog) as application:
             client = application.client(await application.key(await application.organization()))
             await register(client, provider)
-            yield Connecting(application, client, provider)
+            yield Connecting(application, client, provider.entry.slug, provider)
 
 
-async def to_the_choice(there: Connecting) -> tuple[str, Trip, httpx2.Response]:
-    """A session's token, the trip, and the page that it ends on."""
+async def to_the_choice(there: Connecting) -> tuple[str, StartedAuthorization, httpx2.Response]:
+    """A session's token, the attempt, and the page that it ends on."""
     token = (await there.session())["session_token"]
     assert (await there.client.popup("", token)).status_code == 200
-    trip = await there.depart(token)
+    attempt = await there.authorize(token)
     async with Visitor() as visitor:
-        callback = await visitor.consent(trip.url, ALICE)
-    return token, trip, await there.come_back(callback, trip.cookie)
+        callback = await visitor.consent(attempt.url, ALICE)
+    return token, attempt, await there.call_back(callback, attempt.cookie)
 
 
 async def given(there: Connecting, authorization_id: str) -> str:
@@ -107,16 +108,16 @@ async def choose(
 
 
 async def test_the_account_that_is_chosen_is_the_one_that_is_connected(there: Connecting) -> None:
-    token, trip, page = await to_the_choice(there)
+    token, attempt, page = await to_the_choice(there)
     assert page.status_code == 200
     assert "Which Several account?" in page.text
     assert "Southwind &lt;b&gt;" in page.text
-    assert (await there.outcome(token, trip.authorization_id))["state"] == "waiting"
+    assert (await there.outcome(token, attempt.authorization_id))["state"] == "waiting"
     assert (await there.client.get("/v1/connections")).json()["connections"] == []
-    done = await choose(there, page, trip.cookie, "1")
+    done = await choose(there, page, attempt.cookie, "1")
     assert done.status_code == 200
     assert "Max-Age=0" in done.headers["set-cookie"]
-    assert (await there.outcome(token, trip.authorization_id))["state"] == "connected"
+    assert (await there.outcome(token, attempt.authorization_id))["state"] == "connected"
     (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
     assert connection["account"] == {"id": "south", "label": "Southwind <b>"}
 
@@ -128,46 +129,46 @@ async def test_where_there_is_one_account_nobody_is_asked(there: Connecting, acc
 
 async def test_no_account_at_all_is_a_failure_that_can_be_tried_again(there: Connecting, accounts: Accounts) -> None:
     accounts.names.clear()
-    token, trip, _ = await to_the_choice(there)
-    told = await there.outcome(token, trip.authorization_id)
+    token, attempt, _ = await to_the_choice(there)
+    told = await there.outcome(token, attempt.authorization_id)
     assert (told["state"], told["code"]) == ("failed", "unexpected_value")
 
 
 @pytest.mark.promise("P5")
 async def test_nobody_else_chooses_and_nobody_chooses_twice(there: Connecting) -> None:
-    token, trip, page = await to_the_choice(there)
+    token, attempt, page = await to_the_choice(there)
     other = (await to_the_choice(there))[1]
     refused = [
         await choose(there, page, None, "0"),
-        await choose(there, page, f"{trip.cookie.partition('=')[0]}={other.cookie.partition('=')[2]}", "0"),
-        await choose(there, page, trip.cookie, "0", **{"sec-fetch-site": "cross-site"}),
-        await choose(there, page, trip.cookie, "-1"),
-        await choose(there, page, trip.cookie, "0", **{**OUR_PAGE, "sec-fetch-dest": "iframe"}),
+        await choose(there, page, f"{attempt.cookie.partition('=')[0]}={other.cookie.partition('=')[2]}", "0"),
+        await choose(there, page, attempt.cookie, "0", **{"sec-fetch-site": "cross-site"}),
+        await choose(there, page, attempt.cookie, "-1"),
+        await choose(there, page, attempt.cookie, "0", **{**OUR_PAGE, "sec-fetch-dest": "iframe"}),
     ]
     assert {answer.status_code for answer in refused} <= {400, 403, 409}
     assert (await there.client.get("/v1/connections")).json()["connections"] == []
-    assert (await choose(there, page, trip.cookie, "0")).status_code == 200
-    assert (await choose(there, page, trip.cookie, "1")).status_code == 409
+    assert (await choose(there, page, attempt.cookie, "0")).status_code == 200
+    assert (await choose(there, page, attempt.cookie, "1")).status_code == 409
     (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
     assert connection["account"]["id"] == "north"
-    assert (await there.outcome(token, trip.authorization_id))["state"] == "connected"
+    assert (await there.outcome(token, attempt.authorization_id))["state"] == "connected"
 
 
 async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> None:
-    token, trip, page = await to_the_choice(there)
-    tokens = await given(there, trip.authorization_id)
+    token, attempt, page = await to_the_choice(there)
+    tokens = await given(there, attempt.authorization_id)
     there.application.clock.advance(minutes=11)
-    assert (await choose(there, page, trip.cookie, "0")).status_code == 409
-    assert (await there.outcome(token, trip.authorization_id))["state"] == "failed"
+    assert (await choose(there, page, attempt.cookie, "0")).status_code == 409
+    assert (await there.outcome(token, attempt.authorization_id))["state"] == "failed"
     assert await account_selection.purge_due(there.application.installation) == 1
     assert not await is_taken(there, tokens), "what was granted is let go of"
 
 
 @pytest.mark.promise("P9")
 async def test_an_end_user_who_is_forgotten_before_the_choice_leaves_no_grant(there: Connecting) -> None:
-    _, trip, page = await to_the_choice(there)
-    token = await given(there, trip.authorization_id)
+    _, attempt, page = await to_the_choice(there)
+    token = await given(there, attempt.authorization_id)
     assert await is_taken(there, token)
     assert (await there.client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
-    assert (await choose(there, page, trip.cookie, "0")).status_code == 409
+    assert (await choose(there, page, attempt.cookie, "0")).status_code == 409
     assert not await is_taken(there, token)
