@@ -1,7 +1,7 @@
-"""From an answer that is no success to a typed error (RFC 6749, 5.2), in the protocol's words or the provider's own.
+"""Error responses (RFC 6749, 5.2) as typed errors, in the codes of the protocol or of the provider.
 
-Only the words decide that a grant is dead, never a status alone: an outage, a firewall's page or a wrong client must
-not cost an end user the connection (P8).
+Only an error code decides that a grant is refused, never a status alone: an outage, a firewall's page or a wrong client
+must not cost an end user the connection (P8).
 """
 
 import datetime as dt
@@ -59,7 +59,7 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "unknown_error": "trouble",
     "rate_limit_exceeded": "trouble",
 }
-# A code that means something else by its description. Atlassian, with HTTP 403, of a refresh token that has died:
+# A code whose description changes its meaning. Atlassian, with HTTP 403, for an expired refresh token:
 # https://github.com/raycast/extensions/issues/11836
 _BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
 
@@ -73,28 +73,28 @@ _DESCRIPTIONS: Final = (
 
 
 def normalize_code(code: str) -> str:
-    """A code as the table has it: `BAD_REFRESH_TOKEN`, `access-denied`, `Invalid grant: refresh_token is invalid`."""
+    """Return a code as spelled in the table: `BAD_REFRESH_TOKEN`, `access-denied`, `Invalid grant: it expired`."""
     return code.partition(":")[0].strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def token_error(
     token: Token, answer: EndpointResponse, document: dict[str, object] | None, secrets: Iterable[str], now: dt.datetime
 ) -> OAuthError:
-    """The error that an answer of the token endpoint is (RFC 6749, 5.2). `document`: its body, parsed."""
+    """Return the error of a token endpoint's response (RFC 6749, 5.2). `document`: the parsed body."""
     words = read_error_response(document, secrets, token.response.error, token.response.error_description)
     kind = _kind(token, document)
     wait = retry_after(answer.headers, now)
     if is_temporary_failure(answer.status) or kind == "trouble":
-        return TemporaryFailure(f"The provider is in trouble (HTTP {answer.status}).", words, wait)
+        return TemporaryFailure(f"The provider is temporarily unavailable (HTTP {answer.status}).", words, wait)
     if kind == "grant":
         return InvalidGrant("The provider no longer accepts this authorization.", words)
     if kind == "client":
         return InvalidClient("The provider does not accept the OAuth client.", words)
     if 200 <= answer.status < 300 and not _reports_error(token, document):
-        return MalformedTokenResponse("The provider's answer holds no access token.")
+        return MalformedTokenResponse("The provider's response has no access token.")
     if words.error or words.description:
         return TokenRequestRefused(f"The provider refused the request (HTTP {answer.status}).", words)
-    return TemporaryFailure(f"The provider gave no answer that can be read (HTTP {answer.status}).", words, wait)
+    return TemporaryFailure(f"The provider sent an unreadable response (HTTP {answer.status}).", words, wait)
 
 
 def read_error_response(
@@ -103,7 +103,7 @@ def read_error_response(
     error: str = "error",
     description: str = "error_description",
 ) -> ErrorResponse:
-    """The provider's words in an answer, wherever it puts them (the two paths first)."""
+    """Return the provider's error message, looked up at the two paths first, then at the usual ones."""
     return ErrorResponse.redacted(
         _first(document, (error, *_CODES)),
         _first(document, (description, *_DESCRIPTIONS)),
@@ -126,7 +126,7 @@ def _kind(token: Token, document: dict[str, object] | None) -> Kind | None:
 
 
 def _reports_error(token: Token, document: dict[str, object] | None) -> bool:
-    """Whether an answer with a status of success says that it is none."""
+    """True if a response with a success status reports an error."""
     if document is None:
         return False
     return document.get("ok") is False or bool(document.get("error")) or bool(_first(document, (token.response.error,)))

@@ -1,4 +1,4 @@
-"""An HTTP answer as it comes from a token or revocation endpoint, and what can be read of any of them."""
+"""HTTP responses of token and revocation endpoints: status, body, `Retry-After`."""
 
 import datetime as dt
 import math
@@ -14,7 +14,7 @@ MAX_BODY: Final = 1024 * 1024
 _MAX_FIELDS: Final = 100
 _BUSY: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86_400
-# No markup, no white space: what a server says in a form and no page is.
+# A form has no markup and no white space; an HTML page has.
 _FORM: Final = re.compile(rb"[^\s<>{}\"\\=&]+=[^\s<>{}\"\\]*")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 
@@ -31,12 +31,12 @@ class EndpointResponse(Protocol):
 
 
 def is_temporary_failure(status: int) -> bool:
-    """Whether the status says that the provider is out of order or busy, whatever else the answer says."""
+    """True if the status alone says that the provider is down or busy."""
     return status >= 500 or status in _BUSY
 
 
 def parse_body(body: bytes) -> dict[str, object] | None:
-    """The JSON object or the form that the body is, whatever its Content-Type claims; None where it is neither.
+    """Parse the body as a JSON object or a form, whatever its Content-Type; None if it is neither.
 
     RFC 6749, 5.1 wants JSON. Some answer in a form (GitHub without an Accept header), or call JSON `text/html`.
     """
@@ -56,7 +56,7 @@ def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | N
 
 
 def parse_number(value: object) -> float | None:
-    """A number, or one that came as text."""
+    """Return a number, also one given as text; None for anything else."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e16:

@@ -1,4 +1,4 @@
-"""Revoking tokens at the provider (RFC 7009), by the RFC or in the provider's own way."""
+"""Revocation of tokens (RFC 7009), by the RFC or in the provider's own way."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_e
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, parse_body, retry_after
 
-# What servers say of a token that they do not know, although RFC 7009, 2.2 has them answer 200.
+# Codes for an unknown token, for which RFC 7009, 2.2 requires status 200.
 _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
 
 
@@ -24,8 +24,8 @@ class Revoked:
 
 @dataclass(frozen=True, slots=True)
 class NotRevoked:
-    """The token may still live. `reason`: the provider's words, or ours; `may_pass`: trying again makes sense, after
-    `retry_after` seconds where the provider says so."""
+    """The token may still be valid. `reason` is the provider's message or ours. With `may_pass`, a retry may succeed,
+    after `retry_after` seconds if the provider asks for them."""
 
     reason: str
     may_pass: bool
@@ -35,10 +35,10 @@ class NotRevoked:
 def revocation_requests(
     auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, known: Mapping[str, str]
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
-    """One request for each token held that the entry revokes, in the entry's order (RFC 7009, 2.1); none where the
-    provider offers no way. `known`: the end user's params and whatever was received.
+    """Return a request for each stored token that the entry revokes, in its order (RFC 7009, 2.1); none if the entry
+    has no revocation. `known`: the end user's params and received values.
 
-    No `token_type_hint`: it speeds up a search that a server must extend anyway, and not every provider takes it.
+    No `token_type_hint` is sent: servers must work without it, and some providers refuse it.
 
     Raises:
         InvalidInput: a value is missing, would leave the provider's host or cannot be sent.
@@ -58,8 +58,7 @@ def revocation_requests(
 def read_revocation(
     auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, answer: EndpointResponse, now: dt.datetime
 ) -> Revoked | NotRevoked:
-    """Whether the token is revoked (RFC 7009, 2.2, 2.2.1), as the entry says. That the provider no longer knows it is
-    as good.
+    """Return whether the token is revoked (RFC 7009, 2.2, 2.2.1). A token that the provider does not know is.
 
     Raises:
         ValueError: the entry has no revocation.
@@ -76,7 +75,7 @@ def read_revocation(
         return Revoked()
     if is_expected(auth.revocation.expect, answer.status, document) and not _says_no(document):
         return Revoked()
-    # Without words it may have been a firewall or a page of an outage.
+    # Without an error code, the response may be a firewall's or an error page.
     said = words.description or words.error
     return NotRevoked(said or f"HTTP {answer.status}", may_pass=said is None)
 
@@ -99,7 +98,7 @@ def _request(
 
 
 def _proof(auth: OAuth2Auth, revocation: Revocation, client: ClientIdentity, token: str) -> ClientAuthentication:
-    """`none` says nothing of the client: the token is all that such an endpoint reads (Salesforce)."""
+    """`none` sends no client authentication: such an endpoint reads only the token (Salesforce)."""
     if revocation.auth == "bearer":
         return ClientAuthentication({"Authorization": f"Bearer {token}"}, {})
     if revocation.auth == "secret":
@@ -110,7 +109,7 @@ def _proof(auth: OAuth2Auth, revocation: Revocation, client: ClientIdentity, tok
 
 
 def _is_dead(auth: OAuth2Auth, status: int) -> bool:
-    """A token that proves itself and gets a 401 is no token any more (RFC 6750, 3.1)."""
+    """True if the token was the credential of the request and got a 401: it is not valid (RFC 6750, 3.1)."""
     return status == 401 and auth.revocation is not None and auth.revocation.auth == "bearer"
 
 

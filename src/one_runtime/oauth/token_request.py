@@ -11,8 +11,8 @@ from one_runtime.oauth.scopes import requested_scopes
 
 
 def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:
-    """The request that turns a grant into tokens (RFC 6749, 4.1.3, 4.4.2, 6; RFC 7636, 4.5), the client authenticated
-    as the entry says. `known`: the end user's params, and what was received so far.
+    """Build the request for the tokens of a grant (RFC 6749, 4.1.3, 4.4.2, 6; RFC 7636, 4.5), with the client
+    authentication of the entry. `known`: the end user's params and received values.
 
     Raises:
         InvalidInput: a value is missing, would leave the provider's host or cannot be sent.

@@ -1,4 +1,4 @@
-"""Tokens, and how they are read from the token endpoint's answer (RFC 6749, 5.1)."""
+"""Successful responses of the token endpoint (RFC 6749, 5.1)."""
 
 import datetime as dt
 import re
@@ -17,7 +17,7 @@ from one_runtime.oauth.response import EndpointResponse, parse_body, parse_numbe
 from one_runtime.oauth.scopes import parse_granted_scopes
 
 MAX_TOKEN: Final = 16_384
-"""Characters: a header that a server still takes; the longest known are JWTs of some 10,000."""
+"""Characters that fit a header of common servers; the longest known tokens are JWTs of about 10,000."""
 
 # RFC 6749, A.12 and A.17, but for a space at an end, which no header keeps.
 _TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -28,9 +28,11 @@ _EPOCH_MILLISECONDS: Final = 1e11
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a grant was turned into. `scopes` is None where the provider says nothing, which means what was asked for;
-    `refresh_expires_at` where it says how long the refresh token lives. `document` is the answer as a whole, for
-    `receive`: it holds the tokens. The repr shows none of them."""
+    """The tokens of a response. `scopes` is None if the response has none, which grants those requested.
+
+    `refresh_expires_at` is set if the response tells it. `document` is the whole response, for `receive`. The repr
+    hides all tokens.
+    """
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
@@ -51,7 +53,7 @@ def read_token_response(
     token, the old one stays (6). `token_type` is not relied on: the entry says how a token is sent.
 
     Raises:
-        InvalidGrant: the code or the refresh token is dead, by the provider's own words.
+        InvalidGrant: the provider refused the code or the refresh token.
         InvalidClient, TokenRequestRefused, TemporaryFailure, MalformedTokenResponse: see `oauth/errors.py`.
     """
     where, document = auth.token.response, parse_body(answer.body)
@@ -74,12 +76,12 @@ def read_token_response(
 
 
 def is_token(text: str) -> bool:
-    """Whether that is a token, which fits into a header (RFC 6749, A.12)."""
+    """True if the text is a token that fits into a header (RFC 6749, A.12)."""
     return len(text) <= MAX_TOKEN and _TOKEN.fullmatch(text) is not None
 
 
 def _found(where: TokenResponse, document: dict[str, object] | None) -> tuple[dict[str, object], str] | None:
-    """The access token, and the object that it stands in: the answer itself, or one within."""
+    """Return the access token with the object that contains it: the document or one within."""
     for holder in (document, *(look_up(document, path) for path in where.within)):
         if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:
             return holder, token
@@ -87,15 +89,15 @@ def _found(where: TokenResponse, document: dict[str, object] | None) -> tuple[di
 
 
 def _token(value: object) -> str | None:
-    """A token, or None where there is none.
+    """Return a token, or None if there is none.
 
     Raises:
-        MalformedAnswer: what stands there cannot be sent in a header.
+        MalformedAnswer: the value cannot be sent in a header.
     """
     if not isinstance(value, str) or not value:
         return None
     if not is_token(value):
-        raise MalformedTokenResponse("The provider's answer holds a token that cannot be sent.")
+        raise MalformedTokenResponse("The provider's response has a token that cannot be sent in a header.")
     return value
 
 
@@ -106,7 +108,7 @@ def _expiry(where: TokenResponse, holder: dict[str, object], now: dt.datetime) -
 
 
 def _moment(value: object, now: dt.datetime) -> dt.datetime | None:
-    """From seconds from now, seconds or milliseconds since 1970, or a date. 0: never (Mailchimp)."""
+    """Read seconds from now, seconds or milliseconds since 1970, or a date. 0 means never (Mailchimp)."""
     count = parse_number(value)
     if count is None:
         return parse_date(value) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Ask a provider's token endpoint: build the request, send it, read the answer. No database, no state."""
+"""Requests to a provider's token endpoint: build, send, read the response. No database and no state."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from one_runtime.oauth.token_response import Tokens, read_token_response
 from one_runtime.telemetry import metrics
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
-"""Of requests for which nobody holds a lease; those of a refresh end with their `until`."""
+"""Limits of requests without a lease; requests of a refresh end at their `until`."""
 
 _NAMES: Final[Mapping[type, str]] = {
     AuthorizationCode: "authorization_code",
@@ -31,8 +31,8 @@ _NAMES: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """The token endpoint of one integration, as one client asks it. `known`: what templates may use beside the grant:
-    the end user's params, what was received, the client's fields."""
+    """The token endpoint of an integration for one client. `known` holds the values for templates: the end user's
+    params, received values and the client's fields."""
 
     integration: Integration
     auth: TokenAuth
@@ -40,18 +40,18 @@ class TokenEndpoint:
     known: Mapping[str, str] = field(repr=False)
 
     async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> Tokens:
-        """The tokens for a grant. `until`: when to have given up, by the monotonic clock; past it nothing is sent.
+        """Return the tokens for a grant. `until` is the deadline by the monotonic clock; after it nothing is sent.
 
-        Raises: OAuthError, of which TemporaryFailure also where there was no answer.
+        Raises: OAuthError; its TemporaryFailure also if there was no response.
         """
-        with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as asked:
+        with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as measured:
             try:
                 answer = await send(egress, self.integration, self._request(grant), until=until)
                 tokens = read_token_response(self.auth, self.client, grant, answer, clock())
             except OAuthError as error:
-                asked.result = error.code
+                measured.result = error.code
                 raise
-            asked.result = "granted"
+            measured.result = "granted"
         return tokens
 
     def _request(self, grant: Grant) -> OutboundRequest:
@@ -61,13 +61,13 @@ class TokenEndpoint:
 async def send(
     egress: Egress, integration: Integration, request: OutboundRequest, *, until: float | None = None
 ) -> Response:
-    """Send a request to an OAuth endpoint; redirects are not followed: a secret goes where it was sent.
+    """Send a request to an OAuth endpoint. Redirects are not followed, since the request contains secrets.
 
-    Raises: TemporaryFailure where there was no answer.
+    Raises: TemporaryFailure if there was no response.
     """
     limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
     if limits.total <= 0:
-        raise TemporaryFailure(f"{integration.name} was not asked: there was no time left for it.")
+        raise TemporaryFailure(f"{integration.name} was not asked: the deadline of the request had passed. Try again.")
     try:
         with on_behalf_of(integration.slug):
             return await egress.request(
