@@ -14,6 +14,7 @@ from one_runtime.db.schema import credentials
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError
+from one_runtime.jobs.queue import clock_skew
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
@@ -199,11 +200,14 @@ async def acquire_lease(
     """Take the lease to renew exactly these credentials.
 
     False if another process holds it, or the credentials were changed, refused or rescheduled meanwhile.
+    `now` and `until` are of this process's clock. The lease compares the database's, so that a process whose clock is
+    ahead cannot take the lease of another one: two refreshes with the same token lose it at many providers (P8).
     """
+    skew = await clock_skew(tx)
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     due_at = stored.token_metadata.refresh_due_at
     seen = {"held_version": stored.version, "held_failures": stored.failures, "held_due_at": due_at}
-    return await tx.execute(_LEASE, **ids, **seen, new_lease=lease_id, now=now, until=until) > 0
+    return await tx.execute(_LEASE, **ids, **seen, new_lease=lease_id, now=now + skew, until=until + skew) > 0
 
 
 async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:

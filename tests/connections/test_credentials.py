@@ -1,0 +1,80 @@
+"""Leases of refreshes: one owner at a time, by the database's clock (P8)."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from one_runtime.clock import system_clock
+from one_runtime.connections import credentials
+from one_runtime.connections.credentials import ConnectionKey
+from one_runtime.db.engine import Database
+from one_runtime.db.ids import new_id
+from one_runtime.encryption.vault import Vault
+from one_runtime.jobs import queue
+from tests import sealed_rows
+
+pytestmark = pytest.mark.promise("P8")
+
+LEASE: Final = timedelta(minutes=1)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return sealed_rows.ring(sealed_rows.FIRST)
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str, vault: Vault) -> AsyncIterator[Database]:
+    async with sealed_rows.opened(database_url) as opened:
+        await sealed_rows.register(opened, vault)
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def key(database: Database, vault: Vault) -> ConnectionKey:
+    actor = await sealed_rows.organization(database)
+    connection_id = await sealed_rows.connect(database, vault, actor, "user_123", "secret")
+    return ConnectionKey(actor.organization_id, connection_id)
+
+
+async def acquire(database: Database, vault: Vault, key: ConnectionKey, now: datetime) -> bool:
+    async with database.write() as tx:
+        stored = await credentials.load(tx, vault, key)
+        return await credentials.acquire_lease(tx, key, stored, new_id(), now, now + LEASE)
+
+
+def shift_system_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Give this process the system clock of another machine."""
+    monkeypatch.setattr(queue, "system_clock", lambda: system_clock() + by)
+
+
+async def test_a_lease_has_one_owner_until_it_ends(database: Database, vault: Vault, key: ConnectionKey) -> None:
+    now = system_clock()
+    assert await acquire(database, vault, key, now)
+    assert not await acquire(database, vault, key, now + LEASE - timedelta(seconds=1))
+    assert await acquire(database, vault, key, now + LEASE + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_process_whose_clock_jumped_cannot_take_the_lease_of_another(
+    database: Database, vault: Vault, key: ConnectionKey, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    assert await acquire(database, vault, key, system_clock())
+    jump = timedelta(hours=hours)
+    shift_system_clock(monkeypatch, jump)
+    assert not await acquire(database, vault, key, system_clock() + jump)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_the_lease_of_a_process_whose_clock_is_wrong_holds_and_ends_like_any_other(
+    database: Database, vault: Vault, key: ConnectionKey, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    jump = timedelta(hours=hours)
+    with monkeypatch.context() as wrong:
+        shift_system_clock(wrong, jump)
+        assert await acquire(database, vault, key, system_clock() + jump)
+    assert not await acquire(database, vault, key, system_clock())
+    assert await acquire(database, vault, key, system_clock() + LEASE + timedelta(seconds=1))
