@@ -26,6 +26,7 @@ from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import PREFIX, Settings
 from one_runtime.tenancy import api_keys, events
+from scripts import settings_page
 from tests.documentation import ROOT, Page, page, pages
 from tests.running_demo import Demo, running_demo, three_free_ports
 
@@ -86,17 +87,10 @@ def commands() -> dict[str, set[str]]:
     return dict(walk(typer.main.get_command(cli.app), ()))
 
 
-def test_every_setting_is_documented_with_its_default_and_its_help() -> None:
-    lines = [line for line in page("docs/settings.md").prose.splitlines() if line.startswith("| `")]
-    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-    documented = {code(name): (code(default), text) for name, _, default, text in rows}
-    expected = {}
-    for name, field in Settings.model_fields.items():
-        value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        shown = str(value) if value not in {"", ()} and value != frozenset() else "none"
-        required = ", required" if name == "encryption_keys" else ""
-        expected[PREFIX + name.upper()] = (shown + required, field.description)
-    assert documented == expected
+def test_table_of_settings_is_generated_from_the_settings() -> None:
+    page_text = settings_page.PAGE.read_text(encoding="utf-8")
+    assert page_text == settings_page.rewritten(page_text), "run `python scripts/settings_page.py`"
+    assert all(f"`{PREFIX}{name.upper()}`" in page_text for name in Settings.model_fields)
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)

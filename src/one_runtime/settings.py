@@ -1,4 +1,7 @@
-"""Every setting: name, type, default, one line of help. Read once at the start, then passed in as values."""
+"""All settings: name, type, default, one line of help. Read once at the start, then passed in as values.
+
+The table of docs/settings.md is generated from here: `python scripts/settings_page.py`.
+"""
 
 import difflib
 import ipaddress
@@ -15,9 +18,9 @@ from one_runtime.errors import ConfigurationError
 
 PREFIX: Final = "ONE_RUNTIME_"
 _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
-"""Names that orchestrators make from a service called `one-runtime`: not ours, ignored."""
+"""Names that orchestrators inject for a service called `one-runtime`; ignored."""
 _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
-"""Names that our documentation gives a customer's backend, often set in the same shell: not ours, ignored."""
+"""Names that the documentation uses in a customer's backend, often set in the same shell; ignored."""
 
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,54 +31,64 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    public_url: str = Field("http://127.0.0.1:8000", description="Where browsers reach us; links come from it.")
-    listen: str = Field("127.0.0.1:8000", description="Address and port to serve on.")
+    public_url: str = Field(
+        "http://127.0.0.1:8000",
+        title="origin",
+        description="Address at which browsers reach One Runtime; base of links.",
+    )
+    listen: str = Field("127.0.0.1:8000", title="host:port", description="Address and port of the server.")
     database_url: SecretStr = Field(
         SecretStr("sqlite:///one-runtime.db"), description="sqlite:///file.db or postgresql://user:password@host/name."
     )
-    database_pool_size: int = Field(10, ge=1, le=500, description="PostgreSQL connections of one process at the most.")
+    database_pool_size: int = Field(10, ge=1, le=500, description="Maximum PostgreSQL connections per process.")
     encryption_keys: SecretStr = Field(
         SecretStr(""),
-        description="The key ring: 32-byte keys in base64, separated by commas. The first one seals until another is "
+        description="Key ring: 32-byte keys in base64, separated by commas. The first key is active until another is "
         "activated.",
     )
-    workers: int = Field(1, ge=1, le=256, description="Server processes; more than one wants PostgreSQL.")
+    workers: int = Field(1, ge=1, le=256, description="Server processes; more than one needs PostgreSQL.")
     trusted_proxies: tuple[Network, ...] = Field(
-        (), description="Networks of reverse proxies whose X-Forwarded-For is believed, separated by commas."
+        (),
+        title="networks",
+        description="Networks of reverse proxies whose X-Forwarded-For is trusted, separated by commas.",
     )
     egress_allow: frozenset[HostPort] = Field(
-        frozenset(), description="Private targets that may be called, as host:port, separated by commas."
+        frozenset(),
+        title="host:port list",
+        description="Private targets that One Runtime may call, as host:port, separated by commas.",
     )
-    rate_limit: int = Field(6000, ge=0, description="Requests a minute that one API key may make; 0 for no limit.")
+    rate_limit: int = Field(6000, ge=0, description="Maximum requests per minute per API key; 0 for no limit.")
     proxy_calls: int = Field(
         256,
         ge=1,
-        description="Calls through the proxy that one organization may have under way in one process, half of them to "
-        "one integration.",
+        description="Maximum concurrent proxy calls per organization and process; at most half of them to one "
+        "integration.",
     )
     proxy_max_bytes: int = Field(
-        0, ge=0, description="Bytes that a body may have that goes through the proxy, either way; 0 for no limit."
+        0, ge=0, description="Maximum size of a request or response body through the proxy, in bytes; 0 for no limit."
     )
     request_retention_days: int = Field(
-        7, ge=0, le=3650, description="Days for which calls through the proxy are listed; 0 to keep none."
+        7, ge=0, le=3650, description="Days to keep the log of proxy calls; 0 to keep none."
     )
-    event_retention_days: int = Field(90, ge=1, le=3650, description="Days for which events are kept.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
-    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
+    event_retention_days: int = Field(90, ge=1, le=3650, description="Days to keep events.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object per line, or readable text.")
     access_log: Literal["problems", "all"] = Field(
-        "problems", description="Requests that are logged: those that failed or took over 5 s, or all."
+        "problems", description="Requests to log: only those that failed or took over 5 s, or all."
     )
-    metrics_listen: str = Field("", description="Address and port to serve Prometheus metrics on, for operators only.")
+    metrics_listen: str = Field(
+        "", title="host:port", description="Address and port of the Prometheus metrics, for operators only."
+    )
 
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
         url = urlsplit(value)
-        _ = url.port  # raises where it is none
+        _ = url.port  # raises ValueError for an invalid port
         if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.fragment:
             raise ValueError("must be an origin such as https://connect.example.com, without a path")
         if url.username or url.password:
-            raise ValueError("must not hold a user name or a password")
+            raise ValueError("must not contain a user name or a password")
         if url.scheme == "http" and not is_loopback(url.hostname):
             raise ValueError("must be https, except on localhost, 127.0.0.0/8 or [::1]")
         return f"{url.scheme}://{url.netloc.lower()}"
@@ -86,7 +99,7 @@ class Settings(BaseModel):
         if value:
             parse_host_port(value)
         if value and value == others.data.get("listen"):
-            raise ValueError("must be another address than ONE_RUNTIME_LISTEN: the public one never has metrics")
+            raise ValueError("must differ from ONE_RUNTIME_LISTEN, because metrics are not public")
         return value
 
     @field_validator("trusted_proxies", mode="before")
@@ -101,13 +114,14 @@ class Settings(BaseModel):
 
     @property
     def secure(self) -> bool:
-        """Whether browsers reach us over https."""
+        """True if browsers use https."""
         return self.public_url.startswith("https://")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | None = None) -> Settings:
-    """The settings in these variables; secrets also from the file that `<NAME>_FILE` names. `workers`, given on the
-    command line, counts before the variable.
+    """Return the settings of an environment.
+
+    `<NAME>_FILE` names a file with a secret. `workers`, from the command line, overrides the variable.
 
     Raises: ConfigurationError, with a sentence that says what to change.
     """
@@ -134,10 +148,10 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
 
 
 def parse_host_port(text: str) -> HostPort:
-    """`host:port` or `[v6]:port` as a pair. Raises: ValueError."""
+    """Parse `host:port` or `[v6]:port`. Raises: ValueError."""
     host, separator, port = text.strip().rpartition(":")
     if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} must be host:port")
+        raise ValueError(f"{text!r} must be host:port, such as 127.0.0.1:8000")
     return host.strip("[]").lower(), int(port)
 
 
