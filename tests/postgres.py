@@ -102,7 +102,7 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
     data.mkdir(mode=0o700)
     if as_root:
         folder.chmod(0o711)
-        os.chown(data, _nobody().pw_uid, _nobody().pw_gid)
+        os.chown(data, _unprivileged_user().pw_uid, _unprivileged_user().pw_gid)
     _run_initdb(binaries, data)
     for _ in range(5):  # the free port may be taken before the server gets to it
         port = _free_port()
@@ -142,7 +142,7 @@ def _copy_for_unprivileged_user(folder: Path) -> Path:
     return binaries
 
 
-def _nobody() -> pwd.struct_passwd:
+def _unprivileged_user() -> pwd.struct_passwd:
     return pwd.getpwnam("nobody")
 
 
@@ -163,8 +163,8 @@ def _popen(command: list[str], output: int, folder: Path) -> "subprocess.Popen[b
         [*_dying_with_us(), *command],
         cwd=folder,
         env=_environment(),
-        user=_nobody().pw_uid if as_root else None,
-        group=_nobody().pw_gid if as_root else None,
+        user=_unprivileged_user().pw_uid if as_root else None,
+        group=_unprivileged_user().pw_gid if as_root else None,
         extra_groups=[] if as_root else None,
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -26,12 +26,12 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
-    "src": 90,
-    "tests": 115,
+    "src": 70,
+    "tests": 86,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
-    "src": 169,
-    "tests": 101,
+    "src": 110,
+    "tests": 91,
 }
 
 _MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")

@@ -33,7 +33,7 @@ def into_the_file(application: Application) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-async def let_go(client: Client, connection: dict[str, Any], way: str) -> None:
+async def disconnect_all(client: Client, connection: dict[str, Any], way: str) -> None:
     if way == "disconnect":
         body = {"integration_slug": "acme", "end_user_id": "user_123"}
         answer = (await client.post("/v1/disconnect", body)).json()
@@ -54,7 +54,7 @@ async def test_deleted_credentials_leave_the_database_at_once(
 ) -> None:
     connection = await client.connect(key=ACME_KEYS[GLOBEX])
     (kept,) = sealed_in(application)
-    await let_go(client, connection, way)
+    await disconnect_all(client, connection, way)
     assert kept not in sealed_in(application)
     assert len(sealed_in(application)) == (1 if way == "replace" else 0)
     known = await client.get(f"/v1/connections/{connection['id']}")
@@ -71,7 +71,7 @@ async def test_not_even_the_sealed_bytes_are_left_in_the_file(
     into_the_file(application)
     before = everything_stored(application.installation)
     assert any(kept in content for name, content in before.items() if name.endswith(".db"))
-    await let_go(client, connection, way)
+    await disconnect_all(client, connection, way)
     into_the_file(application)
     after = everything_stored(application.installation)
     assert [name for name, content in after.items() if kept in content or kept[-32:] in content] == []
@@ -82,14 +82,14 @@ async def test_disconnecting_deletes_a_connection_that_needs_reauth(application:
     application.acme.acme.revoke(ACME_KEYS[GLOBEX])
     checked = (await client.post(f"/v1/connections/{connection['id']}/check")).json()
     assert checked["connection"]["status"] == "needs_reauth"
-    await let_go(client, connection, "disconnect")
+    await disconnect_all(client, connection, "disconnect")
     assert sealed_in(application) == []
 
 
-async def test_letting_go_of_one_end_user_leaves_the_others(application: Application, client: Client) -> None:
+async def test_disconnecting_one_end_user_keeps_the_others(application: Application, client: Client) -> None:
     await client.connect("user_456", ACME_KEYS[INITECH])
     connection = await client.connect("user_123", ACME_KEYS[GLOBEX])
-    await let_go(client, connection, "disconnect")
+    await disconnect_all(client, connection, "disconnect")
     assert len(sealed_in(application)) == 1
     assert (await client.integrations("user_456"))["acme"]["status"] == "connected"
     assert (await client.integrations("user_123"))["acme"]["status"] == "not_connected"

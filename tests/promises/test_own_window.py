@@ -174,7 +174,7 @@ def test_no_return_url_brings_a_directive_into_the_policy() -> None:
     assert origin_of("http://[::1]:3000/back") == "http://[::1]:3000"
 
 
-async def test_a_session_takes_no_other_door_than_its_modes(client: Client) -> None:
+async def test_a_session_works_only_in_its_mode(client: Client) -> None:
     for session in (await link(client), await redirect(client)):
         token = session["session_token"]
         for answer in (await client.popup("", token), await client.type_key(token, ACME_KEYS[GLOBEX])):

@@ -46,7 +46,7 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """What a start of the demo works with. `api_key_is_new`: it was made at this start, and is to be shown."""
+    """Data of a start of the demo. `api_key_is_new`: it was made at this start, and is to be shown."""
 
     folder: Path
     database_url: str
@@ -59,7 +59,7 @@ class DemoData:
 
     @property
     def api_key_file(self) -> Path:
-        """Where the playground's API key is kept."""
+        """Path of the playground's API key."""
         return self.folder / _API_KEY
 
 

@@ -44,7 +44,7 @@ _GRACE: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the three servers answer: on `port` and the two after it."""
+    """URLs of the three servers, on `port` and the next two."""
 
     port: int
 

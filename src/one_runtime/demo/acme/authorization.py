@@ -35,7 +35,7 @@ _PASSED_ON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Returning:
-    """Where the browser goes back to, and with which state."""
+    """Redirect URI and state of an authorization request."""
 
     redirect_uri: str
     state: str | None = field(repr=False)
@@ -71,7 +71,7 @@ class AcmeAuthorization:
         return self._page(form, self._asked(form))
 
     async def answer(self, request: Request) -> Response:
-        """What the person pressed. The request is read again: a form can hold anything.
+        """Handle the pressed button. The request is parsed again: a form can hold anything.
 
         Raises: Malformed; Stopped; Refused.
         """

@@ -58,7 +58,7 @@ class Clients:
         return self._all.get(client_id or "")
 
     def authenticate(self, authorization: str | None, form: Form) -> AcmeClient:
-        """Who asks (RFC 6749, 2.3.1): by HTTP Basic, or by the id and secret in the body.
+        """Authenticate the client (RFC 6749, 2.3.1): by HTTP Basic, or by the id and secret in the body.
 
         Raises: ClientRefused; TwoWays.
         """

@@ -1,4 +1,4 @@
-"""What Acme's API answers instead of a result: `{"error": {"code", "message"}}`, with a challenge (RFC 6750, 3)."""
+"""Error responses of Acme's API: `{"error": {"code", "message"}}`, with a challenge (RFC 6750, 3)."""
 
 from collections.abc import Mapping
 

@@ -8,7 +8,7 @@ SLOW_SECONDS: Final = 5.0
 
 
 class Faults:
-    """Which faults are to come. `token_delay`: seconds that the token endpoint waits; `token_status`: what it answers
+    """Faults to simulate. `token_delay`: seconds that the token endpoint waits; `token_status`: what it answers
     instead; the other two happen once."""
 
     def __init__(self, grants: Grants) -> None:
@@ -39,11 +39,11 @@ class Faults:
         return self._grants.revoke_account(account_id)
 
     def take_denial(self) -> bool:
-        """Whether this consent is to be denied."""
+        """Return true if this authorization is to be denied."""
         due, self.consent_denied_next = self.consent_denied_next, False
         return due
 
     def take_refusal(self) -> bool:
-        """Whether this refresh is to be refused."""
+        """Return true if this refresh is to be refused."""
         due, self.refresh_refused_next = self.refresh_refused_next, False
         return due

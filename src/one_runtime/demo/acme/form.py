@@ -13,7 +13,7 @@ _TYPE: Final = "application/x-www-form-urlencoded"
 
 
 class Malformed(Exception):
-    """What was sent is no form."""
+    """The body is not a form."""
 
 
 @dataclass(frozen=True, slots=True)

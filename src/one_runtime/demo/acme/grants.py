@@ -1,4 +1,4 @@
-"""What people allowed to apps at Acme: codes, access tokens and refresh tokens, each of them part of a grant.
+"""Grants of Acme accounts to apps: codes, access tokens and refresh tokens, each of them part of a grant.
 
 A grant is the family of all tokens that came of one consent. It ends as a whole where a code or a refresh token is
 used twice: one of the two users is a thief, and nobody knows which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
@@ -30,7 +30,7 @@ class ScopeRefused(Exception):
 
 @dataclass(slots=True, eq=False)
 class Grant:
-    """What an account allowed an app."""
+    """Permission of an account for an app."""
 
     account_id: str
     client_id: str
@@ -40,7 +40,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a code stands for: who allowed what, to whom, and what its redemption has to repeat."""
+    """Data of a code: account, app, scopes, and the values that its redemption must repeat."""
 
     account_id: str
     client_id: str
@@ -68,7 +68,7 @@ class AccessToken:
 
     @property
     def is_revoked(self) -> bool:
-        """Whether it, or its grant, was revoked."""
+        """Return true if the token or its grant was revoked."""
         return self.revoked or self.grant.revoked
 
 
@@ -166,7 +166,7 @@ class Grants:
         return len(ending)
 
     def count(self, account_id: str) -> int:
-        """How many grants of an account are in force."""
+        """Return the number of active grants of an account."""
         return len(self._in_force(account_id))
 
     def find_access_token(self, value: str) -> AccessToken | None:
@@ -174,7 +174,7 @@ class Grants:
         return self._access_tokens.get(value)
 
     def is_over(self, token: AccessToken) -> bool:
-        """Whether its time has run out."""
+        """Return true if it has expired."""
         return self._clock() >= token.expires_at
 
     def _in_force(self, account_id: str) -> set[Grant]:

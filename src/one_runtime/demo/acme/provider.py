@@ -97,7 +97,7 @@ class Acme:
         ]
 
     async def _keys(self, _request: Request) -> Response:
-        """Where the person finds the key, as at a real provider (there, behind a login)."""
+        """The page with the API keys; at a real provider it requires a login."""
         return show("keys.html", accounts=self.accounts, switches=switches.PATH)
 
 

@@ -51,7 +51,7 @@ class Switches:
         return RedirectResponse(PATH, 303)
 
     def _actions(self) -> dict[tuple[str, str], Callable[[], object]]:
-        """What each button does, by the switch's name and the state or the account that it is turned to."""
+        """Actions of the buttons, by the switch's name and the state or the account that it is turned to."""
         turning: dict[tuple[str, str], Callable[[], object]] = {
             (one.name, to): partial(one.turn, to == "on") for one in self._switches() for to in ("on", "off")
         }

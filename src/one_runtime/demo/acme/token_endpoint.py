@@ -120,7 +120,7 @@ class AcmeTokenEndpoint:
 
 
 def metadata(issuer: str) -> Mapping[str, object]:
-    """What this authorization server can (RFC 8414, 2; RFC 9207, 3)."""
+    """Metadata of this authorization server (RFC 8414, 2; RFC 9207, 3)."""
     ways = ["client_secret_basic", "client_secret_post"]
     return {
         "issuer": issuer,

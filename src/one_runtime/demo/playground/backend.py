@@ -99,7 +99,7 @@ async def _create_session(visit: Visit) -> Response:
 
 
 def _way(name: object, origin: str) -> dict[str, Any]:
-    """What makes the difference between the three ways to connect."""
+    """Session fields of the three modes."""
     match name:
         case "popup":
             return {}
@@ -111,7 +111,7 @@ def _way(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _look_at_session(visit: Visit) -> Response:
-    """How a session of the signed-in end user stands: whether a link was used."""
+    """Read a session of the signed-in end user, to see if a link was used."""
     answer = await visit.one_runtime.get(f"{_SESSIONS}/{quote(visit.request.path_params['session_id'], safe='')}")
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)

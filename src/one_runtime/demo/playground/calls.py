@@ -41,7 +41,7 @@ class CallRequest:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
-    """What One Runtime answered."""
+    """Response of One Runtime."""
 
     status: int
     body: bytes

@@ -12,7 +12,7 @@ CONNECTED: Final = "/connected"
 
 @dataclass(frozen=True, slots=True)
 class Playground:
-    """What the backend is given: its own origin, One Runtime's, the API key, and keys of Acme CRM to try."""
+    """Configuration of the backend: its own origin, One Runtime's, the API key, and keys of Acme CRM to try."""
 
     origin: str
     one_runtime_url: str

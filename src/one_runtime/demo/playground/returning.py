@@ -17,7 +17,7 @@ _SESSIONS: Final = "/v1/hosted-connection-sessions"
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """What the page says: `integration_slug` where something was connected, else a sentence."""
+    """Result for the page: `integration_slug` after a connection, else a sentence."""
 
     status: Literal["connected", "cancelled", "error"]
     sentence: str | None = None
@@ -35,7 +35,7 @@ class Return:
 
 
 async def come_back(visit: Visit) -> Return:
-    """What the address says happened, and what One Runtime says to that."""
+    """Read the outcome from the return URL and verify it with One Runtime."""
     query = visit.request.query_params
     session = f"{_SESSIONS}/{quote(query.get('session_id', ''), safe='')}"
     if query.get("status") == "cancelled":
@@ -63,7 +63,7 @@ def _redeemed(answer: CallAnswer, visit: Visit) -> tuple[Literal["connected", "e
 
 
 def _why(answer: CallAnswer, visit: Visit) -> str:
-    """Why the window ended without a connection: the address does not say, One Runtime does."""
+    """Return the reason for the missing connection, from the session. The return URL does not contain it."""
     session = answer.json()
     if answer.status != 200 or session.get("end_user_id") != visit.end_user_id:
         return "Nothing was connected. Start again from here."

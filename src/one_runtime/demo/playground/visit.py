@@ -56,7 +56,7 @@ def _cookie(origin: str) -> str:
 
 
 def is_from_elsewhere(request: Request, origin: str) -> bool:
-    """Whether another site makes the browser ask this. Only our own page may make the backend act."""
+    """Return true if another site caused the request. Only our own page may make the backend act."""
     return request.headers.get("origin", origin) != origin or request.headers.get("sec-fetch-site") == "cross-site"
 
 
