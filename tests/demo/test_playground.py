@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from one_runtime.demo.playground.backend import create_playground
-from one_runtime.demo.playground.calls import CallAnswer, CallRequest, Unreachable, over_http
+from one_runtime.demo.playground.calls import ApiRequest, ApiResponse, Unreachable, over_http
 from one_runtime.demo.playground.product import Playground
 
 ORIGIN = "http://127.0.0.1:8001"
@@ -26,11 +26,11 @@ SESSION_TOKEN = "orcs_abcdefgh_secret"
 class Wire:
     """A way to One Runtime that answers as it is told and keeps what was sent."""
 
-    answer: CallAnswer = field(default_factory=lambda: CallAnswer(200, b'{"integrations": []}'))
+    answer: ApiResponse = field(default_factory=lambda: ApiResponse(200, b'{"integrations": []}'))
     unreachable: bool = False
-    sent: list[CallRequest] = field(default_factory=list)
+    sent: list[ApiRequest] = field(default_factory=list)
 
-    async def __call__(self, request: CallRequest) -> CallAnswer:
+    async def __call__(self, request: ApiRequest) -> ApiResponse:
         self.sent.append(request)
         if self.unreachable:
             raise Unreachable("One Runtime at 127.0.0.1:8000 does not answer.")
@@ -68,7 +68,7 @@ async def test_the_list_is_asked_for_with_the_key_and_small_logos(client: httpx2
 async def test_a_session_is_made_for_who_is_signed_in_whatever_the_page_says(
     client: httpx2.AsyncClient, wire: Wire
 ) -> None:
-    wire.answer = CallAnswer(200, json.dumps({"session_token": SESSION_TOKEN, "connect_url": "c"}).encode())
+    wire.answer = ApiResponse(200, json.dumps({"session_token": SESSION_TOKEN, "connect_url": "c"}).encode())
     body = {"integration_slug": "acme", "end_user_id": "user_456", "mode": "link", "return_url": "https://evil.example"}
     answer = await client.post("/api/sessions", json=body)
     assert answer.json()["session_token"] == SESSION_TOKEN
@@ -103,7 +103,7 @@ async def test_without_an_integration_the_end_user_picks_one(client: httpx2.Asyn
 
 async def test_disconnecting_passes_the_wish_on(client: httpx2.AsyncClient, wire: Wire) -> None:
     await sign_in(client, "someone")
-    wire.answer = CallAnswer(200, b'{"status": "disconnected", "deleted_count": 1}')
+    wire.answer = ApiResponse(200, b'{"status": "disconnected", "deleted_count": 1}')
     answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
     assert answer.json()["status"] == "disconnected"
     assert wire.sent[0].target == "/v1/disconnect"
@@ -129,7 +129,7 @@ async def test_an_address_signs_in_unless_another_site_sent_the_browser_there(cl
 
 
 async def test_a_session_of_another_end_user_is_not_shown(client: httpx2.AsyncClient, wire: Wire) -> None:
-    wire.answer = CallAnswer(200, b'{"end_user_id": "user_456", "status": "connected"}')
+    wire.answer = ApiResponse(200, b'{"end_user_id": "user_456", "status": "connected"}')
     answer = await client.get("/api/sessions/a%3Fb%23c")
     assert wire.sent[0].target == "/v1/hosted-connection-sessions/a%3Fb%23c"
     assert answer.status_code == 404
@@ -137,7 +137,7 @@ async def test_a_session_of_another_end_user_is_not_shown(client: httpx2.AsyncCl
 
 
 async def test_every_request_is_shown_and_none_shows_the_key(client: httpx2.AsyncClient, wire: Wire) -> None:
-    wire.answer = CallAnswer(200, json.dumps({"session_token": SESSION_TOKEN}).encode())
+    wire.answer = ApiResponse(200, json.dumps({"session_token": SESSION_TOKEN}).encode())
     answer = await client.post("/api/sessions", json={"integration_slug": "acme", "end_user_id": "o'hara"})
     (shown,) = answer.json()["requests"]
     assert (shown["method"], shown["target"], shown["status"]) == ("POST", "/v1/hosted-connection-sessions", 200)
@@ -168,7 +168,7 @@ async def test_the_page_works_under_a_strict_policy(client: httpx2.AsyncClient) 
 async def test_an_error_of_one_runtime_reaches_the_page_in_its_words(
     client: httpx2.AsyncClient, wire: Wire, status: int
 ) -> None:
-    wire.answer = CallAnswer(status, b'{"detail": "Do this.", "code": "some_code"}')
+    wire.answer = ApiResponse(status, b'{"detail": "Do this.", "code": "some_code"}')
     answer = await client.get("/api/integrations")
     assert answer.status_code == (502 if status == 503 else 422)
     assert answer.json()["error"] == "Do this."
@@ -176,7 +176,7 @@ async def test_an_error_of_one_runtime_reaches_the_page_in_its_words(
 
 
 async def test_an_answer_that_is_no_json_is_an_error_too(client: httpx2.AsyncClient, wire: Wire) -> None:
-    wire.answer = CallAnswer(500, b"<html>")
+    wire.answer = ApiResponse(500, b"<html>")
     answer = await client.get("/api/integrations")
     assert answer.status_code == 502
     assert answer.json()["error"] == "One Runtime answered 500."
@@ -297,4 +297,4 @@ async def test_the_backend_speaks_real_http(echo: str) -> None:
 
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
     with pytest.raises(Unreachable):
-        await over_http("http://127.0.0.1:9")(CallRequest("GET", "/", {}, None))
+        await over_http("http://127.0.0.1:9")(ApiRequest("GET", "/", {}, None))

@@ -94,7 +94,7 @@ def test_nothing_is_attached_where_somebody_else_is_signed_in(demo: Demo, browse
     sign_in(browser_of_ada, "user_456")
     told = returned(browser_of_ada, address)
     assert told["status"] == "error"
-    assert "started for somebody else, and Tomás Reyes is signed in here" in told["sentence"]
+    assert "Another user started this, and Tomás Reyes is signed in here" in told["sentence"]
     assert "returns-attacker" not in told["sentence"]
     assert told["requests"][0]["status"] == 409
     sign_in(browser_of_ada, "returns-attacker")

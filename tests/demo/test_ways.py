@@ -68,7 +68,7 @@ async def test_a_window_that_comes_back_to_somebody_else_connects_nothing(
     await opened(other, demo, "ways-second")
     await type_key(page, demo.acme_key)
     await expect(page.get_by_role("alert")).to_contain_text(
-        "started for somebody else, and ways-second is signed in here"
+        "Another user started this, and ways-second is signed in here"
     )
     await expect(page.locator("#nothing-connected")).to_be_visible()
     assert await violations(page) == []

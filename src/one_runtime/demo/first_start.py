@@ -1,8 +1,7 @@
-"""The demo's data folder: database, key ring, API key, Acme's keys and OAuth client. What is missing is made, what is
-there is kept.
+"""The demo's data folder: database, key ring, API key, Acme's keys and OAuth client. A start creates what is missing.
 
-Secrets are files of their own that only their owner can read. The playground's backend needs the API key at every
-start, so it is one of them; a real customer keeps it in a secret store.
+Each secret is a file that only its owner can read. The playground's backend needs the API key at every start, so the
+key is in a file too; a real customer keeps it in a secret store.
 """
 
 import base64
@@ -46,7 +45,7 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """Data of a start of the demo. `api_key_is_new`: it was made at this start, and is to be shown."""
+    """The data of a start. `api_key_is_new`: this start created the key and has to show it."""
 
     folder: Path
     database_url: str
@@ -59,13 +58,13 @@ class DemoData:
 
     @property
     def api_key_file(self) -> Path:
-        """Path of the playground's API key."""
+        """The file of the playground's API key."""
         return self.folder / _API_KEY
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep a second demo off this folder. Raises: ConfigurationError."""
+    """Lock the folder against a second demo. Raises: ConfigurationError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
@@ -83,13 +82,13 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 async def prepare(folder: Path, playground_origin: str, acme_entry: Integration) -> DemoData:
-    """Make what is missing in the folder. Raises: ConfigurationError."""
+    """Create what is missing in the folder. Raises: ConfigurationError."""
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     path = (folder / _DATABASE).absolute()
     url = f"sqlite:///{path}"
     migrate(url)
     path.chmod(0o600)
-    encryption_keys = _kept(folder / _KEY_RING) or _keep(folder / _KEY_RING, new_key())
+    encryption_keys = _read(folder / _KEY_RING) or _write(folder / _KEY_RING, new_key())
     acme_keys, acme_client = _acme_keys(folder / _ACME_KEYS), _acme_client(folder / _ACME_CLIENT)
     database = create_database(url)
     await database.open()
@@ -107,12 +106,12 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
 async def _register(
     database: Database, vault: Vault, organization_id: str, integration: Integration, client: ClientIdentity
 ) -> None:
-    """Have the organization know its OAuth client at Acme, as its administrator does by the API."""
+    """Register the organization's OAuth client at Acme, as an administrator does over the API."""
     now = system_clock()
     async with database.write() as tx:
         await key_ring.register(tx, vault, now)
-        known = await oauth_clients.find_own(tx, vault, organization_id, integration.slug)
-        if known is not None and known.client == client:
+        registered = await oauth_clients.find_own(tx, vault, organization_id, integration.slug)
+        if registered is not None and registered.client == client:
             return
         new = NewOAuthClient(client.client_id, client.client_secret)
         await oauth_clients.put(tx, vault, organization_id, integration, new, now)
@@ -128,14 +127,13 @@ async def _organization_id(database: Database, origin: str) -> str:
 async def _api_key(
     database: Database, path: Path, organization_id: str, name: str, scopes: Sequence[str]
 ) -> tuple[str, bool]:
-    """A key of the organization, and whether it is new: the kept one while it is live, else another (first start, or
-    revoked)."""
+    """Return an API key of the organization, and whether it is new. A missing or revoked key is replaced."""
     async with database.write() as tx:
-        kept = _kept(path)
-        if kept and await _is_key_of(tx, kept, organization_id):
-            return kept, False
+        stored = _read(path)
+        if stored and await _is_key_of(tx, stored, organization_id):
+            return stored, False
         _, token = await api_keys.create(tx, Actor(organization_id, "system"), name, scopes, system_clock())
-        return _keep(path, token.secret), True
+        return _write(path, token.secret), True
 
 
 async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
@@ -149,8 +147,8 @@ async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:
-    """The demo's one organization. It allows the playground's origin, and sends browsers back there; after another
-    --port also those of before."""
+    """Return the demo's organization. It allows the origin and return URL of the playground, and keeps those of earlier
+    ports."""
     now = system_clock()
     existing = await organizations.list_all(tx)
     first = existing[0] if existing else await organizations.create(tx, CUSTOMER, now)
@@ -163,8 +161,8 @@ async def _organization(tx: Transaction, origin: str) -> Organization:
     return first if allowing == first else await organizations.save(tx, Actor(first.id, "system"), allowing, now)
 
 
-def _with(known: tuple[str, ...], wanted: str) -> tuple[str, ...]:
-    return known if wanted in known else (*known, wanted)
+def _with(values: tuple[str, ...], value: str) -> tuple[str, ...]:
+    return values if value in values else (*values, value)
 
 
 def _mark() -> str:
@@ -173,27 +171,27 @@ def _mark() -> str:
 
 
 def _acme_keys(path: Path) -> dict[str, str]:
-    return _kept_texts(path, {account: acme.new_key() for account in (acme.GLOBEX, acme.INITECH)})
+    return _stored_texts(path, {account: acme.new_key() for account in (acme.GLOBEX, acme.INITECH)})
 
 
 def _acme_client(path: Path) -> ClientIdentity:
     client_id, client_secret = acme.new_client()
-    return ClientIdentity(**_kept_texts(path, {"client_id": client_id, "client_secret": client_secret}))
+    return ClientIdentity(**_stored_texts(path, {"client_id": client_id, "client_secret": client_secret}))
 
 
-def _kept_texts(path: Path, new: dict[str, str]) -> dict[str, str]:
-    """The kept text for each name; all of them the new ones where one is missing."""
+def _stored_texts(path: Path, new: dict[str, str]) -> dict[str, str]:
+    """Return the stored text for each name. If one is missing, store all new ones."""
     try:
-        kept = json.loads(_kept(path) or "{}")
+        stored = json.loads(_read(path) or "{}")
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not JSON. Delete it: it is made anew at the next start.") from error
-    if isinstance(kept, dict) and all(isinstance(kept.get(name), str) for name in new):
-        return {name: kept[name] for name in new}
-    _keep(path, json.dumps(new))
+        raise ConfigurationError(f"{path} is not JSON. Delete it: the next start creates it again.") from error
+    if isinstance(stored, dict) and all(isinstance(stored.get(name), str) for name in new):
+        return {name: stored[name] for name in new}
+    _write(path, json.dumps(new))
     return new
 
 
-def _kept(path: Path) -> str | None:
+def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
@@ -202,8 +200,8 @@ def _kept(path: Path) -> str | None:
         raise ConfigurationError(f"{path} cannot be read.") from error
 
 
-def _keep(path: Path, secret: str) -> str:
-    """Write a secret so that it is readable by its owner only from the first byte on, and whole or not at all."""
+def _write(path: Path, secret: str) -> str:
+    """Write a secret atomically. Only its owner can read the file from its first byte on."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor

@@ -1,4 +1,4 @@
-"""One canonical host per server of the demo: what a name pointed at 127.0.0.1 (DNS rebinding) asks is not answered.
+"""One canonical host per server of the demo, against DNS rebinding.
 
 The loopback address alone is no protection: any web page can make its own name resolve to it.
 """
@@ -13,7 +13,7 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 class CanonicalHost:
-    """Answer only requests for `host` (`127.0.0.1:8000`): others get 421, or, with `redirect`, are sent there."""
+    """Answers requests for `host` (`127.0.0.1:8000`) alone. Others get 421, or a redirect to `host` with `redirect`."""
 
     def __init__(self, app: ASGIApp, *, host: str, redirect: bool = False) -> None:
         self._app = app

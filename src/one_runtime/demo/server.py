@@ -1,4 +1,4 @@
-"""Run the demo: One Runtime, the playground and Acme CRM on three neighbouring loopback ports, in one process."""
+"""Run the demo: One Runtime, the playground and Acme CRM on three loopback ports, in one process."""
 
 import asyncio
 import json as jsonlib
@@ -44,13 +44,13 @@ _GRACE: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """URLs of the three servers, on `port` and the next two."""
+    """The addresses of the three servers: `port` and the two ports after it."""
 
     port: int
 
     @property
     def ports(self) -> tuple[int, int, int]:
-        """One Runtime's, the playground's, Acme's."""
+        """The ports of One Runtime, the playground and Acme."""
         return self.port, self.port + 1, self.port + 2
 
     @property
@@ -60,7 +60,7 @@ class Addresses:
 
     @property
     def playground(self) -> str:
-        """The customer's product: another origin than One Runtime's, as in real life."""
+        """The customer's product, on another origin than One Runtime, as in production."""
         return f"http://{LOOPBACK}:{self.port + 1}"
 
     @property
@@ -72,7 +72,7 @@ class Addresses:
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    Raises: ConfigurationError where a port is taken or the folder cannot be used.
+    Raises: ConfigurationError if a port is taken or the folder cannot be used.
     """
     if not 0 < port <= 65_533:
         raise ConfigurationError("The demo takes three ports in a row: --port must be between 1 and 65533.")
@@ -88,7 +88,7 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
 
 
 def create_one_runtime(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> ASGIApp:
-    """One Runtime as it is served anywhere else, but for Acme in its catalog, and allowed on loopback."""
+    """Create One Runtime as elsewhere, with Acme in its catalog and loopback addresses allowed."""
     host, acme_target = f"{LOOPBACK}:{addresses.port}", (LOOPBACK, addresses.port + 2)
     settings = Settings(
         public_url=addresses.one_runtime,
@@ -116,7 +116,7 @@ def _beside(addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp]:
 
 
 def _catalog(acme_url: str) -> Catalog:
-    """The catalog with Acme CRM in it, at the address where it runs now."""
+    """Return the catalog with Acme CRM at its present address."""
     return load_catalog().with_extra(_acme_entry(acme_url), (_FOLDER / "acme.svg").read_text("utf-8"))
 
 
@@ -126,14 +126,14 @@ def _acme_entry(acme_url: str) -> Integration:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the demo and says when it is up."""
+    """A server that leaves signals to the demo and reports when it is up."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         config = uvicorn.Config(
             app,
             host=LOOPBACK,
             port=port,
-            log_config=None,  # the command has set the log up
+            log_config=None,  # the command has configured the log
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -168,7 +168,7 @@ async def _all_up(servers: Sequence[_Server]) -> None:
 
 @contextmanager
 def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
-    """SIGINT and SIGTERM stop all three; a second one does not wait for requests in flight."""
+    """Stop all three servers at SIGINT or SIGTERM. A second signal does not wait for requests in flight."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for server in servers:
@@ -185,7 +185,7 @@ def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
 @contextmanager
 def _bound(port: int) -> Iterator[socket.socket]:
     with socket.socket() as bound:
-        # A port of a demo stopped a moment ago lingers in TIME_WAIT; one that is listened on stays refused.
+        # The port of a stopped demo stays in TIME_WAIT for a while. A port with a listener is still refused.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((LOOPBACK, port))
@@ -201,7 +201,7 @@ def _end_user_id() -> str:
 
 
 def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
-    """For machines, which cannot have seen the first start: it has the key each time."""
+    """Return the start-up line for machines. It has the API key at every start."""
     return jsonlib.dumps(
         {
             "url": addresses.one_runtime,
@@ -226,7 +226,7 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
 
     {link}{addresses.playground}{plain}
 
-  It is the settings page of {CUSTOMER}, a made-up product with One Runtime inside.
+  It is the settings page of {CUSTOMER}, an imaginary product that embeds One Runtime.
   Acme CRM is the demo's own provider. Sign in there, or use the key of one of its two accounts:
 
     Globex   {demo.acme_keys[acme.GLOBEX]}
@@ -248,10 +248,10 @@ curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1
 def _about_the_key(demo: DemoData) -> str:
     file = demo.api_key_file
     if demo.api_key_is_new:
-        return f"API key        shown this once, and kept in {file} for the playground"
+        return f"API key        shown only now, and stored in {file} for the playground"
     database = f"ONE_RUNTIME_DATABASE_URL={shlex.quote(demo.database_url)}"
     another = f"{database} one-runtime api-keys create {demo.organization_id}"
-    return f"API key        kept in {file}; this makes another one:\n  {another}"
+    return f"API key        stored in {file}. This command creates another key:\n  {another}"
 
 
 def _wants_colour() -> bool:

@@ -1,6 +1,6 @@
-"""Acme CRM: a small working provider to connect to, by an API key or by OAuth 2.0, with switches for faults.
+"""Acme CRM: a small working provider with API keys and OAuth 2.0, and with switches for faults.
 
-It keeps everything in memory: who signed in has to do so again after a restart. It is no part of One Runtime: the demo
+Acme keeps its state in memory: after a restart, people have to sign in again. Acme is not part of One Runtime: the demo
 and the tests run it as a server of its own.
 """
 

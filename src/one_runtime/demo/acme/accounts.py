@@ -1,4 +1,4 @@
-"""Acme's accounts: each a customer with an API key and contacts."""
+"""Acme's accounts: customers of Acme with an API key and contacts."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ INITECH: Final = "acc_initech"
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A record of an account."""
+    """A contact of an account."""
 
     id: str
     name: str
@@ -19,18 +19,18 @@ class Contact:
     company: str
 
     @classmethod
-    def of(cls, given: Mapping[str, str]) -> "Contact":
-        """A new one."""
-        return cls("con_" + secrets.token_hex(8), given["name"], given.get("email", ""), given.get("company", ""))
+    def of(cls, fields: Mapping[str, str]) -> "Contact":
+        """Create a contact."""
+        return cls("con_" + secrets.token_hex(8), fields["name"], fields.get("email", ""), fields.get("company", ""))
 
     def shown(self) -> dict[str, str]:
-        """The wire shape."""
+        """Return the JSON shape."""
         return {"id": self.id, "name": self.name, "email": self.email, "company": self.company}
 
 
 @dataclass(slots=True)
 class Account:
-    """A customer of Acme CRM. A revoked key is remembered, so that it can be restored."""
+    """A customer of Acme CRM. A revoked key is kept, so that it can be restored."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class Account:
 
 
 class Accounts:
-    """The two accounts there are. `keys` gives each its key, by account id."""
+    """The two accounts. `keys` maps account ids to API keys."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._all = (
@@ -52,23 +52,24 @@ class Accounts:
         return iter(self._all)
 
     def find(self, account_id: str | None) -> Account | None:
-        """The account with this id."""
+        """Return the account with this id."""
         return next((account for account in self._all if account.id == account_id), None)
 
     def find_by_key(self, key: str) -> Account | None:
-        """The account with this key, revoked or not."""
-        given = key.encode()
-        return next((one for one in self._all if secrets.compare_digest(one.key.encode(), given)), None)
+        """Return the account with this key, revoked or not."""
+        presented = key.encode()
+        matching = (account for account in self._all if secrets.compare_digest(account.key.encode(), presented))
+        return next(matching, None)
 
 
 def new_key() -> str:
-    """A new Acme CRM API key, `acme_` and 32 letters and digits."""
+    """Return a new API key: `acme_` and 32 hexadecimal digits."""
     return "acme_" + secrets.token_hex(16)
 
 
 def _contacts(rows: tuple[tuple[str, str, str], ...]) -> dict[str, Contact]:
-    made = [Contact.of({"name": name, "email": email, "company": company}) for name, email, company in rows]
-    return {contact.id: contact for contact in made}
+    contacts = [Contact.of({"name": name, "email": email, "company": company}) for name, email, company in rows]
+    return {contact.id: contact for contact in contacts}
 
 
 _GLOBEX_CONTACTS: Final = (

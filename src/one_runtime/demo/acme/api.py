@@ -1,4 +1,4 @@
-"""Acme's API under /v1: the account, its contacts. It takes API keys, which may do all, and access tokens."""
+"""Acme's API under /v1: the account and its contacts. API keys permit everything; access tokens have scopes."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -20,14 +20,14 @@ _CONTACT_FIELDS: Final = ("name", "email", "company")
 
 
 class Api:
-    """The endpoints. `outage` is the status that they answer while Acme is down."""
+    """The endpoints. `outage` is the status of every answer while Acme is down."""
 
     def __init__(self, accounts: Accounts, grants: Grants) -> None:
         self._accounts, self._grants = accounts, grants
         self.outage: int | None = None
 
     def routes(self) -> list[Route]:
-        """Each endpoint with the scope that it wants of an access token."""
+        """Return the endpoints, each with the scope that an access token needs."""
         contacts, one = "/v1/contacts", "/v1/contacts/{id}"
         return [
             Route("/v1/me", self._guarded(ACCOUNT_READ, _me)),
@@ -42,7 +42,7 @@ class Api:
         ]
 
     def with_key(self, key: str) -> Account:
-        """The account that a key opens, revoked or not. Raises: AcmeError."""
+        """Return the account of a key, revoked or not. Raises: AcmeError."""
         account = self._accounts.find_by_key(key)
         if account is None:
             raise AcmeError(401, "invalid_key", "No Acme CRM account has this API key. Copy it again from Settings.")
@@ -106,31 +106,31 @@ async def _list_contacts(_request: Request, account: Account) -> Response:
 
 
 async def _create_contact(request: Request, account: Account) -> Response:
-    given = await _contact_fields(request)
-    if not given.get("name"):
+    fields = await _contact_fields(request)
+    if not fields.get("name"):
         raise AcmeError(422, "invalid_contact", "A contact needs a name.")
-    contact = Contact.of(given)
+    contact = Contact.of(fields)
     account.contacts[contact.id] = contact
     return JSONResponse(contact.shown(), status_code=201)
 
 
 async def _get_contact(request: Request, account: Account) -> Response:
-    return JSONResponse(_found(request, account).shown())
+    return JSONResponse(_contact_of(request, account).shown())
 
 
 async def _update_contact(request: Request, account: Account) -> Response:
-    old = _found(request, account)
+    old = _contact_of(request, account)
     new = Contact(**{**old.shown(), **await _contact_fields(request)})
     account.contacts[old.id] = new
     return JSONResponse(new.shown())
 
 
 async def _delete_contact(request: Request, account: Account) -> Response:
-    del account.contacts[_found(request, account).id]
+    del account.contacts[_contact_of(request, account).id]
     return Response(status_code=204)
 
 
-def _found(request: Request, account: Account) -> Contact:
+def _contact_of(request: Request, account: Account) -> Contact:
     contact = account.contacts.get(request.path_params["id"])
     if contact is None:
         raise AcmeError(404, "not_found", "There is no such contact.")
@@ -140,11 +140,11 @@ def _found(request: Request, account: Account) -> Contact:
 async def _contact_fields(request: Request) -> dict[str, str]:
     body = await request.body()
     if len(body) > _MAX_BODY:
-        raise AcmeError(413, "too_large", "A contact has to fit into 16 kB.")
+        raise AcmeError(413, "too_large", "A contact must be at most 16 kB.")
     try:
         data = json.loads(body)
     except ValueError as error:
-        raise AcmeError(400, "malformed", "The body has to be a JSON object.") from error
+        raise AcmeError(400, "malformed", "The body must be a JSON object.") from error
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
         raise AcmeError(422, "invalid_contact", "A contact is a JSON object of texts: name, email, company.")
     unknown = data.keys() - set(_CONTACT_FIELDS)

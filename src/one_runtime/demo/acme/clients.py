@@ -1,4 +1,4 @@
-"""The OAuth clients registered at Acme: the apps that may ask for access, and how they prove who they are."""
+"""The OAuth clients of Acme: registration and client authentication."""
 
 import base64
 import binascii
@@ -14,20 +14,20 @@ _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
 
 
 class ClientRefused(Exception):
-    """`invalid_client` (RFC 6749, 5.2). `basic`: the client tried by the Authorization header."""
+    """`invalid_client` (RFC 6749, 5.2). `basic`: the client used the Authorization header."""
 
     def __init__(self, description: str, *, basic: bool) -> None:
         super().__init__(description)
         self.basic = basic
 
 
-class TwoWays(Exception):
-    """A client must not prove itself in two ways at once (RFC 6749, 2.3)."""
+class ConflictingAuthentication(Exception):
+    """A client used two methods of authentication at once (RFC 6749, 2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
-class AcmeClient:
-    """An app. A browser is sent back to its redirect addresses alone, compared as they are written."""
+class RegisteredApp:
+    """An app. Acme redirects only to its registered addresses, compared as exact strings."""
 
     id: str
     secret: str = field(repr=False)
@@ -36,31 +36,31 @@ class AcmeClient:
 
 
 class Clients:
-    """Every app that was registered."""
+    """All registered apps."""
 
     def __init__(self) -> None:
-        self._all: dict[str, AcmeClient] = {}
+        self._all: dict[str, RegisteredApp] = {}
 
-    def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> AcmeClient:
-        """Register an app, or one more redirect address of it. Raises: ValueError for an address that is none."""
+    def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> RegisteredApp:
+        """Register an app, or another redirect address of an app. Raises: ValueError for an invalid address."""
         if _ORIGIN.fullmatch(origin_of(redirect_uri)) is None or "#" in redirect_uri or not redirect_uri.isascii():
             raise ValueError(f"{redirect_uri!r} is no redirect address")
         new_id, new_secret = new_client()
-        wanted = AcmeClient(client_id or new_id, secret or new_secret, name, (redirect_uri,))
-        known = self._all.get(wanted.id)
-        if known is not None:
-            wanted = replace(wanted, redirect_uris=tuple(dict.fromkeys((*known.redirect_uris, redirect_uri))))
-        self._all[wanted.id] = wanted
-        return wanted
+        app = RegisteredApp(client_id or new_id, secret or new_secret, name, (redirect_uri,))
+        present = self._all.get(app.id)
+        if present is not None:
+            app = replace(app, redirect_uris=tuple(dict.fromkeys((*present.redirect_uris, redirect_uri))))
+        self._all[app.id] = app
+        return app
 
-    def find(self, client_id: str | None) -> AcmeClient | None:
-        """The app with this id."""
+    def find(self, client_id: str | None) -> RegisteredApp | None:
+        """Return the app with this id."""
         return self._all.get(client_id or "")
 
-    def authenticate(self, authorization: str | None, form: Form) -> AcmeClient:
-        """Authenticate the client (RFC 6749, 2.3.1): by HTTP Basic, or by the id and secret in the body.
+    def authenticate(self, authorization: str | None, form: Form) -> RegisteredApp:
+        """Authenticate a client by HTTP Basic or by the id and secret in the body (RFC 6749, 2.3.1).
 
-        Raises: ClientRefused; TwoWays.
+        Raises: ClientRefused; ConflictingAuthentication.
         """
         if authorization is None:
             return self._proven(form.get("client_id"), form.get("client_secret"), basic=False)
@@ -68,10 +68,10 @@ class Clients:
         if pair is None:
             raise ClientRefused("The Authorization header holds no client.", basic=True)
         if form.get("client_secret") is not None or form.get("client_id") not in {None, pair[0]}:
-            raise TwoWays("The client proves itself in the header and in the body. Use one of them.")
+            raise ConflictingAuthentication("The client proves itself in the header and in the body. Use one of them.")
         return self._proven(*pair, basic=True)
 
-    def _proven(self, client_id: str | None, secret: str | None, *, basic: bool) -> AcmeClient:
+    def _proven(self, client_id: str | None, secret: str | None, *, basic: bool) -> RegisteredApp:
         client = self.find(client_id)
         if client is None or not secrets.compare_digest(client.secret.encode(), (secret or "").encode()):
             raise ClientRefused("There is no client with this id and secret.", basic=basic)
@@ -79,18 +79,18 @@ class Clients:
 
 
 def new_client() -> tuple[str, str]:
-    """The id and the secret of a new app."""
+    """Return the id and the secret of a new app."""
     return "acmeci_" + secrets.token_hex(12), "acmecs_" + secrets.token_urlsafe(24)
 
 
 def origin_of(url: str) -> str:
-    """The scheme and the host of an address."""
+    """Return the origin of an address: scheme and host."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _basic(authorization: str) -> tuple[str, str] | None:
-    """Id and secret, each form-encoded before they were joined (RFC 6749, 2.3.1)."""
+    """Return the id and the secret, which are form-encoded before they are joined (RFC 6749, 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("ascii")

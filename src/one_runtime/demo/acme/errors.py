@@ -1,4 +1,4 @@
-"""Error responses of Acme's API: `{"error": {"code", "message"}}`, with a challenge (RFC 6750, 3)."""
+"""Errors of Acme's API: `{"error": {"code", "message"}}`, with a challenge (RFC 6750, 3)."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 
 class AcmeError(Exception):
-    """A refusal. `challenge` says more in `WWW-Authenticate`, where the request came with an access token."""
+    """A refusal. `challenge` goes into `WWW-Authenticate` if the request came with an access token."""
 
     def __init__(self, status: int, code: str, message: str, challenge: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class AcmeError(Exception):
 
 
 async def refuse(_request: Request, error: Exception) -> Response:
-    """The answer to an `AcmeError`."""
+    """Return the response for an `AcmeError`."""
     assert isinstance(error, AcmeError)  # noqa: S101 - the handler is registered for this type only
     headers = {}
     if error.status == 401 or error.challenge:

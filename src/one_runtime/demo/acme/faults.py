@@ -1,4 +1,4 @@
-"""Acme's switches: what a provider does on a bad day, to be had on demand."""
+"""Acme's faults: failures of a provider on demand."""
 
 from typing import Final
 
@@ -8,8 +8,8 @@ SLOW_SECONDS: Final = 5.0
 
 
 class Faults:
-    """Faults to simulate. `token_delay`: seconds that the token endpoint waits; `token_status`: what it answers
-    instead; the other two happen once."""
+    """The active faults. `token_delay`: seconds that the token endpoint waits; `token_status`: its answer instead of
+    tokens. The other two faults happen once."""
 
     def __init__(self, grants: Grants) -> None:
         self._grants = grants
@@ -19,15 +19,15 @@ class Faults:
         self.refresh_refused_next = False
 
     def deny_next_consent(self, *, on: bool = True) -> None:
-        """Whatever is pressed on the next consent page, it is a no."""
+        """Deny the next consent, whatever the person presses."""
         self.consent_denied_next = on
 
     def slow_tokens(self, seconds: float = SLOW_SECONDS) -> None:
-        """Have the token endpoint wait before it does anything; 0 for no more."""
+        """Delay the token endpoint; 0 ends the delay."""
         self.token_delay = seconds
 
     def fail_tokens(self, status: int | None = 500) -> None:
-        """Have the token endpoint answer this status and do nothing, until called with None."""
+        """Answer the token endpoint with this status and do nothing, until called with None."""
         self.token_status = status
 
     def refuse_next_refresh(self, *, on: bool = True) -> None:
@@ -35,15 +35,15 @@ class Faults:
         self.refresh_refused_next = on
 
     def revoke_tokens(self, account_id: str) -> int:
-        """End every grant of an account, as its administrator does in Acme's settings; how many there were."""
+        """Revoke every grant of an account, as an administrator does at Acme. Return their number."""
         return self._grants.revoke_account(account_id)
 
     def take_denial(self) -> bool:
-        """Return true if this authorization is to be denied."""
+        """Return whether to deny this consent, and reset the fault."""
         due, self.consent_denied_next = self.consent_denied_next, False
         return due
 
     def take_refusal(self) -> bool:
-        """Return true if this refresh is to be refused."""
+        """Return whether to refuse this refresh, and reset the fault."""
         due, self.refresh_refused_next = self.refresh_refused_next, False
         return due

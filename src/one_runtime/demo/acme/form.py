@@ -1,4 +1,4 @@
-"""Parameters as OAuth sends them: a query, or a body of the type `application/x-www-form-urlencoded`."""
+"""OAuth parameters in a query, or in a body of the type `application/x-www-form-urlencoded`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,38 +12,38 @@ _MAX_FIELDS: Final = 100
 _TYPE: Final = "application/x-www-form-urlencoded"
 
 
-class Malformed(Exception):
-    """The body is not a form."""
+class MalformedForm(Exception):
+    """The query or body is not a form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The parameters, and the names of those that came twice, which no OAuth request may have (RFC 6749, 3.1)."""
+    """The parameters, with the names that occur twice, which OAuth forbids (RFC 6749, 3.1)."""
 
     values: Mapping[str, str] = field(repr=False)
     repeated: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str | None:
-        """A parameter; one without a value counts as omitted (RFC 6749, 3.1)."""
+        """Return a parameter. A parameter without a value counts as omitted (RFC 6749, 3.1)."""
         return self.values.get(name) or None
 
 
 def parse_form(raw: bytes) -> Form:
-    """Raises: Malformed."""
+    """Parse a query. Raises: MalformedForm."""
     try:
         text = raw.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
     except ValueError as error:
-        raise Malformed("The parameters cannot be read.") from error
+        raise MalformedForm("The parameters cannot be read.") from error
     names = [name for name, _ in pairs]
     return Form(dict(pairs), frozenset(name for name in names if names.count(name) > 1))
 
 
 async def read_form(request: Request) -> Form:
-    """The parameters of a body. Raises: Malformed."""
+    """Parse the body of a request. Raises: MalformedForm."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _TYPE:
-        raise Malformed(f"The body has to be {_TYPE}.")
+        raise MalformedForm(f"The body has to be {_TYPE}.")
     body = await request.body()
     if len(body) > _MAX_BODY:
-        raise Malformed("The body is too large.")
+        raise MalformedForm("The body is too large.")
     return parse_form(body)

@@ -1,7 +1,7 @@
-"""Grants of Acme accounts to apps: codes, access tokens and refresh tokens, each of them part of a grant.
+"""Acme's grants, with their codes, access tokens and refresh tokens.
 
-A grant is the family of all tokens that came of one consent. It ends as a whole where a code or a refresh token is
-used twice: one of the two users is a thief, and nobody knows which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
+A grant has all tokens that follow from one consent. A second use of a code or refresh token revokes the whole grant:
+one of the two users is a thief, and Acme cannot know which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
 """
 
 import base64
@@ -21,16 +21,16 @@ _CODE_LASTS: Final = timedelta(seconds=60)
 
 
 class GrantRefused(Exception):
-    """`invalid_grant` (RFC 6749, 5.2): a code or refresh token is good for nothing, or not for this."""
+    """`invalid_grant` (RFC 6749, 5.2): the code or refresh token is invalid, or not for this use."""
 
 
 class ScopeRefused(Exception):
-    """`invalid_scope` (RFC 6749, 5.2): more is asked for than was granted."""
+    """`invalid_scope` (RFC 6749, 5.2): the request exceeds the granted scopes."""
 
 
 @dataclass(slots=True, eq=False)
 class Grant:
-    """Permission of an account for an app."""
+    """The access that an account granted to an app."""
 
     account_id: str
     client_id: str
@@ -40,7 +40,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """Data of a code: account, app, scopes, and the values that its redemption must repeat."""
+    """The consent behind a code, with the values that its redemption has to repeat."""
 
     account_id: str
     client_id: str
@@ -59,7 +59,7 @@ class _Code:
 
 @dataclass(slots=True, eq=False)
 class AccessToken:
-    """A token of a grant; it may be for fewer scopes."""
+    """An access token of a grant, possibly with fewer scopes."""
 
     grant: Grant
     scopes: tuple[str, ...]
@@ -68,7 +68,7 @@ class AccessToken:
 
     @property
     def is_revoked(self) -> bool:
-        """Return true if the token or its grant was revoked."""
+        """Return whether the token or its grant was revoked."""
         return self.revoked or self.grant.revoked
 
 
@@ -79,8 +79,8 @@ class _RefreshToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
-    """A pair of tokens."""
+class IssuedTokens:
+    """An access token and a refresh token."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -89,7 +89,7 @@ class Issued:
 
 
 class Grants:
-    """Every grant since the start."""
+    """All grants since the start."""
 
     def __init__(self, clock: Clock, access_token_seconds: int) -> None:
         self._clock, self._lasts = clock, access_token_seconds
@@ -98,13 +98,13 @@ class Grants:
         self._refresh_tokens: dict[str, _RefreshToken] = {}
 
     def make_code(self, consent: Consent) -> str:
-        """A code for a consent, to be redeemed within a minute."""
+        """Create a code for a consent. It is valid for one minute."""
         value = CODE + secrets.token_urlsafe(32)
         self._codes[value] = _Code(consent, self._clock() + _CODE_LASTS)
         return value
 
-    def redeem(self, value: str, client_id: str, redirect_uri: str, verifier: str) -> Issued:
-        """The tokens for a code. Its first use spends it, right or wrong; its second ends what came of the first.
+    def redeem(self, value: str, client_id: str, redirect_uri: str, verifier: str) -> IssuedTokens:
+        """Return the tokens for a code. The first use spends a code, right or wrong; the second revokes its grant.
 
         Raises: GrantRefused.
         """
@@ -125,8 +125,8 @@ class Grants:
         code.grant = Grant(code.consent.account_id, client_id, code.consent.scopes)
         return self._issue(code.grant, code.grant.scopes)
 
-    def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> Issued:
-        """New tokens for a refresh token, which is good for nothing from then on. `scopes`: fewer for the access token.
+    def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
+        """Return new tokens for a refresh token, and invalidate it. `scopes`: fewer for the access token.
 
         Raises: GrantRefused; ScopeRefused.
         """
@@ -139,17 +139,17 @@ class Grants:
         if token.grant.revoked:
             raise GrantRefused("This refresh token was revoked.")
         if scopes is not None and not set(scopes) <= set(token.grant.scopes):
-            raise ScopeRefused("More is asked for than was granted.")
+            raise ScopeRefused("The request exceeds the granted scopes.")
         token.used = True
         return self._issue(token.grant, scopes or token.grant.scopes)
 
-    def start(self, account_id: str, client_id: str, scopes: tuple[str, ...]) -> Issued:
-        """Tokens without a consent page."""
+    def start(self, account_id: str, client_id: str, scopes: tuple[str, ...]) -> IssuedTokens:
+        """Create a grant without a consent page, and return its tokens."""
         return self._issue(Grant(account_id, client_id, scopes), scopes)
 
     def revoke(self, value: str, client_id: str) -> None:
-        """A refresh token ends its grant, an access token itself alone (RFC 7009, 2.1). Nothing happens to what is
-        unknown, or another client's."""
+        """Revoke a grant by its refresh token, or a single access token (RFC 7009, 2.1). An unknown token, or one
+        of another client, changes nothing."""
         if (refresh_token := self._refresh_tokens.get(value)) is not None:
             if refresh_token.grant.client_id == client_id:
                 refresh_token.grant.revoked = True
@@ -159,37 +159,37 @@ class Grants:
             access_token.revoked = True
 
     def revoke_account(self, account_id: str) -> int:
-        """End every grant of an account; how many were in force."""
+        """Revoke every grant of an account. Return the number of grants that were in force."""
         ending = self._in_force(account_id)
         for grant in ending:
             grant.revoked = True
         return len(ending)
 
     def count(self, account_id: str) -> int:
-        """Return the number of active grants of an account."""
+        """Return the number of an account's grants in force."""
         return len(self._in_force(account_id))
 
     def find_access_token(self, value: str) -> AccessToken | None:
-        """An access token, in force or not."""
+        """Return an access token, in force or not."""
         return self._access_tokens.get(value)
 
     def is_over(self, token: AccessToken) -> bool:
-        """Return true if it has expired."""
+        """Return whether the token has expired."""
         return self._clock() >= token.expires_at
 
     def _in_force(self, account_id: str) -> set[Grant]:
         grants = {token.grant for token in self._refresh_tokens.values()}
         return {grant for grant in grants if grant.account_id == account_id and not grant.revoked}
 
-    def _issue(self, grant: Grant, scopes: tuple[str, ...]) -> Issued:
+    def _issue(self, grant: Grant, scopes: tuple[str, ...]) -> IssuedTokens:
         access_token, refresh_token = (kind + secrets.token_urlsafe(32) for kind in (ACCESS_TOKEN, REFRESH_TOKEN))
         expires_at = self._clock() + timedelta(seconds=self._lasts)
         self._access_tokens[access_token] = AccessToken(grant, scopes, expires_at)
         self._refresh_tokens[refresh_token] = _RefreshToken(grant)
-        return Issued(access_token, refresh_token, self._lasts, scopes)
+        return IssuedTokens(access_token, refresh_token, self._lasts, scopes)
 
 
 def _challenge(verifier: str) -> bytes:
-    """S256 (RFC 7636, 4.2)."""
+    """Return the S256 challenge of a verifier (RFC 7636, 4.2)."""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=")

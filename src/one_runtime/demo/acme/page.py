@@ -1,4 +1,4 @@
-"""Acme's pages: one style, light and dark, and a policy under which nothing else is loaded and no script runs."""
+"""Acme's pages: one style, light and dark. The policy allows no scripts and no other resources."""
 
 import base64
 import hashlib
@@ -25,24 +25,24 @@ _PAGES.globals["style"] = Markup(_STYLE)  # noqa: S704 - our own file
 _PAGES.globals["logo"] = "data:image/svg+xml;base64," + base64.b64encode(_LOGO).decode()
 
 
-class Stopped(Exception):
-    """It cannot go on, and there is nobody to send the browser to: the person reads why."""
+class PageError(Exception):
+    """An error without an app to redirect to: Acme's page shows it to the person."""
 
 
 def show(name: str, *, status: int = 200, form_action: str = "'none'", **values: Any) -> Response:
-    """A page, filled in. `form_action`: where its forms may lead."""
+    """Render a page. `form_action`: the targets that its forms may have."""
     return HTMLResponse(_PAGES.get_template(name).render(values), status, _headers(form_action))
 
 
 async def stop(_request: Request, error: Exception) -> Response:
-    """The page for a `Stopped`, or for what is no form."""
+    """Return the page for a `PageError` or a malformed form."""
     return show("stopped.html", status=400, reason=str(error))
 
 
-def refuse_from_elsewhere(request: Request) -> None:
-    """Have no other site press our buttons. Whoever is no browser does not say where it comes from. Raises: Stopped."""
+def refuse_cross_site(request: Request) -> None:
+    """Refuse forms of other sites. Clients that are not browsers send no origin. Raises: PageError."""
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-        raise Stopped("Another website sent this. The buttons of Acme CRM’s own pages alone do something.")
+        raise PageError("Another website sent this. The buttons of Acme CRM’s own pages alone do something.")
 
 
 def _headers(form_action: str) -> dict[str, str]:

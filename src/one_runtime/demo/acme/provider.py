@@ -1,4 +1,4 @@
-"""Acme CRM as a whole: its application, and the methods by which tests turn its switches."""
+"""Acme CRM as a whole: its application, and the methods that tests use as switches."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,21 +11,21 @@ from one_runtime.clock import Clock, system_clock
 from one_runtime.demo.acme import authorization, switches
 from one_runtime.demo.acme.accounts import Account, Accounts
 from one_runtime.demo.acme.api import Api
-from one_runtime.demo.acme.authorization import AcmeAuthorization, AcmeRefusal, go_back, issuer_of
+from one_runtime.demo.acme.authorization import ConsentPage, ConsentRefused, go_back, issuer_of
 from one_runtime.demo.acme.clients import Clients
 from one_runtime.demo.acme.errors import AcmeError, refuse
 from one_runtime.demo.acme.faults import Faults
-from one_runtime.demo.acme.form import Malformed
+from one_runtime.demo.acme.form import MalformedForm
 from one_runtime.demo.acme.grants import Grants
-from one_runtime.demo.acme.page import Stopped, show, stop
+from one_runtime.demo.acme.page import PageError, show, stop
 from one_runtime.demo.acme.switches import Switches
-from one_runtime.demo.acme.token_endpoint import AcmeTokenEndpoint, AcmeTokenRequest, metadata
+from one_runtime.demo.acme.token_endpoint import AcmeTokenEndpoint, LoggedTokenRequest, metadata
 
 
 class Acme:
-    """The provider: `app` is its ASGI application; the methods, and those of `faults`, are its switches.
+    """The provider. `app` is its ASGI application; its methods and those of `faults` are the switches.
 
-    `keys` gives each of the two accounts its key, by account id (`GLOBEX`, `INITECH`).
+    `keys` maps the two account ids (`GLOBEX`, `INITECH`) to API keys.
     """
 
     def __init__(self, keys: Mapping[str, str], *, access_token_seconds: int = 60, clock: Clock = system_clock) -> None:
@@ -34,7 +34,7 @@ class Acme:
         self.faults = Faults(self._grants)
         self._api = Api(self._accounts, self._grants)
         self._tokens = AcmeTokenEndpoint(self._clients, self._grants, self.faults, clock)
-        handlers = {AcmeError: refuse, Stopped: stop, Malformed: stop, AcmeRefusal: go_back}
+        handlers = {AcmeError: refuse, PageError: stop, MalformedForm: stop, ConsentRefused: go_back}
         self.app = Starlette(routes=self._routes(), exception_handlers=handlers)
 
     @property
@@ -43,16 +43,16 @@ class Acme:
         return tuple(self._accounts)
 
     @property
-    def log(self) -> list[AcmeTokenRequest]:
-        """Every request to the token endpoint, oldest first."""
+    def log(self) -> list[LoggedTokenRequest]:
+        """All requests to the token endpoint, oldest first."""
         return self._tokens.log
 
     def revoke(self, key: str) -> None:
-        """Refuse this key from now on."""
+        """Revoke this key."""
         self._api.with_key(key).revoked = True
 
     def restore(self, key: str) -> None:
-        """Take a revoked key again."""
+        """Restore a revoked key."""
         self._api.with_key(key).revoked = False
 
     def fail_with(self, status: int | None) -> None:
@@ -67,21 +67,20 @@ class Acme:
         client_id: str | None = None,
         client_secret: str | None = None,
     ) -> tuple[str, str]:
-        """The id and the secret of an app that may ask for access: made, unless they are given. For an id that is
-        known it adds another redirect address.
+        """Register an app and return its id and secret. For a known id, add a redirect address.
 
-        Raises: ValueError for an address that is none.
+        Raises: ValueError for an invalid address.
         """
         client = self._clients.register(redirect_uri, name, client_id, client_secret)
         return client.id, client.secret
 
     def grant(self, account_id: str, client_id: str, scopes: Iterable[str]) -> tuple[str, str]:
-        """An access token and a refresh token, as if somebody had said yes on the consent page."""
+        """Return an access token and a refresh token, as after a consent."""
         issued = self._grants.start(account_id, client_id, tuple(scopes))
         return issued.access_token, issued.refresh_token
 
     def _routes(self) -> list[Route]:
-        asking = AcmeAuthorization(self._accounts, self._clients, self._grants, self.faults)
+        asking = ConsentPage(self._accounts, self._clients, self._grants, self.faults)
         switching = Switches(self._accounts, self._grants, self.faults)
         return [
             Route("/", self._keys),
@@ -97,7 +96,7 @@ class Acme:
         ]
 
     async def _keys(self, _request: Request) -> Response:
-        """The page with the API keys; at a real provider it requires a login."""
+        """Show the API keys. A real provider shows them behind a login."""
         return show("keys.html", accounts=self.accounts, switches=switches.PATH)
 
 

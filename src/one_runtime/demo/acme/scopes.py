@@ -1,4 +1,4 @@
-"""Acme's scopes: what an app may be allowed to do, and how a person reads it."""
+"""Acme's scopes, with the descriptions of the consent page."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,8 +16,8 @@ SCOPES: Final[Mapping[str, str]] = {
 
 
 def read_scopes(text: str | None) -> tuple[str, ...] | None:
-    """The scopes of a `scope` parameter (RFC 6749, 3.3), in our order; None where one is unknown, or there is none."""
-    wanted = (text or "").split(" ")
-    if not set(wanted) <= SCOPES.keys():
+    """Parse a `scope` parameter (RFC 6749, 3.3), in Acme's order. Return None for an unknown or missing scope."""
+    requested = (text or "").split(" ")
+    if not set(requested) <= SCOPES.keys():
         return None
-    return tuple(scope for scope in SCOPES if scope in wanted)
+    return tuple(scope for scope in SCOPES if scope in requested)

@@ -1,4 +1,4 @@
-"""Acme's endpoints for apps alone: tokens (RFC 6749, 3.2), revocation (RFC 7009), and what it can (RFC 8414)."""
+"""Acme's endpoints for apps: tokens (RFC 6749, 3.2), revocation (RFC 7009) and metadata (RFC 8414)."""
 
 import asyncio
 import re
@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from one_runtime.clock import Clock
-from one_runtime.demo.acme.clients import AcmeClient, ClientRefused, Clients, TwoWays
+from one_runtime.demo.acme.clients import ClientRefused, Clients, ConflictingAuthentication, RegisteredApp
 from one_runtime.demo.acme.faults import Faults
-from one_runtime.demo.acme.form import Form, Malformed, read_form
-from one_runtime.demo.acme.grants import GrantRefused, Grants, Issued, ScopeRefused
+from one_runtime.demo.acme.form import Form, MalformedForm, read_form
+from one_runtime.demo.acme.grants import GrantRefused, Grants, IssuedTokens, ScopeRefused
 from one_runtime.demo.acme.scopes import SCOPES, read_scopes
 
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
@@ -22,9 +22,9 @@ _PRIVATE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 674
 
 
 @dataclass(frozen=True, slots=True)
-class AcmeTokenRequest:
-    """One request to the token endpoint: `grant` is its `grant_type`; `outcome` is `granted`, an error code of
-    RFC 6749, or `http_…` in an outage."""
+class LoggedTokenRequest:
+    """A request to the token endpoint. `grant` is its `grant_type`; `outcome` is `granted`, an error code of RFC 6749,
+    or `http_…` during an outage."""
 
     at: datetime
     grant: str
@@ -41,14 +41,14 @@ class OAuthRefused(Exception):
 
 
 class AcmeTokenEndpoint:
-    """The endpoints; `log` lists what was asked of the first, oldest first."""
+    """The endpoints. `log` lists the token requests, oldest first."""
 
     def __init__(self, clients: Clients, grants: Grants, faults: Faults, clock: Clock) -> None:
         self._clients, self._grants, self._faults, self._clock = clients, grants, faults, clock
-        self.log: list[AcmeTokenRequest] = []
+        self.log: list[LoggedTokenRequest] = []
 
     async def token(self, request: Request) -> Response:
-        """Tokens for a code or a refresh token."""
+        """Return tokens for a code or a refresh token."""
         grant = ""
         try:
             form = await _form(request)
@@ -64,7 +64,7 @@ class AcmeTokenEndpoint:
         return _tokens(issued)
 
     async def revoke(self, request: Request) -> Response:
-        """200 whether there was such a token or not (RFC 7009, 2.2)."""
+        """Answer 200 for known and unknown tokens (RFC 7009, 2.2)."""
         try:
             form = await _form(request)
             client = self._client(request, form)
@@ -78,17 +78,17 @@ class AcmeTokenEndpoint:
         return Response("Acme CRM is having a bad day.", status, _PRIVATE, "text/plain")
 
     def _note(self, grant: str, outcome: str) -> None:
-        self.log.append(AcmeTokenRequest(self._clock(), grant, outcome))
+        self.log.append(LoggedTokenRequest(self._clock(), grant, outcome))
 
-    def _client(self, request: Request, form: Form) -> AcmeClient:
+    def _client(self, request: Request, form: Form) -> RegisteredApp:
         try:
             return self._clients.authenticate(request.headers.get("authorization"), form)
-        except TwoWays as error:
+        except ConflictingAuthentication as error:
             raise OAuthRefused("invalid_request", str(error)) from error
         except ClientRefused as error:
             raise OAuthRefused("invalid_client", str(error), status=401, basic=error.basic) from error
 
-    def _issued(self, client: AcmeClient, form: Form) -> Issued:
+    def _issued(self, client: RegisteredApp, form: Form) -> IssuedTokens:
         try:
             match _required(form, "grant_type"):
                 case "authorization_code":
@@ -99,28 +99,28 @@ class AcmeTokenEndpoint:
             raise OAuthRefused("invalid_grant", str(error)) from error
         except ScopeRefused as error:
             raise OAuthRefused("invalid_scope", str(error)) from error
-        raise OAuthRefused("unsupported_grant_type", "Acme CRM knows authorization_code and refresh_token.")
+        raise OAuthRefused("unsupported_grant_type", "grant_type must be authorization_code or refresh_token.")
 
-    def _of_code(self, client: AcmeClient, form: Form) -> Issued:
+    def _of_code(self, client: RegisteredApp, form: Form) -> IssuedTokens:
         code, redirect_uri = _required(form, "code"), _required(form, "redirect_uri")
         verifier = _required(form, "code_verifier")
         if _VERIFIER.fullmatch(verifier) is None:
-            raise OAuthRefused("invalid_request", "The code_verifier is 43 to 128 letters, digits and -._~.")
+            raise OAuthRefused("invalid_request", "code_verifier must be 43 to 128 letters, digits and -._~.")
         return self._grants.redeem(code, client.id, redirect_uri, verifier)
 
-    def _of_refresh_token(self, client: AcmeClient, form: Form) -> Issued:
+    def _of_refresh_token(self, client: RegisteredApp, form: Form) -> IssuedTokens:
         token, scopes = _required(form, "refresh_token"), None
         if self._faults.take_refusal():
             raise GrantRefused("An administrator had Acme CRM refuse this refresh.")
         if form.get("scope") is not None:
             scopes = read_scopes(form.get("scope"))
             if scopes is None:
-                raise ScopeRefused("There is no such scope.")
+                raise ScopeRefused("The scope is unknown.")
         return self._grants.refresh(token, client.id, scopes)
 
 
 def metadata(issuer: str) -> Mapping[str, object]:
-    """Metadata of this authorization server (RFC 8414, 2; RFC 9207, 3)."""
+    """Return the metadata of this authorization server (RFC 8414, 2; RFC 9207, 3)."""
     ways = ["client_secret_basic", "client_secret_post"]
     return {
         "issuer": issuer,
@@ -141,10 +141,10 @@ def metadata(issuer: str) -> Mapping[str, object]:
 async def _form(request: Request) -> Form:
     try:
         form = await read_form(request)
-    except Malformed as error:
+    except MalformedForm as error:
         raise OAuthRefused("invalid_request", str(error)) from error
     if form.repeated:
-        raise OAuthRefused("invalid_request", "A parameter is there twice.")
+        raise OAuthRefused("invalid_request", "A parameter occurs twice.")
     return form
 
 
@@ -155,7 +155,7 @@ def _required(form: Form, name: str) -> str:
     return value
 
 
-def _tokens(issued: Issued) -> Response:
+def _tokens(issued: IssuedTokens) -> Response:
     content = {
         "access_token": issued.access_token,
         "token_type": "Bearer",

@@ -1,1 +1,1 @@
-"""The playground: the product of a made-up customer, Fernhill, as a page and the backend that serves it."""
+"""The playground: the product of an imaginary customer, Fernhill, as a page and a backend."""

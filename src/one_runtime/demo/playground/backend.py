@@ -1,7 +1,7 @@
-"""The backend of the made-up customer: it alone holds the API key, and asks One Runtime for its page.
+"""The backend of the imaginary customer: only the backend has the API key and calls One Runtime.
 
-This is the part a customer writes. It acts for the end user of its own login (visit.py), never for one that the page or
-an address names.
+A customer writes this part. It acts for the end user of its own login (visit.py), never for a user that the page or a
+URL names.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from one_runtime.demo.playground.calls import CallAnswer, OneRuntime, Send, Unreachable, over_http
+from one_runtime.demo.playground.calls import ApiResponse, OneRuntime, Send, Unreachable, over_http
 from one_runtime.demo.playground.page import file_routes, show_page
 from one_runtime.demo.playground.product import CONNECTED, END_USERS, Playground
-from one_runtime.demo.playground.returning import come_back
+from one_runtime.demo.playground.returning import handle_return
 from one_runtime.demo.playground.visit import (
     BadRequest,
     Visit,
-    is_from_elsewhere,
+    is_cross_site,
     read_body,
     sign_in,
     signed_in,
@@ -35,7 +35,7 @@ _LINK_LASTS: Final = 3600  # seconds; the most there is
 
 
 def create_playground(playground: Playground, send: Send | None = None) -> Starlette:
-    """The playground as an ASGI application. `send` is the way to One Runtime, for tests."""
+    """Create the playground as an ASGI application. Tests replace `send`, the transport to One Runtime."""
     way = send or over_http(playground.one_runtime_url)
 
     def visited(handler: _Handler) -> _Endpoint:
@@ -62,18 +62,18 @@ def create_playground(playground: Playground, send: Send | None = None) -> Starl
 
 
 async def _open(visit: Visit) -> Response:
-    """The settings page; with `?end_user_id=` signed in as that one, for links to a certain end user's page."""
+    """Show the settings page. `?end_user_id=` signs in as that user, for links to a user's page."""
     query, origin = visit.request.query_params, visit.playground.origin
     if "end_user_id" not in query:
         return show_page(visit.playground, visit.end_user_id)
     home = RedirectResponse("/", 303)
-    if is_from_elsewhere(visit.request, origin) or not query["end_user_id"].strip():
+    if is_cross_site(visit.request, origin) or not query["end_user_id"].strip():
         return home
     return sign_in(home, origin, query["end_user_id"].strip())
 
 
 async def _return(visit: Visit) -> Response:
-    return show_page(visit.playground, visit.end_user_id, await come_back(visit))
+    return show_page(visit.playground, visit.end_user_id, await handle_return(visit))
 
 
 async def _sign_in(visit: Visit) -> Response:
@@ -87,19 +87,19 @@ async def _list_integrations(visit: Visit) -> Response:
 
 
 async def _create_session(visit: Visit) -> Response:
-    """A session for the signed-in end user: to connect what the page names, else what they pick from the list."""
-    given = await read_body(visit.request)
+    """Create a session for the signed-in end user, for one integration or for the list."""
+    data = await read_body(visit.request)
     session: dict[str, Any] = {"end_user_id": visit.end_user_id}
-    if given.get("integration_slug") is not None:
-        session["integration_slug"] = text(given, "integration_slug")
+    if data.get("integration_slug") is not None:
+        session["integration_slug"] = text(data, "integration_slug")
     if visit.end_user_id in END_USERS:
         session["end_user_name"] = END_USERS[visit.end_user_id]
-    session |= _way(given.get("way", "popup"), visit.playground.origin)
+    session |= _way(data.get("way", "popup"), visit.playground.origin)
     return _passed_on(await visit.one_runtime.post(_SESSIONS, session), visit)
 
 
 def _way(name: object, origin: str) -> dict[str, Any]:
-    """Session fields of the three modes."""
+    """Return the fields that differ between the three ways to connect."""
     match name:
         case "popup":
             return {}
@@ -111,7 +111,7 @@ def _way(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _look_at_session(visit: Visit) -> Response:
-    """Read a session of the signed-in end user, to see if a link was used."""
+    """Return a session of the signed-in end user, to see whether a link was used."""
     answer = await visit.one_runtime.get(f"{_SESSIONS}/{quote(visit.request.path_params['session_id'], safe='')}")
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)
@@ -138,11 +138,11 @@ def _for_our_page(handler: _Handler) -> _Handler:
 
 
 def _require_our_page(visit: Visit) -> None:
-    if is_from_elsewhere(visit.request, visit.playground.origin):
+    if is_cross_site(visit.request, visit.playground.origin):
         raise BadRequest("This backend serves its own page only.", 403)
 
 
-def _passed_on(answer: CallAnswer, visit: Visit) -> Response:
+def _passed_on(answer: ApiResponse, visit: Visit) -> Response:
     data = answer.json()
     if answer.status < 400:
         return _answer(data, 200, visit)

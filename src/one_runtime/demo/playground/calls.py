@@ -1,7 +1,7 @@
-"""Real HTTP requests from the customer's backend to One Runtime, each recorded as the curl line that repeats it.
+"""HTTP requests from the customer's backend to One Runtime, each recorded as a curl command.
 
-The record never holds the API key: the curl line has `$ONE_RUNTIME_API_KEY` in its place. Session tokens and codes are
-cut short in it too.
+The record never contains the API key: the curl command has `$ONE_RUNTIME_API_KEY` in its place. Session tokens and
+codes are shortened.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-Send = Callable[["CallRequest"], Awaitable["CallAnswer"]]
+Send = Callable[["ApiRequest"], Awaitable["ApiResponse"]]
 
 _TIMEOUT: Final = 30.0
 _SHOWN_ANSWER: Final = 20_000
@@ -27,7 +27,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class CallRequest:
+class ApiRequest:
     """A request to One Runtime; `target` is the path with the query."""
 
     method: str
@@ -40,14 +40,14 @@ class CallRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class CallAnswer:
-    """Response of One Runtime."""
+class ApiResponse:
+    """A response of One Runtime."""
 
     status: int
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; an empty one where it is something else."""
+        """Return the body as a JSON object; an empty object for any other body."""
         try:
             data = json.loads(self.body)
         except ValueError:
@@ -56,8 +56,8 @@ class CallAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request as the page shows it. `status` is None where nobody answered."""
+class RecordedCall:
+    """A request on the page. `status` is None if there was no answer."""
 
     method: str
     target: str
@@ -67,32 +67,32 @@ class Call:
     answer: str
 
     def shown(self) -> dict[str, Any]:
-        """The wire shape."""
+        """Return the JSON shape."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 class OneRuntime:
-    """The API as one visit to the backend uses it: `calls` lists what was asked, in order."""
+    """The API for one visit to the backend. `calls` lists the requests in order."""
 
     def __init__(self, url: str, api_key: str, send: Send) -> None:
         self._url = url
         self._api_key = api_key
         self._send = send
-        self.calls: list[Call] = []
+        self.calls: list[RecordedCall] = []
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> CallAnswer:
-        """Raises: Unreachable."""
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> ApiResponse:
+        """Send a GET. Raises: Unreachable."""
         return await self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> CallAnswer:
-        """Raises: Unreachable."""
+    async def post(self, path: str, body: Mapping[str, Any]) -> ApiResponse:
+        """Send a POST with JSON. Raises: Unreachable."""
         return await self._ask("POST", path, json.dumps(body, ensure_ascii=False))
 
-    async def _ask(self, method: str, target: str, body: str | None) -> CallAnswer:
+    async def _ask(self, method: str, target: str, body: str | None) -> ApiResponse:
         headers = {"Authorization": f"Bearer {self._api_key}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        request = CallRequest(method, target, headers, None if body is None else body.encode())
+        request = ApiRequest(method, target, headers, None if body is None else body.encode())
         answer, started = None, time.perf_counter()
         try:
             answer = await self._send(request)
@@ -100,25 +100,25 @@ class OneRuntime:
         finally:
             ms = round((time.perf_counter() - started) * 1000)
             status, text = (answer.status, _shown(answer.body)) if answer else (None, "")
-            self.calls.append(Call(method, target, _curl(method, self._url + target, body), status, ms, text))
+            self.calls.append(RecordedCall(method, target, _curl(method, self._url + target, body), status, ms, text))
 
 
 def over_http(url: str) -> Send:
-    """The way to One Runtime: a connection per request, straight to it (a proxy in the environment is not asked)."""
+    """Return the transport to One Runtime: one connection per request, without the environment's proxy."""
     host = urlsplit(url).netloc
 
-    async def send(request: CallRequest) -> CallAnswer:
+    async def send(request: ApiRequest) -> ApiResponse:
         return await asyncio.to_thread(_exchange, host, request)
 
     return send
 
 
-def _exchange(host: str, request: CallRequest) -> CallAnswer:
+def _exchange(host: str, request: ApiRequest) -> ApiResponse:
     connection = http.client.HTTPConnection(host, timeout=_TIMEOUT)
     try:
         connection.request(request.method, request.target, request.body, dict(request.headers))
         response = connection.getresponse()
-        return CallAnswer(response.status, response.read())
+        return ApiResponse(response.status, response.read())
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(f"One Runtime at {host} does not answer.") from error
     finally:
@@ -133,7 +133,7 @@ def _curl(method: str, url: str, body: str | None) -> str:
 
 
 def _shown(body: bytes) -> str:
-    """The answer, laid out to be read."""
+    """Return the answer in a readable layout."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except ValueError:

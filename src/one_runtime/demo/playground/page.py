@@ -1,4 +1,4 @@
-"""The settings page and its files. The page is given what it may know, and never the API key."""
+"""The settings page and its files. The page never receives the API key."""
 
 import json
 from importlib.resources import files
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.demo.playground.product import END_USERS, Playground
-from one_runtime.demo.playground.returning import Return
+from one_runtime.demo.playground.returning import ReturnOutcome
 
 _FILES: Final = {
     "page.js": "text/javascript",
@@ -21,8 +21,8 @@ _FILES: Final = {
 }
 
 
-def show_page(playground: Playground, end_user_id: str, returned: Return | None = None) -> Response:
-    """The page for who is signed in; at a return with what happened."""
+def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome | None = None) -> Response:
+    """Return the page for the signed-in end user, with the outcome of a return."""
     facts = {
         "one_runtime_url": playground.one_runtime_url,
         "end_user_id": end_user_id,
@@ -36,7 +36,7 @@ def show_page(playground: Playground, end_user_id: str, returned: Return | None 
 
 
 def _policy(playground: Playground) -> str:
-    """The strict policy of a careful customer: One Runtime needs three sources in it and no `unsafe-inline`."""
+    """Return a strict policy: One Runtime needs three sources and no `unsafe-inline`."""
     one_runtime = playground.one_runtime_url
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -46,7 +46,7 @@ def _policy(playground: Playground) -> str:
 
 
 def file_routes() -> list[Route]:
-    """The page's own files."""
+    """Return the routes of the page's own files."""
     return [_file(name, media_type) for name, media_type in _FILES.items()]
 
 

@@ -1,4 +1,4 @@
-"""The made-up product: where it runs, the API key that its backend holds, and who its end users are."""
+"""The imaginary product: its address, its API key and its end users."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ CONNECTED: Final = "/connected"
 
 @dataclass(frozen=True, slots=True)
 class Playground:
-    """Configuration of the backend: its own origin, One Runtime's, the API key, and keys of Acme CRM to try."""
+    """The configuration of the backend: its origin, One Runtime's address, the API key, and keys of Acme CRM to try."""
 
     origin: str
     one_runtime_url: str

@@ -1,14 +1,14 @@
-"""The way back in the mode `redirect`: the backend redeems the code for who is signed in, and says what happened.
+"""The return in the mode `redirect`: the backend redeems the code for the signed-in user.
 
-The address that the browser comes with proves nothing: anybody can send anybody there. So the backend tells One Runtime
-who is signed in here, and only if the session was made for them does the connection count (docs/popup.md).
+The URL of the return proves nothing: anybody can send anybody there. The backend sends the signed-in user's id to One
+Runtime, which creates the connection only if the session belongs to that user (docs/popup.md).
 """
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from one_runtime.demo.playground.calls import Call, CallAnswer, Unreachable
+from one_runtime.demo.playground.calls import ApiResponse, RecordedCall, Unreachable
 from one_runtime.demo.playground.product import END_USERS
 from one_runtime.demo.playground.visit import Visit
 
@@ -16,16 +16,16 @@ _SESSIONS: Final = "/v1/hosted-connection-sessions"
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
-    """Result for the page: `integration_slug` after a connection, else a sentence."""
+class ReturnOutcome:
+    """The outcome on the page: `integration_slug` after a connection, otherwise a sentence."""
 
     status: Literal["connected", "cancelled", "error"]
     sentence: str | None = None
     integration_slug: str | None = None
-    calls: tuple[Call, ...] = ()
+    calls: tuple[RecordedCall, ...] = ()
 
     def shown(self) -> dict[str, Any]:
-        """The wire shape."""
+        """Return the JSON shape."""
         return {
             "status": self.status,
             "sentence": self.sentence,
@@ -34,12 +34,12 @@ class Return:
         }
 
 
-async def come_back(visit: Visit) -> Return:
-    """Read the outcome from the return URL and verify it with One Runtime."""
+async def handle_return(visit: Visit) -> ReturnOutcome:
+    """Return the outcome from the URL and from One Runtime."""
     query = visit.request.query_params
     session = f"{_SESSIONS}/{quote(query.get('session_id', ''), safe='')}"
     if query.get("status") == "cancelled":
-        return Return("cancelled", "Cancelled. Nothing was connected.")
+        return ReturnOutcome("cancelled", "Cancelled. Nothing was connected.")
     try:
         if query.get("status") == "connected":
             code = {"code": query.get("code", ""), "end_user_id": visit.end_user_id}
@@ -48,10 +48,10 @@ async def come_back(visit: Visit) -> Return:
             status, sentence, slug = "error", _why(await visit.one_runtime.get(session), visit), None
     except Unreachable as error:
         status, sentence, slug = "error", str(error), None
-    return Return(status, sentence, slug, tuple(visit.one_runtime.calls))
+    return ReturnOutcome(status, sentence, slug, tuple(visit.one_runtime.calls))
 
 
-def _redeemed(answer: CallAnswer, visit: Visit) -> tuple[Literal["connected", "error"], str | None, str | None]:
+def _redeemed(answer: ApiResponse, visit: Visit) -> tuple[Literal["connected", "error"], str | None, str | None]:
     data = answer.json()
     if answer.status == 200:
         connection = data.get("connection")
@@ -62,20 +62,20 @@ def _redeemed(answer: CallAnswer, visit: Visit) -> tuple[Literal["connected", "e
     return "error", f"Nothing was connected. {data.get('detail') or f'One Runtime answered {answer.status}.'}", None
 
 
-def _why(answer: CallAnswer, visit: Visit) -> str:
-    """Return the reason for the missing connection, from the session. The return URL does not contain it."""
+def _why(answer: ApiResponse, visit: Visit) -> str:
+    """Return the reason for a return without a connection. One Runtime knows it, the URL does not."""
     session = answer.json()
     if answer.status != 200 or session.get("end_user_id") != visit.end_user_id:
         return "Nothing was connected. Start again from here."
     reason = (session.get("last_error") or {}).get("message")
-    known = _ENDS.get(session.get("status", ""), "Nothing was connected. Start again from here.")
-    return f"{known} The last answer was: {reason}" if reason else known
+    ending = _ENDS.get(session.get("status", ""), "Nothing was connected. Start again from here.")
+    return f"{ending} The last answer was: {reason}" if reason else ending
 
 
 _GONE: Final = "That was connected, and has been disconnected since."
 _FOR_ANOTHER: Final = (
-    "Nothing was connected. This was started for somebody else, and {name} is signed in here. "
-    "One Runtime has thrown the account away."
+    "Nothing was connected. Another user started this, and {name} is signed in here. "
+    "One Runtime deleted what was connected."
 )
 _ENDS: Final = {
     "connected": "Nothing new was connected: that window had been used before.",

@@ -1,7 +1,7 @@
-"""One visit to the backend: who is signed in, by a cookie of its own, and what the page sent.
+"""A visit to the backend: the signed-in end user from a cookie, and the page's input.
 
-A real product has a login in this place. Here the visitor may be any end user, so nothing guards what the cookie says;
-but it is the backend that reads it, and neither the page nor an address says for whom the backend acts.
+A real product has a login here. In the demo a visitor may be any end user, so nothing protects the cookie. Still, only
+the backend reads it: neither the page nor a URL decides for whom the backend acts.
 """
 
 import json
@@ -22,7 +22,7 @@ _MAX_ID: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request of a browser, who is signed in there, and the API to ask for them."""
+    """A request of a browser, with its signed-in end user and the API."""
 
     request: Request
     end_user_id: str
@@ -31,7 +31,7 @@ class Visit:
 
 
 class BadRequest(Exception):
-    """The page, or somebody else, sent something that the backend does not take."""
+    """The backend refuses the input."""
 
     def __init__(self, detail: str, status: int = 400) -> None:
         super().__init__(detail)
@@ -40,33 +40,33 @@ class BadRequest(Exception):
 
 
 def signed_in(request: Request, origin: str) -> str:
-    """The end user of this browser; without a cookie the first one."""
+    """Return the end user of this browser; without a cookie, the first one."""
     return unquote(request.cookies.get(_cookie(origin), "")).strip()[:_MAX_ID] or next(iter(END_USERS))
 
 
 def sign_in(response: Response, origin: str, end_user_id: str) -> Response:
-    """Be this end user from now on. Lax: the browser sends the cookie along when it comes back from One Runtime."""
+    """Sign in as this end user. The cookie is Lax: the browser sends it when it returns from One Runtime."""
     response.set_cookie(_cookie(origin), quote(end_user_id, safe=""), httponly=True, samesite="lax")
     return response
 
 
 def _cookie(origin: str) -> str:
-    """Named by the port: cookies do not tell the ports of a host apart, and two demos may run side by side."""
+    """Return the cookie's name. It has the port, since browsers share cookies between ports."""
     return f"fernhill_{urlsplit(origin).port}"
 
 
-def is_from_elsewhere(request: Request, origin: str) -> bool:
-    """Return true if another site caused the request. Only our own page may make the backend act."""
+def is_cross_site(request: Request, origin: str) -> bool:
+    """Return whether another site caused the request. Only the backend's own page may make it act."""
     return request.headers.get("origin", origin) != origin or request.headers.get("sec-fetch-site") == "cross-site"
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """The JSON object that the page sent. Raises: BadRequest."""
+    """Return the JSON object of the body. Raises: BadRequest."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise BadRequest("Send JSON.", 415)
     body = await request.body()
     if len(body) > _MAX_BODY:
-        raise BadRequest("That is too much.", 413)
+        raise BadRequest("The body must be at most 16 kB.", 413)
     try:
         data = json.loads(body)
     except ValueError as error:
@@ -76,9 +76,9 @@ async def read_body(request: Request) -> dict[str, Any]:
     return data
 
 
-def text(given: Mapping[str, Any], name: str) -> str:
-    """One text of what was sent. Raises: BadRequest."""
-    value = given.get(name)
+def text(data: Mapping[str, Any], name: str) -> str:
+    """Return one text of the input. Raises: BadRequest."""
+    value = data.get(name)
     if not isinstance(value, str) or not value.strip():
         raise BadRequest(f"{name} is missing.")
     if len(value.strip()) > _MAX_ID:
