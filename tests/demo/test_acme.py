@@ -37,7 +37,7 @@ async def test_each_key_names_its_own_account(client: httpx2.AsyncClient) -> Non
     "authorization, code",
     [(None, "missing_key"), ("Bearer ", "missing_key"), ("Basic YTpi", "missing_key"), ("Bearer nope", "invalid_key")],
 )
-async def test_a_wrong_key_is_refused_with_a_reason_for_people(
+async def test_wrong_key_is_refused_with_a_readable_reason(
     client: httpx2.AsyncClient, authorization: str | None, code: str
 ) -> None:
     answer = await client.get("/v1/me", headers={"Authorization": authorization} if authorization else {})
@@ -47,7 +47,7 @@ async def test_a_wrong_key_is_refused_with_a_reason_for_people(
     assert answer.json()["error"]["message"].endswith(".")
 
 
-async def test_a_contact_is_made_read_changed_and_deleted(client: httpx2.AsyncClient) -> None:
+async def test_contact_is_created_read_updated_and_deleted(client: httpx2.AsyncClient) -> None:
     made = await client.post("/v1/contacts", headers=bearer(GLOBEX), json={"name": " Mei Tan ", "email": "mei@x.test"})
     assert made.status_code == 201
     assert made.json()["name"] == "Mei Tan"
@@ -60,7 +60,7 @@ async def test_a_contact_is_made_read_changed_and_deleted(client: httpx2.AsyncCl
     assert (await client.get(path, headers=bearer(GLOBEX))).status_code == 404
 
 
-async def test_an_account_sees_nothing_of_the_other(client: httpx2.AsyncClient) -> None:
+async def test_account_cannot_read_another_account(client: httpx2.AsyncClient) -> None:
     contacts = (await client.get("/v1/contacts", headers=bearer(GLOBEX))).json()["contacts"]
     answer = await client.get(f"/v1/contacts/{contacts[0]['id']}", headers=bearer(INITECH))
     assert answer.status_code == 404
@@ -77,13 +77,13 @@ async def test_an_account_sees_nothing_of_the_other(client: httpx2.AsyncClient) 
         (b'{"name": "' + b"x" * 20_000 + b'"}', 413),
     ],
 )
-async def test_a_contact_that_is_none_is_refused(client: httpx2.AsyncClient, body: bytes, status: int) -> None:
+async def test_invalid_contact_is_refused(client: httpx2.AsyncClient, body: bytes, status: int) -> None:
     answer = await client.post("/v1/contacts", headers=bearer(GLOBEX), content=body)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
 
 
-async def test_a_key_is_revoked_and_restored_by_whoever_holds_it(client: httpx2.AsyncClient) -> None:
+async def test_key_revokes_and_restores_itself(client: httpx2.AsyncClient) -> None:
     assert (await client.post("/v1/test/revoke", headers={"Authorization": "Bearer nope"})).status_code == 401
     assert (await client.post("/v1/test/revoke", headers=bearer(GLOBEX))).status_code == 204
     refused = await client.get("/v1/me", headers=bearer(GLOBEX))
@@ -94,14 +94,14 @@ async def test_a_key_is_revoked_and_restored_by_whoever_holds_it(client: httpx2.
     assert (await client.get("/v1/me", headers=bearer(GLOBEX))).status_code == 200
 
 
-async def test_an_outage_is_no_refusal(acme: Acme, client: httpx2.AsyncClient) -> None:
+async def test_outage_is_not_a_refusal(acme: Acme, client: httpx2.AsyncClient) -> None:
     acme.fail_with(503)
     assert (await client.get("/v1/me", headers=bearer(GLOBEX))).status_code == 503
     acme.fail_with(None)
     assert (await client.get("/v1/me", headers=bearer(GLOBEX))).status_code == 200
 
 
-async def test_its_settings_page_shows_the_keys_and_loads_nothing(client: httpx2.AsyncClient) -> None:
+async def test_settings_page_shows_the_keys_and_loads_nothing(client: httpx2.AsyncClient) -> None:
     page = await client.get("/settings/api-keys")
     assert all(key in page.text for key in KEYS.values())
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -109,5 +109,5 @@ async def test_its_settings_page_shows_the_keys_and_loads_nothing(client: httpx2
     assert "unsafe-inline" not in page.headers["content-security-policy"]
 
 
-def test_an_account_does_not_print_its_key(acme: Acme) -> None:
+def test_repr_of_an_account_hides_its_key(acme: Acme) -> None:
     assert not any(key in repr(acme.accounts) for key in KEYS.values())

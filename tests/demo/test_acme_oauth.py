@@ -6,7 +6,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from tests.demo.acme_app import ACME, ALL, CALLBACK, FORM, VERIFIER, App, MovedClock, back, challenge, encoded, refusal
 
 
-async def test_a_yes_brings_a_code_with_the_state_and_the_issuer(app: App) -> None:
+async def test_allowed_consent_returns_a_code_with_state_and_issuer(app: App) -> None:
     answer = await app.answer()
     query = back(answer)
     assert query.pop("code")
@@ -14,17 +14,17 @@ async def test_a_yes_brings_a_code_with_the_state_and_the_issuer(app: App) -> No
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_no_brings_access_denied_and_no_code(app: App) -> None:
+async def test_denied_consent_returns_access_denied_and_no_code(app: App) -> None:
     query = back(await app.answer("deny"))
     assert query.pop("error_description")
     assert query == {"error": "access_denied", "state": "st&te", "iss": ACME}
 
 
-async def test_a_request_without_a_state_is_answered_without_one(app: App) -> None:
+async def test_request_without_state_is_answered_without_state(app: App) -> None:
     assert back(await app.answer(state=None)).keys() == {"code", "iss"}
 
 
-async def test_the_code_brings_tokens_of_the_account_that_was_chosen(app: App) -> None:
+async def test_code_is_exchanged_for_tokens_of_the_selected_account(app: App) -> None:
     answer = await app.redeem(await app.code(account=INITECH))
     tokens = answer.json()
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
@@ -34,7 +34,7 @@ async def test_the_code_brings_tokens_of_the_account_that_was_chosen(app: App) -
 
 
 @pytest.mark.parametrize("client_id", ["acmeci_nobody", None])
-async def test_an_app_that_nobody_knows_is_told_so_on_a_page_of_acmes(app: App, client_id: str | None) -> None:
+async def test_unknown_app_ends_on_a_page_of_acme(app: App, client_id: str | None) -> None:
     for answer in (await app.ask(client_id=client_id), await app.answer(client_id=client_id)):
         assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
         assert "No app is registered under the client_id" in answer.text
@@ -52,9 +52,7 @@ async def test_an_app_that_nobody_knows_is_told_so_on_a_page_of_acmes(app: App, 
         CALLBACK.replace("callback", "callback/../callback"),
     ],
 )
-async def test_a_browser_is_never_sent_to_an_address_that_was_not_registered(
-    app: App, redirect_uri: str | None
-) -> None:
+async def test_unregistered_redirect_address_is_never_used(app: App, redirect_uri: str | None) -> None:
     for answer in (await app.ask(redirect_uri=redirect_uri), await app.answer("deny", redirect_uri=redirect_uri)):
         assert answer.status_code == 400
         assert "Fernhill did not register the redirect_uri" in answer.text
@@ -62,7 +60,7 @@ async def test_a_browser_is_never_sent_to_an_address_that_was_not_registered(
 
 
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
-async def test_two_apps_or_two_addresses_in_a_request_end_on_a_page_too(app: App, name: str) -> None:
+async def test_repeated_app_or_address_ends_on_a_page_of_acme(app: App, name: str) -> None:
     wish = app.wish()
     answer = await app.http.get(f"/oauth/authorize?{encoded((name, wish[name]), *wish.items())}")
     assert (answer.status_code, answer.headers.get("location")) == (400, None)
@@ -82,7 +80,7 @@ async def test_two_apps_or_two_addresses_in_a_request_end_on_a_page_too(app: App
         ({"scope": "contacts:read contacts:burn"}, "invalid_scope"),
     ],
 )
-async def test_a_request_that_cannot_be_granted_goes_back_to_the_app_with_the_reason(
+async def test_invalid_request_returns_to_the_app_with_the_reason(
     app: App, more: dict[str, str | None], error: str
 ) -> None:
     for answer in (await app.ask(**more), await app.answer(**more)):
@@ -91,19 +89,19 @@ async def test_a_request_that_cannot_be_granted_goes_back_to_the_app_with_the_re
         assert "code" not in query
 
 
-async def test_a_parameter_that_is_there_twice_makes_the_request_invalid(app: App) -> None:
+async def test_repeated_parameter_is_an_invalid_request(app: App) -> None:
     twice = encoded(*app.wish().items(), ("state", "another"))
     query = back(await app.http.get(f"/oauth/authorize?{twice}"))
     assert (query["error"], "state" in query) == ("invalid_request", False)
 
 
 @pytest.mark.parametrize("decision, account", [("", GLOBEX), ("maybe", GLOBEX), ("allow", "acc_nobody"), ("allow", "")])
-async def test_an_answer_that_is_neither_yes_nor_no_grants_nothing(app: App, decision: str, account: str) -> None:
+async def test_answer_without_a_decision_grants_nothing(app: App, decision: str, account: str) -> None:
     answer = await app.answer(decision, account)
     assert (answer.status_code, answer.headers.get("location")) == (400, None)
 
 
-async def test_the_form_of_another_site_cannot_say_yes(app: App) -> None:
+async def test_form_of_another_site_cannot_allow_access(app: App) -> None:
     form = app.wish() | {"account": GLOBEX, "decision": "allow"}
     for site in ("cross-site", "same-site"):
         answer = await app.http.post("/oauth/authorize", data=form, headers={"sec-fetch-site": site})
@@ -113,20 +111,20 @@ async def test_the_form_of_another_site_cannot_say_yes(app: App) -> None:
 @pytest.mark.parametrize(
     "body, headers", [(b"\xff", FORM), (b"a=" + b"x" * 20_000, FORM), (b"{}", {"content-type": "application/json"})]
 )
-async def test_what_is_no_form_is_refused_by_every_endpoint(app: App, body: bytes, headers: dict[str, str]) -> None:
+async def test_every_endpoint_refuses_a_malformed_form(app: App, body: bytes, headers: dict[str, str]) -> None:
     for path in ("/oauth/authorize", "/switches", "/oauth/token", "/oauth/revoke"):
         answer = await app.http.post(path, content=body, headers=headers)
         assert answer.status_code == 400, path
 
 
-async def test_the_client_may_prove_itself_in_the_body(app: App) -> None:
+async def test_client_may_authenticate_in_the_body(app: App) -> None:
     form = {"grant_type": "authorization_code", "code": await app.code(), "redirect_uri": CALLBACK}
     client = {"client_id": app.id, "client_secret": app.secret}
     answer = await app.http.post("/oauth/token", data={**form, **client, "code_verifier": VERIFIER})
     assert answer.status_code == 200
 
 
-async def test_an_id_and_a_secret_with_special_characters_are_read_from_the_header(app: App) -> None:
+async def test_header_may_have_an_id_and_secret_with_special_characters(app: App) -> None:
     app.acme.register_client(CALLBACK, client_id="a:b +ü", client_secret="s:%3A")
     answer = await app.token(
         {"grant_type": "refresh_token", "refresh_token": "x"}, auth=("a%3Ab+%2B%C3%BC", "s%3A%253A")
@@ -135,7 +133,7 @@ async def test_an_id_and_a_secret_with_special_characters_are_read_from_the_head
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
-async def test_a_client_that_does_not_prove_itself_gets_nothing(app: App, path: str) -> None:
+async def test_unauthenticated_client_is_refused(app: App, path: str) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
     for auth in ((app.id, "wrong"), ("nobody", app.secret), (app.id, "")):
         answer = await app.http.post(path, data=form, auth=auth)
@@ -150,7 +148,7 @@ async def test_a_client_that_does_not_prove_itself_gets_nothing(app: App, path: 
         assert "www-authenticate" not in answer.headers
 
 
-async def test_a_client_that_proves_itself_twice_is_refused(app: App) -> None:
+async def test_client_with_two_authentication_methods_is_refused(app: App) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
     assert refusal(await app.token({**form, "client_secret": app.secret})) == (400, "invalid_request")
     assert refusal(await app.token({**form, "client_id": "another"})) == (400, "invalid_request")
@@ -172,19 +170,19 @@ async def test_a_client_that_proves_itself_twice_is_refused(app: App) -> None:
         ({"code": "acmeac_nobodys"}, "invalid_grant"),
     ],
 )
-async def test_a_request_for_tokens_that_does_not_fit_is_refused(app: App, more: dict[str, str], error: str) -> None:
+async def test_invalid_token_request_is_refused(app: App, more: dict[str, str], error: str) -> None:
     answer = await app.redeem(**{"code": await app.code(), **more})
     assert refusal(answer) == (400, error)
     assert "access_token" not in answer.json()
 
 
-async def test_a_parameter_of_the_token_endpoint_must_not_be_there_twice(app: App) -> None:
+async def test_token_endpoint_refuses_a_repeated_parameter(app: App) -> None:
     body = encoded(("grant_type", "refresh_token"), ("refresh_token", "a"), ("refresh_token", "b"))
     answer = await app.http.post("/oauth/token", content=body, headers=FORM, auth=(app.id, app.secret))
     assert refusal(answer) == (400, "invalid_request")
 
 
-async def test_a_code_works_once_and_its_second_use_revokes_what_came_of_it(app: App) -> None:
+async def test_second_use_of_a_code_revokes_its_tokens(app: App) -> None:
     code = await app.code()
     tokens = (await app.redeem(code)).json()
     newer = (await app.refresh(tokens["refresh_token"])).json()
@@ -194,13 +192,13 @@ async def test_a_code_works_once_and_its_second_use_revokes_what_came_of_it(app:
     assert refusal(await app.refresh(newer["refresh_token"])) == (400, "invalid_grant")
 
 
-async def test_a_code_is_spent_by_a_wrong_verifier(app: App) -> None:
+async def test_wrong_verifier_spends_the_code(app: App) -> None:
     code = await app.code()
     assert refusal(await app.redeem(code, code_verifier="w" * 43)) == (400, "invalid_grant")
     assert refusal(await app.redeem(code)) == (400, "invalid_grant")
 
 
-async def test_a_code_lasts_a_minute(app: App, acme_clock: MovedClock) -> None:
+async def test_code_expires_after_a_minute(app: App, acme_clock: MovedClock) -> None:
     first, second = await app.code(), await app.code()
     acme_clock.advance(59)
     assert (await app.redeem(first)).status_code == 200
@@ -208,7 +206,7 @@ async def test_a_code_lasts_a_minute(app: App, acme_clock: MovedClock) -> None:
     assert refusal(await app.redeem(second)) == (400, "invalid_grant")
 
 
-async def test_a_code_is_good_for_the_app_alone_that_asked(app: App) -> None:
+async def test_code_is_valid_for_its_app_only(app: App) -> None:
     thief = app.acme.register_client(CALLBACK)
     code = await app.code()
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
@@ -216,7 +214,7 @@ async def test_a_code_is_good_for_the_app_alone_that_asked(app: App) -> None:
     assert (await app.redeem(code)).status_code == 200, "another app's attempt spends nothing"
 
 
-async def test_what_it_can_is_told_at_the_well_known_address(app: App) -> None:
+async def test_metadata_is_at_the_well_known_address(app: App) -> None:
     told = (await app.http.get("/.well-known/oauth-authorization-server")).json()
     assert told["issuer"] == back(await app.answer())["iss"] == ACME
     assert told["code_challenge_methods_supported"] == ["S256"]
@@ -227,14 +225,14 @@ async def test_what_it_can_is_told_at_the_well_known_address(app: App) -> None:
         assert (await app.http.post(told[endpoint])).status_code == 400, "it is there, and wants a form"
 
 
-def test_a_client_can_be_given_its_id_and_secret_and_gets_more_addresses(app: App) -> None:
+def test_client_may_have_a_set_id_and_secret_and_more_addresses(app: App) -> None:
     acme = Acme({account.id: account.key for account in app.acme.accounts})
     given = {"client_id": "acmeci_kept", "client_secret": "acmecs_kept"}
     assert acme.register_client(CALLBACK, **given) == ("acmeci_kept", "acmecs_kept")
     assert acme.register_client(CALLBACK) != acme.register_client(CALLBACK)
 
 
-async def test_every_registered_address_of_a_client_is_taken(app: App) -> None:
+async def test_every_registered_address_is_accepted(app: App) -> None:
     another = "http://127.0.0.1:9000/connect/callback/acme"
     app.acme.register_client(another, client_id=app.id, client_secret=app.secret)
     assert (await app.ask()).status_code == 200
@@ -244,12 +242,12 @@ async def test_every_registered_address_of_a_client_is_taken(app: App) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "app.example/x", "https:///x", "https://a;b/x", "https://a/x#y", "app:/x"])
-def test_what_is_no_redirect_address_cannot_be_registered(app: App, address: str) -> None:
+def test_invalid_redirect_address_cannot_be_registered(app: App, address: str) -> None:
     with pytest.raises(ValueError, match="no redirect address"):
         app.acme.register_client(address)
 
 
-async def test_requests_for_tokens_are_logged_with_time_grant_and_outcome(app: App, acme_clock: MovedClock) -> None:
+async def test_token_requests_are_logged_with_time_grant_and_outcome(app: App, acme_clock: MovedClock) -> None:
     code = await app.code()
     tokens = (await app.redeem(code)).json()
     acme_clock.advance(5)
@@ -269,5 +267,5 @@ async def test_requests_for_tokens_are_logged_with_time_grant_and_outcome(app: A
     assert not any(secret in repr(app.acme.log) for secret in (code, tokens["access_token"], app.secret))
 
 
-def test_the_challenge_of_the_tests_is_that_of_the_rfc() -> None:
+def test_challenge_of_the_tests_matches_the_rfc() -> None:
     assert challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"

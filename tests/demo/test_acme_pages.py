@@ -60,7 +60,7 @@ async def fits(page: Page) -> bool:
     return bool(await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
 
 
-async def test_the_consent_page_says_who_asks_for_what_and_leads_back(plain: Page, there: RunningAcme) -> None:
+async def test_consent_page_shows_the_request_and_returns_to_the_app(plain: Page, there: RunningAcme) -> None:
     await plain.goto(consent_page(there, scope="contacts:read account:read"))
     await expect(plain.get_by_role("heading", level=1)).to_have_text("Fernhill <b> wants access to your Acme CRM")
     await expect(plain.get_by_role("radio", name="Globex Corporation")).to_be_checked()
@@ -73,13 +73,13 @@ async def test_the_consent_page_says_who_asks_for_what_and_leads_back(plain: Pag
     await plain.wait_for_url(f"{there.url}/gone?code=*&state=%22%3E%3Cscript%3E&iss=*")
 
 
-async def test_a_no_on_the_consent_page_leads_back_too(plain: Page, there: RunningAcme) -> None:
+async def test_denial_on_the_consent_page_returns_to_the_app(plain: Page, there: RunningAcme) -> None:
     await plain.goto(consent_page(there))
     await plain.get_by_role("button", name="Deny").click()
     await plain.wait_for_url(f"{there.url}/gone?error=access_denied*")
 
 
-async def test_the_consent_page_is_answered_with_the_keyboard_alone(page: Page, there: RunningAcme) -> None:
+async def test_consent_page_works_with_the_keyboard_alone(page: Page, there: RunningAcme) -> None:
     await page.goto(consent_page(there))
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("radio", name="Globex Corporation")).to_be_focused()
@@ -92,13 +92,13 @@ async def test_the_consent_page_is_answered_with_the_keyboard_alone(page: Page, 
     await page.wait_for_url(f"{there.url}/gone?code=*")
 
 
-async def test_enter_in_the_choice_of_accounts_grants_nothing(page: Page, there: RunningAcme) -> None:
+async def test_enter_in_the_account_selection_grants_nothing(page: Page, there: RunningAcme) -> None:
     await page.goto(consent_page(there))
     await page.get_by_role("radio", name="Initech").press("Enter")
     await page.wait_for_url(f"{there.url}/gone?error=access_denied*")
 
 
-async def test_the_policy_of_the_consent_page_names_the_apps_origin_and_nothing_else(app: App) -> None:
+async def test_policy_of_the_consent_page_names_only_the_apps_origin(app: App) -> None:
     policy = (await app.ask()).headers["content-security-policy"]
     parts = dict(part.split(" ", 1) for part in policy.split("; "))
     assert parts.pop("style-src").startswith("'sha256-")
@@ -112,14 +112,14 @@ async def test_the_policy_of_the_consent_page_names_the_apps_origin_and_nothing_
 
 
 @pytest.mark.parametrize("path", ["/", "/switches", "/oauth/authorize"])
-async def test_no_page_has_a_script_or_an_inline_style_or_may_be_kept_or_framed(app: App, path: str) -> None:
+async def test_pages_have_no_script_or_inline_style_and_cannot_be_stored_or_framed(app: App, path: str) -> None:
     answer = await app.http.get(path)
     assert not re.search(r"<script|\sstyle=|\son[a-z]+=", answer.text)
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_each_switch_is_turned_on_and_off_and_shows_it(plain: Page, there: RunningAcme) -> None:
+async def test_each_switch_is_set_and_reset_and_shows_its_state(plain: Page, there: RunningAcme) -> None:
     await plain.goto(there.url)
     await plain.get_by_role("link", name="Turn its switches").click()
     for title, state, is_on in SWITCHES:
@@ -133,7 +133,7 @@ async def test_each_switch_is_turned_on_and_off_and_shows_it(plain: Page, there:
         assert not is_on(there.acme.faults), title
 
 
-async def test_the_tokens_of_an_account_are_revoked_by_a_button(plain: Page, there: RunningAcme) -> None:
+async def test_button_revokes_the_tokens_of_an_account(plain: Page, there: RunningAcme) -> None:
     for _ in range(2):
         there.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
     await plain.goto(f"{there.url}/switches")
@@ -146,12 +146,12 @@ async def test_the_tokens_of_an_account_are_revoked_by_a_button(plain: Page, the
 
 
 @pytest.mark.parametrize("form", [{}, {"switch": "none", "to": "on"}, {"switch": "slow-tokens", "to": "sideways"}])
-async def test_a_switch_that_there_is_not_is_refused(app: App, form: dict[str, str]) -> None:
+async def test_unknown_switch_is_refused(app: App, form: dict[str, str]) -> None:
     assert (await app.http.post("/switches", data={**form, "x": "y"})).status_code == 400
     assert app.acme.faults.token_delay == 0
 
 
-async def test_the_page_of_another_site_turns_no_switch(app: App) -> None:
+async def test_another_site_cannot_set_a_switch(app: App) -> None:
     form, headers = {"switch": "slow-tokens", "to": "on"}, {"sec-fetch-site": "cross-site"}
     assert (await app.http.post("/switches", data=form, headers=headers)).status_code == 400
     assert app.acme.faults.token_delay == 0

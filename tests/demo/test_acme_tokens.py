@@ -10,7 +10,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from tests.demo.acme_app import ACME, ALL, CALLBACK, App, MovedClock, back, refusal
 
 
-async def test_an_access_token_lives_for_a_minute(app: App, acme_clock: MovedClock) -> None:
+async def test_access_token_expires_after_a_minute(app: App, acme_clock: MovedClock) -> None:
     tokens = await app.tokens()
     acme_clock.advance(59)
     assert await app.said_of(tokens["access_token"]) == "works"
@@ -20,7 +20,7 @@ async def test_an_access_token_lives_for_a_minute(app: App, acme_clock: MovedClo
     assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token", error_description="')
 
 
-async def test_how_long_an_access_token_lives_can_be_said(app: App, acme_clock: MovedClock) -> None:
+async def test_lifetime_of_access_tokens_can_be_set(app: App, acme_clock: MovedClock) -> None:
     keys = {account.id: account.key for account in app.acme.accounts}
     acme = Acme(keys, access_token_seconds=7, clock=acme_clock)
     client_id, client_secret = acme.register_client(CALLBACK)
@@ -31,7 +31,7 @@ async def test_how_long_an_access_token_lives_can_be_said(app: App, acme_clock: 
         assert await App(acme, http, client_id, client_secret).said_of(tokens["access_token"]) == "token_expired"
 
 
-async def test_refreshing_brings_both_tokens_anew_for_the_same_account(app: App, acme_clock: MovedClock) -> None:
+async def test_refresh_returns_both_tokens_for_the_same_account(app: App, acme_clock: MovedClock) -> None:
     old = await app.tokens(account=INITECH)
     acme_clock.advance(3_600)
     new = (await app.refresh(old["refresh_token"])).json()
@@ -41,7 +41,7 @@ async def test_refreshing_brings_both_tokens_anew_for_the_same_account(app: App,
     assert (await app.refresh(new["refresh_token"])).status_code == 200
 
 
-async def test_a_refresh_token_that_is_used_twice_ends_its_whole_family(app: App) -> None:
+async def test_second_use_of_a_refresh_token_revokes_its_family(app: App) -> None:
     other = await app.tokens()
     first = await app.tokens()
     second = (await app.refresh(first["refresh_token"])).json()
@@ -51,7 +51,7 @@ async def test_a_refresh_token_that_is_used_twice_ends_its_whole_family(app: App
     assert await app.said_of(other["access_token"]) == "works", "another grant of the same account stays"
 
 
-async def test_of_two_refreshes_at_once_one_wins_and_the_family_ends(app: App) -> None:
+async def test_concurrent_refreshes_have_one_winner_and_revoke_the_family(app: App) -> None:
     app.acme.faults.slow_tokens(0.01)
     token = (await app.tokens())["refresh_token"]
     answers = await asyncio.gather(app.refresh(token), app.refresh(token))
@@ -60,7 +60,7 @@ async def test_of_two_refreshes_at_once_one_wins_and_the_family_ends(app: App) -
     assert await app.said_of(winner["access_token"]) == "token_revoked"
 
 
-async def test_a_refresh_token_of_another_app_is_refused_and_stays_good(app: App) -> None:
+async def test_refresh_token_of_another_app_is_refused_and_stays_valid(app: App) -> None:
     tokens, thief = await app.tokens(), app.acme.register_client(CALLBACK)
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     assert refusal(await app.token(form, auth=thief)) == (400, "invalid_grant")
@@ -68,11 +68,11 @@ async def test_a_refresh_token_of_another_app_is_refused_and_stays_good(app: App
 
 
 @pytest.mark.parametrize("token", ["", "acmert_nobodys"])
-async def test_a_refresh_without_a_token_that_works_is_refused(app: App, token: str) -> None:
+async def test_refresh_with_an_invalid_token_is_refused(app: App, token: str) -> None:
     assert refusal(await app.refresh(token)) == (400, "invalid_grant" if token else "invalid_request")
 
 
-async def test_an_access_token_can_be_asked_for_fewer_scopes_and_the_grant_keeps_all(app: App) -> None:
+async def test_refresh_may_request_fewer_scopes_and_the_grant_keeps_all(app: App) -> None:
     tokens = await app.tokens()
     narrow = (await app.refresh(tokens["refresh_token"], scope="account:read")).json()
     assert narrow["scope"] == "account:read"
@@ -81,13 +81,13 @@ async def test_an_access_token_can_be_asked_for_fewer_scopes_and_the_grant_keeps
 
 
 @pytest.mark.parametrize("scope", ["contacts:write", "contacts:burn"])
-async def test_more_scopes_than_were_granted_are_refused_and_the_token_stays_good(app: App, scope: str) -> None:
+async def test_refresh_with_more_scopes_is_refused_and_the_token_stays_valid(app: App, scope: str) -> None:
     tokens = await app.tokens(scope="account:read contacts:read")
     assert refusal(await app.refresh(tokens["refresh_token"], scope=scope)) == (400, "invalid_scope")
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
-async def test_revoking_a_refresh_token_ends_its_family(app: App) -> None:
+async def test_revoking_a_refresh_token_revokes_its_family(app: App) -> None:
     first = await app.tokens()
     second = (await app.refresh(first["refresh_token"])).json()
     assert (await app.revoke(first["refresh_token"])).status_code == 200, "a used one is of the family too"
@@ -95,14 +95,14 @@ async def test_revoking_a_refresh_token_ends_its_family(app: App) -> None:
     assert refusal(await app.refresh(second["refresh_token"])) == (400, "invalid_grant")
 
 
-async def test_revoking_an_access_token_ends_it_alone(app: App) -> None:
+async def test_revoking_an_access_token_revokes_it_alone(app: App) -> None:
     tokens = await app.tokens()
     assert (await app.revoke(tokens["access_token"])).status_code == 200
     assert await app.said_of(tokens["access_token"]) == "token_revoked"
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
-async def test_revoking_what_is_unknown_or_another_apps_is_no_error_and_does_nothing(app: App) -> None:
+async def test_revoking_an_unknown_or_foreign_token_does_nothing(app: App) -> None:
     tokens, thief = await app.tokens(), app.acme.register_client(CALLBACK)
     assert (await app.revoke("nobodys")).status_code == 200
     for token in (tokens["access_token"], tokens["refresh_token"]):
@@ -111,7 +111,7 @@ async def test_revoking_what_is_unknown_or_another_apps_is_no_error_and_does_not
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
-async def test_a_revocation_has_to_name_a_token(app: App) -> None:
+async def test_revocation_without_a_token_is_refused(app: App) -> None:
     assert refusal(await app.revoke("")) == (400, "invalid_request")
 
 
@@ -126,7 +126,7 @@ CALLS: list[tuple[str, str, dict[str, Any] | None, str]] = [
 
 
 @pytest.mark.parametrize("method, path, body, scope", CALLS)
-async def test_a_token_does_what_its_scope_allows_and_nothing_else(
+async def test_token_permits_only_its_scopes(
     app: App, method: str, path: str, body: dict[str, Any] | None, scope: str
 ) -> None:
     (account,) = [one for one in app.acme.accounts if one.id == GLOBEX]
@@ -140,15 +140,15 @@ async def test_a_token_does_what_its_scope_allows_and_nothing_else(
     assert (await app.call(allowed, method, path, json=body)).is_success
 
 
-async def test_a_token_that_acme_does_not_know_is_invalid(app: App) -> None:
+async def test_unknown_token_is_invalid(app: App) -> None:
     assert await app.said_of("acmeat_of_before_the_restart") == "invalid_token"
 
 
-async def test_a_refresh_token_opens_nothing(app: App) -> None:
+async def test_refresh_token_is_not_accepted_by_the_api(app: App) -> None:
     assert await app.said_of((await app.tokens())["refresh_token"]) == "invalid_key"
 
 
-async def test_an_api_key_may_do_all_and_a_revoked_key_does_not_touch_tokens(app: App) -> None:
+async def test_api_key_permits_everything_and_its_revocation_keeps_tokens(app: App) -> None:
     (account,) = [one for one in app.acme.accounts if one.id == GLOBEX]
     assert (await app.call(account.key, "POST", "/v1/contacts", json={"name": "Mei Tan"})).status_code == 201
     app.acme.revoke(account.key)
@@ -156,19 +156,19 @@ async def test_an_api_key_may_do_all_and_a_revoked_key_does_not_touch_tokens(app
     assert await app.said_of((await app.tokens())["access_token"]) == "works"
 
 
-async def test_a_grant_can_be_had_without_the_pages(app: App) -> None:
+async def test_grant_can_be_created_without_the_pages(app: App) -> None:
     access_token, refresh_token = app.acme.grant(INITECH, app.id, ["account:read"])
     assert (await app.call(access_token)).json()["account"]["id"] == INITECH
     assert (await app.refresh(refresh_token)).json()["scope"] == "account:read"
 
 
-async def test_a_consent_is_denied_once_whatever_is_pressed(app: App) -> None:
+async def test_fault_denies_one_consent_whatever_is_pressed(app: App) -> None:
     app.acme.faults.deny_next_consent()
     assert back(await app.answer("allow"))["error"] == "access_denied"
     assert "code" in back(await app.answer("allow"))
 
 
-async def test_a_slow_token_endpoint_answers_in_the_end(app: App) -> None:
+async def test_slow_token_endpoint_answers_after_its_delay(app: App) -> None:
     loop = asyncio.get_running_loop()
     app.acme.faults.slow_tokens(0.2)
     code, before = await app.code(), loop.time()
@@ -178,7 +178,7 @@ async def test_a_slow_token_endpoint_answers_in_the_end(app: App) -> None:
     assert app.acme.faults.token_delay == 0
 
 
-async def test_a_token_endpoint_that_is_down_spends_nothing(app: App) -> None:
+async def test_token_endpoint_that_is_down_spends_no_code_or_token(app: App) -> None:
     tokens = await app.tokens()
     app.acme.faults.fail_tokens()
     assert (await app.refresh(tokens["refresh_token"])).status_code == 500
@@ -186,14 +186,14 @@ async def test_a_token_endpoint_that_is_down_spends_nothing(app: App) -> None:
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
-async def test_a_refresh_is_refused_once(app: App) -> None:
+async def test_fault_refuses_one_refresh(app: App) -> None:
     tokens = await app.tokens()
     app.acme.faults.refuse_next_refresh()
     assert refusal(await app.refresh(tokens["refresh_token"])) == (400, "invalid_grant")
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
-async def test_every_token_of_an_account_is_revoked_from_acmes_side(app: App) -> None:
+async def test_fault_revokes_every_token_of_an_account(app: App) -> None:
     first, second, other = await app.tokens(), await app.tokens(), await app.tokens(account=INITECH)
     assert app.acme.faults.revoke_tokens(GLOBEX) == 2
     said = [await app.said_of(one["access_token"]) for one in (first, second, other)]

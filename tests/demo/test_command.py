@@ -18,7 +18,7 @@ def listed(url: str, api_key: str, end_user_id: str) -> httpx2.Response:
     return httpx2.get(f"{url}/v1/integrations", params={"end_user_id": end_user_id}, headers=headers)
 
 
-def test_the_start_up_line_has_what_a_machine_needs(demo: Demo) -> None:
+def test_start_up_line_is_complete_for_machines(demo: Demo) -> None:
     answer = listed(demo.url, demo.api_key, demo.end_user_id)
     assert answer.status_code == 200
     (listed_acme,) = [one for one in answer.json()["integrations"] if one["slug"] == "acme"]
@@ -35,7 +35,7 @@ def test_each_server_answers_under_one_name_only(demo: Demo) -> None:
     assert (sent_on.status_code, sent_on.headers["location"]) == (307, f"{demo.playground}/")
 
 
-def test_a_second_start_goes_on_where_the_first_one_stopped(tmp_path: Path) -> None:
+def test_second_start_continues_with_the_data_of_the_first(tmp_path: Path) -> None:
     port = three_free_ports()
     with running_demo(tmp_path, port) as first:
         first.process.send_signal(signal.SIGTERM)
@@ -45,7 +45,7 @@ def test_a_second_start_goes_on_where_the_first_one_stopped(tmp_path: Path) -> N
         assert listed(second.url, second.api_key, second.end_user_id).status_code == 200
 
 
-def test_the_lines_of_the_start_up_text_work_as_pasted(tmp_path: Path) -> None:
+def test_commands_of_the_start_up_text_work(tmp_path: Path) -> None:
     port = three_free_ports()
     for first_start in (True, False):
         with subprocess.Popen(command(tmp_path, port), stdout=subprocess.PIPE, text=True) as process:
@@ -69,7 +69,7 @@ def test_the_lines_of_the_start_up_text_work_as_pasted(tmp_path: Path) -> None:
             assert process.wait(timeout=30) == 0
 
 
-def test_a_taken_port_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
     port = three_free_ports()
     with socket.create_server(("127.0.0.1", port + 1)):
         done = subprocess.run(command(tmp_path, port, "--json"), capture_output=True, text=True, check=False)

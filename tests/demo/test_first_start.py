@@ -38,7 +38,7 @@ async def opened(data: DemoData) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def test_the_first_start_makes_everything(tmp_path: Path) -> None:
+async def test_first_start_creates_everything(tmp_path: Path) -> None:
     data = await started(tmp_path / "demo")
     assert data.api_key_is_new
     async with opened(data) as database, database.read() as tx:
@@ -51,12 +51,12 @@ async def test_the_first_start_makes_everything(tmp_path: Path) -> None:
     assert organization.logo_url is not None
 
 
-async def test_the_next_start_keeps_everything(tmp_path: Path) -> None:
+async def test_next_start_keeps_everything(tmp_path: Path) -> None:
     first, second = await started(tmp_path), await started(tmp_path)
     assert second == replace(first, api_key_is_new=False)
 
 
-async def test_its_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
+async def test_only_the_owner_can_read_the_secrets(tmp_path: Path) -> None:
     data = await started(tmp_path / "demo")
     assert stat.S_IMODE(data.folder.stat().st_mode) == 0o700
     for name in ("api-key", "encryption-keys", "acme-keys.json", "acme-oauth-client.json", "one-runtime.db"):
@@ -64,7 +64,7 @@ async def test_its_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
     assert (data.folder / ".gitignore").read_text() == "*\n"
 
 
-async def test_a_start_on_another_port_allows_that_origin_and_return_too(tmp_path: Path) -> None:
+async def test_start_on_another_port_allows_its_origin_and_return_url_too(tmp_path: Path) -> None:
     await started(tmp_path)
     data = await started(tmp_path, "http://127.0.0.1:9001")
     async with opened(data) as database, database.read() as tx:
@@ -73,7 +73,7 @@ async def test_a_start_on_another_port_allows_that_origin_and_return_too(tmp_pat
     assert organization.return_urls == (f"{ORIGIN}/connected", "http://127.0.0.1:9001/connected")
 
 
-async def test_a_folder_from_before_the_redirect_gets_its_return_url_at_the_next_start(tmp_path: Path) -> None:
+async def test_folder_without_a_return_url_gets_one_at_the_next_start(tmp_path: Path) -> None:
     first = await started(tmp_path)
     database = create_database(first.database_url)
     await database.open()
@@ -89,7 +89,7 @@ async def test_a_folder_from_before_the_redirect_gets_its_return_url_at_the_next
     assert (organization.display_name, organization.logo_url) == ("Renamed", before.logo_url)
 
 
-async def test_a_revoked_key_is_replaced_at_the_next_start(tmp_path: Path) -> None:
+async def test_revoked_key_is_replaced_at_the_next_start(tmp_path: Path) -> None:
     first = await started(tmp_path)
     async with opened(first) as database, database.write() as tx:
         await api_keys.revoke(tx, first.api_key[:12], system_clock())
@@ -98,24 +98,24 @@ async def test_a_revoked_key_is_replaced_at_the_next_start(tmp_path: Path) -> No
     assert second.api_key != first.api_key
 
 
-async def test_a_second_demo_is_kept_off_the_folder(tmp_path: Path) -> None:
+async def test_second_demo_cannot_use_the_folder(tmp_path: Path) -> None:
     with exclusive(tmp_path), pytest.raises(ConfigurationError, match="Another demo"), exclusive(tmp_path):
         pass
 
 
-async def test_what_is_no_folder_is_refused_with_a_sentence(tmp_path: Path) -> None:
+async def test_path_that_is_not_a_folder_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="--data"), exclusive(tmp_path / "file"):
         pass
 
 
-async def test_the_data_does_not_print_its_secrets(tmp_path: Path) -> None:
+async def test_repr_of_the_data_hides_its_secrets(tmp_path: Path) -> None:
     data = await started(tmp_path)
     secrets = (data.api_key, data.encryption_keys, data.acme_client.client_secret, *data.acme_keys.values())
     assert not any(secret is None or secret in repr(data) for secret in secrets)
 
 
-async def test_the_organization_has_the_oauth_client_that_acme_gets_and_it_is_registered_once(tmp_path: Path) -> None:
+async def test_organization_has_acmes_oauth_client_registered_once(tmp_path: Path) -> None:
     await started(tmp_path)
     data = await started(tmp_path, "http://127.0.0.1:9001")
     vault = Vault(parse_keys(data.encryption_keys))
@@ -126,7 +126,7 @@ async def test_the_organization_has_the_oauth_client_that_acme_gets_and_it_is_re
     assert len(recorded) == 1
 
 
-async def test_an_oauth_client_that_is_made_anew_is_registered_in_place_of_the_one_before(tmp_path: Path) -> None:
+async def test_new_oauth_client_replaces_the_registered_one(tmp_path: Path) -> None:
     first = await started(tmp_path)
     (tmp_path / "acme-oauth-client.json").unlink()
     second = await started(tmp_path)
@@ -137,7 +137,7 @@ async def test_an_oauth_client_that_is_made_anew_is_registered_in_place_of_the_o
     assert registered.client == second.acme_client
 
 
-async def test_a_file_that_is_broken_is_named(tmp_path: Path) -> None:
+async def test_error_names_a_broken_file(tmp_path: Path) -> None:
     await started(tmp_path)
     (tmp_path / "acme-oauth-client.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"acme-oauth-client\.json"):

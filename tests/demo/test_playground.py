@@ -57,7 +57,7 @@ def sent_body(wire: Wire, number: int = 0) -> object:
     return json.loads(wire.sent[number].body or b"")
 
 
-async def test_the_list_is_asked_for_with_the_key_and_small_logos(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_list_is_requested_with_the_key_and_logo_addresses(client: httpx2.AsyncClient, wire: Wire) -> None:
     await sign_in(client, " user 1&2 ")
     answer = await client.get("/api/integrations")
     assert answer.json()["integrations"] == []
@@ -65,7 +65,7 @@ async def test_the_list_is_asked_for_with_the_key_and_small_logos(client: httpx2
     assert wire.sent[0].headers == {"Authorization": f"Bearer {API_KEY}"}
 
 
-async def test_a_session_is_made_for_who_is_signed_in_whatever_the_page_says(
+async def test_session_is_for_the_signed_in_user_whatever_the_page_sends(
     client: httpx2.AsyncClient, wire: Wire
 ) -> None:
     wire.answer = ApiResponse(200, json.dumps({"session_token": SESSION_TOKEN, "connect_url": "c"}).encode())
@@ -87,7 +87,7 @@ async def test_a_session_is_made_for_who_is_signed_in_whatever_the_page_says(
         ("link", {"mode": "link", "expires_in": 3600}),
     ],
 )
-async def test_each_way_to_connect_is_one_difference_in_the_session(
+async def test_each_mode_changes_the_session_in_one_place(
     client: httpx2.AsyncClient, wire: Wire, way: str, difference: dict[str, object]
 ) -> None:
     await sign_in(client, "somebody")
@@ -95,13 +95,13 @@ async def test_each_way_to_connect_is_one_difference_in_the_session(
     assert sent_body(wire) == {"integration_slug": "acme", "end_user_id": "somebody", **difference}
 
 
-async def test_without_an_integration_the_end_user_picks_one(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_session_without_an_integration_shows_the_list(client: httpx2.AsyncClient, wire: Wire) -> None:
     await sign_in(client, "somebody")
     await client.post("/api/sessions", json={"integration_slug": None, "way": "popup"})
     assert sent_body(wire) == {"end_user_id": "somebody"}
 
 
-async def test_disconnecting_passes_the_wish_on(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_disconnect_is_sent_to_one_runtime(client: httpx2.AsyncClient, wire: Wire) -> None:
     await sign_in(client, "someone")
     wire.answer = ApiResponse(200, b'{"status": "disconnected", "deleted_count": 1}')
     answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
@@ -110,7 +110,7 @@ async def test_disconnecting_passes_the_wish_on(client: httpx2.AsyncClient, wire
     assert sent_body(wire) == {"integration_slug": "acme", "end_user_id": "someone"}
 
 
-async def test_who_is_signed_in_stays_so_and_no_script_can_read_it(client: httpx2.AsyncClient) -> None:
+async def test_signed_in_user_is_kept_in_a_cookie_without_script_access(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/api/sign-in", json={"end_user_id": "Zoë; Path=/x"})
     assert answer.json()["end_user_id"] == "Zoë; Path=/x"
     cookie = answer.headers["set-cookie"]
@@ -119,7 +119,7 @@ async def test_who_is_signed_in_stays_so_and_no_script_can_read_it(client: httpx
     assert '"end_user_id": "Zoë; Path=/x"' in (await client.get("/")).text
 
 
-async def test_an_address_signs_in_unless_another_site_sent_the_browser_there(client: httpx2.AsyncClient) -> None:
+async def test_address_signs_in_unless_it_comes_from_another_site(client: httpx2.AsyncClient) -> None:
     refused = await client.get("/?end_user_id=mallory", headers={"Sec-Fetch-Site": "cross-site"})
     assert (refused.status_code, refused.headers["location"]) == (303, "/")
     assert '"end_user_id": "user_123"' in (await client.get("/")).text
@@ -128,7 +128,7 @@ async def test_an_address_signs_in_unless_another_site_sent_the_browser_there(cl
     assert '"end_user_id": "user_456"' in (await client.get("/")).text
 
 
-async def test_a_session_of_another_end_user_is_not_shown(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_session_of_another_end_user_is_not_shown(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.answer = ApiResponse(200, b'{"end_user_id": "user_456", "status": "connected"}')
     answer = await client.get("/api/sessions/a%3Fb%23c")
     assert wire.sent[0].target == "/v1/hosted-connection-sessions/a%3Fb%23c"
@@ -136,7 +136,7 @@ async def test_a_session_of_another_end_user_is_not_shown(client: httpx2.AsyncCl
     assert "connected" not in answer.json()["error"]
 
 
-async def test_every_request_is_shown_and_none_shows_the_key(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_every_request_is_shown_without_the_key(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.answer = ApiResponse(200, json.dumps({"session_token": SESSION_TOKEN}).encode())
     answer = await client.post("/api/sessions", json={"integration_slug": "acme", "end_user_id": "o'hara"})
     (shown,) = answer.json()["requests"]
@@ -147,14 +147,14 @@ async def test_every_request_is_shown_and_none_shows_the_key(client: httpx2.Asyn
     assert SESSION_TOKEN not in shown["answer"]
 
 
-async def test_no_page_or_file_holds_the_key(client: httpx2.AsyncClient) -> None:
+async def test_no_page_or_file_contains_the_key(client: httpx2.AsyncClient) -> None:
     for path in ("/", "/page.js", "/connecting.js", "/backend.js", "/requests.js", "/page.css", "/mark.svg"):
         answer = await client.get(path)
         assert answer.status_code == 200
         assert API_KEY not in answer.text
 
 
-async def test_the_page_works_under_a_strict_policy(client: httpx2.AsyncClient) -> None:
+async def test_page_has_a_strict_policy(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/")
     policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -165,9 +165,7 @@ async def test_the_page_works_under_a_strict_policy(client: httpx2.AsyncClient) 
 
 
 @pytest.mark.parametrize("status", [401, 422, 503])
-async def test_an_error_of_one_runtime_reaches_the_page_in_its_words(
-    client: httpx2.AsyncClient, wire: Wire, status: int
-) -> None:
+async def test_page_receives_the_detail_of_an_error(client: httpx2.AsyncClient, wire: Wire, status: int) -> None:
     wire.answer = ApiResponse(status, b'{"detail": "Do this.", "code": "some_code"}')
     answer = await client.get("/api/integrations")
     assert answer.status_code == (502 if status == 503 else 422)
@@ -175,14 +173,14 @@ async def test_an_error_of_one_runtime_reaches_the_page_in_its_words(
     assert answer.json()["requests"][0]["status"] == status
 
 
-async def test_an_answer_that_is_no_json_is_an_error_too(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_answer_that_is_not_json_is_an_error(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.answer = ApiResponse(500, b"<html>")
     answer = await client.get("/api/integrations")
     assert answer.status_code == 502
     assert answer.json()["error"] == "One Runtime answered 500."
 
 
-async def test_no_answer_is_shown_as_such(client: httpx2.AsyncClient, wire: Wire) -> None:
+async def test_missing_answer_is_shown(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.unreachable = True
     answer = await client.get("/api/integrations")
     assert answer.status_code == 502
@@ -194,7 +192,7 @@ async def test_no_answer_is_shown_as_such(client: httpx2.AsyncClient, wire: Wire
     "headers",
     [{"Origin": "http://127.0.0.1:8000"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
 )
-async def test_another_page_cannot_make_the_backend_act(
+async def test_another_site_cannot_make_the_backend_act(
     client: httpx2.AsyncClient, wire: Wire, headers: dict[str, str]
 ) -> None:
     body = {"integration_slug": "acme", "end_user_id": "user_123"}
@@ -216,7 +214,7 @@ async def test_another_page_cannot_make_the_backend_act(
         (b'{"x": "' + b"x" * 20_000 + b'"}', "application/json", 413),
     ],
 )
-async def test_a_body_that_cannot_be_used_is_refused(
+async def test_invalid_body_is_refused(
     client: httpx2.AsyncClient, wire: Wire, content: bytes, content_type: str, status: int
 ) -> None:
     answer = await client.post("/api/sessions", content=content, headers={"Content-Type": content_type})
@@ -231,7 +229,7 @@ def arguments(line: str, key: str) -> list[str]:
     return done.stdout.decode().removesuffix("\0").split("\0")
 
 
-def test_a_shell_reads_the_curl_line_as_the_request_that_was_made() -> None:
+def test_curl_command_repeats_the_request() -> None:
     who = 'o\'hara "ß" $HOME `id` \\'
     body = {"integration_slug": "acme", "end_user_id": who}
     line = asyncio.run(_shown_disconnect(who))["curl"]
@@ -285,7 +283,7 @@ def echo() -> Iterator[str]:
     server.server_close()
 
 
-async def test_the_backend_speaks_real_http(echo: str) -> None:
+async def test_backend_sends_http_requests(echo: str) -> None:
     app = create_playground(Playground(ORIGIN, echo, API_KEY, {}))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         await sign_in(client, "Zoë")
@@ -295,6 +293,6 @@ async def test_the_backend_speaks_real_http(echo: str) -> None:
     assert answer["path"] == "/v1/disconnect"
 
 
-async def test_a_server_that_is_not_there_is_unreachable() -> None:
+async def test_missing_server_is_unreachable() -> None:
     with pytest.raises(Unreachable):
         await over_http("http://127.0.0.1:9")(ApiRequest("GET", "/", {}, None))

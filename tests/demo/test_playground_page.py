@@ -7,7 +7,7 @@ from tests.running_demo import Demo, opened_popup, popups
 from tests.waiting import eventually
 
 
-async def test_a_card_turns_connected_and_back_without_a_reload(page: Page, demo: Demo) -> None:
+async def test_card_shows_connect_and_disconnect_without_a_reload(page: Page, demo: Demo) -> None:
     await opened(page, demo, "page-connects")
     await expect(page.locator("#nothing-connected")).to_be_visible()
     await page.evaluate("() => { document.documentElement.dataset.sameDocument = 'yes'; }")
@@ -26,7 +26,7 @@ async def test_a_card_turns_connected_and_back_without_a_reload(page: Page, demo
     await expect(page.locator("html")).to_have_attribute("data-same-document", "yes")
 
 
-async def test_each_end_user_has_connections_of_their_own(page: Page, demo: Demo) -> None:
+async def test_each_end_user_has_own_connections(page: Page, demo: Demo) -> None:
     await opened(page, demo, "page-first")
     await connect(page, demo.acme_keys["acc_initech"])
     await expect(card(page)).to_contain_text("Initech")
@@ -38,7 +38,7 @@ async def test_each_end_user_has_connections_of_their_own(page: Page, demo: Demo
     await expect(page.get_by_label("End user", exact=True)).to_have_value("page-second")
 
 
-async def test_escape_in_the_popup_changes_nothing_and_gives_the_focus_back(page: Page, demo: Demo) -> None:
+async def test_escape_in_the_popup_changes_nothing_and_returns_the_focus(page: Page, demo: Demo) -> None:
     await opened(page, demo, "page-escapes")
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
     frame = await opened_popup(page)
@@ -49,7 +49,7 @@ async def test_escape_in_the_popup_changes_nothing_and_gives_the_focus_back(page
     await expect(card(page).get_by_role("button", name="Connect Acme CRM", exact=True)).to_be_focused()
 
 
-async def test_search_and_category_narrow_the_list_and_say_where_nothing_is_left(page: Page, demo: Demo) -> None:
+async def test_search_and_category_filter_the_list_and_report_no_match(page: Page, demo: Demo) -> None:
     await opened(page, demo, "page-searches")
     await page.get_by_label("Search integrations").fill("acme c")
     await expect(page.locator(".card")).to_have_count(1)
@@ -87,14 +87,14 @@ async def test_the_page_has_no_accessibility_violation_in_any_state(page: Page, 
             assert await violations(page) == []
 
 
-async def test_nothing_is_wider_than_a_small_phone(page: Page, demo: Demo) -> None:
+async def test_page_fits_a_small_phone(page: Page, demo: Demo) -> None:
     await page.set_viewport_size({"width": 320, "height": 700})
     await opened(page, demo, "page-narrow")
     await connect(page, demo.acme_key)
     assert await page.evaluate("() => document.documentElement.scrollWidth") == 320
 
 
-async def test_an_answer_of_the_backend_that_is_an_error_is_shown_with_a_way_on(page: Page, demo: Demo) -> None:
+async def test_error_of_the_backend_is_shown_with_a_retry(page: Page, demo: Demo) -> None:
     await page.route("**/api/integrations*", lambda route: route.abort())
     await page.goto(demo.playground)
     await expect(page.get_by_role("alert")).to_contain_text("does not answer")

@@ -59,7 +59,7 @@ def accounts(demo: Demo, end_user_id: str) -> list[str]:
     return [one["account"]["label"] for one in answer.json()["connections"]]
 
 
-def test_who_comes_back_signed_in_is_connected(demo: Demo, browser_of_ada: httpx2.Client) -> None:
+def test_return_of_the_signed_in_user_connects(demo: Demo, browser_of_ada: httpx2.Client) -> None:
     sign_in(browser_of_ada, "returns-ada")
     back = connect(demo, sent_to_one_runtime(browser_of_ada), demo.acme_key)
     assert back.status_code == 303
@@ -69,7 +69,7 @@ def test_who_comes_back_signed_in_is_connected(demo: Demo, browser_of_ada: httpx
     assert accounts(demo, "returns-ada") == ["Globex Corporation"]
 
 
-def test_the_redemption_is_listed_as_curl_without_the_code(demo: Demo, browser_of_ada: httpx2.Client) -> None:
+def test_redemption_is_listed_as_curl_without_the_code(demo: Demo, browser_of_ada: httpx2.Client) -> None:
     sign_in(browser_of_ada, "returns-listed")
     address = connect(demo, sent_to_one_runtime(browser_of_ada), demo.acme_key).headers["location"]
     (request,) = returned(browser_of_ada, address)["requests"]
@@ -78,7 +78,7 @@ def test_the_redemption_is_listed_as_curl_without_the_code(demo: Demo, browser_o
     assert dict(parse_qsl(urlsplit(address).query))["code"] not in browser_of_ada.get(address).text
 
 
-def test_coming_back_twice_is_harmless(demo: Demo, browser_of_ada: httpx2.Client) -> None:
+def test_second_return_is_harmless(demo: Demo, browser_of_ada: httpx2.Client) -> None:
     sign_in(browser_of_ada, "returns-twice")
     address = connect(demo, sent_to_one_runtime(browser_of_ada), demo.acme_key).headers["location"]
     assert [returned(browser_of_ada, address)["status"] for _ in range(2)] == ["connected", "connected"]
@@ -88,7 +88,7 @@ def test_coming_back_twice_is_harmless(demo: Demo, browser_of_ada: httpx2.Client
 
 
 @pytest.mark.promise("P6")
-def test_nothing_is_attached_where_somebody_else_is_signed_in(demo: Demo, browser_of_ada: httpx2.Client) -> None:
+def test_return_of_another_signed_in_user_connects_nothing(demo: Demo, browser_of_ada: httpx2.Client) -> None:
     sign_in(browser_of_ada, "returns-attacker")
     address = connect(demo, sent_to_one_runtime(browser_of_ada), demo.acme_key).headers["location"]
     sign_in(browser_of_ada, "user_456")
@@ -102,7 +102,7 @@ def test_nothing_is_attached_where_somebody_else_is_signed_in(demo: Demo, browse
     assert accounts(demo, "returns-attacker") == accounts(demo, "user_456") == []
 
 
-def test_cancelled_comes_back_as_cancelled(demo: Demo, browser_of_ada: httpx2.Client) -> None:
+def test_cancelled_returns_as_cancelled(demo: Demo, browser_of_ada: httpx2.Client) -> None:
     sign_in(browser_of_ada, "returns-cancels")
     back = post_form(demo, sent_to_one_runtime(browser_of_ada), "cancel")
     told = returned(browser_of_ada, back.headers["location"])
@@ -110,9 +110,7 @@ def test_cancelled_comes_back_as_cancelled(demo: Demo, browser_of_ada: httpx2.Cl
     assert told["requests"] == []
 
 
-def test_an_error_comes_back_with_its_reason_for_who_is_signed_in_only(
-    demo: Demo, browser_of_ada: httpx2.Client
-) -> None:
+def test_error_returns_with_its_reason_for_the_signed_in_user_only(demo: Demo, browser_of_ada: httpx2.Client) -> None:
     sign_in(browser_of_ada, "returns-fails")
     token = sent_to_one_runtime(browser_of_ada)
     for _ in range(10):
@@ -137,9 +135,7 @@ def test_an_error_comes_back_with_its_reason_for_who_is_signed_in_only(
         "status=x",
     ],
 )
-def test_an_address_that_somebody_made_up_connects_nothing(
-    demo: Demo, browser_of_ada: httpx2.Client, query: str
-) -> None:
+def test_forged_return_url_connects_nothing(demo: Demo, browser_of_ada: httpx2.Client, query: str) -> None:
     told = returned(browser_of_ada, f"/connected?{query}")
     assert told["status"] == "error"
     assert told["sentence"].startswith("Nothing was connected.")

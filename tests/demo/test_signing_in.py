@@ -43,7 +43,7 @@ def asked(demo: Demo, method: str, path: str) -> dict[str, Any]:
     return found
 
 
-async def test_the_popup_connects_the_account_that_was_chosen_at_acme(page: Page, demo: Demo) -> None:
+async def test_popup_connects_the_account_selected_at_acme(page: Page, demo: Demo) -> None:
     await opened(page, demo, "signs-popup")
     await press(await popup_before_leaving(page), "Allow", "Initech")
     await expect(card(page)).to_contain_text("Initech")
@@ -55,7 +55,7 @@ async def test_the_popup_connects_the_account_that_was_chosen_at_acme(page: Page
     assert asked(demo, "POST", f"/v1/connections/{connection['id']}/check")["working"] is True
 
 
-async def test_a_no_connects_nothing_and_can_be_thought_over(page: Page, demo: Demo) -> None:
+async def test_denied_consent_connects_nothing_and_can_be_repeated(page: Page, demo: Demo) -> None:
     await opened(page, demo, "signs-denies")
     await press(await popup_before_leaving(page), "Deny")
     frame = popups(page)[-1]
@@ -67,7 +67,7 @@ async def test_a_no_connects_nothing_and_can_be_thought_over(page: Page, demo: D
     await expect(card(page)).to_contain_text("Globex Corporation")
 
 
-async def test_this_window_goes_to_acme_and_comes_back_to_the_app(page: Page, demo: Demo) -> None:
+async def test_redirect_goes_to_acme_and_returns_to_the_app(page: Page, demo: Demo) -> None:
     await opened(page, demo, "signs-returns")
     await page.get_by_role("radio", name="In this window").check()
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
@@ -79,7 +79,7 @@ async def test_this_window_goes_to_acme_and_comes_back_to_the_app(page: Page, de
     assert page.url == f"{demo.playground}/"
 
 
-async def test_a_browser_without_scripts_goes_to_acme_and_comes_back_to_the_app(browser: Browser, demo: Demo) -> None:
+async def test_redirect_without_javascript_goes_to_acme_and_returns_to_the_app(browser: Browser, demo: Demo) -> None:
     headers = {"authorization": f"Bearer {demo.api_key}"}
     wish = {"integration_slug": "acme", "end_user_id": "signs-plain", "return_url": f"{demo.playground}/connected"}
     session = httpx2.post(f"{demo.url}/v1/hosted-connection-sessions", headers=headers, json=wish).json()
@@ -92,7 +92,7 @@ async def test_a_browser_without_scripts_goes_to_acme_and_comes_back_to_the_app(
         await page.wait_for_url(f"{demo.playground}/connected?*status=connected*")
 
 
-async def test_a_link_is_followed_to_acme_in_another_browser(page: Page, browser: Browser, demo: Demo) -> None:
+async def test_link_in_another_browser_leads_to_acme(page: Page, browser: Browser, demo: Demo) -> None:
     await opened(page, demo, "signs-link")
     await page.get_by_role("radio", name="By a link").check()
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
@@ -108,7 +108,7 @@ async def test_a_link_is_followed_to_acme_in_another_browser(page: Page, browser
     assert of(demo, "signs-link")["status"] == "active"
 
 
-async def test_what_is_revoked_at_acme_is_known_at_the_next_use_and_repaired_in_place(page: Page, demo: Demo) -> None:
+async def test_revoked_grant_is_noticed_at_the_next_use_and_repaired_in_place(page: Page, demo: Demo) -> None:
     await opened(page, demo, "signs-revoked")
     await press(await popup_before_leaving(page), "Allow", "Initech")
     await expect(card(page)).to_contain_text("Initech")
@@ -129,7 +129,7 @@ async def test_what_is_revoked_at_acme_is_known_at_the_next_use_and_repaired_in_
     assert of(demo, "signs-revoked")["id"] == before["id"]
 
 
-async def test_disconnecting_ends_the_grant_at_acme(page: Page, demo: Demo) -> None:
+async def test_disconnect_ends_the_grant_at_acme(page: Page, demo: Demo) -> None:
     await opened(page, demo, "signs-leaves")
     await press(await popup_before_leaving(page), "Allow")
     await expect(card(page)).to_contain_text("Globex Corporation")

@@ -129,7 +129,7 @@ def redirect(of_a_reader: None, customer: _Server) -> Iterator[ModuleType]:
 
 
 @pytest.mark.docs
-async def test_the_code_of_the_readme_connects_an_account(
+async def test_code_of_the_readme_connects_an_account(
     page: Page, demo: Demo, customer: _Server, backend: ModuleType
 ) -> None:
     customer.backend = backend
@@ -145,7 +145,7 @@ async def test_the_code_of_the_readme_connects_an_account(
 
 
 @pytest.mark.docs
-def test_the_code_of_the_readme_is_about_twelve_lines() -> None:
+def test_code_of_the_readme_has_about_twelve_lines() -> None:
     backend = (SNIPPETS / "backend.py").read_text("utf-8").splitlines()
     code = [line for line in backend if line and not line.startswith(('"""', "import ", ")"))]
     script = (SNIPPETS / "page.html").read_text("utf-8").partition('<script type="module">')[2].splitlines()
@@ -161,14 +161,14 @@ async def connect_by_redirect(page: Page, demo: Demo, customer: _Server) -> None
 
 @pytest.mark.docs
 @pytest.mark.usefixtures("redirect")
-async def test_the_code_of_the_redirect_connects_an_account(page: Page, demo: Demo, customer: _Server) -> None:
+async def test_code_of_the_redirect_connects_an_account(page: Page, demo: Demo, customer: _Server) -> None:
     await connect_by_redirect(page, demo, customer)
     await expect(page.locator("body")).to_have_text("Globex Corporation is connected")
 
 
 @pytest.mark.docs
 @pytest.mark.promise("P6")
-async def test_the_code_of_the_redirect_connects_nothing_for_somebody_else(
+async def test_code_of_the_redirect_connects_nothing_for_another_user(
     page: Page, demo: Demo, customer: _Server, redirect: ModuleType
 ) -> None:
     customer.signed_in = "somebody_else"
@@ -181,7 +181,7 @@ async def test_the_code_of_the_redirect_connects_nothing_for_somebody_else(
 
 
 @pytest.mark.docs
-def test_getting_started_shows_the_code_of_the_redirect_as_it_is() -> None:
+def test_getting_started_shows_the_code_of_the_redirect_unchanged() -> None:
     page = (SNIPPETS.parent / "getting-started.md").read_text("utf-8")
     code = (SNIPPETS / "redirect.py").read_text("utf-8")
     assert code[code.index("def start_redirect") :] in page

@@ -22,7 +22,7 @@ async def leave(page: Page, demo: Demo) -> None:
     assert page.url.startswith(f"{demo.url}/connect")
 
 
-async def test_the_list_opens_over_the_page_and_what_is_picked_is_connected(page: Page, demo: Demo) -> None:
+async def test_integration_selected_in_the_list_is_connected(page: Page, demo: Demo) -> None:
     await opened(page, demo, "ways-lists")
     await page.get_by_role("button", name="Browse all integrations").click()
     frame = await opened_popup(page)
@@ -34,7 +34,7 @@ async def test_the_list_opens_over_the_page_and_what_is_picked_is_connected(page
     await expect(page.get_by_role("button", name="Browse all integrations")).to_be_focused()
 
 
-async def test_the_window_goes_to_one_runtime_and_comes_back_connected(page: Page, demo: Demo) -> None:
+async def test_redirect_goes_to_one_runtime_and_returns_connected(page: Page, demo: Demo) -> None:
     await opened(page, demo, "ways-returns")
     await leave(page, demo)
     await type_key(page, demo.acme_key)
@@ -50,7 +50,7 @@ async def test_the_window_goes_to_one_runtime_and_comes_back_connected(page: Pag
     await expect(page.get_by_role("radio", name="In this window")).to_be_checked()
 
 
-async def test_a_window_that_cancels_comes_back_and_says_so(page: Page, demo: Demo) -> None:
+async def test_cancelled_redirect_returns_and_shows_it(page: Page, demo: Demo) -> None:
     await opened(page, demo, "ways-cancels")
     await leave(page, demo)
     await page.get_by_role("button", name=re.compile("^Cancel")).click()
@@ -59,7 +59,7 @@ async def test_a_window_that_cancels_comes_back_and_says_so(page: Page, demo: De
 
 
 @pytest.mark.promise("P6")
-async def test_a_window_that_comes_back_to_somebody_else_connects_nothing(
+async def test_redirect_that_returns_to_another_user_connects_nothing(
     page: Page, browser_context: BrowserContext, demo: Demo
 ) -> None:
     await opened(page, demo, "ways-first")
@@ -76,7 +76,7 @@ async def test_a_window_that_comes_back_to_somebody_else_connects_nothing(
     await expect(page.locator("#nothing-connected")).to_be_visible()
 
 
-async def test_a_link_works_in_another_browser_once_it_is_confirmed(page: Page, browser: Browser, demo: Demo) -> None:
+async def test_link_works_in_another_browser_after_confirmation(page: Page, browser: Browser, demo: Demo) -> None:
     await opened(page, demo, "user_456")
     await choose(page, "By a link")
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
@@ -102,7 +102,7 @@ async def test_a_link_works_in_another_browser_once_it_is_confirmed(page: Page, 
     await expect(card(page)).to_contain_text("Initech")
 
 
-async def test_the_link_can_be_copied(page: Page, browser_context: BrowserContext, demo: Demo) -> None:
+async def test_link_can_be_copied(page: Page, browser_context: BrowserContext, demo: Demo) -> None:
     await browser_context.grant_permissions(["clipboard-read", "clipboard-write"], origin=demo.playground)
     await opened(page, demo, "ways-copies")
     await choose(page, "By a link")
@@ -114,7 +114,7 @@ async def test_the_link_can_be_copied(page: Page, browser_context: BrowserContex
     assert copied.startswith(f"{demo.url}/connect?session_token=")
 
 
-async def test_the_way_is_chosen_with_the_keyboard_and_said_in_words(page: Page, demo: Demo) -> None:
+async def test_mode_is_selected_with_the_keyboard_and_explained(page: Page, demo: Demo) -> None:
     await opened(page, demo, "ways-keyboard")
     await page.get_by_label("Category").focus()
     await page.keyboard.press("Tab")
@@ -131,7 +131,7 @@ async def test_the_way_is_chosen_with_the_keyboard_and_said_in_words(page: Page,
     await expect(page.get_by_role("button", name="Browse all integrations")).to_be_focused()
 
 
-async def test_another_window_of_the_same_browser_follows_who_is_signed_in(
+async def test_another_window_of_the_browser_follows_the_signed_in_user(
     page: Page, browser_context: BrowserContext, demo: Demo
 ) -> None:
     other = await browser_context.new_page()
@@ -141,7 +141,7 @@ async def test_another_window_of_the_same_browser_follows_who_is_signed_in(
     await expect(other.get_by_label("End user", exact=True)).to_have_value("user_123")
 
 
-async def test_the_link_and_the_choice_have_no_accessibility_violation_and_fit(page: Page, demo: Demo) -> None:
+async def test_link_and_modes_have_no_accessibility_violation_and_fit(page: Page, demo: Demo) -> None:
     for scheme, width in (("light", 900), ("dark", 320)):
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         await page.set_viewport_size({"width": width, "height": 800})

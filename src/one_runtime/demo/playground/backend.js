@@ -1,9 +1,9 @@
-// Fernhill's page asks Fernhill's backend, and nobody else.
+// Fernhill's page sends requests to Fernhill's backend only.
 import { show as showRequests } from "./requests.js";
 
 export class BackendError extends Error {}
 
-/** The backend's answer; the requests that it made for it are shown in the panel. */
+/** Returns the backend's answer. The panel shows the requests that the backend made. */
 export async function ask(method, path, body) {
   const options = { method, headers: {} };
   if (body) {

@@ -1,4 +1,4 @@
-// The three ways to connect: in a popup over this page, in this window and back, by a link for another one.
+// The three modes of connecting: in a popup over this page, in this window, and by a link.
 import { ask, BackendError } from "./backend.js";
 import { copy, pack } from "./requests.js";
 
@@ -12,7 +12,7 @@ const ways = {
 };
 
 /**
- * Connect one integration, or without one what the end user picks from a list, in the chosen way.
+ * Connects an integration in the selected mode. Without an integration, the end user selects one from a list.
  * Resolves to {status: "connected" | "cancelled" | "error", slug, sentence}.
  */
 export function connect(integration, whom, oneRuntimeUrl) {
@@ -37,7 +37,7 @@ async function inThisWindow(integration) {
   const session = await createSession(integration, "redirect");
   pack();
   location.assign(session.connect_url);
-  return new Promise(() => {}); // the page ends here; it begins again at /connected
+  return new Promise(() => {}); // the browser leaves the page and returns to /connected
 }
 
 async function byLink(integration, whom) {
@@ -52,14 +52,14 @@ async function byLink(integration, whom) {
   const look = () => lookAt(session.id, outcome);
   $("link-state").textContent = "Not used yet.";
   $("look-at-link").onclick = look;
-  window.addEventListener("focus", look); // back from the window where it was opened
+  window.addEventListener("focus", look); // the user returns from the window that opened the link
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
   window.removeEventListener("focus", look);
   return outcome;
 }
 
-/** Ask how a link's session stands, say it, and note where it made its connection. */
+/** Reads the session of a link, shows its status, and records its connection in `outcome`. */
 async function lookAt(id, outcome) {
   if (outcome.status === "connected") return;
   try {
@@ -86,7 +86,7 @@ const chosen = () => radios.find((radio) => radio.checked).value;
 
 function explain() {
   $("way-hint").textContent = ways[chosen()].hint;
-  sessionStorage.setItem(CHOSEN, chosen()); // for the way back, and for a reload
+  sessionStorage.setItem(CHOSEN, chosen()); // for the return, and for a reload
 }
 
 for (const radio of radios) {

@@ -1,4 +1,4 @@
-// Fernhill's integrations page. It talks to Fernhill's backend only; the one thing from One Runtime is connect.js.
+// Fernhill's integrations page. It calls Fernhill's backend only, and loads only connect.js from One Runtime.
 import { ask, BackendError } from "./backend.js";
 import { connect as connectIn } from "./connecting.js";
 import { copy, show as showRequests, unpack } from "./requests.js";
@@ -19,7 +19,7 @@ async function load() {
   const turn = ++loads;
   try {
     const answer = await ask("GET", "/api/integrations");
-    if (turn !== loads) return; // another end user was chosen meanwhile
+    if (turn !== loads) return; // the end user was switched meanwhile
     integrations = answer.integrations;
     complain(null);
   } catch (error) {
@@ -68,9 +68,9 @@ async function changed(slug, what) {
   card?.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
-/** The window went to One Runtime and came back to /connected: the backend has seen to it, this says what happened. */
+/** Shows the outcome after the browser returned from One Runtime to /connected. The backend redeemed the code. */
 async function comeBack({ status, integration_slug: slug, sentence, requests }) {
-  history.replaceState(null, "", "/"); // a reload would bring the code again
+  history.replaceState(null, "", "/"); // a reload must not send the code again
   showRequests(requests);
   if (status === "connected") return connected(slug);
   await load();
@@ -96,7 +96,7 @@ const isConnected = (integration) => integration.status === "connected";
 const broken = (integration) => integration.connections?.find((one) => one.status === "needs_reauth") ?? null;
 const needsAttention = (integration) => !isConnected(integration) && broken(integration) !== null;
 
-/** The accounts behind an integration in words ("Globex Corporation"), or null where the provider named none. */
+/** Returns the names of an integration's accounts ("Globex Corporation"), or null if the provider has none. */
 function accountOf(integration) {
   const labels = (integration.connections ?? []).map((one) => one.account?.label).filter(Boolean);
   return labels.length ? [...new Set(labels)].join(", ") : null;
@@ -152,7 +152,7 @@ function attentionFoot(item, integration) {
   );
 }
 
-/** What is connected is known already: its card says how it is instead of what it is for. */
+/** The card of a connected integration shows its state instead of its description. */
 function compact(item, kind, state) {
   item.classList.add("compact", kind);
   item.querySelector(".category").replaceWith(item.querySelector(".state"));
@@ -174,7 +174,7 @@ function action(button, text, classes, integration, act) {
   return button;
 }
 
-/** Not `disabled` while it works: a disabled button loses the focus that the popup is to give back. */
+/** Uses aria-disabled: a disabled button would lose the focus that the popup returns to it. */
 function whileBusy(button, act) {
   return async () => {
     if (button.getAttribute("aria-disabled") === "true") return;
