@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue
@@ -159,8 +160,8 @@ async def prepare_authorization(
     Raises: InvalidInput; IntegrationChanged; TooManyAttempts; OAuthClientMissing; HostNotRegistered.
     """
     session, validated = view.session, validate_request(view, request)
-    integration, auth, values = validated.integration, validated.auth, validated.values
-    if not isinstance(auth, OAuth2Auth):
+    integration, auth, values = validated.integration, oauth2_of(validated.auth), validated.values
+    if auth is None:
         raise InvalidInput.of("auth_type", "must be oauth2: no other auth type has an authorization page")
     async with installation.database.write() as tx:
         if await authorization_attempts.count(tx, session.id) >= MAX_ATTEMPTS:
@@ -453,8 +454,8 @@ async def _load_integration(
 ) -> tuple[Integration, OAuth2Auth]:
     """Load the entry that the attempt began with. Raises: NotFound, also if it sends tokens elsewhere by now (P7)."""
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
-    auth = integration.auth_of("oauth2") if integration is not None else None
-    if integration is None or not isinstance(auth, OAuth2Auth):
+    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+    if integration is None or auth is None:
         raise NotFound("This integration is not offered here.")
     if integration.audience("oauth2") != attempt.details.audience:
         raise NotFound("This integration was changed meanwhile. Start again from the app.")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Auth, CustomIntegration, Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import Values, clean_values
 from one_runtime.connecting import authorization_attempts, redirect_mode, sessions
 from one_runtime.connecting.redirect_mode import return_address
@@ -262,7 +262,7 @@ async def connect(
     """
     session = view.session
     validated = validate_request(view, request)
-    if isinstance(validated.auth, OAuth2Auth):
+    if oauth2_of(validated.auth) is not None:
         raise InvalidInput.of("auth_type", "must not be oauth2: it goes through the provider's authorization page")
     actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
     verified = await _verify(installation, session, actor, validated)

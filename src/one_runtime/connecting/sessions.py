@@ -7,9 +7,9 @@ from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 from sqlalchemy import Update, bindparam, insert, select, update
 
+from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections import connections
 from one_runtime.context import Installation
@@ -286,8 +286,8 @@ def _require_connectable(
 
 def _require_scopes(integration: Integration, new: NewSession) -> None:
     """Raises: InvalidInput."""
-    auth = integration.auth_of("oauth2")
-    if not isinstance(auth, OAuth2Auth) or new.auth_type not in {None, "oauth2"}:
+    auth = oauth2_of(integration.auth_of("oauth2"))
+    if auth is None or new.auth_type not in {None, "oauth2"}:
         _refuse("scopes", "must be left out: only oauth2 has scopes")
     for message in check_scopes(auth.scopes, new.scopes):
         _refuse("scopes", message)
