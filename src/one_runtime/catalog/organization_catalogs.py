@@ -5,11 +5,11 @@ read, and never shows what another process has changed since.
 """
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from cachetools import LRUCache
 from sqlalchemy import bindparam, func, insert, select, update
 
 from one_runtime.catalog.loader import Catalog
@@ -24,8 +24,8 @@ from one_runtime.jobs.queue import batched_delete, delete_in_batches
 MOST: Final = 100
 """Of one organization."""
 
-_KEPT: Final = 64
-"""Organizations whose integrations a process keeps."""
+_CACHED: Final = 64
+"""Organizations whose catalogs a process caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class OrganizationCatalogs:
 
     def __init__(self, built_in: Catalog) -> None:
         self._built_in = built_in
-        self._kept: OrderedDict[str, Catalog] = OrderedDict()
+        self._by_revision: LRUCache[str, Catalog] = LRUCache(_CACHED)
 
     async def of(self, tx: Transaction, organization_id: str) -> Catalog:
         """What an organization can have connected."""
@@ -166,14 +166,13 @@ class OrganizationCatalogs:
         none. The same object for the same revision."""
         if revision is None:
             return None
-        if revision not in self._kept:
-            entries = tuple(one.integration for one in await list_own(tx, organization_id))
-            # Who came first has the one that everybody gets: lists are kept for each.
-            self._kept.setdefault(revision, self._built_in.beside(entries, revision))
-        self._kept.move_to_end(revision)
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[revision]
+        catalog = self._by_revision.get(revision)
+        if catalog is None:
+            entries = tuple(stored.integration for stored in await list_own(tx, organization_id))
+            # A request that read the entries meanwhile may have stored its catalog: all use one object, because
+            # rendered lists are cached for each.
+            catalog = self._by_revision.setdefault(revision, self._built_in.beside(entries, revision))
+        return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
         """One integration, also one of the organization's own that was deleted since."""
