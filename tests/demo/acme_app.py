@@ -108,7 +108,7 @@ class App:
 
 
 def back(answer: httpx2.Response) -> dict[str, str]:
-    """What the browser brings back to the app."""
+    """Return the callback parameters of the browser."""
     assert answer.status_code == 303, answer.text
     location = answer.headers["location"]
     assert location.startswith(CALLBACK + "&"), location

@@ -1,4 +1,4 @@
-"""What the tests of Acme's OAuth ask for: an app that is registered there, and a clock to move."""
+"""Fixtures of the tests of Acme's OAuth: a registered app, and a clock to move."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What the browser tests of the playground do again and again."""
+"""Common steps of the browser tests of the playground."""
 
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Frame, Locator, Page, expect
@@ -45,6 +45,6 @@ async def connect(page: Page, key: str) -> None:
 
 
 async def violations(page: Page) -> list[str]:
-    """What axe finds."""
+    """Return the violations that axe finds."""
     results = await Axe().run(page)
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in results.response["violations"]]

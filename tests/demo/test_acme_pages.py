@@ -56,7 +56,7 @@ def consent_page(there: RunningAcme, **more: str) -> str:
 
 
 async def fits(page: Page) -> bool:
-    """Whether nothing is wider than the window."""
+    """Return true if nothing is wider than the window."""
     return bool(await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
 
 

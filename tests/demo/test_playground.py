@@ -223,7 +223,7 @@ async def test_invalid_body_is_refused(
 
 
 def arguments(line: str, key: str) -> list[str]:
-    """What a shell hands to curl."""
+    """Return the arguments that a shell passes to curl."""
     script = f"curl() {{ printf '%s\\0' \"$@\"; }}\n{line}"
     done = subprocess.run(["sh", "-c", script], env={"ONE_RUNTIME_API_KEY": key}, capture_output=True, check=True)
     return done.stdout.decode().removesuffix("\0").split("\0")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def browser_of_ada(demo: Demo) -> Iterator[httpx2.Client]:
-    """What keeps cookies and follows nothing by itself."""
+    """A client that stores cookies and does not follow redirects."""
     with httpx2.Client(base_url=demo.playground) as client:
         yield client
 
@@ -43,7 +43,7 @@ def connect(demo: Demo, token: str, key: str) -> httpx2.Response:
 
 
 def returned(client: httpx2.Client, address: str) -> dict[str, Any]:
-    """What the page at the return URL is told."""
+    """Return the result for the page at the return URL."""
     answer = client.get(address)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
@@ -53,7 +53,7 @@ def returned(client: httpx2.Client, address: str) -> dict[str, Any]:
 
 
 def accounts(demo: Demo, end_user_id: str) -> list[str]:
-    """What is connected, asked with the API key."""
+    """Return the connected accounts, read with the API key."""
     headers = {"Authorization": f"Bearer {demo.api_key}"}
     answer = httpx2.get(f"{demo.url}/v1/connections", params={"end_user_id": end_user_id}, headers=headers)
     return [one["account"]["label"] for one in answer.json()["connections"]]

@@ -35,7 +35,7 @@ def of(demo: Demo, end_user: str) -> dict[str, Any]:
 
 
 def asked(demo: Demo, method: str, path: str) -> dict[str, Any]:
-    """What the API answers."""
+    """Return the response of the API."""
     headers = {"authorization": f"Bearer {demo.api_key}", "content-type": "application/json"}
     answer = httpx2.request(method, demo.url + path, headers=headers, content=b"{}" if method == "POST" else None)
     assert answer.status_code == 200, answer.text

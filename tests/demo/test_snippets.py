@@ -80,7 +80,7 @@ def customer() -> Iterator[_Server]:
 
 
 def one_runtime(demo: Demo, *words: str) -> str:
-    """What a command of One Runtime prints, run beside the demo on its database."""
+    """Run a command of One Runtime on the demo's database and return its first word of output."""
     environ = {**os.environ, "ONE_RUNTIME_DATABASE_URL": f"sqlite:///{demo.data}/one-runtime.db"}
     done = subprocess.run(
         [sys.executable, "-m", "one_runtime", *words], env=environ, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What a person does on a provider's pages, in a real browser: log in, and say yes or no."""
+"""Steps of a person on a provider's pages in a real browser: log in, and allow or deny."""
 
 from playwright.async_api import Page
 
@@ -30,5 +30,5 @@ async def log_in(page: Page, person: Person) -> None:
 
 
 def is_emulated(provider: Provider) -> bool:
-    """Whether the provider's page is a list of people, each a button that logs in and consents at once."""
+    """Return true if the provider's page lists people, each a button that logs in and consents at once."""
     return provider.entry.slug.startswith("emulated-")

@@ -17,7 +17,7 @@ from tests.foreign.visitor import Visitor
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a token endpoint gave."""
+    """Successful response of a token endpoint."""
 
     access_token: str
     refresh_token: str | None
@@ -27,7 +27,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a token endpoint says instead."""
+    """Error response of a token endpoint."""
 
     error: str
     status: int
@@ -107,7 +107,7 @@ class PlainClient:
         assert answer.status_code == 200, answer.text
 
     async def whoami(self, access_token: str) -> CheckResult:
-        """What the provider says to the entry's check with this token."""
+        """Return the response to the entry's check with this token."""
         auth = self.provider.auth
         request = build_check(auth, Values({}, {"access_token": access_token}))
         answer = await self.http.request(

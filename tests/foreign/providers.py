@@ -76,7 +76,7 @@ class Provider:
 
 
 def entry_for(slug: str, url: str) -> Integration:
-    """How to connect to a foreign server that is there."""
+    """Return the entry of a running foreign server."""
     return load_yaml(ENTRIES / f"{slug}.yaml", allow_http=True, replace={"url": url})
 
 

@@ -42,7 +42,7 @@ class Served:
 
     @property
     def name(self) -> str:
-        """What the provider is called."""
+        """Name of the provider."""
         return self.provider.entry.name
 
     async def session(self, **more: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Served:
         return await self.post("/v1/hosted-connection-sessions", body)
 
     async def state(self, session: dict[str, Any]) -> dict[str, Any]:
-        """What has become of a session."""
+        """Return the state of a session."""
         return await self.get(f"/v1/hosted-connection-sessions/{session['id']}")
 
     async def status(self, end_user_id: str = END_USER) -> str:
@@ -82,14 +82,14 @@ class Served:
         return await self.post("/v1/disconnect", {"integration_slug": self.slug, "end_user_id": END_USER})
 
     async def get(self, path: str, **params: str) -> dict[str, Any]:
-        """What the API answers."""
+        """Return the response of the API."""
         answer = await self.http.get(path, params=params)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """What the API answers."""
+        """Return the response of the API."""
         answer = await self.http.post(path, json=body)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()

@@ -240,5 +240,5 @@ async def registered(there: Served) -> OAuthClient:
 
 
 def token_requests(there: Served) -> int:
-    """How often the provider was asked for a token."""
+    """Return the number of token requests to the provider."""
     return there.provider.process.log().count('"POST /token"')

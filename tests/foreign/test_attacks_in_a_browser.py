@@ -1,4 +1,4 @@
-"""What a page of somebody else's may try in the browser of somebody who is to connect: it comes to nothing (P5, P6)."""
+"""Attacks by a foreign page in the browser of an end user who connects: all fail (P5, P6)."""
 
 from urllib.parse import parse_qs, urlsplit
 

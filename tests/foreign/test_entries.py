@@ -1,4 +1,4 @@
-"""How to connect to the foreign servers is said in entries that the catalog takes, beside the built-in ones."""
+"""The entries of the foreign servers are valid catalog entries, beside the built-in ones."""
 
 from pathlib import Path
 

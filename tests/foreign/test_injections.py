@@ -96,7 +96,7 @@ async def test_the_browser_goes_back_to_the_registered_address_whatever_the_call
 
 
 def target_of(page: httpx2.Response) -> str:
-    """Where a page moves on to by itself."""
+    """Return the target of a page's automatic redirect."""
     assert page.status_code == 200, page.text
     return page.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
 

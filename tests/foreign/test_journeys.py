@@ -19,7 +19,7 @@ WAITING = "Continue in the other window"
 
 
 async def connected(page: Page, there: Served, person: Person = ALICE, **more: str) -> dict[str, Any]:
-    """What the page's promise came to, for a person who says yes."""
+    """Return the outcome of the page's promise for a person who consents."""
     session = await there.session(**more)
     frame = await asked(page, there, session)
     await agreed(frame, there.provider, person)

@@ -33,7 +33,7 @@ async def shop(database_url: str, acme: RunningAcme, localstripe: Program) -> As
 
 
 async def at_their_account(program: Program, method: str, path: str, **more: Any) -> httpx2.Response:
-    """What the user of ntfy does there, signed in."""
+    """Send a request of the signed-in ntfy user."""
     said = program.process.said
     async with program.plain(auth=(said["username"], said["password"])) as plain:
         answer = await plain.request(method, path, **more)

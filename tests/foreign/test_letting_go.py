@@ -37,7 +37,7 @@ async def there(database_url: str, acme: RunningAcme, django_provider: Provider)
 
 
 async def is_taken(there: Connecting, token: str) -> bool:
-    """Whether the provider takes an access token."""
+    """Return true if the provider accepts an access token."""
     async with PlainClient(there.provider, OAuthClient("nobody", "", "")) as plain:
         return (await plain.whoami(token)).ok
 
@@ -125,7 +125,7 @@ async def test_a_client_that_was_deleted_revokes_what_was_given_to_it_and_goes_t
 
 
 async def purged(there: Connecting) -> int:
-    """How many clients nothing needs any more; consents that ended long ago do not count."""
+    """Return the number of purged clients. Authorization attempts that ended long ago do not count."""
     installation = there.application.installation
     async with installation.database.write() as tx:
         await tx.execute(delete(consents))

@@ -22,7 +22,7 @@ async def there(database_url: str, acme: RunningAcme, django_provider: Provider)
 
 
 def typed(service: OAuthClient) -> dict[str, object]:
-    """What the end user types into the popup."""
+    """Return the input of the end user in the popup."""
     pair = {"client_id": service.client_id, "client_secret": service.client_secret}
     return {"auth_type": "client_credentials", "credentials": pair}
 

@@ -90,7 +90,7 @@ async def given(there: Connecting, authorization_id: str) -> str:
 
 
 async def is_taken(there: Connecting, token: str) -> bool:
-    """Whether the provider takes an access token."""
+    """Return true if the provider accepts an access token."""
     async with PlainClient(there.provider, OAuthClient("nobody", "", "")) as plain:
         answer = await plain.http.get(f"{there.provider.url}/me", headers={"authorization": f"Bearer {token}"})
         return answer.status_code == 200

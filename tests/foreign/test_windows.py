@@ -1,4 +1,4 @@
-"""Where no window opens by itself, and where there is only the one: the modes `redirect` and `link`."""
+"""Blocked windows, and single windows in the modes `redirect` and `link`."""
 
 from typing import Any
 

@@ -29,7 +29,7 @@ class Form:
     buttons: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def data(self, button: str) -> dict[str, str]:
-        """What a browser sends where that button is pressed."""
+        """Return the form data that a browser sends for the button."""
         name, value = self.buttons[button]
         return {**self.fields, **({name: value} if name else {})}
 

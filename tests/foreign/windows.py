@@ -31,7 +31,7 @@ async def asked(page: Page, there: Served, session: dict[str, str], path: str = 
 
 
 def onward(provider: Provider) -> str:
-    """What is written on that button."""
+    """Return the text of the button."""
     return f"Continue to {provider.entry.name}"
 
 

@@ -42,7 +42,7 @@ class Backend:
         return str((await self.session(slug, **more))["session_token"])
 
     async def state(self, session: dict[str, Any]) -> dict[str, Any]:
-        """What has become of a session."""
+        """Return the state of a session."""
         return await self._get(f"/v1/hosted-connection-sessions/{session['id']}")
 
     async def status(self, slug: str = "acme") -> str:
@@ -60,13 +60,13 @@ class Backend:
         return await self._post(f"/v1/connections/{connection_id}/check", {})
 
     async def type_key(self, token: str, key: str) -> httpx2.Response:
-        """What the popup sends when somebody types a key: a short cut to states that need many of them."""
+        """Send the popup's request for a typed key: a short cut to states that need many of them."""
         body = {"auth_type": "api_key", "credentials": {"api_key": key}}
         headers = {"authorization": f"Bearer {token}"}
         return await self.http.post("/connect/session/connect", json=body, headers=headers)
 
     async def cancel(self, token: str) -> None:
-        """What the popup sends when somebody leaves."""
+        """Send the popup's request for a cancellation."""
         answer = await self.http.post("/connect/session/cancel", headers={"authorization": f"Bearer {token}"})
         answer.raise_for_status()
 

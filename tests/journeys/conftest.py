@@ -1,4 +1,4 @@
-"""What a journey needs: the customer's site, a foreign one, and the customer's backend for an end user of its own."""
+"""Fixtures of the journeys: the customer's site, a foreign site, and a backend with an end user of its own."""
 
 from collections.abc import AsyncIterator, Iterator
 

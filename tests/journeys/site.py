@@ -84,7 +84,7 @@ class Site(ThreadingHTTPServer):
 
     @property
     def return_url(self) -> str:
-        """Where the mode `redirect` ends."""
+        """Return URL of the mode `redirect`."""
         return f"{self.origin}/back"
 
     @property

@@ -92,7 +92,7 @@ async def submit_key(frame: Frame, key: str) -> None:
 
 
 async def outcome(page: Page) -> dict[str, Any]:
-    """What the page's promise came to."""
+    """Return the outcome of the page's promise."""
     shown = page.locator("#outcome")
     await expect(shown).not_to_be_empty()
     found: dict[str, Any] = json.loads(await shown.inner_text())
@@ -115,7 +115,7 @@ def request_id(frame: Frame) -> str:
 
 
 async def violations(page: Page, frame: Frame | Page) -> list[str]:
-    """What axe finds (WCAG 2.2 AA and best practice), light and dark, on a phone and on a desk."""
+    """Violations found by axe (WCAG 2.2 AA and best practice), light and dark, on phone and desktop."""
     found = []
     for scheme, width in _LOOKS:
         async with asyncio.timeout(_LONGEST_LOOK):

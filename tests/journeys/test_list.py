@@ -35,7 +35,7 @@ async def list_in(page: Page, large: Backend) -> Frame:
 
 
 def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
-    """Whether the list has so many rows."""
+    """Check the number of rows of the list."""
 
     async def counted() -> bool:
         return least < await frame.locator(".picks li").count() < most

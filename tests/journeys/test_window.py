@@ -38,7 +38,7 @@ async def confirmed(page: Page, backend: Backend, slug: str | None = "acme", **m
 
 
 def came_back(page: Page) -> dict[str, str]:
-    """What the address says that the browser came back to."""
+    """Return the parameters of the URL to which the browser returned."""
     return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
 
 

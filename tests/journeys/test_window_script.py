@@ -1,4 +1,4 @@
-"""What script adds to the pages in a window of their own: the address, reloads, checks before sending, one press."""
+"""Effects of scripts on the top-level pages: the address, reloads, checks before sending, one press."""
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Request, expect

@@ -1,4 +1,4 @@
-"""What the Django project answers to: the login form, django-oauth-toolkit under `/o/`, and `/me`."""
+"""Routes of the Django project: the login form, django-oauth-toolkit under `/o/`, and `/me`."""
 
 from django.contrib.auth.views import LoginView  # type: ignore[import-untyped]
 from django.http import HttpRequest, JsonResponse  # type: ignore[import-untyped]
@@ -7,7 +7,7 @@ from oauth2_provider.decorators import protected_resource  # type: ignore[import
 
 
 def _me(request: HttpRequest) -> JsonResponse:
-    """Who the token speaks for: a person, or the client itself where nobody consented (client credentials)."""
+    """Return the owner of the token: a person, or the client itself (client credentials)."""
     person = request.resource_owner
     if person is None:
         return JsonResponse({"id": "the-client-itself", "name": "The client itself"})
