@@ -137,7 +137,7 @@ def test_server_without_a_key_ring_does_not_start(tmp_path: Path, port: int) -> 
     url = f"sqlite:///{tmp_path / 'one.db'}"
     assert "one-runtime keys new" in refusal(variables(url, port, ""))
     assert "must be 32 bytes" in refusal(variables(url, port, "c2hvcnQ="))
-    assert "must be base64" in refusal(variables(url, port, "@"))
+    assert "must be 32-byte keys in base64" in refusal(variables(url, port, "@"))
 
 
 @pytest.mark.promise("P3")

@@ -119,7 +119,7 @@ def test_a_key_is_asked_for_and_not_shown(bare: Run, provider: StandIn, answers:
         (("close", "--auth-type", "oauth2"), "has no such auth type to test here. It has: api_key."),
         (("gmail",), "It needs a consent: connect it through a session."),
         (("close", "--key", "short"), "does not have the expected form"),
-        (("close", "--credential", "a-secret"), "A --credential is of the form name=value."),
+        (("close", "--credential", "a-secret"), "A --credential must have the form name=value."),
         (("close", "--credential", "a-secret=="), "A --credential has another name than: api_key."),
         (("close", "--param", "x=1"), "A --param has another name than: none is asked for."),
         (("aircall", "--key", "a-secret"), "Aircall has no one key. Give each with --credential: username, password."),

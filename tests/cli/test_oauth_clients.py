@@ -56,7 +56,7 @@ def test_an_organizations_client_is_its_own(run: Run, secret_file: str) -> None:
     [
         (("nothing", "--client-id", "x"), "There is no integration"),
         (("hubspot", "--client-id", "x", "--organization", "nobody"), "There is no organization"),
-        (("hubspot", "--client-id", "x", "--field", "a-secret"), "A --field is of the form name=value."),
+        (("hubspot", "--client-id", "x", "--field", "a-secret"), "A --field must have the form name=value."),
         (("acme", "--client-id", "x"), "There is no integration"),
     ],
 )

@@ -30,7 +30,7 @@ app.command("doctor")(doctor.examine)
 def serve_command(
     *,
     migrate_first: Annotated[bool, typer.Option("--migrate", help="Migrate PostgreSQL first.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Server processes; instead of ONE_RUNTIME_WORKERS.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes; overrides ONE_RUNTIME_WORKERS.")] = None,
 ) -> None:
     """Serve One Runtime, with the settings of the environment."""
     settings = load_settings(workers=workers)
@@ -41,25 +41,27 @@ def serve_command(
 @app.command("demo")
 def demo_command(
     *,
-    port: Annotated[int, typer.Option(min=1024, max=65533, help="Its port; the two after it are used too.")] = 8000,
-    data: Annotated[Path, typer.Option(help="The folder to keep its data in.")] = Path(".one-runtime-demo"),
+    port: Annotated[
+        int, typer.Option(min=1024, max=65533, help="Port of the demo; the next two ports are used too.")
+    ] = 8000,
+    data: Annotated[Path, typer.Option(help="Folder for its data.")] = Path(".one-runtime-demo"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line once it serves.")] = False,
 ) -> None:
-    """Try One Runtime on this machine, with a customer's page and a provider to connect to."""
+    """Try One Runtime on this machine, with a sample customer page and a sample provider."""
     logs.configure("warning", "console")
     run_demo(port=port, data=data, json=as_json, create_app=create_app)
 
 
 @app.command("migrate")
 def migrate_command() -> None:
-    """Bring the database to the schema of this version."""
+    """Migrate the database to the schema of this version."""
     done = migrate(load_settings().database_url.get_secret_value())
     typer.echo(f"Migrated to {HEAD}." if done else f"Nothing to do: the database is at {HEAD}.")
 
 
 @app.command("backup")
-def backup_command(target: Annotated[Path, typer.Argument(help="The file to make.")]) -> None:
-    """Copy a SQLite database into a new file, also while the server runs."""
+def backup_command(target: Annotated[Path, typer.Argument(help="The new file.")]) -> None:
+    """Copy a SQLite database to a new file; the server may keep running."""
     size = back_up(load_settings().database_url.get_secret_value(), target)
     typer.echo(f"Copied {size} bytes to {target}. The key ring is not in it: keep that elsewhere.")
 
@@ -71,7 +73,7 @@ def version_command() -> None:
 
 
 def main() -> None:
-    """Run a command; an error of ours is one sentence, not a traceback."""
+    """Run a command. An expected error prints one sentence, not a traceback."""
     try:
         app()
     except OneRuntimeError as error:

@@ -1,4 +1,4 @@
-"""`one-runtime api-keys`: the secrets that organizations call us with."""
+"""`one-runtime api-keys`: create, list and revoke API keys of organizations."""
 
 from typing import Annotated
 
@@ -16,10 +16,10 @@ app = typer.Typer(no_args_is_help=True, help="API keys of organizations.")
 @app.command("create")
 def create_api_key(
     organization_id: str,
-    name: Annotated[str, typer.Option(help="What it is for.")] = "default",
-    scope: Annotated[list[str] | None, typer.Option(help=f"Among {', '.join(api_keys.SCOPES)}.")] = None,
+    name: Annotated[str, typer.Option(help="Purpose of the key.")] = "default",
+    scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(api_keys.SCOPES)}.")] = None,
 ) -> None:
-    """Make an API key and print it: this is the only time that it is shown."""
+    """Create an API key and print it. It is shown only once."""
 
     async def work(database: Database) -> str:
         async with database.write() as tx:
@@ -33,11 +33,11 @@ def create_api_key(
 
 @app.command("list")
 def list_api_keys(
-    organization_id: Annotated[str | None, typer.Argument(help="Only this organization's.")] = None,
+    organization_id: Annotated[str | None, typer.Argument(help="Only keys of this organization.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List API keys: their prefixes, never the keys."""
+    """List API keys by prefix. The keys are never shown."""
 
     async def work(database: Database) -> list[api_keys.ApiKey]:
         async with database.read() as tx:
@@ -59,8 +59,8 @@ def list_api_keys(
 
 
 @app.command("revoke")
-def revoke_api_key(key: Annotated[str, typer.Argument(help="Its id or its prefix.")]) -> None:
-    """Revoke an API key: the next request with it is refused."""
+def revoke_api_key(key: Annotated[str, typer.Argument(help="Id or prefix of the key.")]) -> None:
+    """Revoke an API key. Its next request is refused."""
 
     async def work(database: Database) -> api_keys.ApiKey:
         async with database.write() as tx:

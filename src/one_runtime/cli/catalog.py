@@ -1,4 +1,4 @@
-"""`one-runtime catalog`: look at the integrations, check them, try them, begin new ones. Needs no settings."""
+"""`one-runtime catalog`: list, lint, check and create integrations. Needs no settings."""
 
 import asyncio
 import json
@@ -32,20 +32,20 @@ from one_runtime.egress import Egress, EgressError
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.telemetry import logs
 
-app = typer.Typer(no_args_is_help=True, help="The catalog: every integration that can be connected.")
+app = typer.Typer(no_args_is_help=True, help="The catalog of integrations.")
 
-Slugs = Annotated[list[str] | None, typer.Argument(help="Slugs, or files of your own; left out: the whole catalog.")]
+Slugs = Annotated[list[str] | None, typer.Argument(help="Slugs or YAML files; default: the whole catalog.")]
 _LICENSE = "CC0-1.0"
 
 
 @app.command("list")
 def list_catalog(
     *,
-    find: Annotated[str | None, typer.Option("--search", help="What people type; the best first.")] = None,
+    find: Annotated[str | None, typer.Option("--search", help="Search text; the best match comes first.")] = None,
     category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List integrations, a line each."""
+    """List integrations, one per line."""
     if category is not None and category not in get_args(Category):
         raise InvalidInput(f"There is no category {category!r}. There are: {', '.join(get_args(Category))}.")
     found = [one for one in load_catalog().integrations if category is None or one.category == category]
@@ -64,9 +64,9 @@ def list_catalog(
 
 @app.command("show")
 def show_integration(
-    slug: Annotated[str, typer.Argument(help="A slug, or a file.")], *, as_json: AsJson = False
+    slug: Annotated[str, typer.Argument(help="Slug or YAML file.")], *, as_json: AsJson = False
 ) -> None:
-    """Show everything that is known of one integration: what is asked for, where it is found, what is sent where."""
+    """Show an integration: its fields, where to find their values, and its requests."""
     integration = _read(load_catalog(), slug)
     typer.echo(
         json.dumps(dump(integration), indent=2, ensure_ascii=False) if as_json else sheet(integration), nl=as_json
@@ -96,14 +96,14 @@ def check_entries(slugs: Slugs = None) -> None:
 
 @app.command("test")
 def try_credential(
-    slug: Annotated[str, typer.Argument(help="A slug, or a file.")],
+    slug: Annotated[str, typer.Argument(help="Slug or YAML file.")],
     *,
-    auth_type: Annotated[str | None, typer.Option(help="Where there are several that are typed.")] = None,
-    key: Annotated[str | None, typer.Option(help="The key; better left out: it is asked for and not shown.")] = None,
-    credential: Annotated[list[str] | None, typer.Option(help="Any field, as name=value.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter, as name=value.")] = None,
+    auth_type: Annotated[str | None, typer.Option(help="Auth type, if the integration has several.")] = None,
+    key: Annotated[str | None, typer.Option(help="The key. Better omit it: the command prompts without echo.")] = None,
+    credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value.")] = None,
 ) -> None:
-    """Ask the provider, from this machine, whether a credential works and whose account it opens. Stores nothing."""
+    """Send the check request with a credential, and show the account. Stores nothing."""
     logs.configure("error", "console")
     integration = _read(load_catalog(), slug)
     auth = _typed_auth(integration, auth_type)
@@ -139,7 +139,7 @@ app.command("new")(new_entry)
 def probe_catalog(
     slugs: Slugs = None,
     *,
-    output: Annotated[Path | None, typer.Option(help="A file for the table; left out: it is printed.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask each provider, without any account, whether its entry is alive. Exit code 1: one is wrong; 2: none was
@@ -172,9 +172,9 @@ def probe_catalog(
 
 @app.command("export")
 def export_catalog(
-    *, output: Annotated[Path | None, typer.Option(help="The file; left out: it is printed.")] = None
+    *, output: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None
 ) -> None:
-    """Print the catalog as one JSON document, under CC0; without the logos, which are their owners' trademarks."""
+    """Print the catalog as one JSON document under CC0, without the logos, which are trademarks of their owners."""
     catalog = load_catalog()
     document: dict[str, Any] = {
         "license": _LICENSE,
@@ -254,7 +254,7 @@ def _key_field(integration: Integration, auth: Auth) -> str:
 
 
 def _asked(auth: Auth, params: dict[str, str], given: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """What was given, and what is asked for at the terminal."""
+    """Return the given values, and prompt for the others."""
     for part in auth.params:
         if part.name not in params:
             params[part.name] = typer.prompt(f"{part.label} ({part.name})", default=part.default)

@@ -1,4 +1,4 @@
-"""`one-runtime catalog new`: begins an entry with a few questions."""
+"""`one-runtime catalog new`: create an entry from a few questions."""
 
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
@@ -21,9 +21,9 @@ _AuthTypes: TypeAlias = Annotated[tuple[AuthType, ...], BeforeValidator(_words),
 
 
 def new_entry(
-    file: Annotated[Path | None, typer.Argument(help="Where to write it; left out: <slug>.yaml here.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="File to write; default: <slug>.yaml in this folder.")] = None,
 ) -> None:
-    """Begin an entry: a few questions, and a file with everything that an entry has."""
+    """Ask a few questions and write a complete entry."""
     slug = _prompt("Slug, such as example-desk; x-example-desk for one of your own", Slug)
     target = file or Path(f"{slug}.yaml")
     if target.exists() or not target.parent.is_dir():
@@ -44,7 +44,7 @@ def new_entry(
 
 
 def _prompt(question: str, kind: Any, default: str | None = None) -> Any:
-    """Ask until the answer is of that kind."""
+    """Prompt until the answer is valid."""
     adapter = TypeAdapter[Any](kind)
     while True:
         try:

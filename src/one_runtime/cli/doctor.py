@@ -1,4 +1,4 @@
-"""`one-runtime doctor`: examine this installation, a line for each finding."""
+"""`one-runtime doctor`: check this installation, one line per finding."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ _COLORS: Final = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "pro
 
 
 def examine(*, as_json: AsJson = False) -> None:
-    """Look at this installation: database, key ring, public URL, proxy, clock, egress. Exit code 1 with a problem."""
+    """Check this installation: database, key ring, public URL, proxy, clock, egress. Exit code 1 for a problem."""
     logs.configure("error", "console")
     findings = asyncio.run(doctor.examine())
     if as_json:

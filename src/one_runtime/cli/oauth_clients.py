@@ -1,4 +1,4 @@
-"""`one-runtime oauth-clients`: what is registered with providers, by an organization or by the instance for all."""
+"""`one-runtime oauth-clients`: OAuth clients of the instance and of organizations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,26 +14,34 @@ from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient, Reg
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
 
-app = typer.Typer(no_args_is_help=True, help="OAuth clients: what is registered with providers.")
+app = typer.Typer(no_args_is_help=True, help="OAuth clients that are registered with providers.")
 
-Slug = Annotated[str, typer.Argument(help="The integration.")]
-Organization = Annotated[str | None, typer.Option(help="Whose it is; left out: the instance's, for everybody.")]
+Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
+Organization = Annotated[
+    str | None, typer.Option(help="Id of the organization; default: the instance, for all organizations.")
+]
 
 
 @app.command("set")
 def set_oauth_client(  # noqa: PLR0913 - an option each
     slug: Slug,
     *,
-    client_id: Annotated[str, typer.Option(help="As the provider shows it.")],
+    client_id: Annotated[str, typer.Option(help="Client id that the provider shows.")],
     organization: Organization = None,
     secret_file: Annotated[
-        Path | None, typer.Option(help="A file with the client secret; - is standard input. Left out: it is asked for.")
+        Path | None, typer.Option(help="File with the client secret; - is standard input. Default: prompt.")
     ] = None,
-    scope: Annotated[list[str] | None, typer.Option(help="To ask for; left out: the integration's own.")] = None,
-    host: Annotated[list[str] | None, typer.Option(help="It was registered at, where hosts are a parameter.")] = None,
-    field: Annotated[list[str] | None, typer.Option(help="What else the integration wants, as name=value.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="Scope to request; repeatable. Default: the integration's scopes.")
+    ] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(help="Host at which the client is registered, if the host is a parameter.")
+    ] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="Further field that the integration requires, as name=value.")
+    ] = None,
 ) -> None:
-    """Register a client, in place of the one before, and print the redirect address that the provider has to know."""
+    """Register or replace a client, and print the redirect URL for the provider."""
     new = NewOAuthClient(
         client_id=client_id.strip(),
         client_secret=_secret(secret_file) or None,
@@ -52,7 +60,7 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
 
 @app.command("list")
 def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = False) -> None:
-    """List clients: of their secrets the last four characters."""
+    """List clients, with the last four characters of their secrets."""
 
     async def work(installation: Installation) -> list[RegisteredClient]:
         return await oauth_clients.list_registered(installation, await _owner(installation, organization))
@@ -74,7 +82,7 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
 
 @app.command("delete")
 def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
-    """Use a client for no new connection; those that were made with it are renewed with it until they are gone."""
+    """Retire a client: no new connection uses it, and existing connections still refresh with it."""
 
     async def work(installation: Installation) -> None:
         owner = await _owner(installation, organization)
@@ -93,7 +101,7 @@ async def _owner(installation: Installation, organization: str | None) -> str:
 
 
 def _secret(file: Path | None) -> str:
-    """Never an argument: others can read those."""
+    """Read the secret. It is no argument, since other users can read arguments."""
     if file is None:
         secret: str = typer.prompt("Client secret (empty for none, or to keep it)", default="", hide_input=True)
         return secret.strip()

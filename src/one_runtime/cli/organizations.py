@@ -1,4 +1,4 @@
-"""`one-runtime organizations`: the tenants."""
+"""`one-runtime organizations`: create, list and change organizations."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -11,15 +11,17 @@ from one_runtime.db.engine import Database
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
 
-app = typer.Typer(no_args_is_help=True, help="Organizations: the tenants.")
+app = typer.Typer(no_args_is_help=True, help="Organizations (tenants).")
 
 
 @app.command("create")
 def create_organization(
-    display_name: Annotated[str, typer.Argument(help="The name that end users see.")],
-    allowed_origin: Annotated[list[str] | None, typer.Option(help="An origin that may open the popup.")] = None,
+    display_name: Annotated[str, typer.Argument(help="Name that end users see.")],
+    allowed_origin: Annotated[
+        list[str] | None, typer.Option(help="Origin that may open the popup; repeatable.")
+    ] = None,
 ) -> None:
-    """Make an organization and print its id."""
+    """Create an organization and print its id."""
 
     async def work(database: Database) -> str:
         async with database.write() as tx:
@@ -31,7 +33,7 @@ def create_organization(
 
 @app.command("list")
 def list_organizations(*, as_json: AsJson = False) -> None:
-    """List the organizations."""
+    """List organizations."""
 
     async def work(database: Database) -> list[organizations.Organization]:
         async with database.read() as tx:
@@ -47,12 +49,16 @@ def list_organizations(*, as_json: AsJson = False) -> None:
 @app.command("set")
 def set_organization(
     organization_id: str,
-    display_name: Annotated[str | None, typer.Option(help="The name that end users see.")] = None,
-    allowed_origin: Annotated[list[str] | None, typer.Option(help="The origins that may open the popup.")] = None,
-    return_url: Annotated[list[str] | None, typer.Option(help="The addresses that a redirect may end at.")] = None,
-    privacy_url: Annotated[str | None, typer.Option(help="The link to its privacy policy.")] = None,
+    display_name: Annotated[str | None, typer.Option(help="Name that end users see.")] = None,
+    allowed_origin: Annotated[
+        list[str] | None, typer.Option(help="Origin that may open the popup; repeatable.")
+    ] = None,
+    return_url: Annotated[
+        list[str] | None, typer.Option(help="URL to which a redirect may return; repeatable.")
+    ] = None,
+    privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy.")] = None,
 ) -> None:
-    """Change an organization; what is not given stays."""
+    """Change an organization. Omitted options stay unchanged."""
 
     async def work(database: Database) -> organizations.Organization:
         async with database.write() as tx:

@@ -1,4 +1,4 @@
-"""What every command does: open the configured database, print rows."""
+"""Open the configured database for a command, and print rows."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def run(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Open the configured database, do the work, close it."""
+    """Open the configured database, run the work, and close it."""
 
     async def opened() -> T:
         url = load_settings().database_url.get_secret_value()
@@ -41,7 +41,7 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
-    """Do work that needs more than the database: the catalog, and the key ring, which is noted as by a server."""
+    """Run work that needs the whole installation. Registers the key ring, as a server does."""
     settings = load_settings()
 
     async def installed(database: Database) -> T:
@@ -58,16 +58,18 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
 
 
 def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """The values of an option that is given as name=value. What was typed is not repeated: it may be a secret in the
-    wrong place. Raises: InvalidInput."""
+    """Return the values of a name=value option. The error leaves out the text, which may be a misplaced secret.
+
+    Raises: InvalidInput.
+    """
     pairs = [text.partition("=") for text in texts]
     if not all(equals for _, equals, _ in pairs):
-        raise InvalidInput(f"A {option} is of the form name=value.")
+        raise InvalidInput(f"A {option} must have the form name=value.")
     return {name: value for name, _, value in pairs}
 
 
 def print_rows(rows: list[dict[str, object]], *, as_json: bool) -> None:
-    """One row a line, or all of them as JSON."""
+    """Print one row per line, or all rows as JSON."""
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return

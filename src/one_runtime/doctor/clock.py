@@ -1,4 +1,4 @@
-"""This machine's clock against others': the database's, the public URL's, and the providers', whom nobody here sets."""
+"""Compare this machine's clock with the database, the public URL and providers."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,12 +9,12 @@ from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.egress import Response
 
 APART: Final = 2.0
-"""Seconds that clocks may be apart."""
+"""Seconds that clocks may differ."""
 FAR_APART: Final = 30.0
 
 
 def examine_clock(clocks: Sequence[tuple[str, float | None]]) -> Finding:
-    """Whose clock is how many seconds ahead of ours; none where it could not be asked."""
+    """Check clocks: a name, and the seconds that it is ahead of ours, or None if unknown."""
     known = [(whose, by) for whose, by in clocks if by is not None]
     if not known:
         return warning("clock", "there is no other one to compare it with", "See public URL and egress.")

@@ -1,4 +1,4 @@
-"""Whether the settings can work together. A single one that cannot work does not get this far."""
+"""Check that the settings work together. Each single value is already validated."""
 
 import ipaddress
 import platform
@@ -14,11 +14,11 @@ from one_runtime.settings import PREFIX, Settings
 
 _SECRET: Final = ("DATABASE_URL", "ENCRYPTION_KEYS")
 _HANDED_OVER: Final = "/run/secrets/"
-"""Where container engines put secrets, readable by whoever is in the container."""
+"""Folder of container secrets, readable by every process of the container."""
 
 
 def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """This version, and the settings."""
+    """Check the version and the settings."""
     found = [*_workers(settings), *_reach(settings), *_secrets(environ), *_trust(settings)]
     version = ok("version", f"One Runtime {__version__} on Python {platform.python_version()}")
     count = sum(name.startswith(PREFIX) for name in environ)
@@ -53,12 +53,12 @@ def _secrets(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def _trust(settings: Settings) -> list[Finding]:
-    wide = [network for network in settings.trusted_proxies if _is_everybody(network)]
+    wide = [network for network in settings.trusted_proxies if _is_any_address(network)]
     if not wide:
         return []
     saw = f"X-Forwarded-For is believed from {', '.join(map(str, wide))}: any caller can claim any address"
     return [warning("settings", saw, "Name the proxy's own network in ONE_RUNTIME_TRUSTED_PROXIES.")]
 
 
-def _is_everybody(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+def _is_any_address(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     return network.prefixlen == 0

@@ -1,4 +1,4 @@
-"""Runs every check, side by side, each with a time of its own."""
+"""Runs all checks concurrently, each with its own time limit."""
 
 import asyncio
 import os
@@ -21,17 +21,17 @@ from one_runtime.settings import Settings, load_settings
 T = TypeVar("T")
 
 PATIENCE: Final = 15.0
-"""Seconds for one group of checks. Requests have shorter limits of their own."""
+"""Seconds for a group of checks. Requests have shorter limits."""
 
 
 async def examine(
     environ: Mapping[str, str] = os.environ, *, clock: Clock = system_clock, network: Network | None = None
 ) -> list[Finding]:
-    """Every finding, in the order of `CHECKS`. `clock` and `network` are the seams of tests."""
+    """Return all findings in the order of `CHECKS`. `clock` and `network` are seams for tests."""
     try:
         settings = load_settings(environ)
     except ConfigurationError as error:
-        return [problem("settings", error.detail, "Nothing else can be looked at before that is right.")]
+        return [problem("settings", error.detail, "Fix this first; the other checks need valid settings.")]
     found = examine_configuration(settings, environ)
     vault, catalog = _vault(settings, found), load_catalog()  # before the clocks are compared: it takes its time
     storage, side, outside = await asyncio.gather(
@@ -53,7 +53,7 @@ def _vault(settings: Settings, found: list[Finding]) -> Vault | None:
     try:
         return Vault(parse_keys(settings.encryption_keys.get_secret_value()))
     except ConfigurationError as error:
-        found.append(problem("key ring", "no ring that can be used", error.detail))
+        found.append(problem("key ring", "no usable key ring", error.detail))
         return None
 
 
@@ -63,9 +63,9 @@ async def _examined(check: Awaitable[T], otherwise: Callable[[str], T]) -> T:
             return await check
     except TimeoutError:
         return otherwise(f"no answer within {PATIENCE:g} seconds")
-    except Exception as error:  # the last handler: a check that breaks hides no other, and its words may hold a secret
+    except Exception as error:  # the last handler: one failing check hides no other; its message may hold a secret
         return otherwise(f"the check itself failed ({type(error).__name__})")
 
 
 def _failed(check: str, why: str) -> Finding:
-    return problem(check, why, "Look at what is asked there, and at the network.")
+    return problem(check, why, "Check that service and the network.")

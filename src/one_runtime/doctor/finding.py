@@ -1,4 +1,4 @@
-"""What a check found: a verdict, what it saw, and what to do."""
+"""Finding of a check: verdict, observation and advice."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -22,12 +22,12 @@ CHECKS: Final = (
     "clock",
     "egress",
 )
-"""Every check, in the order in which its findings are told."""
+"""All checks, in the order of the output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the examination. `problem`: it does not work, or will not; `warning`: it works, but look at it."""
+    """One line of the output. `problem`: does not work or will stop working; `warning`: works, but needs attention."""
 
     check: str
     verdict: Verdict
@@ -36,20 +36,20 @@ class Finding:
 
 
 def ok(check: str, saw: str) -> Finding:
-    """All is well."""
+    """Return a finding without a problem."""
     return Finding(check, "ok", saw)
 
 
 def warning(check: str, saw: str, advice: str) -> Finding:
-    """It works, but somebody should look at it."""
+    """Return a finding that needs attention."""
     return Finding(check, "warning", saw, advice)
 
 
 def problem(check: str, saw: str, advice: str) -> Finding:
-    """It does not work, or will not."""
+    """Return a finding that does not work or will stop working."""
     return Finding(check, "problem", saw, advice)
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
-    """By check, as `CHECKS` has them."""
-    return sorted(findings, key=lambda one: CHECKS.index(one.check))
+    """Sort findings in the order of `CHECKS`."""
+    return sorted(findings, key=lambda finding: CHECKS.index(finding.check))

@@ -1,4 +1,4 @@
-"""The way to the providers: names resolve and hosts of the catalog answer, through the guard of every request."""
+"""Check that names resolve and that hosts of the catalog answer, through the egress guard."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from one_runtime.doctor.finding import Finding, ok, warning
 from one_runtime.egress import Egress, EgressError, Limits, Network
 
 HOSTS: Final = 2
-"""How many of the catalog's hosts are asked."""
+"""Number of hosts of the catalog to request."""
 
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=64 * 1024)
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -21,7 +21,7 @@ _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What was found; and how far the providers' clocks are ahead of ours, in seconds, where one told its time."""
+    """The finding, and the seconds that the providers' clocks are ahead of ours, if known."""
 
     finding: Finding
     ahead: float | None = None
@@ -30,13 +30,13 @@ class Outside:
 async def examine_outside(
     catalog: Catalog, clock: Clock, network: Network | None, environ: Mapping[str, str] = os.environ
 ) -> Outside:
-    """Ask a few hosts for anything; whatever they answer will do."""
+    """Request a few hosts; any answer is good."""
     hosts = hosts_of(catalog)[:HOSTS]
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_ask(egress, host, clock) for host in hosts))
     told = [ahead for _, ahead in answers if ahead is not None]
     refused = [why for why, _ in answers if why is not None]
-    # The one nearest to ours: an answer out of somebody's cache has an old date, and two that are wrong alike are rare.
+    # The smallest difference: a cached answer has an old date, and two equally wrong clocks are rare.
     return Outside(_judged(hosts, refused, environ), min(told, key=abs, default=None))
 
 
@@ -54,7 +54,7 @@ def _judged(hosts: list[str], refused: list[str], environ: Mapping[str, str]) ->
 
 
 def hosts_of(catalog: Catalog) -> list[str]:
-    """Of each entry the first host that is the same for everybody, if it has one, in the order of the entries."""
+    """Return the first fixed host of each entry, in the order of the catalog."""
     found: dict[str, None] = {}
     for entry in catalog.integrations:
         urls = [url for auth in entry.auth for url in auth.urls()]
@@ -64,7 +64,7 @@ def hosts_of(catalog: Catalog) -> list[str]:
 
 
 async def _ask(egress: Egress, host: str, clock: Clock) -> tuple[str | None, float | None]:
-    """Why it does not answer, none where it does; and how far its clock is ahead of ours, if it tells."""
+    """Return why a host does not answer, or None; and the seconds that its clock is ahead of ours, if known."""
     before = clock()
     try:
         answer = await egress.request("HEAD", f"https://{host}/")

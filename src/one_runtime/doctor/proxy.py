@@ -1,4 +1,4 @@
-"""What stands between browsers and the server: whose address it passes on, and what it does to the popup's headers."""
+"""Check the reverse proxy: the caller's address that it forwards, and the headers of the popup."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from one_runtime.encryption import self_check
 from one_runtime.settings import Settings
 
 FORGED: Final = "192.0.2.1"
-"""An address that no caller has (RFC 5737): ours claims it, and must not be believed."""
+"""An address that no caller has (RFC 5737). Our request claims it, and the server must not trust the claim."""
 
 _FRAMES: Final = "frame-ancestors *"
-"""What the popup's page says for a session that does not exist: any page may show that there is none."""
+"""Policy of the popup's page for an unknown session, which any page may frame."""
 
 
 def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
-    """Whose address the server takes for the caller's, in a request that came by the public URL."""
+    """Check the caller's address that the server saw in a request through the public URL."""
     passed_on = [part.strip() for part in (echo.forwarded_for or "").split(",") if part.strip()]
     trusting = bool(settings.trusted_proxies)
     if echo.client == FORGED and not _through_trusted(passed_on, settings):
@@ -35,7 +35,7 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
 
 
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
-    """Whether we ourselves ask from a trusted network: then our claim is believed, and rightly."""
+    """Return True if this machine is in a trusted network: then the server rightly trusts our claim."""
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
     return bool(after) and all(_is_trusted(one, settings) for one in after)
 
@@ -49,7 +49,7 @@ def _is_trusted(text: str, settings: Settings) -> bool:
 
 
 def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, str]]) -> Finding:
-    """Whether the popup's page and `connect.js` arrive with our headers, and no others that change what they mean."""
+    """Check that the popup's page and `connect.js` arrive with our headers, and none that change their meaning."""
     policies = _values(page, "content-security-policy")
     frame_options = _values(page, "x-frame-options")
     origins = _values(script, "access-control-allow-origin")

@@ -1,4 +1,4 @@
-"""The database: reachable, migrated, room for its connections; SQLite's file and disk; what stands in it."""
+"""Check the database: reachable, migrated, enough connections; file and disk of SQLite; organizations."""
 
 import asyncio
 import fcntl
@@ -38,7 +38,7 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "
 
 @dataclass(slots=True)
 class Storage:
-    """What was found; the fingerprint of the database, and how far its clock is ahead of ours, in seconds."""
+    """Findings, fingerprint of the database, and the seconds that its clock is ahead of ours."""
 
     findings: list[Finding] = field(default_factory=list)
     database_fingerprint: str | None = None
@@ -46,7 +46,7 @@ class Storage:
 
 
 async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock) -> Storage:
-    """Everything about the database; as far as it can be asked."""
+    """Check the database as far as it can be reached."""
     storage, url = Storage(), settings.database_url.get_secret_value()
     path = sqlite_path(url)
     if path:
@@ -71,7 +71,7 @@ async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock)
 
 
 async def _is_current(storage: Storage, url: str) -> bool:
-    """Whether the database can be asked at all. Raises: ConfigurationError."""
+    """Check that the database has the schema of this version. Raises: ConfigurationError."""
     revision = await asyncio.to_thread(current_revision, url)
     if revision == HEAD:
         return True
@@ -119,7 +119,7 @@ async def _ask(storage: Storage, database: Database, settings: Settings, vault: 
 
 
 def server(vitals: PostgresVitals, wanted: int) -> list[Finding]:
-    """What a PostgreSQL server says of itself, and whether it has the connections that are wanted."""
+    """Check a PostgreSQL server, and that it has enough connections."""
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
     found = []
     if vitals.read_only:
@@ -145,7 +145,7 @@ def _connections(vitals: PostgresVitals, wanted: int) -> Finding:
 
 
 def _file(path: Path) -> list[Finding]:
-    """SQLite's file and its disk. The folder may have to be made yet."""
+    """Check the file and the disk of SQLite. The folder may not exist yet."""
     try:
         size = path.stat().st_size
     except PermissionError:
@@ -157,7 +157,7 @@ def _file(path: Path) -> list[Finding]:
 
 
 def _disk(folder: Path, size: int) -> Finding:
-    mounts = Path("/proc/self/mounts")  # Linux; elsewhere nobody says
+    mounts = Path("/proc/self/mounts")  # Linux only
     kind = file_system(folder.resolve(), mounts.read_text("utf-8", "replace") if mounts.exists() else "")
     if kind in _NETWORK_FILE_SYSTEMS:
         saw = f"{folder} is on a network file system ({kind}), where SQLite's locks cannot be relied on"
@@ -166,7 +166,7 @@ def _disk(folder: Path, size: int) -> Finding:
 
 
 def room(folder: Path, free: int, size: int) -> Finding:
-    """Whether so many free bytes will do for a database of this size."""
+    """Check that the free bytes are enough for a database of this size."""
     saw = f"{free / _MIB / 1024:.1f} GiB free in {folder}"
     if free < _ALMOST_FULL:
         return problem("disk", saw, "Make room: a full disk stops every write.")
@@ -176,7 +176,7 @@ def room(folder: Path, free: int, size: int) -> Finding:
 
 
 def file_system(folder: Path, mounts: str) -> str:
-    """The kind of file system, by the longest mount point that the folder is in; empty where nobody says."""
+    """Return the file system type of the longest mount point above the folder, or an empty text."""
     lines = [line.split(" ") for line in mounts.splitlines()]
     within = [(fields[1], fields[2]) for fields in lines if folder.is_relative_to(fields[1])]
     return max(within, key=lambda one: len(one[0]), default=("", ""))[1]
@@ -192,7 +192,7 @@ def _permissions(path: Path) -> Finding:
 
 
 def _is_served(path: Path) -> bool:
-    """Whether a server holds the lock that keeps a second one off."""
+    """Return True if a server holds the lock of the file."""
     lock = Path(f"{path}.serving")
     if not lock.exists():
         return False

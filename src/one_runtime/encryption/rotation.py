@@ -1,7 +1,7 @@
-"""Seal again, under the key that seals now, what older keys have sealed: online, and in small steps (P3).
+"""Reseal values of older keys under the active key, online and in small steps (P3).
 
-It can be stopped at any moment, also by `kill -9`: each step is one transaction, and what is left to do is what the
-database says is sealed under another key. Run again, it goes on.
+The process may be killed at any moment: each step is one transaction, and the database shows which rows are still
+sealed under another key. The next run continues there.
 """
 
 import asyncio
@@ -21,18 +21,20 @@ from one_runtime.errors import Unavailable
 T = TypeVar("T")
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
-"""Seconds before a database which is busy or away is asked again; each time it is waited for as well."""
+"""Seconds between attempts while the database is busy or unreachable."""
 
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""Rounds in a row that change nothing, before rows that others keep locked are left to the next run."""
+"""Rounds without a change after which locked rows are left to the next run."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedRow:
-    """A sealed value where it lies. `version` counts the contents, and so stays: what is sealed again is the same
-    content, and no older one opens in its place."""
+    """A row with a sealed value.
+
+    Resealing keeps `version`: it counts contents, so that no older content opens in the place of a newer one.
+    """
 
     table: Table
     id: str
@@ -42,13 +44,13 @@ class SealedRow:
 
     @property
     def place(self) -> SealContext:
-        """What it is bound to."""
+        """The place that the value is bound to."""
         return SealContext(self.table.name, self.id, self.version)
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A row that does not open."""
+    """A row whose value cannot be opened."""
 
     table: str
     id: str
@@ -57,8 +59,10 @@ class Broken:
 
 @dataclass(slots=True)
 class Progress:
-    """How far it is. `total`: what was resealed, and what was left when it was last counted. `broken` by table and row;
-    one that was repaired or deleted since is counted no more."""
+    """Progress of a run. `total`: resealed rows plus the rows left at the last count.
+
+    `broken`: rows by table and id; rows that were repaired or deleted since are not included.
+    """
 
     total: int = 0
     resealed: int = 0
@@ -66,7 +70,7 @@ class Progress:
 
     @property
     def left(self) -> int:
-        """Rows under other keys, as far as is known."""
+        """Known rows under other keys."""
         return self.total - self.resealed
 
 
@@ -183,7 +187,7 @@ class _Run:
         opened = [(row, plaintext) for row in rows if (plaintext := self._open(row)) is not None]
         async with self._database.write() as tx:
             key = await key_ring.active_key(tx)
-            if key == rows[0].sealed.key_id:  # it was promoted again meanwhile
+            if key == rows[0].sealed.key_id:  # activated again in the meantime
                 return 0
             return sum(
                 [

@@ -22,7 +22,7 @@ _CHECKSUM_LENGTH: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class SecretToken:
-    """A new token. `secret` is shown once; `prefix` and `hash` are kept."""
+    """A new token. `secret` is shown once; `prefix` and `hash` are stored."""
 
     secret: str
     prefix: str
@@ -33,7 +33,7 @@ class SecretToken:
 
 
 def make(kind: str) -> SecretToken:
-    """A new token `<kind>_<prefix>_<secret>`, with 256 bits of randomness and a checksum at the end."""
+    """Create a token `<kind>_<prefix>_<secret>` with 256 random bits and a checksum at the end."""
     prefix = f"{kind}_{_random(_PREFIX_LENGTH)}"
     body = f"{prefix}_{_random(_SECRET_LENGTH)}"
     secret = body + _checksum(body)

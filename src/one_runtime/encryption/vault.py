@@ -34,20 +34,20 @@ class SealBroken(OneRuntimeError):
 
 
 class KeyNotInRing(SealBroken):
-    """This process was started with a ring that lacks the key: another server may have it, so it may work there."""
+    """The ring of this process lacks the key. Another server may have it."""
 
     code, status, title = "key_not_in_ring", 503, "This server lacks an encryption key"
 
     def __init__(self, key: str) -> None:
         super().__init__(
             f"The key {key} is not in the ring of this server. The operator has to add it to "
-            "ONE_RUNTIME_ENCRYPTION_KEYS and start the server again."
+            "ONE_RUNTIME_ENCRYPTION_KEYS and restart the server."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SealContext:
-    """Where a sealed value lives; part of what is authenticated (AAD)."""
+    """Place of a sealed value, authenticated with it (AAD)."""
 
     table: str
     row: str
@@ -60,20 +60,20 @@ class SealContext:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Ciphertext, and the id of the ring's key that opens it."""
+    """Ciphertext, and the id of the key that opens it."""
 
     key_id: str
     data: bytes
 
 
 class Vault:
-    """A key ring. Every key opens what it sealed; which one seals is not decided here (`key_ring.py`)."""
+    """A key ring. Every key opens its values; `key_ring.py` decides which key seals."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
         if not keys:
             raise ConfigurationError(
-                "No encryption key is set. Make one with `one-runtime keys new` and give it as "
+                "No encryption key is set. Create one with `one-runtime keys new` and set it as "
                 "ONE_RUNTIME_ENCRYPTION_KEYS, or in a file named by ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
             )
         if any(len(key) != KEY_BYTES for key in keys):
@@ -87,12 +87,12 @@ class Vault:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """The ids of the ring's keys: fingerprints, not secrets, in the setting's order."""
+        """Ids of the keys in the order of the setting. They are fingerprints, not secrets."""
         return tuple(self._keys)
 
     @metrics.counting_failures
     def seal(self, key: str, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
-        """Encrypt under the key of this id, for one organization and one place. `key_ring.seal` knows which key.
+        """Encrypt with the key of this id, for one organization and one place. Callers use `key_ring.seal`.
 
         Raises: KeyNotInRing.
         """
@@ -102,7 +102,7 @@ class Vault:
 
     @metrics.counting_failures
     def open(self, organization_id: str, sealed: Sealed, place: SealContext) -> bytes:
-        """Decrypt. Raises: SealBroken, and KeyNotInRing of that kind."""
+        """Decrypt. Raises: SealBroken, or its subclass KeyNotInRing."""
         if sealed.key_id not in self._keys:
             raise KeyNotInRing(sealed.key_id)
         if sealed.data[:1] != _FORMAT:
@@ -110,15 +110,15 @@ class Vault:
         nonce, ciphertext = sealed.data[1 : 1 + _NONCE_BYTES], sealed.data[1 + _NONCE_BYTES :]
         try:
             return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
-        except (InvalidTag, ValueError) as error:  # ValueError: it was cut off within the nonce
+        except (InvalidTag, ValueError) as error:  # ValueError: cut off within the nonce
             raise SealBroken(_CHANGED) from error
 
     def prove(self, message: bytes) -> bytes:
-        """A proof that whoever made it holds this ring: HMAC-SHA256 under a subkey that seals nothing."""
+        """Return an HMAC-SHA256 under a subkey that seals nothing, as proof of holding this ring."""
         return self._prove(self._primary, message)
 
     def is_proven(self, message: bytes, proof: bytes) -> bool:
-        """Whether the proof was made with a key of this ring. Compared in constant time."""
+        """Return True if a key of this ring made the proof. Compares in constant time."""
         return any(hmac.compare_digest(self._prove(key, message), proof) for key in self._keys)
 
     def _prove(self, key: str, message: bytes) -> bytes:
@@ -131,20 +131,22 @@ class Vault:
 
 
 def new_key() -> str:
-    """A new ring key: 32 random bytes in base64, as the setting wants it."""
+    """Return a new ring key for the setting: 32 random bytes in base64."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def parse_keys(text: str) -> tuple[bytes, ...]:
-    """The keys of a comma- or line-separated setting. Raises: ConfigurationError."""
+    """Parse keys that are separated by commas or white space. Raises: ConfigurationError."""
     try:
         return tuple(base64.b64decode(part, validate=True) for part in text.replace(",", " ").split())
     except (binascii.Error, ValueError) as error:
-        raise ConfigurationError("ONE_RUNTIME_ENCRYPTION_KEYS must be base64, keys separated by commas.") from error
+        raise ConfigurationError(
+            "ONE_RUNTIME_ENCRYPTION_KEYS must be 32-byte keys in base64, separated by commas."
+        ) from error
 
 
 def key_id(key: bytes) -> str:
-    """A key's public name and fingerprint: 16 bytes derived from it, in hex."""
+    """Return the id of a key: a fingerprint of 16 bytes, in hex."""
     return _derive(key, "one-runtime/v1/key-id", 16).hex()
 
 

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, or text for people. URLs with queries are never logged (P11)."""
+"""Structured logs: one JSON object per line, or readable text. URLs with queries are never logged (P11)."""
 
 import logging
 import sys
@@ -13,13 +13,13 @@ from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry import tracing
 
 request: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("one_runtime_request", default=None)
-"""The request that is being answered, as ASGI describes it: every line logged meanwhile gets its id."""
+"""ASGI scope of the current request; its id is added to every line."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"]) -> None:
-    """Send our log and the libraries' to standard error, in one form."""
+    """Send our log and the logs of libraries to standard error, in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -27,7 +27,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         _name_request,
         structlog.processors.ExceptionRenderer(_without_words),
     ]
-    # Its own choice of traceback would show local variables, and so secrets.
+    # structlog's default traceback would show local variables, and so secrets.
     console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if form == "json" else console
     structlog.configure(
@@ -46,14 +46,14 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
-    logging.captureWarnings(capture=True)  # Python would print them, as text
-    # aiohttp and uvicorn would tell of connections, with their addresses, at levels that are of no use here.
+    logging.captureWarnings(capture=True)  # otherwise Python prints them as text
+    # aiohttp and uvicorn log connections with their addresses at these levels.
     for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Say which request a line belongs to, and which trace of the caller's or ours."""
+    """Add the ids of the request and of the trace to a line."""
     scope = request.get()
     if scope is not None:
         line.setdefault("request_id", scope["request_id"])
@@ -64,7 +64,7 @@ def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> struc
 
 
 def _without_words(exc_info: structlog.typing.ExcInfo) -> str:
-    """A traceback without the messages of exceptions: a library's may quote what a person typed. Ours never do."""
+    """Return a traceback without the messages of library exceptions, which may quote user input."""
     return "".join(_told(exc_info[1])).rstrip()
 
 

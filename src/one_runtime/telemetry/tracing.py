@@ -1,4 +1,4 @@
-"""Spans, for OpenTelemetry: what took how long, never what was said (P11). Without an exporter they cost nothing.
+"""OpenTelemetry spans: names and durations, never contents (P11). Without an exporter they cost nothing.
 
 The only importer of OpenTelemetry. No span holds a message of an exception, an address, a host or a query: an error is
 its stable code, or the name of its class.
@@ -43,15 +43,15 @@ log = structlog.get_logger()
 
 
 class _State:
-    """The one tracer of this process, as there is one log; none: no spans are made."""
+    """Tracer of this process; None: no spans are recorded."""
 
     tracer: Tracer | None = None
     provider: Any = None
-    """Ours, to be flushed; none where somebody else set OpenTelemetry up in this process."""
+    """Our provider, to be flushed; None if other code set up OpenTelemetry in this process."""
 
 
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
-    """Make spans if OpenTelemetry was set up in this process already, or if the environment names where to send them.
+    """Record spans if OpenTelemetry is set up in this process, or if the environment names an endpoint.
 
     What stands in `OTEL_…` is OpenTelemetry's own to read. Without the extra, a warning is all that happens: variables
     like these are often set for every service of a cluster.
@@ -66,17 +66,17 @@ def set_up(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Make spans with this provider's tracer from now on; none: make none."""
+    """Record spans with this provider's tracer from now on; None stops recording."""
     _State.tracer = provider.get_tracer(_NAME, __version__) if provider else None
 
 
 def active() -> bool:
-    """Whether spans are made."""
+    """Return True if spans are recorded."""
     return _State.tracer is not None
 
 
 def flush() -> None:
-    """Send what has not been sent yet; it may take seconds, so not on the loop."""
+    """Send pending spans. It may take seconds, so do not call it on the event loop."""
     if _State.provider is not None:
         _State.provider.force_flush(5000)
 
@@ -87,7 +87,7 @@ def _is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def _exporting(environ: Mapping[str, str]) -> Any:
-    """A provider that exports, or None where the extra is not installed."""
+    """Return a provider that exports, or None without the extra `otlp`."""
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - the extra
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
@@ -110,33 +110,33 @@ def _exporting(environ: Mapping[str, str]) -> Any:
 def span(
     name: str, kind: SpanKind = INTERNAL, attributes: Attributes | None = None
 ) -> AbstractContextManager[Span | None]:
-    """A span around a block, the child of the one around it; nothing where no spans are made."""
+    """Record a span around a block, as a child of the current span."""
     if _State.tracer is None:
         return _NOTHING
     return _span(_State.tracer, name, kind, attributes or {})
 
 
 def outbound(method: str, integration: str) -> AbstractContextManager[Span | None]:
-    """A span around a request to a provider. Its trace goes no further: providers are not told of it."""
+    """Record a span around a request to a provider. The provider gets no trace header."""
     attributes = {"http.request.method": method.upper()}
     return span(method.upper(), CLIENT, attributes | ({_INTEGRATION: integration} if integration else {}))
 
 
 def answered(current: Span, status: int) -> None:
-    """The provider answered with this status (HTTP's convention for spans of clients: from 400 on it failed)."""
+    """Set the status of the provider's answer. A client span fails from 400 on (OpenTelemetry convention)."""
     current.set_attribute("http.response.status_code", status)
     if status >= 400:
         fail(current, str(status))
 
 
 def credential_check(slug: str) -> AbstractContextManager[Span | None]:
-    """A span around a credential check."""
+    """Record a span around a credential check."""
     return span("credential check", attributes={_INTEGRATION: slug})
 
 
 @contextmanager
 def command(name: str) -> Iterator[None]:
-    """A span around a whole command of the command line, sent before it ends."""
+    """Record a span around a command, and send it before the command ends."""
     set_up()
     try:
         with span(name):
@@ -146,7 +146,7 @@ def command(name: str) -> Iterator[None]:
 
 
 def worker_task(name: str) -> AbstractContextManager[Span | None]:
-    """A span around a turn of background work."""
+    """Record a span around a run of background work."""
     return span(f"worker task {name}")
 
 
@@ -163,13 +163,13 @@ def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> 
 
 
 def fail(failed: Span, kind: str) -> None:
-    """Mark a span as failed. Its status has no description, and no exception is recorded: both would hold a message."""
+    """Mark a span as failed, without description or exception: both would contain a message."""
     failed.set_attribute("error.type", kind)
     failed.set_status(StatusCode.ERROR)
 
 
 class RequestSpan:
-    """The span of one request that we answer; a child of the caller's where it sends `traceparent`."""
+    """Span of a request; a child of the caller's span if the request has `traceparent`."""
 
     def __init__(self, tracer: Tracer, method: str, headers: Headers) -> None:
         caller = _caller(headers)
@@ -180,7 +180,7 @@ class RequestSpan:
         self._token = context.attach(trace.set_span_in_context(self._span))
 
     def end(self, name: str, status: int, attributes: Attributes) -> None:
-        """The request was answered, with this status."""
+        """End the span with the status of the answer."""
         self._span.update_name(name)
         self._span.set_attributes(attributes)
         if status:
@@ -192,19 +192,19 @@ class RequestSpan:
 
 
 def request_span(method: str, headers: Headers) -> RequestSpan | None:
-    """Begin the span of a request; None where no spans are made."""
+    """Begin the span of a request; None if no spans are recorded."""
     return RequestSpan(_State.tracer, method, headers) if _State.tracer else None
 
 
 def trace_id(headers: Headers) -> str | None:
-    """The id of the trace that is on its way, or that the caller named."""
+    """Return the id of the current trace, or of the trace that the caller named."""
     current = trace.get_current_span().get_span_context()
     found = current if current.is_valid else _caller(headers)
     return trace.format_trace_id(found.trace_id) if found else None
 
 
 def _caller(headers: Headers) -> SpanContext | None:
-    """What the caller says of its trace in `traceparent` (W3C Trace Context); None where that is not well-formed.
+    """Parse the caller's `traceparent` (W3C Trace Context); return None if it is malformed.
 
     OpenTelemetry's own reader logs what it refuses, so that any caller could fill the log. `tracestate` is not read:
     it would be for whom we tell of the trace, and we tell nobody.
