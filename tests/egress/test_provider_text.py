@@ -16,7 +16,7 @@ from one_runtime.oauth.errors import OAuthError
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.token_response import read_token_response
 from tests.catalog.example import api_key, oauth2
-from tests.oauth.answers import CLIENT, NOW, answered
+from tests.oauth.answers import CLIENT, NOW, response_with
 
 KEY = 'sk_live_0123456789+/&"<abcdefghijklmnop'
 
@@ -66,7 +66,7 @@ def reason_of_token_endpoint(echo: str) -> str | None:
     """The reason that a token endpoint's error reports; the error and its address are redacted alike."""
     texts = dict.fromkeys(("error", "error_description", "error_uri"), f"Bad key {echo} given")
     with pytest.raises(OAuthError) as caught:
-        read_token_response(oauth2(), CLIENT, RefreshToken(KEY, "the-old-access-token"), answered(texts, 400), NOW)
+        read_token_response(oauth2(), CLIENT, RefreshToken(KEY, "the-old-access-token"), response_with(texts, 400), NOW)
     said = caught.value.said
     assert said.error == said.description == said.uri
     return caught.value.reason

@@ -1,4 +1,4 @@
-"""Answers of a made-up provider, and what a test of the protocol starts from."""
+"""Responses of a made-up provider, and the OAuth 2.0 configuration that the protocol tests start from."""
 
 import datetime as dt
 import json
@@ -20,34 +20,34 @@ PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>error=inv
 
 
 @dataclass(frozen=True)
-class Answered:
+class ProviderResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
-    def with_header(self, name: str, value: str) -> "Answered":
+    def with_header(self, name: str, value: str) -> "ProviderResponse":
         return replace(self, headers=(*self.headers, (name, value)))
 
 
-def answered(body: object = b"", status: int = 200, content_type: str = "application/json") -> Answered:
+def response_with(body: object = b"", status: int = 200, content_type: str = "application/json") -> ProviderResponse:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answered(status, (("Content-Type", content_type),), data)
+    return ProviderResponse(status, (("Content-Type", content_type),), data)
 
 
 def with_token(**changes: Any) -> OAuth2Auth:
-    """The example's OAuth 2.0, with keys of its token endpoint replaced."""
+    """Return the example's OAuth 2.0 configuration with keys of its token endpoint replaced."""
     return oauth2(token={**OAUTH2["token"], **changes})
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The query of a URL, each parameter once."""
+    """Return the query of a URL and check that each parameter appears once."""
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
 
 
 def form_of(request: OutboundRequest) -> dict[str, str]:
-    """The parameters in a form body."""
+    """Return the parameters of a form body."""
     assert dict(request.headers)["Content-Type"] == "application/x-www-form-urlencoded"
     assert request.body is not None
     pairs = parse_qsl(request.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)

@@ -1,4 +1,4 @@
-"""The callback: what a browser brings back, from the provider or from anybody."""
+"""Parsing of callbacks, which a browser may bring from the provider or from an attacker."""
 
 import hashlib
 import hmac
@@ -33,7 +33,7 @@ def refused_by(kind: type[OAuthError], /, *arguments: Any, **query: Any) -> OAut
     return caught.value
 
 
-def test_a_consent_brings_the_code_and_its_state() -> None:
+def test_granted_authorization_has_a_code_and_its_state() -> None:
     query = parse_callback(b"code=SplxlOBeZQQYbYS6WxSbIA&state=xyz")
     assert query.state == "xyz"
     callback = read_callback(oauth2(), query, CLIENT, None)
@@ -41,14 +41,14 @@ def test_a_consent_brings_the_code_and_its_state() -> None:
     assert "Splx" not in repr((query, callback))
 
 
-def test_the_code_stands_under_the_entrys_name() -> None:
+def test_code_is_read_from_the_parameter_that_the_entry_names() -> None:
     auth = oauth2(authorization={**OAUTH2["authorization"], "code_param": "auth_code"})
     assert read(auth, auth_code="c", code="another").code == "c"
     refused_by(CallbackRefused, auth, code="c")
 
 
 @pytest.mark.parametrize("query", ["code=a&code=b", "code=a&state=x&state=x", "code=a&x=1&x=1", "code=a&code="])
-def test_a_parameter_given_twice_is_refused(query: str) -> None:
+def test_repeated_parameter_is_refused(query: str) -> None:
     with pytest.raises(CallbackRefused, match="twice"):
         parse_callback(query.encode())
 
@@ -56,24 +56,24 @@ def test_a_parameter_given_twice_is_refused(query: str) -> None:
 @pytest.mark.parametrize(
     "query", [b"code=%ff%fe", b"code=\xff", b"&".join(b"p%d=1" % n for n in range(101)), b"code=" + b"a" * 20_000]
 )
-def test_what_is_no_query_is_refused(query: bytes) -> None:
+def test_malformed_query_is_refused(query: bytes) -> None:
     with pytest.raises(CallbackRefused):
         parse_callback(query)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=300))
-def test_no_query_does_more_than_be_refused(query: bytes) -> None:
+def test_every_query_is_parsed_or_refused(query: bytes) -> None:
     with suppress(OAuthError):
         assert read_callback(oauth2(), parse_callback(query), CLIENT, None).code
 
 
 @pytest.mark.parametrize("code", ["", "a\nb", "a\x00", "é", "a" * 8193])
-def test_without_a_code_that_can_be_sent_there_is_nothing(code: str) -> None:
+def test_code_that_cannot_be_sent_is_refused(code: str) -> None:
     refused_by(CallbackRefused, code=code, state="s")
 
 
-def test_without_code_and_error_it_is_refused() -> None:
+def test_callback_without_code_and_error_is_refused() -> None:
     refused_by(CallbackRefused, state="s")
     assert parse_callback(b"").state is None
     assert parse_callback(b"state=").state is None
@@ -92,14 +92,14 @@ def test_without_code_and_error_it_is_refused() -> None:
         {"error": "OAuthException", "error_reason": "user_denied"},
     ],
 )
-def test_a_denied_consent_is_told_apart_in_every_spelling(query: dict[str, str]) -> None:
+def test_denial_is_recognized_in_every_spelling(query: dict[str, str]) -> None:
     assert refused_by(AccessDenied, **query).said.error == query["error"]
 
 
 @pytest.mark.parametrize(
     "error", ["invalid_scope", "unauthorized_client", "server_error", "redirect_uri_mismatch", "denied", "x"]
 )
-def test_another_error_is_no_denial(error: str) -> None:
+def test_other_errors_are_not_denials(error: str) -> None:
     refusal = refused_by(
         AuthorizationRefused, error=error, error_description="No  such\nscope", error_uri="https://e.x/1"
     )
@@ -107,7 +107,7 @@ def test_another_error_is_no_denial(error: str) -> None:
 
 
 @pytest.mark.promise("P11")
-def test_an_error_does_not_repeat_state_or_secret() -> None:
+def test_error_does_not_repeat_state_or_secret() -> None:
     words = f"<b>{CLIENT.client_secret}</b> for the-state-of-this-flow " + "x" * 400
     refusal = refused_by(AuthorizationRefused, error="x", error_description=words, state="the-state-of-this-flow")
     assert refusal.reason is not None
@@ -116,23 +116,23 @@ def test_an_error_does_not_repeat_state_or_secret() -> None:
     assert "secret" not in refusal.reason
 
 
-def test_the_issuer_must_be_the_one_that_was_asked() -> None:
+def test_issuer_must_be_that_of_the_authorization_request() -> None:
     assert read(issuer=ISSUER, code="c", iss=ISSUER).code == "c"
     for iss in (ISSUER + "/", ISSUER.upper(), "https://login.example.com.evil.com", "https://evil.com", " " + ISSUER):
         refused_by(IssuerMismatch, issuer=ISSUER, code="c", iss=iss)
 
 
-def test_an_issuer_that_is_left_out_is_a_mismatch() -> None:
+def test_missing_issuer_is_a_mismatch() -> None:
     refused_by(IssuerMismatch, issuer=ISSUER, code="c")
     refused_by(IssuerMismatch, issuer=ISSUER, code="c", iss="")
 
 
-def test_an_error_of_another_issuer_is_not_believed() -> None:
+def test_error_of_another_issuer_is_refused() -> None:
     refused_by(IssuerMismatch, issuer=ISSUER, error="access_denied", iss="https://evil.com")
     refused_by(AccessDenied, issuer=ISSUER, error="access_denied", iss=ISSUER)
 
 
-def test_where_no_issuer_is_known_there_is_nothing_to_compare() -> None:
+def test_issuer_is_not_compared_if_the_entry_has_none() -> None:
     assert read(code="c", iss="https://anybody.example").code == "c"
 
 
@@ -146,7 +146,7 @@ SHOPIFY = {
 }
 
 
-def test_shopifys_published_example_is_signed() -> None:
+def test_signature_of_shopifys_published_example_is_valid() -> None:
     assert read(oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **SHOPIFY).code == SHOPIFY["code"]
     assert (
         read(oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **SHOPIFY, signature="old").code == SHOPIFY["code"]
@@ -157,30 +157,30 @@ def test_shopifys_published_example_is_signed() -> None:
     "change",
     [{"shop": "other.myshopify.com"}, {"code": "1"}, {"extra": "1"}, {"hmac": ""}, {"hmac": "0" * 64}, {"hmac": "é"}],
 )
-def test_a_callback_that_was_changed_is_not_signed(change: dict[str, str]) -> None:
+def test_signature_of_a_changed_callback_is_invalid(change: dict[str, str]) -> None:
     refused_by(CallbackRefused, oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **{**SHOPIFY, **change})
 
 
 @pytest.mark.parametrize("secret", ["hush2", None])
-def test_nobody_signs_without_the_secret(secret: str | None) -> None:
+def test_signature_without_the_clients_secret_is_invalid(secret: str | None) -> None:
     unsigned = {**SHOPIFY, "hmac": hmac.new(b"", b"", hashlib.sha256).hexdigest()}
     for query in (SHOPIFY, unsigned):
         refused_by(CallbackRefused, oauth2(**SIGNED), client=ClientIdentity("c", secret), **query)
 
 
-def test_a_public_client_has_no_signature_at_all() -> None:
+def test_public_client_has_no_valid_signature() -> None:
     message = "&".join(f"{name}={value}" for name, value in sorted(SHOPIFY.items()) if name != "hmac")
     forged = hmac.new(b"", message.encode(), hashlib.sha256).hexdigest()
     refused_by(CallbackRefused, oauth2(**SIGNED), client=ClientIdentity("c"), **{**SHOPIFY, "hmac": forged})
 
 
-def test_the_signature_keeps_names_and_values_apart() -> None:
+def test_signature_separates_names_and_values() -> None:
     query = {"a=b": "c&d%", "code": "x"}
     signature = hmac.new(b"hush", b"a%3Db=c%26d%25&code=x", hashlib.sha256).hexdigest()
     assert read(oauth2(**SIGNED), client=ClientIdentity("c", "hush"), **query, hmac=signature).code == "x"
 
 
-def test_values_of_the_callback_are_checked_and_kept() -> None:
+def test_callback_values_are_validated_and_stored() -> None:
     site = {"name": "site", "source": "callback", "path": "domain", "options": ["us.example.com", "eu.example.com"]}
     auth = oauth2(
         received=[site],

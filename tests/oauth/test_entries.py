@@ -1,4 +1,4 @@
-"""Every entry's OAuth 2.0 comes out as requests that are well formed, complete, and at the provider's own hosts."""
+"""OAuth 2.0 requests of every catalog entry: well formed, complete, and sent to the provider's own hosts."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def redirect_of(entry: Integration) -> str:
 
 
 def params_of(request: OutboundRequest) -> dict[str, str]:
-    """Every parameter of a request, from the query and the body, none of them twice."""
+    """Return every parameter of a request's query and body and check that none appears twice."""
     pairs = parse_qsl(
         urlsplit(request.url).query, keep_blank_values=True, strict_parsing=bool(urlsplit(request.url).query)
     )
@@ -51,7 +51,7 @@ def params_of(request: OutboundRequest) -> dict[str, str]:
 
 
 def check_form(request: OutboundRequest) -> None:
-    """What holds of every request: https, no brace left over, no header twice, none that cannot be sent."""
+    """Check that a request uses https, has no brace left over, and that its headers are unique and can be sent."""
     assert re.match(r"https://[a-z0-9.-]+(?:/|\Z)", request.url)
     assert not re.search(r"[{}\s#]", request.url)
     text = "".join(f"{name}{value}" for name, value in (*request.headers, *params_of(request).items()))
@@ -63,15 +63,15 @@ def check_form(request: OutboundRequest) -> None:
         assert secret not in urlsplit(request.url).path
 
 
-def check_proof(auth: OAuth2Auth | ClientCredentialsAuth, request: OutboundRequest) -> None:
-    """The client stands in the request once: in the header, or among the parameters."""
+def check_client_authentication(auth: OAuth2Auth | ClientCredentialsAuth, request: OutboundRequest) -> None:
+    """Check that the client authenticates once: in the header or in the parameters."""
     in_header = any(value.startswith("Basic ") for name, value in request.headers if name == "Authorization")
     in_params = params_of(request).get(auth.token.client_secret_param) == CLIENT.client_secret
     assert (in_header, in_params) == ((True, False) if auth.token.auth in ("basic", "either") else (False, True))
 
 
-def check_consent(entry: Integration, auth: OAuth2Auth) -> None:
-    """The consent page gets what it needs and exactly that."""
+def check_authorization_request(entry: Integration, auth: OAuth2Auth) -> None:
+    """Check that the authorization request has exactly the parameters it needs."""
     known = values_of(auth)
     request = AuthorizationRequest(redirect_of(entry), STATE, code_challenge(new_code_verifier()))
     split = urlsplit(authorization_url(auth, CLIENT.client_id, request, known))
@@ -93,13 +93,13 @@ def check_consent(entry: Integration, auth: OAuth2Auth) -> None:
 
 
 def check_issuer(_: Integration, auth: OAuth2Auth) -> None:
-    """An issuer is an address."""
+    """Check that the issuer is a URL."""
     issuer = expected_issuer(auth, values_of(auth))
     assert issuer is None or re.fullmatch(r"https://[a-z0-9.-]+(?:/[^{}?#]*)?", issuer)
 
 
 def check_grants(entry: Integration, auth: OAuth2Auth) -> None:
-    """A code and a refresh token arrive exactly."""
+    """Check that a code and a refresh token are sent unchanged."""
     known = values_of(auth)
     verifier = new_code_verifier()
     code = AuthorizationCode("c0de+/=&%", redirect_of(entry), verifier)
@@ -114,7 +114,7 @@ def check_grants(entry: Integration, auth: OAuth2Auth) -> None:
         check_form(request)
         by_get = grant is HELD and auth.token.refresh_method == "GET"
         if not by_get:
-            check_proof(auth, request)
+            check_client_authentication(auth, request)
         sent = params_of(request)
         assert request.method == ("GET" if by_get else "POST")
         assert {name: sent[name] for name in values} == values
@@ -122,7 +122,7 @@ def check_grants(entry: Integration, auth: OAuth2Auth) -> None:
 
 
 def check_exchange(_: Integration, auth: OAuth2Auth) -> None:
-    """A token is swapped where the entry says so, and nowhere else."""
+    """Check that a token is exchanged only if the entry says so."""
     grant: Grant = ShortLivedToken(HELD.access_token)
     if auth.token.exchange is None:
         with pytest.raises(ValueError, match="exchange"):
@@ -130,12 +130,12 @@ def check_exchange(_: Integration, auth: OAuth2Auth) -> None:
         return
     request = token_request(auth, CLIENT, grant, values_of(auth))
     check_form(request)
-    check_proof(auth, request)
+    check_client_authentication(auth, request)
     assert HELD.access_token in params_of(request).values()
 
 
 def check_revocation(_: Integration, auth: OAuth2Auth) -> None:
-    """A revocation says which token."""
+    """Check that a revocation request contains the token."""
     requests = revocation_requests(auth, CLIENT, HELD, values_of(auth))
     assert [kind for kind, _ in requests] == list(auth.revocation.tokens if auth.revocation is not None else ())
     for kind, request in requests:
@@ -148,21 +148,21 @@ def check_revocation(_: Integration, auth: OAuth2Auth) -> None:
 
 
 def check_client_credentials(auth: ClientCredentialsAuth) -> None:
-    """A client asks for itself."""
+    """Check the client credentials request."""
     values = example_values(auth)
     request = token_request(auth, CLIENT, ClientCredentials(values.credentials), values.params)
     check_form(request)
-    check_proof(auth, request)
+    check_client_authentication(auth, request)
     sent, params = params_of(request), auth.token.params
     assert sent["grant_type"] == params.get("grant_type", "client_credentials")
     assert set(params) <= set(sent)
 
 
 @pytest.mark.parametrize("entry", ENTRIES_WITH_OAUTH, ids=lambda entry: entry.slug)
-def test_every_request_that_an_entry_makes_of_a_flow_is_well_formed(entry: Integration) -> None:
+def test_every_request_of_an_entry_is_well_formed(entry: Integration) -> None:
     for auth in entry.auth:
         if isinstance(auth, OAuth2Auth):
-            for check in (check_consent, check_issuer, check_grants, check_exchange, check_revocation):
+            for check in (check_authorization_request, check_issuer, check_grants, check_exchange, check_revocation):
                 check(entry, auth)
         elif isinstance(auth, ClientCredentialsAuth):
             check_client_credentials(auth)

@@ -1,4 +1,4 @@
-"""What is read of the token endpoint's answer when it is none: who is at fault, and is the grant dead?"""
+"""Error responses of the token endpoint: which party is at fault, and if the grant is dead."""
 
 import base64
 from collections.abc import Callable
@@ -21,22 +21,22 @@ from one_runtime.oauth.errors import (
 from one_runtime.oauth.grants import ClientCredentials, Grant, ShortLivedToken
 from one_runtime.oauth.token_response import read_token_response
 from tests.catalog.example import oauth2
-from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, Answered, answered, with_token
+from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, ProviderResponse, response_with, with_token
 
 
-def refused(answer: Answered, auth: OAuth2Auth | None = None, grant: Grant = REFRESH) -> OAuthError:
+def refused(answer: ProviderResponse, auth: OAuth2Auth | None = None, grant: Grant = REFRESH) -> OAuthError:
     with pytest.raises(OAuthError) as caught:
         read_token_response(auth or oauth2(), CLIENT, grant, answer, NOW)
     return caught.value
 
 
 def kind(body: object, status: int = 400, auth: OAuth2Auth | None = None) -> type[OAuthError]:
-    return type(refused(answered(body, status), auth))
+    return type(refused(response_with(body, status), auth))
 
 
-def test_an_error_as_in_rfc_6749_5_2() -> None:
+def test_error_of_rfc_6749_5_2_is_read() -> None:
     error = refused(
-        answered({"error": "invalid_request", "error_description": "No code", "error_uri": "https://e.x"}, 400)
+        response_with({"error": "invalid_request", "error_description": "No code", "error_uri": "https://e.x"}, 400)
     )
     assert type(error) is TokenRequestRefused
     assert (error.said.error, error.reason, error.said.uri) == ("invalid_request", "No code", "https://e.x")
@@ -45,8 +45,8 @@ def test_an_error_as_in_rfc_6749_5_2() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
-def test_invalid_grant_is_the_end_of_the_grant(status: int) -> None:
-    error = refused(answered({"error": "invalid_grant", "error_description": "Token has been revoked."}, status))
+def test_invalid_grant_ends_the_grant(status: int) -> None:
+    error = refused(response_with({"error": "invalid_grant", "error_description": "Token has been revoked."}, status))
     assert type(error) is InvalidGrant
     assert (error.code, error.reason) == ("invalid_grant", "Token has been revoked.")
 
@@ -69,16 +69,16 @@ def test_invalid_grant_is_the_end_of_the_grant(status: int) -> None:
         ({"error": "Invalid-Grant"}, 401),
     ],
 )
-def test_providers_spell_it_in_their_own_ways(body: object, status: int) -> None:
+def test_invalid_grant_is_recognized_in_providers_spellings(body: object, status: int) -> None:
     assert kind(body, status) is InvalidGrant
 
 
-def test_an_entry_knows_spellings_of_its_own() -> None:
+def test_entry_may_add_spellings_of_invalid_grant() -> None:
     own = {"error": "grant_gone_fishing"}
     assert kind(own) is TokenRequestRefused
     assert kind(own, auth=with_token(refused=["grant_gone_fishing"])) is InvalidGrant
     elsewhere = with_token(refused=["E42"], response={"error": "fault.id", "error_description": "fault.text"})
-    error = refused(answered({"fault": {"id": "E42", "text": "No more"}}, 400), elsewhere)
+    error = refused(response_with({"fault": {"id": "E42", "text": "No more"}}, 400), elsewhere)
     assert (type(error), error.said.error, error.reason) == (InvalidGrant, "E42", "No more")
 
 
@@ -87,7 +87,7 @@ def test_an_entry_knows_spellings_of_its_own() -> None:
     ["invalid_client", "unauthorized_client", "incorrect_client_credentials", "bad_client_secret", "INVALID_CLIENT"],
 )
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
-def test_a_wrong_client_is_not_the_end_of_the_grant(code: str, status: int) -> None:
+def test_client_error_does_not_end_the_grant(code: str, status: int) -> None:
     assert kind({"error": code, "error_description": "invalid_grant? no"}, status) is InvalidClient
 
 
@@ -103,12 +103,12 @@ def test_a_wrong_client_is_not_the_end_of_the_grant(code: str, status: int) -> N
         {"error": {"type": "OAuthException", "code": 190, "message": "Session has expired"}},
     ],
 )
-def test_only_a_code_decides_and_no_text_that_mentions_it(body: object) -> None:
+def test_only_the_error_code_decides_not_a_text_that_mentions_it(body: object) -> None:
     assert kind(body) is TokenRequestRefused
 
 
 @pytest.mark.parametrize("status", [200, 400, 403])
-def test_another_error_is_one_with_any_status(status: int) -> None:
+def test_other_error_is_an_error_with_any_status(status: int) -> None:
     assert kind({"error": "invalid_scope"}, status) is TokenRequestRefused
     assert kind({"ok": False, "error": {"message": "No such scope"}}, status) is TokenRequestRefused
 
@@ -116,15 +116,15 @@ def test_another_error_is_one_with_any_status(status: int) -> None:
 @pytest.mark.promise("P12")
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
 @pytest.mark.parametrize("body", [b"", PAGE, {"error": "invalid_grant"}, {"error": "invalid_client"}])
-def test_an_outage_is_trouble_whatever_it_says(status: int, body: object) -> None:
-    error = refused(answered(body, status))
+def test_outage_status_is_a_temporary_failure_with_any_body(status: int, body: object) -> None:
+    error = refused(response_with(body, status))
     assert type(error) is TemporaryFailure
     assert error.may_pass
 
 
 @pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 410])
 @pytest.mark.parametrize("body", [b"", PAGE, b"Forbidden", b"null", b'"invalid_grant"', b"[]", {}, b'{"error":'])
-def test_what_is_no_answer_is_trouble_and_never_a_refusal(status: int, body: object) -> None:
+def test_unreadable_response_is_a_temporary_failure_and_never_a_refusal(status: int, body: object) -> None:
     assert kind(body, status) is TemporaryFailure
 
 
@@ -132,7 +132,7 @@ def test_what_is_no_answer_is_trouble_and_never_a_refusal(status: int, body: obj
     "code", ["server_error", "temporarily_unavailable", "ratelimited", "internal_error", "unknown_error"]
 )
 @pytest.mark.parametrize("status", [200, 400])
-def test_trouble_may_come_with_any_status(code: str, status: int) -> None:
+def test_temporary_error_code_is_a_temporary_failure_with_any_status(code: str, status: int) -> None:
     assert kind({"error": code, "error_description": "retry your request"}, status) is TemporaryFailure
 
 
@@ -155,20 +155,20 @@ def test_trouble_may_come_with_any_status(code: str, status: int) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [429, 503, 403])
-def test_how_long_to_wait_is_read_from_seconds_or_a_date(status: int, value: str, seconds: int | None) -> None:
-    error = refused(answered(PAGE, status).with_header("retry-after", value))
+def test_retry_after_is_read_from_seconds_or_a_date(status: int, value: str, seconds: int | None) -> None:
+    error = refused(response_with(PAGE, status).with_header("retry-after", value))
     assert isinstance(error, TemporaryFailure)
     assert error.retry_after == seconds
 
 
-def test_a_success_that_is_none_is_malformed_and_says_nothing_of_the_grant() -> None:
+def test_success_without_a_token_is_malformed_and_does_not_end_the_grant() -> None:
     for body in (PAGE, b"", {}, {"status": "success"}):
-        error = refused(answered(body, 200))
+        error = refused(response_with(body, 200))
         assert type(error) is MalformedTokenResponse
         assert error.may_pass
 
 
-def test_the_table_has_only_codes_as_they_are_spelled() -> None:
+def test_error_codes_of_the_table_are_normalized() -> None:
     assert {code: normalize_code(code) for code in ERROR_KINDS} == {code: code for code in ERROR_KINDS}
 
 
@@ -186,7 +186,7 @@ FORMS: list[Callable[[str], str]] = [
 @pytest.mark.promise("P11")
 @pytest.mark.parametrize("form", range(len(FORMS)))
 @pytest.mark.parametrize("grant", [CODE, REFRESH])
-def test_what_was_sent_is_taken_out_of_the_words(grant: Any, form: int) -> None:
+def test_sent_secrets_are_redacted_in_the_message(grant: Any, form: int) -> None:
     for secret in (*CLIENT.secrets, *grant.secrets):
         echo = FORMS[form](secret)
         said = {
@@ -194,7 +194,7 @@ def test_what_was_sent_is_taken_out_of_the_words(grant: Any, form: int) -> None:
             "error_description": f"The token ({echo}) is old",
             "error_uri": f"https://e.x/{echo}",
         }
-        error = refused(answered(said, 400), grant=grant)
+        error = refused(response_with(said, 400), grant=grant)
         shown = repr((error, error.said, str(error))).replace("\\u200b", "").lower()
         assert secret.lower() not in shown
         assert echo.rstrip(".").lower() not in shown
@@ -202,7 +202,7 @@ def test_what_was_sent_is_taken_out_of_the_words(grant: Any, form: int) -> None:
         assert error.reason.startswith("The token (")
 
 
-def test_each_grant_knows_everything_secret_that_goes_along() -> None:
+def test_each_grant_lists_all_secrets_of_its_request() -> None:
     assert set(CODE.secrets) == {CODE.code, CODE.verifier}
     assert set(REFRESH.secrets) == {REFRESH.refresh_token, REFRESH.access_token}
     assert ShortLivedToken("s").secrets == ("s",)
@@ -210,15 +210,15 @@ def test_each_grant_knows_everything_secret_that_goes_along() -> None:
 
 
 @pytest.mark.promise("P11")
-def test_the_authorization_header_is_taken_out_too() -> None:
+def test_authorization_header_is_redacted() -> None:
     header = authenticate_client("basic", CLIENT, oauth2().token).headers["Authorization"]
-    error = refused(answered({"error": "x", "error_description": f"cannot read {header}"}, 400))
+    error = refused(response_with({"error": "x", "error_description": f"cannot read {header}"}, 400))
     assert header.removeprefix("Basic ") not in str(error.reason)
 
 
-def test_words_are_plain_and_short() -> None:
+def test_message_is_short_plain_text() -> None:
     said = {"error": "x", "error_description": "<b>no</b>\r\n\u202e\x1b[31m no" + " no" * 400, "error_uri": 7}
-    error = refused(answered(said, 400))
+    error = refused(response_with(said, 400))
     assert error.reason is not None
     assert error.reason.startswith("<b>no</b> [31m no no")
     assert len(error.reason) <= 300

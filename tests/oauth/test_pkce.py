@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange."""
+"""PKCE (RFC 7636): verifiers and challenges."""
 
 import re
 
@@ -8,12 +8,12 @@ from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from tests.catalog.example import oauth2
 
 
-def test_the_challenge_is_that_of_rfc_7636_appendix_b() -> None:
+def test_challenge_matches_rfc_7636_appendix_b() -> None:
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     assert code_challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
-def test_verifiers_are_long_enough_and_never_the_same() -> None:
+def test_verifiers_are_long_enough_and_unique() -> None:
     verifiers = {new_code_verifier() for _ in range(100)}
     assert len(verifiers) == 100
     assert all(re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", verifier) for verifier in verifiers)
@@ -21,7 +21,7 @@ def test_verifiers_are_long_enough_and_never_the_same() -> None:
 
 
 @pytest.mark.parametrize("verifier", ["", "v" * 42, "v" * 129, "v" * 42 + "+", "v" * 43 + "\n", "é" * 43])
-def test_what_is_no_verifier_has_no_challenge(verifier: str) -> None:
+def test_invalid_verifier_has_no_challenge(verifier: str) -> None:
     with pytest.raises(ValueError, match="43 to 128"):
         code_challenge(verifier)
 
@@ -30,5 +30,5 @@ def test_what_is_no_verifier_has_no_challenge(verifier: str) -> None:
     "pkce,wanted",
     [("required", True), ("supported", True), ("tolerated", True), ("unknown", True), ("avoid", False)],
 )
-def test_a_provider_gets_a_challenge_unless_it_breaks_by_it(pkce: str, wanted: bool) -> None:
+def test_provider_gets_a_challenge_unless_its_entry_avoids_pkce(pkce: str, wanted: bool) -> None:
     assert uses_pkce(oauth2(pkce=pkce)) is wanted

@@ -11,7 +11,7 @@ from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import NotRevoked, Revoked, read_revocation, revocation_requests
 from tests.catalog.example import SUBDOMAIN, oauth2
-from tests.oauth.answers import CLIENT, NOW, PAGE, Answered, answered, form_of, query_of
+from tests.oauth.answers import CLIENT, NOW, PAGE, ProviderResponse, form_of, query_of, response_with
 
 HELD = RefreshToken("45ghiukldjahdnhzdauz", "the-access-token")
 URL = "https://server.example.com/revoke"
@@ -21,14 +21,14 @@ def revocable(**changes: Any) -> OAuth2Auth:
     return oauth2(revocation={"url": URL, **changes})
 
 
-def read(answer: Answered, **changes: Any) -> Revoked | NotRevoked:
+def read(answer: ProviderResponse, **changes: Any) -> Revoked | NotRevoked:
     return read_revocation(revocable(**changes), CLIENT, HELD, answer, NOW)
 
 
 BEARER = {"auth": "bearer", "body": "none", "token_param": None, "tokens": ["access_token"]}
 
 
-def test_a_token_is_revoked_as_in_rfc_7009_2_1() -> None:
+def test_revocation_request_follows_rfc_7009_2_1() -> None:
     auth = revocable(auth="basic", tokens=["refresh_token"])
     ((kind, request),) = revocation_requests(auth, ClientIdentity("s6BhdRkqt3", "gX1fBat3bV"), HELD, {})
     assert (kind, request.method, request.url) == ("refresh_token", "POST", URL)
@@ -36,7 +36,7 @@ def test_a_token_is_revoked_as_in_rfc_7009_2_1() -> None:
     assert ("Authorization", "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW") in request.headers
 
 
-def test_each_token_that_the_entry_names_is_revoked_in_its_order() -> None:
+def test_each_token_that_the_entry_names_is_revoked_in_order() -> None:
     sent = revocation_requests(revocable(), CLIENT, HELD, {})
     assert [(kind, form_of(request)["token"]) for kind, request in sent] == [
         ("refresh_token", HELD.refresh_token),
@@ -47,20 +47,20 @@ def test_each_token_that_the_entry_names_is_revoked_in_its_order() -> None:
     assert [kind for kind, _ in only] == ["access_token"]
 
 
-def test_a_provider_without_a_way_gets_no_request() -> None:
+def test_provider_without_revocation_gets_no_request() -> None:
     assert revocation_requests(oauth2(), CLIENT, HELD, {}) == ()
     with pytest.raises(ValueError, match="no revocation"):
-        read_revocation(oauth2(), CLIENT, HELD, answered(), NOW)
+        read_revocation(oauth2(), CLIENT, HELD, response_with(), NOW)
 
 
-def test_a_token_may_prove_itself() -> None:
+def test_token_may_authenticate_its_own_revocation() -> None:
     ((kind, request),) = revocation_requests(revocable(**BEARER), CLIENT, HELD, {})
     assert (kind, request.body) == ("access_token", b"")
     assert ("Authorization", "Bearer the-access-token") in request.headers
     assert not any(name == "Content-Type" for name, _ in request.headers)
 
 
-def test_the_clients_secret_may_go_where_a_token_would() -> None:
+def test_client_secret_may_take_the_place_of_the_token() -> None:
     """Stripe's deauthorize."""
     auth = revocable(auth="secret", token_param=None, tokens=["access_token"], params={"client_id": "{client_id}"})
     ((_, request),) = revocation_requests(auth, CLIENT, HELD, {})
@@ -68,7 +68,7 @@ def test_the_clients_secret_may_go_where_a_token_would() -> None:
     assert form_of(request) == {"client_id": CLIENT.client_id}
 
 
-def test_the_token_travels_in_json_in_the_query_or_in_a_template() -> None:
+def test_token_is_sent_in_json_in_the_query_or_in_a_template() -> None:
     as_json = revocable(method="DELETE", auth="basic", body="json", token_param="access_token", tokens=["access_token"])
     ((_, request),) = revocation_requests(as_json, CLIENT, HELD, {})
     assert (request.method, json.loads(request.body or b"")) == ("DELETE", {"access_token": "the-access-token"})
@@ -87,7 +87,7 @@ def test_the_token_travels_in_json_in_the_query_or_in_a_template() -> None:
 
 
 @pytest.mark.promise("P7")
-def test_no_value_sends_a_token_to_another_host() -> None:
+def test_parameter_value_cannot_send_a_token_to_another_host() -> None:
     auth = oauth2(params=[SUBDOMAIN], revocation={"url": "https://{subdomain}.example.com/revoke"})
     assert revocation_requests(auth, CLIENT, HELD, {"subdomain": "acme"})[0][1].url == "https://acme.example.com/revoke"
     for value in ("evil.com/", "a@evil.com", "evil.com#", ""):
@@ -95,38 +95,38 @@ def test_no_value_sends_a_token_to_another_host() -> None:
             revocation_requests(auth, CLIENT, HELD, {"subdomain": value})
 
 
-def test_a_token_that_breaks_out_of_the_header_is_not_sent() -> None:
+def test_token_with_characters_invalid_in_a_header_is_not_sent() -> None:
     with pytest.raises(InvalidInput):
         revocation_requests(revocable(**BEARER), CLIENT, RefreshToken(None, "a\r\nX: y"), {})
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 @pytest.mark.parametrize("body", [b"", {}, {"revoked": True}, {"ok": True}, {"success": True}, b"OK", PAGE])
-def test_a_success_revokes_whatever_its_body_is(status: int, body: object) -> None:
-    assert read(answered(body, status)) == Revoked()
+def test_success_status_means_revoked_with_any_body(status: int, body: object) -> None:
+    assert read(response_with(body, status)) == Revoked()
 
 
 @pytest.mark.parametrize(
     "body", [{"error": "invalid_token"}, {"error": "invalid_grant"}, {"ok": False, "error": "token_revoked"}]
 )
 @pytest.mark.parametrize("status", [200, 400, 401])
-def test_a_token_that_the_provider_no_longer_knows_is_revoked(status: int, body: object) -> None:
-    result = read(answered(body, status))
+def test_token_unknown_to_the_provider_counts_as_revoked(status: int, body: object) -> None:
+    result = read(response_with(body, status))
     assert result == Revoked()
 
 
-def test_the_entry_says_what_else_means_gone_or_revoked() -> None:
+def test_entry_may_name_other_responses_that_mean_revoked() -> None:
     gone = {"status": [404], "json": [{"path": "error", "one_of": ["account_inactive"]}]}
-    assert read(answered(b"", 404), gone=gone) == Revoked()
-    assert read(answered({"ok": False, "error": "account_inactive"}), gone=gone) == Revoked()
+    assert read(response_with(b"", 404), gone=gone) == Revoked()
+    assert read(response_with({"ok": False, "error": "account_inactive"}), gone=gone) == Revoked()
     expect = {"json": [{"path": "ok", "equals": True}]}
-    assert isinstance(read(answered({}), expect=expect), NotRevoked)
-    assert read(answered({"ok": True}), expect=expect) == Revoked()
+    assert isinstance(read(response_with({}), expect=expect), NotRevoked)
+    assert read(response_with({"ok": True}), expect=expect) == Revoked()
 
 
-def test_a_dead_token_that_proves_itself_is_revoked_and_a_refused_client_is_not() -> None:
-    assert read(answered(b"", 401), **BEARER) == Revoked()
-    assert isinstance(read(answered(b"", 401)), NotRevoked)
+def test_refused_token_counts_as_revoked_and_a_refused_client_does_not() -> None:
+    assert read(response_with(b"", 401), **BEARER) == Revoked()
+    assert isinstance(read(response_with(b"", 401)), NotRevoked)
 
 
 @pytest.mark.parametrize(
@@ -138,34 +138,34 @@ def test_a_dead_token_that_proves_itself_is_revoked_and_a_refused_client_is_not(
         ({"error": {"message": "No", "code": 100}}, 400, "No"),
     ],
 )
-def test_an_error_is_a_failure_that_will_not_pass(body: object, status: int, reason: str) -> None:
-    result = read(answered(body, status))
+def test_error_is_a_permanent_failure(body: object, status: int, reason: str) -> None:
+    result = read(response_with(body, status))
     assert result == NotRevoked(reason, may_pass=False)
 
 
 @pytest.mark.parametrize("body", [{"ok": True, "revoked": False}, {"success": False}])
-def test_a_success_that_says_no_is_a_failure(body: object) -> None:
-    assert read(answered(body)) == NotRevoked("HTTP 200", may_pass=True)
+def test_success_status_with_an_error_body_is_a_failure(body: object) -> None:
+    assert read(response_with(body)) == NotRevoked("HTTP 200", may_pass=True)
 
 
 @pytest.mark.promise("P12")
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 @pytest.mark.parametrize("body", [PAGE, {"error": "invalid_token"}, b""])
 @pytest.mark.parametrize("way", [{}, BEARER])
-def test_an_outage_is_tried_again_when_the_provider_says(status: int, body: object, way: dict[str, Any]) -> None:
-    result = read(answered(body, status).with_header("Retry-After", "30"), **way)
+def test_outage_is_retried_after_the_providers_retry_after(status: int, body: object, way: dict[str, Any]) -> None:
+    result = read(response_with(body, status).with_header("Retry-After", "30"), **way)
     assert isinstance(result, NotRevoked)
     assert (result.may_pass, result.retry_after) == (True, 30)
 
 
 @pytest.mark.parametrize("status", [302, 400, 403, 404])
-def test_a_page_instead_of_an_answer_is_tried_again(status: int) -> None:
-    assert read(answered(PAGE, status)) == NotRevoked(f"HTTP {status}", may_pass=True)
+def test_html_page_is_retried(status: int) -> None:
+    assert read(response_with(PAGE, status)) == NotRevoked(f"HTTP {status}", may_pass=True)
 
 
 @pytest.mark.promise("P11")
-def test_a_reason_does_not_repeat_a_token() -> None:
+def test_reason_does_not_repeat_a_token() -> None:
     words = f"{HELD.refresh_token} and {HELD.access_token} of {CLIENT.client_secret}"
-    result = read(answered({"error": "x", "error_description": words}, 400))
+    result = read(response_with({"error": "x", "error_description": words}, 400))
     assert isinstance(result, NotRevoked)
     assert result.reason == "\u2026 and \u2026 of \u2026"

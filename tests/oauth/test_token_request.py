@@ -20,7 +20,7 @@ HEADER = ("Authorization", "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3")
 
 
 def machine(**changes: Any) -> ClientCredentialsAuth:
-    """An entry whose client is the customer's own."""
+    """Return an entry with client credentials of the customer."""
     fields = [{"name": name, "label": name, "where": "There."} for name in ("client_id", "client_secret", "account")]
     auth = entry_of(
         {
@@ -36,7 +36,7 @@ def machine(**changes: Any) -> ClientCredentialsAuth:
     return auth
 
 
-def test_a_code_is_exchanged_as_in_rfc_6749_4_1_3() -> None:
+def test_code_exchange_follows_rfc_6749_4_1_3() -> None:
     grant = AuthorizationCode("SplxlOBeZQQYbYS6WxSbIA", "https://client.example.com/cb")
     request = token_request(with_token(auth="basic"), BASIC, grant, {})
     assert (request.method, request.url) == ("POST", "https://login.example.com/token")
@@ -50,24 +50,24 @@ def test_a_code_is_exchanged_as_in_rfc_6749_4_1_3() -> None:
     )
 
 
-def test_the_verifier_goes_along_where_a_challenge_did() -> None:
+def test_verifier_is_sent_if_a_challenge_was_sent() -> None:
     assert form_of(token_request(oauth2(), CLIENT, CODE, {}))["code_verifier"] == CODE.verifier
 
 
-def test_a_token_is_refreshed_as_in_rfc_6749_6() -> None:
+def test_refresh_follows_rfc_6749_6() -> None:
     request = token_request(with_token(auth="basic"), BASIC, RefreshToken("tGzv3JOkF0XG5Qx2TlKWIA", "a"), {})
     assert request.body == b"grant_type=refresh_token&refresh_token=tGzv3JOkF0XG5Qx2TlKWIA"
     assert HEADER in request.headers
 
 
-def test_a_client_asks_for_itself_as_in_rfc_6749_4_4_2() -> None:
+def test_client_credentials_request_follows_rfc_6749_4_4_2() -> None:
     request = token_request(machine(token={"url": "https://login.example.com/token"}, fields=machine().fields[:2]),
                             BASIC, ClientCredentials(), {})  # fmt: skip
     assert request.body == b"grant_type=client_credentials"
     assert HEADER in request.headers
 
 
-def test_a_client_asks_for_scopes_and_says_what_the_entry_wants() -> None:
+def test_client_credentials_request_has_scopes_and_the_entrys_parameters() -> None:
     auth = machine(scopes={"separator": ",", "always": ["a"], "default": ["b"]})
     fields = {"client_id": "x", "client_secret": "y", "account": "42"}
     asked = form_of(token_request(auth, CLIENT, ClientCredentials(fields), {}))
@@ -75,13 +75,13 @@ def test_a_client_asks_for_scopes_and_says_what_the_entry_wants() -> None:
     assert form_of(token_request(auth, CLIENT, ClientCredentials(fields, ("c",)), {}))["scope"] == "a,c"
 
 
-def test_an_entry_may_name_another_grant_type() -> None:
+def test_entry_may_name_another_grant_type() -> None:
     auth = machine(token={"url": "https://z.example.com/token", "params": {"grant_type": "account_credentials"}},
                    fields=machine().fields[:2])  # fmt: skip
     assert form_of(token_request(auth, CLIENT, ClientCredentials(), {}))["grant_type"] == "account_credentials"
 
 
-def test_refreshing_has_an_address_and_parameters_of_its_own() -> None:
+def test_refresh_may_have_its_own_url_and_parameters() -> None:
     auth = with_token(
         refresh_url="https://login.example.com/refresh",
         params={"only": "for codes"},
@@ -98,7 +98,7 @@ def test_refreshing_has_an_address_and_parameters_of_its_own() -> None:
     assert form_of(token_request(auth, CLIENT, CODE, {}))["only"] == "for codes"
 
 
-def test_a_token_may_be_renewed_by_a_get_without_the_client() -> None:
+def test_refresh_may_be_a_get_without_client_authentication() -> None:
     """Instagram: an address is no place for a secret."""
     auth = with_token(
         refresh_url="https://login.example.com/refresh",
@@ -111,14 +111,14 @@ def test_a_token_may_be_renewed_by_a_get_without_the_client() -> None:
     assert not any(name == "Authorization" for name, _ in request.headers)
 
 
-def test_a_body_in_json_has_the_same_parameters() -> None:
+def test_json_body_has_the_same_parameters() -> None:
     request = token_request(with_token(body="json"), CLIENT, CODE, {})
     form = form_of(token_request(oauth2(), CLIENT, CODE, {}))
     assert json.loads(request.body or b"") == form
     assert dict(request.headers)["Content-Type"] == "application/json"
 
 
-def test_query_headers_and_names_are_the_entrys() -> None:
+def test_entry_sets_query_headers_and_parameter_names() -> None:
     auth = oauth2(
         params=[SUBDOMAIN],
         token={
@@ -143,7 +143,7 @@ def test_query_headers_and_names_are_the_entrys() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_short_lived_token_is_swapped_with_the_client_along(method: str) -> None:
+def test_short_lived_token_is_exchanged_with_client_authentication(method: str) -> None:
     exchange = {
         "url": "https://login.example.com/swap",
         "method": method,
@@ -160,13 +160,13 @@ def test_a_short_lived_token_is_swapped_with_the_client_along(method: str) -> No
     }
 
 
-def test_without_an_exchange_there_is_none() -> None:
+def test_entry_without_an_exchange_gets_none() -> None:
     with pytest.raises(ValueError, match="exchange"):
         token_request(oauth2(), CLIENT, ShortLivedToken("short"), {})
 
 
 @pytest.mark.promise("P7")
-def test_no_value_sends_the_secret_to_another_host() -> None:
+def test_parameter_value_cannot_send_the_secret_to_another_host() -> None:
     auth = oauth2(params=[SUBDOMAIN], token={**OAUTH2["token"], "url": "https://{subdomain}.example.com/token"})
     for value in ("evil.com/", "evil.com#", "a@evil.com", "evil.com?", "evil.com\\", "evil.com\n", ""):
         with pytest.raises(InvalidInput):
@@ -176,7 +176,7 @@ def test_no_value_sends_the_secret_to_another_host() -> None:
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\x00", "é"])
-def test_no_value_breaks_out_of_a_header(value: str) -> None:
+def test_parameter_value_cannot_break_out_of_a_header(value: str) -> None:
     auth = oauth2(
         params=[{**SUBDOMAIN, "pattern": ".+", "suffix": None}],
         token={**OAUTH2["token"], "headers": {"X-Tenant": "{subdomain}"}},
@@ -186,7 +186,7 @@ def test_no_value_breaks_out_of_a_header(value: str) -> None:
 
 
 @pytest.mark.promise("P11")
-def test_no_repr_shows_a_secret() -> None:
+def test_repr_hides_secrets() -> None:
     grants = (CODE, REFRESH, ShortLivedToken("a-short-lived-token"), ClientCredentials({"client_secret": "top-secret"}))
     shown = repr([*grants, token_request(oauth2(), CLIENT, CODE, {}), token_request(oauth2(), CLIENT, REFRESH, {})])
     for grant in grants:
@@ -197,7 +197,7 @@ def test_no_repr_shows_a_secret() -> None:
 
 @settings(deadline=None)
 @given(st.text(min_size=1), st.text(min_size=1), st.sampled_from(["form", "json"]))
-def test_any_code_and_secret_arrive_exactly(code: str, secret: str, body: str) -> None:
+def test_code_and_secret_are_sent_unchanged(code: str, secret: str, body: str) -> None:
     request = token_request(
         with_token(body=body), ClientIdentity("c", secret), AuthorizationCode(code, "https://us.example"), {}
     )

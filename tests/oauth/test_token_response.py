@@ -1,4 +1,4 @@
-"""What is read of the token endpoint's answer when it is a success."""
+"""Successful responses of the token endpoint."""
 
 import datetime as dt
 from typing import Any
@@ -13,20 +13,20 @@ from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRe
 from one_runtime.oauth.grants import Grant
 from one_runtime.oauth.token_response import MAX_TOKEN, Tokens, read_token_response
 from tests.catalog.example import oauth2
-from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, answered, with_token
+from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, response_with, with_token
 
 HOUR = dt.timedelta(hours=1)
 
 
 def read(body: object, auth: OAuth2Auth | None = None, grant: Grant = CODE, **answer: Any) -> Tokens:
-    return read_token_response(auth or oauth2(), CLIENT, grant, answered(body, **answer), NOW)
+    return read_token_response(auth or oauth2(), CLIENT, grant, response_with(body, **answer), NOW)
 
 
 def expiry(auth: OAuth2Auth | None = None, **said: object) -> dt.datetime | None:
     return read({"access_token": "a", **said}, auth).expires_at
 
 
-def test_an_answer_as_in_rfc_6749_5_1() -> None:
+def test_response_of_rfc_6749_5_1_is_read() -> None:
     tokens = read(
         b"""{
        "access_token":"2YotnFZFEjr1zCsicMWpAA",
@@ -44,13 +44,13 @@ def test_an_answer_as_in_rfc_6749_5_1() -> None:
 @pytest.mark.parametrize(
     "content_type", ["text/html", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"]
 )
-def test_json_is_read_whatever_it_is_called(content_type: str) -> None:
+def test_json_is_read_with_any_content_type(content_type: str) -> None:
     assert read({"access_token": "a"}, content_type=content_type).access_token == "a"
     assert read(b"\xef\xbb\xbf" + b' {"access_token": "a"} \n', content_type=content_type).access_token == "a"
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/html", "application/x-www-form-urlencoded"])
-def test_a_form_is_read_whatever_it_is_called(content_type: str) -> None:
+def test_form_is_read_with_any_content_type(content_type: str) -> None:
     body = b"access_token=gho_16C7e42F292c69&expires_in=3600&scope=repo%2Cgist+user&token_type=bearer\n"
     tokens = read(body, content_type=content_type)
     assert (tokens.access_token, tokens.expires_at) == ("gho_16C7e42F292c69", NOW + HOUR)
@@ -87,7 +87,7 @@ def test_a_form_is_read_whatever_it_is_called(content_type: str) -> None:
     ],
     ids=lambda body: repr(body)[:40],
 )
-def test_a_success_without_a_token_is_malformed(body: object) -> None:
+def test_success_without_a_token_is_malformed(body: object) -> None:
     with pytest.raises(MalformedTokenResponse):
         read(body)
 
@@ -96,18 +96,18 @@ def test_a_success_without_a_token_is_malformed(body: object) -> None:
     "token",
     ["hush\n", "hush\r\nX: y", "\x00", "hush é", " hush", "hush ", "hush\x7f", "\u200bhush", "h" * (MAX_TOKEN + 1)],
 )
-def test_a_token_that_cannot_be_sent_is_malformed(token: str) -> None:
+def test_token_that_cannot_be_sent_is_malformed(token: str) -> None:
     for body in ({"access_token": token}, {"access_token": "a", "refresh_token": token}):
         with pytest.raises(MalformedTokenResponse) as caught:
             read(body)
         assert "hush" not in repr(caught.value)
 
 
-def test_a_long_token_is_a_token() -> None:
+def test_long_token_is_accepted() -> None:
     assert read({"access_token": "a" * MAX_TOKEN, "refresh_token": "b c"}).refresh_token == "b c"
 
 
-def test_the_type_of_a_token_is_not_relied_on() -> None:
+def test_token_type_is_ignored() -> None:
     for kind in ("bearer", "Bearer", "mac", "", 7, None):
         assert read({"access_token": "a", "token_type": kind}).access_token == "a"
 
@@ -116,7 +116,7 @@ def test_the_type_of_a_token_is_not_relied_on() -> None:
     "said,seconds",
     [(3600, 3600), ("3600", 3600), (" 3600 ", 3600), (3599.5, 3599.5), ("3600.0", 3600), (315_360_000, 315_360_000)],
 )
-def test_expiry_in_seconds(said: object, seconds: float) -> None:
+def test_expiry_in_seconds_is_read(said: object, seconds: float) -> None:
     assert expiry(expires_in=said) == NOW + dt.timedelta(seconds=seconds)
 
 
@@ -135,7 +135,7 @@ def test_expiry_in_seconds(said: object, seconds: float) -> None:
         "Wed, 25 Nov 2026 13:00:00 GMT",
     ],
 )
-def test_expiry_as_a_date_or_since_1970(said: object) -> None:
+def test_expiry_as_a_date_or_unix_time_is_read(said: object) -> None:
     response = {"response": {"expires_at": "expires_at"}}
     assert expiry(with_token(**response), expires_at=said, expires_in=7) == NOW + HOUR
     assert expiry(expires_in=said) == NOW + HOUR, "some put it where the seconds belong"
@@ -145,23 +145,23 @@ def test_expiry_as_a_date_or_since_1970(said: object) -> None:
     "said",
     [None, 0, "0", -1, "-1", "", "never", True, [], {}, 1e300, "1e3", "NaN", "9" * 400, 9_999_999_999_999_999, "1_000"],
 )
-def test_an_expiry_that_says_nothing_leaves_it_to_the_entry(said: object) -> None:
+def test_invalid_expiry_falls_back_to_the_entrys_lifetime(said: object) -> None:
     assert expiry(expires_in=said) is None
     assert expiry(oauth2(lifetimes={"access": 3600}), expires_in=said) == NOW + HOUR
 
 
-def test_a_missing_expiry_is_the_entrys_or_none() -> None:
+def test_missing_expiry_is_the_entrys_lifetime_or_none() -> None:
     assert expiry() is None
     assert expiry(oauth2(lifetimes={"access": 3600})) == NOW + HOUR
     assert expiry(oauth2(lifetimes={"access": 3600}), expires_in=60) == NOW + dt.timedelta(minutes=1)
 
 
-def test_numbers_that_json_does_not_have_are_no_expiry() -> None:
+def test_non_finite_numbers_are_not_an_expiry() -> None:
     for number in (b"NaN", b"Infinity", b"-Infinity"):
         assert read(b'{"access_token": "a", "expires_in": %s}' % number).expires_at is None
 
 
-def test_a_refresh_token_may_have_a_lifetime_of_its_own() -> None:
+def test_refresh_token_may_have_its_own_lifetime() -> None:
     tokens = read({"access_token": "a", "refresh_token": "r", "refresh_token_expires_in": "3600"})
     assert tokens.refresh_expires_at == NOW + HOUR
     assert read({"access_token": "a"}).refresh_expires_at is None
@@ -184,11 +184,11 @@ def test_a_refresh_token_may_have_a_lifetime_of_its_own() -> None:
         ({"a": True}, None),
     ],
 )
-def test_scopes_by_any_separator_or_as_a_list(said: object, granted: tuple[str, ...] | None) -> None:
+def test_scopes_are_read_with_any_separator_or_as_a_list(said: object, granted: tuple[str, ...] | None) -> None:
     assert read({"access_token": "a", "scope": said}).scopes == granted
 
 
-def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one() -> None:
+def test_refresh_without_a_new_refresh_token_keeps_the_old_token() -> None:
     for body in (
         {"access_token": "n"},
         {"access_token": "n", "refresh_token": None},
@@ -199,7 +199,7 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one() -> None:
     assert read({"access_token": "n", "refresh_token": "r2"}, grant=REFRESH).refresh_token == "r2"
 
 
-def test_tokens_stand_where_the_entry_says() -> None:
+def test_tokens_are_read_from_the_entrys_paths() -> None:
     response = {
         "access_token": "data.token",
         "refresh_token": "data.renew",
@@ -216,7 +216,7 @@ def test_tokens_stand_where_the_entry_says() -> None:
     )
 
 
-def test_the_token_may_stand_within_an_object_where_the_top_has_none() -> None:
+def test_token_is_read_from_a_nested_object_if_the_top_level_has_none() -> None:
     auth = with_token(response={"within": ["authed_user", "more.0"]})
     user = {"access_token": "xoxp-1", "refresh_token": "xoxe-1", "expires_in": 43200, "scope": "a,b"}
     tokens = read({"ok": True, "authed_user": user, "expires_in": 1, "refresh_token": "of the bot"}, auth)
@@ -228,7 +228,7 @@ def test_the_token_may_stand_within_an_object_where_the_top_has_none() -> None:
         read({"authed_user": {"id": "U1"}}, auth)
 
 
-def test_an_answer_that_says_it_is_none_is_none() -> None:
+def test_response_that_reports_an_error_is_an_error() -> None:
     with pytest.raises(TokenRequestRefused):
         read({"ok": False, "error": "bad_redirect_uri", "access_token": "a"})
     with pytest.raises(OAuthError):
@@ -236,12 +236,12 @@ def test_an_answer_that_says_it_is_none_is_none() -> None:
 
 
 @pytest.mark.parametrize("status", [199, 300, 302, 400, 401, 500])
-def test_a_token_in_an_answer_that_is_no_success_is_not_taken(status: int) -> None:
+def test_token_in_an_error_response_is_ignored(status: int) -> None:
     with pytest.raises(OAuthError):
         read({"access_token": "a"}, status=status)
 
 
-def test_values_of_the_token_response_serve_templates() -> None:
+def test_token_response_values_are_available_to_templates() -> None:
     shop = {"name": "shop", "source": "token_response", "path": "api.url", "extract": r"https://([a-z]+)\.example\.com"}
     auth = oauth2(
         received=[shop],
@@ -256,7 +256,7 @@ def test_values_of_the_token_response_serve_templates() -> None:
 
 
 @pytest.mark.promise("P11")
-def test_no_repr_shows_a_token() -> None:
+def test_repr_hides_tokens() -> None:
     shown = repr(read({"access_token": "top-secret-a", "refresh_token": "top-secret-r", "id_token": "top-secret-i"}))
     assert "top-secret" not in shown
 
@@ -281,7 +281,7 @@ NAMES = [
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), json_values), st.integers(100, 599))
-def test_no_answer_does_more_than_be_refused(body: dict[str, Any], status: int) -> None:
+def test_every_json_response_is_parsed_or_refused(body: dict[str, Any], status: int) -> None:
     try:
         tokens = read(body, status=status)
     except OAuthError:
@@ -291,6 +291,6 @@ def test_no_answer_does_more_than_be_refused(body: dict[str, Any], status: int) 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
+def test_arbitrary_bytes_are_refused(body: bytes) -> None:
     with pytest.raises(OAuthError):
         read(body)
