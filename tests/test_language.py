@@ -26,12 +26,12 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
-    "src": 70,
-    "tests": 86,
+    "src": 46,
+    "tests": 76,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
-    "src": 109,
-    "tests": 45,
+    "src": 87,
+    "tests": 41,
 }
 
 _MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")
