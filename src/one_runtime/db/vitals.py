@@ -1,14 +1,28 @@
-"""What a database server says about itself, for `one-runtime doctor`; and why it cannot be reached, without secrets."""
+"""Facts about a PostgreSQL server for `one-runtime doctor`, and why it is unreachable, without secrets."""
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy import DateTime, Integer, Text, and_, cast, column, func, not_, select, table
 
 from one_runtime.db.engine import Transaction
+
+
+class _VitalsRow(NamedTuple):
+    version: str
+    number: int
+    free_for_us: int
+    read_only: bool
+    synchronous_commit: str
+    size: int
+
+
+class _NowRow(NamedTuple):
+    now: datetime
+
 
 _MAX: Final = cast(func.current_setting("max_connections"), Integer)
 _RESERVED: Final = cast(func.current_setting("superuser_reserved_connections"), Integer) + cast(
@@ -37,7 +51,7 @@ _VITALS: Final = select(
 )
 _NOW: Final = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
 
-# What libpq and psycopg say, and what we say instead: their own words may repeat a part of the URL.
+# Messages of libpq and psycopg, and ours instead: theirs may repeat a part of the URL.
 _REASONS: Final = (
     (r"password authentication failed|no password supplied", "the password or the user name is refused"),
     (r"no pg_hba\.conf entry", "its pg_hba.conf does not let this address or user in"),
@@ -55,7 +69,7 @@ _REASONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresVitals:
-    """A PostgreSQL server, as one of its users sees it."""
+    """A PostgreSQL server as one of its users sees it."""
 
     version: str
     major: int
@@ -68,33 +82,34 @@ class PostgresVitals:
 
 
 async def postgres_vitals(tx: Transaction) -> PostgresVitals:
-    """How the server is, in one statement that every user may ask."""
-    row: Any = await tx.one(_VITALS)
+    """Read the facts with one statement that every database user may run."""
+    row = await tx.one(_VITALS, _VitalsRow)
+    assert row is not None  # noqa: S101 - a statement without FROM returns one row
     return PostgresVitals(
         row.version, row.number // 10_000, row.free_for_us, row.read_only, row.synchronous_commit, row.size
     )
 
 
 async def database_clock(tx: Transaction) -> datetime:
-    """The server's clock; PostgreSQL only, since SQLite has none of its own."""
-    row: Any = await tx.one(_NOW)
-    now: datetime = row.now
-    return now
+    """Return the clock of a PostgreSQL server. SQLite has none."""
+    row = await tx.one(_NOW, _NowRow)
+    assert row is not None  # noqa: S101 - a statement without FROM returns one row
+    return row.now
 
 
 def why_unreachable(error: BaseException) -> str:
-    """A few words for a driver's error, found in it or in what it came from; never its own."""
-    told = []
+    """Return a few words for a driver's error or its causes, never the driver's own words."""
+    messages = []
     cause: BaseException | None = error
     while cause is not None:
-        told.append(str(cause))
+        messages.append(str(cause))
         cause = cause.__cause__ or cause.__context__
-    text = "\n".join(told)
+    text = "\n".join(messages)
     return next((why for pattern, why in _REASONS if re.search(pattern, text)), "it cannot be reached")
 
 
 def shown_server(url: str) -> str:
-    """Host and port of a PostgreSQL URL, where they can be told from the password for certain."""
+    """Return host and port of a PostgreSQL URL, if they cannot be a part of the password."""
     parts = urlsplit(url)
     if "@" in parts.path + parts.query + parts.fragment:  # a password with / or # in it, not percent-encoded
         return "PostgreSQL"

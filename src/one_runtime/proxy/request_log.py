@@ -105,7 +105,7 @@ async def list_newest(
     if before:
         statement = statement.where(rows.c.id < before)
     statement = statement.order_by(rows.c.id.desc())
-    entries = [LoggedRequest(*row) for row in await tx.all(_filter_scanned(statement, matching).limit(limit + 1))]
+    entries = await tx.all(_filter_scanned(statement, matching).limit(limit + 1), LoggedRequest)
     if len(entries) > limit:
         return entries[:limit], entries[limit - 1].id
     last = await tx.one(statement.with_only_columns(rows.c.id).offset(SCANNED_ENTRIES - 1).limit(1))

@@ -60,14 +60,13 @@ async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> No
 
 async def find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUser | None:
     """Return an end user, or None."""
-    row = await tx.one(_SELECT, organization=organization_id, end_user=end_user_id)
-    return EndUser(*row) if row else None
+    return await tx.one(_SELECT, EndUser, organization=organization_id, end_user=end_user_id)
 
 
 async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: str | None) -> list[EndUser]:
     """Return at most `limit` end users, ordered by identifier, after the identifier `after`."""
     statement = _LIST if after is None else _LIST.where(end_users.c.end_user_id > after)
-    return [EndUser(*row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
+    return await tx.all(statement.limit(limit), EndUser, organization=organization_id)
 
 
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:

@@ -131,7 +131,7 @@ async def list_newest(
         statement = statement.where(events.c.connection_id == matching.connection_id)
     if before:
         statement = statement.where(events.c.id < before)
-    return [Event(*row) for row in await tx.all(statement.limit(limit))]
+    return await tx.all(statement.limit(limit), Event)
 
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
