@@ -27,11 +27,11 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
     "src": 46,
-    "tests": 76,
+    "tests": 64,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
     "src": 87,
-    "tests": 41,
+    "tests": 32,
 }
 
 _MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")

@@ -1,4 +1,4 @@
-"""Every operation of the API as its own OpenAPI document tells it, and requests made from that: no list to keep."""
+"""Operations of the API and example requests, read from the OpenAPI document."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ SPECS: Final = {spec.name: spec for spec in application.SPECS if spec.path.start
 """The declared routes under /v1, by method and path."""
 
 Place: TypeAlias = tuple[str | int, ...]
-"""Where a value stands in a body: `("params", "region")`."""
+"""Position of a value in a body: `("params", "region")`."""
 
 Schema: TypeAlias = Mapping[str, Any]
 
@@ -39,33 +39,41 @@ class Operation:
         return SPECS[self.name]
 
     def parameters_in(self, place: str) -> dict[str, Schema]:
-        """The path or query parameters, by name."""
-        return {one["name"]: one["schema"] for one in self.parameters if one["in"] == place}
+        """Return the schemas of the path or query parameters, by name."""
+        return {parameter["name"]: parameter["schema"] for parameter in self.parameters if parameter["in"] == place}
 
     def address(self, values: Mapping[str, str], **query: str) -> str:
-        """The address with each path parameter filled; `query` counts before the examples of required options."""
+        """Return the address with filled path parameters; `query` overrides the examples of required parameters."""
         path = self.path
         for name in self.parameters_in("path"):
             path = path.replace("{" + name + "}", quote(values.get(name, "none"), safe=""))
-        required = {one["name"]: "x" for one in self.parameters if one["in"] == "query" and one["required"]}
+        required = {
+            parameter["name"]: "x"
+            for parameter in self.parameters
+            if parameter["in"] == "query" and parameter["required"]
+        }
         chosen = required | query
         return f"{path}?{urlencode(chosen, errors='surrogatepass')}" if chosen else path
 
 
 def operations(document: Schema, *, under: str = "/v1/") -> list[Operation]:
-    """What the OpenAPI document offers under a path."""
+    """Return the operations of the OpenAPI document."""
     return [
         Operation(
-            method.upper(), path, tuple(one.get("parameters", ())), _body_schema(document, one), resolved(document, one)
+            method.upper(),
+            path,
+            tuple(operation.get("parameters", ())),
+            _body_schema(document, operation),
+            resolved(document, operation),
         )
         for path, methods in document["paths"].items()
-        for method, one in methods.items()
+        for method, operation in methods.items()
         if path.startswith(under)
     ]
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Method and path of what the application itself routes; HEAD goes with GET."""
+    """Return method and path of each route of the application, without HEAD."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         for method in getattr(route, "methods", None) or ():
@@ -74,9 +82,9 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def resolved(document: Schema, schema: Any) -> Any:
-    """A part of the document with every `$ref` replaced by what it names."""
+    """Return a part of the document with every `$ref` replaced by its target."""
     if isinstance(schema, list):
-        return [resolved(document, one) for one in schema]
+        return [resolved(document, part) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
     if "$ref" in schema:
@@ -86,12 +94,12 @@ def resolved(document: Schema, schema: Any) -> Any:
 
 def _body_schema(document: Schema, operation: Schema) -> Schema | None:
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    found: Schema | None = resolved(document, content["schema"]) if content else None
-    return found
+    body: Schema | None = resolved(document, content["schema"]) if content else None
+    return body
 
 
 def example(schema: Schema) -> Any:
-    """A value that fits a schema: only what is required, the first of what can be chosen."""
+    """Return a valid value of a schema: required properties only, the first of several choices."""
     if "anyOf" in schema:
         return example(schema["anyOf"][0])
     if "enum" in schema:
@@ -106,7 +114,7 @@ def example(schema: Schema) -> Any:
 
 
 def texts(schema: Schema, place: Place = ()) -> Iterator[Place]:
-    """Every place of a body where free text may stand: fields, items of lists, keys' values, keys themselves."""
+    """Return every position of free text in a body: fields, list items, values of maps, keys of maps."""
     for choice in schema.get("anyOf", ()):
         yield from texts(choice, place)
     kind = schema.get("type")
@@ -124,7 +132,7 @@ def texts(schema: Schema, place: Place = ()) -> Iterator[Place]:
 
 
 def put(body: Any, place: Place, value: object) -> Any:
-    """A body with a value at a place; what leads there is made where it is missing."""
+    """Return a body with a value at a position. Missing parents are created."""
     if not place:
         return value
     first, rest = place[0], place[1:]

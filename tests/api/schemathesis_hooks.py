@@ -1,4 +1,4 @@
-"""What no schema tells, so that Schemathesis gets past the door: an account that there is at the provider."""
+"""Schemathesis hooks: values that no schema contains, such as a key that Acme accepts."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ KNOWN: dict[str, dict[str, Any]] = {
 
 @schemathesis.hook
 def map_case(context: Any, case: Any) -> Any:
-    """Three of four bodies that are meant to work are for Acme, with a key that works."""
+    """Send three of four valid bodies for Acme, with an accepted key."""
     known = KNOWN.get(f"{context.operation.method.upper()} {context.operation.path}")
     if known is None or not isinstance(case.body, dict) or len(str(case.body)) % 4 == 0:
         return case
@@ -36,8 +36,8 @@ def map_case(context: Any, case: Any) -> Any:
 
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
-    """Schemathesis 4.32.5 takes every property of a body that holds a `$ref` for required, and expects a refusal where
-    one is missing. Those cases alone are left out; tests/api/test_routing.py sends bodies without what is required."""
+    """Schemathesis 4.32.5 treats every property of a body with a `$ref` as required, and expects a refusal without
+    it. Only those cases are skipped; tests/api/test_routing.py sends bodies without required properties."""
     described = getattr(getattr(case.meta and case.meta.phase, "data", None), "description", None) or ""
     name = described.removeprefix("Missing required property: ")
     if name == described or not case.operation.body:

@@ -1,4 +1,4 @@
-"""Compressed answers: which are, in what coding, with which headers, and whose."""
+"""Compressed responses: eligible routes, content codings, headers, and isolation of cached responses."""
 
 import asyncio
 from typing import Final
@@ -31,24 +31,24 @@ async def ask(client: Client, path: str, accept: str = "identity", **headers: st
 
 
 def coding(answer: httpx2.Response) -> str | None:
-    found: str | None = answer.headers.get("content-encoding")
-    return found
+    value: str | None = answer.headers.get("content-encoding")
+    return value
 
 
 def vary(answer: httpx2.Response) -> set[str]:
     return {name.strip() for name in answer.headers.get("vary", "").split(",")}
 
 
-async def test_the_list_comes_in_the_coding_that_was_asked_for_and_says_the_same(client: Client) -> None:
+async def test_list_is_compressed_in_the_accepted_coding(client: Client) -> None:
     await client.connect()
     for options in ("", "&logo=url", "&logo=none", "&status=not_connected", "&search=a&logo=url"):
         path = f"{LIST}?end_user_id=user_123{options}"
         plain = await ask(client, path)
         assert coding(plain) is None
-        for wanted in CODINGS:
-            answer = await ask(client, path, wanted)
+        for accepted in CODINGS:
+            answer = await ask(client, path, accepted)
             assert answer.status_code == 200
-            assert coding(answer) == wanted, path
+            assert coding(answer) == accepted, path
             assert answer.content == plain.content
             assert int(answer.headers["content-length"]) < len(plain.content) * 0.6
             assert answer.headers["etag"] == plain.headers["etag"]
@@ -58,12 +58,12 @@ async def test_the_list_comes_in_the_coding_that_was_asked_for_and_says_the_same
         assert coding(await ask(client, f"{LIST}?end_user_id=u", accept)) == expected, accept
 
 
-async def test_two_accept_encoding_headers_count_as_one(client: Client) -> None:
+async def test_two_accept_encoding_headers_are_combined(client: Client) -> None:
     headers = [("accept-encoding", "zstd;q=0.1"), ("accept-encoding", "gzip")]
     assert coding(await client.http.get(f"{LIST}?end_user_id=u", headers=headers)) == "gzip"
 
 
-async def test_one_tag_stands_for_every_coding_and_answers_304_in_each(client: Client) -> None:
+async def test_all_codings_share_one_entity_tag(client: Client) -> None:
     for path in (f"{LIST}?end_user_id=user_123&logo=url", *WITH_TAG):
         tags = {(await ask(client, path, accept)).headers["etag"] for accept in ("identity", *CODINGS)}
         assert len(tags) == 1, path
@@ -76,7 +76,7 @@ async def test_one_tag_stands_for_every_coding_and_answers_304_in_each(client: C
             assert "accept-encoding" in vary(answer)
 
 
-async def test_what_fits_a_packet_goes_out_as_it_is(client: Client) -> None:
+async def test_response_that_fits_a_packet_is_not_compressed(client: Client) -> None:
     for path in (f"{LIST}?end_user_id=u&slug=hubspot&logo=none", f"{LIST}?end_user_id=u&slug=nothing"):
         answer = await ask(client, path, "gzip, zstd")
         assert coding(answer) is None
@@ -85,34 +85,32 @@ async def test_what_fits_a_packet_goes_out_as_it_is(client: Client) -> None:
 
 
 @pytest.mark.promise("P1")
-async def test_a_kept_answer_names_the_end_user_who_is_asked_for_and_nobody_else(
-    application: Application, client: Client
-) -> None:
+async def test_cached_response_names_only_its_own_end_user(application: Application, client: Client) -> None:
     other = application.client(await application.key(await application.organization("Other")))
-    asked = [
+    requests = [
         (who, f"{name}~user~{number}") for number in range(12) for who, name in ((client, "our"), (other, "their"))
     ]
     for accept in CODINGS:
         answers = await asyncio.gather(
             *(
                 who.http.get(LIST, params={"end_user_id": name, "logo": "url"}, headers={"accept-encoding": accept})
-                for who, name in asked
+                for who, name in requests
             )
         )
-        for (_, name), answer in zip(asked, answers, strict=True):
+        for (_, name), answer in zip(requests, answers, strict=True):
             assert coding(answer) == accept
             assert answer.json()["end_user_id"] == name
             assert answer.text.count("~user~") == 1
 
 
 @pytest.mark.promise("P1")
-async def test_a_kept_answer_is_for_the_same_connections_and_the_same_offer_only(
+async def test_cached_response_requires_equal_connections_and_availability(
     application: Application, client: Client
 ) -> None:
     async def listed(who: Client, end_user_id: str, accept: str) -> dict[str, str]:
         answer = await ask(who, f"{LIST}?end_user_id={end_user_id}&logo=url", accept)
         assert coding(answer) == accept
-        return {one["slug"]: one["status"] for one in answer.json()["integrations"]}
+        return {integration["slug"]: integration["status"] for integration in answer.json()["integrations"]}
 
     other = application.client(await application.key(await application.organization("Other")))
     slugs = ["slack", "hubspot", "notion", "pipedrive"]
@@ -128,9 +126,7 @@ async def test_a_kept_answer_is_for_the_same_connections_and_the_same_offer_only
         assert (await listed(client, "connected", accept))["acme"] == "not_connected"
 
 
-async def test_an_end_user_who_loads_the_page_again_gets_the_cached_answer(
-    application: Application, client: Client
-) -> None:
+async def test_repeated_list_request_uses_the_cache(application: Application, client: Client) -> None:
     cache = application.app.services.integration_list._compressor._cache
     for _ in range(3):
         for number in range(2):
@@ -139,27 +135,30 @@ async def test_an_end_user_who_loads_the_page_again_gets_the_cached_answer(
     assert len(cache) == 4
 
 
-async def test_public_answers_come_in_the_coding_that_was_asked_for(application: Application) -> None:
-    anybody = application.client()
+async def test_public_responses_are_compressed_in_the_accepted_coding(application: Application) -> None:
+    public_client = application.client()
     for path in PUBLIC:
-        plain = await ask(anybody, path)
+        plain = await ask(public_client, path)
         assert plain.headers["cache-control"].startswith("public"), path
-        for wanted in CODINGS:
+        for accepted in CODINGS:
             for _ in range(2):
-                answer = await ask(anybody, path, wanted)
-                assert (answer.status_code, coding(answer)) == (200, wanted), path
+                answer = await ask(public_client, path, accepted)
+                assert (answer.status_code, coding(answer)) == (200, accepted), path
                 assert answer.content == plain.content, path
                 assert int(answer.headers["content-length"]) < len(plain.content), path
                 assert vary(answer) == vary(plain) == {"accept-encoding"}, path
                 assert answer.headers["content-type"] == plain.headers["content-type"]
 
 
-async def test_large_logos_are_compressed_and_keep_their_headers(application: Application) -> None:
-    anybody = application.client()
-    listed = (await ask(anybody, "/v1/catalog/integrations?logo=url")).json()["integrations"]
+async def test_large_logos_are_compressed_with_unchanged_headers(application: Application) -> None:
+    public_client = application.client()
+    listed = (await ask(public_client, "/v1/catalog/integrations?logo=url")).json()["integrations"]
     coded = 0
-    for one in listed:
-        plain, answer = await ask(anybody, one["logo_url"]), await ask(anybody, one["logo_url"], "gzip")
+    for integration in listed:
+        plain, answer = (
+            await ask(public_client, integration["logo_url"]),
+            await ask(public_client, integration["logo_url"], "gzip"),
+        )
         assert answer.content == plain.content
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert "sandbox" in answer.headers["content-security-policy"]
@@ -168,7 +167,7 @@ async def test_large_logos_are_compressed_and_keep_their_headers(application: Ap
     assert coded > 0
 
 
-async def test_what_somebody_was_let_in_for_is_not_compressed_except_for_the_list(
+async def test_authenticated_responses_other_than_the_list_are_not_compressed(
     application: Application, client: Client
 ) -> None:
     """The length of an answer would reveal one part to a caller who chooses another part (BREACH)."""
@@ -186,7 +185,7 @@ async def test_what_somebody_was_let_in_for_is_not_compressed_except_for_the_lis
     assert (problem.status_code, coding(problem)) == (422, None)
 
 
-async def test_head_tells_the_length_that_get_has_and_ranges_are_disregarded(client: Client) -> None:
+async def test_head_has_the_headers_of_get_and_ranges_are_ignored(client: Client) -> None:
     path = f"{LIST}?end_user_id=user_123&logo=url"
     for accept in ("identity", *CODINGS):
         whole = await ask(client, path, accept)
@@ -200,7 +199,7 @@ async def test_head_tells_the_length_that_get_has_and_ranges_are_disregarded(cli
             assert len(part.content) > 1000
 
 
-async def test_a_stream_is_passed_on_as_it_comes() -> None:
+async def test_stream_is_forwarded_chunk_by_chunk() -> None:
     sent: list[Message] = []
     headers = [(b"cache-control", b"public, max-age=1"), (b"content-type", b"text/plain")]
 

@@ -25,7 +25,7 @@ docs: https://open.example.com/docs
 auth:
   - type: none
     base_url: https://open.example.com
-    check_missing: It takes requests from anybody.
+    check_missing: It takes requests from public_client.
     verified: {how: documentation, date: 2026-11-25}
 """
 SVG: Final = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1z"/></svg>'
@@ -44,12 +44,12 @@ async def listed(client: Client, **options: Any) -> list[dict[str, Any]]:
 
 
 async def event_types(client: Client, **options: str) -> list[str]:
-    """The newest first."""
-    return [one["type"] for one in (await client.get("/v1/events", **options)).json()["events"]]
+    """Return the types of events, newest first."""
+    return [event["type"] for event in (await client.get("/v1/events", **options)).json()["events"]]
 
 
 async def kept(application: Application, client: Client, connection_id: str) -> dict[str, str]:
-    """The credential as it would be used."""
+    """Return the opened credential of a connection."""
     organization = (await client.get("/v1/organization")).json()["id"]
     async with application.installation.database.read() as tx:
         held = await credentials.load(tx, application.installation.vault, ConnectionKey(organization, connection_id))
@@ -65,38 +65,41 @@ def assert_invalid(answer: httpx2.Response, *fields: str) -> None:
     assert [error["field"] for error in answer.json()["errors"]] == list(fields)
 
 
-async def test_an_api_key_is_checked_and_sealed_and_never_shown(application: Application, client: Client) -> None:
+async def test_imported_api_key_is_checked_sealed_and_never_returned(application: Application, client: Client) -> None:
     answer = await client.post(PATH, importing(name=" Sales ", metadata={"team": ["a", 1, None]}))
     assert answer.status_code == 201
-    made = answer.json()
-    assert (made["name"], made["status"], made["auth_type"], made["error"]) == ("Sales", "active", "api_key", None)
-    assert made["account"] == {"id": GLOBEX, "label": "Globex Corporation"}
-    assert made["metadata"] == {"team": ["a", 1, None]}
+    connection = answer.json()
+    assert (connection["name"], connection["status"], connection["auth_type"], connection["error"]) == (
+        "Sales",
+        "active",
+        "api_key",
+        None,
+    )
+    assert connection["account"] == {"id": GLOBEX, "label": "Globex Corporation"}
+    assert connection["metadata"] == {"team": ["a", 1, None]}
     assert ACME_KEYS[GLOBEX] not in answer.text
-    assert await kept(application, client, made["id"]) == {"api_key": ACME_KEYS[GLOBEX]}
-    assert (await client.get(f"{PATH}/{made['id']}")).json() == made
-    assert await listed(client) == [made]
-    assert await event_types(client, connection_id=made["id"]) == ["connection.created"]
+    assert await kept(application, client, connection["id"]) == {"api_key": ACME_KEYS[GLOBEX]}
+    assert (await client.get(f"{PATH}/{connection['id']}")).json() == connection
+    assert await listed(client) == [connection]
+    assert await event_types(client, connection_id=connection["id"]) == ["connection.created"]
 
 
-async def test_a_connection_without_a_name_takes_the_accounts(client: Client) -> None:
+async def test_unnamed_connection_has_the_name_of_its_account(client: Client) -> None:
     assert (await client.connect())["name"] == "Globex Corporation"
 
 
-async def test_basic_credentials_are_kept_without_a_check_where_that_is_asked_for(
-    application: Application, client: Client
-) -> None:
+async def test_basic_credentials_are_stored_unchecked_on_request(application: Application, client: Client) -> None:
     typed = {"username": f"AC{'0' * 32}", "password": f" {'a' * 32} "}
     body = importing(integration_slug="Twilio", auth_type="basic", credentials=typed, check=False)
     answer = await client.post(PATH, body)
     assert answer.status_code == 201, answer.text
-    made = answer.json()
-    assert (made["integration_slug"], made["auth_type"]) == ("twilio", "basic")
-    assert made["account"] == {"id": None, "label": None}
-    assert await kept(application, client, made["id"]) == {**typed, "password": "a" * 32}
+    connection = answer.json()
+    assert (connection["integration_slug"], connection["auth_type"]) == ("twilio", "basic")
+    assert connection["account"] == {"id": None, "label": None}
+    assert await kept(application, client, connection["id"]) == {**typed, "password": "a" * 32}
 
 
-async def test_an_integration_that_wants_nothing_is_connected_with_nothing(
+async def test_integration_without_authentication_is_connected_without_credentials(
     application: Application, client: Client, tmp_path: Path
 ) -> None:
     path = tmp_path / "open-data.yaml"
@@ -104,14 +107,14 @@ async def test_an_integration_that_wants_nothing_is_connected_with_nothing(
     installation = application.installation
     catalog = installation.catalog.with_extra(load_yaml(path), SVG)
     application.replace_services(installation=replace(installation, catalog=catalog))
-    made = await client.connect(integration_slug="open-data", auth_type="none", credentials={})
-    assert (made["auth_type"], made["status"]) == ("none", "active")
-    assert await kept(application, client, made["id"]) == {}
-    told = (await check(client, made["id"])).json()
-    assert (told["working"], told["reason"]) == (None, None)
+    connection = await client.connect(integration_slug="open-data", auth_type="none", credentials={})
+    assert (connection["auth_type"], connection["status"]) == ("none", "active")
+    assert await kept(application, client, connection["id"]) == {}
+    result = (await check(client, connection["id"])).json()
+    assert (result["working"], result["reason"]) == (None, None)
 
 
-async def test_what_does_not_fit_the_entry_is_refused_field_by_field(client: Client) -> None:
+async def test_import_reports_each_invalid_field(client: Client) -> None:
     assert_invalid(await client.post(PATH, importing("")), "credentials.api_key")
     assert_invalid(await client.post(PATH, importing("not a key")), "credentials.api_key")
     assert_invalid(
@@ -126,7 +129,7 @@ async def test_what_does_not_fit_the_entry_is_refused_field_by_field(client: Cli
     assert await listed(client) == []
 
 
-async def test_a_refused_key_is_422_with_the_providers_words_and_nothing_is_stored(client: Client) -> None:
+async def test_refused_key_answers_422_with_the_provider_reason_and_stores_nothing(client: Client) -> None:
     answer = await client.post(PATH, importing(WRONG_KEY))
     assert (answer.status_code, answer.json()["code"]) == (422, "credentials_refused")
     assert answer.json()["provider_reason"]
@@ -137,7 +140,7 @@ async def test_a_refused_key_is_422_with_the_providers_words_and_nothing_is_stor
 
 
 @pytest.mark.promise("P12")
-async def test_an_outage_of_the_provider_is_502_and_nothing_is_stored(application: Application, client: Client) -> None:
+async def test_provider_outage_answers_502_and_stores_nothing(application: Application, client: Client) -> None:
     for status in (500, 503, 429):
         application.acme.acme.fail_with(status)
         answer = await client.post(PATH, importing())
@@ -146,7 +149,7 @@ async def test_an_outage_of_the_provider_is_502_and_nothing_is_stored(applicatio
     assert (await client.post(PATH, importing(check=False))).status_code == 201
 
 
-async def test_the_same_account_is_renewed_in_place(application: Application, client: Client) -> None:
+async def test_reconnected_account_keeps_its_connection(application: Application, client: Client) -> None:
     first = await client.connect(name="Sales", metadata={"a": 1, "b": 1})
     answer = await client.post(PATH, importing(metadata={"b": 2}))
     assert answer.status_code == 200
@@ -157,7 +160,7 @@ async def test_the_same_account_is_renewed_in_place(application: Application, cl
     assert await event_types(client, connection_id=first["id"]) == ["connection.reconnected", "connection.created"]
 
 
-async def test_another_account_takes_the_place_of_the_present_one(application: Application, client: Client) -> None:
+async def test_another_account_replaces_the_connected_one(application: Application, client: Client) -> None:
     first = await client.connect()
     other = await client.connect(key=ACME_KEYS[INITECH])
     assert other["id"] == first["id"]
@@ -165,18 +168,16 @@ async def test_another_account_takes_the_place_of_the_present_one(application: A
     assert await kept(application, client, first["id"]) == {"api_key": ACME_KEYS[INITECH]}
 
 
-async def test_multiple_puts_another_account_beside_but_never_the_same_one_twice(client: Client) -> None:
+async def test_multiple_adds_a_connection_per_account(client: Client) -> None:
     first = await client.connect()
     second = await client.connect(key=ACME_KEYS[INITECH], multiple=True)
     assert second["id"] != first["id"]
     assert (await client.connect(multiple=True))["id"] == first["id"]
     assert (await client.connect(key=ACME_KEYS[INITECH]))["id"] == second["id"]
-    assert [one["id"] for one in await listed(client)] == [second["id"], first["id"]]
+    assert [connection["id"] for connection in await listed(client)] == [second["id"], first["id"]]
 
 
-async def test_connecting_again_repairs_what_had_to_be_authorized_again(
-    application: Application, client: Client
-) -> None:
+async def test_reconnecting_repairs_a_connection_that_needs_reauth(application: Application, client: Client) -> None:
     broken = await client.connect()
     application.acme.acme.revoke(ACME_KEYS[GLOBEX])
     await check(client, broken["id"])
@@ -184,30 +185,31 @@ async def test_connecting_again_repairs_what_had_to_be_authorized_again(
     assert (repaired["id"], repaired["status"], repaired["error"]) == (broken["id"], "active", None)
 
 
-async def test_the_list_is_filtered_and_comes_in_pages_newest_first(application: Application, client: Client) -> None:
-    made = [(await client.connect(f"user_{number}"))["id"] for number in range(5)]
+async def test_connections_are_filtered_and_paged_newest_first(application: Application, client: Client) -> None:
+    connection_ids = [(await client.connect(f"user_{number}"))["id"] for number in range(5)]
     application.acme.acme.revoke(ACME_KEYS[GLOBEX])
-    await check(client, made[2])
-    assert [one["id"] for one in await listed(client)] == made[::-1]
-    assert [one["id"] for one in await listed(client, end_user_id=" user_3 ")] == [made[3]]
-    assert [one["id"] for one in await listed(client, status="needs_reauth")] == [made[2]]
+    await check(client, connection_ids[2])
+    assert [connection["id"] for connection in await listed(client)] == connection_ids[::-1]
+    assert [connection["id"] for connection in await listed(client, end_user_id=" user_3 ")] == [connection_ids[3]]
+    assert [connection["id"] for connection in await listed(client, status="needs_reauth")] == [connection_ids[2]]
     assert [
-        one["id"] for one in await listed(client, status="active", integration_slug="ACME", end_user_id="user_2")
+        connection["id"]
+        for connection in await listed(client, status="active", integration_slug="ACME", end_user_id="user_2")
     ] == []
     assert await listed(client, integration_slug="slack") == []
     pages, cursor = [], None
     while True:
         options = {"limit": 2} | ({"cursor": cursor} if cursor else {})
         page = (await client.get(PATH, **options)).json()
-        pages.append([one["id"] for one in page["connections"]])
+        pages.append([connection["id"] for connection in page["connections"]])
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert pages == [made[:2:-1], made[2:0:-1], made[:1]]
+    assert pages == [connection_ids[:2:-1], connection_ids[2:0:-1], connection_ids[:1]]
     assert (await client.get(PATH, limit=5)).json()["next_cursor"] is None
 
 
-async def test_options_that_are_none_are_422(client: Client) -> None:
+async def test_invalid_query_parameters_answer_422(client: Client) -> None:
     for options in (
         {"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"cursor": "junk"}, {"cursor": "é"}, {"cursor": ""},
         {"cursor": "eA"}, {"status": "connected"}, {"end_user_id": ""}, {"end_user_id": "x" * 256}, {"other": "1"},
@@ -217,9 +219,9 @@ async def test_options_that_are_none_are_422(client: Client) -> None:
         assert [error["field"] for error in answer.json()["errors"]] == list(options)
 
 
-async def test_a_name_and_metadata_are_changed_and_what_is_left_out_stays(client: Client) -> None:
-    made = await client.connect(name="Old", metadata={"a": 1})
-    address = f"{PATH}/{made['id']}"
+async def test_patch_changes_only_the_fields_it_contains(client: Client) -> None:
+    connection = await client.connect(name="Old", metadata={"a": 1})
+    address = f"{PATH}/{connection['id']}"
     renamed = (await client.send("PATCH", address, {"name": " New "})).json()
     assert (renamed["name"], renamed["metadata"]) == ("New", {"a": 1})
     replaced = (await client.send("PATCH", address, {"metadata": {}})).json()
@@ -230,42 +232,44 @@ async def test_a_name_and_metadata_are_changed_and_what_is_left_out_stays(client
     assert (await event_types(client))[0] == "connection.updated"
 
 
-async def test_a_deleted_connection_is_gone_with_its_credential(application: Application, client: Client) -> None:
-    made = await client.connect()
-    answer = await client.send("DELETE", f"{PATH}/{made['id']}")
-    nothing = {"connection_id": made["id"], "token": None, "outcome": "not_supported", "reason": None}
-    assert answer.json() == {"id": made["id"], "revocations": [nothing]}
+async def test_deleted_connection_is_removed_with_its_credential(application: Application, client: Client) -> None:
+    connection = await client.connect()
+    answer = await client.send("DELETE", f"{PATH}/{connection['id']}")
+    nothing = {"connection_id": connection["id"], "token": None, "outcome": "not_supported", "reason": None}
+    assert answer.json() == {"id": connection["id"], "revocations": [nothing]}
     for method in ("GET", "DELETE"):
-        assert (await client.send(method, f"{PATH}/{made['id']}")).status_code == 404
-    assert (await check(client, made["id"])).status_code == 404
+        assert (await client.send(method, f"{PATH}/{connection['id']}")).status_code == 404
+    assert (await check(client, connection["id"])).status_code == 404
     assert (await event_types(client))[0] == "connection.deleted"
     with pytest.raises(Exception, match="no credentials"):
-        await kept(application, client, made["id"])
+        await kept(application, client, connection["id"])
 
 
-async def test_a_check_tells_working_refused_and_recovered(application: Application, client: Client) -> None:
-    made = await client.connect()
-    told = (await check(client, made["id"])).json()
-    assert (told["working"], told["reason"], told["connection"]) == (True, None, made)
+async def test_check_reports_working_refused_and_recovered_credentials(
+    application: Application, client: Client
+) -> None:
+    connection = await client.connect()
+    result = (await check(client, connection["id"])).json()
+    assert (result["working"], result["reason"], result["connection"]) == (True, None, connection)
     application.acme.acme.revoke(ACME_KEYS[GLOBEX])
     for _ in range(2):
-        told = (await check(client, made["id"])).json()
-        assert told["working"] is False
-        assert "revoked by an administrator" in told["reason"]
-        assert told["connection"]["status"] == "needs_reauth"
-        assert told["connection"]["error"]["code"] == "credentials_refused"
+        result = (await check(client, connection["id"])).json()
+        assert result["working"] is False
+        assert "revoked by an administrator" in result["reason"]
+        assert result["connection"]["status"] == "needs_reauth"
+        assert result["connection"]["error"]["code"] == "credentials_refused"
     application.acme.acme.restore(ACME_KEYS[GLOBEX])
-    told = (await check(client, made["id"])).json()
-    assert (told["working"], told["connection"]["status"], told["connection"]["error"]) == (True, "active", None)
+    result = (await check(client, connection["id"])).json()
+    assert (result["working"], result["connection"]["status"], result["connection"]["error"]) == (True, "active", None)
     types = ["connection.recovered", "connection.needs_reauth", "connection.created"]
-    assert await event_types(client, connection_id=made["id"]) == types, "one event for each change"
+    assert await event_types(client, connection_id=connection["id"]) == types, "one event for each change"
 
 
-async def test_an_outage_during_a_check_changes_nothing(application: Application, client: Client) -> None:
-    made = await client.connect()
+async def test_outage_during_a_check_changes_nothing(application: Application, client: Client) -> None:
+    connection = await client.connect()
     for status in (500, 503, 429, 404):
         application.acme.acme.fail_with(status)
-        answer = await check(client, made["id"])
+        answer = await check(client, connection["id"])
         assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable"), status
-    assert await listed(client) == [made]
-    assert await event_types(client, connection_id=made["id"]) == ["connection.created"]
+    assert await listed(client) == [connection]
+    assert await event_types(client, connection_id=connection["id"]) == ["connection.created"]

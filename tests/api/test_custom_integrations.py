@@ -1,4 +1,4 @@
-"""An organization's own integrations over the API: beside the built-in ones, and nobody else's (P1, P7)."""
+"""Custom integrations over the API: listed with the built-in ones, isolated by organization (P1, P7)."""
 
 import json
 from base64 import b64encode
@@ -18,35 +18,44 @@ from tests.application import PUBLIC_URL, Client, RunningAcme, catalog_with_acme
 from tests.billing import ENTRY, KEY, OAUTH, PATH, SLUG, SVG, Billing, connect, register, send
 
 
-async def test_an_own_integration_stands_beside_the_built_in_ones(billing: Billing) -> None:
+async def test_custom_integration_is_listed_with_the_built_in_ones(billing: Billing) -> None:
     client = await billing.organization()
-    made = await send(client, "POST", PATH, ENTRY)
-    assert made.status_code == 201, made.text
-    told = made.json()
-    assert (told["slug"], told["supported_auth_types"], told["enabled"]) == (SLUG, ["api_key"], True)
-    assert told["id"][14] == "7"
-    assert told["definition"] == yaml.safe_load(ENTRY) | {"auth": told["definition"]["auth"]}
+    response = await send(client, "POST", PATH, ENTRY)
+    assert response.status_code == 201, response.text
+    integration = response.json()
+    assert (integration["slug"], integration["supported_auth_types"], integration["enabled"]) == (
+        SLUG,
+        ["api_key"],
+        True,
+    )
+    assert integration["id"][14] == "7"
+    assert integration["definition"] == yaml.safe_load(ENTRY) | {"auth": integration["definition"]["auth"]}
     listed = (await client.integrations())[SLUG]
     assert listed == {
-        **{name: told[name] for name in ("id", "slug", "name", "description", "category", "supported_auth_types")},
+        **{
+            name: integration[name]
+            for name in ("id", "slug", "name", "description", "category", "supported_auth_types")
+        },
         "logo_url": None,
         "status": "not_connected",
     }
-    names = [one["name"].lower() for one in (await client.integrations()).values()]
+    names = [summary["name"].lower() for summary in (await client.integrations()).values()]
     assert names == sorted(names)
-    assert (await client.get(PATH)).json() == {"custom_integrations": [{**told, "warnings": []}]}
-    assert (await client.get(f"{PATH}/{SLUG}")).json() == told
+    assert (await client.get(PATH)).json() == {"custom_integrations": [{**integration, "warnings": []}]}
+    assert (await client.get(f"{PATH}/{SLUG}")).json() == integration
     for options in ({"search": "billing"}, {"slug": SLUG}, {"category": "Accounting"}):
         assert SLUG in await client.integrations(**options), options
     assert (await client.get("/v1/catalog/integrations", slug=SLUG)).json() == {"integrations": []}
     assert (await client.get(f"/v1/catalog/integrations/{SLUG}")).status_code == 404
 
 
-async def test_it_is_connected_through_the_popup_and_used(billing: Billing) -> None:
+async def test_custom_integration_is_connected_in_the_popup_and_used(billing: Billing) -> None:
     client = await billing.organization()
     await register(client)
     token = (await client.session(integration_slug=None))["session_token"]
-    choices = {one["slug"]: one for one in (await client.popup("", token)).json()["integrations"]}
+    choices = {
+        integration["slug"]: integration for integration in (await client.popup("", token)).json()["integrations"]
+    }
     assert choices[SLUG]["logo_url"].startswith(f"{PUBLIC_URL}/logos/")
     view = (await client.popup("", token, {"integration_slug": SLUG})).json()
     assert view["auth_types"][0]["fields"][0]["pattern"] == "bk_[a-z0-9]{16}"
@@ -64,31 +73,31 @@ async def test_it_is_connected_through_the_popup_and_used(billing: Billing) -> N
 
 
 @pytest.mark.promise("P1")
-async def test_nobody_else_sees_it(billing: Billing) -> None:
+async def test_custom_integration_is_invisible_to_other_organizations(billing: Billing) -> None:
     client, other = await billing.organization(), await billing.organization("Southwind")
-    told = await register(client)
+    integration = await register(client)
     assert SLUG not in await other.integrations()
     assert (await other.get(PATH)).json() == {"custom_integrations": []}
     for method in ("GET", "DELETE"):
         assert (await other.send(method, f"{PATH}/{SLUG}")).status_code == 404
-    asked = {"integration_slug": SLUG, "end_user_id": "user_123"}
-    assert (await other.post("/v1/hosted-connection-sessions", asked)).status_code == 404
-    typed = {**asked, "auth_type": "api_key", "credentials": {"api_key": KEY}}
+    session = {"integration_slug": SLUG, "end_user_id": "user_123"}
+    assert (await other.post("/v1/hosted-connection-sessions", session)).status_code == 404
+    typed = {**session, "auth_type": "api_key", "credentials": {"api_key": KEY}}
     assert (await other.post("/v1/connections", typed)).status_code == 404
     chosen = {"display_name": "Southwind", "integrations": {"mode": "listed", "slugs": [SLUG]}}
     assert (await other.send("PUT", "/v1/organization", chosen)).status_code == 422
     token = (await other.session(integration_slug=None))["session_token"]
-    assert SLUG not in [one["slug"] for one in (await other.popup("", token)).json()["integrations"]]
+    assert SLUG not in [integration["slug"] for integration in (await other.popup("", token)).json()["integrations"]]
     assert (await other.popup("", token, {"integration_slug": SLUG})).status_code == 404
     theirs = await register(other, ENTRY.replace("name: Billing", "name: Southwind's"))
-    assert theirs["id"] != told["id"]
-    assert theirs["logo_url"] != told["logo_url"]
+    assert theirs["id"] != integration["id"]
+    assert theirs["logo_url"] != integration["logo_url"]
     assert (await client.integrations())[SLUG]["name"] == "Billing"
     assert (await other.integrations())[SLUG]["name"] == "Southwind's"
 
 
 @pytest.mark.promise("P7")
-async def test_the_operators_clients_are_not_for_organizations_own_integrations(billing: Billing) -> None:
+async def test_oauth_clients_of_the_instance_do_not_serve_custom_integrations(billing: Billing) -> None:
     client = await billing.organization()
     await register(client, ENTRY + OAUTH)
     installation = billing.application.installation
@@ -97,7 +106,7 @@ async def test_the_operators_clients_are_not_for_organizations_own_integrations(
     assert (await client.integrations())[SLUG]["supported_auth_types"] == ["api_key"]
 
 
-async def test_a_slug_begins_with_x_and_is_there_once(billing: Billing) -> None:
+async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None:
     client = await billing.organization()
     for slug in ("billing", "hubspot", "x-", "x-Billing", "x_billing"):
         refused = await send(client, "POST", PATH, ENTRY.replace("slug: x-billing", f"slug: {slug}"))
@@ -147,18 +156,18 @@ async def test_a_slug_begins_with_x_and_is_there_once(billing: Billing) -> None:
         (lambda text: text.replace("Authorization", "Host"), "auth.0", "the header host is reserved"),
     ],
 )
-async def test_what_is_wrong_is_told_with_its_line(
+async def test_error_in_an_entry_names_its_line(
     client: Client, change: Callable[[str], str], field: str, message: str
 ) -> None:
     text = change(ENTRY)
     refused = await send(client, "POST", PATH, text)
     assert refused.status_code == 422, refused.text
     errors = refused.json()["errors"]
-    assert any(one["field"] == field and message in one["message"] for one in errors), errors
+    assert any(error["field"] == field and message in error["message"] for error in errors), errors
     assert field in refused.json()["detail"]
 
 
-async def test_json_is_told_its_lines_too(client: Client) -> None:
+async def test_error_in_a_json_entry_names_its_line(client: Client) -> None:
     entry = yaml.safe_load(ENTRY)
     text = json.dumps({**entry, "category": "Money"}, indent="\t")
     refused = await send(client, "POST", PATH, text, "application/json")
@@ -178,12 +187,12 @@ async def test_json_is_told_its_lines_too(client: Client) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 100_000, "- " * 900 + "a", "a: &a [" + "*a, " * 9 + "]"])
-async def test_what_is_deep_or_grows_when_it_is_read_is_refused(client: Client, text: str) -> None:
+async def test_deeply_nested_or_expanding_entry_is_refused(client: Client, text: str) -> None:
     assert (await send(client, "POST", PATH, text)).status_code in {400, 422}
     assert (await send(client, "POST", PATH, text, "application/json")).status_code in {400, 422}
 
 
-async def test_a_pattern_may_be_ambiguous_and_nobody_waits_for_it(billing: Billing) -> None:
+async def test_ambiguous_pattern_does_not_delay_a_request(billing: Billing) -> None:
     client = await billing.organization()
     await register(client, ENTRY.replace("bk_[a-z0-9]{16}", "(?:[a-z0-9_]+)+[a-z0-9]{8,64}"))
     body = {"integration_slug": SLUG, "end_user_id": "u", "auth_type": "api_key"}
@@ -192,15 +201,15 @@ async def test_a_pattern_may_be_ambiguous_and_nobody_waits_for_it(billing: Billi
     assert (await connect(client))["status"] == "active"
 
 
-async def test_it_has_the_logo_it_came_with_or_letters(billing: Billing) -> None:
+async def test_custom_integration_has_its_own_logo_or_initials(billing: Billing) -> None:
     client = await billing.organization()
     letters = await client.http.get((await register(client))["logo_url"])
     assert letters.headers["content-type"] == "image/svg+xml"
     assert ">BI</text>" in letters.text
     uri = "data:image/svg+xml;base64," + b64encode(SVG.encode()).decode()
     for logo in (SVG, uri):
-        told = await register(client, f"{ENTRY}logo: '{logo}'\n")
-        drawn = await client.http.get(told["logo_url"])
+        integration = await register(client, f"{ENTRY}logo: '{logo}'\n")
+        drawn = await client.http.get(integration["logo_url"])
         assert "M0 0h8v8H0z" in drawn.text
         assert "sandbox" in drawn.headers["content-security-policy"]
     inline = (await client.get("/v1/integrations", end_user_id="u", slug=SLUG)).json()["integrations"][0]
@@ -210,7 +219,7 @@ async def test_it_has_the_logo_it_came_with_or_letters(billing: Billing) -> None
     assert unsafe.json()["errors"][0]["field"] == "logo"
 
 
-async def test_the_list_changes_with_it_and_its_tag_too(billing: Billing) -> None:
+async def test_list_and_entity_tag_change_with_a_custom_integration(billing: Billing) -> None:
     client = await billing.organization()
     tags: list[str] = []
     for text in (None, ENTRY, ENTRY.replace("name: Billing", "name: Bills"), None):
@@ -223,7 +232,9 @@ async def test_the_list_changes_with_it_and_its_tag_too(billing: Billing) -> Non
     assert SLUG not in await client.integrations()
 
 
-async def test_another_process_shows_it_at_once(billing: Billing, settings: Settings, acme: RunningAcme) -> None:
+async def test_change_is_visible_to_another_process_at_once(
+    billing: Billing, settings: Settings, acme: RunningAcme
+) -> None:
     key = await billing.application.key(await billing.application.organization())
     client = billing.application.client(key)
     beside = create_app(settings, catalog_with_acme(acme.url))
@@ -237,7 +248,7 @@ async def test_another_process_shows_it_at_once(billing: Billing, settings: Sett
             assert view.json()["integration"]["name"] == name
 
 
-async def test_what_an_organization_offers_counts_for_its_own_too(billing: Billing) -> None:
+async def test_availability_of_the_organization_covers_custom_integrations(billing: Billing) -> None:
     client = await billing.organization()
     settings = {"display_name": "Northwind", "integrations": {"mode": "listed", "slugs": ["hubspot"]}}
     assert (await client.send("PUT", "/v1/organization", settings)).status_code == 200
@@ -266,35 +277,35 @@ STAYS: Final[dict[str, Callable[[str], str]]] = {
 
 @pytest.mark.promise("P7")
 @pytest.mark.parametrize("change", MOVES.values(), ids=MOVES)
-async def test_credentials_never_follow_an_integration_to_another_place(
+async def test_credentials_are_invalidated_when_their_destination_changes(
     billing: Billing, change: Callable[[str], str]
 ) -> None:
     client = await billing.organization()
     await register(client)
     connections = [await connect(client, user) for user in ("anna", "bert")]
-    asked = len(billing.asked)
-    told = await register(client, change(ENTRY))
-    assert told["invalidated_connections"] == 2
+    request_count = len(billing.asked)
+    integration = await register(client, change(ENTRY))
+    assert integration["invalidated_connections"] == 2
     assert (await register(client, change(ENTRY)))["invalidated_connections"] == 0
     assert (await client.integrations("anna"))[SLUG]["status"] == "not_connected"
-    for one in connections:
-        now = (await client.get(f"/v1/connections/{one['id']}")).json()
+    for existing in connections:
+        now = (await client.get(f"/v1/connections/{existing['id']}")).json()
         assert (now["status"], now["error"]["code"]) == ("needs_reauth", "integration_changed")
-        checked = await client.post(f"/v1/connections/{one['id']}/check")
+        checked = await client.post(f"/v1/connections/{existing['id']}/check")
         assert checked.json()["working"] is False, checked.text
         for path in ("refresh", "credentials"):
             method = "POST" if path == "refresh" else "GET"
-            refused = await client.send(method, f"/v1/connections/{one['id']}/{path}")
+            refused = await client.send(method, f"/v1/connections/{existing['id']}/{path}")
             assert (refused.status_code, refused.json()["code"]) == (409, "needs_reauth"), path
-    assert len(billing.asked) == asked
+    assert len(billing.asked) == request_count
     events = (await client.get("/v1/events", type="connection.needs_reauth")).json()["events"]
-    assert [one["data"]["reason"] for one in events] == ["integration_changed"] * 2
+    assert [event["data"]["reason"] for event in events] == ["integration_changed"] * 2
     again = await connect(client, "anna", check=False)
     assert (again["id"], again["status"]) == (connections[0]["id"], "active")
 
 
 @pytest.mark.parametrize("change", STAYS.values(), ids=STAYS)
-async def test_what_does_not_move_credentials_leaves_connections_alone(
+async def test_change_that_keeps_the_destination_keeps_connections_active(
     billing: Billing, change: Callable[[str], str]
 ) -> None:
     client = await billing.organization()
@@ -305,8 +316,8 @@ async def test_what_does_not_move_credentials_leaves_connections_alone(
 
 
 @pytest.mark.promise("P7")
-async def test_a_connection_that_was_under_way_when_it_moved_is_told_when_it_is_used(billing: Billing) -> None:
-    """What was typed for the old place may be stored after the change was told to all that there were."""
+async def test_credential_stored_after_the_destination_changed_is_refused_at_its_use(billing: Billing) -> None:
+    """A credential for the old destination may be stored after the change invalidated the existing connections."""
     client = await billing.organization()
     await register(client)
     connection = await connect(client)
@@ -315,33 +326,33 @@ async def test_a_connection_that_was_under_way_when_it_moved_is_told_when_it_is_
         was = await tx.one(select(credentials.c.audience))
         assert was is not None
         await tx.execute(credentials.update().values(audience="of an entry that was changed"))
-    asked = len(billing.asked)
+    request_count = len(billing.asked)
     assert (await client.get(f"/v1/connections/{connection['id']}")).json()["status"] == "active"
     used = await client.get(f"/v1/connections/{connection['id']}/credentials")
     assert (used.status_code, used.json()["code"]) == (409, "needs_reauth")
     assert (await client.get(f"/v1/connections/{connection['id']}")).json()["status"] == "needs_reauth"
-    assert len(billing.asked) == asked
+    assert len(billing.asked) == request_count
 
 
 @pytest.mark.promise("P7")
-async def test_a_client_goes_to_no_host_that_it_was_not_registered_for(billing: Billing) -> None:
+async def test_oauth_client_is_deleted_when_the_token_host_changes(billing: Billing) -> None:
     client = await billing.organization()
     await register(client, ENTRY + OAUTH)
     path = f"/v1/integrations/{SLUG}/oauth-client"
-    made = await client.send("PUT", path, {"client_id": "ours", "client_secret": "s3cret-s3cret"})
-    assert made.json()["hosts"] == ["id.acme.com"]
-    assert made.json()["redirect_url"] == f"{PUBLIC_URL}/connect/callback/{SLUG}"
+    response = await client.send("PUT", path, {"client_id": "ours", "client_secret": "s3cret-s3cret"})
+    assert response.json()["hosts"] == ["id.acme.com"]
+    assert response.json()["redirect_url"] == f"{PUBLIC_URL}/connect/callback/{SLUG}"
     assert (await client.integrations())[SLUG]["supported_auth_types"] == ["api_key", "oauth2"]
     await register(client, ENTRY + OAUTH.replace("pkce: supported", "pkce: required"))
     assert (await client.get(path)).status_code == 200
     await register(client, ENTRY + OAUTH.replace("id.acme.com/token", "id2.acme.com/token"))
     assert (await client.get(path)).status_code == 404
     assert (await client.integrations())[SLUG]["supported_auth_types"] == ["api_key"]
-    kinds = [one["type"] for one in (await client.get("/v1/events")).json()["events"]]
+    kinds = [event["type"] for event in (await client.get("/v1/events")).json()["events"]]
     assert kinds[:2] == ["custom_integration.updated", "oauth_client.deleted"]
 
 
-async def test_it_is_not_deleted_under_its_connections_unless_that_is_said(billing: Billing) -> None:
+async def test_integration_with_connections_is_deleted_only_with_delete_connections(billing: Billing) -> None:
     client = await billing.organization()
     await register(client)
     await connect(client)
@@ -351,19 +362,19 @@ async def test_it_is_not_deleted_under_its_connections_unless_that_is_said(billi
     assert (await client.send("DELETE", f"{PATH}/{SLUG}?delete_connections=true")).status_code == 204
     assert (await client.get("/v1/connections")).json()["connections"] == []
     assert (await client.get(f"{PATH}/{SLUG}")).status_code == 404
-    kinds = [one["type"] for one in (await client.get("/v1/events")).json()["events"]]
+    kinds = [event["type"] for event in (await client.get("/v1/events")).json()["events"]]
     assert kinds[:2] == ["custom_integration.deleted", "connection.deleted"]
     assert (await client.send("DELETE", f"{PATH}/{SLUG}?delete_connections=true")).status_code == 404
 
 
-async def test_there_may_be_so_many_and_no_more(billing: Billing) -> None:
+async def test_number_of_custom_integrations_is_limited(billing: Billing) -> None:
     organization = await billing.application.organization()
     client = billing.application.client(await billing.application.key(organization))
     entry, now = read_custom(ENTRY, "yaml"), billing.application.clock()
     async with billing.application.installation.database.write() as tx:
         for number in range(organization_catalogs.MOST):
-            one = entry.integration.model_copy(update={"slug": f"x-{number}"})
-            await organization_catalogs.create(tx, organization, one, entry.logo, now)
+            integration = entry.integration.model_copy(update={"slug": f"x-{number}"})
+            await organization_catalogs.create(tx, organization, integration, entry.logo, now)
     assert len((await client.get(PATH)).json()["custom_integrations"]) == organization_catalogs.MOST
     full = await send(client, "POST", PATH, ENTRY)
     assert (full.status_code, full.json()["code"]) == (409, "conflict")

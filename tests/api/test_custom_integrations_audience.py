@@ -1,4 +1,4 @@
-"""Where an organization's own integration sends credentials elsewhere, nothing given before follows it (P7)."""
+"""Credentials of a custom integration are never sent to a destination that changed afterwards (P7)."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -34,16 +34,16 @@ OTHER_REVOCATION: Final = WHOLE.replace("id.acme.com/revoke", "id2.acme.com/revo
 OTHER_HOST: Final = WHOLE.replace("billing.acme.com", "elsewhere.acme.com")
 
 
-async def refused(client: Client, connection: dict[str, Any]) -> None:
-    """Every way to use it, or to ask about it."""
+async def assert_refused(client: Client, connection: dict[str, Any]) -> None:
+    """Assert that refresh, credentials and check all refuse the connection."""
     path = f"/v1/connections/{connection['id']}"
     for method, step in (("POST", "refresh"), ("GET", "credentials")):
-        told = await client.send(method, f"{path}/{step}")
-        assert (told.status_code, told.json()["code"]) == (409, "needs_reauth"), step
+        response = await client.send(method, f"{path}/{step}")
+        assert (response.status_code, response.json()["code"]) == (409, "needs_reauth"), step
     assert (await client.post(f"{path}/check")).json()["working"] is False
 
 
-async def started(billing: Billing, client: Client, token: str) -> AuthorizationRedirect:
+async def start(billing: Billing, client: Client, token: str) -> AuthorizationRedirect:
     """Start an authorization: the browser goes to the provider."""
     installation = billing.application.installation
     await client.popup("", token)
@@ -59,7 +59,7 @@ async def call_back(billing: Billing, redirect: AuthorizationRedirect) -> Callba
     return await handle_callback(billing.application.installation, SLUG, query, lambda _: redirect.binding, None)
 
 
-async def test_tokens_are_renewed_where_they_were_given_and_stay_for_it(billing: Billing) -> None:
+async def test_tokens_are_refreshed_at_the_unchanged_token_endpoint(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
     connection = await import_tokens(client)
@@ -72,36 +72,38 @@ async def test_tokens_are_renewed_where_they_were_given_and_stay_for_it(billing:
 
 
 @pytest.mark.parametrize("text", [OTHER_TOKENS, OTHER_REVOCATION, OTHER_HOST], ids=["tokens", "revocation", "host"])
-async def test_tokens_go_to_no_other_host(billing: Billing, text: str) -> None:
+async def test_tokens_are_not_sent_to_a_changed_host(billing: Billing, text: str) -> None:
     client = await billing.organization()
     await with_client(client)
     connection = await import_tokens(client)
-    asked = len(billing.reached)
+    request_count = len(billing.reached)
     assert (await register(client, text))["invalidated_connections"] == 1
-    await refused(client, connection)
+    await assert_refused(client, connection)
     await client.post("/v1/disconnect", {"integration_slug": SLUG, "end_user_id": "user_123"})
-    assert billing.reached[asked:] == []
+    assert billing.reached[request_count:] == []
 
 
-async def test_what_has_moved_stays_so_where_it_moves_back(billing: Billing) -> None:
+async def test_connection_stays_invalidated_when_the_destination_is_restored(billing: Billing) -> None:
     client = await billing.organization()
     await register(client)
     connection = await connect(client)
-    asked = len(billing.reached)
+    request_count = len(billing.reached)
     await register(client, ENTRY.replace("billing.acme.com", "elsewhere.acme.com"))
     await register(client)
-    await refused(client, connection)
-    assert billing.reached[asked:] == []
+    await assert_refused(client, connection)
+    assert billing.reached[request_count:] == []
 
 
-async def test_the_answer_says_that_the_client_is_gone(billing: Billing) -> None:
+async def test_response_warns_that_the_oauth_client_was_deleted(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
-    told = await register(client, OTHER_TOKENS)
-    assert [one.partition(",")[0] for one in told["warnings"]] == [f"The OAuth client of {SLUG} was deleted"]
+    integration = await register(client, OTHER_TOKENS)
+    assert [warning.partition(",")[0] for warning in integration["warnings"]] == [
+        f"The OAuth client of {SLUG} was deleted"
+    ]
 
 
-async def test_every_connection_is_told_however_many_there_are(
+async def test_connections_are_invalidated_in_several_batches(
     billing: Billing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(custom, "_BATCH", 2)
@@ -111,26 +113,26 @@ async def test_every_connection_is_told_however_many_there_are(
         await connect(client, f"user-{number}", check=False)
     moved = await register(client, ENTRY.replace("billing.acme.com", "elsewhere.acme.com"))
     assert moved["invalidated_connections"] == 5
-    statuses = {one["status"] for one in (await client.get("/v1/connections")).json()["connections"]}
+    statuses = {connection["status"] for connection in (await client.get("/v1/connections")).json()["connections"]}
     assert statuses == {"needs_reauth"}
 
 
-async def test_a_token_that_waits_to_be_revoked_waits_in_vain(billing: Billing) -> None:
+async def test_pending_revocation_is_not_sent_to_a_changed_endpoint(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
     await import_tokens(client)
     billing.upstream.answers["/revoke"] = answer(503)
     gone = await client.post("/v1/disconnect", {"integration_slug": SLUG, "end_user_id": "user_123"})
-    assert {one["outcome"] for one in gone.json()["revocations"]} == {"failed"}
+    assert {revocation["outcome"] for revocation in gone.json()["revocations"]} == {"failed"}
     await register(client, OTHER_REVOCATION)
-    asked = len(billing.reached)
+    request_count = len(billing.reached)
     billing.application.clock.advance(hours=2)
     assert await revoke_due(billing.application.installation) == 1
-    assert billing.reached[asked:] == []
+    assert billing.reached[request_count:] == []
 
 
 @pytest.mark.promise("P9")
-async def test_tokens_of_a_deleted_integration_are_still_revoked(billing: Billing) -> None:
+async def test_tokens_of_a_deleted_integration_are_revoked(billing: Billing) -> None:
     client, installation = await billing.organization(), billing.application.installation
     await with_client(client)
     await import_tokens(client)
@@ -138,10 +140,10 @@ async def test_tokens_of_a_deleted_integration_are_still_revoked(billing: Billin
     assert (await client.send("DELETE", f"{PATH}/{SLUG}?delete_connections=true")).status_code == 204
     assert (await client.get(f"{PATH}/{SLUG}")).status_code == 404
     billing.upstream.answers["/revoke"] = answer(200, body=b"{}")
-    asked = len(billing.reached)
+    request_count = len(billing.reached)
     billing.application.clock.advance(hours=2)
     assert await revoke_due(installation) == 1
-    assert set(billing.reached[asked:]) == {"id.acme.com/revoke"}
+    assert set(billing.reached[request_count:]) == {"id.acme.com/revoke"}
     billing.application.clock.advance(days=31)
     await purge(installation)
     async with installation.database.read() as tx:
@@ -149,7 +151,7 @@ async def test_tokens_of_a_deleted_integration_are_still_revoked(billing: Billin
         assert await organization_catalogs.find_last(tx, organization, SLUG) is None
 
 
-async def test_what_is_typed_into_a_window_goes_where_the_window_said(billing: Billing) -> None:
+async def test_key_typed_before_the_destination_changed_is_refused(billing: Billing) -> None:
     client = await billing.organization()
     await register(client)
     token = (await client.session(integration_slug=SLUG))["session_token"]
@@ -163,11 +165,11 @@ async def test_what_is_typed_into_a_window_goes_where_the_window_said(billing: B
     assert (await client.type_key(again, "bk_0123456789abcdef")).status_code == 200
 
 
-async def test_a_consent_ends_where_it_began(billing: Billing) -> None:
+async def test_callback_after_the_token_endpoint_changed_is_refused(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
     token = (await client.session(integration_slug=SLUG))["session_token"]
-    redirect = await started(billing, client, token)
+    redirect = await start(billing, client, token)
     await with_client(client, OTHER_TOKENS)
     back = await call_back(billing, redirect)
     assert back.problem is not None
@@ -182,15 +184,15 @@ async def test_a_consent_ends_where_it_began(billing: Billing) -> None:
 
 async def session_of(client: Client) -> str:
     events = (await client.get("/v1/events", type="hosted_connection_session.created")).json()["events"]
-    found: str = events[0]["data"]["session_id"]
-    return found
+    session_id: str = events[0]["data"]["session_id"]
+    return session_id
 
 
-async def test_a_consent_goes_through_where_nothing_moves(billing: Billing) -> None:
+async def test_callback_with_an_unchanged_integration_connects(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
     token = (await client.session(integration_slug=SLUG))["session_token"]
-    redirect = await started(billing, client, token)
+    redirect = await start(billing, client, token)
     await register(client, WHOLE.replace("Invoices of", "Bills of"))
     back = await call_back(billing, redirect)
     assert back.problem is None, back.problem
@@ -201,7 +203,7 @@ async def test_a_consent_goes_through_where_nothing_moves(billing: Billing) -> N
     assert held.json()["credentials"]["access_token"] == "at-2", "renewed, and still for the same audience"
 
 
-async def test_a_connection_that_is_not_redeemed_yet_moves_too(billing: Billing) -> None:
+async def test_unredeemed_connection_is_invalidated_too(billing: Billing) -> None:
     client = await billing.organization()
     settings = {"display_name": "Northwind", "return_urls": ["https://app.example.com/done"]}
     assert (await client.send("PUT", "/v1/organization", settings)).status_code == 200
@@ -212,14 +214,14 @@ async def test_a_connection_that_is_not_redeemed_yet_moves_too(billing: Billing)
     request = ConnectRequest("api_key", credentials={"api_key": "bk_0123456789abcdef"})
     connected = await popup.connect(installation, view, request, None)
     code = parse_qs(urlsplit(connected.return_to or "").query)["code"][0]
-    asked = len(billing.reached)
+    request_count = len(billing.reached)
     await register(client, ENTRY.replace("billing.acme.com", "elsewhere.acme.com"))
     redeemed = {"code": code, "end_user_id": "user_123"}
-    made = await client.post(f"/v1/hosted-connection-sessions/{session['id']}/redeem", redeemed)
-    assert made.status_code == 200, made.text
+    response = await client.post(f"/v1/hosted-connection-sessions/{session['id']}/redeem", redeemed)
+    assert response.status_code == 200, response.text
     (connection,) = (await client.get("/v1/connections")).json()["connections"]
-    await refused(client, connection)
-    assert billing.reached[asked:] == []
+    await assert_refused(client, connection)
+    assert billing.reached[request_count:] == []
 
 
 OPEN: Final = WHOLE.replace(
@@ -229,14 +231,14 @@ OPEN: Final = WHOLE.replace(
 ).replace("https://id.acme.com", "https://{site}.acme.com")
 
 
-async def test_a_client_names_the_hosts_that_an_end_user_says_a_part_of(billing: Billing) -> None:
+async def test_oauth_client_covers_only_the_registered_hosts_of_a_parameter(billing: Billing) -> None:
     client = await billing.organization()
     await register(client, OPEN)
     path, secret = f"/v1/integrations/{SLUG}/oauth-client", {"client_id": "ours", "client_secret": "s3cret-s3cret"}
     missing = await client.send("PUT", path, secret)
-    assert [one["field"] for one in missing.json()["errors"]] == ["hosts"]
-    made = await client.send("PUT", path, {**secret, "hosts": ["id.acme.com"]})
-    assert made.json()["hosts"] == ["id.acme.com"]
+    assert [error["field"] for error in missing.json()["errors"]] == ["hosts"]
+    response = await client.send("PUT", path, {**secret, "hosts": ["id.acme.com"]})
+    assert response.json()["hosts"] == ["id.acme.com"]
     token = (await client.session(integration_slug=SLUG))["session_token"]
     for site, status in (("id2", 422), ("id", 200)):
         body = {"auth_type": "oauth2", "params": {"site": site}, "credentials": {}}
@@ -251,7 +253,7 @@ async def test_a_client_names_the_hosts_that_an_end_user_says_a_part_of(billing:
     ],
     ids=["another choice", "one more"],
 )
-async def test_a_client_is_registered_for_the_choices_that_there_were(
+async def test_oauth_client_covers_only_the_options_at_its_registration(
     billing: Billing, change: Callable[[str], str]
 ) -> None:
     client = await billing.organization()
@@ -264,38 +266,37 @@ async def test_a_client_is_registered_for_the_choices_that_there_were(
     assert (await client.get("/v1/oauth-clients")).json() == {"oauth_clients": []}
 
 
-def test_the_definition_outlives_what_is_to_be_revoked() -> None:
-
+def test_definition_is_stored_longer_than_pending_revocations() -> None:
     assert pending_revocations.RETENTION + timedelta(days=1) < custom.RETENTION
 
 
-async def test_a_token_that_waits_to_be_revoked_is_revoked_where_nothing_moved(billing: Billing) -> None:
+async def test_pending_revocation_is_sent_to_the_unchanged_endpoint(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
     await import_tokens(client)
     billing.upstream.answers["/revoke"] = answer(503)
     await client.post("/v1/disconnect", {"integration_slug": SLUG, "end_user_id": "user_123"})
     await register(client, WHOLE.replace("Invoices of", "Bills of"))
-    asked = len(billing.reached)
+    request_count = len(billing.reached)
     billing.application.clock.advance(hours=2)
     assert await revoke_due(billing.application.installation) == 1
-    assert set(billing.reached[asked:]) == {"id.acme.com/revoke"}
+    assert set(billing.reached[request_count:]) == {"id.acme.com/revoke"}
 
 
 @pytest.mark.promise("P9")
-async def test_what_was_granted_and_not_connected_is_revoked_where_it_was_granted(billing: Billing) -> None:
+async def test_unconnected_grant_is_revoked_at_its_own_provider(billing: Billing) -> None:
     client = await billing.organization()
     await with_client(client)
     billing.upstream.answers["/v1/me"] = answer(401, body=b"{}")
     token = (await client.session(integration_slug=SLUG))["session_token"]
-    redirect = await started(billing, client, token)
+    redirect = await start(billing, client, token)
     back = await call_back(billing, redirect)
     assert back.problem is not None
     assert "id.acme.com/revoke" in billing.reached
 
 
-async def test_fields_of_a_client_that_the_entry_does_not_ask_for_are_nobodys(billing: Billing) -> None:
-    """Under the name of a part of the host they would choose another one."""
+async def test_undeclared_fields_of_an_oauth_client_are_ignored(billing: Billing) -> None:
+    """A field with the name of a host parameter would select another host."""
     client, installation = await billing.organization(), billing.application.installation
     field = "{name: site, label: Site, where: There., pattern: '[a-z0-9]{1,20}'}"
     asking = WHOLE.replace(
@@ -303,15 +304,15 @@ async def test_fields_of_a_client_that_the_entry_does_not_ask_for_are_nobodys(bi
     )
     await register(client, asking.replace("    pkce:", "    send: {headers: {X-Site: '{site}'}}\n    pkce:"))
     path, secret = f"/v1/integrations/{SLUG}/oauth-client", {"client_id": "ours", "client_secret": "s3cret-s3cret"}
-    made = await client.send("PUT", path, {**secret, "fields": {"site": "evil"}})
-    assert made.status_code == 200, made.text
+    response = await client.send("PUT", path, {**secret, "fields": {"site": "evil"}})
+    assert response.status_code == 200, response.text
     organization = (await client.get("/v1/organization")).json()["id"]
     await register(client, WHOLE)
     async with installation.database.read() as tx:
-        kept = await oauth_clients.find_own(tx, installation.vault, organization, SLUG)
+        oauth_client = await oauth_clients.find_own(tx, installation.vault, organization, SLUG)
         integration = await installation.catalogs.get(tx, organization, SLUG)
-    assert kept is not None
+    assert oauth_client is not None
     assert integration is not None
     auth = integration.auth_of("oauth2")
     assert isinstance(auth, OAuth2Auth)
-    assert (dict(kept.fields), kept.fields_of(auth)) == ({"site": "evil"}, {})
+    assert (dict(oauth_client.fields), oauth_client.fields_of(auth)) == ({"site": "evil"}, {})

@@ -21,8 +21,8 @@ async def disconnect(client: Client, slug: str = "acme", end_user_id: str = USER
 async def events(client: Client, **options: Any) -> list[dict[str, Any]]:
     answer = await client.get("/v1/events", **options)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["events"]
-    return found
+    event_list: list[dict[str, Any]] = answer.json()["events"]
+    return event_list
 
 
 async def two_connections_of_which_one_is_broken(application: Application, client: Client) -> tuple[str, str]:
@@ -37,30 +37,30 @@ async def two_connections_of_which_one_is_broken(application: Application, clien
 async def test_disconnect_deletes_and_counts_active_and_broken_connections(
     application: Application, client: Client
 ) -> None:
-    made = await two_connections_of_which_one_is_broken(application, client)
+    connection_ids = await two_connections_of_which_one_is_broken(application, client)
     await client.connect("somebody else", key=ACME_KEYS[INITECH])
-    told = await disconnect(client, " ACME ")
-    assert {name: told[name] for name in ("status", "integration_slug", "end_user_id", "deleted_count")} == {
+    result = await disconnect(client, " ACME ")
+    assert {name: result[name] for name in ("status", "integration_slug", "end_user_id", "deleted_count")} == {
         "status": "disconnected",
         "integration_slug": "acme",
         "end_user_id": USER,
         "deleted_count": 2,
     }
-    assert {(one["connection_id"], one["outcome"]) for one in told["revocations"]} == {
-        (connection, "not_supported") for connection in made
+    assert {(revocation["connection_id"], revocation["outcome"]) for revocation in result["revocations"]} == {
+        (connection, "not_supported") for connection in connection_ids
     }
-    left = (await client.get("/v1/connections")).json()["connections"]
-    assert [one["end_user_id"] for one in left] == ["somebody else"]
-    assert [one["connection_id"] for one in await events(client, type="connection.deleted")] in (
-        list(made),
-        list(made[::-1]),
+    remaining = (await client.get("/v1/connections")).json()["connections"]
+    assert [connection["end_user_id"] for connection in remaining] == ["somebody else"]
+    assert [event["connection_id"] for event in await events(client, type="connection.deleted")] in (
+        list(connection_ids),
+        list(connection_ids[::-1]),
     )
 
 
 async def test_disconnect_without_a_connection_answers_not_found(client: Client) -> None:
     for slug, end_user in (("acme", USER), ("nothing", USER), ("acme", "never seen")):
-        told = await disconnect(client, slug, end_user)
-        assert told == {
+        result = await disconnect(client, slug, end_user)
+        assert result == {
             "status": "not_found",
             "integration_slug": slug,
             "end_user_id": end_user,

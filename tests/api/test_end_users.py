@@ -14,8 +14,8 @@ USER: Final = "user_123"
 async def events(client: Client, **options: Any) -> list[dict[str, Any]]:
     answer = await client.get("/v1/events", **options)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["events"]
-    return found
+    event_list: list[dict[str, Any]] = answer.json()["events"]
+    return event_list
 
 
 async def two_connections_of_which_one_is_broken(application: Application, client: Client) -> tuple[str, str]:
@@ -31,15 +31,15 @@ async def test_end_users_are_paged_by_identifier(client: Client) -> None:
     for name in reversed(names):
         await client.session(name, end_user_name=f"Name of {name}", end_user_email="person@example.com")
     listed = (await client.get("/v1/end-users")).json()
-    assert [one["end_user_id"] for one in listed["end_users"]] == names
+    assert [end_user["end_user_id"] for end_user in listed["end_users"]] == names
     assert listed["end_users"][0]["name"] == "Name of a/b"
     assert listed["next_cursor"] is None
     first = (await client.get("/v1/end-users", limit=3)).json()
     rest = (await client.get("/v1/end-users", limit=3, cursor=first["next_cursor"])).json()
-    assert [one["end_user_id"] for one in first["end_users"] + rest["end_users"]] == names
+    assert [end_user["end_user_id"] for end_user in first["end_users"] + rest["end_users"]] == names
     assert rest["next_cursor"] is None
     beyond = (await client.get("/v1/end-users", cursor="b")).json()["end_users"]  # a cursor is where to go on
-    assert [one["end_user_id"] for one in beyond] == names[2:]
+    assert [end_user["end_user_id"] for end_user in beyond] == names[2:]
 
 
 async def test_name_stays_when_a_later_session_gives_none(client: Client) -> None:
@@ -53,26 +53,26 @@ async def test_name_stays_when_a_later_session_gives_none(client: Client) -> Non
 async def test_deleted_end_user_is_removed_everywhere_and_anonymized_in_events(
     application: Application, client: Client
 ) -> None:
-    made = await two_connections_of_which_one_is_broken(application, client)
+    connection_ids = await two_connections_of_which_one_is_broken(application, client)
     session = await client.session()
     await client.type_key(session["session_token"], "acme_wrong0123456789")
     before = await events(client)
     answer = await client.send("DELETE", f"/v1/end-users/{USER}")
     assert answer.status_code == 200
     assert (answer.json()["end_user_id"], answer.json()["deleted_connections"]) == (USER, 2)
-    assert {one["connection_id"] for one in answer.json()["revocations"]} == set(made)
+    assert {revocation["connection_id"] for revocation in answer.json()["revocations"]} == set(connection_ids)
     assert (await client.get("/v1/end-users")).json()["end_users"] == []
     assert (await client.get("/v1/connections")).json()["connections"] == []
     assert (await client.get(f"/v1/hosted-connection-sessions/{session['id']}")).status_code == 404
     assert (await client.popup("", session["session_token"])).status_code == 401
-    (told,) = await events(client, end_user_id=USER)
-    assert (told["type"], told["data"]) == ("end_user.deleted", {"deleted_connections": 2})
+    (user_events,) = await events(client, end_user_id=USER)
+    assert (user_events["type"], user_events["data"]) == ("end_user.deleted", {"deleted_connections": 2})
     after = await events(client)
-    kept = [one for one in after if one["id"] in {old["id"] for old in before}]
-    assert len(kept) == len(before), "what happened stays"
-    assert USER not in str(kept)
-    by_backend = [one for one in kept if one["connection_id"]]
-    assert all(one["actor"]["id"] and one["address"] for one in by_backend), "who else acted stays too"
+    remaining = [event for event in after if event["id"] in {old["id"] for old in before}]
+    assert len(remaining) == len(before), "what happened stays"
+    assert USER not in str(remaining)
+    by_backend = [event for event in remaining if event["connection_id"]]
+    assert all(event["actor"]["id"] and event["address"] for event in by_backend), "who else acted stays too"
     assert (await client.send("DELETE", f"/v1/end-users/{USER}")).status_code == 404
 
 

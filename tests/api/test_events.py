@@ -15,14 +15,18 @@ USER: Final = "user_123"
 async def events(client: Client, **options: Any) -> list[dict[str, Any]]:
     answer = await client.get("/v1/events", **options)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["events"]
-    return found
+    event_list: list[dict[str, Any]] = answer.json()["events"]
+    return event_list
 
 
 async def test_events_name_actor_type_and_connection(client: Client) -> None:
-    made = await client.connect()
+    connection = await client.connect()
     newest = (await events(client))[0]
-    assert (newest["type"], newest["connection_id"], newest["end_user_id"]) == ("connection.created", made["id"], USER)
+    assert (newest["type"], newest["connection_id"], newest["end_user_id"]) == (
+        "connection.created",
+        connection["id"],
+        USER,
+    )
     assert newest["data"] == {"integration_slug": "acme", "auth_type": "api_key"}
     assert newest["actor"]["type"] == "api_key"
     session = await client.session("somebody else")
@@ -34,17 +38,17 @@ async def test_events_name_actor_type_and_connection(client: Client) -> None:
 
 
 async def test_events_are_filtered_and_paged_newest_first(client: Client) -> None:
-    made = [await client.connect(f"user_{number}") for number in range(3)]
-    every = [one["id"] for one in await events(client)]
+    connections = [await client.connect(f"user_{number}") for number in range(3)]
+    every = [event["id"] for event in await events(client)]
     assert every == sorted(every, reverse=True)
     created = await events(client, type="connection.created")
-    assert [one["connection_id"] for one in created] == [one["id"] for one in reversed(made)]
-    assert [one["end_user_id"] for one in await events(client, end_user_id="user_1")] == ["user_1"]
-    assert len(await events(client, connection_id=made[0]["id"])) == 1
-    assert await events(client, connection_id=made[0]["id"], end_user_id="user_1") == []
+    assert [event["connection_id"] for event in created] == [event["id"] for event in reversed(connections)]
+    assert [event["end_user_id"] for event in await events(client, end_user_id="user_1")] == ["user_1"]
+    assert len(await events(client, connection_id=connections[0]["id"])) == 1
+    assert await events(client, connection_id=connections[0]["id"], end_user_id="user_1") == []
     page = (await client.get("/v1/events", limit=2)).json()
-    assert [one["id"] for one in page["events"]] == every[:2]
-    assert [one["id"] for one in await events(client, cursor=page["next_cursor"])] == every[2:]
+    assert [event["id"] for event in page["events"]] == every[:2]
+    assert [event["id"] for event in await events(client, cursor=page["next_cursor"])] == every[2:]
     for wrong in ({"type": "nothing"}, {"connection_id": "x"}, {"cursor": "junk"}, {"limit": 0}, {"since": "x"}):
         assert (await client.get("/v1/events", **wrong)).status_code == 422, wrong
 

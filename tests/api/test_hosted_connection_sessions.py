@@ -20,21 +20,21 @@ async def create(client: Client, **more: Any) -> httpx2.Response:
 async def state(client: Client, session: dict[str, Any]) -> dict[str, Any]:
     answer = await client.get(f"{PATH}/{session['id']}")
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 @pytest.mark.promise("P2")
 async def test_session_token_is_returned_once(client: Client) -> None:
-    made = (await create(client, integration_slug=" ACME ", metadata={"a": 1})).json()
-    assert set(made) == {"session_token", "connect_url", "id", "expires_at"}
-    assert secret_tokens.recognize(secret_tokens.SESSION, made["session_token"])
-    assert made["connect_url"] == f"{PUBLIC_URL}/connect?session_token={made['session_token']}"
-    found = await state(client, made)
-    assert (found["status"], found["integration_slug"], found["mode"]) == ("pending", "acme", "embed")
-    assert (found["last_error"], found["connection"], found["metadata"]) == (None, None, {"a": 1})
-    assert found["expires_at"] == made["expires_at"]
-    assert made["session_token"] not in str(found)
+    session = (await create(client, integration_slug=" ACME ", metadata={"a": 1})).json()
+    assert set(session) == {"session_token", "connect_url", "id", "expires_at"}
+    assert secret_tokens.recognize(secret_tokens.SESSION, session["session_token"])
+    assert session["connect_url"] == f"{PUBLIC_URL}/connect?session_token={session['session_token']}"
+    stored = await state(client, session)
+    assert (stored["status"], stored["integration_slug"], stored["mode"]) == ("pending", "acme", "embed")
+    assert (stored["last_error"], stored["connection"], stored["metadata"]) == (None, None, {"a": 1})
+    assert stored["expires_at"] == session["expires_at"]
+    assert session["session_token"] not in str(stored)
 
 
 async def test_unavailable_integration_is_refused_with_advice(client: Client) -> None:
@@ -67,14 +67,14 @@ async def test_unavailable_integration_is_refused_with_advice(client: Client) ->
 async def test_refused_key_leaves_the_session_pending_and_an_accepted_one_completes_it(client: Client) -> None:
     session = await client.session(suggested_connection_name="Sales")
     assert (await client.type_key(session["session_token"], "acme_wrong0123456789")).status_code == 422
-    found = await state(client, session)
-    assert (found["status"], found["last_error"]["code"]) == ("pending", "credentials_refused")
-    told = (await client.type_key(session["session_token"], ACME_KEYS[GLOBEX])).json()
-    found = await state(client, session)
-    assert (found["status"], found["last_error"]) == ("connected", None)
-    assert (found["connection"]["id"], found["connection"]["name"]) == (told["connection_id"], "Sales")
+    status = await state(client, session)
+    assert (status["status"], status["last_error"]["code"]) == ("pending", "credentials_refused")
+    result = (await client.type_key(session["session_token"], ACME_KEYS[GLOBEX])).json()
+    status = await state(client, session)
+    assert (status["status"], status["last_error"]) == ("connected", None)
+    assert (status["connection"]["id"], status["connection"]["name"]) == (result["connection_id"], "Sales")
     assert (await client.send("DELETE", f"{PATH}/{session['id']}")).status_code == 409
-    await client.send("DELETE", f"/v1/connections/{told['connection_id']}")
+    await client.send("DELETE", f"/v1/connections/{result['connection_id']}")
     assert (await state(client, session))["connection"] is None
 
 
@@ -99,8 +99,8 @@ async def asked(client: Client, **body: Any) -> httpx2.Response:
 
 async def mode_of(client: Client, answer: httpx2.Response) -> str:
     assert answer.status_code == 200, answer.text
-    told = (await client.get(f"/v1/hosted-connection-sessions/{answer.json()['id']}")).json()
-    mode: str = told["mode"]
+    session = (await client.get(f"/v1/hosted-connection-sessions/{answer.json()['id']}")).json()
+    mode: str = session["mode"]
     return mode
 
 
@@ -128,7 +128,7 @@ async def test_contradicting_fields_are_refused_by_name(client: Client, body: di
     await register(client, RETURN_URL)
     answer = await asked(client, **{"integration_slug": "acme", **body})
     assert answer.status_code == 422
-    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
 @pytest.mark.promise("P6")
@@ -152,7 +152,7 @@ async def test_unregistered_return_url_is_refused(client: Client, url: str) -> N
     await register(client, RETURN_URL)
     answer = await asked(client, integration_slug="acme", return_url=url)
     assert answer.status_code == 422
-    assert [one["field"] for one in answer.json()["errors"]] == ["return_url"]
+    assert [error["field"] for error in answer.json()["errors"]] == ["return_url"]
 
 
 async def test_query_of_a_return_url_is_free(client: Client) -> None:
@@ -173,18 +173,18 @@ async def test_session_without_an_integration_connects_the_picked_one(client: Cl
     answer = await asked(client)
     assert answer.status_code == 200
     token = answer.json()["session_token"]
-    told = (await client.get(f"/v1/hosted-connection-sessions/{answer.json()['id']}")).json()
-    assert told["integration_slug"] is None
+    session = (await client.get(f"/v1/hosted-connection-sessions/{answer.json()['id']}")).json()
+    assert session["integration_slug"] is None
     view = (await client.popup("", token)).json()
     assert view["integration"] is None
-    offered = {one["slug"]: one["connected"] for one in view["integrations"]}
+    offered = {integration["slug"]: integration["connected"] for integration in view["integrations"]}
     assert set(offered) == set(await client.integrations())
     assert offered["acme"] is False
     assert (await client.popup("", token, {"integration_slug": "acme"})).json()["integration"]["name"] == "Acme CRM"
     missing = await client.type_key(token, ACME_KEYS[GLOBEX])
-    assert [one["field"] for one in missing.json()["errors"]] == ["integration_slug"]
-    made = await client.type_key(token, ACME_KEYS[GLOBEX], integration_slug="acme")
-    assert made.status_code == 200
+    assert [error["field"] for error in missing.json()["errors"]] == ["integration_slug"]
+    response = await client.type_key(token, ACME_KEYS[GLOBEX], integration_slug="acme")
+    assert response.status_code == 200
     assert (await client.integrations())["acme"]["status"] == "connected"
 
 
@@ -194,7 +194,7 @@ async def test_disabled_integration_cannot_be_picked(client: Client) -> None:
     body = {name: now[name] for name in ("display_name", "allowed_origins")}
     listed = {"mode": "listed", "slugs": ["notion"]}
     assert (await client.send("PUT", "/v1/organization", {**body, "integrations": listed})).status_code == 200
-    assert [one["slug"] for one in (await client.popup("", token)).json()["integrations"]] == ["notion"]
+    assert [integration["slug"] for integration in (await client.popup("", token)).json()["integrations"]] == ["notion"]
     assert (await client.popup("", token, {"integration_slug": "acme"})).status_code == 404
     refused = await client.type_key(token, ACME_KEYS[GLOBEX], integration_slug="acme")
     assert refused.status_code == 404
@@ -203,11 +203,17 @@ async def test_disabled_integration_cannot_be_picked(client: Client) -> None:
 async def test_popup_list_marks_connected_integrations(client: Client) -> None:
     await client.connect("somebody_else")
     token = (await asked(client)).json()["session_token"]
-    assert {one["slug"] for one in (await client.popup("", token)).json()["integrations"] if one["connected"]} == set()
+    assert {
+        integration["slug"]
+        for integration in (await client.popup("", token)).json()["integrations"]
+        if integration["connected"]
+    } == set()
     await client.connect()
-    assert {one["slug"] for one in (await client.popup("", token)).json()["integrations"] if one["connected"]} == {
-        "acme"
-    }
+    assert {
+        integration["slug"]
+        for integration in (await client.popup("", token)).json()["integrations"]
+        if integration["connected"]
+    } == {"acme"}
 
 
 async def test_session_without_an_integration_needs_an_enabled_one(client: Client) -> None:
@@ -216,4 +222,4 @@ async def test_session_without_an_integration_needs_an_enabled_one(client: Clien
     none = {"mode": "listed", "slugs": []}
     assert (await client.send("PUT", "/v1/organization", {**body, "integrations": none})).status_code == 200
     answer = await asked(client)
-    assert [one["field"] for one in answer.json()["errors"]] == ["integration_slug"]
+    assert [error["field"] for error in answer.json()["errors"]] == ["integration_slug"]

@@ -15,7 +15,7 @@ KEYS = ["id", "slug", "name", "description", "logo_url", "category", "status", "
 async def slugs(client: Client, **options: Any) -> list[str]:
     answer = await client.get(PATH, **{"end_user_id": "user_123", "logo": "none"} | options)
     assert answer.status_code == 200, answer.text
-    return [one["slug"] for one in answer.json()["integrations"]]
+    return [integration["slug"] for integration in answer.json()["integrations"]]
 
 
 async def conditional(client: Client, tags: str, end_user_id: str = "user_123", **options: str) -> httpx2.Response:
@@ -30,31 +30,31 @@ async def offer(client: Client, *listed: str) -> None:
 
 
 async def break_connection(application: Application, client: Client, connection_id: str, key: str) -> None:
-    """The provider revokes the key, and a check finds out."""
+    """Revoke the key at the provider and check the connection."""
     application.acme.acme.revoke(key)
     answer = await client.http.post(f"/v1/connections/{connection_id}/check")
     assert answer.json()["connection"]["status"] == "needs_reauth"
 
 
-async def test_the_list_holds_every_integration_with_exactly_eight_keys_ordered_by_name(client: Client) -> None:
+async def test_list_has_every_integration_with_eight_keys_ordered_by_name(client: Client) -> None:
     answer = await client.get(PATH, end_user_id="user_123")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     assert list(answer.json()) == ["end_user_id", "integrations"]
     assert answer.json()["end_user_id"] == "user_123"
     listed = answer.json()["integrations"]
-    assert [list(one) for one in listed] == [KEYS] * len(listed)
-    names = [one["name"].casefold() for one in listed]
+    assert [list(integration) for integration in listed] == [KEYS] * len(listed)
+    names = [integration["name"].casefold() for integration in listed]
     assert names == sorted(names)
     assert len(listed) >= 13
-    hubspot = next(one for one in listed if one["slug"] == "hubspot")
+    hubspot = next(integration for integration in listed if integration["slug"] == "hubspot")
     assert hubspot["id"] == "4989eaeb-5947-5065-81c6-de3b60c10b7d"
     assert hubspot["logo_url"].startswith("data:image/svg+xml;base64,")
     assert hubspot["status"] == "not_connected"
     assert hubspot["supported_auth_types"] == ["api_key"]
 
 
-async def test_status_follows_the_end_users_connection_and_nobody_elses(client: Client) -> None:
+async def test_status_reflects_only_connections_of_the_end_user(client: Client) -> None:
     await client.connect("user_123")
     assert (await client.integrations("user_123"))["acme"]["status"] == "connected"
     assert (await client.integrations("user_12"))["acme"]["status"] == "not_connected"
@@ -63,7 +63,7 @@ async def test_status_follows_the_end_users_connection_and_nobody_elses(client: 
     assert (await client.integrations("user_123"))["acme"]["status"] == "not_connected"
 
 
-async def test_a_connection_that_must_be_authorized_again_shows_as_not_connected(
+async def test_connection_that_needs_reauth_is_listed_as_not_connected(
     application: Application, client: Client
 ) -> None:
     broken = await client.connect()
@@ -74,17 +74,17 @@ async def test_a_connection_that_must_be_authorized_again_shows_as_not_connected
     assert (await client.integrations())["acme"]["status"] == "connected", "one active connection is enough"
 
 
-async def test_slug_may_be_repeated_in_any_case_and_unknown_ones_are_left_out(client: Client) -> None:
+async def test_repeated_slugs_ignore_case_and_unknown_slugs_are_skipped(client: Client) -> None:
     assert await slugs(client, slug="hubspot") == ["hubspot"]
     assert await slugs(client, slug=["Slack", " HUBSPOT ", "hubspot"]) == ["hubspot", "slack"]
     assert await slugs(client, slug=["nothing", "slack"]) == ["slack"]
     assert await slugs(client, slug="nothing") == []
 
 
-async def test_category_search_and_status_narrow_the_list_together(client: Client) -> None:
+async def test_category_search_and_status_are_combined(client: Client) -> None:
     await client.connect()
     listed = await client.integrations(category="CRM")
-    assert {one["category"] for one in listed.values()} == {"CRM"}
+    assert {integration["category"] for integration in listed.values()} == {"CRM"}
     assert {"acme", "hubspot", "pipedrive"} <= listed.keys()
     assert await slugs(client, status="connected") == ["acme"]
     assert "acme" not in await slugs(client, status="not_connected")
@@ -92,17 +92,17 @@ async def test_category_search_and_status_narrow_the_list_together(client: Clien
     assert await slugs(client, status="not_connected", category="CRM", search="pipedrive") == ["pipedrive"]
 
 
-async def test_search_orders_by_rank_and_wants_every_word(client: Client) -> None:
-    found = await slugs(client, search="crm")
-    assert found[0] == "acme", "a word of the name comes before the category"
-    assert {"hubspot", "pipedrive"} <= set(found)
+async def test_search_requires_every_word_and_orders_by_rank(client: Client) -> None:
+    matches = await slugs(client, search="crm")
+    assert matches[0] == "acme", "a word of the name comes before the category"
+    assert {"hubspot", "pipedrive"} <= set(matches)
     assert (await slugs(client, search="HubSpot"))[0] == "hubspot"
     assert await slugs(client, search="acme crm") == ["acme"]
     assert await slugs(client, search="acme nothing") == []
     assert await slugs(client, search="  ") == await slugs(client)
 
 
-async def test_logos_come_inline_by_address_or_not_at_all(application: Application, client: Client) -> None:
+async def test_logos_are_inline_addresses_or_omitted(application: Application, client: Client) -> None:
     async def logo(**options: str) -> Any:
         answer = await client.get(PATH, end_user_id="u", slug="slack", **options)
         return answer.json()["integrations"][0]["logo_url"]
@@ -116,13 +116,13 @@ async def test_logos_come_inline_by_address_or_not_at_all(application: Applicati
     assert base64.b64decode(inline.partition(",")[2]) == svg.content
 
 
-async def test_expand_adds_each_connection_without_its_secrets(application: Application, client: Client) -> None:
+async def test_expand_adds_connections_without_secrets(application: Application, client: Client) -> None:
     first = await client.connect(name="Sales")
     await break_connection(application, client, first["id"], ACME_KEYS[GLOBEX])
     second = await client.connect(key=ACME_KEYS[INITECH], multiple=True, name="Support")
     await client.connect("another user", key=ACME_KEYS[INITECH])
     answer = await client.get(PATH, end_user_id="user_123", expand="connections")
-    listed = {one["slug"]: one["connections"] for one in answer.json()["integrations"]}
+    listed = {integration["slug"]: integration["connections"] for integration in answer.json()["integrations"]}
     assert listed["slack"] == []
     newest, oldest = listed["acme"]
     assert (newest["id"], newest["name"], newest["status"], newest["error"]) == (
@@ -140,14 +140,14 @@ async def test_expand_adds_each_connection_without_its_secrets(application: Appl
     assert "etag" not in answer.headers
 
 
-async def test_an_organization_that_lists_its_integrations_offers_no_others(client: Client) -> None:
+async def test_only_listed_integrations_are_available(client: Client) -> None:
     await offer(client, "slack", "hubspot")
     assert await slugs(client) == ["hubspot", "slack"]
     await offer(client)
     assert await slugs(client) == []
 
 
-async def test_a_connection_to_a_disabled_integration_stays_in_the_list(client: Client) -> None:
+async def test_connected_integration_stays_listed_when_disabled(client: Client) -> None:
     await client.connect()
     await offer(client, "slack")
     listed = await client.integrations()
@@ -157,7 +157,7 @@ async def test_a_connection_to_a_disabled_integration_stays_in_the_list(client: 
     assert "acme" not in await client.integrations("somebody else")
 
 
-async def test_the_etag_changes_with_the_answer_and_only_then(client: Client) -> None:
+async def test_entity_tag_changes_only_with_the_response(client: Client) -> None:
     async def tag(end_user_id: str = "user_123") -> str:
         return str((await client.get(PATH, end_user_id=end_user_id)).headers["etag"])
 
@@ -175,7 +175,7 @@ async def test_the_etag_changes_with_the_answer_and_only_then(client: Client) ->
     assert await tag() not in {first, connected, offered}
 
 
-async def test_what_has_not_changed_is_304_without_a_body(client: Client) -> None:
+async def test_unchanged_list_answers_304_without_a_body(client: Client) -> None:
     whole = await client.get(PATH, end_user_id="user_123")
     tag = whole.headers["etag"]
     for tags in (tag, "*", f'"other", {tag}', f'{tag},"other"', tag.removeprefix("W/"), f'  {tag}  , W/"x"'):
@@ -190,7 +190,7 @@ async def test_what_has_not_changed_is_304_without_a_body(client: Client) -> Non
     assert (await conditional(client, tag)).status_code == 200
 
 
-async def test_an_entity_tag_lets_nobody_in(application: Application, client: Client) -> None:
+async def test_entity_tag_does_not_replace_authentication(application: Application, client: Client) -> None:
     answer = await conditional(application.client("oru_junk"), "*")
     assert answer.status_code == 401
     narrow = application.client(await application.key(await application.organization(), "connect"))
@@ -198,7 +198,7 @@ async def test_an_entity_tag_lets_nobody_in(application: Application, client: Cl
     assert (await conditional(client, "*", end_user_id="")).status_code == 422
 
 
-async def test_head_is_answered_as_get_is(client: Client) -> None:
+async def test_head_answers_like_get(client: Client) -> None:
     answer = await client.http.head(PATH, params={"end_user_id": "user_123"})
     whole = await client.get(PATH, end_user_id="user_123")
     assert answer.status_code == 200
@@ -226,14 +226,14 @@ REFUSED: Final = [
 ]
 
 
-async def test_what_cannot_be_understood_is_422(client: Client) -> None:
+async def test_malformed_queries_answer_422(client: Client) -> None:
     for query in REFUSED:
         answer = await client.http.get(f"{PATH}?{query}")
         assert answer.status_code == 422, query[:100]
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_identifiers_have_at_most_255_characters_of_any_script(client: Client) -> None:
+async def test_identifiers_have_at_most_255_unicode_characters(client: Client) -> None:
     for end_user_id in (
         "x" * 255,
         "用户" * 127,
@@ -254,7 +254,7 @@ async def test_identifiers_have_at_most_255_characters_of_any_script(client: Cli
     assert (await client.get(PATH, end_user_id="  user_123  ")).json()["end_user_id"] == "user_123"
 
 
-async def test_reading_makes_nothing(application: Application, client: Client) -> None:
+async def test_reading_stores_nothing(application: Application, client: Client) -> None:
     before = (await client.get("/v1/events")).json()
     for options in ({}, {"expand": "connections"}, {"slug": "acme"}):
         assert (await client.get(PATH, end_user_id="never seen", **options)).status_code == 200

@@ -1,4 +1,4 @@
-"""P1: walks every route as one organization with every id of another: nothing is seen, nothing changes."""
+"""P1: requests every route with the ids of another organization; nothing is visible and nothing changes."""
 
 import json
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from tests.redirects import RETURN_URL, Redirected, redirected, register
 pytestmark = [pytest.mark.promise("P1"), pytest.mark.slow]
 
 USER: Final = "user-of-both"
-"""Both organizations know an end user by this name: they are two people."""
+"""An end user id of both organizations, for two different people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """An organization with something of everything, each thing marked with its name."""
+    """An organization with a row of every kind, each marked with the organization's name."""
 
     organization: str
     client: Client
@@ -37,7 +37,7 @@ class Tenant:
 
     @property
     def ids(self) -> dict[str, str]:
-        """Whatever of it another could name."""
+        """Return the ids of the organization by the field that accepts them."""
         return {
             "connection_id": self.connection["id"],
             "session_id": self.unredeemed.session_id,
@@ -51,7 +51,7 @@ class Tenant:
 
     @property
     def marks(self) -> set[str]:
-        """What stands in an answer only where something of it is told."""
+        """Return texts that only responses with data of this organization contain."""
         more = {
             f"client of {self.own_user.removeprefix('user of ')}",
             self.session["id"],
@@ -83,12 +83,12 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await application.app.services.request_log.flush()
     custom = await client.send("PUT", f"/v1/custom-integrations/x-{name}", custom_entry(f"x-{name}", f"mark of {own}"))
     events = (await client.get("/v1/events")).json()["events"]
-    told = tuple(one["id"] for one in events)
-    return Tenant(organization, client, connection, session, back, own, custom.json(), told)
+    event_ids = tuple(event["id"] for event in events)
+    return Tenant(organization, client, connection, session, back, own, custom.json(), event_ids)
 
 
 def custom_entry(slug: str, name: str) -> dict[str, Any]:
-    """The smallest integration of an organization's own."""
+    """Return a minimal custom integration."""
     where = "https://marked.example.com"
     auth = {"type": "none", "base_url": where, "check_missing": "Nothing is sent.", "verified": {"how": "unverified"}}
     words = {"description": "Something of our own.", "category": "Data", "website": where, "docs": where}
@@ -96,15 +96,15 @@ def custom_entry(slug: str, name: str) -> dict[str, Any]:
 
 
 async def rows_of(application: Application, organization: str) -> dict[str, list[tuple[object, ...]]]:
-    """Everything that the database holds of an organization."""
-    found = {}
+    """Return all rows of an organization, by table."""
+    rows = {}
     async with application.installation.database.read() as tx:
         for table in metadata.tables.values():
             column = organizations.c.id if table is organizations else table.c.get("organization_id")
             if column is not None:
                 statement = select(table).where(column == organization).order_by(*table.primary_key)
-                found[table.name] = [tuple(row) for row in await tx.all(statement)]
-    return found
+                rows[table.name] = [tuple(row) for row in await tx.all(statement)]
+    return rows
 
 
 async def send(
@@ -124,7 +124,7 @@ async def send(
 
 
 def fitting(operation: Operation, named: dict[str, str]) -> Any:
-    """A body that works, in which every field of the name of an id holds that id."""
+    """Return a valid body whose id fields have these ids."""
     if operation.body is None:
         return None
     working = {
@@ -140,7 +140,7 @@ def fitting(operation: Operation, named: dict[str, str]) -> Any:
 async def everything(
     client: Client, operation: Operation, ids: dict[str, str]
 ) -> list[tuple[set[str], httpx2.Response]]:
-    """Every way to name another's ids in one operation: what was sent, and the answer."""
+    """Send foreign ids in every position of an operation. Return the ids sent and the response of each request."""
     sent = [(set(ids.values()), await send(client, operation, ids, fitting(operation, ids)))]
     for value in ids.values():
         everywhere = dict.fromkeys(operation.parameters_in("path"), value)
@@ -161,74 +161,74 @@ async def tenants(application: Application) -> tuple[Tenant, Tenant]:
 async def test_organization_cannot_read_or_change_another(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
-    one, other = tenants
-    before = await rows_of(application, one.organization)
+    victim, other = tenants
+    before = await rows_of(application, victim.organization)
     document = (await other.client.get("/openapi.json")).json()
     reading = [operation for operation in operations(document) if operation.method == "GET"]
     writing = [operation for operation in operations(document) if operation.method != "GET"]
     assert len(reading) >= 10
     assert len(writing) >= 8
     for operation in reading + sorted(writing, key=lambda operation: operation.method == "DELETE"):
-        for sent, answer in await everything(other.client, operation, one.ids):
+        for sent, answer in await everything(other.client, operation, victim.ids):
             assert answer.status_code < 500, f"{operation.name}: {answer.text}"
-            # What was sent may be told again ("there is no connection …"), and once written it is one's own.
-            told = sent if operation in reading else set(one.ids.values())
-            seen = {mark for mark in one.marks - told if mark in answer.text}
+            # A refusal may repeat the ids that were sent, and a written value belongs to the writer.
+            repeated = sent if operation in reading else set(victim.ids.values())
+            seen = {mark for mark in victim.marks - repeated if mark in answer.text}
             assert not seen, f"{operation.name} after {sent}: {answer.text}"
             if "{connection_id}" in operation.path or "{session_id}" in operation.path:
                 assert answer.status_code in {404, 422}, f"{operation.name}: {answer.status_code}"
-    assert await rows_of(application, one.organization) == before
+    assert await rows_of(application, victim.organization) == before
 
 
 async def test_same_requests_work_within_the_own_organization(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
-    one, _ = tenants
-    before = await rows_of(application, one.organization)
-    document = (await one.client.get("/openapi.json")).json()
+    victim, _ = tenants
+    before = await rows_of(application, victim.organization)
+    document = (await victim.client.get("/openapi.json")).json()
     reading, seen = operations(document), set()
     for operation in reading:
         if operation.method == "GET":
-            for sent, answer in await everything(one.client, operation, one.ids):
-                seen |= {mark for mark in one.marks - sent if mark in answer.text}
-    secret = {one.session["session_token"], one.unredeemed.token, one.unredeemed.code}
-    assert seen >= one.marks - secret - {one.ids["cursor"]}
+            for sent, answer in await everything(victim.client, operation, victim.ids):
+                seen |= {mark for mark in victim.marks - sent if mark in answer.text}
+    secret = {victim.session["session_token"], victim.unredeemed.token, victim.unredeemed.code}
+    assert seen >= victim.marks - secret - {victim.ids["cursor"]}
     assert not seen & secret
     for operation in reading:
         if operation.method != "GET":
-            answer = await send(one.client, operation, one.ids, fitting(operation, one.ids))
+            answer = await send(victim.client, operation, victim.ids, fitting(operation, victim.ids))
             assert answer.status_code < 500, f"{operation.name}: {answer.text}"
-    after = await rows_of(application, one.organization)
-    # What is left to be revoked is nobody's to see or to change.
+    after = await rows_of(application, victim.organization)
+    # No route shows or changes pending revocations.
     assert {name for name in before if before[name] == after[name]} <= {"api_keys", "revocations"}
 
 
 async def test_lists_hold_only_the_own_rows(tenants: tuple[Tenant, Tenant]) -> None:
-    one, other = tenants
+    victim, other = tenants
     for path in ("/v1/connections", "/v1/end-users", "/v1/events", "/v1/organization", "/v1/proxy-requests"):
-        told = (await other.client.get(path)).text
-        assert not {mark for mark in one.marks if mark in told}, path
+        text = (await other.client.get(path)).text
+        assert not {mark for mark in victim.marks if mark in text}, path
 
 
 async def test_same_end_user_id_in_another_organization_is_another_end_user(
     tenants: tuple[Tenant, Tenant],
 ) -> None:
-    one, other = tenants
-    assert (await other.client.integrations(one.own_user))["acme"]["status"] == "not_connected"
+    victim, other = tenants
+    assert (await other.client.integrations(victim.own_user))["acme"]["status"] == "not_connected"
     gone = {"integration_slug": "acme", "end_user_id": USER}
     assert (await other.client.post("/v1/disconnect", gone)).json()["deleted_count"] == 1
     assert (await other.client.integrations(USER))["acme"]["status"] == "not_connected"
-    assert (await one.client.integrations(USER))["acme"]["status"] == "connected"
+    assert (await victim.client.integrations(USER))["acme"]["status"] == "connected"
     assert (await other.client.send("DELETE", f"/v1/end-users/{USER}")).status_code == 200
-    assert (await one.client.integrations(USER))["acme"]["status"] == "connected"
-    events = (await one.client.get("/v1/events", end_user_id=USER)).json()["events"]
+    assert (await victim.client.integrations(USER))["acme"]["status"] == "connected"
+    events = (await victim.client.get("/v1/events", end_user_id=USER)).json()["events"]
     assert [event["type"] for event in events] == ["hosted_connection_session.created", "connection.created"]
 
 
 async def test_subkey_of_one_organization_does_not_decrypt_credentials_of_another(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:
-    one, other = tenants
-    answer = await other.client.http.post(f"/v1/connections/{one.connection['id']}/check")
+    victim, other = tenants
+    answer = await other.client.http.post(f"/v1/connections/{victim.connection['id']}/check")
     assert answer.status_code == 404
-    assert (await one.client.http.post(f"/v1/connections/{one.connection['id']}/check")).json()["working"] is True
+    assert (await victim.client.http.post(f"/v1/connections/{victim.connection['id']}/check")).json()["working"] is True

@@ -1,4 +1,4 @@
-"""OAuth clients over the API: registered, never told again, and what becomes possible with one (P7)."""
+"""OAuth clients over the API: registration, secrets that are never returned, registered hosts (P7)."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ async def put(client: Client, slug: str = "dropbox", **more: Any) -> httpx2.Resp
 
 
 async def instance_client(application: Application, slug: str, client_id: str) -> None:
-    """What the operator registers for everybody."""
+    """Register an OAuth client of the instance, for all organizations."""
     integration = application.installation.catalog.get(slug)
     assert integration is not None
     vault, now = application.installation.vault, application.clock()
@@ -33,29 +33,29 @@ async def instance_client(application: Application, slug: str, client_id: str) -
 
 
 async def types_of(client: Client, slug: str) -> list[str] | None:
-    """With which auth types the list offers an integration; None where it does not."""
-    found = (await client.integrations()).get(slug)
-    return None if found is None else list(found["supported_auth_types"])
+    """Return the available auth types of an integration, or None if the list omits the integration."""
+    integration = (await client.integrations()).get(slug)
+    return None if integration is None else list(integration["supported_auth_types"])
 
 
-async def test_a_client_is_told_with_its_redirect_address_and_four_characters_of_its_secret(client: Client) -> None:
-    made = await put(client, scopes=["files.metadata.read"])
-    assert made.status_code == 200, made.text
-    told = made.json()
-    assert (told["client_id"], told["client_secret_last_four"]) == ("our-id", "9f3c")
-    assert told["redirect_url"] == f"{PUBLIC_URL}/connect/callback/dropbox"
-    assert told["scopes"] == ["files.metadata.read"]
-    assert (await client.get(path("dropbox"))).json() == told
-    assert (await client.get("/v1/oauth-clients")).json() == {"oauth_clients": [told]}
-    for answer in (made, await client.get(path("dropbox")), await client.get("/v1/events")):
+async def test_oauth_client_is_returned_with_redirect_url_and_last_four_characters(client: Client) -> None:
+    response = await put(client, scopes=["files.metadata.read"])
+    assert response.status_code == 200, response.text
+    oauth_client = response.json()
+    assert (oauth_client["client_id"], oauth_client["client_secret_last_four"]) == ("our-id", "9f3c")
+    assert oauth_client["redirect_url"] == f"{PUBLIC_URL}/connect/callback/dropbox"
+    assert oauth_client["scopes"] == ["files.metadata.read"]
+    assert (await client.get(path("dropbox"))).json() == oauth_client
+    assert (await client.get("/v1/oauth-clients")).json() == {"oauth_clients": [oauth_client]}
+    for answer in (response, await client.get(path("dropbox")), await client.get("/v1/events")):
         assert SECRET not in answer.text
 
 
-async def test_a_short_secret_is_not_told_in_part(client: Client) -> None:
+async def test_no_characters_of_a_short_secret_are_returned(client: Client) -> None:
     assert (await put(client, client_secret="short")).json()["client_secret_last_four"] is None
 
 
-async def test_an_integration_is_offered_by_oauth2_once_there_is_a_client(client: Client) -> None:
+async def test_oauth2_is_available_after_a_client_is_registered(client: Client) -> None:
     assert await types_of(client, "dropbox") is None
     assert await types_of(client, "hubspot") == ["api_key"]
     before = (await client.get("/v1/integrations", end_user_id="u")).headers["etag"]
@@ -65,13 +65,13 @@ async def test_an_integration_is_offered_by_oauth2_once_there_is_a_client(client
     assert await types_of(client, "hubspot") == ["api_key", "oauth2"]
     assert (await client.get("/v1/integrations", end_user_id="u")).headers["etag"] != before
     view = await client.popup("", (await client.session(integration_slug="hubspot"))["session_token"])
-    assert [one["auth_type"] for one in view.json()["auth_types"]] == ["api_key", "oauth2"]
+    assert [auth_type["auth_type"] for auth_type in view.json()["auth_types"]] == ["api_key", "oauth2"]
     assert (await client.send("DELETE", path("dropbox"))).status_code == 204
     assert await types_of(client, "dropbox") is None
     assert (await client.get(path("dropbox"))).status_code == 404
 
 
-async def test_a_client_of_one_organization_is_nothing_to_another(application: Application, client: Client) -> None:
+async def test_oauth_client_is_invisible_to_other_organizations(application: Application, client: Client) -> None:
     other = application.client(await application.key(await application.organization("Southwind")))
     await put(client)
     assert await types_of(other, "dropbox") is None
@@ -81,12 +81,12 @@ async def test_a_client_of_one_organization_is_nothing_to_another(application: A
     assert await types_of(client, "dropbox") == ["oauth2"]
 
 
-async def test_the_instances_client_serves_everybody_who_has_none_of_their_own(
+async def test_client_of_the_instance_serves_organizations_without_their_own(
     application: Application, client: Client
 ) -> None:
     await instance_client(application, "dropbox", "the-instances")
     assert await types_of(client, "dropbox") == ["oauth2"]
-    assert (await client.get(path("dropbox"))).status_code == 404, "it is the operator's, and not told"
+    assert (await client.get(path("dropbox"))).status_code == 404, "the API does not return clients of the operator"
     await put(client)
     token = (await client.session(integration_slug="dropbox"))["session_token"]
     assert "client_id=our-id&" in await address(client, token)
@@ -96,16 +96,16 @@ async def test_the_instances_client_serves_everybody_who_has_none_of_their_own(
 
 
 async def address(client: Client, token: str, **more: Any) -> str:
-    """Where a consent would send the browser."""
+    """Return the authorization URL that the popup opens."""
     prepared = await client.popup("/authorization", token, {"auth_type": "oauth2", **more})
     assert prepared.status_code == 200, prepared.text
     same = {"sec-fetch-site": "same-origin"}
-    left = await client.post("/connect/authorization/start", {"ticket": prepared.json()["ticket"]}, **same)
-    assert left.status_code == 200, left.text
-    return str(left.json()["url"])
+    response = await client.post("/connect/authorization/start", {"ticket": prepared.json()["ticket"]}, **same)
+    assert response.status_code == 200, response.text
+    return str(response.json()["url"])
 
 
-async def test_scopes_are_the_sessions_else_the_clients_else_the_integrations(client: Client) -> None:
+async def test_scopes_of_the_session_precede_those_of_the_client(client: Client) -> None:
     await put(client, scopes=["account_info.read"])
     by_client = (await client.session(integration_slug="dropbox"))["session_token"]
     assert "scope=account_info.read&" in await address(client, by_client)
@@ -116,18 +116,18 @@ async def test_scopes_are_the_sessions_else_the_clients_else_the_integrations(cl
         {"integration_slug": "amplitude", "end_user_id": "u", "scopes": ["read"]},
     )
     assert refused.status_code == 422
-    assert [one["field"] for one in refused.json()["errors"]] == ["scopes"]
+    assert [error["field"] for error in refused.json()["errors"]] == ["scopes"]
 
 
-async def test_the_same_client_id_keeps_its_secret_and_another_one_is_another_client(
+async def test_new_client_id_requires_its_secret_and_retires_the_old_client(
     application: Application, client: Client
 ) -> None:
     first = (await put(client)).json()
-    kept = (await client.send("PUT", path("dropbox"), {"client_id": "our-id"})).json()
-    assert kept["client_secret_last_four"] == first["client_secret_last_four"]
+    updated = (await client.send("PUT", path("dropbox"), {"client_id": "our-id"})).json()
+    assert updated["client_secret_last_four"] == first["client_secret_last_four"]
     missing = await client.send("PUT", path("dropbox"), {"client_id": "another-id"})
     assert missing.status_code == 422
-    assert [one["field"] for one in missing.json()["errors"]] == ["client_secret"]
+    assert [error["field"] for error in missing.json()["errors"]] == ["client_secret"]
     assert (await put(client, client_id="another-id")).status_code == 200
     async with application.installation.database.read() as tx:
         rows = await tx.all(select(clients.c.client_id, clients.c.retired_at).order_by(clients.c.created_at))
@@ -146,16 +146,16 @@ async def test_the_same_client_id_keeps_its_secret_and_another_one_is_another_cl
         ("gitlab", {"hosts": ["user@gitlab.example.com"]}, "hosts"),
     ],
 )
-async def test_what_does_not_fit_is_said_at_its_field(
+async def test_invalid_oauth_client_names_the_field(
     client: Client, slug: str, body: dict[str, Any], field: str
 ) -> None:
     answer = await put(client, slug, **body)
     assert answer.status_code == 422, answer.text
-    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert (await client.get(path(slug))).status_code == 404
 
 
-async def test_an_integration_without_oauth2_or_with_customers_clients_has_none_to_register(client: Client) -> None:
+async def test_client_is_refused_without_oauth2_or_with_clients_of_customers(client: Client) -> None:
     for slug, word in (("amplitude", "does not use oauth2"), ("okta", "of their own in the popup")):
         answer = await put(client, slug)
         assert answer.status_code == 422
@@ -164,7 +164,7 @@ async def test_an_integration_without_oauth2_or_with_customers_clients_has_none_
 
 
 @pytest.mark.promise("P7")
-async def test_whoever_does_not_know_the_secret_has_it_sent_to_no_other_host(client: Client) -> None:
+async def test_adding_a_host_requires_the_client_secret(client: Client) -> None:
     assert (await put(client, "gitlab", hosts=["gitlab.example.com", "gitlab.example.org"])).status_code == 200
     added = await put(client, "gitlab", hosts=["gitlab.example.com", "gitlab.evil.example"], client_secret=None)
     assert (added.status_code, added.json()["errors"][0]["field"]) == (422, "client_secret")
@@ -173,7 +173,7 @@ async def test_whoever_does_not_know_the_secret_has_it_sent_to_no_other_host(cli
 
 
 @pytest.mark.promise("P7")
-async def test_a_secret_goes_to_no_host_that_the_client_was_not_registered_for(client: Client) -> None:
+async def test_client_secret_is_not_sent_to_an_unregistered_host(client: Client) -> None:
     assert (await put(client, "gitlab", hosts=["https://gitlab.example.com/"])).json()["hosts"] == [
         "gitlab.example.com"
     ]
@@ -189,20 +189,23 @@ async def test_a_secret_goes_to_no_host_that_the_client_was_not_registered_for(c
     assert (answer.status_code, answer.json()["code"]) == (422, "host_not_registered")
 
 
-async def test_a_customers_own_client_is_asked_for_in_the_popup(client: Client) -> None:
+async def test_popup_asks_for_the_client_of_a_customer(client: Client) -> None:
     token = (await client.session(integration_slug="okta", auth_type="oauth2"))["session_token"]
     (auth,) = (await client.popup("", token)).json()["auth_types"]
-    assert [one["name"] for one in auth["fields"]] == ["client_id", "client_secret"]
+    assert [field["name"] for field in auth["fields"]] == ["client_id", "client_secret"]
     own = {"params": {"domain": "acme.okta"}, "credentials": {"client_id": "theirs", "client_secret": "s3cret"}}
     url = await address(client, token, **own)
     assert url.startswith("https://acme.okta.com/oauth2/v1/authorize?")
     assert "client_id=theirs&" in url
     assert "s3cret" not in url
     missing = await client.popup("/authorization", token, {"auth_type": "oauth2", "params": own["params"]})
-    assert [one["field"] for one in missing.json()["errors"]] == ["credentials.client_id", "credentials.client_secret"]
+    assert [error["field"] for error in missing.json()["errors"]] == [
+        "credentials.client_id",
+        "credentials.client_secret",
+    ]
 
 
-async def test_tokens_are_imported_with_what_is_known_of_them(client: Client) -> None:
+async def test_tokens_are_imported_with_expiry_and_scopes(client: Client) -> None:
     await put(client)
     body = {"integration_slug": "dropbox", "end_user_id": "u", "auth_type": "oauth2", "check": False}
     tokens = {
@@ -213,13 +216,13 @@ async def test_tokens_are_imported_with_what_is_known_of_them(client: Client) ->
     }
     answer = await client.post("/v1/connections", {**body, "credentials": tokens})
     assert answer.status_code == 201, answer.text
-    made = answer.json()
-    assert made["token_expires_at"] == "2099-01-01T00:00:00.000Z"
-    assert made["scopes"] == ["account_info.read", "files.metadata.read"]
-    told = (await client.get(f"/v1/connections/{made['id']}/credentials")).json()
-    assert told["credentials"] == {"access_token": "an-access-token"}, "a refresh token is never told"
+    connection = answer.json()
+    assert connection["token_expires_at"] == "2099-01-01T00:00:00.000Z"
+    assert connection["scopes"] == ["account_info.read", "files.metadata.read"]
+    stored = (await client.get(f"/v1/connections/{connection['id']}/credentials")).json()
+    assert stored["credentials"] == {"access_token": "an-access-token"}, "a refresh token is never returned"
     (read,) = (await client.get("/v1/events", type="connection.credentials_read")).json()["events"]
-    assert read["connection_id"] == made["id"]
+    assert read["connection_id"] == connection["id"]
 
 
 @pytest.mark.parametrize(
@@ -232,21 +235,21 @@ async def test_tokens_are_imported_with_what_is_known_of_them(client: Client) ->
         ({"access_token": "at", "token_type": "bearer"}, "credentials.token_type"),
     ],
 )
-async def test_tokens_that_are_none_are_refused_at_their_field(
-    client: Client, credentials: dict[str, str], field: str
-) -> None:
+async def test_invalid_token_import_names_the_field(client: Client, credentials: dict[str, str], field: str) -> None:
     await put(client)
     body = {"integration_slug": "dropbox", "end_user_id": "u", "auth_type": "oauth2", "check": False}
     answer = await client.post("/v1/connections", {**body, "credentials": credentials})
     assert answer.status_code == 422, answer.text
-    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-async def test_reading_credentials_wants_its_own_scope(application: Application, client: Client) -> None:
-    made = await client.connect()
-    assert (await client.get(f"/v1/connections/{made['id']}/credentials")).json()["credentials"].keys() == {"api_key"}
+async def test_reading_credentials_requires_its_own_scope(application: Application, client: Client) -> None:
+    connection = await client.connect()
+    assert (await client.get(f"/v1/connections/{connection['id']}/credentials")).json()["credentials"].keys() == {
+        "api_key"
+    }
     organization = (await client.get("/v1/organization")).json()["id"]
     ordinary = application.client(await application.key(organization, "read", "connect", "use"))
-    answer = await ordinary.get(f"/v1/connections/{made['id']}/credentials")
+    answer = await ordinary.get(f"/v1/connections/{connection['id']}/credentials")
     assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
     assert (await ordinary.get(path("dropbox"))).status_code == 403

@@ -1,4 +1,4 @@
-"""What happens with OAuth 2.0 where there is no OAuth client: it is shown in the catalog, and never offered."""
+"""OAuth 2.0 without an OAuth client: listed in the public catalog, never available."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ async def test_oauth2_session_without_a_client_names_the_working_auth_types(clie
         SESSIONS, {"integration_slug": "hubspot", "end_user_id": "user_123", "auth_type": "oauth2"}
     )
     assert answer.status_code == 422
-    assert [one["field"] for one in answer.json()["errors"]] == ["auth_type"]
+    assert [error["field"] for error in answer.json()["errors"]] == ["auth_type"]
     assert "needs an OAuth client" in answer.json()["detail"]
     assert "Available auth types: api_key." in answer.json()["detail"]
 
@@ -29,7 +29,7 @@ async def test_oauth2_session_without_a_client_names_the_working_auth_types(clie
 async def test_popup_offers_only_the_key_without_a_client(client: Client) -> None:
     session = await client.session(integration_slug="hubspot")
     view = (await client.popup("", session["session_token"])).json()
-    assert [one["auth_type"] for one in view["auth_types"]] == ["api_key"]
+    assert [auth_type["auth_type"] for auth_type in view["auth_types"]] == ["api_key"]
 
 
 @pytest.mark.parametrize("credentials", [{"access_token": "at", "refresh_token": "rt"}, {}])
@@ -57,9 +57,9 @@ async def test_oauth2_only_integration_is_in_the_catalog_but_not_available(
     installation = replace(application.installation, catalog=catalog)
     application.replace_services(installation=installation, integration_list=IntegrationList(catalog, PUBLIC_URL))
     shown = (await client.get("/v1/catalog/integrations", slug="only-oauth")).json()["integrations"]
-    assert [one["supported_auth_types"] for one in shown] == [["oauth2"]]
+    assert [integration["supported_auth_types"] for integration in shown] == [["oauth2"]]
     offered = (await client.get("/v1/integrations", end_user_id="user_123")).json()["integrations"]
-    assert "only-oauth" not in {one["slug"] for one in offered}
+    assert "only-oauth" not in {integration["slug"] for integration in offered}
     answer = await client.post(SESSIONS, {"integration_slug": "only-oauth", "end_user_id": "user_123"})
     assert answer.status_code == 422
     assert "needs an OAuth client" in answer.json()["detail"]

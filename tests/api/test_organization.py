@@ -1,4 +1,4 @@
-"""`/v1/organization`: how an organization looks in hosted pages, where they open, what it offers."""
+"""`/v1/organization`: appearance of hosted pages, allowed origins, available integrations."""
 
 import base64
 from typing import Any, Final
@@ -19,15 +19,15 @@ async def put(client: Client, **fields: Any) -> Any:
     return answer.json()
 
 
-async def test_a_new_organization_offers_everything(client: Client) -> None:
-    found = (await client.get(PATH)).json()
-    assert found["display_name"] == "Northwind"
-    assert found["allowed_origins"] == [ORIGIN]
-    assert found["integrations"] == {"mode": "all", "slugs": []}
-    assert (found["logo_url"], found["privacy_url"], found["return_urls"]) == (None, None, [])
+async def test_all_integrations_are_available_to_a_new_organization(client: Client) -> None:
+    organization = (await client.get(PATH)).json()
+    assert organization["display_name"] == "Northwind"
+    assert organization["allowed_origins"] == [ORIGIN]
+    assert organization["integrations"] == {"mode": "all", "slugs": []}
+    assert (organization["logo_url"], organization["privacy_url"], organization["return_urls"]) == (None, None, [])
 
 
-async def test_what_is_put_is_kept_in_canonical_form_and_the_rest_goes_back_to_its_default(client: Client) -> None:
+async def test_put_stores_canonical_values_and_resets_omitted_fields(client: Client) -> None:
     saved = await put(
         client,
         display_name="  Northwind Traders ",
@@ -49,7 +49,7 @@ async def test_what_is_put_is_kept_in_canonical_form_and_the_rest_goes_back_to_i
     assert bare["integrations"] == {"mode": "all", "slugs": []}
 
 
-async def test_all_but_some_integrations_are_offered_everywhere(client: Client) -> None:
+async def test_all_but_mode_hides_the_listed_integrations_everywhere(client: Client) -> None:
     hidden = {"mode": "all_but", "slugs": ["HubSpot", "acme"]}
     everything = set(await client.integrations())
     saved = await put(client, integrations=hidden, allowed_origins=[ORIGIN])
@@ -58,13 +58,13 @@ async def test_all_but_some_integrations_are_offered_everywhere(client: Client) 
     session = {"integration_slug": "acme", "end_user_id": "user_123"}
     assert (await client.post("/v1/hosted-connection-sessions", session)).status_code == 422
     token = (await client.post("/v1/hosted-connection-sessions", {"end_user_id": "user_123"})).json()["session_token"]
-    shown = {one["slug"] for one in (await client.popup("", token)).json()["integrations"]}
+    shown = {integration["slug"] for integration in (await client.popup("", token)).json()["integrations"]}
     assert shown == everything - {"hubspot", "acme"}
     await put(client, integrations={"mode": "all_but", "slugs": []})
     assert set(await client.integrations()) == everything
 
 
-async def test_a_change_is_an_event_that_names_what_changed(client: Client) -> None:
+async def test_update_logs_an_event_with_the_changed_fields(client: Client) -> None:
     await put(client, allowed_origins=[ORIGIN], privacy_url="https://example.com/privacy")
     newest = (await client.get("/v1/events")).json()["events"][0]
     assert (newest["type"], newest["data"]) == ("organization.updated", {"changed": ["privacy_url"]})
@@ -109,7 +109,7 @@ REFUSED: Final[list[tuple[str, object]]] = [
 
 
 @pytest.mark.only_database("sqlite")
-async def test_what_hosted_pages_could_not_use_is_refused(client: Client) -> None:
+async def test_values_unusable_in_hosted_pages_are_refused(client: Client) -> None:
     before = (await client.get(PATH)).json()
     for field, value in REFUSED:
         answer = await client.send("PUT", PATH, {"display_name": "N", field.partition(".")[0]: value})

@@ -1,4 +1,4 @@
-"""Walks every route of the API, taken from its own OpenAPI document: keys, scopes, malformed requests, error shape."""
+"""Requests to every route of the OpenAPI document: keys, scopes, malformed requests, error shape."""
 
 import json
 from dataclasses import dataclass, replace
@@ -41,11 +41,11 @@ class Walk:
 
     @property
     def guarded(self) -> list[Operation]:
-        return [one for one in self.operations if one.spec.required_scope is not None]
+        return [operation for operation in self.operations if operation.spec.required_scope is not None]
 
     @property
     def with_body(self) -> list[Operation]:
-        return [one for one in self.operations if one.body is not None]
+        return [operation for operation in self.operations if operation.body is not None]
 
     async def ask(self, caller: Client, operation: Operation, body: object = None, **query: str) -> httpx2.Response:
         """One request of an operation; its body is an example unless given."""
@@ -88,45 +88,45 @@ def assert_problem(answer: httpx2.Response, status: int, where: str) -> dict[str
 
 async def test_routes_declarations_and_document_are_the_same_set(walk: Walk) -> None:
     routed = {f"{method} {path}" for method, path in routes(walk.application.app.app) if path.startswith("/v1")}
-    assert routed == SPECS.keys() == {one.name for one in walk.operations}
+    assert routed == SPECS.keys() == {operation.name for operation in walk.operations}
 
 
 async def test_only_the_catalog_is_public(walk: Walk) -> None:
     public = {name for name, spec in SPECS.items() if spec.required_scope is None}
     assert public == {name for name in SPECS if name.startswith("GET /v1/catalog/")}
-    assert {one.name for one in walk.guarded} == SPECS.keys() - public
-    assert {one.spec.required_scope for one in walk.guarded} == set(api_keys.SCOPES)
+    assert {operation.name for operation in walk.guarded} == SPECS.keys() - public
+    assert {operation.spec.required_scope for operation in walk.guarded} == set(api_keys.SCOPES)
 
 
 async def test_document_names_the_scope_of_each_route(walk: Walk) -> None:
-    for one in walk.operations:
-        scope = one.spec.required_scope
-        assert one.described.get("x-required-scope") == scope, one.name
-        assert one.described.get("security") == ([{"apiKey": []}] if scope else None), one.name
+    for operation in walk.operations:
+        scope = operation.spec.required_scope
+        assert operation.described.get("x-required-scope") == scope, operation.name
+        assert operation.described.get("security") == ([{"apiKey": []}] if scope else None), operation.name
 
 
 async def test_document_names_the_error_codes_of_each_route(walk: Walk) -> None:
-    for one in walk.operations:
+    for operation in walk.operations:
         documented = {
             (status, code)
-            for status, response in one.described["responses"].items()
+            for status, response in operation.described["responses"].items()
             if MEDIA_TYPE in response.get("content", {})
             for code in response["content"][MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"]
         }
-        relayed = "default" in one.described["responses"]
-        declared = {("default" if relayed else str(error.status), error.code) for error in one.spec.all_errors}
-        assert documented == declared, one.name
-        assert relayed == one.path.startswith("/v1/proxy/"), "only the proxy answers with any status"
+        relayed = "default" in operation.described["responses"]
+        declared = {("default" if relayed else str(error.status), error.code) for error in operation.spec.all_errors}
+        assert documented == declared, operation.name
+        assert relayed == operation.path.startswith("/v1/proxy/"), "only the proxy answers with any status"
 
 
 async def test_every_route_is_documented_in_words(walk: Walk) -> None:
-    for one in walk.operations:
+    for operation in walk.operations:
         for part in ("summary", "description", "operationId", "tags"):
-            assert one.described.get(part), f"{one.name} has no {part}"
-        refused = one.described["responses"].get("422") or one.described["responses"]["default"]
+            assert operation.described.get(part), f"{operation.name} has no {part}"
+        refused = operation.described["responses"].get("422") or operation.described["responses"]["default"]
         problem = refused["content"][MEDIA_TYPE]["schema"]["allOf"][0]
-        assert set(problem["properties"]) >= PROBLEM, one.name
-    names = [one.described["operationId"] for one in walk.operations]
+        assert set(problem["properties"]) >= PROBLEM, operation.name
+    names = [operation.described["operationId"] for operation in walk.operations]
     assert [name for name in names if "v1" in name] == [], "names of our own, not FastAPI's of path and method"
     assert len(names) == len(set(names))
 
@@ -149,51 +149,53 @@ async def test_every_route_answers_401_without_a_valid_key(walk: Walk) -> None:
         "a session's token": walk.application.client((await walk.client.session())["session_token"]),
     }
     for kind, caller in callers.items():
-        for one in walk.guarded:
-            answer = await walk.ask(caller, one)
-            assert_problem(answer, 401, f"{one.name} with {kind}")
-            assert answer.headers["www-authenticate"].startswith("Bearer"), one.name
+        for operation in walk.guarded:
+            answer = await walk.ask(caller, operation)
+            assert_problem(answer, 401, f"{operation.name} with {kind}")
+            assert answer.headers["www-authenticate"].startswith("Bearer"), operation.name
 
 
 async def test_other_schemes_than_bearer_answer_401(walk: Walk) -> None:
     key = walk.client.http.headers["authorization"].removeprefix("Bearer ")
     for header in (f"Basic {key}", key, "Bearer", "Bearer ", f"Bearer{key}", "Bearer \x7f"):
         walk.client.http.headers["authorization"] = header
-        for one in walk.guarded:
-            assert_problem(await walk.ask(walk.client, one), 401, f"{one.name} with {header[:8]!r}")
+        for operation in walk.guarded:
+            assert_problem(await walk.ask(walk.client, operation), 401, f"{operation.name} with {header[:8]!r}")
 
 
 async def test_each_route_requires_exactly_its_scope(walk: Walk) -> None:
-    for one in walk.guarded:
-        scope = one.spec.required_scope
+    for operation in walk.guarded:
+        scope = operation.spec.required_scope
         assert scope is not None
         others = [other for other in api_keys.SCOPES if other != scope]
         without = walk.application.client(await walk.application.key(walk.organization, *others))
-        problem = assert_problem(await walk.ask(without, one), 403, one.name)
+        problem = assert_problem(await walk.ask(without, operation), 403, operation.name)
         assert scope in problem["detail"]
         alone = walk.application.client(await walk.application.key(walk.organization, scope))
-        answer = await walk.ask(alone, one)
-        assert answer.status_code not in {401, 403}, one.name
+        answer = await walk.ask(alone, operation)
+        assert answer.status_code not in {401, 403}, operation.name
 
 
 async def test_public_routes_need_no_key(walk: Walk) -> None:
-    anybody = walk.application.client()
-    for one in walk.operations:
-        if one.spec.required_scope is None:
-            path = one.address({"slug": "hubspot"})
-            assert (await anybody.get(path)).status_code == 200, one.name
+    public_client = walk.application.client()
+    for operation in walk.operations:
+        if operation.spec.required_scope is None:
+            path = operation.address({"slug": "hubspot"})
+            assert (await public_client.get(path)).status_code == 200, operation.name
 
 
 async def test_body_that_is_not_json_answers_400(walk: Walk) -> None:
-    for one in walk.with_body:
+    for operation in walk.with_body:
         for content in ("{", "{'a': 1}", '{"a": 1,}', "[" * 100_000, b"\xff\xfe", '"' + "\xe9".encode("latin-1").hex()):
-            answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
-            assert_problem(answer, 400, f"{one.name} with {content[:10]!r}")
+            answer = await walk.client.http.request(
+                operation.method, operation.address({}), content=content, headers=JSON
+            )
+            assert_problem(answer, 400, f"{operation.name} with {content[:10]!r}")
 
 
 async def test_body_that_is_no_json_object_answers_422(walk: Walk) -> None:
-    for one in walk.with_body:
-        fitting = json.dumps(example(one.body or {}))
+    for operation in walk.with_body:
+        fitting = json.dumps(example(operation.body or {}))
         for content, kind in (
             ("[]", "application/json"),
             ('"text"', "application/json"),
@@ -203,53 +205,55 @@ async def test_body_that_is_no_json_object_answers_422(walk: Walk) -> None:
             (fitting, "application/x-www-form-urlencoded"),
         ):
             headers = {"content-type": kind}
-            answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=headers)
-            assert_problem(answer, 422, f"{one.name} with {content[:10]!r} as {kind}")
+            answer = await walk.client.http.request(
+                operation.method, operation.address({}), content=content, headers=headers
+            )
+            assert_problem(answer, 422, f"{operation.name} with {content[:10]!r} as {kind}")
 
 
 async def test_unknown_fields_and_parameters_are_refused_by_name(walk: Walk) -> None:
-    for one in walk.with_body:
-        body = {**example(one.body or {}), "typo": 1}
-        problem = assert_problem(await walk.ask(walk.client, one, body), 422, one.name)
-        assert "typo" in {error["field"] for error in problem["errors"]}, one.name
-    for one in walk.operations:
-        if one.parameters_in("query") and not one.parameters_in("path"):
-            problem = assert_problem(await walk.ask(walk.client, one, typo="1"), 422, one.name)
-            assert "typo" in {error["field"] for error in problem["errors"]}, one.name
+    for operation in walk.with_body:
+        body = {**example(operation.body or {}), "typo": 1}
+        problem = assert_problem(await walk.ask(walk.client, operation, body), 422, operation.name)
+        assert "typo" in {error["field"] for error in problem["errors"]}, operation.name
+    for operation in walk.operations:
+        if operation.parameters_in("query") and not operation.parameters_in("path"):
+            problem = assert_problem(await walk.ask(walk.client, operation, typo="1"), 422, operation.name)
+            assert "typo" in {error["field"] for error in problem["errors"]}, operation.name
 
 
 async def test_every_text_field_refuses_nul_and_lone_surrogates(walk: Walk) -> None:
-    for one in walk.with_body:
-        places = list(texts(one.body or {}))
-        assert places, one.name
+    for operation in walk.with_body:
+        places = list(texts(operation.body or {}))
+        assert places, operation.name
         for place in places:
             for text in (NUL, SURROGATE):
-                body = put(example(one.body or {}), place, text)
-                problem = assert_problem(await walk.ask(walk.client, one, body), 422, f"{one.name} {place}")
+                body = put(example(operation.body or {}), place, text)
+                problem = assert_problem(await walk.ask(walk.client, operation, body), 422, f"{operation.name} {place}")
                 fields = [error["field"] for error in problem["errors"]]
-                assert any(field.split(".")[0] == place[0] for field in fields), f"{one.name} {place}: {fields}"
+                assert any(field.split(".")[0] == place[0] for field in fields), f"{operation.name} {place}: {fields}"
 
 
 async def test_field_names_with_nul_or_lone_surrogates_are_refused(walk: Walk) -> None:
-    for one in walk.with_body:
-        mappings = [place[:-1] for place in texts(one.body or {}) if place[-1] == "key"]
+    for operation in walk.with_body:
+        mappings = [place[:-1] for place in texts(operation.body or {}) if place[-1] == "key"]
         for place in [(), *dict.fromkeys(mappings)]:
             for name in (NUL, SURROGATE):
-                body = put(example(one.body or {}), (*place, name), "x")
-                assert_problem(await walk.ask(walk.client, one, body), 422, f"{one.name} {place} {name!r}")
+                body = put(example(operation.body or {}), (*place, name), "x")
+                assert_problem(await walk.ask(walk.client, operation, body), 422, f"{operation.name} {place} {name!r}")
 
 
 async def test_every_query_parameter_refuses_nul_and_invalid_unicode(walk: Walk) -> None:
-    for one in walk.operations:
-        for name in one.parameters_in("query"):
+    for operation in walk.operations:
+        for name in operation.parameters_in("query"):
             for text in (NUL, SURROGATE):
-                answer = await walk.ask(walk.client, one, **{name: text})
-                assert_problem(answer, 422, f"{one.name} {name}={text!r}")
+                answer = await walk.ask(walk.client, operation, **{name: text})
+                assert_problem(answer, 422, f"{operation.name} {name}={text!r}")
 
 
 async def test_invalid_ids_answer_404(walk: Walk) -> None:
-    for one in walk.operations:
-        for name in one.parameters_in("path"):
+    for operation in walk.operations:
+        for name in operation.parameters_in("path"):
             for text in (
                 NUL,
                 "nobody",
@@ -260,18 +264,18 @@ async def test_invalid_ids_answer_404(walk: Walk) -> None:
                 "..",
                 "018f0000-0000-7000-8000-000000000000",
             ):
-                content = json.dumps(example(one.body)) if one.body else None
-                address = one.address({name: text})
-                answer = await walk.client.http.request(one.method, address, content=content, headers=JSON)
-                assert_problem(answer, 404, f"{one.name} {text[:40]!r}")
+                content = json.dumps(example(operation.body)) if operation.body else None
+                address = operation.address({name: text})
+                answer = await walk.client.http.request(operation.method, address, content=content, headers=JSON)
+                assert_problem(answer, 404, f"{operation.name} {text[:40]!r}")
 
 
 async def test_unknown_address_answers_404_and_another_method_405(walk: Walk) -> None:
     for address in ("/v1", "/v1/", "/v1/nothing", "/nothing", "/v1/integrations/", "/v1//connections"):
         assert_problem(await walk.client.get(address), 404, address)
     offered: dict[str, set[str]] = {}
-    for one in walk.operations:
-        offered.setdefault(one.path, set()).add(one.method)
+    for operation in walk.operations:
+        offered.setdefault(operation.path, set()).add(operation.method)
     for path, methods in offered.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
             answer = await walk.client.http.request(method, path.replace("{", "").replace("}", ""))
@@ -280,38 +284,40 @@ async def test_unknown_address_answers_404_and_another_method_405(walk: Walk) ->
 
 
 async def test_body_over_the_limit_answers_413(walk: Walk) -> None:
-    for one in walk.with_body:
+    for operation in walk.with_body:
         content = json.dumps({"name": "x" * MAX_BODY_BYTES})
-        answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
-        assert_problem(answer, 413, one.name)
+        answer = await walk.client.http.request(operation.method, operation.address({}), content=content, headers=JSON)
+        assert_problem(answer, 413, operation.name)
 
 
 async def test_non_json_numbers_are_refused(walk: Walk) -> None:
-    for one in walk.with_body:
-        if "metadata" in (one.body or {})["properties"]:
+    for operation in walk.with_body:
+        if "metadata" in (operation.body or {})["properties"]:
             for number in ("NaN", "Infinity", "-Infinity", "1e999"):
-                body = json.dumps({**example(one.body or {}), "metadata": {"number": 0}})
+                body = json.dumps({**example(operation.body or {}), "metadata": {"number": 0}})
                 content = body.replace('"number": 0', f'"number": {number}')
-                answer = await walk.client.http.request(one.method, one.address({}), content=content, headers=JSON)
-                assert_problem(answer, 422, f"{one.name} {number}")
+                answer = await walk.client.http.request(
+                    operation.method, operation.address({}), content=content, headers=JSON
+                )
+                assert_problem(answer, 422, f"{operation.name} {number}")
 
 
 async def test_metadata_that_is_too_deep_or_too_large_is_refused(walk: Walk) -> None:
     nested: object = "x"
     for _ in range(200):
         nested = [nested]
-    for one in walk.with_body:
-        if "metadata" in (one.body or {})["properties"]:
+    for operation in walk.with_body:
+        if "metadata" in (operation.body or {})["properties"]:
             for metadata in ({"deep": nested}, {"large": "x" * 16 * 1024}):
-                body = {**example(one.body or {}), "metadata": metadata}
-                problem = assert_problem(await walk.ask(walk.client, one, body), 422, one.name)
-                assert [error["field"] for error in problem["errors"]] == ["metadata"], one.name
+                body = {**example(operation.body or {}), "metadata": metadata}
+                problem = assert_problem(await walk.ask(walk.client, operation, body), 422, operation.name)
+                assert [error["field"] for error in problem["errors"]] == ["metadata"], operation.name
 
 
 async def test_every_response_has_its_own_request_id(walk: Walk) -> None:
-    found = [(await walk.ask(walk.client, one)).headers["request-id"] for one in walk.operations]
-    found += [(await walk.client.get(path)).headers["request-id"] for path in ("/healthz", "/nothing", "/docs")]
-    assert len(set(found)) == len(found)
+    request_ids = [(await walk.ask(walk.client, operation)).headers["request-id"] for operation in walk.operations]
+    request_ids += [(await walk.client.get(path)).headers["request-id"] for path in ("/healthz", "/nothing", "/docs")]
+    assert len(set(request_ids)) == len(request_ids)
 
 
 async def test_unexpected_error_is_a_problem_without_internals(walk: Walk) -> None:
@@ -326,23 +332,23 @@ async def test_unexpected_error_is_a_problem_without_internals(walk: Walk) -> No
 
 async def test_requests_over_the_rate_answer_429_with_retry_after(walk: Walk) -> None:
     walk.application.replace_services(authenticator=Authenticator(6))
-    one = next(one for one in walk.guarded if one.name == "GET /v1/connections")
-    assert (await walk.ask(walk.client, one)).status_code == 200
-    answer = await walk.ask(walk.client, one)
-    assert_problem(answer, 429, one.name)
+    listing = next(operation for operation in walk.guarded if operation.name == "GET /v1/connections")
+    assert (await walk.ask(walk.client, listing)).status_code == 200
+    answer = await walk.ask(walk.client, listing)
+    assert_problem(answer, 429, listing.name)
     assert 1 <= int(answer.headers["retry-after"]) <= 11
     other = walk.application.client(await walk.application.key(walk.organization))
-    assert (await walk.ask(other, one)).status_code == 200
+    assert (await walk.ask(other, listing)).status_code == 200
 
 
 async def test_every_body_has_an_example_that_is_accepted(walk: Walk) -> None:
-    for one in walk.with_body:
-        shown = (one.body or {}).get("examples")
-        assert shown, f"{one.name} has no example"
+    for operation in walk.with_body:
+        shown = (operation.body or {}).get("examples")
+        assert shown, f"{operation.name} has no example"
         for body in shown:
-            unchecked = {**body, "check": False} if "check" in (one.body or {})["properties"] else body
-            answer = await walk.ask(walk.client, one, unchecked)
+            unchecked = {**body, "check": False} if "check" in (operation.body or {})["properties"] else body
+            answer = await walk.ask(walk.client, operation, unchecked)
             # Example credentials are shown cut short: they have the right names, and not the provider's form.
             wrong = [error["field"] for error in answer.json().get("errors", ())]
-            assert all(field.startswith("credentials.") for field in wrong), f"{one.name}: {answer.text}"
-            assert answer.status_code in {200, 201, 404 if one.parameters_in("path") else 422}, one.name
+            assert all(field.startswith("credentials.") for field in wrong), f"{operation.name}: {answer.text}"
+            assert answer.status_code in {200, 201, 404 if operation.parameters_in("path") else 422}, operation.name

@@ -18,7 +18,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
 def known(served: Served, key: str) -> dict[str, str]:
-    """What there is, for operations that ask for it by an id."""
+    """Create the rows that operations address by an id, and return the ids."""
     headers = {"Authorization": f"Bearer {key}"}
     with httpx2.Client(base_url=served.url, headers=headers) as http:
         listed = http.get("/v1/catalog/integrations?slug=acme&logo=url").json()
@@ -30,7 +30,9 @@ def known(served: Served, key: str) -> dict[str, str]:
     return {"LOGO_DIGEST": digest, "SESSION_ID": session["id"], "CONNECTION_ID": connection["id"]}
 
 
-async def test_the_document_keeps_what_it_promises(database_url: str, acme: RunningAcme, tmp_path: Path) -> None:
+async def test_every_operation_conforms_to_the_openapi_document(
+    database_url: str, acme: RunningAcme, tmp_path: Path
+) -> None:
     key = await make_key(database_url)
     settings = {
         "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{acme.port}",
