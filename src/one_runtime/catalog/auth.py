@@ -1,4 +1,4 @@
-"""What the auth types of an entry have in common, those that need no OAuth, and the checks that hold for all.
+"""The base of an entry's auth types, the auth types without OAuth, and the checks that hold for all of them.
 
 An entry is checked in full when the catalog is built (or loaded from YAML); the context `{"trusted": True}` skips the
 checks that need more than the shape.
@@ -36,13 +36,13 @@ from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in, s
 
 
 class AuthBase(Strict):
-    """What all auth types have in common."""
+    """The base of all auth types."""
 
     default_label: ClassVar[str]
     given: ClassVar[frozenset[str]] = frozenset()
     """Names that templates may use without declaring them."""
     has_own_proof: ClassVar[bool] = False
-    """Whether connecting proves the credential by itself, so that a check is welcome and not needed."""
+    """True if connecting verifies the credential by itself, so that a check is optional."""
 
     label: Label = ""
     params: Annotated[tuple[Param, ...], Many] = ()
@@ -60,29 +60,29 @@ class AuthBase(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _labelled(cls, data: object) -> object:
+    def _add_default_label(cls, data: object) -> object:
         if isinstance(data, Mapping) and "label" not in data:
             return {**data, "label": cls.default_label}
         return data
 
     @model_validator(mode="after")
-    def _consistent(self, info: ValidationInfo) -> Self:
+    def _validate_consistency(self, info: ValidationInfo) -> Self:
         if not trusted(info):
             _check_names(self)
             _check_hosts(self)
-            _check_checkable(self)
+            _check_verification(self)
         return self
 
     def given_names(self) -> frozenset[str]:
-        """`given`, of this entry."""
+        """Return the names that this entry's templates may use without declaring them."""
         return self.given
 
     def param(self, name: str) -> Param | None:
-        """The parameter of that name."""
+        """Return the parameter of that name, or None."""
         return next((param for param in self.params if param.name == name), None)
 
     def field(self, name: str) -> Field | None:
-        """The credential field of that name."""
+        """Return the credential field of that name, or None."""
         return next((field for field in self.fields if field.name == name), None)
 
     def urls(self) -> tuple[UrlTemplate, ...]:
@@ -92,27 +92,35 @@ class AuthBase(Strict):
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def audience(self) -> str:
-        """Whom credentials are for: the hosts that they go to, where each part of a host comes from, and how a
-        credential stands in a request. Equal texts, equal audiences."""
+        """Return the audience of the credentials as text; equal texts mean equal audiences.
+
+        The audience is the hosts that receive a credential, the origin of each part of a host, and the place of the
+        credential in a request.
+        """
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
         names = sorted({name for url in self.urls() for name in names_in(url.authority)})
-        told = [hosts, [self.origin_of(name) for name in names], self.send.model_dump(mode="json"), self._carried()]
-        return json.dumps(told, sort_keys=True)
+        parts = [
+            hosts,
+            [self.origin_of(name) for name in names],
+            self.send.model_dump(mode="json"),
+            self._credential_places(),
+        ]
+        return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
-        """Where the value of that name comes from, so that it cannot become another under the same name."""
+        """Return the origin of a named value: a change of origin under the same name changes the audience."""
         derived = next((part for part in self.derived if part.name == name), None)
         return [name, "param"] if derived is None else [name, "derived", derived.field, derived.pattern]
 
-    def _carried(self) -> list[str]:
-        """Where a credential stands in the requests that ask about it."""
+    def _credential_places(self) -> list[str]:
+        """Return the places of a credential in the entry's own requests, such as its check."""
         secret = {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
         return sorted(
             f"{place}: {template}" for place, template in self.placed_templates() if secret & set(names_in(template))
         )
 
     def placed_templates(self) -> Iterator[tuple[str, str]]:
-        """What the entry's own requests are made of, each with where it goes."""
+        """Yield the templates of the entry's own requests, each with its place."""
         if self.check is not None:
             yield from self.check.placed_templates("check")
 
@@ -129,11 +137,11 @@ class AuthBase(Strict):
         return tuple(part.name for part in parts)
 
     def kept(self) -> frozenset[str]:
-        """Names whose values are kept with the connection, so that an identity may use them: `params.<name>`."""
+        """Return the names whose values are stored with the connection: an identity may use them as `params.<name>`."""
         return frozenset(param.name for param in self.params)
 
     def host_guard(self, name: str) -> HostGuard | None:
-        """What holds the value of that name inside a host; None where nothing may put it there."""
+        """Return the guard that keeps a value inside its host, or None if the value must not be part of a host."""
         param = self.param(name)
         if param is not None:
             options = tuple(option.value for option in param.options)
@@ -149,14 +157,14 @@ class ApiKeyAuth(AuthBase):
     default_label: ClassVar[str] = "API key"
 
     @model_validator(mode="after")
-    def _has_fields(self) -> Self:
+    def _require_fields(self) -> Self:
         if not self.fields:
             raise ValueError("fields: api_key requires at least one field")
         return self
 
 
 class BasicAuth(AuthBase):
-    """A user name and a password, whatever the provider calls them."""
+    """A user name and a password; the provider may use other names for them."""
 
     type: Literal["basic"]
     default_label: ClassVar[str] = "Username and password"
@@ -164,28 +172,28 @@ class BasicAuth(AuthBase):
     send: Send = Send(basic=Basic(username="{username}", password="{password}"))
 
     @model_validator(mode="after")
-    def _has_both(self) -> Self:
+    def _require_username_and_password(self) -> Self:
         if [field.name for field in self.fields] != ["username", "password"]:
             raise ValueError("fields: basic requires username and password, in this order")
         return self
 
 
 class NoAuth(AuthBase):
-    """Nothing to ask: a public API."""
+    """A public API, without credentials."""
 
     type: Literal["none"]
     default_label: ClassVar[str] = "No account needed"
     has_own_proof: ClassVar[bool] = True
 
     @model_validator(mode="after")
-    def _has_no_fields(self) -> Self:
+    def _refuse_fields(self) -> Self:
         if self.fields:
             raise ValueError("fields: must be empty for the auth type none")
         return self
 
 
 def identity_names(text: str) -> tuple[str, ...]:
-    """The JSON paths and `params.<name>` that an identity asks for."""
+    """Return the JSON paths and `params.<name>` that an identity uses."""
     return tuple(re.findall(r"\{([^{}]*)\}", text)) if "{" in text else (text,)
 
 
@@ -193,24 +201,24 @@ def _check_names(auth: AuthBase) -> None:
     declared = auth.declared()
     if len(set(declared)) != len(declared):
         raise ValueError("each name may be declared once among params, fields, derived and received")
-    given = auth.given_names()
-    for name in sorted(given & set(declared)):
+    predefined = auth.given_names()
+    for name in sorted(predefined & set(declared)):
         raise ValueError(f"{name} is predefined and must not be declared")
     used = {name for template in auth.templates() for name in names_in(template)}
-    for name in sorted(used - set(declared) - given):
+    for name in sorted(used - set(declared) - predefined):
         raise ValueError(f"{{{name}}} is used and must be declared")
     fields = {field.name for field in auth.fields}
     for derived in auth.derived:
         if derived.field not in fields:
             raise ValueError(f"derived.{derived.name}: field must be one of the fields, not {derived.field}")
         used.add(derived.field)
-    named = {name for text in _identity_texts(auth) for name in identity_names(text)}
-    # What the end user is asked for serves a request; what a provider answers may serve the identity alone.
-    kept = {name.removeprefix("params.") for name in named if name.startswith("params.")}
-    used |= kept - {param.name for param in auth.params}
+    identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
+    # A parameter that the end user enters must be used in a request; a received value may serve the identity only.
+    stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
+    used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):
         raise ValueError(f"{name} is declared and must be used, or removed")
-    for name in sorted(named):
+    for name in sorted(identity_parts):
         _check_identity_name(auth, name)
 
 
@@ -227,7 +235,7 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 
 def _check_hosts(auth: AuthBase) -> None:
-    """No value that comes from outside may choose another server than the entry means (P7)."""
+    """Refuse an entry in which a value from outside could select another server than intended (P7)."""
     for url in auth.urls():
         names = names_in(url.authority)
         fixed = url.has_fixed_end or (url.authority.endswith("}") and _has_options(auth, names[-1]))
@@ -264,7 +272,7 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
         raise ValueError(f"{name}: {error}") from error
 
 
-def _check_checkable(auth: AuthBase) -> None:
+def _check_verification(auth: AuthBase) -> None:
     if auth.check is not None and auth.check_missing is not None:
         raise ValueError("use either check or check_missing")
     if auth.check is None and auth.check_missing is None and not auth.has_own_proof:

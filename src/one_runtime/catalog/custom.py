@@ -1,4 +1,4 @@
-"""An organization's own entry as it is sent: in the catalog's format, or as an OpenAPI document. No I/O."""
+"""Parse a custom integration from a request body: in the catalog's format, or as an OpenAPI document."""
 
 import base64
 import binascii
@@ -19,14 +19,14 @@ from one_runtime.catalog.openapi import Imported, entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax
 
 MAX_BYTES: Final = 64 * 1024
-"""Of one entry: every process keeps it, and every list holds it."""
+"""Maximum size of one entry: every process caches it, and every list contains it."""
 _MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class CustomEntry:
-    """What was sent, checked in full. `logo`: an SVG, cleaned; `warnings`: what was left out or guessed."""
+    """A validated custom entry. `logo`: a sanitized SVG; `warnings`: parts that were ignored or guessed."""
 
     integration: CustomIntegration
     logo: str
@@ -34,24 +34,26 @@ class CustomEntry:
 
 
 def written(integration: CustomIntegration) -> dict[str, object]:
-    """The entry as it is sent, each way with its type first, and its logo where it came with one: sent again, it is the
-    same."""
+    """Return the entry as a request body that registers the same integration again.
+
+    Each auth type begins with its `type`; the logo is included unless it is a generated monogram.
+    """
     entry = dump(integration)
-    entry["auth"] = [{"type": one["type"], **one} for one in entry["auth"]]
+    entry["auth"] = [{"type": auth["type"], **auth} for auth in entry["auth"]]
     drawn = integration.logo == monogram(integration.slug, integration.name)
     return entry if drawn else {**entry, "logo": integration.logo}
 
 
 def is_custom_entry(data: object) -> bool:
-    """Whether a file's data is for an organization, and not for the catalog."""
+    """Return True if a file's data is a custom integration, not an entry of the built-in catalog."""
     return is_openapi(data) or (isinstance(data, Mapping) and str(data.get("slug", "")).startswith(CUSTOM))
 
 
 def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
-    """Read and check one. `slug`: the one that it is sent to; `allow_http`: on loopback.
+    """Parse and validate a custom integration. `slug`: the one in the request's path; `allow_http`: on loopback.
 
     Raises:
-        SourceError: every complaint, with its line where it has one.
+        SourceError: all complaints, with their lines where known.
     """
     source = Source.read(text, syntax)
     if not isinstance(source.data, Mapping):
@@ -63,11 +65,11 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_htt
         source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
-        data.setdefault("slug", f"{CUSTOM}none")  # there can be no such one; what else is wrong is told all the same
+        data.setdefault("slug", f"{CUSTOM}none")  # a placeholder, so that the complaint lists all other errors too
     elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"must be {slug}, as in the address of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
-    _require_sound(source, integration)
+    _require_valid(source, integration)
     try:
         return CustomEntry(integration, _logo(integration, logo))
     except UnsafeLogo as error:
@@ -94,14 +96,14 @@ def load_file(path: Path) -> Integration:
 
 
 def _from_openapi(source: Source, slug: str | None, *, allow_http: bool) -> CustomEntry:
-    named = slug if slug is None or is_custom(slug) else f"{CUSTOM}none"
-    imported = entry_from(source, named)
-    made = Source(imported.entry)
+    valid_slug = slug if slug is None or is_custom(slug) else f"{CUSTOM}none"
+    imported = entry_from(source, valid_slug)
+    generated = Source(imported.entry)
     try:
-        integration = made.integration(CustomIntegration, allow_http=allow_http)
-        _require_sound(made, integration)
+        integration = generated.integration(CustomIntegration, allow_http=allow_http)
+        _require_valid(generated, integration)
     except SourceError as error:
-        raise SourceError(_in_document(source, imported, one) for one in error.complaints) from error
+        raise SourceError(_locate_in_document(source, imported, complaint) for complaint in error.complaints) from error
     warnings = imported.warnings
     try:
         logo = _logo(integration, imported.logo)
@@ -111,9 +113,8 @@ def _from_openapi(source: Source, slug: str | None, *, allow_http: bool) -> Cust
     return CustomEntry(integration, logo, tuple(warnings))
 
 
-def _in_document(source: Source, imported: Imported, complaint: Complaint) -> Complaint:
-    """What is wrong with the entry that was made, at the place of the document that it was made of; else without a
-    line, since nobody wrote it."""
+def _locate_in_document(source: Source, imported: Imported, complaint: Complaint) -> Complaint:
+    """Map a complaint about the generated entry to its place in the document, without a line if there is none."""
     place = complaint.place
     at = imported.places.get(str(place[2])) if len(place) > 2 else None
     if at is None:
@@ -122,11 +123,11 @@ def _in_document(source: Source, imported: Imported, complaint: Complaint) -> Co
     return Complaint(source.line(place), place, complaint.message)
 
 
-def _require_sound(source: Source, integration: CustomIntegration) -> None:
+def _require_valid(source: Source, integration: CustomIntegration) -> None:
     """Raises: SourceError."""
-    found = tuple(_complaints(source, integration))
-    if found:
-        raise SourceError(found)
+    complaints = tuple(_complaints(source, integration))
+    if complaints:
+        raise SourceError(complaints)
 
 
 def _complaints(source: Source, integration: CustomIntegration) -> Iterator[Complaint]:
@@ -143,16 +144,16 @@ def _complaints(source: Source, integration: CustomIntegration) -> Iterator[Comp
 
 
 def _logo(integration: CustomIntegration, logo: str | None) -> str:
-    """The logo as it was given, or letters where none was. Raises: UnsafeLogo."""
+    """Return the sanitized logo, or a monogram if there is none. Raises: UnsafeLogo."""
     if logo is None:
         return monogram(integration.slug, integration.name)
     if logo.lstrip().startswith("<"):
         return clean_svg(logo.strip())
-    found = _SVG_URI.fullmatch(logo.strip())
-    if found is None:
+    match = _SVG_URI.fullmatch(logo.strip())
+    if match is None:
         raise UnsafeLogo("send the SVG itself, or data:image/svg+xml;base64,…; the server fetches no addresses")
     try:
-        raw = base64.b64decode(found[2], validate=True) if found[1] else unquote_to_bytes(found[2])
+        raw = base64.b64decode(match[2], validate=True) if match[1] else unquote_to_bytes(match[2])
         return clean_svg(raw.decode().strip())
     except (binascii.Error, UnicodeDecodeError) as error:
         raise UnsafeLogo("the data URI must contain an SVG") from error

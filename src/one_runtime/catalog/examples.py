@@ -1,4 +1,4 @@
-"""Values in the form that an entry asks for, made from its patterns: for trying an entry out without any account."""
+"""Generate example values that match an entry's patterns, to test an entry without an account."""
 
 import re
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ _ALL: Final = "".join(map(chr, range(33, 127)))
 
 
 def of_param(part: Param) -> str:
-    """A value of a parameter: its default, its first option, its placeholder, or one made from its pattern."""
+    """Return a value of a parameter: its default, first option, placeholder, or a value generated from its pattern."""
     if part.default is not None:
         return part.default
     if part.options:
@@ -33,12 +33,12 @@ def of_param(part: Param) -> str:
 
 
 def of_field(part: Field, variant: int = 0) -> str:
-    """A value of a credential's field; another one for another variant."""
+    """Return a value of a credential field; each variant has another value."""
     return of_pattern(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 
 
 def put(document: object, path: str, value: object) -> object:
-    """The JSON document with a value at that path: `data.0.id` makes an object in a list in an object of nothing."""
+    """Return the JSON document with a value at that path; missing objects and lists are added."""
     step, _, rest = path.partition(".")
     if not step:
         return value
@@ -52,14 +52,14 @@ def put(document: object, path: str, value: object) -> object:
 
 
 def of_pattern(pattern: str, variant: int = 0) -> str:
-    """A text that the pattern takes as a whole.
+    """Return a text that matches the whole pattern.
 
     Raises:
-        ValueError: none was found: a look-ahead asks for what the rest does not say.
+        ValueError: no example was found.
     """
     parsed = _parser.parse(pattern)
-    for turn in range(8):
-        text = "".join(_pieces(parsed, turn, Random(variant) if variant else None))
+    for attempt in range(8):
+        text = "".join(_pieces(parsed, attempt, Random(variant) if variant else None))
         if compiled(pattern).fullmatch(text):
             return text
     raise ValueError(f"no example was found for the pattern {pattern}")
@@ -70,7 +70,7 @@ def _pieces(parsed: Iterable[Any], variant: int, chance: Random | None) -> Itera
         if code is _codes.LITERAL:
             yield chr(argument)
         elif code in (_codes.IN, _codes.ANY, _codes.NOT_LITERAL):
-            yield _one_of(code, argument, place + variant, chance)
+            yield _pick(code, argument, place + variant, chance)
         elif code is _codes.SUBPATTERN:
             yield from _pieces(argument[-1], variant, chance)
         elif code is _codes.BRANCH:
@@ -78,22 +78,22 @@ def _pieces(parsed: Iterable[Any], variant: int, chance: Random | None) -> Itera
         elif code in (_codes.MAX_REPEAT, _codes.MIN_REPEAT):
             least, most, repeated = argument
             times = max(least, min(most, 1 if least == 0 and variant % 2 else least))
-            for turn in range(times):
-                yield from _pieces(repeated, variant + turn, chance)
+            for repetition in range(times):
+                yield from _pieces(repeated, variant + repetition, chance)
 
 
-def _one_of(code: object, argument: Any, turn: int, chance: Random | None) -> str:
+def _pick(code: object, argument: Any, position: int, chance: Random | None) -> str:
     if code is not _codes.IN:
         ordered = [char for char in _PREFERRED if code is _codes.ANY or ord(char) != argument]
-        return chance.choice(ordered) if chance else ordered[turn % 7]
+        return chance.choice(ordered) if chance else ordered[position % 7]
     negated = argument[0][0] is _codes.NEGATE
-    named = {char for item in argument for char in _ALL + " " if _is_in(item, char)}
+    named = {char for item in argument for char in _ALL + " " if _contains(item, char)}
     allowed = set(_ALL) - named if negated else named
     ordered = [char for char in _PREFERRED if char in allowed] or sorted(allowed)
-    return chance.choice(ordered) if chance else ordered[turn % min(len(ordered), 7)]
+    return chance.choice(ordered) if chance else ordered[position % min(len(ordered), 7)]
 
 
-def _is_in(item: tuple[Any, Any], char: str) -> bool:
+def _contains(item: tuple[Any, Any], char: str) -> bool:
     code, argument = item
     if code is _codes.LITERAL:
         return bool(ord(char) == argument)

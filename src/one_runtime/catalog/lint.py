@@ -1,6 +1,6 @@
-"""What must hold of an entry beyond its shape: it resolves, it tells a refusal from an outage, it says where to look.
+"""Check an entry beyond its shape: URLs resolve, a check tells a refusal from an outage, and texts are complete.
 
-Nothing is sent. `one-runtime catalog check` says it, one line each.
+No request is sent. `one-runtime catalog check` prints one line for each complaint.
 """
 
 import re
@@ -27,17 +27,17 @@ from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
-# http on loopback too, which the model takes from demos alone.
+# Allows http on loopback, which the model accepts for demos only.
 _URL: Final = re.compile(
     rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost){_REST}"
 )
-_SAID_BY_HTTP: Final = frozenset(
+_RESERVED_HEADERS: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 )
 _OUTAGES: Final = (429, 500, 502, 503)
-_NO_SENSE: Final = (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"\xff\xfe", b"[" * 100_000)
+_MEANINGLESS_BODIES: Final = (b"", b"<html>Welcome</html>", b"null", b'"ok"', b"\xff\xfe", b"[" * 100_000)
 _TOKEN: Final = "example-access-token"
-_STRANGERS: Final = (
+_FOREIGN_HOSTS: Final = (
     "https://evil.com", "https://evil.com/{}", "https://evil.com#{}", "https://evil.com?{}", "https://evil.com\\{}",
     "https://x@evil.com/{}", "{}@evil.com", "{}.evil.com", "{}:80@evil.com", "http://evil.com/{}", "evil.com/{}",
     "//evil.com/{}", "https://127.0.0.1/{}", "{}\n.evil.com", "..", "",
@@ -45,46 +45,46 @@ _STRANGERS: Final = (
 
 
 def complaints(entry: Integration) -> Iterator[str]:
-    """What is wrong with an entry that has the right shape, one sentence each."""
+    """Yield one sentence for each error of an entry that has a valid shape."""
     for place, complaint in placed_complaints(entry):
         step = place[-1]
         yield f"{entry.auth[step].type if isinstance(step, int) else step}: {complaint}"
 
 
 def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
-    """The same, each with the part of the entry that is at fault."""
+    """Yield each error with the place of the faulty part of the entry."""
     words = [entry.name.casefold(), entry.slug, *entry.aliases]
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
         yield ("aliases",), "each must be listed once, and must differ from the name and the slug"
     for index, auth in enumerate(entry.auth):
-        yield from ((("auth", index), complaint) for complaint in _told(auth))
+        yield from ((("auth", index), complaint) for complaint in _check_safely(auth))
 
 
-def _told(auth: AuthBase) -> Iterator[str]:
+def _check_safely(auth: AuthBase) -> Iterator[str]:
     try:
-        yield from _of_auth(auth)
+        yield from _check_auth(auth)
     except (InvalidInput, ValueError) as error:
         yield f"the examples of the entry must match its patterns: {error}"
 
 
 def example_values(auth: AuthBase) -> Values:
-    """What a connection of this auth type would hold, made from the entry's own patterns and examples.
+    """Return the values of an example connection, generated from the entry's patterns and examples.
 
     Raises:
-        InvalidInput: a pattern, its default and its placeholder do not go together.
+        InvalidInput: a default or a placeholder does not match its pattern.
     """
     params = {part.name: examples.of_param(part) for part in auth.params}
-    typed = {part.name: examples.of_field(part, place) for place, part in enumerate(auth.fields, 1)}
-    values = clean_values(auth, params, typed)
+    fields = {part.name: examples.of_field(part, place) for place, part in enumerate(auth.fields, 1)}
+    values = clean_values(auth, params, fields)
     if not isinstance(auth, OAuth2Auth):
         token = {"access_token": _TOKEN} if isinstance(auth, ClientCredentialsAuth) else {}
         return Values(values.params, {**values.credentials, **token})
-    told = {part.name: _kept(auth, part.source, part.name) for part in auth.received}
-    return Values({**values.params, **told}, {**values.credentials, "access_token": _TOKEN})
+    received = {part.name: _example_of_received(auth, part.source, part.name) for part in auth.received}
+    return Values({**values.params, **received}, {**values.credentials, "access_token": _TOKEN})
 
 
 def answer_of(auth: OAuth2Auth, source: Source) -> object:
-    """What the provider would say at that step, with the examples of the entry's received values."""
+    """Return the provider's example answer at a step, from the examples of the entry's received values."""
     answer: object = {}
     for part in auth.received:
         if part.source == source:
@@ -92,13 +92,13 @@ def answer_of(auth: OAuth2Auth, source: Source) -> object:
     return answer
 
 
-def _kept(auth: OAuth2Auth, source: Source, name: str) -> str:
+def _example_of_received(auth: OAuth2Auth, source: Source, name: str) -> str:
     return receive(auth, source, answer_of(auth, source))[name]
 
 
-def _of_auth(auth: AuthBase) -> Iterator[str]:
+def _check_auth(auth: AuthBase) -> Iterator[str]:
     for field in auth.fields:
-        yield from _of_field(field)
+        yield from _check_field(field)
     if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
         yield "received: each value requires an example of what the provider sends"
         return
@@ -107,18 +107,18 @@ def _of_auth(auth: AuthBase) -> Iterator[str]:
     except (InvalidInput, UnexpectedValue, ValueError) as error:
         yield f"the examples of the entry must match its patterns: {getattr(error, 'errors', None) or error}"
         return
-    yield from _of_hosts(auth, values)
-    yield from _of_injection(auth, values)
+    yield from _check_hosts(auth, values)
+    yield from _check_injection(auth, values)
     if auth.check is not None:
-        yield from _of_check(auth, auth.check, values)
+        yield from _check_check(auth, auth.check, values)
     if isinstance(auth, OAuth2Auth):
-        yield from _of_oauth2(auth, values)
+        yield from _check_oauth2(auth, values)
     if isinstance(auth, ClientCredentialsAuth):
         known = {**values.params, **values.credentials}
-        yield from _unresolved("token", auth.token.urls(), known)
+        yield from _check_urls("token", auth.token.urls(), known)
 
 
-def _of_field(field: Field) -> Iterator[str]:
+def _check_field(field: Field) -> Iterator[str]:
     if not field.where.endswith("."):
         yield f"{field.name}: where must be a sentence with a full stop"
     if field.help is not None and not field.help.endswith("."):
@@ -127,15 +127,15 @@ def _of_field(field: Field) -> Iterator[str]:
         yield f"{field.name}: a pattern is required, so that the popup detects a wrong value at once"
 
 
-def _of_hosts(auth: AuthBase, values: Values) -> Iterator[str]:
+def _check_hosts(auth: AuthBase, values: Values) -> Iterator[str]:
     for part in auth.params:
         if part.help is not None and not part.help.endswith("."):
             yield f"{part.name}: help must be a sentence with a full stop"
         if not part.options and any(part.name in names_in(url.authority) for url in auth.urls()):
-            yield from _of_host(auth, part, values)
+            yield from _check_host(auth, part, values)
 
 
-def _of_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
+def _check_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
     if not part.placeholder:
         yield f"{part.name}: a placeholder is required for a part of a host: error messages show it"
         return
@@ -143,31 +143,31 @@ def _of_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
         yield f"{part.name}: transform must contain lower for a part of a host"
         return
     example = part.placeholder + (part.suffix or "")
-    params = {one.name: values.params[one.name] for one in auth.params if one.name in values.params}
+    params = {other.name: values.params[other.name] for other in auth.params if other.name in values.params}
     credentials = {field.name: values.credentials[field.name] for field in auth.fields}
     for pasted in (f"https://{example}/home/a?b=c#d", f"HTTP://{example.upper()}", f" {example}/ ", part.placeholder):
         try:
-            typed = clean_values(auth, {**params, part.name: pasted}, credentials)
+            cleaned = clean_values(auth, {**params, part.name: pasted}, credentials)
         except InvalidInput:
             yield f"{part.name}: {pasted!r}, pasted from an address bar, must be accepted"
             continue
-        if typed.params[part.name] != part.placeholder:
-            yield f"{part.name}: {pasted!r} must become the placeholder, and becomes {typed.params[part.name]!r}"
+        if cleaned.params[part.name] != part.placeholder:
+            yield f"{part.name}: {pasted!r} must become the placeholder, and becomes {cleaned.params[part.name]!r}"
 
 
-def _of_injection(auth: AuthBase, values: Values) -> Iterator[str]:
+def _check_injection(auth: AuthBase, values: Values) -> Iterator[str]:
     injection = inject(auth, values)
     if not _URL.fullmatch(injection.base_url):
         yield f"base_url must be https at a name such as api.example.com, and resolves to {injection.base_url}"
     if auth.base_url.endswith("/"):
         yield "base_url must not end in a slash, because every path begins with one"
-    for name in sorted(_SAID_BY_HTTP & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
+    for name in sorted(_RESERVED_HEADERS & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
         yield f"the header {name} is reserved for the HTTP client"
     if any("{" in value or "\n" in value for _, value in injection.headers):
         yield "a header contains a {{name}} without a value"
 
 
-def _of_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str]:
+def _check_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str]:
     request = build_check(auth, values)
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: resolves to {request.url}"
@@ -176,24 +176,24 @@ def _of_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str]:
     if [(rule.path, rule.type) for rule in check.expect.json_body] == [("$", "object")]:
         yield "check: expect.json accepts any object; require a key of a successful answer, or the absence of an error"
     for status in _OUTAGES:
-        for body in (*_NO_SENSE, b"{}", b"[]"):
+        for body in (*_MEANINGLESS_BODIES, b"{}", b"[]"):
             if (verdict := read_check(auth, status, (), body)).refused or verdict.ok:
                 yield f"check: an outage (HTTP {status}) must be neither success nor refusal"
-    for body in _NO_SENSE if check.expect.json_body else ():
+    for body in _MEANINGLESS_BODIES if check.expect.json_body else ():
         if (verdict := read_check(auth, 200, (), body)).refused or verdict.ok:
             yield f"check: the body {body[:20]!r} must be neither success nor refusal"
 
 
-def _of_oauth2(auth: OAuth2Auth, values: Values) -> Iterator[str]:
+def _check_oauth2(auth: OAuth2Auth, values: Values) -> Iterator[str]:
     known = {**values.params, **values.credentials, "client_id": "client"}
     known |= {part.name: examples.of_field(part) for part in auth.client.fields}
     urls = [auth.authorization.url, *auth.token.urls()]
     urls += [auth.revocation.url] if auth.revocation is not None else []
     urls += [auth.lookup.url] if auth.lookup is not None and auth.lookup.url is not None else []
-    yield from _unresolved("oauth2", urls, known)
+    yield from _check_urls("oauth2", urls, known)
     for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
-        wanted = [fill(scope, known) or "" for scope in scopes.templates()]
-        if len(set(wanted)) != len(wanted) or any(scopes.separator in scope for scope in wanted):
+        requested = [fill(scope, known) or "" for scope in scopes.templates()]
+        if len(set(requested)) != len(requested) or any(scopes.separator in scope for scope in requested):
             yield "scopes: each must be listed once, without the separator"
     if auth.pkce == "unknown":
         yield "pkce: must not be unknown; see the provider's documentation"
@@ -201,12 +201,12 @@ def _of_oauth2(auth: OAuth2Auth, values: Values) -> Iterator[str]:
         yield "client.where: a sentence with a full stop is required: where to register an OAuth client"
     if auth.token.auth == "none":
         yield "token.auth: must not be none, because an OAuth client here always has a secret"
-    yield from _of_revocation(auth)
+    yield from _check_revocation(auth)
     for source in sorted({part.source for part in auth.received}):
-        yield from _of_strangers(auth, source)
+        yield from _check_foreign_hosts(auth, source)
 
 
-def _of_revocation(auth: OAuth2Auth) -> Iterator[str]:
+def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
     if auth.revocation is None:
         return
     if auth.refresh == "none" and "refresh_token" in auth.revocation.tokens:
@@ -217,23 +217,23 @@ def _of_revocation(auth: OAuth2Auth) -> Iterator[str]:
         yield "revocation.expect: must not accept an outage (HTTP 500)"
 
 
-def _of_strangers(auth: OAuth2Auth, source: Source) -> Iterator[str]:
-    """No value that a response brings may lead a token to a stranger's host (P7)."""
+def _check_foreign_hosts(auth: OAuth2Auth, source: Source) -> Iterator[str]:
+    """Check that no received value can send a token to a foreign host (P7)."""
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:
         if part.source != source or part.name not in in_hosts:
             continue
-        for stranger in _STRANGERS:
-            answer = examples.put(answer_of(auth, source), part.where, stranger.format(part.example or ""))
+        for host in _FOREIGN_HOSTS:
+            answer = examples.put(answer_of(auth, source), part.where, host.format(part.example or ""))
             try:
-                told = receive(auth, source, answer)
+                received = receive(auth, source, answer)
             except UnexpectedValue:
                 continue
-            if told[part.name] != part.default:
-                yield f"received.{part.name}: the pattern must refuse {stranger.format(part.example)!r}"
+            if received[part.name] != part.default:
+                yield f"received.{part.name}: the pattern must refuse {host.format(part.example)!r}"
 
 
-def _unresolved(where: str, urls: Iterable[str], known: dict[str, str]) -> Iterator[str]:
+def _check_urls(where: str, urls: Iterable[str], known: dict[str, str]) -> Iterator[str]:
     for url in urls:
         resolved = resolve_url(url, known)
         if not _URL.fullmatch(resolved) or _TOKEN in resolved:

@@ -1,4 +1,4 @@
-"""Reads the catalog: the one precompiled file at the start, or a single YAML file. Read-only from then on."""
+"""Load the catalog: the precompiled file at the start, or a single YAML file. A loaded catalog is read-only."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ class CompiledCatalog(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Every integration that this process knows, ordered by name without regard to case; equal to itself alone."""
+    """Integrations, sorted by name without regard to case. Catalogs are compared by identity."""
 
     revision: str
     integrations: tuple[Integration, ...]
@@ -48,8 +48,8 @@ class Catalog:
 
     @classmethod
     def of(cls, integrations: tuple[Integration, ...], logos: Mapping[str, bytes], revision: str) -> "Catalog":
-        """The catalog of these integrations, each with its logo."""
-        ordered = tuple(sorted(integrations, key=_order))
+        """Return a catalog of these integrations, each with its logo."""
+        ordered = tuple(sorted(integrations, key=_sort_key))
         return cls(
             revision=revision,
             integrations=ordered,
@@ -59,33 +59,33 @@ class Catalog:
         )
 
     def get(self, slug: str) -> Integration | None:
-        """The integration of that slug."""
+        """Return the integration of that slug, or None."""
         return self._by_slug.get(slug)
 
     def logo(self, slug: str) -> bytes:
-        """The integration's logo, an SVG.
+        """Return the integration's logo, an SVG.
 
         Raises:
             NotFound: no such integration.
         """
-        return _of(self._logos, slug)
+        return _require_entry(self._logos, slug)
 
     def logo_hash(self, slug: str) -> str:
-        """32 hex digits that change when the logo does.
+        """Return the hash of the integration's logo, in hex.
 
         Raises:
             NotFound: no such integration.
         """
-        return _of(self._hashes, slug)
+        return _require_entry(self._hashes, slug)
 
     def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
-        """This catalog with an organization's own integrations in it, which bring their logos themselves."""
-        ordered = tuple(sorted((*self.integrations, *own), key=_order))
+        """Return this catalog with an organization's custom integrations, which carry their own logos."""
+        ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
         revision = digest([self.revision, revision])
-        return Catalog(revision, ordered, self._logos, {one.slug: one for one in ordered}, self._hashes)
+        return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)
 
     def with_extra(self, integration: Integration, svg: str | bytes) -> "Catalog":
-        """This catalog with one more integration (or another one of that slug), and a revision of its own.
+        """Return this catalog, under a new revision, with an integration added or replaced.
 
         Raises:
             CatalogError: the SVG is not safe to show.
@@ -100,18 +100,18 @@ class Catalog:
         return Catalog.of((*others, integration), {**self._logos, integration.slug: logo}, revision)
 
 
-def _order(entry: Integration) -> tuple[str, str]:
+def _sort_key(entry: Integration) -> tuple[str, str]:
     return entry.name.casefold(), entry.slug
 
 
-def _of(values: Mapping[str, T], slug: str) -> T:
+def _require_entry(values: Mapping[str, T], slug: str) -> T:
     if slug not in values:
         raise NotFound(f"There is no integration {slug!r}.")
     return values[slug]
 
 
 def digest(data: object) -> str:
-    """SHA-256, in hex, over the data as canonical JSON."""
+    """Return the SHA-256 of the data as canonical JSON, in hex."""
     text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -134,10 +134,10 @@ def load_catalog() -> Catalog:
 
 
 def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
-    """One entry, checked in full.
+    """Return the validated entry of a YAML file.
 
-    `replace` puts a value in place of `{name}` in the text before it is read, and `allow_http` lets http on
-    loopback pass: both are for the demo's own provider.
+    `replace` substitutes `{name}` in the text before it is parsed; `allow_http` allows http on loopback. The demo's
+    own provider needs both.
 
     Raises:
         CatalogError: names the file, the line and what is wrong.
@@ -145,16 +145,16 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
     try:
         return read_file(path, replace).integration(Integration, allow_http=allow_http)
     except SourceError as error:
-        raise CatalogError("\n".join(located(path, one) for one in error.complaints)) from error
+        raise CatalogError("\n".join(located(path, complaint) for complaint in error.complaints)) from error
 
 
 def syntax_of(path: Path) -> Syntax:
-    """As the file's name says."""
+    """Return the syntax that a file's suffix indicates."""
     return "json" if path.suffix == ".json" else "yaml"
 
 
 def read_file(path: Path, replace: Mapping[str, str] | None = None) -> Source:
-    """What a file says, and where; `replace` as of `load_yaml`. Raises: CatalogError; SourceError."""
+    """Parse a file; `replace` as in `load_yaml`. Raises: CatalogError; SourceError."""
     text = text_of_file(path)
     for name, value in (replace or {}).items():
         text = text.replace(f"{{{name}}}", value)
@@ -175,6 +175,6 @@ def text_of_file(path: Path) -> str:
 
 
 def located(path: Path, complaint: Complaint) -> str:
-    """A complaint with the file and the line, as editors take it."""
+    """Format a complaint as `file:line: message`, which editors recognize."""
     place = f"{dotted(complaint.place)}: " if complaint.place else ""
     return f"{path}{f':{complaint.line}' if complaint.line is not None else ''}: {place}{complaint.message}"

@@ -1,4 +1,4 @@
-"""Logos as SVG that is safe to show: cleaned by allow-list, or a monogram drawn where there is no mark. No I/O."""
+"""Sanitize SVG logos by an allow-list, and draw a monogram for an integration without a logo."""
 
 import hashlib
 import re
@@ -24,22 +24,22 @@ _ATTRIBUTE_NAMES: Final = (
 )
 _ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 _ATTRIBUTES: Final = frozenset(_ATTRIBUTE_NAMES.split())
-_LEFT_BEHIND: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
+_METADATA_ATTRIBUTES: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
 # Nothing fetched, nothing run: the only reference is to an id of the same file.
 _REFERENCE = re.compile(r"url\(\s*#[A-Za-z0-9_-]+\s*\)")
 
 
 class UnsafeLogo(ValueError):
-    """The SVG holds something that a logo has no need of."""
+    """The SVG contains something that a logo does not need."""
 
 
 def clean_svg(text: str) -> str:
-    """The SVG, rewritten with the elements and attributes that a drawing needs, its shapes unaltered.
+    """Return the SVG with only the elements and attributes that a drawing needs.
 
     Raises:
         UnsafeLogo: script, an external reference, a style sheet, a document type, or over 8 kB.
     """
-    # Entities could expand without end or reach for files, so a document type never gets to the parser.
+    # Entities can expand without end or read files, so a document type never reaches the parser.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
@@ -67,8 +67,8 @@ def _element(node: ET.Element) -> str:
 
 
 def _attributes(node: ET.Element) -> str:
-    written = []
-    for key, value in _said(node):
+    attributes = []
+    for key, value in _drawing_attributes(node):
         name = "href" if key == _XLINK else key
         if name not in _ATTRIBUTES:
             raise UnsafeLogo(f"the attribute {name} is not allowed")
@@ -76,31 +76,31 @@ def _attributes(node: ET.Element) -> str:
             raise UnsafeLogo(f"the reference to {value[:60]} is not allowed")
         if re.search(r"url|:|&|\\", _REFERENCE.sub("", value), re.IGNORECASE):
             raise UnsafeLogo(f"the value of {name} is not allowed")
-        written.append(f' {name}="{escape(value)}"')
-    return "".join(written)
+        attributes.append(f' {name}="{escape(value)}"')
+    return "".join(attributes)
 
 
-def _said(node: ET.Element) -> Iterator[tuple[str, str]]:
-    """The attributes that draw: without those that programs leave behind, and with those that stand in a style."""
+def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
+    """Yield the attributes that affect the drawing, including those in a style; drop metadata of drawing programs."""
     for key, value in node.attrib.items():
         if key == "style":
             for declaration in filter(str.strip, value.split(";")):
-                name, _, said = declaration.partition(":")
-                yield name.strip(), said.strip()
-        elif key == _XLINK or not key.startswith(_LEFT_BEHIND):
+                name, _, setting = declaration.partition(":")
+                yield name.strip(), setting.strip()
+        elif key == _XLINK or not key.startswith(_METADATA_ATTRIBUTES):
             yield key, value
 
 
 def logo_hash(svg: bytes) -> str:
-    """What an immutable address of this logo carries."""
-    return hashlib.sha256(svg).hexdigest()[:12]  # told once for each integration in a list, and nothing compresses it
+    """Return the hash in the immutable URL of this logo."""
+    return hashlib.sha256(svg).hexdigest()[:12]  # short: a list has one for each integration, and it does not compress
 
 
 def monogram(slug: str, name: str) -> str:
-    """Two letters on a colour that is the slug's own: legible on a light and on a dark page."""
+    """Draw two letters on a colour derived from the slug, legible on a light and on a dark page."""
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
-    # White text needs 4.5:1 (WCAG 1.4.3), and yellow to cyan are light colours: those get darker.
+    # White text needs a contrast of 4.5:1 (WCAG 1.4.3); yellow to cyan are light colours, so they are darkened.
     light = 30 if 30 <= hue <= 200 else 40
     return (
         f'<svg xmlns="{_SVG}" viewBox="0 0 256 256" width="256" height="256">'

@@ -1,7 +1,7 @@
-"""OAuth 2.0 as data: where to send the browser, how to ask for tokens, what to keep, how to revoke. Nothing is sent.
+"""OAuth 2.0 as data: the authorization redirect, token requests, received values, and revocation.
 
-Each value has a stage at which it becomes known: what the end user says, then the callback, then the token response,
-then the look-ups. A template may only use what is known by the time it is filled.
+Each value becomes known at a step: the end user's parameters, then the callback, the token response, the look-up. A
+template may only use values that are known at its step.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,7 +47,7 @@ ErrorCode = Annotated[
 ]  # RFC 6749, 5.2
 Seconds = Annotated[int, Setting(ge=1, le=10 * 366 * 86_400)]
 
-# What the flow itself says; an entry that said it again could switch off state or PKCE.
+# The flow sets these parameters; an entry that set them too could disable state or PKCE.
 _AUTHORIZATION_OWN: Final = frozenset(
     {"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "scope", "state"}
 )
@@ -56,8 +56,11 @@ _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "ref
 
 
 class Client(Strict):
-    """Who registers the OAuth client, and where. `customer`: each customer makes their own within the product, so the
-    end user is asked for it. `fields`: what belongs to the client beside its id and secret, as a developer token."""
+    """The registration of the OAuth client.
+
+    `customer`: each customer creates a client within the product, and the end user enters it. `fields`: values of the
+    client beside its id and secret, such as a developer token.
+    """
 
     owner: Literal["organization", "customer"] = "organization"
     where: Text | None = None
@@ -66,7 +69,7 @@ class Client(Strict):
 
 
 class ScopeList(Strict):
-    """One scope parameter. `always` is asked for whatever else is wanted; `default` where nobody says what."""
+    """One scope parameter. `always`: scopes of every request; `default`: scopes if the request names no others."""
 
     param: ParamName = "scope"
     separator: Literal[" ", ",", "+"] = " "
@@ -74,12 +77,12 @@ class ScopeList(Strict):
     default: Annotated[tuple[Scope, ...], Setting(max_length=300)] = ()
 
     def templates(self) -> Iterator[str]:
-        """Every scope: some providers name the customer's host in them."""
+        """Yield every scope: some providers use the customer's host in a scope."""
         yield from (*self.always, *self.default)
 
 
 class Authorization(Strict):
-    """The provider's consent page (RFC 6749, 4.1.1), and how its callback differs from the norm."""
+    """The authorization request (RFC 6749, 4.1.1), and the deviations of its callback from the RFC."""
 
     url: Url
     fragment: Path | None = None
@@ -90,15 +93,18 @@ class Authorization(Strict):
     callback_signature: Literal["hmac_sha256"] | None = None
 
     @model_validator(mode="after")
-    def _keeps_to_its_own(self, info: ValidationInfo) -> Self:
+    def _refuse_reserved(self, info: ValidationInfo) -> Self:
         if not trusted(info):
             _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
         return self
 
 
 class TokenResponse(Strict):
-    """Where in the token response the values stand. `within`: objects to look into where the top has no token. A
-    response without a token is an error, whatever its status."""
+    """The paths of the values in a token response.
+
+    `within`: nested objects to read if the top level has no token. A response without a token is an error, even with
+    a status of success.
+    """
 
     within: Annotated[tuple[JsonPath, ...], Many] = ()
     access_token: JsonPath = "access_token"
@@ -112,7 +118,7 @@ class TokenResponse(Strict):
 
 
 class Exchange(Strict):
-    """A second call that swaps a short-lived token for a long-lived one. The client's id and secret go along."""
+    """A second request that exchanges a short-lived token for a long-lived one, with the client's id and secret."""
 
     url: Url
     method: Literal["GET", "POST"] = "POST"
@@ -120,9 +126,11 @@ class Exchange(Strict):
 
 
 class Token(Strict):
-    """The token endpoint (RFC 6749, 3.2). `auth` says how the client proves itself there (2.3.1); `query` goes into the
-    address of every call; with the `refresh_method` GET nothing of the client goes along; `refused` has the errors that
-    mean, as `invalid_grant` does (5.2), that a grant is dead."""
+    """The token endpoint (RFC 6749, 3.2).
+
+    `auth`: how the client authenticates (2.3.1). `query`: in the URL of every request. `refresh_method` GET: the
+    request has no client authentication. `refused`: errors that mean an invalid grant, as `invalid_grant` does (5.2).
+    """
 
     url: Url
     refresh_url: Url | None = None
@@ -141,17 +149,17 @@ class Token(Strict):
     exchange: Exchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:
-        """Refuses parameters that the flow itself says.
+        """Refuse parameters that the flow itself sets.
 
         Raises:
-            ValueError: names the first.
+            ValueError: names the first of them.
         """
         _refuse_own("token.query", self.query, own)
         _refuse_own("token.params", self.params, own)
         _refuse_own("token.refresh_params", self.refresh_params, own)
 
     def urls(self) -> Iterator[str]:
-        """Every address that the client's secret is sent to."""
+        """Yield every URL that receives the client's secret."""
         yield self.url
         if self.refresh_url is not None:
             yield self.refresh_url
@@ -160,9 +168,11 @@ class Token(Strict):
 
 
 class Revocation(Strict):
-    """How a token is revoked: RFC 7009, or the provider's own way. `bearer`: the token proves itself; `secret`:
-    the client's secret goes where a token would. `gone`: answers
-    that say that the token was dead already, which is as good."""
+    """The revocation of a token, by RFC 7009 or in the provider's own way.
+
+    `bearer`: the token authenticates the request. `secret`: the client's secret is sent in place of a token. `gone`:
+    answers that mean the token was already invalid, which counts as success.
+    """
 
     url: Url
     method: Literal["POST", "DELETE", "GET"] = "POST"
@@ -176,7 +186,7 @@ class Revocation(Strict):
     gone: Refused = Refused(status=())
 
     @model_validator(mode="after")
-    def _says_which_token(self, info: ValidationInfo) -> Self:
+    def _require_token(self, info: ValidationInfo) -> Self:
         if trusted(info):
             return self
         if not self.tokens:
@@ -195,23 +205,27 @@ class Revocation(Strict):
 
 
 class Choices(Strict):
-    """A look-up that lists several accounts behind one token: where the list is, and what a person reads of each."""
+    """The accounts that a look-up lists for one token: the path of the list, and the label of an item."""
 
     at: JsonPath | None = None
     label: JsonPath
 
 
 class Lookup(Request):
-    """A call after connecting, with the token, whose answer says something that later calls need. With `choices` the
-    end user picks one item, and paths lead into that item."""
+    """A request with the new token, whose answer has values that later requests need.
+
+    With `choices` the end user selects one item, and paths are relative to that item.
+    """
 
     choices: Choices | None = None
 
 
 class Received(Strict):
-    """A value that the provider says: in the callback, in the token response, in a look-up's answer. It is checked
-    before it is kept: `extract` keeps the one group, and refuses whatever does not match as a whole. `example`: what
-    the provider may say, as its documentation shows it."""
+    """A value from the provider: in the callback, in the token response, or in a look-up's answer.
+
+    It is validated before it is stored. `extract` stores its one group, and refuses a value that does not match as a
+    whole. `example`: a value as the provider's documentation shows it.
+    """
 
     name: Name
     source: Source
@@ -223,7 +237,7 @@ class Received(Strict):
     example: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
 
     @model_validator(mode="after")
-    def _consistent(self, info: ValidationInfo) -> Self:
+    def _validate_received(self, info: ValidationInfo) -> Self:
         if trusted(info):
             return self
         if self.pattern is not None and self.extract is not None:
@@ -239,18 +253,17 @@ class Received(Strict):
 
     @property
     def where(self) -> str:
-        """The name in the callback's query, or the JSON path in the answer."""
+        """Return the name in the callback's query, or the JSON path in the answer."""
         return self.path or self.name
 
     @property
     def guard_pattern(self) -> str | None:
-        """What the kept value matches as a whole."""
+        """Return the pattern that the stored value matches as a whole."""
         return captured_part(self.extract) if self.extract is not None else self.pattern
 
 
 class Lifetimes(Strict):
-    """In seconds. `access`: where the response has no expires_in. `refresh`: a refresh token unused for this long
-    dies."""
+    """Seconds. `access`: for a response without expires_in. `refresh`: an unused refresh token expires after it."""
 
     access: Seconds | None = None
     refresh: Seconds | None = None
@@ -278,7 +291,7 @@ class OAuth2Auth(AuthBase):
     send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
 
     @model_validator(mode="after")
-    def _fits_together(self, info: ValidationInfo) -> Self:
+    def _validate_oauth2(self, info: ValidationInfo) -> Self:
         if trusted(info):
             return self
         own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
@@ -291,11 +304,11 @@ class OAuth2Auth(AuthBase):
             raise ValueError("lookup and received values with the source lookup require each other")
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
             raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
-        _check_stages(self)
+        _check_steps(self)
         return self
 
     def given_names(self) -> frozenset[str]:
-        """What templates may use without declaring it; a client of the customer's own is declared in the fields."""
+        """Return the predefined names; the fields declare the OAuth client if the customer owns it."""
         return self.given - {field.name for field in self.fields}
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
@@ -304,33 +317,33 @@ class OAuth2Auth(AuthBase):
 
     @property
     def names_hosts(self) -> bool:
-        """Whether a client must name the hosts that it was registered for: its secret goes to no other (P7)."""
+        """True if a client must name the hosts that it was registered for: its secret goes to no other (P7)."""
         return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
 
     @property
     def has_open_hosts(self) -> bool:
-        """Whether any value but a choice stands in a host that a client's secret goes to."""
+        """True if a host that receives the client's secret contains a value without a fixed set of options."""
         return any(map(self._is_open, self.secret_urls()))
 
     def secret_urls(self) -> tuple[UrlTemplate, ...]:
-        """Every URL that the client's secret is sent to, in its parts."""
+        """Return every URL that receives the client's secret, in its parts."""
         urls = [*self.token.urls(), *([self.revocation.url] if self.revocation is not None else [])]
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """Every URL that this entry may call or send a browser to, in its parts."""
+        """Return every URL that this entry may request or redirect a browser to, in its parts."""
         urls = [self.authorization.url, *([self.lookup.url] if self.lookup is not None and self.lookup.url else [])]
         return (*super().urls(), *self.secret_urls(), *(split_url(url, allow_http=True) for url in urls))
 
     def origin_of(self, name: str) -> list[str]:
-        """Where the value of that name comes from; of what a response brings, also what it may be."""
+        """Return the origin of a named value; for a received value also its pattern and options."""
         part = next((part for part in self.received if part.name == name), None)
         if part is None:
             return super().origin_of(name)
         return [name, part.source, part.where, part.guard_pattern or "", *part.options]
 
     def placed_templates(self) -> Iterator[tuple[str, str]]:
-        """What the entry's own requests are made of, each with where it goes."""
+        """Yield the templates of the entry's own requests, each with its place."""
         yield from super().placed_templates()
         if self.lookup is not None:
             yield from self.lookup.placed_templates("lookup")
@@ -339,7 +352,7 @@ class OAuth2Auth(AuthBase):
         """Every template of the entry. The protocol itself sends the customer's id and secret."""
         yield from super().templates()
         yield from (f"{{{field.name}}}" for field in self.fields)
-        for _, _, templates in _stages(self):
+        for _, _, templates in _steps(self):
             yield from templates
 
     def declared(self) -> tuple[str, ...]:
@@ -348,11 +361,11 @@ class OAuth2Auth(AuthBase):
         return (*super().declared(), *(part.name for part in parts))
 
     def kept(self) -> frozenset[str]:
-        """Names whose values are kept with the connection."""
+        """Return the names whose values are stored with the connection."""
         return super().kept() | {part.name for part in self.received}
 
     def host_guard(self, name: str) -> HostGuard | None:
-        """What holds the value of that name inside a host. A host never ends in a value that a response brought."""
+        """Return the guard that keeps a value inside its host. A host never ends in a received value."""
         part = next((part for part in self.received if part.name == name), None)
         if part is not None:
             return HostGuard(part.guard_pattern or "", part.options)
@@ -364,8 +377,7 @@ class OAuth2Auth(AuthBase):
 
 
 class ClientCredentialsAuth(AuthBase):
-    """The customer's own client, without anybody's consent (RFC 6749, 4.4): id and secret are asked for, tokens are
-    fetched with them."""
+    """The client credentials grant (RFC 6749, 4.4), with the client id and secret that the end user enters."""
 
     type: Literal["client_credentials"]
     default_label: ClassVar[str] = "Client id and secret"
@@ -378,7 +390,7 @@ class ClientCredentialsAuth(AuthBase):
     send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
 
     @model_validator(mode="after")
-    def _has_both(self, info: ValidationInfo) -> Self:
+    def _require_client(self, info: ValidationInfo) -> Self:
         if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
             raise ValueError("fields: client_credentials must begin with client_id and client_secret")
         if not trusted(info):
@@ -411,33 +423,33 @@ def _token_templates(token: Token) -> Iterator[str]:
     yield from token.headers.values()
 
 
-def _stages(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
-    """Each step in its order: its name, the names known by then, and its templates."""
+def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
+    """Yield each step in order: its name, the names that are known by then, and its templates."""
     # The authorization request passes through the end user's browser, so nothing secret is known there.
     known = frozenset(param.name for param in auth.params) | {"client_id"}
     known |= {field.name for field in auth.client.fields if not field.secret}
     scopes = [*auth.scopes.templates(), *(auth.more_scopes.templates() if auth.more_scopes is not None else ())]
     authorization = (auth.authorization.url, auth.authorization.issuer or "", *auth.authorization.params.values())
     yield "authorization", known, (*authorization, *scopes)
-    known |= _received(auth, "callback") | {field.name for field in auth.client.fields}
+    known |= _names_received(auth, "callback") | {field.name for field in auth.client.fields}
     yield "token", known, tuple(_token_templates(auth.token))
-    known |= _received(auth, "token_response") | {"access_token"}
+    known |= _names_received(auth, "token_response") | {"access_token"}
     if auth.token.exchange is not None:
         yield "token.exchange", known, (auth.token.exchange.url, *auth.token.exchange.params.values())
     if auth.lookup is not None:
         base = auth.base_url if auth.lookup.path is not None else ""
         yield "lookup", known, (base, *auth.lookup.templates())
-    known |= _received(auth, "lookup")
+    known |= _names_received(auth, "lookup")
     yield "token.refresh", known, (auth.token.refresh_url or "", *auth.token.refresh_params.values())
     if auth.revocation is not None:
         yield "revocation", known, tuple(auth.revocation.templates())
 
 
-def _received(auth: OAuth2Auth, source: Source) -> frozenset[str]:
+def _names_received(auth: OAuth2Auth, source: Source) -> frozenset[str]:
     return frozenset(part.name for part in auth.received if part.source == source)
 
 
-def _check_stages(auth: OAuth2Auth) -> None:
-    for step, known, templates in _stages(auth):
+def _check_steps(auth: OAuth2Auth) -> None:
+    for step, known, templates in _steps(auth):
         for name in sorted({name for template in templates for name in names_in(template)} - known):
             raise ValueError(f"{step}: {{{name}}} is not known at this step")
