@@ -84,8 +84,8 @@ def test_links_for_people_are_https_addresses(link: str) -> None:
     refused("where_url", {**API_KEY, "fields": [field]})
 
 
-def test_an_auth_type_stands_there_once() -> None:
-    refused("there twice", API_KEY, API_KEY)
+def test_an_auth_type_may_occur_once_only() -> None:
+    refused("each auth type may occur once only", API_KEY, API_KEY)
 
 
 def test_an_integration_has_an_auth_type() -> None:

@@ -1,1 +1,1 @@
-"""What can be connected, as data: the integrations, how each is asked for, sent and checked, and their logos."""
+"""The integrations as data: their auth types, requests, checks and logos."""

@@ -39,9 +39,9 @@ class AuthBase(Strict):
     """The base of all auth types."""
 
     default_label: ClassVar[str]
-    given: ClassVar[frozenset[str]] = frozenset()
+    predefined: ClassVar[frozenset[str]] = frozenset()
     """Names that templates may use without declaring them."""
-    has_own_proof: ClassVar[bool] = False
+    verifies_by_connecting: ClassVar[bool] = False
     """True if connecting verifies the credential by itself, so that a check is optional."""
 
     label: Label = ""
@@ -73,9 +73,9 @@ class AuthBase(Strict):
             _check_verification(self)
         return self
 
-    def given_names(self) -> frozenset[str]:
+    def predefined_names(self) -> frozenset[str]:
         """Return the names that this entry's templates may use without declaring them."""
-        return self.given
+        return self.predefined
 
     def param(self, name: str) -> Param | None:
         """Return the parameter of that name, or None."""
@@ -136,7 +136,7 @@ class AuthBase(Strict):
         parts: tuple[Param | Field | Derived, ...] = (*self.params, *self.fields, *self.derived)
         return tuple(part.name for part in parts)
 
-    def kept(self) -> frozenset[str]:
+    def stored_names(self) -> frozenset[str]:
         """Return the names whose values are stored with the connection: an identity may use them as `params.<name>`."""
         return frozenset(param.name for param in self.params)
 
@@ -183,7 +183,7 @@ class NoAuth(AuthBase):
 
     type: Literal["none"]
     default_label: ClassVar[str] = "No account needed"
-    has_own_proof: ClassVar[bool] = True
+    verifies_by_connecting: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _refuse_fields(self) -> Self:
@@ -201,7 +201,7 @@ def _check_names(auth: AuthBase) -> None:
     declared = auth.declared()
     if len(set(declared)) != len(declared):
         raise ValueError("each name may be declared once among params, fields, derived and received")
-    predefined = auth.given_names()
+    predefined = auth.predefined_names()
     for name in sorted(predefined & set(declared)):
         raise ValueError(f"{name} is predefined and must not be declared")
     used = {name for template in auth.templates() for name in names_in(template)}
@@ -228,7 +228,7 @@ def _identity_texts(auth: AuthBase) -> tuple[str, ...]:
 
 def _check_identity_name(auth: AuthBase, name: str) -> None:
     if name.startswith("params."):
-        if name.removeprefix("params.") not in auth.kept():
+        if name.removeprefix("params.") not in auth.stored_names():
             raise ValueError(f"identity: {{{name}}} must be declared in params or received")
     elif not re.fullmatch(r"[A-Za-z0-9_$-]+(?:\.[A-Za-z0-9_$-]+)*", name):
         raise ValueError(f"identity: {name!r} must be a JSON path, such as account.id")
@@ -275,7 +275,7 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
 def _check_verification(auth: AuthBase) -> None:
     if auth.check is not None and auth.check_missing is not None:
         raise ValueError("use either check or check_missing")
-    if auth.check is None and auth.check_missing is None and not auth.has_own_proof:
+    if auth.check is None and auth.check_missing is None and not auth.verifies_by_connecting:
         raise ValueError("a check is required, or check_missing with the reason")
     from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))
     if from_answer and auth.check is None:

@@ -171,7 +171,7 @@ def _check_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str
     request = build_check(auth, values)
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: resolves to {request.url}"
-    if not auth.has_own_proof and not check.expect.json_body and 204 not in check.expect.status:
+    if not auth.verifies_by_connecting and not check.expect.json_body and 204 not in check.expect.status:
         yield "check: expect.json requires a condition, because a login page also answers 200"
     if [(rule.path, rule.type) for rule in check.expect.json_body] == [("$", "object")]:
         yield "check: expect.json accepts any object; require a key of a successful answer, or the absence of an error"

@@ -274,8 +274,8 @@ class OAuth2Auth(AuthBase):
 
     type: Literal["oauth2"]
     default_label: ClassVar[str] = "Sign in"
-    given: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
-    has_own_proof: ClassVar[bool] = True
+    predefined: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
+    verifies_by_connecting: ClassVar[bool] = True
 
     client: Client = Client()
     authorization: Authorization
@@ -307,9 +307,9 @@ class OAuth2Auth(AuthBase):
         _check_steps(self)
         return self
 
-    def given_names(self) -> frozenset[str]:
+    def predefined_names(self) -> frozenset[str]:
         """Return the predefined names; the fields declare the OAuth client if the customer owns it."""
-        return self.given - {field.name for field in self.fields}
+        return self.predefined - {field.name for field in self.fields}
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
         """Return the stored fields of an OAuth client that this entry asks for, beside the client's id and secret."""
@@ -360,9 +360,9 @@ class OAuth2Auth(AuthBase):
         parts: tuple[Field | Received, ...] = (*self.client.fields, *self.received)
         return (*super().declared(), *(part.name for part in parts))
 
-    def kept(self) -> frozenset[str]:
+    def stored_names(self) -> frozenset[str]:
         """Return the names whose values are stored with the connection."""
-        return super().kept() | {part.name for part in self.received}
+        return super().stored_names() | {part.name for part in self.received}
 
     def host_guard(self, name: str) -> HostGuard | None:
         """Return the guard that keeps a value inside its host. A host never ends in a received value."""
@@ -381,8 +381,8 @@ class ClientCredentialsAuth(AuthBase):
 
     type: Literal["client_credentials"]
     default_label: ClassVar[str] = "Client id and secret"
-    given: ClassVar[frozenset[str]] = frozenset({"access_token"})
-    has_own_proof: ClassVar[bool] = True
+    predefined: ClassVar[frozenset[str]] = frozenset({"access_token"})
+    verifies_by_connecting: ClassVar[bool] = True
 
     token: Token
     scopes: ScopeList = ScopeList()

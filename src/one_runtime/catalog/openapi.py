@@ -1,7 +1,7 @@
-"""An entry out of an OpenAPI document: its title, description, servers and security schemes. No I/O.
+"""Convert an OpenAPI document (3.0 to 3.2) into a custom entry: title, description, servers and security schemes.
 
-What a document cannot say is asked of `x-logo`, `x-category` and `x-check`, below `info`; what is left out or had to be
-guessed is told in warnings. Only references within the document are followed. Source: OpenAPI 3.0 to 3.2.
+`x-logo`, `x-category` and `x-check` below `info` supply the parts that OpenAPI lacks. Warnings list parts that were
+ignored or guessed. Only references within the document are resolved.
 """
 
 import re
@@ -27,8 +27,11 @@ _DEFAULT_CATEGORY: Final = "Developer Tools"
 
 @dataclass(slots=True)
 class Imported:
-    """An entry as plain data, in the catalog's format; `logo` as the document gives it; `warnings` for a person;
-    `places`: where the document says what stands under that key of every way."""
+    """An entry as plain data, in the catalog's format.
+
+    `logo`: as in the document. `warnings`: sentences for the developer. `places`: for a key that all auth types share,
+    its place in the document.
+    """
 
     entry: dict[str, Any]
     logo: str | None
@@ -37,21 +40,21 @@ class Imported:
 
 
 def is_openapi(data: object) -> bool:
-    """Whether this is an OpenAPI document (or its predecessor), and no entry."""
+    """Return True for an OpenAPI or Swagger document."""
     return isinstance(data, Mapping) and ("openapi" in data or "swagger" in data)
 
 
 def entry_from(source: Source, slug: str | None = None) -> Imported:
-    """The entry; its slug comes from the title where none is given.
+    """Return the entry of a document. Without `slug`, the slug is derived from the title.
 
     Raises:
-        SourceError: what the document lacks, or a reference out of it.
+        SourceError: a part is missing, or a reference leaves the document.
     """
     return _Reader(source).read(slug)
 
 
 def slug_from(title: str) -> str:
-    """A slug of an organization's own, from a title: `Billing API` is `x-billing-api`."""
+    """Return the slug of a custom integration for a title: `Billing API` becomes `x-billing-api`."""
     words = re.findall(r"[a-z0-9]+", title.lower())
     return (CUSTOM + "-".join(words))[:64].rstrip("-")
 
@@ -71,9 +74,9 @@ class _Reader:
         auths = auths_from(self._source, self._warnings)
         shared = {"base_url": base_url, **self._check(), **_UNVERIFIED}
         names = set(_VARIABLE.findall(base_url))
-        asked = [one for one in params if one["name"] in names]
-        ways = [
-            {**auth, "params": asked, **(_OPEN | {"base_url": base_url} if auth["type"] == "none" else shared)}
+        host_params = [param for param in params if param["name"] in names]
+        auths_with_base = [
+            {**auth, "params": host_params, **(_OPEN | {"base_url": base_url} if auth["type"] == "none" else shared)}
             for auth in auths
         ]
         if len(title) > MAX_LABEL:
@@ -83,8 +86,8 @@ class _Reader:
             "name": title[:MAX_LABEL].strip(),
             "description": self._description(title),
             "category": self._category(),
-            **self._links(base_url, asked),
-            "auth": ways,
+            **self._links(base_url, host_params),
+            "auth": auths_with_base,
         }
         places = {part: self._extension(f"x-{part}")[0] for part in ("check", "identity")}
         return Imported(entry, self._logo(), self._warnings, places)
@@ -106,7 +109,7 @@ class _Reader:
         return info if isinstance(info, Mapping) else {}
 
     def _extension(self, name: str) -> tuple[Place, Any]:
-        """An extension below `info`, or at the top."""
+        """Return the place and the value of an extension below `info` or at the top level."""
         info = self._info()
         return (("info", name), info[name]) if name in info else ((name,), self._document.get(name))
 
@@ -119,26 +122,26 @@ class _Reader:
 
     def _description(self, title: str) -> str:
         info = self._info()
-        told = sentence_of(info.get("summary"), 89) or sentence_of(info.get("description"), 89)
-        return told or f"The API of {title[:70].rstrip('.')}."
+        description = sentence_of(info.get("summary"), 89) or sentence_of(info.get("description"), 89)
+        return description or f"The API of {title[:70].rstrip('.')}."
 
     def _category(self) -> str:
-        place, wanted = self._extension("x-category")
-        if wanted is None:
+        place, value = self._extension("x-category")
+        if value is None:
             self._warnings.append(f"x-category is missing, so the category is {_DEFAULT_CATEGORY}.")
             return _DEFAULT_CATEGORY
-        found = next((one for one in get_args(Category) if one.lower() == str(wanted).strip().lower()), None)
-        if found is None:
+        category = next((known for known in get_args(Category) if known.lower() == str(value).strip().lower()), None)
+        if category is None:
             self._source.refuse(place, f"must be one of: {', '.join(get_args(Category))}")
-        return str(found)
+        return str(category)
 
     def _links(self, base_url: str, params: list[dict[str, Any]]) -> dict[str, str]:
         docs, contact = self._text(("externalDocs", "url")), self._text(("info", "contact", "url"))
-        told = [url for url in (docs, contact) if url is not None and url.startswith("https://")]
-        if not told:
-            told = [_home(base_url, params)]
-            self._warnings.append(f"externalDocs is missing, so the documentation link is {told[0]}.")
-        return {"website": told[-1], "docs": told[0]}
+        links = [url for url in (docs, contact) if url is not None and url.startswith("https://")]
+        if not links:
+            links = [_guess_website(base_url, params)]
+            self._warnings.append(f"externalDocs is missing, so the documentation link is {links[0]}.")
+        return {"website": links[-1], "docs": links[0]}
 
     def _check(self) -> dict[str, Any]:
         _, check = self._extension("x-check")
@@ -161,10 +164,12 @@ class _Reader:
     # Servers.
 
     def _base_url(self) -> tuple[str, list[dict[str, Any]]]:
-        """The address of the API, and what has to be asked to know it."""
+        """Return the base URL of the API, and the parameters that it contains."""
         servers = self._document.get("servers")
-        listed = [one if isinstance(one, Mapping) else {} for one in servers] if isinstance(servers, list) else []
-        urls = [str(one.get("url", "")).rstrip("/") for one in listed]
+        listed = (
+            [server if isinstance(server, Mapping) else {} for server in servers] if isinstance(servers, list) else []
+        )
+        urls = [str(server.get("url", "")).rstrip("/") for server in listed]
         usable = [index for index, url in enumerate(urls) if _HTTPS.fullmatch(url)]
         if not usable:
             place: Place = ("servers", 0, "url") if urls else ("servers",)
@@ -173,52 +178,52 @@ class _Reader:
             )
         first = usable[0]
         if len(usable) > 1:
-            choice = _choice([(urls[index], listed[index]) for index in usable])
-            if choice is not None:
-                return choice
+            selectable = _server_parameter([(urls[index], listed[index]) for index in usable])
+            if selectable is not None:
+                return selectable
             self._warnings.append(f"The document has several servers; the first is used: {urls[first][:200]}.")
-        return self._templated(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
+        return self._expand_variables(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
 
-    def _templated(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
-        """The address with what the end user is asked for in it; what has one value only has it."""
-        known = variables if isinstance(variables, Mapping) else {}
+    def _expand_variables(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
+        """Return the URL with its parameters; a variable outside the host is replaced by its default."""
+        definitions = variables if isinstance(variables, Mapping) else {}
         authority = url.removeprefix("https://").partition("/")[0]
         params = []
         for name in dict.fromkeys(_VARIABLE.findall(url)):
-            variable, written = known.get(name), f"{{{name}}}"
+            variable, placeholder = definitions.get(name), f"{{{name}}}"
             if not isinstance(variable, Mapping):
-                self._source.refuse((*place, name), f"is required: the values of {written} in the server's address")
-            if written not in authority:
-                url = url.replace(written, str(variable.get("default", "")))
+                self._source.refuse((*place, name), f"is required: the values of {placeholder} in the server's address")
+            if placeholder not in authority:
+                url = url.replace(placeholder, str(variable.get("default", "")))
                 continue
-            url = url.replace(written, f"{{{name_of(name)}}}")
+            url = url.replace(placeholder, f"{{{name_of(name)}}}")
             params.append(_param(name, variable))
         return url, params
 
 
 def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:
-    choices, default = variable.get("enum"), variable.get("default")
+    options, default = variable.get("enum"), variable.get("default")
     param: dict[str, Any] = {"name": name_of(name), "label": label_of(name)}
-    if told := sentence_of(variable.get("description"), 300):
-        param["help"] = told
-    if not isinstance(choices, list) or not choices:
+    if description := sentence_of(variable.get("description"), 300):
+        param["help"] = description
+    if not isinstance(options, list) or not options:
         example = str(default).lower() if default else "acme"
         return {**param, "placeholder": example[:100], "pattern": _LABEL, "transform": ["lower"]}
-    param["options"] = [{"value": str(one), "label": str(one)[:MAX_LABEL]} for one in choices]
-    return {**param, "default": str(default)} if default in choices else param
+    param["options"] = [{"value": str(option), "label": str(option)[:MAX_LABEL]} for option in options]
+    return {**param, "default": str(default)} if default in options else param
 
 
-def _home(base_url: str, params: list[dict[str, Any]]) -> str:
-    """The address of whoever runs the API, as far as its own tells."""
+def _guess_website(base_url: str, params: list[dict[str, Any]]) -> str:
+    """Return the address of the operator's website, guessed from the host of the API."""
     host = base_url.removeprefix("https://").partition("/")[0]
     for param in params:
-        first = param["options"][0]["value"] if "options" in param else param["placeholder"]
-        host = host.replace(f"{{{param['name']}}}", first)
+        example = param["options"][0]["value"] if "options" in param else param["placeholder"]
+        host = host.replace(f"{{{param['name']}}}", example)
     return f"https://{host}"
 
 
-def _choice(servers: list[tuple[str, Mapping[str, Any]]]) -> tuple[str, list[dict[str, Any]]] | None:
-    """One parameter that chooses among servers that differ in nothing but their host: production, sandbox, regions."""
+def _server_parameter(servers: list[tuple[str, Mapping[str, Any]]]) -> tuple[str, list[dict[str, Any]]] | None:
+    """Return a base URL and one parameter that selects the server, if the servers differ only in their host."""
     split = [url.removeprefix("https://").partition("/") for url, _ in servers]
     hosts, paths = [host for host, _, _ in split], {slash + path for _, slash, path in split}
     if len(paths) > 1 or len(set(hosts)) < len(hosts) or not all(map(is_authority, hosts)):

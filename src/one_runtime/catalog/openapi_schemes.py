@@ -1,4 +1,4 @@
-"""Auth types out of an OpenAPI document's security schemes. No I/O.
+"""Convert the security schemes of an OpenAPI document into auth types.
 
 Source: OpenAPI 3.1, 4.8.27 (Security Scheme Object) and 4.8.30 (Security Requirement Object).
 """
@@ -15,17 +15,17 @@ _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 
 
 def auths_from(source: Source, warnings: list[str]) -> list[dict[str, Any]]:
-    """What the entry says of each auth type but its addresses and its check; what is left out goes into `warnings`.
+    """Return the auth types of an entry, without base URL and check; add the ignored schemes to `warnings`.
 
     Raises:
-        SourceError: none can be used, or the document contradicts itself.
+        SourceError: no scheme is supported, or the document contradicts itself.
     """
     return _Schemes(source, warnings).auths()
 
 
 @dataclass(frozen=True, slots=True)
 class _Scheme:
-    """A security scheme, and where it stands."""
+    """A security scheme, and its place in the document."""
 
     name: str
     place: Place
@@ -34,14 +34,14 @@ class _Scheme:
 
 
 def text_keys(data: object) -> dict[str, Any]:
-    """A document whose keys are texts, as YAML's need not be: a response is `200` there."""
+    """Return the document with all keys as text: YAML also has numbers as keys, such as the response code `200`."""
     return {str(key): _with_text_keys(value) for key, value in data.items()} if isinstance(data, Mapping) else {}
 
 
 def _with_text_keys(value: Any) -> Any:
     if isinstance(value, Mapping):
         return text_keys(value)
-    return [_with_text_keys(one) for one in value] if isinstance(value, list) else value
+    return [_with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 class _Schemes:
@@ -50,69 +50,71 @@ class _Schemes:
         self._document = text_keys(source.data)
 
     def auths(self) -> list[dict[str, Any]]:
-        """One for each auth type, as the requirements of the document name them, or else its schemes."""
-        ways: dict[str, dict[str, Any]] = {}
+        """Return one definition for each auth type in the document's requirements, or else in its schemes."""
+        auths_by_type: dict[str, dict[str, Any]] = {}
         for requirement in self._requirements():
-            for way in self._ways(requirement):
-                if way["type"] in ways:
-                    names = " and ".join(one.name for one in requirement)
-                    self._warnings.append(f"{names} is ignored: the auth type {way['type']} may occur once.")
+            for auth in self._auths_of_requirement(requirement):
+                if auth["type"] in auths_by_type:
+                    names = " and ".join(scheme.name for scheme in requirement)
+                    self._warnings.append(f"{names} is ignored: the auth type {auth['type']} may occur once.")
                 else:
-                    ways[way["type"]] = way
-        if not ways:
+                    auths_by_type[auth["type"]] = auth
+        if not auths_by_type:
             place = ("components", "securitySchemes")
             self._source.refuse(
                 place,
                 "needs a supported scheme: apiKey in a header or the query, http basic or bearer, oauth2 "
                 "with authorizationCode or clientCredentials; or {} under security, where no credential is needed",
             )
-        return list(ways.values())
+        return list(auths_by_type.values())
 
     def _requirements(self) -> list[list[_Scheme]]:
         components = self._document.get("components")
-        found = components.get("securitySchemes") if isinstance(components, Mapping) else None
-        schemes: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-        wanted = self._document.get("security")
-        if isinstance(wanted, list):
+        defined = components.get("securitySchemes") if isinstance(components, Mapping) else None
+        schemes: Mapping[str, Any] = defined if isinstance(defined, Mapping) else {}
+        security = self._document.get("security")
+        if isinstance(security, list):
             return [
-                [self._scheme(schemes, name, scopes, ("security", index, name)) for name, scopes in one.items()]
-                for index, one in enumerate(wanted)
-                if isinstance(one, Mapping)
+                [self._scheme(schemes, name, scopes, ("security", index, name)) for name, scopes in requirement.items()]
+                for index, requirement in enumerate(security)
+                if isinstance(requirement, Mapping)
             ]
         return [[self._scheme(schemes, name, (), ("components", "securitySchemes", name))] for name in schemes]
 
     def _scheme(self, schemes: Mapping[str, Any], name: str, scopes: object, named_at: Place) -> _Scheme:
         if name not in schemes:
             self._source.refuse(named_at, f"components.securitySchemes must define {name}")
-        value = self._followed(schemes[name], ("components", "securitySchemes", name))
-        asked = tuple(str(one) for one in scopes) if isinstance(scopes, list) else ()
-        return _Scheme(str(name), ("components", "securitySchemes", name), value, asked)
+        value = self._resolve_reference(schemes[name], ("components", "securitySchemes", name))
+        required_scopes = tuple(str(scope) for scope in scopes) if isinstance(scopes, list) else ()
+        return _Scheme(str(name), ("components", "securitySchemes", name), value, required_scopes)
 
-    def _followed(self, value: Any, place: Place) -> Mapping[str, Any]:
+    def _resolve_reference(self, value: Any, place: Place) -> Mapping[str, Any]:
         seen: set[str] = set()
-        while isinstance(value, Mapping) and isinstance(to := value.get("$ref"), str):
-            if not to.startswith("#/"):
+        while isinstance(value, Mapping) and isinstance(reference := value.get("$ref"), str):
+            if not reference.startswith("#/"):
                 self._source.refuse((*place, "$ref"), "must point into this document; nothing is fetched")
-            if to in seen:
+            if reference in seen:
                 self._source.refuse((*place, "$ref"), "must not point to itself")
-            seen.add(to)
+            seen.add(reference)
             value = self._document
-            for step in to.removeprefix("#/").split("/"):
+            for step in reference.removeprefix("#/").split("/"):
                 name = step.replace("~1", "/").replace("~0", "~")
                 value = value.get(name) if isinstance(value, Mapping) else None
             if value is None:
-                self._source.refuse((*place, "$ref"), f"must point to a part of the document, and {to} does not exist")
+                self._source.refuse(
+                    (*place, "$ref"), f"must point to a part of the document, and {reference} does not exist"
+                )
         if not isinstance(value, Mapping):
             self._source.refuse(place, "must be a mapping of keys to values")
         return value
 
-    def _ways(self, requirement: list[_Scheme]) -> list[dict[str, Any]]:
+    def _auths_of_requirement(self, requirement: list[_Scheme]) -> list[dict[str, Any]]:
         if not requirement:
             return [{"type": "none"}]
-        if all(_is_key(one) for one in requirement):
+        if all(_is_key(member) for member in requirement):
             return [self._key(requirement)]
         if len(requirement) > 1:
-            names = " and ".join(one.name for one in requirement)
+            names = " and ".join(member.name for member in requirement)
             self._warnings.append(f"The requirement {names} is ignored: only API keys can be combined.")
             return []
         scheme = requirement[0]
@@ -121,44 +123,46 @@ class _Schemes:
             return [_basic(scheme)]
         if kind == "oauth2":
             return self._oauth2(scheme)
-        way = " ".join(str(scheme.values[name]) for name in ("type", "scheme", "in") if name in scheme.values)
-        self._warnings.append(f"{scheme.name} is ignored: {way} is not supported.")
+        description = " ".join(str(scheme.values[name]) for name in ("type", "scheme", "in") if name in scheme.values)
+        self._warnings.append(f"{scheme.name} is ignored: {description} is not supported.")
         return []
 
     def _key(self, schemes: list[_Scheme]) -> dict[str, Any]:
-        """One key, or several that go together."""
+        """Return the auth type for one key, or for several keys that are sent together."""
         fields, headers, query = [], {}, {}
         for scheme in schemes:
-            ours, label = ("api_key", "API key") if len(schemes) == 1 else (name_of(scheme.name), label_of(scheme.name))
-            fields.append(_field(ours, label, scheme, _KEY_PATTERN))
-            sent = f"{{{ours}}}"
+            field_name, label = (
+                ("api_key", "API key") if len(schemes) == 1 else (name_of(scheme.name), label_of(scheme.name))
+            )
+            fields.append(_field(field_name, label, scheme, _KEY_PATTERN))
+            placeholder = f"{{{field_name}}}"
             if scheme.values.get("type") == "http":
-                headers["Authorization"] = f"Bearer {sent}"
+                headers["Authorization"] = f"Bearer {placeholder}"
             elif scheme.values.get("in") == "header":
-                headers[str(scheme.values.get("name"))] = sent
+                headers[str(scheme.values.get("name"))] = placeholder
             else:
-                query[str(scheme.values.get("name"))] = sent
+                query[str(scheme.values.get("name"))] = placeholder
         send = {name: values for name, values in (("headers", headers), ("query", query)) if values}
         return {"type": "api_key", "fields": fields, "send": send}
 
     def _oauth2(self, scheme: _Scheme) -> list[dict[str, Any]]:
         flows = scheme.values.get("flows")
-        known: Mapping[str, Any] = flows if isinstance(flows, Mapping) else {}
-        ways = []
+        supported_flows: Mapping[str, Any] = flows if isinstance(flows, Mapping) else {}
+        auths = []
         for name, read in (("authorizationCode", self._code), ("clientCredentials", self._client)):
-            if isinstance(known.get(name), Mapping):
-                ways.append(read(scheme, known[name], (*scheme.place, "flows", name)))
-        left_out = sorted(set(known) - {"authorizationCode", "clientCredentials"})
-        if left_out:
-            self._warnings.append(f"{scheme.name}: {', '.join(left_out)} is ignored (RFC 9700 advises against it).")
-        return ways
+            if isinstance(supported_flows.get(name), Mapping):
+                auths.append(read(scheme, supported_flows[name], (*scheme.place, "flows", name)))
+        ignored = sorted(set(supported_flows) - {"authorizationCode", "clientCredentials"})
+        if ignored:
+            self._warnings.append(f"{scheme.name}: {', '.join(ignored)} is ignored (RFC 9700 advises against it).")
+        return auths
 
     def _code(self, scheme: _Scheme, flow: Mapping[str, Any], place: Place) -> dict[str, Any]:
         refresh = flow.get("refreshUrl")
         token = {"url": self._address(flow, "tokenUrl", place)}
         return {
             "type": "oauth2",
-            "client": {"where": "Register an OAuth client with whoever runs this API."},
+            "client": {"where": "Register an OAuth client with the operator of this API."},
             "authorization": {"url": self._address(flow, "authorizationUrl", place)},
             "scopes": {"default": list(self._scopes(scheme, flow))},
             "pkce": "tolerated",
@@ -183,13 +187,13 @@ class _Schemes:
         return url
 
     def _scopes(self, scheme: _Scheme, flow: Mapping[str, Any]) -> Iterable[str]:
-        """What the requirement asks for; a document that asks for nothing gets nothing, and is told so."""
-        offered = flow.get("scopes")
-        if scheme.scopes or not offered:
+        """Return the scopes of the requirement; warn if a document defines scopes and requires none."""
+        defined = flow.get("scopes")
+        if scheme.scopes or not defined:
             return scheme.scopes
         self._warnings.append(
             f"{scheme.name}: no scope is requested by default. List scopes under security: "
-            f"[{{{scheme.name}: [{', '.join(map(str, list(offered)[:2]))}]}}]."
+            f"[{{{scheme.name}: [{', '.join(map(str, list(defined)[:2]))}]}}]."
         )
         return ()
 
@@ -212,6 +216,6 @@ def _basic(scheme: _Scheme) -> dict[str, Any]:
 
 
 def _field(name: str, label: str, scheme: _Scheme, pattern: str) -> dict[str, Any]:
-    asked = label if label.startswith("API") else label.lower()
-    where = sentence_of(scheme.values.get("description"), 300) or f"Ask whoever runs this API for the {asked}."
+    secret_name = label if label.startswith("API") else label.lower()
+    where = sentence_of(scheme.values.get("description"), 300) or f"Ask the operator of this API for the {secret_name}."
     return {"name": name, "label": label, "where": where, "pattern": pattern}

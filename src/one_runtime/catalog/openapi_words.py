@@ -1,9 +1,9 @@
-"""Words for end users out of what a developer wrote into an OpenAPI document: Markdown, tags, names in camel case."""
+"""Convert texts of an OpenAPI document, such as Markdown, HTML and camel-case names, into texts for end users."""
 
 import re
 from typing import Final
 
-_READ: Final = 2_000  # characters; a first sentence is no longer
+_MAX_READ: Final = 2_000  # characters; a first sentence is no longer
 _TAG: Final = re.compile(r"<[^<>]*>")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _MARK: Final = re.compile(r"(?m)^\s*(?:#+|[-*+>]|\d+\.)\s+|[*`]+|\B_+|_+\B|https?://\S+")
@@ -12,9 +12,9 @@ _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def sentence_of(text: object, longest: int) -> str:
-    """The first sentence, plain, with a capital and a full stop; empty where there is nothing of the kind."""
-    told = text[:_READ] if isinstance(text, str) else ""
-    plain = " ".join(_MARK.sub(" ", _LINK.sub(r"\1", _TAG.sub(" ", told))).split())
+    """Return the first sentence as plain text, with a capital letter and a full stop; empty if there is none."""
+    start = text[:_MAX_READ] if isinstance(text, str) else ""
+    plain = " ".join(_MARK.sub(" ", _LINK.sub(r"\1", _TAG.sub(" ", start))).split())
     sentence = _SENTENCE.split(plain)[0].rstrip(".!?: ")
     while len(sentence) >= longest and " " in sentence:
         sentence = sentence.rpartition(" ")[0].rstrip(",;:")
@@ -23,12 +23,12 @@ def sentence_of(text: object, longest: int) -> str:
 
 
 def label_of(name: object) -> str:
-    """`tenantId` and `tenant-id` are "Tenant id"."""
+    """Return a label for a name: `tenantId` and `tenant-id` become "Tenant id"."""
     words = re.findall(r"[A-Za-z0-9]+", _HUMP.sub(" ", str(name)[:200]))
     return " ".join(word if word.isupper() else word.lower() for word in words)[:60].strip().capitalize() or "Value"
 
 
 def name_of(name: object) -> str:
-    """The same as a name in an entry: `tenant_id`."""
+    """Return a name that an entry allows: `tenantId` and `tenant-id` become `tenant_id`."""
     words = "_".join(re.findall(r"[a-z0-9]+", _HUMP.sub(" ", str(name)[:200]).lower()))[:60].strip("_")
     return words if words[:1].isalpha() else f"value_{words}".rstrip("_")

@@ -1,7 +1,7 @@
-"""An organization's own integrations, in the catalog's format: kept in the database, visible to nobody else (P1).
+"""Custom integrations in the database, visible to their organization only (P1).
 
-An organization that has any carries a revision, which changes whenever one of them does. So a process keeps what it has
-read, and never shows what another process has changed since.
+The organization's row has a revision that changes with every change of its custom integrations. So a process can cache
+the catalog of a revision, and never shows an outdated one.
 """
 
 import json
@@ -22,7 +22,7 @@ from one_runtime.errors import Conflict, NotFound
 from one_runtime.jobs.queue import batched_delete, delete_in_batches
 
 MOST: Final = 100
-"""Of one organization."""
+"""Maximum number of custom integrations of one organization."""
 
 _CACHED: Final = 64
 """Organizations whose catalogs a process caches."""
@@ -30,40 +30,40 @@ _CACHED: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegration:
-    """An integration as it is kept."""
+    """A custom integration as it is stored."""
 
     integration: CustomIntegration
     created_at: datetime
     updated_at: datetime
 
 
-_MINE = customs.c.organization_id == bindparam("organization")
+_OF_ORGANIZATION = customs.c.organization_id == bindparam("organization")
 _SLUG = customs.c.slug == bindparam("slug")
-_THERE = customs.c.deleted_at.is_(None)
-_ALL = select(customs).where(_MINE, _THERE).order_by(customs.c.slug)
-_ONE = select(customs).where(_MINE, _SLUG, _THERE)
-# The one that is there, else the one that was deleted last.
+_PRESENT = customs.c.deleted_at.is_(None)
+_ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
+_BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
+# The present integration, else the one that was deleted last.
 _LAST = (
     select(customs)
-    .where(_MINE, _SLUG)
+    .where(_OF_ORGANIZATION, _SLUG)
     .order_by(customs.c.deleted_at.is_not(None), customs.c.deleted_at.desc())
     .limit(1)
 )
-_COUNT = select(func.count().label("count")).where(_MINE, _THERE)
+_COUNT = select(func.count().label("count")).where(_OF_ORGANIZATION, _PRESENT)
 _INSERT = insert(customs)
 _CHANGED = ("definition", "logo", "logo_hash", "updated_at", "moved_at")
-_UPDATE = update(customs).where(_MINE, _SLUG, _THERE).values({name: bindparam(name) for name in _CHANGED})
-_DELETE = update(customs).where(_MINE, _SLUG, _THERE).values(deleted_at=bindparam("now"))
+_UPDATE = update(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT).values({name: bindparam(name) for name in _CHANGED})
+_DELETE = update(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT).values(deleted_at=bindparam("now"))
 _PURGE = batched_delete(customs, customs.c.deleted_at <= bindparam("before"))
-_LOGO = select(customs.c.logo).where(customs.c.logo_hash == bindparam("digest"), _SLUG, _THERE)
-_THIS = organizations.c.id == bindparam("organization")
-_REVISION = select(organizations.c.custom_revision).where(_THIS)
+_LOGO = select(customs.c.logo).where(customs.c.logo_hash == bindparam("digest"), _SLUG, _PRESENT)
+_BY_ID = organizations.c.id == bindparam("organization")
+_REVISION = select(organizations.c.custom_revision).where(_BY_ID)
 _LOCK = _REVISION.with_for_update()
-_REVISE = update(organizations).where(_THIS).values(custom_revision=bindparam("revision"))
+_REVISE = update(organizations).where(_BY_ID).values(custom_revision=bindparam("revision"))
 
 
 def unknown(slug: str) -> NotFound:
-    """The error for a slug that names no integration that the organization knows."""
+    """Return the error for a slug that is not in the organization's catalog."""
     where = (
         "/v1/custom-integrations lists your own" if slug.startswith(CUSTOM) else "/v1/catalog/integrations lists them"
     )
@@ -71,35 +71,41 @@ def unknown(slug: str) -> NotFound:
 
 
 async def list_own(tx: Transaction, organization_id: str) -> list[StoredIntegration]:
-    """Every one of an organization, by slug."""
+    """Return the custom integrations of an organization, by slug."""
     return [_from_row(row) for row in await tx.all(_ALL, organization=organization_id)]
 
 
 async def get(tx: Transaction, organization_id: str, slug: str) -> StoredIntegration:
-    """One of an organization. Raises: NotFound."""
-    row = await tx.one(_ONE, organization=organization_id, slug=slug) if is_custom(slug) else None
+    """Return a custom integration of an organization. Raises: NotFound."""
+    row = await tx.one(_BY_SLUG, organization=organization_id, slug=slug) if is_custom(slug) else None
     if row is None:
         raise NotFound(f"There is no integration of your own {slug[:64]!r}. /v1/custom-integrations lists them.")
     return _from_row(row)
 
 
 async def lock(tx: Transaction, organization_id: str) -> None:
-    """Nobody else changes an organization's integrations until the transaction ends."""
+    """Lock an organization's custom integrations until the transaction ends."""
     await tx.all(_LOCK, organization=organization_id)
 
 
 async def create(
     tx: Transaction, organization_id: str, entry: Integration, logo: str, now: datetime
 ) -> StoredIntegration:
-    """Keep a new one, whose slug is free. Raises: Conflict where the organization has as many as may be."""
+    """Store a new custom integration, whose slug is free. Raises: Conflict if the organization has the maximum."""
     row = await tx.one(_COUNT, organization=organization_id)
     if row is not None and row.count >= MOST:
         raise Conflict(f"An organization may have {MOST} integrations of its own. Delete some first.")
-    made = CustomIntegration.of(dump(entry), new_id(), logo, now)
-    own = {"id": made.id, "organization_id": organization_id, "slug": made.slug, "created_at": now, "deleted_at": None}
-    await tx.execute(_INSERT, **own, **_columns(made, now))
-    await _revise(tx, organization_id)
-    return StoredIntegration(made, now, now)
+    integration = CustomIntegration.of(dump(entry), new_id(), logo, now)
+    own = {
+        "id": integration.id,
+        "organization_id": organization_id,
+        "slug": integration.slug,
+        "created_at": now,
+        "deleted_at": None,
+    }
+    await tx.execute(_INSERT, **own, **_columns(integration, now))
+    await _change_revision(tx, organization_id)
+    return StoredIntegration(integration, now, now)
 
 
 async def replace(
@@ -110,60 +116,62 @@ async def replace(
     logo: str,
     now: datetime,
 ) -> StoredIntegration:
-    """Keep another definition of one, under its id."""
+    """Store another definition of a custom integration, under the same id."""
     before = present.integration
     moved = any(before.audience(kind) != entry.audience(kind) for kind in before.auth_types)
-    made = CustomIntegration.of(dump(entry), before.id, logo, now if moved else before.moved_at)
-    await tx.execute(_UPDATE, organization=organization_id, slug=made.slug, **_columns(made, now))
-    await _revise(tx, organization_id)
-    return StoredIntegration(made, present.created_at, now)
+    integration = CustomIntegration.of(dump(entry), before.id, logo, now if moved else before.moved_at)
+    await tx.execute(_UPDATE, organization=organization_id, slug=integration.slug, **_columns(integration, now))
+    await _change_revision(tx, organization_id)
+    return StoredIntegration(integration, present.created_at, now)
 
 
 async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
-    """Delete one. Its definition is kept until what is to be revoked by it has been."""
+    """Delete a custom integration. Its definition stays stored for pending revocations."""
     await tx.execute(_DELETE, organization=organization_id, slug=slug, now=now)
-    await _revise(tx, organization_id)
+    await _change_revision(tx, organization_id)
 
 
 async def purge(database: Database, before: datetime) -> int:
-    """Delete the definitions of integrations that were deleted before then; return their number."""
+    """Delete the definitions of integrations that were deleted before that time; return their number."""
     return await delete_in_batches(database, _PURGE, before=before)
 
 
 async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomIntegration | None:
-    """One by its slug, also where it was deleted a moment ago: tokens that it gave are still to be revoked."""
+    """Return a custom integration, deleted or not: pending revocations need the definition of a deleted one."""
     row = await tx.one(_LAST, organization=organization_id, slug=slug)
     return _from_row(row).integration if row is not None else None
 
 
 async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
-    """A logo by its address, which only those are told who see the integration."""
+    """Return the logo at an address, which only callers with access to the integration know; None if unknown."""
     row = await tx.one(_LOGO, slug=slug, digest=digest) if is_custom(slug) and digest.isalnum() else None
     return row.logo.encode() if row is not None else None
 
 
 class OrganizationCatalogs:
-    """The catalog as each organization sees it: the built-in one, with its own integrations in their places."""
+    """The catalog of each organization: the built-in catalog with the organization's custom integrations."""
 
     def __init__(self, built_in: Catalog) -> None:
         self._built_in = built_in
         self._by_revision: LRUCache[str, Catalog] = LRUCache(_CACHED)
 
     async def of(self, tx: Transaction, organization_id: str) -> Catalog:
-        """What an organization can have connected."""
+        """Return the catalog of an organization."""
         row = await tx.one(_REVISION, organization=organization_id)
         own = await self.own(tx, organization_id, row.custom_revision if row is not None else None)
         return own if own is not None else self._built_in
 
     async def get(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """One integration: a built-in one, or the organization's own."""
+        """Return a built-in or custom integration of an organization, or None."""
         if not slug.startswith(CUSTOM):
             return self._built_in.get(slug)
         return (await self.of(tx, organization_id)).get(slug)
 
     async def own(self, tx: Transaction, organization_id: str, revision: str | None) -> Catalog | None:
-        """The catalog with an organization's own integrations, at the revision that was just read; None where it has
-        none. The same object for the same revision."""
+        """Return the catalog with an organization's custom integrations at a revision; None without a revision.
+
+        Equal revisions return the same object.
+        """
         if revision is None:
             return None
         catalog = self._by_revision.get(revision)
@@ -175,19 +183,19 @@ class OrganizationCatalogs:
         return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """One integration, also one of the organization's own that was deleted since."""
+        """Return a built-in or custom integration, also if it was deleted in the meantime."""
         own = slug.startswith(CUSTOM)
         return await find_last(tx, organization_id, slug) if own else self._built_in.get(slug)
 
 
-async def _revise(tx: Transaction, organization_id: str) -> None:
+async def _change_revision(tx: Transaction, organization_id: str) -> None:
     await tx.execute(_REVISE, organization=organization_id, revision=new_id())
 
 
-def _columns(one: CustomIntegration, now: datetime) -> dict[str, object]:
-    definition = json.dumps(dump(one), ensure_ascii=False)
-    logo = {"logo": one.logo, "logo_hash": one.logo_hash}
-    return {"definition": definition, **logo, "updated_at": now, "moved_at": one.moved_at}
+def _columns(integration: CustomIntegration, now: datetime) -> dict[str, object]:
+    definition = json.dumps(dump(integration), ensure_ascii=False)
+    logo = {"logo": integration.logo, "logo_hash": integration.logo_hash}
+    return {"definition": definition, **logo, "updated_at": now, "moved_at": integration.moved_at}
 
 
 def _from_row(row: object) -> StoredIntegration:

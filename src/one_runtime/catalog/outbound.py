@@ -13,7 +13,7 @@ from one_runtime.errors import InvalidInput
 Carrier: TypeAlias = Literal["form", "json", "query", "none"]
 
 MISSING: Final = object()
-"""What `parse_json` returns for a body that is not JSON: a JSON null is None."""
+"""Result of `parse_json` for a body that is not JSON; a JSON null is None."""
 _NOT_IN_HEADER: Final = re.compile(r"[^\x20-\x7e]")
 
 

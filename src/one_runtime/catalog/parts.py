@@ -1,4 +1,4 @@
-"""The parts that a catalog entry is made of: parameters, fields, requests, conditions. Data only.
+"""The parts of a catalog entry: parameters, fields, requests, conditions.
 
 The context `{"trusted": True}` skips the checks that need more than the shape; see `catalog/model.py`.
 """
@@ -30,7 +30,7 @@ VerifiedHow = Literal["documentation", "fixture", "live", "unverified"]
 
 
 def trusted(info: ValidationInfo) -> bool:
-    """Whether this entry has been checked before, when the catalog was compiled."""
+    """Return True if the entry was already validated, when the catalog was compiled or the entry was stored."""
     return bool(info.context and info.context.get("trusted"))
 
 
@@ -38,15 +38,15 @@ def _allow_http(info: ValidationInfo) -> bool:
     return bool(info.context and info.context.get("allow_http"))
 
 
-def _link(value: str, info: ValidationInfo) -> str:
+def _validate_link(value: str, info: ValidationInfo) -> str:
     return value if trusted(info) else check_link(value, allow_http=_allow_http(info))
 
 
-def _pattern(value: str, info: ValidationInfo) -> str:
+def _validate_pattern(value: str, info: ValidationInfo) -> str:
     return value if trusted(info) else check_pattern(value)
 
 
-def _template(value: str, info: ValidationInfo) -> str:
+def _validate_template(value: str, info: ValidationInfo) -> str:
     if not trusted(info):
         names_in(value)
         if re.search(r"[\x00-\x1f\x7f]", value):
@@ -54,33 +54,33 @@ def _template(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _url(value: str, info: ValidationInfo) -> str:
+def _validate_url(value: str, info: ValidationInfo) -> str:
     if not trusted(info):
         split_url(value, allow_http=_allow_http(info))
     return value
 
 
-def _one_or_many(value: object) -> object:
+def _wrap_single_path(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
 Many: FieldInfo = Setting(max_length=32)
-"""As many as one entry needs of anything; every process reads it, and every list holds it."""
+"""Maximum length of a list in an entry: every process loads the entry."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-# Texts reach terminals and pages: no control characters, and none that turn the direction of reading.
-_PRINTED = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
-Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTED)]
+# Texts are printed on terminals and pages: no control characters, and none that change the reading direction.
+_PRINTABLE = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTABLE)]
 MAX_LABEL = 60
-Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL, pattern=_PRINTED)]
-Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_link)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
-Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_url)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL, pattern=_PRINTABLE)]
+Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_validate_link)]
+Pattern = Annotated[str, AfterValidator(_validate_pattern)]
+Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_validate_template)]
+Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_validate_url)]
 PATH = r"^/[^?#\s\\]*$"
-Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_template)]
+Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_validate_template)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
-# Where in a JSON document: names and list positions (of two digits at the most), joined by dots.
+# A path in a JSON document: names and list positions (of two digits at most), joined by dots.
 _STEP = r"(?:[0-9]{1,2}|[0-9]*[A-Za-z_$-][A-Za-z0-9_$-]*)"
 JsonPath = Annotated[str, StringConstraints(pattern=rf"^{_STEP}(?:\.{_STEP})*$", max_length=200)]
 # A JSON path, or text with `{json.path}` and `{params.name}` in it.
@@ -88,15 +88,17 @@ IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class Strict(BaseModel):
-    """A part of an entry: frozen, and every key is known."""
+    """Base of the parts of an entry: immutable, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HostGuard:
-    """What holds a value inside the host it is put into (P7): a choice, or a pattern. `may_end_host`: whether the host
-    may end in this value, because customers run the product on hosts of their own."""
+    """The options or the pattern that keep a value inside its host (P7).
+
+    `may_end_host`: the host may end in this value, because customers run the product on their own hosts.
+    """
 
     pattern: str
     options: tuple[str, ...] = ()
@@ -104,14 +106,14 @@ class HostGuard:
 
 
 class Option(Strict):
-    """One choice of a parameter."""
+    """An option of a parameter."""
 
     value: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     label: Label
 
 
 class Param(Strict):
-    """Something not secret that the end user says: a subdomain, a region."""
+    """A value that the end user enters and that is not secret, such as a subdomain or a region."""
 
     name: Name
     label: Label
@@ -124,7 +126,7 @@ class Param(Strict):
     transform: tuple[Transform, ...] = ()
 
     @model_validator(mode="after")
-    def _consistent(self, info: ValidationInfo) -> Self:
+    def _validate_consistency(self, info: ValidationInfo) -> Self:
         if trusted(info):
             return self
         if self.pattern is None and not self.options:
@@ -155,14 +157,14 @@ class Field(Strict):
 
 
 class Derived(Strict):
-    """A value that stands inside a field: Mailchimp's keys end in their data centre."""
+    """A value extracted from a field: Mailchimp's keys end in the name of their data centre."""
 
     name: Name
     field: Name
     pattern: Pattern
 
     @model_validator(mode="after")
-    def _one_group(self, info: ValidationInfo) -> Self:
+    def _require_one_group(self, info: ValidationInfo) -> Self:
         if not trusted(info):
             captured_part(self.pattern)
         return self
@@ -176,14 +178,14 @@ class Basic(Strict):
 
 
 class Send(Strict):
-    """How a credential goes with each request."""
+    """The places of a credential in each request."""
 
     headers: Annotated[dict[HeaderName, Template], Many] = {}
     query: Annotated[dict[str, Template], Many] = {}
     basic: Basic | None = None
 
     @model_validator(mode="after")
-    def _one_authorization(self, info: ValidationInfo) -> Self:
+    def _require_one_authorization(self, info: ValidationInfo) -> Self:
         if not trusted(info) and self.basic and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("use either basic or an Authorization header")
         return self
@@ -197,10 +199,10 @@ class Send(Strict):
 
 
 class Condition(Strict):
-    """One thing that must hold of a JSON body: exactly one of `equals`, `one_of`, `exists` and `type`.
+    """A condition on a JSON body: exactly one of `equals`, `one_of`, `exists` and `type`.
 
-    `equals: null` holds where the value is there and null; `exists` means there and not null. The path `$` is the body
-    itself.
+    `equals: null` requires a present null; `exists` requires a present value other than null. The path `$` is the
+    whole body.
     """
 
     path: JsonPath
@@ -210,7 +212,7 @@ class Condition(Strict):
     type: Literal["list", "object"] | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self, info: ValidationInfo) -> Self:
+    def _require_exactly_one(self, info: ValidationInfo) -> Self:
         if not trusted(info) and len(self.model_fields_set - {"path"}) != 1:
             raise ValueError("exactly one of equals, one_of, exists and type is required")
         return self
@@ -220,21 +222,21 @@ Status = Annotated[int, Setting(ge=200, le=499)]
 
 
 class Expect(Strict):
-    """What the answer of a working credential looks like: one of the statuses, and every condition."""
+    """The answer to a valid credential: one of the statuses, and every condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (200,)
     json_body: Annotated[tuple[Condition, ...], Many] = Setting(default=(), alias="json")
 
 
 class Refused(Strict):
-    """What a definite refusal looks like: one of the statuses, or any one condition."""
+    """The answer of a definite refusal: one of the statuses, or any condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
     json_body: Annotated[tuple[Condition, ...], Many] = Setting(default=(), alias="json")
 
 
 class Request(Strict):
-    """A cheap request that tells whether a credential works. `json` is sent as it stands, without templates."""
+    """A cheap request that verifies a credential. `json` is sent unchanged, without templates."""
 
     method: Literal["GET", "POST"] = "GET"
     url: Url | None = None
@@ -245,10 +247,10 @@ class Request(Strict):
     form: Annotated[dict[str, Template], Many] | None = None
     expect: Expect = Expect()
     refused: Refused = Refused()
-    reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_one_or_many), Many] = ()
+    reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_wrap_single_path), Many] = ()
 
     @model_validator(mode="after")
-    def _consistent(self, info: ValidationInfo) -> Self:
+    def _validate_consistency(self, info: ValidationInfo) -> Self:
         if trusted(info):
             return self
         if (self.url is None) == (self.path is None):
@@ -259,11 +261,11 @@ class Request(Strict):
             raise ValueError("a GET request cannot have a body")
         return self
 
-    def placed_templates(self, what: str) -> Iterator[tuple[str, str]]:
-        """Every template in here, each with where it goes."""
-        yield f"{what}.path", self.url or self.path or ""
+    def placed_templates(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield every template, each with its place."""
+        yield f"{prefix}.path", self.url or self.path or ""
         for part, templates in (("headers", self.headers), ("query", self.query), ("form", self.form or {})):
-            yield from ((f"{what}.{part}.{name}", template) for name, template in templates.items())
+            yield from ((f"{prefix}.{part}.{name}", template) for name, template in templates.items())
 
     def templates(self) -> Iterator[str]:
         """Every template in here."""
@@ -274,21 +276,24 @@ class Request(Strict):
 
 
 class Identity(Strict):
-    """Where in the check's answer the account's id and its name for people stand."""
+    """The paths of the account's id and label in the answer of the check."""
 
     id: IdentityText
     label: IdentityText | None = None
 
 
 class Verified(Strict):
-    """How we know that this entry is right: `documentation` (read at the provider), `fixture` (read there, and compared
-    to a request that is shown there), `live` (called), `unverified`."""
+    """The evidence that the entry is correct.
+
+    `documentation`: compared with the provider's documentation. `fixture`: also compared with a request shown there.
+    `live`: tested against the provider. `unverified`: none.
+    """
 
     how: VerifiedHow
     date: dt.date | None = None
 
     @model_validator(mode="after")
-    def _dated(self, info: ValidationInfo) -> Self:
+    def _require_date(self, info: ValidationInfo) -> Self:
         if not trusted(info) and (self.date is None) != (self.how == "unverified"):
             raise ValueError("date is required unless how is unverified, and must be omitted if it is")
         return self

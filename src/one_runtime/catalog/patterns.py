@@ -1,7 +1,7 @@
-"""Patterns that mean the same here and in the browser, matched whole. No I/O.
+"""Regular expressions with the same meaning on the server and in the browser, always matched as a whole.
 
-Here they run on RE2, in time that grows with the text and never faster, whoever wrote the pattern; the popup compiles
-`^(?:pattern)$` with the flag `u`. So a pattern may use only what both read alike, and looks neither ahead nor back.
+The server uses RE2, whose time is linear in the text for any pattern; the popup compiles `^(?:pattern)$` with the flag
+`u`. So a pattern may use only the common syntax, without lookahead and lookbehind.
 """
 
 import re
@@ -36,11 +36,11 @@ _IMPOSSIBLE_EDGES: Final = ("", ".", "-", "a.", ".a", "-a", "a-")
 
 @lru_cache(maxsize=512)
 def compiled(pattern: str) -> Any:
-    """The pattern, ready for `fullmatch`; classes such as `\\d` are ASCII's. Raises: re2.error."""
-    return re2.compile(_COUNTED.sub(_in_thousands, pattern), _OPTIONS)
+    """Return the compiled pattern; classes such as `\\d` match ASCII only. Raises: re2.error."""
+    return re2.compile(_COUNTED.sub(_split_count, pattern), _OPTIONS)
 
 
-def _in_thousands(match: re.Match[str]) -> str:
+def _split_count(match: re.Match[str]) -> str:
     atom, low = match[1], int(match[2])
     high = low if not match[3] else int(match[4]) if match[4] else None
     parts = []
@@ -51,17 +51,17 @@ def _in_thousands(match: re.Match[str]) -> str:
 
 
 def check_pattern(pattern: str) -> str:
-    """The pattern, unchanged.
+    """Return the pattern, unchanged.
 
     Raises:
-        ValueError: it does not compile, or the browser would read it otherwise.
+        ValueError: the pattern does not compile, or has another meaning in the browser.
     """
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"must be at most {MAX_PATTERN} characters")
     if pattern.startswith("^") or pattern.endswith("$"):
         raise ValueError("omit ^ and $: a pattern always matches the whole value")
     _check_portable(pattern)
-    for low, high in ((int(found[2]), int(found[4] or found[2])) for found in _COUNTED.finditer(pattern)):
+    for low, high in ((int(match[2]), int(match[4] or match[2])) for match in _COUNTED.finditer(pattern)):
         if max(low, high) > MAX_COUNT or low > high:
             raise ValueError(f"a count must be at most {MAX_COUNT}, and its limits in ascending order")
     try:
@@ -113,17 +113,17 @@ def _check_outside_class(pattern: str, index: int) -> None:
 
 
 def check_host_pattern(pattern: str) -> None:
-    """Prove that every value which matches the pattern stays inside a host name (P7).
+    """Check that every value which matches the pattern stays inside a host name (P7).
 
-    The pattern may take only letters, digits, `.` and `-`: none of them ends a host. A value with these characters in
-    an impossible order, such as `a..b`, is refused when the address is made (`templates.is_authority`).
+    The pattern may accept only letters, digits, `.` and `-`: none of them ends a host. `templates.is_authority` later
+    refuses a value with these characters in an invalid order, such as `a..b`.
 
     Raises:
-        ValueError: the pattern takes another character, or an edge that no host name has.
+        ValueError: the pattern accepts another character, or an invalid start or end of a host name.
     """
     for token in _TOKEN.finditer(pattern):
-        taken = _taken_by(token)
-        if not taken <= _HOST_CHARACTERS:
+        accepted = _accepted_by(token)
+        if not accepted <= _HOST_CHARACTERS:
             raise ValueError(
                 f"a value in a host may have letters, digits, . and - only, and {token[0]} takes more: "
                 "list the characters, such as [a-z0-9-]"
@@ -133,33 +133,33 @@ def check_host_pattern(pattern: str) -> None:
             raise ValueError(f"no part of a host is {value!r}, and the pattern takes it: require a letter or a digit")
 
 
-def _taken_by(token: re.Match[str]) -> frozenset[str]:
-    """Return the characters that one token of a pattern takes; "" stands for more than can be listed."""
+def _accepted_by(token: re.Match[str]) -> frozenset[str]:
+    """Return the characters that one token of a pattern accepts; "" represents more than can be listed."""
     if token["escape"]:
         return {"d": _DIGITS, ".": frozenset("."), "-": frozenset("-")}.get(token["escape"], _MORE)
     if token["excludes"]:
         return _MORE
     if token["char"]:
         return _MORE if token["char"] == "." else frozenset(token["char"])
-    taken: set[str] = set()
+    accepted: set[str] = set()
     for part in _CLASS_PART.finditer(token["members"] or ""):
         if part["escape"]:
-            taken |= {"d": _DIGITS, ".": frozenset("."), "-": frozenset("-")}.get(part["escape"], _MORE)
+            accepted |= {"d": _DIGITS, ".": frozenset("."), "-": frozenset("-")}.get(part["escape"], _MORE)
         else:
-            taken |= {chr(code) for code in range(ord(part["first"]), ord(part["last"] or part["first"]) + 1)}
-    return frozenset(taken)
+            accepted |= {chr(code) for code in range(ord(part["first"]), ord(part["last"] or part["first"]) + 1)}
+    return frozenset(accepted)
 
 
 def captured_part(pattern: str) -> str:
-    """The pattern inside the one capturing group of `pattern`.
+    """Return the pattern inside the only capturing group of `pattern`.
 
     Raises:
-        ValueError: none, or several.
+        ValueError: there is no capturing group, or there are several.
     """
     if compiled(pattern).groups != 1:
         raise ValueError("must have exactly one capturing (group)")
     depth, start, outside, in_class = 0, 0, -1, False
-    for index, char in _significant(pattern):
+    for index, char in _unescaped(pattern):
         if in_class:
             in_class = char != "]"
         elif char == "[":
@@ -175,8 +175,8 @@ def captured_part(pattern: str) -> str:
     return pattern[start:index]
 
 
-def _significant(pattern: str) -> Iterator[tuple[int, str]]:
-    """Each character that is not escaped, with its place."""
+def _unescaped(pattern: str) -> Iterator[tuple[int, str]]:
+    """Yield each character that is not escaped, with its index."""
     index = 0
     while index < len(pattern):
         if pattern[index] == "\\":

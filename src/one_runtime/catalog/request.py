@@ -1,4 +1,4 @@
-"""From an entry and an end user's values to requests, and from an answer to a verdict. Pure: nothing is sent."""
+"""Build requests from an entry and an end user's values, and evaluate the provider's answers. Nothing is sent."""
 
 import base64
 import re
@@ -26,14 +26,14 @@ from one_runtime.errors import FieldError, InvalidInput
 MAX_PARAM = 255
 MAX_CREDENTIAL = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# Zero-width and direction marks: they come along with a copied value, and would turn a shown text around.
+# Zero-width and direction marks: a copied value may contain them, and they change how a text is displayed.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _LIKELY_SECRET = 8  # characters; fewer may stand in an account's name by chance
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What the end user gave, cleaned. The repr shows no credential."""
+    """Cleaned values of the end user. The repr shows no credential."""
 
     params: dict[str, str]
     credentials: dict[str, str] = field(repr=False)
@@ -41,7 +41,7 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """What makes a request to the provider an authenticated one."""
+    """Base URL, headers and query of an authenticated request to the provider."""
 
     base_url: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
@@ -50,7 +50,7 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The verdict on a credential: works, definitely refused, or (neither) the provider is in trouble."""
+    """The verdict on a credential: valid, definitely refused, or neither if the provider has an outage."""
 
     ok: bool
     refused: bool
@@ -60,10 +60,10 @@ class CheckResult:
 
 
 def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> Values:
-    """The values trimmed, transformed, with defaults, and checked against the entry.
+    """Return the values trimmed, transformed, with defaults, and validated against the entry.
 
     Raises:
-        InvalidInput: with one error for each field at fault, named `params.<name>` or `credentials.<name>`.
+        InvalidInput: with one error for each invalid field, named `params.<name>` or `credentials.<name>`.
     """
     errors: list[FieldError] = []
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
@@ -77,10 +77,10 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
         for part in auth.fields
         if (value := _clean_field(auth, part, credentials.get(part.name), errors)) is not None
     }
-    errors += _unknown("params", params, (part.name for part in auth.params))
-    errors += _unknown("credentials", credentials, (part.name for part in auth.fields))
+    errors += _unknown_values("params", params, (part.name for part in auth.params))
+    errors += _unknown_values("credentials", credentials, (part.name for part in auth.fields))
     if not errors:
-        errors += _unfit_for_path(auth, {**clean_params, **clean_credentials})
+        errors += _path_errors(auth, {**clean_params, **clean_credentials})
     if errors:
         detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values are not valid"
         raise InvalidInput(detail, tuple(errors))
@@ -88,12 +88,12 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
 
 
 def inject(auth: AuthBase, values: Values) -> Injection:
-    """What to add to a request to the provider's API, and where that API is.
+    """Return the additions that authenticate a request to the provider's API, with its base URL.
 
     Raises:
         InvalidInput: a value would leave the host that the entry means.
     """
-    known = _known(auth, values)
+    known = _known_values(auth, values)
     return Injection(
         resolve_url(auth.base_url, known),
         tuple(_sent_headers(auth, known)),
@@ -102,7 +102,7 @@ def inject(auth: AuthBase, values: Values) -> Injection:
 
 
 def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
-    """The request that tells whether the credential works.
+    """Return the request that verifies the credential.
 
     Raises:
         InvalidInput: a value would leave the host that the entry means.
@@ -114,12 +114,12 @@ def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
 
 
 def build_request(auth: AuthBase, request: Request, values: Values) -> OutboundRequest:
-    """A request of the entry's, with the credential.
+    """Return a request of the entry with the credential.
 
     Raises:
         InvalidInput: a value would leave the host that the entry means.
     """
-    known = _known(auth, values)
+    known = _known_values(auth, values)
     if request.url is not None:
         url = resolve_url(request.url, known)
     else:
@@ -145,9 +145,9 @@ def read_check(
     body: bytes,
     values: Values | None = None,
 ) -> CheckResult:
-    """What the provider's answer says of the credential.
+    """Return the verdict of the provider's answer on the credential.
 
-    With `values`, an identity may name a parameter, and what the end user typed is taken out of the reason.
+    With `values`, an identity may use a parameter, and the end user's values are redacted from the reason.
 
     Raises:
         ValueError: the entry has no check.
@@ -156,7 +156,7 @@ def read_check(
     if check is None:
         raise ValueError("this auth type has no check")
     document = parse_json(body)
-    if is_refused(check.refused, status, document) and not _is_walled(status, headers):
+    if is_refused(check.refused, status, document) and not _is_firewall_page(status, headers):
         return CheckResult(ok=False, refused=True, reason=_reason(auth, check, document, values))
     if not is_expected(check.expect, status, document):
         return CheckResult(ok=False, refused=False, reason=_reason(auth, check, document, values))
@@ -169,84 +169,84 @@ def read_check(
     )
 
 
-def _is_walled(status: int, headers: Iterable[tuple[str, str]]) -> bool:
-    """A 403 with a page for people is the firewall before an API, and says nothing of a credential."""
+def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
+    """Return True for a 403 with an HTML page: it comes from a firewall and is no verdict on the credential."""
     return status == 403 and any(
         name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
     )
 
 
 def read_identity(auth: AuthBase, values: Values) -> tuple[str | None, str | None]:
-    """The account's id and label, as far as they stand in what is kept with the connection already."""
+    """Return the account's id and label as far as the connection's stored values contain them."""
     if auth.identity is None:
         return None, None
     texts = (auth.identity.id, auth.identity.label)
-    found = [_identify(auth, text, MISSING, values) if text is not None else None for text in texts]
-    return found[0], found[1]
+    identities = [_identify(auth, text, MISSING, values) if text is not None else None for text in texts]
+    return identities[0], identities[1]
 
 
 def read_lookup(lookup: Request, status: int, body: bytes) -> object | None:
-    """The JSON document of a look-up's answer; None where it is not what the entry expects."""
+    """Return the JSON document of a look-up's answer, or None if the entry expects another answer."""
     document = parse_json(body)
     return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
 
 
 def is_expected(expect: Expect, status: int, document: object) -> bool:
-    """Whether an answer is what an entry expects."""
+    """Return True if the entry expects this answer."""
     return status in expect.status and all(_holds(rule, document) for rule in expect.json_body)
 
 
 def is_refused(refused: Refused, status: int, document: object) -> bool:
-    """Whether an answer is what an entry takes for a definite no."""
+    """Return True if the answer is a definite refusal by the entry's rules."""
     return status in refused.status or any(_holds(rule, document) for rule in refused.json_body)
 
 
 def _clean_param(part: Param, raw: str | None, errors: list[FieldError], *, in_host: bool) -> str | None:
     name = f"params.{part.name}"
-    value = _trimmed(raw) or (part.default or "")
+    value = _trim(raw) or (part.default or "")
     if in_host or part.suffix is not None:
         value = _host_part(value, part.suffix or "")
     for transform in part.transform:
-        value = _transformed(value, transform)
+        value = _transform(value, transform)
     example = part.placeholder and part.placeholder + (part.suffix or "")
-    message = _problem(value, part.label, part.pattern, MAX_PARAM, example)
+    message = _find_problem(value, part.label, part.pattern, MAX_PARAM, example)
     if message is None and part.options and value not in [option.value for option in part.options]:
         message = f"{part.label} must be one of the options"
-    return _kept(value, name, message, errors)
+    return _value_or_error(value, name, message, errors)
 
 
 def _clean_field(auth: AuthBase, part: Field, raw: str | None, errors: list[FieldError]) -> str | None:
     name = f"credentials.{part.name}"
-    value = _trimmed(raw)
+    value = _trim(raw)
     if not value and part.optional:
         return None
-    message = _problem(value, part.label, part.pattern, MAX_CREDENTIAL, part.placeholder)
-    message = message or _unfit_for_header(auth, part, value)
+    message = _find_problem(value, part.label, part.pattern, MAX_CREDENTIAL, part.placeholder)
+    message = message or _find_header_problem(auth, part, value)
     if message is None:
         for derived in auth.derived:
-            if derived.field == part.name and _derived(derived, value) is None:
+            if derived.field == part.name and _derive(derived, value) is None:
                 message = f"{part.label} looks incomplete; copy it again"
-    return _kept(value, name, message, errors)
+    return _value_or_error(value, name, message, errors)
 
 
-def _kept(value: str, name: str, message: str | None, errors: list[FieldError]) -> str | None:
+def _value_or_error(value: str, name: str, message: str | None, errors: list[FieldError]) -> str | None:
     if message is None:
         return value
     errors.append(FieldError(name, message))
     return None
 
 
-def _trimmed(raw: str | None) -> str:
+def _trim(raw: str | None) -> str:
     return _INVISIBLE.sub("", raw or "").strip()
 
 
 def _host_part(value: str, suffix: str) -> str:
-    """People paste the whole address where its host, or only the first part of that, is asked for."""
+    """Return the host or its first part from a value that may be a whole address pasted by the end user."""
     host = re.split("[/?#]", re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE), maxsplit=1)[0]
     return host[: -len(suffix)] if suffix and host.lower().endswith(suffix) else host
 
 
-def _transformed(value: str, transform: Transform) -> str:
+def _transform(value: str, transform: Transform) -> str:
     match transform:
         case "lower":
             return value.lower()
@@ -256,7 +256,7 @@ def _transformed(value: str, transform: Transform) -> str:
             return value.replace("_", "-")
 
 
-def _problem(value: str, label: str, pattern: str | None, longest: int, example: str | None) -> str | None:
+def _find_problem(value: str, label: str, pattern: str | None, longest: int, example: str | None) -> str | None:
     if not value:
         return f"{label} is required"
     if len(value) > longest:
@@ -268,7 +268,7 @@ def _problem(value: str, label: str, pattern: str | None, longest: int, example:
     return None
 
 
-def _unfit_for_header(auth: AuthBase, part: Field, value: str) -> str | None:
+def _find_header_problem(auth: AuthBase, part: Field, value: str) -> str | None:
     in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
     if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
         return f"{part.label} contains a character that cannot be sent; copy it again"
@@ -278,8 +278,8 @@ def _unfit_for_header(auth: AuthBase, part: Field, value: str) -> str | None:
     return None
 
 
-def _unfit_for_path(auth: AuthBase, values: Mapping[str, str]) -> list[FieldError]:
-    """A `.` or `..` as a path segment would be another path, however it is encoded."""
+def _path_errors(auth: AuthBase, values: Mapping[str, str]) -> list[FieldError]:
+    """Return errors for the values `.` and `..`: as a path segment they change the path, even percent-encoded."""
     paths = [url.path for url in auth.urls()] + [auth.check.path or "" if auth.check is not None else ""]
     names = {name for path in paths for name in names_in(path)}
     where = {part.name: f"params.{part.name}" for part in auth.params}
@@ -290,46 +290,46 @@ def _unfit_for_path(auth: AuthBase, values: Mapping[str, str]) -> list[FieldErro
     ]
 
 
-def _unknown(group: str, given: Mapping[str, str], known: Iterable[str]) -> list[FieldError]:
+def _unknown_values(group: str, values: Mapping[str, str], known: Iterable[str]) -> list[FieldError]:
     return [
         FieldError(f"{group}.{name[:64]}", "is not a value of this auth type")
-        for name in sorted(set(given) - set(known))
+        for name in sorted(set(values) - set(known))
     ]
 
 
-def _derived(derived: Derived, value: str) -> str | None:
+def _derive(derived: Derived, value: str) -> str | None:
     match = compiled(derived.pattern).fullmatch(value)
     return match.group(1) if match is not None else None
 
 
-def _known(auth: AuthBase, values: Values) -> dict[str, str]:
+def _known_values(auth: AuthBase, values: Values) -> dict[str, str]:
     known = {**values.params, **values.credentials}
     for derived in auth.derived:
-        value = _derived(derived, known.get(derived.field, ""))
+        value = _derive(derived, known.get(derived.field, ""))
         if value is not None:
             known[derived.name] = value
     return known
 
 
 def _path(template: str, known: Mapping[str, str]) -> str:
-    return _complete(fill(template, known, lambda value: quote(value, safe="")))
+    return _require_complete(fill(template, known, lambda value: quote(value, safe="")))
 
 
 def resolve_url(template: str, known: Mapping[str, str]) -> str:
-    """A URL template with its values put in, percent-encoded in the path.
+    """Return the URL of a template with its values, percent-encoded in the path.
 
     Raises:
-        InvalidInput: a value is missing, or would leave the host that the entry means (P7).
+        InvalidInput: a value is missing, or would change the host that the entry intends (P7).
     """
     parts = split_url(template, allow_http=True)
-    authority = _complete(fill(parts.authority, known)).lower()
-    # The patterns have seen to this already; values that were stored under an older entry have not met them.
+    authority = _require_complete(fill(parts.authority, known)).lower()
+    # The patterns ensure this for new values, but not for values that were stored under an older entry.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
     return f"{parts.scheme}://{authority}{_path(parts.path, known)}"
 
 
-def _complete(text: str | None) -> str:
+def _require_complete(text: str | None) -> str:
     if text is None:
         raise InvalidInput("A value that the provider's address needs is missing. Connect again.")
     return text
@@ -339,45 +339,45 @@ def _sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, s
     headers = [*auth.headers.items(), *fill_templates(auth.send.headers, known).items()]
     if auth.send.basic is not None:
         username, password = fill(auth.send.basic.username, known), fill(auth.send.basic.password, known)
-        pair = f"{_complete(username)}:{_complete(password)}".encode()
+        pair = f"{_require_complete(username)}:{_require_complete(password)}".encode()
         headers.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
     merge_headers(headers)  # refuses values that cannot be sent
     return headers
 
 
 def look_up(document: object, path: str) -> object:
-    """What stands at a JSON path of a document; a value that `text_of` reads as None where nothing does."""
-    found = document
+    """Return the value at a JSON path of a document, or MISSING, which `text_of` converts to None."""
+    value = document
     for step in path.split("."):
-        if isinstance(found, dict) and step in found:
-            found = found[step]
-        elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step) < len(found):
-            found = found[int(step)]
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
         else:
             return MISSING
-    return found
+    return value
 
 
 def _holds(rule: Condition, document: object) -> bool:
     if document is MISSING:
         return False
-    found = document if rule.path == "$" else look_up(document, rule.path)
+    value = document if rule.path == "$" else look_up(document, rule.path)
     if rule.type is not None:
-        return isinstance(found, list if rule.type == "list" else dict)
+        return isinstance(value, list if rule.type == "list" else dict)
     if rule.exists is not None:
-        return (found is not MISSING and found is not None) == rule.exists
+        return (value is not MISSING and value is not None) == rule.exists
     if rule.one_of is not None:
-        return any(_same(found, wanted) for wanted in rule.one_of)
-    return found is not MISSING and _same(found, rule.equals)
+        return any(_equals(value, expected) for expected in rule.one_of)
+    return value is not MISSING and _equals(value, rule.equals)
 
 
-def _same(found: object, wanted: object) -> bool:
-    """Equality as JSON has it: `true` is not 1."""
-    return type(found) is type(wanted) and found == wanted
+def _equals(value: object, expected: object) -> bool:
+    """Compare as JSON does: `true` is not 1."""
+    return type(value) is type(expected) and value == expected
 
 
 def text_of(value: object) -> str | None:
-    """Text, or a number as text; None for everything else."""
+    """Return a text unchanged, a number as text, and None for everything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -386,7 +386,7 @@ def text_of(value: object) -> str | None:
 
 
 def _identify(auth: AuthBase, text: str, document: object, values: Values | None) -> str | None:
-    found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for name in identity_names(text):
         if name.startswith("params."):
             value = values.params.get(name.removeprefix("params.")) if values is not None else None
@@ -394,10 +394,10 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
             value = text_of(look_up(document, name))
         if not value:
             return None
-        found[name] = value
-    whole = re.sub(r"\{([^{}]*)\}", lambda match: found[match.group(1)], text) if "{" in text else found[text]
+        parts[name] = value
+    whole = re.sub(r"\{([^{}]*)\}", lambda match: parts[match.group(1)], text) if "{" in text else parts[text]
     shown = printable(whole)
-    # The identity is stored unencrypted, so it must not be a credential that the provider repeats.
+    # The identity is stored unencrypted, so it must not contain a credential that the provider returns.
     public_fields = {part.name for part in auth.fields if not part.secret}
     credentials = values.credentials.items() if values is not None else ()
     secrets = [value for name, value in credentials if name not in public_fields and len(value) >= _LIKELY_SECRET]
@@ -415,9 +415,9 @@ def _reason(auth: AuthBase, check: Request, document: object, values: Values | N
 
 
 def _sent_secrets(auth: AuthBase, values: Values) -> Iterator[str]:
-    """Everything that the end user typed, and each credential as its header carries it."""
+    """Yield all values of the end user, and each credential in the form that its header has."""
     yield from (*values.credentials.values(), *values.params.values())
-    for _, value in _sent_headers(auth, _known(auth, values)):
+    for _, value in _sent_headers(auth, _known_values(auth, values)):
         _, space, credential = value.rpartition(" ")
         if space:
             yield credential

@@ -1,6 +1,6 @@
-"""What somebody wrote, as YAML or JSON: read strictly, with the line of each part, so that every complaint names one.
+"""Parse an entry as YAML or JSON, strictly, with the line of each part for error messages.
 
-Nothing is fetched and nothing is run. No I/O.
+Nothing is fetched and nothing is executed.
 """
 
 import json
@@ -46,7 +46,7 @@ _FORMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that is wrong. `line` counts from 1, None where no line is at fault; `place` is empty for the whole."""
+    """One error. `line`: counted from 1, None if unknown; `place`: empty for the whole document."""
 
     line: int | None
     place: Place
@@ -54,42 +54,42 @@ class Complaint:
 
 
 class SourceError(ValueError):
-    """What was written cannot be used; the complaints say where and why."""
+    """The source is not valid; each complaint has the place and the reason."""
 
     def __init__(self, complaints: Iterable[Complaint]) -> None:
         self.complaints = tuple(complaints)
-        super().__init__("; ".join(one.message for one in self.complaints))
+        super().__init__("; ".join(complaint.message for complaint in self.complaints))
 
 
 class Unreadable(SourceError):
-    """This is no YAML, or no JSON."""
+    """The source is not valid YAML or JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Plain data, and where each part of it stands."""
+    """Plain data, with the line of each part."""
 
     data: object
     _root: yaml.Node | None = field(repr=False, default=None)
 
     @classmethod
     def read(cls, text: str, syntax: Syntax = "yaml") -> "Source":
-        """Raises: SourceError, of which Unreadable where it is not even that syntax."""
+        """Parse a text. Raises: SourceError; Unreadable if the text does not have that syntax."""
         return cls(*(_read_json(text) if syntax == "json" else _read_yaml(text)))
 
     def integration(self, model: type[E], *, allow_http: bool = False) -> E:
-        """The entry that it says. Raises: SourceError."""
+        """Return the validated entry. Raises: SourceError."""
         try:
             return model.model_validate(self.data, context={"allow_http": allow_http})
         except ValidationError as error:
-            raise SourceError(self._complaint(one) for one in error.errors()[:_MOST_COMPLAINTS]) from error
+            raise SourceError(self._complaint(detail) for detail in error.errors()[:_MOST_COMPLAINTS]) from error
 
     def refuse(self, place: Place, message: str) -> NoReturn:
         """Raises: SourceError."""
         raise SourceError([Complaint(self.line(place), place, message)])
 
     def line(self, place: Place) -> int | None:
-        """The line of the innermost part of that place that was written; None where nobody wrote it."""
+        """Return the line of a place, or of its innermost part that the source contains; None without a source."""
         node, line = self._root, 1
         if node is None:
             return None
@@ -109,17 +109,17 @@ class Source:
 
     def _complaint(self, error: ErrorDetails) -> Complaint:
         message = in_our_words(error)
-        place = _written(error["loc"])
+        place = _place_in_source(error["loc"])
         return Complaint(self.line(place), place, message)
 
 
 def dotted(place: Place) -> str:
-    """A place as people write it: `auth[0].check`."""
+    """Format a place: `auth[0].check`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
 
 
-def _written(place: Place) -> Place:
-    """The place without what the model puts into it: which kind of `auth` one is."""
+def _place_in_source(place: Place) -> Place:
+    """Return the place in the source: pydantic adds the auth type to the place of an error in `auth`."""
     return (*place[:2], *place[3:]) if place[:1] == ("auth",) and len(place) > 2 else place
 
 
@@ -128,10 +128,10 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
     loader = yaml.CSafeLoader(text)
     try:
         root = loader.get_single_node()
-        _require_tidy(root)
+        _require_sound_structure(root)
         return loader.construct_document(root) if root is not None else None, root
     except yaml.YAMLError as error:
-        raise Unreadable([_broken(error)]) from error
+        raise Unreadable([_syntax_complaint(error)]) from error
     except SourceError:
         raise
     except (
@@ -146,10 +146,12 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
 
 
 def _read_json(text: str) -> tuple[object, yaml.Node | None]:
-    """JSON is YAML, but for tabs between its parts and for characters beyond the basic plane, written as two escapes:
-    so YAML tells the lines. Raises: SourceError."""
+    """Parse JSON, and get the lines from the YAML parser. Raises: SourceError.
+
+    JSON is valid YAML, except for tabs between its parts and for surrogate pairs of escapes, which are replaced first.
+    """
     try:
-        data = json.loads(text, object_pairs_hook=_distinct)
+        data = json.loads(text, object_pairs_hook=_require_distinct_keys)
     except json.JSONDecodeError as error:
         raise Unreadable([Complaint(error.lineno, (), f"this is not valid JSON: {error.msg}")]) from error
     except SourceError:
@@ -163,45 +165,47 @@ def _read_json(text: str) -> tuple[object, yaml.Node | None]:
         return data, None
 
 
-def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _require_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Raises: SourceError."""
     members = dict(pairs)
     if len(members) < len(pairs):
-        twice = next(key for place, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:place]))
-        raise SourceError([Complaint(None, (), f"{twice[:64]} may appear once only")])
+        duplicate = next(key for place, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:place]))
+        raise SourceError([Complaint(None, (), f"{duplicate[:64]} may appear once only")])
     return members
 
 
 def _require_shallow(data: object) -> None:
     """Raises: SourceError."""
-    left = [(data, 1)]
-    while left:
-        value, depth = left.pop()
+    pending = [(data, 1)]
+    while pending:
+        value, depth = pending.pop()
         if depth > MAX_DEPTH:
             raise SourceError([Complaint(None, (), f"must be nested at most {MAX_DEPTH} levels deep")])
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        left += [(one, depth + 1) for one in inner if isinstance(one, dict | list)]
+        pending += [(item, depth + 1) for item in inner if isinstance(item, dict | list)]
 
 
-def _broken(error: yaml.YAMLError) -> Complaint:
+def _syntax_complaint(error: yaml.YAMLError) -> Complaint:
     mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
     problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else str(error)
     return Complaint(mark.line + 1 if mark is not None else None, (), _ADVICE.get(str(problem), str(problem)))
 
 
-def _require_tidy(root: yaml.Node | None) -> None:
+def _require_sound_structure(root: yaml.Node | None) -> None:
     """Raises: SourceError."""
-    for complaint in _untidy(root):
+    for complaint in _structure_complaints(root):
         raise SourceError([complaint])
 
 
-def _untidy(root: yaml.Node | None) -> Iterator[Complaint]:
-    """Of two equal keys YAML and JSON take the second silently; here that is an error, and so are aliases, with which a
-    short text becomes a long one."""
+def _structure_complaints(root: yaml.Node | None) -> Iterator[Complaint]:
+    """Yield complaints about duplicate keys, aliases and deep nesting.
+
+    YAML and JSON parsers silently use the second of two equal keys. Aliases can expand a short text into a huge one.
+    """
     seen: set[int] = set()
-    left = [(root, 1)] if root is not None else []
-    while left:
-        node, depth = left.pop()
+    pending = [(root, 1)] if root is not None else []
+    while pending:
+        node, depth = pending.pop()
         line = node.start_mark.line + 1
         if id(node) in seen:
             yield Complaint(line, (), "YAML aliases are not supported; write the value out")
@@ -211,12 +215,12 @@ def _untidy(root: yaml.Node | None) -> Iterator[Complaint]:
         if isinstance(node, yaml.ScalarNode):
             continue
         if isinstance(node, yaml.MappingNode):
-            yield from _untidy_keys(node)
+            yield from _key_complaints(node)
         inner = [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
-        left += [(one, depth + 1) for one in reversed(inner)]
+        pending += [(child, depth + 1) for child in reversed(inner)]
 
 
-def _untidy_keys(node: yaml.MappingNode) -> Iterator[Complaint]:
+def _key_complaints(node: yaml.MappingNode) -> Iterator[Complaint]:
     keys: set[object] = set()
     for key, _ in node.value:
         line = key.start_mark.line + 1
@@ -228,12 +232,12 @@ def _untidy_keys(node: yaml.MappingNode) -> Iterator[Complaint]:
 
 
 def in_our_words(error: ErrorDetails) -> str:
-    """What is wrong, for whoever writes YAML and has never heard of our model."""
-    told = error.get("ctx", {})
+    """Return the message of a validation error in terms of YAML, without terms of our model."""
+    context = error.get("ctx", {})
     if error["type"] in {"literal_error", "union_tag_invalid"}:
-        expected = str(told.get("expected") or told.get("expected_tags"))
-        whole = (
-            ", ".join(get_args(Category)) if "..." in expected else expected
-        )  # of a long list the error tells a part
+        expected = str(context.get("expected") or context.get("expected_tags"))
+        whole = ", ".join(get_args(Category)) if "..." in expected else expected  # the error shortens a long list
         return f"must be one of: {whole.replace(' or ', ', ').replace(chr(39), '')}"
-    return _FORMS.get(told.get("pattern", "")) or _WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return _FORMS.get(context.get("pattern", "")) or _WORDS.get(
+        error["type"], error["msg"].removeprefix("Value error, ")
+    )

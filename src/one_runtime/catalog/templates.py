@@ -1,4 +1,4 @@
-"""Templates such as `https://{subdomain}.example.com`: what names they hold and what they become. No I/O."""
+"""Templates such as `https://{subdomain}.example.com`: the names in them, and their expansion."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
 
 
 def names_in(template: str) -> tuple[str, ...]:
-    """The names a template asks for, in their order.
+    """Return the names in a template, in order.
 
     Raises:
-        ValueError: a brace that belongs to no `{name}`.
+        ValueError: a brace does not enclose a name.
     """
     rest = _PLACEHOLDER.sub("", template)
     if "{" in rest or "}" in rest:
@@ -24,7 +24,7 @@ def names_in(template: str) -> tuple[str, ...]:
 
 
 def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str | None:
-    """The template with each value put in, encoded; None where a value is missing (an optional field left blank)."""
+    """Return the template with its values, encoded; None if a value is missing, such as an empty optional field."""
     if any(name not in values for name in _PLACEHOLDER.findall(template)):
         return None
     return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
@@ -32,7 +32,7 @@ def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] 
 
 @dataclass(frozen=True, slots=True)
 class UrlTemplate:
-    """A URL template in its parts. Only `authority` decides which server is spoken to."""
+    """A URL template in its parts. Only `authority` decides which server receives a request."""
 
     scheme: str
     authority: str
@@ -40,17 +40,17 @@ class UrlTemplate:
 
     @property
     def has_fixed_end(self) -> bool:
-        """Whether the host ends in text of the entry's own (`.zendesk.com`), so that no value can leave it."""
+        """True if the host ends in fixed text such as `.zendesk.com`, so that no value can select another domain."""
         return not self.authority.endswith("}")
 
 
 def is_authority(text: str) -> bool:
-    """Whether the text is a plain lower-case host, with a port at most: no user info, no escapes."""
+    """Return True for a lower-case host with an optional port, without user info and escapes."""
     return _AUTHORITY.fullmatch(text) is not None
 
 
 def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
-    """A URL template, checked and taken apart.
+    """Validate a URL template and return its parts.
 
     Raises:
         ValueError: not an absolute https URL, or one with user info, query, fragment or an upper-case host.
@@ -68,10 +68,10 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
 
 
 def check_link(url: str, *, allow_http: bool = False) -> str:
-    """A fixed web address for a person to open, unchanged.
+    """Return a fixed web address that a person may open, unchanged.
 
     Raises:
-        ValueError: anything but an absolute https URL (so no `javascript:`, no `data:`), or one with a template.
+        ValueError: not an absolute https URL (so `javascript:` and `data:` are refused), or a URL with a template.
     """
     address = re.split(r"[?#]", url, maxsplit=1)[0]
     if names_in(url):

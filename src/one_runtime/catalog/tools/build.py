@@ -18,7 +18,7 @@ COMPILED = HERE / "catalog.json"
 
 
 def read_entries(folder: Path) -> list[Integration]:
-    """Every entry of the folder, by slug.
+    """Return all entries of the folder, by slug.
 
     Raises:
         CatalogError: the first file at fault, with the place.
@@ -35,7 +35,7 @@ def read_entries(folder: Path) -> list[Integration]:
 
 
 def read_logo(path: Path) -> str:
-    """One logo as the script left it.
+    """Return a sanitized logo file.
 
     Raises:
         CatalogError: it is missing, or not as `clean_svg` writes it.
@@ -52,7 +52,7 @@ def read_logo(path: Path) -> str:
 
 
 def compile_catalog(folder: Path = HERE) -> str:
-    """The text of `catalog.json`: the same for the same entries and logos.
+    """Return the text of `catalog.json`, which is deterministic.
 
     Raises:
         CatalogError: an entry or a logo cannot be used.

@@ -1,4 +1,4 @@
-"""A first draft of an entry, from a few answers: complete in shape, and it says where the provider has to be asked."""
+"""Generate a first draft of an entry: complete in shape, with comments at the values that the provider decides."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +18,7 @@ _TYPED: Final = "[!-~]{1,255}"
 
 @dataclass(frozen=True, slots=True)
 class Basics:
-    """What a scaffold is made of."""
+    """The inputs of a scaffold."""
 
     slug: str
     name: str
@@ -32,7 +32,7 @@ class Basics:
 
 
 def scaffold(basics: Basics, file: str) -> str:
-    """The YAML of the entry. What stands there as an example is named in its first lines."""
+    """Return the YAML of the entry. Its first lines list the values that are examples."""
     entry = {
         "slug": basics.slug,
         "name": basics.name,

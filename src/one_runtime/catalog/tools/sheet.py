@@ -39,7 +39,7 @@ _REFRESH_UNKNOWN: Final = "not known, and handled as if each one brought a new r
 
 
 def sheet(integration: Integration) -> str:
-    """The whole sheet."""
+    """Return the sheet of an integration."""
     one = integration
     lines = [f"# {one.name}", "", one.description, ""]
     lines += [f"- Slug: `{one.slug}`", f"- Category: {one.category}", f"- Website: <{one.website}>"]
@@ -153,7 +153,7 @@ def _verified(verified: Verified) -> str:
 
 
 def counts(integrations: Iterable[Integration]) -> dict[str, int]:
-    """How many auth types are verified in each way."""
+    """Count the auth types by the way in which they were verified."""
     told = dict.fromkeys(_HOW, 0)
     for one in integrations:
         for auth in one.auth:
