@@ -1,4 +1,4 @@
-"""A certificate authority of a test's own, for real TLS on loopback."""
+"""A certificate authority for real TLS on loopback."""
 
 import datetime
 import ssl
@@ -16,8 +16,10 @@ HOUR: Final = datetime.timedelta(hours=1)
 def tls_contexts(
     folder: Path, host: str, *others: str, valid_for: datetime.timedelta = HOUR
 ) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's context with a certificate for `host`, and a client's that trusts it. The certificate is an hour
-    old, and valid for as long from now as is said: not any more, if that is negative."""
+    """Return a server context with a certificate for `host`, and a client context that trusts the certificate.
+
+    The certificate is one hour old. A negative `valid_for` makes an expired certificate.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
@@ -29,7 +31,9 @@ def tls_contexts(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - HOUR)
         .not_valid_after(now + valid_for)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in (host, *others)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(hostname) for hostname in (host, *others)]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

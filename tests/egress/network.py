@@ -1,4 +1,4 @@
-"""A way out whose names resolve as a test says, and whose every address leads to one port on loopback."""
+"""An outbound network for tests: configured look-ups, and one loopback port behind every address."""
 
 import socket
 import ssl
@@ -11,9 +11,9 @@ PUBLIC_IPV6 = "2606:4700:4700::1111"
 
 
 class LoopbackNetwork(Network):
-    """Whatever is dialled reaches `port`: a guard that is missing is an answer, not an error.
+    """Connect every address to `port`, so that a missing guard shows as a response and not as an error.
 
-    `names` holds the answers of each name, one look-up after the other; the last one stays.
+    `names` has the addresses of each name, a list per look-up; the last list repeats.
     """
 
     def __init__(
@@ -22,11 +22,11 @@ class LoopbackNetwork(Network):
         super().__init__(threads=1, tls=tls)
         self.port = port
         self.names = names or {}
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
         self.dialled: list[tuple[str, int]] = []
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        self.asked.append(host)
+        self.lookups.append(host)
         answers = self.names.get(host, [[PUBLIC]])
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
@@ -36,16 +36,16 @@ class LoopbackNetwork(Network):
 
 
 class _Routed(socket.socket):
-    """A socket that connects to loopback by IPv4, whatever address it is given, and does not tell."""
+    """A socket that connects to loopback by IPv4 but reports the requested address family."""
 
     def __init__(self, port: int, family: int) -> None:
         super().__init__(socket.AF_INET, socket.SOCK_STREAM)
         self._to = port
-        self._told = socket.AddressFamily(family)
+        self._family = socket.AddressFamily(family)
 
     @property
     def family(self) -> socket.AddressFamily:
-        return self._told
+        return self._family
 
     def connect(self, address: Any) -> None:
         super().connect(("127.0.0.1", self._to))

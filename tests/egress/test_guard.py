@@ -1,4 +1,4 @@
-"""P7: outbound requests reach the public internet only, whatever the address looks like and whenever it changes."""
+"""P7: outbound requests reach only public addresses, in every spelling and after every change of DNS."""
 
 import asyncio
 import socket
@@ -193,31 +193,31 @@ async def test_p7_private_target_is_refused_in_every_spelling(upstream: Upstream
         with pytest.raises(TargetRefused):
             await egress.request("GET", url)
     assert network.dialled == []
-    assert network.asked == []
+    assert network.lookups == []
     assert upstream.seen == []
 
 
 @pytest.mark.parametrize("address", [*PRIVATE_ADDRESSES, "fe80::1%eth0", "2606:4700:4700::1111%2", "private", ""])
-async def test_p7_name_that_leads_to_a_private_address_is_refused(upstream: Upstream, address: str) -> None:
+async def test_p7_name_of_a_private_address_is_refused(upstream: Upstream, address: str) -> None:
     network = LoopbackNetwork(upstream.port, {"public.example": [[address]]})
     async with Egress(network=network) as egress:
         with pytest.raises(TargetRefused) as refused:
             await egress.request("GET", "http://public.example/")
-    assert network.asked == ["public.example"]
+    assert network.lookups == ["public.example"]
     assert network.dialled == []
     if address:
         assert address not in refused.value.detail
 
 
 @pytest.mark.parametrize("address, why", PRIVATE_ADDRESSES.items())
-async def test_p7_refusal_says_which_range_it_is(upstream: Upstream, address: str, why: str) -> None:
+async def test_p7_refusal_names_the_address_range(upstream: Upstream, address: str, why: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         with pytest.raises(TargetRefused, match=f"is not a public address \\({why}\\)"):
             await egress.request("GET", literal(address))
 
 
 @pytest.mark.parametrize("answers", [[PUBLIC, "10.0.0.1"], ["10.0.0.1", PUBLIC], [PUBLIC, PUBLIC_IPV6, "::1"]])
-async def test_p7_one_private_answer_among_public_ones_refuses_the_name(upstream: Upstream, answers: list[str]) -> None:
+async def test_p7_name_with_one_private_address_is_refused(upstream: Upstream, answers: list[str]) -> None:
     network = LoopbackNetwork(upstream.port, {"public.example": [answers]})
     async with Egress(network=network) as egress:
         with pytest.raises(TargetRefused):
@@ -246,7 +246,7 @@ async def test_p7_public_target_is_reached(upstream: Upstream, url: str) -> None
     assert len(network.dialled) == 1
 
 
-async def test_p7_rebound_name_is_refused_at_its_next_connection(upstream: Upstream) -> None:
+async def test_p7_rebound_name_is_refused_at_the_next_connection(upstream: Upstream) -> None:
     upstream.anything = answer(200, [("Connection", "close")])
     network = LoopbackNetwork(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
     async with Egress(network=network, pool_limits=PoolLimits(dns_cache=0)) as egress:
@@ -256,7 +256,7 @@ async def test_p7_rebound_name_is_refused_at_its_next_connection(upstream: Upstr
     assert network.dialled == [(PUBLIC, 80)]
 
 
-async def test_p7_name_rebound_while_its_answer_is_remembered_leads_to_the_checked_address(upstream: Upstream) -> None:
+async def test_p7_name_rebound_after_its_look_up_is_dialled_at_the_checked_address(upstream: Upstream) -> None:
     upstream.anything = answer(200, [("Connection", "close")])
     network = LoopbackNetwork(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
     async with Egress(network=network) as egress:
@@ -265,22 +265,22 @@ async def test_p7_name_rebound_while_its_answer_is_remembered_leads_to_the_check
     assert network.dialled == [(PUBLIC, 80), (PUBLIC, 80)]
 
 
-async def test_p7_literal_address_is_refused_in_the_last_moment_too(
+async def test_p7_literal_address_is_refused_at_dialling_too(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client asks no resolver for a literal address: with the first check gone, the last one stands alone."""
+    """A literal address needs no resolver, so only the check of the dialled address remains here."""
     monkeypatch.setattr(pool, "check", lambda *_: None)
     network = LoopbackNetwork(upstream.port)
     async with Egress(network=network) as egress:
         for url in map(literal, ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"]):
             with pytest.raises(TargetRefused):
                 await egress.request("GET", url)
-    assert network.asked == []
+    assert network.lookups == []
     assert network.dialled == []
 
 
 @pytest.mark.parametrize("answers", [["127.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["::1", "127.0.0.1"]])
-async def test_p7_address_that_slipped_through_the_resolver_is_refused_in_the_last_moment(
+async def test_p7_unchecked_address_is_refused_at_dialling(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch, answers: list[str]
 ) -> None:
     async def unchecked(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
@@ -311,12 +311,12 @@ def test_p7_guard_holds_on_uvloop() -> None:
     uvloop.run(scenario())
 
 
-async def test_p7_allowed_target_is_reached_with_the_machines_own_network(upstream: Upstream) -> None:
+async def test_p7_allowed_target_is_reached_over_the_system_network(upstream: Upstream) -> None:
     async with Egress(allow=frozenset({("127.0.0.1", upstream.port)})) as egress:
         assert (await egress.request("GET", upstream.url + "/")).body == b"reached"
 
 
-async def test_p7_allowance_is_for_exactly_one_host_and_port(upstream: Upstream) -> None:
+async def test_p7_allow_list_entry_covers_exactly_one_host_and_port(upstream: Upstream) -> None:
     names = {name: [["127.0.0.1"]] for name in ("crm.internal", "other.internal", "a.crm.internal")}
     network = LoopbackNetwork(upstream.port, names)
     async with Egress(
@@ -340,7 +340,7 @@ async def test_p7_allowance_is_for_exactly_one_host_and_port(upstream: Upstream)
     assert network.dialled == [("127.0.0.1", 8080), ("10.0.0.1", 80), ("::1", 81)]
 
 
-async def test_p7_allowance_for_a_port_of_another_protocol_is_for_exactly_one_host(upstream: Upstream) -> None:
+async def test_p7_allowed_port_of_another_protocol_covers_exactly_one_host(upstream: Upstream) -> None:
     async with Egress(allow=frozenset({("mail.example", 25)}), network=LoopbackNetwork(upstream.port)) as egress:
         assert (await egress.request("GET", "http://mail.example:25/")).status == 200
         for url in ("http://mail.example:22/", "http://other.example:25/"):
@@ -348,7 +348,7 @@ async def test_p7_allowance_for_a_port_of_another_protocol_is_for_exactly_one_ho
                 await egress.request("GET", url)
 
 
-async def test_p7_open_connection_of_one_allow_list_does_not_serve_another(upstream: Upstream) -> None:
+async def test_p7_pooled_connection_does_not_serve_another_allow_list(upstream: Upstream) -> None:
     network = LoopbackNetwork(upstream.port, {"crm.internal": [["127.0.0.1"]]})
     async with Egress(allow=frozenset({("crm.internal", 80)}), network=network) as egress:
         for _ in range(2):
@@ -360,10 +360,10 @@ async def test_p7_open_connection_of_one_allow_list_does_not_serve_another(upstr
     assert len(upstream.seen) == 2
 
 
-async def test_p7_target_is_checked_on_an_open_connection_too(
+async def test_p7_target_is_checked_on_a_pooled_connection_too(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the pool holds, the literal address is looked at before it is used."""
+    """The guard checks a literal address before it uses a pooled connection."""
     network = LoopbackNetwork(upstream.port)
     async with Egress(allow=frozenset({("127.0.0.1", 80)}), network=network) as egress:
         await egress.request("GET", "http://127.0.0.1/")
@@ -373,7 +373,7 @@ async def test_p7_target_is_checked_on_an_open_connection_too(
     assert len(upstream.seen) == 1
 
 
-async def test_refusal_tells_the_operator_what_to_allow(upstream: Upstream) -> None:
+async def test_refusal_names_the_allow_list_entry_to_add(upstream: Upstream) -> None:
     network = LoopbackNetwork(upstream.port, {"crm.internal": [["10.1.2.3"]]})
     async with Egress(network=network) as egress:
         for url, entry in (
@@ -390,13 +390,13 @@ async def test_refusal_tells_the_operator_what_to_allow(upstream: Upstream) -> N
 
 
 @pytest.mark.parametrize("entry", [("", 80), ("a b", 80), ("127.1", 80), ("host", 0), ("host", 70000), ("u@host", 80)])
-def test_allow_list_entry_that_is_no_host_and_port_stops_the_start(entry: tuple[str, int]) -> None:
+def test_malformed_allow_list_entry_stops_the_start(entry: tuple[str, int]) -> None:
     with pytest.raises(ConfigurationError):
         Egress(allow=frozenset({entry}))
 
 
-async def test_p7_machines_own_names_do_not_lead_inside(upstream: Upstream) -> None:
-    """With the real resolver: a name from the hosts file leads to this machine, and is refused."""
+async def test_p7_names_of_this_machine_are_refused(upstream: Upstream) -> None:
+    """The real resolver returns this machine for a name of the hosts file, which the guard refuses."""
     own_name = socket.gethostname()
     async with Egress() as egress:
         for host in ("ip6-localhost", own_name):

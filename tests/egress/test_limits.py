@@ -1,4 +1,4 @@
-"""P12: a provider's failure is its own. Timeouts, caps and connection limits, and what a person is told."""
+"""P12: a provider's failure affects no other provider. Timeouts, size and connection limits, error messages."""
 
 import asyncio
 import gzip
@@ -32,7 +32,7 @@ SECRET = "s3cret"
 URL = f"http://public.example/path?key={SECRET}"
 
 
-def sends_then_hangs(head: bytes) -> Writes:
+def send_then_hang(head: bytes) -> Writes:
     async def write(writer: asyncio.StreamWriter) -> None:
         writer.write(head)
         await writer.drain()
@@ -41,19 +41,19 @@ def sends_then_hangs(head: bytes) -> Writes:
     return write
 
 
-async def drips(writer: asyncio.StreamWriter) -> None:
-    """One byte at a time, always in time for the idle limit, without end."""
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """Send single bytes without end, each within the idle timeout."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     async for _ in async_attempts():
         writer.write(b"x")
         await writer.drain()
 
 
-async def hangs_up(writer: asyncio.StreamWriter) -> None:
+async def hang_up(writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def error_of(upstream: Upstream, limits: Limits, url: str = URL) -> EgressError:
+async def request_error(upstream: Upstream, limits: Limits, url: str = URL) -> EgressError:
     async with Egress(network=LoopbackNetwork(upstream.port), limits=limits) as egress, asyncio.timeout(5):
         with pytest.raises(EgressError) as caught:
             await egress.request("POST", url, headers=[("X-Api-Key", SECRET)], body=SECRET.encode())
@@ -67,34 +67,34 @@ async def error_of(upstream: Upstream, limits: Limits, url: str = URL) -> Egress
     "silent",
     [
         hang,
-        sends_then_hangs(b"HTTP/1.1 200 OK\r\n"),
-        sends_then_hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+        send_then_hang(b"HTTP/1.1 200 OK\r\n"),
+        send_then_hang(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
     ],
     ids=["before the answer", "in the head", "in the body"],
 )
-async def test_p12_upstream_that_falls_silent_is_given_up(upstream: Upstream, silent: Writes) -> None:
+async def test_p12_silent_upstream_times_out(upstream: Upstream, silent: Writes) -> None:
     upstream.anything = silent
-    assert isinstance(await error_of(upstream, Limits(idle=0.05)), UpstreamTimeout)
+    assert isinstance(await request_error(upstream, Limits(idle=0.05)), UpstreamTimeout)
 
 
-async def test_p12_upstream_that_drips_is_given_up_in_the_end(upstream: Upstream) -> None:
-    upstream.anything = drips
-    error = await error_of(upstream, Limits(idle=5, total=0.2))
+async def test_p12_dripping_upstream_times_out(upstream: Upstream) -> None:
+    upstream.anything = drip
+    error = await request_error(upstream, Limits(idle=5, total=0.2))
     assert isinstance(error, UpstreamTimeout)
     assert error.status == 504
 
 
-async def test_p12_interim_answers_without_end_are_given_up(upstream: Upstream) -> None:
+async def test_p12_endless_interim_responses_time_out(upstream: Upstream) -> None:
     async def interim(writer: asyncio.StreamWriter) -> None:
         async for _ in async_attempts():
             writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
             await writer.drain()
 
     upstream.anything = interim
-    assert isinstance(await error_of(upstream, Limits(idle=5, total=0.2)), UpstreamTimeout)
+    assert isinstance(await request_error(upstream, Limits(idle=5, total=0.2)), UpstreamTimeout)
 
 
-async def test_p12_connection_that_is_not_accepted_is_given_up() -> None:
+async def test_p12_unaccepted_connection_times_out() -> None:
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -108,34 +108,37 @@ async def test_p12_connection_that_is_not_accepted_is_given_up() -> None:
                 await egress.request("GET", URL)
 
 
-async def test_p12_name_that_is_never_answered_is_given_up(upstream: Upstream) -> None:
-    class NoAnswer(LoopbackNetwork):
+async def test_p12_unanswered_look_up_times_out(upstream: Upstream) -> None:
+    class UnansweredNetwork(LoopbackNetwork):
         async def resolve(self, host: str, port: int) -> list[str]:
             await asyncio.Event().wait()
             return []
 
-    async with Egress(network=NoAnswer(upstream.port), limits=Limits(connect=0.05)) as egress, asyncio.timeout(5):
+    async with (
+        Egress(network=UnansweredNetwork(upstream.port), limits=Limits(connect=0.05)) as egress,
+        asyncio.timeout(5),
+    ):
         with pytest.raises(UpstreamTimeout):
             await egress.request("GET", URL)
 
 
-async def test_p12_tls_handshake_that_is_never_answered_is_given_up(upstream: Upstream) -> None:
-    error = await error_of(upstream, Limits(connect=0.05), URL.replace("http:", "https:"))
+async def test_p12_unanswered_tls_handshake_times_out(upstream: Upstream) -> None:
+    error = await request_error(upstream, Limits(connect=0.05), URL.replace("http:", "https:"))
     assert isinstance(error, UpstreamTimeout | UpstreamUnreachable)
 
 
 @pytest.mark.parametrize("limits", [Limits(body=10), Limits(body=10, total=1)])
-async def test_p12_body_larger_than_the_cap_is_refused(upstream: Upstream, limits: Limits) -> None:
+async def test_p12_body_over_the_limit_is_refused(upstream: Upstream, limits: Limits) -> None:
     upstream.anything = answer(200, body=b"x" * 11)
-    assert isinstance(await error_of(upstream, limits), UpstreamTooLarge)
+    assert isinstance(await request_error(upstream, limits), UpstreamTooLarge)
 
 
-async def test_p12_body_that_says_it_is_too_large_is_not_waited_for(upstream: Upstream) -> None:
-    upstream.anything = sends_then_hangs(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n")
-    assert isinstance(await error_of(upstream, Limits(body=10)), UpstreamTooLarge)
+async def test_p12_content_length_over_the_limit_is_refused_at_once(upstream: Upstream) -> None:
+    upstream.anything = send_then_hang(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n")
+    assert isinstance(await request_error(upstream, Limits(body=10)), UpstreamTooLarge)
 
 
-async def test_p12_body_of_unknown_length_is_not_read_beyond_the_cap(upstream: Upstream) -> None:
+async def test_p12_chunked_body_over_the_limit_is_refused(upstream: Upstream) -> None:
     async def endless(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
@@ -143,10 +146,10 @@ async def test_p12_body_of_unknown_length_is_not_read_beyond_the_cap(upstream: U
             await writer.drain()
 
     upstream.anything = endless
-    assert isinstance(await error_of(upstream, Limits(body=10_000)), UpstreamTooLarge)
+    assert isinstance(await request_error(upstream, Limits(body=10_000)), UpstreamTooLarge)
 
 
-async def test_body_of_exactly_the_cap_is_read(upstream: Upstream) -> None:
+async def test_body_of_exactly_the_limit_is_read(upstream: Upstream) -> None:
     upstream.answers = {
         "/plain": answer(200, body=b"x" * 10),
         "/gzip": answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"x" * 40, mtime=0)),
@@ -157,20 +160,20 @@ async def test_body_of_exactly_the_cap_is_read(upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_p12_decompression_bomb_is_not_unpacked(upstream: Upstream, encoding: str) -> None:
+async def test_p12_decompression_bomb_is_refused_without_unpacking(upstream: Upstream, encoding: str) -> None:
     compress = gzip.compress if encoding == "gzip" else zlib.compress
     bomb = compress(bytes(64 * 1024 * 1024))
     upstream.anything = answer(200, [("Content-Encoding", encoding)], bomb)
     tracemalloc.start()
     try:
-        assert isinstance(await error_of(upstream, Limits(body=len(bomb) + 1)), UpstreamTooLarge)
+        assert isinstance(await request_error(upstream, Limits(body=len(bomb) + 1)), UpstreamTooLarge)
         assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.slow
-async def test_p12_hanging_upstream_leaves_connections_for_others(upstream: Upstream) -> None:
+async def test_p12_hanging_upstream_does_not_block_other_upstreams(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
     limits, pool_limits = Limits(connect=1), PoolLimits(per_upstream=2)
     async with Egress(network=LoopbackNetwork(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
@@ -185,13 +188,13 @@ async def test_p12_hanging_upstream_leaves_connections_for_others(upstream: Upst
         assert (await egress.request("GET", "http://slow.example/")).body == b"reached"
 
 
-async def test_p12_nobody_waits_for_anothers_requests_to_the_same_upstream(upstream: Upstream) -> None:
+async def test_p12_connection_limit_is_separate_for_each_organization(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
 
-    async def call(whose: str, path: str) -> int:
+    async def call(tenant: str, path: str) -> int:
         limits = Limits(connect=0.2)
         url = f"http://slow.example/{path}"
-        async with egress.relay("GET", url, headers=(), body=None, limits=limits, tenant=whose) as relayed:
+        async with egress.relay("GET", url, headers=(), body=None, limits=limits, tenant=tenant) as relayed:
             return relayed.status
 
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
@@ -204,15 +207,15 @@ async def test_p12_nobody_waits_for_anothers_requests_to_the_same_upstream(upstr
         await asyncio.gather(hanging, return_exceptions=True)
 
 
-async def test_one_upstream_gets_no_more_connections_than_its_limit(upstream: Upstream) -> None:
+async def test_connections_to_one_upstream_are_limited(upstream: Upstream) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=3)) as egress:
         await asyncio.gather(*(egress.request("GET", URL) for _ in range(20)))
     assert len(upstream.seen) == 20
     assert upstream.connections == 3
 
 
-async def test_p12_beside_many_who_wait_for_one_that_hangs_everybody_has_their_turn(upstream: Upstream) -> None:
-    """The client's own limit lets some wait for ever then."""
+async def test_p12_waiting_callers_are_served_fairly_beside_a_hanging_upstream(upstream: Upstream) -> None:
+    """The connection limit of aiohttp could starve some callers here."""
     upstream.answers["/hang"] = hang
     done: list[int] = []
     waited: list[int] = []
@@ -231,10 +234,10 @@ async def test_p12_beside_many_who_wait_for_one_that_hangs_everybody_has_their_t
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
-    assert max(waited) <= 12, "more than everybody else's requests once"
+    assert max(waited) <= 12, "a caller waited for more than one request of each other caller"
 
 
-async def test_a_request_that_ends_each_connection_is_sent_twice_at_the_most(upstream: Upstream) -> None:
+async def test_request_that_breaks_connections_is_sent_at_most_twice(upstream: Upstream) -> None:
     async def crash(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
@@ -246,24 +249,25 @@ async def test_a_request_that_ends_each_connection_is_sent_twice_at_the_most(ups
 
     upstream.answers.update({"/wait": wait, "/crash": crash})
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
-        kept = [asyncio.create_task(egress.request("GET", "http://slow.example/wait")) for _ in range(10)]
+        tasks = [asyncio.create_task(egress.request("GET", "http://slow.example/wait")) for _ in range(10)]
         await eventually(lambda: len(upstream.seen) == 10)
         gate.set()
-        await asyncio.gather(*kept)
+        await asyncio.gather(*tasks)
         with pytest.raises(UpstreamUnreachable):
             await egress.request("GET", "http://slow.example/crash")
-    assert [one.target for one in upstream.seen].count("/crash") == 2
+    assert [seen.target for seen in upstream.seen].count("/crash") == 2
 
 
-async def test_who_leaves_while_waiting_leaves_their_turn(upstream: Upstream) -> None:
+async def test_cancelled_waiter_frees_its_place(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
         tasks = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(50)]
         await eventually(lambda: len(upstream.seen) == 1)
-        for task in tasks:  # whose turn comes in the very moment in which they leave, too
+        for task in tasks:  # a cancelled waiter may acquire the connection at the same moment
             task.cancel()
         assert all(
-            isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*tasks, return_exceptions=True)
+            isinstance(result, asyncio.CancelledError)
+            for result in await asyncio.gather(*tasks, return_exceptions=True)
         )
         assert (await egress.request("GET", "http://slow.example/")).body == b"reached"
     assert len(upstream.seen) == 2
@@ -287,9 +291,9 @@ async def test_who_leaves_while_waiting_leaves_their_turn(upstream: Upstream) ->
         answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"one", mtime=0) + gzip.compress(b"two", mtime=0)),
     ],
 )
-async def test_p12_answer_that_is_not_what_http_says_is_named_as_such(upstream: Upstream, broken: bytes) -> None:
+async def test_p12_malformed_response_is_a_protocol_error(upstream: Upstream, broken: bytes) -> None:
     upstream.anything = broken
-    error = await error_of(upstream, Limits(total=5))
+    error = await request_error(upstream, Limits(total=5))
     assert isinstance(error, UpstreamProtocolError)
     assert error.status == 502
 
@@ -301,12 +305,12 @@ async def test_body_that_ends_early_is_a_protocol_error(upstream: Upstream) -> N
         writer.close()
 
     upstream.anything = short
-    assert isinstance(await error_of(upstream, Limits()), UpstreamProtocolError)
+    assert isinstance(await request_error(upstream, Limits()), UpstreamProtocolError)
 
 
-async def test_connection_closed_without_an_answer_is_unreachable(upstream: Upstream) -> None:
-    upstream.anything = hangs_up
-    assert isinstance(await error_of(upstream, Limits()), UpstreamUnreachable)
+async def test_connection_closed_without_a_response_is_unreachable(upstream: Upstream) -> None:
+    upstream.anything = hang_up
+    assert isinstance(await request_error(upstream, Limits()), UpstreamUnreachable)
 
 
 async def test_refused_connection_is_unreachable() -> None:
@@ -318,7 +322,7 @@ async def test_refused_connection_is_unreachable() -> None:
                 await egress.request("GET", f"http://127.0.0.1:{port}/")
 
 
-async def test_machine_without_a_network_says_so() -> None:
+async def test_error_names_a_missing_network() -> None:
     class Offline(Network):
         async def resolve(self, host: str, port: int) -> list[str]:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -346,7 +350,7 @@ async def test_name_without_addresses_is_unreachable(upstream: Upstream) -> None
             await egress.request("GET", URL)
 
 
-async def test_certificate_that_is_not_trusted_or_for_another_host_is_refused(tmp_path: Path) -> None:
+async def test_untrusted_certificate_or_one_for_another_host_is_refused(tmp_path: Path) -> None:
     server, client = tls_contexts(tmp_path, "secure.example")
     async with running_upstream(server) as upstream:
         for network in (LoopbackNetwork(upstream.port), LoopbackNetwork(upstream.port, tls=client)):
@@ -356,7 +360,7 @@ async def test_certificate_that_is_not_trusted_or_for_another_host_is_refused(tm
         assert upstream.seen == []
 
 
-async def test_server_that_speaks_no_tls_is_unreachable_by_https() -> None:
+async def test_server_without_tls_is_unreachable_by_https() -> None:
     async def speak_first(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()

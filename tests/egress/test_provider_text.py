@@ -57,18 +57,18 @@ ECHOES: dict[str, tuple[Callable[[str], str], str]] = {
 
 
 def reason_of_check(echo: str) -> str | None:
-    """The reason that the check of an API key reports."""
+    """Return the reason that the check of an API key reports."""
     body = json.dumps({"error": {"message": f"Bad key {echo} given"}}).encode()
     return read_check(api_key(), 401, (), body, Values({}, {"api_key": KEY})).reason
 
 
 def reason_of_token_endpoint(echo: str) -> str | None:
-    """The reason that a token endpoint's error reports; the error and its address are redacted alike."""
+    """Return the reason of a token endpoint's error. The error code and URI are redacted in the same way."""
     texts = dict.fromkeys(("error", "error_description", "error_uri"), f"Bad key {echo} given")
     with pytest.raises(OAuthError) as caught:
         read_token_response(oauth2(), CLIENT, RefreshToken(KEY, "the-old-access-token"), response_with(texts, 400), NOW)
-    said = caught.value.said
-    assert said.error == said.description == said.uri
+    error_texts = caught.value.said
+    assert error_texts.error == error_texts.description == error_texts.uri
     return caught.value.reason
 
 
@@ -84,7 +84,7 @@ def test_no_caller_reports_a_secret_that_a_provider_repeats(
 
 @pytest.mark.promise("P11")
 @pytest.mark.parametrize("reported_by", [reason_of_check, reason_of_token_endpoint])
-def test_a_secret_at_the_end_of_the_text_is_redacted_before_the_text_is_cut(
+def test_secret_at_the_end_is_redacted_before_the_text_is_shortened(
     reported_by: Callable[[str], str | None],
 ) -> None:
     reason = reported_by("x" * 290 + " " + KEY)
@@ -92,15 +92,15 @@ def test_a_secret_at_the_end_of_the_text_is_redacted_before_the_text_is_cut(
     assert reason.endswith("x …")
 
 
-def test_text_without_a_secret_stays_as_it_is() -> None:
+def test_text_without_a_secret_is_unchanged() -> None:
     assert redact("The token is too old.", [KEY]) == "The token is too old."
 
 
-def test_a_short_part_of_a_secret_stays() -> None:
+def test_short_part_of_a_secret_is_not_redacted() -> None:
     assert redact(f"The key {KEY[:11]}", [KEY]) == f"The key {KEY[:11]}"
 
 
-def test_a_secret_of_blanks_masks_nothing() -> None:
+def test_blank_or_short_secret_redacts_nothing() -> None:
     assert redact("The  token is old", ["\n \t", "", "ab"]) == "The token is old"
 
 
@@ -110,23 +110,23 @@ def test_text_is_on_one_line_and_printable(text: str) -> None:
     assert redact(text, []).isprintable()
 
 
-def test_letters_marks_and_emoji_stay() -> None:
+def test_letters_marks_and_emoji_are_unchanged() -> None:
     assert printable("Zo\u00eb e\u0301 \U0001f600 \u65e5\u672c") == "Zo\u00eb e\u0301 \U0001f600 \u65e5\u672c"
 
 
-def test_text_is_cut_at_300_characters() -> None:
+def test_text_is_shortened_to_300_characters() -> None:
     assert len(redact("x" * 5000, [])) == 300
 
 
 @pytest.mark.parametrize("form", ["as it is", "in upper case", "with a soft hyphen", "in base64", "in HTML", "in JSON"])
-def test_a_whole_secret_is_found_in_every_form(form: str) -> None:
+def test_complete_secret_is_redacted_in_every_form(form: str) -> None:
     assert contains_secret(f"Account {ECHOES[form][0](KEY)}", [KEY])
     assert not contains_secret(f"Account {KEY[:20]}", [KEY])
 
 
 @settings(deadline=None)
 @given(st.text(), st.text(min_size=12), st.text())
-def test_no_text_around_a_secret_keeps_it_in(before: str, secret: str, after: str) -> None:
+def test_secret_is_redacted_in_any_surrounding_text(before: str, secret: str, after: str) -> None:
     redacted = redact(before + secret + after, [secret])
     assert len(printable(secret)) < 3 or printable(secret) not in redacted
     assert len(redacted) <= 300

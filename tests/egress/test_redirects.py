@@ -1,4 +1,4 @@
-"""Redirects are followed by us: each hop is judged like a first request, and carries no secret elsewhere."""
+"""Redirects: the guard checks every hop, and no secret reaches another origin."""
 
 import socket
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ async def test_p7_redirect_to_a_refused_target_is_not_followed(
     assert network.dialled == [(PUBLIC, 80)]
 
 
-async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, network: LoopbackNetwork) -> None:
+async def test_redirect_is_returned_by_default(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("http://second.example/")
     async with Egress(network=network) as egress:
         response = await egress.request("GET", FIRST)
@@ -78,7 +78,7 @@ async def test_redirect_is_handed_back_unless_asked_for(upstream: Upstream, netw
     assert ("Location", "http://second.example/") in response.headers
 
 
-async def test_redirect_without_location_is_the_answer(upstream: Upstream, network: LoopbackNetwork) -> None:
+async def test_redirect_without_location_is_returned(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = answer(302)
     async with Egress(network=network) as egress:
         assert (await egress.request("GET", FIRST, follow_redirects=True)).status == 302
@@ -104,19 +104,21 @@ async def test_p7_redirect_to_another_origin_carries_no_secret(
         await egress.request("PUT", FIRST, headers=SECRETS + HARMLESS, body=b"s3cret", follow_redirects=True)
     last = upstream.seen[-1]
     assert last.target == "/next"
-    assert not shows(last, "s3cret")
+    assert not contains(last, "s3cret")
     assert last.header("content-type") is None
     assert [last.header(name) for name in ("accept", "accept-language", "user-agent")] == [v for _, v in HARMLESS]
 
 
-async def test_p7_secrets_do_not_come_back_with_a_redirect_back(upstream: Upstream, network: LoopbackNetwork) -> None:
+async def test_p7_redirect_back_to_the_first_origin_carries_no_secret(
+    upstream: Upstream, network: LoopbackNetwork
+) -> None:
     upstream.answers["/start"] = redirect("http://second.example/back", 307)
     upstream.answers["/back"] = redirect("http://first.example/end", 307)
     async with Egress(network=network) as egress:
         await egress.request("POST", FIRST, headers=SECRETS, body=b"s3cret", follow_redirects=True)
     assert [seen.target for seen in upstream.seen] == ["/start", "/back", "/end"]
-    assert shows(upstream.seen[0], "s3cret")
-    assert not any(shows(seen, "s3cret") for seen in upstream.seen[1:])
+    assert contains(upstream.seen[0], "s3cret")
+    assert not any(contains(seen, "s3cret") for seen in upstream.seen[1:])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ async def test_p7_secrets_do_not_come_back_with_a_redirect_back(upstream: Upstre
         ("POST", 308, "POST"),
     ],
 )
-async def test_redirect_changes_the_method_as_browsers_do(
+async def test_redirect_changes_the_method_like_browsers(
     upstream: Upstream, network: LoopbackNetwork, method: str, status: int, then: str
 ) -> None:
     upstream.answers["/start"] = redirect("/next", status)
@@ -158,13 +160,13 @@ async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: 
     assert len(upstream.seen) == 4
 
 
-async def test_as_many_redirects_as_the_limit_says_are_followed(upstream: Upstream, network: LoopbackNetwork) -> None:
+async def test_redirects_up_to_the_limit_are_followed(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers |= {"/start": redirect("/2"), "/2": redirect("/3")}
     async with Egress(network=network, limits=Limits(redirects=2)) as egress:
         assert (await egress.request("GET", FIRST, follow_redirects=True)).body == b"reached"
 
 
-async def test_odd_characters_of_a_location_are_quoted(upstream: Upstream, network: LoopbackNetwork) -> None:
+async def test_invalid_characters_of_a_location_are_quoted(upstream: Upstream, network: LoopbackNetwork) -> None:
     upstream.answers["/start"] = redirect("/näxt path?q=ü".encode().decode("latin-1"))
     async with Egress(network=network) as egress:
         await egress.request("GET", FIRST, follow_redirects=True)
@@ -187,16 +189,16 @@ async def test_redirect_from_http_to_https_is_followed_without_secrets(tmp_path:
     server, client = tls_contexts(tmp_path, "secure.example")
     async with running_upstream(server) as secure:
 
-        class TwoPorts(LoopbackNetwork):
+        class TwoPortNetwork(LoopbackNetwork):
             def open_socket(self, family: int, address: str, port: int) -> socket.socket:
                 self.port = secure.port if port == 443 else upstream.port
                 return super().open_socket(family, address, port)
 
         upstream.answers["/start"] = redirect("https://secure.example/next")
-        async with Egress(network=TwoPorts(upstream.port, tls=client)) as egress:
+        async with Egress(network=TwoPortNetwork(upstream.port, tls=client)) as egress:
             await egress.request("GET", "http://secure.example/start", headers=SECRETS, follow_redirects=True)
         assert [seen.target for seen in secure.seen] == ["/next"]
-        assert not shows(secure.seen[0], "s3cret")
+        assert not contains(secure.seen[0], "s3cret")
 
 
 async def test_before_request_runs_before_every_hop(upstream: Upstream, network: LoopbackNetwork) -> None:
@@ -207,5 +209,5 @@ async def test_before_request_runs_before_every_hop(upstream: Upstream, network:
     assert hops == [0, 1]
 
 
-def shows(seen: Seen, text: str) -> bool:
+def contains(seen: Seen, text: str) -> bool:
     return text in repr(seen)

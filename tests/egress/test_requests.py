@@ -1,4 +1,4 @@
-"""What is sent is what was asked for, byte for byte, and nothing of the client's or the machine's own is added."""
+"""Requests are sent byte for byte as composed, without additions of the HTTP client or the machine."""
 
 import gzip
 import zlib
@@ -26,7 +26,7 @@ from tests.egress.upstream import Upstream, answer
         "/?a=1&a=2&A=",
     ],
 )
-async def test_path_and_query_are_sent_as_given(upstream: Upstream, target: str) -> None:
+async def test_path_and_query_are_sent_unchanged(upstream: Upstream, target: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example" + target)
     assert upstream.seen[0].target == target
@@ -84,7 +84,7 @@ def test_path_that_is_not_plain_ascii_is_refused(path: str) -> None:
         ("Proxy-Authorization", "Basic eA=="),
     ],
 )
-async def test_header_that_would_change_the_message_is_refused(upstream: Upstream, name: str, value: str) -> None:
+async def test_header_that_alters_the_message_is_refused(upstream: Upstream, name: str, value: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         with pytest.raises(RequestRefused) as refused:
             await egress.request("GET", "http://public.example/", headers=[(name, value)])
@@ -93,7 +93,7 @@ async def test_header_that_would_change_the_message_is_refused(upstream: Upstrea
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "trace", "", "GET /", "GET\r\nX: y", "GÉT"])
-async def test_method_that_is_no_plain_request_is_refused(upstream: Upstream, method: str) -> None:
+async def test_method_without_plain_request_semantics_is_refused(upstream: Upstream, method: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         with pytest.raises(RequestRefused):
             await egress.request(method, "http://public.example/")
@@ -108,7 +108,7 @@ async def test_headers_are_sent_in_order_with_their_case_and_duplicates(upstream
     assert sent == [(name, value.strip()) for name, value in headers]
 
 
-async def test_default_headers_are_ours_and_few(upstream: Upstream) -> None:
+async def test_default_headers_are_exactly_four(upstream: Upstream) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example/")
         await egress.request("POST", "http://public.example/", body=b"x", headers=[("user-agent", "Mine/1")])
@@ -132,7 +132,7 @@ async def test_body_is_sent(upstream: Upstream, method: str) -> None:
     assert {seen.method for seen in upstream.seen} == {method}
 
 
-async def test_cookies_are_not_kept(upstream: Upstream) -> None:
+async def test_cookies_are_not_stored(upstream: Upstream) -> None:
     upstream.anything = answer(200, [("Set-Cookie", "session=s3cret; Path=/"), ("Set-Cookie", "b=c")])
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         response = await egress.request("GET", "http://public.example/")
@@ -147,7 +147,7 @@ async def test_proxy_of_the_environment_is_not_used(upstream: Upstream, monkeypa
     network = LoopbackNetwork(upstream.port)
     async with Egress(network=network) as egress:
         assert (await egress.request("GET", "http://public.example/")).body == b"reached"
-    assert network.asked == ["public.example"]
+    assert network.lookups == ["public.example"]
 
 
 @pytest.mark.parametrize(
@@ -170,28 +170,28 @@ async def test_compressed_body_is_decoded(upstream: Upstream, encoding: str, bod
 
 
 @pytest.mark.parametrize("method, status", [("HEAD", 200), ("GET", 204), ("GET", 304)])
-async def test_answer_without_a_body_is_read(upstream: Upstream, method: str, status: int) -> None:
+async def test_response_without_a_body_is_read(upstream: Upstream, method: str, status: int) -> None:
     upstream.anything = f"HTTP/1.1 {status} X\r\nContent-Encoding: gzip\r\nContent-Length: 99999999\r\n\r\n".encode()
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         response = await egress.request(method, "http://public.example/")
     assert (response.status, response.body) == (status, b"")
 
 
-async def test_error_answers_are_answers(upstream: Upstream) -> None:
+async def test_error_responses_are_returned(upstream: Upstream) -> None:
     upstream.anything = answer(401, body=b'{"message": "no"}')
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         response = await egress.request("GET", "http://public.example/")
     assert (response.status, response.body) == (401, b'{"message": "no"}')
 
 
-async def test_connections_are_kept_for_the_next_request(upstream: Upstream) -> None:
+async def test_connection_is_reused_for_the_next_request(upstream: Upstream) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         for _ in range(3):
             await egress.request("GET", "http://public.example/")
     assert upstream.connections == 1
 
 
-async def test_before_request_that_raises_keeps_the_request_in(upstream: Upstream) -> None:
+async def test_failing_before_request_stops_the_request(upstream: Upstream) -> None:
     def transaction_is_open() -> None:
         raise AssertionError("a transaction is open")
 
@@ -202,7 +202,7 @@ async def test_before_request_that_raises_keeps_the_request_in(upstream: Upstrea
     assert network.dialled == []
 
 
-async def test_closed_way_out_sends_nothing(upstream: Upstream) -> None:
+async def test_closed_egress_sends_nothing(upstream: Upstream) -> None:
     egress = Egress(network=LoopbackNetwork(upstream.port))
     await egress.request("GET", "http://public.example/")
     await egress.close()
@@ -210,7 +210,7 @@ async def test_closed_way_out_sends_nothing(upstream: Upstream) -> None:
         await egress.request("GET", "http://public.example/")
 
 
-async def test_names_are_looked_up_on_the_machine() -> None:
+async def test_names_are_resolved_by_the_system() -> None:
     network = Network(threads=1)
     try:
         assert set(await network.resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
@@ -227,7 +227,7 @@ def test_p11_secrets_are_not_shown() -> None:
     assert "s3cret" not in repr(parse("http://public.example/s3cret?key=s3cret"))
 
 
-async def test_client_still_has_the_private_switch_for_its_own_retries(upstream: Upstream) -> None:
+async def test_http_client_still_has_the_private_switch_for_retries(upstream: Upstream) -> None:
     """`Pool` sets it; a release of aiohttp without it would send PUT and DELETE twice."""
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         session = egress._pool._opened_session()

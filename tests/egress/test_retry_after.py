@@ -1,4 +1,4 @@
-"""The pause that a provider asks for, as a table."""
+"""Parsing of `Retry-After`."""
 
 import time
 from datetime import UTC, datetime
@@ -36,11 +36,11 @@ NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
         ("9" * 17, None),
     ],
 )
-def test_the_value_is_read_as_seconds_or_a_date(value: str, seconds: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
 
 
-def test_a_date_without_a_zone_is_utc_whatever_the_local_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:

@@ -1,4 +1,4 @@
-"""An upstream in a thread of its own, for what runs an event loop of its own: the commands."""
+"""An upstream in its own thread, for commands, which run their own event loop."""
 
 import asyncio
 import ssl
@@ -10,8 +10,8 @@ from tests.egress.upstream import Seen, running_upstream
 
 
 @contextmanager
-def threaded_upstream(tls: ssl.SSLContext, said: Callable[[Seen], bytes]) -> Iterator[int]:
-    """The port of a server that answers each request as `said` says."""
+def threaded_upstream(tls: ssl.SSLContext, respond: Callable[[Seen], bytes]) -> Iterator[int]:
+    """Run a server that answers each request with `respond`. Yield its port."""
     loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     ports: list[int] = []
 
@@ -19,7 +19,7 @@ def threaded_upstream(tls: ssl.SSLContext, said: Callable[[Seen], bytes]) -> Ite
         async with running_upstream(tls) as upstream:
 
             async def reply(writer: asyncio.StreamWriter) -> None:
-                writer.write(said(upstream.seen[-1]))
+                writer.write(respond(upstream.seen[-1]))
                 await writer.drain()
 
             upstream.anything = reply

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that speaks bytes, so that it can also answer what no HTTP library would."""
+"""A small HTTP server on loopback that sends raw bytes, for responses that no HTTP library would send."""
 
 import asyncio
 import ssl
@@ -10,7 +10,7 @@ from typing import Final
 
 @dataclass
 class Seen:
-    """A request as it arrived."""
+    """A received request."""
 
     method: str
     target: str
@@ -26,7 +26,7 @@ Answer = bytes | Writes
 
 
 def answer(status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> bytes:
-    """A whole answer with its Content-Length."""
+    """Return a complete response with its Content-Length."""
     lines = [f"HTTP/1.1 {status} Some Reason", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
@@ -46,7 +46,7 @@ REACHED: Final = answer(200, body=b"reached")
 
 @dataclass
 class Upstream:
-    """The running server: `answers` by path, `anything` for the rest."""
+    """A running server: `answers` has responses by path, `anything` is the response to all other paths."""
 
     port: int = 0
     answers: dict[str, Answer] = field(default_factory=dict)
