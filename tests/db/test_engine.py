@@ -1,4 +1,4 @@
-"""`db/engine.py`: both databases take and give the same Python values; transactions, locks, and what is cached."""
+"""`db/engine.py`: equal Python values on both databases, transactions, locks, the statement cache."""
 
 import asyncio
 import gc
@@ -54,7 +54,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def organization(database: Database) -> str:
-    """An organization with two API keys, one of them revoked."""
+    """Insert an organization with an active and a revoked API key."""
     identifier = new_id()
     async with database.write() as tx:
         await tx.execute(
@@ -89,17 +89,17 @@ def key_of(organization: str, name: str, revoked: datetime | None = None) -> dic
     }
 
 
-async def note(database: Database, key_id: str) -> None:
+async def insert_key(database: Database, key_id: str) -> None:
     async with database.write() as tx:
         await tx.execute(ADD_KEY, key_id=key_id, created_at=NOW)
 
 
-async def noted(database: Database) -> list[str]:
+async def stored_keys(database: Database) -> list[str]:
     async with database.read() as tx:
         return [row.key_id for row in await tx.all(select(key_ring.c.key_id).order_by(key_ring.c.key_id))]
 
 
-async def test_every_type_comes_back_as_the_python_value_it_was(database: Database, organization: str) -> None:
+async def test_every_column_type_round_trips(database: Database, organization: str) -> None:
     async with database.read() as tx:
         row = await tx.one(select(organizations))
         key = await tx.one(select(api_keys).where(api_keys.c.name == "live"))
@@ -119,7 +119,7 @@ async def test_every_type_comes_back_as_the_python_value_it_was(database: Databa
     assert row._fields == tuple(column.key for column in organizations.columns)
 
 
-async def test_expressions_and_aggregates_have_the_same_types_too(database: Database, organization: str) -> None:
+async def test_expressions_and_aggregates_are_converted_too(database: Database, organization: str) -> None:
     now = bindparam("now", type_=api_keys.c.created_at.type)
     statement = select(
         func.count().label("count"),
@@ -142,7 +142,7 @@ async def test_expressions_and_aggregates_have_the_same_types_too(database: Data
     assert [type(value) for value in row] == kinds
 
 
-async def test_an_aggregate_of_nothing_is_none(database: Database) -> None:
+async def test_aggregate_of_no_rows_is_none(database: Database) -> None:
     statement = select(func.max(api_keys.c.created_at), func.sum(credentials.c.version), func.count()).select_from(
         api_keys.outerjoin(credentials, credentials.c.organization_id == api_keys.c.organization_id)
     )
@@ -166,7 +166,7 @@ async def test_returning_gives_converted_rows(database: Database, organization: 
         assert await tx.all(statement, organization=organization, now=NOW, wanted=[]) == []
 
 
-async def test_a_union_converts_by_its_first_select(database: Database, organization: str) -> None:
+async def test_union_is_converted_by_its_first_select(database: Database, organization: str) -> None:
     first = select(organizations.c.id, organizations.c.created_at, organizations.c.allowed_origins)
     second = select(api_keys.c.id, api_keys.c.revoked_at, api_keys.c.scopes)
     async with database.read() as tx:
@@ -177,7 +177,7 @@ async def test_a_union_converts_by_its_first_select(database: Database, organiza
     assert documents == [["https://a.example"], ["read", "use"], ["read", "use"]]
 
 
-async def test_in_takes_texts_times_and_ids_and_nothing_at_all(database: Database, organization: str) -> None:
+async def test_in_accepts_texts_times_ids_and_an_empty_list(database: Database, organization: str) -> None:
     async def count(condition: Any) -> int:
         async with database.read() as tx:
             row = await tx.one(select(func.count()).select_from(api_keys).where(condition))
@@ -198,18 +198,18 @@ async def test_in_takes_texts_times_and_ids_and_nothing_at_all(database: Databas
     assert await count(and_(names.in_(["live", "x"]), not_(names.in_(["x"])), times.in_([NOW]))) == 1
 
 
-async def test_times_are_compared_and_ordered_as_times(database: Database, organization: str) -> None:
+async def test_times_are_compared_and_ordered_chronologically(database: Database, organization: str) -> None:
     async with database.read() as tx:
-        for moment, found in ((NOW, 0), (NOW + timedelta(milliseconds=1), 2)):
+        for moment, expected in ((NOW, 0), (NOW + timedelta(milliseconds=1), 2)):
             statement = select(func.count()).select_from(api_keys).where(api_keys.c.created_at < bindparam("moment"))
             row = await tx.one(statement, moment=moment.astimezone(timezone(timedelta(hours=9))))
             assert row is not None
-            assert row[0] == found
+            assert row[0] == expected
         ordered = await tx.all(select(api_keys.c.revoked_at).where(api_keys.c.revoked_at.is_not(None)))
     assert [row.revoked_at for row in ordered] == [EARLIER]
 
 
-async def test_values_are_never_taken_for_sql(database: Database, organization: str) -> None:
+async def test_values_are_never_interpreted_as_sql(database: Database, organization: str) -> None:
     for text in ("'; DROP TABLE api_keys; --", "%s", "%(x)s", ":name", "?", "$1", "\\", "%"):
         async with database.write() as tx:
             await tx.execute(insert(api_keys), **{**key_of(organization, text), "secret_hash": text.encode()})
@@ -219,7 +219,7 @@ async def test_values_are_never_taken_for_sql(database: Database, organization: 
         assert like
 
 
-async def test_a_missing_value_is_an_error_and_not_null(database: Database, organization: str) -> None:
+async def test_missing_value_is_an_error(database: Database, organization: str) -> None:
     statement = select(api_keys).where(api_keys.c.name == bindparam("name"))
     async with database.read() as tx:
         with pytest.raises(KeyError):
@@ -267,7 +267,7 @@ async def test_row_type_with_other_fields_than_the_columns_is_refused(database: 
                     await tx.all(statement, row_type)
 
 
-async def test_execute_says_how_many_rows_changed(database: Database, organization: str) -> None:
+async def test_execute_returns_the_number_of_changed_rows(database: Database, organization: str) -> None:
     mine = api_keys.c.organization_id == bindparam("organization")
     async with database.write() as tx:
         assert await tx.execute(update(api_keys).where(mine).values(prefix="x"), organization=organization) == 2
@@ -275,7 +275,7 @@ async def test_execute_says_how_many_rows_changed(database: Database, organizati
         assert await tx.execute(delete(api_keys).where(mine), organization=organization) == 2
 
 
-async def test_one_statement_is_run_for_many_and_all_of_them_or_none_stay(database: Database) -> None:
+async def test_execute_many_stores_all_rows_or_none(database: Database) -> None:
     rows = [{"key_id": f"many-{number}", "created_at": NOW} for number in range(250)]
     listed = select(key_ring.c.key_id).where(key_ring.c.key_id.like("many-%")).order_by(key_ring.c.key_id)
     async with database.write() as tx:
@@ -290,7 +290,7 @@ async def test_one_statement_is_run_for_many_and_all_of_them_or_none_stay(databa
         assert len(await tx.all(listed)) == len(rows)
 
 
-async def test_an_error_takes_back_everything_of_its_transaction(database: Database) -> None:
+async def test_error_rolls_the_transaction_back(database: Database) -> None:
     class Stop(Exception):
         pass
 
@@ -308,12 +308,12 @@ async def test_an_error_takes_back_everything_of_its_transaction(database: Datab
         await stop()
     with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
         await repeat()
-    assert await noted(database) == []
-    await note(database, "c")
-    assert await noted(database) == ["c"], "the connection still serves"
+    assert await stored_keys(database) == []
+    await insert_key(database, "c")
+    assert await stored_keys(database) == ["c"], "the connection is still usable"
 
 
-async def test_a_cancelled_transaction_is_taken_back(database: Database) -> None:
+async def test_cancelled_transaction_is_rolled_back(database: Database) -> None:
     inside = asyncio.Event()
 
     async def hang() -> None:
@@ -327,19 +327,19 @@ async def test_a_cancelled_transaction_is_taken_back(database: Database) -> None
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await noted(database) == []
-    await note(database, "b")
+    assert await stored_keys(database) == []
+    await insert_key(database, "b")
 
 
-async def test_nobody_reads_what_is_not_committed(database: Database) -> None:
+async def test_uncommitted_rows_are_invisible_to_other_transactions(database: Database) -> None:
     async with database.write() as tx:
         await tx.execute(ADD_KEY, key_id="a", created_at=NOW)
         assert len(await tx.all(select(key_ring))) == 1
-        assert await noted(database) == []
-    assert await noted(database) == ["a"]
+        assert await stored_keys(database) == []
+    assert await stored_keys(database) == ["a"]
 
 
-async def test_a_reader_cannot_write_on_sqlite(migrated_sqlite_url: str) -> None:
+async def test_read_transaction_cannot_write_on_sqlite(migrated_sqlite_url: str) -> None:
     database = create_database(migrated_sqlite_url)
     await database.open()
     with pytest.raises(Unavailable):
@@ -348,7 +348,7 @@ async def test_a_reader_cannot_write_on_sqlite(migrated_sqlite_url: str) -> None
     await database.close()
 
 
-async def test_many_writers_at_once_lose_nothing(database: Database, organization: str) -> None:
+async def test_concurrent_writers_lose_no_update(database: Database, organization: str) -> None:
     add = update(organizations).values(
         integrations_mode=organizations.c.integrations_mode + bindparam("more"),
     )
@@ -361,14 +361,14 @@ async def test_many_writers_at_once_lose_nothing(database: Database, organizatio
             await tx.execute(ADD_KEY, key_id=f"{number:03d}", created_at=NOW)
 
     await asyncio.gather(*(write(number) for number in range(50)))
-    assert await noted(database) == [f"{number:03d}" for number in range(50)]
+    assert await stored_keys(database) == [f"{number:03d}" for number in range(50)]
     async with database.read() as tx:
         row = await tx.one(select(organizations.c.integrations_mode))
     assert row == ("all" + "x" * 50,)
 
 
-async def test_a_transaction_is_marked_in_its_own_task_only(database: Database) -> None:
-    """What `before_request` of the way out asks: no transaction is open while an outbound request runs."""
+async def test_open_transaction_is_marked_in_its_own_task_only(database: Database) -> None:
+    """`before_request` of the egress reads this mark: no transaction is open while an outbound request runs."""
     assert not transaction_open.get()
     other: asyncio.Task[bool] | None = None
 
@@ -376,7 +376,7 @@ async def test_a_transaction_is_marked_in_its_own_task_only(database: Database) 
         return transaction_open.get()
 
     async with database.read():
-        assert not transaction_open.get(), "reading holds nothing up"
+        assert not transaction_open.get(), "a read transaction blocks no writer"
     other = asyncio.create_task(look())
     async with database.write():
         assert transaction_open.get()
@@ -388,7 +388,7 @@ async def test_a_transaction_is_marked_in_its_own_task_only(database: Database) 
     assert not transaction_open.get()
 
 
-async def test_composed_statements_do_not_stay_in_the_cache(database: Database) -> None:
+async def test_composed_statements_are_removed_from_the_cache(database: Database) -> None:
     base = select(key_ring.c.key_id)
     async with database.read() as tx:
         cache = tx._compiler._compiled
@@ -402,7 +402,7 @@ async def test_composed_statements_do_not_stay_in_the_cache(database: Database) 
     assert len(cache) <= before + 1
 
 
-async def test_a_database_that_is_no_database_is_refused_in_a_sentence(tmp_path: Any) -> None:
+async def test_invalid_database_is_refused_with_a_sentence(tmp_path: Any) -> None:
     for url in ("mysql://host/name", "", "sqlite://", "sqlite:///", "file.db"):
         with pytest.raises(ConfigurationError, match="ONE_RUNTIME_DATABASE_URL"):
             create_database(url)
@@ -413,26 +413,26 @@ async def test_a_database_that_is_no_database_is_refused_in_a_sentence(tmp_path:
         await create_database(f"sqlite:///{tmp_path / 'missing' / 'file.db'}").open()
 
 
-async def test_a_lock_of_another_process_is_waited_for_without_blocking_the_loop(migrated_sqlite_url: str) -> None:
+async def test_waiting_for_a_lock_does_not_block_the_event_loop(migrated_sqlite_url: str) -> None:
     database = create_database(migrated_sqlite_url)
     await database.open()
     with closing(sqlite3.connect(sqlite_path(migrated_sqlite_url) or "", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        writing = asyncio.create_task(note(database, "a"))
+        writing = asyncio.create_task(insert_key(database, "a"))
         ticks, longest, last = 0, 0.0, time.monotonic()
         while ticks < 50:
             await asyncio.sleep(0)
             ticks, longest, last = ticks + 1, max(longest, time.monotonic() - last), time.monotonic()
-        assert await noted(database) == [], "reading goes on"
+        assert await stored_keys(database) == [], "readers are not blocked"
         assert not writing.done()
         other.execute("COMMIT")
         await writing
     assert longest < 0.5
-    assert await noted(database) == ["a"]
+    assert await stored_keys(database) == ["a"]
     await database.close()
 
 
-async def test_a_lock_that_is_not_let_go_ends_in_busy(
+async def test_lock_that_is_never_released_raises_busy(
     migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "LOCK_PATIENCE", 0.05)
@@ -441,15 +441,15 @@ async def test_a_lock_that_is_not_let_go_ends_in_busy(
     with closing(sqlite3.connect(sqlite_path(migrated_sqlite_url) or "", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Busy) as refused:
-            await note(database, "a")
+            await insert_key(database, "a")
         assert (refused.value.code, refused.value.status) == ("database_busy", 503)
         other.execute("ROLLBACK")
-    await note(database, "b")
-    assert await noted(database) == ["b"]
+    await insert_key(database, "b")
+    assert await stored_keys(database) == ["b"]
     await database.close()
 
 
-async def test_a_postgresql_connection_that_is_cut_is_unavailable_and_replaced(migrated_postgresql_url: str) -> None:
+async def test_broken_postgresql_connection_is_unavailable_and_replaced(migrated_postgresql_url: str) -> None:
     database = create_database(migrated_postgresql_url, pool_size=1)
     await database.open()
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -465,7 +465,7 @@ async def test_a_postgresql_connection_that_is_cut_is_unavailable_and_replaced(m
 
     async def write_again() -> bool:
         try:
-            await note(database, "c")
+            await insert_key(database, "c")
         except Unavailable:
             return False
         return True
@@ -475,11 +475,11 @@ async def test_a_postgresql_connection_that_is_cut_is_unavailable_and_replaced(m
     async for _ in async_attempts():
         if await write_again():
             break
-    assert await noted(database) == ["c"]
+    assert await stored_keys(database) == ["c"]
     await database.close()
 
 
-async def test_foreign_keys_are_kept_by_both_databases(database: Database, organization: str) -> None:
+async def test_foreign_keys_are_enforced_on_both_databases(database: Database, organization: str) -> None:
     async def orphan() -> None:
         async with database.write() as tx:
             await tx.execute(insert(api_keys), **key_of(new_id(), "orphan"))
@@ -489,4 +489,4 @@ async def test_foreign_keys_are_kept_by_both_databases(database: Database, organ
     async with database.write() as tx:
         await tx.execute(delete(organizations).where(organizations.c.id == organization))
     async with database.read() as tx:
-        assert await tx.all(select(api_keys)) == [], "what belongs to it goes with it"
+        assert await tx.all(select(api_keys)) == [], "rows of the organization are deleted with it"

@@ -1,4 +1,4 @@
-"""Reads that go out together: each has its own answer, and its own fate."""
+"""Pipelined reads: each read has its own result, error and cancellation."""
 
 import asyncio
 
@@ -34,13 +34,13 @@ async def opened(url: str) -> Database:
     return database
 
 
-async def test_many_reads_at_once_each_get_their_own_answer(database_url: str) -> None:
+async def test_concurrent_reads_get_their_own_results(database_url: str) -> None:
     database = await opened(database_url)
     assert await asyncio.gather(*(echo(database, number) for number in range(500))) == list(range(500))
     await database.close()
 
 
-async def test_a_read_that_fails_fails_alone(database_url: str) -> None:
+async def test_failing_read_does_not_affect_other_reads(database_url: str) -> None:
     database = await opened(database_url)
 
     async def divide(by: int) -> int:
@@ -57,7 +57,7 @@ async def test_a_read_that_fails_fails_alone(database_url: str) -> None:
     await database.close()
 
 
-async def test_a_connection_that_was_lost_is_made_again_without_anybody_noticing(database_url: str) -> None:
+async def test_lost_connection_is_replaced_transparently(database_url: str) -> None:
     database = await opened(database_url)
     async with database.read() as tx:
         pids = {row.pid for row in [await tx.one(BACKEND) for _ in range(10)] if row}
@@ -71,26 +71,26 @@ async def test_a_connection_that_was_lost_is_made_again_without_anybody_noticing
     await database.close()
 
 
-async def test_a_caller_that_leaves_takes_nobody_along(database_url: str) -> None:
+async def test_cancelled_read_does_not_cancel_other_reads(database_url: str) -> None:
     database = await opened(database_url)
-    leaving = [asyncio.ensure_future(echo(database, number)) for number in range(50)]
-    staying = [asyncio.ensure_future(echo(database, number)) for number in range(50)]
-    await asyncio.wait({staying[0]}, timeout=0)
-    for task in leaving:
+    cancelled = [asyncio.ensure_future(echo(database, number)) for number in range(50)]
+    uncancelled = [asyncio.ensure_future(echo(database, number)) for number in range(50)]
+    await asyncio.wait({uncancelled[0]}, timeout=0)
+    for task in cancelled:
         task.cancel()
-    assert await asyncio.gather(*staying) == list(range(50))
+    assert await asyncio.gather(*uncancelled) == list(range(50))
     assert await echo(database, 99) == 99
     await database.close()
 
 
-async def test_reads_on_their_way_are_told_when_the_database_is_closed(database_url: str) -> None:
+async def test_running_reads_fail_when_the_database_is_closed(database_url: str) -> None:
     database = await opened(database_url)
 
-    async def ask_slowly() -> None:
+    async def read_slowly() -> None:
         async with database.read() as tx:
             await tx.one(SLEEP, seconds=30.0)
 
-    waiting = asyncio.ensure_future(ask_slowly())
+    waiting = asyncio.ensure_future(read_slowly())
     with psycopg.connect(database_url, autocommit=True) as other:
         await eventually(
             lambda: (

@@ -1,4 +1,4 @@
-"""Decision 8: what SQLAlchemy's PostgreSQL dialect makes of an upsert, its SQLite dialect makes too."""
+"""Decision 8: upserts of SQLAlchemy's PostgreSQL dialect compile to the same SQL on SQLite."""
 
 import re
 from importlib import import_module
@@ -12,26 +12,26 @@ from tests.documentation import ROOT
 
 IMPORT: Final = "from sqlalchemy.dialects.postgresql import insert"
 SOURCE: Final = ROOT / "src"
-NOUNS: Final = sorted(
+MODULES: Final = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts)
     for path in SOURCE.rglob("*.py")
     if IMPORT in path.read_text("utf-8")
 )
 
 
-def upserts(noun: str) -> list[Insert]:
-    """The module's statements that are upserts."""
-    return [one for one in vars(import_module(noun)).values() if isinstance(one, Insert)]
+def upserts(module: str) -> list[Insert]:
+    """Return the upserts of a module."""
+    return [statement for statement in vars(import_module(module)).values() if isinstance(statement, Insert)]
 
 
-def test_there_are_upserts() -> None:
-    assert NOUNS
+def test_package_has_upserts() -> None:
+    assert MODULES
 
 
-@pytest.mark.parametrize("noun", NOUNS)
-def test_both_databases_get_the_same_upsert(noun: str) -> None:
-    assert upserts(noun)
-    for statement in upserts(noun):
+@pytest.mark.parametrize("module", MODULES)
+def test_upsert_is_the_same_on_both_databases(module: str) -> None:
+    assert upserts(module)
+    for statement in upserts(module):
         texts = {
             re.sub(r"::\w+(?: WITH TIME ZONE)?", "", str(statement.compile(dialect=dialect(paramstyle="named"))))
             for dialect in (postgresql.dialect, sqlite.dialect)

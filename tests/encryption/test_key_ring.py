@@ -45,7 +45,7 @@ async def both(database: Database) -> Vault:
 
 
 async def serve(database: Database, vault: Vault, ago: timedelta = timedelta()) -> instances.ServerInstance:
-    """Note a server with this ring, seen so long ago."""
+    """Store the heartbeat of a server with this ring, `ago` before now."""
     now = system_clock() - ago
     server = instances.this_process(vault.key_ids, now)
     async with database.write() as tx:
@@ -58,7 +58,7 @@ async def states(database: Database, vault: Vault) -> dict[str, str]:
         return {key.id: key.state for key in (await key_ring.find_all(tx, vault, system_clock())).keys}
 
 
-async def test_the_first_key_of_the_first_ring_seals_and_no_later_start_changes_that(database: Database) -> None:
+async def test_first_key_of_the_first_ring_stays_active(database: Database) -> None:
     with pytest.raises(Unavailable, match="keys activate"):
         await sealed_rows.active(database)
     for vault in (ring(FIRST, SECOND), ring(SECOND, FIRST), ring(THIRD, SECOND, FIRST)):
@@ -67,7 +67,7 @@ async def test_the_first_key_of_the_first_ring_seals_and_no_later_start_changes_
     assert set(await sealed_rows.noted(database)) == set(ID.values())
 
 
-async def test_first_starts_at_the_same_time_agree_on_the_key_that_seals(database_url: str) -> None:
+async def test_concurrent_first_starts_agree_on_the_active_key(database_url: str) -> None:
     async def start(vault: Vault) -> None:
         async with sealed_rows.opened(database_url) as database:
             await sealed_rows.register(database, vault)
@@ -78,8 +78,8 @@ async def test_first_starts_at_the_same_time_agree_on_the_key_that_seals(databas
         assert sorted((await states(database, rings[0])).values()) == ["active", "ready"]
 
 
-async def test_a_first_start_with_a_foreign_ring_is_refused_even_at_the_same_time(database_url: str) -> None:
-    """Else each of two servers would seal what the other cannot open."""
+async def test_concurrent_first_start_with_another_ring_is_refused(database_url: str) -> None:
+    """Otherwise each of two servers would seal values that the other cannot open."""
 
     async def start(vault: Vault) -> bool:
         async with sealed_rows.opened(database_url) as database:
@@ -92,9 +92,7 @@ async def test_a_first_start_with_a_foreign_ring_is_refused_even_at_the_same_tim
     assert sorted(await asyncio.gather(start(ring(FIRST)), start(ring(SECOND)))) == [False, True]
 
 
-async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_ring(
-    database: Database, both: Vault
-) -> None:
+async def test_active_key_seals_the_next_value_in_any_order_of_the_ring(database: Database, both: Vault) -> None:
     actor = await sealed_rows.organization(database)
     for key in (SECOND, FIRST, SECOND):
         await sealed_rows.activate(database, both, key)
@@ -106,7 +104,7 @@ async def test_what_is_promoted_seals_the_next_value_whatever_the_order_of_the_r
                 await redirect_mode.discard_unredeemed(tx, session)
 
 
-async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to_do(
+async def test_server_without_the_active_key_stores_nothing_and_names_the_setting(
     database: Database, both: Vault
 ) -> None:
     actor = await sealed_rows.organization(database)
@@ -119,7 +117,7 @@ async def test_a_server_without_the_promoted_key_stores_nothing_and_says_what_to
         assert await connections.list_at_integration(tx, actor.organization_id, "user_123", "acme") == []
 
 
-async def test_promoting_is_refused_while_a_running_server_lacks_the_key(database: Database, both: Vault) -> None:
+async def test_activation_is_refused_while_a_running_server_lacks_the_key(database: Database, both: Vault) -> None:
     lacking = [await serve(database, ring(FIRST)) for _ in range(2)]
     await serve(database, both)
     with pytest.raises(Conflict, match="2 running servers do not have the key"):
@@ -133,22 +131,20 @@ async def test_promoting_is_refused_while_a_running_server_lacks_the_key(databas
     assert await sealed_rows.active(database) == ID[SECOND]
 
 
-async def test_a_server_that_was_not_seen_for_a_minute_counts_as_gone(database: Database, both: Vault) -> None:
+async def test_server_without_a_heartbeat_for_a_minute_is_ignored(database: Database, both: Vault) -> None:
     await serve(database, ring(FIRST), ago=instances.LIVE + timedelta(seconds=1))
     await sealed_rows.activate(database, both, SECOND)
     assert await sealed_rows.active(database) == ID[SECOND]
 
 
-async def test_a_key_outside_the_ring_at_hand_cannot_be_promoted(database: Database, both: Vault) -> None:
+async def test_key_outside_the_ring_cannot_be_activated(database: Database, both: Vault) -> None:
     with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
         await sealed_rows.activate(database, both, THIRD)
     with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
         await sealed_rows.activate(database, ring(FIRST), SECOND, force=True)
 
 
-async def test_a_foreign_ring_promotes_nothing_and_where_a_key_is_lost_it_can_be_forced(
-    database: Database, both: Vault
-) -> None:
+async def test_foreign_ring_activates_nothing_and_force_replaces_a_lost_key(database: Database, both: Vault) -> None:
     with pytest.raises(ConfigurationError, match=f"{ID[FIRST]} is missing"):
         await sealed_rows.activate(database, ring(THIRD), THIRD)
     assert set(await sealed_rows.noted(database)) == {ID[FIRST], ID[SECOND]}
@@ -157,7 +153,7 @@ async def test_a_foreign_ring_promotes_nothing_and_where_a_key_is_lost_it_can_be
     await sealed_rows.register(database, ring(SECOND))
 
 
-async def test_a_key_may_be_named_by_the_beginning_of_its_id(database: Database, both: Vault) -> None:
+async def test_key_may_be_named_by_a_prefix_of_its_id(database: Database, both: Vault) -> None:
     async with database.write() as tx:
         assert await key_ring.activate(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
         for name in ("", ID[SECOND][:5], "unheard-of"):
@@ -165,13 +161,13 @@ async def test_a_key_may_be_named_by_the_beginning_of_its_id(database: Database,
                 await key_ring.activate(tx, both, name, system_clock(), force=False)
 
 
-async def test_promoting_counts_also_by_a_clock_that_is_behind(database: Database, both: Vault) -> None:
+async def test_activation_counts_with_a_clock_that_is_behind(database: Database, both: Vault) -> None:
     async with database.write() as tx:
         await key_ring.activate(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
     assert await sealed_rows.active(database) == ID[SECOND]
 
 
-async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: Database, both: Vault) -> None:
+async def test_key_is_disabled_only_when_no_row_is_sealed_under_it(database: Database, both: Vault) -> None:
     actor = await sealed_rows.organization(database)
     await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
     session = await sealed_rows.leave_unredeemed(database, both, actor, "user_123", "acme_secret")
@@ -190,19 +186,19 @@ async def test_a_key_is_retired_only_once_nothing_is_sealed_under_it(database: D
     assert await states(database, both) == {ID[FIRST]: "disabled", ID[SECOND]: "active"}
 
 
-async def test_a_retired_key_may_be_missing_or_there_and_never_seals(database: Database, both: Vault) -> None:
+async def test_disabled_key_may_be_missing_and_never_seals(database: Database, both: Vault) -> None:
     await sealed_rows.activate(database, both, SECOND)
     await sealed_rows.disable(database, FIRST)
     for vault in (ring(SECOND), ring(FIRST, SECOND)):
         await sealed_rows.register(database, vault)
         assert await sealed_rows.active(database) == ID[SECOND]
     await sealed_rows.activate(database, both, FIRST)
-    assert await sealed_rows.active(database) == ID[FIRST], "promoting brings it back"
+    assert await sealed_rows.active(database) == ID[FIRST], "activation enables a disabled key"
     with pytest.raises(ConfigurationError, match=ID[FIRST]):
         await sealed_rows.register(database, ring(SECOND))
 
 
-async def test_a_key_that_only_another_server_has_is_missed_from_its_promotion_on(database: Database) -> None:
+async def test_activated_key_of_another_server_is_required(database: Database) -> None:
     await sealed_rows.register(database, ring(FIRST))
     await sealed_rows.register(database, ring(FIRST, SECOND))
     await sealed_rows.register(database, ring(FIRST))
@@ -211,9 +207,7 @@ async def test_a_key_that_only_another_server_has_is_missed_from_its_promotion_o
         await sealed_rows.register(database, ring(FIRST))
 
 
-async def test_a_key_that_sealed_before_there_were_promotions_may_not_be_missing(
-    database: Database, both: Vault
-) -> None:
+async def test_key_that_sealed_without_a_recorded_activation_is_required(database: Database, both: Vault) -> None:
     actor = await sealed_rows.organization(database)
     await sealed_rows.activate(database, both, SECOND)
     await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
@@ -224,7 +218,7 @@ async def test_a_key_that_sealed_before_there_were_promotions_may_not_be_missing
         await sealed_rows.register(database, ring(FIRST))
 
 
-def test_every_table_with_sealed_values_is_among_those_that_are_counted_and_resealed() -> None:
+def test_every_table_with_sealed_values_is_counted_and_resealed() -> None:
     sealed = {
         table.name
         for table in metadata.tables.values()
@@ -236,10 +230,12 @@ def test_every_table_with_sealed_values_is_among_those_that_are_counted_and_rese
         assert {"organization_id", "sealed", "key_id", "version"} <= set(table.columns.keys())
         assert [column.name for column in table.columns if "sealed" in column.name] == ["sealed"]
         assert len(table.primary_key) == 1
-        assert [index.name for index in table.indexes if index.columns[0] is table.c.key_id], "counting reads an index"
+        assert [index.name for index in table.indexes if index.columns[0] is table.c.key_id], (
+            "key_ring counts rows by an index"
+        )
 
 
-def test_whatever_the_database_holds_in_bytes_is_sealed_or_a_hash() -> None:
+def test_every_binary_column_is_sealed_or_a_hash() -> None:
     binary = {
         column.name
         for table in metadata.tables.values()
@@ -249,13 +245,13 @@ def test_whatever_the_database_holds_in_bytes_is_sealed_or_a_hash() -> None:
     assert binary == {"sealed"}
 
 
-async def test_nothing_is_sealed_for_a_table_that_nobody_would_reseal(database: Database, both: Vault) -> None:
+async def test_value_of_a_table_outside_sealed_tables_is_not_sealed(database: Database, both: Vault) -> None:
     async with database.write() as tx:
         with pytest.raises(ValueError, match="events is not in SEALED_TABLES"):
             await key_ring.seal(tx, both, "organization", b"secret", SealContext("events", "row", 1))
 
 
-def test_only_the_key_ring_and_resealing_have_the_vault_seal() -> None:
+def test_only_key_ring_and_rotation_call_the_vault_to_seal() -> None:
     source = Path(key_ring.__file__).parents[1]
     sealing = {
         path.relative_to(source).as_posix()
@@ -267,7 +263,7 @@ def test_only_the_key_ring_and_resealing_have_the_vault_seal() -> None:
 
 
 @pytest.mark.only_database("postgresql")
-async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
+async def test_key_is_not_disabled_while_a_transaction_seals_with_it(
     database: Database, database_url: str, both: Vault
 ) -> None:
     actor = await sealed_rows.organization(database)
@@ -275,35 +271,35 @@ async def test_a_key_is_not_retired_under_somebody_who_is_sealing_with_it(
     async with database.write() as storing:
         assert await key_ring.active_key(storing) == ID[FIRST]
         await sealed_rows.activate(database, both, SECOND)
-        retiring = asyncio.create_task(sealed_rows.disable(database, FIRST))
-        await until_it_waits(database_url, retiring)
+        disabling = asyncio.create_task(sealed_rows.disable(database, FIRST))
+        await wait_for_lock(database_url, disabling)
         await connections.create_or_replace(storing, both, catalogs, actor, new, system_clock())
-        # As a transaction stores it that read the active key a moment ago.
+        # A transaction that read the active key before its change stores this.
         await storing.execute(update(credentials).values(key_id=ID[FIRST]))
     with pytest.raises(Conflict, match="1 rows are sealed under the key"):
-        await retiring
+        await disabling
 
 
-async def until_it_waits(database_url: str, task: "asyncio.Task[Any]") -> None:
-    """Until somebody waits for a lock, or the task is over without that."""
+async def wait_for_lock(database_url: str, task: "asyncio.Task[Any]") -> None:
+    """Return when a connection waits for a lock, or when the task ends."""
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as look:
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as monitor:
         async for _ in async_attempts():
-            row = await (await look.execute(statement)).fetchone()
+            row = await (await monitor.execute(statement)).fetchone()
             if task.done() or (row and row[0]):
                 return
 
 
 @pytest.mark.only_database("postgresql")
-async def test_whoever_waits_for_a_key_that_is_being_retired_seals_with_the_promoted_one(
+async def test_transaction_that_waits_for_a_disabled_key_seals_with_the_active_one(
     database: Database, database_url: str, both: Vault
 ) -> None:
-    async with await psycopg.AsyncConnection.connect(database_url) as retiring:
-        await retiring.execute("SELECT 1 FROM key_ring WHERE key_id = %s FOR UPDATE", [ID[FIRST]])
+    async with await psycopg.AsyncConnection.connect(database_url) as disabling:
+        await disabling.execute("SELECT 1 FROM key_ring WHERE key_id = %s FOR UPDATE", [ID[FIRST]])
         read = asyncio.create_task(read_in_a_transaction(database))
-        await until_it_waits(database_url, read)
+        await wait_for_lock(database_url, read)
         await sealed_rows.activate(database, both, SECOND)
-        await retiring.execute("UPDATE key_ring SET retired_at = now() WHERE key_id = %s", [ID[FIRST]])
+        await disabling.execute("UPDATE key_ring SET retired_at = now() WHERE key_id = %s", [ID[FIRST]])
         assert not read.done()
     assert await read == ID[SECOND]
 
@@ -314,28 +310,28 @@ async def read_in_a_transaction(database: Database) -> str:
 
 
 @pytest.mark.only_database("postgresql")
-async def test_promoting_waits_for_a_server_that_is_starting_and_sees_its_ring(
+async def test_activation_waits_for_a_starting_server_and_sees_its_ring(
     database: Database, database_url: str, both: Vault
 ) -> None:
     lacking, now = ring(FIRST), system_clock()
     async with database.write() as starting:
         await key_ring.register(starting, lacking, now)
         await instances.heartbeat(starting, instances.this_process(lacking.key_ids, now), now)
-        promoting = asyncio.create_task(sealed_rows.activate(database, both, SECOND))
-        await until_it_waits(database_url, promoting)
+        activating = asyncio.create_task(sealed_rows.activate(database, both, SECOND))
+        await wait_for_lock(database_url, activating)
     with pytest.raises(Conflict, match="1 running server does not have the key"):
-        await promoting
+        await activating
 
 
 @pytest.mark.only_database("postgresql")
-async def test_a_key_that_another_operator_is_promoting_is_not_retired(
+async def test_key_that_another_operator_activates_is_not_disabled(
     database: Database, database_url: str, both: Vault
 ) -> None:
     await sealed_rows.activate(database, both, SECOND)
-    async with database.write() as promoting:
-        await key_ring.activate(promoting, both, ID[FIRST], system_clock(), force=False)
-        retiring = asyncio.create_task(sealed_rows.disable(database, FIRST))
-        await until_it_waits(database_url, retiring)
+    async with database.write() as activating:
+        await key_ring.activate(activating, both, ID[FIRST], system_clock(), force=False)
+        disabling = asyncio.create_task(sealed_rows.disable(database, FIRST))
+        await wait_for_lock(database_url, disabling)
     with pytest.raises(Conflict, match="is the active key"):
-        await retiring
+        await disabling
     assert await sealed_rows.active(database) == ID[FIRST]

@@ -1,4 +1,4 @@
-"""`tokens.py`: the shape of tokens, the checksum that refuses junk, and that only hashes are kept (P2)."""
+"""`secret_tokens.py`: the format of tokens, their checksum, and their hashes (P2)."""
 
 import re
 import string
@@ -13,27 +13,31 @@ KINDS = (secret_tokens.API_KEY, secret_tokens.SESSION)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_token_has_a_kind_a_prefix_and_a_secret_of_256_bits(kind: str) -> None:
+def test_token_has_a_kind_a_prefix_and_a_secret_of_256_bits(kind: str) -> None:
     token = secret_tokens.make(kind)
-    found = re.fullmatch(rf"({kind}_[0-9A-Za-z]{{8}})_([0-9A-Za-z]{{43}})([0-9A-Za-z]{{6}})", token.secret)
-    assert found
-    assert token.prefix == found[1]
+    match = re.fullmatch(rf"({kind}_[0-9A-Za-z]{{8}})_([0-9A-Za-z]{{43}})([0-9A-Za-z]{{6}})", token.secret)
+    assert match
+    assert token.prefix == match[1]
     assert len(string.ascii_letters + string.digits) ** 43 > 2**256
     assert secret_tokens.recognize(kind, token.secret)
 
 
-def test_no_two_tokens_are_alike_in_any_part() -> None:
-    made = [secret_tokens.make(secret_tokens.API_KEY) for _ in range(200)]
-    for parts in ({one.secret for one in made}, {one.prefix for one in made}, {one.hash for one in made}):
-        assert len(parts) == len(made)
+def test_tokens_share_no_part() -> None:
+    tokens = [secret_tokens.make(secret_tokens.API_KEY) for _ in range(200)]
+    for parts in (
+        {token.secret for token in tokens},
+        {token.prefix for token in tokens},
+        {token.hash for token in tokens},
+    ):
+        assert len(parts) == len(tokens)
 
 
-def test_a_token_of_one_kind_is_none_of_another() -> None:
+def test_token_of_another_kind_is_not_recognized() -> None:
     assert not secret_tokens.recognize(secret_tokens.API_KEY, secret_tokens.make(secret_tokens.SESSION).secret)
     assert not secret_tokens.recognize(secret_tokens.SESSION, secret_tokens.make(secret_tokens.API_KEY).secret)
 
 
-def test_a_token_that_was_changed_anywhere_is_not_recognized() -> None:
+def test_changed_token_is_not_recognized() -> None:
     secret = secret_tokens.make(secret_tokens.API_KEY).secret
     for place, char in enumerate(secret):
         other = "a" if char != "a" else "b"
@@ -42,7 +46,7 @@ def test_a_token_that_was_changed_anywhere_is_not_recognized() -> None:
         assert not secret_tokens.recognize(secret_tokens.API_KEY, junk), junk
 
 
-def test_only_the_hash_is_kept_and_it_says_nothing_of_the_token() -> None:
+def test_hash_of_a_token_is_its_digest() -> None:
     token = secret_tokens.make(secret_tokens.API_KEY)
     assert token.hash == secret_tokens.digest(token.secret)
     assert len(token.hash) == 32
@@ -51,7 +55,7 @@ def test_only_the_hash_is_kept_and_it_says_nothing_of_the_token() -> None:
 
 
 @pytest.mark.promise("P11")
-def test_a_token_shows_its_prefix_only() -> None:
+def test_repr_of_a_token_has_only_its_prefix() -> None:
     token = secret_tokens.make(secret_tokens.SESSION)
     assert repr(token) == str(token) == f"SecretToken({token.prefix}_***)"
     assert token.secret[len(token.prefix) + 1 :] not in f"{token!r}{token}"

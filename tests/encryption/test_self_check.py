@@ -27,7 +27,7 @@ async def test_holder_of_the_ring_gets_the_echo_of_the_request(application: Appl
     assert abs(echo.now - now) < timedelta(seconds=5)
 
 
-async def test_other_callers_get_the_answer_of_an_unknown_address(application: Application) -> None:
+async def test_other_callers_get_404(application: Application) -> None:
     vault, now = application.installation.vault, application.clock()
     stranger = Vault(parse_keys(new_key()))
     header = self_check.authorization(vault, now)
@@ -49,12 +49,12 @@ async def test_self_check_is_not_in_the_openapi_document(client: Client) -> None
     assert self_check.PATH not in (await client.get("/openapi.json")).json()["paths"]
 
 
-def test_body_that_is_no_echo_is_none() -> None:
+def test_malformed_echo_is_none() -> None:
     for body in (b"", b"{}", b"<html>", b"[]", b'{"public_url": "u"}'):
         assert self_check.read_echo(body) is None
 
 
-def test_ring_in_rotation_proves_with_any_of_its_keys() -> None:
+def test_self_check_accepts_any_key_of_a_ring_in_rotation() -> None:
     first, second = new_key(), new_key()
     before, after = Vault(parse_keys(f"{first},{second}")), Vault(parse_keys(f"{second},{first}"))
     assert after.is_proven(b"message", before.prove(b"message"))
