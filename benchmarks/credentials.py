@@ -24,7 +24,7 @@ from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
 from one_runtime.tokens.refresh import AT_ONCE, fresh_credentials, refresh_due
-from tests.tokens.rotating import Rotating, connect, register_client, running_provider
+from tests.tokens.rotating import RotatingProvider, connect, register_client, running_provider
 
 CALLS: Final = 5_000
 DUE: Final = 1_000
@@ -51,7 +51,7 @@ def measure(database: str, new: NewDatabase) -> Measured:
         return asyncio.run(_measure(database, new(f"credentials_{database.lower()}"), provider))
 
 
-async def _measure(database: str, url: str, provider: Rotating) -> Measured:
+async def _measure(database: str, url: str, provider: RotatingProvider) -> Measured:
     async with _installation(url, provider) as installation:
         async with installation.database.write() as tx:
             organization = (await organizations.create(tx, "Benchmark", system_clock())).id
@@ -76,7 +76,7 @@ async def _timed(installation: Installation, key: credentials.ConnectionKey) -> 
 
 
 @asynccontextmanager
-async def _installation(url: str, provider: Rotating) -> AsyncIterator[Installation]:
+async def _installation(url: str, provider: RotatingProvider) -> AsyncIterator[Installation]:
     migrate(url)
     key, allow = new_key(), frozenset({("127.0.0.1", provider.port)})
     made = Installation(

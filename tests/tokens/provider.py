@@ -3,8 +3,8 @@
 `python -m tests.tokens.provider --log FILE`
 
 A refresh token that is used again ends its family (RFC 9700, 4.14.2). Each token request is one line of the log, which
-is written before the answer leaves: when, which family, which generation was presented, what was answered. Families
-are made, and told how to behave, over `/families`. State is in memory: this process outlives whoever is killed.
+is written before the response is sent: time, family, presented generation, response. Tests create families and set
+their behaviour over `/families`. State is in memory: this process outlives the processes that a test kills.
 """
 
 import argparse
@@ -37,10 +37,13 @@ _BASIC: Final = f"Basic {base64.b64encode(f'{CLIENT_ID}:{CLIENT_SECRET}'.encode(
 
 
 @dataclass(slots=True)
-class Manners:
-    """How a family's token requests are answered. `life`: seconds of an access token; `before`, `after`: the most
-    seconds that pass, at random, before and after the tokens have rotated; `hold`: wait there until told otherwise
-    (`before` or `after`); `fault`: what is answered instead, `lost` after rotating, the others before."""
+class Behaviour:
+    """Responses to a family's token requests.
+
+    `life`: seconds of an access token. `before`, `after`: the maximum of a random delay before and after the tokens
+    rotate. `hold`: the place (`before` or `after`) where requests wait until it changes. `fault`: the response instead
+    of tokens; `lost` takes effect after the rotation, the others before.
+    """
 
     life: float = 3600.0
     before: float = 0.0
@@ -53,10 +56,10 @@ class Manners:
 
 @dataclass(slots=True)
 class Family:
-    """The tokens that came of one consent. The generation counts refreshes."""
+    """The tokens of one grant. The generation counts refreshes."""
 
     name: str
-    manners: Manners
+    behaviour: Behaviour
     alive: bool = True
     generation: int = 0
     refresh_token: str = ""
@@ -65,28 +68,28 @@ class Family:
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def rotate(self, generation: int) -> dict[str, Any]:
-        """New tokens in the place of the ones before; access tokens live on until their end."""
+        """Replace the tokens; access tokens stay valid until they expire."""
         now = time.monotonic()
         self.generation = generation
         self.refresh_token = f"rt.{self.name}.{generation}.{secrets.token_hex(8)}"
         access_token = f"at.{self.name}.{generation}.{secrets.token_hex(8)}"
         self.access = {token: end for token, end in self.access.items() if end > now}
-        self.access[access_token] = now + self.manners.life
-        told = {"access_token": access_token, "refresh_token": self.refresh_token, "token_type": "Bearer"}
-        return {**told, "expires_in": self.manners.life}
+        self.access[access_token] = now + self.behaviour.life
+        tokens = {"access_token": access_token, "refresh_token": self.refresh_token, "token_type": "Bearer"}
+        return {**tokens, "expires_in": self.behaviour.life}
 
     def end(self) -> None:
-        """No token of this family is good for anything any more."""
+        """Invalidate all tokens of this family."""
         self.alive = False
         self.access.clear()
 
     async def pass_time(self, where: str, seconds: float) -> None:
-        """The delay at this place, and the hold."""
+        """Wait for the random delay of this place, then until it is not held."""
         self.waiting += 1
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), random.uniform(0, seconds))
-            while self.manners.hold == where:
+            while self.behaviour.hold == where:
                 self.moved.clear()
                 await self.moved.wait()
         finally:
@@ -94,24 +97,24 @@ class Family:
 
 
 class Provider:
-    """Everything that it knows."""
+    """State and endpoints of the authorization server."""
 
     def __init__(self, log: int) -> None:
         self.families: dict[str, Family] = {}
         self._log = log
 
     def note(self, family: str, presented: int, answer: str, granted: int | None = None) -> None:
-        """One line, in the file when this returns."""
-        told = {"at": time.time(), "family": family, "presented": presented, "answer": answer, "granted": granted}
-        os.write(self._log, f"{json.dumps(told)}\n".encode())
+        """Write one line, which is in the file when this returns."""
+        record = {"at": time.time(), "family": family, "presented": presented, "answer": answer, "granted": granted}
+        os.write(self._log, f"{json.dumps(record)}\n".encode())
 
     async def token(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The token endpoint, in bare ASGI: it can close the connection."""
+        """The token endpoint, in bare ASGI so that it can close the connection."""
         request = Request(scope, receive)
         form = dict(parse_qsl((await request.body()).decode()))
         answer = await self._answer(request.headers.get("authorization", ""), form)
         if answer is None:
-            cast("Any", send).__self__.transport.abort()  # uvicorn's own `send`: nothing stands around this
+            cast("Any", send).__self__.transport.abort()  # `send` is uvicorn's own: no middleware wraps it
             return
         await answer(scope, receive, send)
 
@@ -124,25 +127,25 @@ class Provider:
         if form.get("grant_type") != "refresh_token" or family is None:
             self.note(name, generation, "unknown")
             return JSONResponse({"error": "invalid_grant", "error_description": "There is no such token."}, 400)
-        manners = family.manners
-        await family.pass_time("before", manners.before)
-        if manners.fault is not None and manners.fault != "lost":
-            self.note(name, generation, manners.fault)
-            return _faulty(manners)
+        behaviour = family.behaviour
+        await family.pass_time("before", behaviour.before)
+        if behaviour.fault is not None and behaviour.fault != "lost":
+            self.note(name, generation, behaviour.fault)
+            return _faulty(behaviour)
         if not family.alive:
             self.note(name, generation, "dead")
-            return _refusal(manners.words)
+            return _refusal(behaviour.words)
         if presented != family.refresh_token:
             family.end()
             self.note(name, generation, "reused")
             return _refusal("The refresh token was used before.")
         tokens = family.rotate(generation + 1)
         self.note(name, generation, "granted", generation + 1)
-        await family.pass_time("after", manners.after)
-        return None if manners.fault == "lost" else JSONResponse(tokens)
+        await family.pass_time("after", behaviour.after)
+        return None if behaviour.fault == "lost" else JSONResponse(tokens)
 
     async def me(self, request: Request) -> Response:
-        """The API: whose token that is."""
+        """The API: return the family of the token."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         family = self.families.get(token.split(".")[1]) if token.count(".") == 3 else None
         if family is None or family.access.get(token, 0) <= time.monotonic():
@@ -159,47 +162,47 @@ class Provider:
         return Response()
 
     async def make(self, request: Request) -> Response:
-        """New families, with their first tokens."""
-        asked = await request.json()
-        made = []
-        for _ in range(asked.pop("count", 1)):
-            family = Family(secrets.token_hex(6), Manners(**asked))
+        """Create families and return their first tokens."""
+        options = await request.json()
+        first_tokens = []
+        for _ in range(options.pop("count", 1)):
+            family = Family(secrets.token_hex(6), Behaviour(**options))
             self.families[family.name] = family
-            made.append({"family": family.name, **family.rotate(0)})
-        return JSONResponse(made)
+            first_tokens.append({"family": family.name, **family.rotate(0)})
+        return JSONResponse(first_tokens)
 
     async def behave(self, request: Request) -> Response:
-        """Other manners from now on, of one family or of all; what is held goes on where it may."""
-        told, name = await request.json(), request.path_params["name"]
+        """Change the behaviour of one family or of all; held requests continue if the new behaviour allows it."""
+        changes, name = await request.json(), request.path_params["name"]
         for family in self.families.values() if name == "all" else [self.families[name]]:
-            for key, value in told.items():
-                setattr(family.manners, key, value)
+            for key, value in changes.items():
+                setattr(family.behaviour, key, value)
             family.moved.set()
         return Response()
 
     async def look(self, request: Request) -> Response:
-        """How a family stands."""
+        """Return the state of a family."""
         family = self.families[request.path_params["name"]]
-        told = {"alive": family.alive, "generation": family.generation, "waiting": family.waiting}
-        return JSONResponse(told)
+        state = {"alive": family.alive, "generation": family.generation, "waiting": family.waiting}
+        return JSONResponse(state)
 
 
 def _refusal(words: str) -> Response:
     return JSONResponse({"error": "invalid_grant", "error_description": words}, 400)
 
 
-def _faulty(manners: Manners) -> Response | None:
-    headers = {} if manners.retry_after is None else {"retry-after": manners.retry_after}
+def _faulty(behaviour: Behaviour) -> Response | None:
+    headers = {} if behaviour.retry_after is None else {"retry-after": behaviour.retry_after}
     answers: dict[str, Response | None] = {
         "500": Response("<h1>Something went wrong</h1>", 500, headers),
         "503": Response("", 503, headers),
         "429": JSONResponse({"error": "slow_down"}, 429, headers),
-        "invalid_grant": _refusal(manners.words),
+        "invalid_grant": _refusal(behaviour.words),
         "invalid_client": JSONResponse({"error": "invalid_client"}, 401),
         "malformed": Response('{"access_token": ', 200),
         "closed": None,
     }
-    return answers[cast("str", manners.fault)]
+    return answers[cast("str", behaviour.fault)]
 
 
 def app_of(provider: Provider) -> Any:
@@ -221,7 +224,7 @@ def app_of(provider: Provider) -> Any:
 
 
 def end_with_standard_input() -> None:
-    """Wait for the end of the tests."""
+    """Exit when standard input ends, which is when the tests end."""
     sys.stdin.read()
     os._exit(0)
 

@@ -1,8 +1,8 @@
-"""Processes that renew connections' tokens, to be killed and stopped: forks of one that has imported everything.
+"""Processes that renew connections' tokens, to be killed and stopped: forks of a process with all imports done.
 
-`python -m tests.tokens.renewer <Work as JSON>` takes an order on each line of its standard input, and answers it with
-a line. Each fork is a process as a server is: an `Installation` of its own, the worker's loop, and callers beside it.
-What it was given, and how long commits took, is in a log that survives it.
+`python -m tests.tokens.renewer <Work as JSON>` reads an order from each line of standard input and writes a line
+in response. Each fork works as a server process does: its own `Installation`, the worker's loop, and callers beside it.
+The tokens it received and the duration of commits are in a log that survives it.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ CALLERS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a process works on. Times in seconds. `log`: where it appends what it was given."""
+    """The task of a process. Times in seconds. `log`: the file to which it appends the tokens it received."""
 
     database_url: str
     keys: str
@@ -59,7 +59,7 @@ class Work:
 
     @asynccontextmanager
     async def installation(self, clock: Clock = system_clock) -> AsyncIterator[Installation]:
-        """An installation, as a process has one."""
+        """Open an installation as a server process does."""
         allow = frozenset({("127.0.0.1", urlsplit(self.provider_url).port or 0)})
         settings = Settings(
             public_url=PUBLIC_URL,
@@ -67,7 +67,7 @@ class Work:
             encryption_keys=SecretStr(self.keys),
             egress_allow=allow,
         )
-        made = Installation(
+        installation = Installation(
             settings=settings,
             database=create_database(self.database_url, pool_size=8),
             catalog=catalog_at(self.provider_url),
@@ -76,18 +76,17 @@ class Work:
             clock=clock,
             timing=replace(Timing(), lease=timedelta(seconds=self.lease), request=self.request, patience=5.0),
         )
-        await made.database.open()
+        await installation.database.open()
         try:
-            yield made
+            yield installation
         finally:
-            await made.egress.close()
-            await made.database.close()
+            await installation.egress.close()
+            await installation.database.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A line of the log: a token that a caller was given (with its family and generation), or the seconds from an
-    answer of the provider to its commit."""
+class LogRecord:
+    """A line of the log: a token that a caller received, or the seconds from the provider's response to the commit."""
 
     at: float
     token: str | None = None
@@ -96,62 +95,62 @@ class Given:
 
 @dataclass(slots=True)
 class Log:
-    """Appends lines; what is written stays written, whatever becomes of the process."""
+    """Appends lines, which stay if the process is killed."""
 
     file: int
-    told: set[str] = field(default_factory=set)
+    received: set[str] = field(default_factory=set)
 
-    def give(self, usable: UsableCredential, *, again: bool = False) -> None:
-        """Note a token once, or each time."""
+    def log_token(self, usable: UsableCredential, *, again: bool = False) -> None:
+        """Log a token once, or each time."""
         token = token_of(usable)
-        if again or token not in self.told:
-            self.told.add(token)
-            self._write(Given(time.time(), token=token))
+        if again or token not in self.received:
+            self.received.add(token)
+            self._write(LogRecord(time.time(), token=token))
 
     def observe(self, seconds: float) -> None:
-        """In the place of the metric: its buckets are too coarse for a percentile."""
-        self._write(Given(time.time(), commit=seconds))
+        """Record in place of the metric, whose buckets are too coarse for percentiles."""
+        self._write(LogRecord(time.time(), commit=seconds))
 
-    def _write(self, given: Given) -> None:
-        os.write(self.file, f"{json.dumps(asdict(given))}\n".encode())
+    def _write(self, record: LogRecord) -> None:
+        os.write(self.file, f"{json.dumps(asdict(record))}\n".encode())
 
 
 async def pause(seconds: float) -> None:
-    """Callers come at their own pace."""
+    """Wait this many seconds."""
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.Event().wait(), seconds)
 
 
-async def be_a_caller(installation: Installation, work: Work, log: Log, chance: random.Random) -> None:
-    """Want the credentials of one connection after another."""
+async def run_caller(installation: Installation, work: Work, log: Log, chance: random.Random) -> None:
+    """Read the credentials of one random connection after another."""
     while True:
         key = ConnectionKey(work.organization_id, chance.choice(work.connections))
         with suppress(ReauthRequired, ProviderUnavailable, Unavailable):
-            log.give(await fresh_credentials(installation, key))
+            log.log_token(await fresh_credentials(installation, key))
         await pause(chance.uniform(0, 0.05))
 
 
 async def renew(work: Work, log: Log, seed: int, ready: int) -> None:
-    """The worker's loop, in a quicker rhythm, and callers, for ever."""
+    """Run the worker's loop at a short interval, and callers, for ever."""
     async with work.installation() as installation, asyncio.TaskGroup() as group:
         os.write(ready, b".")
         group.create_task(worker.run(installation, (worker.PeriodicTask("refresh", 0.02, refresh_due),)))
         for number in range(CALLERS):
-            group.create_task(be_a_caller(installation, work, log, random.Random(seed + number)))
+            group.create_task(run_caller(installation, work, log, random.Random(seed + number)))
 
 
 async def burst(work: Work, log: Log, callers: int, at: float) -> None:
-    """So many callers of the one connection, all at the same moment."""
+    """Read the credentials of one connection by many callers at the same moment."""
     async with work.installation() as installation:
         await installation.database.ping()
         await pause(at - time.time())
         key = ConnectionKey(work.organization_id, work.connections[0])
         for usable in await asyncio.gather(*(fresh_credentials(installation, key) for _ in range(callers))):
-            log.give(usable, again=True)
+            log.log_token(usable, again=True)
 
 
-def _be(work: Work, order: dict[str, Any], ready: int) -> None:
-    """Be a process of its own, for good."""
+def _run_fork(work: Work, order: dict[str, Any], ready: int) -> None:
+    """Run an order in the forked process and exit."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     log, code = Log(os.open(work.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)), 70
     vars(metrics)["token_commits"] = log
@@ -166,16 +165,16 @@ def _be(work: Work, order: dict[str, Any], ready: int) -> None:
         os._exit(code)
 
 
-def _obey(work: Work, children: set[int], order: dict[str, Any]) -> Any:
+def _execute(work: Work, children: set[int], order: dict[str, Any]) -> Any:
     if order["do"] in {"renew", "burst"}:
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
-            _be(work, order, write)
+            _run_fork(work, order, write)
         children.add(child)
         os.close(write)
         if order["do"] == "renew":
-            assert os.read(read, 1), "it did not get to work"
+            assert os.read(read, 1), "the process did not start"
         os.close(read)
         return child
     child = order["process"]
@@ -188,12 +187,12 @@ def _obey(work: Work, children: set[int], order: dict[str, Any]) -> Any:
     if order["do"] == "kill":
         children.discard(child)
         ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert ended == -signal.SIGKILL, f"it had ended by itself: {ended}"
+        assert ended == -signal.SIGKILL, f"the process had already exited with {ended}"
     return at
 
 
 def _wait(child: int, seconds: float) -> None:
-    """For so long, or until the child has ended by itself. Stops and ends of others are told by the same signal."""
+    """Wait this long, or until the child exits. SIGCHLD also reports stops and other children, hence `waitid`."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
@@ -202,18 +201,18 @@ def _wait(child: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Obey one order after another."""
+    """Execute orders until standard input ends."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    told = json.loads(sys.argv[1])
-    work, children = Work(**{**told, "connections": tuple(told["connections"])}), set[int]()
+    options = json.loads(sys.argv[1])
+    work, children = Work(**{**options, "connections": tuple(options["connections"])}), set[int]()
     # Otherwise each fork inherits the collector's counters, and spends the first 0.3 s of its short life in a full
     # collection of all that was imported.
     gc.collect()
     gc.freeze()
     try:
         for line in sys.stdin:
-            sys.stdout.write(f"{json.dumps(_obey(work, children, json.loads(line)))}\n")
+            sys.stdout.write(f"{json.dumps(_execute(work, children, json.loads(line)))}\n")
             sys.stdout.flush()
     finally:
         for child in children:
@@ -229,28 +228,28 @@ class Renewers:
     errors: Path
 
     async def start(self, do: str = "renew", **more: Any) -> int:
-        """A process that has just got to work."""
-        return int(await self._tell(do=do, **more))
+        """Start a process and return its id once it works."""
+        return int(await self._send_order(do=do, **more))
 
     async def kill(self, process: int, after: float) -> float:
-        """End a process at once, so many seconds from now; when that was. It may not have ended by itself."""
-        return float(await self._tell(do="kill", process=process, after=after))
+        """Kill a process after some seconds and return the time. Fails if the process has already exited."""
+        return float(await self._send_order(do="kill", process=process, after=after))
 
     async def stop(self, process: int, after: float, seconds: float) -> float:
-        """Stop a process, so many seconds from now, for so long; when that was."""
-        at = float(await self._tell(do="stop", process=process, after=after))
-        await self._tell(do="continue", process=process, after=seconds)
+        """Stop a process after some seconds, for some seconds, and return the time of the stop."""
+        at = float(await self._send_order(do="stop", process=process, after=after))
+        await self._send_order(do="continue", process=process, after=seconds)
         return at
 
     async def ended(self, process: int) -> int:
-        """How a process ended by itself."""
-        return int(await self._tell(do="wait", process=process))
+        """Wait for a process and return its exit code."""
+        return int(await self._send_order(do="wait", process=process))
 
-    def given(self) -> list[Given]:
-        """What all of them wrote."""
-        return [Given(**json.loads(line)) for line in Path(self.work.log).read_text().splitlines()]
+    def records(self) -> list[LogRecord]:
+        """Return the log records of all processes."""
+        return [LogRecord(**json.loads(line)) for line in Path(self.work.log).read_text().splitlines()]
 
-    async def _tell(self, **order: Any) -> Any:
+    async def _send_order(self, **order: Any) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{json.dumps(order)}\n".encode())
@@ -261,7 +260,7 @@ class Renewers:
 
 @asynccontextmanager
 async def renewers(work: Work, folder: Path) -> AsyncIterator[Renewers]:
-    """Processes at this work, until the block ends."""
+    """Run processes for this work until the block ends."""
     errors = folder / "renewers.log"
     words = [sys.executable, "-m", "tests.tokens.renewer", json.dumps(asdict(work))]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}

@@ -1,4 +1,4 @@
-"""The rotating provider as tests use it: families, their manners, its log; and connections made of its tokens."""
+"""Controls of the rotating provider: families, their behaviour, its log; and connections made from its tokens."""
 
 import json
 import sys
@@ -39,8 +39,8 @@ ENTRY = Path(__file__).parent / "entry.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A line of the provider's log: what was presented, and what was answered."""
+class TokenRequest:
+    """A line of the provider's log: the presented generation and the response."""
 
     at: float
     family: str
@@ -50,82 +50,82 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Rotating:
+class RotatingProvider:
     """The running provider."""
 
     url: str
     log_file: Path
     http: httpx2.Client = field(repr=False)
-    """Speaks to it. One for all: a client takes its time to be made."""
+    """A client of the provider, shared because creating a client is slow."""
 
     @property
     def port(self) -> int:
-        """For the way out's allow-list."""
+        """Return the port, for the allow-list of the egress."""
         port = urlsplit(self.url).port
         assert port is not None
         return port
 
     @property
     def catalog(self) -> Catalog:
-        """This provider alone."""
+        """Return a catalog of only this provider."""
         return catalog_at(self.url)
 
-    def make(self, count: int = 1, **manners: Any) -> list[dict[str, Any]]:
-        """First tokens of new families."""
-        made: list[dict[str, Any]] = self.http.post(f"{self.url}/families", json={"count": count, **manners}).json()
-        return made
+    def make(self, count: int = 1, **behaviour: Any) -> list[dict[str, Any]]:
+        """Create families and return their first tokens."""
+        tokens: list[dict[str, Any]] = self.http.post(f"{self.url}/families", json={"count": count, **behaviour}).json()
+        return tokens
 
-    def behave(self, family: str = "all", **manners: Any) -> None:
-        """Have a family's requests answered otherwise from now on."""
-        assert self.http.patch(f"{self.url}/families/{family}", json=manners).status_code == 200
+    def behave(self, family: str = "all", **behaviour: Any) -> None:
+        """Change the behaviour of a family, or of all."""
+        assert self.http.patch(f"{self.url}/families/{family}", json=behaviour).status_code == 200
 
     def look(self, family: str) -> dict[str, Any]:
-        """How a family stands."""
-        told: dict[str, Any] = self.http.get(f"{self.url}/families/{family}").json()
-        return told
+        """Return the state of a family."""
+        state: dict[str, Any] = self.http.get(f"{self.url}/families/{family}").json()
+        return state
 
-    def is_taken(self, token: str) -> bool:
-        """Whether the API takes the access token."""
+    def accepts(self, token: str) -> bool:
+        """Return True if the API accepts the access token."""
         answer = self.http.get(f"{self.url}/me", headers={"authorization": f"Bearer {token}"})
         assert answer.status_code in {200, 401}
         return answer.status_code == 200
 
-    def log(self, family: str | None = None) -> list[Asked]:
-        """Every token request that was answered, in order; of this family, or of all."""
-        lines = [Asked(**json.loads(line)) for line in self.log_file.read_text().splitlines()]
+    def log(self, family: str | None = None) -> list[TokenRequest]:
+        """Return the answered token requests in order, of this family or of all."""
+        lines = [TokenRequest(**json.loads(line)) for line in self.log_file.read_text().splitlines()]
         return [line for line in lines if family in {None, line.family}]
 
     def answers(self, family: str) -> list[str]:
-        """What a family's token requests were answered."""
+        """Return the responses to a family's token requests."""
         return [line.answer for line in self.log(family)]
 
 
 def catalog_at(url: str) -> Catalog:
-    """The provider alone, at this address."""
+    """Return a catalog of only the provider at this address."""
     entry = load_yaml(ENTRY, allow_http=True, replace={"url": url})
     return Catalog.of((entry,), {SLUG: LOGO.encode()}, "rotating")
 
 
 @contextmanager
-def running_provider(folder: Path) -> Iterator[Rotating]:
-    """The provider, until the block ends."""
+def running_provider(folder: Path) -> Iterator[RotatingProvider]:
+    """Run the provider until the block ends."""
     log_file = folder / "tokens.jsonl"
     log_file.touch()
     with (
         running([sys.executable, "-m", "tests.tokens.provider", "--log", str(log_file)], folder) as process,
         httpx2.Client() as http,
     ):
-        yield Rotating(process.said["url"], log_file, http)
+        yield RotatingProvider(process.said["url"], log_file, http)
 
 
 def generation_of(token: str) -> int:
-    """Which generation of its family a token is."""
+    """Return the generation of a token within its family."""
     return int(token.split(".")[2])
 
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """A connection whose tokens are of this family."""
+    """A connection with tokens of this family."""
 
     key: ConnectionKey
     family: str
@@ -133,7 +133,7 @@ class Seeded:
 
 
 async def register_client(installation: Installation, organization_id: str) -> None:
-    """The OAuth client that the provider knows."""
+    """Store the OAuth client that the provider knows."""
     entry = installation.catalog.get(SLUG)
     assert entry is not None
     async with installation.database.write() as tx:
@@ -142,17 +142,24 @@ async def register_client(installation: Installation, organization_id: str) -> N
 
 
 async def connect(
-    installation: Installation, organization_id: str, end_user_id: str, made: dict[str, Any], account: str | None = None
+    installation: Installation,
+    organization_id: str,
+    end_user_id: str,
+    first_tokens: dict[str, Any],
+    account: str | None = None,
 ) -> Seeded:
-    """A connection with these tokens, as a consent makes it; the end user's present one is renewed in place."""
+    """Store these tokens as an authorization does; a connection of the end user is reconnected in place."""
     async with installation.database.write() as tx:
         client = await oauth_clients.find_for(tx, installation.vault, organization_id, SLUG)
         assert client is not None
         now = installation.clock()
         tokens = Tokens(
-            made["access_token"], made["refresh_token"], now + timedelta(seconds=made["expires_in"]), ("read",)
+            first_tokens["access_token"],
+            first_tokens["refresh_token"],
+            now + timedelta(seconds=first_tokens["expires_in"]),
+            ("read",),
         )
-        secrets = {name: made[name] for name in ("access_token", "refresh_token")}
+        secrets = {name: first_tokens[name] for name in ("access_token", "refresh_token")}
         method = OAuth2Method(auth_of(installation))
         new = NewConnection(
             end_user_id=end_user_id,
@@ -161,7 +168,7 @@ async def connect(
             name=None,
             params={},
             secrets=secrets,
-            account=ProviderAccount(account or made["family"], None),
+            account=ProviderAccount(account or first_tokens["family"], None),
             metadata={},
             agreed=True,
             scopes=("read",),
@@ -172,11 +179,11 @@ async def connect(
         connection, _ = await connections.create_or_replace(
             tx, installation.vault, installation.catalogs, actor, new, now
         )
-    return Seeded(connection.key, made["family"], end_user_id)
+    return Seeded(connection.key, first_tokens["family"], end_user_id)
 
 
 def auth_of(installation: Installation) -> OAuth2Auth:
-    """The entry's oauth2."""
+    """Return the entry's OAuth 2.0 configuration."""
     entry = installation.catalog.get(SLUG)
     assert entry is not None
     auth = entry.auth_of("oauth2")
@@ -184,68 +191,72 @@ def auth_of(installation: Installation) -> OAuth2Auth:
     return auth
 
 
-async def held(installation: Installation, key: ConnectionKey) -> tuple[Connection, StoredCredential]:
-    """What the database holds at this moment."""
+async def read_stored(installation: Installation, key: ConnectionKey) -> tuple[Connection, StoredCredential]:
+    """Read a connection and its credentials from the database."""
     async with installation.database.read() as tx:
         return await connections.get_with_credential(tx, installation.vault, key)
 
 
 def token_of(usable: UsableCredential) -> str:
-    """The access token."""
+    """Return the access token."""
     return usable.values.credentials["access_token"]
 
 
 @dataclass(frozen=True, slots=True)
-class There:
-    """The application with the rotating provider, and a caller of an organization with a client there. No
-    worker is at work beside it: each refresh is the test's own."""
+class RotatingApplication:
+    """The application with the rotating provider, and a caller of an organization with a client of it.
+
+    No worker runs beside it: each refresh is started by the test.
+    """
 
     application: Application
     client: Client
-    provider: Rotating
+    provider: RotatingProvider
     organization_id: str
 
     @property
     def installation(self) -> Installation:
-        """The application's insides."""
+        """The installation of the application."""
         return self.application.installation
 
     @property
     def another_process(self) -> Installation:
-        """Another process on the same database: it shares no flights."""
+        """An installation as another process has: the same database, no shared flights."""
         return replace(self.installation, flights=type(self.installation.flights)(), timing=Timing(poll=0.01))
 
-    async def connect(self, end_user_id: str = "user_123", account: str | None = None, **manners: Any) -> Seeded:
-        """A connection with first tokens."""
-        made = self.provider.make(**manners)[0]
-        return await connect(self.installation, self.organization_id, end_user_id, made, account)
+    async def connect(self, end_user_id: str = "user_123", account: str | None = None, **behaviour: Any) -> Seeded:
+        """Create a connection with the first tokens of a new family."""
+        first_tokens = self.provider.make(**behaviour)[0]
+        return await connect(self.installation, self.organization_id, end_user_id, first_tokens, account)
 
     async def revoke_due(self) -> int:
-        """The worker's turn that revokes what is let go of."""
+        """Run the worker's task that sends pending revocations."""
         return await revoke_due(self.installation)
 
     async def look(self, seeded: Seeded) -> dict[str, Any]:
-        """The connection as the API shows it."""
+        """Read the connection from the API."""
         answer = await self.client.get(f"/v1/connections/{seeded.key.connection_id}")
         assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        connection: dict[str, Any] = answer.json()
+        return connection
 
     async def events(self, kind: str) -> list[dict[str, Any]]:
-        """Events of a type."""
+        """Return events of a type."""
         answer = await self.client.get("/v1/events", type=f"connection.{kind}")
-        told: list[dict[str, Any]] = answer.json()["events"]
-        return told
+        events: list[dict[str, Any]] = answer.json()["events"]
+        return events
 
 
-def settings_with(database_url: str, acme: RunningAcme, provider: Rotating) -> Settings:
-    """Settings of an installation that may reach this provider."""
+def settings_with(database_url: str, acme: RunningAcme, provider: RotatingProvider) -> Settings:
+    """Return settings of an installation that may reach this provider."""
     return settings_for(database_url, acme, egress_allow=frozenset({("127.0.0.1", provider.port)}))
 
 
 @asynccontextmanager
-async def rotating_application(database_url: str, acme: RunningAcme, provider: Rotating) -> AsyncIterator[There]:
-    """The application with this provider, until the block ends; without its background work."""
+async def rotating_application(
+    database_url: str, acme: RunningAcme, provider: RotatingProvider
+) -> AsyncIterator[RotatingApplication]:
+    """Run the application with this provider, without periodic tasks, until the block ends."""
     settings, clock = settings_with(database_url, acme, provider), SetClock()
     egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
     app = create_app(settings, provider.catalog, clock=clock, egress=egress)
@@ -261,9 +272,9 @@ async def rotating_application(database_url: str, acme: RunningAcme, provider: R
         await installation.database.close()
 
 
-async def arrive(application: Application, provider: Rotating) -> There:
-    """A caller of a new organization that has a client at the provider."""
+async def arrive(application: Application, provider: RotatingProvider) -> RotatingApplication:
+    """Create an organization with a client at the provider, and a caller of it."""
     organization_id = await application.organization()
     client = application.client(await application.key(organization_id))
     await register_client(application.installation, organization_id)
-    return There(application, client, provider, organization_id)
+    return RotatingApplication(application, client, provider, organization_id)

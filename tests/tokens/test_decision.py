@@ -228,27 +228,27 @@ def test_credentials_of_another_audience_are_never_used_nor_renewed() -> None:
         assert (decision == NeedsReauth("audience_changed")) == (columns["audience"] is not None), columns
 
 
-def test_the_provider_is_never_asked_during_a_backoff_or_without_a_grant() -> None:
+def test_provider_gets_no_request_during_a_backoff_or_without_a_grant() -> None:
     for columns, _, decision in decisions():
         if isinstance(decision, Renew):
             assert columns["retry_at"] in {None, EARLIER}, columns
             assert columns["secrets"] == TOKENS, columns
 
 
-def test_a_refused_grant_is_presented_only_when_a_person_asks() -> None:
+def test_refused_grant_is_presented_only_on_an_explicit_request() -> None:
     for columns, request, decision in decisions():
         if isinstance(decision, Renew) and columns["status"] == "needs_reauth" and columns["due_at"] is None:
             assert request.retry_refused, columns
 
 
-def test_expired_tokens_never_serve() -> None:
+def test_expired_tokens_are_never_used() -> None:
     for columns, _, decision in decisions():
         if columns["expires_at"] == EARLIER:
             assert not isinstance(decision, Fresh | UseUntil), columns
             assert not (isinstance(decision, Renew) and decision.usable), columns
 
 
-def test_a_rejected_version_serves_only_where_nothing_can_replace_it() -> None:
+def test_rejected_version_is_used_only_if_nothing_can_replace_it() -> None:
     for columns, request, decision in decisions():
         if request.rejected != VERSION:
             continue

@@ -7,18 +7,18 @@ import pytest
 
 from one_runtime.connections import connections
 from one_runtime.db.engine import Transaction
-from tests.tokens.rotating import There, held
+from tests.tokens.rotating import RotatingApplication, read_stored
 
 READS = 300
 
 
 @pytest.mark.only_database("postgresql")
-async def test_a_read_that_starts_while_the_last_batch_ends_is_answered(there: There) -> None:
-    seeded = await there.connect()
+async def test_a_read_that_starts_while_the_last_batch_ends_is_answered(app: RotatingApplication) -> None:
+    seeded = await app.connect()
 
     async def read() -> None:
         for _ in range(READS):
-            await held(there.installation, seeded.key)
+            await read_stored(app.installation, seeded.key)
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         for _ in range(5):
@@ -38,10 +38,10 @@ class Counting:
 
 
 @pytest.mark.promise("P8")
-async def test_tokens_and_their_expiry_are_read_in_one_statement(there: There) -> None:
+async def test_tokens_and_their_expiry_are_read_in_one_statement(app: RotatingApplication) -> None:
     """Between two statements another process may renew: the old token would get the expiry of the new one."""
-    seeded = await there.connect()
-    async with there.installation.database.read() as tx:
+    seeded = await app.connect()
+    async with app.installation.database.read() as tx:
         counting = Counting(tx)
-        await connections.get_with_credential(cast("Transaction", counting), there.installation.vault, seeded.key)
+        await connections.get_with_credential(cast("Transaction", counting), app.installation.vault, seeded.key)
     assert counting.statements == 1
