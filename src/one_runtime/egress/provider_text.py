@@ -27,8 +27,9 @@ def printable(text: str) -> str:
 
     Invisible characters can reverse the text shown, and hide a secret from a search for it.
     """
-    characters = (_printable_character(character) for character in _INVISIBLE.sub("", text))
-    return " ".join("".join(characters).split())
+    if not text.isprintable():  # true for most texts: then no character needs a look
+        text = "".join(map(_printable_character, text))
+    return " ".join(_INVISIBLE.sub("", text).split())
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -97,4 +98,6 @@ def _without_parts(text: str, forms: Iterable[str]) -> str:
 
 def _lower(text: str) -> str:
     """The text in lower case, each character in its place."""
+    if len(lowered := text.lower()) == len(text):
+        return lowered
     return "".join(lower if len(lower := character.lower()) == 1 else character for character in text)
