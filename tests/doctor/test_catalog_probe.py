@@ -93,11 +93,11 @@ async def test_an_address_that_may_never_be_reached_is_wrong(world: tuple[Upstre
     assert all("Nothing was stored" not in one.got for one in told)
 
 
-async def test_the_hosts_of_customers_are_nobodys(world: tuple[Upstream, Egress]) -> None:
+async def test_hosts_that_customers_enter_are_not_probed(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
     told = await ask(egress, entry("zendesk"))
     assert {one.verdict for one in told} == {"not_probed"}
-    assert told[0].got == "the host depends on subdomain, which a customer has to say"
+    assert told[0].got == "the host depends on subdomain, which each customer enters"
     assert upstream.seen == []
 
 

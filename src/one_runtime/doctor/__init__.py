@@ -1,4 +1,4 @@
-"""Examines an installation from outside the server that runs it, and says what to do (`one-runtime doctor`).
+"""Examines an installation from outside its server, and recommends what to do (`one-runtime doctor`).
 
 Every check is pure reading: nothing is written, migrated or changed, and no finding holds a secret.
 """

@@ -15,31 +15,34 @@ FAR_APART: Final = 30.0
 
 def examine_clock(clocks: Sequence[tuple[str, float | None]]) -> Finding:
     """Check clocks: a name, and the seconds that it is ahead of ours, or None if unknown."""
-    known = [(whose, by) for whose, by in clocks if by is not None]
+    known = [(owner, seconds) for owner, seconds in clocks if seconds is not None]
     if not known:
-        return warning("clock", "there is no other one to compare it with", "See public URL and egress.")
-    told = ", ".join(f"{whose} is {abs(by):.1f} s {'behind' if by < 0 else 'ahead'}" for whose, by in known)
-    furthest = max(abs(by) for _, by in known)
+        return warning("clock", "there is no other clock to compare it with", "See public URL and egress.")
+    summary = ", ".join(
+        f"{owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}" for owner, seconds in known
+    )
+    furthest = max(abs(seconds) for _, seconds in known)
     advice = "Keep every machine's clock by NTP: sessions, leases and tokens expire by it."
     if furthest > FAR_APART:
-        return problem("clock", told, advice)
-    return warning("clock", told, advice) if furthest > APART else ok("clock", told)
+        return problem("clock", summary, advice)
+    return warning("clock", summary, advice) if furthest > APART else ok("clock", summary)
 
 
-def ahead(told: datetime, before: datetime, after: datetime, *, grain: float = 0) -> float:
-    """How many seconds a clock is ahead of ours at the least, which told its time between two times of ours, to the
-    `grain`: a slow answer makes no clock wrong.
+def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0) -> float:
+    """Return the minimum of seconds that a clock is ahead of ours; a slow answer does not count as a difference.
+
+    `time`: read from that clock between `before` and `after`, with a resolution of `grain` seconds.
     """
-    earliest = (told - after).total_seconds()
-    latest = (told - before).total_seconds() + grain
+    earliest = (time - after).total_seconds()
+    latest = (time - before).total_seconds() + grain
     return max(earliest, 0.0) + min(latest, 0.0)
 
 
 def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float | None:
-    """The same by an answer's Date, which has whole seconds; none where there is none to rely on."""
-    told = next((value for name, value in answer.headers if name.lower() == "date"), None)
+    """Return the same from the Date header of an answer, in whole seconds, or None if it is missing or invalid."""
+    value = next((value for name, value in answer.headers if name.lower() == "date"), None)
     try:
-        date = parsedate_to_datetime(told) if told else None
+        date = parsedate_to_datetime(value) if value else None
     except ValueError:
         return None
     if date is None:

@@ -19,10 +19,10 @@ _HANDED_OVER: Final = "/run/secrets/"
 
 def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """Check the version and the settings."""
-    found = [*_workers(settings), *_reach(settings), *_secrets(environ), *_trust(settings)]
+    findings = [*_workers(settings), *_reach(settings), *_secrets(environ), *_trust(settings)]
     version = ok("version", f"One Runtime {__version__} on Python {platform.python_version()}")
     count = sum(name.startswith(PREFIX) for name in environ)
-    return [version, *(found or [ok("settings", f"{count} from the environment, and they can work together")])]
+    return [version, *(findings or [ok("settings", f"{count} from the environment, and they can work together")])]
 
 
 def _workers(settings: Settings) -> list[Finding]:
@@ -40,16 +40,16 @@ def _reach(settings: Settings) -> list[Finding]:
 
 
 def _secrets(environ: Mapping[str, str]) -> list[Finding]:
-    found = []
+    findings = []
     for name in _SECRET:
         variable, path = PREFIX + name, environ.get(f"{PREFIX}{name}_FILE", "")
         if environ.get(variable) and path:
             saw = f"{variable} and {variable}_FILE are both set"
-            found.append(warning("settings", saw, "Set one of the two: which one counts is not said."))
+            findings.append(warning("settings", saw, "Remove one of the two: their precedence is undefined."))
         if path and not path.startswith(_HANDED_OVER) and Path(path).stat().st_mode & stat.S_IROTH:
             saw = f"every user of this machine can read {path}"
-            found.append(warning("settings", saw, f"Run: chmod o-rwx {path}"))
-    return found
+            findings.append(warning("settings", saw, f"Run: chmod o-rwx {path}"))
+    return findings
 
 
 def _trust(settings: Settings) -> list[Finding]:

@@ -32,32 +32,35 @@ async def examine(
         settings = load_settings(environ)
     except ConfigurationError as error:
         return [problem("settings", error.detail, "Fix this first; the other checks need valid settings.")]
-    found = examine_configuration(settings, environ)
-    vault, catalog = _vault(settings, found), load_catalog()  # before the clocks are compared: it takes its time
+    findings = examine_configuration(settings, environ)
+    vault, catalog = (
+        _open_vault(settings, findings),
+        load_catalog(),
+    )  # slow, so it precedes the comparison of the clocks
     storage, side, outside = await asyncio.gather(
-        _examined(examine_storage(settings, vault, clock), lambda why: Storage([_failed("database", why)])),
-        _examined(
-            examine_public_url(settings, vault, clock, network), lambda why: PublicSide([_failed("public URL", why)])
+        _run_check(examine_storage(settings, vault, clock), lambda why: Storage([_failure("database", why)])),
+        _run_check(
+            examine_public_url(settings, vault, clock, network), lambda why: PublicSide([_failure("public URL", why)])
         ),
-        _examined(examine_outside(catalog, clock, network, environ), lambda why: Outside(_failed("egress", why))),
+        _run_check(examine_outside(catalog, clock, network, environ), lambda why: Outside(_failure("egress", why))),
     )
-    found += [*storage.findings, *side.findings, outside.finding]
+    findings += [*storage.findings, *side.findings, outside.finding]
     if side.echo is not None:
-        found.append(compared(side.echo, storage.database_fingerprint, settings))
+        findings.append(compared(side.echo, storage.database_fingerprint, settings))
     clocks = [("the database's", storage.ahead), ("the public URL's", side.ahead), ("the providers'", outside.ahead)]
-    found.append(examine_clock(clocks))
-    return in_order(found)
+    findings.append(examine_clock(clocks))
+    return in_order(findings)
 
 
-def _vault(settings: Settings, found: list[Finding]) -> Vault | None:
+def _open_vault(settings: Settings, findings: list[Finding]) -> Vault | None:
     try:
         return Vault(parse_keys(settings.encryption_keys.get_secret_value()))
     except ConfigurationError as error:
-        found.append(problem("key ring", "no usable key ring", error.detail))
+        findings.append(problem("key ring", "no usable key ring", error.detail))
         return None
 
 
-async def _examined(check: Awaitable[T], otherwise: Callable[[str], T]) -> T:
+async def _run_check(check: Awaitable[T], otherwise: Callable[[str], T]) -> T:
     try:
         async with asyncio.timeout(PATIENCE):
             return await check
@@ -67,5 +70,5 @@ async def _examined(check: Awaitable[T], otherwise: Callable[[str], T]) -> T:
         return otherwise(f"the check itself failed ({type(error).__name__})")
 
 
-def _failed(check: str, why: str) -> Finding:
+def _failure(check: str, why: str) -> Finding:
     return problem(check, why, "Check that service and the network.")

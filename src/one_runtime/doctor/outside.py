@@ -33,14 +33,14 @@ async def examine_outside(
     """Request a few hosts; any answer is good."""
     hosts = hosts_of(catalog)[:HOSTS]
     async with Egress(network=network, limits=_LIMITS) as egress:
-        answers = await asyncio.gather(*(_ask(egress, host, clock) for host in hosts))
-    told = [ahead for _, ahead in answers if ahead is not None]
+        answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
+    clocks = [ahead for _, ahead in answers if ahead is not None]
     refused = [why for why, _ in answers if why is not None]
     # The smallest difference: a cached answer has an old date, and two equally wrong clocks are rare.
-    return Outside(_judged(hosts, refused, environ), min(told, key=abs, default=None))
+    return Outside(_judge(hosts, refused, environ), min(clocks, key=abs, default=None))
 
 
-def _judged(hosts: list[str], refused: list[str], environ: Mapping[str, str]) -> Finding:
+def _judge(hosts: list[str], refused: list[str], environ: Mapping[str, str]) -> Finding:
     if not refused:
         return ok("egress", f"{' and '.join(hosts)} answer")
     lost = "no provider" if len(refused) == len(hosts) else "not every provider"
@@ -49,21 +49,21 @@ def _judged(hosts: list[str], refused: list[str], environ: Mapping[str, str]) ->
     return warning(
         "egress",
         f"{lost} can be reached. {' '.join(refused)}",
-        f"Keys cannot be checked, so nobody can connect an account there. Look at DNS and the firewall.{proxy}",
+        f"Keys cannot be checked, so no end user can connect an account there. Check DNS and the firewall.{proxy}",
     )
 
 
 def hosts_of(catalog: Catalog) -> list[str]:
     """Return the first fixed host of each entry, in the order of the catalog."""
-    found: dict[str, None] = {}
+    hosts: dict[str, None] = {}
     for entry in catalog.integrations:
         urls = [url for auth in entry.auth for url in auth.urls()]
         fixed = [url.authority for url in urls if url.scheme == "https" and "{" not in url.authority]
-        found.update(dict.fromkeys(fixed[:1]))
-    return list(found)
+        hosts.update(dict.fromkeys(fixed[:1]))
+    return list(hosts)
 
 
-async def _ask(egress: Egress, host: str, clock: Clock) -> tuple[str | None, float | None]:
+async def _request(egress: Egress, host: str, clock: Clock) -> tuple[str | None, float | None]:
     """Return why a host does not answer, or None; and the seconds that its clock is ahead of ours, if known."""
     before = clock()
     try:

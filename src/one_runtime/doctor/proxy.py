@@ -21,8 +21,8 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
     trusting = bool(settings.trusted_proxies)
     if echo.client == FORGED and not _through_trusted(passed_on, settings):
         saw = "a caller can claim any address in X-Forwarded-For, and is believed"
-        advice = "The proxy has to add the caller's address to this header, or to replace it; and see that nobody "
-        return problem("proxy", saw, advice + "reaches the server but through it.")
+        advice = "Configure the proxy to append the caller's address to this header, or to replace the header. "
+        return problem("proxy", saw, advice + "Allow connections to the server from the proxy only.")
     if not settings.secure and not trusting:
         return ok("proxy", f"none is trusted; requests come from {echo.client}")
     if passed_on in ([], [FORGED]):
@@ -37,7 +37,7 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
     """Return True if this machine is in a trusted network: then the server rightly trusts our claim."""
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
-    return bool(after) and all(_is_trusted(one, settings) for one in after)
+    return bool(after) and all(_is_trusted(address, settings) for address in after)
 
 
 def _is_trusted(text: str, settings: Settings) -> bool:
@@ -55,16 +55,16 @@ def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, s
     origins = _values(script, "access-control-allow-origin")
     if frame_options:
         saw = f"the proxy adds X-Frame-Options ({frame_options[0][:40]}): no page can show the popup"
-        return problem("popup", saw, "Take that header out, for /connect at least.")
+        return problem("popup", saw, "Remove that header, at least for /connect.")
     if len(policies) > 1:
         saw = "the proxy adds a Content-Security-Policy of its own: browsers keep to both, and the popup may stay empty"
-        return problem("popup", saw, "Take that header out, for /connect at least.")
+        return problem("popup", saw, "Remove that header, at least for /connect.")
     if not policies or _FRAMES not in policies[0]:
         saw = "the proxy takes the Content-Security-Policy away, replaces it, or answers /connect itself"
         return problem("popup", saw, "Pass pages and headers through as they are, error pages too.")
     if origins != ["*"]:
         saw = f"connect.js arrives with {len(origins)} Access-Control-Allow-Origin headers that are not ours alone"
-        return problem("popup", saw, "Take that header out of the proxy: the server sends it.")
+        return problem("popup", saw, "Remove that header from the proxy: the server sends it.")
     return ok("popup", "its page and connect.js arrive with our headers alone")
 
 

@@ -18,7 +18,7 @@ from one_runtime.settings import Settings
 
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
-_LAST_PART: Final = 5
+_RENEWAL_FRACTION: Final = 5
 """A certificate should have been renewed before the last fifth of its life."""
 _GATEWAY: Final = frozenset({502, 503, 504})
 
@@ -40,14 +40,14 @@ async def examine_public_url(
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
     async with Egress(allow=frozenset({target}), network=network, limits=_LIMITS) as egress:
         if settings.secure:
-            side.findings.append(await _certificate(egress, settings.public_url, clock))
+            side.findings.append(await _examine_certificate(egress, settings.public_url, clock))
         if side.findings and side.findings[0].verdict == "problem":
             return side  # no request can succeed
         try:
             await _check_self(side, egress, settings, vault, clock)
             if side.echo is not None:
                 side.findings.append(examine_proxy(side.echo, settings))
-                side.findings.append(await _popup(egress, settings))
+                side.findings.append(await _examine_popup(egress, settings))
         except EgressError as error:
             side.findings.append(problem("public URL", error.detail, _UNREACHED))
     return side
@@ -56,7 +56,7 @@ async def examine_public_url(
 _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
-async def _certificate(egress: Egress, public_url: str, clock: Clock) -> Finding:
+async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) -> Finding:
     try:
         certificate = await egress.certificate(public_url)
     except EgressError as error:
@@ -66,7 +66,7 @@ async def _certificate(egress: Egress, public_url: str, clock: Clock) -> Finding
         return problem("certificate", error.detail, advice)
     left = certificate.not_after - clock()
     saw = f"valid until {certificate.not_after:%Y-%m-%d}, for {_days(left)}"
-    if left < (certificate.not_after - certificate.not_before) / _LAST_PART:
+    if left < (certificate.not_after - certificate.not_before) / _RENEWAL_FRACTION:
         return warning("certificate", saw, "Check its renewal, which should have happened by now.")
     return ok("certificate", saw)
 
@@ -90,10 +90,10 @@ async def _check_self(side: PublicSide, egress: Egress, settings: Settings, vaul
         side.ahead = ahead(side.echo.now, before, after)
         return
     side.ahead = ahead_by_date(answer, before, after)
-    side.findings.append(_stranger(answer, settings, ring=vault is not None))
+    side.findings.append(_foreign_answer(answer, settings, ring=vault is not None))
 
 
-def _stranger(answer: Response, settings: Settings, *, ring: bool) -> Finding:
+def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
     """Return the finding for an answer that is not from this installation."""
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
@@ -118,7 +118,7 @@ def _stranger(answer: Response, settings: Settings, *, ring: bool) -> Finding:
     return problem("public URL", saw, f"The proxy must forward every path to the server, including {self_check.PATH}.")
 
 
-async def _popup(egress: Egress, settings: Settings) -> Finding:
+async def _examine_popup(egress: Egress, settings: Settings) -> Finding:
     """Raises: EgressError."""
     page = await egress.request("GET", f"{settings.public_url}/connect?session={new_id()}")
     script = await egress.request("GET", f"{settings.public_url}/connect.js")

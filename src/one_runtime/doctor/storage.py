@@ -28,7 +28,7 @@ from one_runtime.tenancy import organizations
 OLDEST_POSTGRESQL: Final = 15
 """The oldest major version that its authors still maintain (postgresql.org/support/versioning, November 2026)."""
 
-_AS_WHO_SERVES: Final = "Run this as the user that serves."
+_SAME_USER: Final = "Run this as the user that serves."
 _AT_THE_SERVER: Final = "Look at the server, and at ONE_RUNTIME_DATABASE_URL."
 _MIB: Final = 1024 * 1024
 _SCARCE: Final = 1024 * _MIB
@@ -51,7 +51,7 @@ async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock)
     path = sqlite_path(url)
     if path:
         storage.findings += await asyncio.to_thread(_file, Path(path))
-        if not any(one.check == "file" for one in storage.findings):
+        if not any(finding.check == "file" for finding in storage.findings):
             return storage
     try:
         create_database(url)
@@ -61,11 +61,11 @@ async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock)
     try:
         if not await _is_current(storage, url):
             return storage
-        async with _opened(url) as database:
-            await _ask(storage, database, settings, vault, clock)
+        async with _open(url) as database:
+            await _examine(storage, database, settings, vault, clock)
     except (ConfigurationError, Unavailable) as error:
         saw = error.detail if path else f"{shown_server(url)}: {why_unreachable(error)}"
-        advice = f"{_AS_WHO_SERVES[:-1]}, and look at the file." if path else _AT_THE_SERVER
+        advice = f"{_SAME_USER[:-1]}, and look at the file." if path else _AT_THE_SERVER
         storage.findings.append(problem("database", saw, advice))
     return storage
 
@@ -89,7 +89,7 @@ async def _is_current(storage: Storage, url: str) -> bool:
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[Database]:
+async def _open(url: str) -> AsyncIterator[Database]:
     database = create_database(url, pool_size=1)
     await database.open()
     try:
@@ -98,7 +98,7 @@ async def _opened(url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def _ask(storage: Storage, database: Database, settings: Settings, vault: Vault | None, clock: Clock) -> None:
+async def _examine(storage: Storage, database: Database, settings: Settings, vault: Vault | None, clock: Clock) -> None:
     async with database.read() as tx:
         storage.database_fingerprint, live = (
             await self_check.database_fingerprint(tx),
@@ -118,27 +118,27 @@ async def _ask(storage: Storage, database: Database, settings: Settings, vault: 
         storage.findings.append(_origins(await organizations.list_all(tx), settings))
 
 
-def server(vitals: PostgresVitals, wanted: int) -> list[Finding]:
+def server(vitals: PostgresVitals, required: int) -> list[Finding]:
     """Check a PostgreSQL server, and that it has enough connections."""
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
-    found = []
+    findings = []
     if vitals.read_only:
         saw = f"{name} is a standby and takes no writes"
-        found.append(problem("database", saw, "Name the primary in ONE_RUNTIME_DATABASE_URL."))
+        findings.append(problem("database", saw, "Name the primary in ONE_RUNTIME_DATABASE_URL."))
     if vitals.synchronous_commit == "off":
         saw = f"{name} has synchronous_commit off: a crash loses commits, and a rotated token with them"
-        found.append(warning("database", saw, "Turn it on for this database."))
+        findings.append(warning("database", saw, "Turn it on for this database."))
     if vitals.major < OLDEST_POSTGRESQL:
         saw = f"{name} is not maintained by its authors any more"
-        found.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
-    found = found or [ok("database", f"{name}, migrated to {HEAD}")]
+        findings.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
+    findings = findings or [ok("database", f"{name}, migrated to {HEAD}")]
     size = f"the database has {vitals.size / _MIB:.0f} MiB; the disk of its server cannot be seen from here"
-    return [*found, _connections(vitals, wanted), ok("disk", size)]
+    return [*findings, _connections(vitals, required), ok("disk", size)]
 
 
-def _connections(vitals: PostgresVitals, wanted: int) -> Finding:
-    saw = f"the processes that serve may open {wanted}, and PostgreSQL has {vitals.free_for_us} for us"
-    if wanted > vitals.free_for_us:
+def _connections(vitals: PostgresVitals, required: int) -> Finding:
+    saw = f"the processes that serve may open {required}, and PostgreSQL has {vitals.free_for_us} for us"
+    if required > vitals.free_for_us:
         advice = "Raise its max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
         return problem("connections", saw, advice)
     return ok("connections", saw)
@@ -149,7 +149,7 @@ def _file(path: Path) -> list[Finding]:
     try:
         size = path.stat().st_size
     except PermissionError:
-        return [problem("database", f"this user may not look at {path}", _AS_WHO_SERVES)]
+        return [problem("database", f"this user may not look at {path}", _SAME_USER)]
     except (FileNotFoundError, NotADirectoryError):
         folder = next(parent for parent in path.absolute().parents if parent.is_dir())
         return [_disk(folder, 0), warning("database", f"{path} is not there", "The first start makes it.")]
@@ -179,7 +179,7 @@ def file_system(folder: Path, mounts: str) -> str:
     """Return the file system type of the longest mount point above the folder, or an empty text."""
     lines = [line.split(" ") for line in mounts.splitlines()]
     within = [(fields[1], fields[2]) for fields in lines if folder.is_relative_to(fields[1])]
-    return max(within, key=lambda one: len(one[0]), default=("", ""))[1]
+    return max(within, key=lambda mount: len(mount[0]), default=("", ""))[1]
 
 
 def _permissions(path: Path) -> Finding:
@@ -196,24 +196,26 @@ def _is_served(path: Path) -> bool:
     lock = Path(f"{path}.serving")
     if not lock.exists():
         return False
-    with lock.open() as held:
+    with lock.open() as file:
         try:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
 
 
-def _origins(known: list[organizations.Organization], settings: Settings) -> Finding:
-    if not known:
+def _origins(listed: list[organizations.Organization], settings: Settings) -> Finding:
+    if not listed:
         return warning("organizations", "there is none", 'Make one: one-runtime organizations create "Name"')
-    without = [one.id for one in known if not one.allowed_origins]
+    without = [organization.id for organization in listed if not organization.allowed_origins]
     if without:
-        saw = f"{len(without)} of {len(known)} without an allowed origin, such as {without[0]}: nobody sees the popup"
+        saw = (
+            f"{len(without)} of {len(listed)} without an allowed origin, such as {without[0]}: the popup opens nowhere"
+        )
         advice = "one-runtime organizations set ID --allowed-origin https://app.example.com"
         return warning("organizations", saw, advice)
-    own = [one.id for one in known if settings.public_url in one.allowed_origins]
-    if own:
-        saw = f"{own[0]} allows our own public URL as an origin, where no page of its product is"
+    misconfigured = [organization.id for organization in listed if settings.public_url in organization.allowed_origins]
+    if misconfigured:
+        saw = f"{misconfigured[0]} allows our own public URL as an origin, where no page of its product is"
         return warning("organizations", saw, "Allow the origin of the page that opens the popup instead.")
-    return ok("organizations", f"{len(known)}, each with an allowed origin")
+    return ok("organizations", f"{len(listed)}, each with an allowed origin")
