@@ -1,4 +1,4 @@
-"""When to renew tokens: ahead of their expiry, and before a refresh token expires of disuse."""
+"""The time to renew tokens: ahead of their expiry, and before a refresh token expires of disuse."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -60,7 +60,7 @@ class AuthMethod(Protocol):
 
     @property
     def tokens(self) -> TokenMethod | None:
-        """How tokens are issued and renewed; None for a credential that is sent as it was typed."""
+        """The issuing and renewal of tokens; None for a credential that is sent as it was typed."""
 
     @property
     def needs_registered_client(self) -> bool:

@@ -1,4 +1,4 @@
-"""Row ids: UUIDs version 7 (RFC 9562 section 5.7), in canonical text; ordered by time of making."""
+"""Row ids: UUIDs version 7 (RFC 9562 section 5.7), in canonical text, ordered by creation time."""
 
 import re
 from datetime import datetime
@@ -15,11 +15,11 @@ def new_id() -> str:
 
 
 def lowest_id(moment: datetime) -> str:
-    """The lowest id that can be made at a moment: all made before are lower."""
+    """Return the lowest id of a moment; all ids created earlier are lower."""
     milliseconds = f"{int(moment.timestamp() * 1000):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-000000000000"
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is a UUID in canonical form; anything else names nothing and is not looked up."""
+    """Return True for a UUID in canonical form; any other text identifies nothing and is not looked up."""
     return re.fullmatch(ID_PATTERN, text) is not None

@@ -42,7 +42,7 @@ key_ring = Table(
     metadata,
     Column("key_id", Text, primary_key=True),
     Column("created_at", TIME, nullable=False),
-    Column("promoted_at", TIME),  # of those not retired, the one promoted last seals
+    Column("promoted_at", TIME),  # the active key is the key promoted last, among those not retired
     Column("retired_at", TIME),  # the ring may lack it
 )
 
@@ -51,7 +51,7 @@ servers = Table(
     metadata,
     Column("id", ID, primary_key=True),  # one for each process that serves
     Column("version", Text, nullable=False),
-    Column("key_ids", DOCUMENT, nullable=False),  # the ring that it was started with
+    Column("key_ids", DOCUMENT, nullable=False),  # the key ring of the process
     Column("started_at", TIME, nullable=False),
     Column("seen_at", TIME, nullable=False),
 )
@@ -69,23 +69,23 @@ organizations = Table(
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("custom_revision", ID),  # of its own integrations; null: it never had any
+    Column("custom_revision", ID),  # revision of the custom integrations; null: never had any
 )
 
-# An organization's own integrations, beside the built-in ones of the catalog.
+# Custom integrations of an organization, beside the built-in integrations of the catalog.
 custom_integrations = Table(
     "custom_integrations",
     metadata,
     Column("id", ID, primary_key=True),
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("slug", Text, nullable=False),
-    Column("definition", Text, nullable=False),  # JSON, in the order in which people read it
+    Column("definition", Text, nullable=False),  # JSON; the order of the keys is preserved
     Column("logo", Text, nullable=False),
     Column("logo_hash", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("moved_at", TIME, nullable=False),  # since when it sends credentials where it does
-    Column("deleted_at", TIME),  # it serves nothing but tokens that are still to be revoked
+    Column("moved_at", TIME, nullable=False),  # last change of its audience
+    Column("deleted_at", TIME),  # stored for pending revocations only
     Index(
         "ix_custom_integrations_organization_id_slug",
         "organization_id",
@@ -149,7 +149,7 @@ connections = Table(
         ["end_users.organization_id", "end_users.end_user_id"],
         ondelete="CASCADE",
     ),
-    # Holds all that the list of integrations asks of this table.
+    # Covers the columns that the list of integrations reads.
     Index("ix_connections_end_user", "organization_id", "end_user_id", "integration_slug", "status"),
     Index("ix_connections_organization_id_id", "organization_id", "id"),
 )
@@ -162,19 +162,19 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("oauth_client_id", ID),  # of `oauth_clients`, that the tokens were given to; null: the customer's own
+    Column("oauth_client_id", ID),  # the client that the tokens were issued to; null: the customer's own client
     Column("refresh_due_at", TIME),  # when the worker renews the tokens; null: never
-    Column("lease", ID),  # of whoever renews them now
+    Column("lease", ID),  # of the process that refreshes them now
     Column("leased_until", TIME),
-    Column("retry_at", TIME),  # the provider is in trouble: not before
-    Column("failures", Integer, nullable=False, server_default="0"),  # renewals in a row that told nothing
-    Column("audience", Text),  # whom they may be sent to, where the integration is the organization's own
+    Column("retry_at", TIME),  # earliest retry after an outage of the provider
+    Column("failures", Integer, nullable=False, server_default="0"),  # consecutive refreshes without a result
+    Column("audience", Text),  # audience of the credentials, for a custom integration
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
 )
 
-# An organization's own, or the instance's for all of them (`oauth_clients.INSTANCE`, which is no organization).
+# OAuth clients of an organization, or of the instance for all organizations (`oauth_clients.INSTANCE`).
 oauth_clients = Table(
     "oauth_clients",
     metadata,
@@ -183,7 +183,7 @@ oauth_clients = Table(
     Column("integration_slug", Text, nullable=False),
     Column("client_id", Text, nullable=False),
     Column("scopes", DOCUMENT),  # null: the entry's default
-    Column("hosts", DOCUMENT, nullable=False),  # that its secret may go to, where the entry does not say them
+    Column("hosts", DOCUMENT, nullable=False),  # that may receive its secret, if the entry does not define them
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
@@ -237,7 +237,7 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
 )
 
-# What the mode `redirect` made and the organization has not redeemed yet. It counts for nothing until then.
+# Connections of the mode `redirect` that the organization has not redeemed yet. They have no effect until then.
 unredeemed_connections = Table(
     "unredeemed_connections",
     metadata,
@@ -247,12 +247,12 @@ unredeemed_connections = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("due_at", TIME, nullable=False),  # when it is wiped
+    Column("due_at", TIME, nullable=False),  # time of the purge
     Index("ix_unredeemed_connections_key_id_session_id", "key_id", "session_id"),
     Index("ix_unredeemed_connections_due_at", "due_at"),
 )
 
-# One trip to a provider's consent page, from the click to the callback.
+# Authorization attempts, from the click to the callback.
 consents = Table(
     "consents",
     metadata,
@@ -262,12 +262,12 @@ consents = Table(
     Column("integration_slug", Text, nullable=False),
     Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
-    Column("ticket_hash", LargeBinary),  # of what the window shows that our own frame opened
-    Column("state_hash", LargeBinary),  # of the state, from leaving for the provider to the callback
-    Column("browser_hash", LargeBinary),  # of the cookie that leaves with it
+    Column("ticket_hash", LargeBinary),  # of the ticket by which a window shows that our frame opened it
+    Column("state_hash", LargeBinary),  # of the state, from the authorization redirect to the callback
+    Column("browser_hash", LargeBinary),  # of the cookie set with the redirect
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # what to connect, without secrets
-    Column("sealed", LargeBinary),  # verifier and own client; what was granted, while choosing; null once over
+    Column("sealed", LargeBinary),  # verifier and own client; tokens while choosing; null at the end
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
@@ -280,7 +280,7 @@ consents = Table(
     Index("ix_consents_expires_at", "expires_at"),
 )
 
-# Tokens of connections that are gone, kept for nothing but to be revoked at the provider, a day at the most.
+# Pending revocations: tokens of deleted connections, stored for a day at most until the provider revokes them.
 revocations = Table(
     "revocations",
     metadata,
@@ -311,12 +311,12 @@ requests = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("at", TIME, nullable=False),
     Column("end_user_id", Text),
-    Column("connection_id", ID, nullable=False),  # which may be gone
+    Column("connection_id", ID, nullable=False),  # may be deleted
     Column("integration_slug", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),  # without the query
     Column("status", Integer, nullable=False),
-    Column("error", Text),  # our code, where the failure is ours
+    Column("error", Text),  # our error code, if the failure is ours
     Column("attempts", Integer, nullable=False),
     Column("request_bytes", BigInteger, nullable=False),
     Column("response_bytes", BigInteger, nullable=False),

@@ -249,28 +249,28 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
     Raises: NotFound; ConfigurationError for the ring of another database; Conflict if a server lacks the key.
     """
     await tx.all(_LOCK_RING)
-    key = _named(name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add it there, on every server")
+    key = _require_key(name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add it there, on every server")
     if not force:
         await require_complete(tx, vault)
     lacking = [server for server in await instances.list_live(tx, now) if key not in server.key_ids]
     if lacking and not force:
         raise Conflict(
-            f"{_servers(lacking)} not have the key {key}. Add it to ONE_RUNTIME_ENCRYPTION_KEYS on every server, "
+            f"{_describe_servers(lacking)} not have the key {key}. Add it to ONE_RUNTIME_ENCRYPTION_KEYS on every server, "
             "after the others, restart each server, and then activate it. A server that was killed counts for one "
             "more minute. With --force, servers without the key refuse to store credentials."
         )
     await tx.execute(_ADD, key=key, now=now)
     known = {row.key_id: row for row in await _all_rows(tx)}
     if _last_activated(known) != key:
-        await tx.execute(_ACTIVATE, key=key, now=_after(known, now))
+        await tx.execute(_ACTIVATE, key=key, now=_next_activation_time(known, now))
     return key
 
 
-def _servers(lacking: list[ServerInstance]) -> str:
+def _describe_servers(lacking: list[ServerInstance]) -> str:
     return "1 running server does" if len(lacking) == 1 else f"{len(lacking)} running servers do"
 
 
-def _after(known: dict[str, _KeyRow], now: datetime) -> datetime:
+def _next_activation_time(known: dict[str, _KeyRow], now: datetime) -> datetime:
     """Return a time after every earlier activation, even if this clock is behind."""
     last = max((row.promoted_at for row in known.values() if row.promoted_at is not None), default=None)
     return now if last is None else max(now, last + timedelta(milliseconds=1))
@@ -283,7 +283,7 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
     """
     await tx.all(_LOCK_RING)
     known = {row.key_id: row for row in await _all_rows(tx)}
-    key = _named(name, tuple(known), "is not known to this database")
+    key = _require_key(name, tuple(known), "is not known to this database")
     if key == _last_activated(known):
         raise Conflict(
             f"The key {key} is the active key. Activate another key first, and run `one-runtime keys reseal`."
@@ -299,7 +299,7 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
     return key
 
 
-def _named(name: str, known: tuple[str, ...], otherwise: str) -> str:
+def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
     """Return the key with this id, or with an id that begins like this. Raises: NotFound."""
     prefix = name.strip().lower()
     matches = [key for key in known if key.startswith(prefix)] if len(prefix) >= _MIN_PREFIX else []

@@ -84,8 +84,8 @@ def _statements(table: Table) -> _Statements:
     (row,) = table.primary_key
     columns = (row.label("id"), table.c.organization_id, table.c.sealed, table.c.key_id, table.c.version)
     find = select(*columns).where(table.c.key_id == bindparam("key"), row > bindparam("after")).order_by(row)
-    # Compare and swap: only what still is as it was read. SKIP LOCKED, so that a transaction that holds rows of one
-    # step never waits for another's: no deadlock with deletions, which take rows in an order of their own.
+    # Compare and swap: update only unchanged rows. SKIP LOCKED, so that a transaction that holds rows of one step never
+    # waits for another transaction: no deadlock with deletions, which lock rows in another order.
     other = table.alias()
     (its_row,) = other.primary_key
     unchanged = (
@@ -108,14 +108,13 @@ _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 
 
 async def find(tx: Transaction, table: Table, key: str, after: str, limit: int) -> list[SealedRow]:
-    """The next rows sealed under a key, by their id."""
+    """Return the next rows sealed under a key, by their id."""
     rows = await tx.all(_OF[table].find, key=key, after=after, limit=limit)
     return [SealedRow(table, row.id, row.organization_id, Sealed(row.key_id, row.sealed), row.version) for row in rows]
 
 
 async def replace(tx: Transaction, row: SealedRow, sealed: Sealed) -> bool:
-    """Put the same content, sealed again, in the row's place; False where the row was changed, deleted, or is being
-    changed: what another wrote stays."""
+    """Store the resealed content in a row. Return False, and change nothing, if another transaction changed the row."""
     changed = await tx.execute(
         _OF[row.table].replace,
         id=row.id,
@@ -129,7 +128,7 @@ async def replace(tx: Transaction, row: SealedRow, sealed: Sealed) -> bool:
 
 
 async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
-    """Seal everything again that the sealing key has not sealed, `batch` rows a step; how far it is, after each step.
+    """Reseal all values of older keys under the active key, `batch` rows a step; yield the progress after each step.
 
     Raises: ConfigurationError for an incomplete ring; KeyNotInRing; Unavailable.
     """
@@ -141,7 +140,7 @@ async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator
         yield run.progress
         if run.progress.left <= len(run.progress.broken) or idle == _IDLE_ROUNDS:
             return
-        run.progress.broken.clear()  # what is broken still is found again
+        run.progress.broken.clear()  # the next round collects rows that are still broken
         for table in key_ring.SEALED_TABLES:
             for key in keys:
                 async for progress in run.over(table, key):
@@ -151,30 +150,29 @@ async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator
 
 
 class _Run:
-    """One run over everything: rounds, until one finds no more to do."""
+    """A run over all tables: rounds, until a round has nothing left to reseal."""
 
     def __init__(self, database: Database, vault: Vault, batch: int) -> None:
         self._database, self._vault, self._batch = database, vault, batch
         self.progress = Progress()
 
     async def count(self) -> list[str]:
-        """Begin a round: the keys under which there are rows to seal again."""
+        """Begin a round: return the keys of rows to reseal."""
         async with self._database.read() as tx:
-            sealing = await key_ring.active_key(tx)
-            rows = {key: count for key, count in (await key_ring.count_rows(tx)).items() if key != sealing}
+            active = await key_ring.active_key(tx)
+            rows = {key: count for key, count in (await key_ring.count_rows(tx)).items() if key != active}
         self.progress.total = self.progress.resealed + sum(rows.values())
         return list(rows)
 
     async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
         """Step through a table's rows of one key.
 
-        Between two steps it leaves the database alone for as long as the step took, so that others get their turn: on
-        SQLite only one writes at a time.
+        It pauses after a step for as long as the step took, so that others can write: SQLite has one writer at a time.
         """
         after = _LOWEST
-        while rows := await _patiently(partial(self._find, table, key, after)):
+        while rows := await _retry(partial(self._find, table, key, after)):
             begun = time.monotonic()
-            self.progress.resealed += await _patiently(partial(self._step, rows))
+            self.progress.resealed += await _retry(partial(self._step, rows))
             yield self.progress
             await asyncio.sleep(min(time.monotonic() - begun, _LONGEST_PAUSE))
             after = rows[-1].id
@@ -205,11 +203,11 @@ class _Run:
         return plaintext
 
 
-async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask a database that is busy or away again, for a while. Raises: Unavailable."""
+async def _retry(query: Callable[[], Awaitable[T]]) -> T:
+    """Retry a query on a busy or unreachable database, for a limited time. Raises: Unavailable."""
     for pause in _PAUSES:
         try:
-            return await ask()
+            return await query()
         except Unavailable:
             await asyncio.sleep(pause)
-    return await ask()
+    return await query()

@@ -41,7 +41,7 @@ def make(kind: str) -> SecretToken:
 
 
 def recognize(kind: str, text: str) -> bool:
-    """Whether `text` has the shape and the checksum of a token of this kind: junk is refused without a look-up."""
+    """Return True if `text` has the shape and checksum of a token of this kind, to refuse other texts without a query."""
     head = f"{kind}_"
     length = len(head) + _PREFIX_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
     if len(text) != length or not text.isascii() or not text.startswith(head):
@@ -50,7 +50,7 @@ def recognize(kind: str, text: str) -> bool:
 
 
 def digest(text: str) -> bytes:
-    """The SHA-256 under which a token is kept. A token has 256 random bits, so no slow hash is called for."""
+    """Return the SHA-256 under which a token is stored. A token has 256 random bits, so it needs no slow hash."""
     return hashlib.sha256(text.encode()).digest()
 
 

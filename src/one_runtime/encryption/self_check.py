@@ -64,7 +64,7 @@ def authorization(vault: Vault, now: datetime) -> str:
 
 
 def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
-    """Return whether a holder of the key ring made this header within the hour."""
+    """Return True if a holder of the key ring made this header within the hour."""
     time, _, proof = header.partition(".")
     try:
         age, proven = now.timestamp() - int(time), vault.is_proven(_message(time), bytes.fromhex(proof))

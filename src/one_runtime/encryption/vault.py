@@ -115,13 +115,13 @@ class Vault:
 
     def prove(self, message: bytes) -> bytes:
         """Return an HMAC-SHA256 under a subkey that seals nothing, as proof of holding this ring."""
-        return self._prove(self._primary, message)
+        return self._mac(self._primary, message)
 
     def is_proven(self, message: bytes, proof: bytes) -> bool:
         """Return True if a key of this ring made the proof. Compares in constant time."""
-        return any(hmac.compare_digest(self._prove(key, message), proof) for key in self._keys)
+        return any(hmac.compare_digest(self._mac(key, message), proof) for key in self._keys)
 
-    def _prove(self, key: str, message: bytes) -> bytes:
+    def _mac(self, key: str, message: bytes) -> bytes:
         return hmac.digest(_derive(self._keys[key], "one-runtime/v1/proof", KEY_BYTES), message, "sha256")
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:

@@ -1,4 +1,4 @@
-"""Which integrations an organization's end users can connect, and by which auth types."""
+"""The integrations that an organization's end users can connect, and the auth types for them."""
 
 import json
 from collections.abc import Collection

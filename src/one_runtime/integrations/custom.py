@@ -1,7 +1,7 @@
-"""Register an organization's own integrations, and see to what is connected by them already (P1, P7).
+"""Register custom integrations, and invalidate connections after a change of their audience (P1, P7).
 
-Where an entry sends credentials elsewhere than before, what was given for the old place goes nowhere: its connections
-have to be made again, and its OAuth client registered again.
+When an entry sends credentials to another place than before, existing credentials are never sent there: end users must
+connect again, and the organization must register its OAuth client again.
 """
 
 from dataclasses import dataclass, replace
@@ -23,26 +23,26 @@ from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject
 
 RETENTION: Final = timedelta(days=30)
-"""How long the definition of a deleted integration is stored: longer than a pending revocation may need it."""
+"""Retention of the definition of a deleted integration: longer than a pending revocation may need it."""
 
 _BATCH: Final = 200
 
 
 class IntegrationExists(Conflict):
-    """The organization has an integration of that slug already."""
+    """The organization already has an integration of that slug."""
 
     code = "integration_exists"
 
 
 class IntegrationInUse(Conflict):
-    """The integration has connections, which would be of no use without it."""
+    """The integration has connections, which need it."""
 
     code = "integration_in_use"
 
 
 @dataclass(frozen=True, slots=True)
 class NewCustomIntegration:
-    """What somebody registers: an entry that was checked in full, and its logo, an SVG that was cleaned."""
+    """A custom integration to register: a validated entry, and its logo, a sanitized SVG."""
 
     integration: CustomIntegration
     logo: str
@@ -50,8 +50,11 @@ class NewCustomIntegration:
 
 @dataclass(frozen=True, slots=True)
 class CustomIntegrationResult:
-    """How it went. `enabled`: whether the organization offers it; `moved`: connections that have to be made again;
-    `client_retired`: whether its OAuth client has to be registered again."""
+    """A registered custom integration.
+
+    `enabled`: end users of the organization can connect it. `moved`: number of connections that the end users must make
+    again. `client_retired`: the organization must register its OAuth client again.
+    """
 
     registered: StoredIntegration
     enabled: bool
@@ -61,23 +64,23 @@ class CustomIntegrationResult:
 
 
 async def list_all(installation: Installation, organization_id: str) -> list[CustomIntegrationResult]:
-    """An organization's own integrations, by slug."""
+    """Return an organization's custom integrations, by slug."""
     async with installation.database.read() as tx:
         organization = await organizations.get(tx, organization_id)
-        found = await organization_catalogs.list_own(tx, organization_id)
-    return [CustomIntegrationResult(one, organization.offers(one.integration.slug)) for one in found]
+        stored = await organization_catalogs.list_own(tx, organization_id)
+    return [CustomIntegrationResult(custom, organization.offers(custom.integration.slug)) for custom in stored]
 
 
 async def get(installation: Installation, organization_id: str, slug: str) -> CustomIntegrationResult:
-    """One of them. Raises: NotFound."""
+    """Return a custom integration. Raises: NotFound."""
     async with installation.database.read() as tx:
         organization = await organizations.get(tx, organization_id)
-        found = await organization_catalogs.get(tx, organization_id, slug)
-    return CustomIntegrationResult(found, organization.offers(slug))
+        stored = await organization_catalogs.get(tx, organization_id, slug)
+    return CustomIntegrationResult(stored, organization.offers(slug))
 
 
 async def create(installation: Installation, actor: Actor, entry: NewCustomIntegration) -> CustomIntegrationResult:
-    """Register a new one. Raises: IntegrationExists; Conflict where there are as many as may be."""
+    """Register a new custom integration. Raises: IntegrationExists; Conflict if the organization has the maximum."""
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         if await _find(tx, actor, entry.integration.slug) is not None:
@@ -89,7 +92,7 @@ async def create(installation: Installation, actor: Actor, entry: NewCustomInteg
 
 
 async def put(installation: Installation, actor: Actor, entry: NewCustomIntegration) -> CustomIntegrationResult:
-    """Register one, in place of the one before if there is one."""
+    """Register a custom integration, or replace the definition of an existing one."""
     slug = entry.integration.slug
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
@@ -103,26 +106,26 @@ async def put(installation: Installation, actor: Actor, entry: NewCustomIntegrat
         retired = await _retire_client(tx, installation, actor, saved.integration)
         await _record(tx, installation, actor, "custom_integration.updated", slug)
         organization = await organizations.get(tx, actor.organization_id)
-    moved = await _move(installation, actor, saved.integration)
+    moved = await _invalidate_connections(installation, actor, saved.integration)
     return CustomIntegrationResult(saved, organization.offers(slug), moved=moved, client_retired=retired)
 
 
 async def delete(installation: Installation, actor: Actor, slug: str) -> None:
-    """Forget one that nothing is connected by. Raises: NotFound; IntegrationInUse."""
+    """Delete a custom integration without connections. Raises: NotFound; IntegrationInUse."""
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         await organization_catalogs.get(tx, actor.organization_id, slug)
         count = await connections.count_at_integration(tx, actor.organization_id, slug)
         if count:
-            made = f"{count} connections were" if count > 1 else "1 connection was"
+            connected = f"{count} connections were" if count > 1 else "1 connection was"
             raise IntegrationInUse(
-                f"{made} made with {slug}. Delete what was connected first, or with it: ?delete_connections=true."
+                f"{connected} made with {slug}. Delete what was connected first, or with it: ?delete_connections=true."
             )
         await organization_catalogs.remove(tx, actor.organization_id, slug, installation.clock())
         if await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug) is not None:
             await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
             await _record(tx, installation, actor, "oauth_client.deleted", slug)
-        await _unlist(tx, installation, actor, slug)
+        await _remove_from_enabled(tx, installation, actor, slug)
         await _record(tx, installation, actor, "custom_integration.deleted", slug)
 
 
@@ -146,7 +149,7 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, integration: CustomIntegration
 ) -> bool:
-    """A client whose secret would go to a host that it was not registered for serves no longer; whether that was so."""
+    """Retire an OAuth client whose secret would go to a host that it was not registered for; return True if retired."""
     slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
@@ -156,28 +159,31 @@ async def _retire_client(
     return True
 
 
-async def _move(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
-    """Tell connections that were made for another place; how many. Until it is told, whoever uses one finds out."""
+async def _invalidate_connections(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
+    """Invalidate the connections that were made for another audience; return their number.
+
+    A connection that is used before its batch is invalidated fails on its own check of the audience.
+    """
     count, message = 0, f"Where {integration.name} sends credentials was changed."
     for auth_type in get_args(AuthType):
-        moved = AudienceChange(integration.slug, auth_type, integration.audience(auth_type), message)
-        found = _BATCH
-        while found == _BATCH:
+        change = AudienceChange(integration.slug, auth_type, integration.audience(auth_type), message)
+        invalidated = _BATCH
+        while invalidated == _BATCH:
             now = installation.clock()
             async with installation.database.write() as tx:
-                found = await connections.invalidate_all_for_audience_change(
-                    tx, actor.organization_id, moved, now, limit=_BATCH
+                invalidated = await connections.invalidate_all_for_audience_change(
+                    tx, actor.organization_id, change, now, limit=_BATCH
                 )
-            count += found
+            count += invalidated
     return count
 
 
-async def _unlist(tx: Transaction, installation: Installation, actor: Actor, slug: str) -> None:
-    """What the organization offers names no integration that there is not."""
+async def _remove_from_enabled(tx: Transaction, installation: Installation, actor: Actor, slug: str) -> None:
+    """Remove a deleted integration from the organization's list of enabled integrations."""
     organization = await organizations.get(tx, actor.organization_id)
     if slug in organization.integrations_slugs:
-        left = tuple(one for one in organization.integrations_slugs if one != slug)
-        await organizations.save(tx, actor, replace(organization, integrations_slugs=left), installation.clock())
+        remaining = tuple(listed for listed in organization.integrations_slugs if listed != slug)
+        await organizations.save(tx, actor, replace(organization, integrations_slugs=remaining), installation.clock())
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:

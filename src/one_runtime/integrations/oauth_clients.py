@@ -1,7 +1,7 @@
-"""OAuth clients: what an organization, or the instance for all of them, has registered with a provider (P3, P7).
+"""OAuth clients that an organization, or the instance for all organizations, has registered with a provider (P3, P7).
 
-The secret is sealed, and goes only to the hosts that the client was registered for. A client that is replaced or
-deleted is retired: it serves the connections that were made with it until those are gone.
+The secret is sealed, and goes only to the hosts that the client was registered for. A replaced or deleted client is
+retired: it serves existing connections until they are deleted.
 """
 
 import json
@@ -39,32 +39,35 @@ from one_runtime.tenancy.events import Actor, EventType, Subject
 
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
-"""Whose clients serve every organization that has none of its own."""
+"""Owner of the clients that serve every organization without a client of its own."""
 
 RETENTION: Final = timedelta(days=30)
-"""How long a retired client is stored at least."""
+"""Minimum retention of a retired client."""
 
 _MAX_HOSTS: Final = 100
-_LAST: Final = 4  # characters of a secret that tell its owner which one it is
-_LONG_ENOUGH: Final = 12  # characters of a secret of which four say nothing
+_LAST: Final = 4  # characters at the end of a secret by which its owner recognizes it
+_LONG_ENOUGH: Final = 12  # characters; four of a shorter secret would reveal too much
 
 
 class OAuthClientMissing(Conflict):
-    """No OAuth client is configured with which this could be done."""
+    """The operation needs an OAuth client, and none is configured."""
 
     code = "oauth_client_missing"
 
 
 class HostNotRegistered(InvalidInput):
-    """The OAuth client was not registered for the host that this would send its secret to (P7)."""
+    """The request would send the client's secret to a host that the OAuth client was not registered for (P7)."""
 
     code = "host_not_registered"
 
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """A client as it is kept. `scopes`: what to ask for, None for the entry's default; `fields`: what the entry wants
-    of a client beside its id and secret."""
+    """A stored OAuth client.
+
+    `scopes`: the scopes to request, None for the entry's default. `fields`: further values that the entry requires,
+    beside the client's id and secret.
+    """
 
     id: str
     organization_id: str
@@ -83,15 +86,14 @@ class OAuthClient:
 
     @property
     def secret_last_four(self) -> str | None:
-        """The end of the secret, so that its owner knows which one it is; None where there is none, or where four
-        characters would be much of it."""
+        """Return the last four characters of the secret, by which its owner recognizes it; None for a short secret."""
         secret = self.client.client_secret
         return secret[-_LAST:] if secret is not None and len(secret) >= _LONG_ENOUGH else None
 
 
 @dataclass(frozen=True, slots=True)
 class NewOAuthClient:
-    """What somebody registered. `client_secret` None keeps the one there is, where the `client_id` stays."""
+    """An OAuth client to register. `client_secret` None preserves the present secret if the `client_id` is the same."""
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
@@ -108,19 +110,19 @@ class RegisteredClient:
     redirect_url: str
 
 
-_MINE = clients.c.organization_id == bindparam("organization")
-_SERVES = _MINE | (clients.c.organization_id == bindparam("instance"))
-_IN_FORCE = clients.c.retired_at.is_(None)
+_OF_OWNER = clients.c.organization_id == bindparam("organization")
+_SERVES = _OF_OWNER | (clients.c.organization_id == bindparam("instance"))
+_ACTIVE = clients.c.retired_at.is_(None)
 _SLUG = clients.c.integration_slug == bindparam("slug")
-_OWN = select(clients).where(_MINE, _SLUG, _IN_FORCE)
-# The organization's own comes before the instance's: a nil UUID is the lowest.
-_FOR = select(clients).where(_SERVES, _SLUG, _IN_FORCE).order_by(clients.c.organization_id.desc()).limit(1)
+_OWN = select(clients).where(_OF_OWNER, _SLUG, _ACTIVE)
+# The organization's own client precedes the instance's, because a nil UUID is the lowest.
+_FOR = select(clients).where(_SERVES, _SLUG, _ACTIVE).order_by(clients.c.organization_id.desc()).limit(1)
 _BY_ID = select(clients).where(
     clients.c.id == bindparam("client"),
     _SERVES,
 )
-_ALL_OF = select(clients).where(_MINE, _IN_FORCE).order_by(clients.c.integration_slug)
-_SLUGS = select(clients.c.integration_slug).where(_SERVES, _IN_FORCE)
+_ALL_OF = select(clients).where(_OF_OWNER, _ACTIVE).order_by(clients.c.integration_slug)
+_SLUGS = select(clients.c.integration_slug).where(_SERVES, _ACTIVE)
 _INSERT = insert(clients)
 _UPDATE = (
     update(clients)
@@ -130,7 +132,7 @@ _UPDATE = (
     )
 )
 _RETIRE = (
-    update(clients).where(_MINE, _SLUG, _IN_FORCE).values(retired_at=bindparam("now"), updated_at=bindparam("now"))
+    update(clients).where(_OF_OWNER, _SLUG, _ACTIVE).values(retired_at=bindparam("now"), updated_at=bindparam("now"))
 )
 _PURGE = batched_delete(
     clients,
@@ -140,35 +142,35 @@ _PURGE = batched_delete(
 
 
 async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
-    """The client that an organization (or the instance) has registered for an integration."""
+    """Return the client that an organization or the instance has registered for an integration, or None."""
     row = await tx.one(_OWN, organization=organization_id, slug=slug)
-    return _opened(vault, row) if row else None
+    return _from_row(vault, row) if row else None
 
 
 async def find_for(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
-    """The client that serves an organization: its own, else the instance's."""
+    """Return the client that serves an organization: its own, else the instance's, else None."""
     row = await tx.one(_FOR, organization=organization_id, instance=INSTANCE, slug=slug)
-    return _opened(vault, row) if row else None
+    return _from_row(vault, row) if row else None
 
 
 async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) -> OAuthClient:
-    """A client by its id, retired or not, of this organization or the instance.
+    """Return a client of the organization or the instance by its id, retired or not.
 
     Raises: OAuthClientMissing.
     """
     row = await tx.one(_BY_ID, organization=organization_id, instance=INSTANCE, client=client)
     if row is None:
         raise OAuthClientMissing("The OAuth client of this connection was deleted. Connect again.")
-    return _opened(vault, row)
+    return _from_row(vault, row)
 
 
 async def list_own(tx: Transaction, vault: Vault, organization_id: str) -> list[OAuthClient]:
-    """Every client that an organization (or the instance) has registered, by integration."""
-    return [_opened(vault, row) for row in await tx.all(_ALL_OF, organization=organization_id)]
+    """Return the clients that an organization or the instance has registered, by integration."""
+    return [_from_row(vault, row) for row in await tx.all(_ALL_OF, organization=organization_id)]
 
 
 async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
-    """The integrations for which an organization has a client, or the instance has one for all."""
+    """Return the slugs of integrations with a client of the organization or of the instance."""
     rows = await tx.all(_SLUGS, organization=organization_id, instance=INSTANCE)
     return frozenset(row.integration_slug for row in rows)
 
@@ -176,10 +178,12 @@ async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
 async def put(
     tx: Transaction, vault: Vault, organization_id: str, integration: Integration, new: NewOAuthClient, now: datetime
 ) -> OAuthClient:
-    """Register a client, in place of the one before. With the same `client_id` it is the same client, with another
-    secret perhaps; with another one, connections keep the client that they were made with.
+    """Register a client, or replace the present one.
 
-    Raises: InvalidInput, with what is wrong with which field.
+    With the same `client_id` the present client is updated. With another `client_id` existing connections stay with
+    the client that they were made with.
+
+    Raises: InvalidInput, with the errors of the fields.
     """
     slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
     if auth is None:
@@ -195,8 +199,8 @@ async def put(
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
     if slug.startswith(CUSTOM) and not new.hosts:
-        new = replace(new, hosts=secret_hosts(auth))  # the entry may change, and the secret does not follow it
-    wanted = OAuthClient(
+        new = replace(new, hosts=secret_hosts(auth))  # a later change of the entry must not redirect the secret
+    registered = OAuthClient(
         id=present.id if present is not None and same else new_id(),
         organization_id=organization_id,
         integration_slug=slug,
@@ -208,15 +212,15 @@ async def put(
         updated_at=now,
     )
     if present is not None and same:
-        await _save(tx, vault, wanted, await _version(tx, organization_id, slug) + 1, renewed=True)
-        return wanted
+        await _save(tx, vault, registered, await _version(tx, organization_id, slug) + 1, renewed=True)
+        return registered
     await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now)
-    await _save(tx, vault, wanted, 1, renewed=False)
-    return wanted
+    await _save(tx, vault, registered, 1, renewed=False)
+    return registered
 
 
 async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
-    """Use a client for no new connection. Raises: NotFound."""
+    """Retire a client: it serves no new connection. Raises: NotFound."""
     if not await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now):
         raise _not_found(slug)
 
@@ -266,7 +270,7 @@ async def unregister(installation: Installation, actor: Actor, slug: str) -> Non
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
-    """Record the event of an organization. A change that the operator makes for the instance is no organization's."""
+    """Record the event of an organization. A change by the operator for the instance belongs to no organization."""
     if actor.organization_id != INSTANCE:
         subject = Subject(data={"integration_slug": slug})
         await events.record(tx, actor, kind, installation.clock(), subject)
@@ -292,41 +296,46 @@ def _not_found(slug: str) -> NotFound:
 
 
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
-    """Whether a client of that integration names the hosts that its secret may go to. Those of an organization's own
-    are not ours to know, so wherever an end user says a part of one."""
+    """Return True if a client of that integration must name the hosts that may receive its secret.
+
+    For a custom integration the server cannot judge a host, so this holds for every host that an end user enters a
+    part of.
+    """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 
 
 def _cannot_be_listed(auth: OAuth2Auth) -> bool:
-    """Whether an end user says a part of a host, or chooses among more hosts than a client may name."""
-    sizes = (prod(map(len, _choices(auth, names_in(url.authority)))) for url in auth.secret_urls())
+    """Return True if an end user enters a part of a host, or selects among more hosts than a client may name."""
+    sizes = (prod(map(len, _options(auth, names_in(url.authority)))) for url in auth.secret_urls())
     return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
 
 
 def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """Every host that a client's secret may go to, where nothing but choices stands in them."""
-    return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _spelled_out(auth, url.authority)))
+    """Return every host that may receive a client's secret, if the hosts contain only values with options."""
+    return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _expand_host(auth, url.authority)))
 
 
-def _choices(auth: OAuth2Auth, names: Iterable[str]) -> list[tuple[str, ...]]:
+def _options(auth: OAuth2Auth, names: Iterable[str]) -> list[tuple[str, ...]]:
     guards = (auth.host_guard(name) for name in names)
     return [guard.options if guard is not None else () for guard in guards]
 
 
-def _spelled_out(auth: OAuth2Auth, authority: str) -> list[str]:
+def _expand_host(auth: OAuth2Auth, authority: str) -> list[str]:
     names = names_in(authority)
-    choices = product(*_choices(auth, names))
-    return [fill(authority, dict(zip(names, chosen, strict=True))) or "" for chosen in choices]
+    combinations = product(*_options(auth, names))
+    return [fill(authority, dict(zip(names, values, strict=True))) or "" for values in combinations]
 
 
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
-    """Whether a client of an organization's own integration was registered for the hosts that its entry names now;
-    where an end user says a part of one, that is asked each time."""
+    """Return True if a client of a custom integration was registered for all hosts of the present entry.
+
+    If an end user enters a part of a host, `require_host` checks the host of each request instead.
+    """
     return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
 
 
 def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
-    """The secret goes only where the client was registered for, whatever a parameter says (P7).
+    """Require that the client was registered for each host that would receive its secret (P7).
 
     Raises: HostNotRegistered; InvalidInput for a value that is missing.
     """
@@ -338,25 +347,25 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
             raise HostNotRegistered(f"The OAuth client for {integration} was not registered for the host {host}.")
 
 
-async def _save(tx: Transaction, vault: Vault, one: OAuthClient, version: int, *, renewed: bool) -> None:
-    secret = {"client_secret": one.client.client_secret, "fields": dict(one.fields)}
-    place = SealContext(TABLE, one.id, version)
-    sealed = await key_ring.seal(tx, vault, one.organization_id, json.dumps(secret).encode(), place)
-    scopes, hosts = list(one.scopes) if one.scopes is not None else None, list(one.hosts)
-    kept = {"scopes": scopes, "hosts": hosts, "sealed": sealed.data, "key_id": sealed.key_id, "version": version}
+async def _save(tx: Transaction, vault: Vault, client: OAuthClient, version: int, *, renewed: bool) -> None:
+    secret = {"client_secret": client.client.client_secret, "fields": dict(client.fields)}
+    context = SealContext(TABLE, client.id, version)
+    sealed = await key_ring.seal(tx, vault, client.organization_id, json.dumps(secret).encode(), context)
+    scopes, hosts = list(client.scopes) if client.scopes is not None else None, list(client.hosts)
+    columns = {"scopes": scopes, "hosts": hosts, "sealed": sealed.data, "key_id": sealed.key_id, "version": version}
     if renewed:
-        await tx.execute(_UPDATE, client=one.id, updated_at=one.updated_at, **kept)
+        await tx.execute(_UPDATE, client=client.id, updated_at=client.updated_at, **columns)
         return
     await tx.execute(
         _INSERT,
-        id=one.id,
-        organization_id=one.organization_id,
-        integration_slug=one.integration_slug,
-        client_id=one.client.client_id,
-        created_at=one.created_at,
-        updated_at=one.updated_at,
+        id=client.id,
+        organization_id=client.organization_id,
+        integration_slug=client.integration_slug,
+        client_id=client.client.client_id,
+        created_at=client.created_at,
+        updated_at=client.updated_at,
         retired_at=None,
-        **kept,
+        **columns,
     )
 
 
@@ -365,7 +374,7 @@ async def _version(tx: Transaction, organization_id: str, slug: str) -> int:
     return int(row.version) if row else 0
 
 
-def _opened(vault: Vault, row: object) -> OAuthClient:
+def _from_row(vault: Vault, row: object) -> OAuthClient:
     values = row._asdict()  # type: ignore[attr-defined] # a row is a named tuple
     sealed, place = (
         Sealed(values.pop("key_id"), values.pop("sealed")),
@@ -382,18 +391,18 @@ def _opened(vault: Vault, row: object) -> OAuthClient:
     )
 
 
-def _hosts(given: Iterable[str]) -> tuple[str, ...]:
-    """Each host once, as a URL has it. People paste the whole address. Raises: InvalidInput."""
-    cleaned = []
-    for one in given:
+def _hosts(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct hosts in lower case; a value may be a whole address. Raises: InvalidInput."""
+    hosts = []
+    for value in values:
         try:
-            host = urlsplit(one if "//" in one else f"//{one}").netloc.lower()
+            host = urlsplit(value if "//" in value else f"//{value}").netloc.lower()
         except ValueError:
             host = ""
         if not is_authority(host):
-            raise InvalidInput.of("hosts", f"{one[:100]!r} must be a host, such as acme.example.com")
-        cleaned.append(host)
-    return tuple(dict.fromkeys(cleaned))
+            raise InvalidInput.of("hosts", f"{value[:100]!r} must be a host, such as acme.example.com")
+        hosts.append(host)
+    return tuple(dict.fromkeys(hosts))
 
 
 def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) -> None:

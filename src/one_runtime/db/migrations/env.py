@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate; started by `migrate()` only."""
+"""The environment of Alembic's migrations; `migrate()` is its only caller."""
 
 from alembic import context
 from sqlalchemy import create_engine, event, pool
