@@ -26,11 +26,11 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
-    "src": 27,
+    "src": 12,
     "tests": 63,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
-    "src": 28,
+    "src": 11,
     "tests": 32,
 }
 

@@ -255,7 +255,7 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
     lacking = [server for server in await instances.list_live(tx, now) if key not in server.key_ids]
     if lacking and not force:
         raise Conflict(
-            f"{_describe_servers(lacking)} not have the key {key}. Add it to ONE_RUNTIME_ENCRYPTION_KEYS on every server, "
+            f"{_count_servers(lacking)} not have the key {key}. Add it to ONE_RUNTIME_ENCRYPTION_KEYS on every server, "
             "after the others, restart each server, and then activate it. A server that was killed counts for one "
             "more minute. With --force, servers without the key refuse to store credentials."
         )
@@ -266,7 +266,7 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
     return key
 
 
-def _describe_servers(lacking: list[ServerInstance]) -> str:
+def _count_servers(lacking: list[ServerInstance]) -> str:
     return "1 running server does" if len(lacking) == 1 else f"{len(lacking)} running servers do"
 
 

@@ -41,7 +41,7 @@ def make(kind: str) -> SecretToken:
 
 
 def recognize(kind: str, text: str) -> bool:
-    """Return True if `text` has the shape and checksum of a token of this kind, to refuse other texts without a query."""
+    """Return True if `text` has the shape and checksum of a token of this kind, to refuse others without a query."""
     head = f"{kind}_"
     length = len(head) + _PREFIX_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
     if len(text) != length or not text.isascii() or not text.startswith(head):
