@@ -1,4 +1,4 @@
-"""`one-runtime catalog`: what it lists, shows, checks, tries and begins; it needs no database and no settings."""
+"""`one-runtime catalog`: list, show, check, test, new, probe and export, without database and settings."""
 
 import json
 from collections.abc import Iterator
@@ -26,23 +26,23 @@ CLOSE = HERE / "integrations" / "close.yaml"
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What somebody types at the prompts, in order."""
+    """Return a list for the answers to the prompts, in order."""
     lines: list[str] = []
 
     def prompt(text: str, *, default: object = None, hide_input: bool = False) -> object:
-        asked.append((text, hide_input))
+        prompts.append((text, hide_input))
         typed = lines.pop(0)
         return typed or default
 
-    asked: list[tuple[str, bool]] = []
+    prompts: list[tuple[str, bool]] = []
     monkeypatch.setattr(typer, "prompt", prompt)
     yield lines
-    assert lines == [], "everything was asked for"
+    assert lines == [], "the command used every answer"
 
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
-    """Close, as its own entry describes it, at the end of the way out."""
+    """Run a stand-in for Close, built from its entry, behind the egress of the commands."""
     entry = load_yaml(CLOSE)
     stand_in = StandIn(raw_auth(entry, entry.auth[0]), values_of(entry.auth[0]))
     server, client = tls_contexts(tmp_path, "api.close.com")
@@ -51,7 +51,7 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandI
         yield stand_in
 
 
-def test_the_list_is_all_or_a_category_or_what_is_searched_for(bare: Run) -> None:
+def test_list_is_filtered_by_category_and_search(bare: Run) -> None:
     lines = bare("catalog", "list").out.splitlines()
     assert len(lines) >= 600
     assert "hubspot  HubSpot  CRM  api_key oauth2  fixture documentation" in lines
@@ -61,7 +61,7 @@ def test_the_list_is_all_or_a_category_or_what_is_searched_for(bare: Run) -> Non
     assert "There is no category 'Crm'. There are: CRM," in bare("catalog", "list", "--category", "Crm").sentence
 
 
-def test_one_is_shown_with_everything(bare: Run) -> None:
+def test_show_prints_the_complete_entry(bare: Run) -> None:
     out = bare("catalog", "show", "close").out
     for text in ("# Close", "Settings, then Developer, then API Keys", "https://api.close.com/api/v1/me/",
                  "/connect/callback/close", "PKCE"):  # fmt: skip
@@ -71,7 +71,7 @@ def test_one_is_shown_with_everything(bare: Run) -> None:
     assert "There is no integration 'hubsot'. Is it hubspot?" in bare("catalog", "show", "hubsot").sentence
 
 
-def test_the_whole_catalog_is_checked_and_counted(bare: Run) -> None:
+def test_check_covers_the_whole_catalog(bare: Run) -> None:
     done = bare("catalog", "check")
     assert done.code == 0, done.out
     assert " integrations, 0 with something wrong." in done.out
@@ -79,7 +79,7 @@ def test_the_whole_catalog_is_checked_and_counted(bare: Run) -> None:
     assert "fixture" in done.out
 
 
-def test_a_file_with_something_wrong_is_told_by_its_line(bare: Run, tmp_path: Path) -> None:
+def test_check_names_the_line_of_an_error(bare: Run, tmp_path: Path) -> None:
     wrong = tmp_path / "close.yaml"
     wrong.write_text(CLOSE.read_text(encoding="utf-8").replace("base_url: https", "base_url: ftp", 1), encoding="utf-8")
     done = bare("catalog", "check", str(wrong), "hubspot")
@@ -94,7 +94,7 @@ def test_a_file_with_something_wrong_is_told_by_its_line(bare: Run, tmp_path: Pa
     assert "cannot be read" in bare("catalog", "check", str(tmp_path / "nothing.yaml")).out
 
 
-def test_a_key_is_tried_and_the_account_is_told(bare: Run, provider: StandIn) -> None:
+def test_test_reports_the_account_of_a_key(bare: Run, provider: StandIn) -> None:
     key = provider.values["api_key"]
     done = bare("catalog", "test", "close", "--key", key)
     assert (done.code, done.err) == (0, "Asks GET https://api.close.com/api/v1/me/\n")
@@ -102,19 +102,19 @@ def test_a_key_is_tried_and_the_account_is_told(bare: Run, provider: StandIn) ->
     assert key not in done.out
 
 
-def test_a_key_that_is_refused_is_told_in_the_providers_words(bare: Run, provider: StandIn) -> None:
+def test_test_reports_the_provider_reason_of_a_refused_key(bare: Run, provider: StandIn) -> None:
     assert provider.values
     done = bare("catalog", "test", "close", "--key", "another-key-0123456789")
     assert (done.code, done.out) == (1, "Refused. Close says: This is not known here.\n")
 
 
-def test_a_key_is_asked_for_and_not_shown(bare: Run, provider: StandIn, answers: list[str]) -> None:
+def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[str]) -> None:
     answers.append(provider.values["api_key"])
     assert bare("catalog", "test", "close").out.startswith("Works.")
 
 
 @pytest.mark.parametrize(
-    "words,told",
+    "words,message",
     [
         (("close", "--auth-type", "oauth2"), "has no such auth type to test here. It has: api_key."),
         (("gmail",), "It needs a consent: connect it through a session."),
@@ -126,15 +126,15 @@ def test_a_key_is_asked_for_and_not_shown(bare: Run, provider: StandIn, answers:
         (("workday", "--auth-type", "basic"), "cannot be asked"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_tried_is_one_sentence(bare: Run, words: tuple[str, ...], told: str) -> None:
+def test_untestable_input_is_refused_with_one_sentence(bare: Run, words: tuple[str, ...], message: str) -> None:
     done = bare("catalog", "test", *words)
-    assert told in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
     assert "a-secret" not in done.out + done.err
     assert done.code == 1
 
 
-def test_a_new_entry_is_begun_with_a_few_answers_and_is_right_but_for_what_it_asks(
+def test_new_writes_an_entry_with_one_open_question(
     bare: Run, tmp_path: Path, answers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -154,14 +154,14 @@ def test_a_new_entry_is_begun_with_a_few_answers_and_is_right_but_for_what_it_as
     assert "is there already" in bare("catalog", "new").sentence
 
 
-def test_an_answer_that_does_not_fit_is_asked_for_again(bare: Run, tmp_path: Path, answers: list[str]) -> None:
+def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers: list[str]) -> None:
     answers += ["../My Slug", "x-y", "magic", "api_key", "Y", "no full stop", "It is Y.", "Money", "Data",
                 "", "https://y.example.com", "http://y.example.com", "https://y.example.com/docs",
                 "https://api.y.example.com/", "me", "/me"]  # fmt: skip
     done = bare("catalog", "new", str(tmp_path / "x-y.yaml"))
     assert done.code == 0
-    told = done.err.splitlines()
-    assert [told[0].strip(), told[2].strip(), told[-1].strip()] == [
+    lines = done.err.splitlines()
+    assert [lines[0].strip(), lines[2].strip(), lines[-1].strip()] == [
         "must be lower-case letters and digits with single hyphens between them",
         "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
         "must begin with a slash; put query parameters under query",
@@ -172,24 +172,24 @@ def test_an_answer_that_does_not_fit_is_asked_for_again(bare: Run, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("provider")
-def test_the_probe_prints_a_table_or_writes_it(bare: Run, tmp_path: Path) -> None:
+def test_probe_prints_or_writes_a_table(bare: Run, tmp_path: Path) -> None:
     done = bare("catalog", "probe", "close", "zendesk")
-    assert done.code == 1, "the stand-in knows no token endpoint"
+    assert done.code == 1, "the stand-in has no token endpoint"
     assert "| close | api_key | check | refused | refused: This is not known here. | alive |" in done.out
-    assert done.err == "1 alive, 1 wrong, 2 not_probed\n", "progress is for a terminal"
+    assert done.err == "1 alive, 1 wrong, 2 not_probed\n", "progress is printed to terminals only"
     file = tmp_path / "table.json"
     assert bare("catalog", "probe", "zendesk", "--json", "--output", str(file)).code == 0
-    assert {one["verdict"] for one in json.loads(file.read_text())} == {"not_probed"}
+    assert {row["verdict"] for row in json.loads(file.read_text())} == {"not_probed"}
 
 
-def test_the_catalog_is_exported_as_one_document_without_logos(bare: Run, tmp_path: Path) -> None:
+def test_export_writes_one_document_without_logos(bare: Run, tmp_path: Path) -> None:
     document = json.loads(bare("catalog", "export").out)
     assert document["license"] == "CC0-1.0"
-    hubspot = next(one for one in document["integrations"] if one["slug"] == "hubspot")
+    hubspot = next(integration for integration in document["integrations"] if integration["slug"] == "hubspot")
     assert hubspot["auth"][0]["check"]["path"] == "/account-info/2026-03/details"
     assert "<svg" not in json.dumps(document)
     file = tmp_path / "catalog.json"
     assert bare("catalog", "export", "--output", str(file)).line.endswith(f"integrations in {file}.")
     assert json.loads(file.read_text()) == document
-    for one in document["integrations"]:
-        Integration.model_validate({name: value for name, value in one.items() if name != "id"})
+    for entry in document["integrations"]:
+        Integration.model_validate({name: value for name, value in entry.items() if name != "id"})

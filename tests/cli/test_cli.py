@@ -1,4 +1,4 @@
-"""`one-runtime` on the command line: what it prints, as JSON too, and errors as one sentence with an exit code."""
+"""`one-runtime` on the command line: output as text and JSON, errors as one sentence with an exit code."""
 
 import base64
 import json
@@ -18,12 +18,12 @@ from tests.command_line import Run
 
 @pytest.fixture
 def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The same on a migrated database."""
+    """Return a runner of commands on a migrated database."""
     monkeypatch.setenv("ONE_RUNTIME_DATABASE_URL", database_url)
     return bare
 
 
-def test_an_organization_is_made_listed_and_changed(run: Run) -> None:
+def test_organization_is_created_listed_and_changed(run: Run) -> None:
     identifier = run("organizations", "create", "Northwind", "--allowed-origin", "https://App.example.com/").line
     assert run("organizations", "list", "--json").rows == [
         {"id": identifier, "display_name": "Northwind", "allowed_origins": "https://app.example.com"}
@@ -47,7 +47,7 @@ def test_an_organization_is_made_listed_and_changed(run: Run) -> None:
 
 
 @pytest.mark.promise("P2")
-def test_an_api_key_is_shown_once_and_revoked_by_its_prefix_or_id(run: Run) -> None:
+def test_api_key_is_printed_once_and_revoked_by_prefix_or_id(run: Run) -> None:
     organization = run("organizations", "create", "Northwind").line
     key = run("api-keys", "create", organization, "--name", "backend").line
     assert secret_tokens.recognize(secret_tokens.API_KEY, key)
@@ -65,10 +65,10 @@ def test_an_api_key_is_shown_once_and_revoked_by_its_prefix_or_id(run: Run) -> N
     assert run("api-keys", "revoke", listed[1]["id"]).line == f"Revoked {narrow[:12]}."
     revoked = [row["revoked_at"] for row in run("api-keys", "list", organization, "--json").rows]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", moment) for moment in revoked)
-    assert "no active API key" in run("api-keys", "revoke", key[:12]).sentence, "it was revoked before"
+    assert "no active API key" in run("api-keys", "revoke", key[:12]).sentence, "the key is revoked already"
 
 
-def test_what_cannot_be_done_is_one_sentence(run: Run) -> None:
+def test_refused_command_prints_one_sentence(run: Run) -> None:
     organization = run("organizations", "create", "Northwind").line
     assert "must be an origin" in run("organizations", "create", "N", "--allowed-origin", "app.example.com").sentence
     assert "must be https" in run("organizations", "set", organization, "--allowed-origin", "http://a.example").sentence
@@ -81,13 +81,13 @@ def test_what_cannot_be_done_is_one_sentence(run: Run) -> None:
     assert [row["display_name"] for row in run("organizations", "list", "--json").rows] == ["Northwind"]
 
 
-def test_an_organization_needs_a_name_that_can_be_shown(run: Run) -> None:
+def test_organization_requires_a_printable_name(run: Run) -> None:
     for name in ("", "  ", "x" * 256):
         assert "display_name" in run("organizations", "create", name).sentence
     assert run("organizations", "list", "--json").rows == []
 
 
-def test_a_database_is_migrated_once(bare: Run, empty_database_url: str) -> None:
+def test_database_is_migrated_once(bare: Run, empty_database_url: str) -> None:
     variables = {"DATABASE_URL": empty_database_url}
     assert "one-runtime migrate" in bare("organizations", "list", **variables).sentence
     assert bare("migrate").line == f"Migrated to {HEAD}."
@@ -95,7 +95,7 @@ def test_a_database_is_migrated_once(bare: Run, empty_database_url: str) -> None
     assert bare("organizations", "list", "--json").rows == []
 
 
-def test_wrong_settings_are_one_sentence(bare: Run) -> None:
+def test_invalid_settings_print_one_sentence(bare: Run) -> None:
     assert "ONE_RUNTIME_DATABASE_URL" in bare("migrate", DATABASE_URL="mysql://x").sentence
     unreachable = bare("migrate", DATABASE_URL="postgresql://u:canary@127.0.0.1:1/x").sentence
     assert "cannot be reached" in unreachable
@@ -104,23 +104,23 @@ def test_wrong_settings_are_one_sentence(bare: Run) -> None:
 
 
 def test_new_encryption_keys_are_32_random_bytes(bare: Run) -> None:
-    made = {bare("keys", "new").line for _ in range(3)}
-    assert len(made) == 3
-    assert {len(base64.b64decode(key, validate=True)) for key in made} == {32}
+    keys = {bare("keys", "new").line for _ in range(3)}
+    assert len(keys) == 3
+    assert {len(base64.b64decode(key, validate=True)) for key in keys} == {32}
 
 
-def test_the_version_is_the_packages(bare: Run) -> None:
+def test_version_is_the_version_of_the_package(bare: Run) -> None:
     assert bare("version").line == __version__
 
 
-def test_an_unknown_command_is_a_usage_error(bare: Run) -> None:
+def test_unknown_command_is_a_usage_error(bare: Run) -> None:
     done = bare("nothing")
     assert (done.code, done.out) == (2, "")
     assert "nothing" in done.err
 
 
 @pytest.mark.slow
-def test_the_script_and_the_module_are_the_same_command(tmp_path: Path) -> None:
+def test_script_and_module_run_the_same_command(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("one-runtime")
     for command in ([str(script)], [sys.executable, "-m", "one_runtime"]):
         done = subprocess.run([*command, "version"], capture_output=True, text=True, check=True, cwd=tmp_path)

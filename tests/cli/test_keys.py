@@ -1,4 +1,4 @@
-"""`one-runtime keys`: what it prints, what it refuses, and that it can be stopped in the middle (P3)."""
+"""`one-runtime keys`: output, refusals, interrupted resealing (P3)."""
 
 import asyncio
 import json
@@ -30,14 +30,14 @@ VAULT = ring(FIRST, SECOND)
 
 @pytest.fixture
 def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command with a ring of two keys."""
+    """Return a runner of commands with a ring of two keys."""
     monkeypatch.setenv("ONE_RUNTIME_DATABASE_URL", database_url)
     monkeypatch.setenv("ONE_RUNTIME_ENCRYPTION_KEYS", f"{FIRST},{SECOND}")
     return bare
 
 
 def on(database_url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do something with the database first."""
+    """Run a coroutine function on the database with a registered ring."""
 
     async def do() -> T:
         async with sealed_rows.opened(database_url) as database:
@@ -55,8 +55,8 @@ def contents(database_url: str, *keys: str) -> sealed_rows.Contents:
     return on(database_url, lambda database: sealed_rows.contents(database, ring(*keys)))
 
 
-def test_a_key_is_rotated_from_the_first_command_to_the_last(run: Run, database_url: str) -> None:
-    made = seed(database_url, 12)
+def test_key_is_rotated_with_the_documented_commands(run: Run, database_url: str) -> None:
+    values = seed(database_url, 12)
     first, second = run("keys", "list", "--json").rows
     assert (first["id"], first["state"], first["rows"]) == (ID[FIRST], "active", 14)
     assert (second["id"], second["state"], second["rows"]) == (ID[SECOND], "ready", 0)
@@ -75,10 +75,10 @@ def test_a_key_is_rotated_from_the_first_command_to_the_last(run: Run, database_
         ("active", 14),
     ]
     assert "is the active key" in run("keys", "disable", ID[SECOND]).sentence
-    assert contents(database_url, SECOND) == made
+    assert contents(database_url, SECOND) == values
 
 
-def test_keys_are_listed_with_their_servers_and_never_printed(run: Run, database_url: str) -> None:
+def test_keys_are_listed_with_their_servers_and_without_secrets(run: Run, database_url: str) -> None:
     async def serve(database: Database) -> None:
         for vault in (VAULT, ring(FIRST)):
             async with database.write() as tx:
@@ -101,7 +101,7 @@ def test_keys_are_listed_with_their_servers_and_never_printed(run: Run, database
     }  # fmt: skip
 
 
-def test_activation_is_refused_in_one_sentence_and_can_be_forced(run: Run, database_url: str) -> None:
+def test_activation_is_refused_with_one_sentence_or_forced(run: Run, database_url: str) -> None:
     async def serve(database: Database) -> None:
         async with database.write() as tx:
             await instances.heartbeat(tx, instances.this_process(ring(FIRST).key_ids, system_clock()), system_clock())
@@ -114,21 +114,21 @@ def test_activation_is_refused_in_one_sentence_and_can_be_forced(run: Run, datab
     assert "No encryption key is set" in run("keys", "list", ENCRYPTION_KEYS="").sentence
 
 
-def test_rows_that_do_not_open_are_named_and_fail_the_command(run: Run, database_url: str) -> None:
-    made = seed(database_url, 3)
-    (_, broken), *_ = sorted(made)
+def test_unreadable_rows_are_reported_and_fail_the_command(run: Run, database_url: str) -> None:
+    values = seed(database_url, 3)
+    (_, broken), *_ = sorted(values)
 
-    async def break_one(database: Database) -> None:
+    async def break_row(database: Database) -> None:
         async with database.write() as tx:
             await sealed_rows.spoil(tx, broken)
 
-    on(database_url, break_one)
+    on(database_url, break_row)
     run("keys", "activate", ID[SECOND])
     done = run("keys", "reseal", "--json")
     assert (done.code, done.err) == (1, "")
-    told = json.loads(done.out)
-    assert (told["resealed"], told["left"]) == (3, 1)
-    assert [(row["table"], row["id"]) for row in told["broken"]] == [("credentials", broken)]
+    report = json.loads(done.out)
+    assert (report["resealed"], report["left"]) == (3, 1)
+    assert [(row["table"], row["id"]) for row in report["broken"]] == [("credentials", broken)]
     again = run("keys", "reseal")
     assert (again.code, again.out) == (1, "0 rows resealed, 1 left.\n")
     assert f"credentials {broken} cannot be opened" in again.err
@@ -136,7 +136,7 @@ def test_rows_that_do_not_open_are_named_and_fail_the_command(run: Run, database
 
 @contextmanager
 def resealing(database_url: str) -> Iterator["subprocess.Popen[str]"]:
-    """`keys reseal` as a process, a row a step."""
+    """Run `keys reseal` as a process with one row per step."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
@@ -148,8 +148,8 @@ def resealing(database_url: str) -> Iterator["subprocess.Popen[str]"]:
         yield process
 
 
-async def until_the_middle(database: Database) -> None:
-    """Until the first rows are sealed again."""
+async def wait_for_first_rows(database: Database) -> None:
+    """Return when the first rows are resealed."""
     async for _ in async_attempts(30):
         if ID[SECOND] in await sealed_rows.used_keys(database):
             return
@@ -157,28 +157,28 @@ async def until_the_middle(database: Database) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_resealing_that_is_interrupted_ends_with_a_step_and_goes_on_when_run_again(
+def test_interrupted_resealing_finishes_its_step_and_continues_on_the_next_run(
     run: Run, database_url: str, number: signal.Signals
 ) -> None:
-    made = seed(database_url, 400)
+    values = seed(database_url, 400)
     run("keys", "activate", ID[SECOND])
     with resealing(database_url) as process:
-        on(database_url, until_the_middle)
+        on(database_url, wait_for_first_rows)
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert err.splitlines()[-1] == "Stopped. Run the command again to continue."
-    done, _, left = out.replace(" rows resealed, ", " ").partition(" ")
+    done, _, remaining = out.replace(" rows resealed, ", " ").partition(" ")
     assert int(done) > 0
-    assert int(left.split(" ", maxsplit=1)[0]) == len(made) - int(done)
-    assert run("keys", "reseal").line == f"{len(made) - int(done)} rows resealed, 0 left."
-    assert contents(database_url, SECOND) == made
+    assert int(remaining.split(" ", maxsplit=1)[0]) == len(values) - int(done)
+    assert run("keys", "reseal").line == f"{len(values) - int(done)} rows resealed, 0 left."
+    assert contents(database_url, SECOND) == values
 
 
 @pytest.mark.slow
 @pytest.mark.only_database("postgresql")
-def test_a_second_signal_does_not_wait_for_a_database_that_does_not_answer(run: Run, database_url: str) -> None:
-    made = seed(database_url, 3)
+def test_second_signal_ends_the_command_while_the_database_is_blocked(run: Run, database_url: str) -> None:
+    values = seed(database_url, 3)
     run("keys", "activate", ID[SECOND])
     waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
     with resealing(database_url) as process, psycopg.connect(database_url) as holding:
@@ -186,11 +186,11 @@ def test_a_second_signal_does_not_wait_for_a_database_that_does_not_answer(run: 
         for _ in attempts(30):
             if holding.execute(waiting).fetchone():
                 break
-        for _ in attempts(20):  # the first alone would wait for 30 seconds, and ask again
+        for _ in attempts(20):  # after one signal the command waits for 30 seconds and retries
             process.send_signal(signal.SIGINT)
             if process.poll() is not None:
                 break
         out, err = process.communicate()
-    assert process.returncode in {130, -signal.SIGINT}, "by itself, or by one that came while it was leaving"
+    assert process.returncode in {130, -signal.SIGINT}, "a signal during the exit ends the process too"
     assert (out, "Traceback" in err) == ("", False), err
-    assert contents(database_url, FIRST, SECOND) == made
+    assert contents(database_url, FIRST, SECOND) == values

@@ -1,4 +1,4 @@
-"""`one-runtime oauth-clients`: what it registers, prints and refuses; a secret is never an argument."""
+"""`one-runtime oauth-clients`: registration, output, refusals; a secret is never an argument."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SECRET = "a-secret-of-the-client-9f3c"
 
 @pytest.fixture
 def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command on a migrated database, with a ring."""
+    """Return a runner of commands on a migrated database with a ring."""
     monkeypatch.setenv("ONE_RUNTIME_DATABASE_URL", database_url)
     monkeypatch.setenv("ONE_RUNTIME_ENCRYPTION_KEYS", FIRST)
     monkeypatch.setenv("ONE_RUNTIME_PUBLIC_URL", "https://connect.example.com")
@@ -28,7 +28,7 @@ def secret_file(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_instances_client_is_registered_listed_and_deleted(run: Run, secret_file: str) -> None:
+def test_client_of_the_instance_is_registered_listed_and_deleted(run: Run, secret_file: str) -> None:
     words = ("oauth-clients", "set", "dropbox", "--client-id", "our-id", "--secret-file", secret_file)
     line = run(*words, "--scope", "account_info.read").line
     assert line.endswith("https://connect.example.com/connect/callback/dropbox")
@@ -41,7 +41,7 @@ def test_the_instances_client_is_registered_listed_and_deleted(run: Run, secret_
     assert "no OAuth client" in run("oauth-clients", "delete", "dropbox").sentence
 
 
-def test_an_organizations_client_is_its_own(run: Run, secret_file: str) -> None:
+def test_client_of_an_organization_is_listed_for_it_only(run: Run, secret_file: str) -> None:
     organization = run("organizations", "create", "Northwind").line
     words = ("oauth-clients", "set", "gitlab", "--client-id", "our-id", "--secret-file", secret_file)
     assert "hosts: is required" in run(*words, "--organization", organization).sentence
@@ -52,7 +52,7 @@ def test_an_organizations_client_is_its_own(run: Run, secret_file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words,told",
+    "words,message",
     [
         (("nothing", "--client-id", "x"), "There is no integration"),
         (("hubspot", "--client-id", "x", "--organization", "nobody"), "There is no organization"),
@@ -60,14 +60,14 @@ def test_an_organizations_client_is_its_own(run: Run, secret_file: str) -> None:
         (("acme", "--client-id", "x"), "There is no integration"),
     ],
 )
-def test_what_cannot_be_registered_is_one_sentence(
-    run: Run, secret_file: str, words: tuple[str, ...], told: str
+def test_refused_registration_prints_one_sentence(
+    run: Run, secret_file: str, words: tuple[str, ...], message: str
 ) -> None:
     sentence = run("oauth-clients", "set", *words, "--secret-file", secret_file).sentence
-    assert told in sentence
-    assert "a-secret" not in sentence, "what was typed in the wrong place may be one"
+    assert message in sentence
+    assert "a-secret" not in sentence, "a misplaced argument may be a secret"
 
 
-def test_a_file_that_is_not_there_is_one_sentence(run: Run, tmp_path: Path) -> None:
+def test_missing_secret_file_prints_one_sentence(run: Run, tmp_path: Path) -> None:
     words = ("oauth-clients", "set", "hubspot", "--client-id", "x", "--secret-file", str(tmp_path / "none"))
     assert "cannot be read" in run(*words).sentence

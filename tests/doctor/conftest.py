@@ -1,4 +1,4 @@
-"""An installation to examine: its server runs, its public URL leads there, and providers answer."""
+"""Installations to examine: a running server behind the public URL, and providers that answer."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -34,7 +34,7 @@ PROVIDERS: Final = hosts_of(load_catalog())[:HOSTS]
 
 
 class World(Network):
-    """The machine's own network, but for the catalog's hosts: they answer at `providers`, on loopback."""
+    """The system network, with the hosts of the catalog at `providers` on loopback."""
 
     def __init__(self, folder: Path) -> None:
         self.server_tls, trust = tls_contexts(folder, *PROVIDERS, "localhost")
@@ -55,7 +55,7 @@ class World(Network):
 
 
 class _Provider(socket.socket):
-    """Leads to loopback, whatever address it is given."""
+    """A socket that connects every address to loopback."""
 
     def __init__(self, port: int) -> None:
         super().__init__(socket.AF_INET, socket.SOCK_STREAM)
@@ -67,7 +67,7 @@ class _Provider(socket.socket):
 
 @dataclass
 class Patient:
-    """What is examined."""
+    """An installation under examination: its environment, network and clock."""
 
     environ: dict[str, str]
     world: World
@@ -82,22 +82,24 @@ class Patient:
         return self.environ["ONE_RUNTIME_PUBLIC_URL"]
 
     def app(self, **changes: str) -> RequestMiddleware:
-        """The application of these settings."""
+        """Return the application with these settings."""
         return create_app(load_settings(self.environ | changes))
 
     async def examined(self, **changes: str) -> dict[str, Finding]:
-        """The findings by check; of each there is one, unless one says more than another."""
-        found = await self.all_findings(**changes)
-        return {one.check: one for one in sorted(found, key=lambda one: one.verdict == "problem")}
+        """Return the findings by check; a problem replaces other findings of its check."""
+        findings = await self.all_findings(**changes)
+        return {
+            finding.check: finding for finding in sorted(findings, key=lambda finding: finding.verdict == "problem")
+        }
 
     async def all_findings(self, **changes: str) -> list[Finding]:
-        """Every finding, with some settings changed; empty takes one away."""
+        """Return every finding, with changed settings. An empty value removes a setting."""
         environ = {name: value for name, value in (self.environ | changes).items() if value}
         return await examine(environ, clock=self.clock, network=self.world)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
-        """The database, open."""
+        """Open the database until the block ends."""
         database = create_database(self.database_url, pool_size=1)
         await database.open()
         try:
@@ -106,7 +108,7 @@ class Patient:
             await database.close()
 
     async def organization(self, *origins: str) -> str:
-        """A new organization's id."""
+        """Create an organization and return its id."""
         async with self.database() as database, database.write() as tx:
             return (await organizations.create(tx, "Northwind", system_clock(), allowed_origins=origins)).id
 
@@ -127,7 +129,7 @@ def patient_on(database_url: str, world: World) -> Patient:
 
 @pytest.fixture
 def bare_world(tmp_path: Path) -> Iterator[World]:
-    """The network, without anybody who answers."""
+    """Return the network without providers."""
     world = World(tmp_path)
     yield world
     world.close()
@@ -135,7 +137,7 @@ def bare_world(tmp_path: Path) -> Iterator[World]:
 
 @pytest_asyncio.fixture
 async def world(bare_world: World) -> AsyncIterator[World]:
-    """The network, with providers that answer."""
+    """Return the network with providers that answer."""
     async with running_upstream(bare_world.server_tls) as providers:
         bare_world.providers, providers.anything = providers, answer(404)
         yield bare_world
@@ -155,14 +157,14 @@ def on_sqlite(migrated_sqlite_url: str, world: World) -> Patient:
 
 @asynccontextmanager
 async def served(patient: Patient, **changes: str) -> AsyncIterator[None]:
-    """The patient's server, where its public URL leads."""
+    """Run the installation's server at its public URL."""
     port = int(patient.public_url.rpartition(":")[2])
     async with running(patient.app(**changes), port):
         yield
 
 
 def sync_commits(url: str, on_or_off: Literal["on", "off"]) -> None:
-    """Have PostgreSQL sync the commits of this database, or not; the server of the tests does not."""
+    """Set whether PostgreSQL syncs the commits of this database. The tests' server does not by default."""
     with psycopg.connect(url, autocommit=True) as connection:
         name, value = sql.Identifier(connection.info.dbname), sql.SQL(on_or_off)
         connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = {}").format(name, value))
@@ -170,7 +172,7 @@ def sync_commits(url: str, on_or_off: Literal["on", "off"]) -> None:
 
 @pytest_asyncio.fixture
 async def healthy(patient: Patient) -> AsyncIterator[Patient]:
-    """An installation that runs, with an organization."""
+    """Run an installation with an organization."""
     if not sqlite_path(patient.database_url):
         sync_commits(patient.database_url, "on")
     await patient.organization(ORIGIN)

@@ -1,4 +1,4 @@
-"""The probe tells entries that are alive from wrong ones, against providers made of their own data."""
+"""The probe: verdicts about catalog entries, against providers built from the entries."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,28 +20,28 @@ NOW = datetime(2026, 11, 26, 7, 30, tzinfo=UTC)
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[tuple[Upstream, Egress]]:
-    async with the_world() as made:
-        yield made
+    async with the_world() as pair:
+        yield pair
 
 
 def entry(slug: str) -> Integration:
-    return next(one for one in ENTRIES if one.slug == slug)
+    return next(integration for integration in ENTRIES if integration.slug == slug)
 
 
 async def ask(egress: Egress, *entries: Integration) -> list[Probed]:
-    heard: list[Probed] = []
-    told = await probe(entries, egress, lambda: NOW, heard.append)
-    assert sorted(heard, key=repr) == sorted(told, key=repr)
-    return told
+    progress: list[Probed] = []
+    rows = await probe(entries, egress, lambda: NOW, progress.append)
+    assert sorted(progress, key=repr) == sorted(rows, key=repr)
+    return rows
 
 
-def alive(upstream: Upstream, one: Integration, auth_type: str) -> None:
-    auth = one.auth_of(auth_type)
+def alive(upstream: Upstream, integration: Integration, auth_type: str) -> None:
+    auth = integration.auth_of(auth_type)
     assert auth is not None
-    play(upstream, StandIn(raw_auth(one, auth), values_of(auth)))
+    play(upstream, StandIn(raw_auth(integration, auth), values_of(auth)))
 
 
-async def test_a_key_that_is_refused_and_a_client_that_is_unknown_are_alive(world: tuple[Upstream, Egress]) -> None:
+async def test_refused_key_or_unknown_client_means_alive(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
     close = entry("close")
     alive(upstream, close, "api_key")
@@ -55,7 +55,7 @@ async def test_a_key_that_is_refused_and_a_client_that_is_unknown_are_alive(worl
 
 
 @pytest.mark.parametrize(
-    "said,got",
+    "response,got",
     [
         (answer(200, body=b'{"id": "user_1"}'), "accepted a made-up credential"),
         (answer(404, body=b"gone"), "answered 404"),
@@ -63,76 +63,78 @@ async def test_a_key_that_is_refused_and_a_client_that_is_unknown_are_alive(worl
         (answer(200, body=b'{"access_token": "t"}'), "gave tokens to a made-up client"),
     ],
 )
-async def test_what_answers_otherwise_is_wrong(world: tuple[Upstream, Egress], said: bytes, got: str) -> None:
+async def test_unexpected_response_means_wrong(world: tuple[Upstream, Egress], response: bytes, got: str) -> None:
     upstream, egress = world
-    upstream.anything = said
-    told = await ask(egress, entry("close"))
-    assert [one.verdict for one in told] == ["wrong", "wrong"]
-    assert any(got in one.got for one in told), told
+    upstream.anything = response
+    rows = await ask(egress, entry("close"))
+    assert [row.verdict for row in rows] == ["wrong", "wrong"]
+    assert any(got in row.got for row in rows), rows
 
 
-async def test_who_does_not_answer_is_unreachable_and_not_wrong(world: tuple[Upstream, Egress]) -> None:
+async def test_silent_provider_is_unreachable_and_not_wrong(world: tuple[Upstream, Egress]) -> None:
     _, egress = world
     text = json.dumps(dump(entry("close"))).replace("api.close.com", "no-certificate-for-this.close.com")
-    told = await ask(egress, Integration.model_validate_json(text))
-    assert {one.verdict for one in told} == {"unreachable"}
+    rows = await ask(egress, Integration.model_validate_json(text))
+    assert {row.verdict for row in rows} == {"unreachable"}
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_an_outage_is_not_called_wrong(world: tuple[Upstream, Egress], status: int) -> None:
+async def test_outage_is_not_wrong(world: tuple[Upstream, Egress], status: int) -> None:
     upstream, egress = world
     upstream.anything = answer(status, body=b"not now")
-    assert {one.verdict for one in await ask(egress, entry("close"))} == {"unreachable"}
+    assert {row.verdict for row in await ask(egress, entry("close"))} == {"unreachable"}
 
 
-async def test_an_address_that_may_never_be_reached_is_wrong(world: tuple[Upstream, Egress]) -> None:
+async def test_refused_address_is_wrong(world: tuple[Upstream, Egress]) -> None:
     _, egress = world
     text = json.dumps(dump(entry("close"))).replace("api.close.com", "metadata.google.internal")
-    told = await ask(egress, Integration.model_validate_json(text))
-    assert {one.verdict for one in told} == {"wrong"}
-    assert all("Nothing was stored" not in one.got for one in told)
+    rows = await ask(egress, Integration.model_validate_json(text))
+    assert {row.verdict for row in rows} == {"wrong"}
+    assert all("Nothing was stored" not in row.got for row in rows)
 
 
 async def test_hosts_that_customers_enter_are_not_probed(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
-    told = await ask(egress, entry("zendesk"))
-    assert {one.verdict for one in told} == {"not_probed"}
-    assert told[0].got == "the host depends on subdomain, which each customer enters"
+    rows = await ask(egress, entry("zendesk"))
+    assert {row.verdict for row in rows} == {"not_probed"}
+    assert rows[0].got == "the host depends on subdomain, which each customer enters"
     assert upstream.seen == []
 
 
-async def test_nothing_that_was_made_up_is_the_same_twice(world: tuple[Upstream, Egress]) -> None:
+async def test_invented_values_differ_between_requests(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
     for _ in range(2):
         await ask(egress, entry("close"))
-    bodies = [one.body for one in upstream.seen if one.body]
+    bodies = [request.body for request in upstream.seen if request.body]
     assert len(set(bodies)) == len(bodies) == 2
 
 
-def test_the_table_has_a_line_for_each_with_its_date() -> None:
-    one = Probed("close", "api_key", "check", "refused", "refused: a | b", "alive", NOW)
-    assert table([one]).splitlines()[2] == (
+def test_table_has_a_dated_line_for_each_probe() -> None:
+    row = Probed("close", "api_key", "check", "refused", "refused: a | b", "alive", NOW)
+    assert table([row]).splitlines()[2] == (
         "| close | api_key | check | refused | refused: a \\| b | alive | 2026-11-26 07:30 |"
     )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-async def test_every_entry_is_probed_or_says_why_not(world: tuple[Upstream, Egress]) -> None:
+async def test_every_entry_is_probed_or_has_a_reason(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
     upstream.anything = answer(401, [("Content-Type", "application/json")], b'{"error": "invalid_client"}')
-    told = await ask(egress, *ENTRIES)
-    assert {one.slug for one in told} >= {
-        one.slug for one in ENTRIES if {"api_key", "oauth2"} & set(one.auth_types)
-    } - {one.slug for one in ENTRIES if all(auth.check is None for auth in one.auth)}
-    odd = [one for one in told if one.verdict not in ("alive", "not_probed") and "401" not in one.got]
+    rows = await ask(egress, *ENTRIES)
+    assert {row.slug for row in rows} >= {
+        integration.slug for integration in ENTRIES if {"api_key", "oauth2"} & set(integration.auth_types)
+    } - {integration.slug for integration in ENTRIES if all(auth.check is None for auth in integration.auth)}
+    odd = [row for row in rows if row.verdict not in ("alive", "not_probed") and "401" not in row.got]
     assert odd == []
-    assert sum(one.verdict == "alive" for one in told) > len(told) / 2
+    assert sum(row.verdict == "alive" for row in rows) > len(rows) / 2
 
 
-async def test_a_way_without_a_check_is_in_the_table_with_the_reason(world: tuple[Upstream, Egress]) -> None:
+async def test_auth_type_without_a_check_is_listed_with_its_reason(world: tuple[Upstream, Egress]) -> None:
     _, egress = world
-    without = next(one for one in ENTRIES for auth in one.auth if auth.fields and auth.check_missing)
-    (auth, *_) = (one for one in without.auth if one.check_missing)
-    told = await ask(egress, without.model_copy(update={"auth": (auth,)}))
-    assert [(one.what, one.verdict, one.got) for one in told] == [("check", "not_probed", auth.check_missing)]
+    without = next(
+        integration for integration in ENTRIES for auth in integration.auth if auth.fields and auth.check_missing
+    )
+    (auth, *_) = (candidate for candidate in without.auth if candidate.check_missing)
+    rows = await ask(egress, without.model_copy(update={"auth": (auth,)}))
+    assert [(row.what, row.verdict, row.got) for row in rows] == [("check", "not_probed", auth.check_missing)]

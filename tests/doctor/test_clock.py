@@ -1,4 +1,4 @@
-"""`doctor` on clocks: whose can be asked, and what is made of their answers."""
+"""`doctor` on clocks: sources of the time, and findings about differences."""
 
 from asyncio import StreamWriter
 from datetime import UTC, datetime, timedelta
@@ -16,43 +16,41 @@ from tests.egress.upstream import Writes, answer
 NOW: Final = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 
-def telling(*aheads: float) -> Writes:
-    """Answers whose dates are so many seconds ahead, one after the other."""
+def responses_ahead(*aheads: float) -> Writes:
+    """Return responses whose dates are this many seconds ahead, one per request."""
     following = iter(aheads)
 
-    async def tell(writer: StreamWriter) -> None:
+    async def respond(writer: StreamWriter) -> None:
         date = system_clock() + timedelta(seconds=next(following))
         writer.write(answer(404, [("Date", format_datetime(date, usegmt=True))]))
 
-    return tell
+    return respond
 
 
 @pytest.mark.parametrize("seconds, verdict", [(0, "ok"), (-10, "warning"), (300, "problem")])
-async def test_the_clock_of_a_machine_by_itself_is_compared_to_the_providers(
-    seconds: int, verdict: str, on_sqlite: Patient
-) -> None:
-    on_sqlite.world.providers.anything = telling(seconds, seconds)
-    found = (await on_sqlite.examined())["clock"]
-    assert (found.verdict, found.saw.startswith("the providers' is ")) == (verdict, True), found
-    assert ("behind" in found.saw) == (seconds < 0)
+async def test_clock_is_compared_to_providers_without_a_server(seconds: int, verdict: str, on_sqlite: Patient) -> None:
+    on_sqlite.world.providers.anything = responses_ahead(seconds, seconds)
+    finding = (await on_sqlite.examined())["clock"]
+    assert (finding.verdict, finding.saw.startswith("the providers' is ")) == (verdict, True), finding
+    assert ("behind" in finding.saw) == (seconds < 0)
 
 
-async def test_an_old_date_out_of_a_cache_does_not_make_our_clock_wrong(on_sqlite: Patient) -> None:
-    on_sqlite.world.providers.anything = telling(-86_400, 0)
+async def test_old_date_from_a_cache_is_ignored(on_sqlite: Patient) -> None:
+    on_sqlite.world.providers.anything = responses_ahead(-86_400, 0)
     assert (await on_sqlite.examined())["clock"].verdict == "ok"
 
 
-async def test_that_there_is_no_clock_to_compare_ours_with_is_said(migrated_sqlite_url: str, bare_world: World) -> None:
-    found = (await patient_on(migrated_sqlite_url, bare_world).examined())["clock"]
-    assert (found.verdict, found.advice) == ("warning", "See public URL and egress.")
+async def test_missing_time_source_is_reported(migrated_sqlite_url: str, bare_world: World) -> None:
+    finding = (await patient_on(migrated_sqlite_url, bare_world).examined())["clock"]
+    assert (finding.verdict, finding.advice) == ("warning", "See public URL and egress.")
 
 
 @pytest.mark.parametrize(
-    "told, took, seconds",
+    "ahead_by, took, seconds",
     [(0, 0, 0), (4, 5, 0), (-1, 5, -1), (9, 5, 4), (10, 0, 10), (-10, 0, -10)],
 )
-def test_a_slow_answer_makes_no_clock_wrong(told: int, took: int, seconds: int) -> None:
-    assert ahead(NOW + timedelta(seconds=told), NOW, NOW + timedelta(seconds=took)) == seconds
+def test_slow_response_is_ignored(ahead_by: int, took: int, seconds: int) -> None:
+    assert ahead(NOW + timedelta(seconds=ahead_by), NOW, NOW + timedelta(seconds=took)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -67,6 +65,6 @@ def test_a_slow_answer_makes_no_clock_wrong(told: int, took: int, seconds: int) 
         (f"{NOW:%a, %d %b %Y %H:%M:%S} -0000", 0),
     ],
 )
-def test_a_date_counts_where_it_is_one_and_to_the_second(date: str | None, seconds: float | None) -> None:
-    told = Response(200, (("date", date),) if date is not None else (), b"")
-    assert ahead_by_date(told, NOW, NOW) == seconds
+def test_date_header_is_read_to_the_second(date: str | None, seconds: float | None) -> None:
+    response = Response(200, (("date", date),) if date is not None else (), b"")
+    assert ahead_by_date(response, NOW, NOW) == seconds

@@ -1,4 +1,4 @@
-"""`one-runtime doctor` as it is run: lines or JSON, an exit code, no secret."""
+"""The command `one-runtime doctor`: text or JSON, an exit code, no secret."""
 
 import asyncio
 import json
@@ -26,35 +26,35 @@ def doctor(environment: dict[str, str], *words: str) -> "subprocess.CompletedPro
 
 @pytest.fixture
 async def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    """Settings of a server that ran, and does not any more."""
+    """Return settings of a server that has stopped."""
     await make_key(database_url)
     async with serving(Serving(database_url), tmp_path) as served:
         return served.environment
 
 
-async def test_a_running_server_is_found_well_with_exit_code_0(database_url: str, tmp_path: Path) -> None:
+async def test_healthy_server_exits_with_0(database_url: str, tmp_path: Path) -> None:
     await make_key(database_url)
     async with serving(Serving(database_url), tmp_path) as served:
         done = await asyncio.to_thread(doctor, served.environment)
         rows = json.loads((await asyncio.to_thread(doctor, served.environment, "--json")).stdout)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    told = [line.partition(":")[0].split(maxsplit=1) for line in done.stdout.splitlines()]
-    assert ["ok", "public URL"] in told
-    assert [[row["verdict"], row["check"]] for row in rows] == told
+    lines = [line.partition(":")[0].split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert ["ok", "public URL"] in lines
+    assert [[row["verdict"], row["check"]] for row in rows] == lines
     assert {row["check"] for row in rows} <= set(CHECKS)
     assert all(set(row) == {"check", "verdict", "saw", "advice"} for row in rows)
 
 
-async def test_a_problem_is_exit_code_1_and_a_line_that_says_what_to_do(environment: dict[str, str]) -> None:
+async def test_problem_exits_with_1_and_advice(environment: dict[str, str]) -> None:
     done = doctor(environment)
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("problem")]
     assert line.startswith("problem  public URL: ")
     assert " → Is the server running?" in line
-    assert "\x1b" not in done.stdout, "no colours where nobody looks"
+    assert "\x1b" not in done.stdout, "no colours outside of a terminal"
 
 
-def test_settings_that_cannot_work_are_a_finding_too(tmp_path: Path) -> None:
+def test_invalid_settings_are_a_finding(tmp_path: Path) -> None:
     done = doctor({"PATH": os.environ["PATH"], "ONE_RUNTIME_PUBLIC_URL": "http://connect.example.com"})
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL: must be https")
@@ -62,7 +62,7 @@ def test_settings_that_cannot_work_are_a_finding_too(tmp_path: Path) -> None:
 
 @pytest.mark.promise("P11")
 @pytest.mark.parametrize("words", [(), ("--json",)])
-def test_no_secret_is_printed_whatever_is_wrong(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_no_finding_prints_a_secret(words: tuple[str, ...], tmp_path: Path) -> None:
     ring, password = new_key(), "canary0password1of2a3database"
     (tmp_path / "file").write_text("")
     for url in (

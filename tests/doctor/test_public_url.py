@@ -1,4 +1,4 @@
-"""What `doctor` says of a public URL that leads elsewhere, of certificates, proxies, and of headers on the way."""
+"""Findings of `doctor` about the public URL: other servers, certificates, proxies, headers."""
 
 import asyncio
 import datetime
@@ -31,7 +31,7 @@ PROBLEM: Final = [("Request-Id", "0192"), ("Content-Type", "application/problem+
 
 
 @pytest.mark.parametrize(
-    "said, verdict, words",
+    "response, verdict, words",
     [
         (answer(200, body=b"Welcome"), "problem", "another program answers at {url}, with status 200"),
         (answer(200, [("Date", "yesterday")]), "problem", "another program answers at {url}, with status 200"),
@@ -45,24 +45,26 @@ PROBLEM: Final = [("Request-Id", "0192"), ("Content-Type", "application/problem+
         (b"SSH-2.0-server\r\n", "problem", "sent a malformed HTTP response"),
     ],
 )
-async def test_who_else_answers_is_said(said: bytes, verdict: str, words: str, on_sqlite: Patient) -> None:
+async def test_another_server_at_the_public_url_is_reported(
+    response: bytes, verdict: str, words: str, on_sqlite: Patient
+) -> None:
     async with running_upstream() as stranger:
-        stranger.anything = said
-        found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=stranger.url))["public URL"]
-    assert (found.verdict, words.format(url=stranger.url) in found.saw) == (verdict, True), found
-    assert "a=b" not in found.saw
+        stranger.anything = response
+        finding = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=stranger.url))["public URL"]
+    assert (finding.verdict, words.format(url=stranger.url) in finding.saw) == (verdict, True), finding
+    assert "a=b" not in finding.saw
 
 
-async def test_who_never_answers_is_not_waited_for_much_longer_than_five_seconds(on_sqlite: Patient) -> None:
+async def test_silent_public_url_times_out_after_about_five_seconds(on_sqlite: Patient) -> None:
     async with running_upstream() as stranger:
         stranger.anything = hang
         started = system_clock()
-        found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=stranger.url))["public URL"]
-    assert (found.verdict, "for 4 seconds" in found.saw) == ("problem", True), found
+        finding = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=stranger.url))["public URL"]
+    assert (finding.verdict, "for 4 seconds" in finding.saw) == ("problem", True), finding
     assert system_clock() - started < datetime.timedelta(seconds=12)
 
 
-async def test_another_database_with_the_same_ring_is_not_taken_for_this_one(
+async def test_server_with_the_same_ring_on_another_database_is_reported(
     on_sqlite: Patient, world: World, tmp_path: Path
 ) -> None:
     async with served(on_sqlite):
@@ -70,21 +72,21 @@ async def test_another_database_with_the_same_ring_is_not_taken_for_this_one(
     other = replace(on_sqlite, environ=on_sqlite.environ | {"ONE_RUNTIME_DATABASE_URL": f"sqlite:///{tmp_path}/o.db"})
     await asyncio.to_thread(migrate, other.database_url)
     async with served(other):
-        found = (await on_sqlite.examined())["public URL"]
-    assert (found.verdict, found.saw.startswith("a server with this key ring and another database")) == (
+        finding = (await on_sqlite.examined())["public URL"]
+    assert (finding.verdict, finding.saw.startswith("a server with this key ring and another database")) == (
         "problem",
         True,
     )
 
 
-async def test_a_server_with_another_public_url_is_said(on_sqlite: Patient) -> None:
+async def test_server_with_another_public_url_is_reported(on_sqlite: Patient) -> None:
     async with served(on_sqlite, ONE_RUNTIME_PUBLIC_URL="https://connect.example.com"):
-        found = (await on_sqlite.examined())["public URL"]
-    assert (found.verdict, "has https://connect.example.com" in found.saw) == ("problem", True)
+        finding = (await on_sqlite.examined())["public URL"]
+    assert (finding.verdict, "has https://connect.example.com" in finding.saw) == ("problem", True)
 
 
-async def test_exactly_the_public_urls_host_and_port_may_be_private(on_sqlite: Patient) -> None:
-    """A redirect is not followed, so nothing else on a private network is asked."""
+async def test_only_host_and_port_of_the_public_url_may_be_private(on_sqlite: Patient) -> None:
+    """The doctor follows no redirect, so no other host of a private network receives a request."""
     async with running_upstream() as inside, running_upstream() as stranger:
         stranger.anything = redirect(f"{inside.url}/self-check")
         await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=stranger.url)
@@ -93,21 +95,21 @@ async def test_exactly_the_public_urls_host_and_port_may_be_private(on_sqlite: P
 
 
 async def certificate_of(patient: Patient, tls: ssl.SSLContext, host: str = "localhost") -> Finding:
-    """What is said of a server with this certificate."""
+    """Return the certificate finding of a server with this certificate."""
     async with running_upstream(tls) as server:
-        found = await patient.examined(ONE_RUNTIME_PUBLIC_URL=f"https://{host}:{server.port}")
-    return found["certificate"]
+        findings = await patient.examined(ONE_RUNTIME_PUBLIC_URL=f"https://{host}:{server.port}")
+    return findings["certificate"]
 
 
-async def test_a_certificate_that_is_fine_is_said_with_its_end(on_sqlite: Patient) -> None:
-    found = await certificate_of(on_sqlite, on_sqlite.world.server_tls)
-    assert (found.verdict, found.saw.startswith("valid until 20")) == ("ok", True)
+async def test_valid_certificate_is_reported_with_its_end(on_sqlite: Patient) -> None:
+    finding = await certificate_of(on_sqlite, on_sqlite.world.server_tls)
+    assert (finding.verdict, finding.saw.startswith("valid until 20")) == ("ok", True)
 
 
-async def test_a_certificate_in_the_last_part_of_its_life_is_said(on_sqlite: Patient) -> None:
+async def test_certificate_close_to_its_end_is_reported(on_sqlite: Patient) -> None:
     on_sqlite.clock.advance(minutes=50)
-    found = await certificate_of(on_sqlite, on_sqlite.world.server_tls)
-    assert (found.verdict, "for 0 days" in found.saw) == ("warning", True)
+    finding = await certificate_of(on_sqlite, on_sqlite.world.server_tls)
+    assert (finding.verdict, "for 0 days" in finding.saw) == ("warning", True)
 
 
 @pytest.mark.parametrize(
@@ -117,35 +119,35 @@ async def test_a_certificate_in_the_last_part_of_its_life_is_said(on_sqlite: Pat
         (["elsewhere.example.com"], HOUR, "Hostname mismatch, certificate is not valid for 'localhost'"),
     ],
 )
-async def test_a_certificate_that_browsers_refuse_is_said_with_the_reason(
+async def test_certificate_that_browsers_refuse_is_reported_with_the_reason(
     names: list[str], valid_for: datetime.timedelta, words: str, on_sqlite: Patient, tmp_path: Path
 ) -> None:
     folder = tmp_path / "tls"
     folder.mkdir()
     tls, on_sqlite.world.tls = tls_contexts(folder, *names, valid_for=valid_for)
-    found = await certificate_of(on_sqlite, tls)
-    assert (found.verdict, words in found.saw) == ("problem", True), found
+    finding = await certificate_of(on_sqlite, tls)
+    assert (finding.verdict, words in finding.saw) == ("problem", True), finding
 
 
-async def test_a_certificate_of_nobody_we_know_is_said(on_sqlite: Patient, tmp_path: Path) -> None:
+async def test_certificate_of_an_unknown_authority_is_reported(on_sqlite: Patient, tmp_path: Path) -> None:
     (tmp_path / "tls").mkdir()
     tls, _ = tls_contexts(tmp_path / "tls", "localhost")
-    found = await certificate_of(on_sqlite, tls)
-    assert (found.verdict, "self-signed certificate" in found.saw) == ("problem", True), found
+    finding = await certificate_of(on_sqlite, tls)
+    assert (finding.verdict, "self-signed certificate" in finding.saw) == ("problem", True), finding
 
 
-async def test_a_port_without_tls_or_without_anybody_is_said(on_sqlite: Patient) -> None:
-    async def speak_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_port_without_tls_or_without_server_is_reported(on_sqlite: Patient) -> None:
+    async def answer_without_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(answer(400))
         writer.close()
 
-    async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as plain:
+    async with await asyncio.start_server(answer_without_tls, "127.0.0.1", 0) as plain:
         port = plain.sockets[0].getsockname()[1]
-        found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{port}"))["public URL"]
-    assert "The TLS handshake failed" in found.saw
-    found = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{free_port()}"))["public URL"]
-    assert "refuses connections" in found.saw
+        finding = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{port}"))["public URL"]
+    assert "The TLS handshake failed" in finding.saw
+    finding = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{free_port()}"))["public URL"]
+    assert "refuses connections" in finding.saw
 
 
 def echo(client: str | None, forwarded_for: str | None) -> self_check.RequestEcho:
@@ -159,7 +161,7 @@ def echo(client: str | None, forwarded_for: str | None) -> self_check.RequestEch
 
 
 def settings(*trusted: str) -> Settings:
-    networks = tuple(ip_network(one) for one in trusted)
+    networks = tuple(ip_network(network) for network in trusted)
     return Settings(
         public_url="https://connect.example.com", encryption_keys=SecretStr(new_key()), trusted_proxies=networks
     )
@@ -179,12 +181,12 @@ def settings(*trusted: str) -> Settings:
         (FORGED, f"{FORGED}, not an address", ["10.0.0.0/24"], "problem", "can claim any address"),
     ],
 )
-def test_whose_address_a_proxy_passes_on_is_judged(
+def test_forwarded_address_of_a_proxy_is_judged(
     client: str, forwarded_for: str | None, trusted: list[str], verdict: str, words: str
 ) -> None:
-    found = examine_proxy(echo(client, forwarded_for), settings(*trusted))
-    assert (found.verdict, words in found.saw) == (verdict, True), found
-    assert found.verdict != "warning" or "not trusted" not in found.saw or f"Add {client} to" in str(found.advice)
+    finding = examine_proxy(echo(client, forwarded_for), settings(*trusted))
+    assert (finding.verdict, words in finding.saw) == (verdict, True), finding
+    assert finding.verdict != "warning" or "not trusted" not in finding.saw or f"Add {client} to" in str(finding.advice)
 
 
 PAGE: Final = [("content-security-policy", "default-src 'none'; frame-ancestors *"), ("cache-control", "no-store")]
@@ -202,21 +204,19 @@ SCRIPT: Final = [("access-control-allow-origin", "*")]
         (PAGE, [], "arrives with 0 Access-Control-Allow-Origin headers"),
     ],
 )
-def test_headers_that_break_the_popup_are_said(
+def test_headers_that_break_the_popup_are_reported(
     page: list[tuple[str, str]], script: list[tuple[str, str]], words: str
 ) -> None:
-    found = examine_popup(page, script)
-    assert (found.verdict, words in found.saw) == ("problem", True), found
+    finding = examine_popup(page, script)
+    assert (finding.verdict, words in finding.saw) == ("problem", True), finding
     assert examine_popup(PAGE, SCRIPT).verdict == "ok"
 
 
-async def test_a_server_on_its_own_with_a_wide_trust_is_caught_believing_anybody(
-    migrated_sqlite_url: str, world: World
-) -> None:
-    """The middleware that `serve` turns on for trusted proxies, told to trust everybody who comes from loopback."""
+async def test_server_without_proxy_but_with_wide_trust_is_reported(migrated_sqlite_url: str, world: World) -> None:
+    """The middleware of `serve` for trusted proxies trusts every caller from loopback here."""
     patient = patient_on(migrated_sqlite_url, world)
     patient.environ["ONE_RUNTIME_TRUSTED_PROXIES"] = "127.0.0.1/32"
     trusting = ProxyHeadersMiddleware(patient.app(), trusted_hosts=["127.0.0.1/32"])  # type: ignore[arg-type]
     async with running(trusting, int(patient.public_url.rpartition(":")[2])):  # type: ignore[arg-type]
-        found = (await patient.examined())["proxy"]
-    assert (found.verdict, "is believed" in found.saw) == ("problem", True)
+        finding = (await patient.examined())["proxy"]
+    assert (finding.verdict, "is believed" in finding.saw) == ("problem", True)
