@@ -27,11 +27,11 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
     "src": 12,
-    "tests": 63,
+    "tests": 38,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
     "src": 11,
-    "tests": 32,
+    "tests": 10,
 }
 
 _MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")

@@ -1,4 +1,4 @@
-"""The relay that each test calls through."""
+"""The relay of each test."""
 
 from collections.abc import AsyncIterator
 
@@ -11,5 +11,5 @@ from tests.proxy.relay import Relay, relaying
 
 @pytest_asyncio.fixture
 async def relay(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay]:
-    async with relaying(settings, acme) as made:
-        yield made
+    async with relaying(settings, acme) as running_relay:
+        yield running_relay

@@ -1,5 +1,4 @@
-"""What the fidelity tests share: an upstream that records bytes and answers bytes, us on a port, a caller that speaks
-bytes."""
+"""Steps of the proxy tests: an upstream, an installation and a caller that exchange raw bytes."""
 
 import asyncio
 import json
@@ -21,7 +20,7 @@ OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @dataclass
 class Arrived:
-    """A request as it arrived, byte for byte."""
+    """A request as the provider received it, byte for byte."""
 
     line: bytes
     headers: list[tuple[bytes, bytes]]
@@ -36,21 +35,21 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Arrived], Awaita
 
 @dataclass
 class Upstream:
-    """The provider."""
+    """A provider that records requests and sends raw responses."""
 
     port: int = 0
     answer: bytes = OK
     answers: list[bytes] = field(default_factory=list)
     pages: dict[str, bytes] = field(default_factory=dict)
-    """What is answered to a method and a path, whatever else would be."""
+    """Responses by method and path, before all other responses."""
     handler: Handler | None = None
     arrived: list[Arrived] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def lines(self) -> list[str]:
-        """Method and path of what arrived."""
-        return [one.line.decode().rpartition(" ")[0] for one in self.arrived]
+        """Return method and path of each received request."""
+        return [arrived.line.decode().rpartition(" ")[0] for arrived in self.arrived]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -62,10 +61,10 @@ class Upstream:
                     return
                 arrived.body = await read_body(reader, arrived)
                 page = self.pages.get(self.lines[-1])
-                said = page or (self.answers.pop(0) if self.answers else self.answer)
-                writer.write(said)
+                response = page or (self.answers.pop(0) if self.answers else self.answer)
+                writer.write(response)
                 await writer.drain()
-                if b"Connection: close" in said:
+                if b"Connection: close" in response:
                     return
         except (asyncio.IncompleteReadError, OSError):
             pass
@@ -74,8 +73,8 @@ class Upstream:
             writer.close()
 
 
-def said(status: int, **body: object) -> bytes:
-    """An answer in JSON."""
+def json_response(status: int, **body: object) -> bytes:
+    """Return a raw JSON response."""
     text = json.dumps(body).encode()
     return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
         status,
@@ -86,7 +85,7 @@ def said(status: int, **body: object) -> bytes:
 
 async def read_head(reader: asyncio.StreamReader) -> Arrived:
     line, *fields = (await reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
-    pairs = [one.partition(b":") for one in fields]
+    pairs = [header.partition(b":") for header in fields]
     return Arrived(line, [(name, value.strip()) for name, _, value in pairs])
 
 
@@ -106,7 +105,7 @@ async def chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 @dataclass
 class Answer:
-    """An answer as the caller got it. `broken`: the connection ended before the body did."""
+    """A response as the caller received it. `broken`: the connection ended within the body."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -118,7 +117,7 @@ class Answer:
 
     @property
     def problem(self) -> str:
-        """The code of our error, which both the header and the body tell."""
+        """Return our error code, which header and body repeat."""
         code = self.named(b"one-runtime-error")[0].decode()
         assert json.loads(self.body)["code"] == code
         return code
@@ -126,7 +125,7 @@ class Answer:
 
 @dataclass
 class Relay:
-    """Us, between a caller and the upstream."""
+    """An installation between a caller and the upstream."""
 
     application: Application
     upstream: Upstream
@@ -136,16 +135,16 @@ class Relay:
 
     @property
     def client(self) -> Client:
-        """Speaks to the rest of the API, as the organization."""
+        """Return a client of the organization for the rest of the API."""
         return self.application.client(self.key)
 
     def head(self, method: str, target: str, *headers: str, slug: str = "raw", user: str | None = "user_123") -> bytes:
-        whose = [f"One-Runtime-End-User: {user}"] if user else []
+        end_user = [f"One-Runtime-End-User: {user}"] if user else []
         lines = [
             f"{method} /v1/proxy/{slug}{target} HTTP/1.1",
             "Host: one-runtime.example",
             f"Authorization: Bearer {self.key}",
-            *whose,
+            *end_user,
             *headers,
         ]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -159,7 +158,7 @@ class Relay:
         slug: str = "raw",
         user: str | None = "user_123",
     ) -> Answer:
-        """One call on a connection of its own."""
+        """Send one call on a new connection."""
         length = [f"Content-Length: {len(body)}"] if body else []
         return await self.send(self.head(method, target, *length, *headers, slug=slug, user=user) + body, method)
 
@@ -200,7 +199,7 @@ async def read_answer(reader: asyncio.StreamReader, method: str) -> Answer:
 
 
 def entry(slug: str, port: int, **auth: Any) -> Integration:
-    """An integration whose API is the upstream."""
+    """Return an integration whose API is the upstream."""
     where = "https://www.example.com"
     base = f"http://127.0.0.1:{port}/api"
     whole: dict[str, Any] = {
@@ -235,7 +234,7 @@ def oauth(port: int) -> Integration:
 
 @asynccontextmanager
 async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay]:
-    """An installation on a port, with an end user connected to every integration of the upstream."""
+    """Run an installation with an end user who is connected to every integration of the upstream."""
     upstream = Upstream()
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     port = upstream.port = server.sockets[0].getsockname()[1]
@@ -246,7 +245,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
         entry("known", port, send={"basic": {"username": "{api_key}", "password": "x"}}),
         oauth(port),
     )
-    catalog = Catalog.of(entries, {one.slug: SVG.encode() for one in entries}, "raw")
+    catalog = Catalog.of(entries, {integration.slug: SVG.encode() for integration in entries}, "raw")
     allowed = settings.egress_allow | {("127.0.0.1", port)}
     app = create_app(settings.model_copy(update={"egress_allow": allowed}), catalog, clock=SetClock())
     async with server, running(app) as listening:
@@ -256,8 +255,8 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
         client = application.client(relay.key)
         for slug in ("raw", "asked", "known", "pathed"):
             body = {"integration_slug": slug, "end_user_id": "user_123", "auth_type": "api_key", "check": False}
-            made = await client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})
-            assert made.status_code == 201, made.text
+            response = await client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})
+            assert response.status_code == 201, response.text
         yield relay
 
 

@@ -34,5 +34,5 @@ async def test_calls_of_an_organization_and_of_one_integration_are_limited(
         assert (of_all.status, of_all.problem) == (429, "too_many_calls")
         assert "4 calls in progress, the limit" in json.loads(of_all.body)["detail"]
         free.set()
-        assert [one.status for one in await asyncio.gather(*calls)] == [200] * 4
+        assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 4
         assert (await relay.call("GET")).status == 200

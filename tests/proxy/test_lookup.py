@@ -6,7 +6,7 @@ from one_runtime.tenancy import api_keys
 from tests.proxy.relay import KEY, Relay
 
 
-async def test_missing_key_scope_or_connection_is_refused_by_us(relay: Relay) -> None:
+async def test_missing_key_scope_or_connection_is_refused(relay: Relay) -> None:
     relay.key, right = "oru_junk", relay.key
     assert (await relay.call("GET")).status == 401
     relay.key = await relay.application.key(relay.organization, "read", "connect")
@@ -45,7 +45,7 @@ async def test_newest_active_connection_is_used_unless_an_id_is_given(relay: Rel
     assert answer.named(b"one-runtime-connection") == [second["id"].encode()]
     assert relay.last.named(b"x-key") == [b"second"]
     listed = (await client.get("/v1/connections", integration_slug="raw")).json()["connections"]
-    first = next(one["id"] for one in listed if one["id"] != second["id"])
+    first = next(connection["id"] for connection in listed if connection["id"] != second["id"])
     for user in ("user_123", None):
         named = await relay.call("GET", "/x", f"One-Runtime-Connection: {first}", user=user)
         assert named.named(b"one-runtime-connection") == [first.encode()]

@@ -1,4 +1,4 @@
-"""What the caller sends arrives, and what the provider answers comes back: byte for byte, but for what each may not."""
+"""Requests and responses pass the proxy byte for byte, except for headers that are removed or added."""
 
 import asyncio
 import json
@@ -53,8 +53,8 @@ async def test_chunked_body_arrives_chunked(relay: Relay) -> None:
 async def test_headers_arrive_in_their_order_with_duplicates(relay: Relay) -> None:
     odd = ["X-Two: 1", "X-Two: 2", "Accept: text/x; q=0.5", "X-Odd!#$: a\tb", "X-Empty:", "Cookie: a=b", "X-UTF: €"]
     await relay.call("GET", "/x", *odd)
-    wanted = {b"x-two", b"accept", b"x-odd!#$", b"x-empty", b"cookie", b"x-utf"}
-    assert [(name.lower(), value) for name, value in relay.last.headers if name.lower() in wanted] == [
+    names = {b"x-two", b"accept", b"x-odd!#$", b"x-empty", b"cookie", b"x-utf"}
+    assert [(name.lower(), value) for name, value in relay.last.headers if name.lower() in names] == [
         (b"x-two", b"1"), (b"x-two", b"2"), (b"accept", b"text/x; q=0.5"), (b"x-odd!#$", b"a\tb"), (b"x-empty", b""),
         (b"cookie", b"a=b"), (b"x-utf", "€".encode()),
     ]  # fmt: skip
@@ -118,12 +118,12 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(
-    "said, status, body",
+    "response, status, body",
     ANSWERS,
     ids=lambda value: value[9:25].decode() if isinstance(value, bytes) and value[:4] == b"HTTP" else "",
 )
-async def test_status_and_body_come_back_unchanged(relay: Relay, said: bytes, status: int, body: bytes) -> None:
-    relay.upstream.answer = said
+async def test_status_and_body_come_back_unchanged(relay: Relay, response: bytes, status: int, body: bytes) -> None:
+    relay.upstream.answer = response
     answer = await relay.call("GET")
     assert (answer.status, answer.body, answer.broken) == (status, body, False)
     assert answer.named(b"one-runtime-error") == []
@@ -219,16 +219,16 @@ async def test_expect_100_continue_is_answered(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",
     ],
     ids=["by length", "in chunks"],
 )
-async def test_broken_response_is_broken_for_the_caller(relay: Relay, said: bytes) -> None:
+async def test_broken_response_is_broken_for_the_caller(relay: Relay, response: bytes) -> None:
     async def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
-        writer.write(said)
+        writer.write(response)
         await writer.drain()
 
     relay.upstream.handler = break_off

@@ -1,5 +1,4 @@
-"""Credentials that the provider refuses: what is renewed and sent again, what is the caller's to know, and when the end
-user has to connect again."""
+"""Credentials that the provider refuses: refreshes, resent calls, returned errors, and connections that need reauth."""
 
 import asyncio
 from typing import Any, Final
@@ -9,26 +8,26 @@ import pytest
 from one_runtime.connecting.recheck import recheck_queued
 from one_runtime.jobs.recheck_queue import MAX_PER_INTEGRATION, RecheckQueue, RecheckRequest
 from tests.database import ANY_DATABASE
-from tests.proxy.relay import OK, Answer, Relay, said
+from tests.proxy.relay import OK, Answer, Relay, json_response
 from tests.waiting import async_attempts, eventually
 
 NO: Final = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
 BIG: Final = b"x" * 300_000
 
 
-TOKENS: Final = said(200, access_token="at-1", token_type="Bearer", expires_in=3600, refresh_token="rt-1")
+TOKENS: Final = json_response(200, access_token="at-1", token_type="Bearer", expires_in=3600, refresh_token="rt-1")
 
 
 async def granted(relay: Relay, **more: Any) -> str:
-    """A connection by oauth2; its id."""
+    """Create an OAuth connection and return its id."""
     client = relay.client
     secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
     assert (await client.send("PUT", "/v1/integrations/granted/oauth-client", secret)).status_code == 200
     tokens = {"access_token": "at-0", "refresh_token": "rt-0", **more}
     body = {"integration_slug": "granted", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
-    made = await client.post("/v1/connections", {**body, "credentials": tokens})
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
+    response = await client.post("/v1/connections", {**body, "credentials": tokens})
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
 
 
 async def test_refused_token_is_refreshed_once_and_the_call_resent(relay: Relay) -> None:
@@ -37,7 +36,11 @@ async def test_refused_token_is_refreshed_once_and_the_call_resent(relay: Relay)
     answer = await relay.call("GET", "/x", slug="granted")
     assert (answer.status, answer.body, answer.named(b"one-runtime-attempts")) == (200, b"ok", [b"2"])
     assert relay.upstream.lines == ["GET /api/x", "POST /token", "GET /api/x"]
-    assert [one.named(b"authorization") for one in relay.upstream.arrived] == [[b"Bearer at-0"], [], [b"Bearer at-1"]]
+    assert [request.named(b"authorization") for request in relay.upstream.arrived] == [
+        [b"Bearer at-0"],
+        [],
+        [b"Bearer at-1"],
+    ]
 
 
 @ANY_DATABASE
@@ -45,7 +48,7 @@ async def test_small_body_is_resent_after_a_refused_token(relay: Relay) -> None:
     await granted(relay)
     relay.upstream.answers = [NO, TOKENS, OK]
     assert (await relay.call("POST", "/x", body=b'{"a": 1}', slug="granted")).status == 200
-    assert [one.body for one in relay.upstream.arrived if b"/x" in one.line] == [b'{"a": 1}'] * 2
+    assert [request.body for request in relay.upstream.arrived if b"/x" in request.line] == [b'{"a": 1}'] * 2
 
 
 @ANY_DATABASE
@@ -70,11 +73,11 @@ async def test_second_401_is_returned_to_the_caller(relay: Relay) -> None:
 
 async def test_dead_grant_answers_connect_required(relay: Relay) -> None:
     connection = await granted(relay)
-    relay.upstream.answers = [NO, said(400, error="invalid_grant")]
+    relay.upstream.answers = [NO, json_response(400, error="invalid_grant")]
     answer = await relay.call("GET", "/x", slug="granted")
     assert (answer.status, answer.problem) == (409, "connect_required")
-    told = (await relay.client.get(f"/v1/connections/{connection}")).json()
-    assert told["status"] == "needs_reauth"
+    stored = (await relay.client.get(f"/v1/connections/{connection}")).json()
+    assert stored["status"] == "needs_reauth"
     again = await relay.call("GET", "/x", slug="granted")
     assert (again.status, again.problem) == (409, "connect_required")
     assert len(relay.upstream.arrived) == 2
@@ -83,7 +86,7 @@ async def test_dead_grant_answers_connect_required(relay: Relay) -> None:
 @ANY_DATABASE
 async def test_401_is_returned_while_the_token_endpoint_is_down(relay: Relay) -> None:
     await granted(relay)
-    relay.upstream.answers = [NO, said(503)]
+    relay.upstream.answers = [NO, json_response(503)]
     answer = await relay.call("GET", "/x", slug="granted")
     assert (answer.status, answer.body) == (401, b"no")
 
@@ -104,15 +107,15 @@ async def test_401_for_an_api_key_is_returned_to_the_caller(relay: Relay) -> Non
 
 
 async def connection_of(relay: Relay, answer: Answer) -> dict[str, Any]:
-    told: dict[str, Any] = (
+    stored: dict[str, Any] = (
         await relay.client.get(f"/v1/connections/{answer.named(b'one-runtime-connection')[0].decode()}")
     ).json()
-    return told
+    return stored
 
 
 @pytest.mark.slow
 async def test_key_that_the_check_refuses_needs_reauth(relay: Relay) -> None:
-    relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(401)}
+    relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": json_response(401)}
     called = await relay.call("GET")
     assert (called.status, called.body) == (401, b"no")
 
@@ -127,7 +130,7 @@ async def test_key_that_the_check_refuses_needs_reauth(relay: Relay) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [said(200, id="1"), said(503)], ids=["taken", "outage"])
+@pytest.mark.parametrize("check", [json_response(200, id="1"), json_response(503)], ids=["taken", "outage"])
 @ANY_DATABASE
 async def test_401_with_a_passing_check_leaves_the_connection_active(relay: Relay, check: bytes) -> None:
     relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": check}
@@ -140,7 +143,7 @@ async def test_401_with_a_passing_check_leaves_the_connection_active(relay: Rela
 @pytest.mark.slow
 @ANY_DATABASE
 async def test_many_refused_calls_cause_one_check(relay: Relay) -> None:
-    relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": said(200, id="1")}
+    relay.upstream.pages = {"GET /api/x": NO, "GET /api/me": json_response(200, id="1")}
     await asyncio.gather(*(relay.call("GET") for _ in range(10)))
     await eventually(lambda: "GET /api/me" in relay.upstream.lines)
     assert (await relay.call("GET")).status == 401
@@ -155,7 +158,7 @@ async def test_token_is_not_refreshed_on_every_401(relay: Relay) -> None:
         "GET /api/x": NO,
         "POST /api/x": NO,
         "POST /token": TOKENS,
-        "GET /api/me": said(200, id="1"),
+        "GET /api/me": json_response(200, id="1"),
     }
     for _ in range(5):
         assert (await relay.call("GET", slug="granted")).status == 401
@@ -166,7 +169,7 @@ async def test_token_is_not_refreshed_on_every_401(relay: Relay) -> None:
 @ANY_DATABASE
 async def test_two_processes_do_not_refresh_alternately_on_401(relay: Relay) -> None:
     connection = await granted(relay)
-    relay.upstream.pages = {"GET /api/x": NO, "POST /token": TOKENS, "GET /api/me": said(200, id="1")}
+    relay.upstream.pages = {"GET /api/x": NO, "POST /token": TOKENS, "GET /api/me": json_response(200, id="1")}
     assert (await relay.call("GET", slug="granted")).status == 401
     assert (await relay.client.post(f"/v1/connections/{connection}/refresh")).status_code == 200  # as another would
     assert (await relay.call("GET", slug="granted")).status == 401

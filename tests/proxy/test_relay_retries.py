@@ -124,8 +124,8 @@ async def test_hanging_provider_does_not_delay_another(relay: Relay) -> None:
     hanging = [asyncio.ensure_future(relay.call("GET", "/hang")) for _ in range(50)]
     await eventually(lambda: len(relay.upstream.arrived) == 50)
     assert (await relay.call("GET", "/x")).status == 200
-    for one in hanging:
-        one.cancel()
+    for task in hanging:
+        task.cancel()
     await asyncio.gather(*hanging, return_exceptions=True)
 
 
@@ -143,7 +143,7 @@ async def test_no_error_contains_the_key(relay: Relay) -> None:
 
 @ANY_DATABASE
 async def test_unanswered_request_is_not_resent_without_the_header(relay: Relay) -> None:
-    """Not even what is idempotent: whoever deletes twice hears the second time that there is nothing."""
+    """Idempotent methods are not resent either: a repeated DELETE would answer 404."""
 
     async def drop(_: asyncio.StreamReader, __: asyncio.StreamWriter, ___: Arrived) -> None:
         return
@@ -165,7 +165,7 @@ async def test_safe_request_is_resent_when_a_pooled_connection_was_being_closed(
         connections.append(1)
         writer.write(OK if len(connections) == 1 else b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
-        await reader.readuntil(b"\r\n\r\n")  # the next one, and the connection ends
+        await reader.readuntil(b"\r\n\r\n")  # the connection closes after the next request
 
     relay.upstream.handler = answer_once
     assert (await relay.call("GET")).status == 200
@@ -175,7 +175,7 @@ async def test_safe_request_is_resent_when_a_pooled_connection_was_being_closed(
 
 @ANY_DATABASE
 async def test_repeated_proxy_header_is_refused(relay: Relay) -> None:
-    """Whoever adds one to a request that a browser made would not know which of the two counts."""
+    """A backend that adds the header to a browser's request could not know which value counts."""
     for header in ("One-Runtime-End-User: somebody_else", "Authorization: Bearer other"):
         answer = await relay.call("GET", "/x", header)
         assert (answer.status, answer.problem) == (422, "invalid_input")

@@ -17,7 +17,7 @@ MOST_GROWTH: Final = 40 * 1024 * 1024
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds; the upstream and the caller are in it too."""
+    """Return the resident memory of this process in bytes, including upstream and caller."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -32,9 +32,9 @@ async def test_response_of_three_gigabytes_is_streamed(relay: Relay) -> None:
     relay.upstream.handler = pour
     reader, writer = await relay.opened(relay.head("GET", "/big"))
     await read_head(reader)
-    left, most, begun = len(PIECE) * PIECES, 0, resident()
-    while left:
-        left -= len(await reader.read(1024 * 1024))
+    remaining, most, begun = len(PIECE) * PIECES, 0, resident()
+    while remaining:
+        remaining -= len(await reader.read(1024 * 1024))
         most = max(most, resident() - begun)
     writer.close()
     assert most < MOST_GROWTH

@@ -1,4 +1,4 @@
-"""Transfers that do not end as they should: who hears of it, when, and what is left behind (P12)."""
+"""Broken transfers: errors for caller and log, disconnects, released limits (P12)."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.slow
 
 MUCH: Final = 50_000_000
-"""Bytes that no buffer on the way takes."""
+"""More bytes than all buffers between caller and provider store."""
 
 
 async def line(relay: Relay) -> dict[str, Any]:
-    """The newest line of the log."""
+    """Return the newest entry of the request log."""
     log: RequestLog = relay.application.app.services.request_log
     await log.flush()
     newest: dict[str, Any] = (await relay.client.get("/v1/proxy-requests", limit=1)).json()["proxy_requests"][0]
@@ -28,7 +28,7 @@ async def line(relay: Relay) -> dict[str, Any]:
 
 
 async def send_all(writer: asyncio.StreamWriter) -> None:
-    """As much as is taken."""
+    """Send the body as fast as the server reads it."""
     for _ in range(MUCH // 100_000):
         writer.write(b"x" * 100_000)
         await writer.drain()
@@ -38,7 +38,7 @@ async def send_all(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize("leaves", [False, True])
 @ANY_DATABASE
 async def test_provider_that_stops_reading_times_out(relay: Relay, leaves: bool) -> None:
-    """While it takes nothing, nobody reads of the caller either, so that nothing tells that they have gone."""
+    """While the provider reads nothing, the proxy does not read the caller either, and cannot see a disconnect."""
     ended = asyncio.Event()
 
     async def read_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: Arrived) -> None:
@@ -60,8 +60,10 @@ async def test_provider_that_stops_reading_times_out(relay: Relay, leaves: bool)
     sending.cancel()
     writer.transport.abort()
     ended.set()
-    told = (await line(relay))["error_code"]
-    assert told == "upstream_timeout" or (leaves and told is None), "heard of before every buffer was full"
+    entry = (await line(relay))["error_code"]
+    assert entry == "upstream_timeout" or (leaves and entry is None), (
+        "the proxy saw the disconnect before every buffer was full"
+    )
 
 
 @pytest.mark.promise("P12")
@@ -98,8 +100,8 @@ async def test_chunked_body_over_the_limit_is_too_large(settings: Settings, acme
         body = b"1F4\r\n" + b"x" * 500 + b"\r\n"
         answer = await relay.send(relay.head("POST", "/x", "Transfer-Encoding: chunked") + body * 3 + b"0\r\n\r\n")
         assert (answer.status, answer.problem) == (413, "too_large")
-        told = await line(relay)
-        assert (told["http_status"], told["error_code"]) == (413, "too_large")
+        entry = await line(relay)
+        assert (entry["http_status"], entry["error_code"]) == (413, "too_large")
 
 
 @ANY_DATABASE
@@ -109,12 +111,12 @@ async def test_disconnect_within_a_body_is_no_upstream_error(relay: Relay) -> No
     writer.close()
     await eventually(relay.upstream.closed.is_set)
     await eventually(lambda: not relay.application.app.services.proxy_calls.limit._counts)
-    told = await line(relay)
-    assert (told["http_status"], told["error_code"]) == (0, None)
+    entry = await line(relay)
+    assert (entry["http_status"], entry["error_code"]) == (0, None)
 
 
 @pytest.mark.parametrize(
-    "said, why",
+    "response, why",
     [
         (b"HTTP/1.1 999 Request denied\r\nContent-Length: 2\r\n\r\nno", "999"),
         (b"HTTP/1.1 200 OK\r\nX-Odd: a\x0bb\r\nContent-Length: 2\r\n\r\nok", "control character"),
@@ -122,8 +124,8 @@ async def test_disconnect_within_a_body_is_no_upstream_error(relay: Relay) -> No
     ids=["status", "header"],
 )
 @ANY_DATABASE
-async def test_unforwardable_requests_are_refused_with_a_reason(relay: Relay, said: bytes, why: str) -> None:
-    relay.upstream.answer = said
+async def test_unforwardable_requests_are_refused_with_a_reason(relay: Relay, response: bytes, why: str) -> None:
+    relay.upstream.answer = response
     answer = await relay.call("GET")
     assert (answer.status, answer.problem) == (502, "upstream_protocol_error")
     assert why in json.loads(answer.body)["detail"] or why == "control character"
@@ -161,8 +163,8 @@ async def test_attempts_without_a_response_are_counted(relay: Relay) -> None:
 
     relay.upstream.handler = drop
     assert (await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")).status == 502
-    told = await line(relay)
-    assert (told["attempts"], told["error_code"], len(relay.upstream.arrived)) == (3, "upstream_unreachable", 3)
+    entry = await line(relay)
+    assert (entry["attempts"], entry["error_code"], len(relay.upstream.arrived)) == (3, "upstream_unreachable", 3)
     relay.upstream.handler = None
     relay.upstream.answer = OK
     assert (await relay.call("GET")).status == 200
@@ -190,7 +192,7 @@ async def test_early_response_is_relayed_to_its_end(relay: Relay) -> None:
 
 
 async def wait_for_a_while(seconds: float) -> None:
-    """A provider that takes its time."""
+    """Wait until the timer of the event loop fires."""
     over = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, over.set)
     await over.wait()
@@ -199,5 +201,5 @@ async def wait_for_a_while(seconds: float) -> None:
 @ANY_DATABASE
 async def test_call_with_an_invalid_header_is_logged(relay: Relay) -> None:
     assert (await relay.call("GET", "/x", "One-Runtime-Timeout: soon")).status == 422
-    told = await line(relay)
-    assert (told["http_status"], told["error_code"], told["attempts"]) == (422, "invalid_input", 0)
+    entry = await line(relay)
+    assert (entry["http_status"], entry["error_code"], entry["attempts"]) == (422, "invalid_input", 0)

@@ -1,4 +1,4 @@
-"""Calls are listed: whose, where to, how they ended, and nothing of what they held."""
+"""The request log: integration, path, status and error of proxy calls, without their contents."""
 
 import asyncio
 from dataclasses import replace
@@ -19,17 +19,17 @@ from tests.purging import purge
 from tests.waiting import async_attempts, eventually
 
 
-async def listed(relay: Relay, **wanted: Any) -> list[dict[str, Any]]:
+async def listed(relay: Relay, **options: Any) -> list[dict[str, Any]]:
     log: RequestLog = relay.application.app.services.request_log
     await log.flush()
-    answer = await relay.client.get("/v1/proxy-requests", **wanted)
+    answer = await relay.client.get("/v1/proxy-requests", **options)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["proxy_requests"]
-    return found
+    entries: list[dict[str, Any]] = answer.json()["proxy_requests"]
+    return entries
 
 
 def logged(relay: Relay, answer: dict[str, Any]) -> LoggedRequest:
-    """A line of the log, from its public answer."""
+    """Return the stored entry of a listed call."""
     renamed = {"created_at": "at", "http_status": "status", "error_code": "error"}
     values = {renamed.get(name, name): value for name, value in answer.items()}
     at = datetime.fromisoformat(answer["created_at"])
@@ -40,9 +40,9 @@ def logged(relay: Relay, answer: dict[str, Any]) -> LoggedRequest:
 async def test_call_is_logged_without_query_headers_and_bodies(relay: Relay) -> None:
     relay.upstream.answer = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\n12345"
     await relay.call("POST", "/contacts/7?token=s3cret&a=b", "X-Mine: hidden", body=b"a body")
-    (one,) = await listed(relay)
-    connection = (await relay.client.get(f"/v1/connections/{one['connection_id']}")).json()
-    assert {name: one[name] for name in one if not name.endswith(("_ms", "id", "_at"))} == {
+    (entry,) = await listed(relay)
+    connection = (await relay.client.get(f"/v1/connections/{entry['connection_id']}")).json()
+    assert {name: entry[name] for name in entry if not name.endswith(("_ms", "id", "_at"))} == {
         "integration_slug": "raw",
         "method": "POST",
         "path": "/contacts/7",
@@ -52,10 +52,10 @@ async def test_call_is_logged_without_query_headers_and_bodies(relay: Relay) -> 
         "request_bytes": 6,
         "response_bytes": 5,
     }
-    assert (one["end_user_id"], connection["last_used_at"]) == ("user_123", one["created_at"])
-    assert 0 <= one["upstream_ms"] <= one["duration_ms"]
+    assert (entry["end_user_id"], connection["last_used_at"]) == ("user_123", entry["created_at"])
+    assert 0 <= entry["upstream_ms"] <= entry["duration_ms"]
     for secret in ("s3cret", "hidden", "a body", "12345", KEY, relay.key):
-        assert secret not in str(one)
+        assert secret not in str(entry)
 
 
 async def test_failed_call_is_logged_with_its_error_code(relay: Relay) -> None:
@@ -70,8 +70,11 @@ async def test_failed_call_is_logged_with_its_error_code(relay: Relay) -> None:
 
     relay.upstream.handler = break_off
     await relay.call("GET", "/broken")
-    told = [(one["path"], one["http_status"], one["error_code"], one["response_bytes"]) for one in await listed(relay)]
-    assert told == [
+    entries = [
+        (entry["path"], entry["http_status"], entry["error_code"], entry["response_bytes"])
+        for entry in await listed(relay)
+    ]
+    assert entries == [
         ("/broken", 200, "upstream_protocol_error", 9),
         ("/ours", 502, "upstream_protocol_error", 0),
         ("/theirs", 500, None, 0),
@@ -87,7 +90,7 @@ async def test_call_of_a_disconnected_caller_is_logged(relay: Relay) -> None:
     await eventually(lambda: bool(relay.upstream.arrived))
     writer.close()
     await eventually(relay.upstream.closed.is_set)
-    assert [(one["path"], one["http_status"]) for one in await listed(relay)] == [("/hang", 0)]
+    assert [(entry["path"], entry["http_status"]) for entry in await listed(relay)] == [("/hang", 0)]
 
 
 async def test_log_is_filtered_and_paged(relay: Relay) -> None:
@@ -95,8 +98,8 @@ async def test_log_is_filtered_and_paged(relay: Relay) -> None:
         await relay.call("GET", f"/{number}")
     await relay.call("GET", "/x", slug="known")
     everything = await listed(relay)
-    assert [one["path"] for one in everything] == ["/x", "/2", "/1", "/0"]
-    assert [one["path"] for one in await listed(relay, integration_slug="known")] == ["/x"]
+    assert [entry["path"] for entry in everything] == ["/x", "/2", "/1", "/0"]
+    assert [entry["path"] for entry in await listed(relay, integration_slug="known")] == ["/x"]
     assert len(await listed(relay, connection_id=everything[-1]["connection_id"])) == 3
     assert await listed(relay, end_user_id="nobody") == []
     assert len(await listed(relay, http_status=200)) == 4
@@ -120,7 +123,7 @@ async def test_deleted_end_user_is_removed_from_the_log(relay: Relay, written: b
     if written:
         await listed(relay)
     assert (await relay.client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
-    assert [one["end_user_id"] for one in await listed(relay)] == [None]
+    assert [entry["end_user_id"] for entry in await listed(relay)] == [None]
 
 
 async def test_old_entries_are_purged(relay: Relay) -> None:
@@ -157,46 +160,46 @@ async def test_entries_are_held_while_the_database_is_unavailable_and_the_oldest
     log: RequestLog = relay.application.app.services.request_log
     await relay.call("GET", "/0")
 
-    async def away(*_: object) -> None:
-        raise Unavailable("The database is away.")
+    async def unavailable(*_: object) -> None:
+        raise Unavailable("The database is unavailable.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(log, "_write", away)
+        patched.setattr(log, "_write", unavailable)
         patched.setattr(request_log, "_MAX_PENDING", 2)
         await log.flush()
         for number in range(1, 4):
             await relay.call("GET", f"/{number}")
         await log.flush()
-    assert [one["path"] for one in await listed(relay)] == ["/3", "/2"]
+    assert [entry["path"] for entry in await listed(relay)] == ["/3", "/2"]
 
 
 @pytest.mark.slow
 async def test_filtered_page_scans_a_limited_number_of_entries(relay: Relay) -> None:
     await relay.call("GET", "/first", slug="known")
-    (found,) = await listed(relay, integration_slug="known")
-    call = logged(relay, found)
+    (entry,) = await listed(relay, integration_slug="known")
+    call = logged(relay, entry)
     many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(SCANNED_ENTRIES)]
     log: RequestLog = relay.application.app.services.request_log
-    for one in many:
-        log.note(one)
+    for logged_request in many:
+        log.note(logged_request)
     await log.flush()
     page = (await relay.client.get("/v1/proxy-requests", integration_slug="known")).json()
     assert (page["proxy_requests"], page["next_cursor"]) == ([], many[0].id)
     page = (await relay.client.get("/v1/proxy-requests", integration_slug="known", cursor=page["next_cursor"])).json()
-    assert ([one["path"] for one in page["proxy_requests"]], page["next_cursor"]) == (["/first"], None)
+    assert ([entry["path"] for entry in page["proxy_requests"]], page["next_cursor"]) == (["/first"], None)
 
 
 @pytest.mark.slow
 async def test_entry_that_cannot_be_written_does_not_block_later_ones(relay: Relay) -> None:
     log: RequestLog = relay.application.app.services.request_log
     await relay.call("GET", "/first")
-    (found,) = await listed(relay)
-    call = logged(relay, found)
+    (entry,) = await listed(relay)
+    call = logged(relay, entry)
     lost = metrics.requests_unlogged._value.get()
     log.note(replace(call, id=new_id(), attempts=1 << 70))
     await eventually(lambda: metrics.requests_unlogged._value.get() == lost + 1)
     log.note(replace(call, id=new_id(), path="/second"))
     async for _ in async_attempts():
-        paths = [one["path"] for one in (await relay.client.get("/v1/proxy-requests")).json()["proxy_requests"]]
+        paths = [entry["path"] for entry in (await relay.client.get("/v1/proxy-requests")).json()["proxy_requests"]]
         if paths == ["/second", "/first"]:
             break

@@ -1,4 +1,4 @@
-"""docs/observability.md names every metric with its labels, every line of the log with its fields, and every span."""
+"""docs/observability.md: every metric with labels, every log event with fields, every span with attributes."""
 
 import ast
 import re
@@ -23,8 +23,8 @@ LEVELS: Final = {"debug", "info", "warning", "error", "exception"}
 
 
 def rows(first: str) -> list[list[str]]:
-    """The rows of the tables whose head begins with this."""
-    found = []
+    """Return the rows of the tables whose first column has this name."""
+    cells = []
     lines = iter(PAGE.prose.splitlines())
     for line in lines:
         if line.startswith(f"| {first} |"):
@@ -32,28 +32,28 @@ def rows(first: str) -> list[list[str]]:
             for row in lines:
                 if not row.startswith("|"):
                     break
-                found.append([cell.strip() for cell in row.strip("|").split(" | ")])
-    return found
+                cells.append([cell.strip() for cell in row.strip("|").split(" | ")])
+    return cells
 
 
 def listed(cell: str) -> tuple[str, ...]:
     return tuple(re.findall(r"`([^`]+)`", cell))
 
 
-def metrics_of_ours() -> dict[str, tuple[str, tuple[str, ...], str]]:
-    """Name → type, labels, help."""
-    ours = [one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)]
+def own_metrics() -> dict[str, tuple[str, tuple[str, ...], str]]:
+    """Return type, labels and help of each metric by name."""
+    ours = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
     return {
-        one._name + ("_total" if one._type == "counter" else ""): (
-            str(one._type),
-            tuple(one._labelnames),
-            one._documentation,
+        metric._name + ("_total" if metric._type == "counter" else ""): (
+            str(metric._type),
+            tuple(metric._labelnames),
+            metric._documentation,
         )
-        for one in ours
+        for metric in ours
     }
 
 
-def metrics_from_outside() -> dict[str, tuple[str, tuple[str, ...]]]:
+def library_metrics() -> dict[str, tuple[str, tuple[str, ...]]]:
     registry = CollectorRegistry()
     register_build_info(registry)
     ProcessCollector(registry=registry)
@@ -62,26 +62,26 @@ def metrics_from_outside() -> dict[str, tuple[str, tuple[str, ...]]]:
     }
 
 
-def test_every_metric_is_documented_with_its_type_its_labels_and_its_help() -> None:
-    told = {listed(row[0])[0]: (row[1], listed(row[2]), row[3]) for row in rows("metric")}
-    ours = metrics_of_ours()
-    assert {name: one for name, one in told.items() if name in ours} == ours
-    outside = metrics_from_outside()
-    assert {name: one[:2] for name, one in told.items() if name not in ours} == outside
+def test_every_metric_is_documented_with_type_labels_and_help() -> None:
+    documented = {listed(row[0])[0]: (row[1], listed(row[2]), row[3]) for row in rows("metric")}
+    ours = own_metrics()
+    assert {name: row for name, row in documented.items() if name in ours} == ours
+    outside = library_metrics()
+    assert {name: row[:2] for name, row in documented.items() if name not in ours} == outside
 
 
 def test_every_label_is_explained() -> None:
-    labels = {label for _, names, _ in metrics_of_ours().values() for label in names} - {"code", "task"}
+    labels = {label for _, names, _ in own_metrics().values() for label in names} - {"code", "task"}
     explained = set(listed("".join(line for line in PAGE.prose.splitlines() if line.startswith("- `"))))
     explained |= set(re.findall(r"`(\w+)`(?: of a \w+)?:", PAGE.prose))
     assert labels <= explained
 
 
-def test_the_alerts_are_rules_about_metrics_that_exist() -> None:
+def test_alert_rules_use_existing_metrics() -> None:
     (rules,) = [block for block in PAGE.code("yaml") if block.startswith("groups:")]
     (group,) = yaml.safe_load(rules)["groups"]
     assert all({"alert", "expr"} <= rule.keys() for rule in group["rules"])
-    known = metrics_of_ours()
+    known = own_metrics()
     for rule in group["rules"]:
         for name, labels in USED.findall(rule["expr"]):
             assert name in known, rule["alert"]
@@ -91,34 +91,34 @@ def test_the_alerts_are_rules_about_metrics_that_exist() -> None:
 
 
 def logged() -> Iterator[tuple[str, str, frozenset[str]]]:
-    """Every line that our code logs: event, function, fields."""
+    """Return event, log function and fields of each log call in the source."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
                 continue
             called = ast.unparse(node.func)
             if called == "write" or (called.startswith("log.") and called.removeprefix("log.") in LEVELS):
-                fields = {one.arg for one in node.keywords if one.arg} - {"request_id"}
+                fields = {keyword.arg for keyword in node.keywords if keyword.arg} - {"request_id"}
                 if "exc_info" in fields or called == "log.exception":
                     fields = fields - {"exc_info"} | {"exception"}
                 yield str(node.args[0].value), called, frozenset(fields)
 
 
-def test_every_line_of_the_log_is_documented_with_its_level_and_its_fields() -> None:
-    told = {listed(row[0])[0]: (row[1], frozenset(listed(row[2]))) for row in rows("event")}
-    found = {event: (called, fields) for event, called, fields in logged()}
-    assert {event: fields for event, (_, fields) in told.items()} == {
-        event: fields for event, (_, fields) in found.items()
+def test_every_log_event_is_documented_with_level_and_fields() -> None:
+    documented = {listed(row[0])[0]: (row[1], frozenset(listed(row[2]))) for row in rows("event")}
+    events = {event: (called, fields) for event, called, fields in logged()}
+    assert {event: fields for event, (_, fields) in documented.items()} == {
+        event: fields for event, (_, fields) in events.items()
     }
-    for event, (called, _) in found.items():
+    for event, (called, _) in events.items():
         if called != "write":
-            assert told[event][0] == called.removeprefix("log.").replace("exception", "error"), event
+            assert documented[event][0] == called.removeprefix("log.").replace("exception", "error"), event
 
 
 def test_every_span_is_documented_with_its_attributes() -> None:
-    told = {listed(row[0])[0] for row in rows("span")}
+    documented = {listed(row[0])[0] for row in rows("span")}
     names = {"{method} {route}", "{method}", "credential check", "database transaction", "worker task {task}", "reseal"}
-    assert told == names
+    assert documented == names
     source = "".join(
         path.read_text("utf-8") for path in SOURCES if path.stem in {"tracing", "request_observer", "observation"}
     )

@@ -1,4 +1,4 @@
-"""What the log holds: one JSON object a line, the request's id in each, failed and slow requests, no others' words."""
+"""The log: JSON lines with the request id, failed and slow requests, no text of callers or providers."""
 
 import io
 import json
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Log:
-    """The lines that were logged."""
+    """Log lines of a test."""
 
     def __init__(self, stream: io.StringIO) -> None:
         self._stream = stream
@@ -43,7 +43,7 @@ class Log:
 
 @pytest.fixture
 def logged() -> Iterator[Log]:
-    """The log as `serve` sets it up, at the level that tells most."""
+    """Capture the log as `serve` configures it, at level debug."""
     root, stream = logging.getLogger(), io.StringIO()
     level = root.level
     logs.configure("debug", "json")
@@ -53,28 +53,26 @@ def logged() -> Iterator[Log]:
     yield Log(stream)
     root.removeHandler(ours)
     root.setLevel(level)
-    structlog.reset_defaults()  # the next application sets the log up anew
+    structlog.reset_defaults()  # the next application configures the log again
 
 
-async def test_every_line_of_a_request_has_its_id_and_the_callers_trace(
+async def test_every_line_of_a_request_has_its_id_and_trace(
     application: Application, client: Client, logged: Log
 ) -> None:
     installation = application.app.services.installation
     application.replace_services(installation=replace(installation, catalog=None))  # type: ignore[arg-type] # a fault
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
     answer = await client.http.get("/v1/catalog/integrations/canary", headers=headers)
-    told = [logged.one("request_crashed"), logged.one("request")]
-    assert {line["request_id"] for line in told} == {answer.headers["request-id"]}
-    assert {line["trace_id"] for line in told} == {TRACE}
-    assert told[0]["route"] == told[1]["route"] == "/v1/catalog/integrations/{slug}"
-    assert told[1]["code"] == "internal_error"
-    assert "Traceback" in told[0]["exception"]
-    assert "canary" not in str(told)
+    lines = [logged.one("request_crashed"), logged.one("request")]
+    assert {line["request_id"] for line in lines} == {answer.headers["request-id"]}
+    assert {line["trace_id"] for line in lines} == {TRACE}
+    assert lines[0]["route"] == lines[1]["route"] == "/v1/catalog/integrations/{slug}"
+    assert lines[1]["code"] == "internal_error"
+    assert "Traceback" in lines[0]["exception"]
+    assert "canary" not in str(lines)
 
 
-async def test_a_failed_request_is_logged_and_one_that_worked_or_was_refused_is_not(
-    client: Client, acme: RunningAcme, logged: Log
-) -> None:
+async def test_only_failed_requests_are_logged_by_default(client: Client, acme: RunningAcme, logged: Log) -> None:
     acme.acme.fail_with(503)
     await client.get("/healthz")
     assert (await client.get("/v1/connections/0")).status_code == 404
@@ -88,14 +86,14 @@ async def test_a_failed_request_is_logged_and_one_that_worked_or_was_refused_is_
     assert line["duration_ms"] > 0
 
 
-async def test_a_slow_request_is_logged(client: Client, logged: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_request_is_logged(client: Client, logged: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_observer, "SLOW", 0.0)
     await client.get("/healthz")
     line = logged.one("request")
     assert (line["level"], line["route"], line["status"]) == ("warning", "/healthz", 200)
 
 
-async def test_with_the_access_log_every_request_is_a_line_without_its_address(
+async def test_access_log_has_every_request_without_its_address(
     database_url: str, acme: RunningAcme, logged: Log
 ) -> None:
     async with started(settings_for(database_url, acme, access_log="all"), acme) as application:
@@ -117,7 +115,7 @@ async def test_with_the_access_log_every_request_is_a_line_without_its_address(
 
 
 @pytest.mark.promise("P11")
-def test_a_traceback_has_our_own_words_and_nobody_elses(logged: Log) -> None:
+def test_traceback_has_only_text_of_our_code(logged: Log) -> None:
     def fail() -> None:
         words = CANARY
         try:
@@ -140,10 +138,10 @@ def test_a_traceback_has_our_own_words_and_nobody_elses(logged: Log) -> None:
 
 
 @pytest.mark.promise("P11")
-async def test_a_start_that_fails_is_logged_and_says_nobody_elses_words(
+async def test_failed_start_is_logged_with_text_of_our_code_only(
     database_url: str, acme: RunningAcme, logged: Log
 ) -> None:
-    app, told = create_app(settings_for(database_url, acme)), []
+    app, messages = create_app(settings_for(database_url, acme)), []
 
     @asynccontextmanager
     async def failing(_: Starlette) -> AsyncIterator[None]:
@@ -154,12 +152,12 @@ async def test_a_start_that_fails_is_logged_and_says_nobody_elses_words(
         return {"type": "lifespan.startup"}
 
     async def send(message: Message) -> None:
-        told.append(message)
+        messages.append(message)
 
     app.app.router.lifespan_context = failing
     with pytest.raises(ValueError, match=CANARY):
         await app({"type": "lifespan", "state": {}}, receive, send)
-    assert told == [{"type": "lifespan.startup.failed"}], "the server would log what else it said"
+    assert messages == [{"type": "lifespan.startup.failed"}], "the server would log a message of the application"
     line = logged.one("lifespan_failed")
     assert (line["level"], line["kind"]) == ("error", "ValueError")
     assert "int(CANARY)\nbuiltins.ValueError" in line["exception"]
@@ -167,7 +165,7 @@ async def test_a_start_that_fails_is_logged_and_says_nobody_elses_words(
 
 
 @pytest.mark.slow
-def test_warnings_of_libraries_are_lines_too() -> None:
+def test_warnings_of_libraries_are_logged() -> None:
     program = (
         'import warnings; from one_runtime.telemetry import logs; logs.configure("info", "json"); '
         'warnings.warn("Old ways.")'
@@ -178,7 +176,7 @@ def test_warnings_of_libraries_are_lines_too() -> None:
     assert "UserWarning: Old ways." in line["event"]
 
 
-def test_a_line_outside_of_a_request_has_no_id(logged: Log) -> None:
+def test_line_outside_of_a_request_has_no_request_id(logged: Log) -> None:
     log.info("alone", key="value")
     line = logged.one("alone")
     assert line.keys() == {"event", "level", "timestamp", "key"}

@@ -1,4 +1,4 @@
-"""What is counted: requests by their route, errors, egress, checks, sessions, events, turns; within bounds."""
+"""Metrics of requests by route, errors, egress, checks, sessions, events and tasks, with bounded labels."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +20,7 @@ from tests.waiting import eventually
 
 KEY: Final = ACME_KEYS[GLOBEX]
 LISTEN: Final = "127.0.0.1:9464"
-"""Named in the settings, so that requests are timed; nothing listens there, `serve` does that."""
+"""Address in the settings that enables timing of requests. Only `serve` opens the listener."""
 
 
 def value(name: str, **labels: str) -> float:
@@ -28,7 +28,7 @@ def value(name: str, **labels: str) -> float:
 
 
 class Growth:
-    """How much a sample has grown since this was made: the values are the process's, and so of all tests."""
+    """Growth of a sample since this object was created. All tests of the process share the values."""
 
     def __init__(self, name: str, **labels: str) -> None:
         self._name, self._labels = name, labels
@@ -52,11 +52,11 @@ def requests(method: str, route: str, status: str) -> Growth:
 
 
 def update_gauges(application: Application) -> None:
-    """The application does this each second."""
+    """Update the gauges, as the application does every second."""
     application.app.observer.update_gauges(application.installation.database)
 
 
-async def test_requests_are_timed_by_route_and_never_by_address(application: Application, client: Client) -> None:
+async def test_requests_are_timed_by_route_and_not_by_address(application: Application, client: Client) -> None:
     counted: dict[Growth, Callable[[], Awaitable[object]]] = {
         requests("GET", "/v1/integrations", "2xx"): lambda: client.get("/v1/integrations", end_user_id="u"),
         requests("GET", "/v1/integrations", "4xx"): lambda: client.get("/v1/integrations"),
@@ -76,7 +76,7 @@ async def test_requests_are_timed_by_route_and_never_by_address(application: App
     assert "canary" not in str(all_labels()).lower()
 
 
-async def test_a_request_takes_the_time_that_it_took(application: Application, client: Client) -> None:
+async def test_request_duration_is_measured(application: Application, client: Client) -> None:
     seconds = Growth("one_runtime_http_request_duration_seconds_sum", method="GET", route="/readyz", status="2xx")
     under = Growth(
         "one_runtime_http_request_duration_seconds_bucket", method="GET", route="/readyz", status="2xx", le="30.0"
@@ -86,7 +86,7 @@ async def test_a_request_takes_the_time_that_it_took(application: Application, c
     assert 0 < seconds() < 30
 
 
-async def test_requests_in_flight_are_those_that_are_not_answered_yet(application: Application, client: Client) -> None:
+async def test_requests_in_flight_are_counted(application: Application, client: Client) -> None:
     rest = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -105,7 +105,7 @@ async def test_requests_in_flight_are_those_that_are_not_answered_yet(applicatio
     await eventually(lambda: in_flight() == 0)
 
 
-async def test_nothing_is_timed_where_nobody_listens(database_url: str, acme: RunningAcme) -> None:
+async def test_requests_are_not_timed_without_a_metrics_listener(database_url: str, acme: RunningAcme) -> None:
     counted = requests("GET", "/readyz", "2xx")
     async with started(settings_for(database_url, acme), acme) as application:
         assert (await application.client().get("/readyz")).status_code == 200
@@ -120,7 +120,7 @@ async def test_errors_are_counted_by_their_code(application: Application, client
     assert {code: growth() for code, growth in growths.items()} == {"unauthenticated": 2, "not_found": 1}
 
 
-async def test_the_story_of_a_connection_is_counted(client: Client, acme: RunningAcme) -> None:
+async def test_events_checks_and_requests_of_a_connection_are_counted(client: Client, acme: RunningAcme) -> None:
     names = ("connection.created", "connection.needs_reauth", "connection.recovered", "connection.deleted")
     growths = {name: Growth("one_runtime_events_total", type=name, integration="acme") for name in names}
     results = {
@@ -153,14 +153,14 @@ async def test_the_story_of_a_connection_is_counted(client: Client, acme: Runnin
 
 
 @pytest.mark.slow
-async def test_sessions_are_counted_by_how_they_end(client: Client) -> None:
+async def test_sessions_are_counted_by_final_state(client: Client) -> None:
     states = ("created", "connected", "failed", "cancelled")
     growths = {state: Growth("one_runtime_hosted_connection_sessions_total", state=state) for state in states}
-    made = [(await client.session(f"user_{number}"))["session_token"] for number in range(3)]
-    assert (await client.type_key(made[0], KEY)).status_code == 200
-    assert (await client.popup("/cancel", made[1])).status_code == 204
+    tokens = [(await client.session(f"user_{number}"))["session_token"] for number in range(3)]
+    assert (await client.type_key(tokens[0], KEY)).status_code == 200
+    assert (await client.popup("/cancel", tokens[1])).status_code == 204
     for _ in range(10):
-        assert (await client.type_key(made[2], "acme_wrong0123456789")).status_code == 422
+        assert (await client.type_key(tokens[2], "acme_wrong0123456789")).status_code == 422
     assert {state: growth() for state, growth in growths.items()} == {
         "created": 3,
         "connected": 1,
@@ -169,7 +169,7 @@ async def test_sessions_are_counted_by_how_they_end(client: Client) -> None:
     }
 
 
-async def test_what_is_rolled_back_was_not_and_is_not_counted(application: Application) -> None:
+async def test_event_of_a_rolled_back_transaction_is_not_counted(application: Application) -> None:
     growth = Growth("one_runtime_events_total", type="organization.updated", integration="")
     actor, database = Actor(await application.organization(), "system"), application.installation.database
     before = growth()
@@ -180,16 +180,16 @@ async def test_what_is_rolled_back_was_not_and_is_not_counted(application: Appli
     assert growth() == before
     async with database.write() as tx:
         await record(tx, actor, "organization.updated", application.clock(), Subject())
-        assert growth() == before, "not before it is committed"
+        assert growth() == before, "an uncommitted event is not counted"
     assert growth() == before + 1
 
 
-async def test_integrations_that_organizations_made_count_as_one() -> None:
+async def test_custom_integrations_share_one_label() -> None:
     assert {metrics.integration_label(slug) for slug in ("x-canary", "x-crm")} == {"custom"}
     assert metrics.integration_label("hubspot") == "hubspot"
 
 
-async def test_turns_of_background_work_are_counted_and_timed(application: Application) -> None:
+async def test_periodic_tasks_are_counted_and_timed(application: Application) -> None:
     async def work(_: Installation) -> int:
         return 7
 
@@ -207,10 +207,10 @@ async def test_turns_of_background_work_are_counted_and_timed(application: Appli
     assert (done(), taken()) == (7, 1)
     assert value("one_runtime_worker_last_success_timestamp_seconds", task="counted") > 0
     never = metrics.REGISTRY.get_sample_value("one_runtime_worker_last_success_timestamp_seconds", {"task": "failing"})
-    assert never == 0, "an alert cannot see what is not there"
+    assert never == 0, "an alert needs a sample before the first success"
 
 
-async def test_secrets_that_do_not_open_are_counted(application: Application) -> None:
+async def test_unreadable_secrets_are_counted(application: Application) -> None:
     vault, place = application.installation.vault, SealContext("credentials", "row", 1)
     sealed = vault.seal(vault.key_ids[0], "organization", b"secret", place)
     codes = ("seal_broken", "key_not_in_ring")
@@ -223,7 +223,7 @@ async def test_secrets_that_do_not_open_are_counted(application: Application) ->
 
 
 @pytest.mark.only_database("postgresql")
-async def test_the_pool_of_postgresql_is_watched(application: Application) -> None:
+async def test_connections_of_the_postgresql_pool_are_measured(application: Application) -> None:
     def seen(name: str, **labels: str) -> float:
         return value(f"one_runtime_database_{name}", **labels)
 
@@ -231,9 +231,9 @@ async def test_the_pool_of_postgresql_is_watched(application: Application) -> No
         update_gauges(application)
         return seen("connections", state="in_use")
 
-    await eventually(lambda: in_use() == 0)  # the turns of background work that come first are over
+    await eventually(lambda: in_use() == 0)  # the first periodic tasks have finished
     async with application.installation.database.write():
-        await eventually(lambda: in_use() == 1)  # a turn of background work may come in between
+        await eventually(lambda: in_use() == 1)  # a periodic task may use a connection too
     await eventually(lambda: in_use() == 0)
     assert seen("connections", state="idle") >= 1
     assert seen("connections_max") == application.installation.settings.database_pool_size

@@ -30,31 +30,31 @@ HOST: Final = "127.0.0.1"
 
 
 def samples(text: str) -> dict[str, float]:
-    """`name{label="value"}` → its value."""
-    found = {}
+    """Return the value of each sample by `name{label="value"}`."""
+    values = {}
     for family in text_string_to_metric_families(text):
-        for one in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sorted(one.labels.items()))
-            found[f"{one.name}{{{labels}}}" if labels else one.name] = one.value
-    return found
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            values[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return values
 
 
 @pytest.mark.slow
-def test_metrics_are_served_in_the_forms_that_prometheus_reads() -> None:
+def test_metrics_are_served_in_the_formats_of_prometheus() -> None:
     with metrics_served((HOST, 0), workers=1) as url:
         plain = httpx2.get(url)
         assert plain.headers["content-type"].startswith("text/plain; version=")
-        found = samples(plain.text)
-        assert found[f'one_runtime_build_info{{python="{platform.python_version()}",version="{__version__}"}}'] == 1
-        assert found["process_resident_memory_bytes"] > 1_000_000
-        assert found["process_start_time_seconds"] <= time.time()
-        assert not [name for name in found if "_created" in name]
+        values = samples(plain.text)
+        assert values[f'one_runtime_build_info{{python="{platform.python_version()}",version="{__version__}"}}'] == 1
+        assert values["process_resident_memory_bytes"] > 1_000_000
+        assert values["process_start_time_seconds"] <= time.time()
+        assert not [name for name in values if "_created" in name]
         accept = "application/openmetrics-text;version=1.0.0"
         assert httpx2.get(url, headers={"accept": accept}).text.endswith("# EOF\n")
 
 
 @pytest.mark.slow
-def test_listener_on_ipv6_works_and_a_taken_port_is_refused() -> None:
+def test_metrics_listener_accepts_ipv6_and_refuses_a_used_port() -> None:
     with metrics_served(("::1", 0), workers=1) as url:
         assert url.startswith("http://[::1]:")
         assert httpx2.get(url).status_code == 200
@@ -67,7 +67,7 @@ def test_listener_on_ipv6_works_and_a_taken_port_is_refused() -> None:
             pass
 
 
-async def test_the_public_listener_has_no_metrics(client: Client) -> None:
+async def test_public_listener_has_no_metrics(client: Client) -> None:
     assert (await client.get("/metrics")).status_code == 404
 
 
@@ -82,9 +82,7 @@ def test_folder_of_several_workers_is_private_and_removed(tmp_path: Path, monkey
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
 
 
-def test_without_a_temporary_folder_the_refusal_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_temporary_folder_names_the_variable_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(ConfigurationError, match="TMPDIR"), metrics_served((HOST, 0), workers=2):
         pass
@@ -102,7 +100,7 @@ sys.stdin.read()
 
 
 def run_worker(folder: Path, number: int) -> None:
-    """Run a worker that counts and is killed."""
+    """Run a worker that records metrics, then kill it."""
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
     with subprocess.Popen(
         [sys.executable, "-c", WORK, str(number)],
@@ -117,7 +115,7 @@ def run_worker(folder: Path, number: int) -> None:
 
 
 @pytest.mark.slow
-def test_counters_of_dead_workers_stay_and_their_gauges_go(tmp_path: Path) -> None:
+def test_counters_of_dead_workers_remain_and_gauges_are_removed(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     registry.register(WorkerMetrics(tmp_path))
     for number in (1, 2, 3):
@@ -139,21 +137,21 @@ def test_empty_file_of_a_starting_worker_is_skipped(tmp_path: Path) -> None:
 
 
 class Scraped:
-    """A server with its metrics."""
+    """A server and its metrics listener."""
 
     def __init__(self, served: Served, port: int, key: str) -> None:
         self.served, self.key = served, key
         self.url = f"http://{HOST}:{port}/metrics"
-        self.asked = 0
+        self.answered = 0
 
     async def ask(self, times: int) -> None:
-        """Lists, each over a connection of its own, so that every worker gets some."""
+        """Request lists over separate connections, so that every worker receives some."""
         for _ in range(times):
             async with httpx2.AsyncClient(headers={"authorization": f"Bearer {self.key}"}) as http:
                 address = f"{self.served.url}/v1/integrations?end_user_id=user_123&logo=none"
                 try:
-                    self.asked += (await http.get(address)).status_code == 200
-                except httpx2.TransportError:  # it was the worker that died
+                    self.answered += (await http.get(address)).status_code == 200
+                except httpx2.TransportError:  # the killed worker received the request
                     continue
 
     async def values(self) -> dict[str, float]:
@@ -177,29 +175,31 @@ class Scraped:
 
 @pytest.mark.slow
 @pytest.mark.only_database("postgresql")
-async def test_workers_add_up_and_their_counts_survive_the_death_of_one(database_url: str, tmp_path: Path) -> None:
+async def test_values_of_workers_are_added_and_survive_a_dead_worker(database_url: str, tmp_path: Path) -> None:
     key, port = await make_key(database_url), free_port()
     settings = {"ONE_RUNTIME_METRICS_LISTEN": f"{HOST}:{port}", "TMPDIR": str(tmp_path)}
     async with serving(Serving(database_url, workers=2, settings=settings), tmp_path) as served:
         scraped = Scraped(served, port, key)
         await eventually(lambda: len(scraped.workers()) == 2)
         await scraped.ask(40)
-        assert scraped.asked == 40
+        assert scraped.answered == 40
         await scraped.wait_for(40)
         pool = (await scraped.values())["one_runtime_database_connections_max"]
         assert pool == 20, "two pools"
         os.kill(scraped.workers()[0], signal.SIGKILL)
         await eventually(lambda: len(scraped.workers()) == 3, 30)
-        assert await scraped.listed() == 40, "nothing is lost, and nothing counted twice"
+        assert await scraped.listed() == 40, "every request is counted exactly once"
         async for _ in async_attempts(20):
             await scraped.ask(1)
-            if scraped.asked >= 60:
+            if scraped.answered >= 60:
                 break
-        await scraped.wait_for(scraped.asked)
-        assert (await scraped.values())["one_runtime_database_connections_max"] == 20, "the dead one's pool is gone"
+        await scraped.wait_for(scraped.answered)
+        assert (await scraped.values())["one_runtime_database_connections_max"] == 20, (
+            "the pool of the dead worker is not counted"
+        )
         assert b"Traceback" not in served.log()
         assert f'"url": "{scraped.url}"'.encode() in served.log()
-    assert "one-runtime-metrics" not in str(os.listdir(tmp_path)), "the folder goes with the server"  # noqa: PTH208
+    assert "one-runtime-metrics" not in str(os.listdir(tmp_path)), "the server removes the folder"  # noqa: PTH208
 
 
 @pytest.mark.slow

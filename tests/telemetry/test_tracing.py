@@ -1,4 +1,4 @@
-"""Spans: what is one, whose child it is, what it says and never says; exported only where that is asked for."""
+"""Spans: names, parents, attributes without secrets, export on request only."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ CALLER: Final = "b7ad6b7169203331"
 
 
 class Spans:
-    """The spans that ended."""
+    """Finished spans."""
 
     def __init__(self, exporter: InMemorySpanExporter) -> None:
         self._exporter = exporter
@@ -43,8 +43,8 @@ class Spans:
         return tuple(self._exporter.get_finished_spans())
 
     def one(self, name: str) -> ReadableSpan:
-        (found,) = [span for span in self.all() if span.name == name]
-        return found
+        (match,) = [span for span in self.all() if span.name == name]
+        return match
 
     def clear(self) -> None:
         self._exporter.clear()
@@ -52,7 +52,7 @@ class Spans:
 
 @pytest.fixture
 def spans() -> Iterator[Spans]:
-    """Spans, made and kept in this process."""
+    """Record spans in this process."""
     provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing.use(provider)
@@ -69,13 +69,11 @@ def id_of(span: ReadableSpan) -> int:
     return number
 
 
-def told(span: ReadableSpan) -> dict[str, object]:
+def span_attributes(span: ReadableSpan) -> dict[str, object]:
     return dict(span.attributes or {})
 
 
-async def test_a_request_is_a_span_with_the_steps_it_took_inside(
-    spans: Spans, application: Application, client: Client
-) -> None:
+async def test_request_span_has_its_steps_as_children(spans: Spans, application: Application, client: Client) -> None:
     spans.clear()
     await client.connect()
     request = spans.one("POST /v1/connections")
@@ -86,20 +84,20 @@ async def test_a_request_is_a_span_with_the_steps_it_took_inside(
     assert (parent_of(sent), sent.kind) == (id_of(check), SpanKind.CLIENT)
     transactions = [span for span in spans.all() if span.name == "database transaction"]
     assert id_of(request) in {parent_of(span) for span in transactions}
-    assert told(sent) == {
+    assert span_attributes(sent) == {
         "http.request.method": "GET",
         "http.response.status_code": 200,
         "one_runtime.integration": "acme",
     }
-    assert told(check) == {"one_runtime.integration": "acme"}
-    about = told(request)
+    assert span_attributes(check) == {"one_runtime.integration": "acme"}
+    about = span_attributes(request)
     assert about.pop("one_runtime.request_id")
     assert about.pop("one_runtime.organization_id")
     assert about == {"http.request.method": "POST", "http.route": "/v1/connections", "http.response.status_code": 201}
     assert {span.status.status_code for span in spans.all()} == {StatusCode.UNSET}
 
 
-async def test_a_span_names_the_route_and_never_the_address(spans: Spans, client: Client) -> None:
+async def test_span_names_the_route_and_not_the_address(spans: Spans, client: Client) -> None:
     await client.send("DELETE", "/v1/end-users/canary@example.com")
     await client.get("/canary", query="canary")
     await client.send("CANARY", "/healthz")
@@ -109,35 +107,37 @@ async def test_a_span_names_the_route_and_never_the_address(spans: Spans, client
     assert "canary" not in "".join(span.to_json() for span in spans.all()).lower()
 
 
-async def test_the_trace_of_the_caller_goes_on(spans: Spans, client: Client) -> None:
+async def test_trace_of_the_caller_is_continued(spans: Spans, client: Client) -> None:
     headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
     answer = await client.http.get("/healthz", headers=headers)
     span = spans.one("GET /healthz")
     assert f"{span.context.trace_id:032x}" == TRACE
     assert f"{parent_of(span):016x}" == CALLER
-    assert answer.headers["request-id"] == told(span)["one_runtime.request_id"] != TRACE, "the id of a request is ours"
+    assert answer.headers["request-id"] == span_attributes(span)["one_runtime.request_id"] != TRACE, (
+        "the caller does not choose the request id"
+    )
 
 
 @pytest.mark.parametrize("header", ["", "canary", f"00-{'0' * 32}-{CALLER}-01", f"ff-{TRACE}-{CALLER}-01", "x" * 5000])
-async def test_a_broken_traceparent_begins_a_trace_of_our_own(spans: Spans, client: Client, header: str) -> None:
+async def test_invalid_traceparent_starts_a_new_trace(spans: Spans, client: Client, header: str) -> None:
     assert (await client.http.get("/healthz", headers={"traceparent": header})).status_code == 200
     assert parent_of(spans.one("GET /healthz")) is None
 
 
-async def test_providers_are_not_told_of_traces(spans: Spans, client: Client, acme: RunningAcme) -> None:
-    heard: list[dict[str, str]] = []
+async def test_providers_receive_no_traceparent(spans: Spans, client: Client, acme: RunningAcme) -> None:
+    received: list[dict[str, str]] = []
     app = acme.acme.app
 
-    async def listening(scope: Scope, receive: Receive, send: Send) -> None:
-        heard.append({name.decode(): value.decode() for name, value in scope["headers"]})
+    async def capture_headers(scope: Scope, receive: Receive, send: Send) -> None:
+        received.append({name.decode(): value.decode() for name, value in scope["headers"]})
         await app(scope, receive, send)
 
-    acme.acme.app = listening  # type: ignore[assignment]
+    acme.acme.app = capture_headers  # type: ignore[assignment]
     await client.connect()
-    assert not [headers for headers in heard if "traceparent" in headers]
+    assert not [headers for headers in received if "traceparent" in headers]
 
 
-async def test_a_call_through_the_proxy_stands_in_the_callers_trace_of_which_the_provider_hears_only_where_it_may(
+async def test_proxy_call_continues_the_trace_and_forwards_it_on_request_only(
     spans: Spans, settings: Settings, acme: RunningAcme
 ) -> None:
     trace = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=1", "baggage": "end_user=ada"}
@@ -148,7 +148,7 @@ async def test_a_call_through_the_proxy_stands_in_the_callers_trace_of_which_the
         request, sent = spans.one("GET /v1/proxy/{integration_slug}/{path}"), spans.one("GET")
         assert (f"{request.context.trace_id:032x}", f"{parent_of(request):016x}") == (TRACE, CALLER)
         assert (parent_of(sent), sent.context.trace_id) == (id_of(request), request.context.trace_id)
-        assert told(sent) == {
+        assert span_attributes(sent) == {
             "http.request.method": "GET",
             "http.response.status_code": 200,
             "one_runtime.integration": "raw",
@@ -160,7 +160,7 @@ async def test_a_call_through_the_proxy_stands_in_the_callers_trace_of_which_the
 
 
 @pytest.mark.promise("P11")
-async def test_what_fails_is_marked_by_its_code_and_says_nothing(
+async def test_failed_span_has_an_error_code_and_no_message(
     spans: Spans, application: Application, client: Client, acme: RunningAcme
 ) -> None:
     spans.clear()
@@ -168,28 +168,30 @@ async def test_what_fails_is_marked_by_its_code_and_says_nothing(
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     answer = await client.post("/v1/connections", {**body, "credentials": {"api_key": next(iter(ACME_KEYS.values()))}})
     assert answer.status_code == 502
-    failed = {span.name: told(span)["error.type"] for span in spans.all() if "error.type" in told(span)}
+    failed = {
+        span.name: span_attributes(span)["error.type"] for span in spans.all() if "error.type" in span_attributes(span)
+    }
     assert {span.name for span in spans.all() if span.status.status_code is StatusCode.ERROR} == failed.keys()
     assert failed == {"GET": "503", "credential check": "provider_unavailable", "POST /v1/connections": "502"}
     with pytest.raises(ValueError, match="canary"), tracing.span("a block"):
         raise ValueError("canary")
-    assert told(spans.one("a block")) == {"error.type": "ValueError"}
+    assert span_attributes(spans.one("a block")) == {"error.type": "ValueError"}
     for span in spans.all():
         assert (span.events, span.status.description) == ((), None), span.name
         assert "canary" not in span.to_json()
 
 
-async def test_turns_of_background_work_are_spans(spans: Spans, application: Application) -> None:
+async def test_periodic_task_is_a_span(spans: Spans, application: Application) -> None:
     async def work(_: Installation) -> int:
         raise Unavailable("canary")
 
     loop = asyncio.ensure_future(run(application.installation, (PeriodicTask("made_up", 3600.0, work),)))
     await eventually(lambda: [span for span in spans.all() if span.name == "worker task made_up"])
     loop.cancel()
-    assert told(spans.one("worker task made_up")) == {"error.type": "unavailable"}
+    assert span_attributes(spans.one("worker task made_up")) == {"error.type": "unavailable"}
 
 
-def test_without_an_exporter_no_span_is_made() -> None:
+def test_no_span_is_created_without_an_exporter() -> None:
     assert not tracing.active()
     assert tracing.request_span("GET", []) is None
     with tracing.span("nothing") as span, tracing.outbound("GET", "hubspot") as other:
@@ -197,7 +199,7 @@ def test_without_an_exporter_no_span_is_made() -> None:
 
 
 def set_up(environment: Mapping[str, str], *, extra: bool = True) -> tuple[bool, list[dict[str, str]]]:
-    """What a new process makes of these variables: whether spans are made, and what it logs."""
+    """Configure tracing in a new process. Return whether tracing is active, and the log lines."""
     program = f"""
 import sys
 if not {extra}:
@@ -219,7 +221,7 @@ print(tracing.active())
 
 
 @pytest.mark.slow
-def test_spans_are_made_only_where_an_endpoint_is_named_and_nothing_says_no() -> None:
+def test_tracing_requires_an_endpoint_and_no_opt_out() -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     assert set_up({}) == (False, [])
     assert set_up({"OTEL_SERVICE_NAME": "mine"}) == (False, [])
@@ -230,16 +232,16 @@ def test_spans_are_made_only_where_an_endpoint_is_named_and_nothing_says_no() ->
 
 
 @pytest.mark.slow
-def test_a_named_endpoint_without_the_extra_is_a_warning_that_says_what_to_do() -> None:
-    made, (line,) = set_up({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, extra=False)
-    assert not made
+def test_endpoint_without_the_extra_logs_a_warning_with_advice() -> None:
+    active, (line,) = set_up({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, extra=False)
+    assert not active
     assert (line["level"], line["event"]) == ("warning", "tracing_unavailable")
     assert "one-runtime[otlp]" in line["detail"]
 
 
 @pytest.mark.slow
 @pytest.mark.only_database("sqlite")
-async def test_a_real_server_sends_its_spans_and_the_last_ones_when_it_stops(database_url: str, tmp_path: Path) -> None:
+async def test_server_exports_its_spans_until_it_stops(database_url: str, tmp_path: Path) -> None:
     key = await make_key(database_url)
     async with running_receiver() as receiver:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_RESOURCE_ATTRIBUTES": "deployment.name=blue"}
