@@ -14,7 +14,7 @@ SHORTEST = 16
 
 
 def fitting(pattern: str | None) -> str:
-    """A random secret that an entry's pattern takes."""
+    """Generate a random secret that matches an entry's pattern."""
     letters = secrets.token_hex(16)
     forms = (
         f"acme_{letters}",
@@ -38,7 +38,7 @@ def fitting(pattern: str | None) -> str:
 
 
 def spellings(secret: bytes) -> dict[str, bytes]:
-    """The secret as it may be written down."""
+    """Return the encodings and spellings in which output may contain the secret."""
     assert len(secret) >= SHORTEST
     found = {
         "raw": secret,
@@ -51,7 +51,7 @@ def spellings(secret: bytes) -> dict[str, bytes]:
     }
     for alignment in range(3):
         whole = base64.b64encode(b"\0" * alignment + secret).rstrip(b"=")
-        # What stands at the edges depends on the neighbours too.
+        # Base64 characters at the edges depend on the neighbouring bytes too.
         inner = whole[(0, 2, 3)[alignment] : len(whole) - (1 if (alignment + len(secret)) % 3 else 0)]
         found[f"base64 at {alignment}"] = inner
         found[f"base64url at {alignment}"] = inner.translate(bytes.maketrans(b"+/", b"-_"))
@@ -63,7 +63,7 @@ def spellings(secret: bytes) -> dict[str, bytes]:
 
 
 def leaks(canaries: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> list[str]:
-    """Return each canary that was found, with its place and spelling."""
+    """Return each canary that occurs, with its place and spelling."""
     return [
         f"{name} in {place} ({spelling})"
         for name, secret in canaries.items()
@@ -79,5 +79,5 @@ def secret_part(token: str) -> str:
 
 
 def as_one(texts: Iterable[str]) -> bytes:
-    """Texts as one place to look in."""
+    """Join texts into one place to search."""
     return "\n".join(texts).encode()

@@ -1,7 +1,7 @@
-"""Runs commands of `one-runtime`, each in a fork of a process that has imported everything: a start takes no second.
+"""Runs commands of `one-runtime`, each in a fork of a process with all imports done, so that it starts fast.
 
-A line on standard input holds, in JSON, a command's words and after how many seconds to kill it (SIGKILL). A line
-answers it: the exit code, or the negative number of the signal that ended it.
+Each line of standard input is JSON: the arguments of a command, and the seconds until it is killed (SIGKILL). The
+response is a line with the exit code, or the negative number of the signal that ended the command.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Commands:
     process: Process
 
     async def run(self, *words: str, seconds: float) -> int:
-        """Run a command for so long at the most; how it ended."""
+        """Run a command for at most these seconds and return its exit code."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{json.dumps([words, seconds])}\n".encode())
@@ -34,7 +34,7 @@ class Commands:
 
 @asynccontextmanager
 async def forking(environment: Mapping[str, str], log: Path) -> AsyncIterator[Commands]:
-    """Commands with these settings, until the block ends; what they print goes into the file."""
+    """Run commands with these settings until the block ends; their output goes into the file."""
     words = [sys.executable, "-m", "tests.promises.forked_commands"]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -48,8 +48,8 @@ async def forking(environment: Mapping[str, str], log: Path) -> AsyncIterator[Co
             await process.wait()
 
 
-def _be(words: list[str]) -> None:
-    """Be the command, for good."""
+def _run_fork(words: list[str]) -> None:
+    """Run the command in the forked process and exit."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.argv = ["one-runtime", *words]
@@ -65,17 +65,17 @@ def _be(words: list[str]) -> None:
 
 
 def main() -> None:
-    """Fork for every line, one command at a time."""
+    """Fork for each line, one command at a time."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     for line in sys.stdin:
         words, seconds = json.loads(line)
         child = os.fork()
         if child == 0:
-            _be(words)
+            _run_fork(words)
         signal.sigtimedwait({signal.SIGCHLD}, seconds)
-        os.kill(child, signal.SIGKILL)  # where it has ended already this does nothing: it was not waited for yet
+        os.kill(child, signal.SIGKILL)  # harmless if the command has ended: its process id is still reserved
         _, status = os.waitpid(child, 0)
-        signal.sigtimedwait({signal.SIGCHLD}, 0)  # of the kill; else the next command's time would be over at once
+        signal.sigtimedwait({signal.SIGCHLD}, 0)  # consumes the SIGCHLD of the kill, or the next wait ends
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 

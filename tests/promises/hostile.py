@@ -30,7 +30,7 @@ JSON = [("Content-Type", "application/json")]
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """The application whose Acme is the hostile provider."""
+    """The application with the hostile provider as Acme."""
 
     provider: Upstream
     application: Application
@@ -41,7 +41,7 @@ class Hostile:
         self.provider.answers[CHECKED] = reply
 
     def refuses_with(self, words: Callable[[str], str]) -> None:
-        """401 with a reason made from the credential that came."""
+        """Respond 401 with a reason made from the received credential."""
 
         async def reply(writer: asyncio.StreamWriter) -> None:
             body = {"error": {"message": words(self.last_credential())}}
@@ -51,17 +51,17 @@ class Hostile:
         self.answers(reply)
 
     def last_credential(self) -> str:
-        """The key in the newest request."""
+        """Return the key in the newest request."""
         return (self.provider.seen[-1].header("authorization") or "").removeprefix("Bearer ")
 
 
 def accepted(account_id: str = "acc_1", name: str = "Someone") -> bytes:
-    """The answer to a good key."""
+    """Return the response to a valid key."""
     return answer(200, JSON, json.dumps({"account": {"id": account_id, "name": name}}).encode())
 
 
 def after(event: Callable[[], object], reply: bytes) -> Writes:
-    """Do something while the check runs, then answer."""
+    """Run an action during the check, then respond."""
 
     async def write(writer: asyncio.StreamWriter) -> None:
         made = event()
@@ -75,7 +75,7 @@ def after(event: Callable[[], object], reply: bytes) -> Writes:
 
 @asynccontextmanager
 async def running_hostile(database_url: str, **more: object) -> AsyncIterator[Hostile]:
-    """The application on this database, with limits that are over soon, and these settings on top."""
+    """Run the application on this database with short time limits and these settings."""
     async with running_upstream() as provider:
         acme = RunningAcme(provider.url, provider.port, Acme(ACME_KEYS))
         settings: Settings = settings_for(database_url, acme, **more)

@@ -1,6 +1,6 @@
 """`one-runtime …` with Acme in the catalog: `python -m tests.promises.served_with_acme <Acme's address> …`.
 
-It has a fault of its own: `GET /crash` raises what it was asked for.
+`GET /crash` is a deliberate fault: it raises the errors that the query names.
 """
 
 import sys
@@ -16,7 +16,7 @@ from tests.application import catalog_with_acme
 
 
 async def crash(request: Request) -> Response:
-    """Raise errors as libraries make them: with what they were given in their messages."""
+    """Raise errors as libraries do, with the input in their messages."""
     value = request.query_params["value"]
     try:
         number = int(value)
@@ -26,7 +26,7 @@ async def crash(request: Request) -> Response:
 
 
 def main() -> None:
-    """Put Acme at the first argument's address into the catalog, then run the command of the others."""
+    """Put Acme at the first argument's address into the catalog, then run the command in the other arguments."""
     catalog = catalog_with_acme(sys.argv.pop(1))
     create_app = app.create_app
 

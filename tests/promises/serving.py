@@ -45,7 +45,7 @@ class Served:
     log_file: Path
 
     def log(self) -> bytes:
-        """Everything that it and its workers wrote."""
+        """Return all output of the server and its workers."""
         return self.log_file.read_bytes()
 
     async def command(self, *words: str) -> str:
@@ -59,7 +59,7 @@ class Served:
 
 
 async def make_key(database_url: str, name: str = "Northwind") -> str:
-    """An API key, with every scope, of a new organization."""
+    """Create an organization and return an API key with every scope."""
     database = create_database(database_url, pool_size=1)
     await database.open()
     try:
@@ -74,7 +74,7 @@ async def make_key(database_url: str, name: str = "Northwind") -> str:
 
 @asynccontextmanager
 async def serving(what: Serving, folder: Path) -> AsyncIterator[Served]:
-    """Serve a database, which is migrated, until the block ends."""
+    """Migrate and serve a database until the block ends."""
     served = await start(what, folder)
     try:
         yield served
@@ -83,7 +83,7 @@ async def serving(what: Serving, folder: Path) -> AsyncIterator[Served]:
 
 
 async def start(what: Serving, folder: Path) -> Served:
-    """A server that is ready; `stop` it, or kill it."""
+    """Start a server and wait until it is ready. The caller stops or kills it."""
     served = _start(what, folder)
     try:
         await _wait_until_ready(served)
@@ -94,7 +94,7 @@ async def start(what: Serving, folder: Path) -> Served:
 
 
 async def stop(served: Served) -> None:
-    """Stop a server, gently where it listens to that, and wait for its end."""
+    """Stop a server, with SIGKILL if SIGTERM does not end it, and wait for its end."""
     served.process.send_signal(signal.SIGTERM)
     try:
         await asyncio.to_thread(served.process.wait, 10)

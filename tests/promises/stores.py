@@ -1,4 +1,4 @@
-"""Everything that a database holds, as bytes: SQLite's files as they lie on the disk, PostgreSQL's tables as dumps."""
+"""All contents of a database as bytes: SQLite's files, PostgreSQL's tables as dumps."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ _TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE 
 
 
 def url_of(installation: Installation) -> str:
-    """The database's URL."""
+    """Return the database's URL."""
     return installation.settings.database_url.get_secret_value()
 
 
 def everything_stored(installation: Installation) -> dict[str, bytes]:
-    """Bytes by where they are: files, or tables each in the text and the binary form of COPY."""
+    """Return the bytes of each file, or of each table in the text and binary formats of COPY."""
     url = url_of(installation)
     path = sqlite_path(url)
     if path:
@@ -39,7 +39,7 @@ def _copy(connection: psycopg.Connection[Any], table: str, form: str) -> bytes:
 
 
 def query(installation: Installation, statement: str) -> list[tuple[Any, ...]]:
-    """Rows as the driver gives them: what an operator with the database's password would see."""
+    """Return rows as the driver does: the view of an operator with the database's password."""
     url = url_of(installation)
     path = sqlite_path(url)
     if path:
@@ -54,7 +54,7 @@ def query(installation: Installation, statement: str) -> list[tuple[Any, ...]]:
 
 
 def every_row(installation: Installation) -> dict[str, list[str]]:
-    """Every table's rows, to compare with those of another moment."""
+    """Return the rows of every table, for comparison with another moment."""
     path = sqlite_path(url_of(installation))
     names = "SELECT '', name FROM sqlite_master WHERE type = 'table'" if path else _TABLES
     tables = [row[1] for row in query(installation, names)]

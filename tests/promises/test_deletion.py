@@ -25,8 +25,8 @@ def sealed_in(application: Application) -> list[bytes]:
     return [bytes(row[0]) for row in query(application.installation, "SELECT sealed FROM credentials ORDER BY 1")]
 
 
-def into_the_file(application: Application) -> None:
-    """Bring what SQLite's log holds into the database's file and empty the log, as SQLite does by itself in time."""
+def checkpoint(application: Application) -> None:
+    """Checkpoint SQLite's write-ahead log into the database file, as SQLite does by itself in time."""
     path = sqlite_path(url_of(application.installation))
     assert path is not None
     with closing(sqlite3.connect(path)) as connection:
@@ -63,16 +63,14 @@ async def test_deleted_credentials_leave_the_database_at_once(
 
 @pytest.mark.only_database("sqlite")
 @pytest.mark.parametrize("way", WAYS)
-async def test_not_even_the_sealed_bytes_are_left_in_the_file(
-    application: Application, client: Client, way: str
-) -> None:
+async def test_sealed_bytes_leave_the_database_file(application: Application, client: Client, way: str) -> None:
     connection = await client.connect(key=ACME_KEYS[GLOBEX])
     (kept,) = sealed_in(application)
-    into_the_file(application)
+    checkpoint(application)
     before = everything_stored(application.installation)
     assert any(kept in content for name, content in before.items() if name.endswith(".db"))
     await disconnect_all(client, connection, way)
-    into_the_file(application)
+    checkpoint(application)
     after = everything_stored(application.installation)
     assert [name for name, content in after.items() if kept in content or kept[-32:] in content] == []
 
@@ -86,7 +84,7 @@ async def test_disconnecting_deletes_a_connection_that_needs_reauth(application:
     assert sealed_in(application) == []
 
 
-async def test_disconnecting_one_end_user_keeps_the_others(application: Application, client: Client) -> None:
+async def test_disconnecting_one_end_user_keeps_the_other_end_users(application: Application, client: Client) -> None:
     await client.connect("user_456", ACME_KEYS[INITECH])
     connection = await client.connect("user_123", ACME_KEYS[GLOBEX])
     await disconnect_all(client, connection, "disconnect")

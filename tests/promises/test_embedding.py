@@ -34,34 +34,32 @@ async def set_origins(application: Application, client: Client, *origins: str) -
         await organizations.save(tx, Actor(organization_id, "system"), wanted, application.clock())
 
 
-async def test_the_organizations_origins_and_no_others_may_frame_the_page(
-    application: Application, client: Client
-) -> None:
+async def test_only_the_organizations_origins_may_frame_the_page(application: Application, client: Client) -> None:
     await set_origins(application, client, ORIGIN, "http://localhost:3000")
     page = await opened(client, (await client.session())["session_token"])
     assert FORM in page.text
     assert ancestors(page) == [ORIGIN, "http://localhost:3000"]
 
 
-async def test_a_sessions_own_origins_stand_in_place_of_the_organizations(client: Client) -> None:
+async def test_origins_of_a_session_replace_those_of_the_organization(client: Client) -> None:
     session = await client.session(allowed_origins=["https://embed.example.org:8443"])
     assert ancestors(await opened(client, session["session_token"])) == ["https://embed.example.org:8443"]
 
 
-async def test_no_origin_brings_a_directive_or_a_wildcard_into_the_policy(client: Client) -> None:
+async def test_origin_cannot_add_a_directive_or_a_wildcard_to_the_policy(client: Client) -> None:
     for origin in ("https://*.example.com", "*", "https://a.example;script-src *", "https://a.example b", "null"):
         body = {"integration_slug": "acme", "end_user_id": "u", "allowed_origins": [origin]}
         assert (await client.post("/v1/hosted-connection-sessions", body)).status_code == 422
 
 
-async def test_a_reload_by_the_sessions_id_is_kept_to_the_same_origins(client: Client) -> None:
+async def test_reload_by_session_id_allows_the_same_origins(client: Client) -> None:
     session = await client.session()
     page = await client.http.get("/connect", params={"session": session["id"]}, headers=FRAMED)
     assert (FORM in page.text, ancestors(page)) == (True, [ORIGIN])
 
 
 @pytest.mark.parametrize("by", ["session_token", "session"])
-async def test_opened_at_top_level_there_is_no_form(client: Client, by: str) -> None:
+async def test_top_level_page_shows_no_form(client: Client, by: str) -> None:
     session = await client.session()
     value = session["session_token"] if by == "session_token" else session["id"]
     page = await client.http.get("/connect", params={by: value}, headers={"sec-fetch-dest": "document"})
@@ -71,7 +69,7 @@ async def test_opened_at_top_level_there_is_no_form(client: Client, by: str) -> 
     assert ancestors(page) == ["'none'"]
 
 
-async def test_without_any_origin_no_session_is_made_and_the_answer_says_what_to_do(
+async def test_session_without_allowed_origins_is_refused_with_instructions(
     application: Application, client: Client
 ) -> None:
     await set_origins(application, client)
@@ -81,9 +79,7 @@ async def test_without_any_origin_no_session_is_made_and_the_answer_says_what_to
     assert "/v1/organization" in answer.json()["detail"]
 
 
-async def test_a_session_whose_origins_were_taken_away_shows_a_clear_page(
-    application: Application, client: Client
-) -> None:
+async def test_session_whose_origins_were_removed_shows_a_clear_page(application: Application, client: Client) -> None:
     session = await client.session()
     await set_origins(application, client)
     page = await opened(client, session["session_token"])
@@ -93,7 +89,7 @@ async def test_a_session_whose_origins_were_taken_away_shows_a_clear_page(
     assert session["session_token"] not in page.text
 
 
-async def test_the_sessions_id_alone_gives_no_power(client: Client) -> None:
+async def test_session_id_alone_authorizes_nothing(client: Client) -> None:
     session = await client.session("user_123", end_user_name="Ada Lovelace", end_user_email="ada@example.com")
     for step in ("", "/cancel"):
         assert (await client.popup(step, session["id"])).status_code == 401
@@ -103,8 +99,8 @@ async def test_the_sessions_id_alone_gives_no_power(client: Client) -> None:
         assert told not in page.text
 
 
-async def test_a_token_anywhere_but_in_the_header_gives_no_power(application: Application, client: Client) -> None:
-    """A form or an image of a foreign page can send addresses and cookies, and no Authorization header."""
+async def test_token_outside_the_header_authorizes_nothing(application: Application, client: Client) -> None:
+    """A form or an image of a foreign page can set URLs and send cookies, but no Authorization header."""
     token = (await client.session())["session_token"]
     anybody = application.client()
     for step in ("", "/connect", "/cancel"):
@@ -118,7 +114,7 @@ async def test_a_token_anywhere_but_in_the_header_gives_no_power(application: Ap
         assert [answer.status_code for answer in answers] == [401, 401, 401, 405]
 
 
-async def test_no_foreign_page_may_call_the_popups_routes(client: Client) -> None:
+async def test_cors_allows_no_foreign_page_to_call_the_popups_routes(client: Client) -> None:
     token = (await client.session())["session_token"]
     foreign = {"origin": "https://evil.example", "authorization": f"Bearer {token}"}
     preflight = {**foreign, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}

@@ -16,7 +16,7 @@ KEY = ACME_KEYS[GLOBEX]
 
 
 async def drip(writer: asyncio.StreamWriter) -> None:
-    """A body that goes on and on, a little at a time."""
+    """Return an endless body, sent slowly."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     never = asyncio.Event()
     while True:
@@ -29,7 +29,7 @@ async def drip(writer: asyncio.StreamWriter) -> None:
 
 
 async def flood(writer: asyncio.StreamWriter) -> None:
-    """A body without an end, as fast as it is read."""
+    """Return an endless body, sent as fast as it is read."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         writer.write(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
@@ -54,7 +54,7 @@ TROUBLE: dict[str, Answer] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", TROUBLE)
-async def test_a_provider_in_trouble_is_a_502_and_the_session_goes_on(hostile: Hostile, how: str) -> None:
+async def test_provider_failure_is_a_502_and_the_session_stays_open(hostile: Hostile, how: str) -> None:
     session = await hostile.client.session()
     hostile.answers(TROUBLE[how])
     refused = await hostile.client.type_key(session["session_token"], KEY)
@@ -67,13 +67,13 @@ async def test_a_provider_in_trouble_is_a_502_and_the_session_goes_on(hostile: H
 
 
 @pytest.mark.slow
-async def test_a_hanging_provider_delays_no_other_call(hostile: Hostile) -> None:
+async def test_hanging_provider_delays_no_other_request(hostile: Hostile) -> None:
     client = hostile.client
     tokens = [(await client.session(f"user_{number}"))["session_token"] for number in range(20)]
     hostile.answers(hang)
     waiting = [asyncio.ensure_future(client.type_key(token, KEY)) for token in tokens]
     await eventually(lambda: len(hostile.provider.seen) == len(tokens))
-    # Reading and writing go on, as nothing of the database is held while the provider is asked.
+    # Reads and writes continue, because no transaction is open during the request to the provider.
     assert (await client.integrations())["acme"]["status"] == "not_connected"
     session = await client.session("user_123")
     assert (await client.popup("/cancel", session["session_token"])).status_code == 204
@@ -82,7 +82,7 @@ async def test_a_hanging_provider_delays_no_other_call(hostile: Hostile) -> None
 
 
 @pytest.mark.slow
-async def test_an_import_and_a_check_that_fail_store_and_change_nothing(hostile: Hostile) -> None:
+async def test_failed_import_and_check_change_nothing(hostile: Hostile) -> None:
     hostile.answers(accepted())
     connection = await hostile.client.connect(key=KEY)
     hostile.answers(hang)

@@ -1,4 +1,4 @@
-"""P2: API keys and session tokens are kept as hashes, compared in constant time, and shown once."""
+"""P2: API keys and session tokens are stored as hashes, compared in constant time, and shown once."""
 
 import ast
 import hashlib
@@ -19,14 +19,14 @@ def stored_hash(application: Application, table: str, column: str) -> set[bytes]
     return {bytes(row[0]) for row in query(application.installation, f"SELECT {column} FROM {table}")}
 
 
-async def test_an_api_key_is_kept_as_its_hash_only(application: Application, client: Client) -> None:
+async def test_only_the_hash_of_an_api_key_is_stored(application: Application, client: Client) -> None:
     key = await application.key(await application.organization("Southwind"))
     assert (await application.client(key).get("/v1/connections")).status_code == 200
     assert hashlib.sha256(key.encode()).digest() in stored_hash(application, "api_keys", "secret_hash")
     assert leaks({"the key": key, "its secret": secret_part(key)}, everything_stored(application.installation)) == []
 
 
-async def test_a_session_token_is_kept_as_its_hash_only(application: Application, client: Client) -> None:
+async def test_only_the_hash_of_a_session_token_is_stored(application: Application, client: Client) -> None:
     token = (await client.session())["session_token"]
     assert (await client.popup("", token)).status_code == 200
     assert hashlib.sha256(token.encode()).digest() in stored_hash(
@@ -36,7 +36,7 @@ async def test_a_session_token_is_kept_as_its_hash_only(application: Application
     assert leaks(canaries, everything_stored(application.installation)) == []
 
 
-async def test_a_key_and_a_token_are_shown_once(application: Application, client: Client) -> None:
+async def test_api_key_and_session_token_are_shown_once(application: Application, client: Client) -> None:
     organization_id = (await client.get("/v1/organization")).json()["id"]
     key = await application.key(organization_id)
     session = await client.session()
@@ -60,7 +60,7 @@ async def test_a_key_and_a_token_are_shown_once(application: Application, client
 async def test_every_entry_point_refuses_a_token_that_the_comparison_refuses(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every look-up by a hash is decided by the constant-time comparison."""
+    """The constant-time comparison decides every look-up by a hash."""
     token = (await client.session())["session_token"]
     monkeypatch.setattr(secret_tokens, "same", lambda left, right: False)
     for answer in (
@@ -72,7 +72,7 @@ async def test_every_entry_point_refuses_a_token_that_the_comparison_refuses(
         assert answer.status_code == 401
 
 
-def test_digests_and_checksums_are_compared_in_constant_time_and_no_other_way() -> None:
+def test_digests_and_checksums_are_compared_only_in_constant_time() -> None:
     assert "return hmac.compare_digest(left, right)" in inspect.getsource(secret_tokens.same)
     tree = ast.parse(inspect.getsource(secret_tokens))
     compared = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Compare)]

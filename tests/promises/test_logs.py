@@ -1,5 +1,4 @@
-"""P11: a whole story on a real server that tells all it can of it leaves no secret in the log, in the metrics, in the
-spans, nor in any later answer."""
+"""P11: a real server with full logging, metrics and tracing leaks no secret into them or into a response."""
 
 import json
 from pathlib import Path
@@ -30,65 +29,65 @@ class Story:
 
     def __init__(self, http: httpx2.AsyncClient, api_key: str) -> None:
         self.http, self.api_key = http, api_key
-        self.told: list[bytes] = []
+        self.outputs: list[bytes] = []
         self.bearer = {"authorization": f"Bearer {api_key}"}
         self.canaries: dict[str, str | bytes] = {"API key": api_key, "its secret": secret_part(api_key)}
 
     async def ask(self, method: str, path: str, token: str | None, body: object = None) -> httpx2.Response:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         answer = await self.http.request(method, path, headers={**headers, **JSON}, json=body)
-        self.told += [answer.content, str(answer.headers.multi_items()).encode()]
+        self.outputs += [answer.content, str(answer.headers.multi_items()).encode()]
         return answer
 
     async def session(self, name: str, **more: str) -> dict[str, str]:
         body = {"integration_slug": "acme", "end_user_id": "user_123", **more}
         answer = await self.ask("POST", "/v1/hosted-connection-sessions", self.api_key, body)
-        del self.told[-2:]  # the one time that it is shown
+        del self.outputs[-2:]  # a session token is shown once, in this response
         session: dict[str, str] = answer.json()
         self.canaries |= {name: session["session_token"], f"{name}'s secret": secret_part(session["session_token"])}
         return session
 
-    def typed(self, name: str) -> str:
+    def new_key(self, name: str) -> str:
         key = fitting("acme_[a-z0-9_]{8,64}")
         self.canaries[name] = key
         return key
 
     async def post(self, token: str, step: str, **fields: str) -> httpx2.Response:
-        """A form of a page in a window of its own. The answer is its end user's, with the token for the next form."""
+        """Send a form of a top-level page. The response, for the end user, contains the token for the next form."""
         form = {"session_token": token, "step": step, **fields}
         return await self.http.post("/connect", data=form, headers={**WINDOW, "sec-fetch-site": "same-origin"})
 
-    async def type_in_window(self, token: str, key: str) -> httpx2.Response:
+    async def submit_key_in_window(self, token: str, key: str) -> httpx2.Response:
         return await self.post(token, "connect", auth_type="api_key", **{"credentials.api_key": key})
 
     async def code(self, token: str, name: str) -> str:
-        """Connect with a key that the provider takes; the code on the way back."""
-        back = await self.type_in_window(token, self.typed(name))
+        """Connect with a valid key and return the code of the redirect back."""
+        back = await self.submit_key_in_window(token, self.new_key(name))
         assert back.status_code == 303
         (code,) = parse_qs(urlsplit(back.headers["location"]).query)["code"]
         self.canaries |= {f"code for {name}": code, f"secret of the code for {name}": secret_part(code)}
         return code
 
-    async def type(self, token: str, key: str) -> int:
+    async def submit_key(self, token: str, key: str) -> int:
         body = {"auth_type": "api_key", "credentials": {"api_key": key}}
         return (await self.ask("POST", "/connect/session/connect", token, body)).status_code
 
 
-async def connect_and_let_go(story: Story, provider: Upstream) -> None:
+async def connect_and_disconnect(story: Story, provider: Upstream) -> None:
     session = await story.session("session token")
     token = session["session_token"]
     for kind in ("session_token", "session"):
         query = token if kind == "session_token" else session["id"]
         assert (await story.ask("GET", f"/connect?{kind}={query}&request_id=r1", None)).status_code == 200
     assert (await story.ask("POST", "/connect/session", token)).status_code == 200
-    refused = story.typed("refused key")
+    refused = story.new_key("refused key")
     provider.answers[CHECKED] = refusal(refused)
-    assert await story.type(token, refused) == 422
+    assert await story.submit_key(token, refused) == 422
     provider.answers[CHECKED] = b"\0\1\2 no HTTP at all\r\n\r\n"
-    assert await story.type(token, story.typed("key of an outage")) == 502
+    assert await story.submit_key(token, story.new_key("key of an outage")) == 502
     provider.answers[CHECKED] = accepted()
-    assert await story.type(token, story.typed("key")) == 200
-    assert await story.type(token, story.typed("late key")) == 409
+    assert await story.submit_key(token, story.new_key("key")) == 200
+    assert await story.submit_key(token, story.new_key("late key")) == 409
     await story.ask("GET", f"/v1/hosted-connection-sessions/{session['id']}", story.api_key)
     await story.ask("GET", "/v1/integrations?end_user_id=user_123&expand=connections", story.api_key)
     for path in ("/v1/connections", "/v1/events", "/v1/end-users", "/v1/organization", "/openapi.json"):
@@ -98,13 +97,13 @@ async def connect_and_let_go(story: Story, provider: Upstream) -> None:
 
 
 def refusal(key: str) -> bytes:
-    """A provider that echoes the key."""
+    """Return a refusal that echoes the key."""
     body = b'{"error": {"message": "No: %s %s"}}' % (key.encode(), MARKUP.replace('"', "'").encode())
     return b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-async def come_back_with_a_code(story: Story, provider: Upstream) -> None:
-    """The mode `redirect`: a refused key, an outage, the way back with a code; a wrong code, the right one."""
+async def redirect_with_a_code(story: Story, provider: Upstream) -> None:
+    """Use the mode `redirect`: a refused key, an outage, the redirect with a code, a wrong code, the right code."""
     body = {"display_name": "Northwind", "allowed_origins": [ORIGIN], "return_urls": [RETURN_URL]}
     assert (await story.ask("PUT", "/v1/organization", story.api_key, body)).status_code == 200
     session = await story.session("redirect token", return_url=RETURN_URL)
@@ -113,14 +112,14 @@ async def come_back_with_a_code(story: Story, provider: Upstream) -> None:
     framed = {**WINDOW, "sec-fetch-dest": "iframe"}
     assert (await story.http.get(session["connect_url"], headers=framed)).status_code == 403
     assert (await story.http.post("/connect", data={"session_token": token, "step": "connect"})).status_code == 403
-    refused = story.typed("key refused in a window")
+    refused = story.new_key("key refused in a window")
     provider.answers[CHECKED] = refusal(refused)
-    assert (await story.type_in_window(token, refused)).status_code == 422
+    assert (await story.submit_key_in_window(token, refused)).status_code == 422
     provider.answers[CHECKED] = b"\0\1\2 no HTTP at all\r\n\r\n"
-    assert (await story.type_in_window(token, story.typed("key of an outage in a window"))).status_code == 502
+    assert (await story.submit_key_in_window(token, story.new_key("key of an outage in a window"))).status_code == 502
     provider.answers[CHECKED] = accepted()
     code = await story.code(token, "key in a window")
-    wrong = {"code": story.typed("wrong code"), "end_user_id": "user_123"}
+    wrong = {"code": story.new_key("wrong code"), "end_user_id": "user_123"}
     assert (await story.ask("POST", redeem, story.api_key, wrong)).status_code == 422
     await story.http.get(redeem, params={"code": code}, headers=story.bearer)
     for _ in range(2):
@@ -128,8 +127,8 @@ async def come_back_with_a_code(story: Story, provider: Upstream) -> None:
         assert redeemed.status_code == 200
 
 
-async def come_back_in_vain(story: Story) -> None:
-    """The mode `redirect`: redeemed for another end user, which ends the session; and cancelled by the end user."""
+async def redirect_in_vain(story: Story) -> None:
+    """Use the mode `redirect` twice: redeemed for another end user, which ends the session; and cancelled."""
     session = await story.session("token of another", return_url=RETURN_URL)
     code = await story.code(session["session_token"], "key of another")
     redeem = f"/v1/hosted-connection-sessions/{session['id']}/redeem"
@@ -141,21 +140,21 @@ async def come_back_in_vain(story: Story) -> None:
 
 
 async def follow_a_link(story: Story) -> None:
-    """The mode `link`: who asks, a confirmation, a key; then again with the used link."""
+    """Use the mode `link`: first page, confirmation, key; then the used link again."""
     session = await story.session("link token", mode="link")
     token = session["session_token"]
     assert (await story.http.get(session["connect_url"], headers=WINDOW)).status_code == 200
     assert (await story.post(token, "confirm")).status_code == 200
-    assert (await story.type_in_window(token, story.typed("key behind a link"))).status_code == 200
+    assert (await story.submit_key_in_window(token, story.new_key("key behind a link"))).status_code == 200
     assert (await story.http.get(session["connect_url"], headers=WINDOW)).status_code < 500
     for path in ("/v1/connections", "/v1/events", "/v1/hosted-connection-sessions/" + session["id"]):
         assert (await story.ask("GET", path, story.api_key)).status_code == 200
 
 
 async def import_a_key(story: Story, provider: Upstream) -> None:
-    """A backend brings a key itself; later the provider refuses it, and is away."""
+    """Import a key from the backend; later the provider refuses the key, then fails."""
     body = {"integration_slug": "acme", "end_user_id": "user_of_a_backend", "auth_type": "api_key"}
-    key = story.typed("imported key")
+    key = story.new_key("imported key")
     made = await story.ask("POST", "/v1/connections", story.api_key, {**body, "credentials": {"api_key": key}})
     assert made.status_code == 201
     check = f"/v1/connections/{made.json()['id']}/check"
@@ -165,65 +164,65 @@ async def import_a_key(story: Story, provider: Upstream) -> None:
     assert (await story.ask("POST", check, story.api_key)).status_code == 502
 
 
-async def sign_in(story: Story, provider: Upstream) -> None:
-    """A consent denied, one granted, tokens that are read and renewed, and a refusal that says one back."""
-    client = {"client_id": "our-id", "client_secret": story.typed("client secret")}
+async def authorize(story: Story, provider: Upstream) -> None:
+    """Deny an authorization and grant another; read and renew its tokens; get a refusal that echoes a token."""
+    client = {"client_id": "our-id", "client_secret": story.new_key("client secret")}
     path = "/v1/integrations/acme/oauth-client"
     assert (await story.ask("PUT", path, story.api_key, client)).status_code == 200
     assert (await story.ask("GET", path, story.api_key)).status_code == 200
-    session = await story.session("token of a consent")
-    callback, cookie = await leave(story, session["session_token"], "first")
-    words = f"No: {story.typed('what the provider says')}"
+    session = await story.session("token of an authorization")
+    callback, cookie = await redirect_to_provider(story, session["session_token"], "first")
+    words = f"No: {story.new_key('what the provider says')}"
     denied = {"error": "access_denied", "error_description": words, "iss": provider.url, **callback}
     assert (await story.http.get("/connect/callback/acme", params=denied, headers=cookie)).status_code < 500
-    callback, cookie = await leave(story, session["session_token"], "second")
-    granted = {"code": story.typed("authorization code"), "iss": provider.url, **callback}
+    callback, cookie = await redirect_to_provider(story, session["session_token"], "second")
+    granted = {"code": story.new_key("authorization code"), "iss": provider.url, **callback}
     first, renewed = tokens_of(story, "first"), tokens_of(story, "renewed")
     provider.answers["/oauth/token"] = answer(200, PROVIDERS_JSON, json.dumps(first).encode())
     provider.answers[CHECKED] = accepted()
     for _ in range(2):
         back = await story.http.get("/connect/callback/acme", params=granted, headers=cookie)
-        story.told.append(back.content)
+        story.outputs.append(back.content)
     (connection,) = (await story.ask("GET", "/v1/connections", story.api_key)).json()["connections"]
-    one = f"/v1/connections/{connection['id']}"
-    read = await story.http.get(f"{one}/credentials", headers=story.bearer)
+    path_of_connection = f"/v1/connections/{connection['id']}"
+    read = await story.http.get(f"{path_of_connection}/credentials", headers=story.bearer)
     assert read.json()["credentials"] == {"access_token": first["access_token"]}
     provider.answers["/oauth/token"] = answer(200, PROVIDERS_JSON, json.dumps(renewed).encode())
-    assert (await story.ask("POST", f"{one}/refresh", story.api_key)).status_code == 200
+    assert (await story.ask("POST", f"{path_of_connection}/refresh", story.api_key)).status_code == 200
     refused = {"error": "invalid_grant", "error_description": f"{renewed['refresh_token']} is dead"}
     provider.answers["/oauth/token"] = answer(400, PROVIDERS_JSON, json.dumps(refused).encode())
-    assert (await story.ask("POST", f"{one}/refresh", story.api_key)).status_code == 409
-    assert (await story.ask("GET", one, story.api_key)).json()["status"] == "needs_reauth"
+    assert (await story.ask("POST", f"{path_of_connection}/refresh", story.api_key)).status_code == 409
+    assert (await story.ask("GET", path_of_connection, story.api_key)).json()["status"] == "needs_reauth"
     provider.answers["/oauth/revoke"] = refusal(str(renewed["access_token"]))
-    assert (await story.ask("DELETE", one, story.api_key)).status_code == 200
+    assert (await story.ask("DELETE", path_of_connection, story.api_key)).status_code == 200
     assert (await story.ask("GET", "/v1/events", story.api_key)).status_code == 200
     assert (await story.ask("DELETE", path, story.api_key)).status_code == 204
 
 
-async def leave(story: Story, token: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
+async def redirect_to_provider(story: Story, token: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the state and the cookie of a window that returns from the provider's page."""
     prepared = await story.http.post(
         "/connect/session/authorization", json={"auth_type": "oauth2"}, headers={"authorization": f"Bearer {token}"}
     )
     ticket = prepared.json()["ticket"]
-    left = await story.http.post(
+    started = await story.http.post(
         "/connect/authorization/start", json={"ticket": ticket}, headers={"sec-fetch-site": "same-origin"}
     )
-    (state,) = parse_qs(urlsplit(left.json()["url"]).query)["state"]
-    cookie = left.headers["set-cookie"].partition(";")[0]
+    (state,) = parse_qs(urlsplit(started.json()["url"]).query)["state"]
+    cookie = started.headers["set-cookie"].partition(";")[0]
     story.canaries |= {f"{name} ticket": ticket, f"{name} state": state, f"{name} cookie": cookie.partition("=")[2]}
     return {"state": state}, {"cookie": cookie}
 
 
 def tokens_of(story: Story, name: str) -> dict[str, object]:
-    pair = {kind: story.typed(f"{name} {kind}") for kind in ("access_token", "refresh_token")}
+    pair = {kind: story.new_key(f"{name} {kind}") for kind in ("access_token", "refresh_token")}
     return {**pair, "token_type": "Bearer", "expires_in": 3600}
 
 
-async def go_astray(story: Story) -> None:
-    """Secrets where they do not belong: in addresses, in the other door, in bodies that cannot be read."""
+async def misplace_secrets(story: Story) -> None:
+    """Send secrets to wrong places: URLs, the other entry point, malformed bodies."""
     token, key = (await story.session("stray token"))["session_token"], story.api_key
-    typed = story.typed("typed into a broken body")
+    typed = story.new_key("typed into a malformed body")
     for path in ("/v1/nothing", "/v1/integrations", "/connect/session", "/v1/connections", "/healthz", "/connect.js"):
         for secret in (token, key):
             answer = await story.http.get(path, params={"session_token": secret, "key": secret, "end_user_id": "u"})
@@ -233,7 +232,7 @@ async def go_astray(story: Story) -> None:
     for path, bearer in (("/v1/connections", key), ("/connect/session/connect", token)):
         headers = {"authorization": f"Bearer {bearer}", **JSON}
         answer = await story.http.post(path, content=f'{{"credentials": {{"api_key": "{typed}"', headers=headers)
-        story.told.append(answer.content)
+        story.outputs.append(answer.content)
         assert answer.status_code in {400, 422}
 
 
@@ -252,8 +251,8 @@ HOSTILE_NAMES: Final = (
 )
 
 
-async def name_end_users_badly(story: Story) -> None:
-    """End users whose identifiers would be seen if they got into a label, a span or a line of the log."""
+async def use_hostile_end_user_ids(story: Story) -> None:
+    """Use end user identifiers that tests recognize in a label, a span or a line of the log."""
     for name in HOSTILE_NAMES:
         query = {"end_user_id": name, "search": name, "slug": name}
         await story.http.get("/v1/integrations", params=query, headers=story.bearer)
@@ -264,11 +263,11 @@ async def name_end_users_badly(story: Story) -> None:
 
 
 async def crash(story: Story) -> None:
-    """A fault of ours, with what was typed in the exception's message."""
-    typed = story.typed("what a crash was about")
+    """Crash the server with a secret in the exception's message."""
+    typed = story.new_key("what a crash was about")
     answer = await story.http.get("/crash", params={"value": typed}, headers={"one-runtime-test": typed})
     assert answer.status_code == 500
-    story.told.append(answer.content)
+    story.outputs.append(answer.content)
 
 
 async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_on_a_real_server(
@@ -286,14 +285,14 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
         served_with = Serving(database_url, module=module, settings=settings)
         async with serving(served_with, tmp_path) as served, httpx2.AsyncClient(base_url=served.url) as http:
             story = Story(http, api_key)
-            await connect_and_let_go(story, provider)
-            await come_back_with_a_code(story, provider)
-            await come_back_in_vain(story)
+            await connect_and_disconnect(story, provider)
+            await redirect_with_a_code(story, provider)
+            await redirect_in_vain(story)
             await follow_a_link(story)
-            await sign_in(story, provider)
+            await authorize(story, provider)
             await import_a_key(story, provider)
-            await go_astray(story)
-            await name_end_users_badly(story)
+            await misplace_secrets(story)
+            await use_hostile_end_user_ids(story)
             await crash(story)
             metrics = await http.get(f"http://127.0.0.1:{metrics_port}/metrics")
         log = served.log()
@@ -305,9 +304,9 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
     canaries = {**story.canaries, **ring_of(served)}
     places = {"log": log, "metrics": metrics.content, "spans": b"\n".join(receiver.bodies)}
     assert leaks(canaries, places) == []
-    assert leaks(canaries, {"answers": b"\n".join(story.told)}) == []
+    assert leaks(canaries, {"answers": b"\n".join(story.outputs)}) == []
     secret_names = (b"session_token=", b"?code=", b"&code=", b"?state=", b"&state=")
-    assert {name for name, place in places.items() for one in secret_names if one in place} == set()
+    assert {name for name, place in places.items() for secret_name in secret_names if secret_name in place} == set()
     named = [place for place in places if b"canary" in places[place].lower()]
     assert named == [], "who the end users are"
     assert str(provider.port).encode() not in metrics.content + places["spans"], "where requests go"

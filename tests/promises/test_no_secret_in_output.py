@@ -1,4 +1,4 @@
-"""P11: no secret in an answer, a page, a header, an event or a stored error, whatever a provider says back."""
+"""P11: no secret in a response, page, header, event or stored error, whatever a provider returns."""
 
 import base64
 import re
@@ -37,21 +37,21 @@ ECHOES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("how", ECHOES)
-async def test_a_key_that_the_provider_echoes_is_in_no_output(hostile: Hostile, how: str) -> None:
+async def test_key_that_the_provider_echoes_is_in_no_output(hostile: Hostile, how: str) -> None:
     session = await hostile.client.session()
     hostile.refuses_with(ECHOES[how])
     refused = await hostile.client.type_key(session["session_token"], KEY)
     assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
     paths = (f"/v1/hosted-connection-sessions/{session['id']}", "/v1/events")
-    told = [refused.text, *[(await hostile.client.get(path)).text for path in paths]]
+    responses = [refused.text, *[(await hostile.client.get(path)).text for path in paths]]
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
-    told.append((await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})).text)
+    responses.append((await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})).text)
     canaries = {"key": KEY, "its start": KEY[:16], "its end": KEY[-16:]}
-    assert leaks(canaries, {"answers": as_one(told), "in capitals": as_one(told).lower()}) == []
+    assert leaks(canaries, {"answers": as_one(responses), "in capitals": as_one(responses).lower()}) == []
     assert leaks(canaries, everything_stored(hostile.application.installation)) == []
 
 
-async def test_a_key_that_is_refused_later_is_not_kept_with_the_reason(hostile: Hostile) -> None:
+async def test_key_that_is_refused_later_is_not_stored_with_the_reason(hostile: Hostile) -> None:
     hostile.answers(accepted())
     connection = await hostile.client.connect(key=KEY)
     hostile.refuses_with(lambda key: f"The key {key} was revoked.")
@@ -62,19 +62,19 @@ async def test_a_key_that_is_refused_later_is_not_kept_with_the_reason(hostile: 
 
 
 @pytest.mark.parametrize("part", ["account id", "account name"])
-async def test_an_identity_that_repeats_the_key_is_not_kept(hostile: Hostile, part: str) -> None:
-    """Both are kept in the clear (docs/security.md lists them)."""
+async def test_account_name_that_contains_the_key_is_not_stored(hostile: Hostile, part: str) -> None:
+    """Account id and name are stored in plain text (see docs/security.md)."""
     hostile.answers(accepted(KEY if part == "account id" else "acc_1", f"Key {KEY}" if part != "account id" else "A"))
     session = await hostile.client.session()
     made = await hostile.client.type_key(session["session_token"], KEY)
     assert made.status_code == 200
-    told = made.text + (await hostile.client.get("/v1/connections")).text
-    assert leaks({"key": KEY}, {"answers": told.encode()}) == []
+    responses = made.text + (await hostile.client.get("/v1/connections")).text
+    assert leaks({"key": KEY}, {"answers": responses.encode()}) == []
     assert leaks({"key": KEY}, everything_stored(hostile.application.installation)) == []
 
 
 @pytest.mark.parametrize("words", [MARKUP, "one\r\ntwo\x1b[31m\x00\u202ethree\u2028", "x" * 5000, f"{MARKUP}" * 50])
-async def test_a_providers_words_are_one_line_of_plain_text(hostile: Hostile, words: str) -> None:
+async def test_provider_message_is_one_line_of_plain_text(hostile: Hostile, words: str) -> None:
     session = await hostile.client.session()
     hostile.refuses_with(lambda _: words)
     refused = await hostile.client.type_key(session["session_token"], KEY)
@@ -88,9 +88,7 @@ async def test_a_providers_words_are_one_line_of_plain_text(hostile: Hostile, wo
     assert "onerror" not in page.text
 
 
-async def test_what_was_typed_is_in_no_answer_however_wrong_the_request_is(
-    application: Application, client: Client
-) -> None:
+async def test_typed_values_are_in_no_response_to_an_invalid_request(application: Application, client: Client) -> None:
     typed = "canary_0123456789abcdef"
     token = (await client.session())["session_token"]
     head = {"authorization": f"Bearer {token}", "content-type": "application/json"}
@@ -112,11 +110,11 @@ async def test_what_was_typed_is_in_no_answer_however_wrong_the_request_is(
         await client.http.post("/v1/connections", content=broken, headers={"content-type": "application/json"})
     )
     assert {answer.status_code for answer in answers} <= {400, 422}
-    told = as_one(answer.text + str(answer.headers) for answer in answers)
-    assert leaks({"typed": typed, "token": token}, {"answers": told}) == []
+    responses = as_one(answer.text + str(answer.headers) for answer in answers)
+    assert leaks({"typed": typed, "token": token}, {"answers": responses}) == []
 
 
-async def test_every_logo_is_served_in_a_sandbox(application: Application, client: Client) -> None:
+async def test_logos_are_served_in_a_sandbox(application: Application, client: Client) -> None:
     catalog = application.installation.catalog
     for one in catalog.integrations:
         logo = await client.get(f"/logos/{catalog.logo_hash(one.slug)}/{one.slug}.svg")
@@ -127,7 +125,7 @@ async def test_every_logo_is_served_in_a_sandbox(application: Application, clien
 
 
 async def pages(client: Client) -> list[httpx2.Response]:
-    """The hosted page in every state that it has."""
+    """Return the hosted page in each of its states."""
     session, over = await client.session(), await client.session("user_456")
     assert (await client.popup("/cancel", over["session_token"])).status_code == 204
     asked = [
@@ -141,7 +139,7 @@ async def pages(client: Client) -> list[httpx2.Response]:
     return [await client.http.get("/connect", params=query, headers={"sec-fetch-dest": kind}) for query, kind in asked]
 
 
-async def test_hosted_pages_load_nothing_from_elsewhere_and_run_nothing_inline(client: Client) -> None:
+async def test_hosted_pages_load_only_own_resources_and_run_nothing_inline(client: Client) -> None:
     for page in await pages(client):
         policy = page.headers["content-security-policy"]
         assert "unsafe" not in policy
@@ -156,7 +154,7 @@ async def test_hosted_pages_load_nothing_from_elsewhere_and_run_nothing_inline(c
         assert "set-cookie" not in page.headers
 
 
-async def test_no_page_holds_the_token_that_it_was_opened_with(client: Client) -> None:
+async def test_page_does_not_contain_the_token_that_opened_it(client: Client) -> None:
     token = (await client.session())["session_token"]
     page = await client.get("/connect", session_token=token, request_id="r1")
     assert leaks({"token": token}, {"page": page.content, "headers": str(page.headers).encode()}) == []

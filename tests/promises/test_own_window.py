@@ -1,4 +1,4 @@
-"""P6, modes `redirect` and `link`: their pages stand in a window of their own, and go on by a press of ours only."""
+"""P6, modes `redirect` and `link`: their pages work at top level only and advance only by our own forms."""
 
 import re
 from html import unescape
@@ -32,19 +32,19 @@ async def redirect(client: Client, **more: Any) -> dict[str, Any]:
     return await client.session(**{"return_url": RETURN_URL, **more})
 
 
-async def opened(client: Client, session: dict[str, Any], headers: dict[str, str] = WINDOW) -> httpx2.Response:
+async def open_page(client: Client, session: dict[str, Any], headers: dict[str, str] = WINDOW) -> httpx2.Response:
     return await client.http.get(session["connect_url"], headers=headers)
 
 
-async def posted(
+async def post_form(
     client: Client, session: dict[str, Any], step: str, headers: dict[str, str] = OURS, **fields: Any
 ) -> httpx2.Response:
     form = {"session_token": session["session_token"], "step": step, **fields}
     return await client.http.post("/connect", data=form, headers=headers)
 
 
-async def typed(client: Client, session: dict[str, Any], key: str, **fields: Any) -> httpx2.Response:
-    return await posted(client, session, "connect", auth_type="api_key", **{"credentials.api_key": key, **fields})
+async def submit_key(client: Client, session: dict[str, Any], key: str, **fields: Any) -> httpx2.Response:
+    return await post_form(client, session, "connect", auth_type="api_key", **{"credentials.api_key": key, **fields})
 
 
 def directive(page: httpx2.Response, name: str) -> str:
@@ -52,43 +52,43 @@ def directive(page: httpx2.Response, name: str) -> str:
     return next(rest for found, _, rest in parts if found == name)
 
 
-def told(page: httpx2.Response) -> str:
+def text_of(page: httpx2.Response) -> str:
     """Return the text of a page without its markup."""
     return unescape(re.sub(r"<[^>]+>", "", page.text))
 
 
-async def test_a_link_says_who_asks_for_whom_and_for_what_and_wants_a_confirmation_first(client: Client) -> None:
+async def test_link_page_names_the_parties_and_requires_a_confirmation_first(client: Client) -> None:
     session = await link(client)
     for _ in range(2):
-        page = await opened(client, session)
+        page = await open_page(client, session)
         assert page.status_code == 200
         for said in ("Northwind", "Ada Lovelace", "ada@example.com", "Acme CRM", CONFIRMATION):
-            assert said in told(page)
+            assert said in text_of(page)
         assert KEY_FIELD not in page.text
-    assert KEY_FIELD in (await posted(client, session, "confirm")).text
+    assert KEY_FIELD in (await post_form(client, session, "confirm")).text
 
 
-async def test_a_link_for_an_end_user_without_a_name_shows_the_identifier(client: Client) -> None:
-    page = await opened(client, await client.session("user_of_theirs", mode="link"))
-    assert "user_of_theirs" in told(page)
+async def test_link_page_for_an_end_user_without_a_name_shows_the_identifier(client: Client) -> None:
+    page = await open_page(client, await client.session("user_of_theirs", mode="link"))
+    assert "user_of_theirs" in text_of(page)
 
 
-async def test_opening_a_link_again_confirms_again_whatever_was_done_before(client: Client) -> None:
+async def test_reopened_link_requires_a_new_confirmation(client: Client) -> None:
     session = await link(client)
-    assert KEY_FIELD in (await posted(client, session, "confirm")).text
-    for page in (await opened(client, session), await posted(client, session, "resume")):
-        assert CONFIRMATION in told(page)
+    assert KEY_FIELD in (await post_form(client, session, "confirm")).text
+    for page in (await open_page(client, session), await post_form(client, session, "resume")):
+        assert CONFIRMATION in text_of(page)
         assert KEY_FIELD not in page.text
 
 
-async def test_a_scanner_of_links_opens_no_session(client: Client) -> None:
-    """Opened, a session lives on for an hour: a link in a mailbox that is scanned should not."""
+async def test_link_scanner_opens_no_session(client: Client) -> None:
+    """A session lives an hour after it is opened; a mail scanner must not start that hour."""
     session = await link(client, expires_in=60)
     for method in ("GET", "HEAD"):
         assert (await client.http.request(method, session["connect_url"])).status_code == 200
     path = f"/v1/hosted-connection-sessions/{session['id']}"
     assert (await client.get(path)).json()["expires_at"] == session["expires_at"]
-    await posted(client, session, "confirm")
+    await post_form(client, session, "confirm")
     assert (await client.get(path)).json()["expires_at"] > session["expires_at"]
 
 
@@ -109,14 +109,12 @@ async def test_a_scanner_of_links_opens_no_session(client: Client) -> None:
     ],
 )
 @pytest.mark.parametrize("step", ["confirm", "show", "connect", "cancel"])
-async def test_a_form_that_does_not_come_from_our_own_page_is_refused(
-    client: Client, step: str, headers: dict[str, str]
-) -> None:
+async def test_form_from_another_page_is_refused(client: Client, step: str, headers: dict[str, str]) -> None:
     session = await link(client)
     fields: dict[str, Any] = {"auth_type": "api_key", "credentials.api_key": ACME_KEYS[GLOBEX]}
-    page = await posted(client, session, step, {**WINDOW, **headers}, **fields)
+    page = await post_form(client, session, step, {**WINDOW, **headers}, **fields)
     assert page.status_code == 403
-    assert "We didn’t go on" in told(page)
+    assert "We didn’t go on" in text_of(page)
     assert "<form" not in page.text
     state = await client.get(f"/v1/hosted-connection-sessions/{session['id']}")
     assert state.json()["status"] == "pending"
@@ -124,30 +122,36 @@ async def test_a_form_that_does_not_come_from_our_own_page_is_refused(
 
 
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-origin", "origin": "null"}, {"origin": PUBLIC_URL}])
-async def test_a_form_of_our_own_page_goes_on(client: Client, headers: dict[str, str]) -> None:
-    """As browsers send it: under our `Referrer-Policy: no-referrer` the origin is null."""
-    page = await posted(client, await link(client), "confirm", {**WINDOW, **headers})
+async def test_form_of_our_own_page_is_accepted(client: Client, headers: dict[str, str]) -> None:
+    """Under our `Referrer-Policy: no-referrer`, browsers send the origin `null`."""
+    page = await post_form(client, await link(client), "confirm", {**WINDOW, **headers})
     assert KEY_FIELD in page.text
 
 
 @pytest.mark.parametrize("destination", ["iframe", "frame", "embed", "object", "fencedframe"])
-async def test_neither_mode_shows_anything_inside_of_another_page(client: Client, destination: str) -> None:
+async def test_neither_mode_shows_anything_inside_another_page(client: Client, destination: str) -> None:
     inside = {"sec-fetch-dest": destination, "sec-fetch-site": "same-origin"}
     for session in (await link(client), await redirect(client)):
-        for page in (await opened(client, session, inside), await posted(client, session, "confirm", inside)):
+        for page in (await open_page(client, session, inside), await post_form(client, session, "confirm", inside)):
             assert page.status_code == 403
             assert "<form" not in page.text
             assert "Northwind" not in page.text
 
 
-async def test_no_page_of_either_mode_may_be_framed(client: Client) -> None:
+async def test_pages_of_both_modes_forbid_framing(client: Client) -> None:
     pages = []
     for session in (await link(client), await redirect(client)):
-        pages += [await opened(client, session), await posted(client, session, "confirm")]
-        pages += [await client.get("/connect", session=session["id"]), await typed(client, session, "acme_wrong_key")]
-        pages += [await posted(client, session, "confirm", WINDOW), await posted(client, session, "nothing of ours")]
-        await posted(client, session, "cancel")
-        pages += [await opened(client, session), await posted(client, session, "confirm")]
+        pages += [await open_page(client, session), await post_form(client, session, "confirm")]
+        pages += [
+            await client.get("/connect", session=session["id"]),
+            await submit_key(client, session, "acme_wrong_key"),
+        ]
+        pages += [
+            await post_form(client, session, "confirm", WINDOW),
+            await post_form(client, session, "nothing of ours"),
+        ]
+        await post_form(client, session, "cancel")
+        pages += [await open_page(client, session), await post_form(client, session, "confirm")]
     for page in pages:
         assert directive(page, "frame-ancestors") == "'none'"
         assert page.headers["x-frame-options"] == "DENY"
@@ -156,13 +160,13 @@ async def test_no_page_of_either_mode_may_be_framed(client: Client) -> None:
         assert "set-cookie" not in page.headers
 
 
-async def test_forms_go_to_us_and_in_the_mode_redirect_on_to_the_app(client: Client) -> None:
-    assert directive(await opened(client, await link(client)), "form-action") == "'self'"
-    page = await opened(client, await redirect(client))
+async def test_policy_allows_form_targets_on_our_origin_and_the_return_urls_origin(client: Client) -> None:
+    assert directive(await open_page(client, await link(client)), "form-action") == "'self'"
+    page = await open_page(client, await redirect(client))
     assert directive(page, "form-action") == "'self' https://app.example.com:8443"
 
 
-def test_no_return_url_brings_a_directive_into_the_policy() -> None:
+def test_return_url_cannot_add_a_directive_to_the_policy() -> None:
     for url in (
         "https://a.example;script-src *",
         "https://a.example 'unsafe-inline'",
@@ -174,21 +178,21 @@ def test_no_return_url_brings_a_directive_into_the_policy() -> None:
     assert origin_of("http://[::1]:3000/back") == "http://[::1]:3000"
 
 
-async def test_a_session_works_only_in_its_mode(client: Client) -> None:
+async def test_session_works_only_in_its_mode(client: Client) -> None:
     for session in (await link(client), await redirect(client)):
         token = session["session_token"]
         for answer in (await client.popup("", token), await client.type_key(token, ACME_KEYS[GLOBEX])):
             assert (answer.status_code, answer.json()["code"]) == (409, "wrong_mode")
     embedded = await client.session()
     for step in ("confirm", "show"):
-        page = await posted(client, embedded, step)
-        assert "Open this from" in told(page)
+        page = await post_form(client, embedded, step)
+        assert "Open this from" in text_of(page)
         assert KEY_FIELD not in page.text
-    assert KEY_FIELD not in (await typed(client, embedded, ACME_KEYS[GLOBEX])).text
+    assert KEY_FIELD not in (await submit_key(client, embedded, ACME_KEYS[GLOBEX])).text
     assert (await client.integrations())["acme"]["status"] == "not_connected"
 
 
-async def test_the_sessions_id_alone_shows_nothing_of_it(client: Client) -> None:
+async def test_session_id_alone_shows_nothing_of_the_session(client: Client) -> None:
     for session in (await link(client), await redirect(client, end_user_name="Ada Lovelace")):
         page = await client.get("/connect", session=session["id"])
         for said in ("Ada", "ada@example.com", "user_123", session["session_token"], KEY_FIELD):
@@ -197,21 +201,21 @@ async def test_the_sessions_id_alone_shows_nothing_of_it(client: Client) -> None
         assert by_id.status_code == 404
 
 
-async def test_a_forwarded_link_makes_one_connection_and_is_over(application: Application, client: Client) -> None:
-    """Its holder can confirm knowingly, once, and only for the end user that the page names."""
+async def test_forwarded_link_makes_one_connection_and_ends(application: Application, client: Client) -> None:
+    """The holder of the link can confirm knowingly, once, and only for the end user that the page names."""
     session = await link(client)
-    assert "You can close this window." in told(await typed(client, session, ACME_KEYS[GLOBEX]))
-    for page in (await opened(client, session), await typed(client, session, ACME_KEYS[INITECH])):
+    assert "You can close this window." in text_of(await submit_key(client, session, ACME_KEYS[GLOBEX]))
+    for page in (await open_page(client, session), await submit_key(client, session, ACME_KEYS[INITECH])):
         assert page.status_code == 410
-        assert "This has already been used" in told(page)
+        assert "This has already been used" in text_of(page)
         assert "<form" not in page.text
     connections = (await client.get("/v1/connections", end_user_id="user_123")).json()["connections"]
-    assert [one["account"]["id"] for one in connections] == [GLOBEX]
+    assert [connection["account"]["id"] for connection in connections] == [GLOBEX]
 
 
-async def test_the_end_of_a_redirect_is_the_registered_address_and_counts_for_nothing_yet(client: Client) -> None:
+async def test_redirect_ends_at_the_registered_url_and_connects_nothing_yet(client: Client) -> None:
     session = await redirect(client)
-    answer = await typed(client, session, ACME_KEYS[GLOBEX])
+    answer = await submit_key(client, session, ACME_KEYS[GLOBEX])
     assert answer.status_code == 303
     assert answer.headers["location"].startswith(f"{RETURN_URL}&session_id={session['id']}&status=connected&code=orcc_")
     assert session["session_token"] not in answer.headers["location"]
@@ -219,53 +223,53 @@ async def test_the_end_of_a_redirect_is_the_registered_address_and_counts_for_no
     assert (await client.integrations())["acme"]["status"] == "not_connected"
 
 
-async def test_leaving_a_redirect_goes_back_and_leaving_a_link_says_so(client: Client) -> None:
+async def test_cancelling_a_redirect_returns_to_the_app_and_cancelling_a_link_shows_a_page(client: Client) -> None:
     session = await redirect(client)
-    answer = await posted(client, session, "cancel")
+    answer = await post_form(client, session, "cancel")
     assert (answer.status_code, answer.headers["location"]) == (
         303,
         f"{RETURN_URL}&session_id={session['id']}&status=cancelled",
     )
-    page = await posted(client, await link(client), "cancel")
-    assert "Nothing was connected" in told(page)
+    page = await post_form(client, await link(client), "cancel")
+    assert "Nothing was connected" in text_of(page)
 
 
-async def test_a_redirect_that_is_over_leads_back_to_the_app(application: Application, client: Client) -> None:
+async def test_expired_redirect_links_back_to_the_app(application: Application, client: Client) -> None:
     session = await redirect(client)
     application.clock.advance(minutes=11)
-    page = await opened(client, session)
+    page = await open_page(client, session)
     assert page.status_code == 410
     assert f"{RETURN_URL}&session_id={session['id']}&status=error" in unescape(page.text)
 
 
 @pytest.mark.promise("P11")
-async def test_no_secret_is_ever_sent_back_to_the_page(client: Client) -> None:
+async def test_page_never_contains_a_submitted_secret(client: Client) -> None:
     first = await link(client)
-    await typed(client, first, ACME_KEYS[GLOBEX])
+    await submit_key(client, first, ACME_KEYS[GLOBEX])
     session, wrong = await link(client), "acme_canary_5f1d0c"
     pages = {
-        "refused": (await typed(client, session, wrong), wrong),
-        "of another form": (await typed(client, session, "canary 77 of no form"), "canary 77"),
-        "another account's": (await typed(client, session, ACME_KEYS[INITECH]), ACME_KEYS[INITECH]),
+        "refused": (await submit_key(client, session, wrong), wrong),
+        "of another form": (await submit_key(client, session, "canary 77 of no form"), "canary 77"),
+        "another account's": (await submit_key(client, session, ACME_KEYS[INITECH]), ACME_KEYS[INITECH]),
     }
     for what, (page, secret) in pages.items():
         assert page.status_code in {409, 422}, what
         assert KEY_FIELD in page.text, what
         assert secret not in page.text, what
-        assert "Paste this again" in told(page), what
-    assert "Replace the connected account?" in told(pages["another account's"][0])
-    replaced = await typed(client, session, ACME_KEYS[INITECH], replace_account="yes")
-    assert "You can close this window." in told(replaced)
+        assert "Paste this again" in text_of(page), what
+    assert "Replace the connected account?" in text_of(pages["another account's"][0])
+    replaced = await submit_key(client, session, ACME_KEYS[INITECH], replace_account="yes")
+    assert "You can close this window." in text_of(replaced)
 
 
-async def test_what_is_not_secret_stays_beside_the_field_that_is_refused(client: Client) -> None:
+async def test_values_that_are_not_secret_stay_in_a_refused_form(client: Client) -> None:
     session = await client.session(integration_slug="zendesk", mode="link", suggested_connection_name="Ours")
     values: dict[str, Any] = {
         "params.subdomain": "-acme-",
         "credentials.email": "ada@example.com",
         "credentials.api_token": "t" * 40,
     }
-    page = await posted(client, session, "connect", auth_type="api_key", name="Mine", **values)
+    page = await post_form(client, session, "connect", auth_type="api_key", name="Mine", **values)
     assert page.status_code == 422
     for kept in ("-acme-", "ada@example.com", "Mine"):
         assert f'value="{kept}"' in page.text
@@ -286,14 +290,14 @@ async def test_what_is_not_secret_stays_beside_the_field_that_is_refused(client:
         b"",
     ],
 )
-async def test_what_is_no_form_of_ours_is_answered_with_a_page(client: Client, body: bytes) -> None:
+async def test_malformed_form_is_answered_with_a_page(client: Client, body: bytes) -> None:
     headers = {**OURS, "content-type": "application/x-www-form-urlencoded"}
     page = await client.http.post("/connect", content=body, headers=headers)
     assert page.status_code == 400
-    assert "Something went wrong" in told(page)
+    assert "Something went wrong" in text_of(page)
 
 
-async def test_an_endless_form_and_one_of_another_kind_are_refused(client: Client) -> None:
+async def test_too_large_form_and_json_body_are_refused(client: Client) -> None:
     form = {"content-type": "application/x-www-form-urlencoded"}
     endless = await client.http.post("/connect", content=b"a" * 300_000, headers={**OURS, **form})
     assert endless.status_code == 413
@@ -301,16 +305,16 @@ async def test_an_endless_form_and_one_of_another_kind_are_refused(client: Clien
     assert (await client.http.post("/connect", json=sent, headers=OURS)).status_code == 400
 
 
-async def test_a_page_without_an_integration_carries_the_search_there_and_back(client: Client) -> None:
+async def test_search_of_the_list_is_preserved_across_the_form(client: Client) -> None:
     session = await client.session(integration_slug=None, mode="link")
-    listed = await posted(client, session, "show", search="crm", category="CRM")
+    listed = await post_form(client, session, "show", search="crm", category="CRM")
     assert 'value="crm"' in listed.text
     hidden = re.findall(r'<li[^>]* hidden><button class="row" id="pick-([a-z0-9-]+)"', listed.text)
     assert "acme" not in hidden
     assert hidden
-    form = await posted(client, session, "show", search="crm", category="CRM", integration_slug="acme")
+    form = await post_form(client, session, "show", search="crm", category="CRM", integration_slug="acme")
     assert KEY_FIELD in form.text
     assert 'action="/connect#pick-acme"' in form.text
     assert '<input type="hidden" name="search" value="crm">' in form.text
-    done = await typed(client, session, ACME_KEYS[GLOBEX], integration_slug="acme", search="crm")
-    assert "Acme CRM is now connected to Northwind." in told(done)
+    done = await submit_key(client, session, ACME_KEYS[GLOBEX], integration_slug="acme", search="crm")
+    assert "Acme CRM is now connected to Northwind." in text_of(done)

@@ -26,7 +26,7 @@ FIRST, SECOND = ACME_KEYS[GLOBEX], ACME_KEYS[INITECH]
 
 @pytest_asyncio.fixture
 async def client(application: Application) -> Client:
-    """A caller of an organization with a return URL."""
+    """Create a caller of an organization with a return URL."""
     made = application.client(await application.key(await application.organization()))
     await register(made, RETURN_URL)
     return made
@@ -42,9 +42,7 @@ def kept(application: Application) -> int:
     return int(row[0])
 
 
-async def test_nothing_counts_before_the_code_is_redeemed_and_everything_after(
-    application: Application, client: Client
-) -> None:
+async def test_connection_exists_only_after_the_code_is_redeemed(application: Application, client: Client) -> None:
     back = await redirected(application, client)
     assert back.query["status"] == ["connected"]
     assert back.query["session_id"] == [back.session_id]
@@ -61,7 +59,7 @@ async def test_nothing_counts_before_the_code_is_redeemed_and_everything_after(
     assert checked.json()["working"] is True
 
 
-async def test_redeeming_again_answers_the_same_and_makes_nothing(application: Application, client: Client) -> None:
+async def test_repeated_redemption_returns_the_same_connection(application: Application, client: Client) -> None:
     back = await redirected(application, client)
     first = await redeem(client, back)
     again = await asyncio.gather(*(redeem(client, back) for _ in range(3)))
@@ -69,7 +67,7 @@ async def test_redeeming_again_answers_the_same_and_makes_nothing(application: A
     assert len((await client.get("/v1/connections")).json()["connections"]) == 1
 
 
-async def test_of_many_redemptions_at_once_one_makes_the_connection_and_all_answer_it(
+async def test_concurrent_redemptions_make_one_connection_and_all_return_it(
     application: Application, client: Client
 ) -> None:
     back = await redirected(application, client, multiple=True)
@@ -80,11 +78,11 @@ async def test_of_many_redemptions_at_once_one_makes_the_connection_and_all_answ
     assert len(created) == 1
 
 
-async def test_a_code_redeemed_for_another_end_user_deletes_the_credentials(
+async def test_redemption_for_another_end_user_deletes_the_credentials(
     application: Application, client: Client
 ) -> None:
-    """Mallory starts a session for herself and sends its address to Ada, who connects her account and comes back to
-    the app, where she is signed in as Ada."""
+    """Mallory starts a session for herself and sends its URL to Ada. Ada connects her account and returns to the app,
+    where she is signed in as Ada."""
     back = await redirected(application, client, end_user_id="mallory")
     answer = await redeem(client, back, "ada")
     assert answer.status_code == 409
@@ -100,7 +98,7 @@ async def test_a_code_redeemed_for_another_end_user_deletes_the_credentials(
     assert failed["data"]["reason"] == "end_user_mismatch"
 
 
-async def test_a_code_of_another_session_or_a_guess_redeems_nothing(application: Application, client: Client) -> None:
+async def test_code_of_another_session_or_a_guess_redeems_nothing(application: Application, client: Client) -> None:
     mine, other = await redirected(application, client), await redirected(application, client, end_user_id="bob")
     guess = mine.code[:-1] + ("y" if mine.code.endswith("x") else "x")
     for code in (other.code, guess, mine.token, "x"):
@@ -117,7 +115,7 @@ async def test_another_organization_cannot_redeem(application: Application, clie
     assert kept(application) == 1
 
 
-async def test_a_code_not_redeemed_in_ten_minutes_is_refused_and_its_credentials_deleted(
+async def test_code_expires_after_ten_minutes_and_its_credentials_are_deleted(
     application: Application, client: Client
 ) -> None:
     back = await redirected(application, client)
@@ -138,7 +136,7 @@ async def test_a_code_not_redeemed_in_ten_minutes_is_refused_and_its_credentials
     assert await redirect_mode.purge_due(application.installation) == 0
 
 
-async def test_the_way_back_says_how_it_ended(application: Application, client: Client) -> None:
+async def test_return_redirect_has_the_outcome(application: Application, client: Client) -> None:
     made = await client.session(return_url=f"{RETURN_URL}?state=42&error=forged&code=forged")
     told = []
     for minutes in (0, 11):
@@ -157,7 +155,7 @@ async def test_the_worker_deletes_unredeemed_credentials(application: Applicatio
     assert all(turn.interval <= 60 for turn in PERIODIC_TASKS if turn.work is redirect_mode.purge_due)
 
 
-async def test_the_session_takes_no_second_connection_while_its_code_waits(
+async def test_session_makes_no_second_connection_while_its_code_is_unredeemed(
     application: Application, client: Client
 ) -> None:
     back = await redirected(application, client)
@@ -166,7 +164,7 @@ async def test_the_session_takes_no_second_connection_while_its_code_waits(
     assert (await redeem(client, back)).json()["connection"]["account"]["id"] == GLOBEX
 
 
-async def test_renewing_by_redirect_leaves_the_present_connection_alone_until_redeemed(
+async def test_reconnecting_by_redirect_keeps_the_present_connection_until_redeemed(
     application: Application, client: Client
 ) -> None:
     present = await client.connect()
@@ -183,7 +181,7 @@ async def test_renewing_by_redirect_leaves_the_present_connection_alone_until_re
     assert answer.json()["connection"]["account"]["id"] == INITECH
 
 
-async def test_the_code_is_kept_as_its_hash_and_the_key_sealed(application: Application, client: Client) -> None:
+async def test_code_is_stored_as_its_hash_and_the_key_is_sealed(application: Application, client: Client) -> None:
     back = await redirected(application, client)
     canaries = {"code": back.code, "its secret": secret_part(back.code), "key": FIRST}
     assert leaks(canaries, everything_stored(application.installation)) == []
@@ -205,7 +203,7 @@ async def test_cancelling_deletes_unredeemed_credentials(application: Applicatio
     assert (await redeem(client, back)).status_code == 409
 
 
-async def test_only_the_mode_redirect_has_something_to_redeem(application: Application, client: Client) -> None:
+async def test_sessions_of_other_modes_cannot_be_redeemed(application: Application, client: Client) -> None:
     session = await client.session()
     answer = await redeem(client, Redirected(session["id"], "", "orcc_x", {}))
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
@@ -215,7 +213,7 @@ async def test_only_the_mode_redirect_has_something_to_redeem(application: Appli
 
 
 @pytest.mark.parametrize("mode", ["redirect", "link"])
-async def test_a_token_of_a_page_is_of_no_use_in_a_frame_and_the_other_way_round(
+async def test_page_token_does_not_work_in_a_frame_and_vice_versa(
     application: Application, client: Client, mode: str
 ) -> None:
     more = {"return_url": RETURN_URL} if mode == "redirect" else {}

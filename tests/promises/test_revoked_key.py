@@ -19,7 +19,7 @@ def answering_process(served: Served, client_port: int) -> int:
     """Return the process at the other end of a connection, found by the socket's inode on Linux."""
     ends = f":{served.port:04X} 0100007F:{client_port:04X} "
     found = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
-    (inode,) = [fields[9] for fields in found if fields[3] == "01"]  # established, not an old one of the same ports
+    (inode,) = [fields[9] for fields in found if fields[3] == "01"]  # 01: established
     socket_name = f"socket:[{inode}]"
     children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
     for child in children:
@@ -27,13 +27,13 @@ def answering_process(served: Served, client_port: int) -> int:
             try:
                 if str(descriptor.readlink()) == socket_name:
                     return int(child)
-            except FileNotFoundError:  # closed meanwhile
+            except FileNotFoundError:  # the socket was closed meanwhile
                 continue
     raise AssertionError(f"no server process has {socket_name}")
 
 
 def ask(served: Served, key: str) -> tuple[int, int]:
-    """One request on a connection of its own: the process that answered, and the status."""
+    """Send a request on a new connection; return the process that answered and the status."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     try:
         headers = {"Authorization": f"Bearer {key}"}
@@ -47,7 +47,7 @@ def ask(served: Served, key: str) -> tuple[int, int]:
 
 
 async def ask_every_process(served: Served, key: str) -> list[int]:
-    """Every status that any process answered, once each of them has been asked."""
+    """Send requests until every process has answered; return all statuses."""
     found: list[tuple[int, int]] = []
     async for _ in async_attempts(20):
         found += await asyncio.gather(*(asyncio.to_thread(ask, served, key) for _ in range(8)))

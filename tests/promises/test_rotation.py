@@ -1,8 +1,8 @@
-"""P3: keys are rotated under load, and whatever is killed at whatever moment, every credential opens afterwards.
+"""P3: keys are rotated under load while processes are killed, and every credential can be decrypted afterwards.
 
-Real servers; end users connect, connect again and leave; two keys are promoted in turn; `keys reseal` is killed
-(SIGKILL) in the middle of its work again and again, and every now and then so is a server. At length, with
-its figures: `make soak ARGS="-rP tests/promises/test_rotation.py"`.
+End users connect, reconnect and disconnect at real servers; two keys are activated in turn; `keys reseal` is killed
+(SIGKILL) in the middle of its work repeatedly, and sometimes a server too. The long version, with figures:
+`make soak ARGS="-rP tests/promises/test_rotation.py"`.
 """
 
 import asyncio
@@ -36,16 +36,15 @@ log = logging.getLogger("rotation")
 
 BOTH = f"{FIRST},{SECOND}"
 CALLERS = 3
-END_USERS = 8  # of each caller
+END_USERS = 8  # per caller
 
 Possible = set[str | None]
-"""The keys that an end user's connection may hold; None: no connection. More than one where an answer got lost."""
+"""The keys that an end user's connection may have; None: no connection. Several if a response was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """So many rows are there before; so many kills hit `keys reseal` halfway; so many servers are killed, of how many
-    that run side by side."""
+    """Size of a run: seeded rows, kills of `keys reseal` halfway, killed servers, and servers side by side."""
 
     rows: int
     kills: int
@@ -56,7 +55,7 @@ class Length:
 
 @dataclass(slots=True)
 class Story:
-    """Servers under load; None in the place of one that is started again."""
+    """Servers under load; None in the place of a server that is being restarted."""
 
     acme: RunningAcme
     database_url: str
@@ -71,11 +70,11 @@ class Story:
 
     @property
     def running(self) -> list[Served]:
-        """The servers that run."""
+        """Return the running servers."""
         return [served for served in self.servers if served is not None]
 
     async def start(self, number: int) -> None:
-        """Start a server, again."""
+        """Start or restart a server."""
         more = {
             "ONE_RUNTIME_ENCRYPTION_KEYS": BOTH,
             "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{self.acme.port}",
@@ -88,7 +87,7 @@ class Story:
         self.servers[number] = await start(Serving(self.database_url, module, settings=more), folder)
 
     async def kill(self, number: int) -> None:
-        """End a server at once, and start it again."""
+        """Kill a server and start it again."""
         served = self.servers[number]
         assert served is not None
         served.process.kill()
@@ -100,8 +99,10 @@ class Story:
 async def call(
     story: Story, http: httpx2.AsyncClient, path: str, body: dict[str, object] | None = None
 ) -> httpx2.Response | None:
-    """One request to one server after another; None where it was busy, or killed before it answered: it may have been
-    done."""
+    """Send a request to the next server.
+
+    Returns None if the server was busy or killed; the request may have taken effect then.
+    """
     running = await eventually(lambda: story.running, 30)
     served = running[story.answers % len(running)]
     headers = {"authorization": f"Bearer {story.api_key}"}
@@ -111,7 +112,7 @@ async def call(
     except httpx2.TransportError:
         story.lost += 1
         return None
-    if answer.status_code == 503 and answer.json()["code"] == "database_busy":  # a slow disk, and SQLite has one writer
+    if answer.status_code == 503 and answer.json()["code"] == "database_busy":  # SQLite has one writer
         story.busy += 1
         return None
     assert answer.status_code in {200, 201}, answer.text
@@ -119,8 +120,8 @@ async def call(
     return answer
 
 
-async def be_a_caller(story: Story, name: str, seed: int) -> None:
-    """End users connect, connect again with another key, and leave; one has a key that works, and it is asked."""
+async def run_caller(story: Story, name: str, seed: int) -> None:
+    """Connect, reconnect and disconnect end users at random; use one connection that works."""
     chance = random.Random(f"{name} {seed}")
     async with httpx2.AsyncClient(timeout=20) as http:
         whole = {"integration_slug": "acme", "auth_type": "api_key", "check": False}
@@ -135,11 +136,11 @@ async def be_a_caller(story: Story, name: str, seed: int) -> None:
                 body = {**whole, "end_user_id": end_user, "credentials": {"api_key": new}}
                 answer = await call(story, http, "/v1/connections", body)
             story.possible[end_user] = {new} if answer else possible | {new}
-            await ask_what_works(story, http, name)
+            await use_working_connection(story, http, name)
 
 
-async def ask_what_works(story: Story, http: httpx2.AsyncClient, name: str) -> None:
-    """A connection of this caller's own, whose key Acme knows, is opened and used."""
+async def use_working_connection(story: Story, http: httpx2.AsyncClient, name: str) -> None:
+    """Use this caller's connection with a key that Acme knows; create it the first time."""
     end_user, key = f"{name}_works", ACME_KEYS[GLOBEX]
     if end_user not in story.possible:
         body = {"integration_slug": "acme", "end_user_id": end_user, "auth_type": "api_key"}
@@ -170,10 +171,10 @@ class Rotated:
 
 @asynccontextmanager
 async def load(story: Story, seed: int) -> AsyncIterator[None]:
-    """Callers at work until the block ends; whatever one of them did not like fails the test."""
+    """Run callers until the block ends; an error of a caller fails the test."""
     async with asyncio.TaskGroup() as group:
         for number in range(CALLERS):
-            group.create_task(be_a_caller(story, f"caller{number}", seed))
+            group.create_task(run_caller(story, f"caller{number}", seed))
         try:
             yield
         finally:
@@ -181,8 +182,8 @@ async def load(story: Story, seed: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def told(acme: RunningAcme, database_url: str, folder: Path, servers: int) -> AsyncIterator[Story]:
-    """A story with its servers started."""
+async def running_story(acme: RunningAcme, database_url: str, folder: Path, servers: int) -> AsyncIterator[Story]:
+    """Start the servers of a story and stop them when the block ends."""
     story = Story(acme, database_url, folder, await make_key(database_url), [None] * servers)
     try:
         await asyncio.gather(*(story.start(number) for number in range(servers)))
@@ -192,8 +193,10 @@ async def told(acme: RunningAcme, database_url: str, folder: Path, servers: int)
 
 
 async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Counter[str]:
-    """Promote, reseal, kill at a random moment, until as many kills as were asked for came when some rows were sealed
-    again, and not all; what happened, counted."""
+    """Activate, reseal and kill at a random moment until enough kills came halfway, when only some rows were resealed.
+
+    Returns the counts of what happened.
+    """
     chance, counts, keys, longest = random.Random(length.seed), Counter[str](), cycle([SECOND, FIRST]), 0.4
     every = length.kills // length.killed_servers
     while counts["halfway"] < length.kills:
@@ -204,7 +207,7 @@ async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Cou
         batch = str(chance.choice([1, 2, 5]))
         ended = await rotated.commands.run("keys", "reseal", "--batch", batch, seconds=chance.uniform(0, longest))
         if ended == 0:
-            longest *= 0.8  # it is faster than this, on this machine
+            longest *= 0.8  # resealing takes less time than this on this machine
             continue
         assert ended == -signal.SIGKILL, (story.folder / "commands.log").read_text()
         counts["kills"] += 1
@@ -220,11 +223,11 @@ async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Cou
 
 
 async def rotation(acme: RunningAcme, database_url: str, folder: Path, length: Length) -> None:
-    """The whole of it."""
-    begun = time.monotonic()
+    """Run a story: seed, load, rotate and kill, reseal, check."""
+    started_at = time.monotonic()
     async with (
         sealed_rows.opened(database_url) as database,
-        told(acme, database_url, folder, length.servers) as story,
+        running_story(acme, database_url, folder, length.servers) as story,
         forking(story.running[0].environment, folder / "commands.log") as commands,
     ):
         seeded = await sealed_rows.seed(database, ring(FIRST, SECOND), length.rows)
@@ -236,26 +239,26 @@ async def rotation(acme: RunningAcme, database_url: str, folder: Path, length: L
         assert await commands.run("keys", "disable", ID[FIRST], seconds=60) == 0
         await sealed_rows.register(database, ring(SECOND))  # as a server's start would
     counts.update({"credentials": opened, "answers": story.answers, "lost": story.lost, "busy": story.busy})
-    log.warning("%s in %.0f s", dict(counts), time.monotonic() - begun)
+    log.warning("%s in %.0f s", dict(counts), time.monotonic() - started_at)
 
 
 async def assert_everything_opens(story: Story, database: Database, seeded: sealed_rows.Contents) -> int:
-    """Each holds what was last stored in it; how many there are."""
+    """Check that each credential has the last stored value; return the number of credentials."""
     found = await sealed_rows.contents(database, ring(SECOND))
     count = len(found)
     assert {place: found.pop(place, None) for place in seeded} == seeded
-    held = {secrets["api_key"] for secrets in found.values()}
-    assert len(held) >= CALLERS
+    keys = {secrets["api_key"] for secrets in found.values()}
+    assert len(keys) >= CALLERS
     for end_user, possible in story.possible.items():
-        assert None in possible or possible & held, end_user
-    assert held <= set().union(*story.possible.values())
+        assert None in possible or possible & keys, end_user
+    assert keys <= set().union(*story.possible.values())
     assert story.answers > 10 * CALLERS
-    assert story.busy <= story.answers / 20, "the callers were kept waiting"
+    assert story.busy <= story.answers / 20, "the database was busy for more than 5 % of the requests"
     return count
 
 
 @pytest.mark.timeout(180)
-async def test_whatever_is_killed_while_keys_are_rotated_under_load_every_credential_opens(
+async def test_every_credential_can_be_decrypted_after_kills_during_rotation_under_load(
     acme: RunningAcme, database_url: str, tmp_path: Path
 ) -> None:
     await rotation(acme, database_url, tmp_path, Length(rows=100, kills=4, killed_servers=1))
@@ -263,7 +266,7 @@ async def test_whatever_is_killed_while_keys_are_rotated_under_load_every_creden
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-async def test_keys_are_rotated_and_killed_for_a_long_time(
+async def test_every_credential_can_be_decrypted_after_a_long_run_of_rotations_and_kills(
     acme: RunningAcme, database_url: str, tmp_path: Path
 ) -> None:
     servers = 1 if database_url.startswith("sqlite") else 2

@@ -1,4 +1,4 @@
-"""P3: no credential can be read from the database, whatever was done with it; and sealed values cannot be moved."""
+"""P3: no credential can be read from the database after any operation, and sealed values cannot be moved."""
 
 import re
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ def every_way_to_connect(application: Application) -> Iterator[tuple[str, Auth]]
 
 
 def fitting_param(param: Param) -> str:
-    """A value that is no secret."""
+    """Return a value for a parameter, which is not secret."""
     forms = (param.default, *(option.value for option in param.options), *PARAMS)
     fit = (form for form in forms if form and (not param.pattern or re.fullmatch(param.pattern, form)))
     return next(fit, None) or of_param(param)
 
 
 async def import_everything(application: Application, client: Client) -> dict[str, str]:
-    """A connection of every kind that can be typed, unchecked; what its fields were filled with."""
+    """Import a connection of every integration with typed credentials, unchecked; return the typed values."""
     canaries: dict[str, str] = {}
     for slug, auth in every_way_to_connect(application):
         typed = {field.name: fitting(field.pattern) for field in auth.fields}
@@ -52,7 +52,7 @@ async def import_everything(application: Application, client: Client) -> dict[st
 
 
 async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
-    """A refused key, then a good one, then another account's in its place; what was typed."""
+    """Submit a refused key, a valid key, then another account's key; return all of them."""
     refused = fitting("acme_[a-z0-9_]{8,64}")
     first, second = await client.session("user_popup"), await client.session("user_popup")
     assert (await client.popup("", first["session_token"])).status_code == 200
@@ -67,22 +67,22 @@ async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
     return {"refused key": refused, "Globex's key": ACME_KEYS[GLOBEX], "Initech's key": ACME_KEYS[INITECH], **tokens}
 
 
-async def come_back_by_redirect(application: Application, client: Client) -> dict[str, str]:
-    """Connected on our page, and not yet redeemed."""
+async def connect_by_redirect(application: Application, client: Client) -> dict[str, str]:
+    """Connect on our page and do not redeem the code."""
     await register(client, RETURN_URL)
     back = await redirected(application, client, ACME_KEYS[GLOBEX], end_user_id="user_redirect")
     return {"third session token": back.token, "code": back.code}
 
 
-async def keep_what_oauth_keeps(application: Application, client: Client) -> dict[str, str]:
-    """A client, imported tokens, a consent under way, tokens to be revoked; every secret of them."""
+async def store_oauth_secrets(application: Application, client: Client) -> dict[str, str]:
+    """Store a client, imported tokens, a pending authorization and a pending revocation; return their secrets."""
     organization = (await client.get("/v1/organization")).json()["id"]
     place = oauth_rows.Place(application.installation.database, application.installation.vault, organization)
     secrets = {name: fitting(None) for name in ("client secret", "verifier", "access token", "refresh token", "left")}
-    made_with = await oauth_rows.client(place, "our-id", secrets["client secret"])
+    client_id = await oauth_rows.client(place, "our-id", secrets["client secret"])
     session = await client.session("user_oauth", integration_slug=oauth_rows.SLUG)
-    secrets["ticket"] = await oauth_rows.consent(place, session["id"], made_with, AttemptSecret(secrets["verifier"]))
-    await oauth_rows.pending_revocation(place, made_with, {"access_token": secrets["left"]})
+    secrets["ticket"] = await oauth_rows.consent(place, session["id"], client_id, AttemptSecret(secrets["verifier"]))
+    await oauth_rows.pending_revocation(place, client_id, {"access_token": secrets["left"]})
     tokens = {"access_token": secrets["access token"], "refresh_token": secrets["refresh token"]}
     await oauth_rows.client(place, "our-other-id", secrets["client secret"], oauth_rows.NOT_REVOCABLE)
     body = {"integration_slug": oauth_rows.NOT_REVOCABLE, "end_user_id": "user_oauth", "auth_type": "oauth2"}
@@ -92,18 +92,18 @@ async def keep_what_oauth_keeps(application: Application, client: Client) -> dic
 
 
 async def every_connection(client: Client) -> list[dict[str, Any]]:
-    """Page by page."""
+    """Return all connections, page by page."""
     page = (await client.get("/v1/connections")).json()
-    found: list[dict[str, Any]] = page["connections"]
+    connections: list[dict[str, Any]] = page["connections"]
     while page["next_cursor"] is not None:
         page = (await client.get("/v1/connections", cursor=page["next_cursor"])).json()
-        found += page["connections"]
-    return found
+        connections += page["connections"]
+    return connections
 
 
 async def use(client: Client) -> list[str]:
     """Rename, check, list and read everything."""
-    ids = [one["id"] for one in await every_connection(client)]
+    ids = [connection["id"] for connection in await every_connection(client)]
     for connection_id in ids:
         assert (await client.send("PATCH", f"/v1/connections/{connection_id}", {"name": "Renamed"})).status_code == 200
     (mine,) = (await client.get("/v1/connections", end_user_id="user_popup")).json()["connections"]
@@ -120,13 +120,13 @@ def keys_of(application: Application, api_key: str) -> dict[str, str | bytes]:
 
 
 @pytest.mark.slow
-async def test_no_secret_can_be_read_from_the_database_after_a_whole_story(application: Application) -> None:
+async def test_no_secret_is_readable_in_the_database_after_a_whole_story(application: Application) -> None:
     api_key = await application.key(await application.organization())
     client = application.client(api_key)
     typed = await import_everything(application, client)
     typed |= await fail_and_connect_in_the_popup(client)
-    typed |= await come_back_by_redirect(application, client)
-    typed |= await keep_what_oauth_keeps(application, client)
+    typed |= await connect_by_redirect(application, client)
+    typed |= await store_oauth_secrets(application, client)
     canaries = {**keys_of(application, api_key), **typed}
     ids = await use(client)
     assert len(query(application.installation, "SELECT sealed FROM credentials")) == len(ids)
@@ -138,16 +138,16 @@ async def test_no_secret_can_be_read_from_the_database_after_a_whole_story(appli
     assert leaks(canaries, everything_stored(application.installation)) == []
 
 
-def test_the_search_finds_a_secret_in_every_spelling_at_every_alignment() -> None:
+def test_search_finds_a_secret_in_every_spelling_at_every_alignment() -> None:
     secret = fitting(None) + "+/="
     for spelling, written in spellings(secret.encode()).items():
-        found = leaks({"secret": secret}, {"file": b"before " + written + b" after"})
-        assert f"secret in file ({spelling})" in found
+        places = leaks({"secret": secret}, {"file": b"before " + written + b" after"})
+        assert f"secret in file ({spelling})" in places
     assert leaks({"secret": secret}, {"file": b"nothing of it"}) == []
 
 
 @pytest.mark.parametrize("across", ["end users", "organizations"])
-async def test_ciphertext_that_was_moved_to_another_row_does_not_open(
+async def test_ciphertext_moved_to_another_row_cannot_be_decrypted(
     application: Application, client: Client, across: str
 ) -> None:
     mine = await client.connect("user_123", ACME_KEYS[GLOBEX])
@@ -164,7 +164,7 @@ async def test_ciphertext_that_was_moved_to_another_row_does_not_open(
     assert (await client.post(f"/v1/connections/{mine['id']}/check")).json()["working"] is True
 
 
-async def test_an_older_ciphertext_of_the_same_row_does_not_open(application: Application, client: Client) -> None:
+async def test_older_ciphertext_of_the_same_row_cannot_be_decrypted(application: Application, client: Client) -> None:
     connection = await client.connect()
     (old,) = query(application.installation, "SELECT sealed FROM credentials")
     assert (await client.connect())["id"] == connection["id"]

@@ -33,7 +33,7 @@ async def events_of(client: Client, kind: str) -> list[dict[str, Any]]:
 
 
 async def end(client: Client, application: Application, session: dict[str, Any], how: str) -> None:
-    """Bring a session to its end."""
+    """End a session."""
     if how == "expired":
         application.clock.advance(seconds=600)
     elif how == "used":
@@ -42,7 +42,7 @@ async def end(client: Client, application: Application, session: dict[str, Any],
         await client.send("DELETE", f"/v1/hosted-connection-sessions/{session['id']}")
 
 
-async def test_a_token_makes_one_connection_and_no_second_one(client: Client) -> None:
+async def test_session_token_makes_only_one_connection(client: Client) -> None:
     session = await client.session(multiple=True)
     assert (await client.type_key(session["session_token"], KEY)).status_code == 200
     again = await client.type_key(session["session_token"], ACME_KEYS[INITECH])
@@ -50,7 +50,7 @@ async def test_a_token_makes_one_connection_and_no_second_one(client: Client) ->
     assert [one["account"]["id"] for one in await connections_of(client)] == [GLOBEX]
 
 
-async def test_submissions_at_the_same_time_make_exactly_one_connection(client: Client) -> None:
+async def test_concurrent_submissions_make_exactly_one_connection(client: Client) -> None:
     session = await client.session(multiple=True)
     keys = [KEY, ACME_KEYS[INITECH]] * 3
     answers = await asyncio.gather(*(client.type_key(session["session_token"], key) for key in keys))
@@ -62,7 +62,7 @@ async def test_submissions_at_the_same_time_make_exactly_one_connection(client: 
     assert await events_of(client, "connection.reconnected") == []
 
 
-async def test_the_connection_is_the_sessions_end_users_whatever_the_page_sends(client: Client) -> None:
+async def test_connection_belongs_to_the_sessions_end_user_whatever_the_page_sends(client: Client) -> None:
     session = await client.session("user_123")
     token = session["session_token"]
     for more in ({"end_user_id": "victim"}, {"integration_slug": "hubspot"}, {"connection_id": session["id"]}):
@@ -72,7 +72,7 @@ async def test_the_connection_is_the_sessions_end_users_whatever_the_page_sends(
     assert (made["end_user_id"], made["integration_slug"]) == ("user_123", "acme")
 
 
-async def test_a_session_for_one_auth_type_offers_and_takes_no_other(client: Client) -> None:
+async def test_session_for_one_auth_type_offers_and_accepts_no_other(client: Client) -> None:
     session = await client.session(integration_slug="customer-io", auth_type="basic")
     view = (await client.popup("", session["session_token"])).json()
     assert [one["auth_type"] for one in view["auth_types"]] == ["basic"]
@@ -83,7 +83,7 @@ async def test_a_session_for_one_auth_type_offers_and_takes_no_other(client: Cli
 
 
 @pytest.mark.parametrize("how", ENDED)
-async def test_a_session_that_is_over_says_so_and_connects_nothing(
+async def test_ended_session_reports_its_end_and_connects_nothing(
     application: Application, client: Client, how: str
 ) -> None:
     session = await client.session()
@@ -99,7 +99,7 @@ async def test_a_session_that_is_over_says_so_and_connects_nothing(
     assert await connections_of(client) == before
 
 
-async def test_a_session_lives_as_long_as_it_was_asked_to(application: Application, client: Client) -> None:
+async def test_session_expires_after_the_requested_time(application: Application, client: Client) -> None:
     session = await client.session(expires_in=60)
     application.clock.advance(seconds=59)
     assert await status_of(client, session) == "pending"
@@ -109,9 +109,7 @@ async def test_a_session_lives_as_long_as_it_was_asked_to(application: Applicati
     assert (await client.get("/connect", session_token=session["session_token"])).status_code == 410
 
 
-async def test_opening_a_session_lets_it_live_for_an_hour_and_no_longer(
-    application: Application, client: Client
-) -> None:
+async def test_opened_session_lives_for_an_hour(application: Application, client: Client) -> None:
     session = await client.session(expires_in=60)
     application.clock.advance(seconds=59)
     assert (await client.popup("", session["session_token"])).status_code == 200
@@ -122,7 +120,7 @@ async def test_opening_a_session_lets_it_live_for_an_hour_and_no_longer(
     assert (answer.status_code, answer.json()["code"]) == (410, "session_expired")
 
 
-async def test_a_session_that_expires_while_the_provider_is_asked_connects_nothing(hostile: Hostile) -> None:
+async def test_session_that_expires_during_the_check_connects_nothing(hostile: Hostile) -> None:
     session = await hostile.client.session()
     hostile.answers(after(lambda: hostile.application.clock.advance(seconds=601), accepted()))
     answer = await hostile.client.type_key(session["session_token"], KEY)
@@ -130,7 +128,7 @@ async def test_a_session_that_expires_while_the_provider_is_asked_connects_nothi
     assert await connections_of(hostile.client) == []
 
 
-async def test_a_session_that_is_cancelled_while_the_provider_is_asked_connects_nothing(hostile: Hostile) -> None:
+async def test_session_that_is_cancelled_during_the_check_connects_nothing(hostile: Hostile) -> None:
     session = await hostile.client.session()
     hostile.answers(after(lambda: hostile.client.popup("/cancel", session["session_token"]), accepted()))
     answer = await hostile.client.type_key(session["session_token"], KEY)
@@ -140,7 +138,7 @@ async def test_a_session_that_is_cancelled_while_the_provider_is_asked_connects_
 
 
 @pytest.mark.slow
-async def test_ten_checks_may_fail_and_then_the_session_has_failed(client: Client) -> None:
+async def test_session_fails_after_ten_failed_checks(client: Client) -> None:
     session = await client.session()
     for _ in range(9):
         assert (await client.type_key(session["session_token"], WRONG)).status_code == 422
@@ -153,7 +151,7 @@ async def test_ten_checks_may_fail_and_then_the_session_has_failed(client: Clien
     assert await connections_of(client) == []
 
 
-async def test_no_more_than_ten_checks_fail_also_when_they_are_made_at_the_same_time(hostile: Hostile) -> None:
+async def test_concurrent_checks_cannot_exceed_ten_failures(hostile: Hostile) -> None:
     session = await hostile.client.session()
     hostile.refuses_with(lambda _: "No.")
     answers = await asyncio.gather(*(hostile.client.type_key(session["session_token"], WRONG) for _ in range(30)))
@@ -164,7 +162,7 @@ async def test_no_more_than_ten_checks_fail_also_when_they_are_made_at_the_same_
 
 
 @pytest.mark.slow
-async def test_an_outage_of_the_provider_costs_no_attempt(application: Application, client: Client) -> None:
+async def test_provider_outage_costs_no_attempt(application: Application, client: Client) -> None:
     session = await client.session()
     application.acme.acme.fail_with(503)
     for _ in range(12):
@@ -175,7 +173,7 @@ async def test_an_outage_of_the_provider_costs_no_attempt(application: Applicati
     assert (await client.type_key(session["session_token"], KEY)).status_code == 200
 
 
-async def test_a_typing_error_costs_no_attempt_and_reaches_no_provider(hostile: Hostile) -> None:
+async def test_invalid_form_costs_no_attempt_and_reaches_no_provider(hostile: Hostile) -> None:
     session = await hostile.client.session()
     for _ in range(12):
         assert (await hostile.client.type_key(session["session_token"], "not a key")).status_code == 422
@@ -184,7 +182,7 @@ async def test_a_typing_error_costs_no_attempt_and_reaches_no_provider(hostile: 
     assert (await hostile.client.type_key(session["session_token"], KEY)).status_code == 200
 
 
-async def test_looking_at_the_page_changes_nothing(application: Application, client: Client) -> None:
+async def test_opening_the_page_changes_nothing(application: Application, client: Client) -> None:
     session = await client.session()
     before = every_row(application.installation)
     for headers in ({}, {"sec-fetch-dest": "document"}, {"sec-fetch-dest": "iframe"}):
@@ -195,7 +193,7 @@ async def test_looking_at_the_page_changes_nothing(application: Application, cli
     assert every_row(application.installation) == before
 
 
-async def test_a_session_token_is_no_api_key(application: Application, client: Client) -> None:
+async def test_session_token_is_not_accepted_as_an_api_key(application: Application, client: Client) -> None:
     token = (await client.session())["session_token"]
     as_key = application.client(token)
     for answer in (
@@ -207,14 +205,14 @@ async def test_a_session_token_is_no_api_key(application: Application, client: C
         assert answer.status_code == 401
 
 
-async def test_an_api_key_is_no_session_token(application: Application, client: Client) -> None:
+async def test_api_key_is_not_accepted_as_a_session_token(application: Application, client: Client) -> None:
     key = await application.key(await application.organization())
     for answer in (await client.popup("", key), await client.type_key(key, KEY), await client.popup("/cancel", key)):
         assert answer.status_code == 401
     assert 'data-state="unknown"' in (await client.get("/connect", session_token=key)).text
 
 
-async def test_the_connection_to_renew_has_to_be_the_organizations_and_the_end_users_own(
+async def test_connection_to_reconnect_must_belong_to_the_organization_and_the_end_user(
     application: Application, client: Client
 ) -> None:
     other = application.client(await application.key(await application.organization("Southwind")))
@@ -227,9 +225,7 @@ async def test_the_connection_to_renew_has_to_be_the_organizations_and_the_end_u
     assert (await other.get(f"/v1/connections/{theirs['id']}")).json() == theirs
 
 
-async def test_a_session_is_seen_and_cancelled_by_its_own_organization_only(
-    application: Application, client: Client
-) -> None:
+async def test_only_its_own_organization_reads_and_cancels_a_session(application: Application, client: Client) -> None:
     session = await client.session()
     other = application.client(await application.key(await application.organization("Southwind")))
     for method in ("GET", "DELETE"):
