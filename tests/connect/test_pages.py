@@ -1,4 +1,4 @@
-"""The popup's pages without a browser and without a database: headers, size, texts, and what an answer may hold."""
+"""The popup's pages without a browser and without a database: headers, size, texts, and the contents of responses."""
 
 import json
 import re
@@ -15,8 +15,8 @@ from one_runtime.connect.wire import read_connect
 from one_runtime.connecting.popup import PopupShell, ShellState
 from one_runtime.errors import InvalidInput, MalformedRequest
 
-# 60,000 before the popup had a list to search in, which is worth 4,000; 64,000 before it led to consent pages: what is
-# waited for there, and what may come of it, is worth 9,000.
+# 60,000 before the popup had a searchable list, which costs 4,000; 64,000 before it supported OAuth authorizations,
+# whose waiting screen and outcomes cost 9,000.
 POPUP_BYTES = 75_000
 WINDOW_BYTES = 34_000
 STATIC = Path(str(resources.files("one_runtime.connect") / "static"))
@@ -45,7 +45,7 @@ STATES: tuple[ShellState, ...] = ("open", "unknown", "no_origins", *ENDED)
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("framed", [True, False])
-def test_every_page_runs_and_loads_only_what_is_ours(state: ShellState, framed: bool) -> None:
+def test_pages_load_and_run_only_our_own_resources(state: ShellState, framed: bool) -> None:
     found = policy(page_of(state, framed=framed))
     assert found["default-src"] == "'none'"
     assert found["script-src"] == found["style-src"] == found["connect-src"] == "'self'"
@@ -55,7 +55,7 @@ def test_every_page_runs_and_loads_only_what_is_ours(state: ShellState, framed: 
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_page_keeps_to_itself(state: ShellState) -> None:
+def test_pages_send_isolating_headers(state: ShellState) -> None:
     headers = page_of(state).headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["Referrer-Policy"] == "no-referrer"
@@ -68,11 +68,11 @@ def test_frame_ancestors_names_exactly_the_allowed_origins() -> None:
 
 
 @pytest.mark.parametrize("state", ENDED)
-def test_an_ended_session_is_shown_to_its_own_origins_only(state: ShellState) -> None:
+def test_ended_session_may_be_framed_only_by_its_own_origins(state: ShellState) -> None:
     assert policy(page_of(state))["frame-ancestors"] == " ".join(ORIGINS)
 
 
-def test_at_top_level_an_open_session_shows_no_form_and_may_not_be_framed() -> None:
+def test_top_level_page_of_an_open_session_has_no_form_and_forbids_framing() -> None:
     page = render(SITE, OPEN, framed=False)
     assert policy(page)["frame-ancestors"] == "'none'"
     assert b'data-state="top_level"' in page.body
@@ -80,7 +80,7 @@ def test_at_top_level_an_open_session_shows_no_form_and_may_not_be_framed() -> N
     assert b"<form" not in page.body
 
 
-def test_a_page_that_any_site_may_frame_says_nothing_about_a_session() -> None:
+def test_page_that_any_site_may_frame_contains_nothing_about_a_session() -> None:
     page = page_of("unknown")
     assert policy(page)["frame-ancestors"] == "*"
     assert b'data-session=""' in page.body
@@ -91,11 +91,11 @@ def test_a_page_that_any_site_may_frame_says_nothing_about_a_session() -> None:
     "state,status",
     [("open", 200), ("unknown", 404), ("no_origins", 409), ("expired", 410), ("used", 410), ("cancelled", 410)],
 )
-def test_the_status_says_what_the_page_says(state: ShellState, status: int) -> None:
+def test_status_code_matches_the_state_of_the_page(state: ShellState, status: int) -> None:
     assert page_of(state).status == status
 
 
-def test_a_name_with_markup_stays_text() -> None:
+def test_name_with_markup_is_escaped() -> None:
     shell = PopupShell("expired", "id", ORIGINS, '<img src=x onerror="alert(1)">')
     assert b"<img" not in render(SITE, shell, framed=True).body
 
@@ -114,19 +114,19 @@ def test_no_page_names_another_host() -> None:
     assert all(address.startswith(("/connect/assets/", "data:,")) for address in addresses)
 
 
-def test_the_whole_popup_fits_its_budget() -> None:
+def test_popup_fits_its_size_budget() -> None:
     assets = load_assets()
     html = len(render(SITE, OPEN, framed=True).body)
     loaded = sum(len(assets.files[name].body) for name in (*POPUP_MODULES, "popup.css"))
     assert html + loaded + len(assets.connect_js) < POPUP_BYTES
 
 
-def test_what_a_window_of_its_own_loads_fits_its_budget() -> None:
+def test_top_level_page_fits_its_size_budget() -> None:
     files = load_assets().files
     assert sum(len(files[name].body) for name in (*WINDOW_MODULES, *STYLESHEETS)) < WINDOW_BYTES
 
 
-def test_what_is_left_out_of_a_served_script_is_comments_and_indentation_only() -> None:
+def test_served_scripts_omit_only_comments_and_indentation() -> None:
     for name, asset in load_assets().files.items():
         if name == "texts.js" or name in STYLESHEETS:
             continue
@@ -137,7 +137,7 @@ def test_what_is_left_out_of_a_served_script_is_comments_and_indentation_only() 
         assert not [line for line in served if line.startswith(("//", "/*", "* "))]
 
 
-def test_what_is_left_out_of_a_served_stylesheet_is_comments_and_space_only() -> None:
+def test_served_stylesheets_omit_only_comments_and_space() -> None:
     for name in STYLESHEETS:
         source = re.sub(r"/\*.*?\*/", "", (STATIC / name).read_text(encoding="utf-8"), flags=re.DOTALL)
         served = load_assets().files[name].body.decode()
@@ -148,12 +148,12 @@ def test_what_is_left_out_of_a_served_stylesheet_is_comments_and_space_only() ->
         )
 
 
-def test_the_assets_address_changes_with_their_content() -> None:
+def test_asset_urls_change_with_their_content() -> None:
     assert re.fullmatch(r"[0-9a-f]{20}", load_assets().hash)
     assert load_assets().hash == load_assets.__wrapped__().hash
 
 
-def test_every_script_that_is_imported_is_served_and_preloaded() -> None:
+def test_imported_scripts_are_served_and_preloaded() -> None:
     files = load_assets().files
     body = render(SITE, OPEN, framed=True).body.decode()
     for known in (POPUP_MODULES, WINDOW_MODULES):
@@ -163,14 +163,14 @@ def test_every_script_that_is_imported_is_served_and_preloaded() -> None:
     assert [name for name in POPUP_MODULES if f"/{name}" not in body] == []
 
 
-def test_scripts_use_no_storage_no_cookie_and_parse_no_markup() -> None:
+def test_scripts_use_no_storage_and_no_cookie_and_parse_no_markup() -> None:
     forbidden = re.compile(
         r"localStorage|sessionStorage|indexedDB|document\.cookie|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|"
         r"window\.opener|caches\."
     )
     for path in STATIC.glob("*.js"):
         script = path.read_text(encoding="utf-8")
-        if path.name == "authorization_window.js":  # our own window, which has an opener, and forgets it
+        if path.name == "authorization_window.js":  # our own window has an opener and drops it
             assert "window.opener = null;" in script
             script = script.replace("window.opener", "")
         assert forbidden.search(script) is None, path.name
@@ -184,7 +184,7 @@ def test_connect_js_imports_nothing_and_has_its_texts() -> None:
     assert "export function createOneRuntime" in script
 
 
-def test_every_text_that_is_asked_for_exists_and_every_text_is_asked_for() -> None:
+def test_every_used_text_exists_and_every_text_is_used() -> None:
     sources = [*STATIC.glob("*.js"), *TEMPLATES.rglob("*.html"), *STATIC.parent.glob("*.py")]
     written = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     asked = set(re.findall(r"[\"'`]([a-z]+(?:\.[a-z_]+)+)[\"'`]", written))
@@ -195,7 +195,7 @@ def test_every_text_that_is_asked_for_exists_and_every_text_is_asked_for() -> No
     assert set(TEXTS) - keys - made == set()
 
 
-def test_the_scripts_hold_no_sentences_of_their_own() -> None:
+def test_scripts_contain_no_sentences() -> None:
     sentence = re.compile(r'"[A-Z][a-z]+ [a-z]+[^"]*"')
     for path in STATIC.glob("*.js"):
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -203,12 +203,12 @@ def test_the_scripts_hold_no_sentences_of_their_own() -> None:
         assert [line for line in found if not line.lstrip().startswith(("//", "*", "font:"))] == [], path.name
 
 
-def test_texts_fill_names_in_once() -> None:
+def test_texts_substitute_names_once() -> None:
     assert text("notice.top_level.title", organization="{integration}") == "Open this from {integration}"
     json.dumps(dict(TEXTS))
 
 
-def test_a_refused_body_is_answered_without_what_was_typed() -> None:
+def test_response_to_a_refused_body_does_not_repeat_typed_values() -> None:
     canary = "canary-5f1d"
     with pytest.raises(InvalidInput) as refusal:
         read_connect(json.dumps({"auth_type": "api_key", "credentials": {"api_key": [canary]}}).encode())
@@ -216,19 +216,19 @@ def test_a_refused_body_is_answered_without_what_was_typed() -> None:
     assert refusal.value.errors[0].field == "credentials.api_key"
 
 
-def test_a_body_that_is_no_json_is_malformed_and_not_quoted() -> None:
+def test_body_that_is_not_json_is_malformed_and_not_quoted() -> None:
     with pytest.raises(MalformedRequest) as refusal:
         read_connect(b'{"credentials": canary-5f1d')
     assert "canary" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("value", ["a\0b", "x" * 20_000])
-def test_values_with_nul_or_of_endless_length_are_refused(value: str) -> None:
+def test_values_with_nul_or_excessive_length_are_refused(value: str) -> None:
     with pytest.raises(InvalidInput):
         read_connect(json.dumps({"auth_type": "api_key", "credentials": {"api_key": value}}).encode())
 
 
-def test_what_was_typed_is_in_no_repr() -> None:
+def test_repr_hides_typed_values() -> None:
     request = read_connect(b'{"auth_type": "api_key", "credentials": {"api_key": "canary-5f1d"}}')
     assert request.credentials == {"api_key": "canary-5f1d"}
     assert "canary" not in repr(request)

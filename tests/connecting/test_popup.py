@@ -1,4 +1,4 @@
-"""From a session to a connection, as a customer's backend and the popup's page live through it."""
+"""Sessions of the popup: from a session to a connection, as the customer's backend and the popup see it."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,45 +17,45 @@ WRONG = "acme_wrong_key_000000"
 
 @pytest_asyncio.fixture
 async def hostile(database_url: str) -> AsyncIterator[Hostile]:
-    """The application of a provider that misbehaves as it is told to."""
+    """The application with a provider that misbehaves on request."""
     async with running_hostile(database_url) as running:
         yield running
 
 
-async def known(client: Client, session: dict[str, Any]) -> dict[str, Any]:
-    """The session as the backend reads it."""
+async def read_session(client: Client, session: dict[str, Any]) -> dict[str, Any]:
+    """Read the session as the backend does."""
     answer = await client.get(f"/v1/hosted-connection-sessions/{session['id']}")
     assert answer.status_code == 200
     read: dict[str, Any] = answer.json()
     return read
 
 
-async def connected(client: Client, key: str = FIRST, **session: Any) -> str:
-    """The id of a connection made through the popup."""
+async def connect_in_popup(client: Client, key: str = FIRST, **session: Any) -> str:
+    """Make a connection through the popup and return its id."""
     answer = await client.type_key((await client.session(**session))["session_token"], key)
     assert answer.status_code == 200, answer.text
     connection_id: str = answer.json()["connection_id"]
     return connection_id
 
 
-async def connection(client: Client, connection_id: str) -> dict[str, Any]:
+async def read_connection(client: Client, connection_id: str) -> dict[str, Any]:
     answer = await client.get(f"/v1/connections/{connection_id}")
     assert answer.status_code == 200
     read: dict[str, Any] = answer.json()
     return read
 
 
-async def kinds_of_events(client: Client, **query: str) -> list[str]:
-    """Types of events, the oldest first."""
+async def event_types(client: Client, **query: str) -> list[str]:
+    """Return the types of events, the oldest first."""
     listed = (await client.get("/v1/events", **query)).json()["events"]
-    return [one["type"] for one in reversed(listed)]
+    return [event["type"] for event in reversed(listed)]
 
 
 def fields_of(answer: httpx2.Response) -> list[str]:
-    return [one["field"] for one in answer.json().get("errors", [])]
+    return [error["field"] for error in answer.json().get("errors", [])]
 
 
-async def test_a_session_leads_to_a_connection_that_the_list_and_the_backend_know(client: Client) -> None:
+async def test_session_makes_a_connection_that_the_list_and_the_backend_show(client: Client) -> None:
     session = await client.session(end_user_name="Ada Lovelace", end_user_email="ada@example.com")
     token = session["session_token"]
     assert session["connect_url"].endswith(f"/connect?session_token={token}")
@@ -71,75 +71,73 @@ async def test_a_session_leads_to_a_connection_that_the_list_and_the_backend_kno
     assert made["integration_slug"] == "acme"
     assert made["connection_name"] == "Globex Corporation"
     assert (await client.integrations())["acme"]["status"] == "connected"
-    read = await known(client, session)
+    read = await read_session(client, session)
     assert (read["status"], read["last_error"]) == ("connected", None)
-    assert read["connection"] == await connection(client, made["connection_id"])
+    assert read["connection"] == await read_connection(client, made["connection_id"])
     assert read["connection"]["account"] == {"id": GLOBEX, "label": "Globex Corporation"}
 
 
-async def test_connecting_the_same_account_again_keeps_the_connection(client: Client) -> None:
-    first = await connected(client)
+async def test_same_account_again_keeps_the_connection(client: Client) -> None:
+    first = await connect_in_popup(client)
     session = await client.session()
     assert (await client.popup("", session["session_token"])).json()["reconnect"] is True
     again = await client.type_key(session["session_token"], FIRST)
     assert again.json()["connection_id"] == first
-    assert await kinds_of_events(client, connection_id=first) == ["connection.created", "connection.reconnected"]
+    assert await event_types(client, connection_id=first) == ["connection.created", "connection.reconnected"]
 
 
-async def test_a_connection_that_needs_to_be_authorized_again_is_repaired_in_place(
-    application: Application, client: Client
-) -> None:
-    first = await connected(client)
+async def test_connection_that_needs_reauth_is_reconnected_in_place(application: Application, client: Client) -> None:
+    first = await connect_in_popup(client)
     application.acme.acme.revoke(FIRST)
     assert (await client.post(f"/v1/connections/{first}/check")).json()["working"] is False
     assert (await client.integrations())["acme"]["status"] == "not_connected"
-    broken = await connection(client, first)
+    broken = await read_connection(client, first)
     assert (broken["status"], broken["error"]["code"]) == ("needs_reauth", "credentials_refused")
     application.acme.acme.restore(FIRST)
-    assert await connected(client) == first
-    repaired = await connection(client, first)
+    assert await connect_in_popup(client) == first
+    repaired = await read_connection(client, first)
     assert (repaired["status"], repaired["error"]) == ("active", None)
     assert (await client.integrations())["acme"]["status"] == "connected"
 
 
-async def test_another_account_takes_the_place_only_after_the_end_user_agreed(client: Client) -> None:
-    first = await connected(client)
+async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(client: Client) -> None:
+    first = await connect_in_popup(client)
     session = await client.session()
     refused = await client.type_key(session["session_token"], SECOND)
     assert (refused.status_code, refused.json()["code"]) == (409, "account_mismatch")
     assert "Initech" in refused.json()["detail"]
     assert "Globex" in refused.json()["detail"]
-    assert (await connection(client, first))["account"]["id"] == GLOBEX
-    assert (await known(client, session))["status"] == "pending"
+    assert (await read_connection(client, first))["account"]["id"] == GLOBEX
+    assert (await read_session(client, session))["status"] == "pending"
     agreed = await client.type_key(session["session_token"], SECOND, replace_account=True)
     assert (agreed.status_code, agreed.json()["connection_id"]) == (200, first)
-    assert (await connection(client, first))["account"] == {"id": INITECH, "label": "Initech"}
+    assert (await read_connection(client, first))["account"] == {"id": INITECH, "label": "Initech"}
 
 
-async def test_another_account_stands_beside_the_first_one_where_the_session_says_multiple(client: Client) -> None:
-    first = await connected(client)
+async def test_session_with_multiple_adds_another_account_beside_the_first(client: Client) -> None:
+    first = await connect_in_popup(client)
     session = await client.session(multiple=True)
     assert (await client.popup("", session["session_token"])).json()["reconnect"] is False
     second = (await client.type_key(session["session_token"], SECOND)).json()["connection_id"]
     assert second != first
     listed = (await client.get("/v1/connections", end_user_id="user_123")).json()["connections"]
     assert [one["id"] for one in listed] == [second, first]
-    assert await connected(client, FIRST, multiple=True) == first
+    assert await connect_in_popup(client, FIRST, multiple=True) == first
 
 
-async def test_a_session_may_name_the_connection_to_renew(client: Client) -> None:
-    first = await connected(client)
-    second = await connected(client, SECOND, multiple=True)
+async def test_session_may_name_the_connection_to_reconnect(client: Client) -> None:
+    first = await connect_in_popup(client)
+    second = await connect_in_popup(client, SECOND, multiple=True)
     session = await client.session(connection_id=first)
     mismatch = await client.type_key(session["session_token"], SECOND)
     assert (mismatch.status_code, mismatch.json()["code"]) == (409, "account_mismatch")
     assert (await client.type_key(session["session_token"], FIRST)).json()["connection_id"] == first
-    assert (await connection(client, second))["account"]["id"] == INITECH
+    assert (await read_connection(client, second))["account"]["id"] == INITECH
     assert (await client.get("/v1/connections")).json()["connections"][0]["id"] == second
 
 
-async def test_a_connection_that_went_away_meanwhile_cannot_be_renewed(client: Client) -> None:
-    first = await connected(client)
+async def test_connection_deleted_meanwhile_cannot_be_reconnected(client: Client) -> None:
+    first = await connect_in_popup(client)
     session = await client.session(connection_id=first)
     assert (await client.send("DELETE", f"/v1/connections/{first}")).status_code == 200
     answer = await client.type_key(session["session_token"], FIRST)
@@ -147,12 +145,12 @@ async def test_a_connection_that_went_away_meanwhile_cannot_be_renewed(client: C
     assert (await client.get("/v1/connections")).json()["connections"] == []
 
 
-async def test_an_account_that_the_provider_does_not_name_is_renewed_in_place(hostile: Hostile) -> None:
+async def test_account_without_an_id_is_reconnected_in_place(hostile: Hostile) -> None:
     hostile.answers(accepted("acc_1", "First"))
-    first = await connected(hostile.client)
+    first = await connect_in_popup(hostile.client)
     hostile.answers(accepted("", "Unknown"))
-    assert await connected(hostile.client) == first
-    assert (await connection(hostile.client, first))["account"]["id"] == "acc_1"
+    assert await connect_in_popup(hostile.client) == first
+    assert (await read_connection(hostile.client, first))["account"]["id"] == "acc_1"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +162,7 @@ async def test_an_account_that_the_provider_does_not_name_is_renewed_in_place(ho
         ({"suggested_connection_name": "Sales"}, {"name": " "}, "Sales"),
     ],
 )
-async def test_a_connection_has_the_name_that_was_typed_or_suggested_or_the_accounts(
+async def test_connection_name_is_typed_or_suggested_or_the_accounts_name(
     client: Client, session: dict[str, str], typed: dict[str, str], expected: str
 ) -> None:
     started = await client.session(**session)
@@ -172,44 +170,42 @@ async def test_a_connection_has_the_name_that_was_typed_or_suggested_or_the_acco
     assert view["suggested_connection_name"] == session.get("suggested_connection_name")
     made = (await client.type_key(started["session_token"], FIRST, **typed)).json()
     assert made["connection_name"] == expected
-    assert (await connection(client, made["connection_id"]))["name"] == expected
+    assert (await read_connection(client, made["connection_id"]))["name"] == expected
 
 
-async def test_metadata_of_a_session_is_the_connections(client: Client) -> None:
-    made = await connected(client, metadata={"plan": "gold", "seats": 3})
-    assert (await connection(client, made))["metadata"] == {"plan": "gold", "seats": 3}
+async def test_connection_gets_the_metadata_of_its_session(client: Client) -> None:
+    made = await connect_in_popup(client, metadata={"plan": "gold", "seats": 3})
+    assert (await read_connection(client, made))["metadata"] == {"plan": "gold", "seats": 3}
 
 
-async def test_the_backend_reads_how_a_session_stands_and_what_went_wrong_last(
-    application: Application, client: Client
-) -> None:
+async def test_backend_reads_a_sessions_status_and_last_error(application: Application, client: Client) -> None:
     session = await client.session(metadata={"row": 7})
-    fresh = await known(client, session)
+    fresh = await read_session(client, session)
     assert (fresh["status"], fresh["last_error"], fresh["connection"]) == ("pending", None, None)
     assert (fresh["end_user_id"], fresh["integration_slug"], fresh["mode"]) == ("user_123", "acme", "embed")
     assert fresh["metadata"] == {"row": 7}
     refused = await client.type_key(session["session_token"], WRONG)
     assert refused.json()["provider_reason"] == "No Acme CRM account has this API key. Copy it again from Settings."
-    told = await known(client, session)
+    told = await read_session(client, session)
     assert (told["status"], told["last_error"]["code"]) == ("pending", "credentials_refused")
     assert told["last_error"]["message"] == refused.json()["provider_reason"]
     application.acme.acme.fail_with(500)
     assert (await client.type_key(session["session_token"], FIRST)).status_code == 502
-    assert (await known(client, session))["last_error"]["code"] == "provider_unavailable"
+    assert (await read_session(client, session))["last_error"]["code"] == "provider_unavailable"
     application.acme.acme.fail_with(None)
     assert (await client.type_key(session["session_token"], FIRST)).status_code == 200
-    assert (await known(client, session))["last_error"] is None
+    assert (await read_session(client, session))["last_error"] is None
 
 
 async def test_a_session_whose_connection_was_deleted_stays_connected_without_it(client: Client) -> None:
     session = await client.session()
     assert (await client.type_key(session["session_token"], FIRST)).status_code == 200
     await client.post("/v1/disconnect", {"integration_slug": "acme", "end_user_id": "user_123"})
-    read = await known(client, session)
+    read = await read_session(client, session)
     assert (read["status"], read["connection"]) == ("connected", None)
 
 
-async def test_a_backend_cancels_a_session_and_may_do_so_twice(client: Client) -> None:
+async def test_backend_may_cancel_a_session_twice(client: Client) -> None:
     session = await client.session()
     for _ in range(2):
         answer = await client.send("DELETE", f"/v1/hosted-connection-sessions/{session['id']}")
@@ -218,14 +214,14 @@ async def test_a_backend_cancels_a_session_and_may_do_so_twice(client: Client) -
     assert (await client.popup("/cancel", session["session_token"])).status_code == 204
 
 
-async def test_a_session_that_made_its_connection_cannot_be_cancelled(client: Client) -> None:
+async def test_connected_session_cannot_be_cancelled(client: Client) -> None:
     session = await client.session()
     made = (await client.type_key(session["session_token"], FIRST)).json()["connection_id"]
     assert (await client.popup("/cancel", session["session_token"])).status_code == 204
     answer = await client.send("DELETE", f"/v1/hosted-connection-sessions/{session['id']}")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
-    assert (await known(client, session))["status"] == "connected"
-    assert (await connection(client, made))["status"] == "active"
+    assert (await read_session(client, session))["status"] == "connected"
+    assert (await read_connection(client, made))["status"] == "active"
 
 
 async def test_an_unknown_integration_is_not_found(client: Client) -> None:
@@ -234,7 +230,7 @@ async def test_an_unknown_integration_is_not_found(client: Client) -> None:
     assert "/v1/catalog/integrations" in answer.json()["detail"]
 
 
-async def test_an_integration_that_is_not_enabled_cannot_be_connected_and_the_answer_says_what_to_do(
+async def test_integration_that_is_not_enabled_is_refused_with_instructions(
     client: Client,
 ) -> None:
     enabled = {"mode": "listed", "slugs": ["hubspot"]}
@@ -250,7 +246,7 @@ async def test_an_integration_that_is_not_enabled_cannot_be_connected_and_the_an
     assert "acme" not in await client.integrations()
 
 
-async def test_an_auth_type_that_the_integration_does_not_have_is_refused_at_the_start(client: Client) -> None:
+async def test_unknown_auth_type_is_refused_when_the_session_is_created(client: Client) -> None:
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "basic"}
     answer = await client.post("/v1/hosted-connection-sessions", body)
     assert (answer.status_code, fields_of(answer)) == (422, ["auth_type"])
@@ -258,18 +254,18 @@ async def test_an_auth_type_that_the_integration_does_not_have_is_refused_at_the
 
 
 @pytest.mark.parametrize("expires_in", [59, 3601])
-async def test_a_session_lives_for_a_minute_to_an_hour(client: Client, expires_in: int) -> None:
+async def test_session_lifetime_is_a_minute_to_an_hour(client: Client, expires_in: int) -> None:
     body = {"integration_slug": "acme", "end_user_id": "user_123", "expires_in": expires_in}
     answer = await client.post("/v1/hosted-connection-sessions", body)
     assert (answer.status_code, fields_of(answer)) == (422, ["expires_in"])
 
 
-async def test_every_step_leaves_its_event_with_who_did_it(client: Client) -> None:
-    made = await connected(client)
+async def test_every_step_records_an_event_with_its_actor(client: Client) -> None:
+    made = await connect_in_popup(client)
     await client.send("PATCH", f"/v1/connections/{made}", {"name": "Renamed"})
-    assert await connected(client) == made
+    assert await connect_in_popup(client) == made
     await client.post("/v1/disconnect", {"integration_slug": "acme", "end_user_id": "user_123"})
-    assert await kinds_of_events(client, end_user_id="user_123") == [
+    assert await event_types(client, end_user_id="user_123") == [
         "hosted_connection_session.created",
         "connection.created",
         "connection.updated",
@@ -287,15 +283,15 @@ async def test_every_step_leaves_its_event_with_who_did_it(client: Client) -> No
     }
 
 
-async def test_a_refused_attempt_leaves_no_connection_and_no_event_of_one(client: Client) -> None:
+async def test_refused_attempt_makes_no_connection_and_no_connection_event(client: Client) -> None:
     session = await client.session()
     for key in (WRONG, "not a key", ""):
         assert (await client.type_key(session["session_token"], key)).status_code == 422
     assert (await client.get("/v1/connections")).json()["connections"] == []
-    assert await kinds_of_events(client, end_user_id="user_123") == ["hosted_connection_session.created"]
+    assert await event_types(client, end_user_id="user_123") == ["hosted_connection_session.created"]
 
 
-async def test_an_end_user_who_is_forgotten_takes_their_sessions_along(client: Client) -> None:
+async def test_deleting_an_end_user_deletes_their_sessions(client: Client) -> None:
     session = await client.session()
     assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
     for answer in (
@@ -306,7 +302,7 @@ async def test_an_end_user_who_is_forgotten_takes_their_sessions_along(client: C
     assert (await client.get(f"/v1/hosted-connection-sessions/{session['id']}")).status_code == 404
 
 
-async def test_an_end_user_who_is_forgotten_while_the_provider_is_asked_is_not_brought_back(hostile: Hostile) -> None:
+async def test_end_user_deleted_during_the_check_is_not_recreated(hostile: Hostile) -> None:
     session = await hostile.client.session()
     hostile.answers(after(lambda: hostile.client.send("DELETE", "/v1/end-users/user_123"), accepted()))
     answer = await hostile.client.type_key(session["session_token"], FIRST)

@@ -1,4 +1,4 @@
-"""From verified credentials to a connection: there is one way, and it sets the audience (P7)."""
+"""From verified credentials to a connection: a single function, which sets the audience (P7)."""
 
 import ast
 from pathlib import Path

@@ -1,10 +1,10 @@
-/** The outcome of the hosted popup. What does not apply is null. */
+/** The outcome of the hosted popup. Fields that do not apply are null. */
 export interface ConnectOutcome {
   source: "one-runtime";
-  /** The request that this answers; made by `open`. */
+  /** The id of the request that `open` made. */
   requestId: string;
   status: "connected" | "cancelled" | "error";
-  /** Set when `status` is `connected`. For the page only: your backend asks One Runtime for the truth. */
+  /** Set when `status` is `connected`. For the page only: your backend verifies it with One Runtime. */
   connectionId: string | null;
   integrationSlug: string | null;
   connectionName: string | null;
@@ -28,7 +28,7 @@ export interface ConnectError {
 export interface OpenOptions {
   /** `session_token`, which your backend got from `POST /v1/hosted-connection-sessions`. */
   sessionToken: string;
-  /** `connect_url` from the same answer; left out, it is made from `baseUrl`. */
+  /** `connect_url` from the same response; by default it is made from `baseUrl`. */
   connectUrl?: string | null;
 }
 
@@ -37,7 +37,7 @@ export interface OneRuntime {
     /**
      * Opens the popup in a modal frame over the page. Escape and the close button cancel.
      *
-     * Resolves for all three outcomes. Rejects on misuse only: a missing `sessionToken`, an address that is none, or
+     * Resolves for all three outcomes. Rejects on misuse only: a missing `sessionToken`, an invalid URL, or
      * a second window while one is open. Resolves `connected` at once, while the popup still shows its check mark.
      */
     open(options: OpenOptions): Promise<ConnectOutcome>;
@@ -45,7 +45,7 @@ export interface OneRuntime {
 }
 
 export interface OneRuntimeOptions {
-  /** The public address of One Runtime. Left out: where this module was loaded from. */
+  /** The public URL of One Runtime; by default the URL that this module was loaded from. */
   baseUrl?: string;
 }
 

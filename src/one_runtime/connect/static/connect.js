@@ -66,8 +66,8 @@ const STYLE = `
 let current = null;
 
 /**
- * @param {{baseUrl?: string}} options `baseUrl`: the public address of One Runtime; left out, the address that this
- *   module was loaded from.
+ * @param {{baseUrl?: string}} options `baseUrl`: the public address of One Runtime; by default the address that
+ *   this module was loaded from.
  */
 export function createOneRuntime({ baseUrl = new URL(".", import.meta.url).href } = {}) {
   const base = webAddress(baseUrl, "baseUrl");

@@ -1,4 +1,4 @@
-// Builds elements and texts for the popup. Nothing here parses HTML: what others wrote only ever becomes text.
+// Builds elements and texts for the popup. Nothing here parses HTML: foreign strings only become text.
 import TEXTS from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -9,7 +9,7 @@ export function text(key, values = {}) {
   return TEXTS[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-/** Whether there is a text under `key`. */
+/** Returns true if there is a text under `key`. */
 export function hasText(key) {
   return Object.hasOwn(TEXTS, key);
 }
@@ -47,7 +47,7 @@ export function icon(name) {
   return svg;
 }
 
-/** A link that leaves the popup: a new tab that learns nothing about us. Null where the address is no web address. */
+/** A link that leaves the popup: a new tab without opener and referrer. Null if the address is not http or https. */
 export function leavingLink(href, label) {
   if (!/^https?:\/\//i.test(href ?? "")) return null;
   return el(
@@ -59,7 +59,7 @@ export function leavingLink(href, label) {
   );
 }
 
-/** A logo in a tile; the first letter of the name where there is no image that we may show. */
+/** A logo in a tile; the first letter of the name if there is no image that our policy allows. */
 export function logo(url, name, kind) {
   const letter = () => el("span", { class: "letter" }, [...name.trim()][0]?.toUpperCase() ?? "");
   const tile = el("span", { class: `tile tile-${kind}`, "aria-hidden": "true" });
@@ -67,14 +67,14 @@ export function logo(url, name, kind) {
     tile.append(letter());
     return tile;
   }
-  const lazy = kind === "small"; // there are hundreds of them
+  const lazy = kind === "small"; // the list has hundreds
   const image = el("img", { loading: lazy && "lazy", decoding: "async", src: url, alt: "" });
   image.addEventListener("error", () => image.replaceWith(letter()));
   tile.append(image);
   return tile;
 }
 
-// The same rule as the page's `img-src 'self' data:`, so that the browser never has to complain.
+// The same rule as the page's `img-src 'self' data:`, so that the browser reports no violation.
 function isOwnImage(url) {
   if (!url) return false;
   if (/^data:image\//i.test(url)) return true;

@@ -1,4 +1,4 @@
-// What a field of a form does, whoever made it: it is cleaned, checked, says what is wrong, and shows its secret.
+// Behaviour of form fields, made by script or by the server: cleaning, validation, errors, showing the secret.
 import { el, icon, text } from "./dom.js";
 
 const COPIED_ALONG = /^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$/g;
@@ -39,7 +39,7 @@ export class Control {
     return this.input.value;
   }
 
-  /** Takes away what comes along with copying: spaces around, invisible characters, an address around a subdomain. */
+  /** Removes what copying adds: surrounding spaces, invisible characters, a URL around a subdomain. */
   clean() {
     if (this.input.readOnly) return;
     let value = this.value.replace(COPIED_ALONG, "");
@@ -50,7 +50,7 @@ export class Control {
     if (value !== this.value) this.input.value = value;
   }
 
-  /** Whether the value can be sent; shows why not. */
+  /** Returns true if the value can be sent; otherwise shows the error. */
   check() {
     if (!this.value) {
       this.showError(this.#optional ? null : text("field.needed"));
@@ -92,7 +92,7 @@ export class Control {
   }
 }
 
-/** Cleans and checks every field; where one does not fit, the first of them has the focus. */
+/** Cleans and checks every field, and focuses the first invalid field. */
 export function checkAll(controls) {
   for (const control of controls) control.clean();
   return controls.map((control) => control.check()).every(Boolean) || focusFirstError(controls);
@@ -103,7 +103,7 @@ export function focusFirstError(controls) {
   return false;
 }
 
-/** The button says what is going on, and is not pressed twice. */
+/** Shows progress on the button and prevents a second press. */
 export function showBusy(form, button, label) {
   form.setAttribute("aria-busy", String(label !== null));
   button.setAttribute("aria-disabled", String(label !== null));
@@ -114,7 +114,7 @@ export function showBusy(form, button, label) {
   if (label !== null) button.prepend(el("span", { class: "spinner", "aria-hidden": "true" }));
 }
 
-// Patterns are written for Python's `fullmatch`; one that JavaScript does not know is left to the server.
+// Patterns are written for Python's `fullmatch`; the server checks patterns that JavaScript does not support.
 function wholeMatch(pattern) {
   if (!pattern) return null;
   try {

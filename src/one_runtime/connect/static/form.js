@@ -4,7 +4,7 @@ import { checkAll, Control, focusFirstError, showBusy } from "./field.js";
 
 let ids = 0;
 
-/** One question: a label, a control, an error, help, and where to find the value. */
+/** A form field: label, control, error, help, and a hint for finding the value. */
 class Field {
   constructor(spec, group, integration) {
     this.spec = spec;
@@ -89,7 +89,7 @@ class Field {
   }
 }
 
-/** The form of one auth type of a view. `node` is the element; `onSubmit` gets what goes to the server. */
+/** The form of one auth type of a view. `node` is the element; `onSubmit` receives the body for the server. */
 export class AuthForm {
   #busy = false;
 
@@ -135,7 +135,7 @@ export class AuthForm {
     if (busy) this.#hideProblem();
   }
 
-  /** Errors at their fields; whatever has no field of ours goes into the box. */
+  /** Shows errors at their fields; errors without a field go into the problem box. */
   showFieldErrors(errors) {
     const homeless = [];
     for (const { field: path, message } of errors) {
@@ -147,7 +147,7 @@ export class AuthForm {
     else this.#focusFirstError();
   }
 
-  /** Our sentence, and the provider's own words where it gave any. */
+  /** Shows our sentence, and the provider's message if it sent one. */
   showProblem(sentence, reason = null) {
     const quote = reason
       ? [el("p", { class: "says" }, text("problem.says", { integration: this.integration })), el("blockquote", {}, reason)]

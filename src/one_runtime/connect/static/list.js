@@ -1,5 +1,5 @@
-// The list of integrations: narrows itself down as one types, and is walked with the arrow keys. The rows are there
-// already, made by the popup's script or by the server.
+// The list of integrations: filters while the user types, and is navigated with the arrow keys. The popup's script or
+// the server has already made the rows.
 import { text } from "./dom.js";
 import { search as found, sought } from "./search.js";
 
@@ -15,7 +15,7 @@ export function followList(root) {
     const names = aliases ? aliases.split("|") : [];
     return { node, category, sought: sought(words(".row-title"), node.firstElementChild.value, category, words(".row-help"), names) };
   });
-  rows.sort((one, other) => (one.sought.name < other.sought.name ? -1 : 1)); // the server puts what it found first
+  rows.sort((left, right) => (left.sought.name < right.sought.name ? -1 : 1)); // the server puts its hits first
   const show = () => {
     const hits = found(
       rows.filter((row) => !category.value || row.category === category.value),

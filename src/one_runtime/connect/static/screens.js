@@ -1,10 +1,10 @@
-// The screens of the popup, as elements. They show and call back; they know neither the network nor the embedding page.
+// The screens of the popup, as elements. They call back and use neither the network nor the embedding page.
 import { el, hasText, icon, leavingLink, logo, rich, text } from "./dom.js";
 import { followList } from "./list.js";
 
 const HEADING = "heading";
 
-/** Who asks for what: the two logos, the sentence, and for whom. */
+/** The heading: two logos, the request as a sentence, and the end user. */
 function head(view, { done = false } = {}) {
   const organization = view.organization.display_name;
   const integration = view.integration.name;
@@ -40,7 +40,7 @@ function foot(view, key) {
   return el("footer", { class: "foot" }, el("p", {}, icon("lock"), el("span", {}, promise)), privacy);
 }
 
-/** The bar at the top: back where there is something to go back to, and close. */
+/** The bar at the top: a back button if there is a previous screen, and close. */
 export function bar({ onClose, onBack = null, closeLabel = "action.close" }) {
   const back = onBack
     ? el("button", { type: "button", class: "bar-button back", "aria-label": text("action.back") }, icon("left"))

@@ -1,8 +1,8 @@
-// Finds integrations by what people type, as catalog/search.py does: that file says how, and a test compares the two.
+// Searches integrations by the typed text, as catalog/search.py does: that file explains it, a test compares both.
 
 const NOWHERE = 1000;
 
-/** What a row is found by: words between spaces, whole names without their spaces between bars. */
+/** The searched text of a row: words between spaces, whole names without their spaces between bars. */
 export function sought(name, slug, category, description, aliases) {
   const folded = [name, slug, ...aliases].map(fold);
   const whole = folded.map((one) => one.replaceAll(" ", ""));
@@ -20,7 +20,7 @@ export function sought(name, slug, category, description, aliases) {
  * @template {{ sought: ReturnType<typeof sought> }} Row
  * @param {Row[]} rows
  * @param {string} typed
- * @returns {Row[]} those that match, the best first; among equals the shortest name
+ * @returns {Row[]} matching rows, the best first; among equals the shortest name
  */
 export function search(rows, typed) {
   const words = fold(typed.slice(0, 100)).split(" ").filter(Boolean);

@@ -1,12 +1,12 @@
-// What script adds to the pages in a window of their own, all of which work without it: the token leaves the address, a
-// reload goes on, the list narrows down as one types, fields are checked before they are sent, and the button is busy.
+// Additions to the top-level pages, which also work without script: removes the token from the address, survives a
+// reload, filters the list while the user types, checks fields before they are sent, and shows a busy button.
 import { text } from "./dom.js";
 import { checkAll, Control, showBusy } from "./field.js";
 import { followList } from "./list.js";
 
 const card = document.getElementById("card");
 
-/** The token: from the page's forms, or where a reload has brought a page without it, from `history.state`. */
+/** The token: from the page's forms, or, if a reload brought a page without it, from `history.state`. */
 function keepToken() {
   const token = document.querySelector("[name=session_token]")?.value || history.state?.sessionToken || null;
   const { session } = document.body.dataset;
@@ -43,7 +43,7 @@ function ask(form) {
     else setBusy(true);
     if (!busy && !fits) status.textContent = text("progress.invalid");
   });
-  // Back to this page, as the browser kept it.
+  // The browser restored this page from its back/forward cache.
   window.addEventListener("pageshow", (event) => event.persisted && setBusy(false));
 }
 
