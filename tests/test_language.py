@@ -26,12 +26,12 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
-    "src": 12,
-    "tests": 38,
+    "src": 11,
+    "tests": 25,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
     "src": 11,
-    "tests": 10,
+    "tests": 1,
 }
 
 _MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")

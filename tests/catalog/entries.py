@@ -1,4 +1,4 @@
-"""Every entry of the catalog, read once for all tests."""
+"""All entries of the catalog, loaded once for all tests."""
 
 from typing import Final
 

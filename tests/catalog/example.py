@@ -1,4 +1,4 @@
-"""Entries for tests, small and complete."""
+"""Small and complete entries for tests."""
 
 from copy import deepcopy
 from typing import Any
@@ -45,17 +45,17 @@ SUBDOMAIN: dict[str, Any] = {
 
 
 def entry_of(*auth: dict[str, Any], **changes: Any) -> Integration:
-    """An integration with these auth types, checked in full."""
+    """Return a validated integration with these auth types."""
     return Integration.model_validate({**deepcopy(ENTRY), "auth": [deepcopy(one) for one in auth], **changes})
 
 
 def api_key(**changes: Any) -> Auth:
-    """An API key auth, with keys of the example replaced."""
+    """Return the API key auth of the example with changes."""
     return entry_of({**API_KEY, **changes}).auth[0]
 
 
 def oauth2(**changes: Any) -> OAuth2Auth:
-    """An OAuth 2.0 auth, with keys of the example replaced."""
+    """Return the OAuth 2.0 auth of the example with changes."""
     auth = entry_of({**OAUTH2, **changes}).auth[0]
     assert isinstance(auth, OAuth2Auth)
     return auth

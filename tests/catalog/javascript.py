@@ -1,4 +1,4 @@
-"""A JavaScript engine for the tests: Node where it is installed, else the one that Playwright brings along."""
+"""A JavaScript engine for the tests: Node if it is installed, else the one of Playwright."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ _PATTERNS = "for (const one of given) new RegExp(`^(?:${one})$`, 'u');"
 
 
 def evaluate(body: str, given: Sequence[Any] | Mapping[str, Any]) -> Any:
-    """What the body of an async function of `given` returns.
+    """Return the result of an async JavaScript function with this body and the parameter `given`.
 
     Raises:
         subprocess.CalledProcessError: the engine threw an error.
@@ -30,9 +30,9 @@ def evaluate(body: str, given: Sequence[Any] | Mapping[str, Any]) -> Any:
 
 
 def compile_all(patterns: Sequence[str]) -> None:
-    """Compiles each pattern as the popup does.
+    """Compile each pattern as the popup does.
 
     Raises:
-        subprocess.CalledProcessError: the engine refuses one.
+        subprocess.CalledProcessError: the engine refuses a pattern.
     """
     evaluate(_PATTERNS, patterns)

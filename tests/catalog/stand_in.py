@@ -1,5 +1,7 @@
-"""A provider that an entry describes, made from the entry's own YAML and not through our model: it lets one credential
-in, refuses every other in the provider's form, and knows no other address."""
+"""A fake provider, built from the YAML of an entry without our model.
+
+It accepts one credential, refuses every other in the provider's form, and answers 404 at every other address.
+"""
 
 import base64
 import json
@@ -19,18 +21,18 @@ ACCOUNT: Final = "acct-1"
 
 
 def names_of(template: object) -> set[str]:
-    """The names in a template."""
+    """Return the names in a template."""
     return set(re.findall(r"\{([a-z0-9_]+)\}", str(template)))
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """The template with every value in it."""
+    """Return the template with its values."""
     return re.sub(r"\{([a-z0-9_]+)\}", lambda match: values[match.group(1)], template)
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """The provider of one auth type. `values`: the one customer that it knows; `client`: the one OAuth client."""
+    """The provider of one auth type. `values`: of its only customer; `client`: its only OAuth client."""
 
     auth: Data
     values: Mapping[str, str]
@@ -38,62 +40,62 @@ class StandIn:
     grant: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, seen: Seen) -> bytes:
-        """What it says to a request."""
-        for known, reply in self._doors():
-            if known(seen):
+        """Return the answer to a request."""
+        for matches, reply in self._routes():
+            if matches(seen):
                 return reply(seen)
         return answer(404, body=b"There is no such address here.")
 
-    def _doors(self) -> Iterator[tuple[Callable[[Seen], bool], Callable[[Seen], bytes]]]:
+    def _routes(self) -> Iterator[tuple[Callable[[Seen], bool], Callable[[Seen], bytes]]]:
         token = self.auth.get("token", {})
         for url in (token.get("url"), token.get("refresh_url")):
             if url is not None:
-                yield self._at(url, "POST"), self._token
+                yield self._matches_url(url, "POST"), self._token
         if token.get("exchange"):
-            yield self._at(token["exchange"]["url"], token["exchange"].get("method", "POST")), self._token
+            yield self._matches_url(token["exchange"]["url"], token["exchange"].get("method", "POST")), self._token
         if self.auth.get("check"):
-            yield self._called(self.auth["check"]), self._check
+            yield self._matches_request(self.auth["check"]), self._check
         if self.auth.get("lookup"):
-            yield self._called(self.auth["lookup"]), self._look_up
+            yield self._matches_request(self.auth["lookup"]), self._look_up
 
-    def _called(self, call: Data) -> Callable[[Seen], bool]:
-        return self._at(call.get("url") or f"{self.auth['base_url']}{call['path']}", call.get("method", "GET"))
+    def _matches_request(self, call: Data) -> Callable[[Seen], bool]:
+        return self._matches_url(call.get("url") or f"{self.auth['base_url']}{call['path']}", call.get("method", "GET"))
 
-    def _at(self, template: str, method: str) -> Callable[[Seen], bool]:
-        secret = {one["name"] for one in self.auth.get("fields", [])}
+    def _matches_url(self, template: str, method: str) -> Callable[[Seen], bool]:
+        secret = {declared["name"] for declared in self.auth.get("fields", [])}
         host, slash, path = template.removeprefix("https://").partition("/")
-        wanted = re.sub(
-            r"\\\{([a-z0-9_]+)\\\}", lambda name: self._part(name[1], secret), re.escape(slash + path or "/")
+        pattern = re.sub(
+            r"\\\{([a-z0-9_]+)\\\}", lambda name: self._path_pattern(name[1], secret), re.escape(slash + path or "/")
         )
 
-        def known(seen: Seen) -> bool:
-            there = re.fullmatch(wanted, unquote(seen.target.partition("?")[0])) is not None
+        def matches(seen: Seen) -> bool:
+            there = re.fullmatch(pattern, unquote(seen.target.partition("?")[0])) is not None
             return (seen.method, seen.header("host")) == (method, fill(host, self.values)) and there
 
-        return known
+        return matches
 
-    def _part(self, name: str, secret: Collection[str]) -> str:
-        """Of a path: what is no secret stands there; a key may be any, so that a wrong one is refused and not lost."""
+    def _path_pattern(self, name: str, secret: Collection[str]) -> str:
+        """Return a pattern for a part of the path: any text for a secret, so that a wrong key is refused, not a 404."""
         return "[^/]+" if name in secret else re.escape(self.values[name])
 
-    # What an authenticated call answers.
+    # Authenticated requests.
 
     def _check(self, seen: Seen) -> bytes:
         check = self.auth["check"]
-        if not self._is_let_in(seen, check):
-            if self._is_also_looked_up(check) and self._is_let_in(seen, self.auth["lookup"]):
+        if not self._is_authenticated(seen, check):
+            if self._is_also_looked_up(check) and self._is_authenticated(seen, self.auth["lookup"]):
                 return self._look_up(seen)
-            return self._refusal(check)
+            return self._refuse(check)
         expect = check.get("expect", {})
         return _json(expect.get("status", [200])[0], self.document(check))
 
     def document(self, check: Data) -> object:
-        """What the account is, as the check's conditions and the identity want it."""
-        document = self._looked_up() if self._is_also_looked_up(check) else None
+        """Return an account that satisfies the conditions of the check and contains the identity."""
+        document = self._lookup_document() if self._is_also_looked_up(check) else None
         for name in self._identity_paths():
-            document = document if _at_path(document, name) is not None else put(document, name, ACCOUNT)
+            document = document if _look_at_path(document, name) is not None else put(document, name, ACCOUNT)
         for rule in check.get("expect", {}).get("json", []):
-            document = _satisfied(document, rule)
+            document = _satisfy(document, rule)
         return document if document is not None else {}
 
     def _is_also_looked_up(self, check: Data) -> bool:
@@ -104,29 +106,29 @@ class StandIn:
         return fill(call.get("url") or f"{self.auth['base_url']}{call['path']}", self.values)
 
     def account(self) -> str | None:
-        """The account's id, as the entry says that it is made."""
+        """Return the account's id by the identity of the entry."""
         text = self.auth.get("identity", {}).get("id")
         if text is None:
             return None
         document = self.document(self.auth.get("check", {}))
         if "{" not in text and not text.startswith("params."):
-            return str(_at_path(document, text))
+            return str(_look_at_path(document, text))
         names = re.findall(r"\{([^{}]+)\}", text) or [text]
-        told = {name: self._told(document, name) for name in names}
-        return re.sub(r"\{([^{}]+)\}", lambda match: told[match.group(1)], text) if "{" in text else told[text]
+        identity = {name: self._identity_value(document, name) for name in names}
+        return re.sub(r"\{([^{}]+)\}", lambda match: identity[match.group(1)], text) if "{" in text else identity[text]
 
-    def _told(self, document: object, name: str) -> str:
+    def _identity_value(self, document: object, name: str) -> str:
         if name.startswith("params."):
             return self.values[name.removeprefix("params.")]
-        return str(_at_path(document, name))
+        return str(_look_at_path(document, name))
 
     def _identity_paths(self) -> list[str]:
         identity = self.auth.get("identity", {})
         texts = [identity[part] for part in ("id", "label") if part in identity]
-        named = [name for text in texts for name in (re.findall(r"\{([^{}]+)\}", text) if "{" in text else [text])]
-        return [name for name in named if not name.startswith("params.")]
+        names = [name for text in texts for name in (re.findall(r"\{([^{}]+)\}", text) if "{" in text else [text])]
+        return [name for name in names if not name.startswith("params.")]
 
-    def _is_let_in(self, seen: Seen, call: Data) -> bool:
+    def _is_authenticated(self, seen: Seen, call: Data) -> bool:
         send = self.auth.get("send") or (
             {"headers": {"Authorization": "Bearer {access_token}"}}
             if self.auth["type"] in ("oauth2", "client_credentials")
@@ -134,51 +136,51 @@ class StandIn:
             if self.auth["type"] == "basic"
             else {}
         )
-        looked_up = {one["name"] for one in self.auth.get("received", []) if one["source"] == "lookup"}
+        looked_up = {part["name"] for part in self.auth.get("received", []) if part["source"] == "lookup"}
         path = unquote(seen.target.partition("?")[0])
-        meant = urlsplit(self._address(call)).path
+        expected_path = urlsplit(self._address(call)).path
         headers = {**self.auth.get("headers", {}), **send.get("headers", {}), **call.get("headers", {})}
-        # A look-up is made before its values are known.
+        # The values of a look-up are not known before it.
         headers = {
             name: value
             for name, value in headers.items()
             if not names_of(value) & looked_up or seen.header(name) is not None
         }
-        wanted = {name.lower(): fill(str(value), self.values) for name, value in headers.items()}
+        expected_headers = {name.lower(): fill(str(value), self.values) for name, value in headers.items()}
         if "basic" in send:
             pair = ":".join(fill(send["basic"][part], self.values) for part in ("username", "password"))
-            wanted["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        told_query = dict(parse_qsl(urlsplit(seen.target).query, keep_blank_values=True))
+            expected_headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        sent_query = dict(parse_qsl(urlsplit(seen.target).query, keep_blank_values=True))
         query = {**send.get("query", {}), **call.get("query", {})}
-        query = {name: value for name, value in query.items() if not names_of(value) & looked_up or name in told_query}
-        asked = {name: fill(str(value), self.values) for name, value in query.items()}
+        query = {name: value for name, value in query.items() if not names_of(value) & looked_up or name in sent_query}
+        expected_query = {name: fill(str(value), self.values) for name, value in query.items()}
         body = json.loads(seen.body) if call.get("json") is not None else None
         form = dict(parse_qsl(seen.body.decode(), keep_blank_values=True)) if call.get("form") else None
-        told = {name: fill(str(value), self.values) for name, value in (call.get("form") or {}).items()}
+        expected_form = {name: fill(str(value), self.values) for name, value in (call.get("form") or {}).items()}
         return (
-            all(seen.header(name) == value for name, value in wanted.items())
-            and told_query == asked
-            and path == (meant or "/")
+            all(seen.header(name) == value for name, value in expected_headers.items())
+            and sent_query == expected_query
+            and path == (expected_path or "/")
             and body == call.get("json")
-            and (form or {}) == told
+            and (form or {}) == expected_form
         )
 
-    def _refusal(self, check: Data) -> bytes:
+    def _refuse(self, check: Data) -> bytes:
         refused = {"status": [401, 403], "json": [], **check.get("refused", {})}
         document: object = None
-        for path in _listed(check.get("reason", []))[:1]:
+        for path in _as_list(check.get("reason", []))[:1]:
             document = put(document, path, REASON)
         if refused["status"]:
             return _json(refused["status"][0], document)
-        return _json(200, _satisfied(document, refused["json"][0]))
+        return _json(200, _satisfy(document, refused["json"][0]))
 
     def _look_up(self, seen: Seen) -> bytes:
         lookup = self.auth["lookup"]
-        if not self._is_let_in(seen, lookup):
+        if not self._is_authenticated(seen, lookup):
             return answer(401, body=b"{}")
-        return _json(lookup.get("expect", {}).get("status", [200])[0], self._looked_up())
+        return _json(lookup.get("expect", {}).get("status", [200])[0], self._lookup_document())
 
-    def _looked_up(self) -> object:
+    def _lookup_document(self) -> object:
         lookup, document = self.auth["lookup"], cast("object", None)
         for part in self.auth["received"]:
             if part["source"] == "lookup":
@@ -188,7 +190,7 @@ class StandIn:
             document = put(document, choices["label"], "The one account")
             document = put(None, f"{choices['at']}.0" if "at" in choices else "0", document)
         for rule in lookup.get("expect", {}).get("json", []):
-            document = _satisfied(document, rule)
+            document = _satisfy(document, rule)
         return document
 
     # The token endpoint (RFC 6749, 3.2).
@@ -214,16 +216,19 @@ class StandIn:
 
     def _is_client(self, seen: Seen, sent: Mapping[str, str]) -> bool:
         token = self.auth["token"]
-        named, secret = token.get("client_id_param", "client_id"), token.get("client_secret_param", "client_secret")
+        id_param, secret_param = (
+            token.get("client_id_param", "client_id"),
+            token.get("client_secret_param", "client_secret"),
+        )
         if token.get("auth", "basic") in ("basic", "either"):
             raw = base64.b64decode((seen.header("authorization") or "").removeprefix("Basic ")).decode()
             name, _, password = raw.partition(":")
-            return (_decoded(name), _decoded(password)) == self.client
-        return (sent.get(named), sent.get(secret)) == self.client
+            return (_decode(name), _decode(password)) == self.client
+        return (sent.get(id_param), sent.get(secret_param)) == self.client
 
 
-def _decoded(text: str) -> str:
-    """RFC 6749, 2.3.1: both parts are form-encoded before they are put together."""
+def _decode(text: str) -> str:
+    """Decode a client id or secret: both are form-encoded in HTTP Basic (RFC 6749, 2.3.1)."""
     return parse_qsl(f"x={text}", keep_blank_values=True)[0][1]
 
 
@@ -232,10 +237,10 @@ def _json(status: int, document: object) -> bytes:
     return answer(status, [("Content-Type", "application/json")], body)
 
 
-def _satisfied(document: object, rule: Data) -> object:
-    """The document, so that a condition holds of it."""
+def _satisfy(document: object, rule: Data) -> object:
+    """Return the document, changed so that it satisfies a condition."""
     path = "" if rule["path"] == "$" else rule["path"]
-    now = _at_path(document, path)
+    now = _look_at_path(document, path)
     if "equals" in rule:
         return put(document, path, rule["equals"])
     if "one_of" in rule:
@@ -248,7 +253,7 @@ def _satisfied(document: object, rule: Data) -> object:
     return document
 
 
-def _at_path(document: object, path: str) -> Any:
+def _look_at_path(document: object, path: str) -> Any:
     for step in path.split(".") if path else []:
         if isinstance(document, list) and step.isdigit():
             document = document[int(step)] if int(step) < len(document) else None
@@ -257,5 +262,5 @@ def _at_path(document: object, path: str) -> Any:
     return document
 
 
-def _listed(paths: str | list[str]) -> list[str]:
+def _as_list(paths: str | list[str]) -> list[str]:
     return [paths] if isinstance(paths, str) else paths

@@ -1,4 +1,4 @@
-"""An organization's own entry: what it may hold, and what makes credentials go elsewhere."""
+"""Custom entries: their limits, and the changes that change the audience of credentials."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def complaint(text: str, syntax: Any = "yaml") -> tuple[int | None, str]:
 
 
 def put(text: str, key: str, value: str) -> str:
-    """The text with a line more before a key of the first way to connect."""
+    """Insert a line before a key of the first auth type."""
     return text.replace(f"    {key}:", f"    {value}\n    {key}:", 1)
 
 
@@ -49,7 +49,7 @@ BY_SITE = ENTRY.replace("https://billing.acme.com", "https://{site}.acme.com")
     ],
     ids=["host", "header", "check's host", "check's query", "check's path", "what a part of the host is"],
 )
-def test_what_sends_a_key_elsewhere_is_another_audience(before: str, after: str) -> None:
+def test_a_change_of_where_a_key_goes_changes_the_audience(before: str, after: str) -> None:
     assert audiences(before)["api_key"] != audiences(after)["api_key"]
 
 
@@ -63,7 +63,7 @@ def test_what_sends_a_key_elsewhere_is_another_audience(before: str, after: str)
     ],
     ids=["consent page", "tokens", "revocation", "header"],
 )
-def test_what_sends_tokens_elsewhere_moves_them_and_no_keys(change: Callable[[str], str]) -> None:
+def test_a_change_of_where_tokens_go_changes_only_the_audience_of_tokens(change: Callable[[str], str]) -> None:
     before, after = audiences(WHOLE), audiences(change(WHOLE))
     assert before["oauth2"] != after["oauth2"]
     assert before["api_key"] == after["api_key"]
@@ -81,12 +81,12 @@ def test_what_sends_tokens_elsewhere_moves_them_and_no_keys(change: Callable[[st
     ],
     ids=["words", "version", "check", "scopes", "pattern", "token's path"],
 )
-def test_what_sends_credentials_to_the_same_place_is_the_same_audience(change: Callable[[str], str]) -> None:
+def test_changes_that_keep_the_destination_keep_the_audience(change: Callable[[str], str]) -> None:
     assert audiences(change(WHOLE)) == audiences(WHOLE)
     assert audiences(WHOLE)["none"] is None
 
 
-def test_an_entry_is_no_longer_than_every_process_can_keep() -> None:
+def test_an_entry_above_the_size_limit_is_refused() -> None:
     entry = yaml.safe_load(ENTRY)
     entry["auth"][0]["check"] = {**entry["auth"][0]["check"], "method": "POST", "json": "x" * MAX_BYTES}
     assert complaint(json.dumps(entry), "json") == (None, "must be at most 64 kB as JSON")
@@ -97,11 +97,11 @@ def test_an_entry_is_no_longer_than_every_process_can_keep() -> None:
 
 
 @pytest.mark.parametrize("text", ["a: &a [1]\nb: *a", "a: &a xx\nb: *a", "a: &a xx\nb: [*a, *a]"])
-def test_a_short_text_becomes_no_long_one(text: str) -> None:
+def test_a_text_that_expands_to_a_long_one_is_refused(text: str) -> None:
     assert complaint(text)[1].startswith(("YAML aliases", "b may appear once", "is not a key"))
 
 
-def test_a_place_in_a_list_has_two_digits() -> None:
+def test_a_list_position_has_at_most_two_digits() -> None:
     text = WHOLE.replace(
         "    pkce:", "    received: [{name: r, source: token_response, path: '99999999', pattern: a}]\n    pkce:"
     )
@@ -110,11 +110,11 @@ def test_a_place_in_a_list_has_two_digits() -> None:
 
 
 @pytest.mark.parametrize("syntax", ["yaml", "json"])
-def test_depth_is_told(syntax: Any) -> None:
+def test_a_document_that_is_nested_too_deeply_is_refused(syntax: Any) -> None:
     assert complaint("[" * 70 + "]" * 70, syntax)[1] == "must be nested at most 64 levels deep"
 
 
-def test_json_is_told_its_lines_with_every_character_in_it() -> None:
+def test_errors_in_json_have_the_right_line_whatever_characters_precede_it() -> None:
     entry = {**yaml.safe_load(ENTRY), "category": "Money"}
     text = json.dumps({"description": "🧾 \ud83e", **entry}, indent=1).replace(
         '"description": "\\ud83e', '"x": "\\ud83e', 1
@@ -140,7 +140,7 @@ def test_json_is_told_its_lines_with_every_character_in_it() -> None:
         "? [a]\n: b",
     ],
 )
-def test_what_yaml_cannot_make_a_value_of_is_one_sentence(text: str) -> None:
+def test_yaml_values_that_cannot_be_constructed_are_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(SourceError) as refused:
         read_custom(text, "yaml")
     assert refused.value.complaints[0].message
@@ -149,12 +149,12 @@ def test_what_yaml_cannot_make_a_value_of_is_one_sentence(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "a: .inf", "- 1", "5", "null", "'x'", "a: 2026-01-01\nslug: [x]", "1: 2", "true: 3"]
 )
-def test_what_is_no_entry_is_refused(text: str) -> None:
+def test_a_document_that_is_not_an_entry_is_refused(text: str) -> None:
     with pytest.raises(SourceError):
         read_custom(text, "yaml")
 
 
-def test_what_is_no_yaml_is_told_apart() -> None:
+def test_invalid_yaml_has_an_error_of_its_own() -> None:
     with pytest.raises(Unreadable):
         read_custom("a: [", "yaml")
     with pytest.raises(Unreadable):
@@ -193,7 +193,7 @@ def test_what_is_no_yaml_is_told_apart() -> None:
         {"openapi": 3.1},
     ],
 )
-def test_an_openapi_document_of_any_shape_is_read_or_refused(part: dict[str, Any]) -> None:
+def test_any_openapi_document_is_imported_or_refused(part: dict[str, Any]) -> None:
     document: dict[Any, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Billing"},

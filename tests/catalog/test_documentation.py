@@ -1,4 +1,4 @@
-"""The page on adding an integration shows an entry that works and leaves out no key."""
+"""The page on adding an integration has a valid entry and documents every key."""
 
 import re
 from pathlib import Path
@@ -60,18 +60,18 @@ def test_the_table_of_integrations_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
-def test_the_number_of_integrations_is_told_right(name: str) -> None:
+def test_the_documented_number_of_integrations_is_correct(name: str) -> None:
     text = (FOLDER.parents[1] / name).read_text(encoding="utf-8")
     assert re.findall(r"\[(\d+) integrations\]", text) == [str(len(ENTRIES))]
 
 
-def test_the_readme_says_how_many_ways_were_verified() -> None:
-    told = counts(ENTRIES)
-    read, ways = told["documentation"] + told["fixture"] + told["live"], sum(told.values())
-    assert f"{read} of the {ways} ways" in (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_readme_has_the_correct_numbers_of_verified_auth_types() -> None:
+    numbers = counts(ENTRIES)
+    verified, ways = numbers["documentation"] + numbers["fixture"] + numbers["live"], sum(numbers.values())
+    assert f"{verified} of the {ways} ways" in (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_gap_names_an_integration_that_is_there_or_says_that_it_is_not() -> None:
+def test_the_documented_numbers_of_catalog_gaps_are_correct() -> None:
     gaps = (FOLDER.parent / "catalog-gaps.md").read_text(encoding="utf-8")
     missing, _, rest = gaps.partition("## Ways to connect that an entry leaves out")
     assert len(re.findall(r"^\| (?!product|---)", missing, re.MULTILINE)) == int(
@@ -87,7 +87,7 @@ def test_every_key_of_an_entry_is_explained(key: str) -> None:
     assert f"`{key}`" in PAGE
 
 
-def test_the_pages_example_is_a_working_entry(tmp_path: Path) -> None:
+def test_the_example_of_the_page_is_a_valid_entry(tmp_path: Path) -> None:
     example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert example is not None
     path = tmp_path / "example-desk.yaml"
@@ -105,7 +105,7 @@ def test_the_pages_example_is_a_working_entry(tmp_path: Path) -> None:
     }
 
 
-def test_the_pages_oauth2_block_fits_into_the_example(tmp_path: Path) -> None:
+def test_the_oauth2_block_of_the_page_fits_into_the_example(tmp_path: Path) -> None:
     example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     block = re.search(r"```text\n(  - type: oauth2\n.*?)```", PAGE, re.DOTALL)
     assert example is not None
@@ -119,7 +119,7 @@ def test_the_pages_oauth2_block_fits_into_the_example(tmp_path: Path) -> None:
     assert receive(oauth2_block, "token_response", {"api_url": "https://acme.example.com"}) == {"subdomain": "acme"}
 
 
-def test_the_entry_and_the_openapi_document_of_an_own_integration_say_the_same() -> None:
+def test_the_entry_and_the_openapi_document_of_a_custom_integration_are_equivalent() -> None:
     entry, document = (read_custom(text, "yaml") for text in re.findall(r"```yaml\n(.*?)```", OWN, re.DOTALL))
     assert (entry.warnings, document.warnings) == ((), ())
     assert entry.integration.slug == "x-acme-billing"

@@ -1,4 +1,4 @@
-"""Every entry of the catalog keeps the contract, and sends what its provider documents."""
+"""Every entry of the catalog is valid, and sends the requests that its provider documents."""
 
 import json
 from pathlib import Path
@@ -23,20 +23,20 @@ def test_the_compiled_catalog_is_not_stale() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)
-def test_nothing_is_wrong_with_an_entry(entry: Integration) -> None:
+def test_every_entry_passes_the_lint(entry: Integration) -> None:
     assert list(complaints(entry)) == []
 
 
-def test_no_name_and_no_description_stands_there_twice() -> None:
+def test_names_and_descriptions_are_unique() -> None:
     for texts in ([entry.name.casefold() for entry in ENTRIES], [entry.description for entry in ENTRIES]):
         assert sorted({text for text in texts if texts.count(text) > 1}) == []
 
 
 def test_no_address_of_an_entry_is_plain_http() -> None:
-    assert [one.stem for one in (HERE / "integrations").glob("*.yaml") if "http://" in one.read_text("utf-8")] == []
+    assert [path.stem for path in (HERE / "integrations").glob("*.yaml") if "http://" in path.read_text("utf-8")] == []
 
 
-def test_nine_in_ten_keys_and_passwords_are_checked() -> None:
+def test_nine_in_ten_keys_and_passwords_have_a_check() -> None:
     typed = [(entry.slug, auth) for entry in ENTRIES for auth in entry.auth if auth.type in ("api_key", "basic")]
     unchecked = [slug for slug, auth in typed if auth.check is None]
     assert len(unchecked) <= len(typed) / 10, unchecked
@@ -46,19 +46,19 @@ def test_patterns_compile_in_javascript_with_the_flag_u() -> None:
     auths = [auth for entry in ENTRIES for auth in entry.auth]
     patterns = [part.pattern for auth in auths for part in auth.params]
     patterns += [part.pattern for auth in auths for part in auth.fields]
-    compile_all([one for one in patterns if one])
+    compile_all([pattern for pattern in patterns if pattern])
 
 
-def test_at_least_sixty_auth_types_are_held_to_the_request_that_their_provider_documents() -> None:
-    told = [json.loads(path.read_text(encoding="utf-8")) for path in FIXTURES]
-    held = {(one["slug"], one["auth_type"]) for one in told}
-    assert len(held) >= 60
-    said = {(one.slug, auth.type) for one in ENTRIES for auth in one.auth if auth.verified.how == "fixture"}
-    assert held == said
+def test_at_least_sixty_auth_types_have_a_fixture_from_the_providers_documentation() -> None:
+    fixtures = [json.loads(path.read_text(encoding="utf-8")) for path in FIXTURES]
+    with_fixture = {(item["slug"], item["auth_type"]) for item in fixtures}
+    assert len(with_fixture) >= 60
+    declared = {(item.slug, auth.type) for item in ENTRIES for auth in item.auth if auth.verified.how == "fixture"}
+    assert with_fixture == declared
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
-def test_the_check_is_the_documented_request_and_its_answers_are_read_right(path: Path) -> None:
+def test_the_check_sends_the_documented_request_and_evaluates_the_documented_answers(path: Path) -> None:
     fixture: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     entry = next(one for one in ENTRIES if one.slug == fixture["slug"])
     auth = entry.auth_of(fixture["auth_type"])
@@ -76,7 +76,7 @@ def test_the_check_is_the_documented_request_and_its_answers_are_read_right(path
         assert {key: getattr(verdict, key) for key in answer["verdict"]} == answer["verdict"]
 
 
-def test_linear_is_checked_with_a_graphql_body_and_no_bearer() -> None:
+def test_the_check_of_linear_has_a_graphql_body_and_no_bearer() -> None:
     auth = next(entry for entry in ENTRIES if entry.slug == "linear").auth[0]
     request = build_check(auth, example_values(auth))
     assert request.method == "POST"
@@ -85,7 +85,7 @@ def test_linear_is_checked_with_a_graphql_body_and_no_bearer() -> None:
     assert json.loads(request.body or b"")["query"].startswith("{ viewer {")
 
 
-def test_a_mailchimp_key_says_which_data_centre_it_belongs_to() -> None:
+def test_the_data_centre_is_derived_from_a_mailchimp_key() -> None:
     auth = next(entry for entry in ENTRIES if entry.slug == "mailchimp").auth[0]
     values = clean_values(auth, {}, {"api_key": "0123456789abcdef0123456789abcdef-us21"})
     assert inject(auth, values).base_url == "https://us21.api.mailchimp.com/3.0"
@@ -99,7 +99,7 @@ def test_trello_sends_both_keys_in_the_query() -> None:
     assert injection.headers == ()
 
 
-def test_acme_is_read_with_its_address_and_http_on_loopback_only_where_allowed() -> None:
+def test_acme_is_loaded_with_its_address_and_http_on_loopback_only_if_allowed() -> None:
     acme = load_yaml(ACME, allow_http=True, replace={"acme_url": "http://127.0.0.1:8082"})
     auth = acme.auth[0]
     request = build_check(auth, clean_values(auth, {}, {"api_key": "acme_north_0001"}))

@@ -1,4 +1,4 @@
-"""Each rule of the lint finds what it is for: an entry with nothing wrong is made wrong in one thing."""
+"""Each rule of the lint reports its error: a valid entry is made invalid in one part."""
 
 from copy import deepcopy
 from typing import Any, Final
@@ -31,7 +31,7 @@ SHARDED: Final[dict[str, Any]] = {**OAUTH2, "received": [RECEIVED], "base_url": 
 REVOCATION: Final[dict[str, Any]] = {"url": "https://login.example.com/revoke"}
 
 
-def said(*auths: dict[str, Any], **changes: Any) -> list[str]:
+def complaints_about(*auths: dict[str, Any], **changes: Any) -> list[str]:
     entry = Integration.model_validate({**ENTRY, "auth": [deepcopy(one) for one in auths], **changes})
     return list(complaints(entry))
 
@@ -43,8 +43,8 @@ def changed(auth: dict[str, Any], **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "auths", [(KEY, OAUTH2, CLIENT), (HOSTED,), (SHARDED,), (changed(OAUTH2, revocation=REVOCATION),)]
 )
-def test_nothing_is_said_of_what_is_right(auths: tuple[dict[str, Any], ...]) -> None:
-    assert said(*auths) == []
+def test_a_valid_entry_has_no_complaints(auths: tuple[dict[str, Any], ...]) -> None:
+    assert complaints_about(*auths) == []
 
 
 @pytest.mark.parametrize(
@@ -74,20 +74,22 @@ def test_nothing_is_said_of_what_is_right(auths: tuple[dict[str, Any], ...]) -> 
         (changed(SHARDED, received=[{**RECEIVED, "extract": r"https://([a-z0-9]{1,20})\..*"}]), "must refuse 'https://"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said(auth: dict[str, Any], words: str) -> None:
-    found = said(auth)
-    assert any(words in one for one in found), found
-    assert all(one.startswith(f"{auth['type']}: ") for one in found)
+def test_each_error_has_its_complaint(auth: dict[str, Any], words: str) -> None:
+    reported = complaints_about(auth)
+    assert any(words in complaint for complaint in reported), reported
+    assert all(complaint.startswith(f"{auth['type']}: ") for complaint in reported)
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "127.0.0.1"])
-def test_an_address_that_nobody_means_is_said(host: str) -> None:
-    assert any("base_url must be https" in one for one in said(changed(KEY, base_url=f"https://{host}/latest")))
+def test_an_unintended_address_has_a_complaint(host: str) -> None:
+    assert any(
+        "base_url must be https" in one for one in complaints_about(changed(KEY, base_url=f"https://{host}/latest"))
+    )
 
 
-def test_an_alias_that_is_the_name_is_said() -> None:
-    assert said(KEY, aliases=["other word"]) == []
+def test_an_alias_equal_to_the_name_has_a_complaint() -> None:
+    assert complaints_about(KEY, aliases=["other word"]) == []
     for aliases in (["example"], ["one", "one"]):
-        assert said(KEY, aliases=aliases) == [
+        assert complaints_about(KEY, aliases=aliases) == [
             "aliases: each must be listed once, and must differ from the name and the slug"
         ]

@@ -1,4 +1,4 @@
-"""Reading the catalog: the compiled file, single files, and what is said of a file that cannot be used."""
+"""Loading the catalog: the compiled file, single files, and the errors of an invalid file."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ def complaint(folder: Path, text: str) -> str:
     return error.value.detail
 
 
-def test_the_catalog_is_what_the_files_say_ordered_by_name() -> None:
+def test_the_catalog_has_the_entries_of_the_files_ordered_by_name() -> None:
     catalog = load_catalog()
     assert sorted(catalog.integrations, key=lambda one: one.slug) == read_entries(HERE / "integrations")
     names = [one.name.casefold() for one in catalog.integrations]
     assert names == sorted(names)
 
 
-def test_the_contracts_example_is_in_it() -> None:
+def test_the_example_of_the_contract_is_in_the_catalog() -> None:
     hubspot = load_catalog().get("hubspot")
     assert hubspot is not None
     assert hubspot.id == "4989eaeb-5947-5065-81c6-de3b60c10b7d"
@@ -36,7 +36,7 @@ def test_the_contracts_example_is_in_it() -> None:
     assert hubspot.auth_types == ("api_key", "oauth2")
 
 
-def test_every_integration_has_a_logo_and_a_hash_of_it() -> None:
+def test_every_integration_has_a_logo_and_its_hash() -> None:
     catalog = load_catalog()
     for one in catalog.integrations:
         assert catalog.logo(one.slug).startswith(b"<svg ")
@@ -46,7 +46,7 @@ def test_every_integration_has_a_logo_and_a_hash_of_it() -> None:
     assert catalog.get("nobody") is None
 
 
-def test_one_more_integration_changes_the_revision_and_nothing_else() -> None:
+def test_an_extra_integration_changes_the_revision_and_nothing_else() -> None:
     catalog = load_catalog()
     extra = entry_of(API_KEY, name="00 first")
     more = catalog.with_extra(extra, SVG)
@@ -59,7 +59,7 @@ def test_one_more_integration_changes_the_revision_and_nothing_else() -> None:
     assert more.with_extra(extra, SVG.encode()).integrations == more.integrations
 
 
-def test_an_extra_integration_with_a_logo_that_runs_something_is_refused() -> None:
+def test_an_extra_integration_with_a_script_in_its_logo_is_refused() -> None:
     with pytest.raises(CatalogError):
         load_catalog().with_extra(entry_of(API_KEY), SVG.replace("<path", "<script/><path"))
 
@@ -82,12 +82,12 @@ def test_an_error_names_the_file_the_line_and_the_place(tmp_path: Path) -> None:
     assert f"hubspot.yaml:{line}: auth[0].base_url: must be https" in detail
 
 
-def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     text = HUBSPOT.replace("category: CRM", "category: Nonsense").replace("reason: message", "reasons: message", 1)
     assert complaint(tmp_path, text).count("hubspot.yaml:") == 2
 
 
-def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_key_is_refused(tmp_path: Path) -> None:
     assert "slug may appear once only" in complaint(tmp_path, HUBSPOT + "slug: other\n")
 
 
@@ -97,7 +97,7 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text,told",
+    "text, expected",
     [
         ("slug: [\n", "hubspot.yaml:2: did not find expected node content"),
         ("? [a, b]\n: c\n", "hubspot.yaml:1: a key must be a single word"),
@@ -114,10 +114,10 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
         (HUBSPOT.replace("name: HubSpot", 'name: "Hub\\eSpot"'), "hubspot.yaml:2: name: "),
     ],
 )
-def test_what_no_entry_holds_is_refused_in_a_sentence(text: str, told: str, tmp_path: Path) -> None:
-    said = complaint(tmp_path, text)
-    assert told in said
-    assert len(said) < 2_000
+def test_invalid_yaml_and_invalid_values_are_refused_in_a_sentence(text: str, expected: str, tmp_path: Path) -> None:
+    detail = complaint(tmp_path, text)
+    assert expected in detail
+    assert len(detail) < 2_000
 
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
@@ -126,19 +126,19 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         load_yaml(tmp_path / "latin.yaml")
 
 
-def test_hundreds_of_faults_are_told_soon_and_no_more_than_twenty(tmp_path: Path) -> None:
-    said = complaint(tmp_path, HUBSPOT + "".join(f"unknown_{number}: 1\n" for number in range(3_000)))
-    assert said.count("hubspot.yaml:") == 20
+def test_of_hundreds_of_errors_twenty_are_reported_quickly(tmp_path: Path) -> None:
+    detail = complaint(tmp_path, HUBSPOT + "".join(f"unknown_{number}: 1\n" for number in range(3_000)))
+    assert detail.count("hubspot.yaml:") == 20
 
 
-def test_a_file_that_is_no_mapping_or_missing_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_file_without_a_mapping_are_refused(tmp_path: Path) -> None:
     assert "hubspot.yaml" in complaint(tmp_path, "- just\n- a list\n")
     assert "hubspot.yaml" in complaint(tmp_path, "")
     with pytest.raises(CatalogError, match="cannot be read"):
         load_yaml(tmp_path / "absent.yaml")
 
 
-def test_the_files_name_is_the_slug_and_x_is_kept_for_organizations(tmp_path: Path) -> None:
+def test_the_file_name_is_the_slug_and_the_prefix_x_is_reserved_for_organizations(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(HUBSPOT, encoding="utf-8")
     with pytest.raises(CatalogError, match="must be the file's name"):
         read_entries(tmp_path)

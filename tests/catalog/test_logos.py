@@ -1,4 +1,4 @@
-"""Logos run nothing and fetch nothing."""
+"""Logos contain no script and no external reference."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -14,7 +14,7 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">{}</svg>'
 PATH = '<path d="M0 0h8v8z"/>'
 
 
-def test_every_logo_is_clean_and_small() -> None:
+def test_every_logo_is_sanitized_and_small() -> None:
     """Looks for what must not be there with a rule of its own, beside the allow-list that wrote the file."""
     for path in LOGOS:
         text = path.read_text(encoding="utf-8").strip()
@@ -28,7 +28,7 @@ def test_every_logo_is_clean_and_small() -> None:
             assert target.startswith("#"), path.stem
 
 
-def test_there_is_a_logo_for_each_integration_and_no_other() -> None:
+def test_each_integration_has_a_logo_and_there_is_no_other() -> None:
     entries = {path.stem for path in (HERE / "integrations").glob("*.yaml")}
     assert {path.stem for path in (HERE / "logos").glob("*.svg")} == entries
     assert set(yaml.safe_load((HERE / "logos" / "sources.yaml").read_text(encoding="utf-8"))) == entries
@@ -55,7 +55,7 @@ def test_there_is_a_logo_for_each_integration_and_no_other() -> None:
         "<unknown/>",
     ],
 )
-def test_what_could_run_or_fetch_is_refused(bad: str) -> None:
+def test_svg_that_could_run_or_fetch_something_is_refused(bad: str) -> None:
     with pytest.raises(UnsafeLogo):
         clean_svg(SVG.format(bad + PATH))
 
@@ -72,12 +72,12 @@ def test_what_could_run_or_fetch_is_refused(bad: str) -> None:
         SVG.format(PATH).replace("<svg", '<svg onload="x()"'),
     ],
 )
-def test_what_is_no_small_plain_svg_is_refused(bad: str) -> None:
+def test_a_logo_that_is_not_a_small_svg_is_refused(bad: str) -> None:
     with pytest.raises(UnsafeLogo):
         clean_svg(bad)
 
 
-def test_shapes_and_local_references_stay_as_they_are() -> None:
+def test_shapes_and_local_references_are_unchanged() -> None:
     drawing = SVG.format(
         '<defs><linearGradient id="a"><stop offset="0"/></linearGradient></defs><path fill="url(#a)" d="M0 0"/>'
     )
@@ -88,14 +88,14 @@ def test_shapes_and_local_references_stay_as_they_are() -> None:
 @pytest.mark.parametrize(
     "name,letters", [("Freshdesk", "FR"), ("Help Scout", "HS"), ("HubSpot", "HS"), ("X", "X"), ("<&>", "?")]
 )
-def test_a_monogram_is_the_names_letters_and_the_slugs_colour(name: str, letters: str) -> None:
+def test_a_monogram_has_the_letters_of_the_name_and_the_colour_of_the_slug(name: str, letters: str) -> None:
     svg = monogram("freshdesk", name)
     assert clean_svg(svg) == svg
     assert "".join(ET.fromstring(svg).itertext()) == letters
     assert svg == monogram("freshdesk", name)
 
 
-def test_a_monograms_letters_can_be_read_on_its_colour() -> None:
+def test_the_letters_of_a_monogram_are_legible_on_its_colour() -> None:
     """WCAG 1.4.3: 4.5 to 1 against white, and dark enough for a light page."""
     for number in range(400):
         colour = re.search(r'fill="#([0-9a-f]{6})"', monogram(f"slug-{number}", "Ab"))
@@ -113,7 +113,7 @@ def test_the_hash_of_a_logo_changes_with_it() -> None:
     assert logo_hash(b"a") != logo_hash(b"b")
 
 
-def test_what_drawing_programs_leave_behind_is_left_out_and_a_style_is_taken_apart() -> None:
+def test_metadata_of_drawing_programs_is_removed_and_a_style_becomes_attributes() -> None:
     left = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="12" version="1.1" class="icon" data-name="x">'
         '<path class="a" style="fill:#f00; stroke-width: 2" d="M0 0h8"/></svg>'

@@ -1,4 +1,4 @@
-"""What an entry may not say."""
+"""Validation of an entry."""
 
 from typing import Any
 
@@ -32,13 +32,13 @@ def test_unknown_keys_are_refused_at_every_level() -> None:
     refused("Extra inputs", {**API_KEY, "check": {"path": "/me", "follow": True}})
 
 
-def test_a_name_that_is_not_declared_is_refused() -> None:
+def test_a_template_with_an_undeclared_name_is_refused() -> None:
     refused("{shop} is used and must be declared", {**API_KEY, "base_url": "https://{shop}.example.com"})
     refused("{token} is used and must be declared", {**API_KEY, "send": {"headers": {"X": "{api_key}{token}"}}})
     refused("brace", {**API_KEY, "send": {"headers": {"X": "{Api Key}"}}})
 
 
-def test_a_name_that_is_never_used_is_refused() -> None:
+def test_an_unused_declaration_is_refused() -> None:
     refused("subdomain is declared and must be used", {**API_KEY, "params": [SUBDOMAIN]})
 
 
@@ -49,7 +49,7 @@ def test_only_https_is_accepted(url: str) -> None:
     refused("https", {**API_KEY, "base_url": url})
 
 
-def test_http_is_accepted_on_loopback_where_it_is_allowed() -> None:
+def test_http_on_loopback_is_accepted_if_allowed() -> None:
     def read(url: str) -> Integration:
         data = {**dump(entry_of(API_KEY)), "auth": [{**API_KEY, "base_url": url}]}
         return Integration.model_validate(data, context={"allow_http": True})
@@ -78,7 +78,7 @@ def test_an_address_has_no_user_query_fragment_or_odd_host(url: str) -> None:
 @pytest.mark.parametrize(
     "link", ["javascript:alert(1)", "data:text/html,x", "https://a.b/{x}", "https://a.b/<x>", "ftp://a.b"]
 )
-def test_links_for_people_are_https_addresses(link: str) -> None:
+def test_links_must_be_https_addresses(link: str) -> None:
     refused("website", API_KEY, website=link)
     field = {**API_KEY["fields"][0], "where_url": link}
     refused("where_url", {**API_KEY, "fields": [field]})
@@ -88,7 +88,7 @@ def test_an_auth_type_may_occur_once_only() -> None:
     refused("each auth type may occur once only", API_KEY, API_KEY)
 
 
-def test_an_integration_has_an_auth_type() -> None:
+def test_an_integration_without_an_auth_type_is_refused() -> None:
     refused("at least one auth type")
 
 
@@ -99,7 +99,7 @@ def test_a_key_has_a_check_or_a_reason_and_not_both() -> None:
     refused("use either", {**API_KEY, "check_missing": "No reason."})
 
 
-def test_a_host_is_guarded_by_a_pattern_that_keeps_values_in_it() -> None:
+def test_a_pattern_that_lets_a_value_leave_the_host_is_refused() -> None:
     for pattern in ("[^/]+", ".+", "[a-z.]+@?", "[a-z]*", "[a-z-]+", "\\S+", "[a-z0-9.:]+"):
         refused("letters, digits|no part of a host", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "pattern": pattern}]})
     assert api_key(**HOST, params=[SUBDOMAIN]).params[0].name == "subdomain"
@@ -110,7 +110,7 @@ def test_a_param_without_pattern_and_options_is_refused() -> None:
     refused("a pattern or options are required", {**API_KEY, **HOST, "params": [bare]})
 
 
-def test_a_host_that_ends_in_a_value_needs_options_or_the_word_self_hosted() -> None:
+def test_a_host_that_ends_in_a_value_needs_options_or_the_quirk_self_hosted() -> None:
     domain = {**SUBDOMAIN, "name": "domain", "pattern": "[a-z0-9]+(?:\\.[a-z0-9]+){1,5}"}
     own = {**API_KEY, "base_url": "https://{domain}/api", "params": [domain]}
     refused("add self_hosted", own)
@@ -123,11 +123,11 @@ def test_a_host_that_ends_in_a_value_needs_options_or_the_word_self_hosted() -> 
     refused("must be part of a host name", {**own, "params": [listed]})
 
 
-def test_a_credential_cannot_form_the_host() -> None:
+def test_a_credential_in_a_host_is_refused() -> None:
     refused("must not be part of a host", {**API_KEY, "base_url": "https://{api_key}.example.com"})
 
 
-def test_defaults_fit() -> None:
+def test_a_default_that_does_not_match_is_refused() -> None:
     refused("must match the pattern", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "default": "A B"}]})
     region = {"name": "subdomain", "label": "R", "options": [{"value": "us", "label": "US"}], "default": "eu"}
     refused("must be one of the options", {**API_KEY, **HOST, "params": [region]})
@@ -163,6 +163,6 @@ def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
     refused("date is required", {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}})
 
 
-def test_a_condition_says_exactly_one_thing() -> None:
+def test_a_condition_has_exactly_one_rule() -> None:
     for rule in ({"path": "a"}, {"path": "a", "equals": 1, "exists": True}):
         refused("exactly one of", {**API_KEY, "check": {"path": "/me", "expect": {"json": [rule]}}})

@@ -1,4 +1,4 @@
-"""What an entry may say of OAuth 2.0, and what it may not."""
+"""Validation of an entry's OAuth 2.0, and received values."""
 
 from typing import Any
 
@@ -36,13 +36,13 @@ def authorization(**changes: Any) -> dict[str, Any]:
     return {"authorization": {**OAUTH2["authorization"], **changes}}
 
 
-def test_the_example_stands_beside_a_key_and_survives_a_round_trip() -> None:
+def test_the_example_with_a_second_auth_type_survives_a_round_trip() -> None:
     entry = entry_of(API_KEY, OAUTH2)
     assert entry.auth_types == ("api_key", "oauth2")
     assert Integration.model_validate(dump(entry)) == entry
 
 
-def test_what_is_not_said_is_the_norm_of_the_rfc() -> None:
+def test_defaults_follow_the_rfc() -> None:
     auth = oauth2(token={"url": "https://login.example.com/token"}, scopes={})
     assert (auth.token.auth, auth.token.body, auth.scopes.param, auth.scopes.separator) == (
         "basic",
@@ -54,13 +54,13 @@ def test_what_is_not_said_is_the_norm_of_the_rfc() -> None:
     assert auth.refresh == "rotates", "where it is not known, a token is never presented twice"
 
 
-def test_the_end_user_is_asked_for_parameters_only() -> None:
+def test_oauth2_allows_params_and_no_fields() -> None:
     auth = oauth2(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
     assert clean_values(auth, {"subdomain": "Acme"}, {}) == Values({"subdomain": "acme"}, {})
     refused("must be empty for oauth2", fields=API_KEY["fields"], send=API_KEY["send"])
 
 
-def test_the_flows_own_parameters_cannot_be_said_again() -> None:
+def test_parameters_that_the_flow_sets_are_refused() -> None:
     for name in ("state", "code_challenge", "code_challenge_method", "redirect_uri", "scope", "response_type"):
         refused("is a reserved parameter", **authorization(params={name: "x"}))
     for name in ("client_secret", "code_verifier", "refresh_token", "redirect_uri"):
@@ -69,7 +69,7 @@ def test_the_flows_own_parameters_cannot_be_said_again() -> None:
         refused("is a reserved parameter", **token(query={name: "x"}))
 
 
-def test_a_template_uses_only_what_is_known_by_then() -> None:
+def test_a_template_with_a_value_of_a_later_step_is_refused() -> None:
     account = {"name": "account", "source": "callback", "pattern": "[a-z]+"}
     later = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}
     lookup = {"url": "https://api.example.com/sites"}
@@ -88,7 +88,7 @@ def test_a_template_uses_only_what_is_known_by_then() -> None:
     oauth2(**token(refresh_params={"grant_type": "ig_refresh_token", "access_token": "{access_token}"}))
 
 
-def test_a_received_value_serves_something() -> None:
+def test_an_unused_received_value_is_refused() -> None:
     refused("shop is declared and must be used", received=[HOST])
     oauth2(received=[HOST], identity={"id": "params.shop"})
     refused("must be declared", identity={"id": "{params.shop}"})
@@ -96,7 +96,7 @@ def test_a_received_value_serves_something() -> None:
     refused("may be declared once", params=[{**SUBDOMAIN, "name": "shop"}], **AT_SHOP)
 
 
-def test_a_received_value_has_a_form() -> None:
+def test_a_received_value_without_a_pattern_or_options_is_refused() -> None:
     bare = {"name": "shop", "source": "callback"}
     refused("a pattern, extract or options are required", received=[bare])
     refused("use either", received=[{**HOST, "pattern": "[a-z]+"}])
@@ -107,12 +107,12 @@ def test_a_received_value_has_a_form() -> None:
 
 @pytest.mark.promise("P7")
 @pytest.mark.parametrize("extract", [r"https://([^/]+)\.example\.com", r"https://(.+)\.example\.com", r"https://(\S*)"])
-def test_a_loose_pattern_cannot_guard_a_host_that_a_response_brings(extract: str) -> None:
+def test_a_loose_pattern_of_a_received_host_is_refused(extract: str) -> None:
     refused("letters, digits|no part of a host", received=[{**HOST, "extract": extract}], base_url=AT_SHOP["base_url"])
 
 
 @pytest.mark.promise("P7")
-def test_a_host_never_ends_in_a_value_that_a_response_brings() -> None:
+def test_a_host_that_ends_in_a_received_value_is_refused() -> None:
     whole = {**HOST, "extract": r"https://([a-z0-9]+(?:\.[a-z0-9]+){1,3})"}
     for where in ({"base_url": "https://{shop}"}, token(refresh_url="https://{shop}/token")):
         refused("the host must end in a domain", received=[whole], quirks=["self_hosted"], **where)
@@ -155,7 +155,7 @@ def test_addresses_are_https_without_a_query(url: str) -> None:
 
 
 @pytest.mark.promise("P7")
-def test_a_client_names_its_hosts_where_the_entry_does_not() -> None:
+def test_a_client_must_name_its_hosts_if_the_entry_does_not_fix_them() -> None:
     at_domain = {"params": [DOMAIN], "quirks": ["self_hosted"]}
     assert oauth2(**at_domain, **token(url="https://{domain}/token")).names_hosts
     assert oauth2(**at_domain, revocation={"url": "https://{domain}/revoke"}).names_hosts
@@ -164,7 +164,7 @@ def test_a_client_names_its_hosts_where_the_entry_does_not() -> None:
     refused("add self_hosted", params=[DOMAIN], **token(url="https://{domain}/token"))
 
 
-def test_a_lookup_and_what_it_says_belong_together() -> None:
+def test_a_lookup_and_values_received_from_it_require_each_other() -> None:
     refused("lookup and received values", lookup={"path": "/sites"})
     site = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}
     refused("lookup and received values", received=[site], base_url="https://api.example.com/{site}")
@@ -176,13 +176,13 @@ def test_a_second_list_of_scopes_has_a_parameter_of_its_own() -> None:
     refused("scopes", scopes={"default": ["two words"]})
 
 
-def test_without_refresh_nothing_is_said_of_it() -> None:
+def test_refresh_settings_without_refresh_are_refused() -> None:
     oauth2(refresh="none", lifetimes={"access": 3600})
     for more in ({"lifetimes": {"refresh": 60}}, token(refresh_url="https://login.example.com/refresh")):
         refused("refresh is none", refresh="none", **more)
 
 
-def test_a_revocation_says_which_token() -> None:
+def test_a_revocation_that_names_no_token_is_refused() -> None:
     url = "https://login.example.com/revoke"
     oauth2(revocation={"url": url})
     oauth2(revocation={"url": url, "auth": "bearer", "body": "none", "token_param": None, "tokens": ["access_token"]})
@@ -191,7 +191,7 @@ def test_a_revocation_says_which_token() -> None:
     refused("body none", revocation={"url": url, "body": "none"})
 
 
-def test_an_answer_to_a_revocation_is_told_from_a_failure() -> None:
+def test_a_revocation_distinguishes_success_from_failure() -> None:
     url = "https://login.example.com/revoke"
     plain = oauth2(revocation={"url": url}).revocation
     assert plain is not None
@@ -206,20 +206,20 @@ def test_errors_that_end_a_grant_are_named_beside_invalid_grant() -> None:
     refused("token.refused", **token(refused=['a"b']))
 
 
-def test_a_token_that_a_provider_says_back_is_no_identity() -> None:
+def test_a_token_that_a_provider_returns_is_not_an_identity() -> None:
     auth = oauth2(check={"path": "/me"}, identity={"id": "account.id"})
     body = b'{"account": {"id": "acct-secret-token-1"}}'
     assert read_check(auth, 200, (), body, Values({}, {"access_token": "other-token"})).account_id is not None
     assert read_check(auth, 200, (), body, Values({}, {"access_token": "secret-token-1"})).account_id is None
 
 
-def test_an_identity_from_kept_values_needs_no_check() -> None:
+def test_an_identity_from_stored_values_needs_no_check() -> None:
     auth = oauth2(check=None, identity={"id": "params.shop"}, **AT_SHOP)
     assert auth.check is None
     refused("so a check is required", check=None)
 
 
-def test_client_credentials_ask_for_the_id_and_the_secret() -> None:
+def test_client_credentials_begin_with_the_id_and_the_secret() -> None:
     auth = entry_of(CLIENT_CREDENTIALS).auth[0]
     assert isinstance(auth, ClientCredentialsAuth)
     assert inject(auth, Values({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
@@ -241,7 +241,7 @@ def test_client_credentials_may_come_with_a_lasting_refresh_token() -> None:
         entry_of({**CLIENT_CREDENTIALS, "token": {"url": url, "params": {"client_secret": "x"}}})
 
 
-def test_a_received_value_is_taken_out_and_kept() -> None:
+def test_a_received_value_is_extracted() -> None:
     auth = oauth2(**AT_SHOP)
     params = receive(auth, "token_response", {"api": {"url": "https://acme.example.com"}})
     assert params == {"shop": "acme"}
@@ -270,13 +270,13 @@ def test_a_received_value_is_taken_out_and_kept() -> None:
         ["https://acme.example.com"],
     ],
 )
-def test_a_host_from_a_response_is_not_believed_before_it_fits(url: object) -> None:
+def test_a_received_host_that_does_not_match_is_refused(url: object) -> None:
     with pytest.raises(UnexpectedValue, match="shop") as error:
         receive(oauth2(**AT_SHOP), "token_response", {"api": {"url": url}})
     assert "evil" not in str(error.value), "what a stranger sent is not repeated"
 
 
-def test_a_missing_value_has_its_default_and_a_number_is_text() -> None:
+def test_a_missing_value_gets_its_default_and_a_number_becomes_text() -> None:
     part = {"name": "site", "source": "callback", "pattern": "[0-9a-z]{1,9}", "default": "main"}
     auth = oauth2(received=[part], base_url="https://api.example.com/{site}")
     assert receive(auth, "callback", {}) == {"site": "main"}

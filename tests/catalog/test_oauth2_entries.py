@@ -1,4 +1,4 @@
-"""What the entries' OAuth 2.0 says beyond what `catalog/lint.py` looks at in each."""
+"""OAuth 2.0 of the catalog's entries, beyond the rules of `catalog/lint.py`."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from one_runtime.integrations.availability import available_auth_types
 from tests.catalog.entries import ENTRIES
 
 PAIRS: Final = [(entry, auth) for entry in ENTRIES for auth in entry.auth if isinstance(auth, OAuth2Auth)]
-KEPT: Final = {
+RECEIVED: Final = {
     "confluence": {"cloud_id": "1324a887-45db-1bf4-1e99-ef0ff456d421"},
     "datadog": {"site": "us3.datadoghq.com"},
     "gong": {"host": "company-17.api"},
@@ -23,26 +23,26 @@ KEPT: Final = {
     "stripe": {"account": "acct_1032D82eZvKYlo2C"},
     "zoom": {"api_host": "api-us"},
 }
-"""What is kept of the examples that some entries show."""
+"""The stored values for the examples of some entries."""
 
 
 def oauth2_of(slug: str) -> OAuth2Auth:
     return next(auth for entry, auth in PAIRS if entry.slug == slug)
 
 
-def test_half_of_the_entries_have_it_and_their_providers_documentation_was_read_for_many() -> None:
+def test_half_of_the_entries_have_oauth2_and_many_of_them_are_verified() -> None:
     assert len(PAIRS) >= 280
     assert sum(auth.verified.how == "documentation" for _, auth in PAIRS) >= 50
 
 
-@pytest.mark.parametrize("slug", KEPT)
-def test_what_a_provider_answers_is_kept_as_the_entry_says(slug: str) -> None:
+@pytest.mark.parametrize("slug", RECEIVED)
+def test_received_values_are_extracted_as_the_entry_defines(slug: str) -> None:
     auth = oauth2_of(slug)
     (source,) = {part.source for part in auth.received}
-    assert receive(auth, source, answer_of(auth, source)) == KEPT[slug]
+    assert receive(auth, source, answer_of(auth, source)) == RECEIVED[slug]
 
 
-def test_slack_says_with_http_200_that_a_token_was_not_revoked_or_was_dead_already() -> None:
+def test_slack_reports_a_failed_revocation_and_an_invalid_token_with_http_200() -> None:
     auth = oauth2_of("slack")
     assert auth.revocation is not None
     expect, gone = auth.revocation.expect, auth.revocation.gone
@@ -53,7 +53,7 @@ def test_slack_says_with_http_200_that_a_token_was_not_revoked_or_was_dead_alrea
         assert is_refused(gone, 200, answer) is dead
 
 
-def test_oauth2_connects_where_there_is_a_client_or_each_customer_brings_one() -> None:
+def test_oauth2_is_available_with_a_registered_client_or_a_client_of_the_customer() -> None:
     for entry, auth in PAIRS:
         assert "oauth2" in available_auth_types(entry, {entry.slug})
         assert ("oauth2" in available_auth_types(entry, ())) == (auth.client.owner == "customer")

@@ -1,4 +1,4 @@
-"""The odd ways of providers that many products need can be said as data, though their entries are not written yet."""
+"""The format can express quirks of important providers, even those without an entry yet."""
 
 import re
 from typing import Any
@@ -15,16 +15,16 @@ LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
 def at(host: str, **changes: Any) -> dict[str, Any]:
-    """A token endpoint at a host."""
+    """Return a token endpoint at a host."""
     return {"url": f"https://{host}/token", **changes}
 
 
-def kept(auth: OAuth2Auth, source: Source, answer: object) -> Values:
-    """What is known once a provider has answered."""
+def values_after(auth: OAuth2Auth, source: Source, answer: object) -> Values:
+    """Return the values of a connection after the provider's answer."""
     return Values(receive(auth, source, answer), {"access_token": "t"})
 
 
-def test_zohos_callback_says_which_data_centre_takes_the_code_and_the_token_response_where_the_api_is() -> None:
+def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the_api_host() -> None:
     centres = ["zoho.com", "zoho.eu", "zoho.com.au"]
     auth = oauth2(
         token=at("accounts.{centre}", auth="post"),
@@ -42,7 +42,7 @@ def test_zohos_callback_says_which_data_centre_takes_the_code_and_the_token_resp
     params = receive(auth, "callback", {"code": "c", "location": "eu", "accounts-server": "https://accounts.zoho.eu"})
     assert resolve_url(auth.token.url, params) == "https://accounts.zoho.eu/token"
     assert not auth.names_hosts, "the client secret goes to one of a few hosts"
-    values = kept(auth, "token_response", {"api_domain": "https://www.zohoapis.eu"})
+    values = values_after(auth, "token_response", {"api_domain": "https://www.zohoapis.eu"})
     injection = inject(auth, values)
     assert (injection.base_url, injection.headers[0][1]) == ("https://www.zohoapis.eu/crm/v8", "Zoho-oauthtoken t")
     for stranger in ("https://accounts.evil.com", "https://accounts.zoho.eu.evil.com", "https://accounts.zoho.eu/x"):
@@ -50,14 +50,14 @@ def test_zohos_callback_says_which_data_centre_takes_the_code_and_the_token_resp
             receive(auth, "callback", {"accounts-server": stranger})
 
 
-def test_quickbooks_says_the_company_in_the_callback() -> None:
+def test_the_callback_of_quickbooks_has_the_company() -> None:
     realm = {"name": "realm_id", "source": "callback", "path": "realmId", "pattern": "[0-9]{1,32}"}
     auth = oauth2(received=[realm], base_url="https://quickbooks.api.example.com/v3/company/{realm_id}")
-    injection = inject(auth, kept(auth, "callback", {"realmId": "4620816365"}))
+    injection = inject(auth, values_after(auth, "callback", {"realmId": "4620816365"}))
     assert injection.base_url.endswith("/company/4620816365")
 
 
-def test_xeros_lookup_is_a_bare_list_and_its_choice_goes_into_a_header() -> None:
+def test_the_lookup_of_xero_is_a_bare_list_and_the_selected_item_goes_into_a_header() -> None:
     auth = oauth2(
         received=[{"name": "tenant", "source": "lookup", "path": "tenantId", "pattern": "[0-9a-f-]{36}"}],
         lookup={"url": "https://api.example.com/connections", "choices": {"label": "tenantName"}},
@@ -68,10 +68,10 @@ def test_xeros_lookup_is_a_bare_list_and_its_choice_goes_into_a_header() -> None
     assert auth.lookup.choices.at is None
     item = {"tenantId": "70784a63-d24b-46a9-a4db-0e70a274b056", "tenantName": "Maple Florist"}
     assert look_up(item, auth.lookup.choices.label) == "Maple Florist"
-    assert ("Xero-tenant-id", item["tenantId"]) in inject(auth, kept(auth, "lookup", item)).headers
+    assert ("Xero-tenant-id", item["tenantId"]) in inject(auth, values_after(auth, "lookup", item)).headers
 
 
-def test_docusigns_lookup_says_host_and_account() -> None:
+def test_the_lookup_of_docusign_has_the_host_and_the_account() -> None:
     auth = oauth2(
         received=[
             {"name": "site", "source": "lookup", "path": "base_uri", "extract": rf"https://({LABEL})\.docusign\.net"},
@@ -84,11 +84,11 @@ def test_docusigns_lookup_says_host_and_account() -> None:
         base_url="https://{site}.docusign.net/restapi/v2.1/accounts/{account}",
     )
     item = {"base_uri": "https://na3.docusign.net", "account_id": "fe0b61a3-3b9b-4caf-be00-b7cd71d9d9e9"}
-    url = inject(auth, kept(auth, "lookup", item)).base_url
+    url = inject(auth, values_after(auth, "lookup", item)).base_url
     assert url == f"https://na3.docusign.net/restapi/v2.1/accounts/{item['account_id']}"
 
 
-def test_dynamics_names_the_customers_host_in_a_scope_and_the_tenant_in_the_path() -> None:
+def test_dynamics_has_the_customers_host_in_a_scope_and_the_tenant_in_the_path() -> None:
     org = {"name": "org", "label": "Environment", "suffix": ".dynamics.com", "pattern": rf"{LABEL}\.crm[0-9]{{0,2}}"}
     tenant = {"name": "tenant", "label": "Tenant", "default": "organizations", "pattern": "[A-Za-z0-9.-]{1,64}"}
     auth = oauth2(
@@ -103,7 +103,7 @@ def test_dynamics_names_the_customers_host_in_a_scope_and_the_tenant_in_the_path
     assert fill(auth.scopes.default[0], known) == "https://acme.crm4.dynamics.com/user_impersonation"
 
 
-def test_bigcommerce_wants_the_callbacks_context_back_at_the_token_endpoint() -> None:
+def test_bigcommerce_requires_the_context_of_the_callback_at_the_token_endpoint() -> None:
     auth = oauth2(
         received=[{"name": "store", "source": "callback", "path": "context", "extract": "stores/([a-z0-9]{6,20})"}],
         token=at("login.example.com", auth="post", params={"context": "stores/{store}"}),
@@ -115,7 +115,7 @@ def test_bigcommerce_wants_the_callbacks_context_back_at_the_token_endpoint() ->
     assert fill(auth.token.params["context"], known) == "stores/ab12cd"
 
 
-def test_netsuites_account_is_a_host_in_another_spelling() -> None:
+def test_the_host_of_netsuite_is_the_account_in_another_spelling() -> None:
     account = {
         "name": "account",
         "label": "Account",
@@ -127,7 +127,7 @@ def test_netsuites_account_is_a_host_in_another_spelling() -> None:
     assert resolve_url(auth.token.url, known) == "https://tstdrv123-sb2.suitetalk.api.netsuite.com/token"
 
 
-def test_squares_tokens_carry_a_date_and_are_asked_for_in_json() -> None:
+def test_square_has_json_token_requests_and_an_expiry_date() -> None:
     response = {"expires_at": "expires_at", "error": "type", "error_description": "message"}
     auth = oauth2(token=at("connect.example.com", auth="post", body="json", response=response), refresh="static")
     assert (auth.token.body, auth.token.response.expires_at) == ("json", "expires_at")
@@ -136,7 +136,7 @@ def test_squares_tokens_carry_a_date_and_are_asked_for_in_json() -> None:
 DEVELOPER_TOKEN = {"name": "developer_token", "label": "Developer token", "where": "In the API Center."}
 
 
-def test_google_ads_has_a_developer_token_that_belongs_to_the_client() -> None:
+def test_the_developer_token_of_google_ads_is_a_field_of_the_client() -> None:
     send = {"headers": {"Authorization": "Bearer {access_token}", "developer-token": "{developer_token}"}}
     auth = oauth2(client={**OAUTH2["client"], "fields": [DEVELOPER_TOKEN]}, send=send)
     values = Values({}, {"access_token": "t", "developer_token": "d"})

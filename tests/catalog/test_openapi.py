@@ -1,4 +1,4 @@
-"""An entry out of an OpenAPI document."""
+"""Import of OpenAPI documents."""
 
 import json
 from typing import Any
@@ -55,14 +55,14 @@ def info(**changed: Any) -> dict[str, Any]:
 
 
 def refusal(text: str | None = None, **changed: Any) -> tuple[int | None, str, str]:
-    """The line, the place and the message."""
+    """Return the line, the place and the message of a refused document."""
     with pytest.raises(SourceError) as refused:
         read_custom(text or yaml.safe_dump({**DOCUMENT, **changed}, sort_keys=False), "yaml")
     (complaint,) = refused.value.complaints
     return complaint.line, ".".join(map(str, complaint.place)), complaint.message
 
 
-def test_title_description_server_scheme_and_extensions_make_an_entry() -> None:
+def test_an_entry_has_the_title_description_server_scheme_and_extensions_of_the_document() -> None:
     found = imported()
     entry = dump(found.integration)
     assert {name: entry[name] for name in ("slug", "name", "description", "category", "website", "docs")} == {
@@ -84,7 +84,7 @@ def test_title_description_server_scheme_and_extensions_make_an_entry() -> None:
     assert "<text" in found.logo
 
 
-def test_json_is_a_document_too_and_the_address_names_the_slug() -> None:
+def test_a_json_document_is_imported_under_the_slug_of_the_request() -> None:
     found = read_custom(json.dumps(DOCUMENT, indent="\t"), "json", "x-ours")
     assert found.integration.slug == "x-ours"
 
@@ -93,7 +93,7 @@ def test_json_is_a_document_too_and_the_address_names_the_slug() -> None:
     "title, slug",
     [("Billing API", "x-billing-api"), ("  Zoë's — API 2.0 ", "x-zo-s-api-2-0"), ("a" * 90, "x-" + "a" * 62)],
 )
-def test_a_title_is_a_slug(title: str, slug: str) -> None:
+def test_a_slug_is_derived_from_the_title(title: str, slug: str) -> None:
     assert slug_from(title) == slug
 
 
@@ -105,18 +105,18 @@ def test_a_title_is_a_slug(title: str, slug: str) -> None:
         (BEARER, {"headers": {"Authorization": "Bearer {api_key}"}}),
     ],
 )
-def test_a_key_goes_where_its_scheme_says(scheme: dict[str, Any], sent: dict[str, Any]) -> None:
+def test_a_key_is_sent_as_its_scheme_defines(scheme: dict[str, Any], sent: dict[str, Any]) -> None:
     assert dump(with_schemes(Key=scheme).integration)["auth"][0]["send"] == sent
 
 
-def test_keys_that_go_together_are_asked_for_together() -> None:
+def test_keys_of_one_requirement_become_one_auth_type() -> None:
     app = {"type": "apiKey", "in": "query", "name": "app"}
     (auth,) = dump(with_schemes({"Key": [], "App-Id": []}, Key=KEY, **{"App-Id": app}).integration)["auth"]
     assert [one["name"] for one in auth["fields"]] == ["key", "app_id"]
     assert auth["send"] == {"headers": {"X-Api-Key": "{key}"}, "query": {"app": "{app_id}"}}
 
 
-def test_each_kind_of_scheme_is_an_auth_type_of_its_own() -> None:
+def test_each_kind_of_scheme_becomes_an_auth_type() -> None:
     both = {**FLOWS, "clientCredentials": {"tokenUrl": "https://id.acme.com/token", "scopes": {}}}
     basic = {"type": "http", "scheme": "basic"}
     found = with_schemes(
@@ -136,7 +136,7 @@ def test_each_kind_of_scheme_is_an_auth_type_of_its_own() -> None:
     assert found.warnings == ()
 
 
-def test_what_is_left_out_or_guessed_is_told() -> None:
+def test_ignored_and_guessed_parts_have_a_warning() -> None:
     left_out = with_schemes(
         {"Key": []},
         {"Other": []},
@@ -179,7 +179,7 @@ def test_a_description_is_one_short_sentence(told: str, description: str) -> Non
     assert imported(info=info(description=told)).integration.description == description
 
 
-def test_servers_that_differ_in_their_host_are_a_choice() -> None:
+def test_servers_that_differ_in_their_host_become_options() -> None:
     servers = [
         {"url": "https://eu.acme.com/v1", "description": "Europe"},
         {"url": "https://us.acme.com/v1"},
@@ -196,7 +196,7 @@ def test_servers_that_differ_in_their_host_are_a_choice() -> None:
     assert different.warnings == ("The document has several servers; the first is used: https://eu.acme.com/v1.",)
 
 
-def test_variables_of_a_server_are_asked_for_where_they_are_open() -> None:
+def test_variables_in_the_host_of_a_server_become_params() -> None:
     variables = {
         "tenant-id": {"default": "demo", "description": "Your tenant"},
         "region": {"default": "eu", "enum": ["eu", "us"]},
@@ -211,13 +211,13 @@ def test_variables_of_a_server_are_asked_for_where_they_are_open() -> None:
     assert ([one.value for one in region.options], region.default) == (["eu", "us"], "eu")
 
 
-def test_a_reference_within_the_document_is_followed() -> None:
+def test_a_reference_within_the_document_is_resolved() -> None:
     schemes = {"Key": {"$ref": "#/components/securitySchemes/Real~1Key"}, "Real/Key": KEY}
     found = with_schemes({"Key": []}, **schemes)
     assert found.integration.auth_types == ("api_key",)
 
 
-def test_its_logo_is_taken_where_it_is_an_svg() -> None:
+def test_a_logo_is_used_if_it_is_an_svg() -> None:
     svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8"/></svg>'
     drawn = imported(info=info(**{"x-logo": {"url": f"data:image/svg+xml,{svg}"}}))
     assert (drawn.logo, drawn.warnings) == (svg.replace("/></svg>", "/></svg>"), ())
@@ -260,13 +260,13 @@ def test_its_logo_is_taken_where_it_is_an_svg() -> None:
         ),
     ],
 )
-def test_what_is_missing_is_told_with_its_place(changed: dict[str, Any], place: str, message: str) -> None:
+def test_a_missing_part_is_reported_with_its_place(changed: dict[str, Any], place: str, message: str) -> None:
     line, where, told = refusal(**changed)
     assert (where, told[: len(message)]) == (place, message)
     assert line is not None
 
 
-def test_a_complaint_points_at_the_line() -> None:
+def test_a_complaint_has_the_line_of_the_document() -> None:
     text = (
         "openapi: 3.0.3\ninfo:\n  title: Billing\nservers:\n  - url: https://a.acme.com\n\ncomponents:\n  schemas: {}\n"
     )
@@ -277,7 +277,7 @@ def test_a_complaint_points_at_the_line() -> None:
     assert refusal("swagger: '2.0'\n")[:2] == (1, "swagger")
 
 
-def test_what_the_model_refuses_of_it_is_told() -> None:
+def test_parts_that_the_model_refuses_are_reported() -> None:
     line, place, message = refusal(info=info(**{"x-check": {"path": "me"}}))
     assert (line, place) == (8, "info.x-check.path")
     assert "must begin with a slash" in message

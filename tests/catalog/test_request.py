@@ -1,4 +1,4 @@
-"""From values to requests, and from answers to verdicts."""
+"""Requests built from values, and verdicts on answers."""
 
 import json
 from typing import Any
@@ -16,12 +16,12 @@ def messages(error: pytest.ExceptionInfo[InvalidInput]) -> dict[str, str]:
     return {one.field: one.message for one in error.value.errors}
 
 
-def test_values_are_trimmed_and_rid_of_what_a_copy_brings_along() -> None:
+def test_values_are_trimmed_and_invisible_characters_are_removed() -> None:
     values = clean_values(api_key(), {}, {"api_key": f"\ufeff  {SECRET}\u200b\n"})
     assert values.credentials == {"api_key": SECRET}
 
 
-def test_all_fields_at_fault_come_in_one_error() -> None:
+def test_all_invalid_fields_are_in_one_error() -> None:
     auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
     with pytest.raises(InvalidInput) as error:
         clean_values(auth, {"subdomain": "a.b", "colour": "red"}, {"token": "x"})
@@ -36,12 +36,12 @@ def test_all_fields_at_fault_come_in_one_error() -> None:
 @pytest.mark.parametrize(
     "raw", ["Acme", "acme.example.com", "https://ACME.example.com/", "http://acme.example.com/x?y"]
 )
-def test_a_pasted_address_is_cut_to_the_part_that_is_asked_for(raw: str) -> None:
+def test_a_pasted_address_is_reduced_to_the_requested_part(raw: str) -> None:
     auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
     assert clean_values(auth, {"subdomain": raw}, {"api_key": "k"}).params == {"subdomain": "acme"}
 
 
-def test_a_pasted_address_is_cut_to_its_host_where_all_of_it_is_asked_for() -> None:
+def test_a_pasted_address_is_reduced_to_its_host() -> None:
     host = {**SUBDOMAIN, "name": "host", "pattern": r"[a-z0-9-]+(?:\.[a-z0-9-]+)+", "suffix": None}
     auth = api_key(params=[host], base_url="https://{host}", quirks=["self_hosted"])
     for raw in ("git.example.com", "https://git.example.com", "HTTPS://Git.example.com/a/b?c#d", "git.example.com#d"):
@@ -56,13 +56,13 @@ def test_a_pasted_address_is_cut_to_its_host_where_all_of_it_is_asked_for() -> N
             clean_values(auth, {"host": raw}, {"api_key": "k"})
 
 
-def test_what_is_no_part_of_a_host_is_left_as_it_was_typed() -> None:
+def test_values_outside_a_host_are_unchanged() -> None:
     account = {"name": "account", "label": "Account", "pattern": ".{1,40}"}
     auth = api_key(params=[account], base_url="https://api.example.com/{account}")
     assert clean_values(auth, {"account": "https://a/b#c"}, {"api_key": "k"}).params == {"account": "https://a/b#c"}
 
 
-def test_a_value_of_another_form_is_answered_with_an_example() -> None:
+def test_the_error_for_a_value_of_another_form_has_an_example() -> None:
     fields = [{**API_KEY["fields"][0], "placeholder": "key_…", "pattern": "key_[a-z]+"}]
     auth = api_key(
         params=[{**SUBDOMAIN, "placeholder": "acme"}], base_url="https://{subdomain}.example.com", fields=fields
@@ -95,14 +95,14 @@ def test_a_value_of_another_form_is_answered_with_an_example() -> None:
         "é",
     ],
 )
-def test_no_value_leaves_the_host_that_the_entry_means(raw: str) -> None:
+def test_a_value_that_would_change_the_host_is_refused(raw: str) -> None:
     auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
     with pytest.raises(InvalidInput) as error:
         clean_values(auth, {"subdomain": raw}, {"api_key": "k"})
     assert "params.subdomain" in messages(error)
 
 
-def test_a_stored_value_that_no_longer_fits_the_host_is_refused_when_it_is_used() -> None:
+def test_a_stored_value_that_no_longer_fits_the_host_is_refused_at_use() -> None:
     auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
     for bad in ("evil.com/", "a@b", "127.0.0.1:80/x"):
         with pytest.raises(InvalidInput):
@@ -110,7 +110,7 @@ def test_a_stored_value_that_no_longer_fits_the_host_is_refused_when_it_is_used(
 
 
 @pytest.mark.parametrize("raw", ["a\r\nX: y", "a\x00b", "a\tb", "käse", "“quoted”"])
-def test_nothing_gets_into_a_header_that_could_end_it(raw: str) -> None:
+def test_a_value_that_could_end_a_header_is_refused(raw: str) -> None:
     with pytest.raises(InvalidInput):
         clean_values(api_key(), {}, {"api_key": raw})
     with pytest.raises(InvalidInput):
@@ -123,21 +123,21 @@ def test_values_in_a_path_and_in_a_query_are_percent_encoded() -> None:
     assert request.url == "https://api.example.com/accounts/a%2Fb%3Fc%26d%20e/me?key=a%2Fb%3Fc%26d%20e"
 
 
-def test_dots_cannot_climb_out_of_a_path() -> None:
+def test_dots_as_a_path_segment_are_refused() -> None:
     auth = api_key(check={"path": "/accounts/{api_key}/me"})
     with pytest.raises(InvalidInput) as error:
         clean_values(auth, {}, {"api_key": ".."})
     assert "credentials.api_key" in messages(error)
 
 
-def test_an_optional_field_left_blank_takes_its_header_along() -> None:
+def test_a_header_with_an_empty_optional_field_is_omitted() -> None:
     fields = [*API_KEY["fields"], {"name": "extra", "label": "Extra", "where": "There.", "optional": True}]
     auth = api_key(fields=fields, send={"headers": {"Authorization": "Bearer {api_key}", "X-Extra": "{extra}"}})
     values = clean_values(auth, {}, {"api_key": "k", "extra": " "})
     assert inject(auth, values).headers == (("Authorization", "Bearer k"),)
 
 
-def test_a_colon_cannot_stand_in_a_basic_user_name() -> None:
+def test_a_colon_in_a_basic_user_name_is_refused() -> None:
     auth = entry_of(
         {
             **API_KEY,
@@ -152,7 +152,7 @@ def test_a_colon_cannot_stand_in_a_basic_user_name() -> None:
     assert inject(auth, values).headers == (("Authorization", "Basic w7w6cDpx"),)
 
 
-def test_too_long_a_value_is_refused() -> None:
+def test_a_value_that_is_too_long_is_refused() -> None:
     with pytest.raises(InvalidInput):
         clean_values(api_key(), {}, {"api_key": "a" * 8193})
 
@@ -168,7 +168,7 @@ def answer(auth: Any, status: int, body: object, values: Values | None = None) -
     return read_check(auth, status, (), json.dumps(body).encode(), values)
 
 
-def test_what_the_end_user_typed_is_taken_out_of_the_reason() -> None:
+def test_the_values_of_the_end_user_are_redacted_from_the_reason() -> None:
     values = Values({}, {"api_key": SECRET})
     body = {"error": {"message": f"Key {SECRET.upper()} (or {SECRET}) is unknown."}}
     assert answer(api_key(), 401, body, values).reason == "Key … (or …) is unknown."
@@ -182,11 +182,11 @@ def test_a_reason_is_plain_text_of_at_most_300_characters() -> None:
 
 
 @pytest.mark.parametrize("message", [None, {"a": 1}, [], True, ""])
-def test_a_reason_that_is_no_text_is_none(message: object) -> None:
+def test_a_reason_that_is_not_text_is_ignored(message: object) -> None:
     assert answer(api_key(), 401, {"error": {"message": message}}).reason is None
 
 
-def test_an_identity_that_is_missing_in_part_is_none() -> None:
+def test_an_incomplete_identity_is_none() -> None:
     auth = api_key(identity={"id": "{team.id}:{user.id}", "label": "{team.name}"})
     assert answer(auth, 200, {"team": {"id": 1, "name": ""}}).account_id is None
     whole = answer(auth, 200, {"team": {"id": 1, "name": "T"}, "user": {"id": "u"}})
@@ -200,19 +200,19 @@ def test_conditions_compare_as_json_does() -> None:
         assert not answer(auth, 200, {"ok": other}).ok
 
 
-def test_an_answer_that_is_null_is_told_from_one_that_is_missing() -> None:
+def test_a_null_answer_differs_from_a_missing_one() -> None:
     auth = api_key(check={"path": "/me", "refused": {"json": [{"path": "user.id", "equals": None}]}})
     assert answer(auth, 200, {"user": {"id": None}}).refused
     assert not answer(auth, 200, {"user": {}}).refused
 
 
-def test_redirects_and_client_errors_are_no_refusal_unless_the_entry_says_so() -> None:
+def test_redirects_and_client_errors_are_refusals_only_if_the_entry_defines_them() -> None:
     for status in (301, 302, 400, 404, 408, 418):
         assert not answer(api_key(), status, {}).refused
     assert answer(api_key(check={"path": "/me", "refused": {"status": [404]}}), 404, {}).refused
 
 
-def test_an_auth_type_without_a_check_says_so() -> None:
+def test_building_a_check_for_an_auth_type_without_one_is_an_error() -> None:
     auth = entry_of({"type": "none", "base_url": "https://api.example.com", "verified": {"how": "unverified"}}).auth[0]
     assert clean_values(auth, {}, {}) == Values({}, {})
     with pytest.raises(ValueError, match="no check"):
@@ -220,7 +220,7 @@ def test_an_auth_type_without_a_check_says_so() -> None:
 
 
 @pytest.mark.parametrize("status, refused", [(401, True), (403, False)])
-def test_a_page_for_people_with_403_is_the_firewall_and_no_refusal(status: int, refused: bool) -> None:
+def test_an_html_page_with_403_is_not_a_refusal(status: int, refused: bool) -> None:
     page, html = b"<html>Checking your browser</html>", ("Content-Type", "text/html; charset=UTF-8")
     found = read_check(api_key(), status, (html,), page)
     assert (found.ok, found.refused) == (False, refused)

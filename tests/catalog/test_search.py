@@ -1,4 +1,4 @@
-"""People find what they mean: by name, alias, part of it, with a slip of the finger; in the popup as on the server."""
+"""Search by name, alias, a part of them, and with a typing error, with equal results on the server and in the popup."""
 
 import random
 from pathlib import Path
@@ -24,35 +24,35 @@ IN_THE_BROWSER: Final = """
 """
 
 
-def found(query: str) -> list[str]:
-    return [one.slug for one in search(ENTRIES, query)]
+def slugs_for(query: str) -> list[str]:
+    return [entry.slug for entry in search(ENTRIES, query)]
 
 
 def described(name: str, **more: Any) -> Integration:
-    """An entry of this name, in other things like Close."""
-    return next(one for one in ENTRIES if one.slug == "close").model_copy(update={"name": name, **more})
+    """Return a copy of the entry Close with another name."""
+    return next(entry for entry in ENTRIES if entry.slug == "close").model_copy(update={"name": name, **more})
 
 
-def test_sixty_things_that_people_type_are_found_first() -> None:
+def test_sixty_typical_queries_find_the_intended_integration_first() -> None:
     assert len(QUERIES) == 60
-    wrong = {query: found(query)[:3] for query, slug in QUERIES.items() if found(query)[:1] != [slug]}
+    wrong = {query: slugs_for(query)[:3] for query, slug in QUERIES.items() if slugs_for(query)[:1] != [slug]}
     assert len(wrong) <= 3, wrong
 
 
 @pytest.mark.parametrize("query", ["", "   ", "--", "\u200b"])
-def test_nothing_typed_leaves_everything_in_its_order(query: str) -> None:
-    assert found(query) == [one.slug for one in ENTRIES]
+def test_an_empty_query_returns_everything_in_order(query: str) -> None:
+    assert slugs_for(query) == [entry.slug for entry in ENTRIES]
 
 
 @pytest.mark.parametrize("query", ["qqqqqq", "hubspot qqqqqq", "x" * 10_000, "|", "| |", "hub|spot qqqq"])
-def test_what_matches_nothing_finds_nothing(query: str) -> None:
-    assert found(query) in ([], [one.slug for one in ENTRIES])
-    assert (found(query) == []) == any(char.isalnum() for char in query)
+def test_a_query_without_a_match_finds_nothing(query: str) -> None:
+    assert slugs_for(query) in ([], [entry.slug for entry in ENTRIES])
+    assert (slugs_for(query) == []) == any(char.isalnum() for char in query)
 
 
-def test_every_integration_is_found_first_by_its_own_name_and_by_its_slug() -> None:
-    assert [one.slug for one in ENTRIES if found(one.name)[:1] != [one.slug]] == []
-    assert [one.slug for one in ENTRIES if found(one.slug)[:1] != [one.slug]] == []
+def test_every_integration_is_first_for_its_own_name_and_slug() -> None:
+    assert [entry.slug for entry in ENTRIES if slugs_for(entry.name)[:1] != [entry.slug]] == []
+    assert [entry.slug for entry in ENTRIES if slugs_for(entry.slug)[:1] != [entry.slug]] == []
 
 
 def test_capitals_accents_and_spaces_do_not_matter() -> None:
@@ -62,7 +62,7 @@ def test_capitals_accents_and_spaces_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("slip", ["pipdrive", "pipedrve", "piepdrive", "pippedrive", "pipedrivw", "pipedrivee"])
-def test_one_slip_is_forgiven_and_only_where_nothing_else_matches(slip: str) -> None:
+def test_one_typing_error_is_allowed_if_nothing_else_matches(slip: str) -> None:
     pipedrive, other = (
         described("Pipedrive", slug="pipedrive"),
         described("Other", slug="other", description=f"A {slip}."),
@@ -73,18 +73,18 @@ def test_one_slip_is_forgiven_and_only_where_nothing_else_matches(slip: str) -> 
 
 
 @pytest.mark.slow
-def test_the_popup_finds_the_same_in_the_same_order() -> None:
-    """Every query of the list, 200 names and aliases, and each of them with a random slip."""
+def test_the_popup_finds_the_same_integrations_in_the_same_order() -> None:
+    """Compares the typical queries, 200 names and aliases, and each of them with a random typing error."""
     chance = random.Random(5)
-    words = [word for one in ENTRIES for word in (one.name, *one.aliases)]
+    words = [word for entry in ENTRIES for word in (entry.name, *entry.aliases)]
     queries = [*map(str, QUERIES), *chance.sample(words, 200)]
-    queries += [slipped(query, chance) for query in queries]
-    rows = [[one.slug, one.name, one.category, one.description, list(one.aliases)] for one in ENTRIES]
+    queries += [with_typing_error(query, chance) for query in queries]
+    rows = [[entry.slug, entry.name, entry.category, entry.description, list(entry.aliases)] for entry in ENTRIES]
     there = evaluate(IN_THE_BROWSER, {"script": SCRIPT.as_uri(), "rows": rows, "queries": queries})
     assert len(there) == len(queries)
-    assert {query: slugs for query, slugs in zip(queries, there, strict=True) if slugs != found(query)} == {}
+    assert {query: slugs for query, slugs in zip(queries, there, strict=True) if slugs != slugs_for(query)} == {}
 
 
-def slipped(query: str, chance: random.Random) -> str:
+def with_typing_error(query: str, chance: random.Random) -> str:
     at = chance.randrange(len(query))
     return query[:at] + chance.choice(["", "q", query[at] * 2, query[at + 1 : at + 2] + query[at]]) + query[at + 1 :]

@@ -1,7 +1,8 @@
-"""Every entry against a provider made of its own data, through the real way out: the right credential is let in, a
-wrong one is refused in the provider's words, a value of another form is told at its field, tokens are fetched.
+"""Every entry against a fake provider built from its data, through the real outbound network.
 
-It proves that an entry agrees with itself and with our code; that it agrees with the provider, the fixtures prove.
+The right credential is accepted, a wrong one is refused with the provider's reason, a malformed value has an error at
+its field, and tokens are issued. These tests show that an entry is consistent; the fixtures compare it with the
+provider's documentation.
 """
 
 import ssl
@@ -48,22 +49,22 @@ UNFIT: Final = ("\u00e9", "a b", "", "x" * 5000, "<>")
 
 
 def raw_auth(entry: Integration, auth: Auth) -> dict[str, Any]:
-    """The auth type as it stands in the file."""
+    """Return an auth type as plain data of the entry's file."""
     data = yaml.safe_load((HERE / "integrations" / f"{entry.slug}.yaml").read_text(encoding="utf-8"))
     return next(one for one in data["auth"] if one["type"] == auth.type)
 
 
 def hosts_of(entry: Integration) -> set[str]:
-    """Every host that an entry calls with its examples."""
-    found = set()
+    """Return every host that an entry requests with its example values."""
+    hosts = set()
     for auth in entry.auth:
         known = values_of(auth)
-        found |= {fill(url.authority, known) for url in auth.urls()}
-    return found
+        hosts |= {fill(url.authority, known) for url in auth.urls()}
+    return hosts
 
 
 def values_of(auth: Auth) -> dict[str, str]:
-    """What the one customer of the stand-in has, with the values that stand inside others."""
+    """Return the values of the fake provider's customer, with derived values."""
     values = example_values(auth)
     known = {**values.params, **values.credentials}
     for part in auth.derived:
@@ -76,16 +77,16 @@ def values_of(auth: Auth) -> dict[str, str]:
 
 
 @cache
-def certified() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for every host of the catalog, and a client's that trusts it."""
+def certificates() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a server context with a certificate for every host of the catalog, and a client context that trusts it."""
     with TemporaryDirectory() as folder:
         return tls_contexts(Path(folder), *sorted({host for entry in ENTRIES for host in hosts_of(entry)}))
 
 
 @asynccontextmanager
-async def the_world() -> AsyncIterator[tuple[Upstream, Egress]]:
-    """One server that is every host of the catalog, and a way out that leads there."""
-    server, client = certified()
+async def provider_network() -> AsyncIterator[tuple[Upstream, Egress]]:
+    """Run one server as every host of the catalog, with an outbound network that leads to it."""
+    server, client = certificates()
     async with running_upstream(server) as upstream:
         network = LoopbackNetwork(upstream.port, tls=client)
         try:
@@ -96,7 +97,7 @@ async def the_world() -> AsyncIterator[tuple[Upstream, Egress]]:
 
 
 def wrong(auth: Auth, right: Mapping[str, str]) -> dict[str, str]:
-    """Another credential of the same form; what stands inside it, as a data centre, is the same."""
+    """Return another credential of the same form; values derived from it, such as a data centre, are unchanged."""
     return {part.name: another(auth, part, right[part.name]) for part in auth.fields if part.secret}
 
 
@@ -108,19 +109,19 @@ def another(auth: Auth, part: Field, right: str) -> str:
         for text in (*(examples.of_field(part, variant) for variant in range(1, 9)), *swapped)
         if text != right
         and compiled(part.pattern or ".*").fullmatch(text)
-        and all(kept(pattern, text) == kept(pattern, right) for pattern in inside)
+        and all(captured(pattern, text) == captured(pattern, right) for pattern in inside)
     )
 
 
-def kept(pattern: str, text: str) -> str | None:
+def captured(pattern: str, text: str) -> str | None:
     match = compiled(pattern).fullmatch(text)
     return match.group(1) if match is not None else None
 
 
 async def drive_typed(upstream: Upstream, egress: Egress, entry: Integration, auth: Auth) -> None:
-    """A key, a password, or nothing."""
+    """Check an API key, a password, or no credential."""
     stand_in = StandIn(raw_auth(entry, auth), values_of(auth))
-    play(upstream, stand_in)
+    answer_as(upstream, stand_in)
     values = example_values(auth)
     account = await check_credentials(egress, entry, auth, values)
     assert account.id == stand_in.account()
@@ -133,26 +134,28 @@ async def drive_typed(upstream: Upstream, egress: Egress, entry: Integration, au
 
 
 def refuse_other_forms(auth: Auth) -> None:
-    """What does not fit the pattern is told at its field, and never sent."""
+    """Check that a value that does not match its pattern has an error at its field and is never sent."""
     values = example_values(auth)
     typed = {part.name: values.credentials[part.name] for part in auth.fields}
     for part in auth.fields:
-        unfit = next((one for one in UNFIT if part.pattern and not compiled(part.pattern).fullmatch(one.strip())), None)
+        unfit = next(
+            (value for value in UNFIT if part.pattern and not compiled(part.pattern).fullmatch(value.strip())), None
+        )
         if unfit is None or part.optional:
             continue
         with pytest.raises(InvalidInput) as refused:
             clean_values(auth, values.params, {**typed, part.name: unfit})
-        assert [one.field for one in refused.value.errors] == [f"credentials.{part.name}"]
+        assert [value.field for value in refused.value.errors] == [f"credentials.{part.name}"]
 
 
 async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, auth: OAuth2Auth) -> None:
-    """A code becomes tokens, what the provider says is kept, the account is found; another client is refused."""
+    """Check that a code gives tokens, received values and an account, and that another client is refused."""
     known = values_of(auth)
     own = {part.name: known[part.name] for part in auth.fields}
     client = ClientIdentity(own["client_id"], own["client_secret"]) if own else CLIENT
     code = {auth.token.code_param: "c0de+/=&%"}
     stand_in = StandIn(raw_auth(entry, auth), known, (client.client_id, client.client_secret or ""), code)
-    play(upstream, stand_in)
+    answer_as(upstream, stand_in)
     fields = {part.name: known[part.name] for part in auth.client.fields}
     params = {part.name: known[part.name] for part in auth.params if part.name in known}
     params |= receive(auth, "callback", answer_of(auth, "callback"))
@@ -162,15 +165,15 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
     exchange_only = auth.token.exchange is not None
     tokens = await endpoint.ask(egress, system_clock, grant)
     if exchange_only:
-        play(upstream, StandIn(raw_auth(entry, auth), known, stand_in.client))
+        answer_as(upstream, StandIn(raw_auth(entry, auth), known, stand_in.client))
         tokens = await exchange_tokens(installation, endpoint, tokens)
-    made_with = None if own else registered(entry, client, fields)
-    proof = await verify_tokens(installation, entry, auth, GrantedTokens(tokens, params, own, made_with, ()))
-    assert proof.secrets["access_token"] == known["access_token"]
-    assert {part.name: proof.params[part.name] for part in auth.received} == {
+    oauth_client = None if own else registered(entry, client, fields)
+    verified = await verify_tokens(installation, entry, auth, GrantedTokens(tokens, params, own, oauth_client, ()))
+    assert verified.secrets["access_token"] == known["access_token"]
+    assert {part.name: verified.params[part.name] for part in auth.received} == {
         part.name: known[part.name] for part in auth.received
     }
-    assert proof.account.id == (stand_in.account() if auth.identity is not None else None)
+    assert verified.account.id == (stand_in.account() if auth.identity is not None else None)
     with pytest.raises(InvalidClient):
         await TokenEndpoint(entry, auth, ClientIdentity("client-2", "other"), {**params, **fields}).ask(
             egress, system_clock, grant
@@ -178,7 +181,7 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
 
 
 def registered(entry: Integration, client: ClientIdentity, fields: dict[str, str]) -> OAuthClient:
-    """The organization's client."""
+    """Return the organization's client."""
     now = system_clock()
     return OAuthClient("oac_1", "org_1", entry.slug, client, None, (), fields, now, now)
 
@@ -186,10 +189,10 @@ def registered(entry: Integration, client: ClientIdentity, fields: dict[str, str
 async def drive_client_credentials(
     upstream: Upstream, egress: Egress, entry: Integration, auth: ClientCredentialsAuth
 ) -> None:
-    """A client of the customer's own gets a token, and another is refused."""
+    """Check that the customer's client gets a token, and that another client is refused."""
     known = values_of(auth)
     stand_in = StandIn(raw_auth(entry, auth), known, (known["client_id"], known["client_secret"]))
-    play(upstream, stand_in)
+    answer_as(upstream, stand_in)
     typed = {part.name: known[part.name] for part in auth.fields}
     grant: Grant = ClientCredentials(typed)
     client = ClientIdentity(known["client_id"], known["client_secret"])
@@ -203,8 +206,8 @@ async def drive_client_credentials(
         await TokenEndpoint(entry, auth, ClientIdentity("client-2", "other"), known).ask(egress, system_clock, grant)
 
 
-def play(upstream: Upstream, stand_in: StandIn) -> None:
-    """Answer as this provider from now on."""
+def answer_as(upstream: Upstream, stand_in: StandIn) -> None:
+    """Let the server answer as this provider from now on."""
 
     async def reply(writer: Any) -> None:
         writer.write(stand_in.answer(upstream.seen[-1]))
@@ -215,7 +218,7 @@ def play(upstream: Upstream, stand_in: StandIn) -> None:
 
 @pytest.mark.parametrize("letters", ["0123456789abc", "defghij", "klmno", "pqrs", "tuvwxyz"])
 async def test_every_entry_works_with_a_provider_of_its_own_data(letters: str) -> None:
-    async with the_world() as (upstream, egress):
+    async with provider_network() as (upstream, egress):
         for entry in ENTRIES:
             if entry.slug[0] in letters:
                 for auth in entry.auth:
@@ -227,7 +230,7 @@ async def test_every_entry_works_with_a_provider_of_its_own_data(letters: str) -
 
 
 async def drive(upstream: Upstream, egress: Egress, entry: Integration, auth: Auth) -> None:
-    """Whatever its type is."""
+    """Run the checks for the auth type."""
     if isinstance(auth, OAuth2Auth):
         await drive_oauth2(upstream, egress, entry, auth)
     elif isinstance(auth, ClientCredentialsAuth):
