@@ -12,7 +12,7 @@ from one_runtime.doctor.catalog_probe import Probed, probe, table
 from one_runtime.egress import Egress
 from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import StandIn
-from tests.catalog.test_stand_in import play, raw_auth, the_world, values_of
+from tests.catalog.test_stand_in import answer_as, provider_network, raw_auth, values_of
 from tests.egress.upstream import Upstream, answer
 
 NOW = datetime(2026, 11, 26, 7, 30, tzinfo=UTC)
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 26, 7, 30, tzinfo=UTC)
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[tuple[Upstream, Egress]]:
-    async with the_world() as pair:
+    async with provider_network() as pair:
         yield pair
 
 
@@ -38,7 +38,7 @@ async def ask(egress: Egress, *entries: Integration) -> list[Probed]:
 def alive(upstream: Upstream, integration: Integration, auth_type: str) -> None:
     auth = integration.auth_of(auth_type)
     assert auth is not None
-    play(upstream, StandIn(raw_auth(integration, auth), values_of(auth)))
+    answer_as(upstream, StandIn(raw_auth(integration, auth), values_of(auth)))
 
 
 async def test_refused_key_or_unknown_client_means_alive(world: tuple[Upstream, Egress]) -> None:
