@@ -37,7 +37,7 @@ async def is_untouched(there: Served, attempt: SessionAuthorization) -> bool:
     return await there.connections() == [] and told["state"] == "waiting"
 
 
-async def test_a_state_is_taken_once(victim: Served) -> None:
+async def test_state_is_accepted_once(victim: Served) -> None:
     attempt = await authorize(victim)
     callback = await allow(attempt)
     assert (await call_back(victim, callback, attempt.cookie)).status_code == 200
@@ -49,7 +49,7 @@ async def test_a_state_is_taken_once(victim: Served) -> None:
     assert (await outcome(victim, attempt)).json()["state"] == "connected"
 
 
-async def test_of_two_callbacks_at_the_same_time_one_is_taken(victim: Served) -> None:
+async def test_only_one_of_concurrent_callbacks_is_accepted(victim: Served) -> None:
     attempt = await authorize(victim)
     callback = await allow(attempt)
     answers = await asyncio.gather(*(call_back(victim, callback, attempt.cookie) for _ in range(4)))
@@ -57,7 +57,7 @@ async def test_of_two_callbacks_at_the_same_time_one_is_taken(victim: Served) ->
     assert len(await victim.connections()) == 1
 
 
-async def test_another_browser_is_refused_and_the_right_one_still_comes_back(victim: Served) -> None:
+async def test_callback_in_another_browser_is_refused_and_the_right_browser_may_still_bring_it(victim: Served) -> None:
     attempt, other = await authorize(victim), await authorize(victim, end_user_id="mallory")
     callback = await allow(attempt)
     name, stolen = attempt.cookie.partition("=")[0], other.cookie.partition("=")[2]
@@ -72,7 +72,7 @@ async def test_another_browser_is_refused_and_the_right_one_still_comes_back(vic
     assert connection["account"]["label"] == ALICE.email
 
 
-async def test_a_callback_at_another_integrations_address_is_refused(victim: Served) -> None:
+async def test_callback_at_another_integrations_redirect_uri_is_refused(victim: Served) -> None:
     attempt = await authorize(victim)
     callback = await allow(attempt)
     for slug in ("django-provider", "github", "no-such-thing"):
@@ -82,7 +82,7 @@ async def test_a_callback_at_another_integrations_address_is_refused(victim: Ser
     assert (await call_back(victim, callback, attempt.cookie)).status_code == 200
 
 
-async def test_a_callback_that_comes_too_late_is_refused(victim: Served) -> None:
+async def test_late_callback_is_refused(victim: Served) -> None:
     attempt = await authorize(victim, expires_in=3600)
     callback = await allow(attempt)
     victim.clock.advance(minutes=10, seconds=1)
@@ -92,7 +92,7 @@ async def test_a_callback_that_comes_too_late_is_refused(victim: Served) -> None
 
 
 @pytest.mark.parametrize("change", [{"iss": "https://attacker.example"}, {"iss": ""}, None], ids=str)
-async def test_an_answer_of_another_issuer_or_of_none_is_refused_before_its_code_is_used(
+async def test_callback_of_another_or_no_issuer_is_refused_before_its_code_is_used(
     victim: Served, change: dict[str, str] | None
 ) -> None:
     attempt = await authorize(victim)
@@ -108,7 +108,7 @@ async def test_an_answer_of_another_issuer_or_of_none_is_refused_before_its_code
     assert token_requests(victim) == before
 
 
-async def test_the_attackers_own_callback_does_nothing_in_the_victims_browser(victim: Served) -> None:
+async def test_attackers_callback_is_refused_in_the_victims_browser(victim: Served) -> None:
     """Login CSRF (RFC 9700, 4.7): the victim is made to open the end of the attacker's own attempt."""
     attempt, mine = await authorize(victim, end_user_id="mallory"), await authorize(victim)
     callback = await allow(attempt, BOB)
@@ -119,7 +119,7 @@ async def test_the_attackers_own_callback_does_nothing_in_the_victims_browser(vi
 
 
 @pytest.mark.parametrize("of", ["oidc-provider", "django-provider"])
-async def test_the_attackers_code_in_the_victims_callback_is_refused(victim: Served, of: str) -> None:
+async def test_attackers_code_in_the_victims_callback_is_refused(victim: Served, of: str) -> None:
     """Code injection (RFC 9700, 4.5), which PKCE ends: the code belongs to the verifier of another attempt. And
     mix-up (4.4): it belongs to another provider."""
     attempt, other = await authorize(victim), await authorize(victim, end_user_id="mallory", integration_slug=of)
@@ -131,7 +131,7 @@ async def test_the_attackers_code_in_the_victims_callback_is_refused(victim: Ser
     assert await victim.connections() == []
 
 
-async def test_a_code_without_its_verifier_is_useless_to_who_has_stolen_it(victim: Served) -> None:
+async def test_stolen_code_is_refused_without_its_verifier(victim: Served) -> None:
     """Even with the client's own secret (RFC 7636)."""
     client = await registered(victim)
     attempt = await authorize(victim)
@@ -145,7 +145,7 @@ async def test_a_code_without_its_verifier_is_useless_to_who_has_stolen_it(victi
     assert (await authorize(victim)).query["code_challenge"] != asked["code_challenge"]
 
 
-async def test_the_redirect_address_is_exactly_the_registered_one_whatever_the_host_header_says(
+async def test_host_header_does_not_change_the_redirect_uri(
     victim: Served,
 ) -> None:
     told = await prepare(victim, await victim.session())
@@ -159,7 +159,7 @@ async def test_the_redirect_address_is_exactly_the_registered_one_whatever_the_h
             await visitor.consent(elsewhere.url, ALICE)
 
 
-async def test_a_ticket_is_taken_once(victim: Served) -> None:
+async def test_ticket_is_accepted_once(victim: Served) -> None:
     told = await prepare(victim, await victim.session())
     answers = await asyncio.gather(*(start(victim, told["ticket"]) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
@@ -168,7 +168,7 @@ async def test_a_ticket_is_taken_once(victim: Served) -> None:
     assert not any("set-cookie" in answer.headers for answer in refused)
 
 
-async def test_a_ticket_lasts_two_minutes(victim: Served) -> None:
+async def test_ticket_expires_after_two_minutes(victim: Served) -> None:
     told = await prepare(victim, await victim.session())
     victim.clock.advance(minutes=2, seconds=1)
     assert (await start(victim, told["ticket"])).json()["code"] == "consent_lost"
@@ -188,7 +188,7 @@ async def test_a_ticket_lasts_two_minutes(victim: Served) -> None:
     ids=str,
 )
 @pytest.mark.promise("P6")
-async def test_a_ticket_is_taken_from_our_own_page_only(victim: Served, headers: dict[str, str]) -> None:
+async def test_ticket_is_accepted_only_from_our_own_page(victim: Served, headers: dict[str, str]) -> None:
     told = await prepare(victim, await victim.session())
     said = {name: victim.url if value == "OURS" else value for name, value in headers.items()}
     refused = await start(victim, told["ticket"], **said)
@@ -197,7 +197,7 @@ async def test_a_ticket_is_taken_from_our_own_page_only(victim: Served, headers:
     assert (await start(victim, told["ticket"], origin=victim.url)).status_code == 200
 
 
-async def test_a_new_trip_ends_the_one_before(victim: Served) -> None:
+async def test_new_attempt_ends_the_attempt_before(victim: Served) -> None:
     attempt = await authorize(victim)
     callback = await allow(attempt)
     await prepare(victim, attempt.session)
@@ -206,7 +206,7 @@ async def test_a_new_trip_ends_the_one_before(victim: Served) -> None:
 
 
 @pytest.mark.promise("P6")
-async def test_a_callback_inside_of_another_page_is_refused_and_uses_nothing_up(victim: Served) -> None:
+async def test_framed_callback_is_refused_and_does_not_use_the_state(victim: Served) -> None:
     attempt = await authorize(victim)
     callback = await allow(attempt)
     framed = {"sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site"}
@@ -216,14 +216,14 @@ async def test_a_callback_inside_of_another_page_is_refused_and_uses_nothing_up(
     assert await is_untouched(victim, attempt)
 
 
-async def test_the_outcome_is_told_to_the_session_that_began_alone(victim: Served) -> None:
+async def test_only_the_session_of_the_attempt_can_read_its_outcome(victim: Served) -> None:
     attempt = await authorize(victim)
     other = await victim.session(end_user_id="mallory")
     assert (await outcome(victim, attempt, other)).status_code == 404
     assert (await outcome(victim, attempt)).json()["state"] == "waiting"
 
 
-async def test_the_cookie_is_for_our_server_alone_and_goes_when_it_is_used(victim: Served) -> None:
+async def test_cookie_is_sent_only_to_our_server_and_deleted_after_use(victim: Served) -> None:
     told = await prepare(victim, await victim.session())
     left = await start(victim, told["ticket"])
     cookie, *attributes = left.headers["set-cookie"].split("; ")

@@ -45,7 +45,7 @@ async def a_strangers_page(page: Page, there: Served) -> None:
 
 
 @each("oidc", "google")
-async def test_the_provider_has_no_hold_of_the_page_that_opened_its_window(page: Page, there: Served) -> None:
+async def test_provider_page_has_no_reference_to_the_page_that_opened_its_window(page: Page, there: Served) -> None:
     frame = await asked(page, there, await there.session())
     window = await to_the_provider(frame, there.provider)
     assert await window.evaluate("() => window.opener") is None
@@ -53,7 +53,7 @@ async def test_the_provider_has_no_hold_of_the_page_that_opened_its_window(page:
 
 
 @each("oidc")
-async def test_a_start_link_that_somebody_was_sent_does_nothing(page: Page, there: Served) -> None:
+async def test_forwarded_start_link_does_nothing(page: Page, there: Served) -> None:
     left = noted(page, LEAVE)
     await page.goto(f"{there.url}/connect/authorization?ticket=orct_made-up")
     await expect(heading(page)).to_have_text(LOST)
@@ -62,7 +62,7 @@ async def test_a_start_link_that_somebody_was_sent_does_nothing(page: Page, ther
 
 
 @each("oidc")
-async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Page, there: Served) -> None:
+async def test_our_window_accepts_no_ticket_from_another_origin(page: Page, there: Served) -> None:
     """Else the victim would connect an account to the session of the attacker, who has opened the window."""
     left, told = noted(page, LEAVE), await prepare(there, await there.session(end_user_id="mallory"))
     await a_strangers_page(page, there)
@@ -80,7 +80,7 @@ async def test_our_window_takes_no_ticket_from_a_page_of_another_origin(page: Pa
 
 
 @each("oidc")
-async def test_our_frame_gives_its_ticket_to_no_page_of_another_origin(page: Page, there: Served) -> None:
+async def test_our_frame_sends_its_ticket_to_no_other_origin(page: Page, there: Served) -> None:
     await page.add_init_script("window.open = () => null")
     frame = await asked(page, there, await there.session(), "/embedder")
     async with page.expect_response(f"{there.url}/connect/session/authorization") as preparing:
@@ -93,7 +93,7 @@ async def test_our_frame_gives_its_ticket_to_no_page_of_another_origin(page: Pag
 
 
 @each("oidc")
-async def test_a_strangers_page_cannot_spend_a_ticket_nor_give_a_browser_our_cookie(page: Page, there: Served) -> None:
+async def test_foreign_page_cannot_use_a_ticket_or_set_our_cookie(page: Page, there: Served) -> None:
     told = await prepare(there, await there.session(end_user_id="mallory"))
     await a_strangers_page(page, there)
     async with page.expect_response(f"{there.url}{LEAVE}") as refusing:
@@ -105,7 +105,7 @@ async def test_a_strangers_page_cannot_spend_a_ticket_nor_give_a_browser_our_coo
 
 @each("oidc")
 @pytest.mark.parametrize("path", ["/connect/authorization", "/connect/callback/oidc-provider?code=c&state=s"])
-async def test_neither_our_window_nor_a_callback_is_shown_inside_of_another_page(
+async def test_neither_our_window_nor_a_callback_can_be_framed(
     page: Page, page_problems: PageProblems, there: Served, path: str
 ) -> None:
     await a_strangers_page(page, there)
@@ -119,7 +119,7 @@ async def test_neither_our_window_nor_a_callback_is_shown_inside_of_another_page
 
 
 @each("oidc")
-async def test_no_address_holds_a_secret_once_its_page_is_there(page: Page, there: Served) -> None:
+async def test_no_url_contains_a_secret_after_its_page_has_loaded(page: Page, there: Served) -> None:
     await page.context.add_init_script("window.close = () => {}")
     callbacks = noted(page, f"/connect/callback/{there.slug}")
     session = await there.session()

@@ -45,7 +45,7 @@ async def as_their_client(there: Connecting) -> AsyncIterator[PlainClient]:
         yield plain
 
 
-async def test_it_answers_for_whom_the_connection_is(there: Connecting) -> None:
+async def test_proxy_calls_the_api_as_the_connected_account(there: Connecting) -> None:
     connection = await there.connect()
     answer = await call(there, "/me")
     assert (answer.status_code, answer.json()["email"]) == (200, connection["account"]["label"])
@@ -53,7 +53,7 @@ async def test_it_answers_for_whom_the_connection_is(there: Connecting) -> None:
     assert "one-runtime-error" not in (await call(there, "/no-such-page")).headers
 
 
-async def test_a_token_that_was_revoked_there_is_renewed_once_and_the_call_repeated(
+async def test_token_revoked_at_the_provider_is_renewed_once_and_the_call_repeated(
     database_url: str, acme: RunningAcme, emulated: Mapping[str, Provider]
 ) -> None:
     async with connecting(database_url, acme, emulated["okta"]) as there, as_their_client(there) as plain:
@@ -65,7 +65,7 @@ async def test_a_token_that_was_revoked_there_is_renewed_once_and_the_call_repea
         assert await there.token(connection["id"]) != token
 
 
-async def test_where_everything_was_revoked_there_the_end_user_has_to_connect_again(there: Connecting) -> None:
+async def test_connection_needs_reauth_after_the_grant_was_revoked_at_the_provider(there: Connecting) -> None:
     async with as_their_client(there) as plain:
         connection = await there.connect()
         await plain.revoke(await there.token(connection["id"]), "access_token")  # django's ends with its access token
@@ -75,7 +75,7 @@ async def test_where_everything_was_revoked_there_the_end_user_has_to_connect_ag
         assert left["status"] == "needs_reauth"
 
 
-async def test_a_wrong_token_is_refused_by_the_provider_in_its_own_words(there: Connecting) -> None:
+async def test_refusal_of_a_wrong_token_is_passed_on_unchanged(there: Connecting) -> None:
     body = {"integration_slug": there.slug, "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
     made = await there.client.post("/v1/connections", {**body, "credentials": {"access_token": "wrong"}})
     assert made.status_code == 201, made.text
@@ -86,7 +86,7 @@ async def test_a_wrong_token_is_refused_by_the_provider_in_its_own_words(there: 
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_each_vendor_tells_the_same_as_when_it_is_asked_directly(
+async def test_each_vendors_response_is_the_same_as_without_the_proxy(
     database_url: str, acme: RunningAcme, emulated: Mapping[str, Provider], vendor: str
 ) -> None:
     provider = emulated[vendor]

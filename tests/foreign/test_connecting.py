@@ -36,7 +36,7 @@ async def asking(provider: Provider) -> AsyncIterator[PlainClient]:
         yield plain
 
 
-async def test_from_the_button_to_an_account_in_use_and_back_to_nothing(there: Connecting) -> None:
+async def test_account_is_connected_used_and_disconnected(there: Connecting) -> None:
     connection = await there.connect()
     assert connection["status"] == "active"
     assert ALICE.name in (connection["account"]["label"] or "")
@@ -57,7 +57,7 @@ async def test_from_the_button_to_an_account_in_use_and_back_to_nothing(there: C
     assert (await there.client.integrations())[there.slug]["status"] == "not_connected"
 
 
-async def test_two_people_are_two_accounts_of_their_own(there: Connecting) -> None:
+async def test_two_people_connect_two_accounts(there: Connecting) -> None:
     mine, theirs = await there.connect("user_123", ALICE), await there.connect("user_456", BOB)
     assert ALICE.name in mine["account"]["label"]
     assert BOB.name in theirs["account"]["label"]
@@ -67,7 +67,7 @@ async def test_two_people_are_two_accounts_of_their_own(there: Connecting) -> No
             assert person.name in (who.account_label or "")
 
 
-async def test_a_consent_that_is_denied_leaves_the_session_pending_and_can_be_tried_again(there: Connecting) -> None:
+async def test_denied_authorization_leaves_the_session_pending_and_can_be_retried(there: Connecting) -> None:
     session = await there.session()
     attempt = await there.authorize(session["session_token"])
     async with Visitor() as visitor:
@@ -87,7 +87,7 @@ async def test_a_consent_that_is_denied_leaves_the_session_pending_and_can_be_tr
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-async def test_each_vendors_shape_is_connected_and_tells_who_it_is(
+async def test_each_vendor_is_connected_and_its_account_is_named(
     database_url: str, acme: RunningAcme, emulated: Mapping[str, Provider], vendor: str
 ) -> None:
     async with connecting(database_url, acme, emulated[vendor]) as there:

@@ -40,7 +40,7 @@ async def decided(page: Page, plain: PlainClient, decide: Decide, person: Person
 
 
 @pytest.mark.parametrize("plain", ["django", "oidc", *VENDORS], indirect=True)
-async def test_each_person_consents_one_after_the_other_in_one_browser(page: Page, plain: PlainClient) -> None:
+async def test_each_person_can_allow_access_in_the_same_browser(page: Page, plain: PlainClient) -> None:
     for person in PEOPLE:
         attempt, callback = await decided(page, plain, consent, person)
         assert callback["state"] == attempt.state
@@ -49,6 +49,6 @@ async def test_each_person_consents_one_after_the_other_in_one_browser(page: Pag
 
 
 @pytest.mark.parametrize("plain", ["django", "oidc"], indirect=True)
-async def test_a_person_says_no(page: Page, plain: PlainClient) -> None:
+async def test_person_can_deny_access(page: Page, plain: PlainClient) -> None:
     attempt, callback = await decided(page, plain, deny, ALICE)
     assert (callback["error"], callback["state"]) == ("access_denied", attempt.state)

@@ -36,14 +36,14 @@ async def plain(provider: Provider) -> AsyncIterator[PlainClient]:
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.name)
-async def test_each_person_gets_tokens_that_name_them(plain: PlainClient, person: Person) -> None:
+async def test_tokens_name_the_person_who_allowed_access(plain: PlainClient, person: Person) -> None:
     tokens = await plain.connect(person)
     who = await plain.whoami(tokens.access_token)
     assert (who.ok, who.account_label) == (True, person.email)
     assert (tokens.expires_in, tokens.scope) == (600, "read write")
 
 
-async def test_a_person_is_asked_to_log_in_each_time(plain: PlainClient) -> None:
+async def test_each_authorization_requires_a_log_in(plain: PlainClient) -> None:
     async with Visitor() as visitor:
         for person in (ALICE, BOB):
             attempt = plain.attempt()
@@ -52,20 +52,20 @@ async def test_a_person_is_asked_to_log_in_each_time(plain: PlainClient) -> None
             assert (await plain.whoami(tokens.access_token)).account_label == person.email
 
 
-async def test_its_pages_cut_the_opener_off(plain: PlainClient) -> None:
+async def test_pages_send_cross_origin_opener_policy(plain: PlainClient) -> None:
     async with Visitor() as visitor:
         callback = await visitor.consent(plain.attempt().url, ALICE)
     assert [page.headers["cross-origin-opener-policy"] for page in visitor.seen] == ["same-origin", "same-origin"]
     assert "iss" not in callback
 
 
-async def test_a_consent_that_is_denied_comes_back_as_an_error(plain: PlainClient) -> None:
+async def test_denial_returns_an_error_to_the_client(plain: PlainClient) -> None:
     attempt = plain.attempt()
     async with Visitor() as visitor:
         assert await visitor.deny(attempt.url, ALICE) == {"error": "access_denied", "state": attempt.state}
 
 
-async def test_without_pkce_nobody_gets_a_code(plain: PlainClient) -> None:
+async def test_authorization_without_pkce_is_refused(plain: PlainClient) -> None:
     async with Visitor() as visitor:
         attempt = plain.attempt(code_challenge="", code_challenge_method="")
         assert (await visitor.consent(attempt.url, ALICE))["error"] == "invalid_request"
@@ -82,14 +82,14 @@ async def test_a_code_works_once(plain: PlainClient) -> None:
     assert await plain.exchange(callback["code"], attempt.verifier) == INVALID_GRANT
 
 
-async def test_a_redirect_address_that_is_not_registered_is_not_gone_to(plain: PlainClient) -> None:
+async def test_unregistered_redirect_uri_is_refused(plain: PlainClient) -> None:
     elsewhere = plain.attempt(redirect_uri="http://127.0.0.1:8000/connect/callback/another")
     async with Visitor() as visitor:
         with pytest.raises(Stuck, match="Mismatching redirect URI"):
             await visitor.consent(elsewhere.url, ALICE)
 
 
-async def test_an_access_token_dies_and_a_refresh_brings_another(django_provider: Provider) -> None:
+async def test_access_token_expires_and_a_refresh_returns_another(django_provider: Provider) -> None:
     async with PlainClient(django_provider, django_provider.register_client(REDIRECT_URI)) as plain:
         tokens = await plain.connect(ALICE)
         assert tokens.expires_in == ACCESS_TOKEN_SECONDS
@@ -100,7 +100,7 @@ async def test_an_access_token_dies_and_a_refresh_brings_another(django_provider
         assert (await plain.whoami(fresh.access_token)).account_label == ALICE.email
 
 
-async def test_a_refresh_token_that_is_used_again_ends_its_family(plain: PlainClient) -> None:
+async def test_reuse_of_a_refresh_token_ends_its_family(plain: PlainClient) -> None:
     first = await plain.connect(ALICE)
     second = granted(await plain.refresh(first.refresh_token))
     assert second.refresh_token != first.refresh_token
@@ -109,7 +109,7 @@ async def test_a_refresh_token_that_is_used_again_ends_its_family(plain: PlainCl
     assert (await plain.whoami(second.access_token)).refused
 
 
-async def test_a_revoked_refresh_token_takes_the_access_token_along(plain: PlainClient) -> None:
+async def test_revoking_the_refresh_token_revokes_the_access_token(plain: PlainClient) -> None:
     tokens, other = await plain.connect(ALICE), await plain.connect(BOB)
     await plain.revoke(tokens.refresh_token, "refresh_token")
     assert await plain.refresh(tokens.refresh_token) == INVALID_GRANT
@@ -131,14 +131,14 @@ async def test_another_client_cannot_use_the_refresh_token(plain: PlainClient, p
     granted(await plain.refresh(tokens.refresh_token))
 
 
-async def test_a_service_gets_a_token_of_its_own(provider: Provider) -> None:
+async def test_client_credentials_return_a_token(provider: Provider) -> None:
     async with PlainClient(provider, provider.register_service()) as service:
         tokens = granted(await service.client_credentials("read"))
         assert (await service.whoami(tokens.access_token)).account_id == "the-client-itself"
     assert (tokens.refresh_token, tokens.expires_in) == (None, 600)
 
 
-async def test_it_logs_each_token_request(plain: PlainClient, provider: Provider) -> None:
+async def test_each_token_request_is_logged(plain: PlainClient, provider: Provider) -> None:
     answered = '"POST /o/token/ HTTP/1.1" 400'
     before = provider.process.log().count(answered)
     assert await plain.refresh("none-of-theirs") == INVALID_GRANT

@@ -54,7 +54,7 @@ def vendor_of(plain: PlainClient) -> str:
 
 @each(*VENDORS)
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.name)
-async def test_each_person_gets_tokens_that_name_them(plain: PlainClient, person: Person) -> None:
+async def test_tokens_name_the_person_who_allowed_access(plain: PlainClient, person: Person) -> None:
     tokens = await plain.connect(person)
     who = await plain.whoami(tokens.access_token)
     assert (who.ok, who.account_id is not None) == (True, True)
@@ -80,7 +80,7 @@ async def test_a_code_works_once(plain: PlainClient) -> None:
 
 
 @each(*VENDORS)
-async def test_the_secret_is_asked_for(plain: PlainClient) -> None:
+async def test_client_secret_is_required(plain: PlainClient) -> None:
     attempt = plain.attempt()
     async with Visitor() as visitor:
         callback = await visitor.consent(attempt.url, ALICE)
@@ -90,7 +90,7 @@ async def test_the_secret_is_asked_for(plain: PlainClient) -> None:
 
 
 @each(*VENDORS)
-async def test_a_redirect_address_that_is_not_registered_is_not_gone_to(plain: PlainClient) -> None:
+async def test_unregistered_redirect_uri_is_refused(plain: PlainClient) -> None:
     elsewhere = plain.attempt(redirect_uri="http://127.0.0.1:8000/connect/callback/another")
     async with Visitor() as visitor:
         with pytest.raises(Stuck, match="redirect_uri"):
@@ -98,14 +98,14 @@ async def test_a_redirect_address_that_is_not_registered_is_not_gone_to(plain: P
 
 
 @each(*WITH_PKCE)
-async def test_a_verifier_of_another_attempt_is_refused(plain: PlainClient) -> None:
+async def test_verifier_of_another_attempt_is_refused(plain: PlainClient) -> None:
     async with Visitor() as visitor:
         callback = await visitor.consent(plain.attempt().url, ALICE)
     assert await plain.exchange(callback["code"], "of-another-attempt" * 4) == INVALID_GRANT
 
 
 @each(*VENDORS)
-async def test_scopes_are_told_as_they_were_granted(plain: PlainClient) -> None:
+async def test_response_has_the_granted_scopes(plain: PlainClient) -> None:
     scopes = plain.provider.auth.scopes
     wanted = {*scopes.always, *scopes.default}
     told = ((await plain.connect(ALICE)).scope or "").replace(",", " ").split()
@@ -122,7 +122,7 @@ async def test_a_refresh_token_works_once_and_its_reuse_ends_nothing_else(plain:
 
 
 @each("google")
-async def test_google_keeps_the_refresh_token_and_does_not_say_it_again(plain: PlainClient) -> None:
+async def test_google_keeps_the_refresh_token_and_omits_it_from_refresh_responses(plain: PlainClient) -> None:
     first = await plain.connect(BOB)
     for _ in range(2):
         fresh = granted(await plain.refresh(first.refresh_token))
@@ -131,7 +131,7 @@ async def test_google_keeps_the_refresh_token_and_does_not_say_it_again(plain: P
 
 
 @each(*WITH_REFRESH)
-async def test_what_is_revoked_is_refused(plain: PlainClient) -> None:
+async def test_revoked_token_is_refused(plain: PlainClient) -> None:
     tokens, other = await plain.connect(ALICE), await plain.connect(BOB)
     await plain.revoke(tokens.refresh_token, "refresh_token")
     assert await plain.refresh(tokens.refresh_token) == INVALID_GRANT
@@ -142,7 +142,7 @@ async def test_what_is_revoked_is_refused(plain: PlainClient) -> None:
 
 
 @each("github")
-async def test_github_takes_a_token_back_where_the_person_says_so(plain: PlainClient) -> None:
+async def test_github_token_can_be_revoked_by_the_person(plain: PlainClient) -> None:
     attempt = plain.attempt()
     async with Visitor() as visitor:
         callback = await visitor.consent(attempt.url, ALICE)

@@ -12,7 +12,7 @@ URL = "http://127.0.0.1:12345"
 
 
 @pytest.mark.parametrize("path", sorted(ENTRIES.iterdir()), ids=lambda path: path.stem)
-def test_each_entry_is_valid_and_knows_who_connected(path: Path) -> None:
+def test_each_entry_is_valid_and_identifies_the_account(path: Path) -> None:
     entry = entry_for(path.stem, URL)
     assert entry.slug == path.stem
     assert (entry.auth_of("oauth2") is None) == (path.stem in KEYED)
@@ -22,7 +22,7 @@ def test_each_entry_is_valid_and_knows_who_connected(path: Path) -> None:
         assert {url.authority for url in auth.urls()} == {"127.0.0.1:12345"}
 
 
-def test_each_server_has_an_entry_whose_slug_is_no_built_in_ones() -> None:
+def test_each_servers_entry_has_a_slug_that_no_built_in_entry_has() -> None:
     slugs = {path.stem for path in ENTRIES.iterdir()}
     assert slugs == {"django-provider", "oidc-provider", *KEYED, *(f"emulated-{vendor}" for vendor in VENDORS)}
     assert not slugs & {entry.slug for entry in load_catalog().integrations}

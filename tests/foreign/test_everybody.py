@@ -68,7 +68,7 @@ async def another_account(page: Page, there: Served) -> tuple[Page, Frame | Page
     return page, frame
 
 
-async def on_the_way(page: Page, there: Served) -> tuple[Page, Frame | Page]:
+async def window_before_ticket(page: Page, there: Served) -> tuple[Page, Frame | Page]:
     """Our window, before our frame has told it where to go."""
     await page.route("**/connect/session/authorization", never)
     frame = await asked(page, there, await there.session())
@@ -79,7 +79,7 @@ async def on_the_way(page: Page, there: Served) -> tuple[Page, Frame | Page]:
     return window, window
 
 
-async def opened_by_nobody(page: Page, there: Served) -> tuple[Page, Frame | Page]:
+async def window_without_opener(page: Page, there: Served) -> tuple[Page, Frame | Page]:
     await page.goto(f"{there.url}/connect/authorization")
     await expect(heading(page)).to_have_text("Start again from the app")
     return page, page
@@ -128,8 +128,8 @@ async def denied_in_the_whole_window(page: Page, there: Served) -> tuple[Page, F
 
 
 REACHED: list[Reach] = [
-    asking, waiting, blocked, unavailable, denied, another_account, on_the_way, opened_by_nobody, returned,
-    returned_without_success, leaving, denied_in_the_whole_window,
+    asking, waiting, blocked, unavailable, denied, another_account, window_before_ticket, window_without_opener,
+    returned, returned_without_success, leaving, denied_in_the_whole_window,
 ]  # fmt: skip
 
 
@@ -146,6 +146,6 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
 
 @each("oidc")
 @pytest.mark.parametrize("reach", [waiting, blocked, another_account, returned_without_success, leaving])
-async def test_what_is_pressed_is_a_finger_wide(page: Page, there: Served, reach: Reach) -> None:
+async def test_controls_are_a_finger_wide(page: Page, there: Served, reach: Reach) -> None:
     _, where = await reach(page, there)
     assert await where.evaluate(TOO_SMALL) == []

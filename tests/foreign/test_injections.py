@@ -39,7 +39,7 @@ async def connected_to(there: Connecting) -> list[object]:
     return list((await there.client.get("/v1/connections")).json()["connections"])
 
 
-async def test_a_challenge_that_is_taken_out_on_the_way_leads_to_no_connection(there: Connecting) -> None:
+async def test_removed_challenge_leads_to_no_connection(there: Connecting) -> None:
     session = await there.session()
     attempt = await there.authorize(session["session_token"])
     assert attempt.query["code_challenge_method"] == "S256"
@@ -53,7 +53,7 @@ async def test_a_challenge_that_is_taken_out_on_the_way_leads_to_no_connection(t
 
 
 @pytest.mark.parametrize("knows_the_state", [True, False])
-async def test_words_of_a_strangers_error_are_shown_to_nobody_and_change_nothing(
+async def test_error_text_of_a_forged_callback_is_not_shown_and_changes_nothing(
     there: Connecting, knows_the_state: bool
 ) -> None:
     session = await there.session()
@@ -70,7 +70,7 @@ async def test_words_of_a_strangers_error_are_shown_to_nobody_and_change_nothing
     assert state_of["last_error"] is None
 
 
-async def test_a_providers_own_words_are_text_and_its_address_no_link(there: Connecting) -> None:
+async def test_providers_error_is_plain_text_and_its_url_is_not_a_link(there: Connecting) -> None:
     session = await there.session()
     attempt = await there.authorize(session["session_token"])
     said = {"error": "server_error", "error_description": "<script>alert(1)</script>", "error_uri": EVIL}
@@ -80,7 +80,7 @@ async def test_a_providers_own_words_are_text_and_its_address_no_link(there: Con
     assert f'href="{EVIL}' not in page.text
 
 
-async def test_the_browser_goes_back_to_the_registered_address_whatever_the_callback_says(there: Connecting) -> None:
+async def test_callback_cannot_change_where_the_browser_returns_to(there: Connecting) -> None:
     await register_return_url(there.client, RETURN_URL)
     session = await there.session(return_url=RETURN_URL)
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
@@ -101,7 +101,7 @@ def target_of(page: httpx2.Response) -> str:
     return page.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
 
 
-async def test_no_page_on_the_way_tells_its_address_to_another(there: Connecting) -> None:
+async def test_no_page_of_an_authorization_sends_its_url_as_referrer(there: Connecting) -> None:
     session = await there.session()
     attempt = await there.authorize(session["session_token"])
     pages = [
@@ -119,7 +119,7 @@ async def test_no_page_on_the_way_tells_its_address_to_another(there: Connecting
         assert attempt.query["state"] not in page.text
 
 
-async def test_nobody_tries_codes_at_a_provider_without_end(there: Connecting) -> None:
+async def test_number_of_codes_that_a_session_can_try_is_limited(there: Connecting) -> None:
     session = await there.session()
     before = there.provider.process.log().count("POST /token")
     for _ in range(10):

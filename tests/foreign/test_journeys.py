@@ -31,9 +31,7 @@ async def connected(page: Page, there: Served, person: Person = ALICE, **more: s
 
 
 @each(*BOTH, *VENDORS)
-async def test_two_people_connect_accounts_of_their_own_that_are_used_refreshed_and_let_go(
-    page: Page, there: Served
-) -> None:
+async def test_two_people_connect_accounts_that_are_used_refreshed_and_disconnected(page: Page, there: Served) -> None:
     told = await connected(page, there)
     await connected(page, there, BOB, end_user_id="user_456")
     (mine,), (theirs,) = await there.connections(), await there.connections("user_456")
@@ -56,9 +54,7 @@ async def test_two_people_connect_accounts_of_their_own_that_are_used_refreshed_
 
 
 @each(*BOTH)
-async def test_a_consent_that_is_denied_comes_back_to_the_form_with_the_reason_and_can_be_tried_again(
-    page: Page, there: Served
-) -> None:
+async def test_denial_shows_the_form_with_the_reason_and_can_be_retried(page: Page, there: Served) -> None:
     session = await there.session()
     frame = await asked(page, there, session)
     await deny(await to_the_provider(frame, there.provider), there.provider, ALICE)
@@ -73,7 +69,7 @@ async def test_a_consent_that_is_denied_comes_back_to_the_form_with_the_reason_a
 
 
 @each("django")
-async def test_a_provider_that_cuts_itself_off_from_its_opener_still_ends_connected(page: Page, there: Served) -> None:
+async def test_provider_with_cross_origin_opener_policy_can_be_connected(page: Page, there: Served) -> None:
     frame = await asked(page, there, await there.session())
     async with page.context.expect_event("response", lambda one: "/login/" in one.url) as answering:
         window = await to_the_provider(frame, there.provider)
@@ -84,7 +80,7 @@ async def test_a_provider_that_cuts_itself_off_from_its_opener_still_ends_connec
 
 
 @each("oidc")
-async def test_a_window_that_was_closed_is_opened_again(page: Page, there: Served) -> None:
+async def test_closed_window_can_be_opened_again(page: Page, there: Served) -> None:
     frame = await asked(page, there, await there.session())
     await (await to_the_provider(frame, there.provider)).close()
     await expect(heading(frame)).to_have_text(WAITING)
@@ -93,9 +89,7 @@ async def test_a_window_that_was_closed_is_opened_again(page: Page, there: Serve
 
 
 @each("oidc")
-async def test_the_window_that_another_took_the_place_of_connects_nothing_and_does_no_harm(
-    page: Page, there: Served
-) -> None:
+async def test_replaced_window_connects_nothing_and_changes_nothing(page: Page, there: Served) -> None:
     frame = await asked(page, there, await there.session())
     first = await to_the_provider(frame, there.provider)
     second = await to_the_provider(frame, there.provider, "Open the window again")
@@ -110,9 +104,7 @@ async def test_the_window_that_another_took_the_place_of_connects_nothing_and_do
 
 
 @each("oidc")
-async def test_leaving_while_waiting_cancels_and_who_comes_back_after_that_connects_nothing(
-    page: Page, there: Served
-) -> None:
+async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothing(page: Page, there: Served) -> None:
     session = await there.session()
     frame = await asked(page, there, session)
     window = await to_the_provider(frame, there.provider)
@@ -126,7 +118,7 @@ async def test_leaving_while_waiting_cancels_and_who_comes_back_after_that_conne
 
 
 @each("oidc")
-async def test_going_back_while_waiting_shows_the_form_that_works_as_before(page: Page, there: Served) -> None:
+async def test_going_back_while_waiting_shows_the_working_form(page: Page, there: Served) -> None:
     frame = await opened(page, there.site, (await there.session(integration_slug=None))["session_token"])
     await frame.get_by_role("button", name=there.name).click()
     await to_the_provider(frame, there.provider)
@@ -137,9 +129,7 @@ async def test_going_back_while_waiting_shows_the_form_that_works_as_before(page
 
 
 @each(*BOTH, "google")
-async def test_another_account_than_before_takes_its_place_only_when_that_is_agreed_to(
-    page: Page, there: Served
-) -> None:
+async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(page: Page, there: Served) -> None:
     before = await connected(page, there)
     frame = await asked(page, there, await there.session())
     await agreed(frame, there.provider, BOB)
@@ -159,9 +149,7 @@ async def test_another_account_than_before_takes_its_place_only_when_that_is_agr
 
 
 @each("oidc")
-async def test_a_consent_that_nobody_comes_back_from_ends_by_itself_and_can_be_tried_again(
-    page: Page, there: Served
-) -> None:
+async def test_abandoned_authorization_ends_by_itself_and_can_be_retried(page: Page, there: Served) -> None:
     frame = await asked(page, there, await there.session())
     window = await to_the_provider(frame, there.provider)
     there.clock.advance(minutes=11)
@@ -174,7 +162,7 @@ async def test_a_consent_that_nobody_comes_back_from_ends_by_itself_and_can_be_t
 
 
 @each("oidc")
-async def test_a_session_that_expires_while_waiting_says_so(page: Page, there: Served) -> None:
+async def test_session_that_expires_while_waiting_shows_its_end(page: Page, there: Served) -> None:
     frame = await asked(page, there, await there.session())
     await to_the_provider(frame, there.provider)
     there.clock.advance(minutes=61)

@@ -57,7 +57,7 @@ async def directly(program: Program, method: str, path: str, token: str) -> http
         return await plain.request(method, path)
 
 
-async def test_a_key_works_for_whom_it_is(there: Calling) -> None:
+async def test_key_calls_the_api_as_its_user(there: Calling) -> None:
     made = await there.connect(token=await new_token(there.program))
     assert made.status_code == 201, made.text
     assert made.json()["account"] == {"id": "ada", "label": "ada"}
@@ -69,7 +69,7 @@ async def test_a_key_works_for_whom_it_is(there: Calling) -> None:
 
 
 @ANY_DATABASE
-async def test_a_name_and_a_password_work_as_well(there: Calling) -> None:
+async def test_user_name_and_password_work_too(there: Calling) -> None:
     said = there.program.process.said
     made = await there.connect("basic", username=said["username"], password=said["password"])
     assert made.status_code == 201, made.text
@@ -79,7 +79,7 @@ async def test_a_name_and_a_password_work_as_well(there: Calling) -> None:
 
 
 @ANY_DATABASE
-async def test_a_file_goes_up_and_comes_down(there: Calling) -> None:
+async def test_file_is_uploaded_and_downloaded(there: Calling) -> None:
     await there.connect(token=await new_token(there.program))
     file = os.urandom(1_000_000)
     put = await there.call("PUT", "/orders", content=file, headers={"Filename": "order.bin"})
@@ -90,7 +90,7 @@ async def test_a_file_goes_up_and_comes_down(there: Calling) -> None:
 
 
 @ANY_DATABASE
-async def test_a_wrong_key_is_refused_when_it_is_given_and_when_it_is_used(there: Calling) -> None:
+async def test_wrong_key_is_refused_when_connecting_and_when_calling(there: Calling) -> None:
     refused = await there.connect(token=WRONG)
     assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
     assert refused.json()["provider_reason"] == "unauthorized"
@@ -103,7 +103,7 @@ async def test_a_wrong_key_is_refused_when_it_is_given_and_when_it_is_used(there
     assert "one-runtime-error" not in answer.headers
 
 
-async def test_a_key_that_was_revoked_there_has_to_be_given_anew(there: Calling) -> None:
+async def test_key_revoked_at_the_provider_has_to_be_replaced(there: Calling) -> None:
     first = await new_token(there.program)
     made = (await there.connect(token=first)).json()
     assert (await there.call("GET", "/v1/account")).status_code == 200
@@ -123,7 +123,7 @@ async def test_a_key_that_was_revoked_there_has_to_be_given_anew(there: Calling)
 
 
 @ANY_DATABASE
-async def test_forms_and_queries_reach_an_api_that_keeps_what_it_is_told(shop: Calling) -> None:
+async def test_forms_and_queries_reach_a_stateful_api(shop: Calling) -> None:
     assert (await shop.connect(api_key="sk_test_0123456789")).status_code == 201
     form = {"email": "ada@example.com", "metadata[plan]": "pro & more"}
     made = await shop.call("POST", "/customers", data=form)
@@ -139,7 +139,7 @@ async def test_forms_and_queries_reach_an_api_that_keeps_what_it_is_told(shop: C
 
 
 @ANY_DATABASE
-async def test_a_key_that_is_public_is_none(shop: Calling) -> None:
+async def test_publishable_key_is_refused(shop: Calling) -> None:
     refused = await shop.connect(api_key="pk_test_0123456789")
     assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
     assert (await shop.connect(check=False, api_key="pk_test_0123456789")).status_code == 201
@@ -147,8 +147,8 @@ async def test_a_key_that_is_public_is_none(shop: Calling) -> None:
 
 
 @ANY_DATABASE
-async def test_the_callers_own_credential_goes_no_further(there: Calling) -> None:
-    """Ours is for us alone, and theirs is put in its place."""
+async def test_callers_own_credential_is_not_forwarded(there: Calling) -> None:
+    """The proxy drops the caller's `Proxy-Authorization` and sends the end user's credential."""
     await there.connect(token=await new_token(there.program))
     said = there.program.process.said
     other = b64encode(f"{said['username']}:wrong".encode()).decode()

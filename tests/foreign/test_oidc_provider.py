@@ -37,7 +37,7 @@ async def plain(provider: Provider) -> AsyncIterator[PlainClient]:
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.name)
-async def test_each_person_gets_tokens_that_name_them(plain: PlainClient, person: Person) -> None:
+async def test_tokens_name_the_person_who_allowed_access(plain: PlainClient, person: Person) -> None:
     tokens = await plain.connect(person)
     who = await plain.whoami(tokens.access_token)
     assert (who.ok, who.account_id, who.account_label) == (True, person.name, person.email)
@@ -45,7 +45,7 @@ async def test_each_person_gets_tokens_that_name_them(plain: PlainClient, person
     assert set((tokens.scope or "").split()) == {"openid", "offline_access", "profile", "email"}
 
 
-async def test_a_person_is_asked_to_log_in_each_time(plain: PlainClient) -> None:
+async def test_each_authorization_requires_a_log_in(plain: PlainClient) -> None:
     async with Visitor() as visitor:
         for person in (ALICE, BOB):
             attempt = plain.attempt()
@@ -60,14 +60,14 @@ async def test_every_callback_names_the_issuer(plain: PlainClient, provider: Pro
             assert (await decide(visitor, plain.attempt().url, ALICE))["iss"] == provider.url
 
 
-async def test_a_second_one_has_another_issuer(provider: Provider, tmp_path: Path) -> None:
+async def test_second_server_has_another_issuer(provider: Provider, tmp_path: Path) -> None:
     with running_oidc(tmp_path) as second:
         async with PlainClient(second, second.register_client(REDIRECT_URI)) as plain, Visitor() as visitor:
             callback = await visitor.consent(plain.attempt().url, ALICE)
     assert callback["iss"] == second.url != provider.url
 
 
-async def test_a_consent_that_is_denied_comes_back_as_an_error(plain: PlainClient) -> None:
+async def test_denial_returns_an_error_to_the_client(plain: PlainClient) -> None:
     attempt = plain.attempt()
     async with Visitor() as visitor:
         callback = await visitor.deny(attempt.url, ALICE)
@@ -75,7 +75,7 @@ async def test_a_consent_that_is_denied_comes_back_as_an_error(plain: PlainClien
     assert callback["error_description"] == "The person said no."
 
 
-async def test_without_pkce_nobody_gets_a_code(plain: PlainClient) -> None:
+async def test_authorization_without_pkce_is_refused(plain: PlainClient) -> None:
     async with Visitor() as visitor:
         attempt = plain.attempt(code_challenge="", code_challenge_method="")
         assert (await visitor.consent(attempt.url, ALICE))["error"] == "invalid_request"
@@ -84,7 +84,7 @@ async def test_without_pkce_nobody_gets_a_code(plain: PlainClient) -> None:
     assert await plain.exchange(callback["code"], "of-another-attempt" * 4) == INVALID_GRANT
 
 
-async def test_a_code_works_once_and_its_second_use_ends_what_came_of_the_first(plain: PlainClient) -> None:
+async def test_reuse_of_a_code_ends_the_grant_of_its_first_use(plain: PlainClient) -> None:
     attempt = plain.attempt()
     async with Visitor() as visitor:
         callback = await visitor.consent(attempt.url, ALICE)
@@ -93,14 +93,14 @@ async def test_a_code_works_once_and_its_second_use_ends_what_came_of_the_first(
     assert (await plain.whoami(tokens.access_token)).refused
 
 
-async def test_a_redirect_address_that_is_not_registered_is_not_gone_to(plain: PlainClient) -> None:
+async def test_unregistered_redirect_uri_is_refused(plain: PlainClient) -> None:
     elsewhere = plain.attempt(redirect_uri="http://127.0.0.1:8000/connect/callback/another")
     async with Visitor() as visitor:
         with pytest.raises(Stuck, match="redirect_uri"):
             await visitor.consent(elsewhere.url, ALICE)
 
 
-async def test_there_is_no_refresh_token_without_a_consent_that_was_asked_for(plain: PlainClient) -> None:
+async def test_refresh_token_requires_offline_access_and_prompt_consent(plain: PlainClient) -> None:
     for params in ({"prompt": "login"}, {"scope": "openid email"}):
         attempt = plain.attempt(**params)
         async with Visitor() as visitor:
@@ -108,7 +108,7 @@ async def test_there_is_no_refresh_token_without_a_consent_that_was_asked_for(pl
         assert granted(await plain.exchange(callback["code"], attempt.verifier)).refresh_token is None
 
 
-async def test_an_access_token_dies_and_a_refresh_brings_another(oidc_provider: Provider) -> None:
+async def test_access_token_expires_and_a_refresh_returns_another(oidc_provider: Provider) -> None:
     async with PlainClient(oidc_provider, oidc_provider.register_client(REDIRECT_URI)) as plain:
         tokens = await plain.connect(ALICE)
         assert tokens.expires_in == ACCESS_TOKEN_SECONDS
@@ -119,7 +119,7 @@ async def test_an_access_token_dies_and_a_refresh_brings_another(oidc_provider: 
         assert (await plain.whoami(fresh.access_token)).account_label == ALICE.email
 
 
-async def test_a_refresh_token_that_is_used_again_ends_its_family(plain: PlainClient) -> None:
+async def test_reuse_of_a_refresh_token_ends_its_family(plain: PlainClient) -> None:
     first = await plain.connect(ALICE)
     second = granted(await plain.refresh(first.refresh_token))
     assert second.refresh_token != first.refresh_token
@@ -128,7 +128,7 @@ async def test_a_refresh_token_that_is_used_again_ends_its_family(plain: PlainCl
     assert (await plain.whoami(second.access_token)).refused
 
 
-async def test_a_revoked_refresh_token_takes_the_access_token_along(plain: PlainClient) -> None:
+async def test_revoking_the_refresh_token_revokes_the_access_token(plain: PlainClient) -> None:
     tokens, other = await plain.connect(ALICE), await plain.connect(BOB)
     await plain.revoke(tokens.refresh_token, "refresh_token")
     assert await plain.refresh(tokens.refresh_token) == INVALID_GRANT
@@ -136,7 +136,7 @@ async def test_a_revoked_refresh_token_takes_the_access_token_along(plain: Plain
     granted(await plain.refresh(other.refresh_token))
 
 
-async def test_a_revoked_access_token_takes_the_refresh_token_along(plain: PlainClient) -> None:
+async def test_revoking_the_access_token_revokes_the_refresh_token(plain: PlainClient) -> None:
     tokens = await plain.connect(ALICE)
     await plain.revoke(tokens.access_token, "access_token")
     assert (await plain.whoami(tokens.access_token)).refused
@@ -150,7 +150,7 @@ async def test_another_client_cannot_use_the_refresh_token(plain: PlainClient, p
     granted(await plain.refresh(tokens.refresh_token))
 
 
-async def test_it_logs_each_token_request(plain: PlainClient, provider: Provider) -> None:
+async def test_each_token_request_is_logged(plain: PlainClient, provider: Provider) -> None:
     answered = '"POST /token" 400'
     before = provider.process.log().count(answered)
     assert await plain.refresh("none-of-theirs") == INVALID_GRANT

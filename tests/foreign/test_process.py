@@ -26,7 +26,7 @@ with {server}(folder) as provider:
 
 
 @pytest.mark.parametrize("server", ["running_django", "running_oidc", "running_emulate"])
-def test_a_server_ends_when_the_tests_are_killed(server: str, tmp_path: Path) -> None:
+def test_server_exits_when_the_tests_are_killed(server: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS.format(server=server), str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tests:
         assert tests.stdout is not None

@@ -27,7 +27,7 @@ def typed(service: OAuthClient) -> dict[str, object]:
     return {"auth_type": "client_credentials", "credentials": pair}
 
 
-async def test_a_service_is_connected_by_its_own_client_and_kept_in_fresh_tokens(there: Connecting) -> None:
+async def test_service_is_connected_by_its_own_client_and_its_tokens_are_renewed(there: Connecting) -> None:
     service = there.provider.register_service()
     token = (await there.session(auth_type="client_credentials"))["session_token"]
     made = await there.client.popup("/connect", token, typed(service))
@@ -44,7 +44,7 @@ async def test_a_service_is_connected_by_its_own_client_and_kept_in_fresh_tokens
     assert service.client_secret not in shown + told
 
 
-async def test_a_wrong_secret_is_refused_with_the_providers_reason_and_nothing_is_stored(there: Connecting) -> None:
+async def test_wrong_secret_is_refused_with_the_providers_reason_and_nothing_is_stored(there: Connecting) -> None:
     service = there.provider.register_service()
     wrong = OAuthClient(service.client_id, "a-secret-that-is-another", "")
     token = (await there.session(auth_type="client_credentials"))["session_token"]
@@ -55,7 +55,7 @@ async def test_a_wrong_secret_is_refused_with_the_providers_reason_and_nothing_i
     assert (await there.client.popup("/connect", token, typed(service))).status_code == 200
 
 
-async def test_a_service_whose_client_is_refused_later_needs_to_be_connected_again(there: Connecting) -> None:
+async def test_service_needs_reauth_after_its_client_is_refused(there: Connecting) -> None:
     service = there.provider.register_service()
     body = {"integration_slug": there.slug, "end_user_id": "user_123", **typed(service)}
     made = await there.client.post("/v1/connections", body)
@@ -71,7 +71,7 @@ async def test_a_service_whose_client_is_refused_later_needs_to_be_connected_aga
 
 
 async def forget_secret(there: Connecting, connection_id: str) -> None:
-    """What the provider does where its customer makes a new secret: the one that we hold is another now."""
+    """Replace the client's secret at the provider, so that the stored secret is wrong."""
     installation = there.application.installation
     organization = (await there.client.get("/v1/organization")).json()["id"]
     async with installation.database.write() as tx:

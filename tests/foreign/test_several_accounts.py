@@ -107,7 +107,7 @@ async def choose(
         return await browser.post("/connect/authorization/account", data={**form, "account": choice}, headers=sent)
 
 
-async def test_the_account_that_is_chosen_is_the_one_that_is_connected(there: Connecting) -> None:
+async def test_selected_account_is_connected(there: Connecting) -> None:
     token, attempt, page = await to_the_choice(there)
     assert page.status_code == 200
     assert "Which Several account?" in page.text
@@ -122,12 +122,12 @@ async def test_the_account_that_is_chosen_is_the_one_that_is_connected(there: Co
     assert connection["account"] == {"id": "south", "label": "Southwind <b>"}
 
 
-async def test_where_there_is_one_account_nobody_is_asked(there: Connecting, accounts: Accounts) -> None:
+async def test_single_account_is_connected_without_a_selection(there: Connecting, accounts: Accounts) -> None:
     del accounts.names["south"]
     assert (await there.connect())["account"]["id"] == "north"
 
 
-async def test_no_account_at_all_is_a_failure_that_can_be_tried_again(there: Connecting, accounts: Accounts) -> None:
+async def test_no_account_is_a_failure_that_can_be_retried(there: Connecting, accounts: Accounts) -> None:
     accounts.names.clear()
     token, attempt, _ = await to_the_choice(there)
     told = await there.outcome(token, attempt.authorization_id)
@@ -135,7 +135,7 @@ async def test_no_account_at_all_is_a_failure_that_can_be_tried_again(there: Con
 
 
 @pytest.mark.promise("P5")
-async def test_nobody_else_chooses_and_nobody_chooses_twice(there: Connecting) -> None:
+async def test_only_the_browser_of_the_callback_selects_an_account_and_only_once(there: Connecting) -> None:
     token, attempt, page = await to_the_choice(there)
     other = (await to_the_choice(there))[1]
     refused = [
@@ -154,7 +154,7 @@ async def test_nobody_else_chooses_and_nobody_chooses_twice(there: Connecting) -
     assert (await there.outcome(token, attempt.authorization_id))["state"] == "connected"
 
 
-async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> None:
+async def test_account_selection_expires(there: Connecting) -> None:
     token, attempt, page = await to_the_choice(there)
     tokens = await given(there, attempt.authorization_id)
     there.application.clock.advance(minutes=11)
@@ -165,7 +165,7 @@ async def test_a_choice_that_is_left_for_too_long_is_over(there: Connecting) -> 
 
 
 @pytest.mark.promise("P9")
-async def test_an_end_user_who_is_forgotten_before_the_choice_leaves_no_grant(there: Connecting) -> None:
+async def test_deleting_an_end_user_before_the_selection_revokes_the_grant(there: Connecting) -> None:
     _, attempt, page = await to_the_choice(there)
     token = await given(there, attempt.authorization_id)
     assert await is_taken(there, token)

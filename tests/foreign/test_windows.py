@@ -12,7 +12,7 @@ from tests.foreign.served import END_USER, NORTHWIND, Served
 from tests.foreign.windows import agreed, asked, at_the_provider, each, onward
 from tests.journeys.site import _Handler
 from tests.journeys.steps import button, click, heading, outcome, settled
-from tests.journeys.test_window import CONFIRM, came_back
+from tests.journeys.test_window import CONFIRM, return_params
 
 pytestmark = pytest.mark.foreign
 
@@ -53,7 +53,7 @@ async def linked(frame: Frame, there: Served) -> Page:
 
 
 @each("oidc")
-async def test_where_a_script_may_open_no_window_a_link_does(page: Page, there: Served) -> None:
+async def test_link_opens_the_window_if_scripts_may_not(page: Page, there: Served) -> None:
     await page.add_init_script(NO_WINDOW)
     frame = await asked(page, there, await there.session())
     await click(frame, onward(there.provider))
@@ -66,7 +66,7 @@ async def test_where_a_script_may_open_no_window_a_link_does(page: Page, there: 
 
 
 @each("oidc")
-async def test_chromiums_own_blocker_leaves_the_link(browser: Browser, there: Served) -> None:
+async def test_chromiums_popup_blocker_allows_the_link(browser: Browser, there: Served) -> None:
     async with async_playwright() as playwright:
         blocking = await playwright.chromium.launch(
             executable_path=find_chromium(), args=["--no-sandbox"], ignore_default_args=["--disable-popup-blocking"]
@@ -82,7 +82,7 @@ async def test_chromiums_own_blocker_leaves_the_link(browser: Browser, there: Se
 
 
 @each("oidc")
-async def test_a_window_that_does_not_show_itself_is_followed_by_the_link(page: Page, there: Served) -> None:
+async def test_link_is_shown_if_the_window_sends_no_message(page: Page, there: Served) -> None:
     await page.add_init_script(SILENT_WINDOW)
     await page.clock.install()
     frame = await asked(page, there, await there.session())
@@ -97,7 +97,7 @@ async def test_a_window_that_does_not_show_itself_is_followed_by_the_link(page: 
 
 
 @each("oidc")
-async def test_where_nothing_can_be_opened_the_page_is_told_so_after_a_while(page: Page, there: Served) -> None:
+async def test_page_gets_an_error_if_no_window_can_be_opened(page: Page, there: Served) -> None:
     await page.add_init_script(f"{NO_WINDOW}; {NO_LINK}")
     await page.clock.install()
     session = await there.session()
@@ -116,9 +116,7 @@ async def test_where_nothing_can_be_opened_the_page_is_told_so_after_a_while(pag
 
 
 @each("oidc")
-async def test_a_customers_page_that_cuts_its_windows_off_is_told_that_none_can_be_opened(
-    page: Page, there: Served
-) -> None:
+async def test_page_with_opener_policy_same_origin_gets_an_error(page: Page, there: Served) -> None:
     vars(there.site)["RequestHandlerClass"] = CutOff
     await page.clock.install()
     frame = await asked(page, there, await there.session())
@@ -133,7 +131,7 @@ async def test_a_customers_page_that_cuts_its_windows_off_is_told_that_none_can_
 
 
 @each("oidc")
-async def test_a_customers_page_that_keeps_the_windows_it_opens_connects(page: Page, there: Served) -> None:
+async def test_page_with_opener_policy_same_origin_allow_popups_connects(page: Page, there: Served) -> None:
     vars(there.site)["RequestHandlerClass"] = CutOffButForItsOwn
     frame = await asked(page, there, await there.session())
     await agreed(frame, there.provider, ALICE)
@@ -160,7 +158,7 @@ async def on_to_the_provider(window: Page, there: Served, press: str | None = No
 
 
 @each("oidc")
-async def test_a_link_leads_to_the_provider_and_back_to_a_page_that_says_connected(window: Page, there: Served) -> None:
+async def test_link_leads_to_the_provider_and_back_to_a_page_that_shows_success(window: Page, there: Served) -> None:
     session = await begun(window, there, "link")
     await on_to_the_provider(window, there)
     await consent(window, there.provider, ALICE)
@@ -171,14 +169,14 @@ async def test_a_link_leads_to_the_provider_and_back_to_a_page_that_says_connect
 
 
 @each("oidc")
-async def test_a_redirect_leads_over_the_provider_back_to_the_app_and_counts_once_it_is_redeemed(
+async def test_redirect_leads_through_the_provider_to_the_app_and_connects_after_redemption(
     window: Page, there: Served
 ) -> None:
     session = await begun(window, there, "redirect")
     await on_to_the_provider(window, there)
     await consent(window, there.provider, ALICE)
     await expect(heading(window)).to_have_text("Back in the app")
-    back = came_back(window)
+    back = return_params(window)
     assert (back["session_id"], back["status"]) == (session["id"], "connected")
     assert await there.status() == "not_connected"
     body = {"code": back["code"], "end_user_id": END_USER}
@@ -189,7 +187,7 @@ async def test_a_redirect_leads_over_the_provider_back_to_the_app_and_counts_onc
 
 @each("oidc")
 @pytest.mark.parametrize("mode", ["redirect", "link"])
-async def test_a_consent_that_is_denied_shows_the_form_with_the_reason_and_a_second_try_connects(
+async def test_denial_shows_the_form_with_the_reason_and_a_second_try_connects(
     window: Page, there: Served, mode: str
 ) -> None:
     session = await begun(window, there, mode)
@@ -206,7 +204,7 @@ async def test_a_consent_that_is_denied_shows_the_form_with_the_reason_and_a_sec
 
 @each("oidc")
 @pytest.mark.parametrize("mode", ["redirect", "link"])
-async def test_another_account_takes_the_place_of_the_first_only_when_that_is_agreed_to(
+async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(
     window: Page, there: Served, mode: str
 ) -> None:
     await begun(window, there, "link")
@@ -230,7 +228,7 @@ async def test_another_account_takes_the_place_of_the_first_only_when_that_is_ag
 
 
 @each("oidc")
-async def test_a_link_without_a_named_integration_goes_from_the_list_to_the_provider_and_back(
+async def test_link_without_an_integration_leads_from_the_list_to_the_provider_and_back(
     window: Page, there: Served
 ) -> None:
     session = await there.window(integration_slug=None, mode="link")
@@ -249,7 +247,7 @@ async def test_a_link_without_a_named_integration_goes_from_the_list_to_the_prov
 
 
 @each("oidc")
-async def test_a_redirect_that_was_cancelled_meanwhile_offers_the_way_back(window: Page, there: Served) -> None:
+async def test_redirect_cancelled_meanwhile_links_back_to_the_app(window: Page, there: Served) -> None:
     session = await begun(window, there, "redirect")
     await on_to_the_provider(window, there)
     answer = await there.http.delete(f"/v1/hosted-connection-sessions/{session['id']}")

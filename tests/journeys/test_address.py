@@ -40,9 +40,7 @@ _KEPT: Final = """async () => {
 
 
 @pytest.mark.promise("P11")
-async def test_the_token_leaves_the_address_before_the_server_is_asked_anything(
-    page: Page, site: Site, backend: Backend
-) -> None:
+async def test_token_is_removed_from_the_url_before_the_first_request(page: Page, site: Site, backend: Backend) -> None:
     addresses: list[str] = []
     asked = asyncio.Event()
 
@@ -62,7 +60,7 @@ async def test_the_token_leaves_the_address_before_the_server_is_asked_anything(
     assert await frame.evaluate("() => history.length") == await page.evaluate("() => history.length")
 
 
-async def test_a_reload_of_the_frame_keeps_going(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
+async def test_reload_of_the_frame_continues_the_session(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
     session = await backend.session()
     frame = await opened(page, site, session["session_token"])
     before = request_id(frame)
@@ -77,7 +75,7 @@ async def test_a_reload_of_the_frame_keeps_going(page: Page, demo: Demo, site: S
 
 
 @pytest.mark.promise("P11")
-async def test_nothing_is_asked_of_third_parties_and_no_secret_stands_in_an_address_or_on_the_console(
+async def test_no_third_party_request_and_no_secret_in_a_url_or_on_the_console(
     page: Page, browser_context: BrowserContext, demo: Demo, site: Site, backend: Backend
 ) -> None:
     requests: list[Request] = []
@@ -109,7 +107,7 @@ def _note(notes: list[T], what: T) -> None:
     notes.append(what)
 
 
-async def test_the_frame_keeps_no_cookie_and_no_storage(
+async def test_frame_uses_no_cookie_and_no_storage(
     page: Page, browser_context: BrowserContext, demo: Demo, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token())
@@ -121,9 +119,7 @@ async def test_the_frame_keeps_no_cookie_and_no_storage(
     assert await browser_context.cookies() == []
 
 
-async def test_a_copy_of_the_address_after_loading_gives_nobody_the_form(
-    page: Page, site: Site, backend: Backend
-) -> None:
+async def test_copied_url_of_a_loaded_frame_does_not_show_the_form(page: Page, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token())
     await eventually(lambda: "session_token" not in frame.url)
     other = await page.context.new_page()

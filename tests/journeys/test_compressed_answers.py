@@ -32,7 +32,7 @@ async def test_chromium_reads_lists_in_both_codings(page: Page, demo: Demo, codi
     assert len(catalog["integrations"]) >= 13
 
 
-async def test_chromium_asks_for_zstd_by_itself_and_gets_it(page: Page, demo: Demo) -> None:
+async def test_chromium_requests_and_receives_zstd(page: Page, demo: Demo) -> None:
     await page.goto(f"{demo.url}/docs/errors")
     answer = await page.evaluate(_ASK, {"path": "/v1/integrations?end_user_id=user_123", "key": demo.api_key})
     assert answer["coding"] == "zstd"

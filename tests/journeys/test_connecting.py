@@ -30,7 +30,7 @@ async def playground(page: Page, backend: Backend) -> Locator:
     return page.get_by_role("listitem", name="Acme CRM", exact=True)
 
 
-async def test_a_wrong_key_shows_the_reason_and_keeps_what_was_typed(page: Page, demo: Demo, backend: Backend) -> None:
+async def test_wrong_key_shows_the_reason_and_keeps_the_input(page: Page, demo: Demo, backend: Backend) -> None:
     card = await playground(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
     frame = await opened_popup(page)
@@ -54,7 +54,7 @@ async def test_a_wrong_key_shows_the_reason_and_keeps_what_was_typed(page: Page,
     assert (await backend.status(), await backend.connections()) == ("not_connected", [])
 
 
-async def test_a_connection_that_broke_is_repaired_in_place_and_keeps_its_id(page: Page, backend: Backend) -> None:
+async def test_broken_connection_is_reconnected_in_place_with_the_same_id(page: Page, backend: Backend) -> None:
     key = backend.demo.acme_key
     card = await playground(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
@@ -82,7 +82,7 @@ async def test_a_connection_that_broke_is_repaired_in_place_and_keeps_its_id(pag
     assert (after["id"], after["status"]) == (before["id"], "active")
 
 
-async def test_a_page_of_another_site_with_a_strict_policy_connects_reconnects_and_replaces(
+async def test_page_with_a_strict_policy_connects_reconnects_and_replaces(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token(end_user_name="Ada Lovelace"))
@@ -119,7 +119,7 @@ async def test_a_page_of_another_site_with_a_strict_policy_connects_reconnects_a
 
 
 @pytest.mark.promise("P4")
-async def test_a_session_that_has_made_its_connection_makes_no_other(
+async def test_connected_session_makes_no_second_connection(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     token = await backend.token()
@@ -133,9 +133,7 @@ async def test_a_session_that_has_made_its_connection_makes_no_other(
     assert [one["account"]["id"] for one in await backend.connections()] == [GLOBEX]
 
 
-async def test_a_name_that_the_backend_suggests_can_be_changed(
-    page: Page, demo: Demo, site: Site, backend: Backend
-) -> None:
+async def test_suggested_connection_name_can_be_changed(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token(suggested_connection_name="Acme of the north"))
     name = frame.get_by_label("Name of this connection")
     await expect(name).to_have_value("Acme of the north")

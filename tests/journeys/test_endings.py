@@ -64,7 +64,7 @@ Ending = Callable[[Backend], Awaitable[str]]
 
 
 @pytest.mark.parametrize("make,title,code", ENDINGS)
-async def test_a_session_that_is_over_shows_why_and_tells_the_page_when_it_is_closed(
+async def test_ended_session_shows_the_reason_and_reports_it_when_closed(
     page: Page, site: Site, backend: Backend, make: Ending, title: str, code: str | None
 ) -> None:
     frame = await opened(page, site, await make(backend))
@@ -79,7 +79,7 @@ async def test_a_session_that_is_over_shows_why_and_tells_the_page_when_it_is_cl
     await gone(page)
 
 
-async def test_the_last_attempt_ends_the_session_on_the_spot(page: Page, site: Site, backend: Backend) -> None:
+async def test_last_failed_attempt_ends_the_session_at_once(page: Page, site: Site, backend: Backend) -> None:
     token = await backend.token()
     for _ in range(ATTEMPTS - 1):
         await backend.type_key(token, WRONG_KEY)
@@ -94,7 +94,7 @@ async def test_the_last_attempt_ends_the_session_on_the_spot(page: Page, site: S
     assert await backend.status() == "not_connected"
 
 
-async def test_a_session_that_expires_behind_an_open_form_says_so(page: Page, site: Site, backend: Backend) -> None:
+async def test_session_that_expires_behind_an_open_form_shows_its_end(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     frame = await opened(page, site, session["session_token"])
     await backend.expire(session)
@@ -103,7 +103,7 @@ async def test_a_session_that_expires_behind_an_open_form_says_so(page: Page, si
     assert await backend.status() == "not_connected"
 
 
-async def test_a_lost_network_keeps_what_was_typed_and_trying_again_connects(
+async def test_lost_network_keeps_the_input_and_a_retry_connects(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token())
@@ -116,9 +116,7 @@ async def test_a_lost_network_keeps_what_was_typed_and_trying_again_connects(
     assert (await outcome(page))["status"] == "connected"
 
 
-async def test_a_network_that_is_lost_while_loading_can_be_tried_again(
-    page: Page, demo: Demo, site: Site, backend: Backend
-) -> None:
+async def test_network_lost_while_loading_can_be_retried(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
     await page.route("**/connect/session", lambda route: route.abort("internetdisconnected"))
     frame = await opened(page, site, await backend.token())
     await expect(heading(frame)).to_have_text("We can’t be reached")
@@ -129,7 +127,7 @@ async def test_a_network_that_is_lost_while_loading_can_be_tried_again(
 
 
 @pytest.mark.parametrize("status,media_type", [(502, "text/html"), (500, "application/problem+json")])
-async def test_a_broken_server_is_no_fault_of_the_person_and_keeps_what_was_typed(
+async def test_server_error_is_reported_as_ours_and_keeps_the_input(
     page: Page, demo: Demo, site: Site, backend: Backend, status: int, media_type: str
 ) -> None:
     async def break_down(route: Route) -> None:

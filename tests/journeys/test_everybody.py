@@ -112,7 +112,7 @@ async def test_axe_finds_nothing_in_the_popup(page: Page, site: Site, backend: B
 
 
 @pytest.mark.parametrize("make", [make for make, _, _ in ENDINGS])
-async def test_axe_finds_nothing_in_a_page_that_ends_the_matter(
+async def test_axe_finds_nothing_in_the_page_of_an_ended_session(
     page: Page, site: Site, backend: Backend, make: Ending
 ) -> None:
     frame = await opened(page, site, await make(backend))
@@ -130,7 +130,7 @@ async def test_axe_finds_nothing_at_top_level_and_in_the_page_around_the_popup(
     assert await violations(page, page) == []
 
 
-async def test_the_keyboard_alone_connects_and_the_focus_comes_back(
+async def test_keyboard_alone_connects_and_the_focus_returns(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     await visit(page, site, await backend.token())
@@ -160,7 +160,7 @@ async def test_the_keyboard_alone_connects_and_the_focus_comes_back(
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
 
 
-async def test_the_focus_does_not_get_behind_the_popup(page: Page, site: Site, backend: Backend) -> None:
+async def test_focus_stays_inside_the_popup(page: Page, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token())
     await expect(key_field(frame)).to_be_focused()
     for _ in range(12):
@@ -170,7 +170,7 @@ async def test_the_focus_does_not_get_behind_the_popup(page: Page, site: Site, b
     assert not await page.evaluate(stolen)
 
 
-async def test_a_choice_is_made_by_keyboard_and_taken_back(page: Page, site: Site, backend: Backend) -> None:
+async def test_auth_type_is_selected_by_keyboard_and_can_be_changed(page: Page, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token("customer-io"))
     await expect(heading(frame)).to_be_focused()
     await page.keyboard.press("Tab")
@@ -181,9 +181,7 @@ async def test_a_choice_is_made_by_keyboard_and_taken_back(page: Page, site: Sit
     await expect(frame.get_by_role("heading", name="How would you like to connect?")).to_be_visible()
 
 
-async def test_a_key_is_connected_by_two_clicks_in_the_popups_life(
-    page: Page, demo: Demo, site: Site, backend: Backend
-) -> None:
+async def test_key_is_connected_with_two_clicks(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
     presses: list[str] = []
 
     def note(where: str) -> None:
@@ -199,7 +197,7 @@ async def test_a_key_is_connected_by_two_clicks_in_the_popups_life(
     assert presses == ["/", "/connect"]
 
 
-async def test_on_a_small_phone_nothing_is_wider_than_the_screen(page: Page, site: Site, backend: Backend) -> None:
+async def test_nothing_is_wider_than_a_small_phones_screen(page: Page, site: Site, backend: Backend) -> None:
     await page.set_viewport_size({"width": 320, "height": 568})
     wide = "() => document.documentElement.scrollWidth > innerWidth"
     for slug in ("acme", "customer-io", "datadog", "zendesk"):
@@ -209,16 +207,14 @@ async def test_on_a_small_phone_nothing_is_wider_than_the_screen(page: Page, sit
         assert not await page.evaluate(wide)
 
 
-async def test_without_a_pointer_that_is_fine_no_keyboard_slides_over_the_page(
-    browser: Browser, site: Site, backend: Backend
-) -> None:
+async def test_no_field_is_focused_on_devices_without_a_mouse(browser: Browser, site: Site, backend: Backend) -> None:
     phone = await browser.new_context(is_mobile=True, has_touch=True, viewport={"width": 390, "height": 760})
     async with phone:
         frame = await opened(await phone.new_page(), site, await backend.token())
         await expect(heading(frame)).to_be_focused()
 
 
-async def test_the_hint_of_a_window_that_does_not_open_can_be_closed(page: Page, site: Site, backend: Backend) -> None:
+async def test_hint_of_a_popup_that_does_not_load_can_be_closed(page: Page, site: Site, backend: Backend) -> None:
     async def never(route: Route) -> None:
         """A server that does not answer."""
 

@@ -36,9 +36,7 @@ def error_of(frame: Frame, label: str) -> str:
     return f".field:has(label:text-is('{label}')) .field-error"
 
 
-async def test_every_field_of_every_entry_has_a_label_and_says_where_to_find_it(
-    page: Page, site: Site, backend: Backend
-) -> None:
+async def test_every_field_of_every_entry_has_a_label_and_a_hint(page: Page, site: Site, backend: Backend) -> None:
     for slug in ("datadog", "zendesk", "twilio"):
         frame = await opened(page, site, await backend.token(slug))
         inputs = frame.locator("form input, form select")
@@ -48,9 +46,7 @@ async def test_every_field_of_every_entry_has_a_label_and_says_where_to_find_it(
         assert await secrets.count() == await frame.locator("[name^='credentials.']").count()
 
 
-async def test_where_to_find_a_key_unfolds_with_a_link_that_leaves_nothing_behind(
-    page: Page, site: Site, backend: Backend
-) -> None:
+async def test_hint_unfolds_with_a_link_without_opener_and_referrer(page: Page, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token())
     sentence = frame.get_by_text("Open Acme CRM in another tab")
     await expect(sentence).to_be_hidden()
@@ -64,7 +60,7 @@ async def test_where_to_find_a_key_unfolds_with_a_link_that_leaves_nothing_behin
     await expect(key_field(frame)).to_be_visible()
 
 
-async def test_a_secret_is_hidden_until_it_is_asked_to_be_shown(page: Page, site: Site, backend: Backend) -> None:
+async def test_secret_is_hidden_until_the_user_shows_it(page: Page, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token())
     await expect(key_field(frame)).to_have_attribute("type", "password")
     await key_field(frame).fill("acme_half")
@@ -75,7 +71,7 @@ async def test_a_secret_is_hidden_until_it_is_asked_to_be_shown(page: Page, site
     await expect(key_field(frame)).to_have_value("acme_half")
 
 
-async def test_a_value_of_the_wrong_form_is_told_at_its_field_and_nothing_is_sent(
+async def test_invalid_value_is_reported_at_its_field_and_nothing_is_sent(
     page: Page, site: Site, backend: Backend
 ) -> None:
     sent = await answer_in_place(page, "acme")
@@ -93,7 +89,7 @@ async def test_a_value_of_the_wrong_form_is_told_at_its_field_and_nothing_is_sen
     await expect(frame.locator(error_of(frame, "API key"))).to_be_hidden()
 
 
-async def test_what_comes_along_with_copying_is_taken_away(page: Page, site: Site, backend: Backend) -> None:
+async def test_pasted_spaces_and_invisible_characters_are_removed(page: Page, site: Site, backend: Backend) -> None:
     sent = await answer_in_place(page, "acme")
     frame = await opened(page, site, await backend.token())
     await key_field(frame).fill(f" \u200b{backend.demo.acme_key}\u200b \t")
@@ -102,7 +98,7 @@ async def test_what_comes_along_with_copying_is_taken_away(page: Page, site: Sit
     assert sent[0]["credentials"] == {"api_key": backend.demo.acme_key}
 
 
-async def test_a_user_name_and_a_password(page: Page, site: Site, backend: Backend) -> None:
+async def test_user_name_and_password_are_submitted(page: Page, site: Site, backend: Backend) -> None:
     sent = await answer_in_place(page, "twilio")
     frame = await opened(page, site, await backend.token("twilio"))
     sid, token = "AC" + "0" * 32, "1" * 32
@@ -117,7 +113,7 @@ async def test_a_user_name_and_a_password(page: Page, site: Site, backend: Backe
     assert sent == [{"auth_type": "basic", "params": {}, "credentials": {"username": sid, "password": token}}]
 
 
-async def test_parameters_stand_before_two_keys(page: Page, site: Site, backend: Backend) -> None:
+async def test_parameters_come_before_credentials(page: Page, site: Site, backend: Backend) -> None:
     sent = await answer_in_place(page, "datadog")
     frame = await opened(page, site, await backend.token("datadog"))
     region = frame.get_by_label("Datadog site")
@@ -132,7 +128,7 @@ async def test_parameters_stand_before_two_keys(page: Page, site: Site, backend:
     assert sent == [{"auth_type": "api_key", "params": {"site": "datadoghq.eu"}, "credentials": credentials}]
 
 
-async def test_a_pasted_address_becomes_its_subdomain_and_the_servers_refusal_stands_at_its_field(
+async def test_pasted_url_becomes_its_subdomain_and_the_servers_error_is_at_its_field(
     page: Page, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token("zendesk"))
@@ -150,7 +146,7 @@ async def test_a_pasted_address_becomes_its_subdomain_and_the_servers_refusal_st
     await expect(frame.get_by_label("API token", exact=True)).to_have_value("t" * 40)
 
 
-async def test_a_choice_of_ways_to_connect_and_back_again(page: Page, site: Site, backend: Backend) -> None:
+async def test_user_can_select_an_auth_type_and_go_back(page: Page, site: Site, backend: Backend) -> None:
     sent = await answer_in_place(page, "customer-io")
     frame = await opened(page, site, await backend.token("customer-io"))
     await expect(frame.get_by_role("heading", name="How would you like to connect?")).to_be_visible()
@@ -171,7 +167,7 @@ async def test_a_choice_of_ways_to_connect_and_back_again(page: Page, site: Site
     assert sent == [{"auth_type": "basic", "params": {"region": "track"}, "credentials": credentials}]
 
 
-async def test_a_session_for_one_way_to_connect_offers_no_choice(page: Page, site: Site, backend: Backend) -> None:
+async def test_session_for_one_auth_type_offers_no_selection(page: Page, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token("customer-io", auth_type="basic"))
     await expect(frame.get_by_label("Site ID")).to_be_visible()
     assert await button(frame, "Back").count() == 0

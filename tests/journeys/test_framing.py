@@ -21,7 +21,7 @@ async def expect_refused(page: Page, problems: PageProblems) -> None:
         assert not frame.url.startswith("http") or await frame.locator("form").count() == 0
 
 
-async def test_a_foreign_page_cannot_frame_it_and_is_told_that_it_did_not_load(
+async def test_foreign_page_cannot_frame_the_popup_and_shows_a_hint(
     page: Page, foreign: Site, backend: Backend, page_problems: PageProblems
 ) -> None:
     session = await backend.session()
@@ -36,7 +36,7 @@ async def test_a_foreign_page_cannot_frame_it_and_is_told_that_it_did_not_load(
     assert (state["status"], await backend.status()) == ("pending", "not_connected")
 
 
-async def test_a_foreign_page_cannot_frame_it_by_the_sessions_id_either(
+async def test_foreign_page_cannot_frame_the_popup_by_session_id(
     page: Page, foreign: Site, backend: Backend, page_problems: PageProblems
 ) -> None:
     session = await backend.session()
@@ -46,7 +46,7 @@ async def test_a_foreign_page_cannot_frame_it_by_the_sessions_id_either(
     await expect_refused(page, page_problems)
 
 
-async def test_a_foreign_page_around_an_allowed_one_cannot_show_it(
+async def test_foreign_page_around_an_allowed_page_cannot_show_the_popup(
     page: Page, foreign: Site, site: Site, backend: Backend, page_problems: PageProblems
 ) -> None:
     await visit(page, foreign, "", "/relaxed")
@@ -56,7 +56,7 @@ async def test_a_foreign_page_around_an_allowed_one_cannot_show_it(
     await expect_refused(page, page_problems)
 
 
-async def test_an_allowed_page_of_the_organization_shows_no_session_for_another_origin(
+async def test_allowed_page_cannot_show_a_session_for_another_origin(
     page: Page, site: Site, foreign: Site, backend: Backend, page_problems: PageProblems
 ) -> None:
     await visit(page, site, await backend.token(allowed_origins=[foreign.origin]))
@@ -64,7 +64,7 @@ async def test_an_allowed_page_of_the_organization_shows_no_session_for_another_
     await expect_refused(page, page_problems)
 
 
-async def test_opened_at_top_level_it_shows_no_form(page: Page, backend: Backend) -> None:
+async def test_popup_at_top_level_shows_no_form(page: Page, backend: Backend) -> None:
     session = await backend.session()
     for address in (session["connect_url"], f"{backend.demo.url}/connect?session={session['id']}"):
         await page.goto(address)
@@ -75,9 +75,7 @@ async def test_opened_at_top_level_it_shows_no_form(page: Page, backend: Backend
     assert (await backend.state(session))["status"] == "pending"
 
 
-async def test_at_top_level_in_a_browser_that_names_no_destination_it_shows_no_form(
-    page: Page, backend: Backend
-) -> None:
+async def test_popup_at_top_level_shows_no_form_without_sec_fetch_dest(page: Page, backend: Backend) -> None:
     async def without_destination(route: Route) -> None:
         headers = {name: value for name, value in route.request.headers.items() if name != "sec-fetch-dest"}
         await route.fulfill(response=await route.fetch(headers=headers))
@@ -92,7 +90,7 @@ async def test_at_top_level_in_a_browser_that_names_no_destination_it_shows_no_f
     assert "POST" not in asked
 
 
-async def test_a_window_that_an_allowed_page_opens_shows_no_form(page: Page, site: Site, backend: Backend) -> None:
+async def test_window_opened_by_an_allowed_page_shows_no_form(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     await visit(page, site, "")
     async with page.expect_popup() as opening:
@@ -103,7 +101,7 @@ async def test_a_window_that_an_allowed_page_opens_shows_no_form(page: Page, sit
     assert await window.evaluate("() => window.opener") is None
 
 
-async def test_an_allowed_page_shows_it(page: Page, site: Site, backend: Backend) -> None:
+async def test_allowed_page_shows_the_popup(page: Page, site: Site, backend: Backend) -> None:
     """The other tests of this file would pass with a popup that nobody can see."""
     frame = await opened(page, site, await backend.token())
     await expect(key_field(frame)).to_be_visible()

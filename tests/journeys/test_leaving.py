@@ -39,9 +39,7 @@ async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any]
     assert await page.evaluate("() => document.documentElement.style.overflow") == ""
 
 
-async def test_escape_inside_the_frame_cancels_and_gives_the_focus_back(
-    page: Page, site: Site, backend: Backend
-) -> None:
+async def test_escape_inside_the_frame_cancels_and_returns_the_focus(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     frame = await opened(page, site, session["session_token"])
     await expect(key_field(frame)).to_be_focused()
@@ -78,7 +76,7 @@ async def test_the_close_button_cancels(page: Page, site: Site, backend: Backend
     assert told == [cancelled(request)]
 
 
-async def test_escape_before_the_frame_is_there_leaves_at_once(page: Page, site: Site, backend: Backend) -> None:
+async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, site: Site, backend: Backend) -> None:
     await page.route("**/connect?*", lambda route: None)  # a server that never answers
     await visit(page, site, await backend.token())
     await page.get_by_role("button", name="Connect").click()
@@ -88,7 +86,7 @@ async def test_escape_before_the_frame_is_there_leaves_at_once(page: Page, site:
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
 
 
-async def test_a_frame_that_does_not_answer_is_left_after_two_seconds(page: Page, site: Site, backend: Backend) -> None:
+async def test_unresponsive_frame_is_removed_after_two_seconds(page: Page, site: Site, backend: Backend) -> None:
     await page.clock.install()
     frame = await opened(page, site, await backend.token())
     await page.clock.pause_at(4_102_444_800)  # however slow the machine is, two seconds pass when they are told to
@@ -101,7 +99,7 @@ async def test_a_frame_that_does_not_answer_is_left_after_two_seconds(page: Page
     assert (await outcome(page))["status"] == "cancelled"
 
 
-async def test_leaving_while_the_provider_is_asked_tells_what_the_server_decided(
+async def test_leaving_during_the_check_reports_the_servers_decision(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     session = await backend.session()
@@ -127,7 +125,7 @@ async def test_leaving_while_the_provider_is_asked_tells_what_the_server_decided
     assert await backend.connections() == []
 
 
-async def test_the_window_can_be_opened_again_after_it_was_left(page: Page, site: Site, backend: Backend) -> None:
+async def test_popup_can_be_opened_again_after_closing(page: Page, site: Site, backend: Backend) -> None:
     frame = await opened(page, site, await backend.token())
     await key_field(frame).press("Escape")
     await outcome(page)
@@ -139,7 +137,7 @@ async def test_the_window_can_be_opened_again_after_it_was_left(page: Page, site
     await gone(page)
 
 
-async def test_a_second_window_is_refused_while_one_is_open(page: Page, site: Site, backend: Backend) -> None:
+async def test_second_popup_is_refused_while_one_is_open(page: Page, site: Site, backend: Backend) -> None:
     await opened(page, site, await backend.token())
     refusal = await page.evaluate(
         """async (baseUrl) => {

@@ -57,7 +57,7 @@ async def test_six_hundred_integrations_are_listed_and_each_key_narrows_the_list
     await expect(rows).to_have_text(re.compile("Harbor Metrics"))
 
 
-async def test_logos_that_are_far_down_are_not_asked_for(page: Page, large: Backend) -> None:
+async def test_logos_far_down_are_not_loaded(page: Page, large: Backend) -> None:
     asked: set[str] = set()
     page.on("request", lambda request: asked.add(request.url) if "/logos/" in request.url else None)
     frame = await list_in(page, large)
@@ -66,7 +66,7 @@ async def test_logos_that_are_far_down_are_not_asked_for(page: Page, large: Back
     assert len(asked) < 100
 
 
-async def test_the_list_by_keyboard_alone(page: Page, large: Backend) -> None:
+async def test_list_works_by_keyboard_alone(page: Page, large: Backend) -> None:
     await visit(page, large.site, await large.token(None))
     await expect(page.get_by_role("button", name="Connect")).to_be_enabled()
     await page.keyboard.press("Tab")
@@ -95,7 +95,7 @@ async def test_the_list_by_keyboard_alone(page: Page, large: Backend) -> None:
     assert await large.status() == "connected"
 
 
-async def test_rows_are_walked_with_the_arrow_keys(page: Page, large: Backend) -> None:
+async def test_arrow_keys_move_between_rows(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await frame.get_by_label("Search", exact=True).press("ArrowDown")
     await expect(frame.get_by_role("button", name="Acme CRM")).to_be_focused()
@@ -106,7 +106,7 @@ async def test_rows_are_walked_with_the_arrow_keys(page: Page, large: Backend) -
     await expect(frame.locator("button:has-text('Amber Books')")).to_be_focused()
 
 
-async def test_the_way_back_finds_the_search_the_place_and_the_row_as_they_were(page: Page, large: Backend) -> None:
+async def test_going_back_restores_search_scroll_position_and_row(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await frame.get_by_label("Search", exact=True).fill("track")
     await eventually(hits_of(frame, 20, 200))
@@ -136,7 +136,7 @@ async def test_better_matches_come_first_and_accents_do_not_matter(page: Page, l
     await expect(titles).to_have_text(["Acme CRM"])
 
 
-async def test_a_category_and_an_empty_state(page: Page, large: Backend) -> None:
+async def test_category_filters_the_list_and_no_match_shows_an_empty_state(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await frame.get_by_label("Category").select_option("Payments")
     await eventually(hits_of(frame, 20, 40))
@@ -149,14 +149,14 @@ async def test_a_category_and_an_empty_state(page: Page, large: Backend) -> None
     await expect(frame.get_by_label("Category")).to_have_value("")
 
 
-async def test_what_is_connected_is_marked(page: Page, large: Backend) -> None:
+async def test_connected_integrations_are_marked(page: Page, large: Backend) -> None:
     assert (await large.type_key(await large.token(), large.demo.acme_key)).status_code == 200
     frame = await list_in(page, large)
     await expect(frame.locator(".mark")).to_have_count(1)
     await expect(frame.get_by_role("button", name="Acme CRM")).to_contain_text("Connected")
 
 
-async def test_a_pick_that_cannot_be_loaded_can_be_tried_again(page: Page, large: Backend) -> None:
+async def test_integration_that_fails_to_load_can_be_retried(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await page.route("**/connect/session", lambda route: route.abort("internetdisconnected"))
     await frame.get_by_role("button", name="Acme CRM").click()
@@ -177,7 +177,7 @@ async def test_axe_finds_nothing_in_the_list(page: Page, large: Backend) -> None
     assert await violations(page, frame) == []
 
 
-async def test_six_hundred_in_a_window_of_its_own(window: Page, large: Backend) -> None:
+async def test_six_hundred_integrations_are_listed_at_top_level(window: Page, large: Backend) -> None:
     # Without script, browsers load at once what is to be loaded later (HTML, "lazy loading attributes"): 601 logos.
     await window.route("**/logos/**", lambda route: route.abort())
     await confirmed(window, large, None)
@@ -186,7 +186,7 @@ async def test_six_hundred_in_a_window_of_its_own(window: Page, large: Backend) 
     await expect(window.locator(".picks li:visible")).to_have_count(1)
 
 
-async def test_each_key_narrows_the_list_in_a_window_of_its_own(page: Page, large: Backend) -> None:
+async def test_each_key_narrows_the_list_at_top_level(page: Page, large: Backend) -> None:
     await confirmed(page, large, None)
     await page.get_by_label("Search", exact=True).press_sequentially("harbormetrics")
     await expect(page.locator(".picks li:visible")).to_have_count(1)

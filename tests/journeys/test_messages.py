@@ -45,7 +45,7 @@ async def heard(page: Page, message: dict[str, Any]) -> str:
     return str(await eventually(origin))
 
 
-async def test_an_embedder_that_knows_only_two_parameters_and_the_message_works(
+async def test_embedder_needs_only_two_parameters_and_the_message(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token(), "/embedder")
@@ -66,7 +66,7 @@ async def _connected(backend: Backend) -> list[dict[str, Any]]:
     return await eventually(backend.connections)
 
 
-async def test_an_embedder_without_connect_js_hears_of_cancelling_and_of_errors(
+async def test_embedder_without_connect_js_receives_cancellation_and_errors(
     page: Page, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token(), "/embedder")
@@ -78,7 +78,7 @@ async def test_an_embedder_without_connect_js_hears_of_cancelling_and_of_errors(
     assert (result["status"], result["error"]["code"]) == ("error", "session_unknown")
 
 
-async def test_the_outcome_goes_to_the_allowed_origins_only_and_once(
+async def test_outcome_is_sent_once_and_only_to_allowed_origins(
     page: Page, demo: Demo, site: Site, foreign: Site, backend: Backend
 ) -> None:
     origins = [foreign.origin, site.origin, "https://app.example.com"]
@@ -90,7 +90,7 @@ async def test_the_outcome_goes_to_the_allowed_origins_only_and_once(
 
 
 @pytest.mark.promise("P6")
-async def test_connect_js_believes_no_message_from_another_window_or_origin_or_request(
+async def test_connect_js_ignores_messages_of_another_window_origin_or_request(
     page: Page, site: Site, foreign: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token(), "/relaxed")
@@ -119,7 +119,7 @@ async def test_connect_js_believes_no_message_from_another_window_or_origin_or_r
 
 
 @pytest.mark.promise("P6")
-async def test_connect_js_does_not_believe_its_frame_once_another_origin_is_in_it(
+async def test_connect_js_ignores_its_frame_after_it_navigated_to_another_origin(
     page: Page, site: Site, foreign: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token(), "/relaxed")
@@ -131,7 +131,7 @@ async def test_connect_js_does_not_believe_its_frame_once_another_origin_is_in_i
     assert await page.locator("#outcome").inner_text() == ""
 
 
-async def test_the_frame_takes_a_cancel_from_its_embedder_and_for_its_request_only(
+async def test_frame_accepts_a_cancel_only_from_its_embedder_and_for_its_request(
     page: Page, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token(), "/embedder")
@@ -146,7 +146,7 @@ async def test_the_frame_takes_a_cancel_from_its_embedder_and_for_its_request_on
     assert (await outcome(page))["status"] == "cancelled"
 
 
-async def test_the_success_mark_stays_for_a_moment_and_makes_room_for_the_next_window(
+async def test_success_mark_stays_for_a_moment_unless_the_next_popup_opens(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     frame = await opened(page, site, await backend.token())

@@ -37,12 +37,12 @@ async def confirmed(page: Page, backend: Backend, slug: str | None = "acme", **m
     return session
 
 
-def came_back(page: Page) -> dict[str, str]:
+def return_params(page: Page) -> dict[str, str]:
     """Return the parameters of the URL to which the browser returned."""
     return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
 
 
-async def test_a_redirect_counts_once_the_backend_has_redeemed_its_code(
+async def test_redirect_connects_after_the_backend_redeemed_its_code(
     window: Page, demo: Demo, backend: Backend
 ) -> None:
     session = await backend.window(end_user_name="Ada Lovelace")
@@ -51,7 +51,7 @@ async def test_a_redirect_counts_once_the_backend_has_redeemed_its_code(
     await expect(window.get_by_label("API key", exact=True)).to_be_focused()
     await paste(window, demo.acme_key)
     await expect(heading(window)).to_have_text("Back in the app")
-    back = came_back(window)
+    back = return_params(window)
     assert window.url.startswith(backend.site.return_url)
     assert (back["session_id"], back["status"]) == (session["id"], "connected")
     assert await backend.status() == "not_connected"
@@ -60,26 +60,26 @@ async def test_a_redirect_counts_once_the_backend_has_redeemed_its_code(
     assert (await backend.state(session))["status"] == await backend.status() == "connected"
 
 
-async def test_leaving_a_redirect_goes_back_to_the_app(window: Page, backend: Backend) -> None:
+async def test_cancelling_a_redirect_returns_to_the_app(window: Page, backend: Backend) -> None:
     session = await backend.window()
     await window.goto(session["connect_url"])
     await pressed(window, "Cancel and go back to Fernhill")
     await expect(heading(window)).to_have_text("Back in the app")
-    assert came_back(window) == {"session_id": session["id"], "status": "cancelled"}
+    assert return_params(window) == {"session_id": session["id"], "status": "cancelled"}
     assert (await backend.state(session))["status"] == "cancelled"
 
 
-async def test_a_redirect_that_has_expired_offers_the_way_back(window: Page, backend: Backend) -> None:
+async def test_expired_redirect_links_back_to_the_app(window: Page, backend: Backend) -> None:
     session = await backend.window()
     await backend.expire(session)
     await window.goto(session["connect_url"])
     await expect(heading(window)).to_have_text("This took a little too long")
     await window.get_by_role("link", name="Back to Fernhill").click()
     await expect(heading(window)).to_have_text("Back in the app")
-    assert came_back(window) == {"session_id": session["id"], "status": "error", "error": "session_expired"}
+    assert return_params(window) == {"session_id": session["id"], "status": "error", "error": "session_expired"}
 
 
-async def test_a_link_is_confirmed_and_ends_with_a_page_that_can_be_closed(
+async def test_link_requires_a_confirmation_and_ends_with_a_page_to_close(
     window: Page, demo: Demo, backend: Backend
 ) -> None:
     session = await confirmed(window, backend)
@@ -90,7 +90,7 @@ async def test_a_link_is_confirmed_and_ends_with_a_page_that_can_be_closed(
     assert (await backend.state(session))["status"] == await backend.status() == "connected"
 
 
-async def test_a_link_that_was_not_expected_is_stopped(window: Page, backend: Backend) -> None:
+async def test_unexpected_link_can_be_stopped(window: Page, backend: Backend) -> None:
     session = await backend.window(mode="link")
     await window.goto(session["connect_url"])
     await pressed(window, "Stop here")
@@ -98,7 +98,7 @@ async def test_a_link_that_was_not_expected_is_stopped(window: Page, backend: Ba
     assert (await backend.state(session))["status"] == "cancelled"
 
 
-async def test_a_refused_key_shows_the_providers_reason_and_the_next_one_connects(
+async def test_refused_key_shows_the_providers_reason_and_the_next_key_connects(
     window: Page, demo: Demo, backend: Backend
 ) -> None:
     await confirmed(window, backend)
@@ -111,7 +111,7 @@ async def test_a_refused_key_shows_the_providers_reason_and_the_next_one_connect
     await expect(heading(window)).to_have_text("Connected")
 
 
-async def test_another_account_takes_the_place_of_the_first_only_when_it_is_agreed_to(
+async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(
     window: Page, demo: Demo, backend: Backend
 ) -> None:
     await backend.type_key(await backend.token(), demo.acme_keys["acc_initech"])
@@ -135,9 +135,7 @@ async def paste_to_replace(page: Page, key: str) -> None:
     await pressed(page, "Replace it")
 
 
-async def test_from_the_list_by_search_to_a_form_and_back_to_the_same_search(
-    window: Page, demo: Demo, backend: Backend
-) -> None:
+async def test_search_of_the_list_is_preserved_across_the_form(window: Page, demo: Demo, backend: Backend) -> None:
     await backend.type_key(await backend.token(), demo.acme_key)
     await confirmed(window, backend, None)
     await expect(heading(window)).to_have_text("What would you like to connect to Fernhill?")
@@ -171,7 +169,7 @@ async def search_for(page: Page, words: str) -> None:
         await button.click()
 
 
-async def test_a_category_narrows_the_list_down(window: Page, backend: Backend) -> None:
+async def test_category_narrows_the_list(window: Page, backend: Backend) -> None:
     await confirmed(window, backend, None)
     everything = await window.locator(".picks li:visible").count()
     await window.get_by_label("Category").select_option("Support")
@@ -181,18 +179,18 @@ async def test_a_category_narrows_the_list_down(window: Page, backend: Backend) 
     assert 0 < await window.locator(".picks li:visible").count() < everything
 
 
-async def test_what_is_picked_is_what_is_connected(window: Page, demo: Demo, backend: Backend) -> None:
+async def test_picked_integration_is_connected(window: Page, demo: Demo, backend: Backend) -> None:
     session = await backend.window(None)
     await window.goto(session["connect_url"])
     await row(window, "acme").click()
     await window.get_by_role("button", name="API key").click()
     await paste(window, demo.acme_key)
     await expect(heading(window)).to_have_text("Back in the app")
-    await backend.redeem(session, came_back(window)["code"], backend.end_user_id)
+    await backend.redeem(session, return_params(window)["code"], backend.end_user_id)
     assert await backend.status() == "connected"
 
 
-async def test_a_choice_of_ways_to_connect_and_back_again(window: Page, backend: Backend) -> None:
+async def test_user_can_select_an_auth_type_and_go_back(window: Page, backend: Backend) -> None:
     await confirmed(window, backend, "customer-io")
     await expect(window.get_by_role("heading", name="How would you like to connect?")).to_be_visible()
     await pressed(window, APP_KEY)
@@ -202,9 +200,7 @@ async def test_a_choice_of_ways_to_connect_and_back_again(window: Page, backend:
     await expect(window.get_by_label("Site ID")).to_be_focused()
 
 
-async def test_a_value_that_the_server_refuses_is_told_at_its_field_and_the_others_stay(
-    window: Page, backend: Backend
-) -> None:
+async def test_servers_error_is_at_its_field_and_other_values_stay(window: Page, backend: Backend) -> None:
     await confirmed(window, backend, "zendesk")
     await window.get_by_label("Subdomain").fill("-acme-")
     await window.get_by_label("Email").fill("ada@example.com")
@@ -217,7 +213,7 @@ async def test_a_value_that_the_server_refuses_is_told_at_its_field_and_the_othe
     await expect(window.get_by_label("API token", exact=True)).to_have_value("")
 
 
-async def test_a_link_by_keyboard_alone(window: Page, demo: Demo, backend: Backend) -> None:
+async def test_link_works_by_keyboard_alone(window: Page, demo: Demo, backend: Backend) -> None:
     session = await backend.window(None, mode="link")
     await window.goto(session["connect_url"])
     await expect(window.get_by_role("button", name=CONFIRM)).to_be_visible()

@@ -8,7 +8,7 @@ from tests.journeys.backend import Backend
 from tests.journeys.site import Site
 from tests.journeys.steps import add_frame, heading, visit
 from tests.journeys.test_framing import expect_refused
-from tests.journeys.test_window import CONFIRM, came_back, paste, pressed
+from tests.journeys.test_window import CONFIRM, paste, pressed, return_params
 from tests.running_demo import Demo
 
 pytestmark = pytest.mark.promise("P6")
@@ -28,7 +28,7 @@ KEY = "acme_of_the_attacker"
 
 @pytest.mark.parametrize("step", ["confirm", "show", "connect", "resume"])
 @pytest.mark.parametrize("path", ["/", "/relaxed"])
-async def test_a_page_that_submits_a_form_by_itself_gets_nobody_past_the_confirmation(
+async def test_cross_site_form_cannot_skip_the_confirmation(
     page: Page, foreign: Site, backend: Backend, step: str, path: str
 ) -> None:
     session = await backend.window(mode="link")
@@ -40,7 +40,9 @@ async def test_a_page_that_submits_a_form_by_itself_gets_nobody_past_the_confirm
     assert (await backend.state(session))["status"] == "pending"
 
 
-async def test_not_even_an_allowed_page_of_the_organization_skips_it(page: Page, site: Site, backend: Backend) -> None:
+async def test_allowed_page_of_the_organization_cannot_skip_the_confirmation(
+    page: Page, site: Site, backend: Backend
+) -> None:
     session = await backend.window(mode="link")
     await visit(page, site, "", "/relaxed")
     fields = {"session_token": session["session_token"], "step": "confirm"}
@@ -51,7 +53,7 @@ async def test_not_even_an_allowed_page_of_the_organization_skips_it(page: Page,
 
 
 @pytest.mark.parametrize("mode", ["link", "redirect"])
-async def test_no_page_frames_it_by_address_or_by_a_form_into_a_frame(
+async def test_no_page_can_frame_it_by_url_or_by_a_form(
     page: Page, site: Site, backend: Backend, page_problems: PageProblems, mode: str
 ) -> None:
     """Not even a page whose origin may frame the popup."""
@@ -68,7 +70,7 @@ async def test_no_page_frames_it_by_address_or_by_a_form_into_a_frame(
     assert (await backend.state(session))["status"] == "pending"
 
 
-async def test_a_forwarded_link_names_the_other_person_and_can_be_stopped(
+async def test_forwarded_link_names_the_other_person_and_can_be_stopped(
     browser: Browser, site: Site, backend: Backend
 ) -> None:
     """Mallory makes a session of their own and sends the link on, dressed as help."""
@@ -85,25 +87,23 @@ async def test_a_forwarded_link_names_the_other_person_and_can_be_stopped(
     assert await backend.status() == "not_connected"
 
 
-async def test_a_forwarded_redirect_attaches_nothing_to_the_one_who_sent_it(
-    page: Page, demo: Demo, backend: Backend
-) -> None:
+async def test_forwarded_redirect_attaches_nothing_to_its_sender(page: Page, demo: Demo, backend: Backend) -> None:
     """The browser comes back to the app, where the victim is signed in as somebody else than the session's end user."""
     backend.register(backend.site.return_url)
     session = await backend.window()
     await page.goto(session["connect_url"])
     await paste(page, demo.acme_key)
     await expect(heading(page)).to_have_text("Back in the app")
-    refused = await backend.redeem(session, came_back(page)["code"], "the_victim")
+    refused = await backend.redeem(session, return_params(page)["code"], "the_victim")
     assert (refused.status_code, refused.json()["code"]) == (409, "end_user_mismatch")
-    again = await backend.redeem(session, came_back(page)["code"], backend.end_user_id)
+    again = await backend.redeem(session, return_params(page)["code"], backend.end_user_id)
     assert again.status_code == 409
     assert await backend.connections() == []
     assert (await backend.state(session))["status"] == "failed"
     assert await backend.status() == "not_connected"
 
 
-async def test_a_redirect_that_nobody_redeems_attaches_nothing(page: Page, demo: Demo, backend: Backend) -> None:
+async def test_unredeemed_redirect_attaches_nothing(page: Page, demo: Demo, backend: Backend) -> None:
     backend.register(backend.site.return_url)
     session = await backend.window()
     await page.goto(session["connect_url"])
@@ -115,7 +115,7 @@ async def test_a_redirect_that_nobody_redeems_attaches_nothing(page: Page, demo:
     assert await backend.status() == "not_connected"
 
 
-async def test_a_window_that_another_page_opened_is_cut_off_from_it(page: Page, site: Site, backend: Backend) -> None:
+async def test_window_opened_by_another_page_has_no_opener(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.window(mode="link")
     await visit(page, site, "", "/relaxed")
     async with page.expect_popup() as opening:

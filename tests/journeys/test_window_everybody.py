@@ -107,7 +107,7 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
 
 
 @pytest.mark.parametrize("reach", [confirmation, picks, nothing_found, form, refused, wrong_field, over])
-async def test_what_is_pressed_on_a_phone_is_a_finger_wide(browser: Browser, backend: Backend, reach: Reach) -> None:
+async def test_controls_are_a_finger_wide_on_a_phone(browser: Browser, backend: Backend, reach: Reach) -> None:
     backend.register(backend.site.return_url)
     phone = ViewportSize(width=390, height=844)
     async with await browser.new_context(viewport=phone, has_touch=True, is_mobile=True) as context:

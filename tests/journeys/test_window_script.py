@@ -18,7 +18,7 @@ def registered(backend: Backend) -> None:
 
 
 @pytest.mark.promise("P11")
-async def test_the_token_leaves_the_address_and_goes_nowhere_but_into_bodies(
+async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
     page: Page, browser_context: BrowserContext, demo: Demo, backend: Backend
 ) -> None:
     requests: list[Request] = []
@@ -48,7 +48,7 @@ async def test_the_token_leaves_the_address_and_goes_nowhere_but_into_bodies(
     assert await page.evaluate("() => [localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
-async def test_a_reload_of_a_redirect_goes_on(page: Page, demo: Demo, backend: Backend) -> None:
+async def test_reload_of_a_redirect_continues(page: Page, demo: Demo, backend: Backend) -> None:
     session = await backend.window()
     await page.goto(session["connect_url"])
     await expect(page.get_by_label(KEY, exact=True)).to_be_visible()
@@ -60,14 +60,14 @@ async def test_a_reload_of_a_redirect_goes_on(page: Page, demo: Demo, backend: B
 
 
 @pytest.mark.promise("P6")
-async def test_a_reload_of_a_link_asks_again(page: Page, backend: Backend) -> None:
+async def test_reload_of_a_link_requires_a_new_confirmation(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     await page.reload()
     await expect(page.get_by_role("button", name=CONFIRM)).to_be_visible()
     assert await page.locator("input:visible").count() == 0
 
 
-async def test_the_browsers_own_way_back_goes_on(page: Page, backend: Backend) -> None:
+async def test_browsers_back_button_continues_the_session(page: Page, backend: Backend) -> None:
     session = await backend.window(None)
     await page.goto(session["connect_url"])
     await page.get_by_role("button", name="Acme CRM").click()
@@ -76,7 +76,7 @@ async def test_the_browsers_own_way_back_goes_on(page: Page, backend: Backend) -
     await expect(page.get_by_role("button", name="Acme CRM")).to_be_visible()
 
 
-async def test_the_sessions_address_in_another_window_shows_the_way_back(page: Page, backend: Backend) -> None:
+async def test_session_url_in_another_window_links_back_to_the_app(page: Page, backend: Backend) -> None:
     session = await backend.window()
     await page.goto(f"{backend.demo.url}/connect?session={session['id']}")
     await expect(heading(page)).to_have_text("Open this from Fernhill again")
@@ -85,7 +85,7 @@ async def test_the_sessions_address_in_another_window_shows_the_way_back(page: P
     await expect(heading(page)).to_have_text("Back in the app")
 
 
-async def test_a_form_is_checked_before_it_is_sent_and_its_secret_stays(page: Page, backend: Backend) -> None:
+async def test_form_is_validated_before_sending_and_keeps_its_secret(page: Page, backend: Backend) -> None:
     await confirmed(page, backend, "zendesk")
     sent: list[str] = []
 
@@ -105,7 +105,7 @@ async def test_a_form_is_checked_before_it_is_sent_and_its_secret_stays(page: Pa
     assert "POST" not in sent
 
 
-async def test_a_secret_is_shown_when_it_is_asked_for(page: Page, backend: Backend) -> None:
+async def test_secret_is_shown_on_request(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     field = page.get_by_label(KEY, exact=True)
     await field.fill("acme_half")
@@ -115,9 +115,7 @@ async def test_a_secret_is_shown_when_it_is_asked_for(page: Page, backend: Backe
     await expect(field).to_have_attribute("type", "password")
 
 
-async def test_the_button_is_busy_while_the_provider_is_asked_and_pressed_once(
-    page: Page, demo: Demo, backend: Backend
-) -> None:
+async def test_button_is_busy_during_the_check_and_submits_once(page: Page, demo: Demo, backend: Backend) -> None:
     session = await confirmed(page, backend)
     sent: list[Request] = []
 
