@@ -26,11 +26,11 @@ TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".j
 
 # What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
 RETIRED_HITS: Final[dict[str, int]] = {
-    "src": 11,
+    "src": 8,
     "tests": 25,
 }
 QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
-    "src": 11,
+    "src": 10,
     "tests": 1,
 }
 

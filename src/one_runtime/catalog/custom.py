@@ -80,7 +80,7 @@ def load_file(path: Path) -> Integration:
     """Return the entry of a file, checked in full.
 
     The file holds an entry of the catalog, a custom integration, whose slug begins with `x-`, or an OpenAPI document,
-    as `/v1/custom-integrations` takes it.
+    as in a request to `/v1/custom-integrations`.
 
     Raises:
         CatalogError: names the file, the line and what is wrong.

@@ -192,13 +192,13 @@ class Revocation(Strict):
         if not self.tokens:
             raise ValueError("tokens: at least one is required")
         if self.token_param is None and self.auth != "bearer" and not self.params:
-            raise ValueError("token_param, auth bearer or params is required, to say which token to revoke")
+            raise ValueError("token_param, auth bearer or params is required, to identify which token to revoke")
         if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
             raise ValueError("body none excludes token_param, params and the auth of post and either")
         return self
 
     def templates(self) -> Iterator[str]:
-        """Every template in here."""
+        """Yield every template."""
         yield self.url
         yield from self.params.values()
         yield from self.headers.values()
@@ -312,7 +312,7 @@ class OAuth2Auth(AuthBase):
         return self.predefined - {field.name for field in self.fields}
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """Return the stored fields of an OAuth client that this entry asks for, beside the client's id and secret."""
+        """Return the stored fields of an OAuth client that this entry uses, beside the client's id and secret."""
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
     @property

@@ -191,7 +191,7 @@ class Send(Strict):
         return self
 
     def templates(self) -> Iterator[str]:
-        """Every template in here."""
+        """Yield every template."""
         yield from self.headers.values()
         yield from self.query.values()
         if self.basic is not None:
@@ -268,7 +268,7 @@ class Request(Strict):
             yield from ((f"{prefix}.{part}.{name}", template) for name, template in templates.items())
 
     def templates(self) -> Iterator[str]:
-        """Every template in here."""
+        """Yield every template."""
         yield self.url or self.path or ""
         yield from self.headers.values()
         yield from self.query.values()

@@ -130,7 +130,7 @@ def check_host_pattern(pattern: str) -> None:
             )
     for value in _IMPOSSIBLE_EDGES:
         if compiled(pattern).fullmatch(value):
-            raise ValueError(f"no part of a host is {value!r}, and the pattern takes it: require a letter or a digit")
+            raise ValueError(f"the pattern accepts {value!r}, which is no part of a host: require a letter or a digit")
 
 
 def _accepted_by(token: re.Match[str]) -> frozenset[str]:
@@ -159,7 +159,7 @@ def captured_part(pattern: str) -> str:
     if compiled(pattern).groups != 1:
         raise ValueError("must have exactly one capturing (group)")
     depth, start, outside, in_class = 0, 0, -1, False
-    for index, char in _unescaped(pattern):
+    for index, char in _iterate_unescaped(pattern):
         if in_class:
             in_class = char != "]"
         elif char == "[":
@@ -175,7 +175,7 @@ def captured_part(pattern: str) -> str:
     return pattern[start:index]
 
 
-def _unescaped(pattern: str) -> Iterator[tuple[int, str]]:
+def _iterate_unescaped(pattern: str) -> Iterator[tuple[int, str]]:
     """Yield each character that is not escaped, with its index."""
     index = 0
     while index < len(pattern):

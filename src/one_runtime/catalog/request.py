@@ -28,7 +28,7 @@ MAX_CREDENTIAL = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Zero-width and direction marks: a copied value may contain them, and they change how a text is displayed.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_LIKELY_SECRET = 8  # characters; fewer may stand in an account's name by chance
+_LIKELY_SECRET = 8  # characters; a shorter value may be part of an account's name by chance
 
 
 @dataclass(frozen=True, slots=True)

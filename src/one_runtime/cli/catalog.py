@@ -82,7 +82,7 @@ def check_entries(slugs: Slugs = None) -> None:
     for name in found:
         try:
             entries.append(_read(catalog, name))
-            said = list(_said(name, entries[-1]))
+            said = list(_lint(name, entries[-1]))
         except CatalogError as error:
             said = error.detail.splitlines()
         wrong += bool(said)
@@ -204,13 +204,13 @@ def _is_file(name: str) -> bool:
     return name.endswith((".yaml", ".yml", ".json"))
 
 
-def _said(name: str, integration: Integration) -> Iterator[str]:
-    """What is wrong with an entry that has the right shape: of a file with its lines."""
+def _lint(name: str, integration: Integration) -> Iterator[str]:
+    """Yield a line for each error of an entry that has a valid shape, with line numbers if it comes from a file."""
     if not _is_file(name):
-        yield from (f"{name}: {one}" for one in complaints(integration))
+        yield from (f"{name}: {complaint}" for complaint in complaints(integration))
         return
     path = Path(name)
-    if isinstance(integration, CustomIntegration):  # it would not have been read
+    if isinstance(integration, CustomIntegration):  # already linted when it was loaded
         return
     source = read_file(path)
     for place, message in placed_complaints(integration):

@@ -102,7 +102,7 @@ class ReadPipeline:
         """Return whether all reads succeeded. A failing read fails its whole batch, which then runs one by one."""
         async with self._pool.connection() as connection:
             try:
-                await _pipelined(connection, batch)
+                await _run_in_pipeline(connection, batch)
             except psycopg.Error:
                 if connection.closed:
                     raise
@@ -112,7 +112,7 @@ class ReadPipeline:
         return True
 
 
-async def _pipelined(connection: Connection, batch: list[_Read]) -> None:
+async def _run_in_pipeline(connection: Connection, batch: list[_Read]) -> None:
     async with connection.pipeline() as pipeline:
         cursors = [await connection.execute(read.text, read.values) for read in batch]
         await pipeline.sync()

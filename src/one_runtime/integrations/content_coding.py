@@ -50,7 +50,7 @@ class Compressor:
         self._cache: LRUCache[Hashable, bytes] = LRUCache(capacity, getsizeof=len)
 
     async def compress(self, key: Hashable, text: bytes, coding: Coding) -> bytes:
-        """Return the compressed text. Equal keys stand for equal texts."""
+        """Return the compressed text. Equal keys must mean equal texts."""
         compressed = self._cache.get((key, coding))
         if compressed is None:
             if len(text) > BLOCKING_SIZE:

@@ -54,7 +54,7 @@ def scaffold(basics: Basics, file: str) -> str:
 def _auth(basics: Basics, auth_type: AuthType) -> dict[str, object]:
     own: dict[AuthType, dict[str, object]] = {
         "api_key": {"fields": [dict(_FIELD)]},
-        "basic": {"fields": _pair("username", "password")},
+        "basic": {"fields": _field_pair("username", "password")},
         "none": {},
         "oauth2": {
             "client": {"where": "In the provider's developer portal, create an app and copy its client id and secret."},
@@ -64,7 +64,7 @@ def _auth(basics: Basics, auth_type: AuthType) -> dict[str, object]:
             "token": {"url": f"{basics.api}/oauth/token", "auth": "post"},
         },
         "client_credentials": {
-            "fields": _pair("client_id", "client_secret"),
+            "fields": _field_pair("client_id", "client_secret"),
             "token": {"url": f"{basics.api}/oauth/token", "auth": "post"},
         },
     }
@@ -74,10 +74,10 @@ def _auth(basics: Basics, auth_type: AuthType) -> dict[str, object]:
     return {"type": auth_type, **own[auth_type], **rest}
 
 
-def _pair(shown: str, hidden: str) -> list[dict[str, object]]:
-    return [{**_typed(shown), "secret": False}, _typed(hidden)]
+def _field_pair(shown: str, hidden: str) -> list[dict[str, object]]:
+    return [{**_field(shown), "secret": False}, _field(hidden)]
 
 
-def _typed(name: str) -> dict[str, object]:
+def _field(name: str) -> dict[str, object]:
     label = name.replace("_", " ").capitalize()
     return {"name": name, "label": label, "where": f"The {label.lower()} of the account.", "pattern": _TYPED}

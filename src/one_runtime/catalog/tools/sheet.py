@@ -40,34 +40,34 @@ _REFRESH_UNKNOWN: Final = "not known, and handled as if each one brought a new r
 
 def sheet(integration: Integration) -> str:
     """Return the sheet of an integration."""
-    one = integration
-    lines = [f"# {one.name}", "", one.description, ""]
-    lines += [f"- Slug: `{one.slug}`", f"- Category: {one.category}", f"- Website: <{one.website}>"]
-    lines += [f"- Documentation of its API: <{one.docs}>"]
-    lines += [f"- Also found as: {', '.join(one.aliases)}"] if one.aliases else []
-    for auth in one.auth:
-        lines += ["", f"## {auth.label} (`{auth.type}`)", "", *_of_auth(one, auth)]
+    entry = integration
+    lines = [f"# {entry.name}", "", entry.description, ""]
+    lines += [f"- Slug: `{entry.slug}`", f"- Category: {entry.category}", f"- Website: <{entry.website}>"]
+    lines += [f"- Documentation of its API: <{entry.docs}>"]
+    lines += [f"- Also found as: {', '.join(entry.aliases)}"] if entry.aliases else []
+    for auth in entry.auth:
+        lines += ["", f"## {auth.label} (`{auth.type}`)", "", *_describe_auth(entry, auth)]
     return "\n".join(lines) + "\n"
 
 
-def _of_auth(one: Integration, auth: Auth) -> Iterator[str]:
+def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
     if isinstance(auth, OAuth2Auth):
-        yield from _registration(one, auth)
-    asked = [*(_param(part) for part in auth.params), *(_field(part) for part in auth.fields)]
-    if asked:
-        yield from ("The end user is asked for:", "", *asked, "")
+        yield from _registration(entry, auth)
+    inputs = [*(_param(part) for part in auth.params), *(_field(part) for part in auth.fields)]
+    if inputs:
+        yield from ("The end user is asked for:", "", *inputs, "")
     elif not isinstance(auth, OAuth2Auth):
         yield from ("The end user is asked for nothing.", "")
     more = "".join(f", also `{url}`" for url in auth.more_base_urls)
     yield f"- API: `{auth.base_url}`{more}"
     yield from (f"- On every call: `{name}: {value}`" for name, value in auth.headers.items())
-    yield from _sent(auth)
+    yield from _describe_sending(auth)
     yield from _check(auth)
     if isinstance(auth, OAuth2Auth):
         yield from _oauth2(auth)
     if isinstance(auth, ClientCredentialsAuth):
         yield f"- Tokens come from: `{auth.token.url}`"
-    yield f"- How we know: {_verified(auth.verified)}."
+    yield f"- How we know: {_describe_verification(auth.verified)}."
     quirks = [quirk for quirk in auth.quirks if quirk != "self_hosted"]
     if "self_hosted" in auth.quirks:
         yield "- Customers run it on hosts of their own."
@@ -75,14 +75,14 @@ def _of_auth(one: Integration, auth: Auth) -> Iterator[str]:
         yield from ("", "Good to know:", "", *(f"- {quirk}" for quirk in quirks))
 
 
-def _registration(one: Integration, auth: OAuth2Auth) -> Iterator[str]:
-    whose = "Each customer brings an OAuth client of their own." if auth.client.owner == "customer" else ""
-    yield from ([whose, ""] if whose else [])
+def _registration(entry: Integration, auth: OAuth2Auth) -> Iterator[str]:
+    owner = "Each customer brings an OAuth client of their own." if auth.client.owner == "customer" else ""
+    yield from ([owner, ""] if owner else [])
     if auth.client.where:
         yield from (f"To register an OAuth client: {auth.client.where}{_link(auth.client.where_url)}", "")
-    yield from (f"Redirect address: `{REDIRECT.format(slug=one.slug)}`", "")
+    yield from (f"Redirect address: `{REDIRECT.format(slug=entry.slug)}`", "")
     if auth.client.owner == "organization":
-        yield f"Until a client is registered, end users are not offered it: `one-runtime oauth-clients set {one.slug}`."
+        yield f"End users can connect it once a client is registered: `one-runtime oauth-clients set {entry.slug}`."
         yield ""
     if auth.client.fields:
         yield from ("The client has more to it:", "", *(_field(part) for part in auth.client.fields), "")
@@ -107,7 +107,7 @@ def _link(url: str | None) -> str:
     return f" See <{url}>." if url else ""
 
 
-def _sent(auth: Auth) -> Iterator[str]:
+def _describe_sending(auth: Auth) -> Iterator[str]:
     yield from (f"- Sent as header: `{name}: {value}`" for name, value in auth.send.headers.items())
     yield from (f"- Sent in the query: `{name}={value}`" for name, value in auth.send.query.items())
     if auth.send.basic is not None:
@@ -131,9 +131,9 @@ def _oauth2(auth: OAuth2Auth) -> Iterator[str]:
     yield f"- Consent page: `{auth.authorization.url}`"
     yield f"- Tokens come from: `{auth.token.url}`"
     for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
-        asked = [*scopes.always, *scopes.default]
-        if asked:
-            yield f"- Asked for in `{scopes.param}`, where the client names nothing else: {_codes(asked)}"
+        requested = [*scopes.always, *scopes.default]
+        if requested:
+            yield f"- Asked for in `{scopes.param}`, where the client names nothing else: {_codes(requested)}"
     yield f"- PKCE: {_PKCE[auth.pkce]}."
     yield f"- Refresh: {_REFRESH[auth.refresh] if 'refresh' in auth.model_fields_set else _REFRESH_UNKNOWN}."
     if auth.revocation is not None:
@@ -148,17 +148,17 @@ def _codes(texts: Iterable[str]) -> str:
     return ", ".join(f"`{text}`" for text in texts)
 
 
-def _verified(verified: Verified) -> str:
+def _describe_verification(verified: Verified) -> str:
     return _HOW[verified.how] + (f" (looked at on {verified.date})" if verified.date is not None else "")
 
 
 def counts(integrations: Iterable[Integration]) -> dict[str, int]:
     """Count the auth types by the way in which they were verified."""
-    told = dict.fromkeys(_HOW, 0)
-    for one in integrations:
-        for auth in one.auth:
-            told[auth.verified.how] += 1
-    return told
+    numbers = dict.fromkeys(_HOW, 0)
+    for entry in integrations:
+        for auth in entry.auth:
+            numbers[auth.verified.how] += 1
+    return numbers
 
 
 def table(integrations: Iterable[Integration]) -> str:

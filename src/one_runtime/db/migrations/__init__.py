@@ -1,4 +1,4 @@
-"""Bring a database to the current schema. Alembic is imported only where there is something to migrate."""
+"""Migrate a database to the current schema. Alembic is imported only if there is something to migrate."""
 
 import fcntl
 import sqlite3
@@ -15,19 +15,21 @@ from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
 HEAD: Final = "0004"
-"""The newest revision in `versions/`; a test holds it to Alembic's own answer."""
+"""The newest revision in `versions/`; a test compares it with Alembic's result."""
 
 _LOCK: Final = 0x6F6E655F72756E  # the advisory lock of every process that migrates one PostgreSQL database
 
 LOCK_TIMEOUT: Final = 400
-"""Milliseconds that a migration waits for a table which servers are using, and they behind it. It gives up before
-PostgreSQL looks for deadlocks (`deadlock_timeout`, 1 s), which might end a server's transaction instead of ours."""
+"""Milliseconds that a migration waits for the lock of a table, while servers queue behind the migration.
+
+Less than PostgreSQL's `deadlock_timeout` (1 s): its deadlock check might abort a server's transaction instead.
+"""
 LOCK_PATIENCE: Final = 120.0
-"""Seconds in which a migration tries again."""
+"""Seconds in which a migration retries."""
 
 
 def current_revision(url: str) -> str | None:
-    """The revision that a database is at, or None for an empty one. Raises: ConfigurationError."""
+    """Return the revision of a database, or None for an empty database. Raises: ConfigurationError."""
     path = sqlite_path(url)
     query = "SELECT version_num FROM alembic_version"
     if path:

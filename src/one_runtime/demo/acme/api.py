@@ -28,15 +28,15 @@ class Api:
 
     def routes(self) -> list[Route]:
         """Return the endpoints, each with the scope that an access token needs."""
-        contacts, one = "/v1/contacts", "/v1/contacts/{id}"
+        contacts, contact = "/v1/contacts", "/v1/contacts/{id}"
         return [
-            Route("/v1/me", self._guarded(ACCOUNT_READ, _me)),
-            Route(contacts, self._guarded(CONTACTS_READ, _list_contacts), methods=["GET"]),
-            Route(contacts, self._guarded(CONTACTS_WRITE, _create_contact), methods=["POST"]),
-            Route(one, self._guarded(CONTACTS_READ, _get_contact), methods=["GET"]),
-            Route(one, self._guarded(CONTACTS_WRITE, _update_contact), methods=["PATCH"]),
-            Route(one, self._guarded(CONTACTS_WRITE, _delete_contact), methods=["DELETE"]),
-            # The switches want the key itself, so that nobody without it can turn them.
+            Route("/v1/me", self._guard(ACCOUNT_READ, _me)),
+            Route(contacts, self._guard(CONTACTS_READ, _list_contacts), methods=["GET"]),
+            Route(contacts, self._guard(CONTACTS_WRITE, _create_contact), methods=["POST"]),
+            Route(contact, self._guard(CONTACTS_READ, _get_contact), methods=["GET"]),
+            Route(contact, self._guard(CONTACTS_WRITE, _update_contact), methods=["PATCH"]),
+            Route(contact, self._guard(CONTACTS_WRITE, _delete_contact), methods=["DELETE"]),
+            # The switches require the key itself, so that only its owner can use them.
             Route("/v1/test/revoke", self._switch(revoked=True), methods=["POST"]),
             Route("/v1/test/restore", self._switch(revoked=False), methods=["POST"]),
         ]
@@ -48,7 +48,7 @@ class Api:
             raise AcmeError(401, "invalid_key", "No Acme CRM account has this API key. Copy it again from Settings.")
         return account
 
-    def _guarded(self, scope: str, endpoint: Callable[[Request, Account], Awaitable[Response]]) -> _Endpoint:
+    def _guard(self, scope: str, endpoint: Callable[[Request, Account], Awaitable[Response]]) -> _Endpoint:
         async def guarded(request: Request) -> Response:
             if self.outage is not None:
                 raise AcmeError(self.outage, "unavailable", "Acme CRM is having a bad day. Try again later.")
@@ -115,22 +115,22 @@ async def _create_contact(request: Request, account: Account) -> Response:
 
 
 async def _get_contact(request: Request, account: Account) -> Response:
-    return JSONResponse(_contact_of(request, account).shown())
+    return JSONResponse(_find_contact(request, account).shown())
 
 
 async def _update_contact(request: Request, account: Account) -> Response:
-    old = _contact_of(request, account)
+    old = _find_contact(request, account)
     new = Contact(**{**old.shown(), **await _contact_fields(request)})
     account.contacts[old.id] = new
     return JSONResponse(new.shown())
 
 
 async def _delete_contact(request: Request, account: Account) -> Response:
-    del account.contacts[_contact_of(request, account).id]
+    del account.contacts[_find_contact(request, account).id]
     return Response(status_code=204)
 
 
-def _contact_of(request: Request, account: Account) -> Contact:
+def _find_contact(request: Request, account: Account) -> Contact:
     contact = account.contacts.get(request.path_params["id"])
     if contact is None:
         raise AcmeError(404, "not_found", "There is no such contact.")

@@ -68,7 +68,7 @@ class ConsentPage:
     async def ask(self, request: Request) -> Response:
         """Show the consent page. Raises: MalformedForm; PageError; ConsentRefused."""
         form = parse_form(request.scope["query_string"])
-        return self._page(form, self._validated(form))
+        return self._page(form, self._validate(form))
 
     async def answer(self, request: Request) -> Response:
         """Handle the person's decision. The form is untrusted, so the request is validated again.
@@ -77,7 +77,7 @@ class ConsentPage:
         """
         refuse_cross_site(request)
         form = await read_form(request)
-        consent_request = self._validated(form)
+        consent_request = self._validate(form)
         decision, account = form.get("decision"), self._accounts.find(form.get("account"))
         if decision == "deny" or (decision == "allow" and self._faults.take_denial()):
             raise ConsentRefused(consent_request.target, "access_denied", "The person denied access.")
@@ -93,7 +93,7 @@ class ConsentPage:
         )
         return _go_back(request, target, code=self._grants.make_code(consent))
 
-    def _validated(self, form: Form) -> ConsentRequest:
+    def _validate(self, form: Form) -> ConsentRequest:
         client = self._clients.find(form.get("client_id"))
         redirect_uri = form.get("redirect_uri")
         if client is None or "client_id" in form.repeated:

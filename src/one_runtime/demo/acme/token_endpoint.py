@@ -56,7 +56,7 @@ class AcmeTokenEndpoint:
             await asyncio.sleep(self._faults.token_delay)
             if self._faults.token_status is not None:
                 return self._fail(grant, self._faults.token_status)
-            issued = self._issued(self._client(request, form), form)
+            issued = self._issue(self._client(request, form), form)
         except OAuthRefused as refused:
             self._note(grant, refused.code)
             return _refuse(refused)
@@ -68,7 +68,7 @@ class AcmeTokenEndpoint:
         try:
             form = await _form(request)
             client = self._client(request, form)
-            self._grants.revoke(_required(form, "token"), client.id)
+            self._grants.revoke(_require(form, "token"), client.id)
         except OAuthRefused as refused:
             return _refuse(refused)
         return Response(status_code=200, headers=_PRIVATE)
@@ -88,9 +88,9 @@ class AcmeTokenEndpoint:
         except ClientRefused as error:
             raise OAuthRefused("invalid_client", str(error), status=401, basic=error.basic) from error
 
-    def _issued(self, client: RegisteredApp, form: Form) -> IssuedTokens:
+    def _issue(self, client: RegisteredApp, form: Form) -> IssuedTokens:
         try:
-            match _required(form, "grant_type"):
+            match _require(form, "grant_type"):
                 case "authorization_code":
                     return self._of_code(client, form)
                 case "refresh_token":
@@ -102,14 +102,14 @@ class AcmeTokenEndpoint:
         raise OAuthRefused("unsupported_grant_type", "grant_type must be authorization_code or refresh_token.")
 
     def _of_code(self, client: RegisteredApp, form: Form) -> IssuedTokens:
-        code, redirect_uri = _required(form, "code"), _required(form, "redirect_uri")
-        verifier = _required(form, "code_verifier")
+        code, redirect_uri = _require(form, "code"), _require(form, "redirect_uri")
+        verifier = _require(form, "code_verifier")
         if _VERIFIER.fullmatch(verifier) is None:
             raise OAuthRefused("invalid_request", "code_verifier must be 43 to 128 letters, digits and -._~.")
         return self._grants.redeem(code, client.id, redirect_uri, verifier)
 
     def _of_refresh_token(self, client: RegisteredApp, form: Form) -> IssuedTokens:
-        token, scopes = _required(form, "refresh_token"), None
+        token, scopes = _require(form, "refresh_token"), None
         if self._faults.take_refusal():
             raise GrantRefused("An administrator had Acme CRM refuse this refresh.")
         if form.get("scope") is not None:
@@ -148,7 +148,7 @@ async def _form(request: Request) -> Form:
     return form
 
 
-def _required(form: Form, name: str) -> str:
+def _require(form: Form, name: str) -> str:
     value = form.get(name)
     if value is None:
         raise OAuthRefused("invalid_request", f"{name} is missing.")

@@ -83,7 +83,7 @@ async def _sign_in(visit: Visit) -> Response:
 
 async def _list_integrations(visit: Visit) -> Response:
     query = {"end_user_id": visit.end_user_id, "logo": "url", "expand": "connections"}
-    return _passed_on(await visit.one_runtime.get("/v1/integrations", query), visit)
+    return _pass_on(await visit.one_runtime.get("/v1/integrations", query), visit)
 
 
 async def _create_session(visit: Visit) -> Response:
@@ -94,11 +94,11 @@ async def _create_session(visit: Visit) -> Response:
         session["integration_slug"] = text(data, "integration_slug")
     if visit.end_user_id in END_USERS:
         session["end_user_name"] = END_USERS[visit.end_user_id]
-    session |= _way(data.get("way", "popup"), visit.playground.origin)
-    return _passed_on(await visit.one_runtime.post(_SESSIONS, session), visit)
+    session |= _session_fields(data.get("way", "popup"), visit.playground.origin)
+    return _pass_on(await visit.one_runtime.post(_SESSIONS, session), visit)
 
 
-def _way(name: object, origin: str) -> dict[str, Any]:
+def _session_fields(name: object, origin: str) -> dict[str, Any]:
     """Return the fields that differ between the three ways to connect."""
     match name:
         case "popup":
@@ -115,13 +115,13 @@ async def _look_at_session(visit: Visit) -> Response:
     answer = await visit.one_runtime.get(f"{_SESSIONS}/{quote(visit.request.path_params['session_id'], safe='')}")
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)
-    return _passed_on(answer, visit)
+    return _pass_on(answer, visit)
 
 
 async def _disconnect(visit: Visit) -> Response:
     slug = text(await read_body(visit.request), "integration_slug")
     wish = {"integration_slug": slug, "end_user_id": visit.end_user_id}
-    return _passed_on(await visit.one_runtime.post("/v1/disconnect", wish), visit)
+    return _pass_on(await visit.one_runtime.post("/v1/disconnect", wish), visit)
 
 
 def _for_our_page(handler: _Handler) -> _Handler:
@@ -142,7 +142,7 @@ def _require_our_page(visit: Visit) -> None:
         raise BadRequest("This backend serves its own page only.", 403)
 
 
-def _passed_on(answer: ApiResponse, visit: Visit) -> Response:
+def _pass_on(answer: ApiResponse, visit: Visit) -> Response:
     data = answer.json()
     if answer.status < 400:
         return _answer(data, 200, visit)

@@ -46,7 +46,7 @@ async function byLink(integration, whom) {
   const until = new Intl.DateTimeFormat(undefined, { timeStyle: "short" }).format(new Date(session.expires_at));
   const what = integration ? `their ${integration.name} account` : "an account that they choose";
   $("link-title").textContent = `A link for ${whom}`;
-  $("link-text").textContent = `Whoever opens it can connect ${what} for ${whom}. Send it to nobody else. It works once, until ${until}.`;
+  $("link-text").textContent = `Anyone with this link can connect ${what} for ${whom}. Send it to this user only. It works once, until ${until}.`;
   $("link-url").value = session.connect_url;
   const outcome = { status: "cancelled", slug: null };
   const look = () => lookAt(session.id, outcome);

@@ -43,15 +43,15 @@ async def handle_return(visit: Visit) -> ReturnOutcome:
     try:
         if query.get("status") == "connected":
             code = {"code": query.get("code", ""), "end_user_id": visit.end_user_id}
-            status, sentence, slug = _redeemed(await visit.one_runtime.post(f"{session}/redeem", code), visit)
+            status, sentence, slug = _read_redemption(await visit.one_runtime.post(f"{session}/redeem", code), visit)
         else:
-            status, sentence, slug = "error", _why(await visit.one_runtime.get(session), visit), None
+            status, sentence, slug = "error", _failure_sentence(await visit.one_runtime.get(session), visit), None
     except Unreachable as error:
         status, sentence, slug = "error", str(error), None
     return ReturnOutcome(status, sentence, slug, tuple(visit.one_runtime.calls))
 
 
-def _redeemed(answer: ApiResponse, visit: Visit) -> tuple[Literal["connected", "error"], str | None, str | None]:
+def _read_redemption(answer: ApiResponse, visit: Visit) -> tuple[Literal["connected", "error"], str | None, str | None]:
     data = answer.json()
     if answer.status == 200:
         connection = data.get("connection")
@@ -62,7 +62,7 @@ def _redeemed(answer: ApiResponse, visit: Visit) -> tuple[Literal["connected", "
     return "error", f"Nothing was connected. {data.get('detail') or f'One Runtime answered {answer.status}.'}", None
 
 
-def _why(answer: ApiResponse, visit: Visit) -> str:
+def _failure_sentence(answer: ApiResponse, visit: Visit) -> str:
     """Return the reason for a return without a connection. One Runtime knows it, the URL does not."""
     session = answer.json()
     if answer.status != 200 or session.get("end_user_id") != visit.end_user_id:

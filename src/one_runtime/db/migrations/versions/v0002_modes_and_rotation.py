@@ -1,6 +1,6 @@
-"""The modes `redirect` and `link`, the rotation of keys, and which processes serve.
+"""The modes `redirect` and `link`, the rotation of keys, and the processes that serve.
 
-The previous version reads and writes what this leaves: it adds columns that may be null, tables and indexes.
+The previous version works with this schema: the migration only adds nullable columns, tables and indexes.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
-"""OAuth 2.0: clients, consents under way, tokens that are renewed, and tokens that are still to be revoked.
+"""OAuth 2.0: clients, authorization attempts, token refresh, and pending revocations.
 
-The previous version reads and writes what this leaves: it adds columns that may be null or have a default, tables and
-indexes.
+The previous version works with this schema: the migration only adds columns that are nullable or have a default,
+tables and indexes.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""Organizations' own integrations, whom credentials that were given to them may be sent to, and calls of the proxy.
+"""Custom integrations, the audience of their credentials, and the request log of the proxy.
 
-The previous version reads and writes what this leaves: it adds columns that may be null, a table and its indexes.
+The previous version works with this schema: the migration only adds nullable columns, tables and indexes.
 """
 
 import sqlalchemy as sa
