@@ -1,4 +1,4 @@
-"""Parses a Dockerfile and runs its steps in a folder, as far as possible without a container engine."""
+"""Parse a Dockerfile and run its steps in a folder, without a container engine."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 _ABSOLUTE: Final = re.compile(r"(?<![\w.:])(/(?:build|opt|var)\b)")
-"""Paths that the Dockerfile makes; in the folder they stand under it."""
+"""Absolute paths that the Dockerfile creates. `Scratch` moves them below its folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One instruction, its words as written."""
+    """One instruction of a Dockerfile."""
 
     word: str
     rest: str
@@ -39,18 +39,18 @@ class Stage:
 
 
 def stages(text: str) -> list[Stage]:
-    """Every stage, in order; comments are left out and continued lines joined."""
+    """Return the stages in order, without comments and with joined lines."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
-    found: list[tuple[str, str | None, list[Step]]] = []
+    parsed: list[tuple[str, str | None, list[Step]]] = []
     for line in joined.splitlines():
         word, _, rest = line.partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            found.append((base, name or None, []))
+            parsed.append((base, name or None, []))
         else:
-            found[-1][2].append(Step(word, rest))
-    return [Stage(base, name, tuple(steps)) for base, name, steps in found]
+            parsed[-1][2].append(Step(word, rest))
+    return [Stage(base, name, tuple(steps)) for base, name, steps in parsed]
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Scratch:
         self.folder = self.root
 
     def here(self, text: str) -> str:
-        """The text with the image's paths under this folder."""
+        """Return the text with the image's paths below this folder."""
         return _ABSOLUTE.sub(lambda match: f"{self.root}{match[1]}", text)
 
     def carry_out(self, stage: Stage, *, leave_out: Sequence[str]) -> list[str]:
@@ -87,7 +87,7 @@ class Scratch:
         return left_out
 
     def run(self, command: Sequence[str], *, check: bool = False) -> "subprocess.CompletedProcess[str]":
-        """A command with the environment and in the folder as they are now."""
+        """Run a command with the current environment and folder."""
         done = subprocess.run(
             command, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=280
         )
@@ -113,7 +113,7 @@ class Scratch:
 
 
 def sent(context: Path, under: str = ".") -> list[Path]:
-    """The files that `.dockerignore` lets through, under one name of the context."""
+    """Return the files below a path of the context that `.dockerignore` does not exclude."""
     rules = [line.strip() for line in (context / ".dockerignore").read_text().splitlines()]
     rules = [rule for rule in rules if rule and not rule.startswith("#")]
     start = context / under
@@ -122,13 +122,13 @@ def sent(context: Path, under: str = ".") -> list[Path]:
 
 
 def _ignored(parts: tuple[str, ...], rules: Sequence[str]) -> bool:
-    """The last rule that matches the file, or a folder that it is in, decides."""
+    """Return true if the last rule that matches the file or a parent folder excludes it."""
     ignored = False
     for rule in rules:
-        wanted = rule.removeprefix("!").removeprefix("**/")
+        pattern = rule.removeprefix("!").removeprefix("**/")
         anywhere = "**/" in rule
         names = parts if anywhere else parts[:1]
-        if any(fnmatch(name, wanted) for name in names):
+        if any(fnmatch(name, pattern) for name in names):
             ignored = not rule.startswith("!")
     return ignored
 
@@ -141,9 +141,9 @@ def healthcheck(stage: Stage) -> list[str]:
 
 
 def builders_environment(folder: Path, outside: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a build: a Python of its own for `pip install`, and this machine's way to packages."""
+    """Return the environment of a build: a separate Python for `pip install`, and this machine's package index."""
     tools = folder / "tools"
-    uv = Path(sys.executable).with_name("uv")  # `python -m venv` is not everywhere
+    uv = Path(sys.executable).with_name("uv")  # some systems have no `python -m venv`
     subprocess.run([uv, "venv", "--quiet", "--no-project", "--seed", tools], check=True, env=dict(outside))
     environ = {name: value for name, value in outside.items() if not name.startswith(("ONE_RUNTIME_", "UV_NO_CACHE"))}
     return environ | {"PATH": f"{tools}/bin:{os.environ['PATH']}"}

@@ -1,4 +1,4 @@
-"""nginx and Caddy with the files of `deploy/`, in which only name, certificate, paths and ports are changed."""
+"""nginx and Caddy with the files of `deploy/`, with changed names, certificates, paths and ports."""
 
 import os
 import re
@@ -24,14 +24,14 @@ _PATH: Final = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that runs, at an https address of localhost."""
+    """A running proxy at an https address of localhost."""
 
     kind: Kind
     url: str
     folder: Path
 
     def logs(self) -> bytes:
-        """Everything that it wrote: access log, error log, standard error."""
+        """Return access log, error log and standard error of the proxy."""
         return b"\n".join(path.read_bytes() for path in sorted((self.folder / "log").iterdir()))
 
 
@@ -82,7 +82,7 @@ def nginx_command(folder: Path, port: int, server: str, extra: str = "") -> list
 
 
 def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
-    """Return the command for our file, with a test certificate instead of the one that Caddy would get."""
+    """Return the command for our file, with a test certificate instead of a certificate from an ACME server."""
     text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     certificate = folder / "certificate.pem"
     site = changed(
@@ -99,14 +99,14 @@ def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=_PATH)
-    assert found is not None, f"{name} is not installed: make test sets it up, or install it (apt-get install {name})"
-    return found
+    path = shutil.which(name, path=_PATH)
+    assert path is not None, f"{name} is not installed: make test sets it up, or install it (apt-get install {name})"
+    return path
 
 
 @contextmanager
 def proxying(kind: Kind, folder: Path, server: str, port: int, extra: str = "") -> Iterator[Proxy]:
-    """A proxy in front of the server at `host:port`; `certificate.pem` must be in the folder."""
+    """Run a proxy in front of the server at `host:port`. The folder must have `certificate.pem`."""
     (folder / "log").mkdir()
     make = nginx_command if kind == "nginx" else caddy_command
     command = make(folder, port, server, extra)
@@ -130,7 +130,7 @@ def _listens(port: int) -> bool:
 
 
 def seconds(text: str, directive: str) -> list[float]:
-    """The times that a directive gives, in seconds."""
-    found = re.findall(rf"^\s*{directive} (\d+)s;?$", text, re.MULTILINE)
-    assert found, f"there is no {directive}"
-    return [float(one) for one in found]
+    """Return the values of a directive in seconds."""
+    values = re.findall(rf"^\s*{directive} (\d+)s;?$", text, re.MULTILINE)
+    assert values, f"there is no {directive}"
+    return [float(value) for value in values]

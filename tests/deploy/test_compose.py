@@ -27,12 +27,12 @@ def compose() -> dict[str, Any]:
     return read
 
 
-def filled(value: str, **given: str) -> str:
+def filled(value: str, **variables: str) -> str:
     """Return a value with its variables filled in, as the engine does."""
-    return _VARIABLE.sub(lambda match: given.get(match[1]) or match[2], str(value))
+    return _VARIABLE.sub(lambda match: variables.get(match[1]) or match[2], str(value))
 
 
-def test_every_network_volume_and_secret_that_is_named_is_there_and_used(compose: dict[str, Any]) -> None:
+def test_every_network_volume_and_secret_is_defined_and_used(compose: dict[str, Any]) -> None:
     services: dict[str, Any] = compose["services"]
     used = {
         kind: {name.partition(":")[0] for service in services.values() for name in service.get(kind, ())}
@@ -46,17 +46,17 @@ def test_every_network_volume_and_secret_that_is_named_is_there_and_used(compose
         assert mounted == {f"/run/secrets/{name}" for name in service["secrets"]}
 
 
-def test_the_secrets_are_files_that_the_documentation_makes(compose: dict[str, Any], tmp_path: Path) -> None:
+def test_documented_commands_create_the_secret_files(compose: dict[str, Any], tmp_path: Path) -> None:
     files = {name: secret["file"] for name, secret in compose["secrets"].items()}
     assert files == {name: f"./secrets/{name}" for name in SECRETS}
     make, give = page("docs/deploying.md").code("bash")
     subprocess.run(["bash", "-euo", "pipefail", "-c", make], cwd=tmp_path, check=True)
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "secrets").iterdir()} == {0}, "from the first moment"
-    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-    assert made.keys() == SECRETS
-    assert len(Vault(parse_keys(made["encryption-keys"])).key_ids) == 1
-    password = made["database-password"].strip()
-    assert urlsplit(made["database-url"].strip()).password == password
+    created = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert created.keys() == SECRETS
+    assert len(Vault(parse_keys(created["encryption-keys"])).key_ids) == 1
+    password = created["database-password"].strip()
+    assert urlsplit(created["database-url"].strip()).password == password
     assert quote(password, safe="") == password, "it needs no encoding in the URL"
     user = stages((DEPLOY / "Dockerfile").read_text(encoding="utf-8"))[-1].words("USER")[0]
     assert f"chown {user} secrets/encryption-keys secrets/database-url\n" in give
@@ -64,21 +64,23 @@ def test_the_secrets_are_files_that_the_documentation_makes(compose: dict[str, A
 
 def test_secrets_and_settings_beside_the_compose_file_are_ignored_by_git(compose: dict[str, Any]) -> None:
     ignored = (DEPLOY / ".gitignore").read_text().splitlines()
-    assert {str(Path("/") / Path(one["file"]).parent) + "/" for one in compose["secrets"].values()} <= set(ignored)
+    assert {str(Path("/") / Path(secret["file"]).parent) + "/" for secret in compose["secrets"].values()} <= set(
+        ignored
+    )
     assert "/.env" in ignored
 
 
-def test_the_image_is_built_from_files_that_are_there(compose: dict[str, Any]) -> None:
+def test_image_is_built_from_existing_files(compose: dict[str, Any]) -> None:
     build = compose["services"]["server"]["build"]
     context = (DEPLOY / build["context"]).resolve()
     assert (context / build["dockerfile"]).is_file()
     assert (context / ".dockerignore").is_file()
 
 
-def test_every_variable_is_a_setting_and_they_can_work_together(compose: dict[str, Any], tmp_path: Path) -> None:
+def test_variables_are_compatible_settings(compose: dict[str, Any], tmp_path: Path) -> None:
     for name in OURS:
-        given = {"ONE_RUNTIME_PUBLIC_URL": "https://connect.example.com"}
-        environ = {key: filled(value, **given) for key, value in compose["services"][name]["environment"].items()}
+        variables = {"ONE_RUNTIME_PUBLIC_URL": "https://connect.example.com"}
+        environ = {key: filled(value, **variables) for key, value in compose["services"][name]["environment"].items()}
         assert all(key.startswith(PREFIX) for key in environ)
         contents = {"DATABASE_URL": "postgresql://one_runtime:x@database/one_runtime", "ENCRYPTION_KEYS": new_key()}
         for secret, text in contents.items():
@@ -89,7 +91,7 @@ def test_every_variable_is_a_setting_and_they_can_work_together(compose: dict[st
         assert settings.public_url == "https://connect.example.com"
 
 
-def test_the_gateway_of_our_network_is_the_proxy_that_is_trusted(compose: dict[str, Any]) -> None:
+def test_gateway_of_the_network_is_the_trusted_proxy(compose: dict[str, Any]) -> None:
     environ = {"ONE_RUNTIME_TRUSTED_PROXIES": filled(compose["services"]["server"]["environment"][
         "ONE_RUNTIME_TRUSTED_PROXIES"])}  # fmt: skip
     (network,) = load_settings(environ).trusted_proxies
@@ -97,7 +99,7 @@ def test_the_gateway_of_our_network_is_the_proxy_that_is_trusted(compose: dict[s
     assert str(network) == f"{config['gateway']}/32"
 
 
-def test_the_server_starts_after_the_migration(compose: dict[str, Any]) -> None:
+def test_server_starts_after_the_migration(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert services["server"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     for name in OURS:
@@ -107,14 +109,14 @@ def test_the_server_starts_after_the_migration(compose: dict[str, Any]) -> None:
     assert services["server"]["command"] == ["serve"]
 
 
-def test_only_this_machine_reaches_the_server_and_nothing_outside_reaches_the_database(compose: dict[str, Any]) -> None:
+def test_server_port_is_local_and_database_port_is_not_published(compose: dict[str, Any]) -> None:
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
     assert published == {"server": ["127.0.0.1:8000:8000"]}
     assert compose["services"]["database"]["networks"] == ["inside"]
     assert compose["networks"]["inside"]["internal"] is True
 
 
-def test_our_containers_run_without_privileges_on_a_read_only_file_system(compose: dict[str, Any]) -> None:
+def test_containers_run_without_privileges_on_a_read_only_file_system(compose: dict[str, Any]) -> None:
     for name in OURS:
         service = compose["services"][name]
         assert service["read_only"] is True
@@ -125,11 +127,11 @@ def test_our_containers_run_without_privileges_on_a_read_only_file_system(compos
     assert stages((DEPLOY / "Dockerfile").read_text(encoding="utf-8"))[-1].words("USER") == ["10001"]
 
 
-def test_running_requests_have_time_to_finish_before_a_container_is_killed(compose: dict[str, Any]) -> None:
+def test_stop_timeout_of_the_container_covers_running_requests(compose: dict[str, Any]) -> None:
     assert int(compose["services"]["server"]["stop_grace_period"].removesuffix("s")) > GRACE
 
 
-def test_the_connections_of_the_workers_fit_the_default_limit_of_postgresql(compose: dict[str, Any]) -> None:
+def test_pools_of_the_workers_fit_the_default_limit_of_postgresql(compose: dict[str, Any]) -> None:
     settings = Settings.model_fields
     workers = int(filled(compose["services"]["server"]["environment"]["ONE_RUNTIME_WORKERS"]))
-    assert workers * settings["database_pool_size"].default < 97  # 100 less 3 that are reserved
+    assert workers * settings["database_pool_size"].default < 97  # 100 connections, 3 of them reserved

@@ -1,4 +1,4 @@
-"""The Dockerfile's steps run in order in a folder; forbidden content of an image."""
+"""The Dockerfile: its steps run in a folder, and no image contains a secret."""
 
 import os
 import subprocess
@@ -30,41 +30,41 @@ def final() -> Stage:
     return stages(TEXT)[-1]
 
 
-def test_the_image_runs_as_a_user_without_rights_and_takes_only_what_was_built(build: Stage, final: Stage) -> None:
+def test_image_runs_without_privileges_and_copies_only_the_build(build: Stage, final: Stage) -> None:
     assert [stage.base for stage in (build, final)] == ["python:3.13-slim", "python:3.13-slim"]
     assert final.words("COPY") == ["--from=build /opt/one-runtime /opt/one-runtime"]
     (user,) = final.words("USER")
     assert int(user) > 0
-    (made,) = final.words("RUN")
-    assert f"--uid {user} " in made
+    (commands,) = final.words("RUN")
+    assert f"--uid {user} " in commands
     assert final.words("VOLUME") == final.words("WORKDIR") == ["/var/lib/one-runtime"]
     assert final.words("STOPSIGNAL") == ["SIGTERM"]
 
 
 @pytest.mark.slow
-def test_no_layer_can_hold_a_secret(build: Stage, final: Stage) -> None:
-    told = [step.rest for stage in (build, final) for step in stage.steps if step.word in {"ENV", "ARG"}]
-    assert not any(word in text for text in told for word in ("ENCRYPTION_KEYS", "DATABASE_URL", "PASSWORD", "TOKEN"))
+def test_no_layer_contains_a_secret(build: Stage, final: Stage) -> None:
+    texts = [step.rest for stage in (build, final) for step in stage.steps if step.word in {"ENV", "ARG"}]
+    assert not any(word in text for text in texts for word in ("ENCRYPTION_KEYS", "DATABASE_URL", "PASSWORD", "TOKEN"))
     assert not any(step.word in {"ARG", "ADD"} for stage in (build, final) for step in stage.steps)
     names = {path.relative_to(ROOT).parts[0] for path in sent(ROOT)}
     assert names == {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "hatch_build.py", "src"}
     assert not [path for path in sent(ROOT, "src") if path.suffix in {".db", ".pyc"}]
 
 
-def test_the_same_uv_builds_the_image_and_the_repositorys_own_environment(build: Stage) -> None:
+def test_image_and_repository_use_the_same_uv(build: Stage) -> None:
     assert f"pip install --no-cache-dir {UV}" in build.words("RUN")
 
 
 @pytest.fixture(scope="module")
 def image(build: Stage, final: Stage, tmp_path_factory: pytest.TempPathFactory) -> Scratch:
-    """Both stages, carried out in one folder. uv's cache is this repository's, so that little is fetched."""
+    """Run both stages in one folder, with the repository's uv cache to save downloads."""
     folder = tmp_path_factory.mktemp("image")
     scratch = Scratch(folder, ROOT, builders_environment(folder, environment()))
     del scratch.environ["UV_PROJECT_ENVIRONMENT"]
-    kept = tuple(step for step in build.steps if step.word != "ENV")
+    steps = tuple(step for step in build.steps if step.word != "ENV")
     (env,) = build.words("ENV")
     scratch._set(env.replace(" UV_NO_CACHE=1", ""))
-    assert scratch.carry_out(Stage(build.base, build.name, kept), leave_out=()) == []
+    assert scratch.carry_out(Stage(build.base, build.name, steps), leave_out=()) == []
     assert len(scratch.carry_out(final, leave_out=OF_THE_SYSTEM)) == 1
     return scratch
 
@@ -97,15 +97,15 @@ def served(image: Scratch, final: Stage, tmp_path: Path) -> Iterator[int]:
 @pytest.mark.slow
 @pytest.mark.foreign
 @pytest.mark.timeout(300)
-def test_the_steps_carried_out_in_order_make_a_one_runtime_that_serves_and_is_healthy(
-    image: Scratch, served: int, final: Stage
-) -> None:
+def test_steps_of_the_dockerfile_build_a_healthy_server(image: Scratch, served: int, final: Stage) -> None:
     assert image.run(["one-runtime", "version"]).stdout.strip() == __version__
-    made = image.root / "opt" / "one-runtime"
-    (where,) = made.glob("lib/python3.*/site-packages/one_runtime/catalog/catalog.json")
+    folder = image.root / "opt" / "one-runtime"
+    (where,) = folder.glob("lib/python3.*/site-packages/one_runtime/catalog/catalog.json")
     assert where.is_file(), "the catalog is part of the wheel"
-    assert list(made.glob("lib/python3.*/site-packages/pytest")) == [], "nothing of the tests is"
-    assert list(made.glob("lib/python3.*/site-packages/opentelemetry/sdk")) != [], "the extra for traces is"
+    assert list(folder.glob("lib/python3.*/site-packages/pytest")) == [], "the image must not contain test dependencies"
+    assert list(folder.glob("lib/python3.*/site-packages/opentelemetry/sdk")) != [], (
+        "the image must contain the extra for traces"
+    )
     assert image.run(healthcheck(final)).returncode == 0
     assert not (image.root / "build" / "tests").exists()
 
@@ -113,7 +113,7 @@ def test_the_steps_carried_out_in_order_make_a_one_runtime_that_serves_and_is_he
 @pytest.mark.slow
 @pytest.mark.foreign
 @pytest.mark.timeout(300)
-def test_the_health_check_fails_without_a_server(image: Scratch, final: Stage) -> None:
+def test_health_check_fails_without_a_server(image: Scratch, final: Stage) -> None:
     image.environ["ONE_RUNTIME_LISTEN"] = f"0.0.0.0:{free_port()}"
     assert image.run(healthcheck(final)).returncode != 0
     assert os.environ.get("ONE_RUNTIME_LISTEN") is None

@@ -29,14 +29,14 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.foreign, pytest.mark.slow]
 
 CALLER: Final = "127.0.0.2"
-"""Where browsers and the doctor call from: another address of loopback than the proxy's."""
+"""Loopback address of browsers and the doctor, which differs from the proxy's address."""
 
 PROXY: Final = "127.0.0.1"
 HEADER: Final = "header X-Frame-Options DENY"
 
 
 class FromTheCaller(Network):
-    """The machine's own network, out by the caller's address."""
+    """The system network, with connections from the caller's address."""
 
     def open_socket(self, family: int, address: str, port: int) -> socket.socket:
         opened = super().open_socket(family, address, port)
@@ -46,7 +46,7 @@ class FromTheCaller(Network):
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A server behind a proxy, a browser and a backend that know only the proxy, and the provider."""
+    """A server behind a proxy, the provider, and clients that connect to the proxy only."""
 
     proxy: Proxy
     served: Served
@@ -56,15 +56,15 @@ class Behind:
     trust: ssl.SSLContext
 
     async def session(self) -> dict[str, Any]:
-        """A session for Acme."""
+        """Create a session for Acme."""
         body = {"integration_slug": "acme", "end_user_id": "user_123"}
         answer = await self.http.post("/v1/hosted-connection-sessions", json=body, headers=self.backend)
         assert answer.status_code == 200, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
+        session: dict[str, Any] = answer.json()
+        return session
 
     async def type_key(self, token: str) -> httpx2.Response:
-        """An end user types a key."""
+        """Submit a key as an end user."""
         body = {"auth_type": "api_key", "credentials": {"api_key": "acme_somebodys_0123456789"}}
         headers = {"authorization": f"Bearer {token}", **JSON}
         return await self.http.post("/connect/session/connect", json=body, headers=headers)
@@ -72,8 +72,8 @@ class Behind:
     async def examined(self) -> dict[str, Finding]:
         """Return the doctor's findings by check."""
         environment = self.served.environment
-        found = await examine(environment, network=FromTheCaller(threads=2, tls=self.trust))
-        return {one.check: one for one in found}
+        findings = await examine(environment, network=FromTheCaller(threads=2, tls=self.trust))
+        return {finding.check: finding for finding in findings}
 
     @property
     def backend(self) -> dict[str, str]:
@@ -81,7 +81,7 @@ class Behind:
 
 
 @asynccontextmanager
-async def standing_behind(
+async def running_behind(
     kind: Kind, database_url: str, folder: Path, extra: str = "", trusted: str = "127.0.0.1/32"
 ) -> AsyncIterator[Behind]:
     """Run provider, server, proxy and browser until the block ends."""
@@ -104,11 +104,11 @@ async def standing_behind(
 
 @pytest.fixture(params=KINDS)
 async def behind(request: pytest.FixtureRequest, migrated_sqlite_url: str, tmp_path: Path) -> AsyncIterator[Behind]:
-    async with standing_behind(request.param, migrated_sqlite_url, tmp_path) as behind:
+    async with running_behind(request.param, migrated_sqlite_url, tmp_path) as behind:
         yield behind
 
 
-async def test_an_end_user_connects_through_the_proxy_and_events_have_the_callers_address(behind: Behind) -> None:
+async def test_event_of_a_connect_through_the_proxy_has_the_caller_address(behind: Behind) -> None:
     session = await behind.session()
     page = await behind.http.get(session["connect_url"], headers={"sec-fetch-dest": "iframe"})
     assert page.status_code == 200
@@ -119,21 +119,21 @@ async def test_an_end_user_connects_through_the_proxy_and_events_have_the_caller
     assert page.headers["strict-transport-security"] == "max-age=31536000"
     assert (await behind.type_key(session["session_token"])).status_code == 200
     events = (await behind.http.get("/v1/events", headers=behind.backend)).json()["events"]
-    addresses = {one["type"]: one["address"] for one in events}
+    addresses = {event["type"]: event["address"] for event in events}
     assert addresses["hosted_connection_session.created"] == CALLER
     assert addresses["connection.created"] == CALLER
 
 
-async def test_a_caller_cannot_forge_its_address_through_the_proxy(behind: Behind) -> None:
+async def test_caller_cannot_forge_its_address_through_the_proxy(behind: Behind) -> None:
     body = {"integration_slug": "acme", "end_user_id": "user_123"}
     headers = {**behind.backend, "x-forwarded-for": "203.0.113.9"}
     assert (await behind.http.post("/v1/hosted-connection-sessions", json=body, headers=headers)).status_code == 200
     events = (await behind.http.get("/v1/events", headers=behind.backend)).json()["events"]
-    assert {one["address"] for one in events if one["actor"]["type"] == "api_key"} == {CALLER}
+    assert {event["address"] for event in events if event["actor"]["type"] == "api_key"} == {CALLER}
 
 
 @pytest.mark.promise("P11")
-async def test_no_log_of_the_proxy_holds_a_token_also_when_the_server_is_gone(behind: Behind) -> None:
+async def test_proxy_logs_contain_no_token_even_without_the_server(behind: Behind) -> None:
     session = await behind.session()
     token = session["session_token"]
     referrer = {"referer": session["connect_url"], "sec-fetch-dest": "iframe"}
@@ -150,25 +150,25 @@ async def test_no_log_of_the_proxy_holds_a_token_also_when_the_server_is_gone(be
     assert b"session_token" not in logs
 
 
-async def test_a_body_that_is_too_large_is_refused_and_metrics_are_not_shown(behind: Behind) -> None:
+async def test_proxy_refuses_large_bodies_and_hides_metrics(behind: Behind) -> None:
     large = await behind.http.post("/v1/disconnect", content=b" " * 2_000_000, headers={**behind.backend, **JSON})
     assert large.status_code == 413
     assert (await behind.http.get("/metrics")).status_code == 404
     assert (await behind.http.get("/healthz")).status_code == 200
 
 
-async def test_answers_are_compressed_by_the_server_or_not_at_all(behind: Behind) -> None:
-    """A proxy could compress a page with secrets itself (BREACH)."""
+async def test_only_the_server_compresses_responses(behind: Behind) -> None:
+    """A proxy would also compress pages with secrets (BREACH)."""
     session = await behind.session()
-    wanted = {"accept-encoding": "gzip, br, zstd", "sec-fetch-dest": "iframe"}
-    page = await behind.http.get(session["connect_url"], headers=wanted)
+    headers = {"accept-encoding": "gzip, br, zstd", "sec-fetch-dest": "iframe"}
+    page = await behind.http.get(session["connect_url"], headers=headers)
     straight = await asyncio.to_thread(
-        httpx2.get, f"{behind.served.url}/connect?session={session['id']}", headers=wanted
+        httpx2.get, f"{behind.served.url}/connect?session={session['id']}", headers=headers
     )
     assert page.headers.get("content-encoding") == straight.headers.get("content-encoding")
 
 
-async def test_a_long_check_is_not_cut_off(behind: Behind) -> None:
+async def test_proxy_waits_for_a_long_check(behind: Behind) -> None:
     async def slowly(writer: asyncio.StreamWriter) -> None:
         await eventually(released.is_set, seconds=30)
         writer.write(accepted())
@@ -181,8 +181,8 @@ async def test_a_long_check_is_not_cut_off(behind: Behind) -> None:
     assert (await behind.type_key(session["session_token"])).status_code == 200
 
 
-async def test_no_body_is_written_to_the_proxys_disk(behind: Behind) -> None:
-    """nginx does this by default with more than 16 kilobytes, and logs it."""
+async def test_proxy_writes_no_body_to_disk(behind: Behind) -> None:
+    """nginx writes bodies over 16 kilobytes to disk by default and logs that."""
     body = b'{"integration_slug": "acme", "end_user_id": "user_123"}' + b" " * 500_000
     sent = await behind.http.post("/v1/disconnect", content=body, headers={**behind.backend, **JSON})
     assert sent.status_code == 200, sent.text
@@ -190,10 +190,10 @@ async def test_no_body_is_written_to_the_proxys_disk(behind: Behind) -> None:
 
 
 async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
-    """A body larger than others may be, an answer in pieces as they come, and a path that looks like another."""
-    made = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key", "check": False}
-    given = {**made, "credentials": {"api_key": "acme_somebodys_0123456789"}}
-    assert (await behind.http.post("/v1/connections", json=given, headers=behind.backend)).status_code == 201
+    """A body over the limit of other routes, a streamed response, and an encoded path pass unchanged."""
+    connection = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key", "check": False}
+    body_with_key = {**connection, "credentials": {"api_key": "acme_somebodys_0123456789"}}
+    assert (await behind.http.post("/v1/connections", json=body_with_key, headers=behind.backend)).status_code == 201
     headers = {**behind.backend, "one-runtime-end-user": "user_123", "x_odd": "kept"}
     body = b"x" * 3_000_000
     sent = await behind.http.post("/v1/proxy/acme/v1//a%2Fb/c?d=%20", content=body, headers=headers)
@@ -218,49 +218,47 @@ async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
         assert [piece async for piece in pieces] == [b"second"]
 
 
-def test_each_proxy_closes_a_connection_before_the_server_does() -> None:
+def test_proxy_closes_idle_connections_before_the_server() -> None:
     server = Config("one_runtime.serving:served_app").timeout_keep_alive
     nginx, caddy = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
     assert max(seconds(nginx, "keepalive_timeout") + seconds(caddy, "keepalive")) < server
 
 
-def test_each_proxy_waits_longer_than_a_check_or_a_call_may_take() -> None:
+def test_proxy_timeouts_exceed_checks_and_calls() -> None:
     for file, directive in (("nginx.conf", "proxy_read_timeout"), ("Caddyfile", "response_header_timeout")):
         check, call = seconds((DEPLOY / file).read_text(encoding="utf-8"), directive)
         assert check > Limits().total
         assert call > MAX_ATTEMPTS * (MAX_CONNECT_TIMEOUT + MAX_IDLE_TIMEOUT + MAX_WAIT)
 
 
-async def test_the_doctor_accepts_the_proxy(behind: Behind) -> None:
-    found = await behind.examined()
-    assert found["public URL"].saw == f"this installation answers at {behind.proxy.url}"
+async def test_doctor_accepts_the_proxy(behind: Behind) -> None:
+    findings = await behind.examined()
+    assert findings["public URL"].saw == f"this installation answers at {behind.proxy.url}"
     for check in ("public URL", "proxy", "popup", "clock"):
-        assert found[check].verdict == "ok", found[check]
-    assert found["proxy"].saw == f"it is trusted; this request came from {CALLER}"
+        assert findings[check].verdict == "ok", findings[check]
+    assert findings["proxy"].saw == f"it is trusted; this request came from {CALLER}"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_doctor_names_the_proxy_that_is_not_trusted(
-    kind: Kind, migrated_sqlite_url: str, tmp_path: Path
-) -> None:
-    async with standing_behind(kind, migrated_sqlite_url, tmp_path, trusted="10.9.8.7/32") as behind:
-        found = await behind.examined()
-    assert found["proxy"].verdict == "warning"
-    assert found["proxy"].advice == f"Add {PROXY} to ONE_RUNTIME_TRUSTED_PROXIES."
+async def test_doctor_names_the_untrusted_proxy(kind: Kind, migrated_sqlite_url: str, tmp_path: Path) -> None:
+    async with running_behind(kind, migrated_sqlite_url, tmp_path, trusted="10.9.8.7/32") as behind:
+        findings = await behind.examined()
+    assert findings["proxy"].verdict == "warning"
+    assert findings["proxy"].advice == f"Add {PROXY} to ONE_RUNTIME_TRUSTED_PROXIES."
 
 
 @pytest.mark.parametrize("kind, extra", [("nginx", 'add_header X-Frame-Options "DENY" always;'), ("caddy", HEADER)])
-async def test_the_doctor_finds_a_frame_header_that_the_proxy_adds(
+async def test_doctor_reports_an_added_frame_header(
     kind: Kind, extra: str, migrated_sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with standing_behind(kind, migrated_sqlite_url, tmp_path, extra) as behind:
-        found = await behind.examined()
-    assert found["popup"].verdict == "problem"
-    assert "X-Frame-Options (DENY)" in found["popup"].saw
+    async with running_behind(kind, migrated_sqlite_url, tmp_path, extra) as behind:
+        findings = await behind.examined()
+    assert findings["popup"].verdict == "problem"
+    assert "X-Frame-Options (DENY)" in findings["popup"].saw
 
 
-async def test_the_doctor_reports_that_the_proxy_does_not_reach_the_server(behind: Behind) -> None:
+async def test_doctor_reports_a_proxy_without_its_server(behind: Behind) -> None:
     behind.served.process.terminate()
     await asyncio.to_thread(behind.served.process.wait, 20)
-    found = (await behind.examined())["public URL"]
-    assert (found.verdict, "answers 502" in found.saw) == ("problem", True), found
+    finding = (await behind.examined())["public URL"]
+    assert (finding.verdict, "answers 502" in finding.saw) == ("problem", True), finding

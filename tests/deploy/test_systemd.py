@@ -1,4 +1,4 @@
-"""The systemd unit: systemd's own opinion of it, and its command run with its environment."""
+"""The systemd unit: the verdict of systemd, and the command with its environment."""
 
 import os
 import re
@@ -23,7 +23,7 @@ UNIT: Final = (DEPLOY / "one-runtime.service").read_text(encoding="utf-8")
 SETTINGS: Final = (DEPLOY / "one-runtime.env").read_text(encoding="utf-8")
 PROGRAM: Final = "/opt/one-runtime/.venv/bin/one-runtime"
 MOST_EXPOSED: Final = 1.5
-"""Of 10, by systemd's own count."""
+"""Exposure score of `systemd-analyze security`, of 10."""
 
 
 def values(name: str) -> list[str]:
@@ -32,13 +32,13 @@ def values(name: str) -> list[str]:
 
 
 def pairs(text: str) -> dict[str, str]:
-    """NAME=value, a line each."""
+    """Parse lines of NAME=value."""
     return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """A folder in place of /etc/one-runtime."""
+    """Create a folder in place of /etc/one-runtime."""
     folder = tmp_path / "etc"
     folder.mkdir(mode=0o700)
     listen = f"127.0.0.1:{free_port()}"
@@ -57,7 +57,7 @@ def started_with(etc: Path) -> dict[str, str]:
 
 
 @pytest.mark.foreign
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "one-runtime.service"
     unit.write_text(changed(UNIT, {PROGRAM: sys.executable}))
     verify = ["systemd-analyze", "verify", "--man=no", str(unit)]
@@ -66,7 +66,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 
 
 @pytest.mark.foreign
-def test_systemd_counts_the_unit_among_the_least_exposed(tmp_path: Path) -> None:
+def test_systemd_rates_the_exposure_of_the_unit_as_low(tmp_path: Path) -> None:
     unit = tmp_path / "one-runtime.service"
     unit.write_text(UNIT)
     done = subprocess.run(
@@ -80,34 +80,34 @@ def test_systemd_counts_the_unit_among_the_least_exposed(tmp_path: Path) -> None
     assert float(exposure[1]) <= MOST_EXPOSED
 
 
-def test_the_secrets_are_credentials_and_absent_from_the_unit_and_the_settings() -> None:
+def test_secrets_are_credentials_and_absent_from_unit_and_settings() -> None:
     loaded = dict(value.split(":", 1) for value in values("LoadCredential"))
     assert loaded == {name: f"/etc/one-runtime/{name}" for name in ("encryption-keys", "database-url")}
     read = [pairs(value) for value in values("Environment")]
-    named = {path for one in read for path in one.values()}
+    named = {path for credentials in read for path in credentials.values()}
     assert named == {f"%d/{name}" for name in loaded}
     assert not {"ONE_RUNTIME_ENCRYPTION_KEYS", "ONE_RUNTIME_DATABASE_URL"} & pairs(SETTINGS).keys()
 
 
-def test_running_requests_have_time_to_finish_before_the_server_is_killed() -> None:
+def test_stop_timeout_of_the_unit_covers_running_requests() -> None:
     (stop,) = values("TimeoutStopSec")
     assert int(stop) > GRACE
     assert values("KillMode") == ["mixed"], "a signal to the workers too would end what they have in flight"
 
 
-def test_the_unit_restarts_without_limit_while_the_database_is_unavailable() -> None:
+def test_unit_restarts_without_limit() -> None:
     assert values("Restart") == ["on-failure"]
     assert values("StartLimitIntervalSec") == ["0"], "by itself systemd gives up after five starts"
 
 
-def test_the_settings_of_the_unit_can_work_together(etc: Path) -> None:
+def test_settings_of_the_unit_are_compatible(etc: Path) -> None:
     settings = load_settings(started_with(etc))
     assert settings.public_url == "https://connect.example.com"
     assert [str(network) for network in settings.trusted_proxies] == ["127.0.0.1/32"]
 
 
 @pytest.mark.slow
-def test_the_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path: Path) -> None:
+def test_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path: Path) -> None:
     (line,) = values("ExecStart")
     command = [sys.executable, "-m", "one_runtime", *shlex.split(line)[1:]]
     assert shlex.split(line)[0] == PROGRAM
@@ -128,7 +128,7 @@ def test_the_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_the_script_for_commands_gives_them_the_settings_and_secrets_of_the_unit(etc: Path, tmp_path: Path) -> None:
+def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, tmp_path: Path) -> None:
     """A script replaces `runuser` and runs the command as the user of the test."""
     (tmp_path / "bin").mkdir()
     runuser = tmp_path / "bin" / "runuser"
@@ -145,13 +145,13 @@ def test_the_script_for_commands_gives_them_the_settings_and_secrets_of_the_unit
         "ONE_RUNTIME_ETC": str(etc),
     }
 
-    def said(*words: str) -> str:
+    def run_script(*words: str) -> str:
         command = [shutil.which("sh") or "sh", str(tmp_path / "one-runtime.sh"), *words]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    assert said("version") == __version__
-    assert said("migrate").startswith("Migrated to")
-    organization = said("organizations", "create", "Fernhill")
-    assert organization in said("organizations", "list")
+    assert run_script("version") == __version__
+    assert run_script("migrate").startswith("Migrated to")
+    organization = run_script("organizations", "create", "Fernhill")
+    assert organization in run_script("organizations", "list")

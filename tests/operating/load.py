@@ -21,7 +21,7 @@ class Load:
     http: httpx2.AsyncClient
     integration_slug: str = "acme"
     keys: tuple[str, ...] = ACME
-    made: list[str] = field(default_factory=list)
+    connection_ids: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _task: "asyncio.Task[None] | None" = None
 
@@ -51,16 +51,16 @@ class Load:
         }
         answer = await self.http.post("/v1/connections", json=body)
         listed = await self.http.get("/v1/integrations", params={"end_user_id": end_user_id, "logo": "none"})
-        for one in (answer, listed):
-            if one.is_error:
-                self.refused.append(one.text)
+        for response in (answer, listed):
+            if response.is_error:
+                self.refused.append(response.text)
         if answer.is_success:
-            self.made.append(answer.json()["id"])
+            self.connection_ids.append(answer.json()["id"])
 
     async def until(self, count: int) -> None:
         """Wait until this number of connections exists."""
         async for _ in async_attempts(60):
-            if len(self.made) >= count:
+            if len(self.connection_ids) >= count:
                 return
             assert self._task is not None
             assert not self._task.done(), self._task.exception()
@@ -68,22 +68,22 @@ class Load:
 
 
 async def all_connections(http: httpx2.AsyncClient) -> list[dict[str, Any]]:
-    """Every connection of the organization."""
-    found: list[dict[str, Any]] = []
+    """Return every connection of the organization."""
+    connections: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
         query = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
         page = (await http.get("/v1/connections", params=query)).raise_for_status().json()
-        found += page["connections"]
+        connections += page["connections"]
         cursor = page["next_cursor"]
         if cursor is None:
-            return found
+            return connections
 
 
 async def all_usable(http: httpx2.AsyncClient) -> int:
     """Check every connection's credential with the provider. Return the number of connections."""
-    found = await all_connections(http)
-    for one in found:
-        told = (await http.post(f"/v1/connections/{one['id']}/check")).raise_for_status().json()
-        assert told["working"] is True, told
-    return len(found)
+    stored = await all_connections(http)
+    for connection in stored:
+        result = (await http.post(f"/v1/connections/{connection['id']}/check")).raise_for_status().json()
+        assert result["working"] is True, result
+    return len(stored)

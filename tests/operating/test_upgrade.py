@@ -37,7 +37,7 @@ KEYS: Final = tuple(f"ntn_{letter * 46}" for letter in "ab")
 
 @pytest.fixture(scope="session")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source folder of the previous version, from the history of this repository."""
+    """Extract the sources of the previous version from the history of this repository."""
     commit = COMMITS.get(PREVIOUS)
     if commit is None:
         pytest.fail(f"COMMITS names no commit for migration {PREVIOUS}: add the last commit before {HEAD}.")
@@ -54,13 +54,13 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "src"
 
 
-def by_previous(database_url: str, previous: Path, keys: str) -> Serving:
+def previous_serving(database_url: str, previous: Path, keys: str) -> Serving:
     settings = {"PYTHONPATH": str(previous), "ONE_RUNTIME_ENCRYPTION_KEYS": keys}
     return Serving(database_url, settings=settings)
 
 
 async def organization_of(served: Served) -> tuple[str, str]:
-    """A new organization's id and API key, made with the server's own version."""
+    """Create an organization and an API key with the commands of the server's version."""
     organization = await served.command("organizations", "create", "Northwind")
     return organization, await served.command("api-keys", "create", organization)
 
@@ -74,32 +74,32 @@ async def migrated_by_previous(database_url: str, previous: Path) -> None:
 
 
 async def opened(database_url: str, keys: str, organization_id: str) -> list[str]:
-    """Every credential of the organization, opened."""
+    """Return every opened credential of the organization."""
     vault, database = Vault(parse_keys(keys)), create_database(database_url, pool_size=1)
     await database.open()
     try:
         async with database.read() as tx:
-            found = await connections.list_page(tx, organization_id, connections.ConnectionFilter(), limit=10_000)
-            return [(await credentials.load(tx, vault, one.key)).secrets["api_key"] for one in found]
+            page = await connections.list_page(tx, organization_id, connections.ConnectionFilter(), limit=10_000)
+            return [(await credentials.load(tx, vault, connection.key)).secrets["api_key"] for connection in page]
     finally:
         await database.close()
 
 
 @pytest.mark.timeout(180)
-async def test_the_previous_version_reads_and_writes_while_the_new_one_migrates(
+async def test_previous_version_reads_and_writes_during_the_migration(
     empty_database_url: str, previous: Path, tmp_path: Path
 ) -> None:
     url, keys = empty_database_url, new_key()
     await migrated_by_previous(url, previous)
     async with AsyncExitStack() as stack:
-        old = await stack.enter_async_context(serving(by_previous(url, previous, keys), tmp_path))
+        old = await stack.enter_async_context(serving(previous_serving(url, previous, keys), tmp_path))
         organization_id, api_key = await organization_of(old)
         http = await stack.enter_async_context(client(old, api_key))
         async with Load(http, "notion", KEYS) as load:
             await load.until(ENOUGH)
             assert await asyncio.to_thread(migrate, url) is True
             assert current_revision(url) == HEAD
-            await load.until(len(load.made) + ENOUGH)
+            await load.until(len(load.connection_ids) + ENOUGH)
         assert load.refused == []
         if sqlite_path(url) is None:
             await both_versions_serve(url, keys, api_key, tmp_path)
@@ -107,14 +107,14 @@ async def test_the_previous_version_reads_and_writes_while_the_new_one_migrates(
         assert load.refused == []
     now = Serving(url, settings={"ONE_RUNTIME_ENCRYPTION_KEYS": keys})
     async with serving(now, tmp_path) as new, client(new, api_key) as http:
-        assert {one["id"] for one in await all_connections(http)} >= set(load.made)
+        assert {connection["id"] for connection in await all_connections(http)} >= set(load.connection_ids)
     secrets = await opened(url, keys, organization_id)
-    assert len(secrets) >= len(load.made)
+    assert len(secrets) >= len(load.connection_ids)
     assert set(secrets) == set(KEYS)
 
 
 async def both_versions_serve(url: str, keys: str, api_key: str, folder: Path) -> None:
-    """On PostgreSQL servers are restarted one after the other, so for a while both versions serve."""
+    """Use both versions at the same time, as a rolling restart on PostgreSQL does."""
     settings = {"ONE_RUNTIME_ENCRYPTION_KEYS": keys}
     async with serving(Serving(url, settings=settings), folder) as new, client(new, api_key) as http:
         async with Load(http, "notion", KEYS) as load:
@@ -122,6 +122,6 @@ async def both_versions_serve(url: str, keys: str, api_key: str, folder: Path) -
         assert load.refused == []
 
 
-def test_the_previous_version_has_every_migration_but_the_newest(previous: Path) -> None:
+def test_previous_version_lacks_only_the_newest_migration(previous: Path) -> None:
     text = (previous / "one_runtime" / "db" / "migrations" / "__init__.py").read_text(encoding="utf-8")
     assert f'HEAD: Final = "{PREVIOUS}"' in text

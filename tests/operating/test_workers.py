@@ -12,21 +12,19 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
-UVICORNS = 5.0
-"""Seconds that uvicorn by itself gives a worker to answer."""
+UVICORN_TIMEOUT = 5.0
+"""Default timeout of uvicorn's worker health check, in seconds."""
 
 
 @pytest.mark.timeout(180)
-async def test_a_worker_without_cpu_time_for_a_while_is_not_replaced(
-    migrated_postgresql_url: str, tmp_path: Path
-) -> None:
+async def test_worker_without_cpu_time_is_not_replaced(migrated_postgresql_url: str, tmp_path: Path) -> None:
     async with serving(Serving(migrated_postgresql_url, workers=2), tmp_path) as served:
-        found = re.compile(rb"Started server process \[(\d+)\]")
-        await eventually(lambda: len(found.findall(served.log())) == 2, seconds=30)
-        worker = int(found.findall(served.log())[0])
+        started = re.compile(rb"Started server process \[(\d+)\]")
+        await eventually(lambda: len(started.findall(served.log())) == 2, seconds=30)
+        worker = int(started.findall(served.log())[0])
         os.kill(worker, signal.SIGSTOP)
         try:
             with pytest.raises(TimeoutError):
-                await eventually(lambda: b"died" in served.log(), seconds=UVICORNS + 3)
+                await eventually(lambda: b"died" in served.log(), seconds=UVICORN_TIMEOUT + 3)
         finally:
             os.kill(worker, signal.SIGCONT)
