@@ -1,7 +1,7 @@
 """A pytest plugin: the application in this process, on either database, with a real provider to connect to.
 
 `application` is the app with its lifespan running; `client` speaks to it as an organization with every scope;
-`acme` is the demo's provider on a port of its own, which the way out is allowed to reach.
+`acme` is the demo's provider on its own port, which the egress allow list contains.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ JSON: Final = {"content-type": "application/json"}
 NAMED: Final = frozenset(
     {"amplitude", "freshdesk", "okta", "openweather", "salesforce", "servicenow", "snowflake", "workday"}
 )
-"""Integrations that tests name, though nobody has verified them yet."""
+"""Unverified integrations that tests name."""
 
 
 class SetClock:
@@ -83,23 +83,23 @@ class Application:
     acme: RunningAcme
 
     async def organization(self, name: str = "Northwind", origins: tuple[str, ...] = (ORIGIN,)) -> str:
-        """A new organization's id."""
+        """Create an organization and return its id."""
         async with self.installation.database.write() as tx:
             return (await organizations.create(tx, name, self.clock(), allowed_origins=origins)).id
 
     async def key(self, organization_id: str, *scopes: str) -> str:
-        """A new API key of the organization; with every scope where none is named."""
+        """Create an API key of the organization, with every scope by default."""
         async with self.installation.database.write() as tx:
             actor = Actor(organization_id, "system")
             _, token = await api_keys.create(tx, actor, "test", scopes or api_keys.SCOPES, self.clock())
             return token.secret
 
     def replace_services(self, **changes: Any) -> None:
-        """Give the API other services from now on."""
+        """Replace services of the API."""
         self.app.services = replace(self.app.services, **changes)
 
     def client(self, key: str | None = None) -> "Client":
-        """A caller with this key, or without any."""
+        """Return a client with this key, or without a key."""
         return Client(self.app, key)
 
 
@@ -123,13 +123,13 @@ class Client:
         return await self.http.request(method, path, content=content, headers=JSON if content else {})
 
     async def integrations(self, end_user_id: str = "user_123", **options: Any) -> dict[str, Any]:
-        """The list, by slug."""
+        """Return the list of integrations by slug."""
         answer = await self.get("/v1/integrations", end_user_id=end_user_id, logo="none", **options)
         assert answer.status_code == 200, answer.text
-        return {one["slug"]: one for one in answer.json()["integrations"]}
+        return {integration["slug"]: integration for integration in answer.json()["integrations"]}
 
     async def connect(self, end_user_id: str = "user_123", key: str = ACME_KEYS[GLOBEX], **more: Any) -> dict[str, Any]:
-        """An Acme connection, imported by the backend."""
+        """Import an Acme connection as the backend."""
         body = {"integration_slug": "acme", "end_user_id": end_user_id, "auth_type": "api_key"}
         answer = await self.post("/v1/connections", {**body, "credentials": {"api_key": key}, **more})
         assert answer.status_code in {200, 201}, answer.text
@@ -137,7 +137,7 @@ class Client:
         return connection
 
     async def session(self, end_user_id: str = "user_123", **more: Any) -> dict[str, Any]:
-        """A hosted connection session for Acme."""
+        """Create a hosted connection session for Acme."""
         body = {"integration_slug": "acme", "end_user_id": end_user_id, **more}
         answer = await self.post("/v1/hosted-connection-sessions", body)
         assert answer.status_code == 200, answer.text
@@ -149,12 +149,12 @@ class Client:
         return await self.post(f"/connect/session{step}", body, authorization=f"Bearer {token}")
 
     async def type_key(self, token: str, key: str, **more: Any) -> httpx2.Response:
-        """An end user types a key into the popup and submits."""
+        """Submit a key in the popup as an end user."""
         return await self.popup("/connect", token, {"auth_type": "api_key", "credentials": {"api_key": key}, **more})
 
 
 async def require_declared_error(response: httpx2.Response) -> None:
-    """Every error that a test meets is declared where its route is defined (house rule 21)."""
+    """Fail a test whose error response is not declared on its route (house rule 21)."""
     request = response.request
     path = request.url.raw_path.decode().partition("?")[0]
     specs = [spec for spec in SPECS if spec.method == request.method and template(spec.path).fullmatch(path)]
@@ -225,11 +225,15 @@ def catalog_with_acme(acme_url: str) -> Catalog:
 
 @cache
 def part_of_the_catalog() -> Catalog:
-    """The verified part of the catalog and the integrations that tests name. The whole catalog slows each test down."""
+    """Return the verified integrations and those that tests name. The complete catalog slows each test down."""
     whole = load_catalog()
-    named = (one.slug in NAMED or any(map(_is_verified, one.auth)) for one in whole.integrations)
-    kept = tuple(compress(whole.integrations, named))
-    return Catalog.of(kept, {one.slug: whole.logo(one.slug) for one in kept}, whole.revision)
+    named = (
+        integration.slug in NAMED or any(map(_is_verified, integration.auth)) for integration in whole.integrations
+    )
+    selected = tuple(compress(whole.integrations, named))
+    return Catalog.of(
+        selected, {integration.slug: whole.logo(integration.slug) for integration in selected}, whole.revision
+    )
 
 
 def _is_verified(auth: Auth) -> bool:
@@ -249,7 +253,7 @@ def settings_for(database_url: str, acme: RunningAcme, **more: Any) -> Settings:
 
 
 def refuse_open_transaction() -> None:
-    """No transaction is open while an outbound request runs (house rule 7)."""
+    """Fail if a transaction is open while an outbound request runs (house rule 16)."""
     assert not transaction_open.get(), "an outbound request runs inside a transaction"
 
 

@@ -1,4 +1,4 @@
-"""Authorizations over the application's own routes, as our frame, our window and a browser make them."""
+"""Steps of an authorization over the routes of the application, as frame, window and browser send them."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -91,7 +91,7 @@ OAUTH: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """An installation whose way out leads to one server, which is every host of `HOSTS` and knows one key."""
+    """An installation whose egress connects every host of `HOSTS` to one server with one valid key."""
 
     application: Application
     upstream: Upstream
@@ -100,14 +100,14 @@ class Billing:
         return self.application.client(await self.application.key(await self.application.organization(name)))
 
     @property
-    def asked(self) -> list[str]:
-        """The hosts that were sent a credential."""
-        return [str(one.header("host")) for one in self.upstream.seen if one.header("authorization")]
+    def credential_hosts(self) -> list[str]:
+        """Return the hosts of requests with a credential."""
+        return [str(request.header("host")) for request in self.upstream.seen if request.header("authorization")]
 
     @property
     def reached(self) -> list[str]:
-        """Host and path of every request."""
-        return [f"{one.header('host')}{one.target}" for one in self.upstream.seen]
+        """Return host and path of every request."""
+        return [f"{request.header('host')}{request.target}" for request in self.upstream.seen]
 
 
 @cache
@@ -142,7 +142,7 @@ async def _me(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
 
 
 async def _token(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
-    number = sum(one.target == "/token" for one in upstream.seen)
+    number = sum(request.target == "/token" for request in upstream.seen)
     tokens = {"access_token": f"at-{number}", "refresh_token": f"rt-{number}", "expires_in": 3600, "scope": "read"}
     writer.write(answer(200, body=json.dumps({"token_type": "Bearer", **tokens}).encode()))
     await writer.drain()
@@ -153,33 +153,33 @@ async def send(client: Client, method: str, path: str, text: str, kind: str = "a
 
 
 async def register(client: Client, text: str = ENTRY) -> dict[str, Any]:
-    made = await send(client, "PUT", f"{PATH}/{SLUG}", text)
-    assert made.status_code in {200, 201}, made.text
-    told: dict[str, Any] = made.json()
-    return told
+    response = await send(client, "PUT", f"{PATH}/{SLUG}", text)
+    assert response.status_code in {200, 201}, response.text
+    integration: dict[str, Any] = response.json()
+    return integration
 
 
 async def connect(client: Client, user: str = "user_123", **more: Any) -> dict[str, Any]:
     body = {"integration_slug": SLUG, "end_user_id": user, "auth_type": "api_key", "credentials": {"api_key": KEY}}
-    made = await client.post("/v1/connections", {**body, **more})
-    assert made.status_code in {200, 201}, made.text
-    connection: dict[str, Any] = made.json()
+    response = await client.post("/v1/connections", {**body, **more})
+    assert response.status_code in {200, 201}, response.text
+    connection: dict[str, Any] = response.json()
     return connection
 
 
 async def with_client(client: Client, text: str = ENTRY + OAUTH) -> None:
-    """The integration with oauth2, and a client that is registered for it."""
+    """Register the integration with oauth2 and an OAuth client."""
     await register(client, text)
     secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
-    made = await client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", secret)
-    assert made.status_code == 200, made.text
+    response = await client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", secret)
+    assert response.status_code == 200, response.text
 
 
 async def import_tokens(client: Client, user: str = "user_123") -> dict[str, Any]:
-    """A connection by oauth2."""
+    """Import an OAuth connection."""
     tokens = {"access_token": "at-0", "refresh_token": "rt-0", "scope": "read"}
     body = {"integration_slug": SLUG, "end_user_id": user, "auth_type": "oauth2", "credentials": tokens}
-    made = await client.post("/v1/connections", body)
-    assert made.status_code == 201, made.text
-    connection: dict[str, Any] = made.json()
+    response = await client.post("/v1/connections", body)
+    assert response.status_code == 201, response.text
+    connection: dict[str, Any] = response.json()
     return connection

@@ -1,8 +1,8 @@
-"""A pytest plugin: Debian's Chromium, driven by Playwright. A test that asks for `page` gets a window of its own.
+"""A pytest plugin: Debian's Chromium, driven by Playwright. A test with the fixture `page` has its own window.
 
-Playwright's asynchronous API is used, on the session's event loop: its synchronous one leaves a loop running in the
-thread, under which no asyncio test could run. Tests that ask for a browser are marked for that by themselves; the
-server they look at runs in another thread or process.
+The asynchronous API of Playwright runs on the session's event loop. The synchronous API would leave a running loop in
+the thread, which asyncio tests do not accept. A hook marks the tests with a browser; their server runs in another
+thread or process.
 """
 
 import os
@@ -37,7 +37,7 @@ class PageProblems(list[str]):
     """Problems inside a page: uncaught exceptions, and violations of its Content-Security-Policy."""
 
     def watch(self, page: Page) -> None:
-        """Listen to one page."""
+        """Record the problems of a page."""
         page.on("pageerror", lambda error: self.append(f"{page.url}: {error}"))
         page.on("console", self._read)
 
@@ -47,7 +47,7 @@ class PageProblems(list[str]):
 
 
 def find_chromium() -> str:
-    """The browser's path, windows and all. `make test` has it installed; `CHROMIUM` names another."""
+    """Return the path of Chromium, which `make set-up-test` installs or `CHROMIUM` names."""
     path = shutil.which(os.environ.get("CHROMIUM", "chromium"))
     if path is None:
         pytest.fail("There is no chromium. Install it (apt-get install chromium) or set CHROMIUM to its path.")
@@ -62,7 +62,7 @@ def _find_headless() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a browser, and put it on the browser's event loop."""
+    """Mark tests with a browser and run them on the browser's event loop."""
     for item in items:
         if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
@@ -88,7 +88,7 @@ def page_problems() -> PageProblems:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def browser_context(browser: Browser, page_problems: PageProblems) -> AsyncIterator[BrowserContext]:
-    """A profile of this test's own: no cookie, storage or cache of another's. On a problem in a page the test fails."""
+    """Create a new profile without cookies, storage or cache. A problem in a page fails the test."""
     context = await browser.new_context(locale="en-US", timezone_id="UTC", reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
     context.on("page", page_problems.watch)
@@ -99,5 +99,5 @@ async def browser_context(browser: Browser, page_problems: PageProblems) -> Asyn
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser_context: BrowserContext) -> Page:
-    """A window."""
+    """Open a window."""
     return await browser_context.new_page()

@@ -21,21 +21,21 @@ class Done:
 
     @property
     def line(self) -> str:
-        """The one line that it printed."""
+        """Return the only line of standard output."""
         assert (self.code, self.err) == (0, ""), self.err
         (line,) = self.out.splitlines()
         return line
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The JSON that it printed."""
+        """Return the JSON on standard output."""
         assert (self.code, self.err) == (0, ""), self.err
         rows: list[dict[str, Any]] = json.loads(self.out)
         return rows
 
     @property
     def sentence(self) -> str:
-        """The error message: one or two sentences on standard error, without a traceback."""
+        """Return the error message: one or two sentences on standard error, without a traceback."""
         assert self.code != 0
         assert self.out == ""
         assert "Traceback" not in self.err
@@ -48,7 +48,7 @@ Run = Callable[..., Done]
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process, as the script does, with these variables only."""
+    """Return a runner of commands in this process, with only these variables."""
 
     def run(*words: str, **variables: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["one-runtime", *words])
@@ -59,7 +59,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
             code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
-        told = capsys.readouterr()
-        return Done(code, told.out, told.err)
+        output = capsys.readouterr()
+        return Done(code, output.out, output.err)
 
     return run

@@ -5,7 +5,7 @@ import os
 
 from scripts.bootstrap import prepare_catalog
 
-# A plugin stands after those it imports: pytest rewrites the assertions of what it is the first to import.
+# A plugin follows the plugins that it imports: pytest rewrites assertions only in modules that it imports first.
 pytest_plugins = [
     "tests.postgres",
     "tests.database",

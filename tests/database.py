@@ -72,14 +72,14 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
-    """A migrated database of this test's own."""
+    """Provide a migrated database for one test."""
     url: str = request.getfixturevalue(f"migrated_{database_kind}_url")
     return url
 
 
 @pytest.fixture
 def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of this test's own with nothing in it, for the tests of migrations."""
+    """Provide an empty database for tests of migrations."""
     if database_kind == "sqlite":
         return _sqlite_url(tmp_path / "empty.db")
     url: str = request.getfixturevalue("empty_postgres_url")
@@ -88,7 +88,7 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
 
 @pytest.fixture
 def migrated_sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """A copy of the migrated file."""
+    """Copy the migrated file and return its URL."""
     path = tmp_path / "one-runtime.db"
     shutil.copy(sqlite_template, path)
     return _sqlite_url(path)
@@ -96,7 +96,7 @@ def migrated_sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def migrated_postgresql_url(used_databases: "UsedDatabases") -> Iterator[str]:
-    """A migrated database with nothing in it."""
+    """Provide a migrated database without rows."""
     name = used_databases.take()
     yield used_databases.url(name)
     used_databases.give_back(name)
@@ -121,7 +121,7 @@ class UsedDatabases:
         return self._databases.url(name)
 
     def take(self) -> str:
-        """The name of a database with nothing in it."""
+        """Return the name of a migrated database without rows."""
         if self._empty:
             return self._empty.pop()
         name = f"test_{uuid.uuid4().hex}"
@@ -156,7 +156,7 @@ def _shape(connection: "psycopg.Connection[tuple[Any, ...]]") -> str:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated file, all of it in the file itself and nothing in its write-ahead log."""
+    """Create a migrated file without a write-ahead log."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     migrate(_sqlite_url(path))
     with closing(sqlite3.connect(path)) as connection:
@@ -166,7 +166,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: Databases, worker_id: str) -> Iterator[str]:
-    """The name of a migrated database without connections: one per worker."""
+    """Create one migrated database per worker, without connections, and return its name."""
     name = f"{_TEMPLATE}_{worker_id}"
     migrate(postgres.create(name))
     yield name

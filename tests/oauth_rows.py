@@ -17,9 +17,9 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 
 NOT_REVOCABLE: Final = "airtable"
-"""An integration with `oauth2` whose provider has no way to revoke, so that disconnecting sends no request."""
+"""An integration with `oauth2` and without a revocation endpoint, so that a disconnect sends no request."""
 SLUG: Final = "github"
-"""An integration with `oauth2`, and nothing that a client of it needs beside id and secret."""
+"""An integration with `oauth2` whose client needs only an id and a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Place:
 
 
 async def client(place: Place, client_id: str, client_secret: str, slug: str = SLUG) -> OAuthClient:
-    """An OAuth client."""
+    """Insert an OAuth client."""
     integration = load_catalog().get(slug)
     assert integration is not None
     new = NewOAuthClient(client_id, client_secret)

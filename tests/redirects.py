@@ -32,7 +32,7 @@ async def register(client: Client, *urls: str) -> None:
 
 
 async def typed(application: Application, token: str, key: str = ACME_KEYS[GLOBEX], **more: Any) -> Connected:
-    """An end user types a key into our page and submits."""
+    """Submit a key on our page as an end user."""
     request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
     view = await popup.load_view(application.installation, token, presentation="page", opening=False)
     return await popup.connect(application.installation, view, request, None)
@@ -42,12 +42,12 @@ async def redirected(
     application: Application, client: Client, key: str = ACME_KEYS[GLOBEX], **session: Any
 ) -> Redirected:
     """Connect and return with a code that is not redeemed yet."""
-    made = await client.session(**{"return_url": RETURN_URL, **session})
-    connected = await typed(application, made["session_token"], key)
+    created = await client.session(**{"return_url": RETURN_URL, **session})
+    connected = await typed(application, created["session_token"], key)
     assert connected.connection_id is None
     assert connected.return_to is not None
-    told = parse_qs(urlsplit(connected.return_to).query)
-    return Redirected(made["id"], made["session_token"], told["code"][0], told)
+    query = parse_qs(urlsplit(connected.return_to).query)
+    return Redirected(created["id"], created["session_token"], query["code"][0], query)
 
 
 async def redeem(client: Client, back: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:

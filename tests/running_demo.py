@@ -1,6 +1,6 @@
-"""A pytest plugin: the demo as its users start it, `one-runtime demo --json` as a process of its own.
+"""A pytest plugin: the demo as its users start it, `one-runtime demo --json` as a process.
 
-A test that asks for `demo` gets the session's one, with One Runtime, the playground and Acme CRM on real ports.
+The fixture `demo` is one demo for the session, with One Runtime, the playground and Acme CRM on real ports.
 """
 
 import json
@@ -55,31 +55,31 @@ def _is_free(port: int) -> bool:
 
 
 def popups(page: Page) -> list[Frame]:
-    """One Runtime's frames in a page. Locators do not find them: they live in a closed shadow root."""
+    """Return One Runtime's frames of a page. Locators cannot reach them in a closed shadow root."""
     return [frame for frame in page.frames if frame.parent_frame and "/connect?" in frame.url]
 
 
 async def opened_popup(page: Page) -> Frame:
-    """The popup that a click just opened."""
+    """Return the popup that a click opened."""
     await eventually(lambda: popups(page))
     return popups(page)[-1]
 
 
 def command(folder: Path, port: int, *options: str, module: Sequence[str] = ("one_runtime",)) -> list[str]:
-    """The command line of a demo."""
+    """Return the command line of a demo."""
     return [sys.executable, "-m", *module, "demo", "--port", str(port), "--data", str(folder), *options]
 
 
 @contextmanager
 def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime",)) -> Iterator[Demo]:
-    """A running demo, stopped at the end."""
+    """Run a demo until the block ends."""
     words = command(folder, port, "--json", module=module)
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, "the demo did not start: its own words are on stderr"
-            known = {one.name for one in fields(Demo)}
+            known = {field.name for field in fields(Demo)}
             yield Demo(**{name: value for name, value in json.loads(line).items() if name in known}, process=process)
         finally:
             process.terminate()

@@ -37,13 +37,13 @@ Contents = dict[tuple[str, str], dict[str, Any]]
 
 
 def ring(*written: str) -> Vault:
-    """A vault with these keys, in this order."""
+    """Return a vault with these keys, in this order."""
     return Vault(parse_keys(",".join(written)))
 
 
 @asynccontextmanager
 async def opened(url: str, pool_size: int = 3) -> AsyncIterator[Database]:
-    """An open database."""
+    """Open a database until the block ends."""
     database = create_database(url, pool_size=pool_size)
     await database.open()
     try:
@@ -77,13 +77,13 @@ async def active(database: Database) -> str:
 
 
 async def organization(database: Database) -> Actor:
-    """A new organization as an event subject."""
+    """Create an organization and return it as an event subject."""
     async with database.write() as tx:
         return Actor((await organizations.create(tx, "Northwind", system_clock())).id, "system")
 
 
 def connection(end_user_id: str, secret: str) -> NewConnection:
-    """The data of a new connection."""
+    """Return the data of a new connection."""
     secrets = {"api_key": secret}
     return NewConnection(end_user_id, "acme", "api_key", None, {}, secrets, ProviderAccount(), {})
 
@@ -92,8 +92,8 @@ async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: s
     """Connect or reconnect, and return the connection's id."""
     new, catalogs = connection(end_user_id, secret), OrganizationCatalogs(load_catalog())
     async with database.write() as tx:
-        made, _ = await connections.create_or_replace(tx, vault, catalogs, actor, new, system_clock())
-        return made.id
+        stored, _ = await connections.create_or_replace(tx, vault, catalogs, actor, new, system_clock())
+        return stored.id
 
 
 async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
@@ -128,34 +128,34 @@ async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id
 
 async def seed(database: Database, vault: Vault, count: int) -> Contents:
     """Insert connections, and a tenth as many unredeemed ones. Return the sealed values."""
-    actor, made = await organization(database), Contents()
+    actor, values = await organization(database), Contents()
     for number in range(count):
         end_user, secret = f"seeded_{number}", f"acme_seeded_{number}"
-        made["credentials", await connect(database, vault, actor, end_user, secret)] = {"api_key": secret}
+        values["credentials", await connect(database, vault, actor, end_user, secret)] = {"api_key": secret}
         if number % 10 == 0:
             session = await leave_unredeemed(database, vault, actor, end_user, secret)
-            made["unredeemed_connections", session] = {"api_key": secret}
+            values["unredeemed_connections", session] = {"api_key": secret}
         await asyncio.sleep(0)
-    return made
+    return values
 
 
 async def contents(database: Database, vault: Vault) -> Contents:
-    """Every sealed value, opened. Raises: SealBroken."""
-    found = Contents()
+    """Return every opened value by table and row. Raises: SealBroken."""
+    values = Contents()
     for table in key_ring.SEALED_TABLES:
         async with database.read() as tx:
             rows = await tx.all(select(table))
         for row in rows:
-            if row.sealed is None:  # it was wiped
+            if row.sealed is None:  # the value was purged
                 continue
             place = SealContext(table.name, row[0], row.version)
             plaintext = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
-            found[table.name, row[0]] = json.loads(plaintext)
-    return found
+            values[table.name, row[0]] = json.loads(plaintext)
+    return values
 
 
 async def rows_under(database: Database, table: Table, key: str) -> set[tuple[str, str]]:
-    """The rows of a table that are sealed under the key of this id."""
+    """Return the rows of a table that are sealed under a key."""
     async with database.read() as tx:
         rows = await tx.all(select(table).where(table.c.key_id == key))
     return {(table.name, row[0]) for row in rows}
@@ -173,7 +173,7 @@ async def used_keys(database: Database) -> set[str]:
         return set(await key_ring.count_rows(tx))
 
 
-async def noted(database: Database) -> Sequence[str]:
-    """The ids of the keys that the database knows."""
+async def stored_keys(database: Database) -> Sequence[str]:
+    """Return the ids of the keys in the database."""
     async with database.read() as tx:
         return [row.key_id for row in await tx.all(select(keys.c.key_id).order_by(keys.c.key_id))]

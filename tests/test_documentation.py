@@ -47,7 +47,7 @@ def code(cell: str) -> str:
 
 @cache
 def served() -> tuple[dict[str, Any], set[str]]:
-    """The OpenAPI document, and the paths of all routes."""
+    """Return the OpenAPI document and the paths of all routes."""
     app = create_app(Settings(encryption_keys=SecretStr(new_key()))).app
     return app.openapi(), {route.path for route in app.routes if isinstance(route, Route)}
 
@@ -94,7 +94,7 @@ def test_table_of_settings_is_generated_from_the_settings() -> None:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
-def test_every_setting_that_is_named_exists(document: Page) -> None:
+def test_every_named_setting_exists(document: Page) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | CUSTOMERS_NAMES
     secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
     known |= {f"{PREFIX}{name.upper()}_FILE" for name in secret}
@@ -117,7 +117,7 @@ def test_every_parameter_and_field_of_a_route_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("schema", ["Connection", "CreatedSession", "Disconnection", "EndUser"])
-def test_every_field_of_an_answer_is_documented(schema: str) -> None:
+def test_every_field_of_a_response_is_documented(schema: str) -> None:
     fields = served()[0]["components"]["schemas"][schema]["properties"]
     text = page("docs/api.md").text
     assert {field for field in fields if f"`{field}`" not in text and f'"{field}"' not in text} == set()
@@ -131,7 +131,7 @@ def test_every_route_outside_the_openapi_document_is_named() -> None:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
-def test_every_route_that_is_named_exists(document: Page) -> None:
+def test_every_named_route_exists(document: Page) -> None:
     if document.name == "docs/adding-an-integration.md":  # its paths are the providers'
         return
     known = {
@@ -139,10 +139,10 @@ def test_every_route_that_is_named_exists(document: Page) -> None:
         for method, path in (name.split(" ") for name in operations())
     }
     unknown = [
-        found
-        for found in ROUTE.findall(document.text)
-        if not any(found[0] in {"", method} and path.fullmatch(found[1]) for method, path in known)
-        and found != ("", "/v1/catalog")
+        match
+        for match in ROUTE.findall(document.text)
+        if not any(match[0] in {"", method} and path.fullmatch(match[1]) for method, path in known)
+        and match != ("", "/v1/catalog")
     ]
     assert unknown == []
 
@@ -175,7 +175,7 @@ def test_every_event_type_is_documented() -> None:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
-def test_every_event_type_that_is_named_exists(document: Page) -> None:
+def test_every_named_event_type_exists(document: Page) -> None:
     if document.name == "docs/vocabulary.md":  # tests/test_vocabulary.py: it names methods of clients too
         return
     assert set(EVENT.findall(document.text)) <= set(events.TYPES)
@@ -199,7 +199,7 @@ def test_every_command_is_documented_with_its_options() -> None:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
-def test_every_command_that_is_named_exists(document: Page) -> None:
+def test_every_named_command_exists(document: Page) -> None:
     groups = {name.split(" ")[0] for name in commands() if " " in name}
     named = [words.split(" ") for words in re.findall(r"\bone-runtime ([a-z][a-z -]*)", document.text)]
     unknown = [words for words in named if " ".join(words[: 1 + (words[0] in groups)]).strip() not in commands()]
@@ -207,7 +207,7 @@ def test_every_command_that_is_named_exists(document: Page) -> None:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
-def test_every_make_target_that_is_named_exists(document: Page) -> None:
+def test_every_named_make_target_exists(document: Page) -> None:
     words = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:`|^)(?:PYTHON=\S+ )?make ([a-z-]+)", document.text, re.MULTILINE)) <= words
 
@@ -226,7 +226,7 @@ def test_no_link_or_image_is_broken(document: Page) -> None:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
-def test_every_example_in_json_is_json(document: Page) -> None:
+def test_every_json_example_is_valid(document: Page) -> None:
     for example in document.code("json"):
         json.loads(example)
 

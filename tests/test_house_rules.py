@@ -58,14 +58,14 @@ def functions(path: Path) -> Iterator[Function]:
 
 def promises_of_tests() -> dict[str, list[str]]:
     """Return every ID of `@pytest.mark.promise(…)` or `pytestmark` with its places."""
-    found: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     for path in python_files("tests"):
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.promise":
                 for argument in node.args:
                     assert isinstance(argument, ast.Constant), f"{shown(path, node)}: write the promise's ID out"
-                    found.setdefault(str(argument.value), []).append(shown(path, node))
-    return found
+                    places.setdefault(str(argument.value), []).append(shown(path, node))
+    return places
 
 
 def is_fixed_wait(node: ast.AST) -> bool:
@@ -94,7 +94,9 @@ def test_root_of_the_package_has_at_most_8_python_files() -> None:
 
 def test_import_layers_are_at_most_14_and_each_is_a_folder() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    (contract,) = (one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
+    (contract,) = (
+        contract for contract in project["tool"]["importlinter"]["contracts"] if contract["type"] == "layers"
+    )
     assert len(contract["layers"]) <= 14
     names = {name.strip(" ()") for layer in contract["layers"] for name in re.split(r"[:|]", layer)}
     folders = {folder.name for folder in PACKAGE.iterdir() if (folder / "__init__.py").exists()}
@@ -160,22 +162,22 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
         "pytest.mark.skipif",
         "pytest.mark.xfail",
     }
-    found = [
+    places = [
         shown(path, node)
         for path in python_files("tests")
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and ast.unparse(node) in markers
     ]
-    assert found == []
+    assert places == []
 
 
 @pytest.mark.docs
-def test_every_promise_has_a_test_and_every_promise_tested_is_made() -> None:
-    made = set(PROMISE.findall((ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
+def test_every_promise_has_a_test_and_every_tested_promise_is_documented() -> None:
+    promises = set(PROMISE.findall((ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
     tested = promises_of_tests()
-    assert made, "docs/security.md makes no promise: write them as **P1**"
-    assert {"without a test": sorted(made - tested.keys())} == {"without a test": []}
-    assert {name: where for name, where in tested.items() if name not in made} == {}
+    assert promises, "docs/security.md makes no promise: write them as **P1**"
+    assert {"without a test": sorted(promises - tested.keys())} == {"without a test": []}
+    assert {name: where for name, where in tested.items() if name not in promises} == {}
 
 
 def test_the_lock_file_matches_the_dependencies() -> None:
@@ -183,8 +185,8 @@ def test_the_lock_file_matches_the_dependencies() -> None:
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     (locked,) = (package["metadata"] for package in lock["package"] if package["name"] == project["project"]["name"])
     extras = [name for group in project["project"]["optional-dependencies"].values() for name in group]
-    wanted = [*project["project"]["dependencies"], *extras]
-    assert names_of(wanted) == {entry["name"] for entry in locked["requires-dist"]}
+    requirements = [*project["project"]["dependencies"], *extras]
+    assert names_of(requirements) == {entry["name"] for entry in locked["requires-dist"]}
     assert names_of(project["dependency-groups"]["dev"]) == {entry["name"] for entry in locked["requires-dev"]["dev"]}
 
 

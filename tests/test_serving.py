@@ -116,7 +116,7 @@ def test_sqlite_is_migrated_by_the_server_and_served_by_one_only(tmp_path: Path,
         assert listed(port, key).status_code == 200, "the lock went with the first server"
 
 
-def test_as_many_files_may_be_open_as_the_system_allows(migrated_sqlite_url: str, port: int) -> None:
+def test_server_raises_its_limit_of_open_files(migrated_sqlite_url: str, port: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
     try:
@@ -141,7 +141,7 @@ def test_server_without_a_key_ring_does_not_start(tmp_path: Path, port: int) -> 
 
 
 @pytest.mark.promise("P3")
-def test_a_ring_without_a_key_that_was_used_does_not_start(migrated_sqlite_url: str, port: int) -> None:
+def test_server_without_a_used_key_does_not_start(migrated_sqlite_url: str, port: int) -> None:
     first, second = new_key(), new_key()
     with serving(variables(migrated_sqlite_url, port, first), port):
         pass
@@ -153,7 +153,7 @@ def test_a_ring_without_a_key_that_was_used_does_not_start(migrated_sqlite_url: 
         pass
 
 
-def test_postgresql_is_migrated_only_when_asked_for(empty_postgres_url: str, port: int) -> None:
+def test_postgresql_is_migrated_on_request_only(empty_postgres_url: str, port: int) -> None:
     environment = variables(empty_postgres_url, port, new_key())
     assert "one-runtime migrate" in refusal(environment, "--workers", "2")
     with serving(environment, port, "--migrate"):
@@ -192,7 +192,7 @@ def test_running_requests_finish_after_a_stop_signal(migrated_sqlite_url: str, p
         assert process.wait(timeout=PATIENCE) in {0, -signal.SIGTERM}
 
 
-async def test_a_worker_that_dies_while_its_parent_waits_for_it_is_replaced_at_once(
+async def test_worker_that_dies_during_a_check_of_its_parent_is_replaced(
     migrated_postgresql_url: str, tmp_path: Path
 ) -> None:
     async with processes.serving(processes.Serving(migrated_postgresql_url, workers=2), tmp_path) as served:
@@ -209,9 +209,7 @@ async def test_a_worker_that_dies_while_its_parent_waits_for_it_is_replaced_at_o
 
 
 @pytest.mark.promise("P2")
-def test_a_key_revoked_by_the_cli_is_refused_by_the_very_next_request_of_every_worker(
-    migrated_postgresql_url: str, port: int
-) -> None:
+def test_every_worker_refuses_a_key_revoked_by_the_cli_at_once(migrated_postgresql_url: str, port: int) -> None:
     environment = variables(migrated_postgresql_url, port, new_key())
     with serving(environment, port, "--workers", "2"):
         key = asyncio.run(key_of_a_new_organization(migrated_postgresql_url))

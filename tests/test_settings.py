@@ -19,12 +19,12 @@ def refusal(**variables: str) -> str:
     return refused.value.detail
 
 
-def test_the_defaults_serve_on_this_machine_only() -> None:
+def test_default_settings_listen_on_loopback_only() -> None:
     settings = load()
     assert settings.public_url == "http://127.0.0.1:8000"
     assert settings.listen == "127.0.0.1:8000"
     assert settings.database_url.get_secret_value() == "sqlite:///one-runtime.db"
-    assert settings.encryption_keys.get_secret_value() == "", "there is no key unless one is given"
+    assert settings.encryption_keys.get_secret_value() == "", "there is no default key"
     assert (settings.workers, settings.trusted_proxies, settings.egress_allow) == (1, (), frozenset())
 
 
@@ -33,7 +33,7 @@ def test_every_setting_has_a_line_of_help() -> None:
 
 
 @pytest.mark.parametrize(
-    "given, taken",
+    "text, origin",
     [
         ("https://Connect.Example.com", "https://connect.example.com"),
         ("https://connect.example.com/", "https://connect.example.com"),
@@ -44,22 +44,22 @@ def test_every_setting_has_a_line_of_help() -> None:
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_the_public_url_is_an_origin(given: str, taken: str) -> None:
-    settings = load(PUBLIC_URL=given)
-    assert settings.public_url == taken
-    assert settings.secure == taken.startswith("https")
+def test_the_public_url_is_an_origin(text: str, origin: str) -> None:
+    settings = load(PUBLIC_URL=text)
+    assert settings.public_url == origin
+    assert settings.secure == origin.startswith("https")
 
 
 @pytest.mark.parametrize(
-    "given",
+    "text",
     [
         "http://connect.example.com", "http://10.0.0.1", "http://localhost.example.com", "connect.example.com",
         "ftp://example.com", "https://", "https://example.com/path", "https://example.com?x", "https://example.com#x",
         "https://user@example.com", "https://user:password@example.com", "https://[::1", "https://example.com:99999",
     ],
 )  # fmt: skip
-def test_a_public_url_that_is_not_an_origin_is_refused(given: str) -> None:
-    assert refusal(PUBLIC_URL=given).startswith("ONE_RUNTIME_PUBLIC_URL: ")
+def test_a_public_url_that_is_not_an_origin_is_refused(text: str) -> None:
+    assert refusal(PUBLIC_URL=text).startswith("ONE_RUNTIME_PUBLIC_URL: ")
 
 
 def test_lists_are_separated_by_commas_or_spaces() -> None:

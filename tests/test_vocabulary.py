@@ -46,12 +46,12 @@ _OPERATION: Final = re.compile(r'"?([\w.]+)"?: \{\s*method: "(\w+)",\s*path: "([
 
 
 def words(cell: str) -> list[str]:
-    """The names in a cell, each of which stands in backquotes."""
+    """Return the names in backquotes of a table cell."""
     return _CODE.findall(cell)
 
 
 def column(heading: str, place: int = 1) -> set[str]:
-    """The names of one column of a table of the page."""
+    """Return the names in one column of a table of the page."""
     return {name for row in VOCABULARY.table(heading) for name in words(row[place])}
 
 
@@ -63,7 +63,7 @@ def document() -> dict[str, Any]:
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    """`GET /v1/integrations` with its operation, for every operation."""
+    """Return the operations by name, such as `GET /v1/integrations`."""
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", operation
@@ -92,7 +92,7 @@ def camel_case(name: str) -> str:
 
 
 def without_comments(types: str) -> str:
-    """A TypeScript file without its comments, and without the table of operations, which is no interface of calls."""
+    """Return a TypeScript file without comments and without the table of operations."""
     return re.sub(r"/\*.*?\*/|//[^\n]*", "", types.partition("export const OPERATIONS")[0], flags=re.DOTALL)
 
 
@@ -104,7 +104,9 @@ def typescript_names(types: str) -> set[str]:
 
 def http_names() -> set[str]:
     """The properties and parameters of the OpenAPI document, without headers."""
-    return {name for name, _ in properties()} | {one["name"] for one in parameters() if one["in"] != "header"}
+    return {name for name, _ in properties()} | {
+        parameter["name"] for parameter in parameters() if parameter["in"] != "header"
+    }
 
 
 def python_names() -> set[str]:
@@ -114,8 +116,8 @@ def python_names() -> set[str]:
         methods += [getattr(client.proxy, name) for name in PROXY_METHODS]
     called = [OneRuntime, errors.OneRuntimeError, *methods]
     names = {name for method in called for name in inspect.signature(method).parameters} - {"problem"}
-    classes = [one for one in vars(answers).values() if is_dataclass(one)] + [errors.Problem, errors.FieldError]
-    return names | {field.name for one in classes for field in fields(one)}
+    classes = [value for value in vars(answers).values() if is_dataclass(value)] + [errors.Problem, errors.FieldError]
+    return names | {field.name for cls in classes for field in fields(cls)}
 
 
 def event_names() -> set[str]:
@@ -161,28 +163,31 @@ def test_both_clients_have_the_same_methods() -> None:
     assert javascript == {camel_case(name): route for name, route in ROUTES.items()}
 
 
-def test_every_public_name_is_on_the_page_and_the_page_has_no_other() -> None:
+def test_page_lists_exactly_the_public_names() -> None:
     used = http_names() | python_names() | typescript_names(TYPES) | typescript_names(POPUP) | event_names()
     assert used == column("Names")
 
 
 def test_every_header_is_on_the_page() -> None:
-    assert {one["name"] for one in parameters() if one["in"] == "header"} == column("Headers", 0)
+    assert {parameter["name"] for parameter in parameters() if parameter["in"] == "header"} == column("Headers", 0)
 
 
 def test_every_class_has_the_same_name_in_openapi_and_in_both_clients() -> None:
     everywhere, typed, alone = (set(words(names)) for _, names in VOCABULARY.table("Classes"))
     assert document()["components"]["schemas"].keys() == everywhere | typed | alone
-    dataclasses = {name for name, one in vars(answers).items() if is_dataclass(one)}
+    dataclasses = {name for name, value in vars(answers).items() if is_dataclass(value)}
     assert dataclasses | {errors.FieldError.__name__} == everywhere
     exported = set(re.findall(r"^export (?:interface|class|type) (\w+)", TYPES, re.MULTILINE))
     assert everywhere | typed <= exported
 
 
-def test_every_value_is_on_the_page_and_the_page_has_no_other() -> None:
+def test_page_lists_exactly_the_values_of_the_api() -> None:
     listed = listed_values()
     enumerated: dict[str, set[str]] = {"type": {*events.TYPES, *get_args(events.ActorType)}}
-    described = [*properties(), *((one["name"], one["schema"]) for one in parameters() if one["in"] == "query")]
+    described = [
+        *properties(),
+        *((parameter["name"], parameter["schema"]) for parameter in parameters() if parameter["in"] == "query"),
+    ]
     for name, schema in described:
         if found := values(schema):
             enumerated.setdefault(name, set()).update(found)
@@ -226,8 +231,12 @@ def test_the_command_line_has_the_nouns_and_verbs_of_the_page() -> None:
         assert groups[words(noun)[0]].commands.keys() == set(words(verbs))
 
 
-def test_no_retired_name_is_used_again() -> None:
-    texts = {one.name: one.text for one in pages() if one != VOCABULARY and "decisions" not in one.name}
+def test_no_retired_name_is_used() -> None:
+    texts = {
+        document.name: document.text
+        for document in pages()
+        if document != VOCABULARY and "decisions" not in document.name
+    }
     texts["openapi.json"] = json.dumps(document())
     for folder in CHECKED_FOR_RETIRED_NAMES:
         texts |= {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sources(ROOT / folder)}
@@ -237,6 +246,6 @@ def test_no_retired_name_is_used_again() -> None:
 
 
 def sources(folder: Path) -> Iterator[Path]:
-    """The files of a folder that a person wrote."""
+    """Return the hand-written files of a folder."""
     kinds = {".py", ".js", ".mjs", ".ts", ".md", ".html", ".yaml", ".json"}
     return (path for path in folder.rglob("*") if path.suffix in kinds and "node_modules" not in path.parts)

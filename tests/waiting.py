@@ -13,7 +13,7 @@ _LONGEST_PAUSE: Final = 0.1
 
 
 def _pauses(seconds: float) -> Iterator[float]:
-    """Pauses that grow, from 2 to 100 ms, until the deadline. Raises: TimeoutError."""
+    """Yield growing pauses, from 2 to 100 ms, until the deadline. Raises: TimeoutError."""
     deadline = time.monotonic() + seconds
     pause = _FIRST_PAUSE
     while time.monotonic() < deadline:
@@ -37,7 +37,7 @@ async def async_attempts(seconds: float = 30.0) -> AsyncIterator[int]:
 
 
 async def eventually(probe: Callable[[], T | Awaitable[T]], seconds: float = 30.0) -> T:
-    """The first answer of the probe that is true. Raises: TimeoutError."""
+    """Return the first true result of the probe. Raises: TimeoutError."""
     async for _ in async_attempts(seconds):
         answer = probe()
         value = cast("T", await answer if isawaitable(answer) else answer)

@@ -73,7 +73,7 @@ async def test_detail_of_an_integration_describes_its_fields(public_client: Clie
 async def test_oauth2_detail_has_the_scopes_and_no_secret(public_client: Client) -> None:
     detail = (await public_client.get(f"{LIST}/jira")).json()
     oauth2_detail = next(auth for auth in detail["auth"] if auth["auth_type"] == "oauth2")
-    assert oauth2_detail["oauth2"]["scopes"][0] == "offline_access", "what is always asked for stands first"
+    assert oauth2_detail["oauth2"]["scopes"][0] == "offline_access", "required scopes are first"
     assert (oauth2_detail["oauth2"]["refresh"], oauth2_detail["oauth2"]["client"]) == ("rotates", "organization")
     assert oauth2_detail["oauth2"]["client_url"].startswith("https://")
     assert oauth2_detail["fields"] == []

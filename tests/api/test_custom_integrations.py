@@ -69,7 +69,7 @@ async def test_custom_integration_is_connected_in_the_popup_and_used(billing: Bi
     assert (await client.post(f"/v1/connections/{connection['id']}/check")).json()["working"] is True
     held = await client.get(f"/v1/connections/{connection['id']}/credentials")
     assert held.json()["credentials"] == {"api_key": KEY}
-    assert set(billing.asked) == {"billing.acme.com"}
+    assert set(billing.credential_hosts) == {"billing.acme.com"}
 
 
 @pytest.mark.promise("P1")
@@ -283,7 +283,7 @@ async def test_credentials_are_invalidated_when_their_destination_changes(
     client = await billing.organization()
     await register(client)
     connections = [await connect(client, user) for user in ("anna", "bert")]
-    request_count = len(billing.asked)
+    request_count = len(billing.credential_hosts)
     integration = await register(client, change(ENTRY))
     assert integration["invalidated_connections"] == 2
     assert (await register(client, change(ENTRY)))["invalidated_connections"] == 0
@@ -297,7 +297,7 @@ async def test_credentials_are_invalidated_when_their_destination_changes(
             method = "POST" if path == "refresh" else "GET"
             refused = await client.send(method, f"/v1/connections/{existing['id']}/{path}")
             assert (refused.status_code, refused.json()["code"]) == (409, "needs_reauth"), path
-    assert len(billing.asked) == request_count
+    assert len(billing.credential_hosts) == request_count
     events = (await client.get("/v1/events", type="connection.needs_reauth")).json()["events"]
     assert [event["data"]["reason"] for event in events] == ["integration_changed"] * 2
     again = await connect(client, "anna", check=False)
@@ -326,12 +326,12 @@ async def test_credential_stored_after_the_destination_changed_is_refused_at_its
         was = await tx.one(select(credentials.c.audience))
         assert was is not None
         await tx.execute(credentials.update().values(audience="of an entry that was changed"))
-    request_count = len(billing.asked)
+    request_count = len(billing.credential_hosts)
     assert (await client.get(f"/v1/connections/{connection['id']}")).json()["status"] == "active"
     used = await client.get(f"/v1/connections/{connection['id']}/credentials")
     assert (used.status_code, used.json()["code"]) == (409, "needs_reauth")
     assert (await client.get(f"/v1/connections/{connection['id']}")).json()["status"] == "needs_reauth"
-    assert len(billing.asked) == request_count
+    assert len(billing.credential_hosts) == request_count
 
 
 @pytest.mark.promise("P7")

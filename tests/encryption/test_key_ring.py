@@ -64,7 +64,7 @@ async def test_first_key_of_the_first_ring_stays_active(database: Database) -> N
     for vault in (ring(FIRST, SECOND), ring(SECOND, FIRST), ring(THIRD, SECOND, FIRST)):
         await sealed_rows.register(database, vault)
         assert await sealed_rows.active(database) == ID[FIRST]
-    assert set(await sealed_rows.noted(database)) == set(ID.values())
+    assert set(await sealed_rows.stored_keys(database)) == set(ID.values())
 
 
 async def test_concurrent_first_starts_agree_on_the_active_key(database_url: str) -> None:
@@ -147,7 +147,7 @@ async def test_key_outside_the_ring_cannot_be_activated(database: Database, both
 async def test_foreign_ring_activates_nothing_and_force_replaces_a_lost_key(database: Database, both: Vault) -> None:
     with pytest.raises(ConfigurationError, match=f"{ID[FIRST]} is missing"):
         await sealed_rows.activate(database, ring(THIRD), THIRD)
-    assert set(await sealed_rows.noted(database)) == {ID[FIRST], ID[SECOND]}
+    assert set(await sealed_rows.stored_keys(database)) == {ID[FIRST], ID[SECOND]}
     await sealed_rows.activate(database, ring(SECOND), SECOND, force=True)
     await sealed_rows.disable(database, FIRST)
     await sealed_rows.register(database, ring(SECOND))
