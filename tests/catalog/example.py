@@ -46,7 +46,7 @@ SUBDOMAIN: dict[str, Any] = {
 
 def entry_of(*auth: dict[str, Any], **changes: Any) -> Integration:
     """Return a validated integration with these auth types."""
-    return Integration.model_validate({**deepcopy(ENTRY), "auth": [deepcopy(one) for one in auth], **changes})
+    return Integration.model_validate({**deepcopy(ENTRY), "auth": [deepcopy(part) for part in auth], **changes})
 
 
 def api_key(**changes: Any) -> Auth:

@@ -23,8 +23,8 @@ def audiences(text: str) -> dict[str, str | None]:
 def complaint(text: str, syntax: Any = "yaml") -> tuple[int | None, str]:
     with pytest.raises(SourceError) as refused:
         read_custom(text, syntax)
-    (one,) = refused.value.complaints
-    return one.line, one.message
+    (error,) = refused.value.complaints
+    return error.line, error.message
 
 
 def put(text: str, key: str, value: str) -> str:
@@ -121,7 +121,7 @@ def test_errors_in_json_have_the_right_line_whatever_characters_precede_it() -> 
     )
     with pytest.raises(SourceError) as refused:
         read_custom(text, "json")
-    lines = {one.place: one.line for one in refused.value.complaints}
+    lines = {error.place: error.line for error in refused.value.complaints}
     assert lines[("category",)] == text[: text.index("Money")].count("\n") + 1
     assert complaint('{"slug": 1, "slug": 2}', "json") == (None, "slug may appear once only")
     assert complaint("1" * 5000, "json")[1] == "a number is too long, or the document is nested too deeply"

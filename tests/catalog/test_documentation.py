@@ -124,8 +124,8 @@ def test_the_entry_and_the_openapi_document_of_a_custom_integration_are_equivale
     assert (entry.warnings, document.warnings) == ((), ())
     assert entry.integration.slug == "x-acme-billing"
     assert document.integration.slug == "x-acme-billing"
-    (written,), (made,) = entry.integration.auth, document.integration.auth
+    (written,), (imported,) = entry.integration.auth, document.integration.auth
     for name in ("type", "base_url", "send", "check", "identity"):
-        assert getattr(made, name) == getattr(written, name), name
+        assert getattr(imported, name) == getattr(written, name), name
     for name in ("name", "description", "category", "docs"):
         assert getattr(document.integration, name) == getattr(entry.integration, name), name

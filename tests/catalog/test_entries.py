@@ -60,7 +60,7 @@ def test_at_least_sixty_auth_types_have_a_fixture_from_the_providers_documentati
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 def test_the_check_sends_the_documented_request_and_evaluates_the_documented_answers(path: Path) -> None:
     fixture: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    entry = next(one for one in ENTRIES if one.slug == fixture["slug"])
+    entry = next(candidate for candidate in ENTRIES if candidate.slug == fixture["slug"])
     auth = entry.auth_of(fixture["auth_type"])
     assert auth is not None
     assert all(link.startswith("https://") for link in fixture["source"])

@@ -32,7 +32,7 @@ REVOCATION: Final[dict[str, Any]] = {"url": "https://login.example.com/revoke"}
 
 
 def complaints_about(*auths: dict[str, Any], **changes: Any) -> list[str]:
-    entry = Integration.model_validate({**ENTRY, "auth": [deepcopy(one) for one in auths], **changes})
+    entry = Integration.model_validate({**ENTRY, "auth": [deepcopy(item) for item in auths], **changes})
     return list(complaints(entry))
 
 
@@ -83,7 +83,7 @@ def test_each_error_has_its_complaint(auth: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "127.0.0.1"])
 def test_an_unintended_address_has_a_complaint(host: str) -> None:
     assert any(
-        "base_url must be https" in one for one in complaints_about(changed(KEY, base_url=f"https://{host}/latest"))
+        "base_url must be https" in item for item in complaints_about(changed(KEY, base_url=f"https://{host}/latest"))
     )
 
 

@@ -23,8 +23,8 @@ def complaint(folder: Path, text: str) -> str:
 
 def test_the_catalog_has_the_entries_of_the_files_ordered_by_name() -> None:
     catalog = load_catalog()
-    assert sorted(catalog.integrations, key=lambda one: one.slug) == read_entries(HERE / "integrations")
-    names = [one.name.casefold() for one in catalog.integrations]
+    assert sorted(catalog.integrations, key=lambda entry: entry.slug) == read_entries(HERE / "integrations")
+    names = [entry.name.casefold() for entry in catalog.integrations]
     assert names == sorted(names)
 
 
@@ -38,9 +38,9 @@ def test_the_example_of_the_contract_is_in_the_catalog() -> None:
 
 def test_every_integration_has_a_logo_and_its_hash() -> None:
     catalog = load_catalog()
-    for one in catalog.integrations:
-        assert catalog.logo(one.slug).startswith(b"<svg ")
-        assert len(catalog.logo_hash(one.slug)) == 12
+    for entry in catalog.integrations:
+        assert catalog.logo(entry.slug).startswith(b"<svg ")
+        assert len(catalog.logo_hash(entry.slug)) == 12
     with pytest.raises(NotFound):
         catalog.logo("nobody")
     assert catalog.get("nobody") is None

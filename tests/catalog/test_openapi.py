@@ -63,8 +63,8 @@ def refusal(text: str | None = None, **changed: Any) -> tuple[int | None, str, s
 
 
 def test_an_entry_has_the_title_description_server_scheme_and_extensions_of_the_document() -> None:
-    found = imported()
-    entry = dump(found.integration)
+    custom = imported()
+    entry = dump(custom.integration)
     assert {name: entry[name] for name in ("slug", "name", "description", "category", "website", "docs")} == {
         "slug": "x-billing-api",
         "name": "Billing API",
@@ -73,20 +73,20 @@ def test_an_entry_has_the_title_description_server_scheme_and_extensions_of_the_
         "website": "https://acme.com",
         "docs": "https://docs.acme.com",
     }
-    (auth,) = found.integration.auth
+    (auth,) = custom.integration.auth
     assert auth.fields[0].where == "Under Settings, API."
     sent = inject(auth, example_values(auth))
     assert sent.base_url == "https://billing.acme.com/v1"
     assert [name for name, _ in sent.headers] == ["X-Api-Key"]
     assert auth.check is not None
     assert auth.identity is not None
-    assert found.warnings == ()
-    assert "<text" in found.logo
+    assert custom.warnings == ()
+    assert "<text" in custom.logo
 
 
 def test_a_json_document_is_imported_under_the_slug_of_the_request() -> None:
-    found = read_custom(json.dumps(DOCUMENT, indent="\t"), "json", "x-ours")
-    assert found.integration.slug == "x-ours"
+    custom = read_custom(json.dumps(DOCUMENT, indent="\t"), "json", "x-ours")
+    assert custom.integration.slug == "x-ours"
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_a_key_is_sent_as_its_scheme_defines(scheme: dict[str, Any], sent: dict[
 def test_keys_of_one_requirement_become_one_auth_type() -> None:
     app = {"type": "apiKey", "in": "query", "name": "app"}
     (auth,) = dump(with_schemes({"Key": [], "App-Id": []}, Key=KEY, **{"App-Id": app}).integration)["auth"]
-    assert [one["name"] for one in auth["fields"]] == ["key", "app_id"]
+    assert [field["name"] for field in auth["fields"]] == ["key", "app_id"]
     assert auth["send"] == {"headers": {"X-Api-Key": "{key}"}, "query": {"app": "{app_id}"}}
 
 
 def test_each_kind_of_scheme_becomes_an_auth_type() -> None:
     both = {**FLOWS, "clientCredentials": {"tokenUrl": "https://id.acme.com/token", "scopes": {}}}
     basic = {"type": "http", "scheme": "basic"}
-    found = with_schemes(
+    custom = with_schemes(
         {"Key": []},
         {"Basic": []},
         {"OAuth": ["read"]},
@@ -128,12 +128,12 @@ def test_each_kind_of_scheme_becomes_an_auth_type() -> None:
         Basic=basic,
         OAuth={"type": "oauth2", "flows": both},
     )
-    ways = {one["type"]: one for one in dump(found.integration)["auth"]}
+    ways = {auth["type"]: auth for auth in dump(custom.integration)["auth"]}
     assert list(ways) == ["api_key", "basic", "oauth2", "client_credentials", "none"]
     assert ways["oauth2"]["scopes"] == {"default": ["read"]}
     assert ways["oauth2"]["token"] == {"url": "https://id.acme.com/token", "refresh_url": "https://id.acme.com/refresh"}
     assert "check" not in ways["none"]
-    assert found.warnings == ()
+    assert custom.warnings == ()
 
 
 def test_ignored_and_guessed_parts_have_a_warning() -> None:
@@ -156,7 +156,7 @@ def test_ignored_and_guessed_parts_have_a_warning() -> None:
         "OAuth: implicit is ignored (RFC 9700 advises against it).",
     )
     guessed = imported(info={"title": "Billing", "version": "1"}, externalDocs={})
-    assert [one.partition(",")[0] for one in guessed.warnings] == [
+    assert [warning.partition(",")[0] for warning in guessed.warnings] == [
         "x-check is missing",
         "x-category is missing",
         "externalDocs is missing",
@@ -167,7 +167,7 @@ def test_ignored_and_guessed_parts_have_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    "told, description",
+    "text, description",
     [
         ("invoices", "Invoices."),
         ("# Billing\n\nIt [bills](https://acme.com).", "Billing It bills."),
@@ -175,8 +175,8 @@ def test_ignored_and_guessed_parts_have_a_warning() -> None:
         ("…", "The API of Billing API."),
     ],
 )
-def test_a_description_is_one_short_sentence(told: str, description: str) -> None:
-    assert imported(info=info(description=told)).integration.description == description
+def test_a_description_is_one_short_sentence(text: str, description: str) -> None:
+    assert imported(info=info(description=text)).integration.description == description
 
 
 def test_servers_that_differ_in_their_host_become_options() -> None:
@@ -187,7 +187,7 @@ def test_servers_that_differ_in_their_host_become_options() -> None:
     ]
     (auth,) = imported(servers=servers).integration.auth
     assert auth.base_url == "https://{server}/v1"
-    assert [(one.value, one.label) for one in auth.params[0].options] == [
+    assert [(option.value, option.label) for option in auth.params[0].options] == [
         ("eu.acme.com", "Europe"),
         ("us.acme.com", "us.acme.com"),
     ]
@@ -208,13 +208,13 @@ def test_variables_in_the_host_of_a_server_become_params() -> None:
     assert auth.base_url == "https://{tenant_id}.{region}.acme.com/v2"
     tenant, region = auth.params
     assert (tenant.placeholder, tenant.help, tenant.transform) == ("demo", "Your tenant.", ("lower",))
-    assert ([one.value for one in region.options], region.default) == (["eu", "us"], "eu")
+    assert ([option.value for option in region.options], region.default) == (["eu", "us"], "eu")
 
 
 def test_a_reference_within_the_document_is_resolved() -> None:
     schemes = {"Key": {"$ref": "#/components/securitySchemes/Real~1Key"}, "Real/Key": KEY}
-    found = with_schemes({"Key": []}, **schemes)
-    assert found.integration.auth_types == ("api_key",)
+    custom = with_schemes({"Key": []}, **schemes)
+    assert custom.integration.auth_types == ("api_key",)
 
 
 def test_a_logo_is_used_if_it_is_an_svg() -> None:
@@ -261,8 +261,8 @@ def test_a_logo_is_used_if_it_is_an_svg() -> None:
     ],
 )
 def test_a_missing_part_is_reported_with_its_place(changed: dict[str, Any], place: str, message: str) -> None:
-    line, where, told = refusal(**changed)
-    assert (where, told[: len(message)]) == (place, message)
+    line, where, text = refusal(**changed)
+    assert (where, text[: len(message)]) == (place, message)
     assert line is not None
 
 

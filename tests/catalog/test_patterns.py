@@ -63,12 +63,12 @@ def test_the_engine_of_browsers_compiles_every_accepted_pattern() -> None:
     "pattern, fewest, most", [("a{2,4096}", 2, 4096), (r"[\d\]]{1000}", 1000, 1000), ("é{3,}", 3, None)]
 )
 def test_counts_above_a_thousand_are_exact(pattern: str, fewest: int, most: int | None) -> None:
-    one = pattern.partition("{")[0].replace(r"[\d\]]", "]")
+    unit = pattern.partition("{")[0].replace(r"[\d\]]", "]")
     matches = compiled(check_pattern(pattern)).fullmatch
-    assert not matches(one * (fewest - 1))
-    assert matches(one * fewest)
-    assert matches(one * (most or 9_000))
-    assert most is None or not matches(one * (most + 1))
+    assert not matches(unit * (fewest - 1))
+    assert matches(unit * fewest)
+    assert matches(unit * (most or 9_000))
+    assert most is None or not matches(unit * (most + 1))
 
 
 def test_no_pattern_backtracks_exponentially() -> None:

@@ -51,21 +51,21 @@ CHOSEN = {
 
 
 @pytest.mark.parametrize("accepted", CHOSEN)
-def test_a_caller_gets_the_coding_it_likes_best(accepted: str) -> None:
+def test_a_caller_gets_its_preferred_coding(accepted: str) -> None:
     assert choose(accepted) == CHOSEN[accepted]
 
 
 @given(st.text(alphabet="gzipstd;=q0.15*, \t", max_size=60))
-def test_no_header_is_too_strange(accepted: str) -> None:
+def test_any_header_is_parsed_without_an_error(accepted: str) -> None:
     assert choose(accepted) in {None, "gzip", "zstd"}
 
 
-def whole(coding: Coding, stream: bytes) -> bytes:
-    """Decoded by a decoder that stops where the first member or frame ends, as browsers and many clients do."""
+def decode(coding: Coding, stream: bytes) -> bytes:
+    """Decode like browsers and many clients: the decoder stops at the end of the first member or frame."""
     if coding == "gzip":
         inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
         text = inflate.decompress(stream) + inflate.flush()
-        assert inflate.eof, "the checksum and the length in the trailer were looked at"
+        assert inflate.eof, "the checksum and the length in the trailer were checked"
         assert inflate.unused_data == b"", "one member"
         return text
     decoder = zstd.ZstdDecompressor()
@@ -79,7 +79,7 @@ def whole(coding: Coding, stream: bytes) -> bytes:
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 @given(text=st.binary(max_size=3000), times=st.integers(0, 90))
 def test_compressed_text_is_one_stream(coding: Coding, levels: Levels, text: bytes, times: int) -> None:
-    assert whole(coding, compress(text * times, coding, levels)) == text * times
+    assert decode(coding, compress(text * times, coding, levels)) == text * times
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
@@ -87,7 +87,7 @@ async def test_long_text_is_compressed_on_another_thread_and_cached(coding: Codi
     text = b"".join(b"%d, " % (number * number) for number in range(200_000))
     compressor = Compressor(FAST, capacity=10_000_000)
     stream = await compressor.compress("key", text, coding)
-    assert whole(coding, stream) == text
+    assert decode(coding, stream) == text
     assert len(stream) < len(text) * 0.6
     assert await compressor.compress("key", text, coding) is stream
 
@@ -97,7 +97,7 @@ async def test_texts_and_codings_do_not_share_a_cache_entry() -> None:
     for text in (b"a" * 2000, b"b" * 2000):
         for coding in CODINGS:
             for _ in range(2):
-                assert whole(coding, await compressor.compress(text[:1], text, coding)) == text
+                assert decode(coding, await compressor.compress(text[:1], text, coding)) == text
 
 
 async def test_cache_is_bounded_and_drops_the_least_recently_used_first() -> None:
@@ -115,6 +115,6 @@ async def test_cache_is_bounded_and_drops_the_least_recently_used_first() -> Non
     assert await cached(0) is first
     assert await cached(1) is not second
     for number in range(10):
-        assert whole("zstd", await cached(number)) == texts[number]
+        assert decode("zstd", await cached(number)) == texts[number]
     tiny = Compressor(FAST, capacity=1)
-    assert whole("zstd", await tiny.compress("key", texts[0], "zstd")) == texts[0]
+    assert decode("zstd", await tiny.compress("key", texts[0], "zstd")) == texts[0]
