@@ -166,7 +166,7 @@ async def authorizing(application: Application, workspaces: Workspaces) -> AcmeA
     return AcmeAuthorizing(application, client, SLUG, workspaces)
 
 
-async def is_untouched(there: AcmeAuthorizing, token: str, attempt: StartedAuthorization) -> bool:
+async def is_untouched(runtime: AcmeAuthorizing, token: str, attempt: StartedAuthorization) -> bool:
     """Return True if nothing was connected, and the attempt is still pending."""
-    outcome = await there.outcome(token, attempt.authorization_id)
-    return await there.connections() == [] and outcome["state"] == "waiting"
+    outcome = await runtime.outcome(token, attempt.authorization_id)
+    return await runtime.connections() == [] and outcome["state"] == "waiting"

@@ -17,9 +17,9 @@ def entry_changes() -> dict[str, str]:
 
 
 @pytest_asyncio.fixture
-async def there(
+async def runtime(
     database_url: str, acme: RunningAcme, tmp_path: Path, entry_changes: dict[str, str]
 ) -> AsyncIterator[AcmeAuthorizing]:
     """Acme, and an application that connects its accounts."""
-    async with running_acme(database_url, acme, tmp_path, entry_changes) as there:
-        yield there
+    async with running_acme(database_url, acme, tmp_path, entry_changes) as runtime:
+        yield runtime

@@ -22,173 +22,173 @@ pytestmark = pytest.mark.promise("P5")
 RETURN_URL: Final = "https://app.example.com/done"
 
 
-async def test_an_allowed_authorization_makes_a_connection(there: AcmeAuthorizing) -> None:
-    session = await there.session()
+async def test_an_allowed_authorization_makes_a_connection(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
+    attempt = await runtime.authorize(token)
     assert attempt.query["code_challenge_method"] == "S256"
     assert attempt.query["redirect_uri"] == f"{PUBLIC_URL}/connect/callback/{SLUG}"
-    assert await is_untouched(there, token, attempt)
-    page = await there.call_back(await there.allow(attempt), attempt.cookie)
+    assert await is_untouched(runtime, token, attempt)
+    page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
     assert page.status_code == 200
     assert "Globex Corporation" in page.text
     assert "Max-Age=0" in page.headers["set-cookie"]
-    outcome = await there.outcome(token, attempt.authorization_id)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["connection"]["connection_name"]) == ("connected", "Globex Corporation")
-    (connection,) = await there.connections()
+    (connection,) = await runtime.connections()
     assert connection["account"] == {"id": GLOBEX, "label": "Globex Corporation"}
-    assert (await there.backend_session(session))["status"] == "connected"
-    created = (await there.client.get("/v1/events", type="connection.created")).json()["events"]
+    assert (await runtime.backend_session(session))["status"] == "connected"
+    created = (await runtime.client.get("/v1/events", type="connection.created")).json()["events"]
     assert [event["actor"]["type"] for event in created] == ["end_user"]
 
 
 @pytest.mark.promise("P6")
-async def test_in_the_mode_redirect_the_connection_counts_after_the_code_was_redeemed(there: AcmeAuthorizing) -> None:
+async def test_in_the_mode_redirect_the_connection_counts_after_the_code_was_redeemed(runtime: AcmeAuthorizing) -> None:
     body = {"display_name": "Northwind", "return_urls": [RETURN_URL]}
-    assert (await there.client.send("PUT", "/v1/organization", body)).status_code == 200
-    session = await there.session(return_url=RETURN_URL)
+    assert (await runtime.client.send("PUT", "/v1/organization", body)).status_code == 200
+    session = await runtime.session(return_url=RETURN_URL)
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
-    async with there.browser() as browser:
+    async with runtime.browser() as browser:
         page = await browser.post("/connect", data=form, headers=OUR_PAGE)
     cookie = page.headers["set-cookie"].partition(";")[0]
     (url,) = re.findall(r'href="([^"]*/oauth/authorize[^"]*)"', page.text)
     attempt = StartedAuthorization("", url.replace("&amp;", "&"), cookie)
-    returned = await there.call_back(await there.allow(attempt), cookie)
+    returned = await runtime.call_back(await runtime.allow(attempt), cookie)
     (back,) = set(re.findall(r'href="(https://app\.example\.com/done[^"]*)"', returned.text))
-    assert await there.connections() == []
+    assert await runtime.connections() == []
     code = re.findall(r"code=([^&]+)", back)[0]
-    redeemed = await there.client.post(
+    redeemed = await runtime.client.post(
         f"/v1/hosted-connection-sessions/{session['id']}/redeem", {"code": code, "end_user_id": "user_123"}
     )
     assert redeemed.json()["connection"]["account"]["id"] == GLOBEX
 
 
 @pytest.mark.promise("P6")
-async def test_a_top_level_page_shows_its_form_again_after_a_denial(there: AcmeAuthorizing) -> None:
-    session = await there.session(mode="link")
+async def test_a_top_level_page_shows_its_form_again_after_a_denial(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session(mode="link")
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
-    async with there.browser() as browser:
+    async with runtime.browser() as browser:
         page = await browser.post("/connect", data=form, headers=OUR_PAGE)
     cookie = page.headers["set-cookie"].partition(";")[0]
     (url,) = re.findall(r'href="([^"]*/oauth/authorize[^"]*)"', page.text)
     async with Visitor() as visitor:
         callback = await visitor.deny(url.replace("&amp;", "&"), ALICE)
-    shown = await there.call_back(callback, cookie)
+    shown = await runtime.call_back(callback, cookie)
     assert "Access wasn’t allowed" in shown.text
     assert f'name="session_token" value="{session["session_token"]}"' in shown.text
-    without_page = await there.call_back(callback, None)
+    without_page = await runtime.call_back(callback, None)
     assert (without_page.status_code, session["session_token"] in without_page.text) == (409, False)
 
 
-async def test_a_denial_fails_the_attempt_and_the_session_goes_on(there: AcmeAuthorizing) -> None:
-    session = await there.session()
+async def test_a_denial_fails_the_attempt_and_the_session_goes_on(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
+    attempt = await runtime.authorize(token)
     async with Visitor() as visitor:
         callback = await visitor.deny(attempt.url, ALICE)
     assert callback["error"] == "access_denied"
-    page = await there.call_back(callback, attempt.cookie)
+    page = await runtime.call_back(callback, attempt.cookie)
     assert (page.status_code, "Access wasn’t allowed" in page.text) == (409, True)
-    outcome = await there.outcome(token, attempt.authorization_id)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "consent_denied")
-    read = await there.backend_session(session)
+    read = await runtime.backend_session(session)
     assert (read["status"], read["last_error"]["code"]) == ("pending", "consent_denied")
-    (failed,) = (await there.client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
+    (failed,) = (await runtime.client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
     assert failed["data"]["reason"] == "consent_denied"
-    assert await there.failed_checks(session) == 0
-    again = await there.authorize(token)
-    assert (await there.call_back(await there.allow(again), again.cookie)).status_code == 200
-    assert (await there.outcome(token, again.authorization_id))["state"] == "connected"
+    assert await runtime.failed_checks(session) == 0
+    again = await runtime.authorize(token)
+    assert (await runtime.call_back(await runtime.allow(again), again.cookie)).status_code == 200
+    assert (await runtime.outcome(token, again.authorization_id))["state"] == "connected"
 
 
-async def test_callback_with_an_unknown_state_is_refused(there: AcmeAuthorizing) -> None:
-    token = (await there.session())["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
+async def test_callback_with_an_unknown_state_is_refused(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
     for state in ("", "orst_made-up", callback["state"][:-1] + ("A" if callback["state"][-1] != "A" else "B")):
-        refused = await there.call_back(callback | {"state": state}, attempt.cookie)
+        refused = await runtime.call_back(callback | {"state": state}, attempt.cookie)
         assert (refused.status_code, LOST in refused.text) == (409, True)
         assert "set-cookie" not in refused.headers
-    assert there.token_requests() == 0
-    assert await is_untouched(there, token, attempt)
+    assert runtime.token_requests() == 0
+    assert await is_untouched(runtime, token, attempt)
 
 
-async def test_callback_with_reused_state_is_refused(there: AcmeAuthorizing) -> None:
-    token = (await there.session())["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
-    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
+async def test_callback_with_reused_state_is_refused(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    assert (await runtime.call_back(callback, attempt.cookie)).status_code == 200
     for again in (callback, callback | {"code": "another-code"}):
-        refused = await there.call_back(again, attempt.cookie)
+        refused = await runtime.call_back(again, attempt.cookie)
         assert (refused.status_code, LOST in refused.text) == (409, True)
-    assert there.token_requests() == 1
-    assert len(await there.connections()) == 1
+    assert runtime.token_requests() == 1
+    assert len(await runtime.connections()) == 1
 
 
 async def test_callback_in_another_browser_is_refused_and_the_right_browser_may_still_bring_it(
-    there: AcmeAuthorizing,
+    runtime: AcmeAuthorizing,
 ) -> None:
-    token = (await there.session())["session_token"]
-    attempt = await there.authorize(token)
-    other = await there.authorize((await there.session("mallory"))["session_token"])
-    callback = await there.allow(attempt)
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    other = await runtime.authorize((await runtime.session("mallory"))["session_token"])
+    callback = await runtime.allow(attempt)
     name, stolen = attempt.cookie.partition("=")[0], other.cookie.partition("=")[2]
     for cookie in (None, other.cookie, f"{name}={stolen}", f"{name}=", f"{name}=orb_made-up"):
-        refused = await there.call_back(callback, cookie)
+        refused = await runtime.call_back(callback, cookie)
         assert (refused.status_code, LOST in refused.text) == (409, True)
         assert "set-cookie" not in refused.headers
-    assert there.token_requests() == 0
-    assert await is_untouched(there, token, attempt)
-    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
-    assert len(await there.connections()) == 1
+    assert runtime.token_requests() == 0
+    assert await is_untouched(runtime, token, attempt)
+    assert (await runtime.call_back(callback, attempt.cookie)).status_code == 200
+    assert len(await runtime.connections()) == 1
 
 
-async def test_callback_at_the_redirect_address_of_another_integration_is_refused(there: AcmeAuthorizing) -> None:
-    token = (await there.session())["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
+async def test_callback_at_the_redirect_address_of_another_integration_is_refused(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
     for slug in ("github", "no-such-integration"):
-        refused = await there.call_back(callback, attempt.cookie, slug)
+        refused = await runtime.call_back(callback, attempt.cookie, slug)
         assert (refused.status_code, LOST in refused.text) == (409, True)
-    assert await is_untouched(there, token, attempt)
-    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
+    assert await is_untouched(runtime, token, attempt)
+    assert (await runtime.call_back(callback, attempt.cookie)).status_code == 200
 
 
-async def test_callback_after_ten_minutes_is_refused(there: AcmeAuthorizing) -> None:
-    token = (await there.session(expires_in=3600))["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
-    there.application.clock.advance(minutes=10, seconds=1)
-    refused = await there.call_back(callback, attempt.cookie)
+async def test_callback_after_ten_minutes_is_refused(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session(expires_in=3600))["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    runtime.application.clock.advance(minutes=10, seconds=1)
+    refused = await runtime.call_back(callback, attempt.cookie)
     assert (refused.status_code, LOST in refused.text) == (409, True)
-    outcome = await there.outcome(token, attempt.authorization_id)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "session_expired")
-    assert there.token_requests() == 0
+    assert runtime.token_requests() == 0
 
 
 @pytest.mark.parametrize("issuer", ["https://attacker.example", "", None], ids=str)
 async def test_callback_of_another_issuer_is_refused_before_its_code_is_used(
-    there: AcmeAuthorizing, issuer: str | None
+    runtime: AcmeAuthorizing, issuer: str | None
 ) -> None:
     """Mix-up (RFC 9700, 4.4; RFC 9207)."""
-    token = (await there.session())["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
-    assert callback["iss"] == there.acme.url
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    assert callback["iss"] == runtime.acme.url
     changed = {name: value for name, value in callback.items() if name != "iss"}
-    refused = await there.call_back(changed if issuer is None else changed | {"iss": issuer}, attempt.cookie)
+    refused = await runtime.call_back(changed if issuer is None else changed | {"iss": issuer}, attempt.cookie)
     assert "The answer didn’t come from Acme CRM as it should" in refused.text
-    assert (await there.outcome(token, attempt.authorization_id))["code"] == "issuer_mismatch"
-    assert there.token_requests() == 0
+    assert (await runtime.outcome(token, attempt.authorization_id))["code"] == "issuer_mismatch"
+    assert runtime.token_requests() == 0
 
 
-async def test_malformed_callbacks_are_refused(there: AcmeAuthorizing) -> None:
-    token = (await there.session())["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
+async def test_malformed_callbacks_are_refused(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session())["session_token"]
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
     twice = f"/connect/callback/{SLUG}?state={callback['state']}&state={callback['state']}&code=x"
     long = f"/connect/callback/{SLUG}?state={callback['state']}&code={'x' * 20_000}"
-    async with there.browser() as browser:
+    async with runtime.browser() as browser:
         for address in (twice, long, f"/connect/callback/{SLUG}"):
             refused = await browser.get(address, headers={"cookie": attempt.cookie})
             assert (refused.status_code, LOST in refused.text) == (409, True)
@@ -196,42 +196,42 @@ async def test_malformed_callbacks_are_refused(there: AcmeAuthorizing) -> None:
         assert not_utf8.status_code == 422
         head = await browser.head(f"/connect/callback/{SLUG}?state={callback['state']}")
         assert head.status_code == 405
-    framed = await there.call_back(callback, attempt.cookie, **{"sec-fetch-dest": "iframe"})
+    framed = await runtime.call_back(callback, attempt.cookie, **{"sec-fetch-dest": "iframe"})
     assert framed.status_code == 403
-    assert await is_untouched(there, token, attempt)
+    assert await is_untouched(runtime, token, attempt)
     without_code = {name: value for name, value in callback.items() if name != "code"}
-    assert (await there.call_back(without_code, attempt.cookie)).status_code == 409
-    assert (await there.outcome(token, attempt.authorization_id))["code"] == "callback_refused"
+    assert (await runtime.call_back(without_code, attempt.cookie)).status_code == 409
+    assert (await runtime.outcome(token, attempt.authorization_id))["code"] == "callback_refused"
 
 
-async def test_a_refused_code_counts_as_a_failed_attempt(there: AcmeAuthorizing) -> None:
+async def test_a_refused_code_counts_as_a_failed_attempt(runtime: AcmeAuthorizing) -> None:
     """Code injection (RFC 9700, 4.5): the code belongs to the verifier of another attempt."""
-    session = await there.session()
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
-    other = await there.authorize((await there.session("mallory"))["session_token"])
-    callback = await there.allow(attempt)
-    injected = callback | {"code": (await there.allow(other))["code"]}
-    page = await there.call_back(injected, attempt.cookie)
+    attempt = await runtime.authorize(token)
+    other = await runtime.authorize((await runtime.session("mallory"))["session_token"])
+    callback = await runtime.allow(attempt)
+    injected = callback | {"code": (await runtime.allow(other))["code"]}
+    page = await runtime.call_back(injected, attempt.cookie)
     assert "took back its answer before we could use it" in page.text
-    outcome = await there.outcome(token, attempt.authorization_id)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "invalid_grant")
     assert "code_verifier" in outcome["provider_reason"]
-    assert await there.failed_checks(session) == 1
-    assert await there.connections() == []
+    assert await runtime.failed_checks(session) == 1
+    assert await runtime.connections() == []
 
 
-async def test_ten_refused_codes_end_the_session(there: AcmeAuthorizing) -> None:
-    session = await there.session()
+async def test_ten_refused_codes_end_the_session(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
     token = session["session_token"]
     for number in range(sessions.MAX_FAILED_CHECKS):
-        attempt = await there.authorize(token)
-        callback = {"state": attempt.query["state"], "code": f"guess-{number}", "iss": there.acme.url}
-        assert (await there.call_back(callback, attempt.cookie)).status_code == 409
-    assert (await there.backend_session(session))["status"] == "failed"
-    refused = await there.prepare(token)
+        attempt = await runtime.authorize(token)
+        callback = {"state": attempt.query["state"], "code": f"guess-{number}", "iss": runtime.acme.url}
+        assert (await runtime.call_back(callback, attempt.cookie)).status_code == 409
+    assert (await runtime.backend_session(session))["status"] == "failed"
+    refused = await runtime.prepare(token)
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_attempts")
-    assert there.token_requests() == sessions.MAX_FAILED_CHECKS
+    assert runtime.token_requests() == sessions.MAX_FAILED_CHECKS
 
 
 @pytest.mark.promise("P12")
@@ -241,21 +241,21 @@ async def test_ten_refused_codes_end_the_session(there: AcmeAuthorizing) -> None
     ids=["HTTP 500", "HTTP 503", "no JSON"],
 )
 async def test_a_broken_token_endpoint_fails_the_attempt_and_does_not_count(
-    there: AcmeAuthorizing, status: int, code: str
+    runtime: AcmeAuthorizing, status: int, code: str
 ) -> None:
-    session = await there.session()
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
-    there.acme.acme.faults.fail_tokens(status)
-    page = await there.call_back(callback, attempt.cookie)
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    runtime.acme.acme.faults.fail_tokens(status)
+    page = await runtime.call_back(callback, attempt.cookie)
     assert "isn’t answering as it should" in page.text
-    outcome = await there.outcome(token, attempt.authorization_id)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", code)
-    assert await there.failed_checks(session) == 0
-    there.acme.acme.faults.fail_tokens(None)
-    again = await there.authorize(token)
-    assert (await there.call_back(await there.allow(again), again.cookie)).status_code == 200
+    assert await runtime.failed_checks(session) == 0
+    runtime.acme.acme.faults.fail_tokens(None)
+    again = await runtime.authorize(token)
+    assert (await runtime.call_back(await runtime.allow(again), again.cookie)).status_code == 200
 
 
 @pytest.mark.promise("P12")
@@ -263,101 +263,103 @@ async def test_a_broken_token_endpoint_fails_the_attempt_and_does_not_count(
     "entry_changes", [{"'{acme_url}/oauth/token'": f"http://127.0.0.1:{CLOSED_PORT}/token"}], ids=["closed port"]
 )
 async def test_a_token_endpoint_that_cannot_be_reached_fails_the_attempt_and_does_not_count(
-    there: AcmeAuthorizing,
+    runtime: AcmeAuthorizing,
 ) -> None:
-    session = await there.session()
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
-    page = await there.call_back(await there.allow(attempt), attempt.cookie)
+    attempt = await runtime.authorize(token)
+    page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
     assert "isn’t answering as it should" in page.text
-    outcome = await there.outcome(token, attempt.authorization_id)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "provider_trouble")
-    assert await there.failed_checks(session) == 0
+    assert await runtime.failed_checks(session) == 0
 
 
-async def test_a_session_that_ended_meanwhile_takes_no_connection(there: AcmeAuthorizing) -> None:
-    session = await there.session()
+async def test_a_session_that_ended_meanwhile_takes_no_connection(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
-    assert (await there.client.popup("/cancel", token)).status_code == 204
-    page = await there.call_back(callback, attempt.cookie)
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    assert (await runtime.client.popup("/cancel", token)).status_code == 204
+    page = await runtime.call_back(callback, attempt.cookie)
     assert "This was cancelled." in page.text
-    assert (await there.backend_session(session))["status"] == "cancelled"
-    assert there.token_requests() == 0
+    assert (await runtime.backend_session(session))["status"] == "cancelled"
+    assert runtime.token_requests() == 0
 
 
 @pytest.mark.slow
-async def test_a_session_has_fifty_attempts(there: AcmeAuthorizing) -> None:
-    token = (await there.session())["session_token"]
+async def test_a_session_has_fifty_attempts(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session())["session_token"]
     for _ in range(MAX_ATTEMPTS):
-        attempt = await there.authorize(token)
-        denied = {"state": attempt.query["state"], "error": "access_denied", "iss": there.acme.url}
-        assert (await there.call_back(denied, attempt.cookie)).status_code == 409
-    refused = await there.prepare(token)
+        attempt = await runtime.authorize(token)
+        denied = {"state": attempt.query["state"], "error": "access_denied", "iss": runtime.acme.url}
+        assert (await runtime.call_back(denied, attempt.cookie)).status_code == 409
+    refused = await runtime.prepare(token)
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_attempts")
 
 
 @pytest.mark.promise("P9")
-async def test_granted_tokens_that_are_not_connected_are_revoked(there: AcmeAuthorizing) -> None:
-    session = await there.session()
+async def test_granted_tokens_that_are_not_connected_are_revoked(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
-    callback = await there.allow(attempt)
-    there.acme.acme.fail_with(500)
-    await there.call_back(callback, attempt.cookie)
-    outcome = await there.outcome(token, attempt.authorization_id)
+    attempt = await runtime.authorize(token)
+    callback = await runtime.allow(attempt)
+    runtime.acme.acme.fail_with(500)
+    await runtime.call_back(callback, attempt.cookie)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "provider_unavailable")
-    assert there.token_requests() == 1
-    assert await there.failed_checks(session) == 0
-    assert there.revoke_all_grants() == 0, "the grant was in force"
+    assert runtime.token_requests() == 1
+    assert await runtime.failed_checks(session) == 0
+    assert runtime.revoke_all_grants() == 0, "the grant was in force"
 
 
 @pytest.mark.promise("P9")
-async def test_granted_tokens_stay_where_a_connection_may_share_their_grant(there: AcmeAuthorizing) -> None:
-    await there.connect()
-    attempt = await there.authorize((await there.session())["session_token"])
-    callback = await there.allow(attempt)
-    there.acme.acme.fail_with(500)
-    await there.call_back(callback, attempt.cookie)
-    assert there.revoke_all_grants() == 2
+async def test_granted_tokens_stay_where_a_connection_may_share_their_grant(runtime: AcmeAuthorizing) -> None:
+    await runtime.connect()
+    attempt = await runtime.authorize((await runtime.session())["session_token"])
+    callback = await runtime.allow(attempt)
+    runtime.acme.acme.fail_with(500)
+    await runtime.call_back(callback, attempt.cookie)
+    assert runtime.revoke_all_grants() == 2
 
 
 @pytest.mark.promise("P9")
-async def test_another_account_replaces_the_present_one_only_after_the_end_user_agreed(there: AcmeAuthorizing) -> None:
-    first = await there.connect()
-    session = await there.session()
+async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(
+    runtime: AcmeAuthorizing,
+) -> None:
+    first = await runtime.connect()
+    session = await runtime.session()
     token = session["session_token"]
-    attempt = await there.authorize(token)
-    await there.call_back(await there.allow(attempt, INITECH), attempt.cookie)
-    outcome = await there.outcome(token, attempt.authorization_id)
+    attempt = await runtime.authorize(token)
+    await runtime.call_back(await runtime.allow(attempt, INITECH), attempt.cookie)
+    outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "account_mismatch")
-    agreed = await there.authorize(token, replace_account=True)
-    assert (await there.call_back(await there.allow(agreed, INITECH), agreed.cookie)).status_code == 200
-    (connection,) = await there.connections()
+    agreed = await runtime.authorize(token, replace_account=True)
+    assert (await runtime.call_back(await runtime.allow(agreed, INITECH), agreed.cookie)).status_code == 200
+    (connection,) = await runtime.connections()
     assert (connection["id"], connection["account"]["id"]) == (first["id"], INITECH)
 
 
-async def test_the_ticket_is_used_once_and_for_two_minutes(there: AcmeAuthorizing) -> None:
-    token = (await there.session())["session_token"]
-    ticket = (await there.prepare(token)).json()["ticket"]
-    elsewhere = await there.start(ticket, **{"sec-fetch-site": "cross-site"})
+async def test_the_ticket_is_used_once_and_for_two_minutes(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session())["session_token"]
+    ticket = (await runtime.prepare(token)).json()["ticket"]
+    elsewhere = await runtime.start(ticket, **{"sec-fetch-site": "cross-site"})
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (409, "consent_lost")
-    assert (await there.start(ticket)).status_code == 200
-    assert (await there.start(ticket)).json()["code"] == "consent_lost"
-    late = (await there.prepare(token)).json()["ticket"]
-    there.application.clock.advance(minutes=2, seconds=1)
-    assert (await there.start(late)).json()["code"] == "consent_lost"
+    assert (await runtime.start(ticket)).status_code == 200
+    assert (await runtime.start(ticket)).json()["code"] == "consent_lost"
+    late = (await runtime.prepare(token)).json()["ticket"]
+    runtime.application.clock.advance(minutes=2, seconds=1)
+    assert (await runtime.start(late)).json()["code"] == "consent_lost"
 
 
-async def test_an_outcome_is_for_the_session_of_the_attempt_and_kept_for_an_hour(there: AcmeAuthorizing) -> None:
-    token = (await there.session(expires_in=3600))["session_token"]
-    attempt = await there.authorize(token)
-    other = (await there.session("mallory"))["session_token"]
-    refused = await there.client.popup("/outcome", other, {"authorization_id": attempt.authorization_id})
+async def test_an_outcome_is_for_the_session_of_the_attempt_and_kept_for_an_hour(runtime: AcmeAuthorizing) -> None:
+    token = (await runtime.session(expires_in=3600))["session_token"]
+    attempt = await runtime.authorize(token)
+    other = (await runtime.session("mallory"))["session_token"]
+    refused = await runtime.client.popup("/outcome", other, {"authorization_id": attempt.authorization_id})
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
-    there.application.clock.advance(minutes=11, seconds=KEPT.total_seconds())
-    purge = partial(account_selection.purge_due, there.application.installation)
+    runtime.application.clock.advance(minutes=11, seconds=KEPT.total_seconds())
+    purge = partial(account_selection.purge_due, runtime.application.installation)
     assert (await purge(), await purge()) == (2, 0)
-    async with there.application.installation.database.read() as tx:
+    async with runtime.application.installation.database.read() as tx:
         assert await tx.all(consents.select()) == []

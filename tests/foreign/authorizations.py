@@ -19,26 +19,26 @@ class SessionAuthorization(StartedAuthorization):
     session: dict[str, Any]
 
 
-async def prepare(there: Served, session: dict[str, Any]) -> dict[str, Any]:
+async def prepare(runtime: Served, session: dict[str, Any]) -> dict[str, Any]:
     """Press the button in our frame; return the authorization's id and its ticket."""
     headers = {"authorization": f"Bearer {session['session_token']}"}
-    answer = await there.http.post("/connect/session/authorization", json={"auth_type": "oauth2"}, headers=headers)
+    answer = await runtime.http.post("/connect/session/authorization", json={"auth_type": "oauth2"}, headers=headers)
     assert answer.status_code == 200, answer.text
     prepared: dict[str, Any] = answer.json()
     return prepared
 
 
-async def start(there: Served, ticket: str, **headers: str) -> httpx2.Response:
+async def start(runtime: Served, ticket: str, **headers: str) -> httpx2.Response:
     """Send the ticket as our window does, or with these headers instead of our own page's."""
-    async with httpx2.AsyncClient(base_url=there.url) as browser:
+    async with httpx2.AsyncClient(base_url=runtime.url) as browser:
         return await browser.post("/connect/authorization/start", json={"ticket": ticket}, headers=headers or OUR_PAGE)
 
 
-async def authorize(there: Served, **session: Any) -> SessionAuthorization:
+async def authorize(runtime: Served, **session: Any) -> SessionAuthorization:
     """Start an authorization in a new session."""
-    made = await there.session(**session)
-    told = await prepare(there, made)
-    left = await start(there, told["ticket"])
+    made = await runtime.session(**session)
+    told = await prepare(runtime, made)
+    left = await start(runtime, told["ticket"])
     assert left.status_code == 200, left.text
     cookie = left.headers["set-cookie"].partition(";")[0]
     return SessionAuthorization(told["authorization_id"], left.json()["url"], cookie, made)
@@ -51,19 +51,19 @@ async def allow(attempt: SessionAuthorization, person: Person = ALICE) -> dict[s
 
 
 async def call_back(
-    there: Served, callback: dict[str, str], cookie: str | None, slug: str | None = None, **headers: str
+    runtime: Served, callback: dict[str, str], cookie: str | None, slug: str | None = None, **headers: str
 ) -> httpx2.Response:
     """Send the browser back from the provider, with this cookie or without."""
     brought = headers | ({"cookie": cookie} if cookie else {})
-    async with httpx2.AsyncClient(base_url=there.url) as browser:
-        return await browser.get(f"/connect/callback/{slug or there.slug}?{urlencode(callback)}", headers=brought)
+    async with httpx2.AsyncClient(base_url=runtime.url) as browser:
+        return await browser.get(f"/connect/callback/{slug or runtime.slug}?{urlencode(callback)}", headers=brought)
 
 
 async def outcome(
-    there: Served, attempt: SessionAuthorization, session: dict[str, Any] | None = None
+    runtime: Served, attempt: SessionAuthorization, session: dict[str, Any] | None = None
 ) -> httpx2.Response:
     """Ask for the outcome as our frame does, or with the token of another session."""
     headers = {"authorization": f"Bearer {(session or attempt.session)['session_token']}"}
-    return await there.http.post(
+    return await runtime.http.post(
         "/connect/session/outcome", json={"authorization_id": attempt.authorization_id}, headers=headers
     )

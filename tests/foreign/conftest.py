@@ -12,7 +12,7 @@ from tests.foreign.served import Served, served
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def there(
+async def runtime(
     migrated_sqlite_url: str,
     django_provider: Provider,
     oidc_provider: Provider,
@@ -21,13 +21,13 @@ async def there(
 ) -> AsyncIterator[Served]:
     """One Runtime with the provider that the test names."""
     provider: Provider = {"django": django_provider, "oidc": oidc_provider, **emulated}[request.param]
-    async with served(migrated_sqlite_url, provider) as there:
-        yield there
+    async with served(migrated_sqlite_url, provider) as runtime:
+        yield runtime
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["script", "no-script"])
 async def window(browser: Browser, page_problems: PageProblems, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """A window of its own, in a browser with JavaScript and in one without it."""
+    """A top-level window in a browser with and without JavaScript."""
     async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
         context.set_default_timeout(PATIENCE)
         context.on("page", page_problems.watch)

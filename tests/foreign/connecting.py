@@ -15,12 +15,12 @@ from tests.foreign.visitor import Visitor
 
 @dataclass(frozen=True)
 class Connecting(Authorizing):
-    """An application whose catalog has a foreign provider, and a caller of an organization with a client there."""
+    """An application with a foreign provider, and a caller of an organization with a client at the provider."""
 
     provider: Provider
 
     async def connect(self, end_user_id: str = "user_123", person: Person = ALICE, **more: Any) -> dict[str, Any]:
-        """The whole way to a connection, as the API shows it. `more` goes with the session."""
+        """Make a connection by a whole authorization and return it. `more` goes into the session."""
         token = (await self.session(end_user_id, **more))["session_token"]
         attempt = await self.authorize(token)
         async with Visitor() as visitor:
@@ -34,7 +34,7 @@ class Connecting(Authorizing):
         return connection
 
     async def token(self, connection_id: str) -> str:
-        """A fresh access token, as a customer's backend reads it."""
+        """Read a fresh access token as a customer's backend does."""
         answer = await self.client.get(f"/v1/connections/{connection_id}/credentials")
         assert answer.status_code == 200, answer.text
         token: str = answer.json()["credentials"]["access_token"]
@@ -43,7 +43,7 @@ class Connecting(Authorizing):
 
 @asynccontextmanager
 async def connecting(database_url: str, acme: RunningAcme, provider: Provider) -> AsyncIterator[Connecting]:
-    """The application with this provider, until the block ends."""
+    """Run the application with this provider until the block ends."""
     allowed = frozenset({("127.0.0.1", acme.port), ("127.0.0.1", provider.port)})
     settings = settings_for(database_url, acme, egress_allow=allowed)
     catalog = load_catalog().with_extra(provider.entry, LOGO)

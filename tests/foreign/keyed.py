@@ -1,4 +1,4 @@
-"""A pytest plugin: real programs that check a key or a password, each as a process of its own on loopback.
+"""A pytest plugin: real programs that check a key or a password, each in its own process on loopback.
 
 `ntfy` is Debian's, `localstripe` is PyPI's. They live as long as the session.
 """
@@ -25,14 +25,14 @@ from tests.foreign.providers import LOGO, entry_for
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that is up: where it is, how One Runtime connects to it, and what it said of itself."""
+    """A running program: its URL, its catalog entry, and its start-up message."""
 
     url: str
     entry: Integration
     process: ForeignProcess
 
     def plain(self, **more: Any) -> httpx2.AsyncClient:
-        """A client of it, without One Runtime."""
+        """Return an HTTP client of the program, without One Runtime."""
         return httpx2.AsyncClient(base_url=self.url, **more)
 
 
@@ -49,7 +49,7 @@ class Calling:
         return await self.client.post("/v1/connections", {**body, "credentials": credentials, "check": check})
 
     async def call(self, method: str, path: str, **more: Any) -> httpx2.Response:
-        """A call through the proxy, on the end user's behalf."""
+        """Call the program through the proxy for the end user."""
         headers = {"One-Runtime-End-User": "user_123", **more.pop("headers", {})}
         address = f"/v1/proxy/{self.program.entry.slug}{path}"
         return await self.client.http.request(method, address, headers=headers, **more)
@@ -57,7 +57,7 @@ class Calling:
 
 @asynccontextmanager
 async def calling(database_url: str, acme: RunningAcme, program: Program) -> AsyncIterator[Calling]:
-    """The application with this program, until the block ends."""
+    """Run the application with this program until the block ends."""
     port = urlsplit(program.url).port
     assert port is not None
     settings = settings_for(database_url, acme, egress_allow=frozenset({("127.0.0.1", port)}))

@@ -32,7 +32,7 @@ def main(program: str, folder: Path) -> None:
         "visitor-request-limit-burst": 100_000,
         "visitor-message-daily-limit": 100_000,
     }
-    file.write_text(json.dumps(settings))  # which is YAML
+    file.write_text(json.dumps(settings))  # JSON is valid YAML
     with subprocess.Popen([program, "serve", "--config", file], stdout=sys.stderr, stderr=sys.stderr) as server:
         try:
             for _ in attempts(20):

@@ -1,4 +1,4 @@
-"""The two people who have an account at every foreign server. Each server is given them when it starts."""
+"""The two people who have an account at every foreign server. Each server creates them when it starts."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An account: the name to log in with is also part of the label that every server shows for it."""
+    """An account. Its log-in name is part of the label that every server shows."""
 
     name: str
     email: str
@@ -20,5 +20,5 @@ PEOPLE: Final = (ALICE, BOB)
 
 
 def people_as_json() -> str:
-    """Both, as the servers' command lines take them."""
+    """Return both people in the format of the servers' command lines."""
     return json.dumps([asdict(person) for person in PEOPLE])

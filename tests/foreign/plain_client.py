@@ -1,4 +1,4 @@
-"""An OAuth client over plain httpx2 that does as a catalog entry says: what One Runtime's own is measured against."""
+"""An OAuth client over plain httpx2 that follows a catalog entry: the reference for One Runtime's own client."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to connect: its state, its PKCE verifier (RFC 7636), and where to send the browser."""
+    """An authorization attempt: state, PKCE verifier (RFC 7636), and the URL for the browser."""
 
     state: str
     verifier: str
@@ -57,7 +57,7 @@ class PlainClient:
         await self.http.aclose()
 
     def attempt(self, **params: str) -> Attempt:
-        """A new authorization request (RFC 6749, 4.1.1), with PKCE; `params` replace or, where empty, remove."""
+        """Create an authorization request (RFC 6749, 4.1.1) with PKCE. Empty `params` remove parameters."""
         auth, state, verifier = self.provider.auth, secrets.token_urlsafe(16), secrets.token_urlsafe(48)
         scopes = [auth.scopes] if auth.more_scopes is None else [auth.scopes, auth.more_scopes]
         query = {
@@ -75,7 +75,7 @@ class PlainClient:
         return Attempt(state, verifier, f"{auth.authorization.url}?{urlencode(said)}")
 
     async def connect(self, person: Person) -> Tokens:
-        """The whole way to tokens, for a person who says yes."""
+        """Get tokens for a person who allows access."""
         attempt = self.attempt()
         async with Visitor() as visitor:
             callback = await visitor.consent(attempt.url, person)
@@ -142,6 +142,6 @@ class PlainClient:
 
 
 def granted(answer: Tokens | Refusal) -> Tokens:
-    """The tokens of an answer that must be some."""
+    """Return the tokens and fail if the response is a refusal."""
     assert isinstance(answer, Tokens), answer
     return answer

@@ -1,4 +1,4 @@
-"""A foreign server as a process of its own. It says on one line where it listens, and dies with the tests.
+"""A foreign server in its own process. It prints its URL on one line and exits with the tests.
 
 The end of its standard input is its order to end: that comes also where the tests are killed.
 """
@@ -21,20 +21,20 @@ NODE_PROJECT: Final = Path(__file__).parent / "node"
 
 @dataclass(frozen=True, slots=True)
 class ForeignProcess:
-    """A server that is up: what it said when it was ready, its process, and where its log is."""
+    """A running server: its start-up message, its process, and the path of its log."""
 
     said: dict[str, Any]
     process: "subprocess.Popen[str]"
     log_file: Path
 
     def log(self) -> str:
-        """Everything that it wrote to its standard error; a line for each request where the server logs them."""
+        """Return the server's standard error, with a line for each request if the server logs requests."""
         return self.log_file.read_text()
 
 
 @contextmanager
 def running(command: Sequence[str | Path], folder: Path) -> Iterator[ForeignProcess]:
-    """A server that runs until the block ends; its log is in the folder."""
+    """Run a server until the block ends; its log is in the folder."""
     log_file = folder / "server.log"
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     with (
@@ -54,6 +54,6 @@ def running(command: Sequence[str | Path], folder: Path) -> Iterator[ForeignProc
 
 
 def node(script: str, *options: str) -> list[str | Path]:
-    """The command line of one of our Node.js scripts. `make test` has installed what they import."""
+    """Return the command line of a Node.js script. `make set-up-test` installs its imports."""
     assert (NODE_PROJECT / "node_modules").is_dir(), "run: python scripts/bootstrap.py --dev --foreign"
     return [NODE, NODE_PROJECT / script, *options]

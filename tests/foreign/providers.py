@@ -1,4 +1,4 @@
-"""A pytest plugin: real authorization servers that nobody here wrote, each as a process of its own on loopback.
+"""A pytest plugin: real authorization servers of third parties, each in its own process on loopback.
 
 `django_provider` is django-oauth-toolkit, `oidc_provider` is npm's oidc-provider, `emulated` is npm's emulate in the
 shapes of six vendors. They live as long as the session; `running_…` starts one more, with other settings.
@@ -38,7 +38,7 @@ class OAuthClient:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A running authorization server: where it is, how One Runtime connects to it, and where clients register."""
+    """A running authorization server: its URL, its catalog entry, and its registration endpoint."""
 
     url: str
     entry: Integration
@@ -47,7 +47,7 @@ class Provider:
 
     @property
     def port(self) -> int:
-        """For the way out's allow-list."""
+        """Return the port, for the allow-list of the egress."""
         port = urlsplit(self.url).port
         assert port is not None
         return port
@@ -60,11 +60,11 @@ class Provider:
         return auth
 
     def register_client(self, redirect_uri: str) -> OAuthClient:
-        """A new client for the authorization code grant (RFC 7591). A vendor of `emulate` forgets refresh tokens."""
+        """Register a client for the authorization code grant (RFC 7591). Vendors of `emulate` forget refresh tokens."""
         return self._registered(redirect_uris=[redirect_uri], grant_types=["authorization_code", "refresh_token"])
 
     def register_service(self) -> OAuthClient:
-        """A new client for client credentials; the Django provider has these."""
+        """Register a client for client credentials, which only the Django provider supports."""
         return self._registered(redirect_uris=[], grant_types=["client_credentials"])
 
     def _registered(self, redirect_uris: list[str], grant_types: list[str]) -> OAuthClient:
@@ -81,7 +81,7 @@ def entry_for(slug: str, url: str) -> Integration:
 
 
 def catalog_with(*providers: Provider) -> Catalog:
-    """The built-in catalog and these."""
+    """Return the built-in catalog with these entries added."""
     catalog = load_catalog()
     for provider in providers:
         catalog = catalog.with_extra(provider.entry, LOGO)
@@ -90,7 +90,7 @@ def catalog_with(*providers: Provider) -> Catalog:
 
 @contextmanager
 def running_django(folder: Path, access_token_seconds: int = ACCESS_TOKEN_SECONDS) -> Iterator[Provider]:
-    """django-oauth-toolkit, with its database in the folder."""
+    """Run django-oauth-toolkit with its database in the folder."""
     module = ["-m", "tests.foreign.django_provider", "--folder", str(folder)]
     options = ["--people", people_as_json(), "--access-token-seconds", str(access_token_seconds)]
     with running([sys.executable, *module, *options], folder) as process:
@@ -100,7 +100,7 @@ def running_django(folder: Path, access_token_seconds: int = ACCESS_TOKEN_SECOND
 
 @contextmanager
 def running_oidc(folder: Path, access_token_seconds: int = ACCESS_TOKEN_SECONDS) -> Iterator[Provider]:
-    """npm's oidc-provider; it keeps everything in memory."""
+    """Run npm's oidc-provider, which stores everything in memory."""
     options = ["--people", people_as_json(), "--access-token-seconds", str(access_token_seconds)]
     with running(node("oidc_provider.js", *options), folder) as process:
         url = process.said["url"]
@@ -109,7 +109,7 @@ def running_oidc(folder: Path, access_token_seconds: int = ACCESS_TOKEN_SECONDS)
 
 @contextmanager
 def running_emulate(folder: Path, vendors: tuple[str, ...] = VENDORS) -> Iterator[dict[str, Provider]]:
-    """npm's emulate in the shapes of these vendors, all in one process."""
+    """Run npm's emulate for these vendors in one process."""
     options = ["--people", people_as_json(), "--vendors", ",".join(vendors)]
     with running(node("emulate.js", *options), folder) as process:
         registration = process.said["registration"]

@@ -46,11 +46,11 @@ class Served:
         return self.provider.entry.name
 
     async def session(self, **more: Any) -> dict[str, Any]:
-        """A session for the customer's page."""
+        """Create a session for the customer's page."""
         return await self._session({"allowed_origins": [self.site.origin], **more})
 
     async def window(self, **more: Any) -> dict[str, Any]:
-        """A session in a window of its own: `redirect`, or `mode="link"`."""
+        """Create a top-level session: `redirect`, or `mode="link"`."""
         place = {} if more.get("mode") == "link" else {"return_url": self.site.return_url}
         return await self._session(place | more)
 
@@ -63,22 +63,22 @@ class Served:
         return await self.get(f"/v1/hosted-connection-sessions/{session['id']}")
 
     async def status(self, end_user_id: str = END_USER) -> str:
-        """The provider's status in the list."""
+        """Return the provider's status in the list."""
         listed = await self.get("/v1/integrations", end_user_id=end_user_id, slug=self.slug, logo="none")
         return str(listed["integrations"][0]["status"])
 
     async def connections(self, end_user_id: str = END_USER) -> list[dict[str, Any]]:
-        """An end user's connections."""
+        """Return an end user's connections."""
         found: list[dict[str, Any]] = (await self.get("/v1/connections", end_user_id=end_user_id))["connections"]
         return found
 
     async def token(self, connection_id: str) -> str:
-        """A fresh access token."""
+        """Return a fresh access token."""
         told = await self.get(f"/v1/connections/{connection_id}/credentials")
         return str(told["credentials"]["access_token"])
 
     async def disconnect(self) -> dict[str, Any]:
-        """Let the end user's connection go."""
+        """Disconnect the end user."""
         return await self.post("/v1/disconnect", {"integration_slug": self.slug, "end_user_id": END_USER})
 
     async def get(self, path: str, **params: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Served:
         return found
 
     async def register(self, provider: Provider, redirect_uri: str | None = None) -> OAuthClient:
-        """A client at the provider, by default with the address that One Runtime says, and known to One Runtime."""
+        """Register a client at the provider and in One Runtime, by default with One Runtime's redirect URI."""
         path = f"/v1/integrations/{provider.entry.slug}/oauth-client"
         client = provider.register_client(redirect_uri or f"{self.url}/connect/callback/{provider.entry.slug}")
         pair = {"client_id": client.client_id, "client_secret": client.client_secret}
@@ -107,14 +107,14 @@ class Served:
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[PlainClient]:
-        """Somebody who asks the provider itself what a token is good for."""
+        """A client that calls the provider directly with a token."""
         async with PlainClient(self.provider, OAuthClient("nobody", "", "")) as plain:
             yield plain
 
 
 @asynccontextmanager
 async def served(database_url: str, provider: Provider, *others: Provider) -> AsyncIterator[Served]:
-    """It answers until the block ends. Each of the providers knows a client of the organization's."""
+    """Run an installation until the block ends. The organization has a client at each provider."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     allowed = frozenset(("127.0.0.1", one.port) for one in (provider, *others))
@@ -135,16 +135,16 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
             key = await _key_of_an_organization(app.services.installation)
             headers = {"authorization": f"Bearer {key}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
-                there = Served(url, provider, site, http, clock)
+                runtime = Served(url, provider, site, http, clock)
                 for one in (provider, *others):
-                    await there.register(one)
+                    await runtime.register(one)
                 place = {"allowed_origins": [site.origin], "return_urls": [site.return_url]}
                 assert (await http.put("/v1/organization", json={"display_name": NORTHWIND} | place)).status_code == 200
-                yield there
+                yield runtime
 
 
 async def _key_of_an_organization(installation: Installation) -> str:
-    """A key, with every scope, of a new organization."""
+    """Create an organization and return an API key with every scope."""
     async with installation.database.write() as tx:
         now = installation.clock()
         made = await organizations.create(tx, NORTHWIND, now)

@@ -1,4 +1,4 @@
-"""The attacks of RFC 9700 on a consent, over HTTP against authorization servers that nobody here wrote.
+"""Attacks of RFC 9700 on an authorization, over HTTP against authorization servers of third parties.
 
 A callback is taken from the browser that left for it, once, in time, at its integration's address, from its issuer, and
 with the code that was issued for it. `test_attacks_in_a_browser.py` has what a page of somebody else's may try.
@@ -26,15 +26,15 @@ INVALID_GRANT = Refusal("invalid_grant", 400)
 
 @pytest_asyncio.fixture
 async def victim(database_url: str, oidc_provider: Provider, django_provider: Provider) -> AsyncIterator[Served]:
-    """One Runtime with two providers; the attacks are on connections to the first one."""
-    async with served(database_url, oidc_provider, django_provider) as there:
-        yield there
+    """One Runtime with two providers; the attacks target the first provider."""
+    async with served(database_url, oidc_provider, django_provider) as runtime:
+        yield runtime
 
 
-async def is_untouched(there: Served, attempt: SessionAuthorization) -> bool:
-    """Nothing was connected, and the browser that has left may still come back."""
-    told = (await outcome(there, attempt)).json()
-    return await there.connections() == [] and told["state"] == "waiting"
+async def is_untouched(runtime: Served, attempt: SessionAuthorization) -> bool:
+    """Return True if nothing was connected and the attempt is still pending."""
+    told = (await outcome(runtime, attempt)).json()
+    return await runtime.connections() == [] and told["state"] == "waiting"
 
 
 async def test_state_is_accepted_once(victim: Served) -> None:
@@ -109,7 +109,7 @@ async def test_callback_of_another_or_no_issuer_is_refused_before_its_code_is_us
 
 
 async def test_attackers_callback_is_refused_in_the_victims_browser(victim: Served) -> None:
-    """Login CSRF (RFC 9700, 4.7): the victim is made to open the end of the attacker's own attempt."""
+    """Login CSRF (RFC 9700, 4.7): the victim opens the callback of the attacker's attempt."""
     attempt, mine = await authorize(victim, end_user_id="mallory"), await authorize(victim)
     callback = await allow(attempt, BOB)
     for cookie in (None, mine.cookie):
@@ -120,8 +120,7 @@ async def test_attackers_callback_is_refused_in_the_victims_browser(victim: Serv
 
 @pytest.mark.parametrize("of", ["oidc-provider", "django-provider"])
 async def test_attackers_code_in_the_victims_callback_is_refused(victim: Served, of: str) -> None:
-    """Code injection (RFC 9700, 4.5), which PKCE ends: the code belongs to the verifier of another attempt. And
-    mix-up (4.4): it belongs to another provider."""
+    """Code injection (RFC 9700, 4.5), which PKCE prevents, and mix-up (4.4): the code is of another provider."""
     attempt, other = await authorize(victim), await authorize(victim, end_user_id="mallory", integration_slug=of)
     callback = await allow(attempt)
     injected = callback | {"code": (await allow(other, BOB))["code"]}
@@ -132,7 +131,7 @@ async def test_attackers_code_in_the_victims_callback_is_refused(victim: Served,
 
 
 async def test_stolen_code_is_refused_without_its_verifier(victim: Served) -> None:
-    """Even with the client's own secret (RFC 7636)."""
+    """PKCE (RFC 7636) protects the code even if the client's secret is stolen too."""
     client = await registered(victim)
     attempt = await authorize(victim)
     asked = attempt.query
@@ -234,11 +233,11 @@ async def test_cookie_is_sent_only_to_our_server_and_deleted_after_use(victim: S
     assert page.headers["set-cookie"].startswith(f"{cookie.partition('=')[0]}=; Max-Age=0")
 
 
-async def registered(there: Served) -> OAuthClient:
-    """A new client of the organization's at the provider; trips from now on are this one's."""
-    return await there.register(there.provider)
+async def registered(runtime: Served) -> OAuthClient:
+    """Register a new client at the provider; later authorizations use this client."""
+    return await runtime.register(runtime.provider)
 
 
-def token_requests(there: Served) -> int:
+def token_requests(runtime: Served) -> int:
     """Return the number of token requests to the provider."""
-    return there.provider.process.log().count('"POST /token"')
+    return runtime.provider.process.log().count('"POST /token"')

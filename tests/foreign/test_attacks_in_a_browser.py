@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.foreign, pytest.mark.promise("P5", "P6")]
 
 LOST = "Start again from the app"
 LEAVE = "/connect/authorization/start"
-# Opens a window of ours from a page of somebody else's, and sends it what our frame would send.
+# Opens our window from a foreign page and sends it the messages of our frame.
 OPEN_AND_TELL = """async ([address, ticket]) => {
   const opened = window.open(address);
   for (let tried = 0; tried < 40; tried += 1) {
@@ -27,90 +27,90 @@ OPEN_AND_TELL = """async ([address, ticket]) => {
   }
 }"""
 HEARS = "() => new Promise((resolve) => addEventListener('message', ({ data }) => resolve(data.type), { once: true }))"
-# A request that needs no permission of ours to be sent, with all cookies there are.
+# A request without CORS preflight, with all cookies.
 SEND_BLINDLY = """([address, ticket]) =>
   fetch(address, { method: "POST", mode: "no-cors", credentials: "include", body: JSON.stringify({ ticket }) })"""
 
 
 def noted(page: Page, path: str) -> list[Request]:
-    """The requests for an address of ours, in any window, from now on."""
+    """Record requests to one of our URLs, in any window, from now on."""
     seen: list[Request] = []
     page.context.on("request", lambda request: seen.append(request) if urlsplit(request.url).path == path else None)
     return seen
 
 
-async def a_strangers_page(page: Page, there: Served) -> None:
-    """A page of another origin, under no policy."""
-    await page.goto(f"{there.site.origin}/relaxed")
+async def a_strangers_page(page: Page, runtime: Served) -> None:
+    """Open a page of another origin without a policy."""
+    await page.goto(f"{runtime.site.origin}/relaxed")
 
 
 @each("oidc", "google")
-async def test_provider_page_has_no_reference_to_the_page_that_opened_its_window(page: Page, there: Served) -> None:
-    frame = await asked(page, there, await there.session())
-    window = await to_the_provider(frame, there.provider)
+async def test_provider_page_has_no_reference_to_the_page_that_opened_its_window(page: Page, runtime: Served) -> None:
+    frame = await asked(page, runtime, await runtime.session())
+    window = await to_the_provider(frame, runtime.provider)
     assert await window.evaluate("() => window.opener") is None
     assert await window.evaluate("() => document.referrer") == ""
 
 
 @each("oidc")
-async def test_forwarded_start_link_does_nothing(page: Page, there: Served) -> None:
+async def test_forwarded_start_link_does_nothing(page: Page, runtime: Served) -> None:
     left = noted(page, LEAVE)
-    await page.goto(f"{there.url}/connect/authorization?ticket=orct_made-up")
+    await page.goto(f"{runtime.url}/connect/authorization?ticket=orct_made-up")
     await expect(heading(page)).to_have_text(LOST)
     assert left == []
     assert await page.context.cookies() == []
 
 
 @each("oidc")
-async def test_our_window_accepts_no_ticket_from_another_origin(page: Page, there: Served) -> None:
-    """Else the victim would connect an account to the session of the attacker, who has opened the window."""
-    left, told = noted(page, LEAVE), await prepare(there, await there.session(end_user_id="mallory"))
-    await a_strangers_page(page, there)
+async def test_our_window_accepts_no_ticket_from_another_origin(page: Page, runtime: Served) -> None:
+    """Otherwise the victim would connect an account to the session of the attacker who opened the window."""
+    left, told = noted(page, LEAVE), await prepare(runtime, await runtime.session(end_user_id="mallory"))
+    await a_strangers_page(page, runtime)
     async with page.context.expect_page() as opening:
         await page.evaluate(
-            f"(values) => {{ ({OPEN_AND_TELL})(values); }}", [f"{there.url}/connect/authorization", told["ticket"]]
+            f"(values) => {{ ({OPEN_AND_TELL})(values); }}", [f"{runtime.url}/connect/authorization", told["ticket"]]
         )
     window = await opening.value
-    await window.wait_for_load_state("load")  # its script listens
+    await window.wait_for_load_state("load")  # our script is listening
     assert await window.evaluate(HEARS) == "one-runtime-ticket"
     await expect(heading(window)).to_have_text("One moment")
     assert left == []
-    assert await messages(page) == []  # nor does that page hear that a window of ours is there
-    assert (await start(there, told["ticket"])).status_code == 200
+    assert await messages(page) == []  # our window sends no message to that page
+    assert (await start(runtime, told["ticket"])).status_code == 200
 
 
 @each("oidc")
-async def test_our_frame_sends_its_ticket_to_no_other_origin(page: Page, there: Served) -> None:
+async def test_our_frame_sends_its_ticket_to_no_other_origin(page: Page, runtime: Served) -> None:
     await page.add_init_script("window.open = () => null")
-    frame = await asked(page, there, await there.session(), "/embedder")
-    async with page.expect_response(f"{there.url}/connect/session/authorization") as preparing:
-        await frame.get_by_role("button", name=onward(there.provider)).click()
+    frame = await asked(page, runtime, await runtime.session(), "/embedder")
+    async with page.expect_response(f"{runtime.url}/connect/session/authorization") as preparing:
+        await frame.get_by_role("button", name=onward(runtime.provider)).click()
     ticket = (await (await preparing.value).json())["ticket"]
     await page.evaluate("() => frames[0].postMessage({ type: 'one-runtime-authorization' }, '*')")
     assert await frame.evaluate("() => new Promise((resolve) => setTimeout(resolve)).then(() => document.title)")
     assert ticket not in str(await messages(page))
-    assert (await start(there, ticket)).status_code == 200
+    assert (await start(runtime, ticket)).status_code == 200
 
 
 @each("oidc")
-async def test_foreign_page_cannot_use_a_ticket_or_set_our_cookie(page: Page, there: Served) -> None:
-    told = await prepare(there, await there.session(end_user_id="mallory"))
-    await a_strangers_page(page, there)
-    async with page.expect_response(f"{there.url}{LEAVE}") as refusing:
-        await page.evaluate(SEND_BLINDLY, [f"{there.url}{LEAVE}", told["ticket"]])
+async def test_foreign_page_cannot_use_a_ticket_or_set_our_cookie(page: Page, runtime: Served) -> None:
+    told = await prepare(runtime, await runtime.session(end_user_id="mallory"))
+    await a_strangers_page(page, runtime)
+    async with page.expect_response(f"{runtime.url}{LEAVE}") as refusing:
+        await page.evaluate(SEND_BLINDLY, [f"{runtime.url}{LEAVE}", told["ticket"]])
     assert (await refusing.value).status == 409
     assert await page.context.cookies() == []
-    assert (await start(there, told["ticket"])).status_code == 200
+    assert (await start(runtime, told["ticket"])).status_code == 200
 
 
 @each("oidc")
 @pytest.mark.parametrize("path", ["/connect/authorization", "/connect/callback/oidc-provider?code=c&state=s"])
 async def test_neither_our_window_nor_a_callback_can_be_framed(
-    page: Page, page_problems: PageProblems, there: Served, path: str
+    page: Page, page_problems: PageProblems, runtime: Served, path: str
 ) -> None:
-    await a_strangers_page(page, there)
-    async with page.expect_response(f"{there.url}{path}") as refusing:
-        await add_frame(page, f"{there.url}{path}")
+    await a_strangers_page(page, runtime)
+    async with page.expect_response(f"{runtime.url}{path}") as refusing:
+        await add_frame(page, f"{runtime.url}{path}")
     refused = await refusing.value
     assert refused.status == 403
     assert "frame-ancestors 'none'" in (await refused.header_value("content-security-policy") or "")
@@ -119,18 +119,18 @@ async def test_neither_our_window_nor_a_callback_can_be_framed(
 
 
 @each("oidc")
-async def test_no_url_contains_a_secret_after_its_page_has_loaded(page: Page, there: Served) -> None:
+async def test_no_url_contains_a_secret_after_its_page_has_loaded(page: Page, runtime: Served) -> None:
     await page.context.add_init_script("window.close = () => {}")
-    callbacks = noted(page, f"/connect/callback/{there.slug}")
-    session = await there.session()
-    frame = await asked(page, there, session)
-    window = await to_the_provider(frame, there.provider)
-    await consent(window, there.provider, ALICE)
+    callbacks = noted(page, f"/connect/callback/{runtime.slug}")
+    session = await runtime.session()
+    frame = await asked(page, runtime, session)
+    window = await to_the_provider(frame, runtime.provider)
+    await consent(window, runtime.provider, ALICE)
     await expect(heading(window)).to_have_text("Connected")
     (callback,) = callbacks
     secrets = [*parse_qs(urlsplit(callback.url).query).values()]
     assert len(secrets) == 3  # code, state, iss
-    await expect(window).to_have_url(f"{there.url}/connect/callback/{there.slug}?session={session['id']}")
+    await expect(window).to_have_url(f"{runtime.url}/connect/callback/{runtime.slug}?session={session['id']}")
     assert session["session_token"] not in frame.url
     assert await window.evaluate("() => document.cookie") == ""
     assert (await outcome(page))["status"] == "connected"

@@ -1,4 +1,4 @@
-"""The proxy in front of programs that nobody here wrote, with credentials that are right, wrong and revoked."""
+"""The proxy in front of programs of third parties, with credentials that are right, wrong and revoked."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,70 +17,70 @@ pytestmark = pytest.mark.foreign
 
 
 @pytest_asyncio.fixture
-async def there(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
-    async with connecting(database_url, acme, django_provider) as there:
-        yield there
+async def runtime(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
+    async with connecting(database_url, acme, django_provider) as runtime:
+        yield runtime
 
 
-async def call(there: Connecting, path: str, method: str = "GET", body: bytes | None = None) -> httpx2.Response:
+async def call(runtime: Connecting, path: str, method: str = "GET", body: bytes | None = None) -> httpx2.Response:
     headers = {"One-Runtime-End-User": "user_123"} | ({} if body is None else JSON)
-    return await there.client.http.request(method, f"/v1/proxy/{there.slug}{path}", headers=headers, content=body)
+    return await runtime.client.http.request(method, f"/v1/proxy/{runtime.slug}{path}", headers=headers, content=body)
 
 
 async def directly(provider: Provider, token: str) -> httpx2.Response:
-    """The answer to the entry's check, without us."""
+    """Send the entry's check request directly to the provider."""
     check = build_check(provider.auth, Values({}, {"access_token": token}))
     async with httpx2.AsyncClient(verify=False) as plain:
         return await plain.request(check.method, check.url, headers=dict(check.headers), content=check.body)
 
 
 @asynccontextmanager
-async def as_their_client(there: Connecting) -> AsyncIterator[PlainClient]:
-    """A client of the provider that stands in One Runtime too, to revoke what it was given."""
-    made = there.provider.register_client(f"{PUBLIC_URL}/connect/callback/{there.slug}")
+async def as_their_client(runtime: Connecting) -> AsyncIterator[PlainClient]:
+    """Register a client that One Runtime uses too, so that a test can revoke its tokens."""
+    made = runtime.provider.register_client(f"{PUBLIC_URL}/connect/callback/{runtime.slug}")
     body = {"client_id": made.client_id, "client_secret": made.client_secret}
-    answer = await there.client.send("PUT", f"/v1/integrations/{there.slug}/oauth-client", body)
+    answer = await runtime.client.send("PUT", f"/v1/integrations/{runtime.slug}/oauth-client", body)
     assert answer.status_code == 200, answer.text
-    async with PlainClient(there.provider, made) as plain:
+    async with PlainClient(runtime.provider, made) as plain:
         yield plain
 
 
-async def test_proxy_calls_the_api_as_the_connected_account(there: Connecting) -> None:
-    connection = await there.connect()
-    answer = await call(there, "/me")
+async def test_proxy_calls_the_api_as_the_connected_account(runtime: Connecting) -> None:
+    connection = await runtime.connect()
+    answer = await call(runtime, "/me")
     assert (answer.status_code, answer.json()["email"]) == (200, connection["account"]["label"])
-    assert (await call(there, "/no-such-page")).status_code == 404
-    assert "one-runtime-error" not in (await call(there, "/no-such-page")).headers
+    assert (await call(runtime, "/no-such-page")).status_code == 404
+    assert "one-runtime-error" not in (await call(runtime, "/no-such-page")).headers
 
 
 async def test_token_revoked_at_the_provider_is_renewed_once_and_the_call_repeated(
     database_url: str, acme: RunningAcme, emulated: Mapping[str, Provider]
 ) -> None:
-    async with connecting(database_url, acme, emulated["okta"]) as there, as_their_client(there) as plain:
-        connection = await there.connect()
-        token = await there.token(connection["id"])
+    async with connecting(database_url, acme, emulated["okta"]) as runtime, as_their_client(runtime) as plain:
+        connection = await runtime.connect()
+        token = await runtime.token(connection["id"])
         await plain.revoke(token, "access_token")
-        answer = await call(there, "/oauth2/v1/userinfo")
+        answer = await call(runtime, "/oauth2/v1/userinfo")
         assert (answer.status_code, answer.headers["one-runtime-attempts"]) == (200, "2")
-        assert await there.token(connection["id"]) != token
+        assert await runtime.token(connection["id"]) != token
 
 
-async def test_connection_needs_reauth_after_the_grant_was_revoked_at_the_provider(there: Connecting) -> None:
-    async with as_their_client(there) as plain:
-        connection = await there.connect()
-        await plain.revoke(await there.token(connection["id"]), "access_token")  # django's ends with its access token
-        answer = await call(there, "/me")
+async def test_connection_needs_reauth_after_the_grant_was_revoked_at_the_provider(runtime: Connecting) -> None:
+    async with as_their_client(runtime) as plain:
+        connection = await runtime.connect()
+        await plain.revoke(await runtime.token(connection["id"]), "access_token")  # ends Django's grant
+        answer = await call(runtime, "/me")
         assert (answer.status_code, answer.headers["one-runtime-error"]) == (409, "connect_required")
-        left = (await there.client.get(f"/v1/connections/{connection['id']}")).json()
+        left = (await runtime.client.get(f"/v1/connections/{connection['id']}")).json()
         assert left["status"] == "needs_reauth"
 
 
-async def test_refusal_of_a_wrong_token_is_passed_on_unchanged(there: Connecting) -> None:
-    body = {"integration_slug": there.slug, "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
-    made = await there.client.post("/v1/connections", {**body, "credentials": {"access_token": "wrong"}})
+async def test_refusal_of_a_wrong_token_is_passed_on_unchanged(runtime: Connecting) -> None:
+    body = {"integration_slug": runtime.slug, "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
+    made = await runtime.client.post("/v1/connections", {**body, "credentials": {"access_token": "wrong"}})
     assert made.status_code == 201, made.text
-    answer = await call(there, "/me")
-    without_us = await directly(there.provider, "wrong")
+    answer = await call(runtime, "/me")
+    without_us = await directly(runtime.provider, "wrong")
     assert (answer.status_code, answer.content) == (without_us.status_code, without_us.content)
     assert "one-runtime-error" not in answer.headers
 
@@ -92,7 +92,7 @@ async def test_each_vendors_response_is_the_same_as_without_the_proxy(
     provider = emulated[vendor]
     check = build_check(provider.auth, Values({}, {"access_token": ""}))
     path = check.url.removeprefix(provider.auth.base_url)
-    async with connecting(database_url, acme, provider) as there:
-        token = await there.token((await there.connect())["id"])
-        answer = await call(there, path, check.method, check.body)
+    async with connecting(database_url, acme, provider) as runtime:
+        token = await runtime.token((await runtime.connect())["id"])
+        answer = await call(runtime, path, check.method, check.body)
     assert (answer.status_code, answer.json()) == (200, (await directly(provider, token)).json())

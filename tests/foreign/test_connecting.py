@@ -1,4 +1,4 @@
-"""An OAuth connection from the button to its end, against authorization servers that nobody here wrote."""
+"""An OAuth connection from the button to its end, against authorization servers of third parties."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,71 +18,73 @@ pytestmark = pytest.mark.foreign
 
 @pytest.fixture(params=["django", "oidc"])
 def provider(request: pytest.FixtureRequest) -> Provider:
-    """Each of the two that do everything."""
+    """Each of the two providers with all features."""
     found: Provider = request.getfixturevalue(f"{request.param}_provider")
     return found
 
 
 @pytest_asyncio.fixture
-async def there(database_url: str, acme: RunningAcme, provider: Provider) -> AsyncIterator[Connecting]:
-    async with connecting(database_url, acme, provider) as there:
-        yield there
+async def runtime(database_url: str, acme: RunningAcme, provider: Provider) -> AsyncIterator[Connecting]:
+    async with connecting(database_url, acme, provider) as runtime:
+        yield runtime
 
 
 @asynccontextmanager
 async def asking(provider: Provider) -> AsyncIterator[PlainClient]:
-    """Somebody who asks the provider itself what a token is good for."""
+    """A client that calls the provider directly with a token."""
     async with PlainClient(provider, OAuthClient("nobody", "", "")) as plain:
         yield plain
 
 
-async def test_account_is_connected_used_and_disconnected(there: Connecting) -> None:
-    connection = await there.connect()
+async def test_account_is_connected_used_and_disconnected(runtime: Connecting) -> None:
+    connection = await runtime.connect()
     assert connection["status"] == "active"
     assert ALICE.name in (connection["account"]["label"] or "")
-    assert (await there.client.integrations())[there.slug]["status"] == "connected"
-    first = await there.token(connection["id"])
-    there.application.clock.advance(seconds=6)
-    second = await there.token(connection["id"])
-    async with asking(there.provider) as plain:
+    assert (await runtime.client.integrations())[runtime.slug]["status"] == "connected"
+    first = await runtime.token(connection["id"])
+    runtime.application.clock.advance(seconds=6)
+    second = await runtime.token(connection["id"])
+    async with asking(runtime.provider) as plain:
         assert second != first
         assert (await plain.whoami(second)).ok
-        let_go = await there.client.post("/v1/disconnect", {"integration_slug": there.slug, "end_user_id": "user_123"})
-        told = let_go.json()["revocations"]
+        disconnected = await runtime.client.post(
+            "/v1/disconnect", {"integration_slug": runtime.slug, "end_user_id": "user_123"}
+        )
+        told = disconnected.json()["revocations"]
         assert {(one["token"], one["outcome"]) for one in told} == {
             ("refresh_token", "revoked"),
             ("access_token", "revoked"),
         }
         assert (await plain.whoami(second)).refused
-    assert (await there.client.integrations())[there.slug]["status"] == "not_connected"
+    assert (await runtime.client.integrations())[runtime.slug]["status"] == "not_connected"
 
 
-async def test_two_people_connect_two_accounts(there: Connecting) -> None:
-    mine, theirs = await there.connect("user_123", ALICE), await there.connect("user_456", BOB)
+async def test_two_people_connect_two_accounts(runtime: Connecting) -> None:
+    mine, theirs = await runtime.connect("user_123", ALICE), await runtime.connect("user_456", BOB)
     assert ALICE.name in mine["account"]["label"]
     assert BOB.name in theirs["account"]["label"]
-    async with asking(there.provider) as plain:
+    async with asking(runtime.provider) as plain:
         for connection, person in ((mine, ALICE), (theirs, BOB)):
-            who = await plain.whoami(await there.token(connection["id"]))
+            who = await plain.whoami(await runtime.token(connection["id"]))
             assert person.name in (who.account_label or "")
 
 
-async def test_denied_authorization_leaves_the_session_pending_and_can_be_retried(there: Connecting) -> None:
-    session = await there.session()
-    attempt = await there.authorize(session["session_token"])
+async def test_denied_authorization_leaves_the_session_pending_and_can_be_retried(runtime: Connecting) -> None:
+    session = await runtime.session()
+    attempt = await runtime.authorize(session["session_token"])
     async with Visitor() as visitor:
         callback = await visitor.deny(attempt.url, ALICE)
-        page = await there.call_back(callback, attempt.cookie)
+        page = await runtime.call_back(callback, attempt.cookie)
         assert "Access wasn’t allowed" in page.text
-        told = await there.outcome(session["session_token"], attempt.authorization_id)
+        told = await runtime.outcome(session["session_token"], attempt.authorization_id)
         assert (told["state"], told["code"]) == ("failed", "consent_denied")
-        state = (await there.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
+        state = (await runtime.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
         assert (state["status"], state["last_error"]["code"]) == ("pending", "consent_denied")
-        attempt = await there.authorize(session["session_token"])
+        attempt = await runtime.authorize(session["session_token"])
         callback = await visitor.consent(attempt.url, ALICE)
-        await there.call_back(callback, attempt.cookie)
-    assert (await there.outcome(session["session_token"], attempt.authorization_id))["state"] == "connected"
-    (failed,) = (await there.client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
+        await runtime.call_back(callback, attempt.cookie)
+    assert (await runtime.outcome(session["session_token"], attempt.authorization_id))["state"] == "connected"
+    (failed,) = (await runtime.client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
     assert failed["data"]["reason"] == "consent_denied"
 
 
@@ -90,11 +92,11 @@ async def test_denied_authorization_leaves_the_session_pending_and_can_be_retrie
 async def test_each_vendor_is_connected_and_its_account_is_named(
     database_url: str, acme: RunningAcme, emulated: Mapping[str, Provider], vendor: str
 ) -> None:
-    async with connecting(database_url, acme, emulated[vendor]) as there:
+    async with connecting(database_url, acme, emulated[vendor]) as runtime:
         for end_user, person in (("user_123", ALICE), ("user_456", BOB)):
-            connection = await there.connect(end_user, person)
+            connection = await runtime.connect(end_user, person)
             assert person.name in connection["account"]["label"]
             assert connection["missing_scopes"] == []
-            async with asking(there.provider) as plain:
-                who = await plain.whoami(await there.token(connection["id"]))
+            async with asking(runtime.provider) as plain:
+                who = await plain.whoami(await runtime.token(connection["id"]))
                 assert person.name in (who.account_label or "")

@@ -31,7 +31,7 @@ async def plain(
 
 
 async def decided(page: Page, plain: PlainClient, decide: Decide, person: Person) -> tuple[Attempt, dict[str, str]]:
-    """An attempt in the browser, and what came back with it."""
+    """Run an attempt in the browser and return the callback's query."""
     attempt = plain.attempt()
     await page.goto(attempt.url)
     await decide(page, plain.provider, person)

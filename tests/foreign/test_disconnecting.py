@@ -32,33 +32,33 @@ BOTH = {("refresh_token", "revoked"), ("access_token", "revoked")}
 
 
 @pytest_asyncio.fixture
-async def there(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
-    async with connecting(database_url, acme, django_provider) as there:
-        yield there
+async def runtime(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
+    async with connecting(database_url, acme, django_provider) as runtime:
+        yield runtime
 
 
-async def is_accepted(there: Connecting, token: str) -> bool:
-    """Return whether the provider accepts an access token."""
-    async with PlainClient(there.provider, OAuthClient("nobody", "", "")) as plain:
+async def is_accepted(runtime: Connecting, token: str) -> bool:
+    """Return True if the provider accepts an access token."""
+    async with PlainClient(runtime.provider, OAuthClient("nobody", "", "")) as plain:
         return (await plain.whoami(token)).ok
 
 
-async def is_refused(there: Connecting, token: str) -> bool:
-    return not await is_accepted(there, token)
+async def is_refused(runtime: Connecting, token: str) -> bool:
+    return not await is_accepted(runtime, token)
 
 
-async def pending(there: Connecting) -> int:
+async def pending(runtime: Connecting) -> int:
     """Return the number of pending revocations."""
-    async with there.application.installation.database.read() as tx:
+    async with runtime.application.installation.database.read() as tx:
         row = await tx.one(select(func.count().label("rows")).select_from(revocations))
         assert row is not None
         return int(row.rows)
 
 
 @asynccontextmanager
-async def out_of_reach(there: Connecting) -> AsyncIterator[None]:
-    """The provider cannot be reached until the block ends."""
-    egress = there.application.installation.egress
+async def out_of_reach(runtime: Connecting) -> AsyncIterator[None]:
+    """Make the provider unreachable until the block ends."""
+    egress = runtime.application.installation.egress
     async with Egress() as without_allow_list:
         egress._pool, without_allow_list._pool = without_allow_list._pool, egress._pool
         yield
@@ -66,88 +66,88 @@ async def out_of_reach(there: Connecting) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("way", ["disconnect", "delete", "forget"])
-async def test_each_way_to_disconnect_revokes_both_tokens_and_reports_it(there: Connecting, way: str) -> None:
-    connection = await there.connect()
-    token = await there.token(connection["id"])
-    assert await is_accepted(there, token)
+async def test_each_way_to_disconnect_revokes_both_tokens_and_reports_it(runtime: Connecting, way: str) -> None:
+    connection = await runtime.connect()
+    token = await runtime.token(connection["id"])
+    assert await is_accepted(runtime, token)
     if way == "disconnect":
-        body = {"integration_slug": there.slug, "end_user_id": "user_123"}
-        answer_body = (await there.client.post("/v1/disconnect", body)).json()
+        body = {"integration_slug": runtime.slug, "end_user_id": "user_123"}
+        answer_body = (await runtime.client.post("/v1/disconnect", body)).json()
     elif way == "delete":
-        answer_body = (await there.client.send("DELETE", f"/v1/connections/{connection['id']}")).json()
+        answer_body = (await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")).json()
     else:
-        answer_body = (await there.client.send("DELETE", "/v1/end-users/user_123")).json()
+        answer_body = (await runtime.client.send("DELETE", "/v1/end-users/user_123")).json()
     assert {(one["token"], one["outcome"]) for one in answer_body["revocations"]} == BOTH
     assert {one["connection_id"] for one in answer_body["revocations"]} == {connection["id"]}
-    assert not await is_accepted(there, token)
-    assert await pending(there) == 0
+    assert not await is_accepted(runtime, token)
+    assert await pending(runtime) == 0
 
 
-async def test_the_worker_retries_until_the_provider_answers(there: Connecting) -> None:
-    connection = await there.connect()
-    token = await there.token(connection["id"])
-    async with out_of_reach(there):
-        answer_body = (await there.client.send("DELETE", f"/v1/connections/{connection['id']}")).json()["revocations"]
+async def test_the_worker_retries_until_the_provider_answers(runtime: Connecting) -> None:
+    connection = await runtime.connect()
+    token = await runtime.token(connection["id"])
+    async with out_of_reach(runtime):
+        answer_body = (await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")).json()["revocations"]
         assert {one["outcome"] for one in answer_body} == {"failed"}
         assert all("cannot be reached" in one["reason"] for one in answer_body)
-        assert (await there.client.get(f"/v1/connections/{connection['id']}")).status_code == 404
-        there.application.clock.advance(minutes=5)
-        assert await revocation.revoke_due(there.application.installation) == 1
-        assert await pending(there) == 1
-    assert await revocation.revoke_due(there.application.installation) == 0, "not before its time"
-    there.application.clock.advance(minutes=5)
-    assert await revocation.revoke_due(there.application.installation) == 1
-    assert await pending(there) == 0
-    assert not await is_accepted(there, token)
+        assert (await runtime.client.get(f"/v1/connections/{connection['id']}")).status_code == 404
+        runtime.application.clock.advance(minutes=5)
+        assert await revocation.revoke_due(runtime.application.installation) == 1
+        assert await pending(runtime) == 1
+    assert await revocation.revoke_due(runtime.application.installation) == 0, "not before its time"
+    runtime.application.clock.advance(minutes=5)
+    assert await revocation.revoke_due(runtime.application.installation) == 1
+    assert await pending(runtime) == 0
+    assert not await is_accepted(runtime, token)
 
 
-async def test_pending_revocations_are_deleted_after_a_day(there: Connecting) -> None:
-    connection = await there.connect()
-    async with out_of_reach(there):
-        await there.client.send("DELETE", f"/v1/connections/{connection['id']}")
-        there.application.clock.advance(hours=24, seconds=1)
-        assert await revocation.revoke_due(there.application.installation) == 0
-    assert await pending(there) == 0
+async def test_pending_revocations_are_deleted_after_a_day(runtime: Connecting) -> None:
+    connection = await runtime.connect()
+    async with out_of_reach(runtime):
+        await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
+        runtime.application.clock.advance(hours=24, seconds=1)
+        assert await revocation.revoke_due(runtime.application.installation) == 0
+    assert await pending(runtime) == 0
 
 
-async def test_a_deleted_client_revokes_its_tokens_before_it_is_purged(there: Connecting) -> None:
-    connection = await there.connect()
-    token = await there.token(connection["id"])
-    assert (await there.client.send("DELETE", f"/v1/integrations/{there.slug}/oauth-client")).status_code == 204
-    installation = there.application.installation
-    assert await purged(there) == 0, "a connection was made with it"
-    there.application.clock.advance(seconds=6)
-    assert await there.token(connection["id"]) != token, "it renews what was given to it"
-    async with out_of_reach(there):
-        await there.client.send("DELETE", f"/v1/connections/{connection['id']}")
-        assert await purged(there) == 0, "its tokens are still to be revoked"
-    there.application.clock.advance(minutes=10)
+async def test_a_deleted_client_revokes_its_tokens_before_it_is_purged(runtime: Connecting) -> None:
+    connection = await runtime.connect()
+    token = await runtime.token(connection["id"])
+    assert (await runtime.client.send("DELETE", f"/v1/integrations/{runtime.slug}/oauth-client")).status_code == 204
+    installation = runtime.application.installation
+    assert await purged(runtime) == 0, "a connection was made with it"
+    runtime.application.clock.advance(seconds=6)
+    assert await runtime.token(connection["id"]) != token, "it renews what was given to it"
+    async with out_of_reach(runtime):
+        await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
+        assert await purged(runtime) == 0, "its tokens are still to be revoked"
+    runtime.application.clock.advance(minutes=10)
     assert await revocation.revoke_due(installation) == 1
-    assert not await is_accepted(there, token)
-    assert await purged(there) == 1
+    assert not await is_accepted(runtime, token)
+    assert await purged(runtime) == 1
     async with installation.database.read() as tx:
         assert await tx.all(select(clients.c.id)) == []
 
 
-async def purged(there: Connecting) -> int:
-    """Purge the clients that nothing needs; return their number. Attempts that ended are deleted before."""
-    installation = there.application.installation
+async def purged(runtime: Connecting) -> int:
+    """Purge unused clients and return their number. Attempts that ended are deleted before."""
+    installation = runtime.application.installation
     async with installation.database.write() as tx:
         await tx.execute(delete(consents))
     return await oauth_clients.purge(installation, timedelta())
 
 
-async def connect_without_redeeming(there: Connecting) -> None:
-    """Alice connects by a whole-page redirect whose last step nobody takes."""
-    await register_return_url(there.client, RETURN_URL)
-    session = await there.session(return_url=RETURN_URL)
+async def connect_without_redeeming(runtime: Connecting) -> None:
+    """Connect Alice in the mode `redirect` without redeeming the code."""
+    await register_return_url(runtime.client, RETURN_URL)
+    session = await runtime.session(return_url=RETURN_URL)
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
-    left = await there.client.http.post("/connect", data=form, headers=OUR_PAGE)
+    left = await runtime.client.http.post("/connect", data=form, headers=OUR_PAGE)
     assert left.status_code == 200, left.text
     url = left.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
     async with Visitor() as visitor:
         callback = await visitor.consent(url, ALICE)
-    back = await there.call_back(callback, left.headers["set-cookie"].partition(";")[0])
+    back = await runtime.call_back(callback, left.headers["set-cookie"].partition(";")[0])
     assert back.status_code == 200, back.text
     target = back.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
     assert parse_qs(urlsplit(target).query)["status"] == ["connected"]
@@ -155,50 +155,50 @@ async def connect_without_redeeming(there: Connecting) -> None:
 
 @pytest.mark.parametrize("connected", [False, True])
 async def test_an_unredeemed_connection_is_revoked_unless_another_may_share_its_grant(
-    there: Connecting, connected: bool
+    runtime: Connecting, connected: bool
 ) -> None:
     if connected:
-        await there.connect("user_456", ALICE)
-    present = (await there.client.get("/v1/connections")).json()["connections"]
-    await connect_without_redeeming(there)
-    assert (await there.client.get("/v1/connections")).json()["connections"] == present
-    before = there.provider.process.log().count("POST /o/revoke_token/")
-    there.application.clock.advance(minutes=11)
-    assert await redirect_mode.purge_due(there.application.installation) == 1
-    assert there.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
-    assert await pending(there) == 0
+        await runtime.connect("user_456", ALICE)
+    present = (await runtime.client.get("/v1/connections")).json()["connections"]
+    await connect_without_redeeming(runtime)
+    assert (await runtime.client.get("/v1/connections")).json()["connections"] == present
+    before = runtime.provider.process.log().count("POST /o/revoke_token/")
+    runtime.application.clock.advance(minutes=11)
+    assert await redirect_mode.purge_due(runtime.application.installation) == 1
+    assert runtime.provider.process.log().count("POST /o/revoke_token/") == before + (0 if connected else 2)
+    assert await pending(runtime) == 0
 
 
-async def test_deleting_an_end_user_before_the_redemption_revokes_the_grant(there: Connecting) -> None:
-    await connect_without_redeeming(there)
-    before = there.provider.process.log().count("POST /o/revoke_token/")
-    assert (await there.client.send("DELETE", "/v1/end-users/user_123")).json()["revocations"] == []
-    assert there.provider.process.log().count("POST /o/revoke_token/") == before + 2
-    assert await pending(there) == 0
+async def test_deleting_an_end_user_before_the_redemption_revokes_the_grant(runtime: Connecting) -> None:
+    await connect_without_redeeming(runtime)
+    before = runtime.provider.process.log().count("POST /o/revoke_token/")
+    assert (await runtime.client.send("DELETE", "/v1/end-users/user_123")).json()["revocations"] == []
+    assert runtime.provider.process.log().count("POST /o/revoke_token/") == before + 2
+    assert await pending(runtime) == 0
 
 
-async def test_the_tokens_of_a_replaced_account_are_revoked(there: Connecting) -> None:
-    connection = await there.connect(person=ALICE)
-    before = await there.token(connection["id"])
-    session = await there.session()
-    attempt = await there.authorize(session["session_token"], replace_account=True)
+async def test_the_tokens_of_a_replaced_account_are_revoked(runtime: Connecting) -> None:
+    connection = await runtime.connect(person=ALICE)
+    before = await runtime.token(connection["id"])
+    session = await runtime.session()
+    attempt = await runtime.authorize(session["session_token"], replace_account=True)
     async with Visitor() as visitor:
         callback = await visitor.consent(attempt.url, BOB)
-    assert (await there.call_back(callback, attempt.cookie)).status_code == 200
-    (replaced,) = (await there.client.get("/v1/connections")).json()["connections"]
+    assert (await runtime.call_back(callback, attempt.cookie)).status_code == 200
+    (replaced,) = (await runtime.client.get("/v1/connections")).json()["connections"]
     assert replaced["id"] == connection["id"]
     assert BOB.name in replaced["account"]["label"]
-    after = await there.token(connection["id"])
+    after = await runtime.token(connection["id"])
     # The commit wakes the application's worker, which revokes.
-    refused: bool = await eventually(lambda: is_refused(there, before))
+    refused: bool = await eventually(lambda: is_refused(runtime, before))
     assert refused
-    assert await is_accepted(there, await there.token(connection["id"]))
+    assert await is_accepted(runtime, await runtime.token(connection["id"]))
     assert after != before
 
 
-async def test_the_same_account_again_is_one_connection_with_new_tokens(there: Connecting) -> None:
-    first, second = await there.connect(), await there.connect()
+async def test_the_same_account_again_is_one_connection_with_new_tokens(runtime: Connecting) -> None:
+    first, second = await runtime.connect(), await runtime.connect()
     assert first["id"] == second["id"]
-    assert len((await there.client.get("/v1/connections")).json()["connections"]) == 1
-    assert await is_accepted(there, await there.token(second["id"]))
-    assert await pending(there) == 0, "what belongs to the same account is not revoked: that could end the new consent"
+    assert len((await runtime.client.get("/v1/connections")).json()["connections"]) == 1
+    assert await is_accepted(runtime, await runtime.token(second["id"]))
+    assert await pending(runtime) == 0, "tokens of the same account are not revoked: that could end the new grant"

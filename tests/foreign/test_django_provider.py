@@ -1,4 +1,4 @@
-"""django-oauth-toolkit keeps what it promises, so that flows can rely on it.
+"""django-oauth-toolkit behaves as documented, so that other tests can rely on it.
 
 It proves: PKCE is required; a confidential client by Basic; tokens die after their seconds; a rotated refresh token
 that is used again ends its whole family, and so does revoking the refresh token; client credentials; a consent that is
@@ -24,7 +24,7 @@ INVALID_GRANT = Refusal("invalid_grant", 400)
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """One whose tokens outlive every test, so that what is refused is refused for its reason."""
+    """Run a provider whose tokens outlive every test, so that no refusal is due to expiry."""
     with running_django(tmp_path_factory.mktemp("django"), access_token_seconds=600) as provider:
         yield provider
 

@@ -1,4 +1,4 @@
-"""npm's emulate has the shapes of six vendors, so that flows can rely on them; here is also what it does not do.
+"""npm's emulate behaves as six vendors do, so that other tests can rely on it; its limits are documented here.
 
 It proves, by vendor: where tokens stand in the answer (Slack nests the person's, GitHub answers as a form), errors with
 HTTP 200 (GitHub, Slack), comma-separated scopes and a second scope parameter, PKCE where it is checked, rotation

@@ -18,154 +18,156 @@ pytestmark = pytest.mark.foreign
 WAITING = "Continue in the other window"
 
 
-async def connected(page: Page, there: Served, person: Person = ALICE, **more: str) -> dict[str, Any]:
+async def connected(page: Page, runtime: Served, person: Person = ALICE, **more: str) -> dict[str, Any]:
     """Return the outcome of the page's promise for a person who consents."""
-    session = await there.session(**more)
-    frame = await asked(page, there, session)
-    await agreed(frame, there.provider, person)
+    session = await runtime.session(**more)
+    frame = await asked(page, runtime, session)
+    await agreed(frame, runtime.provider, person)
     told = await outcome(page)
-    assert told["status"] == (await there.state(session))["status"] == "connected"
+    assert told["status"] == (await runtime.state(session))["status"] == "connected"
     await gone(page)
     await eventually(lambda: len(page.context.pages) == 1)
     return told
 
 
 @each(*BOTH, *VENDORS)
-async def test_two_people_connect_accounts_that_are_used_refreshed_and_disconnected(page: Page, there: Served) -> None:
-    told = await connected(page, there)
-    await connected(page, there, BOB, end_user_id="user_456")
-    (mine,), (theirs,) = await there.connections(), await there.connections("user_456")
+async def test_accounts_of_two_people_are_connected_used_refreshed_and_disconnected(
+    page: Page, runtime: Served
+) -> None:
+    told = await connected(page, runtime)
+    await connected(page, runtime, BOB, end_user_id="user_456")
+    (mine,), (theirs,) = await runtime.connections(), await runtime.connections("user_456")
     named = (told["connectionId"], told["integrationSlug"], told["connectionName"])
-    assert named == (mine["id"], there.slug, mine["name"])
-    assert await there.status() == await there.status("user_456") == "connected"
-    first = await there.token(mine["id"])
-    there.clock.advance(hours=2)
-    second = await there.token(mine["id"])
-    assert (first != second) == (there.provider.auth.refresh != "none")
-    async with there.asking() as plain:
-        for token, person in ((second, ALICE), (await there.token(theirs["id"]), BOB)):
+    assert named == (mine["id"], runtime.slug, mine["name"])
+    assert await runtime.status() == await runtime.status("user_456") == "connected"
+    first = await runtime.token(mine["id"])
+    runtime.clock.advance(hours=2)
+    second = await runtime.token(mine["id"])
+    assert (first != second) == (runtime.provider.auth.refresh != "none")
+    async with runtime.asking() as plain:
+        for token, person in ((second, ALICE), (await runtime.token(theirs["id"]), BOB)):
             assert person.name in ((await plain.whoami(token)).account_label or "")
-        let_go = await there.disconnect()
+        let_go = await runtime.disconnect()
         assert let_go["status"] == "disconnected"
-        if there.provider.auth.revocation is not None:
+        if runtime.provider.auth.revocation is not None:
             assert {one["outcome"] for one in let_go["revocations"]} == {"revoked"}
             assert (await plain.whoami(second)).refused
-    assert [await there.status(), await there.status("user_456")] == ["not_connected", "connected"]
+    assert [await runtime.status(), await runtime.status("user_456")] == ["not_connected", "connected"]
 
 
 @each(*BOTH)
-async def test_denial_shows_the_form_with_the_reason_and_can_be_retried(page: Page, there: Served) -> None:
-    session = await there.session()
-    frame = await asked(page, there, session)
-    await deny(await to_the_provider(frame, there.provider), there.provider, ALICE)
+async def test_denial_shows_the_form_with_the_reason_and_can_be_retried(page: Page, runtime: Served) -> None:
+    session = await runtime.session()
+    frame = await asked(page, runtime, session)
+    await deny(await to_the_provider(frame, runtime.provider), runtime.provider, ALICE)
     alert = frame.get_by_role("alert")
     await expect(alert).to_contain_text("Access wasn’t allowed. If that was a mistake, try again.")
     await expect(alert).to_be_focused()
     await eventually(lambda: len(page.context.pages) == 1)  # the provider's window has closed itself
-    state = await there.state(session)
+    state = await runtime.state(session)
     assert (state["status"], state["last_error"]["code"]) == ("pending", "consent_denied")
-    await agreed(frame, there.provider, ALICE)
+    await agreed(frame, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each("django")
-async def test_provider_with_cross_origin_opener_policy_can_be_connected(page: Page, there: Served) -> None:
-    frame = await asked(page, there, await there.session())
+async def test_provider_with_cross_origin_opener_policy_can_be_connected(page: Page, runtime: Served) -> None:
+    frame = await asked(page, runtime, await runtime.session())
     async with page.context.expect_event("response", lambda one: "/login/" in one.url) as answering:
-        window = await to_the_provider(frame, there.provider)
+        window = await to_the_provider(frame, runtime.provider)
     answer = await answering.value
     assert await answer.header_value("cross-origin-opener-policy") == "same-origin"
-    await consent(window, there.provider, ALICE)
+    await consent(window, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each("oidc")
-async def test_closed_window_can_be_opened_again(page: Page, there: Served) -> None:
-    frame = await asked(page, there, await there.session())
-    await (await to_the_provider(frame, there.provider)).close()
+async def test_closed_window_can_be_opened_again(page: Page, runtime: Served) -> None:
+    frame = await asked(page, runtime, await runtime.session())
+    await (await to_the_provider(frame, runtime.provider)).close()
     await expect(heading(frame)).to_have_text(WAITING)
-    await consent(await to_the_provider(frame, there.provider, "Open the window again"), there.provider, ALICE)
+    await consent(await to_the_provider(frame, runtime.provider, "Open the window again"), runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each("oidc")
-async def test_replaced_window_connects_nothing_and_changes_nothing(page: Page, there: Served) -> None:
-    frame = await asked(page, there, await there.session())
-    first = await to_the_provider(frame, there.provider)
-    second = await to_the_provider(frame, there.provider, "Open the window again")
-    await consent(first, there.provider, BOB)
+async def test_replaced_window_connects_nothing_and_changes_nothing(page: Page, runtime: Served) -> None:
+    frame = await asked(page, runtime, await runtime.session())
+    first = await to_the_provider(frame, runtime.provider)
+    second = await to_the_provider(frame, runtime.provider, "Open the window again")
+    await consent(first, runtime.provider, BOB)
     await expect(heading(first)).to_have_text("Start again from the app")
     await expect(heading(frame)).to_have_text(WAITING)
     await second.reload()
-    await consent(second, there.provider, ALICE)
+    await consent(second, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
-    (connection,) = await there.connections()
+    (connection,) = await runtime.connections()
     assert connection["account"]["label"] == ALICE.email
 
 
 @each("oidc")
-async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothing(page: Page, there: Served) -> None:
-    session = await there.session()
-    frame = await asked(page, there, session)
-    window = await to_the_provider(frame, there.provider)
+async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothing(page: Page, runtime: Served) -> None:
+    session = await runtime.session()
+    frame = await asked(page, runtime, session)
+    window = await to_the_provider(frame, runtime.provider)
     await button(frame, "Cancel and close").click()
     assert (await outcome(page))["status"] == "cancelled"
-    assert (await there.state(session))["status"] == "cancelled"
-    await consent(window, there.provider, ALICE)
+    assert (await runtime.state(session))["status"] == "cancelled"
+    await consent(window, runtime.provider, ALICE)
     await expect(heading(window)).to_have_text("Nothing was connected")
     await expect(window.get_by_text("This was cancelled.")).to_be_visible()
-    assert await there.connections() == []
+    assert await runtime.connections() == []
 
 
 @each("oidc")
-async def test_going_back_while_waiting_shows_the_working_form(page: Page, there: Served) -> None:
-    frame = await opened(page, there.site, (await there.session(integration_slug=None))["session_token"])
-    await frame.get_by_role("button", name=there.name).click()
-    await to_the_provider(frame, there.provider)
+async def test_going_back_while_waiting_shows_the_working_form(page: Page, runtime: Served) -> None:
+    frame = await opened(page, runtime.site, (await runtime.session(integration_slug=None))["session_token"])
+    await frame.get_by_role("button", name=runtime.name).click()
+    await to_the_provider(frame, runtime.provider)
     await button(frame, "Back").click()
-    await expect(button(frame, onward(there.provider))).to_be_focused()
-    await agreed(frame, there.provider, ALICE)
+    await expect(button(frame, onward(runtime.provider))).to_be_focused()
+    await agreed(frame, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each(*BOTH, "google")
-async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(page: Page, there: Served) -> None:
-    before = await connected(page, there)
-    frame = await asked(page, there, await there.session())
-    await agreed(frame, there.provider, BOB)
+async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(page: Page, runtime: Served) -> None:
+    before = await connected(page, runtime)
+    frame = await asked(page, runtime, await runtime.session())
+    await agreed(frame, runtime.provider, BOB)
     await expect(heading(frame)).to_have_text("Replace the connected account?")
     await eventually(lambda: len(page.context.pages) == 1)
     await click(frame, "Keep the present one")
-    await agreed(frame, there.provider, BOB)
+    await agreed(frame, runtime.provider, BOB)
     await expect(heading(frame)).to_have_text("Replace the connected account?")
-    (kept,) = await there.connections()
+    (kept,) = await runtime.connections()
     assert ALICE.name in kept["account"]["label"]
-    await consent(await to_the_provider(frame, there.provider, "Replace it"), there.provider, BOB)
+    await consent(await to_the_provider(frame, runtime.provider, "Replace it"), runtime.provider, BOB)
     told = await outcome(page)
     assert (told["status"], told["connectionId"]) == ("connected", before["connectionId"])
-    (connection,) = await there.connections()
-    async with there.asking() as plain:
-        assert BOB.name in ((await plain.whoami(await there.token(connection["id"]))).account_label or "")
+    (connection,) = await runtime.connections()
+    async with runtime.asking() as plain:
+        assert BOB.name in ((await plain.whoami(await runtime.token(connection["id"]))).account_label or "")
 
 
 @each("oidc")
-async def test_abandoned_authorization_ends_by_itself_and_can_be_retried(page: Page, there: Served) -> None:
-    frame = await asked(page, there, await there.session())
-    window = await to_the_provider(frame, there.provider)
-    there.clock.advance(minutes=11)
+async def test_abandoned_authorization_ends_by_itself_and_can_be_retried(page: Page, runtime: Served) -> None:
+    frame = await asked(page, runtime, await runtime.session())
+    window = await to_the_provider(frame, runtime.provider)
+    runtime.clock.advance(minutes=11)
     await expect(frame.get_by_role("alert")).to_contain_text("This took a little too long. Try again.")
-    await consent(window, there.provider, ALICE)
+    await consent(window, runtime.provider, ALICE)
     await expect(heading(window)).to_have_text("Start again from the app")
-    assert await there.connections() == []
-    await agreed(frame, there.provider, ALICE)
+    assert await runtime.connections() == []
+    await agreed(frame, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each("oidc")
-async def test_session_that_expires_while_waiting_shows_its_end(page: Page, there: Served) -> None:
-    frame = await asked(page, there, await there.session())
-    await to_the_provider(frame, there.provider)
-    there.clock.advance(minutes=61)
+async def test_session_that_expires_while_waiting_shows_its_end(page: Page, runtime: Served) -> None:
+    frame = await asked(page, runtime, await runtime.session())
+    await to_the_provider(frame, runtime.provider)
+    runtime.clock.advance(minutes=61)
     await expect(heading(frame)).to_have_text("This took a little too long")
     await button(frame, "Close").last.click()
     told = await outcome(page)
@@ -173,13 +175,13 @@ async def test_session_that_expires_while_waiting_shows_its_end(page: Page, ther
 
 
 @each("oidc")
-async def test_the_keyboard_alone_connects(page: Page, there: Served) -> None:
-    frame = await asked(page, there, await there.session(end_user_id=END_USER))
-    await expect(button(frame, onward(there.provider))).to_be_focused()
+async def test_the_keyboard_alone_connects(page: Page, runtime: Served) -> None:
+    frame = await asked(page, runtime, await runtime.session(end_user_id=END_USER))
+    await expect(button(frame, onward(runtime.provider))).to_be_focused()
     async with page.context.expect_page() as opening:
         await page.keyboard.press("Enter")
     window = await opening.value
-    await window.wait_for_url(f"{there.provider.url}/**")
+    await window.wait_for_url(f"{runtime.provider.url}/**")
     await expect(heading(frame)).to_be_focused()
     await window.close()
     await page.keyboard.press("Tab")

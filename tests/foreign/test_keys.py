@@ -1,4 +1,4 @@
-"""The proxy in front of programs that nobody here wrote and that check a key: right, wrong, and revoked there."""
+"""The proxy in front of programs of third parties that check a key: right, wrong, and revoked at the provider."""
 
 import json
 import os
@@ -21,15 +21,15 @@ WRONG = f"tk_{'w' * 29}"
 
 
 @pytest_asyncio.fixture
-async def there(database_url: str, acme: RunningAcme, ntfy: Program) -> AsyncIterator[Calling]:
-    async with calling(database_url, acme, ntfy) as there:
-        yield there
+async def runtime(database_url: str, acme: RunningAcme, ntfy: Program) -> AsyncIterator[Calling]:
+    async with calling(database_url, acme, ntfy) as runtime:
+        yield runtime
 
 
 @pytest_asyncio.fixture
 async def shop(database_url: str, acme: RunningAcme, localstripe: Program) -> AsyncIterator[Calling]:
-    async with calling(database_url, acme, localstripe) as there:
-        yield there
+    async with calling(database_url, acme, localstripe) as runtime:
+        yield runtime
 
 
 async def at_their_account(program: Program, method: str, path: str, **more: Any) -> httpx2.Response:
@@ -57,69 +57,69 @@ async def directly(program: Program, method: str, path: str, token: str) -> http
         return await plain.request(method, path)
 
 
-async def test_key_calls_the_api_as_its_user(there: Calling) -> None:
-    made = await there.connect(token=await new_token(there.program))
+async def test_key_calls_the_api_as_its_user(runtime: Calling) -> None:
+    made = await runtime.connect(token=await new_token(runtime.program))
     assert made.status_code == 201, made.text
     assert made.json()["account"] == {"id": "ada", "label": "ada"}
-    sent = await there.call("POST", "/orders", content="Grüße".encode(), headers={"Title": "One order"})
+    sent = await runtime.call("POST", "/orders", content="Grüße".encode(), headers={"Title": "One order"})
     assert (sent.status_code, sent.json()["title"], sent.json()["message"]) == (200, "One order", "Grüße")
-    read = await there.call("GET", "/orders/json?poll=1&title=One%20order")
+    read = await runtime.call("GET", "/orders/json?poll=1&title=One%20order")
     assert "Grüße" in [json.loads(line)["message"] for line in read.text.splitlines()]
-    assert (await there.call("POST", "/secret", content=b"x")).json()["code"] == 40301, "what it may not is its own"
+    assert (await runtime.call("POST", "/secret", content=b"x")).json()["code"] == 40301, "what it may not is its own"
 
 
 @ANY_DATABASE
-async def test_user_name_and_password_work_too(there: Calling) -> None:
-    said = there.program.process.said
-    made = await there.connect("basic", username=said["username"], password=said["password"])
+async def test_user_name_and_password_work_too(runtime: Calling) -> None:
+    said = runtime.program.process.said
+    made = await runtime.connect("basic", username=said["username"], password=said["password"])
     assert made.status_code == 201, made.text
-    assert (await there.call("GET", "/v1/account")).json()["username"] == "ada"
-    wrong = await there.connect("basic", username=said["username"], password="wrong-horse")
+    assert (await runtime.call("GET", "/v1/account")).json()["username"] == "ada"
+    wrong = await runtime.connect("basic", username=said["username"], password="wrong-horse")
     assert (wrong.status_code, wrong.json()["provider_reason"]) == (422, "unauthorized")
 
 
 @ANY_DATABASE
-async def test_file_is_uploaded_and_downloaded(there: Calling) -> None:
-    await there.connect(token=await new_token(there.program))
+async def test_file_is_uploaded_and_downloaded(runtime: Calling) -> None:
+    await runtime.connect(token=await new_token(runtime.program))
     file = os.urandom(1_000_000)
-    put = await there.call("PUT", "/orders", content=file, headers={"Filename": "order.bin"})
-    path = put.json()["attachment"]["url"].removeprefix(there.program.url)
-    assert (await there.call("GET", path)).content == file
-    head = await there.call("HEAD", path)
+    put = await runtime.call("PUT", "/orders", content=file, headers={"Filename": "order.bin"})
+    path = put.json()["attachment"]["url"].removeprefix(runtime.program.url)
+    assert (await runtime.call("GET", path)).content == file
+    head = await runtime.call("HEAD", path)
     assert (head.status_code, head.headers["content-length"], head.content) == (200, "1000000", b"")
 
 
 @ANY_DATABASE
-async def test_wrong_key_is_refused_when_connecting_and_when_calling(there: Calling) -> None:
-    refused = await there.connect(token=WRONG)
+async def test_wrong_key_is_refused_when_connecting_and_when_calling(runtime: Calling) -> None:
+    refused = await runtime.connect(token=WRONG)
     assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
     assert refused.json()["provider_reason"] == "unauthorized"
-    assert (await there.connect(check=False, token=WRONG)).status_code == 201
+    assert (await runtime.connect(check=False, token=WRONG)).status_code == 201
     answer, without_us = (
-        await there.call("GET", "/v1/account"),
-        await directly(there.program, "GET", "/v1/account", WRONG),
+        await runtime.call("GET", "/v1/account"),
+        await directly(runtime.program, "GET", "/v1/account", WRONG),
     )
     assert (answer.status_code, answer.content) == (401, without_us.content)
     assert "one-runtime-error" not in answer.headers
 
 
-async def test_key_revoked_at_the_provider_has_to_be_replaced(there: Calling) -> None:
-    first = await new_token(there.program)
-    made = (await there.connect(token=first)).json()
-    assert (await there.call("GET", "/v1/account")).status_code == 200
-    await revoke(there.program, first)
-    assert (await there.call("GET", "/v1/account")).status_code == 401
+async def test_key_revoked_at_the_provider_has_to_be_replaced(runtime: Calling) -> None:
+    first = await new_token(runtime.program)
+    made = (await runtime.connect(token=first)).json()
+    assert (await runtime.call("GET", "/v1/account")).status_code == 200
+    await revoke(runtime.program, first)
+    assert (await runtime.call("GET", "/v1/account")).status_code == 401
     told: dict[str, Any] = {}
-    async for _ in async_attempts():  # a 401 in use makes us ask
-        told = (await there.client.get(f"/v1/connections/{made['id']}")).json()
+    async for _ in async_attempts():  # a 401 response of the API makes us recheck the connection
+        told = (await runtime.client.get(f"/v1/connections/{made['id']}")).json()
         if told["status"] == "needs_reauth":
             break
     assert (told["error"]["code"], told["error"]["message"]) == ("credentials_refused", "unauthorized")
-    assert (await there.call("GET", "/v1/account")).json()["code"] == "connect_required"
-    assert (await there.client.integrations())["ntfy"]["status"] == "not_connected"
-    again = await there.connect(token=await new_token(there.program))
+    assert (await runtime.call("GET", "/v1/account")).json()["code"] == "connect_required"
+    assert (await runtime.client.integrations())["ntfy"]["status"] == "not_connected"
+    again = await runtime.connect(token=await new_token(runtime.program))
     assert (again.status_code, again.json()["id"]) == (200, made["id"])
-    assert (await there.call("GET", "/v1/account")).status_code == 200
+    assert (await runtime.call("GET", "/v1/account")).status_code == 200
 
 
 @ANY_DATABASE
@@ -147,10 +147,10 @@ async def test_publishable_key_is_refused(shop: Calling) -> None:
 
 
 @ANY_DATABASE
-async def test_callers_own_credential_is_not_forwarded(there: Calling) -> None:
+async def test_callers_own_credential_is_not_forwarded(runtime: Calling) -> None:
     """The proxy drops the caller's `Proxy-Authorization` and sends the end user's credential."""
-    await there.connect(token=await new_token(there.program))
-    said = there.program.process.said
+    await runtime.connect(token=await new_token(runtime.program))
+    said = runtime.program.process.said
     other = b64encode(f"{said['username']}:wrong".encode()).decode()
-    answer = await there.call("GET", "/v1/account", headers={"Proxy-Authorization": f"Basic {other}"})
+    answer = await runtime.call("GET", "/v1/account", headers={"Proxy-Authorization": f"Basic {other}"})
     assert answer.json()["username"] == "ada"

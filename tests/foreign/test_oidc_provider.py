@@ -1,4 +1,4 @@
-"""npm's oidc-provider, a certified OpenID Provider, keeps what it promises, so that flows can rely on it.
+"""npm's oidc-provider, a certified OpenID Provider, behaves as documented, so that other tests can rely on it.
 
 It proves: `iss` in every callback (RFC 9207); PKCE is required; a confidential client by Basic; no refresh token
 without `offline_access` and `prompt=consent`; tokens die after their seconds; a rotated refresh token that is used
@@ -25,7 +25,7 @@ INVALID_GRANT = Refusal("invalid_grant", 400)
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """One whose tokens outlive every test, so that what is refused is refused for its reason."""
+    """Run a provider whose tokens outlive every test, so that no refusal is due to expiry."""
     with running_oidc(tmp_path_factory.mktemp("oidc"), access_token_seconds=600) as provider:
         yield provider
 

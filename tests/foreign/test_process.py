@@ -1,4 +1,4 @@
-"""A foreign server dies with the tests, also where these are killed."""
+"""A foreign server exits with the tests, also if the tests are killed."""
 
 import socket
 import subprocess

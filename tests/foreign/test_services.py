@@ -1,4 +1,4 @@
-"""`client_credentials` against django-oauth-toolkit: the customer types an id and a secret, tokens are ours to get."""
+"""`client_credentials` against django-oauth-toolkit: the customer enters id and secret, One Runtime gets tokens."""
 
 from collections.abc import AsyncIterator
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.foreign
 
 
 @pytest_asyncio.fixture
-async def there(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
-    async with connecting(database_url, acme, django_provider) as there:
-        yield there
+async def runtime(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
+    async with connecting(database_url, acme, django_provider) as runtime:
+        yield runtime
 
 
 def typed(service: OAuthClient) -> dict[str, object]:
@@ -27,53 +27,53 @@ def typed(service: OAuthClient) -> dict[str, object]:
     return {"auth_type": "client_credentials", "credentials": pair}
 
 
-async def test_service_is_connected_by_its_own_client_and_its_tokens_are_renewed(there: Connecting) -> None:
-    service = there.provider.register_service()
-    token = (await there.session(auth_type="client_credentials"))["session_token"]
-    made = await there.client.popup("/connect", token, typed(service))
+async def test_service_is_connected_by_its_own_client_and_its_tokens_are_renewed(runtime: Connecting) -> None:
+    service = runtime.provider.register_service()
+    token = (await runtime.session(auth_type="client_credentials"))["session_token"]
+    made = await runtime.client.popup("/connect", token, typed(service))
     assert made.status_code == 200, made.text
     connection_id = made.json()["connection_id"]
-    first = await there.token(connection_id)
-    there.application.clock.advance(hours=1)
-    second = await there.token(connection_id)
+    first = await runtime.token(connection_id)
+    runtime.application.clock.advance(hours=1)
+    second = await runtime.token(connection_id)
     assert second != first
-    async with PlainClient(there.provider, service) as plain:
+    async with PlainClient(runtime.provider, service) as plain:
         assert (await plain.whoami(second)).account_id == "the-client-itself"
-    shown = (await there.client.get(f"/v1/connections/{connection_id}")).text
-    told = (await there.client.get(f"/v1/connections/{connection_id}/credentials")).text
+    shown = (await runtime.client.get(f"/v1/connections/{connection_id}")).text
+    told = (await runtime.client.get(f"/v1/connections/{connection_id}/credentials")).text
     assert service.client_secret not in shown + told
 
 
-async def test_wrong_secret_is_refused_with_the_providers_reason_and_nothing_is_stored(there: Connecting) -> None:
-    service = there.provider.register_service()
+async def test_wrong_secret_is_refused_with_the_providers_reason_and_nothing_is_stored(runtime: Connecting) -> None:
+    service = runtime.provider.register_service()
     wrong = OAuthClient(service.client_id, "a-secret-that-is-another", "")
-    token = (await there.session(auth_type="client_credentials"))["session_token"]
-    refused = await there.client.popup("/connect", token, typed(wrong))
+    token = (await runtime.session(auth_type="client_credentials"))["session_token"]
+    refused = await runtime.client.popup("/connect", token, typed(wrong))
     assert (refused.status_code, refused.json()["code"]) == (422, "credentials_refused")
     assert refused.json()["provider_reason"] == "invalid_client"
-    assert (await there.client.get("/v1/connections")).json()["connections"] == []
-    assert (await there.client.popup("/connect", token, typed(service))).status_code == 200
+    assert (await runtime.client.get("/v1/connections")).json()["connections"] == []
+    assert (await runtime.client.popup("/connect", token, typed(service))).status_code == 200
 
 
-async def test_service_needs_reauth_after_its_client_is_refused(there: Connecting) -> None:
-    service = there.provider.register_service()
-    body = {"integration_slug": there.slug, "end_user_id": "user_123", **typed(service)}
-    made = await there.client.post("/v1/connections", body)
+async def test_service_needs_reauth_after_its_client_is_refused(runtime: Connecting) -> None:
+    service = runtime.provider.register_service()
+    body = {"integration_slug": runtime.slug, "end_user_id": "user_123", **typed(service)}
+    made = await runtime.client.post("/v1/connections", body)
     assert made.status_code == 201, made.text
     one = f"/v1/connections/{made.json()['id']}"
-    checked = await there.client.post(f"{one}/check")
+    checked = await runtime.client.post(f"{one}/check")
     assert checked.json()["working"] is True
-    await forget_secret(there, made.json()["id"])
-    refused = await there.client.post(f"{one}/refresh")
+    await forget_secret(runtime, made.json()["id"])
+    refused = await runtime.client.post(f"{one}/refresh")
     assert (refused.status_code, refused.json()["code"]) == (409, "needs_reauth")
-    shown = (await there.client.get(one)).json()
+    shown = (await runtime.client.get(one)).json()
     assert (shown["status"], shown["error"]["code"]) == ("needs_reauth", "client_refused")
 
 
-async def forget_secret(there: Connecting, connection_id: str) -> None:
+async def forget_secret(runtime: Connecting, connection_id: str) -> None:
     """Replace the client's secret at the provider, so that the stored secret is wrong."""
-    installation = there.application.installation
-    organization = (await there.client.get("/v1/organization")).json()["id"]
+    installation = runtime.application.installation
+    organization = (await runtime.client.get("/v1/organization")).json()["id"]
     async with installation.database.write() as tx:
         owner = ConnectionKey(organization, connection_id)
         held = await credentials.load(tx, installation.vault, owner, lock=True)

@@ -1,4 +1,4 @@
-"""A token that opens several accounts: the end user says which one, in the browser that came back."""
+"""A token that opens several accounts: the end user selects an account in the browser of the callback."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def accounts() -> Accounts:
 
 
 @pytest_asyncio.fixture
-async def there(
+async def runtime(
     database_url: str, acme: RunningAcme, oidc_provider: Provider, accounts: Accounts
 ) -> AsyncIterator[Connecting]:
     async with running(accounts.app) as port:
@@ -69,106 +69,106 @@ async def there(
             yield Connecting(application, client, provider.entry.slug, provider)
 
 
-async def to_the_choice(there: Connecting) -> tuple[str, StartedAuthorization, httpx2.Response]:
-    """A session's token, the attempt, and the page that it ends on."""
-    token = (await there.session())["session_token"]
-    assert (await there.client.popup("", token)).status_code == 200
-    attempt = await there.authorize(token)
+async def to_the_choice(runtime: Connecting) -> tuple[str, StartedAuthorization, httpx2.Response]:
+    """Return a session's token, the attempt, and the page with the accounts."""
+    token = (await runtime.session())["session_token"]
+    assert (await runtime.client.popup("", token)).status_code == 200
+    attempt = await runtime.authorize(token)
     async with Visitor() as visitor:
         callback = await visitor.consent(attempt.url, ALICE)
-    return token, attempt, await there.call_back(callback, attempt.cookie)
+    return token, attempt, await runtime.call_back(callback, attempt.cookie)
 
 
-async def given(there: Connecting, authorization_id: str) -> str:
-    """The access token that is kept while nobody has chosen."""
-    vault = there.application.installation.vault
-    async with there.application.installation.database.read() as tx:
+async def given(runtime: Connecting, authorization_id: str) -> str:
+    """Return the access token that is stored until an account is selected."""
+    vault = runtime.application.installation.vault
+    async with runtime.application.installation.database.read() as tx:
         (row,) = await tx.all(select(consents).where(consents.c.id == authorization_id))
     place = SealContext("consents", row.id, row.version)
     kept = json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place))
     return str(kept["tokens"]["access_token"])
 
 
-async def is_taken(there: Connecting, token: str) -> bool:
-    """Return true if the provider accepts an access token."""
-    async with PlainClient(there.provider, OAuthClient("nobody", "", "")) as plain:
-        answer = await plain.http.get(f"{there.provider.url}/me", headers={"authorization": f"Bearer {token}"})
+async def is_taken(runtime: Connecting, token: str) -> bool:
+    """Return True if the provider accepts an access token."""
+    async with PlainClient(runtime.provider, OAuthClient("nobody", "", "")) as plain:
+        answer = await plain.http.get(f"{runtime.provider.url}/me", headers={"authorization": f"Bearer {token}"})
         return answer.status_code == 200
 
 
 async def choose(
-    there: Connecting, page: httpx2.Response, cookie: str | None, choice: str, **headers: str
+    runtime: Connecting, page: httpx2.Response, cookie: str | None, choice: str, **headers: str
 ) -> httpx2.Response:
     """Press the button of an account."""
     form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
-    transport = httpx2.ASGITransport(there.application.app)
+    transport = httpx2.ASGITransport(runtime.application.app)
     sent = {**(headers or OUR_PAGE), **({"cookie": cookie} if cookie else {})}
     async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as browser:
         return await browser.post("/connect/authorization/account", data={**form, "account": choice}, headers=sent)
 
 
-async def test_selected_account_is_connected(there: Connecting) -> None:
-    token, attempt, page = await to_the_choice(there)
+async def test_selected_account_is_connected(runtime: Connecting) -> None:
+    token, attempt, page = await to_the_choice(runtime)
     assert page.status_code == 200
     assert "Which Several account?" in page.text
     assert "Southwind &lt;b&gt;" in page.text
-    assert (await there.outcome(token, attempt.authorization_id))["state"] == "waiting"
-    assert (await there.client.get("/v1/connections")).json()["connections"] == []
-    done = await choose(there, page, attempt.cookie, "1")
+    assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "waiting"
+    assert (await runtime.client.get("/v1/connections")).json()["connections"] == []
+    done = await choose(runtime, page, attempt.cookie, "1")
     assert done.status_code == 200
     assert "Max-Age=0" in done.headers["set-cookie"]
-    assert (await there.outcome(token, attempt.authorization_id))["state"] == "connected"
-    (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
+    assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "connected"
+    (connection,) = (await runtime.client.get("/v1/connections")).json()["connections"]
     assert connection["account"] == {"id": "south", "label": "Southwind <b>"}
 
 
-async def test_single_account_is_connected_without_a_selection(there: Connecting, accounts: Accounts) -> None:
+async def test_single_account_is_connected_without_a_selection(runtime: Connecting, accounts: Accounts) -> None:
     del accounts.names["south"]
-    assert (await there.connect())["account"]["id"] == "north"
+    assert (await runtime.connect())["account"]["id"] == "north"
 
 
-async def test_no_account_is_a_failure_that_can_be_retried(there: Connecting, accounts: Accounts) -> None:
+async def test_no_account_is_a_failure_that_can_be_retried(runtime: Connecting, accounts: Accounts) -> None:
     accounts.names.clear()
-    token, attempt, _ = await to_the_choice(there)
-    told = await there.outcome(token, attempt.authorization_id)
+    token, attempt, _ = await to_the_choice(runtime)
+    told = await runtime.outcome(token, attempt.authorization_id)
     assert (told["state"], told["code"]) == ("failed", "unexpected_value")
 
 
 @pytest.mark.promise("P5")
-async def test_only_the_browser_of_the_callback_selects_an_account_and_only_once(there: Connecting) -> None:
-    token, attempt, page = await to_the_choice(there)
-    other = (await to_the_choice(there))[1]
+async def test_only_the_browser_of_the_callback_selects_an_account_and_only_once(runtime: Connecting) -> None:
+    token, attempt, page = await to_the_choice(runtime)
+    other = (await to_the_choice(runtime))[1]
     refused = [
-        await choose(there, page, None, "0"),
-        await choose(there, page, f"{attempt.cookie.partition('=')[0]}={other.cookie.partition('=')[2]}", "0"),
-        await choose(there, page, attempt.cookie, "0", **{"sec-fetch-site": "cross-site"}),
-        await choose(there, page, attempt.cookie, "-1"),
-        await choose(there, page, attempt.cookie, "0", **{**OUR_PAGE, "sec-fetch-dest": "iframe"}),
+        await choose(runtime, page, None, "0"),
+        await choose(runtime, page, f"{attempt.cookie.partition('=')[0]}={other.cookie.partition('=')[2]}", "0"),
+        await choose(runtime, page, attempt.cookie, "0", **{"sec-fetch-site": "cross-site"}),
+        await choose(runtime, page, attempt.cookie, "-1"),
+        await choose(runtime, page, attempt.cookie, "0", **{**OUR_PAGE, "sec-fetch-dest": "iframe"}),
     ]
     assert {answer.status_code for answer in refused} <= {400, 403, 409}
-    assert (await there.client.get("/v1/connections")).json()["connections"] == []
-    assert (await choose(there, page, attempt.cookie, "0")).status_code == 200
-    assert (await choose(there, page, attempt.cookie, "1")).status_code == 409
-    (connection,) = (await there.client.get("/v1/connections")).json()["connections"]
+    assert (await runtime.client.get("/v1/connections")).json()["connections"] == []
+    assert (await choose(runtime, page, attempt.cookie, "0")).status_code == 200
+    assert (await choose(runtime, page, attempt.cookie, "1")).status_code == 409
+    (connection,) = (await runtime.client.get("/v1/connections")).json()["connections"]
     assert connection["account"]["id"] == "north"
-    assert (await there.outcome(token, attempt.authorization_id))["state"] == "connected"
+    assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "connected"
 
 
-async def test_account_selection_expires(there: Connecting) -> None:
-    token, attempt, page = await to_the_choice(there)
-    tokens = await given(there, attempt.authorization_id)
-    there.application.clock.advance(minutes=11)
-    assert (await choose(there, page, attempt.cookie, "0")).status_code == 409
-    assert (await there.outcome(token, attempt.authorization_id))["state"] == "failed"
-    assert await account_selection.purge_due(there.application.installation) == 1
-    assert not await is_taken(there, tokens), "what was granted is let go of"
+async def test_account_selection_expires(runtime: Connecting) -> None:
+    token, attempt, page = await to_the_choice(runtime)
+    tokens = await given(runtime, attempt.authorization_id)
+    runtime.application.clock.advance(minutes=11)
+    assert (await choose(runtime, page, attempt.cookie, "0")).status_code == 409
+    assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "failed"
+    assert await account_selection.purge_due(runtime.application.installation) == 1
+    assert not await is_taken(runtime, tokens), "what was granted is let go of"
 
 
 @pytest.mark.promise("P9")
-async def test_deleting_an_end_user_before_the_selection_revokes_the_grant(there: Connecting) -> None:
-    _, attempt, page = await to_the_choice(there)
-    token = await given(there, attempt.authorization_id)
-    assert await is_taken(there, token)
-    assert (await there.client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
-    assert (await choose(there, page, attempt.cookie, "0")).status_code == 409
-    assert not await is_taken(there, token)
+async def test_deleting_an_end_user_before_the_selection_revokes_the_grant(runtime: Connecting) -> None:
+    _, attempt, page = await to_the_choice(runtime)
+    token = await given(runtime, attempt.authorization_id)
+    assert await is_taken(runtime, token)
+    assert (await runtime.client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
+    assert (await choose(runtime, page, attempt.cookie, "0")).status_code == 409
+    assert not await is_taken(runtime, token)

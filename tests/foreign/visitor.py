@@ -16,12 +16,12 @@ _NO: Final = ("Cancel", "Deny", _ONWARD)
 
 
 class Stuck(AssertionError):
-    """The provider shows a page from which a person comes no further."""
+    """The provider's page offers no way to continue."""
 
 
 @dataclass
 class Form:
-    """One form of a page: where it goes, its fields, and its buttons by what is written on them."""
+    """A form of a page: its target, its fields, and its buttons by their text."""
 
     method: str
     action: str
@@ -34,7 +34,7 @@ class Form:
         return {**self.fields, **({name: value} if name else {})}
 
     def button(self, *names: str) -> str | None:
-        """The button on which one of these is written."""
+        """Return the button with one of these texts."""
         return next((text for text in self.buttons if any(name in text for name in names)), None)
 
 
@@ -70,7 +70,7 @@ class _Forms(HTMLParser):
 
 @dataclass
 class Visitor:
-    """A person's browser, as far as a provider can see: it keeps cookies.
+    """A person's browser from the provider's point of view: it stores cookies.
 
     `choices`: fields to choose on the provider's pages. `seen`: every page that was shown.
     """
@@ -86,11 +86,11 @@ class Visitor:
         await self.http.aclose()
 
     async def consent(self, authorization_url: str, person: Person) -> dict[str, str]:
-        """Log in and say yes, or press the person's button; what the provider sends back with the browser."""
+        """Log in and allow access, or press the person's button; return the callback's query."""
         return await self._visit(authorization_url, person, (*_YES, person.email))
 
     async def deny(self, authorization_url: str, person: Person) -> dict[str, str]:
-        """Log in and say no. At a vendor of `emulate`, which does not ask, one gets stuck."""
+        """Log in and deny access. Raises `Stuck` at vendors of `emulate`, which have no consent page."""
         return await self._visit(authorization_url, person, _NO)
 
     async def _visit(self, url: str, person: Person, decision: tuple[str, ...]) -> dict[str, str]:

@@ -12,21 +12,21 @@ from tests.foreign.served import Served
 from tests.journeys.steps import button, click, opened, settled
 
 BOTH: Final = ("django", "oidc")
-"""The two providers that do everything."""
+"""The two providers with all features."""
 
 
 def each(*names: str) -> pytest.MarkDecorator:
-    """The test runs with each of these as the provider `there`."""
-    return pytest.mark.parametrize("there", names, indirect=True)
+    """Run the test with each of these providers, as the parameter of the fixture `runtime`."""
+    return pytest.mark.parametrize("runtime", names, indirect=True)
 
 
-async def asked(page: Page, there: Served, session: dict[str, str], path: str = "/") -> Frame:
-    """The popup in the customer's page, with the button that leads to the provider."""
-    frame = await opened(page, there.site, session["session_token"], path)
-    if len(there.provider.entry.auth) > 1:
+async def asked(page: Page, runtime: Served, session: dict[str, str], path: str = "/") -> Frame:
+    """Open the popup in the customer's page, up to the button that leads to the provider."""
+    frame = await opened(page, runtime.site, session["session_token"], path)
+    if len(runtime.provider.entry.auth) > 1:
         await settled(frame)
         await frame.get_by_role("button").filter(has_text="Sign in at").click()
-    await expect(button(frame, onward(there.provider))).to_be_visible()
+    await expect(button(frame, onward(runtime.provider))).to_be_visible()
     return frame
 
 
@@ -36,7 +36,7 @@ def onward(provider: Provider) -> str:
 
 
 async def to_the_provider(frame: Frame, provider: Provider, press: str | None = None) -> Page:
-    """Press the popup's button; the window that it opens, once the provider's first page is there."""
+    """Press the popup's button; return its window once it shows the provider's first page."""
     async with frame.page.context.expect_page() as opening:
         await click(frame, press or onward(provider))
     window = await opening.value
@@ -50,5 +50,5 @@ async def at_the_provider(window: Page, provider: Provider) -> None:
 
 
 async def agreed(frame: Frame, provider: Provider, person: Person) -> None:
-    """From the popup's button to a yes in the provider's window."""
+    """Press the popup's button and allow access in the provider's window."""
     await consent(await to_the_provider(frame, provider), provider, person)

@@ -1,4 +1,4 @@
-"""The customer's backend of a journey: it makes sessions for the test's own end user and asks how things stand."""
+"""The customer's backend of a journey: it creates sessions for the test's own end user and reads their state."""
 
 import json
 import sqlite3
@@ -14,7 +14,7 @@ from tests.running_demo import Demo
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Speaks to the demo's One Runtime, for one end user. Its sessions are for the pages of one site."""
+    """A client of the demo's One Runtime for one end user, with sessions for the pages of one site."""
 
     demo: Demo
     site: Site
@@ -22,23 +22,23 @@ class Backend:
     http: httpx2.AsyncClient
 
     async def session(self, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
-        """A new session: `id`, `session_token`, `connect_url`, `expires_at`."""
+        """Create a session: `id`, `session_token`, `connect_url`, `expires_at`."""
         body = {"integration_slug": slug, "end_user_id": self.end_user_id, "allowed_origins": [self.site.origin]}
         return await self._post("/v1/hosted-connection-sessions", {**body, **_by_key(slug), **more})
 
     async def window(self, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
-        """A new session in a window of its own: `redirect`, or `mode="link"`."""
+        """Create a top-level session: `redirect`, or `mode="link"`."""
         place = {} if more.get("mode") == "link" else {"return_url": self.site.return_url}
         body = {"integration_slug": slug, "end_user_id": self.end_user_id, **place}
         return await self._post("/v1/hosted-connection-sessions", {**body, **_by_key(slug), **more})
 
     async def redeem(self, session: dict[str, Any], code: str, end_user_id: str) -> httpx2.Response:
-        """Say who is signed in where the code of a redirect arrived."""
+        """Redeem the code of a redirect for the signed-in end user."""
         path = f"/v1/hosted-connection-sessions/{session['id']}/redeem"
         return await self.http.post(path, json={"code": code, "end_user_id": end_user_id})
 
     async def token(self, slug: str | None = "acme", **more: Any) -> str:
-        """The token of a new session."""
+        """Create a session and return its token."""
         return str((await self.session(slug, **more))["session_token"])
 
     async def state(self, session: dict[str, Any]) -> dict[str, Any]:
@@ -46,17 +46,17 @@ class Backend:
         return await self._get(f"/v1/hosted-connection-sessions/{session['id']}")
 
     async def status(self, slug: str = "acme") -> str:
-        """The integration's status in the list."""
+        """Return the integration's status in the list."""
         listed = await self._get("/v1/integrations", end_user_id=self.end_user_id, slug=slug, logo="none")
         return str(listed["integrations"][0]["status"])
 
     async def connections(self) -> list[dict[str, Any]]:
-        """The end user's connections."""
+        """Return the end user's connections."""
         found: list[dict[str, Any]] = (await self._get("/v1/connections", end_user_id=self.end_user_id))["connections"]
         return found
 
     async def check(self, connection_id: str) -> dict[str, Any]:
-        """Ask the provider whether a connection still works."""
+        """Check a connection at the provider."""
         return await self._post(f"/v1/connections/{connection_id}/check", {})
 
     async def type_key(self, token: str, key: str) -> httpx2.Response:
@@ -71,18 +71,18 @@ class Backend:
         answer.raise_for_status()
 
     async def expire(self, session: dict[str, Any]) -> None:
-        """Let a session's time run out. The demo's clock cannot be moved from here, so its database is."""
+        """Expire a session in the database, because the demo's clock cannot be moved from here."""
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             sql = "UPDATE hosted_connection_sessions SET expires_at = created_at WHERE id = ?"
             assert database.execute(sql, (session["id"],)).rowcount == 1
 
     def register(self, *return_urls: str) -> None:
-        """Say where the mode `redirect` may end, as the organization does with an administrator's key."""
+        """Register a return URL as the organization does with an administrator's key."""
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             database.execute("UPDATE organizations SET return_urls = ?", (json.dumps(return_urls),))
 
     async def turn_key(self, switch: str, key: str) -> None:
-        """Acme's switches: `revoke` or `restore` a key."""
+        """Revoke or restore a key at Acme."""
         answer = await self.http.post(f"{self.demo.acme}/v1/test/{switch}", headers={"authorization": f"Bearer {key}"})
         answer.raise_for_status()
 
@@ -100,5 +100,5 @@ class Backend:
 
 
 def _by_key(slug: str | None) -> dict[str, str]:
-    """Acme CRM can be signed in to as well; these journeys are those of its keys."""
+    """Select the auth type `api_key`: Acme CRM supports OAuth too, but these tests use keys."""
     return {"auth_type": "api_key"} if slug == "acme" else {}

@@ -23,7 +23,7 @@ def site(demo: Demo) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def foreign(demo: Demo) -> Iterator[Site]:
-    """Somebody else's site: another port of the same host, and so another origin."""
+    """A foreign site: another port of the same host, and so another origin."""
     with running_site(demo.url) as site:
         yield site
 
@@ -64,7 +64,7 @@ async def large(large_site: tuple[Demo, Site], request: pytest.FixtureRequest) -
 async def window(
     browser: Browser, page_problems: PageProblems, backend: Backend, request: pytest.FixtureRequest
 ) -> AsyncIterator[Page]:
-    """A window of its own, in a browser with JavaScript and in one without it, and a return URL that is registered."""
+    """A top-level window in a browser with and without JavaScript; the return URL is registered."""
     backend.register(backend.site.return_url)
     async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
         context.set_default_timeout(PATIENCE)

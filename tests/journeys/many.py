@@ -21,7 +21,7 @@ _SECOND: Final = (
 
 
 def catalog_of(count: int) -> Catalog:
-    """So many integrations, made from the built-in ones by another name, with as many different logos as those have."""
+    """Return this many integrations: copies of the built-in integrations under other names, with their logos."""
     built_in = load_catalog()
     models = [one for one in built_in.integrations if available_auth_types(one, ())]
     categories = get_args(Category)
@@ -36,7 +36,7 @@ def catalog_of(count: int) -> Catalog:
 
 
 def main() -> None:
-    """Put as many integrations as the first argument says in the built-in ones' place, then run the command."""
+    """Replace the built-in catalog by as many integrations as the first argument says, then run the command."""
     catalog = catalog_of(int(sys.argv.pop(1)))
     for module in (app, server):
         vars(module)["load_catalog"] = lambda: catalog

@@ -1,4 +1,4 @@
-"""Customers' sites, as small as they come: a page with connect.js under a strict policy, and one without it."""
+"""Minimal customers' sites: a page with connect.js under a strict policy, and a page without a policy."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _PAGE: Final = """<!doctype html>
 <script type="module" src="/log.js"></script><script type="module" src="{script}"></script></body></html>
 """
 
-# The session's token stands behind `#`, where no server sees it. What is heard is written down before it is judged.
+# The session's token is in the fragment, which no server sees. Messages are recorded before they are checked.
 _LOG: Final = """
 addEventListener("message", (event) => {
   const item = document.createElement("li");
@@ -55,7 +55,7 @@ document.getElementById("connect").addEventListener("click", () => {
 document.getElementById("connect").disabled = false;
 """
 
-# Where a browser comes back to in the mode `redirect`.
+# The page of the return URL in the mode `redirect`.
 _BACK: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Back</title><link rel="icon" href="data:,"></head>
 <body><main><h1>Back in the app</h1></main></body></html>
@@ -66,7 +66,7 @@ _PAGES: Final = {"/": "/connecting.js", "/relaxed": "/connecting.js", "/embedder
 
 
 class Site(ThreadingHTTPServer):
-    """One site, on a port of its own: its address names `localhost`, where One Runtime's names `127.0.0.1`.
+    """A site on its own port. Its host is `localhost`, One Runtime's is `127.0.0.1`.
 
     `/` has the strictest policy that connect.js works under, `/relaxed` none, `/embedder` does without connect.js;
     `/back` is a return URL.
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_site(one_runtime: str) -> Iterator[Site]:
-    """A site that answers until the block ends."""
+    """Run a site until the block ends."""
     with Site(one_runtime) as site:
         thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

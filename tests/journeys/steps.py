@@ -1,4 +1,4 @@
-"""Steps of a person in front of a page: open the popup, type, look at what came of it."""
+"""Steps of a person in front of a page: open the popup, type, read the outcome."""
 
 import asyncio
 import json
@@ -21,9 +21,9 @@ _AXE: Final = {
     "resultTypes": ["violations"],
     "iframes": False,
     "runOnly": {"type": "tag", "values": list(_WCAG)},
-    "rules": {"page-has-heading-one": {"enabled": False}},  # a best practice that a page cannot keep while it loads
+    "rules": {"page-has-heading-one": {"enabled": False}},  # a best practice that does not apply while a page loads
 }
-# In this colour scheme, and done with turning into it (what turns without an end, turns on).
+# Waits until the transition to this colour scheme has ended; endless animations continue.
 _SHOWN: Final = """async (scheme) => {
   if (!matchMedia(`(prefers-color-scheme: ${scheme})`).matches) return false;
   const ending = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
@@ -36,13 +36,13 @@ _LOOKS: Final = (("light", 900), ("dark", 320), ("light", 320), ("dark", 900))
 
 
 async def visit(page: Page, site: Site, token: str, path: str = "/") -> None:
-    """The customer's page, with a session to connect with."""
-    await page.goto("about:blank")  # a change behind `#` alone would load nothing
+    """Open the customer's page with a session."""
+    await page.goto("about:blank")  # a change of the fragment alone would load nothing
     await page.goto(f"{site.origin}{path}#{token}")
 
 
 async def press_connect(page: Page) -> Frame:
-    """The popup that the page's button opens."""
+    """Press the page's button and return the popup."""
     await page.get_by_role("button", name="Connect", exact=True).click()
     frame = await opened_popup(page)
     await expect(heading(frame)).to_be_visible()
@@ -50,7 +50,7 @@ async def press_connect(page: Page) -> Frame:
 
 
 async def opened(page: Page, site: Site, token: str, path: str = "/") -> Frame:
-    """The popup, opened from the customer's page."""
+    """Open the popup from the customer's page."""
     await visit(page, site, token, path)
     return await press_connect(page)
 
@@ -74,13 +74,13 @@ def button(frame: Frame, name: str) -> Locator:
 
 
 async def settled(frame: Frame) -> None:
-    """Wait until the page has given the popup the height that it asked for: until then what is to be clicked moves."""
+    """Wait until the popup has the height that it requested; its controls move until then."""
     fits = "() => Math.abs(innerHeight - Math.max(240, document.getElementById('card').offsetHeight)) <= 1"
     await eventually(lambda: frame.evaluate(fits))
 
 
 async def click(frame: Frame, name: str) -> None:
-    """Press a button of a popup that connect.js shows, once it stands still."""
+    """Press a button of a popup in connect.js once the button no longer moves."""
     await settled(frame)
     await button(frame, name).click()
 
@@ -100,17 +100,17 @@ async def outcome(page: Page) -> dict[str, Any]:
 
 
 async def messages(page: Page) -> list[dict[str, Any]]:
-    """Every message that the page's window has heard."""
+    """Return every message that the page's window has received."""
     return [json.loads(text) for text in await page.locator("#messages li").all_text_contents()]
 
 
 async def gone(page: Page) -> None:
-    """No popup is left in the page."""
+    """Wait until no popup is left in the page."""
     await eventually(lambda: not popups(page))
 
 
 def request_id(frame: Frame) -> str:
-    """The id that the popup's messages carry."""
+    """Return the request id of the popup's messages."""
     return parse_qs(urlsplit(frame.url).query)["request_id"][0]
 
 

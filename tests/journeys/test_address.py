@@ -1,4 +1,4 @@
-"""The session's token: out of the address at once, kept for a reload, in no other address, log or storage (P11)."""
+"""The session's token: removed from the URL at once, kept for a reload, in no other URL, log or storage (P11)."""
 
 import asyncio
 from typing import Final, TypeVar
@@ -25,7 +25,7 @@ from tests.waiting import eventually
 
 T = TypeVar("T")
 
-# Where a browser denies a frame of another site its storage, there is none to look into: the popup works all the same.
+# A browser may deny storage to a frame of another site; the popup has to work without it.
 _KEPT: Final = """async () => {
   const stores = [
     () => localStorage.length, () => sessionStorage.length, async () => (await indexedDB.databases()).length,
@@ -95,7 +95,7 @@ async def test_no_third_party_request_and_no_secret_in_a_url_or_on_the_console(
         demo.url.removeprefix("http://"),
     }
     with_token = [address for address in addresses if token in address.partition("#")[0]]
-    assert len(with_token) == 1  # the frame's first one, which the server does not log
+    assert len(with_token) == 1  # the frame's first URL, which the server does not log
     for secret in (WRONG_KEY, demo.acme_key):
         assert not [text for text in (*addresses, *said) if secret in text]
     assert not [text for text in said if token in text]

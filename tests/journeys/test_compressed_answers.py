@@ -1,4 +1,4 @@
-"""A real browser decodes what we compress: streams put together of a stored head and blocks compressed before."""
+"""A real browser decodes our compressed responses, which join a stored head and blocks compressed before."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Sessions that cannot go on, and servers that do not answer: a clear page, a way on, and the page is told."""
+"""Ended sessions and unresponsive servers: a clear page, a way to continue, and a message to the page."""
 
 from collections.abc import Awaitable, Callable
 

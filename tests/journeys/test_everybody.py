@@ -82,7 +82,7 @@ async def another_account(page: Page, site: Site, backend: Backend) -> Frame:
 
 
 async def connected(page: Page, site: Site, backend: Backend) -> Frame:
-    frame = await opened(page, site, await backend.token(), "/embedder")  # where the success mark stays
+    frame = await opened(page, site, await backend.token(), "/embedder")  # the success mark stays here
     await submit_key(frame, backend.demo.acme_key)
     await expect(heading(frame)).to_have_text("Connected")
     return frame

@@ -20,7 +20,7 @@ TRACK_KEY = "Track API key Site ID · Track API key"
 
 
 async def answer_in_place(page: Page, slug: str) -> list[dict[str, Any]]:
-    """Say yes in the server's place; what was sent."""
+    """Respond with success in the server's place; return the list of sent bodies."""
     sent: list[dict[str, Any]] = []
 
     async def say_yes(route: Route) -> None:
@@ -32,7 +32,7 @@ async def answer_in_place(page: Page, slug: str) -> list[dict[str, Any]]:
 
 
 def error_of(frame: Frame, label: str) -> str:
-    """A selector for the error that a field is described by."""
+    """Return a selector for the error that describes a field."""
     return f".field:has(label:text-is('{label}')) .field-error"
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.promise("P6")
 
 
 async def expect_refused(page: Page, problems: PageProblems) -> None:
-    """The browser refused to show the frame, and no form is in any frame of the page."""
+    """Check that the browser refused to show the frame and that no frame of the page has a form."""
     await eventually(lambda: any("frame-ancestors" in problem for problem in problems))
     problems.clear()
     for frame in page.frames:
@@ -69,7 +69,7 @@ async def test_popup_at_top_level_shows_no_form(page: Page, backend: Backend) ->
     for address in (session["connect_url"], f"{backend.demo.url}/connect?session={session['id']}"):
         await page.goto(address)
         await expect(heading(page)).to_have_text("Open this from Fernhill")
-        await expect(page.locator("body")).to_have_attribute("data-state", "top_level")  # so the server said already
+        await expect(page.locator("body")).to_have_attribute("data-state", "top_level")  # the server rendered this text
         assert await page.locator("form, input").count() == 0
         assert session["session_token"] not in page.url
     assert (await backend.state(session))["status"] == "pending"
@@ -102,7 +102,7 @@ async def test_window_opened_by_an_allowed_page_shows_no_form(page: Page, site: 
 
 
 async def test_allowed_page_shows_the_popup(page: Page, site: Site, backend: Backend) -> None:
-    """The other tests of this file would pass with a popup that nobody can see."""
+    """The other tests of this file would also pass with a popup that is never visible."""
     frame = await opened(page, site, await backend.token())
     await expect(key_field(frame)).to_be_visible()
     assert popups(page) == [frame]

@@ -24,13 +24,13 @@ from tests.waiting import eventually
 
 
 def cancelled(request: str) -> dict[str, Any]:
-    """The outcome, whole."""
+    """Return the complete outcome of a cancellation."""
     absent = dict.fromkeys(("connectionId", "integrationSlug", "connectionName", "error"))
     return {"source": "one-runtime", "requestId": request, "status": "cancelled", **absent}
 
 
 async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any], request: str) -> None:
-    """The promise, the page and the backend agree: nobody connected anything, and the page is as it was."""
+    """Check promise, page and backend: nothing was connected, and the page is restored."""
     assert await outcome(page) == cancelled(request)
     await gone(page)
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
@@ -77,7 +77,7 @@ async def test_the_close_button_cancels(page: Page, site: Site, backend: Backend
 
 
 async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, site: Site, backend: Backend) -> None:
-    await page.route("**/connect?*", lambda route: None)  # a server that never answers
+    await page.route("**/connect?*", lambda route: None)  # a server that never responds
     await visit(page, site, await backend.token())
     await page.get_by_role("button", name="Connect").click()
     await eventually(lambda: page.evaluate("() => document.documentElement.style.overflow === 'hidden'"))
@@ -89,7 +89,7 @@ async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, sit
 async def test_unresponsive_frame_is_removed_after_two_seconds(page: Page, site: Site, backend: Backend) -> None:
     await page.clock.install()
     frame = await opened(page, site, await backend.token())
-    await page.clock.pause_at(4_102_444_800)  # however slow the machine is, two seconds pass when they are told to
+    await page.clock.pause_at(4_102_444_800)  # the test's clock makes the two seconds independent of the machine
     await frame.evaluate("() => addEventListener('message', (event) => event.stopImmediatePropagation(), true)")
     await page.evaluate("() => window.focus()")
     await page.keyboard.press("Escape")

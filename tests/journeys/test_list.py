@@ -1,4 +1,4 @@
-"""The popup without an integration: a list of 600, searched, walked by keyboard, left and found again.
+"""The popup without an integration: a list of 600, searched, used by keyboard, left and restored.
 
 `make bench` measures how fast the list appears and answers a key (benchmarks/popup.py).
 """
@@ -113,7 +113,7 @@ async def test_going_back_restores_search_scroll_position_and_row(page: Page, la
     row = frame.locator(".picks li button").nth(17)
     await row.evaluate("(row) => row.scrollIntoView({block: 'center'})")  # at an edge, the click would scroll too
     name = await row.locator(".row-title").text_content() or ""
-    await settled(frame)  # a click that has to be tried again scrolls
+    await settled(frame)  # a retried click scrolls
     before = await frame.locator(".picks").evaluate("(list) => list.scrollTop")
     await row.click()
     await expect(heading(frame)).to_contain_text(name)
@@ -178,7 +178,7 @@ async def test_axe_finds_nothing_in_the_list(page: Page, large: Backend) -> None
 
 
 async def test_six_hundred_integrations_are_listed_at_top_level(window: Page, large: Backend) -> None:
-    # Without script, browsers load at once what is to be loaded later (HTML, "lazy loading attributes"): 601 logos.
+    # Without script, browsers ignore lazy loading (HTML, "lazy loading attributes") and load 601 logos.
     await window.route("**/logos/**", lambda route: route.abort())
     await confirmed(window, large, None)
     assert await window.locator(".picks li").count() == 601

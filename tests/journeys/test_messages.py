@@ -1,4 +1,4 @@
-"""The message object: enough for an embedder, and believed by connect.js only from the real frame."""
+"""The message object: sufficient for an embedder, and accepted by connect.js only from the real frame."""
 
 from typing import Any
 
@@ -29,14 +29,14 @@ POST: str = "(message) => parent.postMessage(message, '*')"
 
 
 def forged(request: str, **more: Any) -> dict[str, Any]:
-    """The news that somebody would like to be believed."""
+    """Return a forged message."""
     absent = {"error": None, "connectionName": "Forged", "integrationSlug": "acme"}
     made = {"source": "one-runtime", "requestId": request, "status": "connected", "connectionId": "forged"}
     return {**absent, **made, **more}
 
 
 async def heard(page: Page, message: dict[str, Any]) -> str:
-    """Wait until the page's window has heard it; from which origin."""
+    """Wait until the page's window has received the message; return its origin."""
 
     async def origin() -> Any:
         found = [one["origin"] for one in await messages(page) if one["data"] == message]
@@ -99,7 +99,7 @@ async def test_connect_js_ignores_messages_of_another_window_origin_or_request(
     await page.evaluate("(message) => window.postMessage(message, '*')", news)  # the page's own window
     assert await heard(page, news) == site.origin
 
-    # Our origin, but not our window: a page that anybody may frame, since it knows no session.
+    # Our origin, but not our window: a page that any site may frame, since it contains no session.
     await add_frame(page, f"{site.one_runtime}/connect?session_token=orcs_x&request_id=x")
     await eventually(lambda: len(popups(page)) == 2)
     (other,) = (one for one in popups(page) if one != frame)
@@ -140,7 +140,7 @@ async def test_frame_accepts_a_cancel_only_from_its_embedder_and_for_its_request
     await frame.evaluate("(message) => window.postMessage(message, '*')", cancel)  # from the frame itself
     for wrong in ({**cancel, "requestId": "another"}, {**cancel, "source": "somebody"}, {**cancel, "type": "connect"}):
         await page.evaluate(child, wrong)
-    await frame.evaluate("() => new Promise((heard) => setTimeout(heard))")  # its messages before now are dealt with
+    await frame.evaluate("() => new Promise((heard) => setTimeout(heard))")  # its earlier messages have been handled
     assert await page.locator("#outcome").inner_text() == ""
     await page.evaluate(child, cancel)
     assert (await outcome(page))["status"] == "cancelled"

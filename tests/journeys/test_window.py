@@ -1,4 +1,4 @@
-"""The modes `redirect` and `link`, each with JavaScript and without it: the same pages, the same ends."""
+"""The modes `redirect` and `link`, each with and without JavaScript: the same pages and outcomes."""
 
 import re
 from typing import Any
@@ -26,13 +26,13 @@ async def paste(page: Page, key: str) -> None:
 
 
 async def confirmed(page: Page, backend: Backend, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
-    """A session by link, whose link was opened and confirmed."""
+    """Open and confirm the link of a new session."""
     session = await backend.window(slug, mode="link", **more)
     await page.goto(session["connect_url"])
     await expect(page.get_by_text("Only go on if you were expecting this.")).to_be_visible()
     assert await page.locator("input:visible").count() == 0
     await pressed(page, CONFIRM)
-    bar = page.locator(".bar")  # looked through alone: to tell the roles and names of 600 rows takes seconds
+    bar = page.locator(".bar")  # a plain selector: computing roles and names of 600 rows takes seconds
     await expect(bar.get_by_role("button", name="Cancel")).to_be_visible()
     return session
 
@@ -157,7 +157,7 @@ async def test_search_of_the_list_is_preserved_across_the_form(window: Page, dem
 
 
 def row(page: Page, slug: str) -> Locator:
-    """An integration in the list, by its id: to tell the roles and names of 600 rows takes seconds."""
+    """Return a row of the list by its id: computing roles and names of 600 rows takes seconds."""
     return page.locator(f"#pick-{slug}")
 
 
@@ -223,7 +223,7 @@ async def test_link_works_by_keyboard_alone(window: Page, demo: Demo, backend: B
     await expect(window.get_by_label("Search", exact=True)).to_be_focused()
     await window.keyboard.insert_text("acme")
     await expect(window.get_by_label("Search", exact=True)).to_have_value("acme")
-    searches = await window.locator(".search-button").is_visible()  # asked now: after Enter, the page is on its way
+    searches = await window.locator(".search-button").is_visible()  # read now: after Enter, the page navigates
     await window.keyboard.press("Enter")  # with script the first hit; without it the search
     if searches:
         await expect(window.locator(".picks li:visible")).to_have_count(1)

@@ -1,4 +1,4 @@
-"""P6 in a real browser, modes `redirect` and `link`: nobody gets past the confirmation, or attaches for another."""
+"""P6 in a real browser, modes `redirect` and `link`: no page skips the confirmation or attaches for another user."""
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -13,7 +13,7 @@ from tests.running_demo import Demo
 
 pytestmark = pytest.mark.promise("P6")
 
-# A form that submits itself, with whatever a page of somebody else's can put into it.
+# A form that submits itself, with all that a foreign page can put into it.
 SUBMIT = """([action, fields, target]) => {
   const form = Object.assign(document.createElement("form"), { method: "post", action, target });
   for (const [name, value] of Object.entries(fields)) {
@@ -73,7 +73,7 @@ async def test_no_page_can_frame_it_by_url_or_by_a_form(
 async def test_forwarded_link_names_the_other_person_and_can_be_stopped(
     browser: Browser, site: Site, backend: Backend
 ) -> None:
-    """Mallory makes a session of their own and sends the link on, dressed as help."""
+    """Mallory creates a session for themselves and forwards the link as a pretended help."""
     session = await backend.window(mode="link", end_user_name="Mallory", end_user_email="mallory@example.com")
     async with await browser.new_context() as victim:
         page = await victim.new_page()
@@ -88,7 +88,7 @@ async def test_forwarded_link_names_the_other_person_and_can_be_stopped(
 
 
 async def test_forwarded_redirect_attaches_nothing_to_its_sender(page: Page, demo: Demo, backend: Backend) -> None:
-    """The browser comes back to the app, where the victim is signed in as somebody else than the session's end user."""
+    """The browser returns to the app, where the victim is signed in as another end user than the session's."""
     backend.register(backend.site.return_url)
     session = await backend.window()
     await page.goto(session["connect_url"])

@@ -1,4 +1,4 @@
-"""For everybody: no finding of axe in any page of a window of its own, and nothing wider than a small phone."""
+"""For everybody: axe finds nothing in any top-level page, and nothing is wider than a small phone."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ from tests.journeys.test_window import CONFIRM, confirmed, paste
 
 Reach = Callable[[Page, Backend], Awaitable[object]]
 
-# What is to be pressed and smaller than a finger (WCAG 2.2, 2.5.5).
+# Controls smaller than a finger (WCAG 2.2, 2.5.5).
 TOO_SMALL = """() => [...document.querySelectorAll("button, a, input:not([type=hidden]), select, summary")]
   .filter((node) => node.checkVisibility())
   .filter((node) => Math.min(node.offsetWidth, node.offsetHeight) < 44)

@@ -38,7 +38,7 @@ async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
     assert page.url == f"{demo.url}/connect?session={session['id']}"
     token = session["session_token"]
     with_token = [request.url for request in requests if token in request.url]
-    assert len(with_token) == 1  # the first one, which the server does not log
+    assert len(with_token) == 1  # the first URL, which the server does not log
     assert not [request.url for request in requests if (await request.all_headers()).get("referer")]
     assert {request.url.split("/")[2] for request in requests if not request.url.startswith("data:")} == {
         demo.url.removeprefix("http://")

@@ -27,7 +27,7 @@ APPS = ("django.contrib.contenttypes", "django.contrib.auth", "django.contrib.se
 
 
 def settings_for(folder: Path, access_token_seconds: int) -> dict[str, Any]:
-    """The project's settings, with its database in this folder."""
+    """Return the project's settings, with its database in this folder."""
     return {
         "ALLOWED_HOSTS": ["127.0.0.1"],
         "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "django.db"}},
@@ -40,7 +40,7 @@ def settings_for(folder: Path, access_token_seconds: int) -> dict[str, Any]:
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "django.middleware.clickjacking.XFrameOptionsMiddleware",
         ],
-        "MIGRATION_MODULES": {app.rpartition(".")[2]: None for app in APPS},  # all tables at once: seconds less
+        "MIGRATION_MODULES": {app.rpartition(".")[2]: None for app in APPS},  # faster: no migrations
         "OAUTH2_PROVIDER": {
             "ACCESS_TOKEN_EXPIRE_SECONDS": access_token_seconds,
             "DCR_ENABLED": True,
@@ -50,7 +50,7 @@ def settings_for(folder: Path, access_token_seconds: int) -> dict[str, Any]:
             "ROTATE_REFRESH_TOKEN": True,
             "SCOPES": {"read": "See your name", "write": "Change your name"},
         },
-        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],  # made-up passwords, many log-ins
+        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],  # fast, for test passwords
         "ROOT_URLCONF": "tests.foreign.django_provider.urls",
         "SECRET_KEY": "of-a-server-that-lives-for-a-test",
         "STATIC_URL": "/static/",
@@ -67,7 +67,7 @@ def settings_for(folder: Path, access_token_seconds: int) -> dict[str, Any]:
 
 
 def seed(people: list[dict[str, str]]) -> None:
-    """Make the tables and the people's accounts."""
+    """Create the tables and the people's accounts."""
     from django.contrib.auth import get_user_model  # type: ignore[import-untyped]  # noqa: PLC0415 - after Django's settings
 
     call_command("migrate", run_syncdb=True, verbosity=0)
@@ -76,14 +76,14 @@ def seed(people: list[dict[str, str]]) -> None:
 
 
 def logging_to_stderr() -> dict[str, Any]:
-    """uvicorn's own logging; standard output is for the one line that says where we are."""
+    """Return uvicorn's logging on standard error; standard output has only the line with the URL."""
     config = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
     return config
 
 
 def end_with_standard_input() -> None:
-    """Wait for the end of the tests."""
+    """Exit when standard input ends, which is when the tests end."""
     sys.stdin.read()
     os._exit(0)
 
