@@ -1,1 +1,1 @@
-"""Measurements of what people wait for; `python -m benchmarks`. They report and never judge: no test reads them."""
+"""Measurements of response times; `python -m benchmarks`. No test depends on the results."""

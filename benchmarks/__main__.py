@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the list of integrations against the limit, credentials, calls, the catalog; as Markdown."""
+"""`python -m benchmarks`: measure integration list, credentials, proxy calls and catalog; print Markdown."""
 
 import argparse
 import os
@@ -38,7 +38,7 @@ _POSTGRES_SETTINGS: Final = {"shared_buffers": "1GB", "effective_cache_size": "3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much to measure."""
+    """Size of the measurements."""
 
     databases: Sequence[str]
     rows: int
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A database full of rows, whom to ask for, and the server on it."""
+    """A seeded database, the targets of its requests, and its server."""
 
     url: str
     key: str
@@ -59,12 +59,12 @@ class Subject:
     server: Server
 
     def cases(self, kinds: Sequence[Kind], limits: Sequence[bool]) -> list[Case]:
-        """The cases to measure on it; an answer and its limit are neighbours."""
+        """Return the cases of this server, each application case beside the same case of the limit."""
         return [Case(self.server, self.targets, kind, limit) for kind in kinds for limit in limits]
 
 
 def main() -> None:
-    """Seed, measure, print."""
+    """Seed databases, measure, and print the report."""
     plan = _plan(sys.argv[1:])
     begun, busy = time.monotonic(), os.getloadavg()[0]
     with ExitStack() as stack:
@@ -75,7 +75,7 @@ def main() -> None:
             for name, (many, few) in subjects.items()
         }
         _say(f"measuring: {plan.rounds} rounds of {plan.seconds:g} s for each case")
-        # The case with few rows stands beside the same with many.
+        # The case with few rows runs next to the same case with many rows.
         run([case for many, few in cases.values() for case in (*few, *many)], plan.rounds, plan.seconds)
         results = [
             Result(name, plan.rows, plan.few_rows, *cases[name], _starts(many, plan), many.server.resident_megabytes())
@@ -97,23 +97,23 @@ def _plan(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--rows", type=int, help="connections (1000000; quick: 20000)")
     parser.add_argument("--rounds", type=int, help="rounds of the interleaved run (8; quick: 2)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     names = {"sqlite": ["SQLite"], "postgresql": ["PostgreSQL"], "both": ["SQLite", "PostgreSQL"]}
-    rows = given.rows or (20_000 if given.quick else 1_000_000)
-    rounds = given.rounds or (2 if given.quick else 8)
+    rows = options.rows or (20_000 if options.quick else 1_000_000)
+    rounds = options.rounds or (2 if options.quick else 8)
     return Plan(
-        databases=names[given.database],
+        databases=names[options.database],
         rows=rows,
         few_rows=min(rows, 1000),
         rounds=rounds,
-        seconds=0.25 if given.quick else 0.75,
-        starts=3 if given.quick else 5,
-        calls=2_000 if given.quick else 100_000,
+        seconds=0.25 if options.quick else 0.75,
+        starts=3 if options.quick else 5,
+        calls=2_000 if options.quick else 100_000,
     )
 
 
 def _databases(stack: ExitStack, plan: Plan) -> tuple[str | None, dict[str, NewDatabase]]:
-    """The version of PostgreSQL, and how to make a database of each kind."""
+    """Return the version of PostgreSQL, and a function that creates a database for each kind."""
     makers: dict[str, NewDatabase] = {}
     version = None
     if "SQLite" in plan.databases:
@@ -138,7 +138,7 @@ def _postgres() -> Iterator[Databases]:
 
 
 def _subjects(stack: ExitStack, plan: Plan, name: str, new: NewDatabase) -> tuple[Subject, Subject]:
-    """The database with many rows and the one with few, each served."""
+    """Start servers on a database with many rows and on a database with few rows."""
     many, few = (_subject(rows, new(f"rows_{rows}_{label}"), name) for label, rows in _sizes(plan))
     for subject in (many, few):
         subject.server.start()
@@ -161,16 +161,16 @@ def _subject(connections: int, url: str, name: str) -> Subject:
 
 
 def _starts(subject: Subject, plan: Plan) -> list[float]:
-    """Seconds from starting `one-runtime serve` to the first list, several times."""
-    found = []
+    """Return the seconds from the start of `one-runtime serve` to the first list, for each start."""
+    durations = []
     for _ in range(plan.starts):
         server = served(subject.url, subject.key)
         begun = time.monotonic()
         server.start()
         server.wait_for(subject.targets[0])
-        found.append(time.monotonic() - begun)
+        durations.append(time.monotonic() - begun)
         server.stop()
-    return found
+    return durations
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The whole catalog: how long it takes to read, what its list weighs, and how long a search takes."""
+"""The complete catalog: load time, size of its list, duration of a search."""
 
 import statistics
 import time
@@ -22,7 +22,7 @@ _TIMES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds, and bytes by name."""
+    """Durations in seconds, and sizes in bytes by name."""
 
     integrations: int
     reading: float
@@ -32,7 +32,7 @@ class Measured:
 
 
 def measure() -> Measured:
-    """Read it, render its list, and search it for everything that the tests search for."""
+    """Load the catalog, render its list, and run every search of the tests."""
     catalog = load_catalog()
     queries = [str(query) for query in yaml.safe_load(_QUERIES.read_text(encoding="utf-8"))]
     search(catalog.integrations, "warm")
@@ -56,23 +56,23 @@ def _best(work: Callable[[], object]) -> float:
 
 def _listed(catalog: Catalog, logo: Logo) -> bytes:
     lists = IntegrationList(catalog, "https://connect.example.com")
-    offer = Availability(clients=frozenset(one.slug for one in catalog.integrations))
+    offer = Availability(clients=frozenset(integration.slug for integration in catalog.integrations))
     return lists.body(
         lists.listed(ListState(Principal("organization", "key", ("read",)), offer, ""), Options(logo=logo)), "user_123"
     )
 
 
 def _sizes(catalog: Catalog) -> dict[str, int]:
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for name, logo in (("logo=url", "url"), ("logos inline", "inline")):
-        text = _listed(catalog, logo)  # type: ignore[arg-type] # two of the logos
-        found |= {name: len(text)}
-        found |= {f"{name}, {coding}": len(compress(text, coding, SMALL)) for coding in ("gzip", "zstd")}
-    return found
+        text = _listed(catalog, logo)  # type: ignore[arg-type] # two of the logo options
+        sizes |= {name: len(text)}
+        sizes |= {f"{name}, {coding}": len(compress(text, coding, SMALL)) for coding in ("gzip", "zstd")}
+    return sizes
 
 
 def table(measured: Measured) -> Iterator[str]:
-    """As Markdown."""
+    """Render the results as Markdown."""
     yield "### The catalog"
     yield ""
     yield f"- {measured.integrations} integrations are read in **{measured.reading * 1000:.0f} ms**"

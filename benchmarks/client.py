@@ -1,6 +1,6 @@
-"""The load: a closed loop over keep-alive connections, in a process of its own so that it takes no time of the server.
+"""The load: a closed loop over keep-alive connections, in a separate process that takes no time of the server.
 
-Reads one job a line from standard input, as JSON, and answers each in one line: how many requests took how many
+Read one JSON job per line from standard input, and write one line per job: the number of requests by duration in
 microseconds, which is short however many there were.
 """
 
@@ -21,7 +21,7 @@ _PATIENCE: Final = 10.0  # seconds
 
 
 class Caller(asyncio.Protocol):
-    """One connection: the next request goes out when the answer before is in."""
+    """One connection, which sends the next request after each complete response."""
 
     def __init__(self, requests: Iterator[bytes], until: float, status: bytes, latencies: list[float]) -> None:
         self._requests, self._until, self._latencies = requests, until, latencies
@@ -30,7 +30,7 @@ class Caller(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own type is none of asyncio's
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass of asyncio's
         self._send()
 
     def _send(self) -> None:
@@ -52,7 +52,7 @@ class Caller(asyncio.Protocol):
             self._transport.close()
 
     def _length(self) -> int:
-        """How long the whole answer is; -1 while its head is not in."""
+        """Return the length of the whole response, or -1 before its head is complete."""
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return -1
@@ -69,7 +69,7 @@ class Caller(asyncio.Protocol):
 
 
 async def _load(job: Job) -> dict[str, object]:
-    requests = cycle(str(one).encode() for one in _list(job["requests"]))
+    requests = cycle(str(request).encode() for request in _list(job["requests"]))
     latencies: list[float] = []
     started = time.perf_counter()
     until = started + float(str(job["seconds"]))
@@ -93,7 +93,7 @@ def _list(value: object) -> list[object]:
 
 
 def main() -> None:
-    """Do one job after the other."""
+    """Run the jobs of standard input in order."""
     for line in sys.stdin:
         print(json.dumps(uvloop.run(_load(json.loads(line)))), flush=True)
 

@@ -26,12 +26,12 @@ else:
 
 ROUNDS: Final = 7
 REQUESTS: Final = 200
-"""Requests of a round, each for another end user."""
+"""Requests per round, each for a different end user."""
 PRINCIPAL: Final = Principal("organization", "key", ())
 
 
 def requests(slugs: list[str], choose: random.Random) -> list[str]:
-    """Connections of end users, as `listing` reads them; half of the end users have none."""
+    """Return connections of end users, as `listing` reads them. Half of the end users have no connection."""
     weights = [1 / (rank + 1) for rank in range(len(slugs))]
     chosen = []
     for _ in range(REQUESTS):

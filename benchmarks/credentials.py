@@ -1,4 +1,4 @@
-"""Fresh credentials: how long it takes to be given them, and how fast one worker renews a thousand."""
+"""Fresh credentials: duration of a read, and refreshes per second by one worker."""
 
 import asyncio
 import statistics
@@ -29,12 +29,12 @@ from tests.tokens.rotating import RotatingProvider, connect, register_client, ru
 CALLS: Final = 5_000
 DUE: Final = 1_000
 PROVIDER_SECONDS: Final = 0.1
-"""Up to so long the provider thinks about each token request: half of it on the average."""
+"""Longest delay of the provider for a token request, in seconds. The average is half of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Of one database: seconds of each call that found its token fresh, and of the turn that renewed them all."""
+    """Results of one database: seconds of each call with a fresh token, and seconds until all tokens were refreshed."""
 
     database: str
     calls: list[float]
@@ -43,7 +43,7 @@ class Measured:
 
 
 def measure(database: str, new: NewDatabase) -> Measured:
-    """On a database of its own."""
+    """Measure on a new database."""
     with (
         tempfile.TemporaryDirectory(prefix="one-runtime-benchmarks-") as folder,
         running_provider(Path(folder)) as provider,
@@ -56,12 +56,12 @@ async def _measure(database: str, url: str, provider: RotatingProvider) -> Measu
         async with installation.database.write() as tx:
             organization = (await organizations.create(tx, "Benchmark", system_clock())).id
         await register_client(installation, organization)
-        made = provider.make(DUE, after=PROVIDER_SECONDS)
-        seeded = [await connect(installation, organization, f"user_{n}", one) for n, one in enumerate(made)]
+        grants = provider.make(DUE, after=PROVIDER_SECONDS)
+        seeded = [await connect(installation, organization, f"user_{n}", grant) for n, grant in enumerate(grants)]
         calls = [await _timed(installation, seeded[number % DUE].key) for number in range(CALLS)]
         async with installation.database.write() as tx:
-            for one in seeded:
-                await credentials.refresh_now(tx, one.key, system_clock())
+            for connection in seeded:
+                await credentials.refresh_now(tx, connection.key, system_clock())
         begun = time.perf_counter()
         renewed = await refresh_due(installation)
         drained = time.perf_counter() - begun
@@ -79,7 +79,7 @@ async def _timed(installation: Installation, key: credentials.ConnectionKey) -> 
 async def _installation(url: str, provider: RotatingProvider) -> AsyncIterator[Installation]:
     migrate(url)
     key, allow = new_key(), frozenset({("127.0.0.1", provider.port)})
-    made = Installation(
+    installation = Installation(
         settings=Settings(database_url=SecretStr(url), encryption_keys=SecretStr(key), egress_allow=allow),
         database=create_database(url, pool_size=10),
         catalog=provider.catalog,
@@ -87,28 +87,28 @@ async def _installation(url: str, provider: RotatingProvider) -> AsyncIterator[I
         egress=Egress(allow=allow),
         clock=system_clock,
     )
-    await made.database.open()
+    await installation.database.open()
     try:
-        async with made.database.write() as tx:
-            await key_ring.register(tx, made.vault, system_clock())
-        yield made
+        async with installation.database.write() as tx:
+            await key_ring.register(tx, installation.vault, system_clock())
+        yield installation
     finally:
-        await made.egress.close()
-        await made.database.close()
+        await installation.egress.close()
+        await installation.database.close()
 
 
 def table(measured: list[Measured]) -> Iterator[str]:
-    """As Markdown."""
+    """Render the results as Markdown."""
     yield "### Fresh credentials"
     yield ""
     yield f"| database | p50 of {CALLS:,} calls | p99 | {DUE:,} renewals by one worker | a second |"
     yield "|---|---:|---:|---:|---:|"
-    for one in measured:
-        ordered = sorted(one.calls)
+    for result in measured:
+        ordered = sorted(result.calls)
         p50, p99 = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
         yield (
-            f"| {one.database} | **{p50 * 1000:.2f} ms** | {p99 * 1000:.2f} ms | **{one.drained:.1f} s** "
-            f"| {DUE / one.drained:,.0f} |"
+            f"| {result.database} | **{p50 * 1000:.2f} ms** | {p99 * 1000:.2f} ms | **{result.drained:.1f} s** "
+            f"| {DUE / result.drained:,.0f} |"
         )
     yield ""
     thought = PROVIDER_SECONDS / 2

@@ -1,6 +1,6 @@
-"""How fast the popup's list of 600 integrations appears and answers a key, in Chromium: `python -m benchmarks.popup`.
+"""Speed of the popup's list of 600 integrations in Chromium: `python -m benchmarks.popup`.
 
-Needs the Chromium that `make test` installs. The catalog is made up, so that the figures compare over time.
+Needs the Chromium that `make test` installs. The catalog is generated, so that results stay comparable over time.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.running_demo import running_demo, three_free_ports
 _ROUNDS: Final = 5
 _TYPED: Final = "harbormetrics"
 
-# From one key to the frame that shows its effect: the best of ten times for each key, and of these the slowest.
+# Time from a key press to the frame with its effect: the best of ten for each key, and the slowest key of these.
 _SLOWEST_KEY: Final = """async (words) => {
   const search = document.getElementById("search");
   const type = async (value) => {

@@ -1,4 +1,4 @@
-"""Processes that are measured: started, asked for, weighed, stopped."""
+"""Server processes of the measurements: start, requests, memory, stop."""
 
 import http.client
 import os
@@ -20,7 +20,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free loopback port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Server:
-    """One Runtime in a process of its own."""
+    """One Runtime in a separate process."""
 
     command: list[str]
     database_url: str
@@ -39,7 +39,7 @@ class Server:
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
-        """Start it; it does not answer yet."""
+        """Start the process without waiting for a response."""
         self.process = subprocess.Popen(self.command, cwd=ROOT, env=self._environment())
 
     def _environment(self) -> Mapping[str, str]:
@@ -55,7 +55,7 @@ class Server:
         }
 
     def wait_for(self, target: Target) -> None:
-        """Return with the first list that it answers. Raises: TimeoutError, RuntimeError where it ended."""
+        """Wait for the first list. Raises: TimeoutError, or RuntimeError if the process ended."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
@@ -71,7 +71,7 @@ class Server:
         raise TimeoutError("The server did not answer.")
 
     def get(self, target: Target, options: str = "") -> tuple[int, str]:
-        """Ask for one list; the status and the entity tag."""
+        """Request one list. Return status and entity tag."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             path = f"/v1/integrations?end_user_id={target.end_user_id}{options}"
@@ -83,12 +83,12 @@ class Server:
             connection.close()
 
     def cpu_seconds(self) -> float:
-        """Processor time of the process and its workers so far, their own and the kernel's for them."""
+        """Return user and system processor time of the process and its workers."""
         workers = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text(encoding="ascii").split()
         return sum(_cpu_seconds(pid) for pid in (self._pid, *map(int, workers)))
 
     def resident_megabytes(self) -> float:
-        """Memory of the process that is in use now (RSS)."""
+        """Return the resident memory (RSS) of the process."""
         status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
         kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
         return int(kilobytes) / 1024
@@ -99,7 +99,7 @@ class Server:
         return self.process.pid
 
     def stop(self) -> None:
-        """End it, as an operator would."""
+        """Stop the process with SIGTERM."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(timeout=PATIENCE)
@@ -111,10 +111,10 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def measured_server(database_url: str, encryption_key: str) -> Server:
-    """The server with the limit beside it."""
+    """Return a server with the application and the limit."""
     return Server([sys.executable, "-m", "benchmarks.server"], database_url, encryption_key)
 
 
 def served(database_url: str, encryption_key: str) -> Server:
-    """What an operator starts."""
+    """Return a server as an operator starts it."""
     return Server([str(Path(sys.executable).with_name("one-runtime")), "serve"], database_url, encryption_key)

@@ -1,4 +1,4 @@
-"""The results as Markdown, with the machine they were measured on."""
+"""The results as Markdown, with a description of the machine."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from one_runtime.catalog.loader import load_catalog
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured on one database."""
+    """Results of one database."""
 
     database: str
     rows: int
@@ -27,7 +27,7 @@ class Result:
 
 
 def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
-    """Where and with what; `busy` is the load average before the run, which should be near 0."""
+    """Describe machine and versions. `busy` is the load average before the run, which should be near 0."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?"
     )
@@ -46,7 +46,7 @@ def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
 
 
 def tables(result: Result) -> Iterator[str]:
-    """The answers of one database against the limit, and its other numbers."""
+    """Render the requests of one database against the limit, and its other numbers."""
     yield f"### {result.database}, {result.rows:,} connections"
     yield ""
     yield "| answer | bytes | requests/s | of the limit | p50 | p99 | server CPU a request |"
@@ -77,8 +77,8 @@ def _line(name: str, case: Case, ratio: str) -> str:
 
 
 def _ratio(case: Case, other: Case) -> float:
-    """The median of the ratios of neighbours in time, which a slow minute does not touch."""
-    return statistics.median(one / two for one, two in zip(case.rates, other.rates, strict=True))
+    """Return the median ratio of rates of the same round, which a slow minute does not change."""
+    return statistics.median(rate / other_rate for rate, other_rate in zip(case.rates, other.rates, strict=True))
 
 
 def _lines(path: str) -> list[str]:

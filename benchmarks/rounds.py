@@ -1,4 +1,4 @@
-"""One interleaved run: in every round each case is measured for a moment, so that a slow minute slows them all."""
+"""One interleaved run: every round measures each case briefly, so that a slow minute affects all cases."""
 
 import json
 import random
@@ -23,7 +23,7 @@ _TAGGED: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of answer: with which logos, in which coding, or 304 to who has it already."""
+    """A kind of response: logo option, content coding, or 304 for a cached list."""
 
     logo: Literal["url", "inline"]
     coding: Literal["identity", "gzip", "zstd"] = "identity"
@@ -31,7 +31,7 @@ class Kind:
 
     @property
     def options(self) -> str:
-        """What the query says of it. Inline is the default."""
+        """Return the query of the logo option. Inline is the default."""
         return "" if self.logo == "inline" else "&logo=url"
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Kind:
 
 @dataclass(slots=True)
 class Case:
-    """One thing that is measured: a kind of answer of one server, by the application or by the limit."""
+    """One measured case: a kind of response of one server, by the application or by the limit."""
 
     server: Server
     targets: Sequence[Target]
@@ -57,23 +57,23 @@ class Case:
 
     @property
     def rate(self) -> float:
-        """Requests per second: the median of the rounds."""
+        """Return the requests per second: the median of the rounds."""
         return statistics.median(self.rates)
 
     @property
     def cpu_microseconds(self) -> float:
-        """Processor time of the server process per request: the median of the rounds."""
+        """Return the processor time of the server per request: the median of the rounds."""
         return statistics.median(self.cpu) * 1e6
 
     def percentile(self, percent: int) -> float:
-        """Milliseconds from the request's first byte to the answer's last, over all rounds."""
-        wanted = self.latencies.total() * percent / 100
+        """Return a percentile of the milliseconds from a request to the end of its response, over all rounds."""
+        rank = self.latencies.total() * percent / 100
         ordered = sorted(self.latencies)
         reached = accumulate(self.latencies[microseconds] for microseconds in ordered)
-        return next(one for one, count in zip(ordered, reached, strict=True) if count >= wanted) / 1000
+        return next(microseconds for microseconds, count in zip(ordered, reached, strict=True) if count >= rank) / 1000
 
     def requests(self) -> list[str]:
-        """What the load sends: other end users in each round."""
+        """Return the requests of a round. Each round has other end users."""
         if self.kind.not_modified and not self.tags:
             self.tags = [self.server.get(target, self.kind.options)[1] for target in self.targets[:_TAGGED]]
         if self.limit:
@@ -91,13 +91,13 @@ class Case:
 
 
 class Load:
-    """The process that makes the requests."""
+    """The process that sends the requests."""
 
     def __init__(self, orders: IO[str], answers: IO[str]) -> None:
         self._orders, self._answers = orders, answers
 
     def measure(self, case: Case, seconds: float, *, keep: bool = True) -> None:
-        """Load one case for a while; `keep` says whether it counts."""
+        """Measure one case. The result counts if `keep` is true."""
         job = {
             "port": case.server.port,
             "requests": case.requests(),
@@ -122,7 +122,7 @@ class Load:
 
 @contextmanager
 def load() -> Iterator[Load]:
-    """Start the load's process, and end it."""
+    """Run the load process until the block ends."""
     command = [sys.executable, "-m", "benchmarks.client"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -134,7 +134,7 @@ def load() -> Iterator[Load]:
 
 
 def run(cases: Sequence[Case], rounds: int, seconds: float) -> None:
-    """Measure every case in every round, after warming each up."""
+    """Measure every case in every round, after a warm-up of each case."""
     with load() as client:
         for case in cases:
             client.measure(case, seconds, keep=False)

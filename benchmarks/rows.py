@@ -1,4 +1,4 @@
-"""Realistic rows for the measurements: organizations with a key each, their end users, connections, sealed dummies."""
+"""Realistic rows: organizations with an API key, end users, connections, placeholders of sealed credentials."""
 
 import random
 import secrets
@@ -14,9 +14,9 @@ from one_runtime.encryption import secret_tokens
 from one_runtime.tenancy.api_keys import DEFAULT_SCOPES
 
 NewDatabase: TypeAlias = Callable[[str], str]
-"""Makes an empty database of a name and says its URL."""
+"""Creates an empty database with a name and returns its URL."""
 Table: TypeAlias = tuple[str, Sequence[str], Iterator[tuple[object, ...]]]
-"""A table's name, the columns that are given, and the rows. Values are texts and bytes, as both databases take them."""
+"""Table name, columns and rows. Values are texts and bytes, which both databases accept."""
 
 CONNECTIONS_OF_A_USER: Final = 5
 ORGANIZATIONS: Final = 100
@@ -29,32 +29,32 @@ _NAMES: Final = ("Ada", "Bruno", "Chiyo", "Dara", "Elif", "Femi", "Grace", "Hugo
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whose list is asked for: an API key and one of its organization's end users."""
+    """Target of a request: an API key and an end user of its organization."""
 
     token: str
     end_user_id: str
 
 
 class Rows:
-    """The rows of one database; the same for the same number of connections, but for ids and secrets."""
+    """The rows of one database. Only ids and secrets differ between runs of the same size."""
 
     def __init__(self, connections: int, key_id: str) -> None:
         self._connections, self._key_id = connections, key_id
         self._users = max(1, connections // CONNECTIONS_OF_A_USER)
         self._organizations = [new_id() for _ in range(min(ORGANIZATIONS, self._users))]
         self._tokens = [secret_tokens.make(secret_tokens.API_KEY) for _ in self._organizations]
-        slugs = [one.slug for one in load_catalog().integrations]
+        slugs = [integration.slug for integration in load_catalog().integrations]
         self._random = random.Random(connections)
         self._choices = [self._random.sample(slugs, CONNECTIONS_OF_A_USER) for _ in range(_CHOICES)]
         self._ids: list[tuple[str, str]] = []
 
     def targets(self, most: int) -> list[Target]:
-        """Some end users at random, of all organizations."""
+        """Return random end users of all organizations."""
         chosen = self._random.sample(range(self._users), min(most, self._users))
         return [Target(self._tokens[user % len(self._tokens)].secret, _end_user_id(user)) for user in chosen]
 
     def tables(self) -> Iterator[Table]:
-        """Everything, in the order in which it can be put in."""
+        """Return all tables in the order of their foreign keys."""
         yield "key_ring", ("key_id", "created_at"), iter([(self._key_id, rfc3339(_START))])
         yield "organizations", _ORGANIZATION_COLUMNS, self._organization_rows()
         yield "api_keys", _KEY_COLUMNS, self._key_rows()
@@ -83,7 +83,7 @@ class Rows:
             yield self._organization_of(user), _end_user_id(user), name, f"user.{user}@example.com", now, now
 
     def _connection_rows(self) -> Iterator[tuple[object, ...]]:
-        # In the order of time: the rows of one end user lie far apart, as they do in life.
+        # Rows are in the order of time, so the rows of one end user are far apart, as in production.
         step = timedelta(days=300) / self._connections
         for number in range(self._connections):
             round_, user = divmod(number, self._users)
@@ -93,8 +93,8 @@ class Rows:
             moment = rfc3339(_START + step * number)
             status = "needs_reauth" if self._random.random() < _NEEDS_REAUTH else "active"
             account = (f"acct-{number}", f"Account {number} of {end_user}")
-            kept = ("{}", "[]", "[]", "{}", moment, moment)
-            yield connection, organization, end_user, slug, slug.title(), "api_key", status, *account, *kept
+            rest = ("{}", "[]", "[]", "{}", moment, moment)
+            yield connection, organization, end_user, slug, slug.title(), "api_key", status, *account, *rest
 
     def _credential_rows(self) -> Iterator[tuple[object, ...]]:
         noise = secrets.token_bytes(64 * 1024)

@@ -1,4 +1,4 @@
-"""Fill a migrated database fast: rows go straight into the tables, indexes are made afterwards."""
+"""Fill a migrated database fast: insert rows directly and create indexes afterwards."""
 
 import re
 import sqlite3

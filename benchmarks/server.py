@@ -1,4 +1,4 @@
-"""The server that is measured: One Runtime as `serve` runs it, and beside it, in the same process, the limit.
+"""The measured server: One Runtime as `serve` runs it, with the limit in the same process.
 
 The limit answers `/limit/…` with the very messages (status, headers, body) that `/…` answered the first time: what is
 left is the cost of the HTTP server.
@@ -14,7 +14,7 @@ PREFIX = "/limit"
 
 
 class Limit:
-    """Sends what the application sent before; everything else goes to the application."""
+    """Replays recorded messages of the application below `/limit`; forwards all other requests to it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -44,8 +44,7 @@ class Limit:
 
 
 def serve(app: ASGIApp | str, workers: int = 1) -> None:
-    """With the options of `one_runtime.serving`. More than one process want to be told where the application is made,
-    as `module:function`."""
+    """Serve with the options of `one_runtime.serving`. Several workers require the application as `module:function`."""
     host, port = parse_host_port(load_settings().listen)
     uvicorn.run(
         app,

@@ -1,1 +1,1 @@
-"""Calls through the proxy: what it adds to the same calls without it, and what one that hangs does to the others."""
+"""Proxy calls: their overhead over direct calls, and the effect of a hanging provider on others."""

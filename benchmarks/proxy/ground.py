@@ -1,4 +1,4 @@
-"""What calls are measured on: the upstreams, us before them, and an end user who is connected to each of them."""
+"""Environment of the calls: upstreams, a server, and an end user who is connected to each upstream."""
 
 import asyncio
 import subprocess
@@ -30,7 +30,7 @@ SLUGS: Final = ("plain", "tls", "hanging")
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Calls are made to the server, and beside it to the upstreams."""
+    """A running server and its upstreams, which receive proxied and direct calls."""
 
     server: Server
     ports: dict[str, int]
@@ -38,13 +38,13 @@ class Ground:
     token: str
 
     def proxied(self, line: str, slug: str, body: bytes = b"") -> Call:
-        """A call through us. `line`: method and path, as `GET /soon`."""
+        """Return a proxied call. `line`: method and path, such as `GET /soon`."""
         method, path = line.split(" ")
         ours = (f"Authorization: Bearer {self.token}", "One-Runtime-End-User: user")
         return Call(self.server.port, _request(f"{method} /v1/proxy/{slug}{path}", self.server.port, body, *ours))
 
     def direct(self, line: str, slug: str, body: bytes = b"") -> Call:
-        """The same without us."""
+        """Return the same call without the proxy."""
         method, path = line.split(" ")
         request = _request(f"{method} /api{path}", self.ports[slug], body)
         return Call(self.ports[slug], request, self.trust if slug == "tls" else None)
@@ -52,7 +52,7 @@ class Ground:
 
 @contextmanager
 def ground(url: str, workers: int = 1) -> Iterator[Ground]:
-    """On a new database, until the block ends."""
+    """Run server and upstreams on a new database until the block ends."""
     key = new_key()
     migrate(url)
     token = asyncio.run(_key(url))
@@ -103,8 +103,8 @@ def _connect(server: Server, token: str) -> None:
                 time.sleep(0.05)
         for slug in SLUGS:
             body = {"integration_slug": slug, "end_user_id": "user", "auth_type": "api_key", "check": False}
-            given = {**body, "credentials": {"api_key": "k" * 40}}
-            answer = client.post("/v1/connections", json=given, headers={"Authorization": f"Bearer {token}"})
+            connection = {**body, "credentials": {"api_key": "k" * 40}}
+            answer = client.post("/v1/connections", json=connection, headers={"Authorization": f"Bearer {token}"})
             assert answer.status_code == 201, answer.text
 
 

@@ -1,4 +1,4 @@
-"""A closed loop of callers, each on a connection that it keeps: how many calls a second, and how long each takes."""
+"""A closed loop of callers on keep-alive connections: calls per second and durations."""
 
 import asyncio
 import ssl
@@ -14,7 +14,7 @@ _WINDOW: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is sent to whom."""
+    """A request and its address."""
 
     port: int
     request: bytes
@@ -23,7 +23,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Calls a second, and of one call the median and the 99th percentile, in milliseconds."""
+    """Calls per second, and median and 99th percentile of a call in milliseconds."""
 
     rate: float
     p50: float
@@ -31,7 +31,7 @@ class Load:
 
 
 async def load(call: Call, callers: int, seconds: float) -> Load:
-    """Call for so many seconds, after each has called once: a server that is busy takes new connections one by one."""
+    """Call for this many seconds, after one call per caller, because a busy server accepts connections slowly."""
     took: list[float] = []
     opened = [await _opened(call) for _ in range(callers)]
     await asyncio.gather(*(_exchange(*each, call.request) for each in opened))
@@ -42,26 +42,26 @@ async def load(call: Call, callers: int, seconds: float) -> Load:
 
 
 async def repeat(call: Call, callers: int, times: int) -> None:
-    """Call so many times in all."""
-    left = times
+    """Call this many times in total."""
+    remaining = times
 
-    async def one() -> None:
-        nonlocal left
+    async def caller() -> None:
+        nonlocal remaining
         reader, writer = await _opened(call)
-        while left > 0:
-            left -= 1
+        while remaining > 0:
+            remaining -= 1
             await _exchange(reader, writer, call.request)
         writer.close()
 
-    await asyncio.gather(*(one() for _ in range(callers)))
+    await asyncio.gather(*(caller() for _ in range(callers)))
 
 
 @asynccontextmanager
 async def waiting(call: Call, callers: int) -> AsyncIterator[None]:
-    """Callers who are left without an answer, or get one and call again, as long as the block lasts."""
+    """Keep callers waiting for a response, or calling again, until the block ends."""
     opened = [await _opened(call) for _ in range(callers)]
     tasks = [asyncio.ensure_future(_call_until(each, call, float("inf"), [])) for each in opened]
-    await asyncio.sleep(1)  # until all of them wait
+    await asyncio.sleep(1)  # until all callers wait
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What is measured of the proxy: calls beside the same calls without it, a neighbour that hangs, memory at length."""
+"""Measurements of the proxy: overhead of calls, a hanging neighbour, memory over many calls."""
 
 import statistics
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from benchmarks.rows import NewDatabase
 
 CALLERS: Final = (1, 16, 64)
 CROWD: Final = 500
-"""Callers of one that answers after a millisecond, and of one that hangs."""
+"""Numbers of callers: of an upstream that answers after a millisecond, and of a hanging upstream."""
 ROUNDS: Final = 3
 _BODY: Final = b"x" * 10_000
 _WARM: Final = 5_000
@@ -21,7 +21,7 @@ _WARM: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much to measure: seconds for each case, and calls for the memory."""
+    """Size of the measurements: seconds for each case, and calls for the memory."""
 
     seconds: float
     calls: int
@@ -29,7 +29,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of call, and by how many callers it is made."""
+    """A kind of call and its number of callers."""
 
     name: str
     line: str
@@ -48,7 +48,7 @@ KINDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One kind of call by so many callers, without the proxy and through it; our processor time for a call."""
+    """Results of one kind of call: direct, proxied, and the server's processor time per call."""
 
     kind: str
     workers: int
@@ -60,8 +60,8 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found on one database. `alone` and `beside`: the 99th percentile of calls to the one that answers, in
-    milliseconds of each round; `megabytes`: memory before and after so many calls."""
+    """Results of one database. `alone` and `beside`: 99th percentile of calls to the answering upstream, in ms
+    per round; `megabytes`: memory before and after the calls."""
 
     database: str
     calls: list[Measured]
@@ -72,12 +72,12 @@ class Report:
 
 
 def measure(database: str, new: NewDatabase, extent: Extent) -> Report:
-    """On databases of its own. SQLite is served by one process."""
+    """Measure on new databases. SQLite is served by one process."""
     name = f"proxy_{database.lower()}"
-    with ground(new(name)) as one:
-        calls = [found for kind in KINDS for found in _measured(one, kind, 1, extent.seconds)]
-        alone, beside = uvloop.run(_bulkhead(one, extent.seconds))
-        megabytes = _memory(one, extent.calls)
+    with ground(new(name)) as running_ground:
+        calls = [result for kind in KINDS for result in _measured(running_ground, kind, 1, extent.seconds)]
+        alone, beside = uvloop.run(_bulkhead(running_ground, extent.seconds))
+        megabytes = _memory(running_ground, extent.calls)
     if database != "SQLite":
         with ground(new(f"{name}_workers"), workers=2) as two:
             calls += _measured(two, KINDS[0], 2, extent.seconds)
@@ -115,18 +115,18 @@ def _memory(on: Ground, calls: int) -> tuple[float, float]:
 
 
 def tables(reports: list[Report]) -> Iterator[str]:
-    """As Markdown."""
+    """Render the results as Markdown."""
     yield "### The proxy"
     yield ""
     yield "| database, workers | call | callers | calls/s | p50 | p99 | directly: p50 | p99 | added: p50 | CPU a call |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for report in reports:
-        for one in report.calls:
-            ours, theirs = one.proxied, one.direct
+        for row in report.calls:
+            ours, theirs = row.proxied, row.direct
             yield (
-                f"| {report.database}, {one.workers} | {one.kind} | {one.callers} | **{ours.rate:,.0f}** "
+                f"| {report.database}, {row.workers} | {row.kind} | {row.callers} | **{ours.rate:,.0f}** "
                 f"| {ours.p50:.2f} ms | {ours.p99:.2f} ms | {theirs.p50:.2f} ms | {theirs.p99:.2f} ms "
-                f"| **{ours.p50 - theirs.p50:.2f} ms** | {one.cpu * 1_000_000:,.0f} µs |"
+                f"| **{ours.p50 - theirs.p50:.2f} ms** | {row.cpu * 1_000_000:,.0f} µs |"
             )
     yield ""
     for report in reports:
@@ -134,7 +134,7 @@ def tables(reports: list[Report]) -> Iterator[str]:
         yield (
             f"- {report.database}: {CROWD} callers of a provider that answers after 1 ms: p99 {alone:.0f} ms; beside "
             f"{CROWD} callers of one that hangs: {beside:.0f} ms, **{beside / alone:.2f}×** "
-            f"({', '.join(f'{two / one:.2f}' for one, two in zip(report.alone, report.beside, strict=True))})"
+            f"({', '.join(f'{loaded / idle:.2f}' for idle, loaded in zip(report.alone, report.beside, strict=True))})"
         )
         before, after = report.megabytes
         yield (

@@ -1,6 +1,6 @@
-"""The server through which calls are measured: One Runtime as `serve` runs it, with the upstreams as integrations.
+"""The server of the measured calls: One Runtime as `serve` runs it, with the upstreams as integrations.
 
-`python -m benchmarks.proxy.relay`; the upstreams' ports stand in `BENCHMARK_UPSTREAMS`.
+`python -m benchmarks.proxy.relay`; `BENCHMARK_UPSTREAMS` has the ports of the upstreams.
 """
 
 import gc
@@ -16,14 +16,14 @@ from tests.proxy.relay import SVG, entry
 
 
 def relay_app() -> ASGIApp:
-    """What each server process runs."""
+    """Return the application of each server process."""
     plain, tls, hanging = (int(port) for port in os.environ["BENCHMARK_UPSTREAMS"].split(","))
     entries = (
         entry("plain", plain),
         entry("tls", tls, base_url=f"https://localhost:{tls}/api"),
         entry("hanging", hanging),
     )
-    catalog = Catalog.of(entries, {one.slug: SVG.encode() for one in entries}, "benchmark")
+    catalog = Catalog.of(entries, {integration.slug: SVG.encode() for integration in entries}, "benchmark")
     allowed = frozenset({("127.0.0.1", plain), ("localhost", tls), ("127.0.0.1", hanging)})
     app = create_app(load_settings().model_copy(update={"egress_allow": allowed}), catalog)
     gc.collect()

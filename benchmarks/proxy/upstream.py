@@ -26,7 +26,7 @@ _USUAL: Final = _answer(_SMALL)
 
 
 class Provider(asyncio.Protocol):
-    """Reads requests with a Content-Length or without a body, one after the other."""
+    """Reads requests in order, with a Content-Length or without a body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment] # of a TCP server
