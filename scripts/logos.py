@@ -1,4 +1,4 @@
-"""Fetches the marks named in `catalog/logos/sources.yaml` from their npm packages and writes them cleaned.
+"""Fetch the marks named in `catalog/logos/sources.yaml` from their npm packages and write them cleaned.
 
 Run `python scripts/logos.py` after adding an integration, then `python -m one_runtime.catalog.tools.build`. It calls
 `npm` with whatever registry npm is set up for, and runs nothing of what it downloads.
@@ -22,7 +22,7 @@ SIMPLE_ICONS = "simple-icons@16.37.0"
 
 
 def fetch(package: str, folder: Path) -> Path:
-    """The unpacked npm package."""
+    """Download and unpack an npm package."""
     packed = subprocess.run(
         ["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True
     )
@@ -34,7 +34,7 @@ def fetch(package: str, folder: Path) -> Path:
 
 
 def from_logos(icons: dict[str, Any], name: str) -> str:
-    """An icon of the iconify set, as an SVG of its own."""
+    """Return an icon of the iconify set as a separate SVG."""
     icon = icons["icons"][name]
     width, height = (icon.get(side) or icons.get(side, 16) for side in ("width", "height"))
     left, top = icon.get("left", 0), icon.get("top", 0)
@@ -45,13 +45,13 @@ def from_logos(icons: dict[str, Any], name: str) -> str:
 
 
 def from_simple_icons(package: Path, slug: str) -> str:
-    """A simple-icons mark in the brand's colour.
+    """Return a simple-icons mark in the brand's color.
 
     Raises:
         SystemExit: the icon carries a licence of its own, which we leave alone.
     """
     known = json.loads((package / "data" / "simple-icons.json").read_text(encoding="utf-8"))
-    entry = next((one for one in known if one.get("slug") == slug), None)
+    entry = next((icon for icon in known if icon.get("slug") == slug), None)
     if entry is None or "license" in entry:
         raise SystemExit(f"simple-icons:{slug} is unknown or has a licence of its own: choose another mark")
     svg = (package / "icons" / f"{slug}.svg").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def from_simple_icons(package: Path, slug: str) -> str:
 
 
 def main() -> None:
-    """Writes one SVG for each entry of the catalog."""
+    """Write one SVG for each entry of the catalog."""
     sources = yaml.safe_load((HERE / "logos" / "sources.yaml").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         icons = json.loads((fetch(LOGOS, Path(folder)) / "icons.json").read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ END_USER: Final = "user_123"
 OTHER_END_USER: Final = "user_456"
 
 DRAWN: Final = """() => Promise.all([...document.images].map((image) => {
-  image.loading = "eager";  // one that waits to be scrolled to is never decoded
+  image.loading = "eager";  // a lazy image outside of the viewport is never decoded
   return image.decode().catch(() => {});
 }))"""
 
@@ -34,7 +34,7 @@ Demo = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One file: its content, width and color scheme."""
+    """One picture: its content, width and color scheme."""
 
     name: str
     show: Callable[[Page, Demo], None]
@@ -43,25 +43,25 @@ class Picture:
 
 
 def playground(page: Page, demo: Demo) -> None:
-    """The settings page, with one account connected."""
+    """Open the settings page with one connected account."""
     page.goto(f"{demo['playground']}/?end_user_id={END_USER}")
     page.locator(".card.connected").wait_for()
 
 
 def nothing_connected(page: Page, demo: Demo) -> None:
-    """The settings page of an end user who starts."""
+    """Open the settings page of an end user without connections."""
     page.goto(f"{demo['playground']}/?end_user_id={OTHER_END_USER}")
     page.locator("#nothing-connected").wait_for()
 
 
 def popup(page: Page, demo: Demo) -> None:
-    """The popup, which asks for a key."""
+    """Open the popup with the form for a key."""
     nothing_connected(page, demo)
     open_popup(page)
 
 
 def refused(page: Page, demo: Demo) -> None:
-    """The popup after a wrong key, with the provider's own reason."""
+    """Open the popup after a wrong key, with the provider's reason."""
     nothing_connected(page, demo)
     frame = open_popup(page)
     frame.get_by_label("API key", exact=True).fill("acme_0123456789abcdef")
@@ -70,7 +70,7 @@ def refused(page: Page, demo: Demo) -> None:
 
 
 def popup_list(page: Page, demo: Demo) -> None:
-    """The popup with the list of integrations, one of them connected."""
+    """Open the popup with the list of integrations, one of them connected."""
     playground(page, demo)
     frame = frame_of(page, "Browse all integrations")
     frame.get_by_role("searchbox", name="Search").wait_for()
@@ -78,7 +78,7 @@ def popup_list(page: Page, demo: Demo) -> None:
 
 
 def confirmation(page: Page, demo: Demo) -> None:
-    """The first page of a link."""
+    """Open the first page of a link."""
     nothing_connected(page, demo)
     page.get_by_role("radio", name="By a link").check()
     page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
@@ -107,7 +107,7 @@ PICTURES: Final = (
 
 
 def open_popup(page: Page) -> Frame:
-    """Ask to connect Acme CRM with a key, and wait for the form."""
+    """Connect Acme CRM with a key, up to the form."""
     frame = frame_of(page, "Connect Acme CRM")
     frame.get_by_role("button", name="API key").click()
     frame.get_by_label("API key", exact=True).wait_for()
@@ -115,14 +115,14 @@ def open_popup(page: Page) -> Frame:
 
 
 def frame_of(page: Page, button: str) -> Frame:
-    """The frame that a button opens. Locators of the page do not find it: it lives in a closed shadow root."""
+    """Return the frame that a button opens. Locators of the page cannot reach it in a closed shadow root."""
     with page.expect_event("frameattached"):
         page.get_by_role("button", name=button, exact=True).click()
     return page.frames[-1]
 
 
 def connect(page: Page, demo: Demo) -> None:
-    """Connect Acme CRM for the end user whose page is photographed."""
+    """Connect Acme CRM for the end user of the picture."""
     page.goto(f"{demo['playground']}/?end_user_id={END_USER}")
     frame = open_popup(page)
     frame.get_by_label("API key", exact=True).fill(demo["acme_key"])
@@ -132,7 +132,7 @@ def connect(page: Page, demo: Demo) -> None:
 
 @contextmanager
 def running_demo(folder: str) -> Iterator[Demo]:
-    """A demo with data of its own, on the ports that the documentation names."""
+    """Run a demo with new data on the documented ports."""
     command = [sys.executable, "-m", "one_runtime", "demo", "--data", folder, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -145,7 +145,7 @@ def running_demo(folder: str) -> Iterator[Demo]:
 
 
 def take(browser: Browser, picture: Picture, demo: Demo, folder: Path) -> None:
-    """One picture, in a window of its own."""
+    """Take one picture in a new window."""
     width, height = picture.size
     with browser.new_context(
         viewport={"width": width, "height": height},
@@ -162,7 +162,7 @@ def take(browser: Browser, picture: Picture, demo: Demo, folder: Path) -> None:
 
 
 def main() -> None:
-    """Take all of them."""
+    """Take all pictures."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     folder.mkdir(parents=True, exist_ok=True)
     chromium = shutil.which(os.environ.get("CHROMIUM", "chromium"))
