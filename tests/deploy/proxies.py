@@ -88,7 +88,7 @@ def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list
     site = changed(
         text,
         {
-            "{\n\t# Without": "{\n\tadmin off\n\tauto_https disable_redirects\n\t# Without",
+            "\n{\n": "\n{\n\tadmin off\n\tauto_https disable_redirects\n",
             f"{_NAME} {{": f"https://localhost:{port} {{\n\ttls {certificate} {certificate}\n\t{extra}",
             "127.0.0.1:8000": server,
             "/var/log/caddy/": f"{folder}/log/",
