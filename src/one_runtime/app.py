@@ -144,8 +144,3 @@ def _report(task: asyncio.Task[None]) -> None:
     """A background loop that dies is never silent."""
     if not task.cancelled() and task.exception() is not None:
         log.error("worker_stopped", kind=type(task.exception()).__name__, exc_info=task.exception())
-
-
-def _proxy_pool(settings: Settings) -> PoolLimits:
-    """Who has found room for a call finds it here, too (docs/decisions/0024-bulkheads.md)."""
-    return PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
