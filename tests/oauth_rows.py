@@ -18,6 +18,8 @@ from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 
 NOT_REVOCABLE: Final = "airtable"
 """An integration with `oauth2` and without a revocation endpoint, so that a disconnect sends no request."""
+_CATALOG: Final = load_catalog()
+CATALOGS: Final = OrganizationCatalogs(_CATALOG)
 SLUG: Final = "github"
 """An integration with `oauth2` whose client needs only an id and a secret."""
 
@@ -33,7 +35,7 @@ class Place:
 
 async def client(place: Place, client_id: str, client_secret: str, slug: str = SLUG) -> OAuthClient:
     """Insert an OAuth client."""
-    integration = load_catalog().get(slug)
+    integration = _CATALOG.get(slug)
     assert integration is not None
     new = NewOAuthClient(client_id, client_secret)
     async with place.database.write() as tx:
@@ -53,8 +55,7 @@ async def pending_revocation(place: Place, made_with: OAuthClient, secrets: Mapp
     """Insert a pending revocation and return the row's id."""
     metadata, now = TokenMetadata(made_with.id), system_clock()
     tokens = RevocableTokens(place.organization_id, "user_123", SLUG, "oauth2", metadata, {}, secrets)
-    catalogs = OrganizationCatalogs(load_catalog())
     async with place.database.write() as tx:
-        pending = await queue_revocation(tx, place.vault, catalogs, tokens, "disconnected", now)
+        pending = await queue_revocation(tx, place.vault, CATALOGS, tokens, "disconnected", now)
     assert pending is not None
     return pending.id

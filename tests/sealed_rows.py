@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from sqlalchemy import Table, select, update
 
-from one_runtime.catalog.loader import load_catalog
-from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.authorization_attempts import AttemptSecret
@@ -90,9 +88,9 @@ def connection(end_user_id: str, secret: str) -> NewConnection:
 
 async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
     """Connect or reconnect, and return the connection's id."""
-    new, catalogs = connection(end_user_id, secret), OrganizationCatalogs(load_catalog())
+    new = connection(end_user_id, secret)
     async with database.write() as tx:
-        stored, _ = await connections.create_or_replace(tx, vault, catalogs, actor, new, system_clock())
+        stored, _ = await connections.create_or_replace(tx, vault, oauth_rows.CATALOGS, actor, new, system_clock())
         return stored.id
 
 
