@@ -41,11 +41,23 @@ class Log:
         return line
 
 
+def forget_cached_loggers() -> None:
+    """Have every module's logger read the configuration again.
+
+    A logger caches the configuration of its first line. A command that ran in this process may have set another level.
+    """
+    for name, module in list(sys.modules.items()):
+        logger = getattr(module, "log", None) if name.startswith("one_runtime.") else None
+        if logger is not None:
+            vars(logger).pop("bind", None)
+
+
 @pytest.fixture
 def logged() -> Iterator[Log]:
     """Capture the log as `serve` configures it, at level debug."""
     root, stream = logging.getLogger(), io.StringIO()
     level = root.level
+    forget_cached_loggers()
     logs.configure("debug", "json")
     (ours,) = root.handlers
     assert isinstance(ours, logging.StreamHandler)
