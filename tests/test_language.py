@@ -24,13 +24,9 @@ COLUMNS_OF_A_SCREEN: Final = 100
 RETIRED: Final = ROOT / "tests" / "retired_words.txt"
 TEXT_SUFFIXES: Final = {".py", ".js", ".ts", ".css", ".html", ".md", ".txt", ".json"}
 
-# What is left of the old language, counted by folder. Lower a number when you remove some; never raise one.
-RETIRED_HITS: Final[dict[str, int]] = {
-    "src": 8,
-}
-QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {
-    "src": 10,
-}
+# Ceilings by folder, for a folder that cannot be at zero yet. Never raise one.
+RETIRED_HITS: Final[dict[str, int]] = {}
+QUESTIONING_DOCSTRINGS: Final[dict[str, int]] = {}
 
 _MARKUP: Final = re.compile(r"<[^>]+>|!\[[^\]]*\]\([^)]*\)")
 _LINK: Final = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^)]*\)")

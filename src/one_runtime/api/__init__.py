@@ -1,1 +1,1 @@
-"""The HTTP API: one file per resource. Doors parse, call one function, and render."""
+"""The HTTP API: one file per resource. Entry points parse, call one function, and render."""

@@ -1,1 +1,1 @@
-"""How an end user makes, repairs and ends a connection: sessions, popup, OAuth authorization, disconnecting."""
+"""Making, repairing and ending connections: sessions, popup, OAuth authorization, disconnecting."""

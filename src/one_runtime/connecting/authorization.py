@@ -294,7 +294,7 @@ async def _load_context(
 async def _exchange_code(installation: Installation, context: CallbackContext, query: CallbackQuery) -> GrantedTokens:
     """Exchange the authorization code for tokens (RFC 6749, 4.1.3). Raises: OneRuntimeError.
 
-    A refused code counts as a failed attempt of the session, so that nobody can try codes without end. The attempt is
+    A refused code counts as a failed attempt of the session, so that codes cannot be guessed. The attempt is
     counted before the request, so that parallel requests do not exceed the limit.
     """
     session, attempt, now = context.session, context.attempt, installation.clock()

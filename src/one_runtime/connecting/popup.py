@@ -53,9 +53,9 @@ class WrongMode(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class PopupShell:
-    """What the page may show before it has the session token's view.
+    """Data that the page may show before the session token's view is loaded.
 
-    `return_to`: where the browser goes back to in the mode redirect.
+    `return_to`: the address to which the browser returns in the mode redirect.
     """
 
     state: ShellState

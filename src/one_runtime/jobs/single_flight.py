@@ -15,8 +15,10 @@ class SingleFlight:
         self._flying: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def join(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
-        """What the call under way for this key answers; where there is none, this one is made. It goes on where a
-        caller leaves: what it does may not be left half done."""
+        """Return the result of the running call for this key; start `call` if none is running.
+
+        The call goes on when a caller is cancelled: its work must not stop half done.
+        """
         flight = self._flying.get(key)
         if flight is None:
             flight = asyncio.create_task(_awaited(call()))
@@ -37,6 +39,6 @@ async def _awaited(call: Awaitable[T]) -> T:
 
 
 def _seen(flight: asyncio.Task[Any]) -> None:
-    """Nobody may be left to hear of a failure."""
+    """Read the exception: asyncio logs an error for an exception that is never read."""
     if not flight.cancelled():
         flight.exception()

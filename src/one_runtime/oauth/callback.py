@@ -82,14 +82,15 @@ def parse_callback(query: bytes) -> CallbackQuery:
 def read_callback(
     auth: OAuth2Auth, query: CallbackQuery, client: ClientIdentity, issuer: str | None
 ) -> AuthorizationResponse:
-    """What the provider says in the callback (RFC 6749, 4.1.2, 4.1.2.1; RFC 9207, 2.4). The caller has found the state,
-    and takes `client` and `issuer` (of `expected_issuer`) from what was kept with it.
+    """Return the authorization response of a callback (RFC 6749, 4.1.2, 4.1.2.1; RFC 9207, 2.4).
+
+    `client` and `issuer` (from `expected_issuer`) belong to the authorization attempt of the state.
 
     Raises:
-        ConsentDenied: somebody said no.
-        AuthorizationRefused: the provider ended it with another error.
-        IssuerMismatch: it comes from another authorization server.
-        CallbackRefused: it has no code, a false signature, or a value that the entry does not allow.
+        ConsentDenied: the end user denied the consent.
+        AuthorizationRefused: the provider returned another error.
+        IssuerMismatch: the response comes from another authorization server.
+        CallbackRefused: the code is missing, the signature is wrong, or the entry does not allow a value.
     """
     if auth.authorization.callback_signature == "hmac_sha256":
         _check_signature(query, client)

@@ -1,4 +1,4 @@
-"""What a provider can answer instead of what was asked for: one tree, so that a flow catches `OAuthError`."""
+"""Errors of OAuth requests in one tree, so that a flow can catch `OAuthError`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class OAuthError(Exception):
 
     @property
     def reason(self) -> str | None:
-        """What to show a person of the provider's words."""
+        """The provider's error text to show to a person."""
         return self.said.description or self.said.error
 
 

@@ -20,7 +20,7 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 
 
 class EndpointResponse(Protocol):
-    """What the way out gives back (`egress.Response` is one); this package opens no connection."""
+    """An HTTP response, such as `egress.Response`. This package opens no connection."""
 
     @property
     def status(self) -> int: ...

@@ -206,8 +206,8 @@ def trace_id(headers: Headers) -> str | None:
 def _caller(headers: Headers) -> SpanContext | None:
     """Parse the caller's `traceparent` (W3C Trace Context); return None if it is malformed.
 
-    OpenTelemetry's own reader logs what it refuses, so that any caller could fill the log. `tracestate` is not read:
-    it would be for whom we tell of the trace, and we tell nobody.
+    OpenTelemetry's own reader logs what it refuses, so that any caller could fill the log. `tracestate` is not
+    read: it is for services that this one calls, and no trace is passed on to them.
     """
     found = [value for name, value in headers if name == b"traceparent"]
     parts = _TRACEPARENT.fullmatch(found[0]) if len(found) == 1 else None

@@ -19,7 +19,7 @@ Schedule: TypeAlias = datetime | Literal["never"] | None
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
-    """What a caller needs. `rejected` is the version that the provider refused: only a newer one helps the caller.
+    """Requirements of a caller. `rejected` is the version that the provider refused: only a newer one helps the caller.
 
     `retry_refused` asks the provider again although it has refused the grant, because a person wants it.
     """

@@ -56,7 +56,7 @@ class CredentialState:
 
     @property
     def token_method(self) -> TokenMethod | None:
-        """How the entry issues and renews tokens; None for keys and passwords, and where the entry is gone."""
+        """The method by which the entry issues and renews tokens. None for keys and passwords, or without an entry."""
         return auth_method(self.auth).tokens if self.auth is not None else None
 
     @property
