@@ -34,6 +34,10 @@ DELETE_BATCH: Final = 1000
 would delay every request."""
 
 
+_CLOCK_RESOLUTION: Final = timedelta(milliseconds=1)
+"""`system_clock` cuts the time to milliseconds; PostgreSQL's clock has microseconds."""
+
+
 class _DatabaseNow(FunctionElement[datetime]):
     """The clock of the database at this moment, not at the start of the transaction."""
 
@@ -58,7 +62,7 @@ async def clock_skew(tx: Transaction) -> timedelta:
     """Return how far the database's clock is ahead of this process's. Zero if the round trip could explain it."""
     before = system_clock()
     row = await tx.one(_NOW)
-    after = system_clock()
+    after = system_clock() + _CLOCK_RESOLUTION
     assert row is not None  # noqa: S101 - the statement returns one row
     database_now: datetime = row.now
     return max(database_now - after, timedelta()) + min(database_now - before, timedelta())
