@@ -1,6 +1,7 @@
 """The language rules of CONTRIBUTING.md, measured: docstrings, retired words, long sentences, page lengths."""
 
 import ast
+import inspect
 import re
 import subprocess
 import textwrap
@@ -79,11 +80,10 @@ def folder_of(path: Path) -> str:
 
 
 def docstrings(path: Path) -> Iterator[str]:
+    """Docstrings of modules, classes, functions and attributes: every string that is a statement of its own."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            docstring = ast.get_docstring(node)
-            if docstring:
-                yield docstring
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield inspect.cleandoc(node.value.value)
 
 
 def retired_patterns() -> list[re.Pattern[str]]:

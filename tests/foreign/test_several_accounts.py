@@ -161,7 +161,7 @@ async def test_account_selection_expires(runtime: Connecting) -> None:
     assert (await choose(runtime, page, attempt.cookie, "0")).status_code == 409
     assert (await runtime.outcome(token, attempt.authorization_id))["state"] == "failed"
     assert await account_selection.purge_due(runtime.application.installation) == 1
-    assert not await is_taken(runtime, tokens), "what was granted is let go of"
+    assert not await is_taken(runtime, tokens), "the granted tokens are revoked"
 
 
 @pytest.mark.promise("P9")

@@ -120,7 +120,7 @@ _SESSION: Final = tuple(
     for method, more in (("GET", ""), ("POST", "/redeem"), ("DELETE", ""))
 )
 _LINKS: Final = {"POST /v1/connections": _CONNECTION, "POST /v1/hosted-connection-sessions": _SESSION}
-"""What an answer's `id` is good for: links of the document (OpenAPI 3.1 section 4.8.20)."""
+"""Operations that take the `id` of a response: links of the document (OpenAPI 3.1 section 4.8.20)."""
 
 
 def _link(paths: dict[str, Any], source: str, targets: tuple[str, ...]) -> None:

@@ -32,7 +32,7 @@ TICKET_LIFE: Final = timedelta(minutes=2)
 STATE_LIFE: Final = timedelta(minutes=10)
 """From there to the callback, and again from the callback to the selection of an account."""
 KEPT: Final = timedelta(hours=1)
-"""How long the outcome of an attempt can be read."""
+"""Time during which the outcome of an attempt can be read."""
 
 _VERSION: Final = 1  # of a new row's sealed value
 _PAUSED_VERSION: Final = 2  # of the tokens that wait for the selection of an account

@@ -27,7 +27,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
 Presentation: TypeAlias = Literal["frame", "page"]
-"""Where the popup is shown: in a frame of the app (mode embed), or at top level (modes redirect and link)."""
+"""Presentation of the popup: in a frame of the app (mode embed), or at top level (modes redirect and link)."""
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
 
 _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {

@@ -34,7 +34,7 @@ MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
-"""How long the API returns a session after its creation. A session ends after two hours at most."""
+"""Time after its creation during which the API returns a session. A session ends after two hours at most."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]

@@ -47,9 +47,9 @@ docs/decisions/0019-revocations.md gives the reason for each cause."""
 
 TABLE: Final = "revocations"
 RETENTION: Final = timedelta(days=1)
-"""How long the worker tries again while the provider is unavailable."""
+"""Time during which the worker retries while the provider is unavailable."""
 LEASE: Final = timedelta(minutes=2)
-"""How long one process has a row to itself. Longer than the requests to the provider may take."""
+"""Lease of a row to one process. Longer than the requests to the provider may take."""
 
 _VERSION: Final = 1  # the secret of a row is written once
 

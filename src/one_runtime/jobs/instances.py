@@ -26,7 +26,7 @@ LIVE: Final = timedelta(seconds=60)
 """A server counts as stopped after this time without a heartbeat. A suspended process counts again with its next."""
 
 RETENTION: Final = timedelta(hours=1)
-"""How long the row of a server that was killed is stored."""
+"""Time after which the row of a killed server is deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ RETRY_CONFIGURATION: Final = timedelta(minutes=10)
 """The pause after a failure that only the operator or the organization can repair."""
 
 Schedule: TypeAlias = datetime | Literal["never"] | None
-"""When the worker has to look at a due row again that it cannot renew. None leaves the row as it is."""
+"""Next time at which the worker looks at a due row that it cannot renew. None leaves the row as it is."""
 
 
 @dataclass(frozen=True, slots=True)

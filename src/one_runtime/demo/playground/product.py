@@ -7,7 +7,7 @@ from typing import Final
 END_USERS: Final[Mapping[str, str]] = {"user_123": "Ada Lindqvist", "user_456": "Tomás Reyes"}
 
 CONNECTED: Final = "/connected"
-"""Where the browser comes back to in the mode `redirect`: one of the organization's return URLs."""
+"""Address to which the browser returns in the mode `redirect`: one of the organization's return URLs."""
 
 
 @dataclass(frozen=True, slots=True)
