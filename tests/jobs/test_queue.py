@@ -222,13 +222,13 @@ async def test_clocks_that_agree_have_no_skew(database: Database) -> None:
 async def test_deletion_in_batches_deletes_every_expired_row_and_no_other(
     database: Database, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "DELETE_BATCH", 3)
+    monkeypatch.setattr(queue, "BATCH", 3)
     for minutes in (-3, -2, -2, -1, -1, -1, -1, 5):
         await add(database, actor, timedelta(minutes=minutes))
     ran_between = count()
     ticking = asyncio.create_task(tick(ran_between))
     expired = queue.batched_delete(revocations, revocations.c.due_at <= system_clock())
-    assert await queue.delete_in_batches(database, expired) == 7
+    assert await queue.run_in_batches(database, expired) == 7
     ticking.cancel()
     assert await rows_of(database) == 1
     assert next(ran_between) >= 2, "other tasks run between two batches"
@@ -240,6 +240,19 @@ async def tick(counter: "count[int]") -> None:
         await asyncio.sleep(0)
 
 
+async def test_an_update_in_batches_changes_every_due_row_and_no_other(
+    database: Database, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "BATCH", 3)
+    for minutes in (-3, -2, -2, -1, -1, -1, 5):
+        await add(database, actor, timedelta(minutes=minutes))
+    due = revocations.c.due_at <= system_clock()
+    ended = queue.batched_update(revocations, {"attempts": 9}, due, revocations.c.attempts == 0)
+    assert await queue.run_in_batches(database, ended) == 6
+    async with database.read() as tx:
+        assert len(await tx.all(select(revocations.c.id).where(revocations.c.attempts == 9))) == 6
+
+
 @pytest.mark.only_database("postgresql")
 async def test_deletion_skips_rows_that_another_transaction_holds(database: Database, actor: Actor) -> None:
     for _ in range(3):
@@ -247,8 +260,8 @@ async def test_deletion_skips_rows_that_another_transaction_holds(database: Data
     expired = queue.batched_delete(revocations, revocations.c.attempts == 0)
     async with database.write() as holding:
         await holding.all(select(revocations.c.id).limit(1).with_for_update())
-        assert await asyncio.wait_for(queue.delete_in_batches(database, expired), 10) == 2
-    assert await queue.delete_in_batches(database, expired) == 1
+        assert await asyncio.wait_for(queue.run_in_batches(database, expired), 10) == 2
+    assert await queue.run_in_batches(database, expired) == 1
 
 
 async def test_a_commit_wakes_the_task_that_waits_for_its_table(database: Database) -> None:

@@ -19,7 +19,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.db.schema import custom_integrations as customs
 from one_runtime.db.schema import organizations
 from one_runtime.errors import Conflict, NotFound
-from one_runtime.jobs.queue import batched_delete, delete_in_batches
+from one_runtime.jobs.queue import batched_delete, run_in_batches
 
 MOST: Final = 100
 """Maximum number of custom integrations of one organization."""
@@ -133,7 +133,7 @@ async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime
 
 async def purge(database: Database, before: datetime) -> int:
     """Delete the definitions of integrations that were deleted before that time; return their number."""
-    return await delete_in_batches(database, _PURGE, before=before)
+    return await run_in_batches(database, _PURGE, before=before)
 
 
 async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomIntegration | None:

@@ -82,7 +82,7 @@ async def purge_due(installation: Installation) -> int:
         now = await database_now(tx, installation.clock)
         abandoned = await authorization_attempts.abandon(tx, vault, now, BATCH)
         revocations = await _queue_revocations(tx, installation, abandoned)
-        expired = len(abandoned) + await authorization_attempts.expire(tx, now)
+    expired = len(abandoned) + await authorization_attempts.expire(installation.database, now)
     await revoke_all(installation, revocations)
     return expired + await authorization_attempts.purge(installation.database, now)
 

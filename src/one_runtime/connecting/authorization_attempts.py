@@ -24,7 +24,7 @@ from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError
-from one_runtime.jobs.queue import batched_delete, delete_in_batches, lock_due
+from one_runtime.jobs.queue import batched_delete, batched_update, lock_due, run_in_batches
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
@@ -190,7 +190,7 @@ _ABANDON = _CHANGE.where(consents.c.status == SELECTING).values(status=FAILED, *
 _END = _CHANGE.where(consents.c.status == CONSUMED).values(status=bindparam("ended"))
 _PURGE = batched_delete(consents, consents.c.expires_at <= bindparam("before"), consents.c.status != SELECTING)
 _COUNT = select(func.count().label("attempts")).where(consents.c.session_id == bindparam("session"))
-_EXPIRE = update(consents).where(consents.c.expires_at <= bindparam("now"), _OPEN).values(status=FAILED, **_WIPED)
+_EXPIRE = batched_update(consents, {"status": FAILED, **_WIPED}, consents.c.expires_at <= bindparam("now"), _OPEN)
 
 
 def failure_code(error: OneRuntimeError) -> str:
@@ -339,14 +339,14 @@ async def find(tx: Transaction, session_id: str, attempt_id: str) -> Authorizati
     return _attempt_from_row(row) if row else None
 
 
-async def expire(tx: Transaction, now: datetime) -> int:
+async def expire(database: Database, now: datetime) -> int:
     """End attempts without a callback in time, and delete their secrets; return their number."""
-    return await tx.execute(_EXPIRE, now=now)
+    return await run_in_batches(database, _EXPIRE, now=now)
 
 
 async def purge(database: Database, now: datetime) -> int:
     """Delete attempts that ended `KEPT` ago; return their number."""
-    return await delete_in_batches(database, _PURGE, before=now - KEPT)
+    return await run_in_batches(database, _PURGE, before=now - KEPT)
 
 
 async def _find(tx: Transaction, statement: Any, kind: str, token: str, column: str) -> Row | None:

@@ -21,7 +21,7 @@ from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types, unavailable_reason
-from one_runtime.jobs.queue import batched_delete, delete_in_batches
+from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.scopes import check_scopes
 from one_runtime.telemetry import metrics
@@ -423,7 +423,7 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
 async def purge(installation: Installation) -> int:
     """Delete sessions after `RETENTION`; return their number."""
     before = lowest_id(installation.clock() - RETENTION)
-    return await delete_in_batches(installation.database, _PURGE, before=before)
+    return await run_in_batches(installation.database, _PURGE, before=before)
 
 
 PURGE_SESSIONS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_sessions", 3600.0, purge)

@@ -6,7 +6,7 @@ poll each second, and at once after a commit of its own process that called `wak
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Delete,
     Select,
     Table,
+    Update,
     bindparam,
     delete,
     select,
@@ -29,8 +30,8 @@ from one_runtime.clock import Clock, system_clock
 from one_runtime.db.engine import Database, Row, Transaction
 from one_runtime.db.schema import TIME
 
-DELETE_BATCH: Final = 1000
-"""Rows that one statement of `delete_in_batches` deletes. SQLite runs statements on the event loop: a larger batch
+BATCH: Final = 1000
+"""Rows that one statement of `run_in_batches` changes. SQLite runs statements on the event loop: a larger batch
 would delay every request."""
 
 
@@ -128,21 +129,31 @@ def lock_due(table: Table, *only: ColumnElement[bool], due: ColumnElement[dateti
 
 
 def batched_delete(table: Table, *expired: ColumnElement[bool]) -> Delete:
-    """Build the statement of `delete_in_batches`: it deletes at most `limit` of the expired rows."""
-    ids = select(*table.primary_key.columns).where(*expired).limit(bindparam("limit"))
+    """Build a statement for `run_in_batches` that deletes the expired rows."""
+    return delete(table).where(_in_batch(table, expired))
+
+
+def batched_update(table: Table, values: Mapping[str, object], *due: ColumnElement[bool]) -> Update:
+    """Build a statement for `run_in_batches` that updates the due rows, which must not be due with these values."""
+    return update(table).where(_in_batch(table, due)).values(values)
+
+
+def _in_batch(table: Table, only: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Select at most `limit` rows and lock them; locked rows are skipped."""
+    ids = select(*table.primary_key.columns).where(*only).limit(bindparam("limit"))
     batch = ids.with_for_update(skip_locked=True, of=table).cte("batch", nesting=True)
-    return delete(table).where(_key(table).in_(select(*batch.c)))
+    return _key(table).in_(select(*batch.c))
 
 
-async def delete_in_batches(database: Database, statement: Delete, **params: object) -> int:
-    """Delete rows, each batch in a transaction of its own, and let other work run in between; return their number."""
-    deleted = 0
+async def run_in_batches(database: Database, statement: Delete | Update, **params: object) -> int:
+    """Change rows, each batch in a transaction of its own, and let other work run in between; return their number."""
+    changed = 0
     while True:
         async with database.write() as tx:
-            rows = await tx.execute(statement, limit=DELETE_BATCH, **params)
-        deleted += rows
-        if rows < DELETE_BATCH:
-            return deleted
+            rows = await tx.execute(statement, limit=BATCH, **params)
+        changed += rows
+        if rows < BATCH:
+            return changed
         await asyncio.sleep(0)
 
 

@@ -14,7 +14,7 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id
 from one_runtime.db.schema import events
-from one_runtime.jobs.queue import batched_delete, delete_in_batches
+from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 
@@ -143,7 +143,7 @@ async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: st
 async def purge(installation: Installation) -> int:
     """Delete events older than the setting allows; return their number."""
     before = installation.clock() - timedelta(days=installation.settings.event_retention_days)
-    return await delete_in_batches(installation.database, _PURGE, before=lowest_id(before))
+    return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))
 
 
 PURGE_EVENTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_events", 3600.0, purge)
