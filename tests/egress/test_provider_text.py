@@ -125,6 +125,14 @@ def test_complete_secret_is_redacted_in_every_form(form: str) -> None:
 
 
 @settings(deadline=None)
+@given(st.text(min_size=3))
+@pytest.mark.parametrize("form", ["as it is", "percent-encoded", "form-encoded", "in base64", "in HTML", "in JSON"])
+def test_any_secret_is_found_in_a_text_that_consists_of_one_of_its_forms(form: str, secret: str) -> None:
+    secret = secret.encode(errors="ignore").decode()
+    assert len(printable(secret)) < 3 or contains_secret(ECHOES[form][0](secret), [secret])
+
+
+@settings(deadline=None)
 @given(st.text(), st.text(min_size=12), st.text())
 def test_secret_is_redacted_in_any_surrounding_text(before: str, secret: str, after: str) -> None:
     redacted = redact(before + secret + after, [secret])

@@ -42,13 +42,15 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
     for form in forms:
         plain = re.sub(re.escape(form), MASK, plain, flags=re.IGNORECASE)
-    return _without_parts(plain, forms)[:MAX_TEXT].strip()
+    return _mask_parts(plain, forms)[:MAX_TEXT].strip()
 
 
 def contains_secret(text: str, secrets: Iterable[str]) -> bool:
     """Return true if the text contains one of these secrets, in any form that `redact` masks as a whole."""
     plain = printable(text)
-    return any(re.search(re.escape(form), plain, flags=re.IGNORECASE) for secret in secrets for form in _forms(secret))
+    # Every form is at least as long as the printable secret, and most accounts' names are shorter than a key.
+    possible = [secret for secret in secrets if len(printable(secret)) <= len(plain)]
+    return any(re.search(re.escape(form), plain, flags=re.IGNORECASE) for secret in possible for form in _forms(secret))
 
 
 def _printable_character(character: str) -> str:
@@ -58,20 +60,27 @@ def _printable_character(character: str) -> str:
     return " " if category in _BREAKS else character
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """The ways in which providers repeat a secret."""
+def _forms(secret: str) -> list[str]:
+    """Return the forms in which providers repeat a secret."""
     if len(secret) < _SHORTEST_SECRET:
-        return
+        return []
     data = secret.encode("utf-8", "surrogatepass")
-    written = [secret, quote(data, safe=""), quote(data), quote_plus(data)]
-    written += [html.escape(secret), html.escape(secret, quote=False)]
-    written += [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
-    written += _in_base64(data)
-    yield from (form for text in written if len(form := printable(text)) >= _SHORTEST_SECRET)
+    forms = [
+        secret,
+        quote(data, safe=""),
+        quote(data),
+        quote_plus(data),
+        html.escape(secret),
+        html.escape(secret, quote=False),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        *_base64_forms(data),
+    ]
+    return [form for form in map(printable, forms) if len(form) >= _SHORTEST_SECRET]
 
 
-def _in_base64(data: bytes) -> Iterator[str]:
-    """The data in base64 without padding, alone and within other data (as in `user:password`)."""
+def _base64_forms(data: bytes) -> Iterator[str]:
+    """Yield the data in base64 without padding, alone and within other data (as in `user:password`)."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(data).decode("ascii").rstrip("=")
         for bytes_before in range(3):
@@ -82,7 +91,8 @@ def _in_base64(data: bytes) -> Iterator[str]:
                 yield whole[first:last]
 
 
-def _without_parts(text: str, forms: Iterable[str]) -> str:
+def _mask_parts(text: str, forms: Iterable[str]) -> str:
+    """Mask parts of the forms that have at least 12 characters."""
     parts = {
         folded[start : start + _SHORTEST_PART]
         for folded in map(_lower, forms)
@@ -97,7 +107,7 @@ def _without_parts(text: str, forms: Iterable[str]) -> str:
 
 
 def _lower(text: str) -> str:
-    """The text in lower case, each character in its place."""
+    """Return the text in lower case, each character in its place."""
     if len(lowered := text.lower()) == len(text):
         return lowered
     return "".join(lower if len(lower := character.lower()) == 1 else character for character in text)
