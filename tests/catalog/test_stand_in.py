@@ -21,7 +21,7 @@ from one_runtime.catalog import examples
 from one_runtime.catalog.lint import answer_of, example_values
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.parts import Field
+from one_runtime.catalog.parts import CredentialField
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.received import receive
 from one_runtime.catalog.request import Values, clean_values
@@ -101,7 +101,7 @@ def wrong(auth: Auth, right: Mapping[str, str]) -> dict[str, str]:
     return {part.name: another(auth, part, right[part.name]) for part in auth.fields if part.secret}
 
 
-def another(auth: Auth, part: Field, right: str) -> str:
+def another(auth: Auth, part: CredentialField, right: str) -> str:
     inside = [one.pattern for one in auth.derived if one.field == part.name]
     swapped = (right[:at] + letter + right[at + 1 :] for at in range(len(right)) for letter in "b2Zy")
     return next(

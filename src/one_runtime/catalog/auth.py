@@ -13,29 +13,29 @@ from pydantic import Field as Setting
 from pydantic import ValidationInfo, model_validator
 
 from one_runtime.catalog.parts import (
-    Basic,
-    Derived,
-    Field,
+    AccountIdentity,
+    CredentialField,
+    CredentialPlacement,
+    DerivedValue,
+    EntryPart,
+    EntryVerification,
     HeaderName,
     HeaderValue,
     HostGuard,
-    Identity,
+    HttpBasic,
     Label,
     Many,
     Param,
-    Request,
-    Send,
-    Strict,
+    RequestTemplate,
     Text,
     Url,
-    Verified,
     trusted,
 )
 from one_runtime.catalog.patterns import captured_part, check_host_pattern
 from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in, split_url
 
 
-class AuthBase(Strict):
+class AuthBase(EntryPart):
     """The base of all auth types."""
 
     default_label: ClassVar[str]
@@ -46,16 +46,16 @@ class AuthBase(Strict):
 
     label: Label = ""
     params: Annotated[tuple[Param, ...], Many] = ()
-    fields: Annotated[tuple[Field, ...], Many] = ()
-    derived: Annotated[tuple[Derived, ...], Many] = ()
+    fields: Annotated[tuple[CredentialField, ...], Many] = ()
+    derived: Annotated[tuple[DerivedValue, ...], Many] = ()
     base_url: Url
     more_base_urls: Annotated[tuple[Url, ...], Many] = ()
     headers: Annotated[dict[HeaderName, HeaderValue], Many] = Setting(default={})
-    send: Send = Send()
-    check: Request | None = None
+    send: CredentialPlacement = CredentialPlacement()
+    check: RequestTemplate | None = None
     check_missing: Text | None = None
-    identity: Identity | None = None
-    verified: Verified
+    identity: AccountIdentity | None = None
+    verified: EntryVerification
     quirks: Annotated[tuple[Text, ...], Many] = ()
 
     @model_validator(mode="before")
@@ -81,7 +81,7 @@ class AuthBase(Strict):
         """Return the parameter of that name, or None."""
         return next((param for param in self.params if param.name == name), None)
 
-    def field(self, name: str) -> Field | None:
+    def field(self, name: str) -> CredentialField | None:
         """Return the credential field of that name, or None."""
         return next((field for field in self.fields if field.name == name), None)
 
@@ -133,7 +133,7 @@ class AuthBase(Strict):
 
     def declared(self) -> tuple[str, ...]:
         """Every name that the entry declares."""
-        parts: tuple[Param | Field | Derived, ...] = (*self.params, *self.fields, *self.derived)
+        parts: tuple[Param | CredentialField | DerivedValue, ...] = (*self.params, *self.fields, *self.derived)
         return tuple(part.name for part in parts)
 
     def stored_names(self) -> frozenset[str]:
@@ -169,7 +169,7 @@ class BasicAuth(AuthBase):
     type: Literal["basic"]
     default_label: ClassVar[str] = "Username and password"
 
-    send: Send = Send(basic=Basic(username="{username}", password="{password}"))
+    send: CredentialPlacement = CredentialPlacement(basic=HttpBasic(username="{username}", password="{password}"))
 
     @model_validator(mode="after")
     def _require_username_and_password(self) -> Self:

@@ -6,7 +6,7 @@ from importlib import import_module
 from random import Random
 from typing import Any, Final
 
-from one_runtime.catalog.parts import Field, Param
+from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.patterns import compiled
 
 # Python's own parser of patterns, which has no public name.
@@ -32,7 +32,7 @@ def of_param(part: Param) -> str:
     return of_pattern(part.pattern or "")
 
 
-def of_field(part: Field, variant: int = 0) -> str:
+def of_field(part: CredentialField, variant: int = 0) -> str:
     """Return a value of a credential field; each variant has another value."""
     return of_pattern(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 

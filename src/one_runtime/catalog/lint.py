@@ -11,7 +11,7 @@ from one_runtime.catalog import examples
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, Source
-from one_runtime.catalog.parts import Field, Param, Request
+from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import (
     Values,
@@ -118,7 +118,7 @@ def _check_auth(auth: AuthBase) -> Iterator[str]:
         yield from _check_urls("token", auth.token.urls(), known)
 
 
-def _check_field(field: Field) -> Iterator[str]:
+def _check_field(field: CredentialField) -> Iterator[str]:
     if not field.where.endswith("."):
         yield f"{field.name}: where must be a sentence with a full stop"
     if field.help is not None and not field.help.endswith("."):
@@ -167,7 +167,7 @@ def _check_injection(auth: AuthBase, values: Values) -> Iterator[str]:
         yield "a header contains a {{name}} without a value"
 
 
-def _check_check(auth: AuthBase, check: Request, values: Values) -> Iterator[str]:
+def _check_check(auth: AuthBase, check: RequestTemplate, values: Values) -> Iterator[str]:
     request = build_check(auth, values)
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: resolves to {request.url}"

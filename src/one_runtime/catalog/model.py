@@ -17,7 +17,7 @@ from pydantic import PrivateAttr, StringConstraints, ValidationInfo, model_valid
 from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
 from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.parts import Label, Link, Strict, trusted
+from one_runtime.catalog.parts import EntryPart, Label, Link, trusted
 
 # Must never change, on any installation: clients store these ids.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
@@ -49,7 +49,7 @@ Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .
 """Another search word for the product, in lower case: a former name, a nickname, the parent brand."""
 
 
-class Integration(Strict):
+class Integration(EntryPart):
     """One third-party product that can be connected."""
 
     slug: Slug

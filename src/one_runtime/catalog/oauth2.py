@@ -12,8 +12,10 @@ from pydantic import StringConstraints, ValidationInfo, model_validator
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.parts import (
-    Expect,
-    Field,
+    CredentialField,
+    CredentialPlacement,
+    EntryPart,
+    ExpectedResponse,
     HeaderName,
     HostGuard,
     JsonPath,
@@ -22,10 +24,8 @@ from one_runtime.catalog.parts import (
     Name,
     Path,
     Pattern,
-    Refused,
-    Request,
-    Send,
-    Strict,
+    RefusalResponse,
+    RequestTemplate,
     Template,
     Text,
     Url,
@@ -55,7 +55,7 @@ _CLIENT_OWN: Final = frozenset({"client_id", "client_secret"})
 _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "refresh_token"}
 
 
-class Client(Strict):
+class Client(EntryPart):
     """The registration of the OAuth client.
 
     `customer`: each customer creates a client within the product, and the end user enters it. `fields`: values of the
@@ -65,10 +65,10 @@ class Client(Strict):
     owner: Literal["organization", "customer"] = "organization"
     where: Text | None = None
     where_url: Link | None = None
-    fields: Annotated[tuple[Field, ...], Many] = ()
+    fields: Annotated[tuple[CredentialField, ...], Many] = ()
 
 
-class ScopeList(Strict):
+class ScopeList(EntryPart):
     """One scope parameter. `always`: scopes of every request; `default`: scopes if the request names no others."""
 
     param: ParamName = "scope"
@@ -81,7 +81,7 @@ class ScopeList(Strict):
         yield from (*self.always, *self.default)
 
 
-class Authorization(Strict):
+class Authorization(EntryPart):
     """The authorization request (RFC 6749, 4.1.1), and the deviations of its callback from the RFC."""
 
     url: Url
@@ -99,7 +99,7 @@ class Authorization(Strict):
         return self
 
 
-class TokenResponse(Strict):
+class TokenResponse(EntryPart):
     """The paths of the values in a token response.
 
     `within`: nested objects to read if the top level has no token. A response without a token is an error, even with
@@ -117,7 +117,7 @@ class TokenResponse(Strict):
     error_description: JsonPath = "error_description"
 
 
-class Exchange(Strict):
+class Exchange(EntryPart):
     """A second request that exchanges a short-lived token for a long-lived one, with the client's id and secret."""
 
     url: Url
@@ -125,7 +125,7 @@ class Exchange(Strict):
     params: Annotated[dict[ParamName, Template], Many]
 
 
-class Token(Strict):
+class Token(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
     `auth`: how the client authenticates (2.3.1). `query`: in the URL of every request. `refresh_method` GET: the
@@ -167,7 +167,7 @@ class Token(Strict):
             yield self.exchange.url
 
 
-class Revocation(Strict):
+class Revocation(EntryPart):
     """The revocation of a token, by RFC 7009 or in the provider's own way.
 
     `bearer`: the token authenticates the request. `secret`: the client's secret is sent in place of a token. `gone`:
@@ -182,8 +182,8 @@ class Revocation(Strict):
     tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")
     params: Annotated[dict[ParamName, Template], Many] = {}
     headers: Annotated[dict[HeaderName, Template], Many] = {}
-    expect: Expect = Expect(status=(200, 202, 204))
-    gone: Refused = Refused(status=())
+    expect: ExpectedResponse = ExpectedResponse(status=(200, 202, 204))
+    gone: RefusalResponse = RefusalResponse(status=())
 
     @model_validator(mode="after")
     def _require_token(self, info: ValidationInfo) -> Self:
@@ -204,14 +204,14 @@ class Revocation(Strict):
         yield from self.headers.values()
 
 
-class Choices(Strict):
+class Choices(EntryPart):
     """The accounts that a look-up lists for one token: the path of the list, and the label of an item."""
 
     at: JsonPath | None = None
     label: JsonPath
 
 
-class Lookup(Request):
+class Lookup(RequestTemplate):
     """A request with the new token, whose answer has values that later requests need.
 
     With `choices` the end user selects one item, and paths are relative to that item.
@@ -220,7 +220,7 @@ class Lookup(Request):
     choices: Choices | None = None
 
 
-class Received(Strict):
+class Received(EntryPart):
     """A value from the provider: in the callback, in the token response, or in a look-up's answer.
 
     It is validated before it is stored. `extract` stores its one group, and refuses a value that does not match as a
@@ -262,7 +262,7 @@ class Received(Strict):
         return captured_part(self.extract) if self.extract is not None else self.pattern
 
 
-class Lifetimes(Strict):
+class Lifetimes(EntryPart):
     """Seconds. `access`: for a response without expires_in. `refresh`: an unused refresh token expires after it."""
 
     access: Seconds | None = None
@@ -288,7 +288,7 @@ class OAuth2Auth(AuthBase):
     received: Annotated[tuple[Received, ...], Many] = ()
     lookup: Lookup | None = None
     revocation: Revocation | None = None
-    send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
+    send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
 
     @model_validator(mode="after")
     def _validate_oauth2(self, info: ValidationInfo) -> Self:
@@ -357,7 +357,7 @@ class OAuth2Auth(AuthBase):
 
     def declared(self) -> tuple[str, ...]:
         """Every name that the entry declares."""
-        parts: tuple[Field | Received, ...] = (*self.client.fields, *self.received)
+        parts: tuple[CredentialField | Received, ...] = (*self.client.fields, *self.received)
         return (*super().declared(), *(part.name for part in parts))
 
     def stored_names(self) -> frozenset[str]:
@@ -387,7 +387,7 @@ class ClientCredentialsAuth(AuthBase):
     token: Token
     scopes: ScopeList = ScopeList()
     lifetimes: Lifetimes = Lifetimes()
-    send: Send = Send(headers={"Authorization": "Bearer {access_token}"})
+    send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
 
     @model_validator(mode="after")
     def _require_client(self, info: ValidationInfo) -> Self:

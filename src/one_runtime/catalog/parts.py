@@ -87,7 +87,7 @@ JsonPath = Annotated[str, StringConstraints(pattern=rf"^{_STEP}(?:\.{_STEP})*$",
 IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class Strict(BaseModel):
+class EntryPart(BaseModel):
     """Base of the parts of an entry: immutable, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
@@ -105,14 +105,14 @@ class HostGuard:
     may_end_host: bool = False
 
 
-class Option(Strict):
+class ParamOption(EntryPart):
     """An option of a parameter."""
 
     value: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     label: Label
 
 
-class Param(Strict):
+class Param(EntryPart):
     """A value that the end user enters and that is not secret, such as a subdomain or a region."""
 
     name: Name
@@ -121,7 +121,7 @@ class Param(Strict):
     placeholder: Annotated[str, StringConstraints(max_length=100)] | None = None
     default: str | None = None
     pattern: Pattern | None = None
-    options: Annotated[tuple[Option, ...], Setting(max_length=200)] = ()
+    options: Annotated[tuple[ParamOption, ...], Setting(max_length=200)] = ()
     suffix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./:-]{1,60}$")] | None = None
     transform: tuple[Transform, ...] = ()
 
@@ -142,7 +142,7 @@ class Param(Strict):
         return self
 
 
-class Field(Strict):
+class CredentialField(EntryPart):
     """A part of the credential."""
 
     name: Name
@@ -156,7 +156,7 @@ class Field(Strict):
     optional: bool = False
 
 
-class Derived(Strict):
+class DerivedValue(EntryPart):
     """A value extracted from a field: Mailchimp's keys end in the name of their data centre."""
 
     name: Name
@@ -170,19 +170,19 @@ class Derived(Strict):
         return self
 
 
-class Basic(Strict):
+class HttpBasic(EntryPart):
     """HTTP Basic (RFC 7617)."""
 
     username: Template
     password: Template
 
 
-class Send(Strict):
+class CredentialPlacement(EntryPart):
     """The places of a credential in each request."""
 
     headers: Annotated[dict[HeaderName, Template], Many] = {}
     query: Annotated[dict[str, Template], Many] = {}
-    basic: Basic | None = None
+    basic: HttpBasic | None = None
 
     @model_validator(mode="after")
     def _require_one_authorization(self, info: ValidationInfo) -> Self:
@@ -198,7 +198,7 @@ class Send(Strict):
             yield from (self.basic.username, self.basic.password)
 
 
-class Condition(Strict):
+class JsonCondition(EntryPart):
     """A condition on a JSON body: exactly one of `equals`, `one_of`, `exists` and `type`.
 
     `equals: null` requires a present null; `exists` requires a present value other than null. The path `$` is the
@@ -221,21 +221,21 @@ class Condition(Strict):
 Status = Annotated[int, Setting(ge=200, le=499)]
 
 
-class Expect(Strict):
+class ExpectedResponse(EntryPart):
     """The answer to a valid credential: one of the statuses, and every condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (200,)
-    json_body: Annotated[tuple[Condition, ...], Many] = Setting(default=(), alias="json")
+    json_body: Annotated[tuple[JsonCondition, ...], Many] = Setting(default=(), alias="json")
 
 
-class Refused(Strict):
+class RefusalResponse(EntryPart):
     """The answer of a definite refusal: one of the statuses, or any condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
-    json_body: Annotated[tuple[Condition, ...], Many] = Setting(default=(), alias="json")
+    json_body: Annotated[tuple[JsonCondition, ...], Many] = Setting(default=(), alias="json")
 
 
-class Request(Strict):
+class RequestTemplate(EntryPart):
     """A cheap request that verifies a credential. `json` is sent unchanged, without templates."""
 
     method: Literal["GET", "POST"] = "GET"
@@ -245,8 +245,8 @@ class Request(Strict):
     query: Annotated[dict[str, Template], Many] = {}
     json_body: JsonValue = Setting(default=None, alias="json")
     form: Annotated[dict[str, Template], Many] | None = None
-    expect: Expect = Expect()
-    refused: Refused = Refused()
+    expect: ExpectedResponse = ExpectedResponse()
+    refused: RefusalResponse = RefusalResponse()
     reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_wrap_single_path), Many] = ()
 
     @model_validator(mode="after")
@@ -275,14 +275,14 @@ class Request(Strict):
         yield from (self.form or {}).values()
 
 
-class Identity(Strict):
+class AccountIdentity(EntryPart):
     """The paths of the account's id and label in the answer of the check."""
 
     id: IdentityText
     label: IdentityText | None = None
 
 
-class Verified(Strict):
+class EntryVerification(EntryPart):
     """The evidence that the entry is correct.
 
     `documentation`: compared with the provider's documentation. `fixture`: also compared with a request shown there.

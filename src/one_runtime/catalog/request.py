@@ -17,7 +17,16 @@ from one_runtime.catalog.outbound import (
     merge_headers,
     parse_json,
 )
-from one_runtime.catalog.parts import Condition, Derived, Expect, Field, Param, Refused, Request, Transform
+from one_runtime.catalog.parts import (
+    CredentialField,
+    DerivedValue,
+    ExpectedResponse,
+    JsonCondition,
+    Param,
+    RefusalResponse,
+    RequestTemplate,
+    Transform,
+)
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.templates import fill, is_authority, names_in, split_url
 from one_runtime.egress.provider_text import contains_secret, printable, redact
@@ -113,7 +122,7 @@ def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
     return build_request(auth, auth.check, values)
 
 
-def build_request(auth: AuthBase, request: Request, values: Values) -> OutboundRequest:
+def build_request(auth: AuthBase, request: RequestTemplate, values: Values) -> OutboundRequest:
     """Return a request of the entry with the credential.
 
     Raises:
@@ -185,18 +194,18 @@ def read_identity(auth: AuthBase, values: Values) -> tuple[str | None, str | Non
     return identities[0], identities[1]
 
 
-def read_lookup(lookup: Request, status: int, body: bytes) -> object | None:
+def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | None:
     """Return the JSON document of a look-up's answer, or None if the entry expects another answer."""
     document = parse_json(body)
     return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
 
 
-def is_expected(expect: Expect, status: int, document: object) -> bool:
+def is_expected(expect: ExpectedResponse, status: int, document: object) -> bool:
     """Return True if the entry expects this answer."""
     return status in expect.status and all(_holds(rule, document) for rule in expect.json_body)
 
 
-def is_refused(refused: Refused, status: int, document: object) -> bool:
+def is_refused(refused: RefusalResponse, status: int, document: object) -> bool:
     """Return True if the answer is a definite refusal by the entry's rules."""
     return status in refused.status or any(_holds(rule, document) for rule in refused.json_body)
 
@@ -215,7 +224,7 @@ def _clean_param(part: Param, raw: str | None, errors: list[FieldError], *, in_h
     return _value_or_error(value, name, message, errors)
 
 
-def _clean_field(auth: AuthBase, part: Field, raw: str | None, errors: list[FieldError]) -> str | None:
+def _clean_field(auth: AuthBase, part: CredentialField, raw: str | None, errors: list[FieldError]) -> str | None:
     name = f"credentials.{part.name}"
     value = _trim(raw)
     if not value and part.optional:
@@ -268,7 +277,7 @@ def _find_problem(value: str, label: str, pattern: str | None, longest: int, exa
     return None
 
 
-def _find_header_problem(auth: AuthBase, part: Field, value: str) -> str | None:
+def _find_header_problem(auth: AuthBase, part: CredentialField, value: str) -> str | None:
     in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
     if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
         return f"{part.label} contains a character that cannot be sent; copy it again"
@@ -297,7 +306,7 @@ def _unknown_values(group: str, values: Mapping[str, str], known: Iterable[str])
     ]
 
 
-def _derive(derived: Derived, value: str) -> str | None:
+def _derive(derived: DerivedValue, value: str) -> str | None:
     match = compiled(derived.pattern).fullmatch(value)
     return match.group(1) if match is not None else None
 
@@ -358,7 +367,7 @@ def look_up(document: object, path: str) -> object:
     return value
 
 
-def _holds(rule: Condition, document: object) -> bool:
+def _holds(rule: JsonCondition, document: object) -> bool:
     if document is MISSING:
         return False
     value = document if rule.path == "$" else look_up(document, rule.path)
@@ -406,7 +415,7 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
     return shown[:255] or None
 
 
-def _reason(auth: AuthBase, check: Request, document: object, values: Values | None) -> str | None:
+def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: Values | None) -> str | None:
     for path in check.reason:
         text = text_of(look_up(document, path))
         if text:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from pydantic import Field, StringConstraints, ValidationError
 
 from one_runtime.catalog.model import Auth
-from one_runtime.catalog.parts import Option
+from one_runtime.catalog.parts import ParamOption
 from one_runtime.connect.texts import TEXTS
 from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
 from one_runtime.connecting.popup import ConnectRequest, PopupView
@@ -132,7 +132,7 @@ class FormField:
     help: str | None = None
     placeholder: str | None = None
     pattern: str | None = None
-    options: tuple[Option, ...] = ()
+    options: tuple[ParamOption, ...] = ()
     suffix: str | None = None
     where: str | None = None
     where_url: str | None = None

@@ -10,7 +10,7 @@ from typing import Final
 
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.parts import Field, Param, Verified
+from one_runtime.catalog.parts import CredentialField, EntryVerification, Param
 from one_runtime.catalog.tools.build import HERE, read_entries
 
 REDIRECT: Final = "https://<your One Runtime>/connect/callback/{slug}"
@@ -94,7 +94,7 @@ def _param(part: Param) -> str:
     return f"- **{part.label}** (`params.{part.name}`).{_sentence(part.help)}{choice}{example}"
 
 
-def _field(part: Field) -> str:
+def _field(part: CredentialField) -> str:
     optional = " May be left blank." if part.optional else ""
     return f"- **{part.label}** (`{part.name}`).{_sentence(part.help)} {part.where}{_link(part.where_url)}{optional}"
 
@@ -148,7 +148,7 @@ def _codes(texts: Iterable[str]) -> str:
     return ", ".join(f"`{text}`" for text in texts)
 
 
-def _describe_verification(verified: Verified) -> str:
+def _describe_verification(verified: EntryVerification) -> str:
     return _HOW[verified.how] + (f" (looked at on {verified.date})" if verified.date is not None else "")
 
 
