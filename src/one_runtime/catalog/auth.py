@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field as Setting
-from pydantic import ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from one_runtime.catalog.parts import (
     AccountIdentity,
@@ -50,7 +49,7 @@ class AuthBase(EntryPart):
     derived: Annotated[tuple[DerivedValue, ...], Many] = ()
     base_url: Url
     more_base_urls: Annotated[tuple[Url, ...], Many] = ()
-    headers: Annotated[dict[HeaderName, HeaderValue], Many] = Setting(default={})
+    headers: Annotated[dict[HeaderName, HeaderValue], Many] = Field(default={})
     send: CredentialPlacement = CredentialPlacement()
     check: RequestTemplate | None = None
     check_missing: Text | None = None

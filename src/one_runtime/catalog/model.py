@@ -11,8 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field as Setting
-from pydantic import PrivateAttr, StringConstraints, ValidationInfo, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
 from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
 from one_runtime.catalog.logos import logo_hash
@@ -36,7 +35,7 @@ Category = Literal[
 
 AuthType: TypeAlias = Literal["api_key", "basic", "none", "oauth2", "client_credentials"]
 Auth: TypeAlias = Annotated[
-    ApiKeyAuth | BasicAuth | NoAuth | OAuth2Auth | ClientCredentialsAuth, Setting(discriminator="type")
+    ApiKeyAuth | BasicAuth | NoAuth | OAuth2Auth | ClientCredentialsAuth, Field(discriminator="type")
 ]
 
 
@@ -56,10 +55,10 @@ class Integration(EntryPart):
     name: Label
     description: Description
     category: Category
-    aliases: Annotated[tuple[Alias, ...], Setting(max_length=12)] = ()
+    aliases: Annotated[tuple[Alias, ...], Field(max_length=12)] = ()
     website: Link
     docs: Link
-    auth: Annotated[tuple[Auth, ...], Setting(max_length=8)]
+    auth: Annotated[tuple[Auth, ...], Field(max_length=8)]
 
     @model_validator(mode="after")
     def _require_distinct_auth_types(self, info: ValidationInfo) -> Self:

@@ -7,8 +7,7 @@ template may only use values that are known at its step.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import Field as Setting
-from pydantic import StringConstraints, ValidationInfo, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, model_validator
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.parts import (
@@ -45,7 +44,7 @@ Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$",
 ErrorCode = Annotated[
     str, StringConstraints(pattern=r"^[\x20-\x21\x23-\x5b\x5d-\x7e]+$", max_length=100)
 ]  # RFC 6749, 5.2
-Seconds = Annotated[int, Setting(ge=1, le=10 * 366 * 86_400)]
+Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
 # The flow sets these parameters; an entry that set them too could disable state or PKCE.
 _AUTHORIZATION_OWN: Final = frozenset(
@@ -73,8 +72,8 @@ class ScopeList(EntryPart):
 
     param: ParamName = "scope"
     separator: Literal[" ", ",", "+"] = " "
-    always: Annotated[tuple[Scope, ...], Setting(max_length=300)] = ()
-    default: Annotated[tuple[Scope, ...], Setting(max_length=300)] = ()
+    always: Annotated[tuple[Scope, ...], Field(max_length=300)] = ()
+    default: Annotated[tuple[Scope, ...], Field(max_length=300)] = ()
 
     def templates(self) -> Iterator[str]:
         """Yield every scope: some providers use the customer's host in a scope."""

@@ -14,12 +14,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     JsonValue,
     StringConstraints,
     ValidationInfo,
     model_validator,
 )
-from pydantic import Field as Setting
 from pydantic.fields import FieldInfo
 
 from one_runtime.catalog.patterns import captured_part, check_pattern, compiled
@@ -64,7 +64,7 @@ def _wrap_single_path(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Many: FieldInfo = Setting(max_length=32)
+Many: FieldInfo = Field(max_length=32)
 """Maximum length of a list in an entry: every process loads the entry."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 # Texts are printed on terminals and pages: no control characters, and none that change the reading direction.
@@ -121,7 +121,7 @@ class Param(EntryPart):
     placeholder: Annotated[str, StringConstraints(max_length=100)] | None = None
     default: str | None = None
     pattern: Pattern | None = None
-    options: Annotated[tuple[ParamOption, ...], Setting(max_length=200)] = ()
+    options: Annotated[tuple[ParamOption, ...], Field(max_length=200)] = ()
     suffix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./:-]{1,60}$")] | None = None
     transform: tuple[Transform, ...] = ()
 
@@ -218,21 +218,21 @@ class JsonCondition(EntryPart):
         return self
 
 
-Status = Annotated[int, Setting(ge=200, le=499)]
+Status = Annotated[int, Field(ge=200, le=499)]
 
 
 class ExpectedResponse(EntryPart):
     """The answer to a valid credential: one of the statuses, and every condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (200,)
-    json_body: Annotated[tuple[JsonCondition, ...], Many] = Setting(default=(), alias="json")
+    json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RefusalResponse(EntryPart):
     """The answer of a definite refusal: one of the statuses, or any condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
-    json_body: Annotated[tuple[JsonCondition, ...], Many] = Setting(default=(), alias="json")
+    json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RequestTemplate(EntryPart):
@@ -243,7 +243,7 @@ class RequestTemplate(EntryPart):
     path: Path | None = None
     headers: Annotated[dict[HeaderName, Template], Many] = {}
     query: Annotated[dict[str, Template], Many] = {}
-    json_body: JsonValue = Setting(default=None, alias="json")
+    json_body: JsonValue = Field(default=None, alias="json")
     form: Annotated[dict[str, Template], Many] | None = None
     expect: ExpectedResponse = ExpectedResponse()
     refused: RefusalResponse = RefusalResponse()
