@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from one_runtime.catalog.oauth2 import OAuth2Auth, Source
+from one_runtime.catalog.oauth2 import OAuth2Auth, ValueSource
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import Values, clean_values, inject, look_up, resolve_url
 from one_runtime.catalog.templates import fill
@@ -19,7 +19,7 @@ def at(host: str, **changes: Any) -> dict[str, Any]:
     return {"url": f"https://{host}/token", **changes}
 
 
-def values_after(auth: OAuth2Auth, source: Source, answer: object) -> Values:
+def values_after(auth: OAuth2Auth, source: ValueSource, answer: object) -> Values:
     """Return the values of a connection after the provider's answer."""
     return Values(receive(auth, source, answer), {"access_token": "t"})
 

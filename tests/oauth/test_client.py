@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_runtime.catalog.oauth2 import ClientAuth, Token
+from one_runtime.catalog.oauth2 import ClientAuth, TokenEndpointSpec
 from one_runtime.oauth.client import ClientIdentity, authenticate_client
 
-TOKEN = Token(url="https://login.example.com/token")
+TOKEN = TokenEndpointSpec(url="https://login.example.com/token")
 
 
 def decoded(header: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Final
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, Source
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, ValueSource
 from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import (
@@ -83,7 +83,7 @@ def example_values(auth: AuthBase) -> Values:
     return Values({**values.params, **received}, {**values.credentials, "access_token": _TOKEN})
 
 
-def answer_of(auth: OAuth2Auth, source: Source) -> object:
+def answer_of(auth: OAuth2Auth, source: ValueSource) -> object:
     """Return the provider's example answer at a step, from the examples of the entry's received values."""
     answer: object = {}
     for part in auth.received:
@@ -92,7 +92,7 @@ def answer_of(auth: OAuth2Auth, source: Source) -> object:
     return answer
 
 
-def _example_of_received(auth: OAuth2Auth, source: Source, name: str) -> str:
+def _example_of_received(auth: OAuth2Auth, source: ValueSource, name: str) -> str:
     return receive(auth, source, answer_of(auth, source))[name]
 
 
@@ -217,7 +217,7 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
         yield "revocation.expect: must not accept an outage (HTTP 500)"
 
 
-def _check_foreign_hosts(auth: OAuth2Auth, source: Source) -> Iterator[str]:
+def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
     """Check that no received value can send a token to a foreign host (P7)."""
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:

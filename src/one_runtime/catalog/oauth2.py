@@ -33,7 +33,7 @@ from one_runtime.catalog.parts import (
 from one_runtime.catalog.patterns import captured_part, compiled
 from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
 
-Source: TypeAlias = Literal["callback", "token_response", "lookup"]
+ValueSource: TypeAlias = Literal["callback", "token_response", "lookup"]
 Pkce: TypeAlias = Literal["required", "supported", "tolerated", "avoid", "unknown"]
 Refresh: TypeAlias = Literal["rotates", "static", "optional", "none"]
 TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
@@ -54,7 +54,7 @@ _CLIENT_OWN: Final = frozenset({"client_id", "client_secret"})
 _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "refresh_token"}
 
 
-class Client(EntryPart):
+class ClientRegistration(EntryPart):
     """The registration of the OAuth client.
 
     `customer`: each customer creates a client within the product, and the end user enters it. `fields`: values of the
@@ -80,7 +80,7 @@ class ScopeList(EntryPart):
         yield from (*self.always, *self.default)
 
 
-class Authorization(EntryPart):
+class AuthorizationEndpointSpec(EntryPart):
     """The authorization request (RFC 6749, 4.1.1), and the deviations of its callback from the RFC."""
 
     url: Url
@@ -98,7 +98,7 @@ class Authorization(EntryPart):
         return self
 
 
-class TokenResponse(EntryPart):
+class TokenResponsePaths(EntryPart):
     """The paths of the values in a token response.
 
     `within`: nested objects to read if the top level has no token. A response without a token is an error, even with
@@ -116,7 +116,7 @@ class TokenResponse(EntryPart):
     error_description: JsonPath = "error_description"
 
 
-class Exchange(EntryPart):
+class LongLivedTokenExchange(EntryPart):
     """A second request that exchanges a short-lived token for a long-lived one, with the client's id and secret."""
 
     url: Url
@@ -124,7 +124,7 @@ class Exchange(EntryPart):
     params: Annotated[dict[ParamName, Template], Many]
 
 
-class Token(EntryPart):
+class TokenEndpointSpec(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
     `auth`: how the client authenticates (2.3.1). `query`: in the URL of every request. `refresh_method` GET: the
@@ -143,9 +143,9 @@ class Token(EntryPart):
     client_id_param: ParamName = "client_id"
     client_secret_param: ParamName = "client_secret"
     code_param: ParamName = "code"
-    response: TokenResponse = TokenResponse()
+    response: TokenResponsePaths = TokenResponsePaths()
     refused: Annotated[tuple[ErrorCode, ...], Many] = ()
-    exchange: Exchange | None = None
+    exchange: LongLivedTokenExchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:
         """Refuse parameters that the flow itself sets.
@@ -166,7 +166,7 @@ class Token(EntryPart):
             yield self.exchange.url
 
 
-class Revocation(EntryPart):
+class RevocationEndpointSpec(EntryPart):
     """The revocation of a token, by RFC 7009 or in the provider's own way.
 
     `bearer`: the token authenticates the request. `secret`: the client's secret is sent in place of a token. `gone`:
@@ -203,23 +203,23 @@ class Revocation(EntryPart):
         yield from self.headers.values()
 
 
-class Choices(EntryPart):
+class AccountChoices(EntryPart):
     """The accounts that a look-up lists for one token: the path of the list, and the label of an item."""
 
     at: JsonPath | None = None
     label: JsonPath
 
 
-class Lookup(RequestTemplate):
+class LookupRequest(RequestTemplate):
     """A request with the new token, whose answer has values that later requests need.
 
     With `choices` the end user selects one item, and paths are relative to that item.
     """
 
-    choices: Choices | None = None
+    choices: AccountChoices | None = None
 
 
-class Received(EntryPart):
+class ReceivedValue(EntryPart):
     """A value from the provider: in the callback, in the token response, or in a look-up's answer.
 
     It is validated before it is stored. `extract` stores its one group, and refuses a value that does not match as a
@@ -227,7 +227,7 @@ class Received(EntryPart):
     """
 
     name: Name
-    source: Source
+    source: ValueSource
     path: JsonPath | None = None
     pattern: Pattern | None = None
     extract: Pattern | None = None
@@ -261,7 +261,7 @@ class Received(EntryPart):
         return captured_part(self.extract) if self.extract is not None else self.pattern
 
 
-class Lifetimes(EntryPart):
+class TokenLifetimes(EntryPart):
     """Seconds. `access`: for a response without expires_in. `refresh`: an unused refresh token expires after it."""
 
     access: Seconds | None = None
@@ -276,17 +276,17 @@ class OAuth2Auth(AuthBase):
     predefined: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
     verifies_by_connecting: ClassVar[bool] = True
 
-    client: Client = Client()
-    authorization: Authorization
+    client: ClientRegistration = ClientRegistration()
+    authorization: AuthorizationEndpointSpec
     scopes: ScopeList = ScopeList()
     more_scopes: ScopeList | None = None
     pkce: Pkce
-    token: Token
+    token: TokenEndpointSpec
     refresh: Refresh = "rotates"
-    lifetimes: Lifetimes = Lifetimes()
-    received: Annotated[tuple[Received, ...], Many] = ()
-    lookup: Lookup | None = None
-    revocation: Revocation | None = None
+    lifetimes: TokenLifetimes = TokenLifetimes()
+    received: Annotated[tuple[ReceivedValue, ...], Many] = ()
+    lookup: LookupRequest | None = None
+    revocation: RevocationEndpointSpec | None = None
     send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
 
     @model_validator(mode="after")
@@ -356,7 +356,7 @@ class OAuth2Auth(AuthBase):
 
     def declared(self) -> tuple[str, ...]:
         """Every name that the entry declares."""
-        parts: tuple[CredentialField | Received, ...] = (*self.client.fields, *self.received)
+        parts: tuple[CredentialField | ReceivedValue, ...] = (*self.client.fields, *self.received)
         return (*super().declared(), *(part.name for part in parts))
 
     def stored_names(self) -> frozenset[str]:
@@ -383,9 +383,9 @@ class ClientCredentialsAuth(AuthBase):
     predefined: ClassVar[frozenset[str]] = frozenset({"access_token"})
     verifies_by_connecting: ClassVar[bool] = True
 
-    token: Token
+    token: TokenEndpointSpec
     scopes: ScopeList = ScopeList()
-    lifetimes: Lifetimes = Lifetimes()
+    lifetimes: TokenLifetimes = TokenLifetimes()
     send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
 
     @model_validator(mode="after")
@@ -415,7 +415,7 @@ def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> None:
         raise ValueError(f"{where}: {name} is a reserved parameter")
 
 
-def _token_templates(token: Token) -> Iterator[str]:
+def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:
     yield token.url
     yield from token.query.values()
     yield from token.params.values()
@@ -444,7 +444,7 @@ def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, .
         yield "revocation", known, tuple(auth.revocation.templates())
 
 
-def _names_received(auth: OAuth2Auth, source: Source) -> frozenset[str]:
+def _names_received(auth: OAuth2Auth, source: ValueSource) -> frozenset[str]:
     return frozenset(part.name for part in auth.received if part.source == source)
 
 

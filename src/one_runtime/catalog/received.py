@@ -3,7 +3,7 @@
 Some of them become part of a host that receives tokens, so each value must match the entry (P7).
 """
 
-from one_runtime.catalog.oauth2 import OAuth2Auth, Received, Source
+from one_runtime.catalog.oauth2 import OAuth2Auth, ReceivedValue, ValueSource
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.request import MAX_PARAM, look_up, text_of
 
@@ -15,7 +15,7 @@ class UnexpectedValue(ValueError):
     """
 
 
-def receive(auth: OAuth2Auth, source: Source, answer: object) -> dict[str, str]:
+def receive(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
     """Return the received values of a source by name.
 
     `answer`: the callback's query, the token response, or the look-up's answer; with choices, the selected item.
@@ -26,7 +26,7 @@ def receive(auth: OAuth2Auth, source: Source, answer: object) -> dict[str, str]:
     return {part.name: _value(part, answer) for part in auth.received if part.source == source}
 
 
-def _value(part: Received, answer: object) -> str:
+def _value(part: ReceivedValue, answer: object) -> str:
     text = text_of(look_up(answer, part.where))
     if text is None or not text:
         if part.default is None:
@@ -38,14 +38,14 @@ def _value(part: Received, answer: object) -> str:
     return value
 
 
-def _extract(part: Received, text: str) -> str | None:
+def _extract(part: ReceivedValue, text: str) -> str | None:
     if part.extract is None:
         return text
     match = compiled(part.extract).fullmatch(text)
     return match.group(1) if match is not None else None
 
 
-def _is_allowed(part: Received, value: str) -> bool:
+def _is_allowed(part: ReceivedValue, value: str) -> bool:
     pattern = part.guard_pattern
     fits = pattern is None or compiled(pattern).fullmatch(value) is not None
     return fits and (not part.options or value in part.options)

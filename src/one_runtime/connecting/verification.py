@@ -10,7 +10,7 @@ from typing import Final
 
 from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import Lookup, OAuth2Auth
+from one_runtime.catalog.oauth2 import LookupRequest, OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import (
     Values,
@@ -264,7 +264,7 @@ async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, t
 
 
 async def _look_up(
-    installation: Installation, integration: Integration, auth: OAuth2Auth, lookup: Lookup, values: Values
+    installation: Installation, integration: Integration, auth: OAuth2Auth, lookup: LookupRequest, values: Values
 ) -> dict[str, str]:
     request = build_request(auth, lookup, values)
     try:
@@ -287,7 +287,7 @@ async def _look_up(
 
 
 def _account_options(
-    integration: Integration, auth: OAuth2Auth, lookup: Lookup, document: object
+    integration: Integration, auth: OAuth2Auth, lookup: LookupRequest, document: object
 ) -> tuple[AccountOption, ...]:
     assert lookup.choices is not None  # noqa: S101 - checked by the caller
     items = look_up(document, lookup.choices.at) if lookup.choices.at is not None else document

@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
-from one_runtime.catalog.oauth2 import ClientAuth, Token
+from one_runtime.catalog.oauth2 import ClientAuth, TokenEndpointSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ClientAuthentication:
     params: dict[str, str] = field(repr=False)
 
 
-def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token) -> ClientAuthentication:
+def authenticate_client(method: ClientAuth, client: ClientIdentity, token: TokenEndpointSpec) -> ClientAuthentication:
     """Return the client's authentication (RFC 6749, 2.3.1), with the parameter names of the entry.
 
     `either` uses `basic`, which every server must support (2.3.1) and which keeps the secret out of the body. A client

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.catalog.oauth2 import Token
+from one_runtime.catalog.oauth2 import TokenEndpointSpec
 from one_runtime.catalog.request import look_up, text_of
 from one_runtime.oauth.errors import (
     ErrorResponse,
@@ -78,7 +78,11 @@ def normalize_code(code: str) -> str:
 
 
 def token_error(
-    token: Token, answer: EndpointResponse, document: dict[str, object] | None, secrets: Iterable[str], now: dt.datetime
+    token: TokenEndpointSpec,
+    answer: EndpointResponse,
+    document: dict[str, object] | None,
+    secrets: Iterable[str],
+    now: dt.datetime,
 ) -> OAuthError:
     """Return the error of a token endpoint's response (RFC 6749, 5.2). `document`: the parsed body."""
     words = read_error_response(document, secrets, token.response.error, token.response.error_description)
@@ -112,7 +116,7 @@ def read_error_response(
     )
 
 
-def _kind(token: Token, document: dict[str, object] | None) -> Kind | None:
+def _kind(token: TokenEndpointSpec, document: dict[str, object] | None) -> Kind | None:
     description = _first(document, (token.response.error_description, *_DESCRIPTIONS)) or ""
     own = {normalize_code(code) for code in token.refused}
     for path in (token.response.error, *_CODES, "message"):
@@ -125,7 +129,7 @@ def _kind(token: Token, document: dict[str, object] | None) -> Kind | None:
     return None
 
 
-def _reports_error(token: Token, document: dict[str, object] | None) -> bool:
+def _reports_error(token: TokenEndpointSpec, document: dict[str, object] | None) -> bool:
     """True if a response with a success status reports an error."""
     if document is None:
         return False

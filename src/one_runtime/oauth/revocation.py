@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from one_runtime.catalog.oauth2 import OAuth2Auth, Revocation, TokenKind
+from one_runtime.catalog.oauth2 import OAuth2Auth, RevocationEndpointSpec, TokenKind
 from one_runtime.catalog.outbound import OutboundRequest, RequestDraft, build_request, fill_templates
 from one_runtime.catalog.request import is_expected, is_refused, resolve_url
 from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
@@ -81,7 +81,7 @@ def read_revocation(
 
 
 def _request(
-    auth: OAuth2Auth, revocation: Revocation, client: ClientIdentity, token: str, known: Mapping[str, str]
+    auth: OAuth2Auth, revocation: RevocationEndpointSpec, client: ClientIdentity, token: str, known: Mapping[str, str]
 ) -> OutboundRequest:
     proof = _proof(auth, revocation, client, token)
     params = fill_templates(revocation.params, known)
@@ -97,7 +97,9 @@ def _request(
     return build_request(draft)
 
 
-def _proof(auth: OAuth2Auth, revocation: Revocation, client: ClientIdentity, token: str) -> ClientAuthentication:
+def _proof(
+    auth: OAuth2Auth, revocation: RevocationEndpointSpec, client: ClientIdentity, token: str
+) -> ClientAuthentication:
     """`none` sends no client authentication: such an endpoint reads only the token (Salesforce)."""
     if revocation.auth == "bearer":
         return ClientAuthentication({"Authorization": f"Bearer {token}"}, {})

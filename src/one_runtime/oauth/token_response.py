@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponse
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponsePaths
 from one_runtime.catalog.request import look_up
 from one_runtime.egress.retry_after import parse_date
 from one_runtime.oauth.client import ClientIdentity
@@ -80,7 +80,7 @@ def is_token(text: str) -> bool:
     return len(text) <= MAX_TOKEN and _TOKEN.fullmatch(text) is not None
 
 
-def _found(where: TokenResponse, document: dict[str, object] | None) -> tuple[dict[str, object], str] | None:
+def _found(where: TokenResponsePaths, document: dict[str, object] | None) -> tuple[dict[str, object], str] | None:
     """Return the access token with the object that contains it: the document or one within."""
     for holder in (document, *(look_up(document, path) for path in where.within)):
         if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:
@@ -101,7 +101,7 @@ def _token(value: object) -> str | None:
     return value
 
 
-def _expiry(where: TokenResponse, holder: dict[str, object], now: dt.datetime) -> dt.datetime | None:
+def _expiry(where: TokenResponsePaths, holder: dict[str, object], now: dt.datetime) -> dt.datetime | None:
     if where.expires_at is not None and (moment := _moment(look_up(holder, where.expires_at), now)) is not None:
         return moment
     return _moment(look_up(holder, where.expires_in), now)
