@@ -7,10 +7,10 @@ import pytest
 
 from one_runtime.auth_types import AUTH_METHODS, TokenMethod, auth_method, oauth2_of
 from one_runtime.catalog.model import Auth, AuthType
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 from tests.catalog.example import API_KEY, OAUTH2, api_key, entry_of, oauth2
 
 NOW = dt.datetime(2026, 11, 27, 12, 0, tzinfo=dt.UTC)
@@ -54,9 +54,9 @@ def token_method(auth: Auth) -> TokenMethod:
     return method
 
 
-def tokens(**changes: Any) -> Tokens:
+def tokens(**changes: Any) -> TokenSet:
     defaults: dict[str, Any] = {"refresh_token": None, "expires_at": None, "refresh_expires_at": None, "scopes": None}
-    return Tokens(access_token="access", **{**defaults, **changes})
+    return TokenSet(access_token="access", **{**defaults, **changes})
 
 
 ALL = [api_key(), basic(), public(), oauth2(), client_credentials()]
@@ -120,7 +120,7 @@ def test_client_credentials_are_renewed_by_the_client_for_the_granted_scopes() -
 
 
 def test_client_credentials_buy_their_first_token_and_oauth2_does_not() -> None:
-    values = Values({}, {"client_id": "c", "client_secret": "s"})
+    values = ConnectionValues({}, {"client_id": "c", "client_secret": "s"})
     expected = (ClientIdentity("c", "s"), ClientCredentials(values.credentials))
     assert token_method(client_credentials()).first_grant(values) == expected
     assert token_method(oauth2()).first_grant(values) is None

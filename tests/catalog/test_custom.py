@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from one_runtime.catalog.custom import MAX_BYTES, read_custom
-from one_runtime.catalog.source import SourceError, Unreadable
+from one_runtime.catalog.source import SourceError, UnreadableSource
 from tests.billing import ENTRY, OAUTH
 
 WHOLE = ENTRY + OAUTH
@@ -155,9 +155,9 @@ def test_a_document_that_is_not_an_entry_is_refused(text: str) -> None:
 
 
 def test_invalid_yaml_has_an_error_of_its_own() -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableSource):
         read_custom("a: [", "yaml")
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableSource):
         read_custom("{", "json")
 
 

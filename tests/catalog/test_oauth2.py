@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
 from one_runtime.catalog.received import UnexpectedValue, receive
-from one_runtime.catalog.request import Values, clean_values, inject, is_expected, is_refused, read_check
+from one_runtime.catalog.request import ConnectionValues, clean_values, inject, is_expected, is_refused, read_check
 from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, entry_of, oauth2
 
 HOST = {"name": "shop", "source": "token_response", "path": "api.url", "extract": r"https://([a-z0-9]+)\.example\.com"}
@@ -50,13 +50,13 @@ def test_defaults_follow_the_rfc() -> None:
         "scope",
         " ",
     )
-    assert inject(auth, Values({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
+    assert inject(auth, ConnectionValues({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
     assert auth.refresh == "rotates", "where it is not known, a token is never presented twice"
 
 
 def test_oauth2_allows_params_and_no_fields() -> None:
     auth = oauth2(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
-    assert clean_values(auth, {"subdomain": "Acme"}, {}) == Values({"subdomain": "acme"}, {})
+    assert clean_values(auth, {"subdomain": "Acme"}, {}) == ConnectionValues({"subdomain": "acme"}, {})
     refused("must be empty for oauth2", fields=API_KEY["fields"], send=API_KEY["send"])
 
 
@@ -209,8 +209,8 @@ def test_errors_that_end_a_grant_are_named_beside_invalid_grant() -> None:
 def test_a_token_that_a_provider_returns_is_not_an_identity() -> None:
     auth = oauth2(check={"path": "/me"}, identity={"id": "account.id"})
     body = b'{"account": {"id": "acct-secret-token-1"}}'
-    assert read_check(auth, 200, (), body, Values({}, {"access_token": "other-token"})).account_id is not None
-    assert read_check(auth, 200, (), body, Values({}, {"access_token": "secret-token-1"})).account_id is None
+    assert read_check(auth, 200, (), body, ConnectionValues({}, {"access_token": "other-token"})).account_id is not None
+    assert read_check(auth, 200, (), body, ConnectionValues({}, {"access_token": "secret-token-1"})).account_id is None
 
 
 def test_an_identity_from_stored_values_needs_no_check() -> None:
@@ -222,7 +222,7 @@ def test_an_identity_from_stored_values_needs_no_check() -> None:
 def test_client_credentials_begin_with_the_id_and_the_secret() -> None:
     auth = entry_of(CLIENT_CREDENTIALS).auth[0]
     assert isinstance(auth, ClientCredentialsAuth)
-    assert inject(auth, Values({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
+    assert inject(auth, ConnectionValues({}, {"access_token": "t"})).headers == (("Authorization", "Bearer t"),)
     with pytest.raises(ValidationError, match="must begin with client_id"):
         entry_of({**CLIENT_CREDENTIALS, "fields": CLIENT_CREDENTIALS["fields"][::-1]})
     loose = {**SUBDOMAIN, "pattern": "[^/]+"}
@@ -245,7 +245,7 @@ def test_a_received_value_is_extracted() -> None:
     auth = oauth2(**AT_SHOP)
     params = receive(auth, "token_response", {"api": {"url": "https://acme.example.com"}})
     assert params == {"shop": "acme"}
-    assert inject(auth, Values(params, {"access_token": "t"})).base_url == "https://acme.example.com"
+    assert inject(auth, ConnectionValues(params, {"access_token": "t"})).base_url == "https://acme.example.com"
     assert receive(auth, "callback", {}) == {}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from one_runtime.catalog.oauth2 import OAuth2Auth, ValueSource
 from one_runtime.catalog.received import UnexpectedValue, receive
-from one_runtime.catalog.request import Values, clean_values, inject, look_up, resolve_url
+from one_runtime.catalog.request import ConnectionValues, clean_values, inject, look_up, resolve_url
 from one_runtime.catalog.templates import fill
 from tests.catalog.example import OAUTH2, entry_of, oauth2
 
@@ -19,9 +19,9 @@ def at(host: str, **changes: Any) -> dict[str, Any]:
     return {"url": f"https://{host}/token", **changes}
 
 
-def values_after(auth: OAuth2Auth, source: ValueSource, answer: object) -> Values:
+def values_after(auth: OAuth2Auth, source: ValueSource, answer: object) -> ConnectionValues:
     """Return the values of a connection after the provider's answer."""
-    return Values(receive(auth, source, answer), {"access_token": "t"})
+    return ConnectionValues(receive(auth, source, answer), {"access_token": "t"})
 
 
 def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the_api_host() -> None:
@@ -139,7 +139,7 @@ DEVELOPER_TOKEN = {"name": "developer_token", "label": "Developer token", "where
 def test_the_developer_token_of_google_ads_is_a_field_of_the_client() -> None:
     send = {"headers": {"Authorization": "Bearer {access_token}", "developer-token": "{developer_token}"}}
     auth = oauth2(client={**OAUTH2["client"], "fields": [DEVELOPER_TOKEN]}, send=send)
-    values = Values({}, {"access_token": "t", "developer_token": "d"})
+    values = ConnectionValues({}, {"access_token": "t", "developer_token": "d"})
     assert inject(auth, values).headers == (("Authorization", "Bearer t"), ("developer-token", "d"))
 
 

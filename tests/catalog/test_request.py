@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from one_runtime.catalog.request import Values, build_check, clean_values, inject, read_check
+from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, read_check
 from one_runtime.errors import InvalidInput
 from tests.catalog.example import API_KEY, SUBDOMAIN, api_key, entry_of
 
@@ -106,7 +106,7 @@ def test_a_stored_value_that_no_longer_fits_the_host_is_refused_at_use() -> None
     auth = api_key(params=[SUBDOMAIN], base_url="https://{subdomain}.example.com")
     for bad in ("evil.com/", "a@b", "127.0.0.1:80/x"):
         with pytest.raises(InvalidInput):
-            inject(auth, Values({"subdomain": bad}, {"api_key": "k"}))
+            inject(auth, ConnectionValues({"subdomain": bad}, {"api_key": "k"}))
 
 
 @pytest.mark.parametrize("raw", ["a\r\nX: y", "a\x00b", "a\tb", "käse", "“quoted”"])
@@ -114,12 +114,12 @@ def test_a_value_that_could_end_a_header_is_refused(raw: str) -> None:
     with pytest.raises(InvalidInput):
         clean_values(api_key(), {}, {"api_key": raw})
     with pytest.raises(InvalidInput):
-        build_check(api_key(), Values({}, {"api_key": raw}))
+        build_check(api_key(), ConnectionValues({}, {"api_key": raw}))
 
 
 def test_values_in_a_path_and_in_a_query_are_percent_encoded() -> None:
     auth = api_key(send={"query": {"key": "{api_key}"}}, check={"path": "/accounts/{api_key}/me"})
-    request = build_check(auth, Values({}, {"api_key": "a/b?c&d e"}))
+    request = build_check(auth, ConnectionValues({}, {"api_key": "a/b?c&d e"}))
     assert request.url == "https://api.example.com/accounts/a%2Fb%3Fc%26d%20e/me?key=a%2Fb%3Fc%26d%20e"
 
 
@@ -164,12 +164,12 @@ def test_no_repr_shows_a_secret() -> None:
     assert SECRET not in shown
 
 
-def answer(auth: Any, status: int, body: object, values: Values | None = None) -> Any:
+def answer(auth: Any, status: int, body: object, values: ConnectionValues | None = None) -> Any:
     return read_check(auth, status, (), json.dumps(body).encode(), values)
 
 
 def test_the_values_of_the_end_user_are_redacted_from_the_reason() -> None:
-    values = Values({}, {"api_key": SECRET})
+    values = ConnectionValues({}, {"api_key": SECRET})
     body = {"error": {"message": f"Key {SECRET.upper()} (or {SECRET}) is unknown."}}
     assert answer(api_key(), 401, body, values).reason == "Key … (or …) is unknown."
 
@@ -214,9 +214,9 @@ def test_redirects_and_client_errors_are_refusals_only_if_the_entry_defines_them
 
 def test_building_a_check_for_an_auth_type_without_one_is_an_error() -> None:
     auth = entry_of({"type": "none", "base_url": "https://api.example.com", "verified": {"how": "unverified"}}).auth[0]
-    assert clean_values(auth, {}, {}) == Values({}, {})
+    assert clean_values(auth, {}, {}) == ConnectionValues({}, {})
     with pytest.raises(ValueError, match="no check"):
-        build_check(auth, Values({}, {}))
+        build_check(auth, ConnectionValues({}, {}))
 
 
 @pytest.mark.parametrize("status, refused", [(401, True), (403, False)])

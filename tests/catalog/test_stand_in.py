@@ -24,7 +24,7 @@ from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import CredentialField
 from one_runtime.catalog.patterns import compiled
 from one_runtime.catalog.received import receive
-from one_runtime.catalog.request import Values, clean_values
+from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
 from one_runtime.connecting.verification import GrantedTokens, check_credentials, exchange_tokens, verify_tokens
@@ -127,7 +127,7 @@ async def drive_typed(upstream: Upstream, egress: Egress, entry: Integration, au
     assert account.id == stand_in.account()
     if not auth.fields:
         return
-    others = Values(values.params, {**values.credentials, **wrong(auth, values.credentials)})
+    others = ConnectionValues(values.params, {**values.credentials, **wrong(auth, values.credentials)})
     with pytest.raises(CredentialsRefused) as refused:
         await check_credentials(egress, entry, auth, others)
     assert refused.value.provider_reason == (REASON if auth.check is not None and auth.check.reason else None)
@@ -199,7 +199,10 @@ async def drive_client_credentials(
     tokens = await TokenEndpoint(entry, auth, client, known).ask(egress, system_clock, grant)
     assert tokens.access_token == known["access_token"]
     account = await check_credentials(
-        egress, entry, auth, Values(example_values(auth).params, {**typed, "access_token": tokens.access_token})
+        egress,
+        entry,
+        auth,
+        ConnectionValues(example_values(auth).params, {**typed, "access_token": tokens.access_token}),
     )
     assert account.id == (stand_in.account() if auth.check is not None else None)
     with pytest.raises(InvalidClient):

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 import one_runtime
 from one_runtime.catalog.loader import load_catalog
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connecting.verification import ConnectionTarget, unverified_account
 from one_runtime.db.schema import credentials
 from tests.billing import SLUG, Billing, connect, import_tokens, with_client
@@ -33,7 +33,7 @@ def test_a_connection_to_a_built_in_integration_has_no_audience() -> None:
     assert integration is not None
     auth = integration.auth_of("api_key")
     assert auth is not None
-    account = unverified_account(integration, auth, Values({}, {"api_key": "key"}))
+    account = unverified_account(integration, auth, ConnectionValues({}, {"api_key": "key"}))
     assert account.as_connection(ConnectionTarget("user_123", None, {})).token_metadata.audience is None
 
 

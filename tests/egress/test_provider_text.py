@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_runtime.catalog.request import Values, read_check
+from one_runtime.catalog.request import ConnectionValues, read_check
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 from one_runtime.oauth.errors import OAuthError
 from one_runtime.oauth.grants import RefreshToken
@@ -59,7 +59,7 @@ ECHOES: dict[str, tuple[Callable[[str], str], str]] = {
 def reason_of_check(echo: str) -> str | None:
     """Return the reason that the check of an API key reports."""
     body = json.dumps({"error": {"message": f"Bad key {echo} given"}}).encode()
-    return read_check(api_key(), 401, (), body, Values({}, {"api_key": KEY})).reason
+    return read_check(api_key(), 401, (), body, ConnectionValues({}, {"api_key": KEY})).reason
 
 
 def reason_of_token_endpoint(echo: str) -> str | None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx2
 
-from one_runtime.catalog.request import CheckResult, Values, build_check, look_up, read_check, text_of
+from one_runtime.catalog.request import CheckResult, ConnectionValues, build_check, look_up, read_check, text_of
 from tests.foreign.person import Person
 from tests.foreign.providers import OAuthClient, Provider
 from tests.foreign.visitor import Visitor
@@ -109,7 +109,7 @@ class PlainClient:
     async def whoami(self, access_token: str) -> CheckResult:
         """Return the response to the entry's check with this token."""
         auth = self.provider.auth
-        request = build_check(auth, Values({}, {"access_token": access_token}))
+        request = build_check(auth, ConnectionValues({}, {"access_token": access_token}))
         answer = await self.http.request(
             request.method, request.url, headers=dict(request.headers), content=request.body
         )

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from one_runtime.catalog.request import Values, build_check
+from one_runtime.catalog.request import ConnectionValues, build_check
 from tests.application import JSON, PUBLIC_URL, RunningAcme
 from tests.foreign.connecting import Connecting, connecting
 from tests.foreign.plain_client import PlainClient
@@ -29,7 +29,7 @@ async def call(runtime: Connecting, path: str, method: str = "GET", body: bytes 
 
 async def directly(provider: Provider, token: str) -> httpx2.Response:
     """Send the entry's check request directly to the provider."""
-    check = build_check(provider.auth, Values({}, {"access_token": token}))
+    check = build_check(provider.auth, ConnectionValues({}, {"access_token": token}))
     async with httpx2.AsyncClient(verify=False) as plain:
         return await plain.request(check.method, check.url, headers=dict(check.headers), content=check.body)
 
@@ -90,7 +90,7 @@ async def test_each_vendors_response_is_the_same_as_without_the_proxy(
     database_url: str, acme: RunningAcme, emulated: Mapping[str, Provider], vendor: str
 ) -> None:
     provider = emulated[vendor]
-    check = build_check(provider.auth, Values({}, {"access_token": ""}))
+    check = build_check(provider.auth, ConnectionValues({}, {"access_token": ""}))
     path = check.url.removeprefix(provider.auth.base_url)
     async with connecting(database_url, acme, provider) as runtime:
         token = await runtime.token((await runtime.connect())["id"])

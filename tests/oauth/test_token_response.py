@@ -11,14 +11,14 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import receive
 from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
 from one_runtime.oauth.grants import Grant
-from one_runtime.oauth.token_response import MAX_TOKEN, Tokens, read_token_response
+from one_runtime.oauth.token_response import MAX_TOKEN, TokenSet, read_token_response
 from tests.catalog.example import oauth2
 from tests.oauth.answers import CLIENT, CODE, NOW, PAGE, REFRESH, response_with, with_token
 
 HOUR = dt.timedelta(hours=1)
 
 
-def read(body: object, auth: OAuth2Auth | None = None, grant: Grant = CODE, **answer: Any) -> Tokens:
+def read(body: object, auth: OAuth2Auth | None = None, grant: Grant = CODE, **answer: Any) -> TokenSet:
     return read_token_response(auth or oauth2(), CLIENT, grant, response_with(body, **answer), NOW)
 
 

@@ -24,7 +24,7 @@ from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 from one_runtime.settings import Settings
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.revocation import revoke_due
@@ -153,7 +153,7 @@ async def connect(
         client = await oauth_clients.find_for(tx, installation.vault, organization_id, SLUG)
         assert client is not None
         now = installation.clock()
-        tokens = Tokens(
+        tokens = TokenSet(
             first_tokens["access_token"],
             first_tokens["refresh_token"],
             now + timedelta(seconds=first_tokens["expires_in"]),

@@ -14,7 +14,7 @@ from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Insta
 from one_runtime.api.services import services_of
 from one_runtime.catalog.custom import CustomEntry, read_custom, written
 from one_runtime.catalog.model import is_custom
-from one_runtime.catalog.source import Complaint, SourceError, Unreadable
+from one_runtime.catalog.source import Complaint, SourceError, UnreadableSource
 from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
 from one_runtime.errors import Conflict, FieldError, InvalidInput, MalformedRequest, NotFound
@@ -220,7 +220,7 @@ async def _entry(request: Request, installation: Installation, slug: str | None 
         read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
         # Seconds for the longest body. One at a time, and in no thread that others wait for.
         return await asyncio.get_running_loop().run_in_executor(_READER, read)
-    except Unreadable as error:
+    except UnreadableSource as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error
     except SourceError as error:
         raise _refusal(error) from error

@@ -8,10 +8,10 @@ from typing import ClassVar
 from one_runtime.auth_types.lifetime import renewal_due_at
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ClientCredentialsMethod:
         """This object: the credential is a token."""
         return self
 
-    def first_grant(self, values: Values, /) -> tuple[ClientIdentity, ClientCredentials]:
+    def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials]:
         """Return the typed client, and the grant that it is."""
         credentials = values.credentials
         client = ClientIdentity(credentials["client_id"], credentials["client_secret"])
@@ -42,7 +42,7 @@ class ClientCredentialsMethod:
         fields = {name: value for name, value in secrets.items() if name != "access_token"}
         return ClientCredentials(fields, scopes or None)
 
-    def refresh_due_at(self, _: Mapping[str, str], tokens: Tokens, now: datetime, /) -> datetime | None:
+    def refresh_due_at(self, _: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
         """Return when to fetch the next token."""
         return renewal_due_at(self.auth.lifetimes, tokens, now)
 

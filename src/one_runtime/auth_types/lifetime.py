@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from one_runtime.catalog.oauth2 import TokenLifetimes
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 
 _MARGIN: Final = timedelta(minutes=5)
 _PART_OF_SHORT_LIFE: Final = 5  # a fifth of the lifetime is the margin of tokens that live less than 25 minutes
 
 
-def renewal_due_at(lifetimes: TokenLifetimes, tokens: Tokens, now: datetime) -> datetime | None:
+def renewal_due_at(lifetimes: TokenLifetimes, tokens: TokenSet, now: datetime) -> datetime | None:
     """Return when to renew tokens that were issued now and can be renewed; None if nothing of them expires."""
     unused = lifetimes.refresh
     refresh_expiries = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]

@@ -7,10 +7,10 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.oauth2 import OAuth2Auth, TokenAuth
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 
 Renewal: TypeAlias = RefreshToken | ClientCredentials
 
@@ -33,13 +33,13 @@ class TokenMethod(Protocol):
     def auth(self) -> TokenAuth:
         """The auth of the entry."""
 
-    def first_grant(self, values: Values, /) -> tuple[ClientIdentity, ClientCredentials] | None:
+    def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials] | None:
         """Return the grant that the typed values are; None if the end user consents at the provider instead."""
 
     def renewal(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> Renewal | None:
         """Return the grant to present for new tokens; None if these cannot be renewed."""
 
-    def refresh_due_at(self, secrets: Mapping[str, str], tokens: Tokens, now: datetime, /) -> datetime | None:
+    def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
         """Return when to renew tokens that were issued now; None for never.
 
         Tokens that cannot be renewed are due when they expire: then the end user has to connect again.

@@ -9,10 +9,10 @@ from one_runtime.auth_types.lifetime import renewal_due_at
 from one_runtime.auth_types.method import OAuthDescription
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.catalog.templates import names_in
 from one_runtime.oauth.grants import RefreshToken
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class OAuth2Method:
         templates = [*self.auth.send.templates(), *(self.auth.check.templates() if self.auth.check else ())]
         return any(name in client_names for template in templates for name in names_in(template))
 
-    def first_grant(self, _: Values, /) -> None:
+    def first_grant(self, _: ConnectionValues, /) -> None:
         """Return None: the callback brings the grant."""
 
     def renewal(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
@@ -59,7 +59,7 @@ class OAuth2Method:
             return None
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
-    def refresh_due_at(self, secrets: Mapping[str, str], tokens: Tokens, now: datetime, /) -> datetime | None:
+    def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
         """Return when to renew tokens that were issued now; their expiry if they cannot be renewed."""
         if not self._can_be_renewed(secrets):
             return tokens.expires_at

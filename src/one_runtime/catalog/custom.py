@@ -15,8 +15,8 @@ from one_runtime.catalog.lint import placed_complaints
 from one_runtime.catalog.loader import CatalogError, located, syntax_of, text_of_file
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
-from one_runtime.catalog.openapi import Imported, entry_from, is_openapi
-from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax
+from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
+from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax
 
 MAX_BYTES: Final = 64 * 1024
 """Maximum size of one entry: every process caches it, and every list contains it."""
@@ -55,7 +55,7 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_htt
     Raises:
         SourceError: all complaints, with their lines where known.
     """
-    source = Source.read(text, syntax)
+    source = EntrySource.read(text, syntax)
     if not isinstance(source.data, Mapping):
         source.refuse((), "must be an entry in the catalog's format or an OpenAPI document")
     if is_openapi(source.data):
@@ -87,7 +87,7 @@ def load_file(path: Path) -> Integration:
     """
     text, syntax = text_of_file(path), syntax_of(path)
     try:
-        source = Source.read(text, syntax)
+        source = EntrySource.read(text, syntax)
         return (
             read_custom(text, syntax).integration if is_custom_entry(source.data) else source.integration(Integration)
         )
@@ -95,10 +95,10 @@ def load_file(path: Path) -> Integration:
         raise CatalogError("\n".join(located(path, complaint) for complaint in error.complaints)) from error
 
 
-def _from_openapi(source: Source, slug: str | None, *, allow_http: bool) -> CustomEntry:
+def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) -> CustomEntry:
     valid_slug = slug if slug is None or is_custom(slug) else f"{CUSTOM}none"
     imported = entry_from(source, valid_slug)
-    generated = Source(imported.entry)
+    generated = EntrySource(imported.entry)
     try:
         integration = generated.integration(CustomIntegration, allow_http=allow_http)
         _require_valid(generated, integration)
@@ -113,7 +113,7 @@ def _from_openapi(source: Source, slug: str | None, *, allow_http: bool) -> Cust
     return CustomEntry(integration, logo, tuple(warnings))
 
 
-def _locate_in_document(source: Source, imported: Imported, complaint: Complaint) -> Complaint:
+def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint: Complaint) -> Complaint:
     """Map a complaint about the generated entry to its place in the document, without a line if there is none."""
     place = complaint.place
     at = imported.places.get(str(place[2])) if len(place) > 2 else None
@@ -123,14 +123,14 @@ def _locate_in_document(source: Source, imported: Imported, complaint: Complaint
     return Complaint(source.line(place), place, complaint.message)
 
 
-def _require_valid(source: Source, integration: CustomIntegration) -> None:
+def _require_valid(source: EntrySource, integration: CustomIntegration) -> None:
     """Raises: SourceError."""
     complaints = tuple(_complaints(source, integration))
     if complaints:
         raise SourceError(complaints)
 
 
-def _complaints(source: Source, integration: CustomIntegration) -> Iterator[Complaint]:
+def _complaints(source: EntrySource, integration: CustomIntegration) -> Iterator[Complaint]:
     try:
         size = len(json.dumps(dump(integration), ensure_ascii=False, allow_nan=False).encode())
     except ValueError:

@@ -14,7 +14,7 @@ from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, ValueS
 from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import (
-    Values,
+    ConnectionValues,
     build_check,
     clean_values,
     inject,
@@ -67,7 +67,7 @@ def _check_safely(auth: AuthBase) -> Iterator[str]:
         yield f"the examples of the entry must match its patterns: {error}"
 
 
-def example_values(auth: AuthBase) -> Values:
+def example_values(auth: AuthBase) -> ConnectionValues:
     """Return the values of an example connection, generated from the entry's patterns and examples.
 
     Raises:
@@ -78,9 +78,9 @@ def example_values(auth: AuthBase) -> Values:
     values = clean_values(auth, params, fields)
     if not isinstance(auth, OAuth2Auth):
         token = {"access_token": _TOKEN} if isinstance(auth, ClientCredentialsAuth) else {}
-        return Values(values.params, {**values.credentials, **token})
+        return ConnectionValues(values.params, {**values.credentials, **token})
     received = {part.name: _example_of_received(auth, part.source, part.name) for part in auth.received}
-    return Values({**values.params, **received}, {**values.credentials, "access_token": _TOKEN})
+    return ConnectionValues({**values.params, **received}, {**values.credentials, "access_token": _TOKEN})
 
 
 def answer_of(auth: OAuth2Auth, source: ValueSource) -> object:
@@ -127,7 +127,7 @@ def _check_field(field: CredentialField) -> Iterator[str]:
         yield f"{field.name}: a pattern is required, so that the popup detects a wrong value at once"
 
 
-def _check_hosts(auth: AuthBase, values: Values) -> Iterator[str]:
+def _check_hosts(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     for part in auth.params:
         if part.help is not None and not part.help.endswith("."):
             yield f"{part.name}: help must be a sentence with a full stop"
@@ -135,7 +135,7 @@ def _check_hosts(auth: AuthBase, values: Values) -> Iterator[str]:
             yield from _check_host(auth, part, values)
 
 
-def _check_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
+def _check_host(auth: AuthBase, part: Param, values: ConnectionValues) -> Iterator[str]:
     if not part.placeholder:
         yield f"{part.name}: a placeholder is required for a part of a host: error messages show it"
         return
@@ -155,7 +155,7 @@ def _check_host(auth: AuthBase, part: Param, values: Values) -> Iterator[str]:
             yield f"{part.name}: {pasted!r} must become the placeholder, and becomes {cleaned.params[part.name]!r}"
 
 
-def _check_injection(auth: AuthBase, values: Values) -> Iterator[str]:
+def _check_injection(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     injection = inject(auth, values)
     if not _URL.fullmatch(injection.base_url):
         yield f"base_url must be https at a name such as api.example.com, and resolves to {injection.base_url}"
@@ -167,7 +167,7 @@ def _check_injection(auth: AuthBase, values: Values) -> Iterator[str]:
         yield "a header contains a {{name}} without a value"
 
 
-def _check_check(auth: AuthBase, check: RequestTemplate, values: Values) -> Iterator[str]:
+def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValues) -> Iterator[str]:
     request = build_check(auth, values)
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: resolves to {request.url}"
@@ -184,7 +184,7 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: Values) -> Iter
             yield f"check: the body {body[:20]!r} must be neither success nor refusal"
 
 
-def _check_oauth2(auth: OAuth2Auth, values: Values) -> Iterator[str]:
+def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:
     known = {**values.params, **values.credentials, "client_id": "client"}
     known |= {part.name: examples.of_field(part) for part in auth.client.fields}
     urls = [auth.authorization.url, *auth.token.urls()]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
-from one_runtime.catalog.source import Complaint, Source, SourceError, Syntax, dotted
+from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax, dotted
 from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
@@ -153,12 +153,12 @@ def syntax_of(path: Path) -> Syntax:
     return "json" if path.suffix == ".json" else "yaml"
 
 
-def read_file(path: Path, replace: Mapping[str, str] | None = None) -> Source:
+def read_file(path: Path, replace: Mapping[str, str] | None = None) -> EntrySource:
     """Parse a file; `replace` as in `load_yaml`. Raises: CatalogError; SourceError."""
     text = text_of_file(path)
     for name, value in (replace or {}).items():
         text = text.replace(f"{{{name}}}", value)
-    return Source.read(text, syntax_of(path))
+    return EntrySource.read(text, syntax_of(path))
 
 
 def text_of_file(path: Path) -> str:

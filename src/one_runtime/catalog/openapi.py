@@ -13,7 +13,7 @@ from one_runtime.catalog.model import CUSTOM, Category, is_custom
 from one_runtime.catalog.openapi_schemes import auths_from, text_keys
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.parts import MAX_LABEL
-from one_runtime.catalog.source import Place, Source
+from one_runtime.catalog.source import EntrySource, Place
 from one_runtime.catalog.templates import is_authority
 
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -26,7 +26,7 @@ _DEFAULT_CATEGORY: Final = "Developer Tools"
 
 
 @dataclass(slots=True)
-class Imported:
+class ImportedEntry:
     """An entry as plain data, in the catalog's format.
 
     `logo`: as in the document. `warnings`: sentences for the developer. `places`: for a key that all auth types share,
@@ -44,7 +44,7 @@ def is_openapi(data: object) -> bool:
     return isinstance(data, Mapping) and ("openapi" in data or "swagger" in data)
 
 
-def entry_from(source: Source, slug: str | None = None) -> Imported:
+def entry_from(source: EntrySource, slug: str | None = None) -> ImportedEntry:
     """Return the entry of a document. Without `slug`, the slug is derived from the title.
 
     Raises:
@@ -60,12 +60,12 @@ def slug_from(title: str) -> str:
 
 
 class _Reader:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: EntrySource) -> None:
         self._source = source
         self._document = text_keys(source.data)
         self._warnings: list[str] = []
 
-    def read(self, slug: str | None) -> Imported:
+    def read(self, slug: str | None) -> ImportedEntry:
         self._require_version()
         title = self._text(("info", "title"))
         if title is None:
@@ -90,7 +90,7 @@ class _Reader:
             "auth": auths_with_base,
         }
         places = {part: self._extension(f"x-{part}")[0] for part in ("check", "identity")}
-        return Imported(entry, self._logo(), self._warnings, places)
+        return ImportedEntry(entry, self._logo(), self._warnings, places)
 
     def _slug(self, title: str) -> str:
         slug = slug_from(title)

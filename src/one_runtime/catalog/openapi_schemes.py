@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
-from one_runtime.catalog.source import Place, Source
+from one_runtime.catalog.source import EntrySource, Place
 
 _KEY_PATTERN: Final = "[!-~]{1,4096}"
 _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 
 
-def auths_from(source: Source, warnings: list[str]) -> list[dict[str, Any]]:
+def auths_from(source: EntrySource, warnings: list[str]) -> list[dict[str, Any]]:
     """Return the auth types of an entry, without base URL and check; add the ignored schemes to `warnings`.
 
     Raises:
@@ -45,7 +45,7 @@ def _with_text_keys(value: Any) -> Any:
 
 
 class _Schemes:
-    def __init__(self, source: Source, warnings: list[str]) -> None:
+    def __init__(self, source: EntrySource, warnings: list[str]) -> None:
         self._source, self._warnings = source, warnings
         self._document = text_keys(source.data)
 

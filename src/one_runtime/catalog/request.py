@@ -41,7 +41,7 @@ _LIKELY_SECRET = 8  # characters; a shorter value may be part of an account's na
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class ConnectionValues:
     """Cleaned values of the end user. The repr shows no credential."""
 
     params: dict[str, str]
@@ -68,7 +68,7 @@ class CheckResult:
     reason: str | None = None
 
 
-def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> Values:
+def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> ConnectionValues:
     """Return the values trimmed, transformed, with defaults, and validated against the entry.
 
     Raises:
@@ -93,10 +93,10 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
     if errors:
         detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values are not valid"
         raise InvalidInput(detail, tuple(errors))
-    return Values(clean_params, clean_credentials)
+    return ConnectionValues(clean_params, clean_credentials)
 
 
-def inject(auth: AuthBase, values: Values) -> Injection:
+def inject(auth: AuthBase, values: ConnectionValues) -> Injection:
     """Return the additions that authenticate a request to the provider's API, with its base URL.
 
     Raises:
@@ -110,7 +110,7 @@ def inject(auth: AuthBase, values: Values) -> Injection:
     )
 
 
-def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
+def build_check(auth: AuthBase, values: ConnectionValues) -> OutboundRequest:
     """Return the request that verifies the credential.
 
     Raises:
@@ -122,7 +122,7 @@ def build_check(auth: AuthBase, values: Values) -> OutboundRequest:
     return build_request(auth, auth.check, values)
 
 
-def build_request(auth: AuthBase, request: RequestTemplate, values: Values) -> OutboundRequest:
+def build_request(auth: AuthBase, request: RequestTemplate, values: ConnectionValues) -> OutboundRequest:
     """Return a request of the entry with the credential.
 
     Raises:
@@ -152,7 +152,7 @@ def read_check(
     status: int,
     headers: Iterable[tuple[str, str]],
     body: bytes,
-    values: Values | None = None,
+    values: ConnectionValues | None = None,
 ) -> CheckResult:
     """Return the verdict of the provider's answer on the credential.
 
@@ -185,7 +185,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
     )
 
 
-def read_identity(auth: AuthBase, values: Values) -> tuple[str | None, str | None]:
+def read_identity(auth: AuthBase, values: ConnectionValues) -> tuple[str | None, str | None]:
     """Return the account's id and label as far as the connection's stored values contain them."""
     if auth.identity is None:
         return None, None
@@ -311,7 +311,7 @@ def _derive(derived: DerivedValue, value: str) -> str | None:
     return match.group(1) if match is not None else None
 
 
-def _known_values(auth: AuthBase, values: Values) -> dict[str, str]:
+def _known_values(auth: AuthBase, values: ConnectionValues) -> dict[str, str]:
     known = {**values.params, **values.credentials}
     for derived in auth.derived:
         value = _derive(derived, known.get(derived.field, ""))
@@ -394,7 +394,7 @@ def text_of(value: object) -> str | None:
     return None
 
 
-def _identify(auth: AuthBase, text: str, document: object, values: Values | None) -> str | None:
+def _identify(auth: AuthBase, text: str, document: object, values: ConnectionValues | None) -> str | None:
     parts: dict[str, str] = {}
     for name in identity_names(text):
         if name.startswith("params."):
@@ -415,7 +415,7 @@ def _identify(auth: AuthBase, text: str, document: object, values: Values | None
     return shown[:255] or None
 
 
-def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: Values | None) -> str | None:
+def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues | None) -> str | None:
     for path in check.reason:
         text = text_of(look_up(document, path))
         if text:
@@ -423,7 +423,7 @@ def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: Va
     return None
 
 
-def _sent_secrets(auth: AuthBase, values: Values) -> Iterator[str]:
+def _sent_secrets(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     """Yield all values of the end user, and each credential in the form that its header has."""
     yield from (*values.credentials.values(), *values.params.values())
     for _, value in _sent_headers(auth, _known_values(auth, values)):

@@ -61,19 +61,19 @@ class SourceError(ValueError):
         super().__init__("; ".join(complaint.message for complaint in self.complaints))
 
 
-class Unreadable(SourceError):
+class UnreadableSource(SourceError):
     """The source is not valid YAML or JSON."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EntrySource:
     """Plain data, with the line of each part."""
 
     data: object
     _root: yaml.Node | None = field(repr=False, default=None)
 
     @classmethod
-    def read(cls, text: str, syntax: Syntax = "yaml") -> "Source":
+    def read(cls, text: str, syntax: Syntax = "yaml") -> "EntrySource":
         """Parse a text. Raises: SourceError; Unreadable if the text does not have that syntax."""
         return cls(*(_read_json(text) if syntax == "json" else _read_yaml(text)))
 
@@ -131,7 +131,7 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         _require_sound_structure(root)
         return loader.construct_document(root) if root is not None else None, root
     except yaml.YAMLError as error:
-        raise Unreadable([_syntax_complaint(error)]) from error
+        raise UnreadableSource([_syntax_complaint(error)]) from error
     except SourceError:
         raise
     except (
@@ -140,7 +140,7 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         AttributeError,
         TypeError,
     ) as error:  # such as a date that is none
-        raise Unreadable([Complaint(None, (), f"a value does not match its tag: {error}")]) from error
+        raise UnreadableSource([Complaint(None, (), f"a value does not match its tag: {error}")]) from error
     finally:
         loader.dispose()
 
@@ -153,11 +153,13 @@ def _read_json(text: str) -> tuple[object, yaml.Node | None]:
     try:
         data = json.loads(text, object_pairs_hook=_require_distinct_keys)
     except json.JSONDecodeError as error:
-        raise Unreadable([Complaint(error.lineno, (), f"this is not valid JSON: {error.msg}")]) from error
+        raise UnreadableSource([Complaint(error.lineno, (), f"this is not valid JSON: {error.msg}")]) from error
     except SourceError:
         raise
     except (ValueError, RecursionError) as error:
-        raise Unreadable([Complaint(None, (), "a number is too long, or the document is nested too deeply")]) from error
+        raise UnreadableSource(
+            [Complaint(None, (), "a number is too long, or the document is nested too deeply")]
+        ) from error
     _require_shallow(data)
     try:
         return data, yaml.compose(_SURROGATE.sub(r"\\u0020", text.replace("\t", " ")), Loader=yaml.CSafeLoader)

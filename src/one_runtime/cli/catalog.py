@@ -17,7 +17,7 @@ from one_runtime.catalog.custom import load_file
 from one_runtime.catalog.lint import complaints, placed_complaints
 from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, located, read_file
 from one_runtime.catalog.model import Auth, Category, CustomIntegration, Integration, dump
-from one_runtime.catalog.request import Values, clean_values
+from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.catalog.search import search
 from one_runtime.catalog.source import Complaint
 from one_runtime.catalog.tools.sheet import counts, sheet
@@ -230,7 +230,7 @@ def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
     return chosen[0]
 
 
-def _cleaned(auth: Auth, params: dict[str, str], given: dict[str, str]) -> Values:
+def _cleaned(auth: Auth, params: dict[str, str], given: dict[str, str]) -> ConnectionValues:
     """Raises: InvalidInput, which names each value at fault."""
     try:
         return clean_values(auth, params, given)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from one_runtime.catalog import parts
 from one_runtime.catalog.model import AuthType, Category, Description, Slug
 from one_runtime.catalog.source import in_our_words
-from one_runtime.catalog.tools.scaffold import Basics, scaffold
+from one_runtime.catalog.tools.scaffold import ScaffoldInputs, scaffold
 from one_runtime.errors import InvalidInput
 
 
@@ -28,7 +28,7 @@ def new_entry(
     target = file or Path(f"{slug}.yaml")
     if target.exists() or not target.parent.is_dir():
         raise InvalidInput(f"{target} is there already, or its folder is not. Choose another file.")
-    basics = Basics(
+    basics = ScaffoldInputs(
         slug=slug,
         auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),
         name=_prompt("Name, as the company writes it", parts.Label),

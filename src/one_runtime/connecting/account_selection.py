@@ -20,7 +20,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.jobs.queue import database_now
 from one_runtime.jobs.worker import PeriodicTask
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
@@ -40,7 +40,7 @@ class AccountSelection:
 class _PausedAuthorization:
     """The sealed payload of a paused attempt. `own`: the customer's own client; `asked`: the requested scopes."""
 
-    tokens: Tokens
+    tokens: TokenSet
     params: Mapping[str, str]
     own: Mapping[str, str]
     asked: tuple[str, ...]

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Auth, CustomIntegration, Integration
-from one_runtime.catalog.request import Values, clean_values
+from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.connecting import authorization_attempts, redirect_mode, sessions
 from one_runtime.connecting.redirect_mode import return_address
 from one_runtime.connecting.sessions import ConnectSession, Mode, ended_error, unavailable_error
@@ -114,7 +114,7 @@ class ValidatedRequest:
 
     integration: Integration
     auth: Auth
-    values: Values
+    values: ConnectionValues
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import unavailable_reason
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.oauth.scopes import parse_granted_scopes
-from one_runtime.oauth.token_response import Tokens, is_token
+from one_runtime.oauth.token_response import TokenSet, is_token
 from one_runtime.tenancy.events import Actor
 
 _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
@@ -113,7 +113,7 @@ async def _verify_tokens(
         raise InvalidInput(f"params: {error}.") from error
 
 
-def _read_tokens(credentials: Mapping[str, str]) -> Tokens:
+def _read_tokens(credentials: Mapping[str, str]) -> TokenSet:
     """Raises: InvalidInput."""
     errors = []
     access, refresh = (credentials.get(name, "").strip() for name in ("access_token", "refresh_token"))
@@ -126,7 +126,7 @@ def _read_tokens(credentials: Mapping[str, str]) -> Tokens:
     expires_at = _read_time(credentials.get("expires_at", ""), errors)
     if errors:
         raise InvalidInput(f"{errors[0].field}: {errors[0].message}", tuple(errors))
-    return Tokens(access, refresh or None, expires_at, parse_granted_scopes(credentials.get("scope")))
+    return TokenSet(access, refresh or None, expires_at, parse_granted_scopes(credentials.get("scope")))
 
 
 def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
@@ -138,7 +138,7 @@ def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
     return moment
 
 
-def _with_document(tokens: Tokens, provider_values: Mapping[str, str]) -> Tokens:
+def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> TokenSet:
     """Return the tokens with a token response that holds these values at their paths, such as `team.id`."""
     document: dict[str, object] = {}
     for path, value in provider_values.items():
@@ -149,4 +149,4 @@ def _with_document(tokens: Tokens, provider_values: Mapping[str, str]) -> Tokens
             assert isinstance(inner, dict)  # noqa: S101 - made here
             place = inner
         place[last] = value
-    return Tokens(tokens.access_token, tokens.refresh_token, tokens.expires_at, tokens.scopes, document=document)
+    return TokenSet(tokens.access_token, tokens.refresh_token, tokens.expires_at, tokens.scopes, document=document)

@@ -13,7 +13,7 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import LookupRequest, OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.catalog.request import (
-    Values,
+    ConnectionValues,
     build_check,
     build_request,
     look_up,
@@ -38,7 +38,7 @@ from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure, TokenRequestRefused
 from one_runtime.oauth.grants import ShortLivedToken
 from one_runtime.oauth.scopes import missing_scopes, requested_scopes
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 from one_runtime.telemetry import metrics, tracing
 from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.state import merge_tokens
@@ -119,7 +119,9 @@ class VerifiedAccount:
         )
 
 
-async def check_credentials(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
+async def check_credentials(
+    egress: Egress, integration: Integration, auth: Auth, values: ConnectionValues
+) -> ProviderAccount:
     """Run the entry's check request and return the account. Without a check the credentials are accepted as they are.
 
     Raises: CredentialsRefused if the provider refuses them; ProviderUnavailable if it gives no usable answer.
@@ -130,7 +132,9 @@ async def check_credentials(egress: Egress, integration: Integration, auth: Auth
         return await _send_check(egress, integration, auth, values)
 
 
-async def _send_check(egress: Egress, integration: Integration, auth: Auth, values: Values) -> ProviderAccount:
+async def _send_check(
+    egress: Egress, integration: Integration, auth: Auth, values: ConnectionValues
+) -> ProviderAccount:
     request = build_check(auth, values)
     try:
         with on_behalf_of(integration.slug):
@@ -149,13 +153,13 @@ async def _send_check(egress: Egress, integration: Integration, auth: Auth, valu
     return ProviderAccount(result.account_id, result.account_label)
 
 
-def unverified_account(integration: Integration, auth: Auth, values: Values) -> VerifiedAccount:
+def unverified_account(integration: Integration, auth: Auth, values: ConnectionValues) -> VerifiedAccount:
     """Accept credentials without asking the provider, for an import with `check: false`."""
     return VerifiedAccount(integration, auth.type, ProviderAccount(), values.params, values.credentials)
 
 
 async def verify_credentials(
-    installation: Installation, integration: Integration, auth: Auth, values: Values
+    installation: Installation, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> VerifiedAccount:
     """Verify typed credentials: a key, a password, or the customer's own OAuth client.
 
@@ -175,7 +179,7 @@ async def verify_credentials(
     except OAuthError as error:
         raise _unavailable(integration, error) from error
     secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
-    account = await check_credentials(installation.egress, integration, auth, Values(values.params, secrets))
+    account = await check_credentials(installation.egress, integration, auth, ConnectionValues(values.params, secrets))
     scopes = requested_scopes(method.auth.scopes, None, values.params)
     due_at = method.refresh_due_at(secrets, tokens, installation.clock())
     return VerifiedAccount(
@@ -199,7 +203,7 @@ class GrantedTokens:
     requested scopes. `selected`: the params of the selected account, if the tokens open several.
     """
 
-    tokens: Tokens
+    tokens: TokenSet
     params: Mapping[str, str]
     own: Mapping[str, str] = field(repr=False)
     client: OAuthClient | None
@@ -233,8 +237,8 @@ async def verify_tokens(
     if granted.selected is not None:
         params |= granted.selected
     elif auth.lookup is not None:
-        params |= await _look_up(installation, integration, auth, auth.lookup, Values(params, secrets))
-    values = Values(params, secrets)
+        params |= await _look_up(installation, integration, auth, auth.lookup, ConnectionValues(params, secrets))
+    values = ConnectionValues(params, secrets)
     account = ProviderAccount()
     if check:
         account = await check_credentials(installation.egress, integration, auth, values)
@@ -254,7 +258,7 @@ async def verify_tokens(
     )
 
 
-async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: Tokens) -> Tokens:
+async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: TokenSet) -> TokenSet:
     """Exchange a short-lived token for a long-lived one, if the entry has such an exchange. Raises: OAuthError."""
     if endpoint.auth.token.exchange is None:
         return tokens
@@ -264,7 +268,11 @@ async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, t
 
 
 async def _look_up(
-    installation: Installation, integration: Integration, auth: OAuth2Auth, lookup: LookupRequest, values: Values
+    installation: Installation,
+    integration: Integration,
+    auth: OAuth2Auth,
+    lookup: LookupRequest,
+    values: ConnectionValues,
 ) -> dict[str, str]:
     request = build_request(auth, lookup, values)
     try:

@@ -16,7 +16,7 @@ from one_runtime.catalog import examples
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.received import UnexpectedValue
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.catalog.templates import names_in, split_url
 from one_runtime.clock import Clock
 from one_runtime.connecting.verification import check_credentials
@@ -137,7 +137,7 @@ async def _probe_check(planned: _Probe, egress: Egress, _: Clock) -> tuple[str, 
     known = example_values(planned.auth)
     made_up = {part.name: examples.of_field(part, secrets.randbits(64)) for part in planned.auth.fields}
     try:
-        await check_credentials(egress, planned.integration, planned.auth, Values(known.params, made_up))
+        await check_credentials(egress, planned.integration, planned.auth, ConnectionValues(known.params, made_up))
     except CredentialsRefused as error:
         return f"refused: {error.provider_reason or 'no reason given'}", "alive"
     except ProviderUnavailable as error:

@@ -12,7 +12,13 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.received import UnexpectedValue, receive
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import normalize_code
-from one_runtime.oauth.errors import AccessDenied, AuthorizationRefused, CallbackRefused, ErrorResponse, IssuerMismatch
+from one_runtime.oauth.errors import (
+    AccessDenied,
+    AuthorizationRefused,
+    CallbackRefused,
+    IssuerMismatch,
+    OAuthErrorResponse,
+)
 
 CALLBACK_PATH: Final = "/connect/callback/"
 MAX_QUERY: Final = 16_384
@@ -134,7 +140,7 @@ def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:
         return
     description = query.get("error_description") or query.get("error_message")
     secrets = (*client.secrets, *([query.state] if query.state is not None else []))
-    words = ErrorResponse.redacted(error, description, query.get("error_uri"), secrets)
+    words = OAuthErrorResponse.redacted(error, description, query.get("error_uri"), secrets)
     # Meta says access_denied with the reason user_denied.
     if normalize_code(error) in DENIED or normalize_code(query.get("error_reason") or "") in DENIED:
         raise AccessDenied("The consent was not given.", words)

@@ -11,11 +11,11 @@ from typing import Final, Literal, TypeAlias
 from one_runtime.catalog.oauth2 import TokenEndpointSpec
 from one_runtime.catalog.request import look_up, text_of
 from one_runtime.oauth.errors import (
-    ErrorResponse,
     InvalidClient,
     InvalidGrant,
     MalformedTokenResponse,
     OAuthError,
+    OAuthErrorResponse,
     TemporaryFailure,
     TokenRequestRefused,
 )
@@ -106,9 +106,9 @@ def read_error_response(
     secrets: Iterable[str],
     error: str = "error",
     description: str = "error_description",
-) -> ErrorResponse:
+) -> OAuthErrorResponse:
     """Return the provider's error message, looked up at the two paths first, then at the usual ones."""
-    return ErrorResponse.redacted(
+    return OAuthErrorResponse.redacted(
         _first(document, (error, *_CODES)),
         _first(document, (description, *_DESCRIPTIONS)),
         _first(document, ("error_uri",)),

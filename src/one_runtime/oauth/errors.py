@@ -8,7 +8,7 @@ from one_runtime.egress.provider_text import redact
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorResponse:
+class OAuthErrorResponse:
     """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or whatever stands in
     their place. Plain text of at most 300 characters each, without what was sent; the uri is text too, never a link."""
 
@@ -23,7 +23,7 @@ class ErrorResponse:
         return cls(*(redact(text, sent) or None if text else None for text in (error, description, uri)))
 
 
-NO_ERROR_RESPONSE = ErrorResponse()
+NO_ERROR_RESPONSE = OAuthErrorResponse()
 
 
 class OAuthError(Exception):
@@ -33,7 +33,7 @@ class OAuthError(Exception):
     may_pass: ClassVar[bool] = False
     """True if the same request may succeed later."""
 
-    def __init__(self, message: str, said: ErrorResponse = NO_ERROR_RESPONSE) -> None:
+    def __init__(self, message: str, said: OAuthErrorResponse = NO_ERROR_RESPONSE) -> None:
         super().__init__(message)
         self.said = said
 
@@ -91,7 +91,9 @@ class TemporaryFailure(OAuthError):
     code = "provider_trouble"
     may_pass = True
 
-    def __init__(self, message: str, said: ErrorResponse = NO_ERROR_RESPONSE, retry_after: int | None = None) -> None:
+    def __init__(
+        self, message: str, said: OAuthErrorResponse = NO_ERROR_RESPONSE, retry_after: int | None = None
+    ) -> None:
         super().__init__(message, said)
         self.retry_after = retry_after
 

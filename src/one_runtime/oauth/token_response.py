@@ -27,7 +27,7 @@ _EPOCH_MILLISECONDS: Final = 1e11
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenSet:
     """The tokens of a response. `scopes` is None if the response has none, which grants those requested.
 
     `refresh_expires_at` is set if the response tells it. `document` is the whole response, for `receive`. The repr
@@ -48,7 +48,7 @@ def read_token_response(
     grant: Grant,
     answer: EndpointResponse,
     now: dt.datetime,
-) -> Tokens:
+) -> TokenSet:
     """The tokens in an answer to `token_request` of this grant (RFC 6749, 5.1). Where a refresh brings no new refresh
     token, the old one stays (6). `token_type` is not relied on: the entry says how a token is sent.
 
@@ -65,7 +65,7 @@ def read_token_response(
     refresh_token = _token(look_up(holder, where.refresh_token))
     if refresh_token is None and isinstance(grant, RefreshToken):
         refresh_token = grant.refresh_token
-    return Tokens(
+    return TokenSet(
         access_token=access_token,
         refresh_token=refresh_token,
         expires_at=_expiry(where, holder, now) or _after(now, auth.lifetimes.access),

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote, unquote_plus
 
 from one_runtime.catalog.auth import AuthBase
-from one_runtime.catalog.request import Injection, Values, inject, resolve_url
+from one_runtime.catalog.request import ConnectionValues, Injection, inject, resolve_url
 from one_runtime.clock import system_clock
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
@@ -208,7 +208,7 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     return None
 
 
-def _base_url(auth: AuthBase, values: Values, injection: Injection, request: ProxyRequest) -> str:
+def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
     """Return the API's base URL: the entry's first, or the other one that the caller names (P7)."""
     if request.base_url is None:
         return injection.base_url

@@ -15,7 +15,7 @@ from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import OAuthError, TemporaryFailure
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
 from one_runtime.oauth.token_request import token_request
-from one_runtime.oauth.token_response import Tokens, read_token_response
+from one_runtime.oauth.token_response import TokenSet, read_token_response
 from one_runtime.telemetry import metrics
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
@@ -39,7 +39,7 @@ class TokenEndpoint:
     client: ClientIdentity
     known: Mapping[str, str] = field(repr=False)
 
-    async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> Tokens:
+    async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> TokenSet:
         """Return the tokens for a grant. `until` is the deadline by the monotonic clock; after it nothing is sent.
 
         Raises: OAuthError; its TemporaryFailure also if there was no response.

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from one_runtime.auth_types import AUTH_METHODS
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
@@ -96,7 +96,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
         now = installation.clock()
         await events.record(tx, actor, "connection.credentials_read", now, usable.connection.subject)
     exposed = AUTH_METHODS[usable.connection.auth_type].exposes(usable.values.credentials)
-    return replace(usable, values=Values(usable.values.params, exposed))
+    return replace(usable, values=ConnectionValues(usable.values.params, exposed))
 
 
 async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:

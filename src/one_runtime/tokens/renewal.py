@@ -24,7 +24,7 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.jobs.queue import database_now
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
@@ -113,7 +113,7 @@ def _token_endpoint(state: CredentialState) -> TokenEndpoint:
 
 
 async def _store(
-    installation: Installation, asked: CredentialState, presented: Renewal, tokens: Tokens, lease: Lease
+    installation: Installation, asked: CredentialState, presented: Renewal, tokens: TokenSet, lease: Lease
 ) -> Outcome:
     """Commit the new tokens before any caller gets them.
 
@@ -130,7 +130,7 @@ async def _store(
             await asyncio.sleep(installation.timing.poll)
 
 
-async def _commit(installation: Installation, asked: CredentialState, presented: Renewal, tokens: Tokens) -> Outcome:
+async def _commit(installation: Installation, asked: CredentialState, presented: Renewal, tokens: TokenSet) -> Outcome:
     """Store the new tokens if the row still holds what was presented. Raises: NotFound; Unavailable."""
     async with installation.database.write() as tx:
         now, decision, current = installation.clock(), cast("Decision", Fresh()), None
@@ -150,7 +150,7 @@ async def _commit(installation: Installation, asked: CredentialState, presented:
 
 
 async def _replace_tokens(
-    tx: Transaction, installation: Installation, asked: CredentialState, current: CredentialState, tokens: Tokens
+    tx: Transaction, installation: Installation, asked: CredentialState, current: CredentialState, tokens: TokenSet
 ) -> CredentialState:
     """Store the tokens over the locked ones, and set the connection's status."""
     method, now = asked.token_method, installation.clock()
@@ -172,7 +172,7 @@ async def _replace_tokens(
 
 
 async def _revoke_later(
-    tx: Transaction, installation: Installation, asked: CredentialState, tokens: Tokens, cause: RevocationCause
+    tx: Transaction, installation: Installation, asked: CredentialState, tokens: TokenSet, cause: RevocationCause
 ) -> None:
     """Queue the new tokens for revocation: no connection holds them."""
     stored = replace(asked.stored, secrets=merge_tokens(asked.stored.secrets, tokens))

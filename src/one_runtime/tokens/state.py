@@ -6,7 +6,7 @@ from datetime import datetime
 
 from one_runtime.auth_types import Renewal, TokenMethod, auth_method
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.request import Values
+from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, StoredCredential
@@ -15,7 +15,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.grants import RefreshToken
-from one_runtime.oauth.token_response import Tokens
+from one_runtime.oauth.token_response import TokenSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class UsableCredential:
     """
 
     connection: Connection
-    values: Values
+    values: ConnectionValues
     version: int
     integration: Integration | None
     auth: Auth | None
@@ -71,7 +71,7 @@ class CredentialState:
         if self.client is not None and self.token_method is not None:
             client_fields = self.token_method.client_values(self.client.client.client_id, self.client.fields)
         secrets = {name: value for name, value in self.stored.secrets.items() if name != "refresh_token"}
-        values = Values(dict(self.connection.params), {**client_fields, **secrets})
+        values = ConnectionValues(dict(self.connection.params), {**client_fields, **secrets})
         return UsableCredential(self.connection, values, self.stored.version, self.integration, self.auth)
 
     @property
@@ -107,7 +107,7 @@ class CredentialState:
         return not self.is_unexpired(now) or self.stored.version == rejected or is_due
 
 
-def merge_tokens(secrets: Mapping[str, str], tokens: Tokens) -> dict[str, str]:
+def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]:
     """Return the secrets with the new tokens. The old refresh token stays where the response has none."""
     merged = {**secrets, "access_token": tokens.access_token}
     if tokens.refresh_token is not None:

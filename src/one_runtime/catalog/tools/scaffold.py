@@ -17,7 +17,7 @@ _TYPED: Final = "[!-~]{1,255}"
 
 
 @dataclass(frozen=True, slots=True)
-class Basics:
+class ScaffoldInputs:
     """The inputs of a scaffold."""
 
     slug: str
@@ -31,7 +31,7 @@ class Basics:
     auth_types: tuple[AuthType, ...]
 
 
-def scaffold(basics: Basics, file: str) -> str:
+def scaffold(basics: ScaffoldInputs, file: str) -> str:
     """Return the YAML of the entry. Its first lines list the values that are examples."""
     entry = {
         "slug": basics.slug,
@@ -51,7 +51,7 @@ def scaffold(basics: Basics, file: str) -> str:
     )
 
 
-def _auth(basics: Basics, auth_type: AuthType) -> dict[str, object]:
+def _auth(basics: ScaffoldInputs, auth_type: AuthType) -> dict[str, object]:
     own: dict[AuthType, dict[str, object]] = {
         "api_key": {"fields": [dict(_FIELD)]},
         "basic": {"fields": _field_pair("username", "password")},
