@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from one_runtime.integrations.listing import CATEGORIES
+from one_runtime.catalog.model import CATEGORIES
 from tests.application import Application, Client
 
 pytestmark = pytest.mark.only_database("sqlite")  # nothing here asks the database anything

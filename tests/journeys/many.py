@@ -2,11 +2,11 @@
 
 import sys
 from itertools import islice, product
-from typing import Final, get_args
+from typing import Final
 
 from one_runtime import app, cli
 from one_runtime.catalog.loader import Catalog, load_catalog
-from one_runtime.catalog.model import Category
+from one_runtime.catalog.model import CATEGORIES
 from one_runtime.demo import server
 from one_runtime.integrations.availability import available_auth_types
 
@@ -24,12 +24,11 @@ def catalog_of(count: int) -> Catalog:
     """Return this many integrations: copies of the built-in integrations under other names, with their logos."""
     built_in = load_catalog()
     models = [one for one in built_in.integrations if available_auth_types(one, ())]
-    categories = get_args(Category)
     entries, logos = [], {}
     for number, (first, second) in enumerate(islice(product(_FIRST, _SECOND), count)):
         model = models[number % len(models)]
         slug = f"made-up-{number}"
-        category = categories[number % len(categories)]
+        category = CATEGORIES[number % len(CATEGORIES)]
         entries.append(model.model_copy(update={"slug": slug, "name": f"{first} {second}", "category": category}))
         logos[slug] = built_in.logo(model.slug)
     return Catalog.of(tuple(entries), logos, f"{count} made up")

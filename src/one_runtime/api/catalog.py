@@ -14,12 +14,12 @@ from one_runtime.api.routing import PUBLIC, Installed, Routes
 from one_runtime.api.services import services_of
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.model import CUSTOM, Auth, AuthType, Category, Integration
+from one_runtime.catalog.model import CATEGORIES, CUSTOM, Auth, AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
-from one_runtime.integrations.listing import CATEGORIES, IntegrationList, Logo
+from one_runtime.integrations.listing import IntegrationList, Logo
 
 router = Routes("Catalog")
 

@@ -16,12 +16,13 @@ from one_runtime.api.fields import IDENTIFIER_SCHEMA, clean_text
 from one_runtime.api.headers import coding_of, is_current
 from one_runtime.api.routing import AsgiRoute, RouteSpec, authorize
 from one_runtime.api.services import Services, services_of
+from one_runtime.catalog.model import CATEGORIES
 from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.content_coding import MIN_SIZE, Coding
-from one_runtime.integrations.listing import CATEGORIES, Listed, ListState, Logo, Options, Status, load_state
+from one_runtime.integrations.listing import Listed, ListState, Logo, Options, Status, load_state
 
 PATH: Final = "/v1/integrations"
 MAX_TEXT: Final = 255

@@ -9,7 +9,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
 
@@ -32,6 +32,7 @@ Category = Literal[
     "E-commerce", "HR", "Recruiting", "Storage", "Data", "Social", "Scheduling", "AI", "Project Management", "Design",
     "Security", "Industry", "Consumer",
 ]  # fmt: skip
+CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 
 AuthType: TypeAlias = Literal["api_key", "basic", "none", "oauth2", "client_credentials"]
 Auth: TypeAlias = Annotated[

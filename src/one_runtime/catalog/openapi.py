@@ -7,9 +7,9 @@ ignored or guessed. Only references within the document are resolved.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from one_runtime.catalog.model import CUSTOM, Category, is_custom
+from one_runtime.catalog.model import CATEGORIES, CUSTOM, is_custom
 from one_runtime.catalog.openapi_schemes import auths_from, text_keys
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.parts import MAX_LABEL
@@ -130,9 +130,9 @@ class _Reader:
         if value is None:
             self._warnings.append(f"x-category is missing, so the category is {_DEFAULT_CATEGORY}.")
             return _DEFAULT_CATEGORY
-        category = next((known for known in get_args(Category) if known.lower() == str(value).strip().lower()), None)
+        category = next((known for known in CATEGORIES if known.lower() == str(value).strip().lower()), None)
         if category is None:
-            self._source.refuse(place, f"must be one of: {', '.join(get_args(Category))}")
+            self._source.refuse(place, f"must be one of: {', '.join(CATEGORIES)}")
         return str(category)
 
     def _links(self, base_url: str, params: list[dict[str, Any]]) -> dict[str, str]:

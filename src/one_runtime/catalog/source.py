@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, NoReturn, TypeAlias, TypeVar, get_args
+from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from one_runtime.catalog.model import CUSTOM_SLUG, DESCRIPTION, SLUG, Category, Integration
+from one_runtime.catalog.model import CATEGORIES, CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
 from one_runtime.catalog.parts import PATH
 
 E = TypeVar("E", bound=Integration)
@@ -238,7 +238,7 @@ def in_our_words(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     if error["type"] in {"literal_error", "union_tag_invalid"}:
         expected = str(context.get("expected") or context.get("expected_tags"))
-        whole = ", ".join(get_args(Category)) if "..." in expected else expected  # the error shortens a long list
+        whole = ", ".join(CATEGORIES) if "..." in expected else expected  # the error shortens a long list
         return f"must be one of: {whole.replace(' or ', ', ').replace(chr(39), '')}"
     return _FORMS.get(context.get("pattern", "")) or _WORDS.get(
         error["type"], error["msg"].removeprefix("Value error, ")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from one_runtime.auth_types import auth_method
 from one_runtime.catalog.custom import load_file
 from one_runtime.catalog.lint import complaints, placed_complaints
 from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, located, read_file
-from one_runtime.catalog.model import Auth, Category, CustomIntegration, Integration, dump
+from one_runtime.catalog.model import CATEGORIES, Auth, CustomIntegration, Integration, dump
 from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.catalog.search import search
 from one_runtime.catalog.source import Complaint
@@ -46,8 +46,8 @@ def list_catalog(
     as_json: AsJson = False,
 ) -> None:
     """List integrations, one per line."""
-    if category is not None and category not in get_args(Category):
-        raise InvalidInput(f"There is no category {category!r}. There are: {', '.join(get_args(Category))}.")
+    if category is not None and category not in CATEGORIES:
+        raise InvalidInput(f"There is no category {category!r}. There are: {', '.join(CATEGORIES)}.")
     found = [one for one in load_catalog().integrations if category is None or one.category == category]
     rows: list[dict[str, object]] = [
         {

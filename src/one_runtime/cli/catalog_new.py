@@ -7,7 +7,7 @@ import typer
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from one_runtime.catalog import parts
-from one_runtime.catalog.model import AuthType, Category, Description, Slug
+from one_runtime.catalog.model import CATEGORIES, AuthType, Category, Description, Slug
 from one_runtime.catalog.source import in_our_words
 from one_runtime.catalog.tools.scaffold import ScaffoldInputs, scaffold
 from one_runtime.errors import InvalidInput
@@ -33,7 +33,7 @@ def new_entry(
         auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),
         name=_prompt("Name, as the company writes it", parts.Label),
         description=_prompt("What it is for, in one sentence that ends in a full stop", Description),
-        category=_prompt(f"Category ({', '.join(get_args(Category))})", Category, "Productivity"),
+        category=_prompt(f"Category ({', '.join(CATEGORIES)})", Category, "Productivity"),
         website=_prompt("Website", parts.Link, "https://"),
         docs=_prompt("Documentation of its API", parts.Link, "https://"),
         api=_prompt("Address of the API", parts.Url, "https://").rstrip("/"),

@@ -9,12 +9,12 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.model import Category, CustomIntegration, Integration
+from one_runtime.catalog.model import CustomIntegration, Integration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.search import search
 from one_runtime.db.engine import Transaction
@@ -27,8 +27,6 @@ from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, Present
 
 Logo: TypeAlias = Literal["inline", "url", "none"]
 Status: TypeAlias = Literal["connected", "not_connected"]
-
-CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
