@@ -10,7 +10,7 @@ from one_runtime.catalog import auth, model, oauth2, parts
 from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import load_yaml
-from one_runtime.catalog.received import receive
+from one_runtime.catalog.received import read_received
 from one_runtime.catalog.request import build_check, clean_values
 from one_runtime.catalog.tools.sheet import counts, table
 from tests.catalog.entries import ENTRIES
@@ -116,7 +116,9 @@ def test_the_oauth2_block_of_the_page_fits_into_the_example(tmp_path: Path) -> N
     assert entry.auth_types == ("api_key", "oauth2")
     oauth2_block = entry.auth[1]
     assert isinstance(oauth2_block, oauth2.OAuth2Auth)
-    assert receive(oauth2_block, "token_response", {"api_url": "https://acme.example.com"}) == {"subdomain": "acme"}
+    assert read_received(oauth2_block, "token_response", {"api_url": "https://acme.example.com"}) == {
+        "subdomain": "acme"
+    }
 
 
 def test_the_entry_and_the_openapi_document_of_a_custom_integration_are_equivalent() -> None:

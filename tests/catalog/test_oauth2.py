@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
-from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.received import UnexpectedValue, read_received
 from one_runtime.catalog.request import ConnectionValues, clean_values, inject, is_expected, is_refused, read_check
 from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, entry_of, oauth2
 
@@ -243,10 +243,10 @@ def test_client_credentials_may_come_with_a_lasting_refresh_token() -> None:
 
 def test_a_received_value_is_extracted() -> None:
     auth = oauth2(**AT_SHOP)
-    params = receive(auth, "token_response", {"api": {"url": "https://acme.example.com"}})
+    params = read_received(auth, "token_response", {"api": {"url": "https://acme.example.com"}})
     assert params == {"shop": "acme"}
     assert inject(auth, ConnectionValues(params, {"access_token": "t"})).base_url == "https://acme.example.com"
-    assert receive(auth, "callback", {}) == {}
+    assert read_received(auth, "callback", {}) == {}
 
 
 @pytest.mark.promise("P7")
@@ -272,17 +272,17 @@ def test_a_received_value_is_extracted() -> None:
 )
 def test_a_received_host_that_does_not_match_is_refused(url: object) -> None:
     with pytest.raises(UnexpectedValue, match="shop") as error:
-        receive(oauth2(**AT_SHOP), "token_response", {"api": {"url": url}})
+        read_received(oauth2(**AT_SHOP), "token_response", {"api": {"url": url}})
     assert "evil" not in str(error.value), "what a stranger sent is not repeated"
 
 
 def test_a_missing_value_gets_its_default_and_a_number_becomes_text() -> None:
     part = {"name": "site", "source": "callback", "pattern": "[0-9a-z]{1,9}", "default": "main"}
     auth = oauth2(received=[part], base_url="https://api.example.com/{site}")
-    assert receive(auth, "callback", {}) == {"site": "main"}
-    assert receive(auth, "callback", {"site": 42}) == {"site": "42"}
+    assert read_received(auth, "callback", {}) == {"site": "main"}
+    assert read_received(auth, "callback", {"site": 42}) == {"site": "42"}
     dots = oauth2(
         received=[{**part, "pattern": r"[.]{1,9}", "default": None}], base_url="https://api.example.com/{site}"
     )
     with pytest.raises(UnexpectedValue):
-        receive(dots, "callback", {"site": ".."})
+        read_received(dots, "callback", {"site": ".."})

@@ -4,9 +4,9 @@ from typing import Final
 
 import pytest
 
-from one_runtime.catalog.lint import answer_of
+from one_runtime.catalog.lint import build_example_answer
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.received import receive
+from one_runtime.catalog.received import read_received
 from one_runtime.catalog.request import is_expected, is_refused
 from one_runtime.integrations.availability import available_auth_types
 from tests.catalog.entries import ENTRIES
@@ -39,7 +39,7 @@ def test_half_of_the_entries_have_oauth2_and_many_of_them_are_verified() -> None
 def test_received_values_are_extracted_as_the_entry_defines(slug: str) -> None:
     auth = oauth2_of(slug)
     (source,) = {part.source for part in auth.received}
-    assert receive(auth, source, answer_of(auth, source)) == RECEIVED[slug]
+    assert read_received(auth, source, build_example_answer(auth, source)) == RECEIVED[slug]
 
 
 def test_slack_reports_a_failed_revocation_and_an_invalid_token_with_http_200() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from one_runtime.catalog.oauth2 import OAuth2Auth, ValueSource
-from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.received import UnexpectedValue, read_received
 from one_runtime.catalog.request import ConnectionValues, clean_values, inject, look_up, resolve_url
 from one_runtime.catalog.templates import fill
 from tests.catalog.example import OAUTH2, entry_of, oauth2
@@ -21,7 +21,7 @@ def at(host: str, **changes: Any) -> dict[str, Any]:
 
 def values_after(auth: OAuth2Auth, source: ValueSource, answer: object) -> ConnectionValues:
     """Return the values of a connection after the provider's answer."""
-    return ConnectionValues(receive(auth, source, answer), {"access_token": "t"})
+    return ConnectionValues(read_received(auth, source, answer), {"access_token": "t"})
 
 
 def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the_api_host() -> None:
@@ -39,7 +39,9 @@ def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the
         send={"headers": {"Authorization": "Zoho-oauthtoken {access_token}"}},
         scopes={"separator": ",", "default": ["ZohoCRM.users.READ"]},
     )  # fmt: skip
-    params = receive(auth, "callback", {"code": "c", "location": "eu", "accounts-server": "https://accounts.zoho.eu"})
+    params = read_received(
+        auth, "callback", {"code": "c", "location": "eu", "accounts-server": "https://accounts.zoho.eu"}
+    )
     assert resolve_url(auth.token.url, params) == "https://accounts.zoho.eu/token"
     assert not auth.names_hosts, "the client secret goes to one of a few hosts"
     values = values_after(auth, "token_response", {"api_domain": "https://www.zohoapis.eu"})
@@ -47,7 +49,7 @@ def test_the_callback_of_zoho_has_the_data_centre_and_the_token_response_has_the
     assert (injection.base_url, injection.headers[0][1]) == ("https://www.zohoapis.eu/crm/v8", "Zoho-oauthtoken t")
     for stranger in ("https://accounts.evil.com", "https://accounts.zoho.eu.evil.com", "https://accounts.zoho.eu/x"):
         with pytest.raises(UnexpectedValue):
-            receive(auth, "callback", {"accounts-server": stranger})
+            read_received(auth, "callback", {"accounts-server": stranger})
 
 
 def test_the_callback_of_quickbooks_has_the_company() -> None:
@@ -111,7 +113,7 @@ def test_bigcommerce_requires_the_context_of_the_callback_at_the_token_endpoint(
         send={"headers": {"X-Auth-Token": "{access_token}"}},
         refresh="none",
     )
-    known = receive(auth, "callback", {"context": "stores/ab12cd", "scope": "store_v2"})
+    known = read_received(auth, "callback", {"context": "stores/ab12cd", "scope": "store_v2"})
     assert fill(auth.token.params["context"], known) == "stores/ab12cd"
 
 

@@ -18,12 +18,12 @@ import pytest
 import yaml
 
 from one_runtime.catalog import examples
-from one_runtime.catalog.lint import answer_of, example_values
+from one_runtime.catalog.lint import build_example_answer, example_values
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import CredentialField
 from one_runtime.catalog.patterns import compiled
-from one_runtime.catalog.received import receive
+from one_runtime.catalog.received import read_received
 from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
@@ -71,7 +71,7 @@ def values_of(auth: Auth) -> dict[str, str]:
         match = compiled(part.pattern).fullmatch(known[part.field])
         known |= {part.name: match.group(1)} if match else {}
     if isinstance(auth, OAuth2Auth):
-        known |= {part.name: examples.of_field(part) for part in auth.client.fields}
+        known |= {part.name: examples.generate_field(part) for part in auth.client.fields}
         known |= {} if auth.fields else {"client_id": CLIENT.client_id}
     return known
 
@@ -106,7 +106,7 @@ def another(auth: Auth, part: CredentialField, right: str) -> str:
     swapped = (right[:at] + letter + right[at + 1 :] for at in range(len(right)) for letter in "b2Zy")
     return next(
         text
-        for text in (*(examples.of_field(part, variant) for variant in range(1, 9)), *swapped)
+        for text in (*(examples.generate_field(part, variant) for variant in range(1, 9)), *swapped)
         if text != right
         and compiled(part.pattern or ".*").fullmatch(text)
         and all(captured(pattern, text) == captured(pattern, right) for pattern in inside)
@@ -158,7 +158,7 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
     answer_as(upstream, stand_in)
     fields = {part.name: known[part.name] for part in auth.client.fields}
     params = {part.name: known[part.name] for part in auth.params if part.name in known}
-    params |= receive(auth, "callback", answer_of(auth, "callback"))
+    params |= read_received(auth, "callback", build_example_answer(auth, "callback"))
     installation: Any = SimpleNamespace(egress=egress, clock=system_clock)
     grant = AuthorizationCode("c0de+/=&%", f"https://us.example/connect/callback/{entry.slug}", "verifier" * 8)
     endpoint = TokenEndpoint(entry, auth, client, {**params, **fields})

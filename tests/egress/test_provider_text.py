@@ -67,7 +67,7 @@ def reason_of_token_endpoint(echo: str) -> str | None:
     texts = dict.fromkeys(("error", "error_description", "error_uri"), f"Bad key {echo} given")
     with pytest.raises(OAuthError) as caught:
         read_token_response(oauth2(), CLIENT, RefreshToken(KEY, "the-old-access-token"), response_with(texts, 400), NOW)
-    error_texts = caught.value.said
+    error_texts = caught.value.response
     assert error_texts.error == error_texts.description == error_texts.uri
     return caught.value.reason
 

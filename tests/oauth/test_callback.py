@@ -93,7 +93,7 @@ def test_callback_without_code_and_error_is_refused() -> None:
     ],
 )
 def test_denial_is_recognized_in_every_spelling(query: dict[str, str]) -> None:
-    assert refused_by(AccessDenied, **query).said.error == query["error"]
+    assert refused_by(AccessDenied, **query).response.error == query["error"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_other_errors_are_not_denials(error: str) -> None:
     refusal = refused_by(
         AuthorizationRefused, error=error, error_description="No  such\nscope", error_uri="https://e.x/1"
     )
-    assert (refusal.said.error, refusal.reason, refusal.said.uri) == (error, "No such scope", "https://e.x/1")
+    assert (refusal.response.error, refusal.reason, refusal.response.uri) == (error, "No such scope", "https://e.x/1")
 
 
 @pytest.mark.promise("P11")

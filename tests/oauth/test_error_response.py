@@ -39,7 +39,7 @@ def test_error_of_rfc_6749_5_2_is_read() -> None:
         response_with({"error": "invalid_request", "error_description": "No code", "error_uri": "https://e.x"}, 400)
     )
     assert type(error) is TokenRequestRefused
-    assert (error.said.error, error.reason, error.said.uri) == ("invalid_request", "No code", "https://e.x")
+    assert (error.response.error, error.reason, error.response.uri) == ("invalid_request", "No code", "https://e.x")
     assert error.code == "request_refused"
     assert not error.may_pass
 
@@ -79,7 +79,7 @@ def test_entry_may_add_spellings_of_invalid_grant() -> None:
     assert kind(own, auth=with_token(refused=["grant_gone_fishing"])) is InvalidGrant
     elsewhere = with_token(refused=["E42"], response={"error": "fault.id", "error_description": "fault.text"})
     error = refused(response_with({"fault": {"id": "E42", "text": "No more"}}, 400), elsewhere)
-    assert (type(error), error.said.error, error.reason) == (InvalidGrant, "E42", "No more")
+    assert (type(error), error.response.error, error.reason) == (InvalidGrant, "E42", "No more")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_sent_secrets_are_redacted_in_the_message(grant: Any, form: int) -> None
             "error_uri": f"https://e.x/{echo}",
         }
         error = refused(response_with(said, 400), grant=grant)
-        shown = repr((error, error.said, str(error))).replace("\\u200b", "").lower()
+        shown = repr((error, error.response, str(error))).replace("\\u200b", "").lower()
         assert secret.lower() not in shown
         assert echo.rstrip(".").lower() not in shown
         assert error.reason is not None
@@ -222,4 +222,4 @@ def test_message_is_short_plain_text() -> None:
     assert error.reason is not None
     assert error.reason.startswith("<b>no</b> [31m no no")
     assert len(error.reason) <= 300
-    assert error.said.uri == "7"
+    assert error.response.uri == "7"

@@ -82,7 +82,7 @@ def test_token_is_sent_in_json_in_the_query_or_in_a_template() -> None:
     }
     template = revocable(auth="none", token_param=None, params={"t": "{access_token}"}, headers={"X-C": "{client_id}"})
     (_, (_, request)) = revocation_requests(template, CLIENT, HELD, {})
-    assert form_of(request) == {"t": "the-access-token"}, "none: nothing is said of the client"
+    assert form_of(request) == {"t": "the-access-token"}, "none: the request has no client authentication"
     assert ("X-C", CLIENT.client_id) in request.headers
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.received import receive
+from one_runtime.catalog.received import read_received
 from one_runtime.oauth.errors import MalformedTokenResponse, OAuthError, TokenRequestRefused
 from one_runtime.oauth.grants import Grant
 from one_runtime.oauth.token_response import MAX_TOKEN, TokenSet, read_token_response
@@ -22,8 +22,8 @@ def read(body: object, auth: OAuth2Auth | None = None, grant: Grant = CODE, **an
     return read_token_response(auth or oauth2(), CLIENT, grant, response_with(body, **answer), NOW)
 
 
-def expiry(auth: OAuth2Auth | None = None, **said: object) -> dt.datetime | None:
-    return read({"access_token": "a", **said}, auth).expires_at
+def expiry(auth: OAuth2Auth | None = None, **fields: object) -> dt.datetime | None:
+    return read({"access_token": "a", **fields}, auth).expires_at
 
 
 def test_response_of_rfc_6749_5_1_is_read() -> None:
@@ -113,15 +113,15 @@ def test_token_type_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    "said,seconds",
+    "value,seconds",
     [(3600, 3600), ("3600", 3600), (" 3600 ", 3600), (3599.5, 3599.5), ("3600.0", 3600), (315_360_000, 315_360_000)],
 )
-def test_expiry_in_seconds_is_read(said: object, seconds: float) -> None:
-    assert expiry(expires_in=said) == NOW + dt.timedelta(seconds=seconds)
+def test_expiry_in_seconds_is_read(value: object, seconds: float) -> None:
+    assert expiry(expires_in=value) == NOW + dt.timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [
         1795611600,
         "1795611600",
@@ -135,19 +135,19 @@ def test_expiry_in_seconds_is_read(said: object, seconds: float) -> None:
         "Wed, 25 Nov 2026 13:00:00 GMT",
     ],
 )
-def test_expiry_as_a_date_or_unix_time_is_read(said: object) -> None:
+def test_expiry_as_a_date_or_unix_time_is_read(value: object) -> None:
     response = {"response": {"expires_at": "expires_at"}}
-    assert expiry(with_token(**response), expires_at=said, expires_in=7) == NOW + HOUR
-    assert expiry(expires_in=said) == NOW + HOUR, "some put it where the seconds belong"
+    assert expiry(with_token(**response), expires_at=value, expires_in=7) == NOW + HOUR
+    assert expiry(expires_in=value) == NOW + HOUR, "some put it where the seconds belong"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [None, 0, "0", -1, "-1", "", "never", True, [], {}, 1e300, "1e3", "NaN", "9" * 400, 9_999_999_999_999_999, "1_000"],
 )
-def test_invalid_expiry_falls_back_to_the_entrys_lifetime(said: object) -> None:
-    assert expiry(expires_in=said) is None
-    assert expiry(oauth2(lifetimes={"access": 3600}), expires_in=said) == NOW + HOUR
+def test_invalid_expiry_falls_back_to_the_entrys_lifetime(value: object) -> None:
+    assert expiry(expires_in=value) is None
+    assert expiry(oauth2(lifetimes={"access": 3600}), expires_in=value) == NOW + HOUR
 
 
 def test_missing_expiry_is_the_entrys_lifetime_or_none() -> None:
@@ -168,7 +168,7 @@ def test_refresh_token_may_have_its_own_lifetime() -> None:
 
 
 @pytest.mark.parametrize(
-    "said,granted",
+    "value,granted",
     [
         ("a b", ("a", "b")),
         ("a,b", ("a", "b")),
@@ -184,8 +184,8 @@ def test_refresh_token_may_have_its_own_lifetime() -> None:
         ({"a": True}, None),
     ],
 )
-def test_scopes_are_read_with_any_separator_or_as_a_list(said: object, granted: tuple[str, ...] | None) -> None:
-    assert read({"access_token": "a", "scope": said}).scopes == granted
+def test_scopes_are_read_with_any_separator_or_as_a_list(value: object, granted: tuple[str, ...] | None) -> None:
+    assert read({"access_token": "a", "scope": value}).scopes == granted
 
 
 def test_refresh_without_a_new_refresh_token_keeps_the_old_token() -> None:
@@ -252,7 +252,7 @@ def test_token_response_values_are_available_to_templates() -> None:
         "api": {"url": "https://acme.example.com"},
     }
     tokens = read(body, auth)
-    assert receive(auth, "token_response", tokens.document) == {"shop": "acme"}
+    assert read_received(auth, "token_response", tokens.document) == {"shop": "acme"}
 
 
 @pytest.mark.promise("P11")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from one_runtime.catalog.examples import of_pattern
+from one_runtime.catalog.examples import generate_match
 
 SHORTEST = 16
 """Characters: fewer would be found by chance."""
@@ -32,7 +32,7 @@ def fitting(pattern: str | None) -> str:
     for form in forms if pattern else (letters,):
         if pattern is None or re.fullmatch(pattern, form):
             return form
-    made = of_pattern(pattern or "", secrets.randbits(64))
+    made = generate_match(pattern or "", secrets.randbits(64))
     assert len(made) >= SHORTEST, f"no form of a secret fits {pattern}: add one"
     return made
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.catalog.examples import of_param
+from one_runtime.catalog.examples import generate_param
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import Param
 from one_runtime.connecting.authorization_attempts import AttemptSecret
@@ -34,7 +34,7 @@ def fitting_param(param: Param) -> str:
     """Return a value for a parameter, which is not secret."""
     forms = (param.default, *(option.value for option in param.options), *PARAMS)
     fit = (form for form in forms if form and (not param.pattern or re.fullmatch(param.pattern, form)))
-    return next(fit, None) or of_param(param)
+    return next(fit, None) or generate_param(param)
 
 
 async def import_everything(application: Application, client: Client) -> dict[str, str]:

@@ -21,7 +21,7 @@ _CATEGORIES: Final[dict[Any, str]] = {
 _ALL: Final = "".join(map(chr, range(33, 127)))
 
 
-def of_param(part: Param) -> str:
+def generate_param(part: Param) -> str:
     """Return a value of a parameter: its default, first option, placeholder, or a value generated from its pattern."""
     if part.default is not None:
         return part.default
@@ -29,12 +29,12 @@ def of_param(part: Param) -> str:
         return part.options[0].value
     if part.placeholder and part.pattern and compiled(part.pattern).fullmatch(part.placeholder):
         return part.placeholder
-    return of_pattern(part.pattern or "")
+    return generate_match(part.pattern or "")
 
 
-def of_field(part: CredentialField, variant: int = 0) -> str:
+def generate_field(part: CredentialField, variant: int = 0) -> str:
     """Return a value of a credential field; each variant has another value."""
-    return of_pattern(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
+    return generate_match(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 
 
 def put(document: object, path: str, value: object) -> object:
@@ -51,7 +51,7 @@ def put(document: object, path: str, value: object) -> object:
     return {**members, step: put(members.get(step), rest, value)}
 
 
-def of_pattern(pattern: str, variant: int = 0) -> str:
+def generate_match(pattern: str, variant: int = 0) -> str:
     """Return a text that matches the whole pattern.
 
     Raises:

@@ -12,7 +12,7 @@ from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, ValueSource
 from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
-from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.received import UnexpectedValue, read_received
 from one_runtime.catalog.request import (
     ConnectionValues,
     build_check,
@@ -73,8 +73,8 @@ def example_values(auth: AuthBase) -> ConnectionValues:
     Raises:
         InvalidInput: a default or a placeholder does not match its pattern.
     """
-    params = {part.name: examples.of_param(part) for part in auth.params}
-    fields = {part.name: examples.of_field(part, place) for place, part in enumerate(auth.fields, 1)}
+    params = {part.name: examples.generate_param(part) for part in auth.params}
+    fields = {part.name: examples.generate_field(part, place) for place, part in enumerate(auth.fields, 1)}
     values = clean_values(auth, params, fields)
     if not isinstance(auth, OAuth2Auth):
         token = {"access_token": _TOKEN} if isinstance(auth, ClientCredentialsAuth) else {}
@@ -83,7 +83,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
     return ConnectionValues({**values.params, **received}, {**values.credentials, "access_token": _TOKEN})
 
 
-def answer_of(auth: OAuth2Auth, source: ValueSource) -> object:
+def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
     """Return the provider's example answer at a step, from the examples of the entry's received values."""
     answer: object = {}
     for part in auth.received:
@@ -93,7 +93,7 @@ def answer_of(auth: OAuth2Auth, source: ValueSource) -> object:
 
 
 def _example_of_received(auth: OAuth2Auth, source: ValueSource, name: str) -> str:
-    return receive(auth, source, answer_of(auth, source))[name]
+    return read_received(auth, source, build_example_answer(auth, source))[name]
 
 
 def _check_auth(auth: AuthBase) -> Iterator[str]:
@@ -186,7 +186,7 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
 
 def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:
     known = {**values.params, **values.credentials, "client_id": "client"}
-    known |= {part.name: examples.of_field(part) for part in auth.client.fields}
+    known |= {part.name: examples.generate_field(part) for part in auth.client.fields}
     urls = [auth.authorization.url, *auth.token.urls()]
     urls += [auth.revocation.url] if auth.revocation is not None else []
     urls += [auth.lookup.url] if auth.lookup is not None and auth.lookup.url is not None else []
@@ -224,9 +224,9 @@ def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]
         if part.source != source or part.name not in in_hosts:
             continue
         for host in _FOREIGN_HOSTS:
-            answer = examples.put(answer_of(auth, source), part.where, host.format(part.example or ""))
+            answer = examples.put(build_example_answer(auth, source), part.where, host.format(part.example or ""))
             try:
-                received = receive(auth, source, answer)
+                received = read_received(auth, source, answer)
             except UnexpectedValue:
                 continue
             if received[part.name] != part.default:

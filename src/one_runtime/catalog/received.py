@@ -15,7 +15,7 @@ class UnexpectedValue(ValueError):
     """
 
 
-def receive(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
+def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
     """Return the received values of a source by name.
 
     `answer`: the callback's query, the token response, or the look-up's answer; with choices, the selected item.

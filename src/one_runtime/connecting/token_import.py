@@ -9,7 +9,7 @@ from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.received import UnexpectedValue, read_received
 from one_runtime.catalog.request import clean_values
 from one_runtime.connecting.verification import (
     ConnectionTarget,
@@ -105,7 +105,7 @@ async def _verify_tokens(
     # In a connection flow the provider sends these values with the callback or the tokens. Here the params hold them.
     provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:
-        params = {**values.params, **receive(auth, "callback", provider_values)}
+        params = {**values.params, **read_received(auth, "callback", provider_values)}
         tokens = _with_document(tokens, provider_values)
         granted = GrantedTokens(tokens, params, values.credentials, client, tokens.scopes or ())
         return await verify_tokens(installation, integration, auth, granted, check=request.check)

@@ -11,7 +11,7 @@ from typing import Final
 from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import LookupRequest, OAuth2Auth
-from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.received import UnexpectedValue, read_received
 from one_runtime.catalog.request import (
     ConnectionValues,
     build_check,
@@ -229,7 +229,7 @@ async def verify_tokens(
     Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue for a value that the
     entry does not allow.
     """
-    params = {**granted.params, **receive(auth, "token_response", granted.tokens.document)}
+    params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
     client = granted.client
     method = OAuth2Method(auth)
     client_fields = {} if client is None else method.client_values(client.client.client_id, client.fields)
@@ -286,7 +286,7 @@ async def _look_up(
     if document is None:
         raise ProviderUnavailable(f"{integration.name} answered {response.status} when it was asked for the account.")
     if lookup.choices is None:
-        return receive(auth, "lookup", document)
+        return read_received(auth, "lookup", document)
     accounts = _account_options(integration, auth, lookup, document)
     if len(accounts) > 1:
         detail = f"This opens {len(accounts)} accounts at {integration.name}. Select one of them."
@@ -301,7 +301,7 @@ def _account_options(
     items = look_up(document, lookup.choices.at) if lookup.choices.at is not None else document
     if not isinstance(items, list) or not items or len(items) > _MAX_ACCOUNTS:
         raise UnexpectedValue(f"{integration.name} lists no account that this token opens")
-    accounts = [(text_of(look_up(item, lookup.choices.label)), receive(auth, "lookup", item)) for item in items]
+    accounts = [(text_of(look_up(item, lookup.choices.label)), read_received(auth, "lookup", item)) for item in items]
     return tuple(
         AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in accounts
     )

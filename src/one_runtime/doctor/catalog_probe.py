@@ -135,7 +135,7 @@ def _find_obstacle(planned: _Probe) -> str | None:
 
 async def _probe_check(planned: _Probe, egress: Egress, _: Clock) -> tuple[str, Verdict]:
     known = example_values(planned.auth)
-    made_up = {part.name: examples.of_field(part, secrets.randbits(64)) for part in planned.auth.fields}
+    made_up = {part.name: examples.generate_field(part, secrets.randbits(64)) for part in planned.auth.fields}
     try:
         await check_credentials(egress, planned.integration, planned.auth, ConnectionValues(known.params, made_up))
     except CredentialsRefused as error:
@@ -151,11 +151,11 @@ async def _probe_token(planned: _Probe, egress: Egress, clock: Clock) -> tuple[s
     auth = tokens.auth
     client = ClientIdentity(f"probe-{secrets.token_hex(8)}", secrets.token_hex(16))
     known = dict(example_values(auth).params)
-    typed = {part.name: examples.of_field(part) for part in auth.fields}
+    typed = {part.name: examples.generate_field(part) for part in auth.fields}
     typed |= {"client_id": client.client_id, "client_secret": client.client_secret or ""}
     grant: Grant = ClientCredentials(typed)
     if oauth2 is not None:
-        known |= {part.name: examples.of_field(part) for part in oauth2.client.fields}
+        known |= {part.name: examples.generate_field(part) for part in oauth2.client.fields}
         grant = AuthorizationCode(secrets.token_hex(16), _REDIRECT, new_code_verifier() if uses_pkce(oauth2) else None)
     try:
         await TokenEndpoint(planned.integration, auth, client, known).ask(egress, clock, grant)

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.received import UnexpectedValue, receive
+from one_runtime.catalog.received import UnexpectedValue, read_received
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import normalize_code
 from one_runtime.oauth.errors import (
@@ -106,7 +106,7 @@ def read_callback(
     if code is None or _CODE.fullmatch(code) is None:
         raise CallbackRefused("The callback has no authorization code.")
     try:
-        received = receive(auth, "callback", query.values)
+        received = read_received(auth, "callback", query.values)
     except UnexpectedValue as error:
         raise CallbackRefused(f"The callback does not fit: {error}.") from error
     return AuthorizationResponse(code, received)

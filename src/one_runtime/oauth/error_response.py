@@ -21,7 +21,7 @@ from one_runtime.oauth.errors import (
 )
 from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, retry_after
 
-Kind: TypeAlias = Literal["grant", "client", "trouble"]
+Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
 # Keys are normalized by `normalize_code`. A code of one provider alone is data of its entry (`token.refused`).
 ERROR_KINDS: Final[dict[str, Kind]] = {
@@ -29,10 +29,10 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "invalid_grant": "grant",
     "invalid_client": "client",
     "unauthorized_client": "client",
-    "server_error": "trouble",
-    "temporarily_unavailable": "trouble",
+    "server_error": "temporary",
+    "temporarily_unavailable": "temporary",
     # RFC 8628, 3.5
-    "slow_down": "trouble",
+    "slow_down": "temporary",
     # GitHub: https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors
     # and for refreshing: https://github.com/orgs/community/discussions/24745
     "bad_verification_code": "grant",
@@ -49,15 +49,15 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "token_expired": "grant",
     "token_revoked": "grant",
     "invalid_client_id": "client",
-    "ratelimited": "trouble",
-    "internal_error": "trouble",
-    "fatal_error": "trouble",
-    "service_unavailable": "trouble",
-    "request_timeout": "trouble",
+    "ratelimited": "temporary",
+    "internal_error": "temporary",
+    "fatal_error": "temporary",
+    "service_unavailable": "temporary",
+    "request_timeout": "temporary",
     # Salesforce, with "retry your request", and its limit on logins:
     # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_flow_errors.htm
-    "unknown_error": "trouble",
-    "rate_limit_exceeded": "trouble",
+    "unknown_error": "temporary",
+    "rate_limit_exceeded": "temporary",
 }
 # A code whose description changes its meaning. Atlassian, with HTTP 403, for an expired refresh token:
 # https://github.com/raycast/extensions/issues/11836
@@ -88,7 +88,7 @@ def token_error(
     words = read_error_response(document, secrets, token.response.error, token.response.error_description)
     kind = _kind(token, document)
     wait = retry_after(answer.headers, now)
-    if is_temporary_failure(answer.status) or kind == "trouble":
+    if is_temporary_failure(answer.status) or kind == "temporary":
         return TemporaryFailure(f"The provider is temporarily unavailable (HTTP {answer.status}).", words, wait)
     if kind == "grant":
         return InvalidGrant("The provider no longer accepts this authorization.", words)

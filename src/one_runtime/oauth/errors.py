@@ -27,20 +27,20 @@ NO_ERROR_RESPONSE = OAuthErrorResponse()
 
 
 class OAuthError(Exception):
-    """Base of all: `code` is stable, the message is ours, `said` is the provider's. None of them holds a secret."""
+    """Base of all: `code` is stable, the message is ours, `response` is the provider's. None of them holds a secret."""
 
     code: ClassVar[str] = "oauth_error"
     may_pass: ClassVar[bool] = False
     """True if the same request may succeed later."""
 
-    def __init__(self, message: str, said: OAuthErrorResponse = NO_ERROR_RESPONSE) -> None:
+    def __init__(self, message: str, response: OAuthErrorResponse = NO_ERROR_RESPONSE) -> None:
         super().__init__(message)
-        self.said = said
+        self.response = response
 
     @property
     def reason(self) -> str | None:
         """The provider's error text to show to a person."""
-        return self.said.description or self.said.error
+        return self.response.description or self.response.error
 
 
 class CallbackRefused(OAuthError):
@@ -92,9 +92,9 @@ class TemporaryFailure(OAuthError):
     may_pass = True
 
     def __init__(
-        self, message: str, said: OAuthErrorResponse = NO_ERROR_RESPONSE, retry_after: int | None = None
+        self, message: str, response: OAuthErrorResponse = NO_ERROR_RESPONSE, retry_after: int | None = None
     ) -> None:
-        super().__init__(message, said)
+        super().__init__(message, response)
         self.retry_after = retry_after
 
 

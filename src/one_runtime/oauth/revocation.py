@@ -68,7 +68,7 @@ def read_revocation(
     document = parse_body(answer.body)
     words = read_error_response(document, (*client.secrets, *held.secrets))
     code = normalize_code(words.error or "")
-    if is_temporary_failure(answer.status) or ERROR_KINDS.get(code) == "trouble":
+    if is_temporary_failure(answer.status) or ERROR_KINDS.get(code) == "temporary":
         reason = words.description or words.error or f"HTTP {answer.status}"
         return NotRevoked(reason, may_pass=True, retry_after=retry_after(answer.headers, now))
     if is_refused(auth.revocation.gone, answer.status, document) or code in _GONE or _is_dead(auth, answer.status):
