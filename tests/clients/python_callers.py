@@ -1,6 +1,7 @@
 """Fixtures of the Python client's tests: an installation with faults, and both clients behind one awaitable call."""
 
 import asyncio
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
 from one_runtime_client import AsyncOneRuntime, OneRuntime, Pages
 from one_runtime_client.client import TIMEOUT
+from one_runtime_client.operations import Resource, Route
 from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
 
 Kind: TypeAlias = Literal["blocking", "awaiting"]
@@ -27,6 +29,21 @@ ORGANIZATION: Final = (
     ' "return_urls": [], "integrations": {"mode": "all", "slugs": [], "later": 1}, "later": {"more": true},'
     ' "created_at": "2026-11-25T01:02:03.004Z", "updated_at": "2026-11-25T01:02:03.004Z"}'
 )
+
+
+def routes_of(client: OneRuntime) -> dict[str, str]:
+    """Return the methods of a client with their routes, such as `sessions.create`: `POST /v1/…`."""
+    resources = {f"{noun}.": resource for noun, resource in vars(client).items() if isinstance(resource, Resource)}
+    return {
+        f"{prefix}{name}": attribute.route
+        for prefix, resource in {"": client, **resources}.items()
+        for name, attribute in inspect.getmembers_static(type(resource))
+        if isinstance(attribute, Route)
+    }
+
+
+with OneRuntime("http://127.0.0.1", "oru_key") as _client:
+    ROUTES: Final = routes_of(_client)
 
 
 @dataclass

@@ -12,7 +12,9 @@ from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.settings import Settings
 from one_runtime_client import (
     Availability,
+    Connection,
     ConnectRequired,
+    Integration,
     InvalidInput,
     NotFound,
     OneRuntimeError,
@@ -20,7 +22,6 @@ from one_runtime_client import (
     RateLimited,
     Unauthenticated,
 )
-from one_runtime_client.answers import Connection, Integration
 from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, served
 from tests.redirects import RETURN_URL, typed

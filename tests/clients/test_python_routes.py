@@ -24,9 +24,9 @@ from one_runtime_client import (
     Pages,
 )
 from one_runtime_client.errors import OneRuntimeError
-from one_runtime_client.resources import ROUTES
 from tests.api.operations import operations
 from tests.application import Client
+from tests.clients.python_callers import ROUTES
 
 PROXY = "/v1/proxy/"
 

@@ -1,92 +1,17 @@
-"""The Python client of One Runtime."""
+"""The Python client of One Runtime. Each module lists its public names in `__all__`."""
 
-from one_runtime_client.answers import (
-    Account,
-    Actor,
-    Availability,
-    CatalogAuth,
-    CatalogDetail,
-    CatalogField,
-    CatalogFieldOption,
-    CatalogIntegration,
-    CatalogOAuth2,
-    CatalogVerified,
-    Category,
-    Connection,
-    ConnectionCheck,
-    ConnectionSummary,
-    CreatedSession,
-    Credentials,
-    CustomIntegration,
-    DeletedConnection,
-    DeletedEndUser,
-    Disconnection,
-    EndUser,
-    ErrorNote,
-    Event,
-    Integration,
-    OAuthClient,
-    Organization,
-    ProxyRequest,
-    Revocation,
-    Session,
-)
-from one_runtime_client.client import AsyncOneRuntime, OneRuntime
-from one_runtime_client.errors import (
-    ConnectionFailed,
-    ConnectRequired,
-    FieldError,
-    InvalidInput,
-    NotFound,
-    OneRuntimeError,
-    RateLimited,
-    Unauthenticated,
-    Unavailable,
-)
-from one_runtime_client.operations import AsyncPages, Page, Pages
+# ruff: noqa: F403
 
-__all__ = [
-    "Account",
-    "Actor",
-    "AsyncOneRuntime",
-    "AsyncPages",
-    "Availability",
-    "CatalogAuth",
-    "CatalogDetail",
-    "CatalogField",
-    "CatalogFieldOption",
-    "CatalogIntegration",
-    "CatalogOAuth2",
-    "CatalogVerified",
-    "Category",
-    "ConnectRequired",
-    "Connection",
-    "ConnectionCheck",
-    "ConnectionFailed",
-    "ConnectionSummary",
-    "CreatedSession",
-    "Credentials",
-    "CustomIntegration",
-    "DeletedConnection",
-    "DeletedEndUser",
-    "Disconnection",
-    "EndUser",
-    "ErrorNote",
-    "Event",
-    "FieldError",
-    "Integration",
-    "InvalidInput",
-    "NotFound",
-    "OAuthClient",
-    "OneRuntime",
-    "OneRuntimeError",
-    "Organization",
-    "Page",
-    "Pages",
-    "ProxyRequest",
-    "RateLimited",
-    "Revocation",
-    "Session",
-    "Unauthenticated",
-    "Unavailable",
-]
+from one_runtime_client.client import *
+from one_runtime_client.errors import *
+from one_runtime_client.operations import *
+from one_runtime_client.resources.catalog import *
+from one_runtime_client.resources.connections import *
+from one_runtime_client.resources.custom_integrations import *
+from one_runtime_client.resources.end_users import *
+from one_runtime_client.resources.events import *
+from one_runtime_client.resources.integrations import *
+from one_runtime_client.resources.oauth_clients import *
+from one_runtime_client.resources.organization import *
+from one_runtime_client.resources.proxy_requests import *
+from one_runtime_client.resources.sessions import *

@@ -7,11 +7,45 @@ from types import TracebackType
 from typing import Final, Self
 
 from one_runtime_client.calls import Server
-from one_runtime_client.resources import Api
+from one_runtime_client.operations import Operation, Resource, TransportT
+from one_runtime_client.parsing import answer
+from one_runtime_client.proxy import Proxy
+from one_runtime_client.resources.catalog import Catalog
+from one_runtime_client.resources.connections import Connections, Disconnection, disconnect
+from one_runtime_client.resources.custom_integrations import CustomIntegrations
+from one_runtime_client.resources.end_users import EndUsers
+from one_runtime_client.resources.events import Events
+from one_runtime_client.resources.integrations import Integrations
+from one_runtime_client.resources.oauth_clients import OAuthClients
+from one_runtime_client.resources.organization import Organizations
+from one_runtime_client.resources.proxy_requests import ProxyRequests
+from one_runtime_client.resources.sessions import Sessions
 from one_runtime_client.transports import AsyncTransport, Transport
+
+__all__ = ["AsyncOneRuntime", "OneRuntime"]
 
 TIMEOUT: Final = 75.0
 """Seconds. One Runtime itself waits 10 seconds for a connection to a provider and 60 for its answer."""
+
+
+class Api(Resource[TransportT]):
+    """All resources of the API."""
+
+    disconnect = Operation("POST /v1/disconnect", disconnect, answer(Disconnection))
+
+    def __init__(self, transport: TransportT) -> None:
+        super().__init__(transport)
+        self.integrations = Integrations(transport)
+        self.catalog = Catalog(transport)
+        self.sessions = Sessions(transport)
+        self.connections = Connections(transport)
+        self.end_users = EndUsers(transport)
+        self.organization = Organizations(transport)
+        self.oauth_clients = OAuthClients(transport)
+        self.custom_integrations = CustomIntegrations(transport)
+        self.events = Events(transport)
+        self.proxy_requests = ProxyRequests(transport)
+        self.proxy = Proxy(transport)
 
 
 class OneRuntime(Api[Transport]):

@@ -4,6 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+__all__ = [
+    "ConnectRequired",
+    "ConnectionFailed",
+    "FieldError",
+    "InvalidInput",
+    "NotFound",
+    "OneRuntimeError",
+    "RateLimited",
+    "Unauthenticated",
+    "Unavailable",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:

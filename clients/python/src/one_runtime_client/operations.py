@@ -14,6 +14,8 @@ from one_runtime_client.calls import Call, query_string, segment, unexpected_ans
 from one_runtime_client.parsing import ParseError, next_cursor
 from one_runtime_client.transports import AsyncTransport, Transport
 
+__all__ = ["AsyncPages", "Page", "Pages"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 TransportT = TypeVar("TransportT", bound=Transport | AsyncTransport)
@@ -180,8 +182,3 @@ def _parsed(response: httpx2.Response, parse: Callable[[Any], T]) -> T:
         raise unexpected_answer(response, str(error)) from error
     except ValueError as error:
         raise unexpected_answer(response, "it is not JSON") from error
-
-
-def routes_of(kind: type) -> dict[str, str]:
-    """Return the operations of a resource: attribute to `METHOD /path`."""
-    return {name: attribute.route for name, attribute in vars(kind).items() if isinstance(attribute, Route)}

@@ -1,0 +1,48 @@
+"""The users of your product: answers, arguments and operations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from one_runtime_client.arguments import LIMIT, Arguments
+from one_runtime_client.operations import Listing, Operation, Resource, TransportT
+from one_runtime_client.parsing import answer, list_of
+from one_runtime_client.resources.connections import Revocation
+
+__all__ = ["DeletedEndUser", "EndUser"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndUser:
+    """A user of your product."""
+
+    end_user_id: str
+    name: str | None
+    email: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedEndUser:
+    """A deleted end user, with the revocations of all tokens."""
+
+    end_user_id: str
+    deleted_connections: int
+    revocations: tuple[Revocation, ...]
+
+
+def list_end_users(*, limit: int = LIMIT, cursor: str | None = None) -> Arguments:
+    """List end users, ordered by `end_user_id`."""
+    return Arguments(query={"limit": limit, "cursor": cursor})
+
+
+def delete_end_user(end_user_id: str) -> Arguments:
+    """Delete an end user with all connections, credentials and sessions."""
+    return Arguments(path={"end_user_id": end_user_id})
+
+
+class EndUsers(Resource[TransportT]):
+    """The users of your product that One Runtime knows."""
+
+    list = Listing("GET /v1/end-users", list_end_users, list_of(EndUser, under="end_users"))
+    delete = Operation("DELETE /v1/end-users/{end_user_id}", delete_end_user, answer(DeletedEndUser))

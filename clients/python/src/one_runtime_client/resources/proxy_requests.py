@@ -1,0 +1,58 @@
+"""The log of calls through the proxy: answers, arguments and operations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from one_runtime_client.arguments import LIMIT, Arguments
+from one_runtime_client.operations import Listing, Resource, TransportT
+from one_runtime_client.parsing import list_of
+
+__all__ = ["ProxyRequest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyRequest:
+    """A call through the proxy. `path` has no query.
+
+    `http_status` is 0 if the caller closed the connection before the answer began. `error_code` is set if One Runtime
+    failed, not the provider. Sizes are bytes of bodies, times milliseconds.
+    """
+
+    id: str
+    created_at: datetime
+    end_user_id: str | None
+    connection_id: str
+    integration_slug: str
+    method: str
+    path: str
+    http_status: int
+    error_code: str | None
+    attempts: int
+    request_bytes: int
+    response_bytes: int
+    duration_ms: int
+    upstream_ms: int | None
+
+
+def list_proxy_requests(
+    *,
+    end_user_id: str | None = None,
+    connection_id: str | None = None,
+    integration_slug: str | None = None,
+    http_status: int | None = None,
+    limit: int = LIMIT,
+    cursor: str | None = None,
+) -> Arguments:
+    """List calls through the proxy, newest first."""
+    filters = {"end_user_id": end_user_id, "connection_id": connection_id, "integration_slug": integration_slug}
+    return Arguments(query={**filters, "http_status": http_status, "limit": limit, "cursor": cursor})
+
+
+class ProxyRequests(Resource[TransportT]):
+    """The log of calls through the proxy."""
+
+    list = Listing(
+        "GET /v1/proxy-requests",
+        list_proxy_requests,
+        list_of(ProxyRequest, under="proxy_requests"),
+    )
