@@ -8,21 +8,22 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_type_hints
 
 import pytest
 import typer
 from pydantic import SecretStr
 
+import one_runtime_client
 from one_runtime import cli
 from one_runtime.api.reference import error_kinds
 from one_runtime.app import create_app
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
 from one_runtime.tenancy import events
-from one_runtime_client import OneRuntime, answers, errors
+from one_runtime_client import OneRuntime, errors
 from one_runtime_client.proxy import Proxy
-from one_runtime_client.resources import ROUTES
+from tests.clients.python_callers import ROUTES
 from tests.documentation import ROOT, page, pages
 
 pytestmark = pytest.mark.docs
@@ -116,8 +117,22 @@ def python_names() -> set[str]:
         methods += [getattr(client.proxy, name) for name in PROXY_METHODS]
     called = [OneRuntime, errors.OneRuntimeError, *methods]
     names = {name for method in called for name in inspect.signature(method).parameters} - {"problem"}
-    classes = [value for value in vars(answers).values() if is_dataclass(value)] + [errors.Problem, errors.FieldError]
+    classes = [*client_classes().values(), errors.Problem]
     return names | {field.name for cls in classes for field in fields(cls)}
+
+
+def client_classes() -> dict[str, type]:
+    """Return the dataclasses that the Python client exports: the classes of answers."""
+    exported = vars(one_runtime_client)
+    classes = {name: value for name, value in exported.items() if isinstance(value, type) and is_dataclass(value)}
+    return {name: value for name, value in classes.items() if name != "Page"}
+
+
+def references(node: Any) -> set[str]:
+    """Return the schemas that a part of the OpenAPI document refers to, also through other schemas."""
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(node)))
+    schemas = document()["components"]["schemas"]
+    return named.union(*(references(schemas[name]) for name in named))
 
 
 def event_names() -> set[str]:
@@ -146,15 +161,16 @@ def listed_values() -> dict[str, set[str]]:
     return listed
 
 
-def test_every_operation_has_the_id_and_the_method_of_the_page() -> None:
-    listed = {words(route)[0]: words(name) for route, name, _ in VOCABULARY.table("Operations")}
-    assert listed == {name: [operation["operationId"]] for name, operation in operations()}
-    methods = {words(route)[0]: words(name)[0] for route, _, name in VOCABULARY.table("Operations") if words(name)}
-    of_proxy = {route: name for route, name in methods.items() if name.startswith("proxy.")}
-    assert {name.partition(".")[2] for name in of_proxy.values()} <= vars(Proxy).keys()
-    assert {route: name for route, name in methods.items() if route not in of_proxy} == {
-        route: name for name, route in ROUTES.items()
-    }
+def test_operation_id_and_method_of_both_clients_have_the_same_verb() -> None:
+    ids = {name: operation["operationId"] for name, operation in operations()}
+    methods = {route: name for name, route in ROUTES.items()}
+    for route, method in methods.items():
+        verb, noun = ids[route].partition("_")[0], method.rpartition(".")[2]
+        assert verb == noun or (verb in {"get", "list"} and noun in ids[route]), f"{route}: {ids[route]}, {method}"
+        prescribed = {"PUT": "replace", "PATCH": "update"}.get(route.partition(" ")[0], verb)
+        assert verb == prescribed, f"{route}: {ids[route]}"
+    of_proxy = {name.removeprefix("proxy_") for name in ids.values() if name.startswith("proxy_")}
+    assert of_proxy - {"options"} <= vars(Proxy).keys()
 
 
 def test_both_clients_have_the_same_methods() -> None:
@@ -172,13 +188,32 @@ def test_every_header_is_on_the_page() -> None:
     assert {parameter["name"] for parameter in parameters() if parameter["in"] == "header"} == column("Headers", 0)
 
 
-def test_every_class_has_the_same_name_in_openapi_and_in_both_clients() -> None:
-    everywhere, typed, alone = (set(words(names)) for _, names in VOCABULARY.table("Classes"))
-    assert document()["components"]["schemas"].keys() == everywhere | typed | alone
-    dataclasses = {name for name, value in vars(answers).items() if is_dataclass(value)}
-    assert dataclasses | {errors.FieldError.__name__} == everywhere
-    exported = set(re.findall(r"^export (?:interface|class|type) (\w+)", TYPES, re.MULTILINE))
-    assert everywhere | typed <= exported
+def test_every_class_of_an_answer_has_the_same_name_and_fields_in_both_clients() -> None:
+    schemas = document()["components"]["schemas"]
+    returned = references([operation["responses"] for _, operation in operations()]) - {"Problem", "Health"}
+    answers = {name for name in returned if not name.endswith(("Page", "List"))}
+    classes = client_classes()
+    assert classes.keys() == answers
+    for name in answers:
+        expected = set(schemas[name]["properties"])
+        assert {field.name for field in fields(classes[name])} == expected, name
+        assert typescript_fields(name) == expected, name
+
+
+def typescript_fields(name: str) -> set[str]:
+    """Return the properties of an exported interface or class with those of its parent, as the API writes them."""
+    declared = re.search(
+        rf"^export (?:interface|class) {name}(?: extends (\w+))? \{{(.*?)^\}}", TYPES, re.MULTILINE | re.DOTALL
+    )
+    assert declared is not None, f"index.d.ts does not export {name}"
+    own = re.findall(r"^  (?:readonly )?(\w+)\??:", declared[2], re.MULTILINE)
+    return {snake_case(field) for field in own} | (typescript_fields(declared[1]) if declared[1] else set())
+
+
+def test_every_class_of_a_request_body_in_javascript_has_the_name_of_openapi() -> None:
+    exported = re.findall(r"^export interface (New\w+|\w+Update) ", TYPES, re.MULTILINE)
+    assert {*exported} <= document()["components"]["schemas"].keys()
+    assert len(exported) >= 5
 
 
 def test_page_lists_exactly_the_values_of_the_api() -> None:
@@ -197,9 +232,18 @@ def test_page_lists_exactly_the_values_of_the_api() -> None:
 
 def test_the_types_of_both_clients_have_the_values_of_the_page() -> None:
     listed = {value for each in listed_values().values() for value in each}
-    python = [get_args(alias) for name, alias in vars(answers).items() if name[0].isupper() and get_args(alias)]
-    assert {value for each in python for value in each if isinstance(value, str)} <= listed
+    hints = [get_type_hints(kind) for kind in client_classes().values()]
+    assert {value for types in hints for kind in types.values() for value in literals(kind)} <= listed
     assert set(re.findall(r'(?<!\[)"(\w+)"', without_comments(TYPES))) <= listed
+
+
+def literals(kind: Any) -> set[str]:
+    """Return the values of a type that is a `Literal`, alone or inside another type."""
+    return {
+        value
+        for argument in get_args(kind)
+        for value in ({argument} if isinstance(argument, str) else literals(argument))
+    }
 
 
 def test_both_clients_raise_the_class_of_the_page() -> None:
