@@ -12,7 +12,7 @@ import aiohttp
 
 from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
-from one_runtime.egress.hop import Body, Headers, Hop, first_hop, next_hop, relayed_hop
+from one_runtime.egress.hop import Body, Headers, Hop, first_hop, next_hop
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.observation import observed
@@ -69,8 +69,7 @@ class Egress:
         self._network = network or Network(threads=pool_limits.resolver_threads)
         self._owns_network = network is None
         self._limits = limits
-        self._before_request = before_request
-        self._pool = Pool(canonical_allow_list(allow), self._network, pool_limits)
+        self._pool = Pool(canonical_allow_list(allow), self._network, pool_limits, before_request)
 
     async def request(
         self,
@@ -92,20 +91,18 @@ class Egress:
             UpstreamTooLarge: the body exceeds the limit.
             UpstreamProtocolError: the response is not valid HTTP, or redirects too often.
         """
+        limits = limits or self._limits
         with observed(method) as observed_request:
             hop = first_hop(method, url, headers, body)
-            answer = await self._in_time(hop, limits or self._limits, follow_redirects=follow_redirects)
-            observed_request.status = answer.status
-        return answer
-
-    async def _in_time(self, hop: Hop, limits: Limits, *, follow_redirects: bool) -> Response:
-        try:
-            async with asyncio.timeout(limits.total):
-                return await self._follow(hop, limits, follow_redirects=follow_redirects)
-        except TimeoutError:
-            raise UpstreamTimeout(
-                f"{hop.target.authority} did not answer completely within {limits.total:g} seconds."
-            ) from None
+            try:
+                async with asyncio.timeout(limits.total):
+                    response = await self._follow(hop, limits, follow_redirects=follow_redirects)
+            except TimeoutError:
+                raise UpstreamTimeout(
+                    f"{hop.target.authority} did not answer completely within {limits.total:g} seconds."
+                ) from None
+            observed_request.status = response.status
+        return response
 
     @asynccontextmanager
     async def relay(
@@ -127,9 +124,7 @@ class Egress:
             EgressError: as `request`; also while the block reads the body.
         """
         with observed(method) as observed_request:
-            hop = relayed_hop(method, url, headers, body)
-            if self._before_request is not None:
-                self._before_request()
+            hop = first_hop(method, url, headers, body, relayed=True)
             async with self._pool.exchange(hop, limits, tenant) as answer:
                 observed_request.status = answer.status
                 _require_repeatable(answer, hop.target.authority)
@@ -167,8 +162,6 @@ class Egress:
     async def _follow(self, hop: Hop, limits: Limits, *, follow_redirects: bool) -> Response:
         redirects = 0
         while True:
-            if self._before_request is not None:
-                self._before_request()
             async with self._pool.exchange(hop, limits) as answer:
                 following = next_hop(hop, answer.status, _location(answer)) if follow_redirects else None
                 if following is None:

@@ -17,8 +17,8 @@ Body: TypeAlias = bytes | AsyncIterator[bytes]
 USER_AGENT: Final = f"One-Runtime/{version('one-runtime')}"
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
-_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
-_RELAYED_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_DEFAULT_HEADERS: Final = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
 HOP_BY_HOP: Final = frozenset(
     {
         "connection",
@@ -55,27 +55,13 @@ class Hop:
     body: Body | None = field(repr=False)
 
 
-def first_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None) -> Hop:
-    """The caller's request, checked, with our User-Agent and the encodings we read where the caller names none.
+def first_hop(
+    method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None, *, relayed: bool = False
+) -> Hop:
+    """Return the hop of a caller's request, checked.
 
-    Raises:
-        TargetRefused: the address cannot be used.
-        RequestRefused: the method or a header cannot be sent.
-    """
-    target = parse(url)
-    method = method.upper()
-    if not _TOKEN.fullmatch(method) or method in _REFUSED_METHODS:
-        raise RequestRefused("This HTTP method cannot be sent: CONNECT, TRACE and malformed names are refused.")
-    for name, value in headers:
-        _check_header(name, value)
-    given = {name.lower() for name, _ in headers}
-    ours = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
-    sent = (*headers, *((name, value) for name, value in ours if name.lower() not in given))
-    return Hop(method, target, sent, body)
-
-
-def relayed_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None) -> Hop:
-    """Return the hop of a relayed request. No header is added.
+    A request that is not relayed gets a User-Agent and the encodings that `body` decodes, unless it names its own. A
+    relayed request gets no header; its method keeps its case, its values may be UTF-8, and its length is its own.
 
     Raises:
         TargetRefused: the address cannot be used.
@@ -84,16 +70,24 @@ def relayed_hop(method: str, url: str, headers: Sequence[tuple[str, str]], body:
     target = parse(url)
     if not _TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
         raise RequestRefused("This HTTP method cannot be sent: CONNECT, TRACE and malformed names are refused.")
+    present = set()
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise RequestRefused(
                 "The name of a header has a character that HTTP does not allow. Use letters, digits and hyphens."
             )
-        if name.lower() in _OURS - {"content-length"}:
+        lower = name.lower()
+        if lower in _OURS and not (relayed and lower == "content-length"):
             raise RequestRefused(f"The header {name} is set by One Runtime itself.")
-        if not _RELAYED_VALUE.fullmatch(value):
+        if _CONTROL.search(value):
             raise RequestRefused(f"The value of the header {name} has a line break or a control character.")
-    return Hop(method, target, tuple(headers), body)
+        if not relayed and not value.isascii():
+            raise RequestRefused(f"The value of the header {name} must be ASCII.")
+        present.add(lower)
+    if relayed:
+        return Hop(method, target, tuple(headers), body)
+    defaults = ((name, value) for name, value in _DEFAULT_HEADERS if name.lower() not in present)
+    return Hop(method.upper(), target, (*headers, *defaults), body)
 
 
 def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
@@ -110,24 +104,14 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
     if hop.target.scheme == "https" and target.scheme == "http":
         raise TargetRefused.malformed(f"{hop.target.authority} redirects from https to http, which is not followed")
     following = replace(hop, target=target)
-    if _becomes_get(status, hop.method):
-        following = _without_body(replace(following, method="GET"))
+    # Browsers turn these methods into GET (RFC 9110 section 15.4).
+    if (status == 303 and hop.method != "HEAD") or (status in (301, 302) and hop.method == "POST"):
+        headers = tuple((name, value) for name, value in hop.headers if not name.lower().startswith("content-"))
+        following = replace(following, method="GET", headers=headers, body=None)
     if target.origin != hop.target.origin:
-        following = _without_secrets(following)
+        headers = tuple((name, value) for name, value in following.headers if name.lower() in _NO_SECRET_IN)
+        following = replace(following, headers=headers, body=None)
     return following
-
-
-def _check_header(name: str, value: str) -> None:
-    if not _TOKEN.fullmatch(name):
-        raise RequestRefused(
-            "The name of a header has a character that HTTP does not allow. Use letters, digits and hyphens."
-        )
-    if name.lower() in _OURS:
-        raise RequestRefused(f"The header {name} is set by One Runtime itself.")
-    if not _VALUE.fullmatch(value):
-        raise RequestRefused(
-            f"The value of the header {name} has a line break, a control character or one that is not ASCII."
-        )
 
 
 def _redirected(target: Target, location: str) -> Target:
@@ -137,18 +121,3 @@ def _redirected(target: Target, location: str) -> Target:
         return parse(urljoin(str(target.url), reference))
     except ValueError:
         raise TargetRefused.malformed(f"{target.authority} redirects to an invalid address") from None
-
-
-def _becomes_get(status: int, method: str) -> bool:
-    """Return whether browsers turn the method into GET (RFC 9110 section 15.4)."""
-    return (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
-
-
-def _without_body(hop: Hop) -> Hop:
-    kept = tuple((name, value) for name, value in hop.headers if not name.lower().startswith("content-"))
-    return replace(hop, headers=kept, body=None)
-
-
-def _without_secrets(hop: Hop) -> Hop:
-    kept = tuple((name, value) for name, value in hop.headers if name.lower() in _NO_SECRET_IN)
-    return replace(hop, headers=kept, body=None)

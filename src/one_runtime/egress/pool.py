@@ -7,7 +7,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -86,7 +86,10 @@ _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", 
 class Pool:
     """Connections made under one allow-list. A different allow-list needs a new pool."""
 
-    def __init__(self, allow: AllowList, network: Network, limits: PoolLimits) -> None:
+    def __init__(
+        self, allow: AllowList, network: Network, limits: PoolLimits, before_request: Callable[[], None] | None
+    ) -> None:
+        self._before_request = before_request
         self._allow = allow
         self._network = network
         self._limits = limits
@@ -101,6 +104,8 @@ class Pool:
         Raises:
             EgressError: the target is refused, or the upstream failed; also while the block reads the body.
         """
+        if self._before_request is not None:
+            self._before_request()
         check(hop.target, self._allow)
         place, connect = await self._bulkhead.acquire(hop.target, tenant, limits.connect)
         dial = _Dial(hop.target)

@@ -25,7 +25,8 @@ _LONGEST_NAME: Final = 253
 _UNUSABLE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>[^#]*)(?:#.*)?")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[1-9][0-9]{0,4}))?")
-_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?P<last>{_LABEL})")
 # A number for browsers (WHATWG URL, "ends in a number") and inet_aton: 127.1, 0x7f000001, 0x.
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -66,26 +67,17 @@ class Target:
     scheme: str
     host: str
     port: int
-    rest: str = field(repr=False)
-    """Path and query, byte for byte as given."""
     address: Address | None
     """Set if the host is a literal address, which needs no resolver."""
-
-    @property
-    def authority(self) -> str:
-        """Host and port in the form of an allow-list entry. Safe in messages."""
-        return f"{_bracketed(self.host)}:{self.port}"
+    authority: str
+    """Host and port in the form of an allow-list entry. Safe in messages."""
+    url: URL = field(repr=False)
+    """The address for the client, with path and query byte for byte as given."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
         """The origin (RFC 6454). Credentials are only sent to the same origin."""
         return (self.scheme, self.host, self.port)
-
-    @property
-    def url(self) -> URL:
-        """The address for the client, without any quoting, unquoting or normalization."""
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return URL(f"{self.scheme}://{_bracketed(self.host)}{port}{self.rest}", encoded=True)
 
 
 def parse(url: str) -> Target:
@@ -106,10 +98,19 @@ def parse(url: str) -> Target:
         raise TargetRefused.malformed("its scheme must be http or https")
     if not parts["rest"].isascii():
         raise TargetRefused.malformed("its path and query must be ASCII; percent-encode other characters")
-    host, address, port = _parse_authority(parts["authority"])
+    host, address, port = _parse_authority(parts["authority"], _DEFAULT_PORTS[scheme])
     path, _, query = parts["rest"].partition("?")
     rest = (path or "/") + (f"?{query}" if query else "")
-    return _as_the_client_reads_it(Target(scheme, host, port or _DEFAULT_PORTS[scheme], rest, address))
+    bracketed = _bracketed(host)
+    suffix = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
+    try:
+        sent = URL(f"{scheme}://{bracketed}{suffix}{rest}", encoded=True)
+        # The guard must check what the client dials and sends.
+        if (sent.scheme, sent.raw_host, sent.port, sent.raw_path_qs) != (scheme, host, port, rest):
+            raise TargetRefused.malformed("it is ambiguous")
+    except ValueError:
+        raise TargetRefused.malformed("its host or port cannot be read") from None
+    return Target(scheme, host, port, address, f"{bracketed}:{port}", sent)
 
 
 def check(target: Target, allow: AllowList) -> None:
@@ -144,7 +145,7 @@ def canonical_allow_list(entries: Iterable[tuple[str, int]]) -> AllowList:
     return frozenset((target.host, target.port) for target in targets)
 
 
-def _parse_authority(authority: str) -> tuple[str, Address | None, int | None]:
+def _parse_authority(authority: str, default_port: int) -> tuple[str, Address | None, int]:
     if "@" in authority:
         raise TargetRefused.malformed("it contains a user name or password")
     if "%" in authority:
@@ -152,8 +153,8 @@ def _parse_authority(authority: str) -> tuple[str, Address | None, int | None]:
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise TargetRefused.malformed("its host or port cannot be read")
-    port = None if parts["port"] is None else int(parts["port"])
-    if port is not None and port > 0xFFFF:
+    port = int(parts["port"] or default_port)
+    if port > 0xFFFF:
         raise TargetRefused.malformed("its port is not between 1 and 65535")
     if parts["ipv6"] is None:
         host, address = _parse_name(parts["name"])
@@ -166,11 +167,17 @@ def _parse_authority(authority: str) -> tuple[str, Address | None, int | None]:
 
 
 def _parse_name(name: str) -> tuple[str, Address | None]:
-    host = _ascii_name(name).removesuffix(".")
-    labels = host.split(".")
-    if len(host) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
+    try:
+        host = (
+            name.lower() if name.isascii() else idna.encode(name, uts46=True, std3_rules=True).decode("ascii").lower()
+        )
+    except idna.IDNAError:
+        raise TargetRefused.malformed("its host is not a valid internationalized name") from None
+    host = host.removesuffix(".")
+    labels = _NAME.fullmatch(host) if len(host) <= _LONGEST_NAME else None
+    if labels is None:
         raise TargetRefused.malformed("its host is not a valid name")
-    if not _NUMERIC_LABEL.fullmatch(labels[-1]):
+    if not _NUMERIC_LABEL.fullmatch(labels["last"]):
         return host, None
     try:
         return host, IPv4Address(host)
@@ -178,27 +185,6 @@ def _parse_name(name: str) -> tuple[str, Address | None]:
         raise TargetRefused.malformed(
             "its host is numeric but not a canonical IPv4 address such as 192.0.2.1"
         ) from None
-
-
-def _ascii_name(name: str) -> str:
-    if name.isascii():
-        return name.lower()
-    try:
-        return idna.encode(name, uts46=True, std3_rules=True).decode("ascii").lower()
-    except idna.IDNAError:
-        raise TargetRefused.malformed("its host is not a valid internationalized name") from None
-
-
-def _as_the_client_reads_it(target: Target) -> Target:
-    """Refuse an address that the client parses differently: the guard must check what is dialled and sent."""
-    try:
-        url = target.url
-        read = (url.scheme, url.raw_host, url.port, url.raw_path_qs)
-    except ValueError:
-        raise TargetRefused.malformed("its host or port cannot be read") from None
-    if read != (target.scheme, target.host, target.port, target.rest):
-        raise TargetRefused.malformed("it is ambiguous")
-    return target
 
 
 def _bracketed(host: str) -> str:
