@@ -55,7 +55,7 @@ async def test_provider_that_stops_reading_times_out(relay: Relay, leaves: bool)
         answer = await read_answer(reader, "POST")
         assert (answer.status, answer.problem) == (504, "upstream_timeout")
         assert "took nothing of the body for 0.5 seconds" in json.loads(answer.body)["detail"]
-    counts = relay.application.app.services.proxy_calls.limit._counts
+    counts = relay.application.app.services.proxy_calls._counts
     await eventually(lambda: not counts)
     sending.cancel()
     writer.transport.abort()
@@ -110,7 +110,7 @@ async def test_disconnect_within_a_body_is_no_upstream_error(relay: Relay) -> No
     await eventually(lambda: bool(relay.upstream.arrived))
     writer.close()
     await eventually(relay.upstream.closed.is_set)
-    await eventually(lambda: not relay.application.app.services.proxy_calls.limit._counts)
+    await eventually(lambda: not relay.application.app.services.proxy_calls._counts)
     entry = await line(relay)
     assert (entry["http_status"], entry["error_code"]) == (0, None)
 

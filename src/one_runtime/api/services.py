@@ -7,7 +7,6 @@ from starlette.types import Scope
 
 from one_runtime.context import Installation
 from one_runtime.integrations.listing import IntegrationList
-from one_runtime.proxy.bulkhead import CallLimit
 from one_runtime.proxy.calls import ProxyCalls
 from one_runtime.proxy.request_log import RequestLog
 from one_runtime.tenancy.authentication import Authenticator
@@ -35,7 +34,7 @@ class Services:
             authenticator=Authenticator(settings.rate_limit),
             integration_list=IntegrationList(installation.catalog, settings.public_url),
             request_log=request_log,
-            proxy_calls=ProxyCalls(CallLimit(settings.proxy_calls), request_log, installation.clock),
+            proxy_calls=ProxyCalls(settings.proxy_calls, request_log, installation.clock),
         )
 
     def attach(self, request: Scope) -> None:

@@ -1,5 +1,6 @@
-"""Calls in progress: each counts towards the concurrency limit, and ends as an entry of the request log."""
+"""Calls in progress: each counts towards the concurrency limit (P12), and ends as an entry of the request log."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,9 +11,14 @@ from one_runtime.clock import Clock
 from one_runtime.connections.connections import Connection
 from one_runtime.db.ids import new_id
 from one_runtime.egress import UpstreamTooLarge
-from one_runtime.errors import OneRuntimeError
-from one_runtime.proxy.bulkhead import CallLimit
+from one_runtime.errors import OneRuntimeError, RateLimited
 from one_runtime.proxy.request_log import MAX_PATH, LoggedRequest, RequestLog
+
+
+class TooManyCalls(RateLimited):
+    """The organization has reached its limit of concurrent proxy calls."""
+
+    code = "too_many_calls"
 
 
 @dataclass(slots=True)
@@ -65,23 +71,43 @@ class CallRecord:
 
 
 class ProxyCalls:
-    """Admits calls and logs them."""
+    """Admits calls and logs them.
 
-    def __init__(self, limit: CallLimit, request_log: RequestLog, clock: Clock) -> None:
-        self.limit, self.log = limit, request_log
-        self._clock = clock
+    One integration gets at most half of an organization's concurrent calls, so that an integration that hangs leaves
+    the other half to the rest (docs/decisions/0024-bulkheads.md).
+    """
+
+    def __init__(self, limit: int, request_log: RequestLog, clock: Clock) -> None:
+        """`limit`: concurrent calls of an organization."""
+        self._limit, self._limit_per_integration = limit, max(1, limit // 2)
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._request_log, self._clock = request_log, clock
 
     @contextmanager
     def track(self, record: CallRecord) -> Iterator[None]:
         """Count a call while the block runs, and log it at the end. Raises: TooManyCalls."""
-        with self.limit.acquire(record.connection.organization_id, record.connection.integration_slug):
-            try:
-                yield
-            except OneRuntimeError as error:
-                record.fail(error.code, error.status)
-                raise
-            except Exception:
-                record.fail("internal_error", 500)
-                raise
-            finally:
-                self.log.note(record.entry(self._clock()))
+        organization_id, slug = record.connection.organization_id, record.connection.integration_slug
+        of_organization, of_integration = (organization_id, ""), (organization_id, slug)
+        if self._counts[of_organization] >= self._limit:
+            raise TooManyCalls(f"Your organization has {self._limit} calls in progress, the limit. Try again later.", 1)
+        if self._counts[of_integration] >= self._limit_per_integration:
+            raise TooManyCalls(
+                f"Your organization has {self._limit_per_integration} calls to {slug} in progress, the limit for one "
+                "integration. Try again later.",
+                1,
+            )
+        self._counts.update((of_organization, of_integration))
+        try:
+            yield
+        except OneRuntimeError as error:
+            record.fail(error.code, error.status)
+            raise
+        except Exception:
+            record.fail("internal_error", 500)
+            raise
+        finally:
+            for key in (of_organization, of_integration):
+                self._counts[key] -= 1
+                if not self._counts[key]:
+                    del self._counts[key]
+            self._request_log.note(record.entry(self._clock()))

@@ -82,20 +82,13 @@ class ProxyRequest:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyResponse:
-    """The provider's response, with the headers that One Runtime adds."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: AsyncIterator[bytes]
-
-
 @asynccontextmanager
 async def call(
     installation: Installation, state: CredentialState, request: ProxyRequest, record: CallRecord
-) -> AsyncIterator[ProxyResponse]:
-    """Send the request and yield the response, whose body is read inside the block. `record` is kept up to date.
+) -> AsyncIterator[Relayed]:
+    """Send the request and yield the provider's response, with the headers that One Runtime adds.
+
+    The block reads the body. `record` is kept up to date.
 
     Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside.
     """
@@ -109,7 +102,12 @@ async def call(
             if relayed is None:
                 continue
             seconds = time.perf_counter() - sent_at
-            if relayed.status == 401 and not refreshed and not _was_refreshed(installation, credential):
+            connection = credential.connection
+            if (
+                relayed.status == 401
+                and not refreshed
+                and not installation.rechecks.was_refreshed(connection.id, credential.version)
+            ):
                 refreshed = True
                 newer = await _refresh(installation, state, credential)
                 if newer is not None:
@@ -120,9 +118,16 @@ async def call(
             wait = _retry_delay(relayed, request, record.attempts)
             if wait is None:
                 if relayed.status == 401:  # the entry's check finds out if the credential is the reason
-                    installation.rechecks.enqueue(_recheck_request(credential))
+                    installation.rechecks.enqueue(
+                        RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
+                    )
                 record.status, record.upstream_seconds = relayed.status, seconds
-                yield _response(relayed, record)
+                added = (
+                    (b"one-runtime-connection", connection.id.encode()),
+                    (b"one-runtime-attempts", b"%d" % record.attempts),
+                    (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
+                )
+                yield Relayed(relayed.status, (*_response_headers(relayed), *added), relayed.body)
                 return
         await asyncio.sleep(wait)
 
@@ -176,15 +181,6 @@ async def _refresh(
     return newer
 
 
-def _recheck_request(credential: UsableCredential) -> RecheckRequest:
-    connection = credential.connection
-    return RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
-
-
-def _was_refreshed(installation: Installation, credential: UsableCredential) -> bool:
-    return installation.rechecks.was_refreshed(credential.connection.id, credential.version)
-
-
 def _may_repeat(request: ProxyRequest, attempts: int) -> bool:
     return request.retry and request.replayable and request.method.upper() in _IDEMPOTENT and attempts < MAX_ATTEMPTS
 
@@ -235,57 +231,47 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
 
     The header with the credential replaces the caller's. The entry's constant headers are defaults: the caller's win.
     """
-    dropped = _hop_by_hop(request.headers) | _NOT_FORWARDED
-    forwarded: list[tuple[str, str]] = []
+    injected = {name.lower(): (name, value) for name, value in injection.headers}
+    defaults = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}
+    dropped = _hop_by_hop(request.headers) | _NOT_FORWARDED | (injected.keys() - defaults)
+    if not request.trace:
+        dropped |= _TRACE
+    added = {"user-agent": ("User-Agent", USER_AGENT), **injected}
+    headers: list[tuple[str, str]] = []
     for raw_name, raw_value in request.headers:
         name = raw_name.decode("latin-1")
         lower = name.lower()
-        if lower in dropped or lower.startswith(_NOT_FORWARDED_PREFIXES) or (lower in _TRACE and not request.trace):
+        if lower in dropped or lower.startswith(_NOT_FORWARDED_PREFIXES):
             continue
-        forwarded.append((name, _decode(name, raw_value)))
-    present = {name.lower() for name, _ in forwarded}
-    constant = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}
-    injected = [(name, value) for name, value in injection.headers if name.lower() not in constant & present]
-    replaced = {name.lower() for name, _ in injected}
-    headers = [(name, value) for name, value in forwarded if name.lower() not in replaced]
-    if "user-agent" not in present | replaced:
-        headers.append(("User-Agent", USER_AGENT))
+        try:
+            headers.append((name, raw_value.decode()))
+        except UnicodeDecodeError as error:
+            raise RequestRefused(f"The value of the header {name} must be ASCII or UTF-8.") from error
+        added.pop(lower, None)
     if request.length is not None:
         headers.append(("Content-Length", str(request.length)))
-    return [*headers, *injected]
-
-
-def _decode(name: str, value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise RequestRefused(f"The value of the header {name} must be ASCII or UTF-8.") from error
+    return [*headers, *added.values()]
 
 
 def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
     """Return the headers that concern one connection, with those that `Connection` names (RFC 9110 section 7.6.1)."""
-    values = (value.decode("latin-1") for name, value in headers if name.lower() == b"connection")
-    return HOP_BY_HOP.union(name.strip().lower() for value in values for name in value.split(","))
-
-
-def _response(relayed: Relayed, record: CallRecord) -> ProxyResponse:
-    added = (
-        (b"one-runtime-connection", record.connection.id.encode()),
-        (b"one-runtime-attempts", b"%d" % record.attempts),
-        (b"one-runtime-upstream-time", b"%.1f" % ((record.upstream_seconds or 0) * 1000)),
-    )
-    headers = (*_response_headers(relayed.status, relayed.headers), *added)
-    return ProxyResponse(relayed.status, headers, relayed.body)
-
-
-def _response_headers(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> Iterable[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. `Request-Id` gets another name: that name is One Runtime's."""
-    dropped = _hop_by_hop(headers) | _NOT_RETURNED
-    if status in _WITHOUT_BODY:  # the caller would wait for a body of that length
-        dropped |= {"content-length"}
+    names = HOP_BY_HOP
     for name, value in headers:
+        if name.lower() == b"connection":
+            names = names.union(option.strip().lower() for option in value.decode("latin-1").split(","))
+    return names
+
+
+def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
+    """Return the provider's headers for the caller. `Request-Id` gets another name: that name is One Runtime's."""
+    dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
+    if relayed.status in _WITHOUT_BODY:  # the caller would wait for a body of that length
+        dropped |= {"content-length"}
+    headers: list[tuple[bytes, bytes]] = []
+    for name, value in relayed.headers:
         lower = name.lower()
         if lower == b"request-id":
-            yield _UPSTREAM_REQUEST_ID, value
+            headers.append((_UPSTREAM_REQUEST_ID, value))
         elif lower.decode("latin-1") not in dropped and not lower.startswith(_NOT_RETURNED_PREFIXES):
-            yield name, value
+            headers.append((name, value))
+    return headers
