@@ -10,8 +10,8 @@ from one_runtime.catalog import auth, model, oauth2, parts
 from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import load_yaml
-from one_runtime.catalog.received import read_received
 from one_runtime.catalog.request import build_check, clean_values
+from one_runtime.catalog.response import read_received
 from one_runtime.catalog.tools.sheet import counts, table
 from tests.catalog.entries import ENTRIES
 

@@ -9,7 +9,8 @@ import pytest
 from one_runtime.catalog.lint import complaints, example_values
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.request import build_check, clean_values, inject, read_check
+from one_runtime.catalog.request import build_check, clean_values, inject
+from one_runtime.catalog.response import read_check
 from one_runtime.catalog.tools.build import COMPILED, HERE, compile_catalog
 from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import compile_all

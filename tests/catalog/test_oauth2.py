@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
-from one_runtime.catalog.received import UnexpectedValue, read_received
-from one_runtime.catalog.request import ConnectionValues, clean_values, inject, is_expected, is_refused, read_check
+from one_runtime.catalog.request import ConnectionValues, clean_values, inject
+from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_check, read_received
 from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, entry_of, oauth2
 
 HOST = {"name": "shop", "source": "token_response", "path": "api.url", "extract": r"https://([a-z0-9]+)\.example\.com"}

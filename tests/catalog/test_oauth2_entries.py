@@ -6,8 +6,7 @@ import pytest
 
 from one_runtime.catalog.lint import build_example_answer
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.received import read_received
-from one_runtime.catalog.request import is_expected, is_refused
+from one_runtime.catalog.response import is_expected, is_refused, read_received
 from one_runtime.integrations.availability import available_auth_types
 from tests.catalog.entries import ENTRIES
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from one_runtime.catalog.oauth2 import OAuth2Auth, ValueSource
-from one_runtime.catalog.received import UnexpectedValue, read_received
-from one_runtime.catalog.request import ConnectionValues, clean_values, inject, look_up, resolve_url
+from one_runtime.catalog.request import ConnectionValues, clean_values, inject, resolve_url
+from one_runtime.catalog.response import UnexpectedValue, look_up, read_received
 from one_runtime.catalog.templates import fill
 from tests.catalog.example import OAUTH2, entry_of, oauth2
 

@@ -23,8 +23,8 @@ from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import CredentialField
 from one_runtime.catalog.patterns import compiled
-from one_runtime.catalog.received import read_received
 from one_runtime.catalog.request import ConnectionValues, clean_values
+from one_runtime.catalog.response import read_received
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
 from one_runtime.connecting.verification import GrantedTokens, check_credentials, exchange_tokens, verify_tokens

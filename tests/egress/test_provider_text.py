@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from one_runtime.catalog.request import ConnectionValues, read_check
+from one_runtime.catalog.request import ConnectionValues
+from one_runtime.catalog.response import read_check
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 from one_runtime.oauth.errors import OAuthError
 from one_runtime.oauth.grants import RefreshToken

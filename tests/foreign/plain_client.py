@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx2
 
-from one_runtime.catalog.request import CheckResult, ConnectionValues, build_check, look_up, read_check, text_of
+from one_runtime.catalog.request import ConnectionValues, build_check
+from one_runtime.catalog.response import CheckResult, look_up, read_check, text_of
 from tests.foreign.person import Person
 from tests.foreign.providers import OAuthClient, Provider
 from tests.foreign.visitor import Visitor
@@ -109,11 +110,12 @@ class PlainClient:
     async def whoami(self, access_token: str) -> CheckResult:
         """Return the response to the entry's check with this token."""
         auth = self.provider.auth
-        request = build_check(auth, ConnectionValues({}, {"access_token": access_token}))
+        values = ConnectionValues({}, {"access_token": access_token})
+        request = build_check(auth, values)
         answer = await self.http.request(
             request.method, request.url, headers=dict(request.headers), content=request.body
         )
-        return read_check(auth, answer.status_code, list(answer.headers.items()), answer.content)
+        return read_check(auth, answer.status_code, list(answer.headers.items()), answer.content, values)
 
     async def _token(self, form: dict[str, str]) -> Tokens | Refusal:
         token = self.provider.auth.token

@@ -10,8 +10,7 @@ import pytest
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.outbound import OutboundRequest
-from one_runtime.catalog.request import resolve_url
+from one_runtime.catalog.request import OutboundRequest, resolve_url
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken

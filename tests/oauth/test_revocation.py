@@ -9,7 +9,7 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import RefreshToken
-from one_runtime.oauth.revocation import NotRevoked, Revoked, read_revocation, revocation_requests
+from one_runtime.oauth.revocation import RevocationFailure, read_revocation, revocation_requests
 from tests.catalog.example import SUBDOMAIN, oauth2
 from tests.oauth.answers import CLIENT, NOW, PAGE, ProviderResponse, form_of, query_of, response_with
 
@@ -21,8 +21,10 @@ def revocable(**changes: Any) -> OAuth2Auth:
     return oauth2(revocation={"url": URL, **changes})
 
 
-def read(answer: ProviderResponse, **changes: Any) -> Revoked | NotRevoked:
-    return read_revocation(revocable(**changes), CLIENT, HELD, answer, NOW)
+def read(answer: ProviderResponse, **changes: Any) -> RevocationFailure | None:
+    revocation = revocable(**changes).revocation
+    assert revocation is not None
+    return read_revocation(revocation, CLIENT, HELD, answer, NOW)
 
 
 BEARER = {"auth": "bearer", "body": "none", "token_param": None, "tokens": ["access_token"]}
@@ -49,8 +51,6 @@ def test_each_token_that_the_entry_names_is_revoked_in_order() -> None:
 
 def test_provider_without_revocation_gets_no_request() -> None:
     assert revocation_requests(oauth2(), CLIENT, HELD, {}) == ()
-    with pytest.raises(ValueError, match="no revocation"):
-        read_revocation(oauth2(), CLIENT, HELD, response_with(), NOW)
 
 
 def test_token_may_authenticate_its_own_revocation() -> None:
@@ -103,7 +103,7 @@ def test_token_with_characters_invalid_in_a_header_is_not_sent() -> None:
 @pytest.mark.parametrize("status", [200, 202, 204])
 @pytest.mark.parametrize("body", [b"", {}, {"revoked": True}, {"ok": True}, {"success": True}, b"OK", PAGE])
 def test_success_status_means_revoked_with_any_body(status: int, body: object) -> None:
-    assert read(response_with(body, status)) == Revoked()
+    assert read(response_with(body, status)) is None
 
 
 @pytest.mark.parametrize(
@@ -112,21 +112,21 @@ def test_success_status_means_revoked_with_any_body(status: int, body: object) -
 @pytest.mark.parametrize("status", [200, 400, 401])
 def test_token_unknown_to_the_provider_counts_as_revoked(status: int, body: object) -> None:
     result = read(response_with(body, status))
-    assert result == Revoked()
+    assert result is None
 
 
 def test_entry_may_name_other_responses_that_mean_revoked() -> None:
     gone = {"status": [404], "json": [{"path": "error", "one_of": ["account_inactive"]}]}
-    assert read(response_with(b"", 404), gone=gone) == Revoked()
-    assert read(response_with({"ok": False, "error": "account_inactive"}), gone=gone) == Revoked()
+    assert read(response_with(b"", 404), gone=gone) is None
+    assert read(response_with({"ok": False, "error": "account_inactive"}), gone=gone) is None
     expect = {"json": [{"path": "ok", "equals": True}]}
-    assert isinstance(read(response_with({}), expect=expect), NotRevoked)
-    assert read(response_with({"ok": True}), expect=expect) == Revoked()
+    assert isinstance(read(response_with({}), expect=expect), RevocationFailure)
+    assert read(response_with({"ok": True}), expect=expect) is None
 
 
 def test_refused_token_counts_as_revoked_and_a_refused_client_does_not() -> None:
-    assert read(response_with(b"", 401), **BEARER) == Revoked()
-    assert isinstance(read(response_with(b"", 401)), NotRevoked)
+    assert read(response_with(b"", 401), **BEARER) is None
+    assert isinstance(read(response_with(b"", 401)), RevocationFailure)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_refused_token_counts_as_revoked_and_a_refused_client_does_not() -> None
 )
 def test_error_is_a_permanent_failure(body: object, status: int, reason: str) -> None:
     result = read(response_with(body, status))
-    assert result == NotRevoked(reason, may_pass=False)
+    assert result == RevocationFailure(reason, may_pass=False)
 
 
 @pytest.mark.parametrize("body", [{"ok": True, "revoked": False}, {"success": False}])
 def test_success_status_with_an_error_body_is_a_failure(body: object) -> None:
-    assert read(response_with(body)) == NotRevoked("HTTP 200", may_pass=True)
+    assert read(response_with(body)) == RevocationFailure("HTTP 200", may_pass=True)
 
 
 @pytest.mark.promise("P12")
@@ -154,18 +154,18 @@ def test_success_status_with_an_error_body_is_a_failure(body: object) -> None:
 @pytest.mark.parametrize("way", [{}, BEARER])
 def test_outage_is_retried_after_the_providers_retry_after(status: int, body: object, way: dict[str, Any]) -> None:
     result = read(response_with(body, status).with_header("Retry-After", "30"), **way)
-    assert isinstance(result, NotRevoked)
+    assert isinstance(result, RevocationFailure)
     assert (result.may_pass, result.retry_after) == (True, 30)
 
 
 @pytest.mark.parametrize("status", [302, 400, 403, 404])
 def test_html_page_is_retried(status: int) -> None:
-    assert read(response_with(PAGE, status)) == NotRevoked(f"HTTP {status}", may_pass=True)
+    assert read(response_with(PAGE, status)) == RevocationFailure(f"HTTP {status}", may_pass=True)
 
 
 @pytest.mark.promise("P11")
 def test_reason_does_not_repeat_a_token() -> None:
     words = f"{HELD.refresh_token} and {HELD.access_token} of {CLIENT.client_secret}"
     result = read(response_with({"error": "x", "error_description": words}, 400))
-    assert isinstance(result, NotRevoked)
+    assert isinstance(result, RevocationFailure)
     assert result.reason == "\u2026 and \u2026 of \u2026"

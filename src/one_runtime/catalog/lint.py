@@ -12,16 +12,8 @@ from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, ValueSource
 from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
-from one_runtime.catalog.received import UnexpectedValue, read_received
-from one_runtime.catalog.request import (
-    ConnectionValues,
-    build_check,
-    clean_values,
-    inject,
-    is_expected,
-    read_check,
-    resolve_url,
-)
+from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, resolve_url
+from one_runtime.catalog.response import UnexpectedValue, is_expected, read_check, read_received
 from one_runtime.catalog.source import Place
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
@@ -177,10 +169,10 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
         yield "check: expect.json accepts any object; require a key of a successful answer, or the absence of an error"
     for status in _OUTAGES:
         for body in (*_MEANINGLESS_BODIES, b"{}", b"[]"):
-            if (verdict := read_check(auth, status, (), body)).refused or verdict.ok:
+            if (verdict := read_check(auth, status, (), body, values)).refused or verdict.ok:
                 yield f"check: an outage (HTTP {status}) must be neither success nor refusal"
     for body in _MEANINGLESS_BODIES if check.expect.json_body else ():
-        if (verdict := read_check(auth, 200, (), body)).refused or verdict.ok:
+        if (verdict := read_check(auth, 200, (), body, values)).refused or verdict.ok:
             yield f"check: the body {body[:20]!r} must be neither success nor refusal"
 
 

@@ -40,6 +40,12 @@ def compiled(pattern: str) -> Any:
     return re2.compile(_COUNTED.sub(_split_count, pattern), _OPTIONS)
 
 
+def extract(pattern: str, text: str) -> str | None:
+    """Return the group of a pattern that matches the whole text, or None if the pattern does not match."""
+    match = compiled(pattern).fullmatch(text)
+    return match.group(1) if match is not None else None
+
+
 def _split_count(match: re.Match[str]) -> str:
     atom, low = match[1], int(match[2])
     high = low if not match[3] else int(match[4]) if match[4] else None

@@ -1,43 +1,32 @@
-"""Build requests from an entry and an end user's values, and evaluate the provider's answers. Nothing is sent."""
+"""Clean an end user's values, and build requests from an entry and these values. Nothing is sent."""
 
 import base64
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from typing import Final, Literal, TypeAlias
+from urllib.parse import quote, urlencode
 
-from one_runtime.catalog import outbound
-from one_runtime.catalog.auth import AuthBase, identity_names
-from one_runtime.catalog.outbound import (
-    MISSING,
-    Carrier,
-    OutboundRequest,
-    RequestDraft,
-    fill_templates,
-    merge_headers,
-    parse_json,
-)
-from one_runtime.catalog.parts import (
-    CredentialField,
-    DerivedValue,
-    ExpectedResponse,
-    JsonCondition,
-    Param,
-    RefusalResponse,
-    RequestTemplate,
-    Transform,
-)
-from one_runtime.catalog.patterns import compiled
+from one_runtime.catalog.auth import AuthBase
+from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate, Transform
+from one_runtime.catalog.patterns import compiled, extract
 from one_runtime.catalog.templates import fill, is_authority, names_in, split_url
-from one_runtime.egress.provider_text import contains_secret, printable, redact
 from one_runtime.errors import FieldError, InvalidInput
+
+Carrier: TypeAlias = Literal["form", "json", "query", "none"]
 
 MAX_PARAM = 255
 MAX_CREDENTIAL = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Zero-width and direction marks: a copied value may contain them, and they change how a text is displayed.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_LIKELY_SECRET = 8  # characters; a shorter value may be part of an account's name by chance
+_NOT_IN_HEADER: Final = re.compile(r"[^\x20-\x7e]")
+_TRANSFORMS: Final[dict[Transform, Callable[[str], str]]] = {
+    "lower": str.lower,
+    "upper": str.upper,
+    "underscore_to_hyphen": lambda value: value.replace("_", "-"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +47,13 @@ class Injection:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
-    """The verdict on a credential: valid, definitely refused, or neither if the provider has an outage."""
+class OutboundRequest:
+    """A request ready to be sent. URL, headers and body may hold secrets, so the repr shows the method only."""
 
-    ok: bool
-    refused: bool
-    account_id: str | None = None
-    account_label: str | None = None
-    reason: str | None = None
+    method: str
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
 
 def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> ConnectionValues:
@@ -74,26 +62,95 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
     Raises:
         InvalidInput: with one error for each invalid field, named `params.<name>` or `credentials.<name>`.
     """
+    values = ConnectionValues({}, {})
     errors: list[FieldError] = []
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
-    clean_params = {
-        part.name: value
-        for part in auth.params
-        if (value := _clean_param(part, params.get(part.name), errors, in_host=part.name in in_hosts)) is not None
-    }
-    clean_credentials = {
-        part.name: value
-        for part in auth.fields
-        if (value := _clean_field(auth, part, credentials.get(part.name), errors)) is not None
-    }
-    errors += _unknown_values("params", params, (part.name for part in auth.params))
-    errors += _unknown_values("credentials", credentials, (part.name for part in auth.fields))
-    if not errors:
-        errors += _path_errors(auth, {**clean_params, **clean_credentials})
+    for param in auth.params:
+        try:
+            values.params[param.name] = _clean_param(param, params.get(param.name), in_host=param.name in in_hosts)
+        except ValueError as error:
+            errors.append(FieldError(f"params.{param.name}", str(error)))
+    for part in auth.fields:
+        value = _trim(credentials.get(part.name))
+        if value or not part.optional:
+            try:
+                _check_field(auth, part, value)
+            except ValueError as error:
+                errors.append(FieldError(f"credentials.{part.name}", str(error)))
+            values.credentials[part.name] = value
+    errors += _unknown_values("params", params, auth.params)
+    errors += _unknown_values("credentials", credentials, auth.fields)
+    errors = errors or _path_errors(auth, values)
     if errors:
         detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values are not valid"
         raise InvalidInput(detail, tuple(errors))
-    return ConnectionValues(clean_params, clean_credentials)
+    return values
+
+
+def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
+    """Return the value of a parameter. Raises: ValueError with the message for the end user."""
+    suffix = param.suffix or ""
+    value = _trim(raw) or param.default or ""
+    if in_host or suffix:  # the end user may have pasted a whole address
+        value = re.split("[/?#]", re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE), maxsplit=1)[0]
+        if suffix and value.lower().endswith(suffix):
+            value = value[: -len(suffix)]
+    for transform in param.transform:
+        value = _TRANSFORMS[transform](value)
+    _check_text(param, value, MAX_PARAM, suffix)
+    if param.options and value not in [option.value for option in param.options]:
+        raise ValueError(f"{param.label} must be one of the options")
+    return value
+
+
+def _check_field(auth: AuthBase, part: CredentialField, value: str) -> None:
+    """Check a part of the credential. Raises: ValueError with the message for the end user."""
+    _check_text(part, value, MAX_CREDENTIAL)
+    in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
+    if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
+        raise ValueError(f"{part.label} contains a character that cannot be sent; copy it again")
+    # RFC 7617, 2: the first colon ends the user name.
+    if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
+        raise ValueError(f"{part.label} must not contain a colon")
+    if any(derived.field == part.name and extract(derived.pattern, value) is None for derived in auth.derived):
+        raise ValueError(f"{part.label} looks incomplete; copy it again")
+
+
+def _trim(raw: str | None) -> str:
+    return _INVISIBLE.sub("", raw or "").strip()
+
+
+def _check_text(part: Param | CredentialField, value: str, longest: int, suffix: str = "") -> None:
+    if not value:
+        raise ValueError(f"{part.label} is required")
+    if len(value) > longest:
+        raise ValueError(f"{part.label} must be at most {longest} characters")
+    if _CONTROL.search(value):
+        raise ValueError(f"{part.label} contains a line break or another character that cannot be sent")
+    if part.pattern is not None and not compiled(part.pattern).fullmatch(value):
+        example = f", such as {part.placeholder}{suffix}" if part.placeholder else ""
+        raise ValueError(f"{part.label} does not have the expected form{example}")
+
+
+def _unknown_values(
+    group: str, values: Mapping[str, str], parts: Iterable[Param | CredentialField]
+) -> list[FieldError]:
+    return [
+        FieldError(f"{group}.{name[:64]}", "is not a value of this auth type")
+        for name in sorted(set(values) - {part.name for part in parts})
+    ]
+
+
+def _path_errors(auth: AuthBase, values: ConnectionValues) -> list[FieldError]:
+    """Return errors for the values `.` and `..`: as a path segment they change the path, even percent-encoded."""
+    paths = [url.path for url in auth.urls()] + [auth.check.path or "" if auth.check is not None else ""]
+    names = {name for path in paths for name in names_in(path)}
+    return [
+        FieldError(f"{group}.{name}", "must not consist of dots only")
+        for group, cleaned in (("params", values.params), ("credentials", values.credentials))
+        for name, value in cleaned.items()
+        if name in names and value in (".", "..")
+    ]
 
 
 def inject(auth: AuthBase, values: ConnectionValues) -> Injection:
@@ -102,10 +159,10 @@ def inject(auth: AuthBase, values: ConnectionValues) -> Injection:
     Raises:
         InvalidInput: a value would leave the host that the entry means.
     """
-    known = _known_values(auth, values)
+    known = known_values(auth, values)
     return Injection(
         resolve_url(auth.base_url, known),
-        tuple(_sent_headers(auth, known)),
+        merge_headers(sent_headers(auth, known)),
         tuple(fill_templates(auth.send.query, known).items()),
     )
 
@@ -128,200 +185,77 @@ def build_request(auth: AuthBase, request: RequestTemplate, values: ConnectionVa
     Raises:
         InvalidInput: a value would leave the host that the entry means.
     """
-    known = _known_values(auth, values)
+    known = known_values(auth, values)
     if request.url is not None:
         url = resolve_url(request.url, known)
     else:
-        url = resolve_url(auth.base_url, known) + _path(request.path or "", known)
+        url = resolve_url(auth.base_url, known) + fill_path(request.path or "", known)
     carrier: Carrier = "json" if request.json_body is not None else "form" if request.form is not None else "none"
-    return outbound.build_request(
-        RequestDraft(
-            method=request.method,
-            url=url,
-            carrier=carrier,
-            params=fill_templates(request.form or {}, known),
-            json_body=request.json_body,
-            query={**fill_templates(request.query, known), **fill_templates(auth.send.query, known)},
-            headers=[*_sent_headers(auth, known), *fill_templates(request.headers, known).items()],
-        )
+    return assemble_request(
+        request.method,
+        with_query(url, {**fill_templates(request.query, known), **fill_templates(auth.send.query, known)}),
+        [*sent_headers(auth, known), *fill_templates(request.headers, known).items()],
+        carrier,
+        fill_templates(request.form or {}, known),
+        request.json_body,
     )
 
 
-def read_check(
-    auth: AuthBase,
-    status: int,
+def assemble_request(
+    method: str,
+    url: str,
     headers: Iterable[tuple[str, str]],
-    body: bytes,
-    values: ConnectionValues | None = None,
-) -> CheckResult:
-    """Return the verdict of the provider's answer on the credential.
-
-    With `values`, an identity may use a parameter, and the end user's values are redacted from the reason.
+    carrier: Carrier,
+    params: Mapping[str, str],
+    json_body: object = None,
+) -> OutboundRequest:
+    """Return the request, ready to be sent, with its parameters in the carrier; `json_body` is sent in their place.
 
     Raises:
-        ValueError: the entry has no check.
+        InvalidInput: a value does not fit into a header.
     """
-    check = auth.check
-    if check is None:
-        raise ValueError("this auth type has no check")
-    document = parse_json(body)
-    if is_refused(check.refused, status, document) and not _is_firewall_page(status, headers):
-        return CheckResult(ok=False, refused=True, reason=_reason(auth, check, document, values))
-    if not is_expected(check.expect, status, document):
-        return CheckResult(ok=False, refused=False, reason=_reason(auth, check, document, values))
-    identity = auth.identity
-    return CheckResult(
-        ok=True,
-        refused=False,
-        account_id=_identify(auth, identity.id, document, values) if identity is not None else None,
-        account_label=_identify(auth, identity.label, document, values) if identity and identity.label else None,
-    )
+    defaults, body = [("Accept", "application/json")], b"" if method == "POST" else None
+    match carrier:
+        case "form":
+            defaults.append(("Content-Type", "application/x-www-form-urlencoded"))
+            body = urlencode(params).encode("ascii")
+        case "json":
+            defaults.append(("Content-Type", "application/json"))
+            body = json.dumps(params if json_body is None else json_body, separators=(",", ":")).encode("ascii")
+        case "query":
+            url = with_query(url, params)
+        case "none":
+            pass
+    return OutboundRequest(method, url, merge_headers([*defaults, *headers]), body)
 
 
-def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
-    """Return True for a 403 with an HTML page: it comes from a firewall and is no verdict on the credential."""
-    return status == 403 and any(
-        name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
-    )
-
-
-def read_identity(auth: AuthBase, values: ConnectionValues) -> tuple[str | None, str | None]:
-    """Return the account's id and label as far as the connection's stored values contain them."""
-    if auth.identity is None:
-        return None, None
-    texts = (auth.identity.id, auth.identity.label)
-    identities = [_identify(auth, text, MISSING, values) if text is not None else None for text in texts]
-    return identities[0], identities[1]
-
-
-def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | None:
-    """Return the JSON document of a look-up's answer, or None if the entry expects another answer."""
-    document = parse_json(body)
-    return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
-
-
-def is_expected(expect: ExpectedResponse, status: int, document: object) -> bool:
-    """Return True if the entry expects this answer."""
-    return status in expect.status and all(_holds(rule, document) for rule in expect.json_body)
-
-
-def is_refused(refused: RefusalResponse, status: int, document: object) -> bool:
-    """Return True if the answer is a definite refusal by the entry's rules."""
-    return status in refused.status or any(_holds(rule, document) for rule in refused.json_body)
-
-
-def _clean_param(part: Param, raw: str | None, errors: list[FieldError], *, in_host: bool) -> str | None:
-    name = f"params.{part.name}"
-    value = _trim(raw) or (part.default or "")
-    if in_host or part.suffix is not None:
-        value = _host_part(value, part.suffix or "")
-    for transform in part.transform:
-        value = _transform(value, transform)
-    example = part.placeholder and part.placeholder + (part.suffix or "")
-    message = _find_problem(value, part.label, part.pattern, MAX_PARAM, example)
-    if message is None and part.options and value not in [option.value for option in part.options]:
-        message = f"{part.label} must be one of the options"
-    return _value_or_error(value, name, message, errors)
-
-
-def _clean_field(auth: AuthBase, part: CredentialField, raw: str | None, errors: list[FieldError]) -> str | None:
-    name = f"credentials.{part.name}"
-    value = _trim(raw)
-    if not value and part.optional:
-        return None
-    message = _find_problem(value, part.label, part.pattern, MAX_CREDENTIAL, part.placeholder)
-    message = message or _find_header_problem(auth, part, value)
-    if message is None:
-        for derived in auth.derived:
-            if derived.field == part.name and _derive(derived, value) is None:
-                message = f"{part.label} looks incomplete; copy it again"
-    return _value_or_error(value, name, message, errors)
-
-
-def _value_or_error(value: str, name: str, message: str | None, errors: list[FieldError]) -> str | None:
-    if message is None:
-        return value
-    errors.append(FieldError(name, message))
-    return None
-
-
-def _trim(raw: str | None) -> str:
-    return _INVISIBLE.sub("", raw or "").strip()
-
-
-def _host_part(value: str, suffix: str) -> str:
-    """Return the host or its first part from a value that may be a whole address pasted by the end user."""
-    host = re.split("[/?#]", re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE), maxsplit=1)[0]
-    return host[: -len(suffix)] if suffix and host.lower().endswith(suffix) else host
-
-
-def _transform(value: str, transform: Transform) -> str:
-    match transform:
-        case "lower":
-            return value.lower()
-        case "upper":
-            return value.upper()
-        case "underscore_to_hyphen":
-            return value.replace("_", "-")
-
-
-def _find_problem(value: str, label: str, pattern: str | None, longest: int, example: str | None) -> str | None:
-    if not value:
-        return f"{label} is required"
-    if len(value) > longest:
-        return f"{label} must be at most {longest} characters"
-    if _CONTROL.search(value):
-        return f"{label} contains a line break or another character that cannot be sent"
-    if pattern is not None and not compiled(pattern).fullmatch(value):
-        return f"{label} does not have the expected form" + (f", such as {example}" if example else "")
-    return None
-
-
-def _find_header_problem(auth: AuthBase, part: CredentialField, value: str) -> str | None:
-    in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
-    if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
-        return f"{part.label} contains a character that cannot be sent; copy it again"
-    # RFC 7617, 2: the first colon ends the user name.
-    if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
-        return f"{part.label} must not contain a colon"
-    return None
-
-
-def _path_errors(auth: AuthBase, values: Mapping[str, str]) -> list[FieldError]:
-    """Return errors for the values `.` and `..`: as a path segment they change the path, even percent-encoded."""
-    paths = [url.path for url in auth.urls()] + [auth.check.path or "" if auth.check is not None else ""]
-    names = {name for path in paths for name in names_in(path)}
-    where = {part.name: f"params.{part.name}" for part in auth.params}
-    return [
-        FieldError(where.get(name, f"credentials.{name}"), "must not consist of dots only")
-        for name in sorted(names)
-        if values.get(name) in (".", "..")
-    ]
-
-
-def _unknown_values(group: str, values: Mapping[str, str], known: Iterable[str]) -> list[FieldError]:
-    return [
-        FieldError(f"{group}.{name[:64]}", "is not a value of this auth type")
-        for name in sorted(set(values) - set(known))
-    ]
-
-
-def _derive(derived: DerivedValue, value: str) -> str | None:
-    match = compiled(derived.pattern).fullmatch(value)
-    return match.group(1) if match is not None else None
-
-
-def _known_values(auth: AuthBase, values: ConnectionValues) -> dict[str, str]:
+def known_values(auth: AuthBase, values: ConnectionValues) -> dict[str, str]:
+    """Return the values that templates may use: those of the connection, and those derived from its fields."""
     known = {**values.params, **values.credentials}
     for derived in auth.derived:
-        value = _derive(derived, known.get(derived.field, ""))
+        value = extract(derived.pattern, known.get(derived.field, ""))
         if value is not None:
             known[derived.name] = value
     return known
 
 
-def _path(template: str, known: Mapping[str, str]) -> str:
-    return _require_complete(fill(template, known, lambda value: quote(value, safe="")))
+def sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the constant headers of the entry and the headers with the credential.
+
+    Raises:
+        InvalidInput: a part of the user name or the password is missing.
+    """
+    headers = [*auth.headers.items(), *fill_templates(auth.send.headers, known).items()]
+    if auth.send.basic is not None:
+        pair = f"{_fill_all(auth.send.basic.username, known)}:{_fill_all(auth.send.basic.password, known)}"
+        headers.append(("Authorization", f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"))
+    return headers
+
+
+def fill_templates(templates: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return the templates with their values, without those that need an optional value which is not known."""
+    values = ((name, fill(template, known)) for name, template in templates.items())
+    return {name: value for name, value in values if value is not None}
 
 
 def resolve_url(template: str, known: Mapping[str, str]) -> str:
@@ -331,102 +265,43 @@ def resolve_url(template: str, known: Mapping[str, str]) -> str:
         InvalidInput: a value is missing, or would change the host that the entry intends (P7).
     """
     parts = split_url(template, allow_http=True)
-    authority = _require_complete(fill(parts.authority, known)).lower()
+    authority = _fill_all(parts.authority, known).lower()
     # The patterns ensure this for new values, but not for values that were stored under an older entry.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
-    return f"{parts.scheme}://{authority}{_path(parts.path, known)}"
+    return f"{parts.scheme}://{authority}{fill_path(parts.path, known)}"
 
 
-def _require_complete(text: str | None) -> str:
+def fill_path(template: str, known: Mapping[str, str]) -> str:
+    """Return a path with its values, percent-encoded. Raises: InvalidInput if a value is missing."""
+    return _fill_all(template, known, lambda value: quote(value, safe=""))
+
+
+def _fill_all(template: str, known: Mapping[str, str], encode: Callable[[str], str] = str) -> str:
+    text = fill(template, known, encode)
     if text is None:
         raise InvalidInput("A value that the provider's address needs is missing. Connect again.")
     return text
 
 
-def _sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, str]]:
-    headers = [*auth.headers.items(), *fill_templates(auth.send.headers, known).items()]
-    if auth.send.basic is not None:
-        username, password = fill(auth.send.basic.username, known), fill(auth.send.basic.password, known)
-        pair = f"{_require_complete(username)}:{_require_complete(password)}".encode()
-        headers.append(("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
-    merge_headers(headers)  # refuses values that cannot be sent
-    return headers
+def with_query(url: str, query: Mapping[str, str]) -> str:
+    """Return the URL with these parameters added, in which a space is `%20`.
+
+    Form decoders (RFC 6749, appendix B) read `%20`, and so do decoders that know percent signs only.
+    """
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query, quote_via=quote)}"
 
 
-def look_up(document: object, path: str) -> object:
-    """Return the value at a JSON path of a document, or MISSING, which `text_of` converts to None."""
-    value = document
-    for step in path.split("."):
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return MISSING
-    return value
+def merge_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return one header of each name: the later one, in the place of the first.
 
-
-def _holds(rule: JsonCondition, document: object) -> bool:
-    if document is MISSING:
-        return False
-    value = document if rule.path == "$" else look_up(document, rule.path)
-    if rule.type is not None:
-        return isinstance(value, list if rule.type == "list" else dict)
-    if rule.exists is not None:
-        return (value is not MISSING and value is not None) == rule.exists
-    if rule.one_of is not None:
-        return any(_equals(value, expected) for expected in rule.one_of)
-    return value is not MISSING and _equals(value, rule.equals)
-
-
-def _equals(value: object, expected: object) -> bool:
-    """Compare as JSON does: `true` is not 1."""
-    return type(value) is type(expected) and value == expected
-
-
-def text_of(value: object) -> str | None:
-    """Return a text unchanged, a number as text, and None for everything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return None
-
-
-def _identify(auth: AuthBase, text: str, document: object, values: ConnectionValues | None) -> str | None:
-    parts: dict[str, str] = {}
-    for name in identity_names(text):
-        if name.startswith("params."):
-            value = values.params.get(name.removeprefix("params.")) if values is not None else None
-        else:
-            value = text_of(look_up(document, name))
-        if not value:
-            return None
-        parts[name] = value
-    whole = re.sub(r"\{([^{}]*)\}", lambda match: parts[match.group(1)], text) if "{" in text else parts[text]
-    shown = printable(whole)
-    # The identity is stored unencrypted, so it must not contain a credential that the provider returns.
-    public_fields = {part.name for part in auth.fields if not part.secret}
-    credentials = values.credentials.items() if values is not None else ()
-    secrets = [value for name, value in credentials if name not in public_fields and len(value) >= _LIKELY_SECRET]
-    if contains_secret(shown, secrets):
-        return None
-    return shown[:255] or None
-
-
-def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues | None) -> str | None:
-    for path in check.reason:
-        text = text_of(look_up(document, path))
-        if text:
-            return redact(text, _sent_secrets(auth, values) if values is not None else ()) or None
-    return None
-
-
-def _sent_secrets(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
-    """Yield all values of the end user, and each credential in the form that its header has."""
-    yield from (*values.credentials.values(), *values.params.values())
-    for _, value in _sent_headers(auth, _known_values(auth, values)):
-        _, space, credential = value.rpartition(" ")
-        if space:
-            yield credential
+    Raises:
+        InvalidInput: a value does not fit into a header.
+    """
+    merged = {name.lower(): (name, value) for name, value in headers}
+    for name, value in merged.values():
+        if _NOT_IN_HEADER.search(value):
+            raise InvalidInput(f"A value cannot be sent in the header {name}. Connect again.")
+    return tuple(merged.values())

@@ -25,9 +25,10 @@ def names_in(template: str) -> tuple[str, ...]:
 
 def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str | None:
     """Return the template with its values, encoded; None if a value is missing, such as an empty optional field."""
-    if any(name not in values for name in _PLACEHOLDER.findall(template)):
+    try:
+        return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
+    except KeyError:
         return None
-    return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.received import UnexpectedValue
+from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.connecting import account_selection, authorization_attempts, sessions
 from one_runtime.connecting.account_selection import AccountSelection, issued_tokens
 from one_runtime.connecting.authorization_attempts import (

@@ -9,8 +9,8 @@ from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.catalog.received import UnexpectedValue, read_received
 from one_runtime.catalog.request import clean_values
+from one_runtime.catalog.response import UnexpectedValue, read_received
 from one_runtime.connecting.verification import (
     ConnectionTarget,
     GrantedTokens,

@@ -11,15 +11,14 @@ from typing import Final
 from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import LookupRequest, OAuth2Auth
-from one_runtime.catalog.received import UnexpectedValue, read_received
-from one_runtime.catalog.request import (
-    ConnectionValues,
-    build_check,
-    build_request,
+from one_runtime.catalog.request import ConnectionValues, build_check, build_request
+from one_runtime.catalog.response import (
+    UnexpectedValue,
     look_up,
     read_check,
     read_identity,
     read_lookup,
+    read_received,
     text_of,
 )
 from one_runtime.connections.connections import NewConnection

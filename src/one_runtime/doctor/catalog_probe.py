@@ -15,8 +15,8 @@ from one_runtime.auth_types import auth_method, oauth2_of
 from one_runtime.catalog import examples
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.received import UnexpectedValue
 from one_runtime.catalog.request import ConnectionValues
+from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.catalog.templates import names_in, split_url
 from one_runtime.clock import Clock
 from one_runtime.connecting.verification import check_credentials

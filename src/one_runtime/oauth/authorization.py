@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
-from one_runtime.catalog.oauth2 import OAuth2Auth, ScopeList
-from one_runtime.catalog.outbound import fill_templates, with_query
-from one_runtime.catalog.request import resolve_url
-from one_runtime.catalog.templates import fill
-from one_runtime.errors import InvalidInput
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.request import fill_path, fill_templates, resolve_url, with_query
 from one_runtime.oauth.pkce import METHOD, uses_pkce
-from one_runtime.oauth.scopes import requested_scopes
+from one_runtime.oauth.scopes import scope_param
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +33,16 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
         "response_type": "code",
         authorization.client_id_param: client_id,
         "redirect_uri": request.redirect_uri,
-        **_scopes(auth.scopes, request.scopes, known),
-        **(_scopes(auth.more_scopes, None, known) if auth.more_scopes is not None else {}),
+        **scope_param(auth.scopes, request.scopes, known),
+        **(scope_param(auth.more_scopes, None, known) if auth.more_scopes is not None else {}),
         "state": request.state,
         **_challenge(auth, request),
     }
+    url = resolve_url(authorization.url, known)
+    if authorization.fragment is not None:  # a consent page that is a route behind `#` reads its query there too
+        url += f"#{fill_path(authorization.fragment, known)}"
     extra = {name: value for name, value in fill_templates(authorization.params, known).items() if name not in own}
-    return with_query(
-        resolve_url(authorization.url, known) + _fragment(authorization.fragment, known), {**own, **extra}
-    )
+    return with_query(url, {**own, **extra})
 
 
 def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
@@ -59,24 +56,9 @@ def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
     return resolve_url(issuer, known) if issuer is not None else None
 
 
-def _scopes(scopes: ScopeList, names: tuple[str, ...] | None, known: Mapping[str, str]) -> dict[str, str]:
-    requested = requested_scopes(scopes, names, known)
-    return {scopes.param: scopes.separator.join(requested)} if requested else {}
-
-
 def _challenge(auth: OAuth2Auth, request: AuthorizationRequest) -> dict[str, str]:
     if not uses_pkce(auth):
         return {}
     if request.challenge is None:
         raise ValueError("this provider supports PKCE: pass a challenge")
     return {"code_challenge": request.challenge, "code_challenge_method": METHOD}
-
-
-def _fragment(template: str | None, known: Mapping[str, str]) -> str:
-    """A consent page that is a route behind `#` reads its query there too."""
-    if template is None:
-        return ""
-    route = fill(template, known, lambda value: quote(value, safe=""))
-    if route is None:
-        raise InvalidInput("A value that the provider's address needs is missing. Connect again.")
-    return f"#{route}"

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.received import UnexpectedValue, read_received
+from one_runtime.catalog.response import UnexpectedValue, read_received
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import normalize_code
 from one_runtime.oauth.errors import (

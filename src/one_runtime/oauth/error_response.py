@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.oauth2 import TokenEndpointSpec
-from one_runtime.catalog.request import look_up, text_of
+from one_runtime.catalog.response import look_up, text_of
 from one_runtime.oauth.errors import (
     InvalidClient,
     InvalidGrant,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
-from one_runtime.catalog.outbound import MISSING, parse_json
+from one_runtime.catalog.response import MISSING, parse_json
 from one_runtime.egress.retry_after import parse_retry_after
 
 MAX_BODY: Final = 1024 * 1024

@@ -23,8 +23,17 @@ def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapp
     if names is None:
         requested += [fill(scope, known) for scope in scopes.default]
     else:
-        requested += [_checked(scope, scopes) for scope in names]
+        names = list(names)
+        for message in check_scopes(scopes, names):
+            raise InvalidInput.of("scopes", message)
+        requested += names
     return tuple(dict.fromkeys(scope for scope in requested if scope))
+
+
+def scope_param(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameter with the scopes to request; none if there are no scopes. Raises: InvalidInput."""
+    requested = requested_scopes(scopes, names, known)
+    return {scopes.param: scopes.separator.join(requested)} if requested else {}
 
 
 # OpenID Connect scopes that Microsoft and Google grant without listing them, or list under another name.
@@ -58,9 +67,3 @@ def check_scopes(scopes: ScopeList, names: Iterable[str]) -> list[str]:
         for scope in names
         if _TOKEN.fullmatch(scope) is None or scopes.separator in scope
     ]
-
-
-def _checked(scope: str, scopes: ScopeList) -> str:
-    for message in check_scopes(scopes, [scope]):
-        raise InvalidInput.of("scopes", message)
-    return scope

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from one_runtime.catalog.oauth2 import TokenAuth
-from one_runtime.catalog.outbound import OutboundRequest, RequestDraft, build_request, fill_templates
-from one_runtime.catalog.request import resolve_url
-from one_runtime.oauth.client import ClientIdentity, authenticate_client
+from one_runtime.catalog.request import OutboundRequest, assemble_request, fill_templates, resolve_url, with_query
+from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
-from one_runtime.oauth.scopes import requested_scopes
+from one_runtime.oauth.scopes import scope_param
 
 
 def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:
@@ -18,80 +17,39 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
         InvalidInput: a value is missing, would leave the provider's host or cannot be sent.
         ValueError: the entry has no exchange, and the grant is for one.
     """
-    known = {**known, "client_id": client.client_id}
+    token, known = auth.token, {**known, "client_id": client.client_id}
+    method, url, templates = "POST", token.url, token.params
+    authentication = authenticate_client(token.auth, client, token)
+    params: dict[str, str] = {}
     match grant:
         case AuthorizationCode():
-            return _token_call(auth, client, _of_code(auth, grant), known)
+            params = {
+                "grant_type": "authorization_code",
+                token.code_param: grant.code,
+                "redirect_uri": grant.redirect_uri,
+                **({"code_verifier": grant.verifier} if grant.verifier is not None else {}),
+            }
         case ClientCredentials():
-            return _token_call(auth, client, _of_client(auth, grant, known), {**grant.fields, **known})
+            params = {"grant_type": "client_credentials", **scope_param(auth.scopes, grant.scopes, known)}
+            known = {**grant.fields, **known}
         case RefreshToken():
-            return _refresh(auth, client, grant, {**known, "access_token": grant.access_token})
+            # Without a scope, the new token has the scopes of the old one (RFC 6749, 6).
+            params = {"grant_type": "refresh_token"}
+            if grant.refresh_token is not None:
+                params["refresh_token"] = grant.refresh_token
+            known["access_token"] = grant.access_token
+            method, url, templates = token.refresh_method, token.refresh_url or token.url, token.refresh_params
+            if method == "GET":  # the token authenticates the request, and a URL must not contain the client secret
+                authentication = ClientAuthentication({}, {})
         case ShortLivedToken():
-            return _exchange(auth, client, {**known, "access_token": grant.access_token})
-
-
-def _of_code(auth: TokenAuth, grant: AuthorizationCode) -> dict[str, str]:
-    verifier = {} if grant.verifier is None else {"code_verifier": grant.verifier}
-    return {
-        "grant_type": "authorization_code",
-        auth.token.code_param: grant.code,
-        "redirect_uri": grant.redirect_uri,
-        **verifier,
-    }
-
-
-def _of_client(auth: TokenAuth, grant: ClientCredentials, known: Mapping[str, str]) -> dict[str, str]:
-    asked = requested_scopes(auth.scopes, grant.scopes, known)
-    scopes = {auth.scopes.param: auth.scopes.separator.join(asked)} if asked else {}
-    return {"grant_type": "client_credentials", **scopes}
-
-
-def _token_call(
-    auth: TokenAuth, client: ClientIdentity, own: dict[str, str], known: Mapping[str, str]
-) -> OutboundRequest:
-    return _call(auth, client, auth.token.url, {**own, **fill_templates(auth.token.params, known)}, known)
-
-
-def _refresh(auth: TokenAuth, client: ClientIdentity, grant: RefreshToken, known: Mapping[str, str]) -> OutboundRequest:
-    """Without a scope: as wide as before (RFC 6749, 6)."""
-    own = {"grant_type": "refresh_token"}
-    if grant.refresh_token is not None:
-        own["refresh_token"] = grant.refresh_token
-    params = {**own, **fill_templates(auth.token.refresh_params, known)}
-    url = auth.token.refresh_url or auth.token.url
-    if auth.token.refresh_method == "GET":  # the token proves itself, and an address is no place for a secret
-        query = {**params, **fill_templates(auth.token.query, known)}
-        headers = fill_templates(auth.token.headers, known).items()
-        return build_request(
-            RequestDraft(method="GET", url=resolve_url(url, known), carrier="query", params=query, headers=headers)
-        )
-    return _call(auth, client, url, params, known)
-
-
-def _exchange(auth: TokenAuth, client: ClientIdentity, known: Mapping[str, str]) -> OutboundRequest:
-    exchange = auth.token.exchange
-    if exchange is None:
-        raise ValueError("this entry has no token.exchange")
-    return _call(auth, client, exchange.url, fill_templates(exchange.params, known), known, method=exchange.method)
-
-
-def _call(
-    auth: TokenAuth,
-    client: ClientIdentity,
-    url: str,
-    params: dict[str, str],
-    known: Mapping[str, str],
-    *,
-    method: str = "POST",
-) -> OutboundRequest:
-    token = auth.token
-    proof = authenticate_client(token.auth, client, token)
-    draft = RequestDraft(
-        method=method,
-        url=resolve_url(url, known),
-        carrier="query" if method == "GET" else token.body,
-        params={**params, **proof.params},
-        query=fill_templates(token.query, known),
-        headers=[*fill_templates(token.headers, known).items(), *proof.headers.items()],
+            if token.exchange is None:
+                raise ValueError("this entry has no token.exchange")
+            known["access_token"] = grant.access_token
+            method, url, templates = token.exchange.method, token.exchange.url, token.exchange.params
+    return assemble_request(
+        method,
+        with_query(resolve_url(url, known), fill_templates(token.query, known)),
+        [*fill_templates(token.headers, known).items(), *authentication.headers.items()],
+        "query" if method == "GET" else token.body,
+        {**params, **fill_templates(templates, known), **authentication.params},
     )
-    return build_request(draft)

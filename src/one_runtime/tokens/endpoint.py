@@ -7,7 +7,7 @@ from typing import Final
 
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import TokenAuth
-from one_runtime.catalog.outbound import OutboundRequest
+from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
 from one_runtime.egress import Egress, EgressError, Limits, Response, on_behalf_of
 from one_runtime.errors import InvalidInput

@@ -21,7 +21,7 @@ from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import TemporaryFailure
 from one_runtime.oauth.grants import RefreshToken
-from one_runtime.oauth.revocation import NotRevoked, Revoked, read_revocation, revocation_requests
+from one_runtime.oauth.revocation import RevocationFailure, read_revocation, revocation_requests
 from one_runtime.tokens.endpoint import send
 
 BATCH: Final = 100
@@ -117,7 +117,8 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     for kind, request in requests:
         try:
             response = await send(installation.egress, integration, request)
-            results[kind] = _result(kind, read_revocation(auth, client, grant, response, installation.clock()))
+            failure = read_revocation(auth.revocation, client, grant, response, installation.clock())
+            results[kind] = _result(kind, failure)
         except TemporaryFailure as failure:
             results[kind] = RevocationResult(kind, "failed", str(failure), may_pass=True)
     return list(results.values())
@@ -141,7 +142,7 @@ def _kinds(tokens: Mapping[str, str]) -> list[Kind]:
     return [kind for kind in kinds if kind in tokens]
 
 
-def _result(kind: Kind, answer: Revoked | NotRevoked) -> RevocationResult:
-    if isinstance(answer, Revoked):
+def _result(kind: Kind, failure: RevocationFailure | None) -> RevocationResult:
+    if failure is None:
         return RevocationResult(kind, "revoked")
-    return RevocationResult(kind, "failed", answer.reason, answer.may_pass, answer.retry_after)
+    return RevocationResult(kind, "failed", failure.reason, failure.may_pass, failure.retry_after)

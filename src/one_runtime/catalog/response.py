@@ -1,0 +1,206 @@
+"""Evaluate a provider's answers by the rules of an entry: verdicts on credentials, identities, received values.
+
+Some received values become part of a host that receives tokens, so each must match the entry (P7).
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from one_runtime.catalog.auth import AuthBase, identity_names
+from one_runtime.catalog.oauth2 import OAuth2Auth, ReceivedValue, ValueSource
+from one_runtime.catalog.parts import ExpectedResponse, JsonCondition, RefusalResponse, RequestTemplate
+from one_runtime.catalog.patterns import compiled, extract
+from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_values, sent_headers
+from one_runtime.egress.provider_text import contains_secret, printable, redact
+
+MISSING: Final = object()
+"""A value that a document does not have, or the document of a body that is not JSON; a JSON null is None."""
+_LIKELY_SECRET: Final = 8  # characters; a shorter value may be part of an account's name by chance
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The verdict on a credential: valid, definitely refused, or neither if the provider has an outage."""
+
+    ok: bool
+    refused: bool
+    account_id: str | None = None
+    account_label: str | None = None
+    reason: str | None = None
+
+
+class UnexpectedValue(ValueError):
+    """The provider's answer lacks a required value, or contains a value that the entry does not allow.
+
+    The message has the name of the value and never the value itself.
+    """
+
+
+def read_check(
+    auth: AuthBase, status: int, headers: Iterable[tuple[str, str]], body: bytes, values: ConnectionValues
+) -> CheckResult:
+    """Return the verdict of the provider's answer on the credential. The values are redacted from the reason.
+
+    Raises:
+        ValueError: the entry has no check.
+    """
+    check = auth.check
+    if check is None:
+        raise ValueError("this auth type has no check")
+    document = parse_json(body)
+    refused = is_refused(check.refused, status, document) and not _is_firewall_page(status, headers)
+    if refused or not is_expected(check.expect, status, document):
+        return CheckResult(ok=False, refused=refused, reason=_reason(auth, check, document, values))
+    return CheckResult(True, False, *_identify(auth, document, values))
+
+
+def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
+    """Return True for a 403 with an HTML page: it comes from a firewall and is no verdict on the credential."""
+    return status == 403 and any(
+        name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
+    )
+
+
+def read_identity(auth: AuthBase, values: ConnectionValues) -> tuple[str | None, str | None]:
+    """Return the account's id and label as far as the connection's stored values contain them."""
+    return _identify(auth, MISSING, values)
+
+
+def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | None:
+    """Return the JSON document of a look-up's answer, or None if the entry expects another answer."""
+    document = parse_json(body)
+    return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
+
+
+def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
+    """Return the received values of a source by name.
+
+    `answer`: the callback's query, the token response, or the look-up's answer; with choices, the selected item.
+
+    Raises:
+        UnexpectedValue: a value is missing without a default, or is not allowed.
+    """
+    return {part.name: _received_value(part, answer) for part in auth.received if part.source == source}
+
+
+def _received_value(part: ReceivedValue, answer: object) -> str:
+    text = text_of(look_up(answer, part.where))
+    if not text:
+        if part.default is None:
+            raise UnexpectedValue(f"{part.name}: the provider's {part.source} does not contain {part.where}")
+        return part.default
+    value = extract(part.extract, text) if part.extract is not None else text
+    if value is None or len(value) > MAX_PARAM or value in (".", "..") or not _is_allowed(part, value):
+        raise UnexpectedValue(f"{part.name}: the provider's {part.source} contains an unexpected {part.where}")
+    return value
+
+
+def _is_allowed(part: ReceivedValue, value: str) -> bool:
+    pattern = part.guard_pattern
+    fits = pattern is None or compiled(pattern).fullmatch(value) is not None
+    return fits and (not part.options or value in part.options)
+
+
+def is_expected(expect: ExpectedResponse, status: int, document: object) -> bool:
+    """Return True if the entry expects this answer."""
+    return status in expect.status and all(_holds(rule, document) for rule in expect.json_body)
+
+
+def is_refused(refused: RefusalResponse, status: int, document: object) -> bool:
+    """Return True if the answer is a definite refusal by the entry's rules."""
+    return status in refused.status or any(_holds(rule, document) for rule in refused.json_body)
+
+
+def _holds(rule: JsonCondition, document: object) -> bool:
+    if document is MISSING:
+        return False
+    value = document if rule.path == "$" else look_up(document, rule.path)
+    if rule.type is not None:
+        return isinstance(value, list if rule.type == "list" else dict)
+    if rule.exists is not None:
+        return (value is not MISSING and value is not None) == rule.exists
+    if rule.one_of is not None:
+        return any(_equals(value, expected) for expected in rule.one_of)
+    return value is not MISSING and _equals(value, rule.equals)
+
+
+def _equals(value: object, expected: object) -> bool:
+    """Compare as JSON does: `true` is not 1."""
+    return type(value) is type(expected) and value == expected
+
+
+def parse_json(body: bytes) -> object:
+    """Return the JSON document, or MISSING if the body is not JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return MISSING
+
+
+def look_up(document: object, path: str) -> object:
+    """Return the value at a JSON path of a document, or MISSING, which `text_of` converts to None."""
+    value = document
+    for step in path.split("."):
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return MISSING
+    return value
+
+
+def text_of(value: object) -> str | None:
+    """Return a text unchanged, a number as text, and None for everything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def _identify(auth: AuthBase, document: object, values: ConnectionValues) -> tuple[str | None, str | None]:
+    if auth.identity is None:
+        return None, None
+    label = auth.identity.label
+    return (
+        _fill_identity(auth, auth.identity.id, document, values),
+        _fill_identity(auth, label, document, values) if label is not None else None,
+    )
+
+
+def _fill_identity(auth: AuthBase, text: str, document: object, values: ConnectionValues) -> str | None:
+    parts: dict[str, str] = {}
+    for name in identity_names(text):
+        if name.startswith("params."):
+            value = values.params.get(name.removeprefix("params."))
+        else:
+            value = text_of(look_up(document, name))
+        if not value:
+            return None
+        parts[name] = value
+    whole = re.sub(r"\{([^{}]*)\}", lambda match: parts[match.group(1)], text) if "{" in text else parts[text]
+    shown = printable(whole)
+    # The identity is stored unencrypted, so it must not contain a credential that the provider returns.
+    public_fields = {part.name for part in auth.fields if not part.secret}
+    secrets = [
+        value
+        for name, value in values.credentials.items()
+        if name not in public_fields and len(value) >= _LIKELY_SECRET
+    ]
+    if contains_secret(shown, secrets):
+        return None
+    return shown[:255] or None
+
+
+def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues) -> str | None:
+    """Return the provider's reason, without the end user's values and without the credential as its header has it."""
+    text = next((text for path in check.reason if (text := text_of(look_up(document, path)))), None)
+    if text is None:
+        return None
+    headers = sent_headers(auth, known_values(auth, values))
+    credentials = [value.rpartition(" ")[2] for _, value in headers if " " in value]
+    return redact(text, [*values.credentials.values(), *values.params.values(), *credentials]) or None

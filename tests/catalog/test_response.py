@@ -1,0 +1,70 @@
+"""Verdicts and account identities from a provider's answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from one_runtime.catalog.request import ConnectionValues
+from one_runtime.catalog.response import read_check
+from tests.catalog.example import api_key
+
+SECRET = "s3cr3t-Value"
+EXAMPLE_VALUES = ConnectionValues({}, {"api_key": SECRET})
+
+
+def answer(auth: Any, status: int, body: object, values: ConnectionValues = EXAMPLE_VALUES) -> Any:
+    return read_check(auth, status, (), json.dumps(body).encode(), values)
+
+
+def test_the_values_of_the_end_user_are_redacted_from_the_reason() -> None:
+    values = ConnectionValues({}, {"api_key": SECRET})
+    body = {"error": {"message": f"Key {SECRET.upper()} (or {SECRET}) is unknown."}}
+    assert answer(api_key(), 401, body, values).reason == "Key … (or …) is unknown."
+
+
+def test_a_reason_is_plain_text_of_at_most_300_characters() -> None:
+    body = {"error": {"message": "No\r\n\u202e\x00entry " + "x" * 400}}
+    reason = answer(api_key(), 401, body).reason
+    assert reason.startswith("No entry xx")
+    assert len(reason) == 300
+
+
+@pytest.mark.parametrize("message", [None, {"a": 1}, [], True, ""])
+def test_a_reason_that_is_not_text_is_ignored(message: object) -> None:
+    assert answer(api_key(), 401, {"error": {"message": message}}).reason is None
+
+
+def test_an_incomplete_identity_is_none() -> None:
+    auth = api_key(identity={"id": "{team.id}:{user.id}", "label": "{team.name}"})
+    assert answer(auth, 200, {"team": {"id": 1, "name": ""}}).account_id is None
+    whole = answer(auth, 200, {"team": {"id": 1, "name": "T"}, "user": {"id": "u"}})
+    assert (whole.account_id, whole.account_label) == ("1:u", "T")
+
+
+def test_conditions_compare_as_json_does() -> None:
+    auth = api_key(check={"path": "/me", "expect": {"json": [{"path": "ok", "equals": True}]}})
+    assert answer(auth, 200, {"ok": True}).ok
+    for other in (1, "true", None):
+        assert not answer(auth, 200, {"ok": other}).ok
+
+
+def test_a_null_answer_differs_from_a_missing_one() -> None:
+    auth = api_key(check={"path": "/me", "refused": {"json": [{"path": "user.id", "equals": None}]}})
+    assert answer(auth, 200, {"user": {"id": None}}).refused
+    assert not answer(auth, 200, {"user": {}}).refused
+
+
+def test_redirects_and_client_errors_are_refusals_only_if_the_entry_defines_them() -> None:
+    for status in (301, 302, 400, 404, 408, 418):
+        assert not answer(api_key(), status, {}).refused
+    assert answer(api_key(check={"path": "/me", "refused": {"status": [404]}}), 404, {}).refused
+
+
+@pytest.mark.parametrize("status, refused", [(401, True), (403, False)])
+def test_an_html_page_with_403_is_not_a_refusal(status: int, refused: bool) -> None:
+    page, html = b"<html>Checking your browser</html>", ("Content-Type", "text/html; charset=UTF-8")
+    verdict = read_check(api_key(), status, (html,), page, EXAMPLE_VALUES)
+    assert (verdict.ok, verdict.refused) == (False, refused)
+    assert read_check(api_key(), 403, (("Content-Type", "application/json"),), b"{}", EXAMPLE_VALUES).refused
+    assert read_check(api_key(), 403, (), b"Forbidden", EXAMPLE_VALUES).refused
