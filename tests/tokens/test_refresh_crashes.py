@@ -29,6 +29,7 @@ from tests.tokens.rotating import (
     read_stored,
     token_of,
 )
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.promise("P8"), pytest.mark.slow]
 
@@ -119,22 +120,34 @@ async def record_and_reconnect(story: Story) -> None:
             story.seeded[name] = await connect(story.installation, story.app.organization_id, name, tokens, name)
 
 
+async def more_answers(provider: RotatingProvider, number: int) -> None:
+    """Wait until the provider has answered this many more token requests."""
+    enough = len(provider.log()) + number
+    await eventually(lambda: len(provider.log()) >= enough)
+
+
 async def disturb(story: Story, started: Renewers) -> None:
-    """Kill or stop one process after another at a random moment, and replace each that was killed."""
+    """Kill or stop one process after another, each at a random moment after a random number of answers of the provider.
+
+    Answers count, not seconds: on a busy machine a process may need seconds until its first request.
+    """
     chance, length = random.Random(story.length.seed), story.length
     running = [await started.start(seed=number) for number in range(length.processes)]
     for number in range(length.kills):
-        at = await started.kill(running.pop(0), chance.uniform(0, 0.3))
+        await more_answers(story.provider, chance.randint(1, 12))
+        at = await started.kill(running.pop(0), chance.uniform(0, 0.1))
         story.disturbances.append((at, at))
         running.append(await started.start(seed=length.seed + number))
         await record_and_reconnect(story)
     for number in range(length.stops):
         process = running[number % len(running)]
-        at = await started.stop(process, chance.uniform(0.3, 1.0), length.lease + 0.4)
+        await more_answers(story.provider, chance.randint(20, 60))
+        at = await started.stop(process, chance.uniform(0, 0.1), length.lease + 0.4)
         story.disturbances.append((at, time.time()))
         await record_and_reconnect(story)
     for process in running:
-        at = await started.kill(process, chance.uniform(0.3, 0.5))
+        await more_answers(story.provider, chance.randint(20, 30))
+        at = await started.kill(process, chance.uniform(0, 0.1))
         story.disturbances.append((at, at))
 
 
@@ -250,13 +263,20 @@ async def test_many_kills_and_stops_lose_no_token(
     await crashes(app, database_url, tmp_path, length)
 
 
+def has_answered_twice(story: Story) -> bool:
+    """Return True once the provider has answered two token requests of each connection."""
+    answers = Counter(line.family for line in story.provider.log())
+    return all(answers[seeded.family] >= 2 for seeded in story.seeded.values())
+
+
 async def test_undisturbed_processes_lose_no_token(app: RotatingApplication, database_url: str, tmp_path: Path) -> None:
     """Without kills, no token is lost and every connection is renewed several times."""
     story = await create_story(app, Length())
     async with renewers(work_of(story, database_url, tmp_path), tmp_path) as started:
         process = await started.start(seed=1)
         warm = time.time() + 0.5  # its first commits compile and prepare their statements
-        await started.kill(process, 3.0)
+        await eventually(lambda: has_answered_twice(story))
+        await started.kill(process, 0)
         log_commit_times(started.records())
         log_commit_times([record for record in started.records() if record.at > warm])
     for seeded in story.seeded.values():
