@@ -41,9 +41,10 @@ async def key(database: Database, vault: Vault) -> ConnectionKey:
 
 
 async def acquire(database: Database, vault: Vault, key: ConnectionKey, now: datetime) -> bool:
+    """Acquire the lease by a process whose clock shows this time."""
     async with database.write() as tx:
         stored = await credentials.load(tx, vault, key)
-        return await credentials.acquire_lease(tx, key, stored, new_id(), now, now + LEASE)
+        return await credentials.acquire_lease(tx, lambda: now, key, stored, new_id(), LEASE)
 
 
 def shift_system_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:

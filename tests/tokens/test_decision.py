@@ -79,7 +79,7 @@ def state_of(
 ) -> CredentialState:
     """OAuth tokens that expire in an hour and are not due, unless the test says otherwise."""
     connection = replace(CONNECTION, auth_type=auth_type, status=status, expires_at=expires_at)
-    columns = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0, **stored}
+    columns = {"lease": None, "retry_at": None, "failures": 0, **stored}
     credential = StoredCredential(
         secrets=TOKENS if secrets is None else secrets,
         version=VERSION,
@@ -201,17 +201,16 @@ COMBINATIONS: list[dict[str, Any]] = [
         "status": status,
         "secrets": secrets,
         "audience": audience,
-        "leased_until": leased_until,
-        "lease": "another" if leased_until else None,
+        "lease": lease,
     }
-    for expires_at, due_at, retry_at, status, secrets, audience, leased_until in product(
+    for expires_at, due_at, retry_at, status, secrets, audience, lease in product(
         (None, EARLIER, SOON, LATER),
         (None, EARLIER, SOON),
         (None, EARLIER, SOON),
         ("active", "needs_reauth"),
         (TOKENS, ACCESS_TOKEN),
         (None, "elsewhere"),
-        (None, SOON),
+        (None, "another"),
     )
 ]
 REQUESTS = [CredentialRequest(), REJECTED, REJECTED_BEFORE, RETRY_REFUSED]
@@ -261,5 +260,5 @@ def test_rejected_version_is_used_only_if_nothing_can_replace_it() -> None:
 def test_a_lease_does_not_change_the_decision() -> None:
     """Only the conditional update of the row tells whether another process holds the lease."""
     for columns, request, decision in decisions():
-        without_lease = {**columns, "lease": None, "leased_until": None}
+        without_lease = {**columns, "lease": None}
         assert decide(state_of(**without_lease), NOW, request) == decision, columns

@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import psycopg
 import pytest
 from sqlalchemy import update
 
+from one_runtime.clock import system_clock
 from one_runtime.connecting import disconnect
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import RefreshedMetadata
+from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
 from one_runtime.errors import NotFound
+from one_runtime.jobs import queue
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
 from one_runtime.tokens.state import UsableCredential
@@ -167,6 +171,23 @@ async def test_a_renewal_that_was_paused_past_its_deadline_sends_no_request(app:
     paused = replace(app.installation, timing=replace(app.installation.timing, request=-1.0))
     assert generation_of(token_of(await fresh_credentials(paused, seeded.key))) == 0
     assert app.provider.log(seeded.family) == []
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_process_whose_clock_is_wrong_does_not_renew_under_the_lease_of_another(
+    app: RotatingApplication, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    seeded = await app.connect(hold="after")
+    flight = await start_renewal(app, seeded)
+    jump = timedelta(minutes=minutes)
+    monkeypatch.setattr(queue, "system_clock", lambda: system_clock() + jump)  # as on another machine
+    timing = replace(app.another_process.timing, patience=0.0)
+    another = replace(app.another_process, clock=lambda: app.application.clock() + jump, timing=timing)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(another, seeded.key)
+    app.provider.behave(seeded.family, hold=None)
+    assert app.provider.accepts(token_of(await flight))
+    assert app.provider.answers(seeded.family) == ["granted"]
 
 
 async def test_an_account_stored_during_the_renewal_is_kept(app: RotatingApplication) -> None:

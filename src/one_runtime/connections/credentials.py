@@ -3,18 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
+from one_runtime.clock import Clock
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.schema import credentials
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError
-from one_runtime.jobs.queue import clock_skew
+from one_runtime.jobs.queue import database_now
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
@@ -82,7 +83,6 @@ class StoredCredential:
     version: int
     token_metadata: TokenMetadata
     lease: str | None
-    leased_until: datetime | None
     retry_at: datetime | None
     failures: int
 
@@ -90,8 +90,8 @@ class StoredCredential:
 CREDENTIAL_COLUMNS: Final = tuple(
     credentials.c[name]
     for name in (
-        "sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "lease", "leased_until", "retry_at",
-        "failures", "audience",
+        "sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "lease", "retry_at", "failures",
+        "audience",
     )
 )  # fmt: skip
 """The columns that `decrypt` reads."""
@@ -183,7 +183,7 @@ def decrypt(row: Row, vault: Vault, key: ConnectionKey) -> StoredCredential:
     context = SealContext(TABLE, key.connection_id, row.version)
     secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
     metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
-    return StoredCredential(secrets, row.version, metadata, row.lease, row.leased_until, row.retry_at, row.failures)
+    return StoredCredential(secrets, row.version, metadata, row.lease, row.retry_at, row.failures)
 
 
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
@@ -195,19 +195,26 @@ async def lock(tx: Transaction, key: ConnectionKey) -> None:
 
 
 async def acquire_lease(
-    tx: Transaction, key: ConnectionKey, stored: StoredCredential, lease_id: str, now: datetime, until: datetime
+    tx: Transaction, clock: Clock, key: ConnectionKey, stored: StoredCredential, lease_id: str, duration: timedelta
 ) -> bool:
     """Take the lease to renew exactly these credentials.
 
-    False if another process holds it, or the credentials were changed, refused or rescheduled meanwhile.
-    `now` and `until` are of this process's clock. The lease compares the database's, so that a process whose clock is
-    ahead cannot take the lease of another one: two refreshes with the same token lose it at many providers (P8).
+    False if another process holds it, or the credentials were changed, refused or rescheduled meanwhile. The lease
+    is by the database's clock, as in `jobs/queue.py`: two refreshes with the same token lose it at many providers (P8).
     """
-    skew = await clock_skew(tx)
-    ids = {"organization": key.organization_id, "connection": key.connection_id}
-    due_at = stored.token_metadata.refresh_due_at
-    seen = {"held_version": stored.version, "held_failures": stored.failures, "held_due_at": due_at}
-    return await tx.execute(_LEASE, **ids, **seen, new_lease=lease_id, now=now + skew, until=until + skew) > 0
+    now = await database_now(tx, clock)
+    changed = await tx.execute(
+        _LEASE,
+        organization=key.organization_id,
+        connection=key.connection_id,
+        held_version=stored.version,
+        held_failures=stored.failures,
+        held_due_at=stored.token_metadata.refresh_due_at,
+        new_lease=lease_id,
+        now=now,
+        until=now + duration,
+    )
+    return changed > 0
 
 
 async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:

@@ -34,7 +34,7 @@ from one_runtime.tokens.decision import (
     UseUntil,
     decide,
 )
-from one_runtime.tokens.renewal import Lease, acquire, renew
+from one_runtime.tokens.renewal import Lease, renew
 from one_runtime.tokens.state import CredentialState, UsableCredential, load_state, read_state, with_oauth_client
 
 BATCH: Final = 200
@@ -69,7 +69,7 @@ async def ensure_fresh(
     """Do the same for a state that was loaded a moment ago. Raises: as `fresh_credentials`."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
-        return await _join(installation, state.connection.key, request)
+        return await _join(installation, state.connection.key, request, state)
     if not retry_refused:
         _require_active(state.connection)
     return state.usable
@@ -81,7 +81,7 @@ async def refresh(installation: Installation, key: ConnectionKey) -> UsableCrede
     Raises: as `fresh_credentials`.
     """
     state = await load_state(installation, key)
-    return await _join(installation, key, CredentialRequest(state.stored.version, retry_refused=True))
+    return await _join(installation, key, CredentialRequest(state.stored.version, retry_refused=True), state)
 
 
 async def read_credentials(installation: Installation, actor: Actor, connection_id: str) -> UsableCredential:
@@ -136,42 +136,52 @@ async def _renew_due(installation: Installation, key: ConnectionKey) -> None:
             await credentials.postpone(tx, key, installation.clock() + RETRY_CONFIGURATION)
 
 
-async def _join(installation: Installation, key: ConnectionKey, request: CredentialRequest) -> UsableCredential:
-    async def execute() -> UsableCredential:
-        return await _execute(installation, key, request)
+async def _join(
+    installation: Installation, key: ConnectionKey, request: CredentialRequest, loaded: CredentialState | None = None
+) -> UsableCredential:
+    """Join the renewal of these credentials in this process; start one if none is running.
 
+    `loaded` is the state from a moment ago. The lease is acquired only if the row still has that state.
+    """
     flight = (key.connection_id, request.retry_refused)
-    usable = await installation.flights.join(flight, execute)
+    usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
     if usable.version == request.rejected:  # the flight began for a caller whose version was not rejected
-        usable = await installation.flights.join(flight, execute)
+        usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
 
 
-async def _execute(installation: Installation, key: ConnectionKey, request: CredentialRequest) -> UsableCredential:
+async def _execute(
+    installation: Installation, key: ConnectionKey, request: CredentialRequest, state: CredentialState | None
+) -> UsableCredential:
     """Decide and act, again and again while another process renews the credentials."""
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
-        async with installation.database.read() as tx:
-            state = await read_state(tx, installation, key)
-            # Before the lease: a process that is paused while it takes the lease must not believe that it holds it.
-            started, now = time.monotonic(), installation.clock()
-            decision = decide(state, now, request)
-            if isinstance(decision, Renew):
-                state = await with_oauth_client(tx, installation, state)
+        if state is None:
+            state = await load_state(installation, key)
+        # Before the lease: a process that is paused while it takes the lease must not believe that it holds it.
+        started, now = time.monotonic(), installation.clock()
+        decision = decide(state, now, request)
         match decision:
             case Fresh(schedule) | UseUntil(_, schedule):
                 await _reschedule(installation, key, schedule)
             case NeedsReauth():
                 await _record_needs_reauth(installation, state, decision, request)
             case Renew(renewal, usable):
+                async with installation.database.read() as tx:
+                    state = await with_oauth_client(tx, installation, state)
                 lease = Lease(new_id(), started + timing.request, started + timing.lease.total_seconds())
-                if await acquire(installation, state, lease):
+                async with installation.database.write() as tx:
+                    acquired = await credentials.acquire_lease(
+                        tx, installation.clock, key, state.stored, lease.id, timing.lease
+                    )
+                if acquired:
                     state, decision = await renew(installation, state, renewal, lease, request)
                 elif not usable:
                     if time.monotonic() > deadline:
                         raise ProviderUnavailable("Another server is renewing the tokens. Try again.", 1)
                     await asyncio.sleep(timing.poll)
+                    state = None
                     continue
         return _result(state, decision, installation.clock())
 

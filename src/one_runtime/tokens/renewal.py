@@ -21,7 +21,6 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
-from one_runtime.jobs.queue import database_now
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import TokenSet
@@ -62,14 +61,6 @@ class Lease:
 
 
 Outcome: TypeAlias = tuple[CredentialState, Decision]
-
-
-async def acquire(installation: Installation, state: CredentialState, lease: Lease) -> bool:
-    """Take the lease; False if another process holds it, or the row has changed since the state was loaded."""
-    async with installation.database.write() as tx:
-        now = await database_now(tx, installation.clock)
-        until = now + installation.timing.lease
-        return await credentials.acquire_lease(tx, state.connection.key, state.stored, lease.id, now, until)
 
 
 async def renew(
@@ -191,9 +182,9 @@ async def _record_refusal(
     """Mark the connection as refused, if the row still holds what was presented; else use what the row holds now."""
     key, now = asked.connection.key, installation.clock()
     async with installation.database.write() as tx:
-        current = await with_oauth_client(tx, installation, await read_state(tx, installation, key, lock=True))
+        current = await read_state(tx, installation, key, lock=True)
         if current.renewal != presented:
-            return current, decide(current, now, request)
+            return await with_oauth_client(tx, installation, current), decide(current, now, request)
         actor = Actor(key.organization_id, "system")
         message = refusal.reason or f"{asked.integration_name} no longer accepts this authorization."
         marked = await connections.mark_needs_reauth(tx, actor, current.connection, refusal.code, message, now)

@@ -35,34 +35,33 @@ class UsableCredential:
 
 @dataclass(frozen=True, slots=True)
 class CredentialState:
-    """A connection, its stored credential, its catalog entry, and the OAuth client where it is loaded."""
+    """A connection, its stored credential, its catalog entry, and the OAuth client where it is loaded.
+
+    `token_method` is the method by which the entry issues and renews tokens. None for keys and passwords, or without an
+    entry. `sends_client`: requests to the provider contain fields of the OAuth client, such as a developer token.
+    """
 
     connection: Connection
     stored: StoredCredential
     integration: Integration | None
     auth: Auth | None
+    token_method: TokenMethod | None
+    sends_client: bool
     client: OAuthClient | None = None
 
     @classmethod
     def of(cls, connection: Connection, stored: StoredCredential, integration: Integration | None) -> "CredentialState":
         """Return the state without an OAuth client. `integration` is None where the catalog lost it."""
         auth = integration.auth_of(connection.auth_type) if integration is not None else None
-        return cls(connection, stored, integration, auth)
+        if auth is None:
+            return cls(connection, stored, integration, None, None, sends_client=False)
+        method = auth_method(auth)
+        return cls(connection, stored, integration, auth, method.tokens, method.sends_client)
 
     @property
     def integration_name(self) -> str:
         """The name for messages to people."""
         return self.integration.name if self.integration is not None else self.connection.integration_slug
-
-    @property
-    def token_method(self) -> TokenMethod | None:
-        """The method by which the entry issues and renews tokens. None for keys and passwords, or without an entry."""
-        return auth_method(self.auth).tokens if self.auth is not None else None
-
-    @property
-    def sends_client(self) -> bool:
-        """True if requests to the provider contain fields of the OAuth client, such as a developer token."""
-        return self.auth is not None and auth_method(self.auth).sends_client
 
     @property
     def usable(self) -> UsableCredential:
@@ -133,24 +132,20 @@ def holds_presented(current: Renewal | None, presented: Renewal) -> bool:
 async def load_state(installation: Installation, key: ConnectionKey) -> CredentialState:
     """Read the state in a transaction of its own. Raises: NotFound; SealBroken; OAuthClientMissing."""
     async with installation.database.read() as tx:
-        return await read_state(tx, installation, key)
+        state = await read_state(tx, installation, key)
+        return await with_oauth_client(tx, installation, state) if state.sends_client else state
 
 
 async def read_state(
     tx: Transaction, installation: Installation, key: ConnectionKey, *, lock: bool = False
 ) -> CredentialState:
-    """Read the state; `lock` keeps others from changing the credentials until the transaction ends.
+    """Read the state without the OAuth client; `lock` keeps others from changing the credentials.
 
-    The OAuth client is loaded where the request needs its fields or a renewal is due, and never under the lock.
-
-    Raises: NotFound; SealBroken; OAuthClientMissing.
+    Raises: NotFound; SealBroken.
     """
     connection, stored = await connections.get_with_credential(tx, installation.vault, key, lock=lock)
     integration = await installation.catalogs.get(tx, key.organization_id, connection.integration_slug)
-    state = CredentialState.of(connection, stored, integration)
-    if lock or not (state.is_stale(installation.clock(), None) or state.sends_client):
-        return state
-    return await with_oauth_client(tx, installation, state)
+    return CredentialState.of(connection, stored, integration)
 
 
 async def with_oauth_client(tx: Transaction, installation: Installation, state: CredentialState) -> CredentialState:
