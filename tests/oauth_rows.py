@@ -7,11 +7,12 @@ from typing import Final
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
-from one_runtime.connecting import authorization_attempts, sessions
-from one_runtime.connecting.authorization_attempts import AttemptDetails, AttemptSecret, NewAuthorizationAttempt
+from one_runtime.connecting import authorization_attempts
+from one_runtime.connecting.authorization_attempts import AttemptDetails, AttemptSecret, AuthorizationAttempt
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.connections.pending_revocations import RevocableTokens, queue_revocation
 from one_runtime.db.engine import Database
+from one_runtime.db.ids import new_id
 from one_runtime.encryption.vault import Vault
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
@@ -44,11 +45,20 @@ async def client(place: Place, client_id: str, client_secret: str, slug: str = S
 
 async def consent(place: Place, session_id: str, made_with: OAuthClient, secret: AttemptSecret) -> str:
     """Insert an authorization attempt and return its ticket."""
+    now = system_clock()
+    attempt = AuthorizationAttempt(
+        id=new_id(),
+        session_id=session_id,
+        organization_id=place.organization_id,
+        integration_slug=SLUG,
+        oauth_client_id=made_with.id,
+        status="prepared",
+        issuer=None,
+        details=AttemptDetails({}),
+        expires_at=now + authorization_attempts.TICKET_LIFE,
+    )
     async with place.database.write() as tx:
-        session = await sessions.get(tx, place.organization_id, session_id)
-        new = NewAuthorizationAttempt(session, SLUG, made_with.id, None, AttemptDetails({}), secret)
-        _, ticket = await authorization_attempts.create(tx, place.vault, new, system_clock())
-    return ticket.secret
+        return (await authorization_attempts.create(tx, place.vault, attempt, secret, now)).secret
 
 
 async def pending_revocation(place: Place, made_with: OAuthClient, secrets: Mapping[str, str]) -> str:

@@ -48,8 +48,8 @@ async def start(billing: Billing, client: Client, token: str) -> AuthorizationRe
     installation = billing.application.installation
     await client.popup("", token)
     view = await popup.load_view(installation, token, opening=False)
-    prepared = await prepare_authorization(installation, view, ConnectRequest("oauth2"))
-    return await start_authorization(installation, prepared.ticket)
+    _, ticket = await prepare_authorization(installation, view, ConnectRequest("oauth2"))
+    return await start_authorization(installation, ticket.secret)
 
 
 async def call_back(billing: Billing, redirect: AuthorizationRedirect) -> CallbackResult:

@@ -52,8 +52,8 @@ class AuthorizationRoutes:
         view = await popup.load_view(
             self._installation, token, integration_slug=submitted.integration_slug, opening=False
         )
-        prepared = await authorization.prepare_authorization(self._installation, view, submitted)
-        return PreparedAnswer(authorization_id=prepared.authorization_id, ticket=prepared.ticket)
+        authorization_id, ticket = await authorization.prepare_authorization(self._installation, view, submitted)
+        return PreparedAnswer(authorization_id=authorization_id, ticket=ticket.secret)
 
     async def _outcome(self, token: str, request: Request) -> BaseModel:
         authorization_id = read_outcome(await read_body(request))

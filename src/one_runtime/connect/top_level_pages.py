@@ -114,8 +114,8 @@ class TopLevelPages:
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Page:
         """Go on to the provider. The cookie takes the session token along, for the page after the callback."""
-        prepared = await authorization.prepare_authorization(self._installation, view, form.request())
-        redirect = await authorization.start_authorization(self._installation, prepared.ticket)
+        _, ticket = await authorization.prepare_authorization(self._installation, view, form.request())
+        redirect = await authorization.start_authorization(self._installation, ticket.secret)
         binding = replace(redirect.binding, session_token=form.session_token)
         page = self._screens.authorization_redirect(view, redirect)
         return replace(page, headers={**page.headers, "Set-Cookie": self._cookies.set_header(binding)})

@@ -51,6 +51,7 @@ _PAUSED: Final = TypeAdapter(_PausedAuthorization)
 
 
 async def pause(
+    tx: Transaction,
     installation: Installation,
     attempt: AuthorizationAttempt,
     browser: str,
@@ -60,8 +61,7 @@ async def pause(
     """Seal granted tokens until the end user selects an account. Raises: NotFound."""
     paused = _PausedAuthorization(granted.tokens, granted.params, granted.own, granted.asked, accounts)
     payload, now = _PAUSED.dump_json(paused), installation.clock()
-    async with installation.database.write() as tx:
-        await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
+    await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
     return AccountSelection(attempt.id, tuple(account.label for account in accounts))
 
 

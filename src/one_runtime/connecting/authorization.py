@@ -25,7 +25,6 @@ from one_runtime.connecting.authorization_attempts import (
     AuthorizationExpired,
     AuthorizationFailed,
     BrowserBinding,
-    NewAuthorizationAttempt,
     cookie_name,
     failure_code,
     provider_reason,
@@ -54,15 +53,17 @@ from one_runtime.connecting.verification import (
 )
 from one_runtime.connections import connections
 from one_runtime.connections.connections import AccountMismatch
-from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
+from one_runtime.encryption import secret_tokens
+from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated, error_note
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import OAuthClient, OAuthClientMissing
+from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
-from one_runtime.oauth.callback import CallbackQuery, callback_url, parse_callback, read_callback
+from one_runtime.oauth.callback import AuthorizationResponse, CallbackQuery, callback_url, parse_callback, read_callback
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import CallbackRefused, OAuthError
 from one_runtime.oauth.grants import AuthorizationCode
@@ -82,14 +83,6 @@ ReadBinding: TypeAlias = Callable[[str], BrowserBinding | None]
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedAuthorization:
-    """An attempt that a window may start. `ticket` is shown once."""
-
-    authorization_id: str
-    ticket: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class AuthorizationRedirect:
     """The provider's address, and the cookie that the browser takes along."""
 
@@ -100,7 +93,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """A callback whose state and browser are those of an attempt."""
+    """A callback whose state and browser are those of an attempt. `reserved`: it is counted as one of the session's."""
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret
@@ -111,6 +104,7 @@ class CallbackContext:
     client: OAuthClient | None
     binding: BrowserBinding
     actor: Actor
+    reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,37 +148,37 @@ class AuthorizationOutcome:
 
 async def prepare_authorization(
     installation: Installation, view: PopupView, request: ConnectRequest
-) -> PreparedAuthorization:
-    """Create an attempt for a submitted form. The session goes on, also if this fails.
+) -> tuple[str, SecretToken]:
+    """Create an attempt for a submitted form; return its id, and the ticket with which a window starts it.
+
+    The session goes on, also if this fails.
 
     Raises: InvalidInput; IntegrationChanged; TooManyAttempts; OAuthClientMissing; HostNotRegistered.
     """
-    session, validated = view.session, validate_request(view, request)
-    integration, auth, values = validated.integration, oauth2_of(validated.auth), validated.values
+    session, (integration, requested_auth, values) = view.session, validate_request(view, request)
+    auth = oauth2_of(requested_auth)
     if auth is None:
         raise InvalidInput.of("auth_type", "must be oauth2: no other auth type has an authorization page")
+    vault, now, audience = installation.vault, installation.clock(), integration.audience("oauth2")
+    secret = AttemptSecret(new_code_verifier() if uses_pkce(auth) else None, values.credentials)
     async with installation.database.write() as tx:
         if await authorization_attempts.count(tx, session.id) >= MAX_ATTEMPTS:
             raise too_many_attempts()
-        client = None
-        if auth.client.owner != "customer":
-            client = await oauth_clients.find_for(tx, installation.vault, session.organization_id, integration.slug)
-            if client is None:
-                raise OAuthClientMissing(f"No OAuth client is configured for {integration.name}.")
-            oauth_clients.require_host(client, integration.name, auth, values.params)
+        client = await oauth_clients.require(tx, vault, session.organization_id, integration, auth, values.params)
         scopes = session.scopes or (client.scopes if client is not None else None)
-        new = NewAuthorizationAttempt(
-            session=session,
+        attempt = AuthorizationAttempt(
+            id=new_id(),
+            session_id=session.id,
+            organization_id=session.organization_id,
             integration_slug=integration.slug,
             oauth_client_id=client.id if client is not None else None,
+            status=authorization_attempts.PREPARED,
             issuer=expected_issuer(auth, {**values.params, **_public_fields(auth, client)}),
-            details=AttemptDetails(
-                values.params, scopes, request.name, request.replace_account, integration.audience("oauth2")
-            ),
-            secret=AttemptSecret(new_code_verifier() if uses_pkce(auth) else None, values.credentials),
+            details=AttemptDetails(values.params, scopes, request.name, request.replace_account, audience),
+            expires_at=now + authorization_attempts.TICKET_LIFE,
         )
-        attempt, ticket = await authorization_attempts.create(tx, installation.vault, new, installation.clock())
-    return PreparedAuthorization(attempt.id, ticket.secret)
+        ticket = await authorization_attempts.create(tx, vault, attempt, secret, now)
+    return attempt.id, ticket
 
 
 async def start_authorization(installation: Installation, ticket: str) -> AuthorizationRedirect:
@@ -192,40 +186,40 @@ async def start_authorization(installation: Installation, ticket: str) -> Author
 
     Raises: AuthorizationExpired; NotFound for a changed integration; the error of a session that has ended.
     """
-    now = installation.clock()
+    now, vault = installation.clock(), installation.vault
+    state, browser = secret_tokens.make(secret_tokens.STATE), secret_tokens.make(secret_tokens.BROWSER)
     async with installation.database.write() as tx:
-        started = await authorization_attempts.start(tx, installation.vault, ticket, now)
+        started = await authorization_attempts.start(tx, vault, ticket, state, browser, now)
         if started is None:
             raise AuthorizationExpired("This sign-in link has expired or was used. Start again from the app.")
-        attempt = started.attempt
+        attempt, secret = started
         session = await sessions.get(tx, attempt.organization_id, attempt.session_id)
         ended = ended_error(session, now)
         if ended is not None:
             raise ended
         integration, auth = await _load_integration(tx, installation, attempt)
         client = await _load_client(tx, installation, attempt)
-    verifier = started.secret.verifier
     request = AuthorizationRequest(
         redirect_uri=callback_url(installation.settings.public_url, integration.slug),
-        state=started.state.secret,
-        challenge=code_challenge(verifier) if verifier is not None else None,
+        state=state.secret,
+        challenge=code_challenge(secret.verifier) if secret.verifier is not None else None,
         scopes=attempt.details.scopes,
     )
     known = {**attempt.details.params, **_public_fields(auth, client)}
-    url = authorization_url(auth, _client_identity(client, started.secret).client_id, request, known)
-    binding = BrowserBinding(cookie_name(started.state.secret), started.browser.secret)
+    url = authorization_url(auth, _client_identity(client, secret).client_id, request, known)
+    binding = BrowserBinding(cookie_name(state.secret), browser.secret)
     return AuthorizationRedirect(url, integration.name, binding)
 
 
 async def handle_callback(
-    installation: Installation, slug: str, query: bytes, read_binding: ReadBinding, address: str | None
+    installation: Installation, slug: str, query_string: bytes, read_binding: ReadBinding, address: str | None
 ) -> CallbackResult:
     """Handle a callback. Nothing in it is trusted before its state and browser belong to a pending attempt (P5)."""
     try:
-        callback = parse_callback(query)
+        query = parse_callback(query_string)
     except CallbackRefused as error:
         return CallbackResult(problem=AuthorizationFailed(error.code, str(error)))
-    state = callback.state or ""
+    state = query.state or ""
     binding = read_binding(cookie_name(state))
     if binding is None:
         return CallbackResult(problem=_expired())
@@ -235,12 +229,18 @@ async def handle_callback(
         if consumed is None:
             return CallbackResult(problem=_expired())
         context = await _load_context(tx, installation, *consumed, binding, address)
-    if isinstance(context, CallbackResult):
-        return context
+        if isinstance(context, CallbackResult):
+            return context
+        try:
+            callback = await _accept_callback(tx, context, query, now)
+        except OneRuntimeError as error:
+            return await _record_failure(tx, context, error, now)
+    context = replace(context, reserved=True)
     try:
         granted = await _exchange_code(installation, context, callback)
     except OneRuntimeError as error:
-        return await _fail(installation, context, error)
+        async with installation.database.write() as tx:
+            return await _record_failure(tx, context, error, installation.clock())
     return await _connect(installation, context, granted)
 
 
@@ -291,57 +291,60 @@ async def _load_context(
     return CallbackContext(attempt, secret, session, organization, integration, auth, client, binding, actor)
 
 
-async def _exchange_code(installation: Installation, context: CallbackContext, query: CallbackQuery) -> GrantedTokens:
-    """Exchange the authorization code for tokens (RFC 6749, 4.1.3). Raises: OneRuntimeError.
+async def _accept_callback(
+    tx: Transaction, context: CallbackContext, query: CallbackQuery, now: datetime
+) -> AuthorizationResponse:
+    """Check the callback, and count an attempt of the session, so that codes cannot be guessed.
 
-    A refused code counts as a failed attempt of the session, so that codes cannot be guessed. The attempt is
-    counted before the request, so that parallel requests do not exceed the limit.
+    It is counted before the token request, so that parallel requests do not exceed the limit. Raises: OneRuntimeError.
     """
-    session, attempt, now = context.session, context.attempt, installation.clock()
+    session, client = context.session, context.client
     ended = ended_error(session, now)
     if ended is not None:
         raise ended
-    client = _client_identity(context.client, context.secret)
     try:
-        callback = read_callback(context.auth, query, client, attempt.issuer)
+        callback = read_callback(context.auth, query, _client_identity(client, context.secret), context.attempt.issuer)
     except OAuthError as error:
         raise AuthorizationFailed(error.code, str(error), error.reason) from error
+    if client is not None:  # a value of the callback may name another host (P7)
+        oauth_clients.require_host(client, context.integration.name, context.auth, _known(context, callback))
+    if not await sessions.reserve_check(tx, session.id, now):
+        raise await unavailable_error(tx, session, now)
+    return callback
+
+
+def _known(context: CallbackContext, callback: AuthorizationResponse) -> dict[str, str]:
+    """Return the values for the templates of the token request."""
     client_fields = context.client.fields_of(context.auth) if context.client is not None else {}
-    known = {**attempt.details.params, **client_fields, **callback.received}
-    if context.client is not None:  # a value of the callback may name another host (P7)
-        oauth_clients.require_host(context.client, context.integration.name, context.auth, known)
+    return {**context.attempt.details.params, **client_fields, **callback.received}
+
+
+async def _exchange_code(
+    installation: Installation, context: CallbackContext, callback: AuthorizationResponse
+) -> GrantedTokens:
+    """Exchange the authorization code for tokens (RFC 6749, 4.1.3). Raises: OneRuntimeError."""
+    details, known = context.attempt.details, _known(context, callback)
+    client = _client_identity(context.client, context.secret)
     endpoint = TokenEndpoint(context.integration, context.auth, client, known)
     redirect_uri = callback_url(installation.settings.public_url, context.integration.slug)
     grant = AuthorizationCode(callback.code, redirect_uri, context.secret.verifier)
-    async with installation.database.write() as tx:
-        if not await sessions.reserve_check(tx, session.id, now):
-            raise await unavailable_error(tx, session, now)
     try:
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
         tokens = await exchange_tokens(installation, endpoint, tokens)
     except OAuthError as error:
-        if error.may_pass:
-            await _refund(installation, session)
         message = f"{context.integration.name} gave no access."
         raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
-    await _refund(installation, session)
-    scopes = requested_scopes(context.auth.scopes, attempt.details.scopes, known)
-    params = {**attempt.details.params, **callback.received}
+    scopes = requested_scopes(context.auth.scopes, details.scopes, known)
+    params = {**details.params, **callback.received}
     return GrantedTokens(tokens, params, context.secret.credentials, context.client, scopes)
-
-
-async def _refund(installation: Installation, session: ConnectSession) -> None:
-    async with installation.database.write() as tx:
-        await sessions.refund_check(tx, session.id, None, installation.clock())
 
 
 async def _connect(installation: Installation, context: CallbackContext, granted: GrantedTokens) -> CallbackResult:
     """Verify the tokens and make the connection; revoke the tokens if that fails."""
-    session, attempt, binding = context.session, context.attempt, context.binding
-    account = ProviderAccount()
+    session, attempt, account_id = context.session, context.attempt, None
     try:
         verified = await verify_tokens(installation, context.integration, context.auth, granted)
-        account = verified.account
+        account_id = verified.account.id
         details = attempt.details
         connection = new_connection(session, verified, details.name, replace_account=details.replace_account)
         connected = await complete_session(installation, session, context.actor, connection, attempt.id)
@@ -351,14 +354,33 @@ async def _connect(installation: Installation, context: CallbackContext, granted
         error: OneRuntimeError = AuthorizationFailed("unexpected_value", message)
     except AccountSelectionRequired as required:
         try:
-            selection = await account_selection.pause(installation, attempt, binding.secret, granted, required.accounts)
-            return replace(_result(context), selection=selection)
+            return await _pause(installation, context, granted, required)
         except OneRuntimeError as deleted:
             error = deleted
     except OneRuntimeError as failure:
         error = failure
-    await _revoke(installation, context, granted, account, error)
-    return await _fail(installation, context, error)
+    tokens = issued_tokens(attempt, session.end_user_id, granted.params, granted.secrets, account_id)
+    unconfirmed = isinstance(error, AccountMismatch)
+    cause: RevocationCause = "replacement_not_confirmed" if unconfirmed else "authorization_failed"
+    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
+    async with installation.database.write() as tx:
+        pending = await queue_revocation(tx, vault, catalogs, tokens, cause, now)
+        result = await _record_failure(tx, context, error, now)
+    if pending is not None:
+        await revoke_all(installation, [pending])
+    return result
+
+
+async def _pause(
+    installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
+) -> CallbackResult:
+    """Wait for the selection of an account. The provider accepted the code, so the attempt does not count."""
+    attempt, browser = context.attempt, context.binding.secret
+    async with installation.database.write() as tx:
+        selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
+        if context.reserved:
+            await sessions.refund_check(tx, context.session.id, None, installation.clock())
+    return replace(_result(context), selection=selection)
 
 
 def _result(context: CallbackContext) -> CallbackResult:
@@ -371,41 +393,23 @@ def _result(context: CallbackContext) -> CallbackResult:
     )
 
 
-async def _fail(installation: Installation, context: CallbackContext, error: OneRuntimeError) -> CallbackResult:
+async def _record_failure(
+    tx: Transaction, context: CallbackContext, error: OneRuntimeError, now: datetime
+) -> CallbackResult:
     """Record the failure for the backend and for our page. The session goes on."""
-    now, session = installation.clock(), context.session
-    code, reason = failure_code(error), provider_reason(error)
+    session, code, reason = context.session, failure_code(error), provider_reason(error)
     note = error_note(code, reason or error.detail, now, reason)
-    data = {"session_id": session.id, "integration_slug": context.integration.slug, "reason": code}
-    async with installation.database.write() as tx:
-        await authorization_attempts.end(tx, context.attempt.id, "failed")
-        if await sessions.find_by_id(tx, session.id) is not None:  # else the end user was deleted meanwhile
-            if isinstance(error, AuthorizationFailed) and error.counts:
-                await sessions.note_refusal(tx, session.id, note, now)
-            else:
-                await sessions.note_error(tx, session.id, note, now)
-            subject = Subject(session.end_user_id, None, data)
-            await events.record(tx, context.actor, "hosted_connection_session.failed", now, subject)
+    if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # else the end user was deleted meanwhile
+        if not context.reserved:
+            await sessions.note_error(tx, session.id, note, now)
+        elif isinstance(error, AuthorizationFailed) and error.counts:
+            await sessions.note_refusal(tx, session.id, note, now)
+        else:
+            await sessions.refund_check(tx, session.id, note, now)
+        data = {"session_id": session.id, "integration_slug": context.integration.slug, "reason": code}
+        subject = Subject(session.end_user_id, None, data)
+        await events.record(tx, context.actor, "hosted_connection_session.failed", now, subject)
     return replace(_result(context), problem=error)
-
-
-async def _revoke(
-    installation: Installation,
-    context: CallbackContext,
-    granted: GrantedTokens,
-    account: ProviderAccount,
-    error: OneRuntimeError,
-) -> None:
-    """Revoke tokens that were granted and not connected (RFC 7009), unless a connection may share their grant."""
-    end_user_id = context.session.end_user_id
-    tokens = issued_tokens(context.attempt, end_user_id, granted.params, granted.secrets, account.id)
-    unconfirmed = isinstance(error, AccountMismatch)
-    cause: RevocationCause = "replacement_not_confirmed" if unconfirmed else "authorization_failed"
-    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
-    async with installation.database.write() as tx:
-        pending = await queue_revocation(tx, vault, catalogs, tokens, cause, now)
-    if pending is not None:
-        await revoke_all(installation, [pending])
 
 
 async def get_outcome(installation: Installation, token: str, authorization_id: str) -> AuthorizationOutcome:

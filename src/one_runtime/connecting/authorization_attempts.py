@@ -14,10 +14,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from one_runtime.connecting.sessions import ConnectSession
 from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.db.engine import Database, Row, Transaction
-from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.ids import is_id
 from one_runtime.db.schema import consents
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.encryption import key_ring, secret_tokens
@@ -120,28 +119,6 @@ class AuthorizationAttempt:
         return self.status not in {CONNECTED, FAILED} and now >= self.expires_at
 
 
-@dataclass(frozen=True, slots=True)
-class NewAuthorizationAttempt:
-    """An attempt to create."""
-
-    session: ConnectSession
-    integration_slug: str
-    oauth_client_id: str | None
-    issuer: str | None
-    details: AttemptDetails
-    secret: AttemptSecret
-
-
-@dataclass(frozen=True, slots=True)
-class StartedAttempt:
-    """An attempt whose browser goes to the provider. `state` goes into the address, `browser` into a cookie."""
-
-    attempt: AuthorizationAttempt
-    secret: AttemptSecret
-    state: SecretToken
-    browser: SecretToken
-
-
 _INSERT = insert(consents)
 _OPEN = (consents.c.status == PREPARED) | (consents.c.status == STARTED)
 _SUPERSEDE = delete(consents).where(consents.c.session_id == bindparam("session"), _OPEN)
@@ -211,39 +188,29 @@ def cookie_name(state: str) -> str:
 
 
 async def create(
-    tx: Transaction, vault: Vault, new: NewAuthorizationAttempt, now: datetime
-) -> tuple[AuthorizationAttempt, SecretToken]:
-    """Create an attempt and its ticket, in place of an unfinished attempt of the session. The ticket is not stored."""
-    session, ticket = new.session, secret_tokens.make(secret_tokens.TICKET)
-    attempt = AuthorizationAttempt(
-        id=new_id(),
-        session_id=session.id,
-        organization_id=session.organization_id,
-        integration_slug=new.integration_slug,
-        oauth_client_id=new.oauth_client_id,
-        status=PREPARED,
-        issuer=new.issuer,
-        details=new.details,
-        expires_at=now + TICKET_LIFE,
-    )
-    await tx.execute(_SUPERSEDE, session=session.id)
+    tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret, now: datetime
+) -> SecretToken:
+    """Store an attempt in place of an unfinished attempt of the session; return its ticket, which is not stored."""
+    ticket = secret_tokens.make(secret_tokens.TICKET)
+    await tx.execute(_SUPERSEDE, session=attempt.session_id)
     context = SealContext(TABLE, attempt.id, _VERSION)
-    sealed = await key_ring.seal(tx, vault, session.organization_id, json.dumps(asdict(new.secret)).encode(), context)
+    sealed = await key_ring.seal(tx, vault, attempt.organization_id, json.dumps(asdict(secret)).encode(), context)
     values = asdict(attempt) | {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "created_at": now}
     await tx.execute(_INSERT, ticket_hash=ticket.hash, state_hash=None, browser_hash=None, **values)
-    return attempt, ticket
+    return ticket
 
 
-async def start(tx: Transaction, vault: Vault, ticket: str, now: datetime) -> StartedAttempt | None:
+async def start(
+    tx: Transaction, vault: Vault, ticket: str, state: SecretToken, browser: SecretToken, now: datetime
+) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Exchange a ticket for a state and a browser secret, once. None if it is used, unknown or expired."""
     row = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket, "ticket_hash")
     if row is None:
         return None
-    state, browser = secret_tokens.make(secret_tokens.STATE), secret_tokens.make(secret_tokens.BROWSER)
     hashes = {"new_state": state.hash, "new_browser": browser.hash}
     if not await tx.execute(_START, attempt=row.id, now=now, until=now + STATE_LIFE, **hashes):
         return None
-    return StartedAttempt(_attempt_from_row(row), _open_secret(vault, row), state, browser)
+    return _attempt_from_row(row), _open_secret(vault, row)
 
 
 async def consume(
@@ -328,9 +295,9 @@ async def _abandon(tx: Transaction, vault: Vault, rows: list[Row]) -> list[tuple
     return abandoned
 
 
-async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "failed"]) -> None:
-    """Record the end of an attempt whose state was consumed."""
-    await tx.execute(_END, attempt=attempt_id, ended=status)
+async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "failed"]) -> bool:
+    """Record the end of an attempt whose state was consumed; False if it was deleted meanwhile."""
+    return await tx.execute(_END, attempt=attempt_id, ended=status) > 0
 
 
 async def find(tx: Transaction, session_id: str, attempt_id: str) -> AuthorizationAttempt | None:

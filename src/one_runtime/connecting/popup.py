@@ -109,15 +109,6 @@ class ConnectRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ValidatedRequest:
-    """A submitted form after validation: everything is known to be allowed but the credential."""
-
-    integration: Integration
-    auth: Auth
-    values: ConnectionValues
-
-
-@dataclass(frozen=True, slots=True)
 class Connected:
     """A finished connection.
 
@@ -235,8 +226,11 @@ def _integration_options(
     )
 
 
-def validate_request(view: PopupView, request: ConnectRequest) -> ValidatedRequest:
-    """Validate a submitted form against the session's view. Raises: InvalidInput; IntegrationChanged."""
+def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integration, Auth, ConnectionValues]:
+    """Return what a submitted form of this view connects: all but the credential is known to be allowed.
+
+    Raises: InvalidInput; IntegrationChanged.
+    """
     session, integration = view.session, view.integration
     if request.integration_slug is not None and session.integration_slug not in {None, request.integration_slug}:
         raise InvalidInput.of("integration_slug", "must be the integration of this session, or left out")
@@ -250,7 +244,7 @@ def validate_request(view: PopupView, request: ConnectRequest) -> ValidatedReque
     auth = next((auth for auth in view.auths if auth.type == request.auth_type), None)
     if auth is None:
         raise InvalidInput.of("auth_type", f"{integration.name} is not connected this way here")
-    return ValidatedRequest(integration, auth, clean_values(auth, request.params, request.credentials))
+    return integration, auth, clean_values(auth, request.params, request.credentials)
 
 
 async def connect(
@@ -260,43 +254,36 @@ async def connect(
 
     The session goes on after InvalidInput, CredentialsRefused, ProviderUnavailable and AccountMismatch.
     """
-    session = view.session
-    validated = validate_request(view, request)
-    if oauth2_of(validated.auth) is not None:
+    session, (integration, auth, values) = view.session, validate_request(view, request)
+    if oauth2_of(auth) is not None:
         raise InvalidInput.of("auth_type", "must not be oauth2: it goes through the provider's authorization page")
-    actor = Actor(session.organization_id, "end_user", session.end_user_id, address)
-    verified = await _verify(installation, session, actor, validated)
-    connection = new_connection(session, verified, request.name, replace_account=request.replace_account)
-    try:
-        return await complete_session(installation, session, actor, connection)
-    except OneRuntimeError:  # the provider accepted the credential: the check does not count
-        async with installation.database.write() as tx:
-            await sessions.refund_check(tx, session.id, None, installation.clock())
-        raise
-
-
-async def _verify(
-    installation: Installation, session: ConnectSession, actor: Actor, validated: ValidatedRequest
-) -> VerifiedAccount:
-    """Run the provider's check. It is counted before it runs, so that parallel checks do not exceed the limit."""
-    database, now = installation.database, installation.clock()
-    async with database.write() as tx:
+    actor, now = Actor(session.organization_id, "end_user", session.end_user_id, address), installation.clock()
+    async with installation.database.write() as tx:  # counted before it runs, so that parallel checks keep the limit
         if not await sessions.reserve_check(tx, session.id, now):
             raise await unavailable_error(tx, session, now)
     try:
-        return await verify_credentials(installation, validated.integration, validated.auth, validated.values)
-    except CredentialsRefused as refusal:
-        note = error_note(refusal.code, refusal.provider_reason or refusal.detail, now)
-        async with database.write() as tx:
-            if await sessions.note_refusal(tx, session.id, note, now):
-                data = {"session_id": session.id, "integration_slug": validated.integration.slug}
-                subject = Subject(session.end_user_id, None, data)
-                await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
+        verified = await verify_credentials(installation, integration, auth, values)
+        connection = new_connection(session, verified, request.name, replace_account=request.replace_account)
+        return await complete_session(installation, session, actor, connection)
+    except OneRuntimeError as error:
+        async with installation.database.write() as tx:
+            await _record_failure(tx, session, actor, integration.slug, error, now)
         raise
-    except ProviderUnavailable as outage:  # nothing is known about the credential: the check does not count
-        async with database.write() as tx:
-            await sessions.refund_check(tx, session.id, error_note(outage.code, outage.detail, now), now)
-        raise
+
+
+async def _record_failure(
+    tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
+) -> None:
+    """Record the error. Only a refusal counts: otherwise nothing is known about the credential, or it was accepted."""
+    if isinstance(error, ProviderUnavailable):
+        await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
+    elif not isinstance(error, CredentialsRefused):
+        await sessions.refund_check(tx, session.id, None, now)
+    else:
+        note = error_note(error.code, error.provider_reason or error.detail, now)
+        if await sessions.note_refusal(tx, session.id, note, now):
+            subject = Subject(session.end_user_id, None, {"session_id": session.id, "integration_slug": slug})
+            await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
 
 
 def new_connection(

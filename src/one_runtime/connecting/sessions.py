@@ -154,16 +154,12 @@ _CANCEL = _PENDING.values(status="cancelled", updated_at=bindparam("now"))
 _RESERVE = _PENDING.where(sessions.c.failed_checks < MAX_FAILED_CHECKS).values(
     failed_checks=sessions.c.failed_checks + 1, updated_at=bindparam("now")
 )
-_REFUND = (
-    update(sessions)
-    .where(sessions.c.id == bindparam("session"), sessions.c.failed_checks > 0)
-    .values(failed_checks=sessions.c.failed_checks - 1, last_error=bindparam("error"), updated_at=bindparam("now"))
-)
 _NOTE_ERROR = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"), sessions.c.status == "pending")
     .values(last_error=bindparam("error"), updated_at=bindparam("now"))
 )
+_REFUND = _NOTE_ERROR.where(sessions.c.failed_checks > 0).values(failed_checks=sessions.c.failed_checks - 1)
 _NOTE_REFUSAL = _NOTE_ERROR.returning(sessions.c.failed_checks)
 _PURGE = batched_delete(sessions, sessions.c.id < bindparam("before"))
 _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))

@@ -26,7 +26,6 @@ from one_runtime.egress.retry_after import parse_date
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import unavailable_reason
-from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.oauth.scopes import parse_granted_scopes
 from one_runtime.oauth.token_response import TokenSet, is_token
 from one_runtime.tenancy.events import Actor
@@ -95,13 +94,8 @@ async def _verify_tokens(
     typed_params = {name: value for name, value in request.params.items() if name not in received}
     values = clean_values(auth, typed_params, client_fields)
     tokens = _read_tokens(request.credentials)
-    client = None
-    if auth.client.owner != "customer":
-        async with installation.database.read() as tx:
-            client = await oauth_clients.find_for(tx, installation.vault, organization_id, integration.slug)
-        if client is None:
-            raise OAuthClientMissing(f"No OAuth client is configured for {integration.name}.")
-        oauth_clients.require_host(client, integration.name, auth, values.params)
+    async with installation.database.read() as tx:
+        client = await oauth_clients.require(tx, installation.vault, organization_id, integration, auth, values.params)
     # In a connection flow the provider sends these values with the callback or the tokens. Here the params hold them.
     provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:

@@ -153,6 +153,27 @@ async def find_for(tx: Transaction, vault: Vault, organization_id: str, slug: st
     return _from_row(vault, row) if row else None
 
 
+async def require(
+    tx: Transaction,
+    vault: Vault,
+    organization_id: str,
+    integration: Integration,
+    auth: OAuth2Auth,
+    params: Mapping[str, str],
+) -> OAuthClient | None:
+    """Return the client for a new connection with these params; None if each end user enters a client of their own.
+
+    Raises: OAuthClientMissing; HostNotRegistered; InvalidInput for a param that is missing.
+    """
+    if auth.client.owner == "customer":
+        return None
+    client = await find_for(tx, vault, organization_id, integration.slug)
+    if client is None:
+        raise OAuthClientMissing(f"No OAuth client is configured for {integration.name}.")
+    require_host(client, integration.name, auth, params)
+    return client
+
+
 async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) -> OAuthClient:
     """Return a client of the organization or the instance by its id, retired or not.
 
