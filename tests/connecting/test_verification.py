@@ -9,7 +9,7 @@ from sqlalchemy import select
 import one_runtime
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.request import ConnectionValues
-from one_runtime.connecting.verification import ConnectionTarget, unverified_account
+from one_runtime.connecting.verification import unverified_account
 from one_runtime.db.schema import credentials
 from tests.billing import SLUG, Billing, connect, import_tokens, with_client
 
@@ -34,7 +34,7 @@ def test_a_connection_to_a_built_in_integration_has_no_audience() -> None:
     auth = integration.auth_of("api_key")
     assert auth is not None
     account = unverified_account(integration, auth, ConnectionValues({}, {"api_key": "key"}))
-    assert account.as_connection(ConnectionTarget("user_123", None, {})).token_metadata.audience is None
+    assert account.as_connection("user_123", None, {}).token_metadata.audience is None
 
 
 async def test_every_import_stores_the_audience_of_the_custom_integration(billing: Billing) -> None:

@@ -13,7 +13,6 @@ from sqlalchemy import update
 from one_runtime.clock import system_clock
 from one_runtime.connecting import disconnect
 from one_runtime.connections import connections, credentials
-from one_runtime.connections.connections import RefreshedMetadata
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
@@ -212,8 +211,8 @@ async def test_reconnecting_and_renewing_at_once_lock_in_the_same_order(
                 connect(installation, app.organization_id, seeded.end_user_id, tokens, "alice")
             )
             await eventually(lambda: observer.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
-            renewed = RefreshedMetadata(connection.expires_at, None, stored.token_metadata)
-            await connections.replace_tokens(tx, installation.vault, connection, stored.secrets, renewed)
+            metadata = stored.token_metadata
+            await connections.replace_tokens(tx, installation.vault, connection, stored.secrets, metadata)
         await authorization
     _, stored = await read_stored(installation, seeded.key)
     assert stored.secrets["refresh_token"] == tokens["refresh_token"]

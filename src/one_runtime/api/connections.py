@@ -27,9 +27,8 @@ from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import recheck
 from one_runtime.connecting.token_import import CredentialImport, import_connection
-from one_runtime.connecting.verification import ConnectionTarget
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Connection, ConnectionFilter, ConnectionUpdate
+from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
@@ -191,9 +190,16 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user after the provider accepted it. A connection of the same account, or of an
     account without a known identity, is replaced in place (200). With `multiple`, another account is added."""
-    target = ConnectionTarget(body.end_user_id, body.name, body.metadata, multiple=body.multiple, replace_account=True)
     request = CredentialImport(
-        body.integration_slug, body.auth_type, body.params, body.credentials, target, check=body.check
+        integration_slug=body.integration_slug,
+        auth_type=body.auth_type,
+        params=body.params,
+        credentials=body.credentials,
+        end_user_id=body.end_user_id,
+        name=body.name,
+        metadata=body.metadata,
+        multiple=body.multiple,
+        check=body.check,
     )
     connection, created = await import_connection(installation, caller.actor, request)
     response.status_code = 201 if created else 200
@@ -219,8 +225,9 @@ async def update_connection(
     """Change the name or the metadata. Omitted fields keep their value."""
     async with installation.database.write() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
-        update = ConnectionUpdate(body.name, body.metadata)
-        changed = await connections.update_connection(tx, caller.actor, connection, update, installation.clock())
+        changed = await connections.update_connection(
+            tx, caller.actor, connection, body.name, body.metadata, installation.clock()
+        )
     return ConnectionAnswer.of(changed)
 
 

@@ -12,7 +12,7 @@ from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.connecting import authorization_attempts, redirect_mode, sessions
 from one_runtime.connecting.redirect_mode import return_address
 from one_runtime.connecting.sessions import ConnectSession, Mode, ended_error, unavailable_error
-from one_runtime.connecting.verification import ConnectionTarget, VerifiedAccount, verify_credentials
+from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
@@ -291,14 +291,12 @@ def new_connection(
 ) -> NewConnection:
     """Return the connection that a session makes of a verified account."""
     return verified.as_connection(
-        ConnectionTarget(
-            end_user_id=session.end_user_id,
-            name=name or session.suggested_connection_name or verified.account.label or verified.integration.name,
-            metadata=session.metadata,
-            connection_id=session.target_connection_id,
-            multiple=session.multiple,
-            replace_account=replace_account,
-        )
+        session.end_user_id,
+        name or session.suggested_connection_name or verified.account.label or verified.integration.name,
+        session.metadata,
+        target=session.target_connection_id,
+        multiple=session.multiple,
+        agreed=replace_account,
     )
 
 

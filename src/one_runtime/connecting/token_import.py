@@ -1,7 +1,7 @@
 """Import of credentials that an organization holds already: keys, passwords, and OAuth tokens of its own client."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +12,6 @@ from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import clean_values
 from one_runtime.catalog.response import UnexpectedValue, read_received
 from one_runtime.connecting.verification import (
-    ConnectionTarget,
     GrantedTokens,
     VerifiedAccount,
     unverified_account,
@@ -35,13 +34,19 @@ _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
 @dataclass(frozen=True, slots=True)
 class CredentialImport:
-    """A credential to import. `check`: verify it with the provider first; client credentials are always verified."""
+    """A credential to import for an end user, in place of the present connection unless `multiple` is set.
+
+    `check`: verify it with the provider first; client credentials are always verified.
+    """
 
     integration_slug: str
     auth_type: AuthType
     params: Mapping[str, str]
     credentials: Mapping[str, str] = field(repr=False)
-    target: ConnectionTarget
+    end_user_id: str
+    name: str | None
+    metadata: Mapping[str, object]
+    multiple: bool = False
     check: bool = True
 
 
@@ -62,7 +67,9 @@ async def import_connection(
         raise InvalidInput.of("auth_type", reason)
     verified = await _verify(installation, actor.organization_id, integration, request)
     async with installation.database.write() as tx:
-        connection = verified.as_connection(request.target)
+        connection = verified.as_connection(
+            request.end_user_id, request.name, request.metadata, multiple=request.multiple, agreed=True
+        )
         vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
         return await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
 
@@ -143,4 +150,4 @@ def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> Toke
             assert isinstance(inner, dict)  # noqa: S101 - made here
             place = inner
         place[last] = value
-    return TokenSet(tokens.access_token, tokens.refresh_token, tokens.expires_at, tokens.scopes, document=document)
+    return replace(tokens, document=document)

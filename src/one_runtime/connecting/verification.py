@@ -11,7 +11,7 @@ from typing import Final
 from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import LookupRequest, OAuth2Auth
-from one_runtime.catalog.request import ConnectionValues, build_check, build_request
+from one_runtime.catalog.request import ConnectionValues, OutboundRequest, build_check, build_request
 from one_runtime.catalog.response import (
     UnexpectedValue,
     look_up,
@@ -30,7 +30,7 @@ from one_runtime.connections.credentials import (
     TokenMetadata,
 )
 from one_runtime.context import Installation
-from one_runtime.egress import Egress, EgressError, on_behalf_of
+from one_runtime.egress import Egress, EgressError, Response, on_behalf_of
 from one_runtime.egress.provider_text import printable
 from one_runtime.errors import Conflict
 from one_runtime.integrations.oauth_clients import OAuthClient
@@ -64,22 +64,6 @@ class AccountSelectionRequired(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionTarget:
-    """The connection that an account is verified for.
-
-    `connection_id`: reconnect exactly this connection. `multiple`: keep other accounts beside the new one.
-    `replace_account`: the end user agreed that another account replaces the present one.
-    """
-
-    end_user_id: str
-    name: str | None
-    metadata: Mapping[str, object]
-    connection_id: str | None = None
-    multiple: bool = False
-    replace_account: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class VerifiedAccount:
     """An account at the provider, with the credentials that open it and the params of its connection."""
 
@@ -93,24 +77,33 @@ class VerifiedAccount:
     expires_at: datetime | None = None
     token_metadata: TokenMetadata = NO_TOKEN_METADATA
 
-    def as_connection(self, target: ConnectionTarget) -> NewConnection:
-        """Return the connection to store.
+    def as_connection(
+        self,
+        end_user_id: str,
+        name: str | None,
+        metadata: Mapping[str, object],
+        *,
+        target: str | None = None,
+        multiple: bool = False,
+        agreed: bool = False,
+    ) -> NewConnection:
+        """Return the connection to store. The arguments are as in `NewConnection`.
 
         Its audience is that of the integration which the credentials were verified with: they are never sent
         elsewhere, also if an organization changes its own integration later (P7).
         """
         return NewConnection(
-            end_user_id=target.end_user_id,
+            end_user_id=end_user_id,
             integration_slug=self.integration.slug,
             auth_type=self.auth_type,
-            name=target.name,
+            name=name,
             params=self.params,
             secrets=self.secrets,
             account=self.account,
-            metadata=target.metadata,
-            target=target.connection_id,
-            multiple=target.multiple,
-            agreed=target.replace_account,
+            metadata=metadata,
+            target=target,
+            multiple=multiple,
+            agreed=agreed,
             scopes=self.scopes,
             missing_scopes=self.missing_scopes,
             expires_at=self.expires_at,
@@ -128,28 +121,26 @@ async def check_credentials(
     if auth.check is None:
         return ProviderAccount()
     with metrics.credential_check(integration.slug), tracing.credential_check(integration.slug):
-        return await _send_check(egress, integration, auth, values)
+        response = await _send(egress, integration, build_check(auth, values))
+        result = read_check(auth, response.status, response.headers, response.body, values)
+        if result.refused:
+            raise CredentialsRefused(f"{integration.name} did not accept this.", result.reason)
+        if not result.ok:
+            raise ProviderUnavailable(
+                f"{integration.name} answered {response.status}, which says nothing about the credentials. Try again."
+            )
+        return ProviderAccount(result.account_id, result.account_label)
 
 
-async def _send_check(
-    egress: Egress, integration: Integration, auth: Auth, values: ConnectionValues
-) -> ProviderAccount:
-    request = build_check(auth, values)
+async def _send(egress: Egress, integration: Integration, request: OutboundRequest) -> Response:
+    """Raises: ProviderUnavailable."""
     try:
         with on_behalf_of(integration.slug):
-            response = await egress.request(request.method, request.url, headers=request.headers, body=request.body)
+            return await egress.request(request.method, request.url, headers=request.headers, body=request.body)
     except EgressError as error:
         raise ProviderUnavailable(
             f"{integration.name} cannot be reached at the moment ({error.code}). Nothing was stored; try again."
         ) from error
-    result = read_check(auth, response.status, response.headers, response.body, values)
-    if result.refused:
-        raise CredentialsRefused(f"{integration.name} did not accept this.", result.reason)
-    if not result.ok:
-        raise ProviderUnavailable(
-            f"{integration.name} answered {response.status}, which says nothing about the credentials. Try again."
-        )
-    return ProviderAccount(result.account_id, result.account_label)
 
 
 def unverified_account(integration: Integration, auth: Auth, values: ConnectionValues) -> VerifiedAccount:
@@ -176,7 +167,11 @@ async def verify_credentials(
     except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
         raise CredentialsRefused(f"{integration.name} did not accept this.", error.reason) from error
     except OAuthError as error:
-        raise _unavailable(integration, error) from error
+        reason = f" ({error.reason})" if error.reason else ""
+        raise ProviderUnavailable(
+            f"{integration.name} does not answer as it should{reason}. Try again.",
+            error.retry_after if isinstance(error, TemporaryFailure) else None,
+        ) from error
     secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
     account = await check_credentials(installation.egress, integration, auth, ConnectionValues(values.params, secrets))
     scopes = requested_scopes(method.auth.scopes, None, values.params)
@@ -273,14 +268,7 @@ async def _look_up(
     lookup: LookupRequest,
     values: ConnectionValues,
 ) -> dict[str, str]:
-    request = build_request(auth, lookup, values)
-    try:
-        with on_behalf_of(integration.slug):
-            response = await installation.egress.request(
-                request.method, request.url, headers=request.headers, body=request.body
-            )
-    except EgressError as error:
-        raise ProviderUnavailable(f"{integration.name} cannot be reached at the moment ({error.code}).") from error
+    response = await _send(installation.egress, integration, build_request(auth, lookup, values))
     document = read_lookup(lookup, response.status, response.body)
     if document is None:
         raise ProviderUnavailable(f"{integration.name} answered {response.status} when it was asked for the account.")
@@ -304,10 +292,3 @@ def _account_options(
     return tuple(
         AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in accounts
     )
-
-
-def _unavailable(integration: Integration, error: OAuthError) -> ProviderUnavailable:
-    """Return the error for a token endpoint that gave no usable answer."""
-    wait = error.retry_after if isinstance(error, TemporaryFailure) else None
-    reason = f" ({error.reason})" if error.reason else ""
-    return ProviderUnavailable(f"{integration.name} does not answer as it should{reason}. Try again.", wait)

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
+from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.connections import credentials, pending_revocations
 from one_runtime.connections.credentials import (
@@ -59,6 +60,10 @@ class Connection:
     last_used_at: datetime | None
     expires_at: datetime | None
 
+    def __post_init__(self) -> None:
+        for name in ("scopes", "missing_scopes"):  # a row has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
     @property
     def key(self) -> ConnectionKey:
         """The key of its row and of its stored credential."""
@@ -97,31 +102,20 @@ class NewConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshedMetadata:
-    """The expiry, the scopes and the metadata of new tokens. `scopes` is None where the provider did not send any."""
-
-    expires_at: datetime | None
-    scopes: tuple[str, ...] | None
-    token_metadata: TokenMetadata
-
-
-@dataclass(frozen=True, slots=True)
-class AudienceChange:
-    """A change of where a custom integration sends the credentials of one auth type: `audience` is the new one."""
-
-    slug: str
-    auth_type: str
-    audience: str | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class ConnectionFilter:
     """Filters of a list; None does not filter."""
 
     end_user_id: str | None = None
     integration_slug: str | None = None
     status: str | None = None
+
+
+class _SlugRow(NamedTuple):
+    integration_slug: str
+
+
+class _CountRow(NamedTuple):
+    connections: int
 
 
 _COLUMNS = tuple(connections.c[name] for name in Connection.__dataclass_fields__)
@@ -138,7 +132,7 @@ _AT_INTEGRATION = _LIST.where(
     connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
 )
 _AT = (_IN_ORGANIZATION, connections.c.integration_slug == bindparam("slug"))
-_COUNT = select(func.count().label("count")).where(*_AT)
+_COUNT = select(func.count().label("connections")).where(*_AT)
 _WITH_OTHER_AUDIENCE = (
     select(*_COLUMNS)
     .join_from(connections, credentials_table, credentials_table.c.connection_id == connections.c.id)
@@ -172,17 +166,17 @@ def _update_of(*names: str) -> Update:
 
 
 def from_row(row: tuple[object, ...]) -> Connection:
-    """Build a connection from a row of its columns."""
-    connection = Connection(*row)  # type: ignore[arg-type]
-    return replace(connection, scopes=tuple(connection.scopes), missing_scopes=tuple(connection.missing_scopes))
+    """Build a connection from the columns of a connection in a row that has more."""
+    return Connection(*row)  # type: ignore[arg-type]
 
 
 async def get(tx: Transaction, organization_id: str, connection_id: str) -> Connection:
     """Return a connection of this organization. Raises: NotFound."""
-    row = await tx.one(_BY_ID, organization=organization_id, connection=connection_id) if is_id(connection_id) else None
-    if row is None:
+    key = {"organization": organization_id, "connection": connection_id}
+    connection = await tx.one(_BY_ID, Connection, **key) if is_id(connection_id) else None
+    if connection is None:
         raise NotFound(f"There is no connection {connection_id[:64]!r}.")
-    return from_row(row)
+    return connection
 
 
 async def get_with_credential(
@@ -213,18 +207,17 @@ async def list_page(
             statement = statement.where(connections.c[name] == value)
     if before:
         statement = statement.where(connections.c.id < before)
-    return [from_row(row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
+    return await tx.all(statement.limit(limit), Connection, organization=organization_id)
 
 
 async def list_at_integration(tx: Transaction, organization_id: str, end_user_id: str, slug: str) -> list[Connection]:
     """Return an end user's connections to one integration, the newest first."""
-    rows = await tx.all(_AT_INTEGRATION, organization=organization_id, end_user=end_user_id, slug=slug)
-    return [from_row(row) for row in rows]
+    return await tx.all(_AT_INTEGRATION, Connection, organization=organization_id, end_user=end_user_id, slug=slug)
 
 
 async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
     """Return the slugs of the integrations to which an end user has an active connection."""
-    rows = await tx.all(_CONNECTED, organization=organization_id, end_user=end_user_id)
+    rows = await tx.all(_CONNECTED, _SlugRow, organization=organization_id, end_user=end_user_id)
     return frozenset(row.integration_slug for row in rows)
 
 
@@ -361,22 +354,19 @@ def revocable_tokens(connection: Connection, stored: StoredCredential) -> Revoca
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionUpdate:
-    """Changes to a connection; None keeps the present value."""
-
-    name: str | None = None
-    metadata: Mapping[str, object] | None = None
-
-
 async def update_connection(
-    tx: Transaction, actor: Actor, connection: Connection, changes: ConnectionUpdate, now: datetime
+    tx: Transaction,
+    actor: Actor,
+    connection: Connection,
+    name: str | None,
+    metadata: Mapping[str, object] | None,
+    now: datetime,
 ) -> Connection:
-    """Store a new name or metadata. Raises: NotFound if the connection was deleted meanwhile."""
+    """Store a new name or metadata; None keeps the present one. Raises: NotFound if the connection was deleted."""
     saved = replace(
         connection,
-        name=changes.name or connection.name,
-        metadata=connection.metadata if changes.metadata is None else changes.metadata,
+        name=name or connection.name,
+        metadata=connection.metadata if metadata is None else metadata,
         updated_at=now,
     )
     await _save(tx, saved, "name", "metadata", "updated_at")
@@ -405,27 +395,34 @@ async def invalidate_for_audience_change(tx: Transaction, connection: Connection
 
 
 async def invalidate_all_for_audience_change(
-    tx: Transaction, organization_id: str, change: AudienceChange, now: datetime, *, limit: int
+    tx: Transaction,
+    organization_id: str,
+    integration: CustomIntegration,
+    auth_type: AuthType,
+    now: datetime,
+    *,
+    limit: int,
 ) -> int:
     """Invalidate at most `limit` active connections with credentials for another audience; return their number.
 
     Each connection is read again under its lock, so concurrent reconnects and deletions are respected.
     """
-    scope = {"organization": organization_id, "slug": change.slug, "auth_type": change.auth_type}
-    rows = await tx.all(_OTHER_AUDIENCE, **scope, audience=change.audience, limit=limit)
-    for row in rows:
-        connection = from_row(row)
+    audience = integration.audience(auth_type)
+    scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}
+    outdated = await tx.all(_OTHER_AUDIENCE, Connection, **scope, limit=limit)
+    for connection in outdated:
         await credentials.lock(tx, connection.key)
-        locked = await tx.one(_STILL_OTHER_AUDIENCE, **scope, audience=change.audience, connection=connection.id)
+        locked = await tx.one(_STILL_OTHER_AUDIENCE, Connection, **scope, connection=connection.id)
         if locked is not None:
-            await invalidate_for_audience_change(tx, from_row(locked), change.message, now)
-    return len(rows)
+            message = f"Where {integration.name} sends credentials was changed."
+            await invalidate_for_audience_change(tx, locked, message, now)
+    return len(outdated)
 
 
 async def count_at_integration(tx: Transaction, organization_id: str, slug: str) -> int:
     """Return the number of the organization's connections to an integration."""
-    row = await tx.one(_COUNT, organization=organization_id, slug=slug)
-    return int(row.count) if row is not None else 0
+    row = await tx.one(_COUNT, _CountRow, organization=organization_id, slug=slug)
+    return row.connections if row is not None else 0
 
 
 async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
@@ -439,13 +436,11 @@ async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now
 
 
 async def replace_tokens(
-    tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], renewed: RefreshedMetadata
-) -> Connection:
-    """Store new tokens of the same grant; the account and the status stay as they are."""
-    saved = replace(connection, expires_at=renewed.expires_at, scopes=renewed.scopes or connection.scopes)
-    await _save(tx, saved, "expires_at", "scopes")
-    await credentials.store(tx, vault, connection.key, secrets, renewed.token_metadata)
-    return saved
+    tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], token_metadata: TokenMetadata
+) -> None:
+    """Store new tokens of the same grant with their expiry and scopes; the account and the status stay as they are."""
+    await _save(tx, connection, "expires_at", "scopes")
+    await credentials.store(tx, vault, connection.key, secrets, token_metadata)
 
 
 async def remove(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> bool:

@@ -13,7 +13,6 @@ from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.organization_catalogs import StoredIntegration
 from one_runtime.connections import connections
-from one_runtime.connections.connections import AudienceChange
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
@@ -164,15 +163,14 @@ async def _invalidate_connections(installation: Installation, actor: Actor, inte
 
     A connection that is used before its batch is invalidated fails on its own check of the audience.
     """
-    count, message = 0, f"Where {integration.name} sends credentials was changed."
+    count = 0
     for auth_type in get_args(AuthType):
-        change = AudienceChange(integration.slug, auth_type, integration.audience(auth_type), message)
         invalidated = _BATCH
         while invalidated == _BATCH:
             now = installation.clock()
             async with installation.database.write() as tx:
                 invalidated = await connections.invalidate_all_for_audience_change(
-                    tx, actor.organization_id, change, now, limit=_BATCH
+                    tx, actor.organization_id, integration, auth_type, now, limit=_BATCH
                 )
             count += invalidated
     return count

@@ -15,7 +15,6 @@ import structlog
 
 from one_runtime.auth_types import Renewal, oauth2_of
 from one_runtime.connections import connections, credentials
-from one_runtime.connections.connections import RefreshedMetadata
 from one_runtime.connections.pending_revocations import RevocationCause, leave_to_worker, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
@@ -149,8 +148,9 @@ async def _replace_tokens(
     secrets = merge_tokens(current.stored.secrets, tokens)
     due_at = method.refresh_due_at(secrets, tokens, now)
     metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
-    refreshed = RefreshedMetadata(tokens.expires_at, tokens.scopes, metadata)
-    saved = await connections.replace_tokens(tx, installation.vault, current.connection, secrets, refreshed)
+    scopes = tokens.scopes or current.connection.scopes
+    saved = replace(current.connection, expires_at=tokens.expires_at, scopes=scopes)
+    await connections.replace_tokens(tx, installation.vault, saved, secrets, metadata)
     if saved.status == "needs_reauth" and asked.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
     elif saved.status == "needs_reauth":
