@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _URL = re.compile(r"(https?)://([^/?#]+)(/[^?#]*)?")
@@ -11,6 +12,7 @@ _AUTHORITY = re.compile(rf"(?=.{{1,253}}(?::|\Z))(?:{_LABEL}\.)*{_LABEL}(?::[0-9
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
 
 
+@lru_cache(maxsize=4096)
 def names_in(template: str) -> tuple[str, ...]:
     """Return the names in a template, in order.
 
@@ -50,6 +52,7 @@ def is_authority(text: str) -> bool:
     return _AUTHORITY.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=4096)
 def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     """Validate a URL template and return its parts.
 
