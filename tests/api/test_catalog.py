@@ -76,6 +76,7 @@ async def test_oauth2_detail_has_the_scopes_and_no_secret(public_client: Client)
     assert oauth2_detail["oauth2"]["scopes"][0] == "offline_access", "required scopes are first"
     assert (oauth2_detail["oauth2"]["refresh"], oauth2_detail["oauth2"]["client"]) == ("rotates", "organization")
     assert oauth2_detail["oauth2"]["client_url"].startswith("https://")
+    assert oauth2_detail["oauth2"]["pkce"] == "tolerated"
     assert oauth2_detail["fields"] == []
     assert "client_secret" not in str(detail)
 

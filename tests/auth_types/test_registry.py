@@ -173,12 +173,3 @@ def test_templates_may_use_the_clients_id_and_the_fields_that_the_entry_asks_for
     assert auth_method(with_field).sends_client
     assert not auth_method(oauth2()).sends_client
     assert token_method(client_credentials()).client_values("client-1", {"developer_token": "d"}) == {}
-
-
-def test_the_catalog_describes_oauth2_only() -> None:
-    described = auth_method(oauth2()).describe()
-    assert described is not None
-    assert described.scopes == ("offline", "contacts.read")
-    assert (described.pkce, described.refresh, described.client) == ("supported", "rotates", "organization")
-    assert described.client_url == "https://example.com/apps"
-    assert all(auth_method(auth).describe() is None for auth in ALL if auth.type != "oauth2")

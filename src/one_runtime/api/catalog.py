@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response
@@ -12,7 +11,7 @@ from one_runtime.api.fields import Answer, Body, Slug, Text
 from one_runtime.api.headers import public_answer
 from one_runtime.api.routing import PUBLIC, Installed, Routes
 from one_runtime.api.services import services_of
-from one_runtime.auth_types import auth_method
+from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import CATEGORIES, CUSTOM, Auth, AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import Pkce, Refresh
@@ -179,8 +178,16 @@ def _auths(integration: Integration) -> list[dict[str, Any]]:
 
 
 def _oauth2(auth: Auth) -> dict[str, Any] | None:
-    description = auth_method(auth).describe()
-    return asdict(description) if description is not None else None
+    oauth2 = oauth2_of(auth)
+    if oauth2 is None:
+        return None
+    return {
+        "scopes": (*oauth2.scopes.always, *oauth2.scopes.default),
+        "pkce": oauth2.pkce,
+        "refresh": oauth2.refresh,
+        "client": oauth2.client.owner,
+        "client_url": oauth2.client.where_url,
+    }
 
 
 def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:

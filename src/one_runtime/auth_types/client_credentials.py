@@ -19,7 +19,6 @@ class ClientCredentialsMethod:
     """A client id and a client secret that the end user types."""
 
     name: ClassVar[AuthType] = "client_credentials"
-    oauth2: ClassVar[None] = None
     needs_registered_client: ClassVar[bool] = False
     sends_client: ClassVar[bool] = False
     can_be_revoked: ClassVar[bool] = False
@@ -49,9 +48,6 @@ class ClientCredentialsMethod:
     def client_values(self, _: str, __: Mapping[str, str], /) -> dict[str, str]:
         """Return nothing: the client is among the connection's own credentials."""
         return {}
-
-    def describe(self) -> None:
-        """There is no consent to describe."""
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:

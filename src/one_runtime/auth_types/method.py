@@ -1,29 +1,17 @@
 """The interfaces that auth types implement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Protocol, TypeAlias
 
 from one_runtime.catalog.model import AuthType
-from one_runtime.catalog.oauth2 import OAuth2Auth, TokenAuth
+from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.oauth.token_response import TokenSet
 
 Renewal: TypeAlias = RefreshToken | ClientCredentials
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthDescription:
-    """Facts of an integration's OAuth 2.0 for the public catalog."""
-
-    scopes: tuple[str, ...]
-    pkce: str
-    refresh: str
-    client: str
-    client_url: str | None
 
 
 class TokenMethod(Protocol):
@@ -55,10 +43,6 @@ class AuthMethod(Protocol):
     name: ClassVar[AuthType]
 
     @property
-    def oauth2(self) -> OAuth2Auth | None:
-        """The auth of the entry if the end user consents on the provider's page; None if credentials are typed."""
-
-    @property
     def tokens(self) -> TokenMethod | None:
         """The issuing and renewal of tokens; None for a credential that is sent as it was typed."""
 
@@ -73,9 +57,6 @@ class AuthMethod(Protocol):
     @property
     def sends_client(self) -> bool:
         """True if requests to the API carry a value of the OAuth client, such as a developer token."""
-
-    def describe(self) -> OAuthDescription | None:
-        """Return what the public catalog says of OAuth 2.0; None for the other auth types."""
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import ClassVar
 
 from one_runtime.auth_types.lifetime import renewal_due_at
-from one_runtime.auth_types.method import OAuthDescription
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import ConnectionValues
@@ -22,11 +21,6 @@ class OAuth2Method:
     name: ClassVar[AuthType] = "oauth2"
 
     auth: OAuth2Auth
-
-    @property
-    def oauth2(self) -> OAuth2Auth:
-        """The auth of the entry."""
-        return self.auth
 
     @property
     def tokens(self) -> "OAuth2Method":
@@ -68,12 +62,6 @@ class OAuth2Method:
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
         """Return the client id, and those of the client's fields that the entry still asks for."""
         return {"client_id": client_id, **self.auth.client_fields(fields)}
-
-    def describe(self) -> OAuthDescription:
-        """Return what the public catalog says of this OAuth 2.0."""
-        auth = self.auth
-        scopes = (*auth.scopes.always, *auth.scopes.default)
-        return OAuthDescription(scopes, auth.pkce, auth.refresh, auth.client.owner, auth.client.where_url)
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:

@@ -37,4 +37,4 @@ def auth_method(auth: Auth) -> AuthMethod:
 
 def oauth2_of(auth: Auth | None) -> OAuth2Auth | None:
     """Return the auth if the end user consents on the provider's page; None if not, or if there is no auth."""
-    return auth_method(auth).oauth2 if auth is not None else None
+    return auth if isinstance(auth, OAuth2Auth) else None

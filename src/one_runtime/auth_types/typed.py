@@ -10,14 +10,10 @@ class ApiKeyMethod:
     """A key that the end user copies from the provider."""
 
     name: ClassVar[AuthType] = "api_key"
-    oauth2: ClassVar[None] = None
     tokens: ClassVar[None] = None
     needs_registered_client: ClassVar[bool] = False
     can_be_revoked: ClassVar[bool] = False
     sends_client: ClassVar[bool] = False
-
-    def describe(self) -> None:
-        """There is no OAuth 2.0 to describe."""
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from one_runtime.auth_types import auth_method
+from one_runtime.auth_types import auth_method, oauth2_of
 from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import unknown
@@ -80,11 +80,11 @@ async def _verify(
     auth = integration.auth_of(request.auth_type)
     if auth is None:
         raise InvalidInput.of("auth_type", f"{integration.name} has no {request.auth_type}.")
-    method = auth_method(auth)
-    if method.oauth2 is not None:
-        return await _verify_tokens(installation, organization_id, integration, method.oauth2, request)
+    oauth2 = oauth2_of(auth)
+    if oauth2 is not None:
+        return await _verify_tokens(installation, organization_id, integration, oauth2, request)
     values = clean_values(auth, request.params, request.credentials)
-    if request.check or method.tokens is not None:
+    if request.check or auth_method(auth).tokens is not None:
         return await verify_credentials(installation, integration, auth, values)
     return unverified_account(integration, auth, values)
 
