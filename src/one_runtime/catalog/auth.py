@@ -7,9 +7,9 @@ checks that need more than the shape.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from one_runtime.catalog.parts import (
     AccountIdentity,
@@ -28,7 +28,6 @@ from one_runtime.catalog.parts import (
     RequestTemplate,
     Text,
     Url,
-    trusted,
 )
 from one_runtime.catalog.patterns import captured_part, check_host_pattern
 from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in, split_url
@@ -64,13 +63,10 @@ class AuthBase(EntryPart):
             return {**data, "label": cls.default_label}
         return data
 
-    @model_validator(mode="after")
-    def _validate_consistency(self, info: ValidationInfo) -> Self:
-        if not trusted(info):
-            _check_names(self)
-            _check_hosts(self)
-            _check_verification(self)
-        return self
+    def _require_consistency(self) -> None:
+        _check_names(self)
+        _check_hosts(self)
+        _check_verification(self)
 
     def predefined_names(self) -> frozenset[str]:
         """Return the names that this entry's templates may use without declaring them."""
@@ -155,11 +151,10 @@ class ApiKeyAuth(AuthBase):
     type: Literal["api_key"]
     default_label: ClassVar[str] = "API key"
 
-    @model_validator(mode="after")
-    def _require_fields(self) -> Self:
+    def _require_consistency(self) -> None:
+        super()._require_consistency()
         if not self.fields:
             raise ValueError("fields: api_key requires at least one field")
-        return self
 
 
 class BasicAuth(AuthBase):
@@ -170,11 +165,10 @@ class BasicAuth(AuthBase):
 
     send: CredentialPlacement = CredentialPlacement(basic=HttpBasic(username="{username}", password="{password}"))
 
-    @model_validator(mode="after")
-    def _require_username_and_password(self) -> Self:
+    def _require_consistency(self) -> None:
+        super()._require_consistency()
         if [field.name for field in self.fields] != ["username", "password"]:
             raise ValueError("fields: basic requires username and password, in this order")
-        return self
 
 
 class NoAuth(AuthBase):
@@ -184,11 +178,10 @@ class NoAuth(AuthBase):
     default_label: ClassVar[str] = "No account needed"
     verifies_by_connecting: ClassVar[bool] = True
 
-    @model_validator(mode="after")
-    def _refuse_fields(self) -> Self:
+    def _require_consistency(self) -> None:
+        super()._require_consistency()
         if self.fields:
             raise ValueError("fields: must be empty for the auth type none")
-        return self
 
 
 def identity_names(text: str) -> tuple[str, ...]:

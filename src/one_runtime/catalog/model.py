@@ -11,12 +11,12 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, get_args
 
-from pydantic import Field, PrivateAttr, StringConstraints, ValidationInfo, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints
 
 from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
 from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.parts import EntryPart, Label, Link, trusted
+from one_runtime.catalog.parts import EntryPart, Label, Link
 
 # Must never change, on any installation: clients store these ids.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
@@ -61,13 +61,11 @@ class Integration(EntryPart):
     docs: Link
     auth: Annotated[tuple[Auth, ...], Field(max_length=8)]
 
-    @model_validator(mode="after")
-    def _require_distinct_auth_types(self, info: ValidationInfo) -> Self:
+    def _require_consistency(self) -> None:
         if not self.auth:
             raise ValueError("auth: needs at least one auth type")
-        if not trusted(info) and len(set(self.auth_types)) != len(self.auth):
+        if len(set(self.auth_types)) != len(self.auth):
             raise ValueError("auth: each auth type may occur once only")
-        return self
 
     @property
     def id(self) -> str:

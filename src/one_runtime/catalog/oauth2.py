@@ -5,9 +5,9 @@ template may only use values that are known at its step.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import Field, StringConstraints
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.parts import (
@@ -28,7 +28,6 @@ from one_runtime.catalog.parts import (
     Template,
     Text,
     Url,
-    trusted,
 )
 from one_runtime.catalog.patterns import captured_part, compiled
 from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
@@ -91,11 +90,8 @@ class AuthorizationEndpointSpec(EntryPart):
     issuer: Url | None = None
     callback_signature: Literal["hmac_sha256"] | None = None
 
-    @model_validator(mode="after")
-    def _refuse_reserved(self, info: ValidationInfo) -> Self:
-        if not trusted(info):
-            _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
-        return self
+    def _require_consistency(self) -> None:
+        _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
 
 
 class TokenResponsePaths(EntryPart):
@@ -184,17 +180,13 @@ class RevocationEndpointSpec(EntryPart):
     expect: ExpectedResponse = ExpectedResponse(status=(200, 202, 204))
     gone: RefusalResponse = RefusalResponse(status=())
 
-    @model_validator(mode="after")
-    def _require_token(self, info: ValidationInfo) -> Self:
-        if trusted(info):
-            return self
+    def _require_consistency(self) -> None:
         if not self.tokens:
             raise ValueError("tokens: at least one is required")
         if self.token_param is None and self.auth != "bearer" and not self.params:
             raise ValueError("token_param, auth bearer or params is required, to identify which token to revoke")
         if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
             raise ValueError("body none excludes token_param, params and the auth of post and either")
-        return self
 
     def templates(self) -> Iterator[str]:
         """Yield every template."""
@@ -235,10 +227,7 @@ class ReceivedValue(EntryPart):
     default: str | None = None
     example: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
 
-    @model_validator(mode="after")
-    def _validate_received(self, info: ValidationInfo) -> Self:
-        if trusted(info):
-            return self
+    def _require_consistency(self) -> None:
         if self.pattern is not None and self.extract is not None:
             raise ValueError(f"{self.name}: use either pattern or extract")
         if self.guard_pattern is None and not self.options:
@@ -248,7 +237,6 @@ class ReceivedValue(EntryPart):
                 raise ValueError(f"{self.name}: {value!r} must match the pattern")
         if self.options and self.default is not None and self.default not in self.options:
             raise ValueError(f"{self.name}: the default must be one of the options")
-        return self
 
     @property
     def where(self) -> str:
@@ -289,10 +277,8 @@ class OAuth2Auth(AuthBase):
     revocation: RevocationEndpointSpec | None = None
     send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
 
-    @model_validator(mode="after")
-    def _validate_oauth2(self, info: ValidationInfo) -> Self:
-        if trusted(info):
-            return self
+    def _require_consistency(self) -> None:
+        super()._require_consistency()
         own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
         if [field.name for field in self.fields] != own or self.derived:
             raise ValueError(f"fields: must be {own or 'empty'} for oauth2; put other values in params")
@@ -304,7 +290,6 @@ class OAuth2Auth(AuthBase):
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
             raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
         _check_steps(self)
-        return self
 
     def predefined_names(self) -> frozenset[str]:
         """Return the predefined names; the fields declare the OAuth client if the customer owns it."""
@@ -388,13 +373,11 @@ class ClientCredentialsAuth(AuthBase):
     lifetimes: TokenLifetimes = TokenLifetimes()
     send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
 
-    @model_validator(mode="after")
-    def _require_client(self, info: ValidationInfo) -> Self:
+    def _require_consistency(self) -> None:
+        super()._require_consistency()
         if [field.name for field in self.fields[:2]] != ["client_id", "client_secret"]:
             raise ValueError("fields: client_credentials must begin with client_id and client_secret")
-        if not trusted(info):
-            self.token.refuse_own(_CLIENT_OWN)
-        return self
+        self.token.refuse_own(_CLIENT_OWN)
 
     def urls(self) -> tuple[UrlTemplate, ...]:
         """Every URL that this entry may call, in its parts."""

@@ -92,6 +92,15 @@ class EntryPart(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
+    @model_validator(mode="after")
+    def _validate_new(self, info: ValidationInfo) -> Self:
+        if not trusted(info):
+            self._require_consistency()
+        return self
+
+    def _require_consistency(self) -> None:
+        """Check what the shape cannot express. Raises: ValueError."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostGuard:
@@ -125,10 +134,7 @@ class Param(EntryPart):
     suffix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./:-]{1,60}$")] | None = None
     transform: tuple[Transform, ...] = ()
 
-    @model_validator(mode="after")
-    def _validate_consistency(self, info: ValidationInfo) -> Self:
-        if trusted(info):
-            return self
+    def _require_consistency(self) -> None:
         if self.pattern is None and not self.options:
             raise ValueError(f"{self.name}: a pattern or options are required")
         values = [option.value for option in self.options]
@@ -139,7 +145,6 @@ class Param(EntryPart):
                 raise ValueError(f"{self.name}: {value!r} must match the pattern")
         if self.options and self.default is not None and self.default not in values:
             raise ValueError(f"{self.name}: the default must be one of the options")
-        return self
 
 
 class CredentialField(EntryPart):
@@ -163,11 +168,8 @@ class DerivedValue(EntryPart):
     field: Name
     pattern: Pattern
 
-    @model_validator(mode="after")
-    def _require_one_group(self, info: ValidationInfo) -> Self:
-        if not trusted(info):
-            captured_part(self.pattern)
-        return self
+    def _require_consistency(self) -> None:
+        captured_part(self.pattern)
 
 
 class HttpBasic(EntryPart):
@@ -184,11 +186,9 @@ class CredentialPlacement(EntryPart):
     query: Annotated[dict[str, Template], Many] = {}
     basic: HttpBasic | None = None
 
-    @model_validator(mode="after")
-    def _require_one_authorization(self, info: ValidationInfo) -> Self:
-        if not trusted(info) and self.basic and any(name.lower() == "authorization" for name in self.headers):
+    def _require_consistency(self) -> None:
+        if self.basic and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("use either basic or an Authorization header")
-        return self
 
     def templates(self) -> Iterator[str]:
         """Yield every template."""
@@ -211,11 +211,9 @@ class JsonCondition(EntryPart):
     exists: bool | None = None
     type: Literal["list", "object"] | None = None
 
-    @model_validator(mode="after")
-    def _require_exactly_one(self, info: ValidationInfo) -> Self:
-        if not trusted(info) and len(self.model_fields_set - {"path"}) != 1:
+    def _require_consistency(self) -> None:
+        if len(self.model_fields_set - {"path"}) != 1:
             raise ValueError("exactly one of equals, one_of, exists and type is required")
-        return self
 
 
 Status = Annotated[int, Field(ge=200, le=499)]
@@ -249,17 +247,13 @@ class RequestTemplate(EntryPart):
     refused: RefusalResponse = RefusalResponse()
     reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_wrap_single_path), Many] = ()
 
-    @model_validator(mode="after")
-    def _validate_consistency(self, info: ValidationInfo) -> Self:
-        if trusted(info):
-            return self
+    def _require_consistency(self) -> None:
         if (self.url is None) == (self.path is None):
             raise ValueError("exactly one of url and path is required")
         if self.json_body is not None and self.form is not None:
             raise ValueError("use either json or form")
         if self.method == "GET" and (self.json_body is not None or self.form is not None):
             raise ValueError("a GET request cannot have a body")
-        return self
 
     def placed_templates(self, prefix: str) -> Iterator[tuple[str, str]]:
         """Yield every template, each with its place."""
@@ -292,8 +286,6 @@ class EntryVerification(EntryPart):
     how: VerifiedHow
     date: dt.date | None = None
 
-    @model_validator(mode="after")
-    def _require_date(self, info: ValidationInfo) -> Self:
-        if not trusted(info) and (self.date is None) != (self.how == "unverified"):
+    def _require_consistency(self) -> None:
+        if (self.date is None) != (self.how == "unverified"):
             raise ValueError("date is required unless how is unverified, and must be omitted if it is")
-        return self
