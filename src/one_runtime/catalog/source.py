@@ -5,7 +5,7 @@ Nothing is fetched and nothing is executed.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
 
@@ -108,9 +108,8 @@ class EntrySource:
         return line
 
     def _complaint(self, error: ErrorDetails) -> Complaint:
-        message = in_our_words(error)
         place = _place_in_source(error["loc"])
-        return Complaint(self.line(place), place, message)
+        return Complaint(self.line(place), place, in_our_words(error))
 
 
 def dotted(place: Place) -> str:
@@ -194,15 +193,11 @@ def _syntax_complaint(error: yaml.YAMLError) -> Complaint:
 
 
 def _require_sound_structure(root: yaml.Node | None) -> None:
-    """Raises: SourceError."""
-    for complaint in _structure_complaints(root):
-        raise SourceError([complaint])
-
-
-def _structure_complaints(root: yaml.Node | None) -> Iterator[Complaint]:
-    """Yield complaints about duplicate keys, aliases and deep nesting.
+    """Refuse duplicate keys, aliases and deep nesting.
 
     YAML and JSON parsers silently use the second of two equal keys. Aliases can expand a short text into a huge one.
+
+    Raises: SourceError.
     """
     seen: set[int] = set()
     pending = [(root, 1)] if root is not None else []
@@ -210,27 +205,27 @@ def _structure_complaints(root: yaml.Node | None) -> Iterator[Complaint]:
         node, depth = pending.pop()
         line = node.start_mark.line + 1
         if id(node) in seen:
-            yield Complaint(line, (), "YAML aliases are not supported; write the value out")
+            raise SourceError([Complaint(line, (), "YAML aliases are not supported; write the value out")])
         if depth > MAX_DEPTH:
-            yield Complaint(line, (), f"must be nested at most {MAX_DEPTH} levels deep")
+            raise SourceError([Complaint(line, (), f"must be nested at most {MAX_DEPTH} levels deep")])
         seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode):
-            continue
+        inner = node.value if isinstance(node, yaml.SequenceNode) else []
         if isinstance(node, yaml.MappingNode):
-            yield from _key_complaints(node)
-        inner = [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
+            _require_distinct_words(key for key, _ in node.value)
+            inner = [value for _, value in node.value]
         pending += [(child, depth + 1) for child in reversed(inner)]
 
 
-def _key_complaints(node: yaml.MappingNode) -> Iterator[Complaint]:
-    keys: set[object] = set()
-    for key, _ in node.value:
+def _require_distinct_words(keys: Iterable[yaml.Node]) -> None:
+    """Raises: SourceError."""
+    words: set[str] = set()
+    for key in keys:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            yield Complaint(line, (), "a key must be a single word")
-        elif key.value in keys:
-            yield Complaint(line, (), f"{key.value} may appear once only")
-        keys.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+            raise SourceError([Complaint(line, (), "a key must be a single word")])
+        if key.value in words:
+            raise SourceError([Complaint(line, (), f"{key.value} may appear once only")])
+        words.add(key.value)
 
 
 def in_our_words(error: ErrorDetails) -> str:
