@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from one_runtime.catalog.lint import placed_complaints
-from one_runtime.catalog.loader import CatalogError, located, syntax_of, text_of_file
+from one_runtime.catalog.loader import CatalogError, syntax_of, text_of_file
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
 from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
@@ -92,7 +92,7 @@ def load_file(path: Path) -> Integration:
             read_custom(text, syntax).integration if is_custom_entry(source.data) else source.integration(Integration)
         )
     except SourceError as error:
-        raise CatalogError("\n".join(located(path, complaint) for complaint in error.complaints)) from error
+        raise CatalogError.of(path, error) from error
 
 
 def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) -> CustomEntry:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -24,6 +24,11 @@ _BUILD = "To build it, run: python -m one_runtime.catalog.tools.build"
 
 class CatalogError(ConfigurationError):
     """An entry or the compiled catalog cannot be used; the detail names the file and the place."""
+
+    @classmethod
+    def of(cls, path: Path, error: SourceError) -> Self:
+        """Return the error of a file, with a line for each complaint."""
+        return cls("\n".join(located(path, complaint) for complaint in error.complaints))
 
 
 class CompiledCatalog(BaseModel):
@@ -145,7 +150,7 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
     try:
         return read_file(path, replace).integration(Integration, allow_http=allow_http)
     except SourceError as error:
-        raise CatalogError("\n".join(located(path, complaint) for complaint in error.complaints)) from error
+        raise CatalogError.of(path, error) from error
 
 
 def syntax_of(path: Path) -> Syntax:
