@@ -72,18 +72,14 @@ class AuthBase(EntryPart):
         """Return the names that this entry's templates may use without declaring them."""
         return self.predefined
 
-    def param(self, name: str) -> Param | None:
-        """Return the parameter of that name, or None."""
-        return next((param for param in self.params if param.name == name), None)
-
-    def field(self, name: str) -> CredentialField | None:
-        """Return the credential field of that name, or None."""
-        return next((field for field in self.fields if field.name == name), None)
+    def requests(self) -> dict[str, RequestTemplate]:
+        """Return the requests that the entry defines, by their key."""
+        return {"check": self.check} if self.check is not None else {}
 
     def urls(self) -> tuple[UrlTemplate, ...]:
         """Every URL that this entry may call, in its parts."""
-        urls = [self.base_url, *self.more_base_urls]
-        urls += [self.check.url] if self.check is not None and self.check.url is not None else []
+        own = [request.url for request in self.requests().values() if request.url is not None]
+        urls = [self.base_url, *self.more_base_urls, *own]
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def audience(self) -> str:
@@ -94,12 +90,14 @@ class AuthBase(EntryPart):
         """
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
         names = sorted({name for url in self.urls() for name in names_in(url.authority)})
-        parts = [
-            hosts,
-            [self.origin_of(name) for name in names],
-            self.send.model_dump(mode="json"),
-            self._credential_places(),
-        ]
+        secrets = {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
+        places = sorted(
+            f"{key}.{place}: {template}"
+            for key, request in self.requests().items()
+            for place, template in request.placed_templates()
+            if secrets & set(names_in(template))
+        )
+        parts = [hosts, [self.origin_of(name) for name in names], self.send.model_dump(mode="json"), places]
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
@@ -107,24 +105,12 @@ class AuthBase(EntryPart):
         derived = next((part for part in self.derived if part.name == name), None)
         return [name, "param"] if derived is None else [name, "derived", derived.field, derived.pattern]
 
-    def _credential_places(self) -> list[str]:
-        """Return the places of a credential in the entry's own requests, such as its check."""
-        secret = {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
-        return sorted(
-            f"{place}: {template}" for place, template in self.placed_templates() if secret & set(names_in(template))
-        )
-
-    def placed_templates(self) -> Iterator[tuple[str, str]]:
-        """Yield the templates of the entry's own requests, each with its place."""
-        if self.check is not None:
-            yield from self.check.placed_templates("check")
-
     def templates(self) -> Iterator[str]:
         """Every template of the entry."""
         yield from (self.base_url, *self.more_base_urls)
         yield from self.send.templates()
-        if self.check is not None:
-            yield from self.check.templates()
+        for request in self.requests().values():
+            yield from request.templates()
 
     def declared(self) -> tuple[str, ...]:
         """Every name that the entry declares."""
@@ -137,7 +123,7 @@ class AuthBase(EntryPart):
 
     def host_guard(self, name: str) -> HostGuard | None:
         """Return the guard that keeps a value inside its host, or None if the value must not be part of a host."""
-        param = self.param(name)
+        param = next((param for param in self.params if param.name == name), None)
         if param is not None:
             options = tuple(option.value for option in param.options)
             return HostGuard(param.pattern or "", options, may_end_host="self_hosted" in self.quirks)
@@ -228,14 +214,14 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 def _check_hosts(auth: AuthBase) -> None:
     """Refuse an entry in which a value from outside could select another server than intended (P7)."""
+    optional = {field.name for field in auth.fields if field.optional}
     for url in auth.urls():
         names = names_in(url.authority)
         fixed = url.has_fixed_end or (url.authority.endswith("}") and _has_options(auth, names[-1]))
         for name in names:
             _check_host_value(auth, name, has_fixed_end=fixed)
         for name in names_in(url.path):
-            field = auth.field(name)
-            if field is not None and field.optional:
+            if name in optional:
                 raise ValueError(f"{name}: a field in a URL must not be optional")
 
 

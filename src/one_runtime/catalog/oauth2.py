@@ -316,8 +316,7 @@ class OAuth2Auth(AuthBase):
 
     def urls(self) -> tuple[UrlTemplate, ...]:
         """Return every URL that this entry may request or redirect a browser to, in its parts."""
-        urls = [self.authorization.url, *([self.lookup.url] if self.lookup is not None and self.lookup.url else [])]
-        return (*super().urls(), *self.secret_urls(), *(split_url(url, allow_http=True) for url in urls))
+        return (*super().urls(), *self.secret_urls(), split_url(self.authorization.url, allow_http=True))
 
     def origin_of(self, name: str) -> list[str]:
         """Return the origin of a named value; for a received value also its pattern and options."""
@@ -326,11 +325,9 @@ class OAuth2Auth(AuthBase):
             return super().origin_of(name)
         return [name, part.source, part.where, part.guard_pattern or "", *part.options]
 
-    def placed_templates(self) -> Iterator[tuple[str, str]]:
-        """Yield the templates of the entry's own requests, each with its place."""
-        yield from super().placed_templates()
-        if self.lookup is not None:
-            yield from self.lookup.placed_templates("lookup")
+    def requests(self) -> dict[str, RequestTemplate]:
+        """Return the requests that the entry defines, by their key."""
+        return super().requests() | ({"lookup": self.lookup} if self.lookup is not None else {})
 
     def templates(self) -> Iterator[str]:
         """Every template of the entry. The protocol itself sends the customer's id and secret."""

@@ -255,18 +255,15 @@ class RequestTemplate(EntryPart):
         if self.method == "GET" and (self.json_body is not None or self.form is not None):
             raise ValueError("a GET request cannot have a body")
 
-    def placed_templates(self, prefix: str) -> Iterator[tuple[str, str]]:
+    def placed_templates(self) -> Iterator[tuple[str, str]]:
         """Yield every template, each with its place."""
-        yield f"{prefix}.path", self.url or self.path or ""
+        yield "path", self.url or self.path or ""
         for part, templates in (("headers", self.headers), ("query", self.query), ("form", self.form or {})):
-            yield from ((f"{prefix}.{part}.{name}", template) for name, template in templates.items())
+            yield from ((f"{part}.{name}", template) for name, template in templates.items())
 
     def templates(self) -> Iterator[str]:
         """Yield every template."""
-        yield self.url or self.path or ""
-        yield from self.headers.values()
-        yield from self.query.values()
-        yield from (self.form or {}).values()
+        yield from (template for _, template in self.placed_templates())
 
 
 class AccountIdentity(EntryPart):
