@@ -191,6 +191,5 @@ def test_second_signal_ends_the_command_while_the_database_is_blocked(run: Run, 
             if process.poll() is not None:
                 break
         out, err = process.communicate()
-    assert process.returncode in {130, -signal.SIGINT}, "a signal during the exit ends the process too"
-    assert (out, "Traceback" in err) == ("", False), err
+    assert (process.returncode, out, err) == (-signal.SIGINT, "", "")
     assert contents(database_url, FIRST, SECOND) == values

@@ -134,7 +134,10 @@ def reseal_encryption_keys(
 
 
 def _stopped_by_signal() -> Callable[[], int]:
-    """Make the first SIGINT or SIGTERM wait for the end of a step. Return a function for the signal received, or 0."""
+    """Make the first SIGINT or SIGTERM wait for the end of a step; the second one ends the process at once.
+
+    Return a function for the signal received, or 0.
+    """
     received: list[int] = []
     loop = asyncio.get_running_loop()
 
@@ -142,6 +145,7 @@ def _stopped_by_signal() -> Callable[[], int]:
         received.append(number)
         for each in _STOPPING:
             loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)  # Python's own handler prints a traceback during the exit
 
     for number in _STOPPING:
         loop.add_signal_handler(number, receive, number)
