@@ -30,7 +30,14 @@ def settings_for(folder: Path, access_token_seconds: int) -> dict[str, Any]:
     """Return the project's settings, with its database in this folder."""
     return {
         "ALLOWED_HOSTS": ["127.0.0.1"],
-        "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "django.db"}},
+        "DATABASES": {
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": folder / "django.db",
+                # A deferred transaction that reads first fails at its first write, if another has written meanwhile.
+                "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 30},
+            }
+        },
         "INSTALLED_APPS": APPS,
         "LOGIN_URL": "/login/",
         "MIDDLEWARE": [
