@@ -1,6 +1,7 @@
 """Real nginx and Caddy in front of a real server: forwarding, unchanged responses, and logs without secrets."""
 
 import asyncio
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import httpx2
 import pytest
+import pytest_asyncio
 from uvicorn import Config
 
 from one_runtime.api.proxy import MAX_CONNECT_TIMEOUT, MAX_IDLE_TIMEOUT
@@ -26,7 +28,7 @@ from tests.promises.hostile import CHECKED, accepted
 from tests.promises.serving import Served, Serving, make_key, serving
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.foreign, pytest.mark.slow]
+pytestmark = [pytest.mark.foreign, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 CALLER: Final = "127.0.0.2"
 """Loopback address of browsers and the doctor, which differs from the proxy's address."""
@@ -102,10 +104,22 @@ async def running_behind(
                     yield Behind(proxy, served, http, key, provider, trust)
 
 
-@pytest.fixture(params=KINDS)
-async def behind(request: pytest.FixtureRequest, migrated_sqlite_url: str, tmp_path: Path) -> AsyncIterator[Behind]:
-    async with running_behind(request.param, migrated_sqlite_url, tmp_path) as behind:
+@pytest_asyncio.fixture(params=KINDS, scope="module", loop_scope="module")
+async def shared_behind(
+    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Behind]:
+    """One server behind each proxy for all tests that leave it running."""
+    folder = tmp_path_factory.mktemp(request.param)
+    database = Path(shutil.copy(sqlite_template, folder / "one-runtime.db"))
+    async with running_behind(request.param, f"sqlite:///{database}", folder) as behind:
         yield behind
+
+
+@pytest.fixture
+def behind(shared_behind: Behind) -> Behind:
+    shared_behind.provider.answers.clear()
+    shared_behind.provider.answers[CHECKED] = accepted()
+    return shared_behind
 
 
 async def test_event_of_a_connect_through_the_proxy_has_the_caller_address(behind: Behind) -> None:
@@ -133,7 +147,18 @@ async def test_caller_cannot_forge_its_address_through_the_proxy(behind: Behind)
 
 
 @pytest.mark.promise("P11")
-async def test_proxy_logs_contain_no_token_even_without_the_server(behind: Behind) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_proxy_without_its_server_logs_no_token_and_is_reported_by_the_doctor(
+    kind: Kind, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    async with running_behind(kind, migrated_sqlite_url, tmp_path) as behind:
+        await expect_no_token_in_logs(behind)
+        finding = (await behind.examined())["public URL"]
+    assert (finding.verdict, "answers 502" in finding.saw) == ("problem", True), finding
+
+
+async def expect_no_token_in_logs(behind: Behind) -> None:
+    """Connect with and without the server, and search the proxy's logs for the tokens."""
     session = await behind.session()
     token = session["session_token"]
     referrer = {"referer": session["connect_url"], "sec-fetch-dest": "iframe"}
@@ -218,13 +243,13 @@ async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
         assert [piece async for piece in pieces] == [b"second"]
 
 
-def test_proxy_closes_idle_connections_before_the_server() -> None:
+async def test_proxy_closes_idle_connections_before_the_server() -> None:
     server = Config("one_runtime.serving:served_app").timeout_keep_alive
     nginx, caddy = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
     assert max(seconds(nginx, "keepalive_timeout") + seconds(caddy, "keepalive")) < server
 
 
-def test_proxy_timeouts_exceed_checks_and_calls() -> None:
+async def test_proxy_timeouts_exceed_checks_and_calls() -> None:
     for file, directive in (("nginx.conf", "proxy_read_timeout"), ("Caddyfile", "response_header_timeout")):
         check, call = seconds((DEPLOY / file).read_text(encoding="utf-8"), directive)
         assert check > Limits().total
@@ -239,26 +264,13 @@ async def test_doctor_accepts_the_proxy(behind: Behind) -> None:
     assert findings["proxy"].saw == f"it is trusted; this request came from {CALLER}"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_doctor_names_the_untrusted_proxy(kind: Kind, migrated_sqlite_url: str, tmp_path: Path) -> None:
-    async with running_behind(kind, migrated_sqlite_url, tmp_path, trusted="10.9.8.7/32") as behind:
+@pytest.mark.parametrize("kind, extra", [("nginx", 'add_header X-Frame-Options "DENY" always;'), ("caddy", HEADER)])
+async def test_doctor_names_the_untrusted_proxy_and_an_added_frame_header(
+    kind: Kind, extra: str, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    async with running_behind(kind, migrated_sqlite_url, tmp_path, extra, trusted="10.9.8.7/32") as behind:
         findings = await behind.examined()
     assert findings["proxy"].verdict == "warning"
     assert findings["proxy"].advice == f"Add {PROXY} to ONE_RUNTIME_TRUSTED_PROXIES."
-
-
-@pytest.mark.parametrize("kind, extra", [("nginx", 'add_header X-Frame-Options "DENY" always;'), ("caddy", HEADER)])
-async def test_doctor_reports_an_added_frame_header(
-    kind: Kind, extra: str, migrated_sqlite_url: str, tmp_path: Path
-) -> None:
-    async with running_behind(kind, migrated_sqlite_url, tmp_path, extra) as behind:
-        findings = await behind.examined()
     assert findings["popup"].verdict == "problem"
     assert "X-Frame-Options (DENY)" in findings["popup"].saw
-
-
-async def test_doctor_reports_a_proxy_without_its_server(behind: Behind) -> None:
-    behind.served.process.terminate()
-    await asyncio.to_thread(behind.served.process.wait, 20)
-    finding = (await behind.examined())["public URL"]
-    assert (finding.verdict, "answers 502" in finding.saw) == ("problem", True), finding
