@@ -1,4 +1,8 @@
-"""The whole OpenAPI document, tested by Schemathesis: all phases, a fixed seed, a real server and a real key."""
+"""The whole OpenAPI document, tested by Schemathesis with a fixed seed, a real server and a real key.
+
+`make test` sends few generated requests per operation, and the boundary values of the coverage phase to PostgreSQL
+only, which refuses more of them than SQLite. `make soak` runs every phase with many requests on both databases.
+"""
 
 import asyncio
 import os
@@ -15,6 +19,8 @@ from tests.promises.serving import ROOT, Served, Serving, make_key, serving
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+ALL_PHASES = "examples,coverage,fuzzing,stateful"
+PHASES = {"sqlite": "examples,fuzzing,stateful", "postgresql": ALL_PHASES}
 
 
 def known(served: Served, key: str) -> dict[str, str]:
@@ -31,8 +37,21 @@ def known(served: Served, key: str) -> dict[str, str]:
 
 
 async def test_every_operation_conforms_to_the_openapi_document(
+    database_url: str, database_kind: str, acme: RunningAcme, tmp_path: Path
+) -> None:
+    await conform(database_url, acme, tmp_path, PHASES[database_kind], examples=4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_every_operation_conforms_with_many_generated_requests(
     database_url: str, acme: RunningAcme, tmp_path: Path
 ) -> None:
+    await conform(database_url, acme, tmp_path, ALL_PHASES, examples=40)
+
+
+async def conform(database_url: str, acme: RunningAcme, tmp_path: Path, phases: str, examples: int) -> None:
+    """Run Schemathesis against a server, with this number of generated requests per operation and phase."""
     key = await make_key(database_url)
     settings = {
         "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{acme.port}",
@@ -44,6 +63,7 @@ async def test_every_operation_conforms_to_the_openapi_document(
         environment = os.environ | await asyncio.to_thread(known, served, key)
         command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION)]
         command += ["--no-color", "run", f"{served.url}/openapi.json", "-H", f"Authorization: Bearer {key}"]
+        command += ["--phases", phases, "--max-examples", str(examples)]
         process = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
