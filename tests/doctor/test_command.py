@@ -11,6 +11,7 @@ import pytest
 
 from one_runtime.doctor import CHECKS
 from one_runtime.encryption.vault import new_key
+from tests.command_line import Run
 from tests.deploy.proxies import free_port
 from tests.promises.canaries import leaks
 from tests.promises.serving import Serving, make_key, serving
@@ -22,14 +23,6 @@ def doctor(environment: dict[str, str], *words: str) -> "subprocess.CompletedPro
     environment = environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     command = [sys.executable, "-m", "one_runtime", "doctor", *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=40)
-
-
-@pytest.fixture
-async def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    """Return settings of a server that has stopped."""
-    await make_key(database_url)
-    async with serving(Serving(database_url), tmp_path) as served:
-        return served.environment
 
 
 async def test_healthy_server_exits_with_0(database_url: str, tmp_path: Path) -> None:
@@ -45,38 +38,33 @@ async def test_healthy_server_exits_with_0(database_url: str, tmp_path: Path) ->
     assert all(set(row) == {"check", "verdict", "saw", "advice"} for row in rows)
 
 
-async def test_problem_exits_with_1_and_advice(environment: dict[str, str]) -> None:
-    done = doctor(environment)
-    assert done.returncode == 1
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+def test_problem_exits_with_1_and_advice(bare: Run, database_url: str) -> None:
+    public_url = f"http://127.0.0.1:{free_port()}"
+    done = bare("doctor", DATABASE_URL=database_url, ENCRYPTION_KEYS=new_key(), PUBLIC_URL=public_url)
+    assert done.code == 1
+    (line,) = [line for line in done.out.splitlines() if line.startswith("problem")]
     assert line.startswith("problem  public URL: ")
     assert " → Is the server running?" in line
-    assert "\x1b" not in done.stdout, "no colours outside of a terminal"
+    assert "\x1b" not in done.out, "no colours outside of a terminal"
 
 
-def test_invalid_settings_are_a_finding(tmp_path: Path) -> None:
-    done = doctor({"PATH": os.environ["PATH"], "ONE_RUNTIME_PUBLIC_URL": "http://connect.example.com"})
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL: must be https")
+def test_invalid_settings_are_a_finding(bare: Run) -> None:
+    done = bare("doctor", PUBLIC_URL="http://connect.example.com")
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL: must be https")
 
 
 @pytest.mark.promise("P11")
 @pytest.mark.parametrize("words", [(), ("--json",)])
-def test_no_finding_prints_a_secret(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_no_finding_prints_a_secret(words: tuple[str, ...], bare: Run) -> None:
     ring, password = new_key(), "canary0password1of2a3database"
-    (tmp_path / "file").write_text("")
+    public_url = f"http://127.0.0.1:{free_port()}"
     for url in (
         f"postgresql://one:{password}@127.0.0.1:1/one",
         f"postgresql://one:{password}/x@y/one",
         f"x://{password}",
     ):
-        environment = {
-            "PATH": os.environ["PATH"],
-            "ONE_RUNTIME_DATABASE_URL": url,
-            "ONE_RUNTIME_ENCRYPTION_KEYS": ring,
-            "ONE_RUNTIME_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
-        }
-        done = doctor(environment, *words)
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr, done.stderr
-        assert leaks({"ring": ring, "password": password}, {"output": (done.stdout + done.stderr).encode()}) == []
+        done = bare("doctor", *words, DATABASE_URL=url, ENCRYPTION_KEYS=ring, PUBLIC_URL=public_url)
+        assert done.code == 1
+        assert "Traceback" not in done.err, done.err
+        assert leaks({"ring": ring, "password": password}, {"output": (done.out + done.err).encode()}) == []

@@ -20,6 +20,7 @@ from one_runtime.errors import ConfigurationError, Conflict
 from tests.application import RunningAcme
 from tests.operating.load import Load, all_usable
 from tests.postgres import Databases
+from tests.promises.forked_commands import forking
 from tests.promises.serving import Served, Serving, make_key, serving
 
 pytestmark = pytest.mark.slow
@@ -51,8 +52,9 @@ def tool(name: str) -> str:
 async def back_up_as_documented(served: Served, folder: Path) -> Path:
     url = served.environment["ONE_RUNTIME_DATABASE_URL"]
     if sqlite_path(url):
-        copy = folder / "copy.db"
-        await served.command("backup", str(copy))
+        copy, log = folder / "copy.db", folder / "backup.log"
+        async with forking(served.environment, log) as commands:
+            assert await commands.run("backup", str(copy), seconds=60) == 0, log.read_text()
         return copy
     dump = folder / "one-runtime.dump"
     await asyncio.to_thread(run, tool("pg_dump"), "--format=custom", "--no-owner", f"--file={dump}", url)
