@@ -74,6 +74,9 @@ async def test_the_page_has_no_accessibility_violation_in_any_state(page: Page, 
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         await page.set_viewport_size({"width": width, "height": 800})
         await opened(page, demo, f"page-axe-{scheme}")
+        if scheme == "light":  # axe takes seconds for all cards
+            assert await violations(page) == []
+        await page.get_by_label("Search integrations").fill("Acme CRM")
         assert await violations(page) == []
         await connect(page, demo.acme_key)
         assert await violations(page) == []

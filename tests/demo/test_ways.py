@@ -146,6 +146,7 @@ async def test_link_and_modes_have_no_accessibility_violation_and_fit(page: Page
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         await page.set_viewport_size({"width": width, "height": 800})
         await opened(page, demo, f"ways-axe-{scheme}")
+        await page.get_by_label("Search integrations").fill("Acme CRM")  # axe takes seconds for all cards
         await choose(page, "By a link")
         assert await violations(page) == []
         await page.get_by_role("button", name="Browse all integrations").click()
