@@ -7,13 +7,15 @@ from playwright.async_api import Page, expect
 
 from tests.foreign.consent import consent, deny
 from tests.foreign.person import ALICE, BOB, Person
-from tests.foreign.providers import VENDORS
 from tests.foreign.served import END_USER, Served
 from tests.foreign.windows import BOTH, agreed, asked, each, onward, to_the_provider
 from tests.journeys.steps import button, click, gone, heading, opened, outcome
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.foreign
+
+OTHER_VENDORS = ("github", "linear", "microsoft", "okta")
+"""Providers whose consent pages resemble Google's. Tests without a browser connect all of them in `make test`."""
 
 WAITING = "Continue in the other window"
 
@@ -30,7 +32,7 @@ async def connected(page: Page, runtime: Served, person: Person = ALICE, **more:
     return told
 
 
-@each(*BOTH, *VENDORS)
+@each(*BOTH, "google", "slack", *(pytest.param(vendor, marks=pytest.mark.soak) for vendor in OTHER_VENDORS))
 async def test_accounts_of_two_people_are_connected_used_refreshed_and_disconnected(
     page: Page, runtime: Served
 ) -> None:

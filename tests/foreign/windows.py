@@ -15,7 +15,7 @@ BOTH: Final = ("django", "oidc")
 """The two providers with all features."""
 
 
-def each(*names: str) -> pytest.MarkDecorator:
+def each(*names: object) -> pytest.MarkDecorator:
     """Run the test with each of these providers, as the parameter of the fixture `runtime`."""
     return pytest.mark.parametrize("runtime", names, indirect=True)
 
