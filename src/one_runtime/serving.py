@@ -57,7 +57,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     if path and settings.workers > 1:
         raise ConfigurationError("One process serves SQLite. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
     _allow_open_files()
-    create_app(settings)  # reports invalid settings once, before the workers start
+    app = _prepare(settings)  # reports invalid settings once, before the workers start
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
         if path or migrate_first:
@@ -68,8 +68,8 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         host, port = parse_host_port(settings.listen)
         multiprocess.Process = Worker  # type: ignore[misc] # uvicorn has no option for the class
         uvicorn.run(
-            "one_runtime.serving:served_app",
-            factory=True,
+            app if settings.workers == 1 else "one_runtime.serving:served_app",
+            factory=settings.workers > 1,
             host=host,
             port=port,
             http="httptools",
@@ -113,6 +113,10 @@ def served_app() -> ASGIApp:
     """Return the application of a server process, with the settings of the environment."""
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
+    return _prepare(settings)
+
+
+def _prepare(settings: Settings) -> ASGIApp:
     tracing.set_up()
     app = create_app(settings)
     gc.freeze()  # excludes long-lived objects from every collection
