@@ -64,23 +64,29 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
     """
     values = ConnectionValues({}, {})
     errors: list[FieldError] = []
-    in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
+    urls = auth.urls()
+    paths = [*(url.path for url in urls), auth.check.path or "" if auth.check is not None else ""]
+    in_hosts = {name for url in urls for name in names_in(url.authority)}
+    in_paths = {name for path in paths for name in names_in(path)}
     for param in auth.params:
         try:
-            values.params[param.name] = _clean_param(param, params.get(param.name), in_host=param.name in in_hosts)
+            value = _clean_param(param, params.get(param.name), in_host=param.name in in_hosts)
+            _require_segment(value, in_path=param.name in in_paths)
+            values.params[param.name] = value
         except ValueError as error:
             errors.append(FieldError(f"params.{param.name}", str(error)))
     for part in auth.fields:
         value = _trim(credentials.get(part.name))
-        if value or not part.optional:
-            try:
-                _check_field(auth, part, value)
-            except ValueError as error:
-                errors.append(FieldError(f"credentials.{part.name}", str(error)))
+        if not value and part.optional:
+            continue
+        try:
+            _check_field(auth, part, value)
+            _require_segment(value, in_path=part.name in in_paths)
             values.credentials[part.name] = value
+        except ValueError as error:
+            errors.append(FieldError(f"credentials.{part.name}", str(error)))
     errors += _unknown_values("params", params, auth.params)
     errors += _unknown_values("credentials", credentials, auth.fields)
-    errors = errors or _path_errors(auth, values)
     if errors:
         detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values are not valid"
         raise InvalidInput(detail, tuple(errors))
@@ -132,24 +138,17 @@ def _check_text(part: Param | CredentialField, value: str, longest: int, suffix:
         raise ValueError(f"{part.label} does not have the expected form{example}")
 
 
+def _require_segment(value: str, *, in_path: bool) -> None:
+    if in_path and value in (".", ".."):  # as a path segment it changes the path, even percent-encoded
+        raise ValueError("must not consist of dots only")
+
+
 def _unknown_values(
     group: str, values: Mapping[str, str], parts: Iterable[Param | CredentialField]
 ) -> list[FieldError]:
     return [
         FieldError(f"{group}.{name[:64]}", "is not a value of this auth type")
         for name in sorted(set(values) - {part.name for part in parts})
-    ]
-
-
-def _path_errors(auth: AuthBase, values: ConnectionValues) -> list[FieldError]:
-    """Return errors for the values `.` and `..`: as a path segment they change the path, even percent-encoded."""
-    paths = [url.path for url in auth.urls()] + [auth.check.path or "" if auth.check is not None else ""]
-    names = {name for path in paths for name in names_in(path)}
-    return [
-        FieldError(f"{group}.{name}", "must not consist of dots only")
-        for group, cleaned in (("params", values.params), ("credentials", values.credentials))
-        for name, value in cleaned.items()
-        if name in names and value in (".", "..")
     ]
 
 
