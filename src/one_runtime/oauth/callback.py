@@ -66,10 +66,10 @@ class AuthorizationResponse:
 
 
 def parse_callback(query: bytes) -> CallbackQuery:
-    """The callback's query, as it came, taken apart (RFC 6749, 4.1.2).
+    """Parse the query of a callback (RFC 6749, 4.1.2).
 
     Raises:
-        CallbackRefused: it is no form, too large, or has a parameter twice (3.1).
+        CallbackRefused: the query is not a form, is too large, or has a parameter twice (3.1).
     """
     if len(query) > MAX_QUERY:
         raise CallbackRefused("The callback is too long.")
@@ -93,14 +93,17 @@ def read_callback(
     `client` and `issuer` (from `expected_issuer`) belong to the authorization attempt of the state.
 
     Raises:
-        ConsentDenied: the end user denied the consent.
+        AccessDenied: the end user denied the consent.
         AuthorizationRefused: the provider returned another error.
         IssuerMismatch: the response comes from another authorization server.
         CallbackRefused: the code is missing, the signature is wrong, or the entry does not allow a value.
     """
     if auth.authorization.callback_signature == "hmac_sha256":
         _check_signature(query, client)
-    _check_issuer(query, issuer)
+    # By simple string comparison (RFC 9207, 2.4). A callback without an issuer is refused too, if one is expected:
+    # an attacker could omit it.
+    if issuer is not None and query.get("iss") != issuer:
+        raise IssuerMismatch("The callback comes from another authorization server than the one that was asked.")
     _raise_error(query, client)
     code = query.get(auth.authorization.code_param)
     if code is None or _CODE.fullmatch(code) is None:
@@ -113,25 +116,21 @@ def read_callback(
 
 
 def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
-    """Shopify's: HMAC-SHA256 with the client secret over all other parameters, sorted, with `%`, `&` and, in a name,
-    `=` encoded (https://shopify.dev/docs/apps/build/authentication-authorization, verification requests)."""
+    """Check Shopify's signature: HMAC-SHA256 with the client secret over all other parameters, sorted.
+
+    `%` and `&` are percent-encoded, and in a name also `=`; see "verification requests" at
+    https://shopify.dev/docs/apps/build/authentication-authorization.
+    """
     signed = [(name, value) for name, value in query.values.items() if name not in {"hmac", "signature"}]
     message = "&".join(sorted(f"{_escaped(name).replace('=', '%3D')}={_escaped(value)}" for name, value in signed))
-    wanted = hmac.new((client.client_secret or "").encode(), message.encode(), hashlib.sha256).hexdigest()
-    given = query.get("hmac") or ""
-    if client.client_secret is None or not hmac.compare_digest(wanted.encode(), given.lower().encode()):
+    expected = hmac.new((client.client_secret or "").encode(), message.encode(), hashlib.sha256).hexdigest()
+    signature = (query.get("hmac") or "").lower()
+    if client.client_secret is None or not hmac.compare_digest(expected.encode(), signature.encode()):
         raise CallbackRefused("The callback's signature is not the provider's.")
 
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("&", "%26")
-
-
-def _check_issuer(query: CallbackQuery, issuer: str | None) -> None:
-    """By simple string comparison (RFC 9207, 2.4). Where an issuer is known, a callback without one is refused too: an
-    attacker could leave it out. Where none is known, there is nothing to compare with."""
-    if issuer is not None and query.get("iss") != issuer:
-        raise IssuerMismatch("The callback comes from another authorization server than the one that was asked.")
 
 
 def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:

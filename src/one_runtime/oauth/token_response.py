@@ -49,26 +49,27 @@ def read_token_response(
     answer: EndpointResponse,
     now: dt.datetime,
 ) -> TokenSet:
-    """The tokens in an answer to `token_request` of this grant (RFC 6749, 5.1). Where a refresh brings no new refresh
-    token, the old one stays (6). `token_type` is not relied on: the entry says how a token is sent.
+    """Return the tokens of a response to `token_request` (RFC 6749, 5.1). Without a new refresh token, the old one
+    stays (6). `token_type` is ignored: the entry defines how a token is sent.
 
     Raises:
         InvalidGrant: the provider refused the code or the refresh token.
         InvalidClient, TokenRequestRefused, TemporaryFailure, MalformedTokenResponse: see `oauth/errors.py`.
     """
     where, document = auth.token.response, parse_body(answer.body)
-    found = _found(where, document) if 200 <= answer.status < 300 else None
-    # Slack says `ok: false` with HTTP 200; whatever else such an answer holds, it is none.
-    if document is None or found is None or document.get("ok") is False:
+    holder, access_token = _find_access_token(where, document) if 200 <= answer.status < 300 else ({}, None)
+    # Slack refuses with `ok: false` and HTTP 200.
+    if document is None or access_token is None or document.get("ok") is False:
         raise token_error(auth.token, answer, document, (*client.secrets, *grant.secrets), now)
-    holder, access_token = found
     refresh_token = _token(look_up(holder, where.refresh_token))
     if refresh_token is None and isinstance(grant, RefreshToken):
         refresh_token = grant.refresh_token
+    expires_at = _moment(look_up(holder, where.expires_at), now) if where.expires_at is not None else None
+    expires_at = expires_at or _moment(look_up(holder, where.expires_in), now)
     return TokenSet(
         access_token=access_token,
         refresh_token=refresh_token,
-        expires_at=_expiry(where, holder, now) or _after(now, auth.lifetimes.access),
+        expires_at=expires_at or _after(now, auth.lifetimes.access),
         scopes=parse_granted_scopes(look_up(holder, where.scope)),
         refresh_expires_at=_moment(look_up(holder, where.refresh_token_expires_in), now),
         document=document,
@@ -80,12 +81,14 @@ def is_token(text: str) -> bool:
     return len(text) <= MAX_TOKEN and _TOKEN.fullmatch(text) is not None
 
 
-def _found(where: TokenResponsePaths, document: dict[str, object] | None) -> tuple[dict[str, object], str] | None:
-    """Return the access token with the object that contains it: the document or one within."""
+def _find_access_token(
+    where: TokenResponsePaths, document: dict[str, object] | None
+) -> tuple[dict[str, object], str | None]:
+    """Return the object that contains the access token, the document or an object within, and the token."""
     for holder in (document, *(look_up(document, path) for path in where.within)):
         if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:
             return holder, token
-    return None
+    return {}, None
 
 
 def _token(value: object) -> str | None:
@@ -99,12 +102,6 @@ def _token(value: object) -> str | None:
     if not is_token(value):
         raise MalformedTokenResponse("The provider's response has a token that cannot be sent in a header.")
     return value
-
-
-def _expiry(where: TokenResponsePaths, holder: dict[str, object], now: dt.datetime) -> dt.datetime | None:
-    if where.expires_at is not None and (moment := _moment(look_up(holder, where.expires_at), now)) is not None:
-        return moment
-    return _moment(look_up(holder, where.expires_in), now)
 
 
 def _moment(value: object, now: dt.datetime) -> dt.datetime | None:
