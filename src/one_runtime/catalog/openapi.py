@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from one_runtime.catalog.model import CATEGORIES, CUSTOM, is_custom
-from one_runtime.catalog.openapi_schemes import auths_from, text_keys
+from one_runtime.catalog.openapi_schemes import auths_from
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.parts import MAX_LABEL
 from one_runtime.catalog.source import EntrySource, Place
@@ -62,7 +62,7 @@ def slug_from(title: str) -> str:
 class _Reader:
     def __init__(self, source: EntrySource) -> None:
         self._source = source
-        self._document = text_keys(source.data)
+        self._document: dict[str, Any] = _text_keys(source.data)
         self._warnings: list[str] = []
 
     def read(self, slug: str | None) -> ImportedEntry:
@@ -71,7 +71,7 @@ class _Reader:
         if title is None:
             self._source.refuse(("info", "title"), "is required: the name of the product")
         base_url, params = self._base_url()
-        auths = auths_from(self._source, self._warnings)
+        auths = auths_from(self._source, self._document, self._warnings)
         shared = {"base_url": base_url, **self._check(), **_UNVERIFIED}
         names = set(_VARIABLE.findall(base_url))
         host_params = [param for param in params if param["name"] in names]
@@ -199,6 +199,13 @@ class _Reader:
             url = url.replace(placeholder, f"{{{name_of(name)}}}")
             params.append(_param(name, variable))
         return url, params
+
+
+def _text_keys(value: Any) -> Any:
+    """Return the data with all keys as text: YAML also has numbers as keys, such as the response code `200`."""
+    if isinstance(value, Mapping):
+        return {str(key): _text_keys(inner) for key, inner in value.items()}
+    return [_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:

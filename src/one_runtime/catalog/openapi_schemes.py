@@ -14,13 +14,15 @@ _KEY_PATTERN: Final = "[!-~]{1,4096}"
 _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 
 
-def auths_from(source: EntrySource, warnings: list[str]) -> list[dict[str, Any]]:
+def auths_from(source: EntrySource, document: Mapping[str, Any], warnings: list[str]) -> list[dict[str, Any]]:
     """Return the auth types of an entry, without base URL and check; add the ignored schemes to `warnings`.
+
+    `document`: the data of `source`, with all keys as text.
 
     Raises:
         SourceError: no scheme is supported, or the document contradicts itself.
     """
-    return _Schemes(source, warnings).auths()
+    return _Schemes(source, document, warnings).auths()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +35,9 @@ class _Scheme:
     scopes: tuple[str, ...] = ()
 
 
-def text_keys(data: object) -> dict[str, Any]:
-    """Return the document with all keys as text: YAML also has numbers as keys, such as the response code `200`."""
-    return {str(key): _with_text_keys(value) for key, value in data.items()} if isinstance(data, Mapping) else {}
-
-
-def _with_text_keys(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return text_keys(value)
-    return [_with_text_keys(item) for item in value] if isinstance(value, list) else value
-
-
 class _Schemes:
-    def __init__(self, source: EntrySource, warnings: list[str]) -> None:
-        self._source, self._warnings = source, warnings
-        self._document = text_keys(source.data)
+    def __init__(self, source: EntrySource, document: Mapping[str, Any], warnings: list[str]) -> None:
+        self._source, self._document, self._warnings = source, document, warnings
 
     def auths(self) -> list[dict[str, Any]]:
         """Return one definition for each auth type in the document's requirements, or else in its schemes."""
