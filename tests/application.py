@@ -220,7 +220,7 @@ def catalog_with_acme(acme_url: str) -> Catalog:
     folder = files("one_runtime.demo")
     with as_file(folder / "acme.yaml") as path:
         entry = load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
-    return part_of_the_catalog().with_extra(entry, (folder / "acme.svg").read_bytes())
+    return part_of_the_catalog().with_extra(entry, (folder / "acme.svg").read_text())
 
 
 @cache

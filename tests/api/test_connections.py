@@ -28,7 +28,7 @@ auth:
     check_missing: It takes requests from public_client.
     verified: {how: documentation, date: 2026-11-25}
 """
-SVG: Final = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1z"/></svg>'
+SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1z"/></svg>'
 
 
 def importing(key: str = ACME_KEYS[GLOBEX], **more: Any) -> dict[str, Any]:

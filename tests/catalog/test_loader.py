@@ -56,7 +56,7 @@ def test_an_extra_integration_changes_the_revision_and_nothing_else() -> None:
     assert more.revision == catalog.with_extra(extra, SVG).revision
     assert catalog.get("example") is None
     assert more.logo("example").decode() == SVG
-    assert more.with_extra(extra, SVG.encode()).integrations == more.integrations
+    assert more.with_extra(extra, SVG).integrations == more.integrations
 
 
 def test_an_extra_integration_with_a_script_in_its_logo_is_refused() -> None:

@@ -150,7 +150,7 @@ async def running_acme(
         path.write_text(entry_text(entry_changes), encoding="utf-8")
         places = {"acme_url": acme.url, "accounts_url": f"http://127.0.0.1:{port}"}
         entry = load_yaml(path, allow_http=True, replace=places)
-        catalog = part_of_the_catalog().with_extra(entry, (files("one_runtime.demo") / "acme.svg").read_bytes())
+        catalog = part_of_the_catalog().with_extra(entry, (files("one_runtime.demo") / "acme.svg").read_text("utf-8"))
         allowed = frozenset({("127.0.0.1", allowed_port) for allowed_port in (acme.port, port, CLOSED_PORT)})
         async with started(settings_for(database_url, acme, egress_allow=allowed), acme, catalog) as application:
             yield await authorizing(application, workspaces)

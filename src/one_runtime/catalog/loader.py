@@ -89,15 +89,14 @@ class Catalog:
         revision = digest([self.revision, revision])
         return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)
 
-    def with_extra(self, integration: Integration, svg: str | bytes) -> "Catalog":
+    def with_extra(self, integration: Integration, svg: str) -> "Catalog":
         """Return this catalog, under a new revision, with an integration added or replaced.
 
         Raises:
             CatalogError: the SVG is not safe to show.
         """
-        text = svg.decode() if isinstance(svg, bytes) else svg
         try:
-            logo = clean_svg(text).encode()
+            logo = clean_svg(svg).encode()
         except UnsafeLogo as error:
             raise CatalogError(f"The logo of {integration.slug} cannot be used: {error}.") from error
         others = tuple(entry for entry in self.integrations if entry.slug != integration.slug)
