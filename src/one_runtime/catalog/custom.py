@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -125,22 +125,16 @@ def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint:
 
 def _require_valid(source: EntrySource, integration: CustomIntegration) -> None:
     """Raises: SourceError."""
-    complaints = tuple(_complaints(source, integration))
-    if complaints:
-        raise SourceError(complaints)
-
-
-def _complaints(source: EntrySource, integration: CustomIntegration) -> Iterator[Complaint]:
     try:
         size = len(json.dumps(dump(integration), ensure_ascii=False, allow_nan=False).encode())
-    except ValueError:
-        yield Complaint(None, (), "contains a number or a character that JSON cannot represent")
-        return
+    except ValueError as error:
+        message = "contains a number or a character that JSON cannot represent"
+        raise SourceError([Complaint(None, (), message)]) from error
     if size > MAX_BYTES:
-        yield Complaint(None, (), f"must be at most {MAX_BYTES // 1024} kB as JSON")
-        return
-    for place, message in islice(placed_complaints(integration), _MOST_COMPLAINTS):
-        yield Complaint(source.line(place), place, message)
+        raise SourceError([Complaint(None, (), f"must be at most {MAX_BYTES // 1024} kB as JSON")])
+    errors = list(islice(placed_complaints(integration), _MOST_COMPLAINTS))
+    if errors:
+        raise SourceError(Complaint(source.line(place), place, message) for place, message in errors)
 
 
 def _logo(integration: CustomIntegration, logo: str | None) -> str:
