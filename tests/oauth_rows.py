@@ -55,10 +55,11 @@ async def consent(place: Place, session_id: str, made_with: OAuthClient, secret:
         status="prepared",
         issuer=None,
         details=AttemptDetails({}),
+        created_at=now,
         expires_at=now + authorization_attempts.TICKET_LIFE,
     )
     async with place.database.write() as tx:
-        return (await authorization_attempts.create(tx, place.vault, attempt, secret, now)).secret
+        return (await authorization_attempts.create(tx, place.vault, attempt, secret)).secret
 
 
 async def pending_revocation(place: Place, made_with: OAuthClient, secrets: Mapping[str, str]) -> str:

@@ -41,8 +41,8 @@ from one_runtime.connecting.redirect_mode import return_address
 from one_runtime.connecting.sessions import (
     ConnectSession,
     SessionExpired,
+    TooManyAttempts,
     ended_error,
-    too_many_attempts,
     unavailable_error,
 )
 from one_runtime.connecting.verification import (
@@ -163,7 +163,7 @@ async def prepare_authorization(
     secret = AttemptSecret(new_code_verifier() if uses_pkce(auth) else None, values.credentials)
     async with installation.database.write() as tx:
         if await authorization_attempts.count(tx, session.id) >= MAX_ATTEMPTS:
-            raise too_many_attempts()
+            raise TooManyAttempts
         client = await oauth_clients.require(tx, vault, session.organization_id, integration, auth, values.params)
         scopes = session.scopes or (client.scopes if client is not None else None)
         attempt = AuthorizationAttempt(
@@ -175,9 +175,10 @@ async def prepare_authorization(
             status=authorization_attempts.PREPARED,
             issuer=expected_issuer(auth, {**values.params, **_public_fields(auth, client)}),
             details=AttemptDetails(values.params, scopes, request.name, request.replace_account, audience),
+            created_at=now,
             expires_at=now + authorization_attempts.TICKET_LIFE,
         )
-        ticket = await authorization_attempts.create(tx, vault, attempt, secret, now)
+        ticket = await authorization_attempts.create(tx, vault, attempt, secret)
     return attempt.id, ticket
 
 
@@ -434,22 +435,20 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
     ended = ended_error(session, now)
     if ended is not None:
         raise ended
-    name = integration.name if integration is not None else attempt.integration_slug
-    return replace(_outcome(attempt, session, now), integration_name=name, organization_name=organization.display_name)
-
-
-def _outcome(attempt: AuthorizationAttempt, session: ConnectSession, now: datetime) -> AuthorizationOutcome:
+    code, message, reason = None, "", None
     if attempt.has_expired(now):
-        message = "The provider did not send the browser back in time. Start again."
-        return AuthorizationOutcome("failed", code=SessionExpired.code, message=message)
-    if attempt.status != authorization_attempts.FAILED:
-        return AuthorizationOutcome("waiting")
-    error = session.last_error or {}
+        code, message = SessionExpired.code, "The provider did not send the browser back in time. Start again."
+    elif attempt.status == authorization_attempts.FAILED:
+        error = session.last_error or {}
+        code, message = error.get("code", AuthorizationExpired.code), error.get("message", "")
+        reason = error.get("provider_reason")
     return AuthorizationOutcome(
-        "failed",
-        code=error.get("code", AuthorizationExpired.code),
-        message=error.get("message", ""),
-        provider_reason=error.get("provider_reason"),
+        "waiting" if code is None else "failed",
+        code=code,
+        message=message,
+        provider_reason=reason,
+        integration_name=integration.name if integration is not None else attempt.integration_slug,
+        organization_name=organization.display_name,
     )
 
 

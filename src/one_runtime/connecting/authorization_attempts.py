@@ -8,14 +8,14 @@ deleted when the attempt ends (P5, P6).
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 
 from one_runtime.connections.credentials import CredentialsRefused
-from one_runtime.db.engine import Database, Row, Transaction
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.db.schema import consents
 from one_runtime.db.schema import hosted_connection_sessions as sessions
@@ -79,6 +79,10 @@ class AttemptDetails:
     replace_account: bool = False
     audience: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.scopes is not None:  # a row has a list
+            object.__setattr__(self, "scopes", tuple(self.scopes))
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptSecret:
@@ -102,7 +106,7 @@ class BrowserBinding:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationAttempt:
-    """A stored attempt, without its secrets."""
+    """A stored attempt. Its secrets are sealed, or kept as hashes."""
 
     id: str
     session_id: str
@@ -112,20 +116,37 @@ class AuthorizationAttempt:
     status: Status
     issuer: str | None
     details: AttemptDetails
+    created_at: datetime
     expires_at: datetime
+    ticket_hash: bytes | None = field(default=None, repr=False)
+    state_hash: bytes | None = field(default=None, repr=False)
+    browser_hash: bytes | None = field(default=None, repr=False)
+    sealed: bytes | None = field(default=None, repr=False)
+    key_id: str | None = None
+    version: int = _VERSION
+
+    def __post_init__(self) -> None:
+        details: object = self.details
+        if isinstance(details, dict):  # of a row
+            object.__setattr__(self, "details", AttemptDetails(**details))
 
     def has_expired(self, now: datetime) -> bool:
         """Return True if the time ran out before the attempt ended."""
         return self.status not in {CONNECTED, FAILED} and now >= self.expires_at
 
 
+class _CountRow(NamedTuple):
+    attempts: int
+
+
+_COLUMNS = tuple(consents.c[name] for name in AuthorizationAttempt.__dataclass_fields__)
 _INSERT = insert(consents)
 _OPEN = (consents.c.status == PREPARED) | (consents.c.status == STARTED)
 _SUPERSEDE = delete(consents).where(consents.c.session_id == bindparam("session"), _OPEN)
-_BY_TICKET = select(consents).where(consents.c.ticket_hash == bindparam("hash"))
-_BY_ID = select(consents).where(consents.c.id == bindparam("attempt"))
-_BY_STATE = select(consents).where(consents.c.state_hash == bindparam("hash"))
-_OF_SESSION = select(consents).where(
+_BY_TICKET = select(*_COLUMNS).where(consents.c.ticket_hash == bindparam("hash"))
+_BY_ID = select(*_COLUMNS).where(consents.c.id == bindparam("attempt"))
+_BY_STATE = select(*_COLUMNS).where(consents.c.state_hash == bindparam("hash"))
+_OF_SESSION = select(*_COLUMNS).where(
     consents.c.id == bindparam("attempt"), consents.c.session_id == bindparam("session")
 )
 _CHANGE = update(consents).where(consents.c.id == bindparam("attempt"))
@@ -153,9 +174,9 @@ _PAUSE = _CHANGE.where(consents.c.status == CONSUMED).values(
 _RESUME = _CHANGE.where(consents.c.status == SELECTING, consents.c.expires_at > bindparam("now")).values(
     status=CONSUMED, **_WIPED
 )
-_ABANDONED = lock_due(consents, consents.c.status == SELECTING, due=consents.c.expires_at)
+_ABANDONED = lock_due(consents, consents.c.status == SELECTING, due=consents.c.expires_at).with_only_columns(*_COLUMNS)
 _SELECTING_OF_END_USER = (
-    select(consents)
+    select(*_COLUMNS)
     .join(sessions, sessions.c.id == consents.c.session_id)
     .where(
         sessions.c.organization_id == bindparam("organization"),
@@ -187,16 +208,14 @@ def cookie_name(state: str) -> str:
     return _COOKIE_PREFIX + secret_tokens.digest(state).hex()[:_COOKIE_DIGITS]
 
 
-async def create(
-    tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret, now: datetime
-) -> SecretToken:
+async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
     """Store an attempt in place of an unfinished attempt of the session; return its ticket, which is not stored."""
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)
-    context = SealContext(TABLE, attempt.id, _VERSION)
+    context = SealContext(TABLE, attempt.id, attempt.version)
     sealed = await key_ring.seal(tx, vault, attempt.organization_id, json.dumps(asdict(secret)).encode(), context)
-    values = asdict(attempt) | {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION, "created_at": now}
-    await tx.execute(_INSERT, ticket_hash=ticket.hash, state_hash=None, browser_hash=None, **values)
+    stored = replace(attempt, ticket_hash=ticket.hash, sealed=sealed.data, key_id=sealed.key_id)
+    await tx.execute(_INSERT, **asdict(stored))
     return ticket
 
 
@@ -204,13 +223,13 @@ async def start(
     tx: Transaction, vault: Vault, ticket: str, state: SecretToken, browser: SecretToken, now: datetime
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Exchange a ticket for a state and a browser secret, once. None if it is used, unknown or expired."""
-    row = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket, "ticket_hash")
-    if row is None:
+    attempt = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket)
+    if attempt is None or not _is_same(attempt.ticket_hash, ticket):
         return None
-    hashes = {"new_state": state.hash, "new_browser": browser.hash}
-    if not await tx.execute(_START, attempt=row.id, now=now, until=now + STATE_LIFE, **hashes):
+    until, hashes = now + STATE_LIFE, {"new_state": state.hash, "new_browser": browser.hash}
+    if not await tx.execute(_START, attempt=attempt.id, now=now, until=until, **hashes):
         return None
-    return _attempt_from_row(row), _open_secret(vault, row)
+    return attempt, _open_secret(vault, attempt)
 
 
 async def consume(
@@ -221,19 +240,19 @@ async def consume(
     None if the state is unknown, expired or used, or if another browser or another integration's redirect address
     brings it. In the last two cases the state stays valid for its own browser and address.
     """
-    row = await _find(tx, _BY_STATE, secret_tokens.STATE, state, "state_hash")
-    if row is None or row.integration_slug != slug or not _is_of_browser(row, browser):
+    attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
+    if attempt is None or not _is_same(attempt.state_hash, state):
         return None
-    secret = _open_secret(vault, row)
-    if not await tx.execute(_CONSUME, attempt=row.id, now=now):
+    if attempt.integration_slug != slug or not _is_of_browser(attempt, browser):
         return None
-    return _attempt_from_row(row), secret
+    secret = _open_secret(vault, attempt)
+    return (attempt, secret) if await tx.execute(_CONSUME, attempt=attempt.id, now=now) else None
 
 
 async def count(tx: Transaction, session_id: str) -> int:
     """Count the attempts of a session, whatever their end; the unfinished one is replaced by the next."""
-    row = await tx.one(_COUNT, session=session_id)
-    return int(row.attempts) if row is not None else 0
+    row = await tx.one(_COUNT, _CountRow, session=session_id)
+    return row.attempts if row is not None else 0
 
 
 async def pause(
@@ -258,39 +277,38 @@ async def resume(
     tx: Transaction, vault: Vault, attempt_id: str, browser: str, now: datetime
 ) -> tuple[AuthorizationAttempt, bytes] | None:
     """Return the payload of `pause`, once, and delete it. None as for `consume`."""
-    row = await tx.one(_BY_ID, attempt=attempt_id) if is_id(attempt_id) else None
-    if row is None or row.status != SELECTING or not _is_of_browser(row, browser):
+    attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
+    if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
         return None
-    payload = _open_payload(vault, row)
-    if not await tx.execute(_RESUME, attempt=row.id, now=now):
-        return None
-    return _attempt_from_row(row), payload
+    payload = _open_payload(vault, attempt)
+    return (attempt, payload) if await tx.execute(_RESUME, attempt=attempt.id, now=now) else None
 
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End attempts whose account was not selected in time; return their payloads, which are deleted."""
-    return await _abandon(tx, vault, await tx.all(_ABANDONED, now=now, limit=limit))
+    return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
 
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End all attempts of an end user that wait for the selection of an account; as `abandon`."""
-    rows = await tx.all(_SELECTING_OF_END_USER, organization=organization_id, end_user=end_user_id)
-    return await _abandon(tx, vault, rows)
+    scope = {"organization": organization_id, "end_user": end_user_id}
+    return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))
 
 
-async def _abandon(tx: Transaction, vault: Vault, rows: list[Row]) -> list[tuple[AuthorizationAttempt, bytes]]:
+async def _abandon(
+    tx: Transaction, vault: Vault, attempts: list[AuthorizationAttempt]
+) -> list[tuple[AuthorizationAttempt, bytes]]:
     abandoned = []
-    for row in rows:
-        attempt = _attempt_from_row(row)
+    for attempt in attempts:
         try:
-            payload = _open_payload(vault, row)
+            payload = _open_payload(vault, attempt)
         except KeyNotInRing:  # another server may have the key
             continue
         except SealBroken:
             payload = b""
-        if await tx.execute(_ABANDON, attempt=row.id) and payload:
+        if await tx.execute(_ABANDON, attempt=attempt.id) and payload:
             abandoned.append((attempt, payload))
     return abandoned
 
@@ -302,8 +320,9 @@ async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "fa
 
 async def find(tx: Transaction, session_id: str, attempt_id: str) -> AuthorizationAttempt | None:
     """Return an attempt of this session, or None."""
-    row = await tx.one(_OF_SESSION, session=session_id, attempt=attempt_id) if is_id(attempt_id) else None
-    return _attempt_from_row(row) if row else None
+    if not is_id(attempt_id):
+        return None
+    return await tx.one(_OF_SESSION, AuthorizationAttempt, session=session_id, attempt=attempt_id)
 
 
 async def expire(database: Database, now: datetime) -> int:
@@ -316,42 +335,27 @@ async def purge(database: Database, now: datetime) -> int:
     return await run_in_batches(database, _PURGE, before=now - KEPT)
 
 
-async def _find(tx: Transaction, statement: Any, kind: str, token: str, column: str) -> Row | None:
+async def _find(tx: Transaction, statement: Select[Any], kind: str, token: str) -> AuthorizationAttempt | None:
     if not secret_tokens.recognize(kind, token):
         return None
-    digest = secret_tokens.digest(token)
-    row = await tx.one(statement, hash=digest)
-    return row if row is not None and secret_tokens.same(getattr(row, column), digest) else None
+    return await tx.one(statement, AuthorizationAttempt, hash=secret_tokens.digest(token))
 
 
-def _is_of_browser(row: Row, browser: str) -> bool:
+def _is_of_browser(attempt: AuthorizationAttempt, browser: str) -> bool:
+    return secret_tokens.recognize(secret_tokens.BROWSER, browser) and _is_same(attempt.browser_hash, browser)
+
+
+def _is_same(stored_hash: bytes | None, token: str) -> bool:
     """Compare in constant time (P2)."""
-    if row.browser_hash is None or not secret_tokens.recognize(secret_tokens.BROWSER, browser):
-        return False
-    return secret_tokens.same(row.browser_hash, secret_tokens.digest(browser))
+    return stored_hash is not None and secret_tokens.same(stored_hash, secret_tokens.digest(token))
 
 
-def _attempt_from_row(row: Row) -> AuthorizationAttempt:
-    details = dict(row.details)
-    scopes = details.pop("scopes")
-    return AuthorizationAttempt(
-        id=row.id,
-        session_id=row.session_id,
-        organization_id=row.organization_id,
-        integration_slug=row.integration_slug,
-        oauth_client_id=row.oauth_client_id,
-        status=row.status,
-        issuer=row.issuer,
-        details=AttemptDetails(scopes=tuple(scopes) if scopes is not None else None, **details),
-        expires_at=row.expires_at,
-    )
-
-
-def _open_payload(vault: Vault, row: Row) -> bytes:
+def _open_payload(vault: Vault, attempt: AuthorizationAttempt) -> bytes:
     """Raises: KeyNotInRing; SealBroken."""
-    context = SealContext(TABLE, row.id, row.version)
-    return vault.open(row.organization_id, Sealed(row.key_id, row.sealed), context)
+    assert attempt.key_id is not None and attempt.sealed is not None  # noqa: S101, PT018 - the attempt is open
+    context = SealContext(TABLE, attempt.id, attempt.version)
+    return vault.open(attempt.organization_id, Sealed(attempt.key_id, attempt.sealed), context)
 
 
-def _open_secret(vault: Vault, row: Row) -> AttemptSecret:
-    return AttemptSecret(**json.loads(_open_payload(vault, row)))
+def _open_secret(vault: Vault, attempt: AuthorizationAttempt) -> AttemptSecret:
+    return AttemptSecret(**json.loads(_open_payload(vault, attempt)))

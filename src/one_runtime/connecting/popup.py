@@ -1,12 +1,11 @@
 """The steps of the hosted popup: load the page, show the form, connect a typed credential, cancel (P4, P6)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Auth, CustomIntegration, Integration
 from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.connecting import authorization_attempts, redirect_mode, sessions
@@ -191,7 +190,11 @@ async def load_view(
         if slug is None:
             connected = await connections.list_connected_slugs(tx, session.organization_id, session.end_user_id)
             catalog = await installation.catalogs.of(tx, session.organization_id)
-            options = _integration_options(catalog, organization, connected, clients)
+            options = tuple(
+                IntegrationOption(integration, integration.slug in connected)
+                for integration in catalog.integrations
+                if organization.offers(integration.slug) and available_auth_types(integration, clients)
+            )
             return PopupView(session, organization, end_user, None, options=options)
         integration = await installation.catalogs.get(tx, session.organization_id, slug)
         if integration is None or (session.integration_slug is None and not organization.offers(slug)):
@@ -214,16 +217,6 @@ def _require_open(session: ConnectSession | None, presentation: Presentation, no
     if ended is not None:
         raise ended
     return session
-
-
-def _integration_options(
-    catalog: Catalog, organization: Organization, connected: Collection[str], clients: Collection[str]
-) -> tuple[IntegrationOption, ...]:
-    return tuple(
-        IntegrationOption(integration, integration.slug in connected)
-        for integration in catalog.integrations
-        if organization.offers(integration.slug) and available_auth_types(integration, clients)
-    )
 
 
 def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integration, Auth, ConnectionValues]:
@@ -313,28 +306,21 @@ async def complete_session(
 
     Raises: AccountMismatch, after which the session goes on; the error of a session that ended meanwhile.
     """
-    now, vault = installation.clock(), installation.vault
+    now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
     async with installation.database.write() as tx:
         if session.mode == "redirect":
-            connected = await _hold(tx, installation, session, connection, now)
+            code = await redirect_mode.hold_connection(tx, vault, session, connection, now)
+            return_to = return_address(session, "connected", code=code.secret)
+            slug = connection.integration_slug
+            connected = Connected(None, slug, connection.name or slug, return_to)
         else:
-            stored, _ = await connections.create_or_replace(tx, vault, installation.catalogs, actor, connection, now)
+            stored, _ = await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
             if not await sessions.complete(tx, session.id, stored.id, now):
                 raise await unavailable_error(tx, session, now)
             connected = Connected(stored.id, stored.integration_slug, stored.name)
         if attempt_id is not None:
             await authorization_attempts.end(tx, attempt_id, "connected")
     return connected
-
-
-async def _hold(
-    tx: Transaction, installation: Installation, session: ConnectSession, connection: NewConnection, now: datetime
-) -> Connected:
-    code = await redirect_mode.hold_connection(tx, installation.vault, session, connection, now)
-    if code is None:
-        raise await unavailable_error(tx, session, now)
-    name = connection.name or connection.integration_slug
-    return Connected(None, connection.integration_slug, name, return_address(session, "connected", code=code.secret))
 
 
 async def cancel(installation: Installation, token: str) -> str | None:

@@ -6,15 +6,16 @@ ends the session.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, insert, select
 
 from one_runtime.connecting import sessions
-from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status
+from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status, unavailable_error
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
@@ -40,11 +41,27 @@ _VERSION: Final = 1  # a row is never updated
 
 _NEW: Final = TypeAdapter(NewConnection)
 
+
+class _UnredeemedRow(NamedTuple):
+    details: Mapping[str, object]
+    sealed: bytes
+    key_id: str
+
+
+class _SessionRow(NamedTuple):
+    session_id: str
+    organization_id: str
+
+
+_SESSION = (unredeemed.c.session_id, unredeemed.c.organization_id)
+_OF_SESSION = unredeemed.c.session_id == bindparam("session")
 _INSERT = insert(unredeemed)
-_ONE = select(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
+_ONE = select(unredeemed.c.details, unredeemed.c.sealed, unredeemed.c.key_id).where(
+    unredeemed.c.session_id == bindparam("session")
+)
 _DELETE = delete(unredeemed).where(unredeemed.c.session_id == bindparam("session"))
-_OF = (
-    select(unredeemed.c.session_id)
+_OF_END_USER = (
+    select(*_SESSION)
     .join(session_table, session_table.c.id == unredeemed.c.session_id)
     .where(
         session_table.c.organization_id == bindparam("organization"),
@@ -52,7 +69,7 @@ _OF = (
     )
 )
 _DUE = (
-    select(unredeemed.c.session_id, unredeemed.c.organization_id)
+    select(*_SESSION)
     .where(unredeemed.c.due_at <= bindparam("now"))
     .order_by(unredeemed.c.due_at)
     .limit(bindparam("limit"))
@@ -67,15 +84,15 @@ class EndUserMismatch(Conflict):
 
 async def hold_connection(
     tx: Transaction, vault: Vault, session: ConnectSession, connection: NewConnection, now: datetime
-) -> SecretToken | None:
+) -> SecretToken:
     """Seal a connection until the organization redeems the code that is returned (P6).
 
-    None if the session takes no connection any more. Raises: AccountMismatch.
+    Raises: AccountMismatch; the error of a session that takes no connection any more.
     """
     code = secret_tokens.make(secret_tokens.CODE)
     await connections.require_replaceable(tx, session.organization_id, connection)
     if not await sessions.hold(tx, session.id, code, now):
-        return None
+        raise await unavailable_error(tx, session, now)
     await store_unredeemed(tx, vault, session, connection, now + sessions.TIME_TO_REDEEM)
     return code
 
@@ -179,7 +196,7 @@ async def purge_due(installation: Installation) -> int:
     """
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)
-        due = await _list_due(tx, now, BATCH)
+        due = await tx.all(_DUE, _SessionRow, now=now, limit=BATCH)
     expired, revocations = 0, list[PendingRevocation]()
     for session_id, organization_id in due:
         async with installation.database.write() as tx:
@@ -203,10 +220,10 @@ async def purge_of_end_user(
 ) -> list[PendingRevocation]:
     """Delete the held connections of an end user; return the pending revocations."""
     pending: list[PendingRevocation] = []
-    for session_id in await _list_of_end_user(tx, organization_id, end_user_id):
-        session = await sessions.get(tx, organization_id, session_id)
+    for row in await tx.all(_OF_END_USER, _SessionRow, organization=organization_id, end_user=end_user_id):
+        session = await sessions.get(tx, organization_id, row.session_id)
         pending += await _queue_revocation(tx, installation, session)
-        await discard_unredeemed(tx, session_id)
+        await discard_unredeemed(tx, session.id)
     return pending
 
 
@@ -279,7 +296,7 @@ async def store_unredeemed(
 
 async def load_unredeemed(tx: Transaction, vault: Vault, session: ConnectSession) -> NewConnection | None:
     """Return the held connection, or None. Raises: SealBroken."""
-    row = await tx.one(_ONE, session=session.id)
+    row = await tx.one(_ONE, _UnredeemedRow, session=session.id)
     if row is None:
         return None
     opened = vault.open(session.organization_id, Sealed(row.key_id, row.sealed), _seal_context(session.id))
@@ -289,16 +306,6 @@ async def load_unredeemed(tx: Transaction, vault: Vault, session: ConnectSession
 async def discard_unredeemed(tx: Transaction, session_id: str) -> bool:
     """Delete a held connection; False if there was none."""
     return await tx.execute(_DELETE, session=session_id) > 0
-
-
-async def _list_due(tx: Transaction, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """Return the sessions and organizations of connections that were not redeemed in time, the oldest first."""
-    return [(row.session_id, row.organization_id) for row in await tx.all(_DUE, now=now, limit=limit)]
-
-
-async def _list_of_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> list[str]:
-    """Return the sessions of an end user that hold a connection."""
-    return [row.session_id for row in await tx.all(_OF, organization=organization_id, end_user=end_user_id)]
 
 
 def _seal_context(session_id: str) -> SealContext:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
 from sqlalchemy import Update, bindparam, insert, select, update
 
@@ -64,10 +64,13 @@ class TooManyAttempts(OneRuntimeError):
 
     code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
 
+    def __init__(self) -> None:
+        super().__init__("Too many attempts failed in this session. Open the window again from the app.")
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A stored session, without its token and its code (P2).
+    """A stored session, with hashes of its token and its code only (P2).
 
     Use `state`, not `status`: a session stored as `pending` may have expired, and one stored as `unredeemed` is still
     pending for the organization.
@@ -95,6 +98,11 @@ class ConnectSession:
     opened_at: datetime | None
     return_url: str | None = None
     code_hash: bytes | None = field(default=None, repr=False)
+    token_hash: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("scopes", "allowed_origins"):  # a row has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def unredeemed(self) -> bool:
@@ -126,9 +134,13 @@ class NewSession:
     scopes: tuple[str, ...] = ()
 
 
+class _ChecksRow(NamedTuple):
+    failed_checks: int
+
+
 _COLUMNS = tuple(sessions.c[name] for name in ConnectSession.__dataclass_fields__)
 _INSERT = insert(sessions)
-_BY_HASH = select(*_COLUMNS, sessions.c.token_hash).where(sessions.c.token_hash == bindparam("hash"))
+_BY_HASH = select(*_COLUMNS).where(sessions.c.token_hash == bindparam("hash"))
 _BY_ID = select(*_COLUMNS).where(sessions.c.id == bindparam("session"))
 _MINE = _BY_ID.where(sessions.c.organization_id == bindparam("organization"))
 _LIVE = update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.expires_at > bindparam("now"))
@@ -163,11 +175,6 @@ _REFUND = _NOTE_ERROR.where(sessions.c.failed_checks > 0).values(failed_checks=s
 _NOTE_REFUSAL = _NOTE_ERROR.returning(sessions.c.failed_checks)
 _PURGE = batched_delete(sessions, sessions.c.id < bindparam("before"))
 _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
-
-
-def _from_row(row: tuple[object, ...]) -> ConnectSession:
-    session = ConnectSession(*row[: len(_COLUMNS)])  # type: ignore[arg-type]
-    return replace(session, scopes=tuple(session.scopes), allowed_origins=tuple(session.allowed_origins))
 
 
 async def create_session(
@@ -295,26 +302,26 @@ async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> Non
         raise InvalidInput.of("connection_id", "must be a connection of this end user and this integration")
 
 
-async def insert_session(tx: Transaction, session: ConnectSession) -> secret_tokens.SecretToken:
+async def insert_session(tx: Transaction, session: ConnectSession) -> SecretToken:
     """Store a session and make its token, which is not stored (P2)."""
     token = secret_tokens.make(secret_tokens.SESSION)
-    await tx.execute(_INSERT, token_hash=token.hash, **asdict(session))
+    await tx.execute(_INSERT, **asdict(replace(session, token_hash=token.hash)))
     tx.committed.append(metrics.sessions.labels("created").inc)
     return token
 
 
 async def get(tx: Transaction, organization_id: str, session_id: str) -> ConnectSession:
     """Return a session of this organization. Raises: NotFound."""
-    row = await tx.one(_MINE, session=session_id, organization=organization_id) if is_id(session_id) else None
-    if row is None:
+    key = {"session": session_id, "organization": organization_id}
+    session = await tx.one(_MINE, ConnectSession, **key) if is_id(session_id) else None
+    if session is None:
         raise NotFound(f"There is no hosted connection session {session_id[:64]!r}.")
-    return _from_row(row)
+    return session
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
     """Return a session by its id. The id is no secret: use it only to name the origins that may frame the page."""
-    row = await tx.one(_BY_ID, session=session_id) if is_id(session_id) else None
-    return _from_row(row) if row else None
+    return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 
 async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
@@ -322,8 +329,8 @@ async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
     if not secret_tokens.recognize(secret_tokens.SESSION, token):
         return None
     digest = secret_tokens.digest(token)
-    row = await tx.one(_BY_HASH, hash=digest)
-    return _from_row(row) if row and secret_tokens.same(row.token_hash, digest) else None
+    session = await tx.one(_BY_HASH, ConnectSession, hash=digest)
+    return session if session is not None and secret_tokens.same(session.token_hash, digest) else None
 
 
 def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | None:
@@ -337,19 +344,14 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
     if state == "cancelled":
         return SessionCancelled(f"This session was cancelled. {again}")
     if state == "failed":
-        return too_many_attempts()
+        return TooManyAttempts()
     return None
 
 
 async def unavailable_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
     """Return why a session takes no connection: it ended meanwhile, or all of its attempts are used or running."""
     current = await get(tx, session.organization_id, session.id)
-    return ended_error(current, now) or too_many_attempts()
-
-
-def too_many_attempts() -> TooManyAttempts:
-    """Return the error of a session whose attempts are used up."""
-    return TooManyAttempts("Too many attempts failed in this session. Open the window again from the app.")
+    return ended_error(current, now) or TooManyAttempts()
 
 
 async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
@@ -374,7 +376,7 @@ async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str],
 
 async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
     """Store the error of a refused check; True if it was the last one, which makes the session `failed`."""
-    row = await tx.one(_NOTE_REFUSAL, session=session_id, error=error, now=now)
+    row = await tx.one(_NOTE_REFUSAL, _ChecksRow, session=session_id, error=error, now=now)
     if row is None or row.failed_checks < MAX_FAILED_CHECKS:
         return False
     return await _end(tx, "failed", _FAIL, session=session_id, now=now)
@@ -385,7 +387,7 @@ async def complete(tx: Transaction, session_id: str, connection_id: str, now: da
     return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
 
-async def hold(tx: Transaction, session_id: str, code: secret_tokens.SecretToken, now: datetime) -> bool:
+async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetime) -> bool:
     """Hold the session until its code is redeemed or expires. False as for `complete`."""
     until = now + TIME_TO_REDEEM
     return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
