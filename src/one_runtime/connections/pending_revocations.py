@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -150,25 +150,12 @@ async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: da
         attempts=1,
         audience=tokens.metadata.audience,
     )
-    plaintext = json.dumps(dict(pending.tokens)).encode()
+    values = asdict(pending)
+    plaintext = json.dumps(values.pop("tokens")).encode()
     context = SealContext(TABLE, pending.id, _VERSION)
     sealed = await key_ring.seal(tx, vault, pending.organization_id, plaintext, context)
-    await tx.execute(
-        _INSERT,
-        id=pending.id,
-        organization_id=pending.organization_id,
-        connection_id=pending.connection_id,
-        integration_slug=pending.integration_slug,
-        oauth_client_id=pending.oauth_client_id,
-        params=dict(pending.params),
-        sealed=sealed.data,
-        key_id=sealed.key_id,
-        version=_VERSION,
-        attempts=pending.attempts,
-        due_at=now + LEASE,
-        give_up_at=now + RETENTION,
-        audience=pending.audience,
-    )
+    values |= {"sealed": sealed.data, "key_id": sealed.key_id, "version": _VERSION}
+    await tx.execute(_INSERT, due_at=now + LEASE, give_up_at=now + RETENTION, **values)
     return pending
 
 
