@@ -23,7 +23,6 @@ from one_runtime.integrations.custom import (
     CustomIntegrationResult,
     IntegrationExists,
     IntegrationInUse,
-    NewCustomIntegration,
 )
 
 router = Routes("Custom integrations")
@@ -149,7 +148,7 @@ async def create_custom_integration(
     """Create an integration that only your organization sees, beside the built-in ones in every list. Its slug begins
     with `x-`. Errors name the line of the entry. 409 if the slug is taken."""
     entry = await _entry(request, installation)
-    created = await custom.create(installation, caller.actor, NewCustomIntegration(entry.integration, entry.logo))
+    created = await custom.create(installation, caller.actor, entry.integration, entry.logo)
     return _answer(request, created, entry.warnings)
 
 
@@ -179,7 +178,7 @@ async def replace_custom_integration(
         raise NotFound(
             f"{slug[:64]!r} must begin with x-, followed by letters and digits with single hyphens between them."
         )
-    put = await custom.put(installation, caller.actor, NewCustomIntegration(entry.integration, entry.logo))
+    put = await custom.put(installation, caller.actor, entry.integration, entry.logo)
     response.status_code = 201 if put.created else 200
     return _answer(request, put, entry.warnings)
 
@@ -264,7 +263,7 @@ def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings =
             "enabled": put.enabled,
             "definition": written(integration),
             "warnings": (*warnings, *_notes(put)),
-            "invalidated_connections": put.moved,
+            "invalidated_connections": put.invalidated,
             "created_at": registered.created_at,
             "updated_at": registered.updated_at,
         }

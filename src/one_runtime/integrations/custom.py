@@ -11,6 +11,7 @@ from typing import Final, get_args
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import AuthType, CustomIntegration
+from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import StoredIntegration
 from one_runtime.connections import connections
 from one_runtime.context import Installation
@@ -40,25 +41,17 @@ class IntegrationInUse(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class NewCustomIntegration:
-    """A custom integration to register: a validated entry, and its logo, a sanitized SVG."""
-
-    integration: CustomIntegration
-    logo: str
-
-
-@dataclass(frozen=True, slots=True)
 class CustomIntegrationResult:
     """A registered custom integration.
 
-    `enabled`: end users of the organization can connect it. `moved`: number of connections that the end users must make
-    again. `client_retired`: the organization must register its OAuth client again.
+    `enabled`: end users of the organization can connect it. `invalidated`: number of connections that the end users
+    must make again. `client_retired`: the organization must register its OAuth client again.
     """
 
     registered: StoredIntegration
     enabled: bool
     created: bool = False
-    moved: int = 0
+    invalidated: int = 0
     client_retired: bool = False
 
 
@@ -78,35 +71,39 @@ async def get(installation: Installation, organization_id: str, slug: str) -> Cu
     return CustomIntegrationResult(stored, organization.offers(slug))
 
 
-async def create(installation: Installation, actor: Actor, entry: NewCustomIntegration) -> CustomIntegrationResult:
-    """Register a new custom integration. Raises: IntegrationExists; Conflict if the organization has the maximum."""
+async def create(
+    installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
+) -> CustomIntegrationResult:
+    """Register a new custom integration: a validated entry and its logo, a sanitized SVG.
+
+    Raises: IntegrationExists; Conflict if the organization has the maximum.
+    """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
-        if await _find(tx, actor, entry.integration.slug) is not None:
+        if await _find(tx, actor, entry.slug) is not None:
             raise IntegrationExists(
-                f"There is an integration {entry.integration.slug!r} already. "
-                f"PUT /v1/custom-integrations/{entry.integration.slug} replaces it."
+                f"There is an integration {entry.slug!r} already. PUT /v1/custom-integrations/{entry.slug} replaces it."
             )
-        return await _create(tx, installation, actor, entry)
+        return await _create(tx, installation, actor, entry, logo)
 
 
-async def put(installation: Installation, actor: Actor, entry: NewCustomIntegration) -> CustomIntegrationResult:
-    """Register a custom integration, or replace the definition of an existing one."""
-    slug = entry.integration.slug
+async def put(installation: Installation, actor: Actor, entry: CustomIntegration, logo: str) -> CustomIntegrationResult:
+    """Register a custom integration, or replace the definition of an existing one. The arguments are as in `create`."""
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
-        present = await _find(tx, actor, slug)
+        present = await _find(tx, actor, entry.slug)
         if present is None:
-            return await _create(tx, installation, actor, entry)
+            return await _create(tx, installation, actor, entry, logo)
         now = installation.clock()
-        saved = await organization_catalogs.replace(
-            tx, actor.organization_id, present, entry.integration, entry.logo, now
-        )
-        retired = await _retire_client(tx, installation, actor, saved.integration)
-        await _record(tx, installation, actor, "custom_integration.updated", slug)
+        saved = await organization_catalogs.replace(tx, actor.organization_id, present, entry, logo, now)
+        auth = oauth2_of(saved.integration.auth_of("oauth2"))
+        retired = await _retire_client(tx, installation, actor, entry.slug, auth)
+        await _record(tx, installation, actor, "custom_integration.updated", entry.slug)
         organization = await organizations.get(tx, actor.organization_id)
-    moved = await _invalidate_connections(installation, actor, saved.integration)
-    return CustomIntegrationResult(saved, organization.offers(slug), moved=moved, client_retired=retired)
+    invalidated = await _invalidate_connections(installation, actor, saved.integration)
+    return CustomIntegrationResult(
+        saved, organization.offers(entry.slug), invalidated=invalidated, client_retired=retired
+    )
 
 
 async def delete(installation: Installation, actor: Actor, slug: str) -> None:
@@ -116,14 +113,12 @@ async def delete(installation: Installation, actor: Actor, slug: str) -> None:
         await organization_catalogs.get(tx, actor.organization_id, slug)
         count = await connections.count_at_integration(tx, actor.organization_id, slug)
         if count:
-            connected = f"{count} connections were" if count > 1 else "1 connection was"
+            connected = f"{count} connections use" if count > 1 else "1 connection uses"
             raise IntegrationInUse(
-                f"{connected} made with {slug}. Delete what was connected first, or with it: ?delete_connections=true."
+                f"{connected} {slug}. Delete the connections first, or together with it: ?delete_connections=true."
             )
         await organization_catalogs.remove(tx, actor.organization_id, slug, installation.clock())
-        if await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug) is not None:
-            await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
-            await _record(tx, installation, actor, "oauth_client.deleted", slug)
+        await _retire_client(tx, installation, actor, slug, None)
         await _remove_from_enabled(tx, installation, actor, slug)
         await _record(tx, installation, actor, "custom_integration.deleted", slug)
 
@@ -136,20 +131,18 @@ async def _find(tx: Transaction, actor: Actor, slug: str) -> StoredIntegration |
 
 
 async def _create(
-    tx: Transaction, installation: Installation, actor: Actor, entry: NewCustomIntegration
+    tx: Transaction, installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
 ) -> CustomIntegrationResult:
-    now = installation.clock()
-    saved = await organization_catalogs.create(tx, actor.organization_id, entry.integration, entry.logo, now)
-    await _record(tx, installation, actor, "custom_integration.created", saved.integration.slug)
+    saved = await organization_catalogs.create(tx, actor.organization_id, entry, logo, installation.clock())
+    await _record(tx, installation, actor, "custom_integration.created", entry.slug)
     organization = await organizations.get(tx, actor.organization_id)
-    return CustomIntegrationResult(saved, organization.offers(saved.integration.slug), created=True)
+    return CustomIntegrationResult(saved, organization.offers(entry.slug), created=True)
 
 
 async def _retire_client(
-    tx: Transaction, installation: Installation, actor: Actor, integration: CustomIntegration
+    tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire an OAuth client whose secret would go to a host that it was not registered for; return True if retired."""
-    slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
+    """Retire the OAuth client, unless its secret goes only to hosts that it was registered for; True if retired."""
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
         return False

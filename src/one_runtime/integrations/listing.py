@@ -73,7 +73,7 @@ class ListState:
     """
 
     principal: Principal
-    offer: Availability
+    availability: Availability
     connections: str
     own: Catalog | None = None
 
@@ -104,9 +104,9 @@ async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: Prese
     row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(row)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
-    offer = availability_of(row.integrations_mode, row.integrations_slugs, row.clients)
+    availability = availability_of(row.integrations_mode, row.integrations_slugs, row.clients)
     own = await catalogs.own(tx, principal.organization_id, row.custom_revision) if row.custom_revision else None
-    return ListState(principal, offer, row.connections, own)
+    return ListState(principal, availability, row.connections, own)
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
@@ -278,7 +278,7 @@ class IntegrationList:
     def listed(self, state: ListState, options: Options) -> Listed:
         """Return the list to answer with."""
         lists = self._built_in if state.own is None else self._custom(state.own)
-        return lists.listed(state.offer, state.connections, options)
+        return lists.listed(state.availability, state.connections, options)
 
     def body(self, listed: Listed, end_user_id: str) -> bytes:
         """Return the answer for an end user, as JSON."""

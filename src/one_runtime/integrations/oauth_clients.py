@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import product
 from math import prod
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, exists, insert, select, update
@@ -66,7 +66,7 @@ class OAuthClient:
     """A stored OAuth client.
 
     `scopes`: the scopes to request, None for the entry's default. `fields`: further values that the entry requires,
-    beside the client's id and secret.
+    beside the client's id and secret. `version`: of the sealed secret.
     """
 
     id: str
@@ -79,6 +79,7 @@ class OAuthClient:
     created_at: datetime
     updated_at: datetime
     retired_at: datetime | None = None
+    version: int = 1
 
     def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
         """Return the fields that the entry asks for, beside the client's id and secret."""
@@ -110,18 +111,38 @@ class RegisteredClient:
     redirect_url: str
 
 
+class _ClientRow(NamedTuple):
+    id: str
+    organization_id: str
+    integration_slug: str
+    client_id: str
+    scopes: list[str] | None
+    hosts: list[str]
+    sealed: bytes
+    key_id: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    retired_at: datetime | None
+
+
+class _SlugRow(NamedTuple):
+    integration_slug: str
+
+
+_COLUMNS = tuple(clients.c[name] for name in _ClientRow._fields)
 _OF_OWNER = clients.c.organization_id == bindparam("organization")
 _SERVES = _OF_OWNER | (clients.c.organization_id == bindparam("instance"))
 _ACTIVE = clients.c.retired_at.is_(None)
 _SLUG = clients.c.integration_slug == bindparam("slug")
-_OWN = select(clients).where(_OF_OWNER, _SLUG, _ACTIVE)
+_OWN = select(*_COLUMNS).where(_OF_OWNER, _SLUG, _ACTIVE)
 # The organization's own client precedes the instance's, because a nil UUID is the lowest.
-_FOR = select(clients).where(_SERVES, _SLUG, _ACTIVE).order_by(clients.c.organization_id.desc()).limit(1)
-_BY_ID = select(clients).where(
+_FOR = select(*_COLUMNS).where(_SERVES, _SLUG, _ACTIVE).order_by(clients.c.organization_id.desc()).limit(1)
+_BY_ID = select(*_COLUMNS).where(
     clients.c.id == bindparam("client"),
     _SERVES,
 )
-_ALL_OF = select(clients).where(_OF_OWNER, _ACTIVE).order_by(clients.c.integration_slug)
+_ALL_OF = select(*_COLUMNS).where(_OF_OWNER, _ACTIVE).order_by(clients.c.integration_slug)
 _SLUGS = select(clients.c.integration_slug).where(_SERVES, _ACTIVE)
 _INSERT = insert(clients)
 _UPDATE = (
@@ -143,14 +164,14 @@ _PURGE = batched_delete(
 
 async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
     """Return the client that an organization or the instance has registered for an integration, or None."""
-    row = await tx.one(_OWN, organization=organization_id, slug=slug)
-    return _from_row(vault, row) if row else None
+    row = await tx.one(_OWN, _ClientRow, organization=organization_id, slug=slug)
+    return _decrypt(vault, row) if row else None
 
 
 async def find_for(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
     """Return the client that serves an organization: its own, else the instance's, else None."""
-    row = await tx.one(_FOR, organization=organization_id, instance=INSTANCE, slug=slug)
-    return _from_row(vault, row) if row else None
+    row = await tx.one(_FOR, _ClientRow, organization=organization_id, instance=INSTANCE, slug=slug)
+    return _decrypt(vault, row) if row else None
 
 
 async def require(
@@ -179,20 +200,20 @@ async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) 
 
     Raises: OAuthClientMissing.
     """
-    row = await tx.one(_BY_ID, organization=organization_id, instance=INSTANCE, client=client)
+    row = await tx.one(_BY_ID, _ClientRow, organization=organization_id, instance=INSTANCE, client=client)
     if row is None:
         raise OAuthClientMissing("The OAuth client of this connection was deleted. Connect again.")
-    return _from_row(vault, row)
+    return _decrypt(vault, row)
 
 
 async def list_own(tx: Transaction, vault: Vault, organization_id: str) -> list[OAuthClient]:
     """Return the clients that an organization or the instance has registered, by integration."""
-    return [_from_row(vault, row) for row in await tx.all(_ALL_OF, organization=organization_id)]
+    return [_decrypt(vault, row) for row in await tx.all(_ALL_OF, _ClientRow, organization=organization_id)]
 
 
 async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
     """Return the slugs of integrations with a client of the organization or of the instance."""
-    rows = await tx.all(_SLUGS, organization=organization_id, instance=INSTANCE)
+    rows = await tx.all(_SLUGS, _SlugRow, organization=organization_id, instance=INSTANCE)
     return frozenset(row.integration_slug for row in rows)
 
 
@@ -212,8 +233,9 @@ async def put(
     if auth.client.owner == "customer":
         raise InvalidInput(f"Each end user of {integration.name} enters an OAuth client of their own in the popup.")
     present = await find_own(tx, vault, organization_id, slug)
-    same = present is not None and present.client.client_id == new.client_id
-    if present is not None and same and new.client_secret is None:
+    if present is not None and present.client.client_id != new.client_id:
+        present = None
+    if present is not None and new.client_secret is None:
         if not set(_hosts(new.hosts)) <= set(present.hosts):
             raise InvalidInput.of("client_secret", "is required with a new host, which it will be sent to")
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
@@ -221,23 +243,25 @@ async def put(
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
     if slug.startswith(CUSTOM) and not new.hosts:
         new = replace(new, hosts=secret_hosts(auth))  # a later change of the entry must not redirect the secret
-    registered = OAuthClient(
-        id=present.id if present is not None and same else new_id(),
+    client = OAuthClient(
+        id=present.id if present is not None else new_id(),
         organization_id=organization_id,
         integration_slug=slug,
         client=ClientIdentity(new.client_id, new.client_secret),
         scopes=new.scopes,
         hosts=new.hosts,
         fields=new.fields,
-        created_at=present.created_at if present is not None and same else now,
+        created_at=present.created_at if present is not None else now,
         updated_at=now,
+        version=present.version + 1 if present is not None else 1,
     )
-    if present is not None and same:
-        await _save(tx, vault, registered, await _version(tx, organization_id, slug) + 1, renewed=True)
-        return registered
-    await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now)
-    await _save(tx, vault, registered, 1, renewed=False)
-    return registered
+    columns = await _seal(tx, vault, client)
+    if present is not None:
+        await tx.execute(_UPDATE, client=client.id, **columns)
+    else:
+        await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now)
+        await tx.execute(_INSERT, **columns)
+    return client
 
 
 async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
@@ -368,47 +392,30 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
             raise HostNotRegistered(f"The OAuth client for {integration} was not registered for the host {host}.")
 
 
-async def _save(tx: Transaction, vault: Vault, client: OAuthClient, version: int, *, renewed: bool) -> None:
+async def _seal(tx: Transaction, vault: Vault, client: OAuthClient) -> dict[str, object]:
+    """Return the columns of a client's row."""
     secret = {"client_secret": client.client.client_secret, "fields": dict(client.fields)}
-    context = SealContext(TABLE, client.id, version)
+    context = SealContext(TABLE, client.id, client.version)
     sealed = await key_ring.seal(tx, vault, client.organization_id, json.dumps(secret).encode(), context)
-    scopes, hosts = list(client.scopes) if client.scopes is not None else None, list(client.hosts)
-    columns = {"scopes": scopes, "hosts": hosts, "sealed": sealed.data, "key_id": sealed.key_id, "version": version}
-    if renewed:
-        await tx.execute(_UPDATE, client=client.id, updated_at=client.updated_at, **columns)
-        return
-    await tx.execute(
-        _INSERT,
-        id=client.id,
-        organization_id=client.organization_id,
-        integration_slug=client.integration_slug,
-        client_id=client.client.client_id,
-        created_at=client.created_at,
-        updated_at=client.updated_at,
-        retired_at=None,
-        **columns,
-    )
+    columns = {name: getattr(client, name) for name in _ClientRow._fields if name in OAuthClient.__dataclass_fields__}
+    return columns | {"client_id": client.client.client_id, "sealed": sealed.data, "key_id": sealed.key_id}
 
 
-async def _version(tx: Transaction, organization_id: str, slug: str) -> int:
-    row = await tx.one(_OWN, organization=organization_id, slug=slug)
-    return int(row.version) if row else 0
-
-
-def _from_row(vault: Vault, row: object) -> OAuthClient:
-    values = row._asdict()  # type: ignore[attr-defined] # a row is a named tuple
-    sealed, place = (
-        Sealed(values.pop("key_id"), values.pop("sealed")),
-        SealContext(TABLE, values["id"], values.pop("version")),
-    )
-    secret = json.loads(vault.open(values["organization_id"], sealed, place))
-    scopes, hosts = values.pop("scopes"), values.pop("hosts")
+def _decrypt(vault: Vault, row: _ClientRow) -> OAuthClient:
+    context = SealContext(TABLE, row.id, row.version)
+    secret = json.loads(vault.open(row.organization_id, Sealed(row.key_id, row.sealed), context))
     return OAuthClient(
-        client=ClientIdentity(values.pop("client_id"), secret["client_secret"]),
-        scopes=tuple(scopes) if scopes is not None else None,
-        hosts=tuple(hosts),
+        id=row.id,
+        organization_id=row.organization_id,
+        integration_slug=row.integration_slug,
+        client=ClientIdentity(row.client_id, secret["client_secret"]),
+        scopes=tuple(row.scopes) if row.scopes is not None else None,
+        hosts=tuple(row.hosts),
         fields=secret["fields"],
-        **values,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        retired_at=row.retired_at,
+        version=row.version,
     )
 
 
