@@ -334,6 +334,7 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
     await runtime.call_back(await runtime.allow(attempt, INITECH), attempt.cookie)
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "account_mismatch")
+    assert await runtime.failed_checks(session) == 0
     agreed = await runtime.authorize(token, replace_account=True)
     assert (await runtime.call_back(await runtime.allow(agreed, INITECH), agreed.cookie)).status_code == 200
     (connection,) = await runtime.connections()

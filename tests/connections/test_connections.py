@@ -1,0 +1,159 @@
+"""Stored connections: which one a new account replaces, and what changes of status record."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+from one_runtime.clock import system_clock
+from one_runtime.connections import connections
+from one_runtime.connections.connections import AccountMismatch, Connection, ConnectionFilter, NewConnection
+from one_runtime.connections.credentials import ProviderAccount
+from one_runtime.db.engine import Database
+from one_runtime.db.ids import new_id
+from one_runtime.errors import NotFound
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Actor, EventFilter
+from tests import sealed_rows
+
+CATALOGS: Final = OrganizationCatalogs(load_catalog())
+VAULT: Final = sealed_rows.ring(sealed_rows.FIRST)
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with sealed_rows.opened(database_url) as opened:
+        await sealed_rows.register(opened, VAULT)
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def actor(database: Database) -> Actor:
+    return await sealed_rows.organization(database)
+
+
+def account(account_id: str | None, secret: str = "key", **more: Any) -> NewConnection:
+    """Return an account of the end user `user_123` to connect."""
+    secrets, identity = {"api_key": secret}, ProviderAccount(account_id)
+    new = NewConnection("user_123", "acme", "api_key", None, {}, secrets, identity, {})
+    return replace(new, **more)
+
+
+async def connect(database: Database, actor: Actor, new: NewConnection) -> tuple[Connection, bool]:
+    async with database.write() as tx:
+        return await connections.create_or_replace(tx, VAULT, CATALOGS, actor, new, system_clock())
+
+
+async def secret_of(database: Database, connection: Connection) -> str:
+    async with database.read() as tx:
+        _, stored = await connections.get_with_credential(tx, VAULT, connection.key)
+    return stored.secrets["api_key"]
+
+
+async def list_connections(database: Database, actor: Actor) -> list[Connection]:
+    async with database.read() as tx:
+        return await connections.list_page(tx, actor.organization_id, ConnectionFilter(), limit=10)
+
+
+async def need_reauth(database: Database, actor: Actor, connection: Connection) -> Connection:
+    async with database.write() as tx:
+        return await connections.mark_needs_reauth(tx, actor, connection, "refused", "Refused.", system_clock())
+
+
+async def event_types(database: Database, actor: Actor) -> list[str]:
+    async with database.read() as tx:
+        page = await events.list_newest(tx, actor.organization_id, EventFilter(), limit=50, before=None)
+    return [event.type for event in page]
+
+
+@pytest.mark.parametrize("account_id", ["account-1", None], ids=["the same account", "an unknown account"])
+async def test_connecting_again_replaces_the_connection_in_place(
+    database: Database, actor: Actor, account_id: str | None
+) -> None:
+    first, created = await connect(database, actor, account("account-1", metadata={"team": "growth", "plan": "a"}))
+    assert created
+    again = account(account_id, "key-2", metadata={"plan": "b"})
+    second, created = await connect(database, actor, again)
+    assert (second.id, second.account_id, created) == (first.id, "account-1", False)
+    assert second.metadata == {"team": "growth", "plan": "b"}
+    assert await secret_of(database, second) == "key-2"
+
+
+async def test_another_account_replaces_the_present_one_only_after_agreement(database: Database, actor: Actor) -> None:
+    first, _ = await connect(database, actor, account("account-1"))
+    with pytest.raises(AccountMismatch):
+        await connect(database, actor, account("account-2", "key-2"))
+    assert (await list_connections(database, actor), await secret_of(database, first)) == ([first], "key")
+    second, created = await connect(database, actor, account("account-2", "key-2", agreed=True))
+    assert (second.id, second.account_id, created) == (first.id, "account-2", False)
+
+
+async def test_multiple_adds_another_account_and_replaces_the_same_one(database: Database, actor: Actor) -> None:
+    first, _ = await connect(database, actor, account("account-1"))
+    second, created = await connect(database, actor, account("account-2", multiple=True))
+    assert (created, second.id != first.id) == (True, True)
+    again, created = await connect(database, actor, account("account-1", multiple=True))
+    assert (again.id, created) == (first.id, False)
+
+
+async def test_an_unknown_account_replaces_the_active_connection_before_a_broken_one(
+    database: Database, actor: Actor
+) -> None:
+    active, _ = await connect(database, actor, account("account-1"))
+    broken, _ = await connect(database, actor, account("account-2", multiple=True))
+    await need_reauth(database, actor, broken)
+    replaced, _ = await connect(database, actor, account(None))
+    assert replaced.id == active.id
+
+
+async def test_a_target_is_reconnected_only_if_it_is_of_this_end_user(database: Database, actor: Actor) -> None:
+    first, _ = await connect(database, actor, account("account-1"))
+    second, _ = await connect(database, actor, account("account-2", multiple=True))
+    await need_reauth(database, actor, first)
+    repaired, created = await connect(database, actor, account("account-1", target=first.id))
+    assert (repaired.id, repaired.status, repaired.error, created) == (first.id, "active", None, False)
+    with pytest.raises(AccountMismatch):
+        await connect(database, actor, account("account-1", target=second.id))
+    theirs, _ = await connect(database, actor, account("account-3", end_user_id="user_456"))
+    for target in (theirs.id, new_id()):
+        with pytest.raises(NotFound):
+            await connect(database, actor, account("account-1", target=target))
+
+
+@pytest.mark.only_database("postgresql")
+async def test_two_tabs_that_connect_one_account_at_once_make_one_connection(database: Database, actor: Actor) -> None:
+    results = await asyncio.gather(*(connect(database, actor, account("account-1", f"key-{tab}")) for tab in range(2)))
+    assert sorted(created for _, created in results) == [False, True]
+    assert len(await list_connections(database, actor)) == 1
+
+
+async def test_a_change_of_status_is_recorded_once(database: Database, actor: Actor) -> None:
+    connection, _ = await connect(database, actor, account("account-1"))
+    broken = await need_reauth(database, actor, connection)
+    assert await need_reauth(database, actor, broken) == broken
+    async with database.write() as tx:
+        recovered = await connections.mark_active(tx, actor, broken, system_clock())
+        assert await connections.mark_active(tx, actor, recovered, system_clock()) == recovered
+    assert (recovered.status, recovered.error) == ("active", None)
+    assert sorted(await event_types(database, actor)) == [
+        "connection.created",
+        "connection.needs_reauth",
+        "connection.recovered",
+    ]
+
+
+async def test_a_connection_that_was_deleted_meanwhile_is_not_changed(database: Database, actor: Actor) -> None:
+    connection, _ = await connect(database, actor, account("account-1"))
+    now = system_clock()
+    async with database.write() as tx:
+        assert await connections.remove(tx, actor, connection, now)
+        assert not await connections.remove(tx, actor, connection, now)
+    with pytest.raises(NotFound):
+        async with database.write() as tx:
+            await connections.update_connection(tx, actor, connection, "New name", None, now)
+    assert sorted(await event_types(database, actor)) == ["connection.created", "connection.deleted"]
