@@ -135,7 +135,7 @@ class AuthorizationAttempt:
         return self.status not in {CONNECTED, FAILED} and now >= self.expires_at
 
 
-class _CountRow(NamedTuple):
+class _AttemptCount(NamedTuple):
     attempts: int
 
 
@@ -251,7 +251,7 @@ async def consume(
 
 async def count(tx: Transaction, session_id: str) -> int:
     """Count the attempts of a session, whatever their end; the unfinished one is replaced by the next."""
-    row = await tx.one(_COUNT, _CountRow, session=session_id)
+    row = await tx.one(_COUNT, _AttemptCount, session=session_id)
     return row.attempts if row is not None else 0
 
 

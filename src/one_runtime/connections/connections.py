@@ -110,11 +110,11 @@ class ConnectionFilter:
     status: str | None = None
 
 
-class _SlugRow(NamedTuple):
+class _ConnectedRow(NamedTuple):
     integration_slug: str
 
 
-class _CountRow(NamedTuple):
+class _ConnectionCount(NamedTuple):
     connections: int
 
 
@@ -217,7 +217,7 @@ async def list_at_integration(tx: Transaction, organization_id: str, end_user_id
 
 async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_id: str) -> frozenset[str]:
     """Return the slugs of the integrations to which an end user has an active connection."""
-    rows = await tx.all(_CONNECTED, _SlugRow, organization=organization_id, end_user=end_user_id)
+    rows = await tx.all(_CONNECTED, _ConnectedRow, organization=organization_id, end_user=end_user_id)
     return frozenset(row.integration_slug for row in rows)
 
 
@@ -421,7 +421,7 @@ async def invalidate_all_for_audience_change(
 
 async def count_at_integration(tx: Transaction, organization_id: str, slug: str) -> int:
     """Return the number of the organization's connections to an integration."""
-    row = await tx.one(_COUNT, _CountRow, organization=organization_id, slug=slug)
+    row = await tx.one(_COUNT, _ConnectionCount, organization=organization_id, slug=slug)
     return row.connections if row is not None else 0
 
 

@@ -126,7 +126,7 @@ class _ClientRow(NamedTuple):
     retired_at: datetime | None
 
 
-class _SlugRow(NamedTuple):
+class _ClientSlug(NamedTuple):
     integration_slug: str
 
 
@@ -213,7 +213,7 @@ async def list_own(tx: Transaction, vault: Vault, organization_id: str) -> list[
 
 async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
     """Return the slugs of integrations with a client of the organization or of the instance."""
-    rows = await tx.all(_SLUGS, _SlugRow, organization=organization_id, instance=INSTANCE)
+    rows = await tx.all(_SLUGS, _ClientSlug, organization=organization_id, instance=INSTANCE)
     return frozenset(row.integration_slug for row in rows)
 
 
