@@ -1,6 +1,7 @@
 """A pytest plugin: every test with a database runs on both, each time on a fresh and migrated one.
 
-`--database sqlite` or `--database postgresql` keeps to one of them; the default is both.
+`--database sqlite` and `--database postgresql` run the tests of one database, `--database first` runs each test once:
+on SQLite, if the test applies to it. The default is both.
 """
 
 import shutil
@@ -38,7 +39,7 @@ ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register `--database`."""
-    parser.addoption("--database", choices=(*_KINDS, "both"), default="both", help="which database to test on")
+    parser.addoption("--database", choices=(*_KINDS, "first", "both"), default="both", help="databases to test on")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,7 +48,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     chosen = metafunc.config.getoption("database")
     only = metafunc.definition.get_closest_marker("only_database")
-    kinds = [kind for kind in _KINDS if chosen in {kind, "both"} and (only is None or kind in only.args)]
+    kinds = [kind for kind in _KINDS if chosen in {kind, "first", "both"} and (only is None or kind in only.args)]
+    if chosen == "first":
+        kinds = kinds[:1]
     metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
 
 
