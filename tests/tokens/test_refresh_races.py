@@ -132,11 +132,8 @@ class FailingDatabase(Database):
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return self.real.read()
 
-    def _transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        return self._failing()
-
     @asynccontextmanager
-    async def _failing(self) -> AsyncIterator[Transaction]:
+    async def write(self) -> AsyncIterator[Transaction]:
         if self.busy:
             self.busy -= 1
             raise Busy("No connection came free.")

@@ -48,13 +48,12 @@ class Bind:
 
 
 class CompiledStatement:
-    """The text of a statement, its parameters, and one row constructor for each row type that it was run with."""
+    """The text of a statement, its parameters, and the constructors of its rows."""
 
-    __slots__ = ("_columns", "_makers", "binds", "text")
+    __slots__ = ("binds", "make_row", "text")
 
     def __init__(self, text: str, binds: tuple[Bind, ...], columns: Sequence[tuple[str, Convert | None]]) -> None:
-        self.text, self.binds, self._columns = text, binds, columns
-        self._makers: dict[type, MakeRow] = {}
+        self.text, self.binds, self.make_row = text, binds, RowMakers(columns)
 
     def values(self, params: Params) -> dict[str, object]:
         """Return the driver's parameters. Raises: KeyError for a missing one."""
@@ -64,41 +63,47 @@ class CompiledStatement:
             values[bind.name] = bind.convert(value) if bind.convert and value is not None else value
         return values
 
-    def make_row(self, row_type: type) -> MakeRow:
-        """Return the constructor of rows. Raises: TypeError where the fields of the type are not the columns."""
-        maker = self._makers.get(row_type)
-        if maker is None:
-            maker = self._makers[row_type] = self._new_maker(row_type)
+
+class RowMakers(dict[type, MakeRow]):
+    """The constructor of a statement's rows for each row type that it was run with.
+
+    Raises: TypeError for a row type whose fields are not the statement's columns.
+    """
+
+    def __init__(self, columns: Sequence[tuple[str, Convert | None]]) -> None:
+        super().__init__()
+        self._names = [name for name, _ in columns]
+        self._converts = tuple((index, convert) for index, (_, convert) in enumerate(columns) if convert)
+
+    def __missing__(self, row_type: type) -> MakeRow:
+        maker = self[row_type] = self._create(self._row_class(row_type))
         return maker
 
-    def _new_maker(self, row_type: type) -> MakeRow:
-        construct = _constructor(row_type, [name for name, _ in self._columns])
-        converts = tuple((index, convert) for index, (_, convert) in enumerate(self._columns) if convert)
-        if not converts:
-            return construct
+    def _row_class(self, row_type: Any) -> Any:
+        if row_type is Row:
+            return namedtuple("Row", self._names, rename=True)  # noqa: PYI024 - not known earlier
+        is_dataclass = dataclasses.is_dataclass(row_type)
+        fields = [field.name for field in dataclasses.fields(row_type)] if is_dataclass else list(row_type._fields)
+        if fields != self._names:
+            raise TypeError(
+                f"{row_type.__name__} has the fields {fields}, but the statement has the columns {self._names}."
+            )
+        return row_type
 
-        def make(values: Sequence[object]) -> object:
+    def _create(self, row_class: Any) -> MakeRow:
+        converts = self._converts
+        if not converts and issubclass(row_class, tuple):
+            make: MakeRow = row_class._make
+            return make
+
+        def convert_and_make(values: Sequence[object]) -> object:
             cells = list(values)
             for index, convert in converts:
                 if cells[index] is not None:
                     cells[index] = convert(cells[index])
-            return construct(cells)
+            return row_class(*cells)
 
-        return make
-
-
-def _constructor(row_type: type, columns: list[str]) -> MakeRow:
-    make_type: Any = namedtuple  # noqa: PYI024 - the columns are known at run time only
-    if row_type is Row:
-        untyped: Any = make_type("Row", columns, rename=True)
-        return untyped._make  # type: ignore[no-any-return]
-    is_dataclass = dataclasses.is_dataclass(row_type)
-    fields = [field.name for field in dataclasses.fields(row_type)] if is_dataclass else list(row_type._fields)  # type: ignore[attr-defined]
-    if fields != columns:
-        raise TypeError(f"{row_type.__name__} has the fields {fields}, but the statement has the columns {columns}.")
-    if is_dataclass:
-        return lambda cells: row_type(*cells)
-    return row_type._make  # type: ignore[attr-defined, no-any-return]
+        return convert_and_make
 
 
 class StatementCompiler:

@@ -4,8 +4,8 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar, overload
@@ -15,7 +15,6 @@ from sqlalchemy.sql import ClauseElement
 
 from one_runtime.db.compiled import Params, Row, StatementCompiler
 from one_runtime.errors import Unavailable
-from one_runtime.telemetry import tracing
 
 __all__ = ["Busy", "Database", "Params", "PoolUse", "Row", "Transaction", "transaction_open"]
 
@@ -51,7 +50,7 @@ class Transaction(ABC):
     async def all(self, statement: ClauseElement, row_type: type[Any] = Row, /, **params: object) -> list[Any]:
         """Return every row. Raises: KeyError for a missing parameter; TypeError for a row type with other columns."""
         compiled = self._compiler.compile(statement)
-        make_row = compiled.make_row(row_type)
+        make_row = compiled.make_row[row_type]
         return list(map(make_row, await self._fetch(compiled.text, compiled.values(params))))
 
     @overload
@@ -60,8 +59,10 @@ class Transaction(ABC):
     async def one(self, statement: ClauseElement, row_type: type[R], /, **params: object) -> R | None: ...
     async def one(self, statement: ClauseElement, row_type: type[Any] = Row, /, **params: object) -> Any:
         """Return the first row, or None."""
-        rows = await self.all(statement, row_type, **params)
-        return rows[0] if rows else None
+        compiled = self._compiler.compile(statement)
+        make_row = compiled.make_row[row_type]
+        rows = await self._fetch(compiled.text, compiled.values(params))
+        return make_row(rows[0]) if rows else None
 
     async def execute(self, statement: ClauseElement, **params: object) -> int:
         """Run a statement and return the number of rows that it changed."""
@@ -126,15 +127,6 @@ class Database(ABC):
         async with self.read() as tx:
             await tx.one(_PING)
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        """Run one transaction: commit at the end, roll back on any error. Raises: Busy, Unavailable."""
-        with tracing.span("database transaction"):
-            async with self._transaction() as transaction:
-                yield transaction
-        for call in transaction.committed:
-            call()
-
     @abstractmethod
-    def _transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Open the transaction of `write`."""
+    def write(self) -> AbstractAsyncContextManager[Transaction]:
+        """Run one transaction: commit at the end, roll back on any error. Raises: Busy, Unavailable."""

@@ -1,7 +1,7 @@
 """PostgreSQL through psycopg's pool."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -15,6 +15,7 @@ from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.engine import Busy, Database, PoolUse, Transaction, transaction_open
 from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.errors import ConfigurationError, Unavailable
+from one_runtime.telemetry import tracing
 
 _Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
@@ -27,6 +28,12 @@ _OPTIONS: Final[dict[str, object]] = {
     "keepalives_idle": 30,
     "connect_timeout": 10,
 }
+
+
+_UNAVAILABLE: Final = (
+    psycopg.OperationalError,  # also PoolTimeout
+    psycopg.errors.ReadOnlySqlTransaction,  # a server that has become a standby answers, but refuses writes
+)
 
 
 def _utc(value: datetime) -> datetime:
@@ -42,7 +49,10 @@ _COMPILER: Final = StatementCompiler(
 
 class _PostgresTransaction(Transaction):
     _compiler = _COMPILER
-    connection: psycopg.AsyncConnection[Any]
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        super().__init__()
+        self.connection = connection
 
     async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
         cursor = await self.connection.execute(text, values)
@@ -56,13 +66,20 @@ class _PostgresTransaction(Transaction):
 
 
 class _PostgresReader(Transaction):
-    """Reads of all tasks, each statement on its own, without BEGIN and COMMIT."""
+    """Reads of all tasks, each statement on its own, without BEGIN and COMMIT. It is its own context manager."""
 
     _compiler = _COMPILER
 
     def __init__(self, pool: _Pool) -> None:
         super().__init__()
         self._pipeline = ReadPipeline(pool)
+
+    async def __aenter__(self) -> Transaction:
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, _UNAVAILABLE):
+            raise _translate(error) from error
 
     async def close(self) -> None:
         """Cancel the reads in progress."""
@@ -123,30 +140,27 @@ class PostgresDatabase(Database):
         size, idle, most = (stats.get(f"pool_{name}", 0) for name in ("size", "available", "max"))
         return PoolUse(size - idle, idle, most, stats.get("requests_waiting", 0))
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Transaction]:
-        with _translated_errors():
-            yield self._reader
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._reader
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Transaction]:
-        with _translated_errors():
-            async with self._pool.connection() as connection, connection.transaction():
-                transaction = _PostgresTransaction()
-                transaction.connection = connection
-                token = transaction_open.set(True)
-                try:
-                    yield transaction
-                finally:
-                    transaction_open.reset(token)
+    async def write(self) -> AsyncIterator[Transaction]:
+        with tracing.span("database transaction"):
+            try:
+                async with self._pool.connection() as connection, connection.transaction():
+                    transaction = _PostgresTransaction(connection)
+                    token = transaction_open.set(True)
+                    try:
+                        yield transaction
+                    finally:
+                        transaction_open.reset(token)
+            except _UNAVAILABLE as error:
+                raise _translate(error) from error
+        for call in transaction.committed:
+            call()
 
 
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except PoolTimeout as error:
-        raise Busy("No connection to the database became free in time. Try again.") from error
-    # A server that has become a standby answers, but refuses writes.
-    except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
-        raise Unavailable("The database does not answer. The operator finds the reason in the log.") from error
+def _translate(error: Exception) -> Unavailable:
+    if isinstance(error, PoolTimeout):
+        return Busy("No connection to the database became free in time. Try again.")
+    return Unavailable("The database does not answer. The operator finds the reason in the log.")

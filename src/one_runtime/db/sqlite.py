@@ -16,6 +16,7 @@ from one_runtime.clock import rfc3339
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.engine import Busy, Database, Transaction, transaction_open
 from one_runtime.errors import ConfigurationError, Unavailable
+from one_runtime.telemetry import tracing
 
 LOCK_PATIENCE: Final = 5.0
 """Seconds to wait, off the loop, for another process that writes to the same SQLite file."""
@@ -29,7 +30,10 @@ _COMPILER: Final = StatementCompiler(
 
 class _SqliteTransaction(Transaction):
     _compiler = _COMPILER
-    connection: sqlite3.Connection
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
+        self.connection = connection
 
     async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
         return self.connection.execute(text, values).fetchall()
@@ -58,12 +62,12 @@ class SqliteDatabase(Database):
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = asyncio.Lock()
-        self._reader = _SqliteReader()
+        self._reader: _SqliteReader
         self._writing: sqlite3.Connection
 
     async def open(self) -> None:
         self._writing = connect_sqlite(self._path)
-        self._reader.connection = connect_sqlite(self._path)
+        self._reader = _SqliteReader(connect_sqlite(self._path))
         self._reader.connection.execute("PRAGMA query_only = ON")
 
     async def close(self) -> None:
@@ -75,24 +79,26 @@ class SqliteDatabase(Database):
         return self._reader
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Transaction]:
-        async with self._lock:
-            connection = self._writing
-            await _begin(connection)
-            token = transaction_open.set(True)
-            transaction = _SqliteTransaction()
-            transaction.connection = connection
-            try:
-                yield transaction
-                connection.execute("COMMIT")
-            except BaseException as error:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise _translate(error) from error
-                raise
-            finally:
-                transaction_open.reset(token)
+    async def write(self) -> AsyncIterator[Transaction]:
+        connection = self._writing
+        transaction = _SqliteTransaction(connection)
+        with tracing.span("database transaction"):
+            async with self._lock:
+                await _begin(connection)
+                token = transaction_open.set(True)
+                try:
+                    yield transaction
+                    connection.execute("COMMIT")
+                except BaseException as error:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    if isinstance(error, sqlite3.OperationalError):
+                        raise _translate(error) from error
+                    raise
+                finally:
+                    transaction_open.reset(token)
+        for call in transaction.committed:
+            call()
 
 
 def connect_sqlite(path: str) -> sqlite3.Connection:
