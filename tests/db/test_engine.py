@@ -28,11 +28,11 @@ from sqlalchemy import (
     update,
 )
 
-from one_runtime.db import sqlite
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.engine import Busy, Database, transaction_open
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import api_keys, credentials, key_ring, organizations
+from one_runtime.db.sqlite import SqliteDatabase
 from one_runtime.errors import ConfigurationError, Unavailable
 from tests.waiting import async_attempts
 
@@ -432,13 +432,12 @@ async def test_waiting_for_a_lock_does_not_block_the_event_loop(migrated_sqlite_
     await database.close()
 
 
-async def test_lock_that_is_never_released_raises_busy(
-    migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite, "LOCK_PATIENCE", 0.05)
-    database = create_database(migrated_sqlite_url)
+async def test_lock_that_is_never_released_raises_busy(migrated_sqlite_url: str) -> None:
+    path = sqlite_path(migrated_sqlite_url)
+    assert path is not None
+    database = SqliteDatabase(path, patience=0.05)
     await database.open()
-    with closing(sqlite3.connect(sqlite_path(migrated_sqlite_url) or "", isolation_level=None)) as other:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Busy) as refused:
             await insert_key(database, "a")

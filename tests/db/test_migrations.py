@@ -165,16 +165,12 @@ def test_unreachable_postgresql_server_is_reported_in_a_sentence() -> None:
 
 
 @pytest.mark.only_database("postgresql")
-def test_migration_waits_for_a_table_in_use_without_blocking_servers(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_migration_waits_for_a_table_in_use_without_blocking_servers(empty_database_url: str) -> None:
     migrate_to(empty_database_url, "0001")
     with psycopg.connect(empty_database_url) as busy, psycopg.connect(empty_database_url, autocommit=True) as reading:
         busy.execute("SELECT * FROM key_ring")  # a transaction that stays open
-        monkeypatch.setattr(migrations, "LOCK_PATIENCE", 0.5)
         with pytest.raises(ConfigurationError, match="in use all the time"):
-            migrate(empty_database_url)
-        monkeypatch.undo()
+            migrate(empty_database_url, patience=0.5)
         reading.execute("SET statement_timeout = '800ms'")
         with ThreadPoolExecutor(1) as threads:
             migrating = threads.submit(migrate, empty_database_url)

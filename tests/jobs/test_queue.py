@@ -219,16 +219,13 @@ async def test_clocks_that_agree_have_no_skew(database: Database) -> None:
         assert await queue.clock_skew(tx) == timedelta()
 
 
-async def test_deletion_in_batches_deletes_every_expired_row_and_no_other(
-    database: Database, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "BATCH", 3)
+async def test_deletion_in_batches_deletes_every_expired_row_and_no_other(database: Database, actor: Actor) -> None:
     for minutes in (-3, -2, -2, -1, -1, -1, -1, 5):
         await add(database, actor, timedelta(minutes=minutes))
     ran_between = count()
     ticking = asyncio.create_task(tick(ran_between))
     expired = queue.batched_delete(revocations, revocations.c.due_at <= system_clock())
-    assert await queue.run_in_batches(database, expired) == 7
+    assert await queue.run_in_batches(database, expired, batch=3) == 7
     ticking.cancel()
     assert await rows_of(database) == 1
     assert next(ran_between) >= 2, "other tasks run between two batches"
@@ -240,15 +237,12 @@ async def tick(counter: "count[int]") -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_update_in_batches_changes_every_due_row_and_no_other(
-    database: Database, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "BATCH", 3)
+async def test_an_update_in_batches_changes_every_due_row_and_no_other(database: Database, actor: Actor) -> None:
     for minutes in (-3, -2, -2, -1, -1, -1, 5):
         await add(database, actor, timedelta(minutes=minutes))
     due = revocations.c.due_at <= system_clock()
     ended = queue.batched_update(revocations, {"attempts": 9}, due, revocations.c.attempts == 0)
-    assert await queue.run_in_batches(database, ended) == 6
+    assert await queue.run_in_batches(database, ended, batch=3) == 6
     async with database.read() as tx:
         assert len(await tx.all(select(revocations.c.id).where(revocations.c.attempts == 9))) == 6
 

@@ -59,8 +59,9 @@ class _SqliteReader(_SqliteTransaction):
 class SqliteDatabase(Database):
     """A SQLite file with one connection for reads and one for writes. A lock runs one transaction at a time."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, *, patience: float = LOCK_PATIENCE) -> None:
+        """`patience`: seconds that a transaction waits for another process that writes to the file."""
+        self._path, self._patience = path, patience
         self._lock = asyncio.Lock()
         self._reader: _SqliteReader
         self._writing: sqlite3.Connection
@@ -84,7 +85,7 @@ class SqliteDatabase(Database):
         transaction = _SqliteTransaction(connection)
         with tracing.span("database transaction"):
             async with self._lock:
-                await _begin(connection)
+                await _begin(connection, self._patience)
                 token = transaction_open.set(True)
                 try:
                     yield transaction
@@ -136,8 +137,8 @@ def _turn_on_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-async def _begin(connection: sqlite3.Connection) -> None:
-    deadline, pause = time.monotonic() + LOCK_PATIENCE, 0.001
+async def _begin(connection: sqlite3.Connection, patience: float) -> None:
+    deadline, pause = time.monotonic() + patience, 0.001
     while True:
         try:
             connection.execute("BEGIN IMMEDIATE")

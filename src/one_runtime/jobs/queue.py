@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -59,14 +59,17 @@ def _sqlite_now(*_: Any, **__: Any) -> str:
 _NOW: Final = select(_DatabaseNow().label("now"))
 
 
+class _NowRow(NamedTuple):
+    now: datetime
+
+
 async def clock_skew(tx: Transaction) -> timedelta:
     """Return how far the database's clock is ahead of this process's. Zero if the round trip could explain it."""
     before = system_clock()
-    row = await tx.one(_NOW)
+    row = await tx.one(_NOW, _NowRow)
     after = system_clock() + _CLOCK_RESOLUTION
     assert row is not None  # noqa: S101 - the statement returns one row
-    database_now: datetime = row.now
-    return max(database_now - after, timedelta()) + min(database_now - before, timedelta())
+    return max(row.now - after, timedelta()) + min(row.now - before, timedelta())
 
 
 async def database_now(tx: Transaction, clock: Clock) -> datetime:
@@ -145,14 +148,16 @@ def _in_batch(table: Table, only: Iterable[ColumnElement[bool]]) -> ColumnElemen
     return _key(table).in_(select(*batch.c))
 
 
-async def run_in_batches(database: Database, statement: Delete | Update, **params: object) -> int:
+async def run_in_batches(
+    database: Database, statement: Delete | Update, *, batch: int = BATCH, **params: object
+) -> int:
     """Change rows, each batch in a transaction of its own, and let other work run in between; return their number."""
     changed = 0
     while True:
         async with database.write() as tx:
-            rows = await tx.execute(statement, limit=BATCH, **params)
+            rows = await tx.execute(statement, limit=batch, **params)
         changed += rows
-        if rows < BATCH:
+        if rows < batch:
             return changed
         await asyncio.sleep(0)
 

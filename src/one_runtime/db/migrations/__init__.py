@@ -61,8 +61,8 @@ def require_current(url: str) -> None:
         raise ConfigurationError("The database is not migrated. Run `one-runtime migrate`, or start with --migrate.")
 
 
-def migrate(url: str) -> bool:
-    """Migrate to the newest revision, one process at a time; whether anything had to be done.
+def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
+    """Migrate to the newest revision, one process at a time. Return False if there was nothing to migrate.
 
     Raises: ConfigurationError where the database cannot be reached.
     """
@@ -77,15 +77,15 @@ def migrate(url: str) -> bool:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
         config.attributes.update(url=url, lock_timeout=LOCK_TIMEOUT)
-        _persist(lambda: command.upgrade(config, "head"))
+        _persist(lambda: command.upgrade(config, "head"), patience)
     return True
 
 
-def _persist(upgrade: Callable[[], None]) -> None:
+def _persist(upgrade: Callable[[], None], patience: float) -> None:
     """Migrate, all or nothing, again and again while servers hold what it needs. Raises: ConfigurationError."""
     from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - as Alembic
 
-    deadline, pause = time.monotonic() + LOCK_PATIENCE, 0.05
+    deadline, pause = time.monotonic() + patience, 0.05
     while True:
         try:
             upgrade()
