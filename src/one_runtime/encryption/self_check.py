@@ -1,6 +1,6 @@
 """Self-check for `one-runtime doctor`: which installation answers at the public URL, and how a request arrives there.
 
-The caller proves that it has the key ring with an HMAC over the time; to other callers the address does not exist. The
+The caller authenticates with an HMAC over the time under the key ring; to other callers the address does not exist. The
 answer is plain JSON: TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
@@ -60,17 +60,17 @@ async def database_fingerprint(tx: Transaction) -> str | None:
 def authorization(vault: Vault, now: datetime) -> str:
     """Return the header's value for a request: the time and an HMAC over it."""
     time = str(int(now.timestamp()))
-    return f"{time}.{vault.prove(_message(time)).hex()}"
+    return f"{time}.{vault.mac(_message(time)).hex()}"
 
 
 def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
     """Return True if a holder of the key ring made this header within the hour."""
-    time, _, proof = header.partition(".")
+    time, _, mac = header.partition(".")
     try:
-        age, proven = now.timestamp() - int(time), vault.is_proven(_message(time), bytes.fromhex(proof))
+        age, is_ours = now.timestamp() - int(time), vault.verify_mac(_message(time), bytes.fromhex(mac))
     except ValueError:
         return False
-    return proven and abs(age) < _LIFETIME.total_seconds()
+    return is_ours and abs(age) < _LIFETIME.total_seconds()
 
 
 def read_echo(body: bytes) -> RequestEcho | None:

@@ -79,7 +79,6 @@ class Vault:
         if any(len(key) != KEY_BYTES for key in keys):
             raise ConfigurationError("Every key in ONE_RUNTIME_ENCRYPTION_KEYS must be 32 bytes in base64.")
         self._keys = {key_id(key): key for key in keys}
-        self._primary = key_id(keys[0])
         self._cipher = lru_cache(maxsize=4096)(self._make_cipher)
 
     def __repr__(self) -> str:
@@ -113,16 +112,13 @@ class Vault:
         except (InvalidTag, ValueError) as error:  # ValueError: cut off within the nonce
             raise SealBroken(_CHANGED) from error
 
-    def prove(self, message: bytes) -> bytes:
-        """Return an HMAC-SHA256 under a subkey that seals nothing, as proof of holding this ring."""
-        return self._mac(self._primary, message)
+    def mac(self, message: bytes) -> bytes:
+        """Return an HMAC-SHA256 under a subkey of the first key. The subkey seals nothing."""
+        return _mac(next(iter(self._keys.values())), message)
 
-    def is_proven(self, message: bytes, proof: bytes) -> bool:
-        """Return True if a key of this ring made the proof. Compares in constant time."""
-        return any(hmac.compare_digest(self._mac(key, message), proof) for key in self._keys)
-
-    def _mac(self, key: str, message: bytes) -> bytes:
-        return hmac.digest(_derive(self._keys[key], "one-runtime/v1/proof", KEY_BYTES), message, "sha256")
+    def verify_mac(self, message: bytes, mac: bytes) -> bool:
+        """Return True if the MAC is under a key of this ring. Compares in constant time."""
+        return any(hmac.compare_digest(_mac(key, message), mac) for key in self._keys.values())
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
         if key not in self._keys:
@@ -148,6 +144,10 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
 def key_id(key: bytes) -> str:
     """Return the id of a key: a fingerprint of 16 bytes, in hex."""
     return _derive(key, "one-runtime/v1/key-id", 16).hex()
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(_derive(key, "one-runtime/v1/proof", KEY_BYTES), message, "sha256")
 
 
 def _derive(key: bytes, info: str, length: int) -> bytes:
