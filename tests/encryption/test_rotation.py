@@ -10,8 +10,8 @@ import pytest
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials
 from one_runtime.encryption import rotation
-from one_runtime.encryption.rotation import Progress
-from one_runtime.encryption.vault import KeyNotInRing, Vault
+from one_runtime.encryption.rotation import Progress, SealedRow
+from one_runtime.encryption.vault import KeyNotInRing, SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
@@ -99,15 +99,20 @@ async def test_stopped_run_is_continued_by_the_next(database: Database, vault: V
     assert await sealed_rows.contents(database, ring(SECOND)) == values
 
 
+def place_of(row: SealedRow) -> SealContext:
+    """Return the place that the value of a stored credential is bound to."""
+    return SealContext(credentials.name, row.id, row.version)
+
+
 async def test_credential_of_a_concurrent_reconnect_is_not_overwritten(database: Database, vault: Vault) -> None:
     actor = await sealed_rows.organization(database)
     connection = await sealed_rows.connect(database, vault, actor, "user_123", "acme_old_secret")
     async with database.read() as tx:
         (row,) = await rotation.find(tx, credentials, ID[FIRST], LOWEST, 10)
-    again = vault.seal(ID[SECOND], row.organization_id, b'{"api_key": "acme_old_secret"}', row.place)
+    again = vault.seal(ID[SECOND], row.organization_id, b'{"api_key": "acme_old_secret"}', place_of(row))
     await sealed_rows.connect(database, vault, actor, "user_123", "acme_new_secret")
     async with database.write() as tx:
-        assert not await rotation.replace(tx, row, again)
+        assert not await rotation.replace(tx, credentials, row, again)
     expected = {("credentials", connection): {"api_key": "acme_new_secret"}}
     assert await sealed_rows.contents(database, vault) == expected
 
@@ -118,9 +123,9 @@ async def test_row_resealed_by_another_run_is_not_overwritten(database: Database
         (row,) = await rotation.find(tx, credentials, ID[FIRST], LOWEST, 10)
     await sealed_rows.activate(database, vault, SECOND)
     await reseal(database, vault)
-    again = vault.seal(ID[THIRD], row.organization_id, b'{"api_key": "acme_seeded_0"}', row.place)
+    again = vault.seal(ID[THIRD], row.organization_id, b'{"api_key": "acme_seeded_0"}', place_of(row))
     async with database.write() as tx:
-        assert not await rotation.replace(tx, row, again)
+        assert not await rotation.replace(tx, credentials, row, again)
     assert await sealed_rows.contents(database, ring(SECOND)) == values
 
 
@@ -130,7 +135,7 @@ async def test_row_deleted_concurrently_is_not_restored(database: Database, vaul
         (row,) = await rotation.find(tx, credentials, ID[FIRST], LOWEST, 10)
     async with database.write() as tx:
         await tx.execute(credentials.delete())
-        assert not await rotation.replace(tx, row, row.sealed)
+        assert not await rotation.replace(tx, credentials, row, Sealed(row.key_id, row.sealed))
 
 
 async def test_unreadable_rows_are_reported_and_the_rest_is_resealed(database: Database, vault: Vault) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Select, Table, Update, bindparam, select, update
 
@@ -29,23 +29,17 @@ _IDLE_ROUNDS: Final = 5
 """Rounds without a change after which locked rows are left to the next run."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedRow:
+class SealedRow(NamedTuple):
     """A row with a sealed value.
 
     Resealing keeps `version`: it counts contents, so that no older content opens in the place of a newer one.
     """
 
-    table: Table
     id: str
     organization_id: str
-    sealed: Sealed
+    sealed: bytes
+    key_id: str
     version: int
-
-    @property
-    def place(self) -> SealContext:
-        """The place that the value is bound to."""
-        return SealContext(self.table.name, self.id, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +103,17 @@ _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 
 async def find(tx: Transaction, table: Table, key: str, after: str, limit: int) -> list[SealedRow]:
     """Return the next rows sealed under a key, by their id."""
-    rows = await tx.all(_OF[table].find, key=key, after=after, limit=limit)
-    return [SealedRow(table, row.id, row.organization_id, Sealed(row.key_id, row.sealed), row.version) for row in rows]
+    return await tx.all(_OF[table].find, SealedRow, key=key, after=after, limit=limit)
 
 
-async def replace(tx: Transaction, row: SealedRow, sealed: Sealed) -> bool:
+async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed) -> bool:
     """Store the resealed content in a row. Return False, and change nothing, if another transaction changed the row."""
     changed = await tx.execute(
-        _OF[row.table].replace,
+        _OF[table].replace,
         id=row.id,
         read_version=row.version,
-        read_key=row.sealed.key_id,
-        read_sealed=row.sealed.data,
+        read_key=row.key_id,
+        read_sealed=row.sealed,
         new_sealed=sealed.data,
         new_key=sealed.key_id,
     )
@@ -172,7 +165,7 @@ class _Run:
         after = _LOWEST
         while rows := await _retry(partial(self._find, table, key, after)):
             begun = time.monotonic()
-            self.progress.resealed += await _retry(partial(self._step, rows))
+            self.progress.resealed += await _retry(partial(self._step, table, rows))
             yield self.progress
             await asyncio.sleep(min(time.monotonic() - begun, _LONGEST_PAUSE))
             after = rows[-1].id
@@ -181,26 +174,26 @@ class _Run:
         async with self._database.read() as tx:
             return await find(tx, table, key, after, self._batch)
 
-    async def _step(self, rows: list[SealedRow]) -> int:
-        opened = [(row, plaintext) for row in rows if (plaintext := self._open(row)) is not None]
+    async def _step(self, table: Table, rows: list[SealedRow]) -> int:
+        opened = [(row, plaintext) for row in rows if (plaintext := self._open(table, row)) is not None]
         async with self._database.write() as tx:
             key = await key_ring.active_key(tx)
-            if key == rows[0].sealed.key_id:  # activated again in the meantime
+            if key == rows[0].key_id:  # activated again in the meantime
                 return 0
-            return sum(
-                [
-                    await replace(tx, row, self._vault.seal(key, row.organization_id, plaintext, row.place))
-                    for row, plaintext in opened
-                ]
-            )
+            resealed = 0
+            for row, plaintext in opened:
+                place = SealContext(table.name, row.id, row.version)
+                sealed = self._vault.seal(key, row.organization_id, plaintext, place)
+                resealed += await replace(tx, table, row, sealed)
+            return resealed
 
-    def _open(self, row: SealedRow) -> bytes | None:
+    def _open(self, table: Table, row: SealedRow) -> bytes | None:
+        place = SealContext(table.name, row.id, row.version)
         try:
-            plaintext = self._vault.open(row.organization_id, row.sealed, row.place)
+            return self._vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
         except SealBroken as error:
-            self.progress.broken[row.table.name, row.id] = Broken(row.table.name, row.id, error.detail)
+            self.progress.broken[table.name, row.id] = Broken(table.name, row.id, error.detail)
             return None
-        return plaintext
 
 
 async def _retry(query: Callable[[], Awaitable[T]]) -> T:
