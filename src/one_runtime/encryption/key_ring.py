@@ -5,11 +5,11 @@ process with its next transaction.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Select, Table, bindparam, func, select, update
+from sqlalchemy import Table, bindparam, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -93,17 +93,18 @@ _ACTIVATE = (
 _DISABLE = update(key_ring).where(key_ring.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
 
 
-def _counting(table: Table) -> Select[Any]:
-    counted = select(table.c.key_id, func.count().label("rows")).group_by(table.c.key_id)
-    return counted.where(table.c.key_id.is_not(None))  # null where the secret was deleted
+_COUNTS: Final = union_all(
+    *(
+        select(table.c.key_id, func.count().label("rows"))
+        .where(table.c.key_id.is_not(None))  # null where the secret was deleted
+        .group_by(table.c.key_id)
+        for table in SEALED_TABLES
+    )
+)
 
 
-def _needing(table: Table) -> Select[Any]:
-    return select(table.c.key_id).where(table.c.key_id == bindparam("key")).limit(1)
-
-
-_COUNTS: Final = tuple(_counting(table) for table in SEALED_TABLES)
-_NEEDING: Final = tuple(_needing(table) for table in SEALED_TABLES)
+class _KeyId(NamedTuple):
+    key_id: str
 
 
 class _KeyRow(NamedTuple):
@@ -139,8 +140,8 @@ class Key:
 class Ring:
     """Every key, and the number of running servers."""
 
-    keys: list[Key] = field(default_factory=list)
-    servers: int = 0
+    keys: list[Key]
+    servers: int
 
 
 async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
@@ -165,7 +166,8 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
     Raises: ConfigurationError.
     """
     absent = [row for row in await _all_rows(tx) if row.retired_at is None and row.key_id not in vault.key_ids]
-    missing = [row.key_id for row in absent if row.promoted_at is not None or await _is_needed(tx, row.key_id)]
+    counts = await count_rows(tx) if absent else Counter[str]()
+    missing = [row.key_id for row in absent if row.promoted_at is not None or counts[row.key_id]]
     if missing:
         raise ConfigurationError(
             f"The key ring is not the one this database was sealed with: {', '.join(missing)} is missing. "
@@ -180,9 +182,9 @@ async def active_key(tx: Transaction) -> str:
     To seal, this must be a writing transaction. Raises: Unavailable.
     """
     for _ in range(3):  # no row if the key was disabled while we waited for it; the next statement sees the new one
-        row = await tx.one(_ACTIVE)
+        row = await tx.one(_ACTIVE, _KeyId)
         if row is not None:
-            return str(row.key_id)
+            return row.key_id
     raise Unavailable("No encryption key is active. Start the server, or run `one-runtime keys activate`.")
 
 
@@ -196,15 +198,11 @@ async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: b
     return vault.seal(await active_key(tx), organization_id, plaintext, place)
 
 
-async def _is_needed(tx: Transaction, key: str) -> bool:
-    return any([await tx.one(statement, key=key) for statement in _NEEDING])
-
-
 async def count_rows(tx: Transaction) -> Counter[str]:
     """Return the number of rows sealed under each key."""
     counts: Counter[str] = Counter()
-    for statement in _COUNTS:
-        counts.update({row.key_id: row.rows for row in await tx.all(statement, _RowCount)})
+    for row in await tx.all(_COUNTS, _RowCount):
+        counts[row.key_id] += row.rows
     return counts
 
 
@@ -215,7 +213,24 @@ async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
     known = {row.key_id: row for row in rows}
     live, counts = await instances.list_live(tx, now), await count_rows(tx)
     active = _last_activated(known)
-    keys = [_key(key, known.get(key), active, vault, counts, live) for key in dict.fromkeys([*known, *vault.key_ids])]
+    keys = []
+    for key in dict.fromkeys([*known, *vault.key_ids]):
+        row = known.get(key)
+        state: State = "new"
+        if row is not None:
+            state = "active" if key == active else "ready" if row.retired_at is None else "disabled"
+        keys.append(
+            Key(
+                id=key,
+                state=state,
+                in_ring=key in vault.key_ids,
+                rows=counts[key],
+                held_by=sum(key in server.key_ids for server in live),
+                added_at=row and row.created_at,
+                activated_at=row and row.promoted_at,
+                disabled_at=row and row.retired_at,
+            )
+        )
     return Ring(keys, len(live))
 
 
@@ -226,18 +241,6 @@ async def _all_rows(tx: Transaction) -> list[_KeyRow]:
 def _last_activated(known: dict[str, _KeyRow]) -> str | None:
     activations = [(row.promoted_at, key) for key, row in known.items() if row.promoted_at and row.retired_at is None]
     return max(activations)[1] if activations else None
-
-
-def _key(
-    key: str, row: _KeyRow | None, active: str | None, vault: Vault, counts: Counter[str], live: list[ServerInstance]
-) -> Key:
-    held_by = sum(key in server.key_ids for server in live)
-    in_ring = key in vault.key_ids
-    if row is None:
-        return Key(key, "new", in_ring, counts[key], held_by, None, None, None)
-    state: State = "active" if key == active else "ready" if row.retired_at is None else "disabled"
-    times = (row.created_at, row.promoted_at, row.retired_at)
-    return Key(key, state, in_ring, counts[key], held_by, *times)
 
 
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
