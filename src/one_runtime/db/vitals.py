@@ -11,15 +11,6 @@ from sqlalchemy import DateTime, Integer, Text, and_, cast, column, func, not_, 
 from one_runtime.db.engine import Transaction
 
 
-class _VitalsRow(NamedTuple):
-    version: str
-    number: int
-    free_for_us: int
-    read_only: bool
-    synchronous_commit: str
-    size: int
-
-
 class _NowRow(NamedTuple):
     now: datetime
 
@@ -43,7 +34,7 @@ _OTHERS: Final = (
 )
 _VITALS: Final = select(
     func.current_setting("server_version", type_=Text).label("version"),
-    cast(func.current_setting("server_version_num"), Integer).label("number"),
+    (cast(func.current_setting("server_version_num"), Integer) // 10_000).label("major"),
     (_MAX - _RESERVED - _OTHERS).label("free_for_us"),
     func.pg_is_in_recovery().label("read_only"),
     func.current_setting("synchronous_commit", type_=Text).label("synchronous_commit"),
@@ -83,11 +74,9 @@ class PostgresVitals:
 
 async def postgres_vitals(tx: Transaction) -> PostgresVitals:
     """Read the facts with one statement that every database user may run."""
-    row = await tx.one(_VITALS, _VitalsRow)
-    assert row is not None  # noqa: S101 - a statement without FROM returns one row
-    return PostgresVitals(
-        row.version, row.number // 10_000, row.free_for_us, row.read_only, row.synchronous_commit, row.size
-    )
+    vitals = await tx.one(_VITALS, PostgresVitals)
+    assert vitals is not None  # noqa: S101 - a statement without FROM returns one row
+    return vitals
 
 
 async def database_clock(tx: Transaction) -> datetime:

@@ -59,14 +59,14 @@ def _sqlite_now(*_: Any, **__: Any) -> str:
 _NOW: Final = select(_DatabaseNow().label("now"))
 
 
-class _NowRow(NamedTuple):
+class _ClockRow(NamedTuple):
     now: datetime
 
 
 async def clock_skew(tx: Transaction) -> timedelta:
     """Return how far the database's clock is ahead of this process's. Zero if the round trip could explain it."""
     before = system_clock()
-    row = await tx.one(_NOW, _NowRow)
+    row = await tx.one(_NOW, _ClockRow)
     after = system_clock() + _CLOCK_RESOLUTION
     assert row is not None  # noqa: S101 - the statement returns one row
     return max(row.now - after, timedelta()) + min(row.now - before, timedelta())
