@@ -1,0 +1,94 @@
+"""Events: written with their change, counted once it is committed, filtered, anonymized and purged."""
+
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from one_runtime.app import PERIODIC_TASKS
+from one_runtime.db.engine import Transaction
+from one_runtime.telemetry import metrics
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Actor, Event, EventFilter, Subject
+from tests.application import Application
+
+USER: Final = "user_123"
+
+
+async def recorded(tx: Transaction, application: Application, actor: Actor, end_user_id: str | None = USER) -> None:
+    data = {"integration_slug": "acme"}
+    await events.record(tx, actor, "connection.created", application.clock(), Subject(end_user_id, None, data))
+
+
+async def listed(tx: Transaction, organization: str, matching: EventFilter | None = None) -> list[Event]:
+    return await events.list_newest(tx, organization, matching or EventFilter(), limit=9, before=None)
+
+
+def counted() -> float:
+    return float(metrics.events.labels("connection.created", "acme")._value.get())
+
+
+async def test_event_has_the_actor_the_subject_and_the_time(application: Application) -> None:
+    organization = await application.organization()
+    async with application.installation.database.write() as tx:
+        await recorded(tx, application, Actor(organization, "end_user", USER, "192.0.2.7"))
+        (event,) = await listed(tx, organization)
+    assert (event.organization_id, event.type) == (organization, "connection.created")
+    assert timedelta() <= application.clock() - event.occurred_at < timedelta(minutes=1)
+    assert (event.actor_type, event.actor_id, event.address) == ("end_user", USER, "192.0.2.7")
+    assert (event.end_user_id, event.connection_id, event.data) == (USER, None, {"integration_slug": "acme"})
+
+
+async def test_event_of_a_change_that_is_rolled_back_is_neither_stored_nor_counted(application: Application) -> None:
+    organization, before = await application.organization(), counted()
+
+    async def fail() -> None:
+        async with application.installation.database.write() as tx:
+            await recorded(tx, application, Actor(organization, "system"))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    async with application.installation.database.write() as tx:
+        assert await listed(tx, organization) == []
+        await recorded(tx, application, Actor(organization, "system"))
+        assert counted() == before, "not before the commit"
+    assert counted() == before + 1
+
+
+@pytest.mark.promise("P1")
+async def test_events_of_another_organization_are_not_listed(application: Application) -> None:
+    northwind, southwind = await application.organization(), await application.organization("Southwind")
+    async with application.installation.database.write() as tx:
+        await recorded(tx, application, Actor(northwind, "system"))
+        assert await listed(tx, southwind, EventFilter(end_user_id=USER)) == []
+
+
+async def test_forgotten_end_user_is_in_no_event_and_other_actors_stay(application: Application) -> None:
+    organization, other = await application.organization(), await application.organization("Southwind")
+    async with application.installation.database.write() as tx:
+        await recorded(tx, application, Actor(organization, "end_user", USER, "192.0.2.7"))
+        await recorded(tx, application, Actor(organization, "api_key", USER, "192.0.2.8"))
+        await recorded(tx, application, Actor(organization, "end_user", "user_456", "192.0.2.9"), "user_456")
+        await recorded(tx, application, Actor(other, "end_user", USER, "192.0.2.7"))
+        await events.forget_end_user(tx, organization, USER)
+        actors = [(event.end_user_id, event.actor_id, event.address) for event in await listed(tx, organization)]
+        (untouched,) = await listed(tx, other)
+    assert actors == [("user_456", "user_456", "192.0.2.9"), (None, USER, "192.0.2.8"), (None, None, None)]
+    assert (untouched.end_user_id, untouched.actor_id) == (USER, USER)
+
+
+async def test_only_events_older_than_the_setting_are_purged(application: Application) -> None:
+    organization, installation = await application.organization(), application.installation
+    async with installation.database.write() as tx:
+        await recorded(tx, application, Actor(organization, "system"))
+    application.clock.advance(days=installation.settings.event_retention_days - 1)
+    assert await events.purge(installation) == 0
+    application.clock.advance(days=2)
+    assert await events.purge(installation) == 1
+    async with installation.database.read() as tx:
+        assert await listed(tx, organization) == []
+
+
+def test_server_purges_events() -> None:
+    assert events.PURGE_EVENTS in PERIODIC_TASKS
