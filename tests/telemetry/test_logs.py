@@ -17,7 +17,7 @@ from starlette.types import Message
 
 from one_runtime.app import create_app
 from one_runtime.errors import NotFound
-from one_runtime.telemetry import logs, request_observer
+from one_runtime.telemetry import logs
 from tests.application import Application, Client, RunningAcme, settings_for, started
 
 CANARY: Final = "canary_0123456789"
@@ -98,8 +98,8 @@ async def test_only_failed_requests_are_logged_by_default(client: Client, acme: 
     assert line["duration_ms"] > 0
 
 
-async def test_slow_request_is_logged(client: Client, logged: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_observer, "SLOW", 0.0)
+async def test_slow_request_is_logged(application: Application, client: Client, logged: Log) -> None:
+    application.app.observer.slow = 0.0
     await client.get("/healthz")
     line = logged.one("request")
     assert (line["level"], line["route"], line["status"]) == ("warning", "/healthz", 200)

@@ -17,7 +17,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
 
 SLOW: Final = 5.0
-"""Seconds after which a request is logged at any log setting."""
+"""Seconds after which a request is logged at any log setting; tests set `Observer.slow`."""
 
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
@@ -53,6 +53,7 @@ class Observer:
 
     def __init__(self, settings: Settings, plain_routes: Mapping[object, str]) -> None:
         """Take the route templates of endpoints whose routes the framework does not name."""
+        self.slow = SLOW
         self._plain_routes = plain_routes
         self._timed = bool(settings.metrics_listen)
         self._all = settings.access_log == "all"
@@ -78,8 +79,8 @@ class Observer:
             if duration is None:
                 duration = self._durations[key] = metrics.duration_of(*key)
             duration.observe(seconds)
-        if self._all or status >= 500 or seconds >= SLOW:
-            _log(scope, self.route_of(scope), status, seconds)
+        if self._all or status >= 500 or seconds >= self.slow:
+            self._log(scope, status, seconds)
         if "span" in scope:
             _end_span(scope, self.route_of(scope), status)
 
@@ -87,6 +88,19 @@ class Observer:
         """Return the template of the route of a request."""
         route = scope.get("route")
         return str(route.path_format) if route else self._plain_routes.get(scope.get("endpoint"), UNMATCHED)
+
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
+        logs.request.set(scope)
+        write = log.error if status >= 500 else log.warning if seconds >= self.slow else log.info
+        write(
+            "request",
+            method=_method(scope),
+            route=self.route_of(scope),
+            status=status or None,
+            code=scope.get("error_code"),
+            duration_ms=round(seconds * 1000, 1),
+            organization_id=scope.get("organization_id"),
+        )
 
     async def watch(self, database: Pooled) -> None:
         """Update the gauges every second until cancelled, and once more then."""
@@ -113,20 +127,6 @@ class Observer:
 def _method(scope: Scope) -> str:
     method: str = scope["method"]
     return method if method in _METHODS else "_OTHER"  # the value that OpenTelemetry prescribes
-
-
-def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
-    logs.request.set(scope)
-    write = log.error if status >= 500 else log.warning if seconds >= SLOW else log.info
-    write(
-        "request",
-        method=_method(scope),
-        route=route,
-        status=status or None,
-        code=scope.get("error_code"),
-        duration_ms=round(seconds * 1000, 1),
-        organization_id=scope.get("organization_id"),
-    )
 
 
 def _end_span(scope: Scope, route: str, status: int) -> None:
