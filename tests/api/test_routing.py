@@ -41,7 +41,7 @@ class Walk:
 
     @property
     def guarded(self) -> list[Operation]:
-        return [operation for operation in self.operations if operation.spec.required_scope is not None]
+        return [operation for operation in self.operations if operation.spec.scope is not None]
 
     @property
     def with_body(self) -> list[Operation]:
@@ -92,15 +92,15 @@ async def test_routes_declarations_and_document_are_the_same_set(walk: Walk) -> 
 
 
 async def test_only_the_catalog_is_public(walk: Walk) -> None:
-    public = {name for name, spec in SPECS.items() if spec.required_scope is None}
+    public = {name for name, spec in SPECS.items() if spec.scope is None}
     assert public == {name for name in SPECS if name.startswith("GET /v1/catalog/")}
     assert {operation.name for operation in walk.guarded} == SPECS.keys() - public
-    assert {operation.spec.required_scope for operation in walk.guarded} == set(api_keys.SCOPES)
+    assert {operation.spec.scope for operation in walk.guarded} == set(api_keys.SCOPES)
 
 
 async def test_document_names_the_scope_of_each_route(walk: Walk) -> None:
     for operation in walk.operations:
-        scope = operation.spec.required_scope
+        scope = operation.spec.scope
         assert operation.described.get("x-required-scope") == scope, operation.name
         assert operation.described.get("security") == ([{"apiKey": []}] if scope else None), operation.name
 
@@ -165,7 +165,7 @@ async def test_other_schemes_than_bearer_answer_401(walk: Walk) -> None:
 
 async def test_each_route_requires_exactly_its_scope(walk: Walk) -> None:
     for operation in walk.guarded:
-        scope = operation.spec.required_scope
+        scope = operation.spec.scope
         assert scope is not None
         others = [other for other in api_keys.SCOPES if other != scope]
         without = walk.application.client(await walk.application.key(walk.organization, *others))
@@ -179,7 +179,7 @@ async def test_each_route_requires_exactly_its_scope(walk: Walk) -> None:
 async def test_public_routes_need_no_key(walk: Walk) -> None:
     public_client = walk.application.client()
     for operation in walk.operations:
-        if operation.spec.required_scope is None:
+        if operation.spec.scope is None:
             path = operation.address({"slug": "hubspot"})
             assert (await public_client.get(path)).status_code == 200, operation.name
 

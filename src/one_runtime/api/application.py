@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
 from one_runtime import __version__
@@ -81,8 +80,3 @@ class ApiApplication(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = document(self.routes, SPECS, self._public_url)
         return self.openapi_schema
-
-    def templates(self) -> dict[object, str]:
-        """Return the path templates of plain Starlette routes by their endpoints, for the request observer."""
-        plain = (route for route in self.router.routes if isinstance(route, Route) and not isinstance(route, APIRoute))
-        return {route.endpoint: route.path_format for route in plain}

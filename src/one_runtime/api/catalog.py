@@ -128,7 +128,9 @@ def _answer(request: Request, body: Answer) -> Response:
     return public_answer(request, json.dumps(body.model_dump(mode="json"), ensure_ascii=False).encode())
 
 
-@router.get("/v1/catalog/integrations", scope=PUBLIC, summary="List every integration", response_model=CatalogList)
+@router.route(
+    "GET /v1/catalog/integrations", scope=PUBLIC, summary="List every integration", response_model=CatalogList
+)
 async def list_catalog(request: Request, installation: Installed, query: Annotated[CatalogQuery, Query()]) -> Response:
     """List every built-in integration with every auth type it has. Public: no authentication."""
     integrations = list(installation.catalog.integrations)
@@ -143,8 +145,8 @@ async def list_catalog(request: Request, installation: Installed, query: Annotat
     return _answer(request, CatalogList(integrations=described))
 
 
-@router.get(
-    "/v1/catalog/integrations/{slug}",
+@router.route(
+    "GET /v1/catalog/integrations/{slug}",
     scope=PUBLIC,
     errors=(NotFound,),
     summary="Read one integration",
@@ -197,7 +199,7 @@ def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:
     return described | {"secret": secret, "optional": optional, "options": options}
 
 
-@router.get("/v1/catalog/categories", scope=PUBLIC, summary="List the categories", response_model=CategoryList)
+@router.route("GET /v1/catalog/categories", scope=PUBLIC, summary="List the categories", response_model=CategoryList)
 async def list_categories(request: Request, installation: Installed) -> Response:
     """List the categories that have integrations. Public: no authentication."""
     counts = dict.fromkeys(CATEGORIES, 0)
@@ -207,8 +209,8 @@ async def list_categories(request: Request, installation: Installed) -> Response
     return _answer(request, CategoryList(categories=categories))
 
 
-@router.get(
-    "/logos/{digest}/{slug}.svg",
+@router.route(
+    "GET /logos/{digest}/{slug}.svg",
     scope=PUBLIC,
     errors=(NotFound,),
     summary="A logo at an immutable address",

@@ -1,6 +1,7 @@
 """`/v1/connections`: list, read, import, rename, check and delete connections."""
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated, Literal, Self
 
 from fastapi import Query, Response
 from pydantic import Field
@@ -59,9 +60,13 @@ class ConnectionSummary(Answer):
     token_expires_at: Time | None
 
     @classmethod
-    def of(cls, connection: Connection) -> "ConnectionSummary":
+    def of(cls, connection: Connection) -> Self:
         """Return the answer for a connection."""
-        return cls.model_validate(_fields(connection))
+        account = {"id": connection.account_id, "label": connection.account_label}
+        error, expires_at = note_of(connection.error), connection.expires_at
+        return cls.model_validate(
+            {**asdict(connection), "account": account, "error": error, "token_expires_at": expires_at}
+        )
 
 
 class ConnectionAnswer(ConnectionSummary, title="Connection"):
@@ -71,19 +76,6 @@ class ConnectionAnswer(ConnectionSummary, title="Connection"):
     end_user_id: str
     auth_type: str
     metadata: Metadata
-
-    @classmethod
-    def of(cls, connection: Connection) -> "ConnectionAnswer":
-        """Return the answer for a connection."""
-        return cls.model_validate(_fields(connection))
-
-
-def _fields(connection: Connection) -> dict[str, object]:
-    names = ("id", "name", "status", "scopes", "missing_scopes", "created_at", "updated_at", "last_used_at")
-    more = ("integration_slug", "end_user_id", "auth_type", "metadata")
-    account = AccountAnswer(id=connection.account_id, label=connection.account_label)
-    values = {name: getattr(connection, name) for name in names + more}
-    return values | {"account": account, "error": note_of(connection.error), "token_expires_at": connection.expires_at}
 
 
 class ConnectionPage(Answer):
@@ -152,7 +144,7 @@ class DeletedConnection(Answer):
     revocations: list[RevocationAnswer]
 
 
-@router.get("/v1/connections", scope="read", summary="List connections, newest first")
+@router.route("GET /v1/connections", scope="read", summary="List connections, newest first")
 async def list_connections(
     caller: Authenticated,
     installation: Installed,
@@ -170,8 +162,8 @@ async def list_connections(
     )
 
 
-@router.post(
-    "/v1/connections",
+@router.route(
+    "POST /v1/connections",
     scope="connect",
     errors=(
         NotFound,
@@ -206,15 +198,15 @@ async def create_connection(
     return ConnectionAnswer.of(connection)
 
 
-@router.get("/v1/connections/{connection_id}", scope="read", errors=(NotFound,), summary="Read one connection")
+@router.route("GET /v1/connections/{connection_id}", scope="read", errors=(NotFound,), summary="Read one connection")
 async def get_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
     """Return a connection of your organization."""
     async with installation.database.read() as tx:
         return ConnectionAnswer.of(await connections.get(tx, caller.organization_id, connection_id))
 
 
-@router.patch(
-    "/v1/connections/{connection_id}",
+@router.route(
+    "PATCH /v1/connections/{connection_id}",
     scope="connect",
     errors=(NotFound,),
     summary="Change the name or metadata of a connection",
@@ -231,8 +223,8 @@ async def update_connection(
     return ConnectionAnswer.of(changed)
 
 
-@router.delete(
-    "/v1/connections/{connection_id}",
+@router.route(
+    "DELETE /v1/connections/{connection_id}",
     scope="connect",
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
     summary="Delete a connection",
@@ -243,8 +235,8 @@ async def delete_connection(connection_id: str, caller: Authenticated, installat
     return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([disconnected]))
 
 
-@router.post(
-    "/v1/connections/{connection_id}/check",
+@router.route(
+    "POST /v1/connections/{connection_id}/check",
     scope="connect",
     errors=(NotFound, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
     summary="Check a connection",

@@ -25,8 +25,8 @@ class CredentialsAnswer(Answer, title="Credentials"):
     token_expires_at: Time | None
 
 
-@router.post(
-    "/v1/connections/{connection_id}/refresh",
+@router.route(
+    "POST /v1/connections/{connection_id}/refresh",
     scope="connect",
     errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
     summary="Refresh the tokens of a connection",
@@ -39,8 +39,8 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     return ConnectionAnswer.of(renewed.connection)
 
 
-@router.get(
-    "/v1/connections/{connection_id}/credentials",
+@router.route(
+    "GET /v1/connections/{connection_id}/credentials",
     scope="credentials:read",
     errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
     summary="Read the credentials of a connection",

@@ -125,7 +125,7 @@ class CustomIntegrationList(Answer):
     custom_integrations: list[CustomIntegrationAnswer]
 
 
-@router.get("/v1/custom-integrations", scope="read", summary="List custom integrations")
+@router.route("GET /v1/custom-integrations", scope="read", summary="List custom integrations")
 async def list_custom_integrations(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationList:
@@ -134,8 +134,8 @@ async def list_custom_integrations(
     return CustomIntegrationList(custom_integrations=[_answer(request, integration) for integration in integrations])
 
 
-@router.post(
-    "/v1/custom-integrations",
+@router.route(
+    "POST /v1/custom-integrations",
     scope="admin",
     errors=(Conflict, IntegrationExists),
     summary="Create a custom integration",
@@ -152,7 +152,9 @@ async def create_custom_integration(
     return _answer(request, created, entry.warnings)
 
 
-@router.get("/v1/custom-integrations/{slug}", scope="read", errors=(NotFound,), summary="Read a custom integration")
+@router.route(
+    "GET /v1/custom-integrations/{slug}", scope="read", errors=(NotFound,), summary="Read a custom integration"
+)
 async def get_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationAnswer:
@@ -160,8 +162,8 @@ async def get_custom_integration(
     return _answer(request, await custom.get(installation, caller.organization_id, slug.lower()))
 
 
-@router.put(
-    "/v1/custom-integrations/{slug}",
+@router.route(
+    "PUT /v1/custom-integrations/{slug}",
     scope="admin",
     errors=(NotFound, Conflict),
     summary="Create or replace a custom integration",
@@ -183,8 +185,8 @@ async def replace_custom_integration(
     return _answer(request, put, entry.warnings)
 
 
-@router.delete(
-    "/v1/custom-integrations/{slug}",
+@router.route(
+    "DELETE /v1/custom-integrations/{slug}",
     scope="admin",
     errors=(NotFound, IntegrationInUse, *UNREADABLE_CREDENTIALS),
     summary="Delete a custom integration",

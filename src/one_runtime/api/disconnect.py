@@ -51,8 +51,8 @@ class Disconnected(Answer, title="Disconnection"):
     revocations: list[RevocationAnswer]
 
 
-@router.post(
-    "/v1/disconnect",
+@router.route(
+    "POST /v1/disconnect",
     scope="connect",
     errors=(*UNREADABLE_CREDENTIALS,),
     name="disconnect",

@@ -46,7 +46,7 @@ class ForgottenEndUser(Answer, title="DeletedEndUser"):
     revocations: list[RevocationAnswer]
 
 
-@router.get("/v1/end-users", scope="read", summary="List end users")
+@router.route("GET /v1/end-users", scope="read", summary="List end users")
 async def list_end_users(
     caller: Authenticated, installation: Installed, query: Annotated[PageQuery, Query()]
 ) -> EndUserPage:
@@ -59,8 +59,8 @@ async def list_end_users(
     )
 
 
-@router.delete(
-    "/v1/end-users/{end_user_id:path}",  # an identifier may hold slashes
+@router.route(
+    "DELETE /v1/end-users/{end_user_id:path}",  # an identifier may hold slashes
     scope="admin",
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
     summary="Delete an end user",

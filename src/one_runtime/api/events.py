@@ -1,5 +1,6 @@
 """`GET /v1/events`: the audit log, newest first."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -49,7 +50,7 @@ class EventQuery(Body):
     cursor: IdCursor = None
 
 
-@router.get("/v1/events", scope="read", summary="List events, newest first")
+@router.route("GET /v1/events", scope="read", summary="List events, newest first")
 async def list_events(
     caller: Authenticated, installation: Installed, query: Annotated[EventQuery, Query()]
 ) -> EventPage:
@@ -66,13 +67,5 @@ async def list_events(
 
 
 def _answer(event: Event) -> EventAnswer:
-    return EventAnswer(
-        id=event.id,
-        type=event.type,
-        created_at=event.occurred_at,
-        actor=ActorAnswer(type=event.actor_type, id=event.actor_id),
-        address=event.address,
-        end_user_id=event.end_user_id,
-        connection_id=event.connection_id,
-        data=dict(event.data),
-    )
+    actor = ActorAnswer(type=event.actor_type, id=event.actor_id)
+    return EventAnswer.model_validate({**asdict(event), "created_at": event.occurred_at, "actor": actor})

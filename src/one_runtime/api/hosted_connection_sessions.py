@@ -1,6 +1,7 @@
 """`/v1/hosted-connection-sessions`: short-lived permissions to make one connection in the hosted popup."""
 
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -99,8 +100,8 @@ class RedeemCode(Body, title="Redemption"):
     end_user_id: Text
 
 
-@router.post(
-    "/v1/hosted-connection-sessions",
+@router.route(
+    "POST /v1/hosted-connection-sessions",
     scope="connect",
     errors=(NotFound, Conflict),
     summary="Start a hosted connection",
@@ -133,7 +134,9 @@ async def create_hosted_connection_session(
     )
 
 
-@router.get("/v1/hosted-connection-sessions/{session_id}", scope="read", errors=(NotFound,), summary="Read a session")
+@router.route(
+    "GET /v1/hosted-connection-sessions/{session_id}", scope="read", errors=(NotFound,), summary="Read a session"
+)
 async def get_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
@@ -147,8 +150,8 @@ async def get_hosted_connection_session(
     return _answer(session, connection, installation.clock())
 
 
-@router.delete(
-    "/v1/hosted-connection-sessions/{session_id}",
+@router.route(
+    "DELETE /v1/hosted-connection-sessions/{session_id}",
     scope="connect",
     errors=(NotFound, Conflict),
     summary="Cancel a session",
@@ -164,8 +167,8 @@ async def cancel_hosted_connection_session(
     return _answer(session, None, installation.clock())
 
 
-@router.post(
-    "/v1/hosted-connection-sessions/{session_id}/redeem",
+@router.route(
+    "POST /v1/hosted-connection-sessions/{session_id}/redeem",
     scope="connect",
     errors=(NotFound, Conflict, EndUserMismatch, SessionExpired, SessionCancelled, SessionUsed, WrongMode),
     summary="Redeem the code of a session",
@@ -183,16 +186,9 @@ async def redeem_hosted_connection_session(
 
 
 def _answer(session: ConnectSession, connection: Connection | None, now: Time) -> SessionAnswer:
-    return SessionAnswer(
-        id=session.id,
-        status=session.state(now),
-        end_user_id=session.end_user_id,
-        integration_slug=session.integration_slug,
-        mode=session.mode,
-        return_url=session.return_url,
-        last_error=note_of(session.last_error),
-        connection=ConnectionAnswer.of(connection) if connection else None,
-        metadata=dict(session.metadata),
-        created_at=session.created_at,
-        expires_at=session.expires_at,
-    )
+    states = {
+        "status": session.state(now),
+        "last_error": note_of(session.last_error),
+        "connection": ConnectionAnswer.of(connection) if connection else None,
+    }
+    return SessionAnswer.model_validate(asdict(session) | states)

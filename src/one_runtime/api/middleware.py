@@ -81,17 +81,14 @@ class RequestMiddleware:
     def _asgi_route(self, path: str, method: str) -> AsgiRoute | None:
         route = self._exact.get(path)
         if route is None:
-            for prefix, prefixed in self._prefixed:
-                if path.startswith(prefix):
-                    route = prefixed
-                    break
-        return route if route is not None and route.accepts(method) else None
+            route = next((prefixed for prefix, prefixed in self._prefixed if path.startswith(prefix)), None)
+        return route if route is not None and (route.relays or method in (route.methods or ())) else None
 
     async def _send_problem(self, error: OneRuntimeError, scope: Scope, receive: Receive, send: Send) -> None:
         scope["error_code"] = error.code
         response = problems.problem(error, scope["request_id"], self.services.installation.settings.public_url)
         route = scope.get("route")
-        if isinstance(route, AsgiRoute) and route.marks_errors:
+        if isinstance(route, AsgiRoute) and route.relays:
             response.headers["one-runtime-error"] = error.code
         await response(scope, receive, send)
 

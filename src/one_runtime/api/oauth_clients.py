@@ -68,7 +68,7 @@ class OAuthClientList(Answer):
     oauth_clients: list[OAuthClientAnswer]
 
 
-@router.get("/v1/oauth-clients", scope="admin", summary="List OAuth clients")
+@router.route("GET /v1/oauth-clients", scope="admin", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
     """List the OAuth clients that your organization has registered. Those of the instance belong to its operator and
     are not listed."""
@@ -76,8 +76,8 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(client) for client in clients])
 
 
-@router.get(
-    "/v1/integrations/{integration_slug}/oauth-client",
+@router.route(
+    "GET /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
     errors=(NotFound,),
     summary="Read an OAuth client",
@@ -89,8 +89,8 @@ async def get_oauth_client(integration_slug: str, caller: Authenticated, install
     )
 
 
-@router.put(
-    "/v1/integrations/{integration_slug}/oauth-client",
+@router.route(
+    "PUT /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
     errors=(NotFound, HostNotRegistered),
     summary="Register an OAuth client",
@@ -109,8 +109,8 @@ async def replace_oauth_client(
     return OAuthClientAnswer.of(await oauth_clients.register(installation, caller.actor, integration_slug, new))
 
 
-@router.delete(
-    "/v1/integrations/{integration_slug}/oauth-client",
+@router.route(
+    "DELETE /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
     errors=(NotFound,),
     summary="Delete an OAuth client",

@@ -76,9 +76,9 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
         response = responses.get(status, {"description": described, "content": {}})
         responses[status] = response | {"content": {**response["content"], MEDIA_TYPE: {"schema": _schema_of(errors)}}}
     operation["responses"] = responses
-    if spec.required_scope is not None:
+    if spec.scope is not None:
         operation["security"] = [{"apiKey": []}]
-        operation["x-required-scope"] = spec.required_scope
+        operation["x-required-scope"] = spec.scope
 
 
 def _schema_of(errors: Iterable[type[OneRuntimeError]]) -> Mapping[str, Any]:

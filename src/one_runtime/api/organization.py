@@ -1,6 +1,6 @@
 """`/v1/organization`: the settings of an organization for hosted pages and integrations."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Literal
 
 from pydantic import Field
@@ -54,14 +54,14 @@ class OrganizationAnswer(Answer, title="Organization"):
     updated_at: Time
 
 
-@router.get("/v1/organization", scope="read", summary="Read your organization")
+@router.route("GET /v1/organization", scope="read", summary="Read your organization")
 async def get_organization(caller: Authenticated, installation: Installed) -> OrganizationAnswer:
     """Return the settings of your organization."""
     async with installation.database.read() as tx:
         return _answer(await organizations.get(tx, caller.organization_id))
 
 
-@router.put("/v1/organization", scope="admin", summary="Replace your organization's settings")
+@router.route("PUT /v1/organization", scope="admin", summary="Replace your organization's settings")
 async def replace_organization(
     body: PutOrganization, caller: Authenticated, installation: Installed
 ) -> OrganizationAnswer:
@@ -86,8 +86,5 @@ async def replace_organization(
 
 
 def _answer(organization: Organization) -> OrganizationAnswer:
-    integrations = Integrations(mode=organization.integrations_mode, slugs=list(organization.integrations_slugs))
-    names = ("id", "display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
-    more = ("created_at", "updated_at")
-    values = {name: getattr(organization, name) for name in names + more}
-    return OrganizationAnswer.model_validate({**values, "integrations": integrations})
+    integrations = {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs}
+    return OrganizationAnswer.model_validate({**asdict(organization), "integrations": integrations})

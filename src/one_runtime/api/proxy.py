@@ -252,6 +252,5 @@ ROUTE: Final = AsgiRoute(
     PATH.replace("{path}", "{path:path}"),
     relay_request,
     [RouteSpec(method, PATH, _SCOPE, tag="Proxy", errors=_ERRORS, operation=_operation(method)) for method in PROXIED],
-    any_method=True,
-    marks_errors=True,
+    relays=True,
 )

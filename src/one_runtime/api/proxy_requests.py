@@ -1,5 +1,6 @@
 """`GET /v1/proxy-requests`: the log of calls through the proxy, newest first."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import Query
@@ -53,7 +54,7 @@ class ProxyRequestQuery(Body):
     cursor: IdCursor = None
 
 
-@router.get("/v1/proxy-requests", scope="read", summary="List calls through the proxy, newest first")
+@router.route("GET /v1/proxy-requests", scope="read", summary="List calls through the proxy, newest first")
 async def list_proxy_requests(
     caller: Authenticated, installation: Installed, query: Annotated[ProxyRequestQuery, Query()]
 ) -> ProxyRequestPage:
@@ -68,19 +69,5 @@ async def list_proxy_requests(
 
 
 def _answer(call: LoggedRequest) -> ProxyRequestAnswer:
-    return ProxyRequestAnswer(
-        id=call.id,
-        created_at=call.at,
-        end_user_id=call.end_user_id,
-        connection_id=call.connection_id,
-        integration_slug=call.integration_slug,
-        method=call.method,
-        path=call.path,
-        http_status=call.status,
-        error_code=call.error,
-        attempts=call.attempts,
-        request_bytes=call.request_bytes,
-        response_bytes=call.response_bytes,
-        duration_ms=call.duration_ms,
-        upstream_ms=call.upstream_ms,
-    )
+    renamed = {"created_at": call.at, "http_status": call.status, "error_code": call.error}
+    return ProxyRequestAnswer.model_validate(asdict(call) | renamed)

@@ -1,13 +1,13 @@
 """Routes with their declarations: scope, tag and errors, written where a route is defined.
 
-The permission check, the OpenAPI document, the dispatch of the middleware and the tests read these declarations
-(`api/route_table.py` collects them). No route can be declared without a scope or an explicit `PUBLIC`.
+The permission check, the OpenAPI document, the dispatch of the middleware and the tests read these declarations, which
+`api/application.py` collects. No route can be declared without a scope or an explicit `PUBLIC`.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
@@ -31,13 +31,13 @@ from one_runtime.errors import (
 from one_runtime.tenancy.api_keys import KeyScope
 from one_runtime.tenancy.authentication import Principal
 
-PUBLIC: Final = "public"
+PUBLIC: Final = None
 """The scope of routes that need no API key."""
 
 REPEATABLE: Final = frozenset({"slug"})
 """Query parameters that may occur more than once."""
 
-RouteScope: TypeAlias = KeyScope | Literal["public"]
+RouteScope: TypeAlias = KeyScope | None
 Errors: TypeAlias = tuple[type[OneRuntimeError], ...]
 
 _EVERYWHERE: Final[Errors] = (InvalidInput, OneRuntimeError, Unavailable, Busy)
@@ -51,7 +51,7 @@ _PRINCIPAL: Final = "one_runtime.principal"
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """Declaration of one method of one path.
+    """Declaration of one method of one path. `scope`: the scope that an API key needs, or `PUBLIC`.
 
     `errors`: the errors of this route beside those of every route. `operation`: the OpenAPI operation of a plain ASGI
     route; FastAPI derives that of the others.
@@ -70,20 +70,15 @@ class RouteSpec:
         return f"{self.method} {self.path}"
 
     @property
-    def required_scope(self) -> KeyScope | None:
-        """The scope that an API key needs, or None if the route is public."""
-        return None if self.scope == PUBLIC else self.scope
-
-    @property
     def all_errors(self) -> Errors:
         """Every error that the route can answer with."""
-        with_key = () if self.scope == PUBLIC else _WITH_API_KEY
+        with_key = () if self.scope is PUBLIC else _WITH_API_KEY
         with_body = _WITH_BODY if self.method in _BODY_METHODS else ()
         return (*_EVERYWHERE, *with_key, *with_body, *self.errors)
 
 
 class Routes:
-    """The routes of one resource. Each method declares a route, like the method of that name of FastAPI's router."""
+    """The routes of one resource."""
 
     def __init__(self, tag: str) -> None:
         self.tag = tag
@@ -94,62 +89,29 @@ class Routes:
             generate_unique_id_function=_operation_id,
         )
 
-    def get(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
-        """Declare a GET route."""
-        return self._declare("GET", path, scope, errors, options)
-
-    def post(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
-        """Declare a POST route."""
-        return self._declare("POST", path, scope, errors, options)
-
-    def put(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
-        """Declare a PUT route."""
-        return self._declare("PUT", path, scope, errors, options)
-
-    def patch(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
-        """Declare a PATCH route."""
-        return self._declare("PATCH", path, scope, errors, options)
-
-    def delete(self, path: str, *, scope: RouteScope, errors: Errors = (), **options: Any) -> "Decorator":
-        """Declare a DELETE route."""
-        return self._declare("DELETE", path, scope, errors, options)
-
-    def _declare(
-        self, method: str, path: str, scope: RouteScope, errors: Errors, options: Mapping[str, Any]
-    ) -> "Decorator":
+    def route(
+        self, name: str, /, *, scope: RouteScope, errors: Errors = (), **options: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declare a route, such as `GET /v1/connections`. `options`: those of FastAPI's `api_route`."""
+        method, path = name.split(" ")
         self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors))
-        dependencies = [] if scope == PUBLIC else [Depends(requires(scope))]
+        dependencies = [] if scope is PUBLIC else [Depends(requires(scope))]
         return self.fastapi.api_route(path, methods=[method], dependencies=dependencies, **options)
-
-
-Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class AsgiRoute(Route):
     """A hot route: a plain ASGI endpoint without FastAPI's dependency solving, which costs more than the answer
     (docs/benchmarks.md). The middleware calls it directly; the route table holds it for HEAD, 405 and documentation.
 
-    `any_method`: the endpoint takes methods beside the documented ones. `marks_errors`: errors of One Runtime carry the
-    header `One-Runtime-Error`, which distinguishes them from relayed errors of the provider.
+    `relays`: the endpoint relays requests with any method, and errors of One Runtime carry the header
+    `One-Runtime-Error`, which distinguishes them from errors of the provider.
     """
 
-    def __init__(
-        self,
-        path: str,
-        endpoint: ASGIApp,
-        specs: Iterable[RouteSpec],
-        *,
-        any_method: bool = False,
-        marks_errors: bool = False,
-    ) -> None:
+    def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:
         self.specs = tuple(specs)
         super().__init__(path, endpoint, methods=[spec.method for spec in self.specs])
         self.app = endpoint  # Starlette takes a function for a request handler
-        self.any_method, self.marks_errors = any_method, marks_errors
-
-    def accepts(self, method: str) -> bool:
-        """True if the middleware may call the endpoint with this method."""
-        return self.any_method or (self.methods is not None and method in self.methods)
+        self.relays = relays
 
 
 def requires(scope: KeyScope) -> Callable[[Request], Awaitable[None]]:

@@ -19,13 +19,13 @@ class Health(Answer):
     status: Literal["ok"] = "ok"
 
 
-@router.get("/healthz", scope=PUBLIC, summary="The process runs")
+@router.route("GET /healthz", scope=PUBLIC, summary="The process runs")
 async def healthz() -> Health:
     """Liveness: the process answers. The database is not checked."""
     return Health()
 
 
-@router.get("/readyz", scope=PUBLIC, summary="The process can serve")
+@router.route("GET /readyz", scope=PUBLIC, summary="The process can serve")
 async def readyz(installation: Installed) -> Health:
     """Readiness: the database answers too; 503 otherwise."""
     await installation.database.ping()
