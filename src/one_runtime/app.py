@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 from fastapi import FastAPI
-from starlette.routing import Route
 
 from one_runtime.api.application import ASGI_ROUTES, ApiApplication
 from one_runtime.api.middleware import RequestMiddleware
@@ -72,7 +71,8 @@ def create_app(
     if not structlog.is_configured():
         logs.configure(settings.log_level, settings.log_format)
     services = Services.of(_installation(settings, catalog or load_catalog(), clock, egress))
-    popup = _popup_routes(services)
+    logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
+    popup = connect_routes(services.installation, settings.public_url, logo_url)
     observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *popup)})
     api = ApiApplication(settings.public_url, popup, partial(_lifespan, services, observer))
     return RequestMiddleware(api, services, observer, ASGI_ROUTES)
@@ -90,12 +90,6 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
         clock=clock,
         proxy_egress=egress or Egress(allow=settings.egress_allow, pool_limits=proxy_limits),
     )
-
-
-def _popup_routes(services: Services) -> list[Route]:
-    installation, lists = services.installation, services.integration_list
-    public_url = installation.settings.public_url
-    return connect_routes(installation, public_url, lambda integration: lists.renderer.logo_url(integration, "url"))
 
 
 @asynccontextmanager
