@@ -26,14 +26,17 @@ from one_runtime.integrations.listing import Listed, ListState, Logo, Options, S
 
 PATH: Final = "/v1/integrations"
 MAX_TEXT: Final = 255
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "category": CATEGORIES,
-    "status": ("connected", "not_connected"),
-    "logo": ("inline", "url", "none"),
-    "expand": ("connections",),
-}
+_TEXT: Final = {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]*$"}
 _REPEATABLE: Final = "slug"
-_OPTIONS: Final = frozenset({*_CHOICES, "search", _REPEATABLE})
+_OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
+    _REPEATABLE: ("Only these slugs; may be repeated.", {"type": "array", "items": _TEXT}),
+    "category": ("Only this category.", {"type": "string", "enum": list(CATEGORIES)}),
+    "search": ("Only integrations that match every word, ordered by rank.", _TEXT),
+    "status": ("Only this status.", {"type": "string", "enum": ["connected", "not_connected"]}),
+    "logo": ("Format of the logos.", {"type": "string", "enum": ["inline", "url", "none"]}),
+    "expand": ("Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
+}
+"""Query parameters beside `end_user_id`, each with its description and JSON Schema."""
 _UNREADABLE: Final = "The query string is not percent-encoded UTF-8."
 _END_USER: Final = b"end_user_id="
 _MAX_CACHED_QUERY: Final = 500  # bytes
@@ -75,12 +78,12 @@ async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
     services = services_of(scope)
     installation, lists = services.installation, services.integration_list
     key = services.authenticator.present(scope)
-    encoded_ids, query = _split(scope["query_string"])
-    end_user_id = _end_user_id(encoded_ids)
+    end_user_ids, query = _split(scope["query_string"])
+    end_user_id = end_user_ids[-1] if end_user_ids else ""
     async with installation.database.read() as tx:
         state = await load_state(tx, installation.catalogs, key, end_user_id)
     authorize(scope, state.principal, _SCOPE)
-    _check_end_user_id(end_user_id, times=len(encoded_ids))
+    _check_end_user_id(end_user_id, times=len(end_user_ids))
     options, expand = _cached_options(query) if len(query) <= _MAX_CACHED_QUERY else _options(query)
     listed = lists.listed(state, options)
     if expand:
@@ -124,21 +127,16 @@ async def _not_modified(send: Send, etag: bytes) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _split(query_string: bytes) -> tuple[list[bytes], bytes]:
-    """Return the values of `end_user_id`, still encoded, and the rest of the query, the same for many callers."""
+def _split(query_string: bytes) -> tuple[list[str], bytes]:
+    """Return the values of `end_user_id`, and the rest of the query, which is the same for many callers."""
     pairs = query_string.split(b"&")
     encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
-    return encoded_ids, b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
-
-
-def _end_user_id(encoded_ids: list[bytes]) -> str:
-    if not encoded_ids:
-        return ""
+    rest = b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
     try:
-        value = unquote_plus(encoded_ids[-1].decode("ascii"), errors="strict")
+        decoded_ids = [unquote_plus(value.decode("ascii"), errors="strict") for value in encoded_ids]
     except ValueError as error:
         raise InvalidInput(_UNREADABLE) from error
-    return _clean("end_user_id", value)
+    return [_clean("end_user_id", value) for value in decoded_ids], rest
 
 
 def _parse(query_string: bytes) -> dict[str, list[str]]:
@@ -176,8 +174,9 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
             raise InvalidInput.of(name, "is not a query parameter of this list")
         if len(values) > 1 and name != _REPEATABLE:
             raise InvalidInput.of(name, "may be given once")
-        if name in _CHOICES and values[-1] not in _CHOICES[name]:
-            raise InvalidInput.of(name, f"must be one of: {', '.join(_CHOICES[name])}")
+        allowed = _OPTIONS[name][1].get("enum")
+        if allowed and values[-1] not in allowed:
+            raise InvalidInput.of(name, f"must be one of: {', '.join(allowed)}")
         if any(len(value) > MAX_TEXT for value in values):
             raise InvalidInput.of(name, f"must be at most {MAX_TEXT} characters")
     options = Options(
@@ -212,29 +211,18 @@ _EXAMPLE: Final = {
 
 
 def _operation() -> dict[str, Any]:
-    def option(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
-        return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
-
-    text = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
+    end_user = {"description": "Your own identifier of the user.", "schema": IDENTIFIER_SCHEMA, "example": "user_123"}
     return {
         "summary": "List the integrations of an end user",
         "description": "The integrations that an end user can connect or has connected: the whole list, by name, "
         "or by rank with `search`.",
         "operationId": "list_integrations",
         "parameters": [
-            option(
-                "end_user_id",
-                "Your own identifier of the user.",
-                IDENTIFIER_SCHEMA,
-                required=True,
-            )
-            | {"example": "user_123"},
-            option("slug", "Only these slugs; may be repeated.", {"type": "array", "items": text}),
-            option("category", "Only this category.", {"type": "string", "enum": list(CATEGORIES)}),
-            option("search", "Only integrations that match every word, ordered by rank.", text),
-            option("status", "Only this status.", {"type": "string", "enum": ["connected", "not_connected"]}),
-            option("logo", "Format of the logos.", {"type": "string", "enum": ["inline", "url", "none"]}),
-            option("expand", "Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
+            {"name": "end_user_id", "in": "query", "required": True, **end_user},
+            *(
+                {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+                for name, (description, schema) in _OPTIONS.items()
+            ),
             {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
         ],
         "responses": {

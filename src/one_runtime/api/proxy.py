@@ -1,5 +1,6 @@
 """`ANY /v1/proxy/{integration_slug}/{path}`: the provider's API, called with an end user's credential. Plain ASGI."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -35,12 +36,35 @@ PATH: Final = "/v1/proxy/{integration_slug}/{path}"
 MAX_REPLAYED_BODY: Final = 256 * 1024
 """Bytes of a body that is held in memory until there is a response, so that it can be sent again."""
 
-MAX_CONNECT_TIMEOUT: Final = 60.0
-MAX_IDLE_TIMEOUT: Final = 600.0
+MAX_CONNECT_TIMEOUT: Final = 60
+MAX_IDLE_TIMEOUT: Final = 600
 """Seconds that a call may set: until there is a connection, and between two pieces of the response."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
+_OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
+    "One-Runtime-End-User": ("Selects the connection: your own identifier of the user.", IDENTIFIER_SCHEMA),
+    "One-Runtime-Connection": (
+        "Selects the connection by its id, if a user has several, or instead of the user.",
+        {"type": "string", "pattern": ID_PATTERN},
+    ),
+    "One-Runtime-Base-Url": ("Another base URL of the integration.", {"type": "string", "format": "uri"}),
+    "One-Runtime-Retry": (
+        "Retry on 429, 502, 503, 504 and if the connection fails.",
+        {"type": "string", "enum": ["idempotent"]},
+    ),
+    "One-Runtime-Timeout": (
+        "Seconds between two pieces of the response; default 60.",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_IDLE_TIMEOUT},
+    ),
+    "One-Runtime-Connect-Timeout": (
+        "Seconds until there is a connection; default 10.",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_CONNECT_TIMEOUT},
+    ),
+    "One-Runtime-Trace": ("Forward the trace headers to the provider.", {"type": "string", "enum": ["pass"]}),
+}
+"""Headers for One Runtime, each with its description and JSON Schema."""
+_OPTION_NAMES: Final = frozenset(name.lower().encode() for name in _OPTIONS)
 _REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
 _NO_LIMIT: Final = 1 << 62
 _SCOPE: Final = "use"
@@ -63,11 +87,13 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     if headers.get(b"upgrade", b"").lower() == b"websocket":
         raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
     slug, path = _split_path(scope)
-    selector = ConnectionSelector(slug, _text(headers, _END_USER), _text(headers, _CONNECTION))
+    options = _options(headers)
+    selector = ConnectionSelector(slug, options.get(_END_USER), options.get(_CONNECTION))
     state = await lookup.load(installation, key, selector, partial(authorize, scope, required=_SCOPE))
     limit = installation.settings.proxy_max_bytes or _NO_LIMIT
     record = CallRecord(state.connection, scope["method"], path, max_bytes=limit)
-    body = RequestBody(receive, record, has_body=_has_body(headers))
+    length = _body_length(headers)
+    body = RequestBody(receive, record, has_body=length != 0)
 
     async def respond(request: ProxyRequest) -> None:
         async with call(installation, state, request, record) as response:
@@ -80,22 +106,23 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     with services.proxy_calls.track(record), suppress(ClientDisconnected):
-        request = await _parse(scope, headers, body, record)
+        request = await _parse(scope, options, length, body, record)
         await body.run_until_disconnect(respond(request))
 
 
-async def _parse(scope: Scope, headers: dict[bytes, bytes], body: RequestBody, record: CallRecord) -> ProxyRequest:
-    """Read the request; a small body is read into memory. Raises: InvalidInput; MalformedRequest; TooLarge."""
-    length, chunked = _content_length(headers), b"transfer-encoding" in headers
+async def _parse(
+    scope: Scope, options: Mapping[bytes, str], length: int | None, body: RequestBody, record: CallRecord
+) -> ProxyRequest:
+    """Read the request; a small body is read into memory. Raises: InvalidInput; TooLarge."""
     if length is not None and length > record.max_bytes:
         raise too_large(record.max_bytes)
-    small = not chunked and (length or 0) <= MAX_REPLAYED_BODY
+    small = length is not None and length <= MAX_REPLAYED_BODY
     limits = Limits(
-        connect=_seconds(headers, b"one-runtime-connect-timeout", 10.0, MAX_CONNECT_TIMEOUT),
-        idle=_seconds(headers, b"one-runtime-timeout", 60.0, MAX_IDLE_TIMEOUT),
+        connect=_seconds(options, b"one-runtime-connect-timeout", 10.0, MAX_CONNECT_TIMEOUT),
+        idle=_seconds(options, b"one-runtime-timeout", 60.0, MAX_IDLE_TIMEOUT),
     )
     content = None
-    if length or chunked:
+    if length != 0:
         content = await body.read_all() if small else body.pieces(limits.idle)
     return ProxyRequest(
         method=scope["method"],
@@ -105,9 +132,9 @@ async def _parse(scope: Scope, headers: dict[bytes, bytes], body: RequestBody, r
         body=content,
         length=None if small else length,
         replayable=small,
-        base_url=_text(headers, b"one-runtime-base-url"),
-        retry=_is_set(headers, b"one-runtime-retry", "idempotent"),
-        trace=_is_set(headers, b"one-runtime-trace", "pass"),
+        base_url=options.get(b"one-runtime-base-url"),
+        retry=_is_set(options, b"one-runtime-retry", "idempotent"),
+        trace=_is_set(options, b"one-runtime-trace", "pass"),
         limits=limits,
     )
 
@@ -133,58 +160,47 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return headers
 
 
-def _has_body(headers: dict[bytes, bytes]) -> bool:
-    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+def _options(headers: Mapping[bytes, bytes]) -> dict[bytes, str]:
+    """Return the headers for One Runtime as text, without blank ones. Raises: InvalidInput."""
+    options = {}
+    for name in _OPTION_NAMES & headers.keys():
+        try:
+            options[name] = headers[name].decode().strip()
+        except UnicodeDecodeError as error:
+            raise InvalidInput.of(name.decode(), "must be UTF-8") from error
+    return {name: value for name, value in options.items() if value}
 
 
-def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
-    value = headers.get(name)
-    if value is None:
-        return None
-    try:
-        return value.decode().strip() or None
-    except UnicodeDecodeError as error:
-        raise InvalidInput.of(name.decode(), "must be UTF-8") from error
-
-
-def _is_set(headers: dict[bytes, bytes], name: bytes, only: str) -> bool:
-    value = _text(headers, name)
+def _is_set(options: Mapping[bytes, str], name: bytes, only: str) -> bool:
+    value = options.get(name)
     if value not in {None, only}:
         raise InvalidInput.of(name.decode(), f"must be {only!r}")
     return value is not None
 
 
-def _seconds(headers: dict[bytes, bytes], name: bytes, default: float, limit: float) -> float:
-    value = _text(headers, name)
-    if value is None:
+def _seconds(options: Mapping[bytes, str], name: bytes, default: float, limit: float) -> float:
+    if name not in options:
         return default
     with suppress(ValueError):
-        seconds = float(value)
+        seconds = float(options[name])
         if 0 < seconds <= limit:
             return seconds
     raise InvalidInput.of(name.decode(), f"must be a number of seconds above 0, at most {limit:g}")
 
 
-def _content_length(headers: dict[bytes, bytes]) -> int | None:
-    value = headers.get(b"content-length")
-    if value is None:
+def _body_length(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return the length of the body: 0 without a body, None if it is chunked. Raises: MalformedRequest."""
+    if b"transfer-encoding" in headers:
         return None
+    value = headers.get(b"content-length", b"0")
     if not value.isdigit():
         raise MalformedRequest("Content-Length must be a number of bytes.")
     return int(value)
 
 
 def _operation(method: str) -> dict[str, Any]:
-    text = {"type": "string"}
-
-    def header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-        return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
-
-    def seconds(most: int) -> dict[str, Any]:
-        return {"type": "number", "exclusiveMinimum": 0, "maximum": most}
-
     def part(name: str, description: str) -> dict[str, Any]:
-        return {"name": name, "in": "path", "required": True, "description": description, "schema": text}
+        return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
 
     operation: dict[str, Any] = {
         "summary": f"Call the provider ({method})",
@@ -195,26 +211,9 @@ def _operation(method: str) -> dict[str, Any]:
         "parameters": [
             part("integration_slug", "The integration."),
             part("path", "The rest of the URL, after the base URL of the integration."),
-            header(
-                "One-Runtime-End-User", "Selects the connection: your own identifier of the user.", IDENTIFIER_SCHEMA
-            ),
-            header(
-                "One-Runtime-Connection",
-                "Selects the connection by its id, if a user has several, or instead of the user.",
-                {"type": "string", "pattern": ID_PATTERN},
-            ),
-            header("One-Runtime-Base-Url", "Another base URL of the integration.", {"type": "string", "format": "uri"}),
-            header(
-                "One-Runtime-Retry",
-                "Retry on 429, 502, 503, 504 and if the connection fails.",
-                {"type": "string", "enum": ["idempotent"]},
-            ),
-            header("One-Runtime-Timeout", "Seconds between two pieces of the response; default 60.", seconds(600)),
-            header("One-Runtime-Connect-Timeout", "Seconds until there is a connection; default 10.", seconds(60)),
-            header(
-                "One-Runtime-Trace",
-                "Forward the trace headers to the provider.",
-                {"type": "string", "enum": ["pass"]},
+            *(
+                {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+                for name, (description, schema) in _OPTIONS.items()
             ),
         ],
         "responses": {
