@@ -1,11 +1,11 @@
-"""Check an entry beyond its shape: URLs resolve, a check tells a refusal from an outage, and texts are complete.
+"""Check an entry beyond its shape: URLs resolve, a check separates a refusal from an outage, and texts are complete.
 
 No request is sent. `one-runtime catalog check` prints one line for each complaint.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, get_args
 
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import AuthBase
@@ -49,14 +49,11 @@ def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
         yield ("aliases",), "each must be listed once, and must differ from the name and the slug"
     for index, auth in enumerate(entry.auth):
-        yield from ((("auth", index), complaint) for complaint in _check_safely(auth))
-
-
-def _check_safely(auth: AuthBase) -> Iterator[str]:
-    try:
-        yield from _check_auth(auth)
-    except (InvalidInput, ValueError) as error:
-        yield f"the examples of the entry must match its patterns: {error}"
+        try:
+            yield from ((("auth", index), complaint) for complaint in _check_auth(auth))
+        except (InvalidInput, ValueError) as error:
+            reason = getattr(error, "errors", None) or error
+            yield ("auth", index), f"the examples of the entry must match its patterns: {reason}"
 
 
 def example_values(auth: AuthBase) -> ConnectionValues:
@@ -71,8 +68,10 @@ def example_values(auth: AuthBase) -> ConnectionValues:
     if not isinstance(auth, OAuth2Auth):
         token = {"access_token": _TOKEN} if isinstance(auth, ClientCredentialsAuth) else {}
         return ConnectionValues(values.params, {**values.credentials, **token})
-    received = {part.name: _example_of_received(auth, part.source, part.name) for part in auth.received}
-    return ConnectionValues({**values.params, **received}, {**values.credentials, "access_token": _TOKEN})
+    params = dict(values.params)
+    for source in get_args(ValueSource):
+        params |= read_received(auth, source, build_example_answer(auth, source))
+    return ConnectionValues(params, {**values.credentials, "access_token": _TOKEN})
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
@@ -84,21 +83,13 @@ def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
     return answer
 
 
-def _example_of_received(auth: OAuth2Auth, source: ValueSource, name: str) -> str:
-    return read_received(auth, source, build_example_answer(auth, source))[name]
-
-
 def _check_auth(auth: AuthBase) -> Iterator[str]:
     for field in auth.fields:
         yield from _check_field(field)
     if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
         yield "received: each value requires an example of what the provider sends"
         return
-    try:
-        values = example_values(auth)
-    except (InvalidInput, UnexpectedValue, ValueError) as error:
-        yield f"the examples of the entry must match its patterns: {getattr(error, 'errors', None) or error}"
-        return
+    values = example_values(auth)
     yield from _check_hosts(auth, values)
     yield from _check_injection(auth, values)
     if auth.check is not None:

@@ -50,7 +50,10 @@ class _Word:
 def search(integrations: Iterable[Integration], text: str) -> list[Integration]:
     """Return the matching integrations, best first; among equal ranks the shortest name first."""
     typed = _fold(text[:_LONGEST_QUERY]).split()
-    everything = [(integration, _texts_of_integration(integration)) for integration in integrations]
+    everything = [
+        (entry, _search_texts(entry.name, entry.slug, entry.category, entry.description, entry.aliases))
+        for entry in integrations
+    ]
     if not typed:
         return [integration for integration, _ in everything]
     query, words = "".join(typed), [_word(word) for word in typed]
@@ -68,12 +71,6 @@ def _fold(text: str) -> str:
     """Return the words in lower case without accents, separated by one space."""
     plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return _WORD_SEPARATOR.sub(" ", plain.lower()).strip()
-
-
-def _texts_of_integration(integration: Integration) -> _SearchTexts:
-    return _search_texts(
-        integration.name, integration.slug, integration.category, integration.description, integration.aliases
-    )
 
 
 @lru_cache(maxsize=4096)

@@ -40,7 +40,7 @@ def scaffold(basics: ScaffoldInputs, file: str) -> str:
         "category": basics.category,
         "website": basics.website,
         "docs": basics.docs,
-        "auth": [_auth(basics, one) for one in basics.auth_types],
+        "auth": [_auth(basics, auth_type) for auth_type in basics.auth_types],
     }
     text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=1000)
     return (
