@@ -2,12 +2,13 @@
 
 import datetime as dt
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import OutboundRequest
+from one_runtime.egress import Response
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import AuthorizationCode, RefreshToken
 from tests.catalog.example import OAUTH2, oauth2
@@ -19,12 +20,7 @@ REFRESH = RefreshToken("the-old-refresh-token", "the-old-access-token")
 PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>error=invalid_grant</body></html>"
 
 
-@dataclass(frozen=True)
-class ProviderResponse:
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
+class ProviderResponse(Response):
     def with_header(self, name: str, value: str) -> "ProviderResponse":
         return replace(self, headers=(*self.headers, (name, value)))
 

@@ -36,8 +36,11 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
         **scope_param(auth.scopes, request.scopes, known),
         **(scope_param(auth.more_scopes, None, known) if auth.more_scopes is not None else {}),
         "state": request.state,
-        **_challenge(auth, request),
     }
+    if uses_pkce(auth):
+        if request.challenge is None:
+            raise ValueError("this provider supports PKCE: pass a challenge")
+        own |= {"code_challenge": request.challenge, "code_challenge_method": METHOD}
     url = resolve_url(authorization.url, known)
     if authorization.fragment is not None:  # a consent page that is a route behind `#` reads its query there too
         url += f"#{fill_path(authorization.fragment, known)}"
@@ -54,11 +57,3 @@ def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
     """
     issuer = auth.authorization.issuer
     return resolve_url(issuer, known) if issuer is not None else None
-
-
-def _challenge(auth: OAuth2Auth, request: AuthorizationRequest) -> dict[str, str]:
-    if not uses_pkce(auth):
-        return {}
-    if request.challenge is None:
-        raise ValueError("this provider supports PKCE: pass a challenge")
-    return {"code_challenge": request.challenge, "code_challenge_method": METHOD}

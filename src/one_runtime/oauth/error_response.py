@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.oauth2 import TokenEndpointSpec
 from one_runtime.catalog.response import look_up, text_of
+from one_runtime.egress import Response
 from one_runtime.oauth.errors import (
     InvalidClient,
     InvalidGrant,
@@ -19,7 +20,7 @@ from one_runtime.oauth.errors import (
     TemporaryFailure,
     TokenRequestRefused,
 )
-from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, retry_after
+from one_runtime.oauth.response import is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
@@ -63,7 +64,7 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
 # https://github.com/raycast/extensions/issues/11836
 _BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
 
-# Where the code stands: the norm, an object under `error` (Google, Meta), HubSpot's `status`. `message` last: Pipedrive
+# Places of the code: the norm, an object under `error` (Google, Meta), HubSpot's `status`. `message` last: Pipedrive
 # begins it with the code (https://pipedrive.readme.io/docs/marketplace-oauth-and-api-proxy-status-codes).
 _CODES: Final = ("error", "error.code", "error.type", "error.status", "code", "errorCode", "status", "category")
 _DESCRIPTIONS: Final = (
@@ -79,7 +80,7 @@ def normalize_code(code: str) -> str:
 
 def token_error(
     token: TokenEndpointSpec,
-    answer: EndpointResponse,
+    answer: Response,
     document: dict[str, object] | None,
     secrets: Iterable[str],
     now: dt.datetime,

@@ -9,8 +9,8 @@ from one_runtime.egress.provider_text import redact
 
 @dataclass(frozen=True, slots=True)
 class OAuthErrorResponse:
-    """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or whatever stands in
-    their place. Plain text of at most 300 characters each, without what was sent; the uri is text too, never a link."""
+    """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or the
+    texts in their place. Plain text of at most 300 characters each, without what was sent; the uri is no link."""
 
     error: str | None = None
     description: str | None = None

@@ -4,7 +4,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import parse_qsl
 
 from one_runtime.catalog.response import MISSING, parse_json
@@ -17,17 +17,6 @@ _LONGEST_WAIT: Final = 86_400
 # A form has no markup and no white space; an HTML page has.
 _FORM: Final = re.compile(rb"[^\s<>{}\"\\=&]+=[^\s<>{}\"\\]*")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
-
-
-class EndpointResponse(Protocol):
-    """An HTTP response, such as `egress.Response`. This package opens no connection."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Iterable[tuple[str, str]]: ...
-    @property
-    def body(self) -> bytes: ...
 
 
 def is_temporary_failure(status: int) -> bool:

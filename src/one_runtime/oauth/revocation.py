@@ -8,10 +8,11 @@ from typing import Final
 from one_runtime.catalog.oauth2 import OAuth2Auth, RevocationEndpointSpec, TokenEndpointSpec, TokenKind
 from one_runtime.catalog.request import OutboundRequest, assemble_request, fill_templates, resolve_url
 from one_runtime.catalog.response import is_expected, is_refused
+from one_runtime.egress import Response
 from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
 from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_error_response
 from one_runtime.oauth.grants import RefreshToken
-from one_runtime.oauth.response import EndpointResponse, is_temporary_failure, parse_body, retry_after
+from one_runtime.oauth.response import is_temporary_failure, parse_body, retry_after
 
 # Codes for an unknown token, for which RFC 7009, 2.2 requires status 200.
 _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
@@ -54,7 +55,7 @@ def read_revocation(
     revocation: RevocationEndpointSpec,
     client: ClientIdentity,
     held: RefreshToken,
-    answer: EndpointResponse,
+    answer: Response,
     now: dt.datetime,
 ) -> RevocationFailure | None:
     """Return None if the token is revoked (RFC 7009, 2.2, 2.2.1), or if the provider does not know it any more."""

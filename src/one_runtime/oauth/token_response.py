@@ -8,12 +8,13 @@ from typing import Final
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponsePaths
 from one_runtime.catalog.response import look_up
+from one_runtime.egress import Response
 from one_runtime.egress.retry_after import parse_date
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import token_error
 from one_runtime.oauth.errors import MalformedTokenResponse
 from one_runtime.oauth.grants import Grant, RefreshToken
-from one_runtime.oauth.response import EndpointResponse, parse_body, parse_number
+from one_runtime.oauth.response import parse_body, parse_number
 from one_runtime.oauth.scopes import parse_granted_scopes
 
 MAX_TOKEN: Final = 16_384
@@ -30,8 +31,8 @@ _EPOCH_MILLISECONDS: Final = 1e11
 class TokenSet:
     """The tokens of a response. `scopes` is None if the response has none, which grants those requested.
 
-    `refresh_expires_at` is set if the response tells it. `document` is the whole response, for `receive`. The repr
-    hides all tokens.
+    `refresh_expires_at` is set if the response has it. `document` is the whole response, for `read_received`. The
+    repr hides all tokens.
     """
 
     access_token: str = field(repr=False)
@@ -46,7 +47,7 @@ def read_token_response(
     auth: OAuth2Auth | ClientCredentialsAuth,
     client: ClientIdentity,
     grant: Grant,
-    answer: EndpointResponse,
+    answer: Response,
     now: dt.datetime,
 ) -> TokenSet:
     """Return the tokens of a response to `token_request` (RFC 6749, 5.1). Without a new refresh token, the old one
