@@ -54,7 +54,8 @@ def read_check(
     refused = is_refused(check.refused, status, document) and not _is_firewall_page(status, headers)
     if refused or not is_expected(check.expect, status, document):
         return CheckResult(ok=False, refused=refused, reason=_reason(auth, check, document, values))
-    return CheckResult(True, False, *_identify(auth, document, values))
+    account_id, account_label = read_identity(auth, values, document)
+    return CheckResult(ok=True, refused=False, account_id=account_id, account_label=account_label)
 
 
 def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
@@ -64,9 +65,15 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
     )
 
 
-def read_identity(auth: AuthBase, values: ConnectionValues) -> tuple[str | None, str | None]:
-    """Return the account's id and label as far as the connection's stored values contain them."""
-    return _identify(auth, MISSING, values)
+def read_identity(
+    auth: AuthBase, values: ConnectionValues, document: object = MISSING
+) -> tuple[str | None, str | None]:
+    """Return the account's id and label, as far as the values and the document of the check's answer contain them."""
+    identity = auth.identity
+    if identity is None:
+        return None, None
+    label = _fill_identity(auth, identity.label, document, values) if identity.label is not None else None
+    return _fill_identity(auth, identity.id, document, values), label
 
 
 def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | None:
@@ -160,16 +167,6 @@ def text_of(value: object) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return None
-
-
-def _identify(auth: AuthBase, document: object, values: ConnectionValues) -> tuple[str | None, str | None]:
-    if auth.identity is None:
-        return None, None
-    label = auth.identity.label
-    return (
-        _fill_identity(auth, auth.identity.id, document, values),
-        _fill_identity(auth, label, document, values) if label is not None else None,
-    )
 
 
 def _fill_identity(auth: AuthBase, text: str, document: object, values: ConnectionValues) -> str | None:
