@@ -139,8 +139,8 @@ def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:
         return
     description = query.get("error_description") or query.get("error_message")
     secrets = (*client.secrets, *([query.state] if query.state is not None else []))
-    words = OAuthErrorResponse.redacted(error, description, query.get("error_uri"), secrets)
+    error_response = OAuthErrorResponse.redacted(error, description, query.get("error_uri"), secrets)
     # Meta says access_denied with the reason user_denied.
     if normalize_code(error) in DENIED or normalize_code(query.get("error_reason") or "") in DENIED:
-        raise AccessDenied("The consent was not given.", words)
-    raise AuthorizationRefused("The provider did not grant the authorization.", words)
+        raise AccessDenied("The consent was not given.", error_response)
+    raise AuthorizationRefused("The provider did not grant the authorization.", error_response)

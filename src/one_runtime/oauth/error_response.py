@@ -80,26 +80,28 @@ def normalize_code(code: str) -> str:
 
 def token_error(
     token: TokenEndpointSpec,
-    answer: Response,
+    response: Response,
     document: dict[str, object] | None,
     secrets: Iterable[str],
     now: dt.datetime,
 ) -> OAuthError:
     """Return the error of a token endpoint's response (RFC 6749, 5.2). `document`: the parsed body."""
-    words = read_error_response(document, secrets, token.response.error, token.response.error_description)
+    error_response = read_error_response(document, secrets, token.response.error, token.response.error_description)
     kind = _kind(token, document)
-    wait = retry_after(answer.headers, now)
-    if is_temporary_failure(answer.status) or kind == "temporary":
-        return TemporaryFailure(f"The provider is temporarily unavailable (HTTP {answer.status}).", words, wait)
+    wait = retry_after(response.headers, now)
+    if is_temporary_failure(response.status) or kind == "temporary":
+        return TemporaryFailure(
+            f"The provider is temporarily unavailable (HTTP {response.status}).", error_response, wait
+        )
     if kind == "grant":
-        return InvalidGrant("The provider no longer accepts this authorization.", words)
+        return InvalidGrant("The provider no longer accepts this authorization.", error_response)
     if kind == "client":
-        return InvalidClient("The provider does not accept the OAuth client.", words)
-    if 200 <= answer.status < 300 and not _reports_error(token, document):
+        return InvalidClient("The provider does not accept the OAuth client.", error_response)
+    if 200 <= response.status < 300 and not _reports_error(token, document):
         return MalformedTokenResponse("The provider's response has no access token.")
-    if words.error or words.description:
-        return TokenRequestRefused(f"The provider refused the request (HTTP {answer.status}).", words)
-    return TemporaryFailure(f"The provider sent an unreadable response (HTTP {answer.status}).", words, wait)
+    if error_response.reason is not None:
+        return TokenRequestRefused(f"The provider refused the request (HTTP {response.status}).", error_response)
+    return TemporaryFailure(f"The provider sent an unreadable response (HTTP {response.status}).", error_response, wait)
 
 
 def read_error_response(

@@ -16,6 +16,11 @@ class OAuthErrorResponse:
     description: str | None = None
     uri: str | None = None
 
+    @property
+    def reason(self) -> str | None:
+        """The text to show to a person."""
+        return self.description or self.error
+
     @classmethod
     def redacted(cls, error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> Self:
         """Return the three texts of an answer without the secrets that were sent."""
@@ -40,7 +45,7 @@ class OAuthError(Exception):
     @property
     def reason(self) -> str | None:
         """The provider's error text to show to a person."""
-        return self.response.description or self.response.error
+        return self.response.reason
 
 
 class CallbackRefused(OAuthError):

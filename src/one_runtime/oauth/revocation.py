@@ -55,24 +55,25 @@ def read_revocation(
     revocation: RevocationEndpointSpec,
     client: ClientIdentity,
     held: RefreshToken,
-    answer: Response,
+    response: Response,
     now: dt.datetime,
 ) -> RevocationFailure | None:
     """Return None if the token is revoked (RFC 7009, 2.2, 2.2.1), or if the provider does not know it any more."""
-    document = parse_body(answer.body)
-    response = read_error_response(document, (*client.secrets, *held.secrets))
-    reason = response.description or response.error
-    code = normalize_code(response.error or "")
-    if is_temporary_failure(answer.status) or ERROR_KINDS.get(code) == "temporary":
-        return RevocationFailure(reason or f"HTTP {answer.status}", True, retry_after(answer.headers, now))
-    if is_refused(revocation.gone, answer.status, document) or code in _GONE:
+    document = parse_body(response.body)
+    error_response = read_error_response(document, (*client.secrets, *held.secrets))
+    reason = error_response.reason
+    code = normalize_code(error_response.error or "")
+    wait = retry_after(response.headers, now)
+    if is_temporary_failure(response.status) or ERROR_KINDS.get(code) == "temporary":
+        return RevocationFailure(reason or f"HTTP {response.status}", may_pass=True, retry_after=wait)
+    if is_refused(revocation.gone, response.status, document) or code in _GONE:
         return None
-    if revocation.auth == "bearer" and answer.status == 401:  # RFC 6750, 3.1: the token authenticated the request
+    if revocation.auth == "bearer" and response.status == 401:  # RFC 6750, 3.1: the token authenticated the request
         return None
-    if is_expected(revocation.expect, answer.status, document) and not _reports_refusal(document):
+    if is_expected(revocation.expect, response.status, document) and not _reports_refusal(document):
         return None
     # Without an error code, the response may be a firewall's or an error page.
-    return RevocationFailure(reason or f"HTTP {answer.status}", may_pass=reason is None)
+    return RevocationFailure(reason or f"HTTP {response.status}", may_pass=reason is None)
 
 
 def _request(

@@ -47,7 +47,7 @@ def read_token_response(
     auth: OAuth2Auth | ClientCredentialsAuth,
     client: ClientIdentity,
     grant: Grant,
-    answer: Response,
+    response: Response,
     now: dt.datetime,
 ) -> TokenSet:
     """Return the tokens of a response to `token_request` (RFC 6749, 5.1). Without a new refresh token, the old one
@@ -57,11 +57,11 @@ def read_token_response(
         InvalidGrant: the provider refused the code or the refresh token.
         InvalidClient, TokenRequestRefused, TemporaryFailure, MalformedTokenResponse: see `oauth/errors.py`.
     """
-    where, document = auth.token.response, parse_body(answer.body)
-    holder, access_token = _find_access_token(where, document) if 200 <= answer.status < 300 else ({}, None)
+    where, document = auth.token.response, parse_body(response.body)
+    holder, access_token = _find_access_token(where, document) if 200 <= response.status < 300 else ({}, None)
     # Slack refuses with `ok: false` and HTTP 200.
     if document is None or access_token is None or document.get("ok") is False:
-        raise token_error(auth.token, answer, document, (*client.secrets, *grant.secrets), now)
+        raise token_error(auth.token, response, document, (*client.secrets, *grant.secrets), now)
     refresh_token = _token(look_up(holder, where.refresh_token))
     if refresh_token is None and isinstance(grant, RefreshToken):
         refresh_token = grant.refresh_token
