@@ -66,14 +66,14 @@ async def test_session_makes_a_connection_that_the_list_and_the_backend_show(cli
     assert view["integration"]["slug"] == "acme"
     assert view["allowed_origins"] == [ORIGIN]
     assert view["reconnect"] is False
-    assert [one["auth_type"] for one in view["auth_types"]] == ["api_key"]
-    made = (await client.type_key(token, FIRST)).json()
-    assert made["integration_slug"] == "acme"
-    assert made["connection_name"] == "Globex Corporation"
+    assert [auth["auth_type"] for auth in view["auth_types"]] == ["api_key"]
+    connection = (await client.type_key(token, FIRST)).json()
+    assert connection["integration_slug"] == "acme"
+    assert connection["connection_name"] == "Globex Corporation"
     assert (await client.integrations())["acme"]["status"] == "connected"
     read = await read_session(client, session)
     assert (read["status"], read["last_error"]) == ("connected", None)
-    assert read["connection"] == await read_connection(client, made["connection_id"])
+    assert read["connection"] == await read_connection(client, connection["connection_id"])
     assert read["connection"]["account"] == {"id": GLOBEX, "label": "Globex Corporation"}
 
 
@@ -121,7 +121,7 @@ async def test_session_with_multiple_adds_another_account_beside_the_first(clien
     second = (await client.type_key(session["session_token"], SECOND)).json()["connection_id"]
     assert second != first
     listed = (await client.get("/v1/connections", end_user_id="user_123")).json()["connections"]
-    assert [one["id"] for one in listed] == [second, first]
+    assert [connection["id"] for connection in listed] == [second, first]
     assert await connect_in_popup(client, FIRST, multiple=True) == first
 
 
@@ -168,14 +168,14 @@ async def test_connection_name_is_typed_or_suggested_or_the_accounts_name(
     started = await client.session(**session)
     view = (await client.popup("", started["session_token"])).json()
     assert view["suggested_connection_name"] == session.get("suggested_connection_name")
-    made = (await client.type_key(started["session_token"], FIRST, **typed)).json()
-    assert made["connection_name"] == expected
-    assert (await read_connection(client, made["connection_id"]))["name"] == expected
+    connection = (await client.type_key(started["session_token"], FIRST, **typed)).json()
+    assert connection["connection_name"] == expected
+    assert (await read_connection(client, connection["connection_id"]))["name"] == expected
 
 
 async def test_connection_gets_the_metadata_of_its_session(client: Client) -> None:
-    made = await connect_in_popup(client, metadata={"plan": "gold", "seats": 3})
-    assert (await read_connection(client, made))["metadata"] == {"plan": "gold", "seats": 3}
+    connection = await connect_in_popup(client, metadata={"plan": "gold", "seats": 3})
+    assert (await read_connection(client, connection))["metadata"] == {"plan": "gold", "seats": 3}
 
 
 async def test_backend_reads_a_sessions_status_and_last_error(application: Application, client: Client) -> None:
@@ -186,9 +186,9 @@ async def test_backend_reads_a_sessions_status_and_last_error(application: Appli
     assert fresh["metadata"] == {"row": 7}
     refused = await client.type_key(session["session_token"], WRONG)
     assert refused.json()["provider_reason"] == "No Acme CRM account has this API key. Copy it again from Settings."
-    told = await read_session(client, session)
-    assert (told["status"], told["last_error"]["code"]) == ("pending", "credentials_refused")
-    assert told["last_error"]["message"] == refused.json()["provider_reason"]
+    read = await read_session(client, session)
+    assert (read["status"], read["last_error"]["code"]) == ("pending", "credentials_refused")
+    assert read["last_error"]["message"] == refused.json()["provider_reason"]
     application.acme.acme.fail_with(500)
     assert (await client.type_key(session["session_token"], FIRST)).status_code == 502
     assert (await read_session(client, session))["last_error"]["code"] == "provider_unavailable"
@@ -216,12 +216,12 @@ async def test_backend_may_cancel_a_session_twice(client: Client) -> None:
 
 async def test_connected_session_cannot_be_cancelled(client: Client) -> None:
     session = await client.session()
-    made = (await client.type_key(session["session_token"], FIRST)).json()["connection_id"]
+    connection = (await client.type_key(session["session_token"], FIRST)).json()["connection_id"]
     assert (await client.popup("/cancel", session["session_token"])).status_code == 204
     answer = await client.send("DELETE", f"/v1/hosted-connection-sessions/{session['id']}")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert (await read_session(client, session))["status"] == "connected"
-    assert (await read_connection(client, made))["status"] == "active"
+    assert (await read_connection(client, connection))["status"] == "active"
 
 
 async def test_an_unknown_integration_is_not_found(client: Client) -> None:
@@ -235,11 +235,11 @@ async def test_integration_that_is_not_enabled_is_refused_with_instructions(
 ) -> None:
     enabled = {"mode": "listed", "slugs": ["hubspot"]}
     organization = (await client.get("/v1/organization")).json()
-    wanted = {
+    settings = {
         name: organization[name]
         for name in ("display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
     }
-    assert (await client.send("PUT", "/v1/organization", {**wanted, "integrations": enabled})).status_code == 200
+    assert (await client.send("PUT", "/v1/organization", {**settings, "integrations": enabled})).status_code == 200
     answer = await client.post("/v1/hosted-connection-sessions", {"integration_slug": "acme", "end_user_id": "u"})
     assert (answer.status_code, fields_of(answer)) == (422, ["integration_slug"])
     assert "PUT /v1/organization" in answer.json()["detail"]
@@ -261,9 +261,9 @@ async def test_session_lifetime_is_a_minute_to_an_hour(client: Client, expires_i
 
 
 async def test_every_step_records_an_event_with_its_actor(client: Client) -> None:
-    made = await connect_in_popup(client)
-    await client.send("PATCH", f"/v1/connections/{made}", {"name": "Renamed"})
-    assert await connect_in_popup(client) == made
+    connection = await connect_in_popup(client)
+    await client.send("PATCH", f"/v1/connections/{connection}", {"name": "Renamed"})
+    assert await connect_in_popup(client) == connection
     await client.post("/v1/disconnect", {"integration_slug": "acme", "end_user_id": "user_123"})
     assert await event_types(client, end_user_id="user_123") == [
         "hosted_connection_session.created",
@@ -273,8 +273,8 @@ async def test_every_step_records_an_event_with_its_actor(client: Client) -> Non
         "connection.reconnected",
         "connection.deleted",
     ]
-    listed = (await client.get("/v1/events", connection_id=made)).json()["events"]
-    actors = {one["type"]: one["actor"]["type"] for one in listed}
+    listed = (await client.get("/v1/events", connection_id=connection)).json()["events"]
+    actors = {event["type"]: event["actor"]["type"] for event in listed}
     assert actors == {
         "connection.created": "end_user",
         "connection.updated": "api_key",
