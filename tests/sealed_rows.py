@@ -98,8 +98,8 @@ async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_u
     """Connect in the mode `redirect` without redeeming, and return the session's id."""
     now = system_clock()
     session = ConnectSession(
-        new_id(), actor.organization_id, end_user_id, "acme", "redirect", "unredeemed", None, (), None, False, None,
-        (), {}, 0, None, None, now, now, now + timedelta(hours=1), None,
+        new_id(), actor.organization_id, end_user_id, "acme", "redirect", None, (), None, False, None,
+        (), {}, None, now, now, now + timedelta(hours=1), "unredeemed",
     )  # fmt: skip
     async with database.write() as tx:
         await sessions.insert_session(tx, session)

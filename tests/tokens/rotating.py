@@ -150,7 +150,7 @@ async def connect(
 ) -> Seeded:
     """Store these tokens as an authorization does; a connection of the end user is reconnected in place."""
     async with installation.database.write() as tx:
-        client = await oauth_clients.find_for(tx, installation.vault, organization_id, SLUG)
+        client = await oauth_clients.find_own(tx, installation.vault, organization_id, SLUG)
         assert client is not None
         now = installation.clock()
         tokens = TokenSet(

@@ -38,7 +38,7 @@ class AccountSelection:
 
 @dataclass(frozen=True, slots=True)
 class _PausedAuthorization:
-    """The sealed payload of a paused attempt. `own`: the customer's own client; `asked`: the requested scopes."""
+    """The sealed payload of a paused attempt. `own` and `asked`, as stored: its own client and requested scopes."""
 
     tokens: TokenSet
     params: Mapping[str, str]
@@ -59,7 +59,9 @@ async def pause(
     accounts: tuple[AccountOption, ...],
 ) -> AccountSelection:
     """Seal granted tokens until the end user selects an account. Raises: NotFound."""
-    paused = _PausedAuthorization(granted.tokens, granted.params, granted.own, granted.asked, accounts)
+    paused = _PausedAuthorization(
+        granted.tokens, granted.params, granted.own_client, granted.requested_scopes, accounts
+    )
     payload, now = _PAUSED.dump_json(paused), installation.clock()
     await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
     return AccountSelection(attempt.id, tuple(account.label for account in accounts))

@@ -1,7 +1,7 @@
 """The steps of the hosted popup: load the page, show the form, connect a typed credential, cancel (P4, P6)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -283,14 +283,10 @@ def new_connection(
     session: ConnectSession, verified: VerifiedAccount, name: str | None, *, replace_account: bool
 ) -> NewConnection:
     """Return the connection that a session makes of a verified account."""
-    return verified.as_connection(
-        session.end_user_id,
-        name or session.suggested_connection_name or verified.account.label or verified.integration.name,
-        session.metadata,
-        target=session.target_connection_id,
-        multiple=session.multiple,
-        agreed=replace_account,
-    )
+    name = name or session.suggested_connection_name or verified.account.label or verified.integration.name
+    connection = verified.as_connection(session.end_user_id, name, session.metadata)
+    target, multiple = session.target_connection_id, session.multiple
+    return replace(connection, target=target, multiple=multiple, agreed=replace_account)
 
 
 async def complete_session(

@@ -152,10 +152,10 @@ async def _redeem(
 ) -> tuple[ConnectSession, Connection | None]:
     if session.state(now) == "connected":
         return session, await _find_connection(tx, session)
-    held = await load_unredeemed(tx, installation.vault, session)
-    if held is None or session.state(now) != "pending":
+    new = await load_unredeemed(tx, installation.vault, session)
+    if new is None or session.state(now) != "pending":
         raise _not_redeemable_error(session, now)
-    connection, _ = await connections.create_or_replace(tx, installation.vault, installation.catalogs, actor, held, now)
+    connection, _ = await connections.create_or_replace(tx, installation.vault, installation.catalogs, actor, new, now)
     if not await sessions.redeem(tx, session.id, connection.id, now):
         raise _not_redeemable_error(session, now)
     await discard_unredeemed(tx, session.id)

@@ -81,7 +81,6 @@ class ConnectSession:
     end_user_id: str
     integration_slug: str | None
     mode: Mode
-    status: str
     auth_type: str | None
     scopes: tuple[str, ...]
     target_connection_id: str | None
@@ -89,14 +88,15 @@ class ConnectSession:
     suggested_connection_name: str | None
     allowed_origins: tuple[str, ...]
     metadata: Mapping[str, object]
-    failed_checks: int
-    last_error: Mapping[str, str] | None
-    connection_id: str | None
+    return_url: str | None
     created_at: datetime
     updated_at: datetime
     expires_at: datetime
-    opened_at: datetime | None
-    return_url: str | None = None
+    status: str = "pending"
+    opened_at: datetime | None = None
+    failed_checks: int = 0
+    last_error: Mapping[str, str] | None = None
+    connection_id: str | None = None
     code_hash: bytes | None = field(default=None, repr=False)
     token_hash: bytes = field(default=b"", repr=False)
 
@@ -191,7 +191,6 @@ async def create_session(
         end_user_id=new.end_user.end_user_id,
         integration_slug=new.integration_slug,
         mode=new.mode or ("redirect" if new.return_url else "embed"),
-        status="pending",
         auth_type=new.auth_type,
         scopes=new.scopes,
         target_connection_id=new.target_connection_id,
@@ -199,14 +198,10 @@ async def create_session(
         suggested_connection_name=new.suggested_connection_name,
         allowed_origins=organizations.clean_origins(new.allowed_origins),
         metadata=new.metadata,
-        failed_checks=0,
-        last_error=None,
-        connection_id=None,
+        return_url=organizations.clean_link("return_url", new.return_url),
         created_at=now,
         updated_at=now,
         expires_at=now + timedelta(seconds=new.expires_in),
-        opened_at=None,
-        return_url=organizations.clean_link("return_url", new.return_url),
     )
     async with installation.database.write() as tx:
         organization = await organizations.get(tx, actor.organization_id)

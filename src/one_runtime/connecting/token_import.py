@@ -67,9 +67,8 @@ async def import_connection(
         raise InvalidInput.of("auth_type", reason)
     verified = await _verify(installation, actor.organization_id, integration, request)
     async with installation.database.write() as tx:
-        connection = verified.as_connection(
-            request.end_user_id, request.name, request.metadata, multiple=request.multiple, agreed=True
-        )
+        connection = verified.as_connection(request.end_user_id, request.name, request.metadata)
+        connection = replace(connection, multiple=request.multiple, agreed=True)
         vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
         return await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
 

@@ -77,17 +77,8 @@ class VerifiedAccount:
     expires_at: datetime | None = None
     token_metadata: TokenMetadata = NO_TOKEN_METADATA
 
-    def as_connection(
-        self,
-        end_user_id: str,
-        name: str | None,
-        metadata: Mapping[str, object],
-        *,
-        target: str | None = None,
-        multiple: bool = False,
-        agreed: bool = False,
-    ) -> NewConnection:
-        """Return the connection to store. The arguments are as in `NewConnection`.
+    def as_connection(self, end_user_id: str, name: str | None, metadata: Mapping[str, object]) -> NewConnection:
+        """Return the connection to store.
 
         Its audience is that of the integration which the credentials were verified with: they are never sent
         elsewhere, also if an organization changes its own integration later (P7).
@@ -101,9 +92,6 @@ class VerifiedAccount:
             secrets=self.secrets,
             account=self.account,
             metadata=metadata,
-            target=target,
-            multiple=multiple,
-            agreed=agreed,
             scopes=self.scopes,
             missing_scopes=self.missing_scopes,
             expires_at=self.expires_at,
@@ -193,21 +181,21 @@ async def verify_credentials(
 class GrantedTokens:
     """Tokens that the provider granted, not verified yet.
 
-    `params`: the values known so far. `own`: the customer's own client, where the organization has none. `asked`: the
-    requested scopes. `selected`: the params of the selected account, if the tokens open several.
+    `params`: the values known so far. `own_client`: the fields of the customer's own client, where the organization has
+    none. `selected`: the params of the selected account, if the tokens open several.
     """
 
     tokens: TokenSet
     params: Mapping[str, str]
-    own: Mapping[str, str] = field(repr=False)
+    own_client: Mapping[str, str] = field(repr=False)
     client: OAuthClient | None
-    asked: tuple[str, ...]
+    requested_scopes: tuple[str, ...]
     selected: Mapping[str, str] | None = None
 
     @property
     def secrets(self) -> dict[str, str]:
         """Return the values to seal."""
-        return merge_tokens(self.own, self.tokens)
+        return merge_tokens(self.own_client, self.tokens)
 
 
 async def verify_tokens(
@@ -245,8 +233,8 @@ async def verify_tokens(
         account=account,
         params=params,
         secrets=granted.secrets,
-        scopes=granted.tokens.scopes or granted.asked,
-        missing_scopes=missing_scopes(granted.asked, granted.tokens.scopes),
+        scopes=granted.tokens.scopes or granted.requested_scopes,
+        missing_scopes=missing_scopes(granted.requested_scopes, granted.tokens.scopes),
         expires_at=granted.tokens.expires_at,
         token_metadata=TokenMetadata(client.id if client is not None else None, due_at),
     )

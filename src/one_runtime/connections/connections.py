@@ -453,6 +453,6 @@ async def remove(tx: Transaction, actor: Actor, connection: Connection, now: dat
 
 async def _save(tx: Transaction, connection: Connection, *names: str) -> None:
     values = {name: getattr(connection, name) for name in names}
-    mine = {"organization": connection.organization_id, "connection": connection.id}
-    if not await tx.execute(_update_of(*names), **mine, **values):
+    key = {"organization": connection.organization_id, "connection": connection.id}
+    if not await tx.execute(_update_of(*names), **key, **values):
         raise NotFound("The connection was deleted meanwhile.")

@@ -168,12 +168,6 @@ async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: st
     return _decrypt(vault, row) if row else None
 
 
-async def find_for(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
-    """Return the client that serves an organization: its own, else the instance's, else None."""
-    row = await tx.one(_FOR, _ClientRow, organization=organization_id, instance=INSTANCE, slug=slug)
-    return _decrypt(vault, row) if row else None
-
-
 async def require(
     tx: Transaction,
     vault: Vault,
@@ -182,15 +176,18 @@ async def require(
     auth: OAuth2Auth,
     params: Mapping[str, str],
 ) -> OAuthClient | None:
-    """Return the client for a new connection with these params; None if each end user enters a client of their own.
+    """Return the client for a new connection with these params: the organization's own, else the instance's.
+
+    None if each end user enters a client of their own.
 
     Raises: OAuthClientMissing; HostNotRegistered; InvalidInput for a param that is missing.
     """
     if auth.client.owner == "customer":
         return None
-    client = await find_for(tx, vault, organization_id, integration.slug)
-    if client is None:
+    row = await tx.one(_FOR, _ClientRow, organization=organization_id, instance=INSTANCE, slug=integration.slug)
+    if row is None:
         raise OAuthClientMissing(f"No OAuth client is configured for {integration.name}.")
+    client = _decrypt(vault, row)
     require_host(client, integration.name, auth, params)
     return client
 
