@@ -194,7 +194,8 @@ async def get_with_credential(
     row = await tx.one(_WITH_CREDENTIAL, organization=key.organization_id, connection=key.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
-    return from_row(row[: len(_COLUMNS)]), credentials.decrypt(row, vault, key)
+    credential_row = credentials.CredentialRow._make(row[len(_COLUMNS) :])
+    return from_row(row[: len(_COLUMNS)]), credentials.decrypt(credential_row, vault, key)
 
 
 async def list_page(

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
 from one_runtime.clock import Clock
-from one_runtime.db.engine import Row, Transaction
+from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import credentials
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
@@ -87,14 +87,25 @@ class StoredCredential:
     failures: int
 
 
-CREDENTIAL_COLUMNS: Final = tuple(
-    credentials.c[name]
-    for name in (
-        "sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "lease", "retry_at", "failures",
-        "audience",
-    )
-)  # fmt: skip
-"""The columns that `decrypt` reads."""
+class CredentialRow(NamedTuple):
+    """The columns that `decrypt` reads."""
+
+    sealed: bytes
+    key_id: str
+    version: int
+    oauth_client_id: str | None
+    refresh_due_at: datetime | None
+    lease: str | None
+    retry_at: datetime | None
+    failures: int
+    audience: str | None
+
+
+class _StoredVersion(NamedTuple):
+    version: int
+
+
+CREDENTIAL_COLUMNS: Final = tuple(credentials.c[name] for name in CredentialRow._fields)
 
 _STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "audience")
 _NO_RENEWAL_STATE = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
@@ -148,7 +159,7 @@ async def store(
     token_metadata: TokenMetadata = NO_TOKEN_METADATA,
 ) -> None:
     """Encrypt and store credentials under the next version. A lease on the row ends. Raises: KeyNotInRing."""
-    row = await tx.one(_VERSION, connection=key.connection_id)
+    row = await tx.one(_VERSION, _StoredVersion, connection=key.connection_id)
     version = row.version + 1 if row else 1
     context = SealContext(TABLE, key.connection_id, version)
     sealed = await key_ring.seal(tx, vault, key.organization_id, json.dumps(dict(secrets)).encode(), context)
@@ -172,14 +183,14 @@ async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool 
     Raises: NotFound; SealBroken if the row was tampered with.
     """
     statement = _LOCKED if lock else _BY_CONNECTION
-    row = await tx.one(statement, organization=key.organization_id, connection=key.connection_id)
+    row = await tx.one(statement, CredentialRow, organization=key.organization_id, connection=key.connection_id)
     if row is None:
         raise NotFound("There are no credentials of this connection.")
     return decrypt(row, vault, key)
 
 
-def decrypt(row: Row, vault: Vault, key: ConnectionKey) -> StoredCredential:
-    """Return the decrypted credentials of a row with `CREDENTIAL_COLUMNS`. Raises: SealBroken."""
+def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCredential:
+    """Return the decrypted credentials. Raises: SealBroken."""
     context = SealContext(TABLE, key.connection_id, row.version)
     secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
     metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
@@ -251,4 +262,4 @@ async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
     """Return the keys of due credentials, the longest due first, without those that are leased or backing off."""
-    return [ConnectionKey(row.organization_id, row.connection_id) for row in await tx.all(_DUE, now=now, limit=limit)]
+    return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

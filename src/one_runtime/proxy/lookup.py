@@ -109,10 +109,11 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
 
 async def _decrypt(tx: Transaction, installation: Installation, row: Row) -> CredentialState:
     connection = connections.from_row(row[:_WIDTH])
-    kept = credentials.decrypt(row, installation.vault, connection.key)
+    credential_row = credentials.CredentialRow._make(row[_WIDTH : _WIDTH + len(credentials.CREDENTIAL_COLUMNS)])
+    stored = credentials.decrypt(credential_row, installation.vault, connection.key)
     slug, catalog = connection.integration_slug, installation.catalog
     if slug.startswith(CUSTOM):
         own = await installation.catalogs.own(tx, connection.organization_id, row.custom_revision)
         catalog = own if own is not None else catalog
-    state = CredentialState.of(connection, kept, catalog.get(slug))
+    state = CredentialState.of(connection, stored, catalog.get(slug))
     return await with_oauth_client(tx, installation, state) if state.sends_client else state
