@@ -100,8 +100,9 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
     await installation.database.open()
     try:
         server = await _register(installation)
+        heartbeat = instances.heartbeat_task(installation.database, installation.clock, server)
         tasks = [
-            asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, instances.heartbeat_task(server)))),
+            asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, heartbeat))),
             asyncio.create_task(observer.watch(installation.database)),
             asyncio.create_task(services.request_log.run()),
         ]

@@ -28,7 +28,7 @@ async def test_a_server_is_noted_with_its_ring_at_its_start_and_is_gone_after_it
 ) -> None:
     async with started(settings, acme) as application:
         (mine,) = await live(application)
-        assert mine.key_ids == application.installation.vault.key_ids
+        assert tuple(mine.key_ids) == application.installation.vault.key_ids
         now = application.clock()
     async with sealed_rows.opened(database_url) as database, database.read() as tx:
         assert await instances.list_live(tx, now) == []
@@ -70,7 +70,9 @@ async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(applica
     application.clock.advance(hours=5)
     await beat(application, ring(SECOND))
     assert mine.id not in {server.id for server in await live(application)}
-    loop = asyncio.create_task(worker.run(application.installation, (instances.heartbeat_task(mine),)))
+    installation = application.installation
+    heartbeat = instances.heartbeat_task(installation.database, installation.clock, mine)
+    loop = asyncio.create_task(worker.run(installation, (heartbeat,)))
     found: bool = await eventually(lambda: _is_live(application, mine.id))
     assert found
     assert {key for server in await live(application) for key in server.key_ids} == {*mine.key_ids, ID[SECOND]}

@@ -3,9 +3,10 @@
 `keys activate` reads here whether every server has the key that would be activated.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
@@ -35,7 +36,7 @@ class ServerInstance:
 
     id: str
     version: str
-    key_ids: tuple[str, ...]
+    key_ids: Sequence[str]
     started_at: datetime
     seen_at: datetime
 
@@ -60,24 +61,12 @@ async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> N
     metrics.clock_skew.set((await clock_skew(tx)).total_seconds())
 
 
-class HeartbeatContext(Protocol):
-    """The parts of the installation that a heartbeat needs; the installation itself is a layer above."""
-
-    @property
-    def database(self) -> Database:
-        """The open database."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of this process."""
-
-
-def heartbeat_task(server: ServerInstance) -> PeriodicTask[HeartbeatContext]:
+def heartbeat_task(database: Database, clock: Clock, server: ServerInstance) -> PeriodicTask[object]:
     """Return the periodic task that keeps a server instance live."""
 
-    async def send(context: HeartbeatContext) -> int:
-        async with context.database.write() as tx:
-            await heartbeat(tx, server, context.clock())
+    async def send(_: object) -> int:
+        async with database.write() as tx:
+            await heartbeat(tx, server, clock())
         return 1
 
     return PeriodicTask("heartbeat", HEARTBEAT_INTERVAL, send)
@@ -85,8 +74,7 @@ def heartbeat_task(server: ServerInstance) -> PeriodicTask[HeartbeatContext]:
 
 async def list_live(tx: Transaction, now: datetime) -> list[ServerInstance]:
     """Return the servers with a recent heartbeat, the oldest first."""
-    rows = await tx.all(_LIVE, since=now - LIVE)
-    return [ServerInstance(row.id, row.version, tuple(row.key_ids), row.started_at, row.seen_at) for row in rows]
+    return await tx.all(_LIVE, ServerInstance, since=now - LIVE)
 
 
 async def remove(tx: Transaction, server: ServerInstance) -> None:

@@ -2,7 +2,7 @@
 processes: for that there is a lease in the database."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,14 +14,14 @@ class SingleFlight:
     def __init__(self) -> None:
         self._flying: dict[Hashable, asyncio.Task[Any]] = {}
 
-    async def join(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
+    async def join(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of the running call for this key; start `call` if none is running.
 
         The call goes on when a caller is cancelled: its work must not stop half done.
         """
         flight = self._flying.get(key)
         if flight is None:
-            flight = asyncio.create_task(_awaited(call()))
+            flight = asyncio.create_task(call())
             self._flying[key] = flight
             flight.add_done_callback(lambda _: self._flying.pop(key, None))
             flight.add_done_callback(_seen)
@@ -32,10 +32,6 @@ class SingleFlight:
         """Wait until every call under way has ended."""
         while self._flying:
             await asyncio.wait(list(self._flying.values()))
-
-
-async def _awaited(call: Awaitable[T]) -> T:
-    return await call
 
 
 def _seen(flight: asyncio.Task[Any]) -> None:
