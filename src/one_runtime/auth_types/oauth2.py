@@ -9,7 +9,6 @@ from one_runtime.auth_types.lifetime import renewal_due_at
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import ConnectionValues
-from one_runtime.catalog.templates import names_in
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.token_response import TokenSet
 
@@ -40,9 +39,7 @@ class OAuth2Method:
     @property
     def sends_client(self) -> bool:
         """True if requests to the API carry a value of the OAuth client, such as a developer token."""
-        client_names = {"client_id", *(part.name for part in self.auth.client.fields)}
-        templates = [*self.auth.send.templates(), *(self.auth.check.templates() if self.auth.check else ())]
-        return any(name in client_names for template in templates for name in names_in(template))
+        return self.auth.sends_client
 
     def first_grant(self, _: ConnectionValues, /) -> None:
         """Return None: the callback brings the grant."""

@@ -5,6 +5,7 @@ template may only use values that are known at its step.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
@@ -294,6 +295,13 @@ class OAuth2Auth(AuthBase):
     def predefined_names(self) -> frozenset[str]:
         """Return the predefined names; the fields declare the OAuth client if the customer owns it."""
         return self.predefined - {field.name for field in self.fields}
+
+    @cached_property
+    def sends_client(self) -> bool:
+        """True if requests to the API carry a value of the OAuth client, such as a developer token."""
+        client_names = {"client_id", *(part.name for part in self.client.fields)}
+        templates = [*self.send.templates(), *(self.check.templates() if self.check else ())]
+        return any(name in client_names for template in templates for name in names_in(template))
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
         """Return the stored fields of an OAuth client that this entry uses, beside the client's id and secret."""
