@@ -46,16 +46,14 @@ class TokenEndpoint:
         """
         with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as measured:
             try:
-                answer = await send(egress, self.integration, self._request(grant), until=until)
+                request = token_request(self.auth, self.client, grant, self.known)
+                answer = await send(egress, self.integration, request, until=until)
                 tokens = read_token_response(self.auth, self.client, grant, answer, clock())
             except OAuthError as error:
                 measured.result = error.code
                 raise
             measured.result = "granted"
         return tokens
-
-    def _request(self, grant: Grant) -> OutboundRequest:
-        return token_request(self.auth, self.client, grant, self.known)
 
 
 async def send(

@@ -101,9 +101,8 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
         integration = await installation.catalogs.for_revoking(tx, pending.organization_id, pending.integration_slug)
     auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
     grant = RefreshToken(pending.tokens.get("refresh_token"), pending.tokens.get("access_token", ""))
-    results: dict[Kind, RevocationResult] = {
-        kind: RevocationResult(kind, "not_supported") for kind in _kinds(pending.tokens)
-    }
+    kinds: tuple[Kind, ...] = ("refresh_token", "access_token")
+    results = {kind: RevocationResult(kind, "not_supported") for kind in kinds if kind in pending.tokens}
     if integration is None or auth is None or auth.revocation is None:
         return list(results.values())
     if pending.audience != integration.audience("oauth2"):  # P7: the tokens were issued for other hosts
@@ -135,11 +134,6 @@ async def _client(
     values = {**pending.params, **client.fields_of(auth)}
     oauth_clients.require_host(client, integration.name, auth, values)
     return client.client, values
-
-
-def _kinds(tokens: Mapping[str, str]) -> list[Kind]:
-    kinds: tuple[Kind, ...] = ("refresh_token", "access_token")
-    return [kind for kind in kinds if kind in tokens]
 
 
 def _result(kind: Kind, failure: RevocationFailure | None) -> RevocationResult:
