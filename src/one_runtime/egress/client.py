@@ -127,7 +127,12 @@ class Egress:
             hop = first_hop(method, url, headers, body, relayed=True)
             async with self._pool.exchange(hop, limits, tenant) as answer:
                 observed_request.status = answer.status
-                _require_repeatable(answer, hop.target.authority)
+                if answer.status > 599:
+                    raise UpstreamProtocolError(
+                        f"{hop.target.authority} answered {answer.status}, which is not an HTTP status."
+                    )
+                if any(_CONTROL.search(value) for _, value in answer.raw_headers):
+                    raise UpstreamProtocolError(f"{hop.target.authority} sent a header with a control character.")
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
@@ -165,28 +170,14 @@ class Egress:
             async with self._pool.exchange(hop, limits) as answer:
                 following = next_hop(hop, answer.status, _location(answer)) if follow_redirects else None
                 if following is None:
-                    return await _whole(answer, hop, limits)
+                    return await _read_response(answer, hop, limits)
             redirects += 1
             if redirects > limits.redirects:
                 raise UpstreamProtocolError(f"{hop.target.authority} redirects more than {limits.redirects} times.")
             hop = following
 
 
-def _require_repeatable(answer: aiohttp.ClientResponse, authority: str) -> None:
-    """Raise UpstreamProtocolError if the response cannot be relayed in HTTP."""
-    if answer.status < 200:
-        raise UpstreamProtocolError(f"{authority} switches to a protocol other than HTTP, which is not supported.")
-    if answer.status > 599:
-        raise UpstreamProtocolError(f"{authority} answered {answer.status}, which is not an HTTP status.")
-    if any(_CONTROL.search(value) for _, value in answer.raw_headers):
-        raise UpstreamProtocolError(f"{authority} sent a header with a control character.")
-
-
-async def _whole(answer: aiohttp.ClientResponse, hop: Hop, limits: Limits) -> Response:
-    if answer.status < 200:
-        raise UpstreamProtocolError(
-            f"{hop.target.authority} switches to a protocol other than HTTP, which is not supported."
-        )
+async def _read_response(answer: aiohttp.ClientResponse, hop: Hop, limits: Limits) -> Response:
     body = await read_body(answer, hop.target.authority, limits.body)
     # These headers describe the encoded body.
     dropped = {b"content-encoding", b"content-length"} if content_encoding(answer) else set()

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
@@ -32,7 +33,7 @@ from one_runtime.egress.errors import (
 from one_runtime.egress.hop import Hop
 from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.network import Network
-from one_runtime.egress.target import AllowList, Target, check
+from one_runtime.egress.target import AllowList, Target, bracketed, check
 
 # Providers' security headers are long; aiohttp's own limit of 8190 refuses some real answers.
 _LONGEST_HEADER: Final = 16 * 1024
@@ -111,7 +112,12 @@ class Pool:
         dial = _Dial(hop.target)
         before = _dialling.set(dial)
         try:
-            async with await self._sent(hop, aiohttp.ClientTimeout(connect=connect, sock_read=limits.idle)) as answer:
+            timeout = aiohttp.ClientTimeout(connect=connect, sock_read=limits.idle)
+            async with await self._send(hop, timeout, dial) as answer:
+                if answer.status < 200:
+                    raise UpstreamProtocolError(
+                        f"{hop.target.authority} switches to a protocol other than HTTP, which is not supported."
+                    )
                 yield answer
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
             # `from None`: the client's errors repeat the URL with its query, where some providers expect the key.
@@ -120,23 +126,17 @@ class Pool:
             _dialling.reset(before)
             place.release()
 
-    async def _sent(self, hop: Hop, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    async def _send(self, hop: Hop, timeout: aiohttp.ClientTimeout, dial: _Dial) -> aiohttp.ClientResponse:
         """Send the request, and send a safe request again if a kept connection turned out to be closed.
 
         RFC 9112 section 9.3.1: an idle connection may be closed by the upstream at any moment.
         """
-        try:
-            return await self._request(hop, timeout)
-        except aiohttp.ClientConnectorError:  # a subclass of ClientOSError
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
-            dial = _dialling.get()
-            if dial is None or dial.dialled or hop.method not in _SAFE or hop.body is not None:
-                raise
-        return await self._request(hop, timeout)
-
-    async def _request(self, hop: Hop, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        return await self._opened_session().request(
+        if self._closed:
+            raise RuntimeError("this egress is closed")
+        if self._session is None:  # ClientSession needs a running event loop, so __init__ cannot create it
+            self._session = self._new_session()
+        send = partial(
+            self._session.request,
             hop.method,
             hop.target.url,
             headers=hop.headers,
@@ -144,6 +144,14 @@ class Pool:
             allow_redirects=False,
             timeout=timeout,
         )
+        try:
+            return await send()
+        except aiohttp.ClientConnectorError:  # a subclass of ClientOSError
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
+            if dial.dialled or hop.method not in _SAFE or hop.body is not None:
+                raise
+        return await send()
 
     async def certificate(self, target: Target) -> Certificate:
         """Return the certificate of a server. Only the TLS handshake is made; no request is sent.
@@ -172,13 +180,6 @@ class Pool:
         self._closed = True
         if self._session is not None:
             await self._session.close()
-
-    def _opened_session(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise RuntimeError("this egress is closed")
-        if self._session is None:  # ClientSession needs a running event loop, so __init__ cannot create it
-            self._session = self._new_session()
-        return self._session
 
     def _new_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -241,7 +242,17 @@ class _CheckedResolver(AbstractResolver):
             raise _resolution_error(host, socket.gaierror(socket.EAI_NONAME))
         for address in addresses:
             _check_address(address, host, port, self._allow)
-        return [_resolved(host, address, port) for address in addresses]
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in addresses
+        ]
 
     async def close(self) -> None:
         """Do nothing: the owner of the network closes it."""
@@ -277,14 +288,9 @@ def _check_address(address: str, host: str, port: int, allow: AllowList) -> None
     except ValueError:
         why = "not an address"
     if why is not None:
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise TargetRefused.not_allowed(f"{host} resolves to an address that is not public ({why})", authority)
-
-
-def _resolved(host: str, address: str, port: int) -> ResolveResult:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)
+        raise TargetRefused.not_allowed(
+            f"{host} resolves to an address that is not public ({why})", f"{bracketed(host)}:{port}"
+        )
 
 
 def _resolution_error(host: str, error: OSError) -> UpstreamUnreachable:

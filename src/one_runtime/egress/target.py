@@ -101,16 +101,16 @@ def parse(url: str) -> Target:
     host, address, port = _parse_authority(parts["authority"], _DEFAULT_PORTS[scheme])
     path, _, query = parts["rest"].partition("?")
     rest = (path or "/") + (f"?{query}" if query else "")
-    bracketed = _bracketed(host)
+    authority = bracketed(host)
     suffix = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
     try:
-        sent = URL(f"{scheme}://{bracketed}{suffix}{rest}", encoded=True)
+        sent = URL(f"{scheme}://{authority}{suffix}{rest}", encoded=True)
         # The guard must check what the client dials and sends.
         if (sent.scheme, sent.raw_host, sent.port, sent.raw_path_qs) != (scheme, host, port, rest):
             raise TargetRefused.malformed("it is ambiguous")
     except ValueError:
         raise TargetRefused.malformed("its host or port cannot be read") from None
-    return Target(scheme, host, port, address, f"{bracketed}:{port}", sent)
+    return Target(scheme, host, port, address, f"{authority}:{port}", sent)
 
 
 def check(target: Target, allow: AllowList) -> None:
@@ -139,7 +139,7 @@ def canonical_allow_list(entries: Iterable[tuple[str, int]]) -> AllowList:
         ConfigurationError: an entry is not a host and a port.
     """
     try:
-        targets = [parse(f"http://{_bracketed(host.strip('[]'))}:{port}/") for host, port in entries]
+        targets = [parse(f"http://{bracketed(host.strip('[]'))}:{port}/") for host, port in entries]
     except TargetRefused as refusal:
         raise ConfigurationError(f"{ALLOW_SETTING} has an entry that is not host:port. {refusal.detail}") from refusal
     return frozenset((target.host, target.port) for target in targets)
@@ -187,5 +187,6 @@ def _parse_name(name: str) -> tuple[str, Address | None]:
         ) from None
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """Return a host as an address holds it: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
