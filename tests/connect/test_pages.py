@@ -7,9 +7,10 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
 
 from one_runtime.connect.assets import POPUP_MODULES, STYLESHEETS, WINDOW_MODULES, load_assets
-from one_runtime.connect.pages import Page, Site, render
+from one_runtime.connect.pages import Site, render
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import read_connect
 from one_runtime.connecting.popup import PopupShell, ShellState
@@ -27,12 +28,12 @@ OPEN = PopupShell("open", "0197-session", ORIGINS, "Northwind")
 ENDED: tuple[ShellState, ...] = ("expired", "used", "failed", "cancelled")
 
 
-def policy(page: Page) -> Mapping[str, str]:
+def policy(page: Response) -> Mapping[str, str]:
     directives = page.headers["Content-Security-Policy"].split("; ")
     return {name: rest for name, _, rest in (directive.partition(" ") for directive in directives)}
 
 
-def page_of(state: ShellState, *, framed: bool = True) -> Page:
+def page_of(state: ShellState, *, framed: bool = True) -> Response:
     known = state != "unknown"
     origins = ORIGINS if known and state != "no_origins" else ()
     return render(
@@ -92,7 +93,7 @@ def test_page_that_any_site_may_frame_contains_nothing_about_a_session() -> None
     [("open", 200), ("unknown", 404), ("no_origins", 409), ("expired", 410), ("used", 410), ("cancelled", 410)],
 )
 def test_status_code_matches_the_state_of_the_page(state: ShellState, status: int) -> None:
-    assert page_of(state).status == status
+    assert page_of(state).status_code == status
 
 
 def test_name_with_markup_is_escaped() -> None:
@@ -102,13 +103,13 @@ def test_name_with_markup_is_escaped() -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_no_page_has_inline_script_or_style(state: ShellState) -> None:
-    body = page_of(state).body.decode()
+    body = bytes(page_of(state).body).decode()
     assert re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", body) is None
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", body))
 
 
 def test_no_page_names_another_host() -> None:
-    body = render(SITE, OPEN, framed=True).body.decode()
+    body = bytes(render(SITE, OPEN, framed=True).body).decode()
     addresses = re.findall(r'(?:href|src)="([^"#]+)"', body)
     assert addresses
     assert all(address.startswith(("/connect/assets/", "data:,")) for address in addresses)
@@ -155,7 +156,7 @@ def test_asset_urls_change_with_their_content() -> None:
 
 def test_imported_scripts_are_served_and_preloaded() -> None:
     files = load_assets().files
-    body = render(SITE, OPEN, framed=True).body.decode()
+    body = bytes(render(SITE, OPEN, framed=True).body).decode()
     for known in (POPUP_MODULES, WINDOW_MODULES):
         for name in known:
             for imported in re.findall(r'from "\./([a-z.]+)"', files[name].body.decode()):

@@ -230,6 +230,8 @@ def test_p11_secrets_are_not_shown() -> None:
 async def test_http_client_still_has_the_private_switch_for_retries(upstream: Upstream) -> None:
     """`Pool` sets it; a release of aiohttp without it would send PUT and DELETE twice."""
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
-        session = egress._pool._opened_session()
+        await egress.request("GET", "http://public.example/")
+        session = egress._pool._session
+        assert session is not None
     assert "_retry_connection" in type(session).ATTRS
     assert session._retry_connection is False

@@ -3,7 +3,7 @@
 A secret's value is never shown again (P11). Posts are read strictly, and only from our own pages.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
@@ -76,17 +76,8 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     return headers.get("origin") == public_origin
 
 
-def read_form(content_type: str, body: bytes) -> FormPost:
+def read_form(kind: type[F], content_type: str, body: bytes) -> F:
     """Read the form in a request's body. Raises: MalformedRequest, without the values in it."""
-    return _read(FormPost, content_type, body)
-
-
-def read_account(content_type: str, body: bytes) -> AccountPost:
-    """Read the selection of an account. Raises: as `read_form`."""
-    return _read(AccountPost, content_type, body)
-
-
-def _read(kind: type[F], content_type: str, body: bytes) -> F:
     if content_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
     try:
@@ -156,53 +147,52 @@ def form_fields(
     view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
 ) -> tuple[FormField, ...]:
     """Return the fields of one auth type, with the values that were typed before."""
-    return (*_params(auth, typed, errors), *_credentials(auth, typed, errors), *_name(view, typed, errors))
-
-
-def _params(auth: Auth, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
+    fields = []
     for param in auth.params:
         path = f"params.{param.name}"
-        yield FormField(
-            path=path,
-            label=param.label,
-            value=typed.params.get(param.name, "") if typed else param.default or "",
-            error=errors.get(path),
-            help=param.help,
-            placeholder=param.placeholder,
-            # A pattern holds for the transformed value, and only the server transforms it.
-            pattern=None if param.transform else param.pattern,
-            options=param.options,
-            suffix=param.suffix,
+        fields.append(
+            FormField(
+                path=path,
+                label=param.label,
+                value=typed.params.get(param.name, "") if typed else param.default or "",
+                error=errors.get(path),
+                help=param.help,
+                placeholder=param.placeholder,
+                # A pattern holds for the transformed value, and only the server transforms it.
+                pattern=None if param.transform else param.pattern,
+                options=param.options,
+                suffix=param.suffix,
+            )
         )
-
-
-def _credentials(auth: Auth, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
     for field in auth.fields:
         path = f"credentials.{field.name}"
-        yield FormField(
-            path=path,
-            label=field.label,
-            value=typed.credentials.get(field.name, "") if typed and not field.secret else "",
-            error=errors.get(path),
-            help=field.help,
-            placeholder=field.placeholder,
-            pattern=field.pattern,
-            where=field.where,
-            where_url=field.where_url,
-            secret=field.secret,
-            optional=field.optional,
-            again=typed is not None and field.secret and bool(typed.credentials.get(field.name)),
+        value = typed.credentials.get(field.name, "") if typed else ""
+        fields.append(
+            FormField(
+                path=path,
+                label=field.label,
+                value="" if field.secret else value,
+                error=errors.get(path),
+                help=field.help,
+                placeholder=field.placeholder,
+                pattern=field.pattern,
+                where=field.where,
+                where_url=field.where_url,
+                secret=field.secret,
+                optional=field.optional,
+                again=field.secret and bool(value),
+            )
         )
-
-
-def _name(view: PopupView, typed: FormPost | None, errors: Mapping[str, str]) -> Iterator[FormField]:
     suggested = view.session.suggested_connection_name
     if suggested:
-        yield FormField(
-            path="name",
-            label=TEXTS["field.name"],
-            value=(typed.name or "") if typed else suggested,
-            error=errors.get("name"),
-            help=TEXTS["field.name.help"],
-            optional=True,
+        fields.append(
+            FormField(
+                path="name",
+                label=TEXTS["field.name"],
+                value=(typed.name or "") if typed else suggested,
+                error=errors.get("name"),
+                help=TEXTS["field.name.help"],
+                optional=True,
+            )
         )
+    return tuple(fields)

@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
+from starlette.responses import Response
 
 from one_runtime.connect.assets import POPUP_MODULES
 from one_runtime.connect.texts import TEXTS, text
@@ -47,15 +48,6 @@ _PAGE: Final = ENVIRONMENT.get_template("page.html")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A rendered page: status, headers, bytes."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Site:
     """The popup's place: the path before `/connect` (mostly empty) and the assets' hash."""
 
@@ -68,7 +60,7 @@ class Site:
         return f"{self.base}/connect/assets/{self.assets_hash}"
 
 
-def render(site: Site, shell: PopupShell, *, framed: bool) -> Page:
+def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
     """Render the popup's page for a session's state. At top level an open session shows no form (P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
@@ -85,7 +77,7 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Page:
         organization=organization,
         origins=json.dumps(shell.allowed_origins),
     )
-    return Page(STATUSES[state], headers(_ancestors(shell, framed=framed)), body.encode())
+    return Response(body, STATUSES[state], headers(_ancestors(shell, framed=framed)))
 
 
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from one_runtime.connect.pages import Page
 from one_runtime.errors import TooLarge, Unauthenticated
 from one_runtime.tenancy.authentication import bearer_token
 
@@ -25,29 +24,19 @@ def is_framed(request: Request) -> bool:
     return request.headers.get("sec-fetch-dest") in _FRAMES
 
 
-def page_response(page: Page) -> Response:
-    """Return the page as a response."""
-    return Response(page.body, page.status, page.headers)
-
-
 def json_endpoint(call: Call) -> Endpoint:
     """Make an endpoint for the page's script: session token in, JSON out. The app answers errors, as for all routes."""
 
     async def endpoint(request: Request) -> Response:
-        answer = await call(session_token(request), request)
+        token = bearer_token(request.scope["headers"])
+        if token is None:
+            raise Unauthenticated("Send the session token in the header `Authorization: Bearer orcs_…`.")
+        answer = await call(token, request)
         if answer is None:
             return Response(status_code=204, headers=PRIVATE)
         return Response(answer.model_dump_json(), 200, PRIVATE, "application/json")
 
     return endpoint
-
-
-def session_token(request: Request) -> str:
-    """Return the session token. Raises: Unauthenticated."""
-    token = bearer_token(request.scope["headers"])
-    if token is None:
-        raise Unauthenticated("Send the session token in the header `Authorization: Bearer orcs_…`.")
-    return token
 
 
 async def read_body(request: Request) -> bytes:

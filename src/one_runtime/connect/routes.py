@@ -1,4 +1,4 @@
-"""The popup's routes: parse, call one step of the flow, render. Nothing is logged here (P11)."""
+"""The popup's routes: parse, call one step of the flow, render. Nothing is logged here (P5, P6, P11)."""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,18 +10,31 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.catalog.model import Integration
-from one_runtime.connect.assets import Assets, load_assets
-from one_runtime.connect.authorization_routes import AuthorizationRoutes
+from one_runtime.connect.assets import load_assets
 from one_runtime.connect.cookies import Cookies
-from one_runtime.connect.forms import is_from_our_page, read_form
+from one_runtime.connect.forms import AccountPost, FormPost, is_from_our_page, read_form
 from one_runtime.connect.pages import Site, render
-from one_runtime.connect.requests import Endpoint, is_framed, json_endpoint, page_response, read_body
+from one_runtime.connect.requests import PRIVATE, Endpoint, is_framed, json_endpoint, read_body
 from one_runtime.connect.screens import Screens
 from one_runtime.connect.top_level_pages import TopLevelPages
-from one_runtime.connect.wire import connected_answer, read_connect, read_view, view_answer
-from one_runtime.connecting import popup
+from one_runtime.connect.wire import (
+    ConnectedAnswer,
+    OutcomeBody,
+    PreparedAnswer,
+    RedirectAnswer,
+    TicketBody,
+    ViewBody,
+    outcome_answer,
+    read_connect,
+    read_json,
+    view_answer,
+)
+from one_runtime.connecting import authorization, popup
+from one_runtime.connecting.authorization import CallbackResult
+from one_runtime.connecting.authorization_attempts import AuthorizationExpired
 from one_runtime.context import Installation
-from one_runtime.errors import MalformedRequest, NotFound, TooLarge
+from one_runtime.errors import MalformedRequest, NotFound, OneRuntimeError, TooLarge
+from one_runtime.oauth.callback import CALLBACK_PATH
 from one_runtime.tenancy.authentication import client_address
 
 _PUBLIC_MODULE: Final = {
@@ -34,82 +47,155 @@ _PUBLIC_MODULE: Final = {
 
 def router(installation: Installation, public_url: str, logo_url: Callable[[Integration], str | None]) -> list[Route]:
     """Return every route of the popup. `logo_url` gives the address on this server of an integration's logo."""
-    assets = load_assets()
-    address = urlsplit(public_url)
-    origin = f"{address.scheme}://{address.netloc}"
-    site = Site(address.path.rstrip("/"), assets.hash)
-    screens, cookies = Screens(site, logo_url), Cookies(secure=address.scheme == "https")
-    pages = TopLevelPages(installation, screens, cookies)
-
-    async def view(token: str, request: Request) -> BaseModel:
-        picked = read_view(await read_body(request))
-        return view_answer(await popup.load_view(installation, token, integration_slug=picked), logo_url)
-
-    async def connect(token: str, request: Request) -> BaseModel:
-        submitted = read_connect(await read_body(request))
-        current = await popup.load_view(installation, token, integration_slug=submitted.integration_slug, opening=False)
-        return connected_answer(await popup.connect(installation, current, submitted, client_address(request.scope)))
-
-    async def cancel(token: str, _: Request) -> None:
-        await popup.cancel(installation, token)
-
-    return [
-        Route("/connect", _page(installation, pages, site), methods=["GET"], name="connect"),
-        Route("/connect", _form(pages, origin), methods=["POST"]),
-        Route("/connect/session", json_endpoint(view), methods=["POST"]),
-        Route("/connect/session/connect", json_endpoint(connect), methods=["POST"]),
-        Route("/connect/session/cancel", json_endpoint(cancel), methods=["POST"]),
-        *AuthorizationRoutes(installation, pages, screens, cookies, origin).routes(),
-        Route("/connect/assets/{hash}/{name}", _asset(assets)),
-        Route("/connect.js", _module(assets.connect_js, "text/javascript; charset=utf-8")),
-        Route("/connect.d.ts", _module(assets.connect_types, "text/plain; charset=utf-8")),
-    ]
+    return PopupRoutes(installation, public_url, logo_url).routes()
 
 
-def _page(installation: Installation, pages: TopLevelPages, site: Site) -> Endpoint:
-    async def page(request: Request) -> Response:
+class PopupRoutes:
+    """Endpoints of the popup's page, of its script, of top-level pages, and of authorizations."""
+
+    def __init__(
+        self, installation: Installation, public_url: str, logo_url: Callable[[Integration], str | None]
+    ) -> None:
+        address = urlsplit(public_url)
+        self._installation, self._logo_url, self._assets = installation, logo_url, load_assets()
+        self._origin = f"{address.scheme}://{address.netloc}"
+        self._site = Site(address.path.rstrip("/"), self._assets.hash)
+        self._screens, self._cookies = Screens(self._site, logo_url), Cookies(secure=address.scheme == "https")
+        self._pages = TopLevelPages(installation, self._screens, self._cookies)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/connect", self._page, methods=["GET"], name="connect"),
+            Route("/connect", self._form, methods=["POST"]),
+            Route("/connect/session", json_endpoint(self._view), methods=["POST"]),
+            Route("/connect/session/connect", json_endpoint(self._connect), methods=["POST"]),
+            Route("/connect/session/cancel", json_endpoint(self._cancel), methods=["POST"]),
+            Route("/connect/session/authorization", json_endpoint(self._prepare), methods=["POST"]),
+            Route("/connect/session/outcome", json_endpoint(self._outcome), methods=["POST"]),
+            Route("/connect/authorization", self._window, methods=["GET"]),
+            Route("/connect/authorization/start", self._start, methods=["POST"]),
+            Route("/connect/authorization/account", self._select_account, methods=["POST"]),
+            Route(CALLBACK_PATH + "{slug}", self._callback, methods=["GET"]),
+            Route("/connect/assets/{hash}/{name}", self._asset),
+            Route("/connect.js", _module(self._assets.connect_js, "text/javascript; charset=utf-8")),
+            Route("/connect.d.ts", _module(self._assets.connect_types, "text/plain; charset=utf-8")),
+        ]
+
+    async def _page(self, request: Request) -> Response:
         token = request.query_params.get("session_token")
         session_id = None if token is not None else request.query_params.get("session")
-        shell = await popup.load_shell(installation, token=token, session_id=session_id)
+        shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
         if shell.mode == "embed":
             # Without `Sec-Fetch-Dest` (http, old browsers) the page's script checks whether the page is framed.
-            return page_response(render(site, shell, framed=request.headers.get("sec-fetch-dest") != "document"))
+            return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
         if is_framed(request):
-            return page_response(pages.refuse("framed", 403))
-        return page_response(await pages.open(shell, token, opening=request.method == "GET"))
+            return self._screens.refusal("framed", 403)
+        return await self._pages.open(shell, token, opening=request.method == "GET")
 
-    return page
-
-
-def _form(pages: TopLevelPages, public_origin: str) -> Endpoint:
-    """A form of a top-level page. The response is a page, or a redirect to the app."""
-
-    async def form(request: Request) -> Response:
+    async def _form(self, request: Request) -> Response:
+        """A form of a top-level page. The response is a page, or a redirect to the app."""
         if is_framed(request):
-            return page_response(pages.refuse("framed", 403))
-        if not is_from_our_page(request.headers, public_origin):
-            return page_response(pages.refuse("foreign", 403))
+            return self._screens.refusal("framed", 403)
+        if not is_from_our_page(request.headers, self._origin):
+            return self._screens.refusal("foreign", 403)
         try:
-            post = read_form(request.headers.get("content-type", ""), await read_body(request))
+            post = read_form(FormPost, request.headers.get("content-type", ""), await read_body(request))
         except (MalformedRequest, TooLarge) as error:
-            return page_response(pages.refuse("broken", error.status))
-        return page_response(await pages.submit(post, client_address(request.scope)))
+            return self._screens.refusal("broken", error.status)
+        return await self._pages.submit(post, client_address(request.scope))
 
-    return form
+    async def _view(self, token: str, request: Request) -> BaseModel:
+        picked = read_json(ViewBody, await read_body(request) or b"{}").integration_slug
+        view = await popup.load_view(self._installation, token, integration_slug=picked)
+        return view_answer(view, self._logo_url)
 
+    async def _connect(self, token: str, request: Request) -> BaseModel:
+        submitted = read_connect(await read_body(request))
+        view = await popup.load_view(
+            self._installation, token, integration_slug=submitted.integration_slug, opening=False
+        )
+        connected = await popup.connect(self._installation, view, submitted, client_address(request.scope))
+        return ConnectedAnswer.model_validate(connected)
 
-def _asset(assets: Assets) -> Endpoint:
-    async def asset(request: Request) -> Response:
-        file = assets.files.get(request.path_params["name"])
+    async def _cancel(self, token: str, _: Request) -> None:
+        await popup.cancel(self._installation, token)
+
+    async def _prepare(self, token: str, request: Request) -> BaseModel:
+        submitted = read_connect(await read_body(request))
+        view = await popup.load_view(
+            self._installation, token, integration_slug=submitted.integration_slug, opening=False
+        )
+        authorization_id, ticket = await authorization.prepare_authorization(self._installation, view, submitted)
+        return PreparedAnswer(authorization_id=authorization_id, ticket=ticket.secret)
+
+    async def _outcome(self, token: str, request: Request) -> BaseModel:
+        authorization_id = read_json(OutcomeBody, await read_body(request)).authorization_id
+        return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
+
+    async def _window(self, request: Request) -> Response:
+        """The page of the window that our frame opens. It gets its ticket from the frame."""
+        if is_framed(request):
+            return self._screens.refusal("framed", 403)
+        return self._screens.authorization_window()
+
+    async def _start(self, request: Request) -> Response:
+        """Only the script of that page may call this: another site's page cannot make a browser send the header."""
+        if not is_from_our_page(request.headers, self._origin):
+            raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")
+        ticket = read_json(TicketBody, await read_body(request)).ticket
+        redirect = await authorization.start_authorization(self._installation, ticket)
+        headers = {**PRIVATE, "Set-Cookie": self._cookies.set_header(redirect.binding)}
+        return Response(RedirectAnswer(url=redirect.url).model_dump_json(), 200, headers, "application/json")
+
+    async def _callback(self, request: Request) -> Response:
+        if request.method != "GET":  # a HEAD request must not consume the state
+            return Response(status_code=405, headers={"Allow": "GET", **PRIVATE})
+        if is_framed(request):
+            return self._screens.refusal("framed", 403)
+        slug, query = request.path_params["slug"], request.scope["query_string"]
+        try:
+            result = await authorization.handle_callback(
+                self._installation,
+                slug,
+                query,
+                lambda name: self._cookies.read(request.cookies, name),
+                client_address(request.scope),
+            )
+        except OneRuntimeError as error:  # a person sees this window
+            return self._screens.refusal("broken", error.status)
+        return await self._finish(result)
+
+    async def _select_account(self, request: Request) -> Response:
+        """The selection of an account, from our own page, in the browser that brought the callback."""
+        if is_framed(request) or not is_from_our_page(request.headers, self._origin):
+            return self._screens.refusal("foreign", 403)
+        try:
+            post = read_form(AccountPost, request.headers.get("content-type", ""), await read_body(request))
+            binding = self._cookies.read(request.cookies, post.cookie)
+            result = await authorization.select_account(
+                self._installation, post.authorization, post.account, binding, client_address(request.scope)
+            )
+        except OneRuntimeError as error:
+            return self._screens.refusal("broken", error.status)
+        return await self._finish(result)
+
+    async def _finish(self, result: CallbackResult) -> Response:
+        response = await self._pages.finish_authorization(result)
+        if result.binding is not None:  # an attempt of this browser: it has ended, unless an account is to be selected
+            header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
+            response.headers["Set-Cookie"] = header(result.binding)
+        return response
+
+    async def _asset(self, request: Request) -> Response:
+        file = self._assets.files.get(request.path_params["name"])
         if file is None:
             raise NotFound("There is no such file.")
-        current = request.path_params["hash"] == assets.hash
+        current = request.path_params["hash"] == self._assets.hash
         # During a rollout a page of the other version may ask this server: its file serves, but must not be cached.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
         headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
         return Response(file.body, 200, headers, file.media_type)
-
-    return asset
 
 
 def _module(body: bytes, media_type: str) -> Endpoint:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from starlette.responses import Response
+
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.search import search
 from one_runtime.connect.forms import FormField, FormPost, form_fields
-from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, NOTICES, STATUSES, Page, Site, headers
+from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, NOTICES, STATUSES, Site, headers
 from one_runtime.connect.texts import TEXTS, failure, text
 from one_runtime.connecting.account_selection import AccountSelection
 from one_runtime.connecting.authorization import AuthorizationRedirect, CallbackResult
@@ -57,10 +59,9 @@ NO_ERROR: Final = FormError()
 
 
 @dataclass(frozen=True, slots=True)
-class NextForm:
-    """A form with a button only. `anchor`: where the browser scrolls to on the next page."""
+class BackForm:
+    """The form of the back button. `anchor`: where the browser scrolls to on the page before."""
 
-    label: str
     posted: FormPost
     anchor: str = ""
 
@@ -72,23 +73,23 @@ class Screens:
         self._site = site
         self._logo_url = logo_url
 
-    def refusal(self, refusal: Refusal, status: int) -> Page:
+    def refusal(self, refusal: Refusal, status: int) -> Response:
         """Render a page without a session."""
         return self._notice(refusal, PopupShell("unknown"), status)
 
-    def ended(self, shell: PopupShell) -> Page:
+    def ended(self, shell: PopupShell) -> Response:
         """Render the end of a session, or an unknown session."""
         return self._notice(NOTICES.get(shell.state, shell.state), shell, STATUSES[shell.state])
 
-    def broken(self, shell: PopupShell, status: int) -> Page:
+    def broken(self, shell: PopupShell, status: int) -> Response:
         """Render an error that is not the person's fault; the session goes on."""
         return self._notice("broken", shell, status)
 
-    def resume(self, shell: PopupShell) -> Page:
+    def resume(self, shell: PopupShell) -> Response:
         """Render a reload without a token: the script has kept the token and starts over. Without script it ends."""
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
-    def confirm(self, view: PopupView, form: FormPost) -> Page:
+    def confirm(self, view: PopupView, form: FormPost) -> Response:
         """Render the confirmation: who asks, for whom, for what; and whether the person expected it."""
         values = self._view_values(view, form) | {
             "title": text("confirm.page", organization=view.organization.display_name),
@@ -96,7 +97,7 @@ class Screens:
         }
         return self._render("confirm", view.session.id, values, None)
 
-    def pick(self, view: PopupView, form: FormPost) -> Page:
+    def pick(self, view: PopupView, form: FormPost) -> Response:
         """Render the list. It holds every row, whatever the search, so that the script can go on from it."""
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
@@ -107,18 +108,19 @@ class Screens:
         }
         values = self._view_values(view, form) | {
             "title": TEXTS["head.list"],
+            "logo": self._logo_url,
             "options": sorted(view.options, key=lambda option: ranks.get(option.integration.slug, len(integrations))),
             "hidden": hidden,
             "categories": sorted({integration.category for integration in integrations}),
         }
         return self._render("pick", view.session.id, values, view.session.return_url)
 
-    def auth_types(self, view: PopupView, form: FormPost) -> Page:
+    def auth_types(self, view: PopupView, form: FormPost) -> Response:
         """Render the choice between several auth types."""
         values = self._view_values(view, form) | {"back": _back_to_list(view, form)}
         return self._render("auth_types", view.session.id, values, view.session.return_url)
 
-    def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Page:
+    def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
         """Render the form of one auth type; after a refused request with what was typed, but for secrets.
 
         No secret is ever sent back (P11): it would be in the page's source, in the browser's cache, and in every
@@ -129,7 +131,7 @@ class Screens:
         other_errors = " ".join(message for path, message in error.errors.items() if path not in paths)
         again = form.model_copy(update={"step": "show", "auth_type": None})
         values = self._view_values(view, form) | {
-            "back": NextForm("action.back", again) if len(view.auths) > 1 else _back_to_list(view, form),
+            "back": BackForm(again) if len(view.auths) > 1 else _back_to_list(view, form),
             "auth": auth,
             "fields": fields,
             "error": error,
@@ -141,25 +143,18 @@ class Screens:
             values["title"] = text("window.trouble", title=str(values["title"]))
         return self._render("form", view.session.id, values, view.session.return_url, error.status)
 
-    def done(self, view: PopupView, connected: Connected) -> Page:
+    def done(self, view: PopupView, connected: Connected) -> Response:
         """Render a connection that was made."""
-        integration = view.integration.name if view.integration else connected.integration_slug
-        name = connected.connection_name
-        values = self._view_values(view, None)
-        values |= {"title": TEXTS["done.title"], "account": name if name != integration else None}
-        return self._render("done", view.session.id, values, None)
+        name = view.integration.name if view.integration else connected.integration_slug
+        values = self._view_values(view, None) | self._outcome_values(name, connected)
+        return self._render("outcome", view.session.id, values, None)
 
-    def authorization_window(self) -> Page:
+    def authorization_window(self) -> Response:
         """Render the window that our frame opens, before the frame sends it a ticket."""
-        lost = self._notice_values("consent_lost", PopupShell("unknown"))
-        values: dict[str, object] = {
-            "heading": lost["title"],
-            "lost": lost["body"],
-            "title": TEXTS["authorization.title"],
-        }
+        values = self._notice_values("consent_lost", PopupShell("unknown"))
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
-    def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Page:
+    def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
         """Render the page that goes on to the provider by itself, with a link for browsers that do not.
 
         A form cannot do this: the page's policy would have to name every origin that the form may redirect to, and some
@@ -171,7 +166,7 @@ class Screens:
         }
         return self._render("authorization_redirect", view.session.id, values, None)
 
-    def returned(self, result: CallbackResult) -> Page:
+    def returned(self, result: CallbackResult) -> Response:
         """Render the end of an authorization, in the window that was opened for it or in an unknown browser.
 
         In the mode redirect the page moves on by itself: the policy of the provider's page may end redirects here
@@ -180,20 +175,19 @@ class Screens:
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
             return self._notice("consent_lost", PopupShell("unknown"), problem.status if problem is not None else 200)
-        account = connected.connection_name if connected is not None else None
-        values = self._result_values(result.integration, result.organization) | {
-            "title": TEXTS["done.title" if connected is not None else "failed.title"],
-            "account": account if account != result.integration.name else None,
-            "problem": None if problem is None else _failure(result, problem),
-            "reason": None if problem is None else provider_reason(problem),
+        values = self._result_values(result.integration, result.organization)
+        values |= self._outcome_values(result.integration.name, connected)
+        if problem is not None:
+            values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
+        values |= {
             "return_to": result.return_to,
             # Our frame shows the failure and goes on from there, unless the session has ended and the frame with it.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status
-        return self._render("returned", result.session.id, values, None, status, keeps_opener=True)
+        return self._render("outcome", result.session.id, values, None, status, keeps_opener=True)
 
-    def account_selection(self, result: CallbackResult, selection: AccountSelection) -> Page:
+    def account_selection(self, result: CallbackResult, selection: AccountSelection) -> Response:
         """Render the accounts that the granted tokens open, to select one."""
         if (
             result.integration is None
@@ -214,7 +208,7 @@ class Screens:
         """Return the error of a form that is shown again after a failed authorization."""
         return replace(FormError.of(problem), sentence=_failure(result, problem), errors={})
 
-    def _notice(self, notice: str, shell: PopupShell, status: int) -> Page:
+    def _notice(self, notice: str, shell: PopupShell, status: int) -> Response:
         values = self._notice_values(notice, shell)
         return self._render("notice", shell.session_id, values, None, status)
 
@@ -225,6 +219,19 @@ class Screens:
             "body": text(f"notice.{notice}.body", organization=organization),
             "organization": organization,
             "return_to": shell.return_to,
+        }
+
+    @staticmethod
+    def _outcome_values(integration_name: str, connected: Connected | None) -> dict[str, object]:
+        """Return the values of a page that ends the attempt: connected, or not."""
+        account = connected.connection_name if connected is not None else None
+        return {
+            "title": TEXTS["done.title" if connected is not None else "failed.title"],
+            "account": account if account != integration_name else None,
+            "problem": None,
+            "reason": None,
+            "return_to": None,
+            "closes": False,
         }
 
     def _result_values(self, integration: Integration, organization: Organization) -> dict[str, object]:
@@ -244,7 +251,7 @@ class Screens:
             "organization": organization.display_name,
             "organization_logo": own_image(organization.logo_url),
             "integration": integration.name if integration else "",
-            "logo": self._logo_url,
+            "integration_logo": self._logo_url(integration) if integration else None,
             "person": " · ".join(_names(view)),
             "has_account": _wants_account(view),
             "posted": form,
@@ -261,14 +268,14 @@ class Screens:
         status: int = 200,
         *,
         keeps_opener: bool = False,
-    ) -> Page:
+    ) -> Response:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
         # Some browsers also hold the redirects after a form to `form-action` (CSP 3, section 6.1.5): the app's origin.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
-        return Page(status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener), body.encode())
+        return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
 
 
 def own_image(url: str | None) -> str | None:
@@ -300,15 +307,11 @@ def _wants_account(view: PopupView) -> bool:
     return any(auth.type != "none" for auth in view.auths)
 
 
-def _back_to_list(view: PopupView, form: FormPost) -> NextForm | None:
-    if not view.can_go_back:
+def _back_to_list(view: PopupView, form: FormPost) -> BackForm | None:
+    if view.integration is None or not view.can_go_back:
         return None
     posted = form.model_copy(update={"step": "show", "integration_slug": None, "auth_type": None})
-    return NextForm("action.back", posted, anchor=f"#pick-{_slug(view.integration)}")
-
-
-def _slug(integration: Integration | None) -> str:
-    return integration.slug if integration else ""
+    return BackForm(posted, anchor=f"#pick-{view.integration.slug}")
 
 
 def _focus(fields: tuple[FormField, ...], error: FormError) -> str:

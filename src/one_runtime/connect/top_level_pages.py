@@ -6,12 +6,12 @@ first. In the mode `link` opening the address always shows the confirmation. Onl
 
 from dataclasses import replace
 from typing import Final
-from urllib.parse import quote
+
+from starlette.responses import RedirectResponse, Response
 
 from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.forms import FormPost
-from one_runtime.connect.pages import Page
-from one_runtime.connect.screens import NO_ERROR, FormError, Refusal, Screens
+from one_runtime.connect.screens import NO_ERROR, FormError, Screens
 from one_runtime.connecting import authorization, popup
 from one_runtime.connecting.authorization import CallbackResult
 from one_runtime.connecting.popup import PopupShell, PopupView
@@ -36,11 +36,7 @@ class TopLevelPages:
     def __init__(self, installation: Installation, screens: Screens, cookies: Cookies) -> None:
         self._installation, self._screens, self._cookies = installation, screens, cookies
 
-    def refuse(self, refusal: Refusal, status: int) -> Page:
-        """Return a page that shows nothing of any session."""
-        return self._screens.refusal(refusal, status)
-
-    async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Page:
+    async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Response:
         """Return the first page of an address.
 
         Without a token (a reload, after the script has removed it from the address) the page can only start over.
@@ -55,16 +51,18 @@ class TopLevelPages:
             return self._screens.resume(shell)
         return await self._respond(FormPost(session_token=token, step="resume"), shell, None, opening=opening)
 
-    async def submit(self, form: FormPost, address: str | None) -> Page:
+    async def submit(self, form: FormPost, address: str | None) -> Response:
         """Return the page after a posted form."""
         shell = await popup.load_shell(self._installation, token=form.session_token)
         if shell.state == "open" and shell.mode == "embed":
-            return self.refuse("top_level", 409)
+            return self._screens.refusal("top_level", 409)
         if shell.state != "open":
             return self._screens.ended(shell)
         return await self._respond(form, shell, address)
 
-    async def _respond(self, form: FormPost, shell: PopupShell, address: str | None, *, opening: bool = True) -> Page:
+    async def _respond(
+        self, form: FormPost, shell: PopupShell, address: str | None, *, opening: bool = True
+    ) -> Response:
         try:
             if form.step == "cancel":
                 return await self._cancel(form)
@@ -88,7 +86,7 @@ class TopLevelPages:
             opening=opening,
         )
 
-    def _form(self, view: PopupView, form: FormPost, error: FormError = NO_ERROR) -> Page:
+    def _form(self, view: PopupView, form: FormPost, error: FormError = NO_ERROR) -> Response:
         """Return the first screen that is not decided yet: the list, the auth types, or the form."""
         if view.integration is None:
             return self._screens.pick(view, form)
@@ -97,13 +95,13 @@ class TopLevelPages:
             return self._screens.auth_types(view, form)
         return self._screens.form(view, auths[0], form, error)
 
-    async def _cancel(self, form: FormPost) -> Page:
+    async def _cancel(self, form: FormPost) -> Response:
         return_to = await popup.cancel(self._installation, form.session_token)
         if return_to is not None:
             return _redirect(return_to)
         return self._screens.ended(await popup.load_shell(self._installation, token=form.session_token))
 
-    async def _connect(self, view: PopupView, form: FormPost, address: str | None) -> Page:
+    async def _connect(self, view: PopupView, form: FormPost, address: str | None) -> Response:
         try:
             if form.auth_type == "oauth2":
                 return await self._authorize(view, form)
@@ -112,15 +110,16 @@ class TopLevelPages:
             return self._form(view, form, FormError.of(error))
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
-    async def _authorize(self, view: PopupView, form: FormPost) -> Page:
+    async def _authorize(self, view: PopupView, form: FormPost) -> Response:
         """Go on to the provider. The cookie takes the session token along, for the page after the callback."""
         _, ticket = await authorization.prepare_authorization(self._installation, view, form.request())
         redirect = await authorization.start_authorization(self._installation, ticket.secret)
         binding = replace(redirect.binding, session_token=form.session_token)
         page = self._screens.authorization_redirect(view, redirect)
-        return replace(page, headers={**page.headers, "Set-Cookie": self._cookies.set_header(binding)})
+        page.headers["Set-Cookie"] = self._cookies.set_header(binding)
+        return page
 
-    async def finish_authorization(self, result: CallbackResult) -> Page:
+    async def finish_authorization(self, result: CallbackResult) -> Response:
         """Return the page for a callback. After a failure a top-level page shows its form again."""
         if result.selection is not None:
             return self._screens.account_selection(result, result.selection)
@@ -143,11 +142,6 @@ class TopLevelPages:
         return self._form(view, form, self._screens.authorization_error(result, result.problem))
 
 
-def _redirect(address: str) -> Page:
+def _redirect(address: str) -> Response:
     """Send the browser to the app with GET (RFC 9110, section 15.4.4)."""
-    headers = {
-        "Location": quote(address, safe="%/:=&?~#+!$,;'@()*[]"),
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-    }
-    return Page(303, headers, b"")
+    return RedirectResponse(address, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})

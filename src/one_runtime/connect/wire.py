@@ -6,11 +6,9 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.parts import Param
-from one_runtime.clock import rfc3339
 from one_runtime.connect.texts import failure
 from one_runtime.connecting.authorization import AuthorizationOutcome
-from one_runtime.connecting.popup import Connected, ConnectRequest, IntegrationOption, PopupView
+from one_runtime.connecting.popup import ConnectRequest, PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
 MAX_VALUES = 50
@@ -65,14 +63,20 @@ class TicketBody(Sent):
     ticket: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
 
 
-class OptionAnswer(BaseModel):
+class Answer(BaseModel):
+    """A part of a response, made of a domain object with attributes of the same names."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class OptionAnswer(Answer):
     """An option of a parameter."""
 
     value: str
     label: str
 
 
-class ParamAnswer(BaseModel):
+class ParamAnswer(Answer):
     """A field that is not secret."""
 
     name: str
@@ -85,7 +89,7 @@ class ParamAnswer(BaseModel):
     suffix: str | None
 
 
-class FieldAnswer(BaseModel):
+class FieldAnswer(Answer):
     """A field of the credential."""
 
     name: str
@@ -99,7 +103,7 @@ class FieldAnswer(BaseModel):
     optional: bool
 
 
-class AuthAnswer(BaseModel):
+class AuthAnswer(Answer):
     """An auth type. `checked`: the provider verifies the credential before it is stored."""
 
     auth_type: str
@@ -109,7 +113,7 @@ class AuthAnswer(BaseModel):
     fields: list[FieldAnswer]
 
 
-class PopupOrganization(BaseModel):
+class PopupOrganization(Answer):
     """The organization that asks."""
 
     display_name: str
@@ -117,7 +121,7 @@ class PopupOrganization(BaseModel):
     privacy_url: str | None
 
 
-class PopupEndUser(BaseModel):
+class PopupEndUser(Answer):
     """The end user who connects."""
 
     name: str | None
@@ -125,17 +129,7 @@ class PopupEndUser(BaseModel):
 
 
 class IntegrationAnswer(BaseModel):
-    """The integration to connect."""
-
-    slug: str
-    name: str
-    description: str
-    logo_url: str | None
-    website: str
-
-
-class IntegrationOptionAnswer(BaseModel):
-    """An integration of the list."""
+    """An integration to connect, or a row of the list. `logo_url`: its address on this server."""
 
     slug: str
     name: str
@@ -143,26 +137,22 @@ class IntegrationOptionAnswer(BaseModel):
     category: str
     aliases: list[str]
     logo_url: str | None
-    connected: bool
+    connected: bool = False
 
 
-class ViewAnswer(BaseModel):
+class ViewAnswer(Answer):
     """The view: one integration, or the list of `integrations` if none is named and none was picked."""
 
-    session_id: str
-    status: str
     organization: PopupOrganization
     end_user: PopupEndUser
     integration: IntegrationAnswer | None
-    integrations: list[IntegrationOptionAnswer]
+    integrations: list[IntegrationAnswer]
     suggested_connection_name: str | None
     reconnect: bool
     auth_types: list[AuthAnswer]
-    allowed_origins: list[str]
-    expires_at: str
 
 
-class ConnectedAnswer(BaseModel):
+class ConnectedAnswer(Answer):
     """A connection that was made."""
 
     connection_id: str | None
@@ -196,19 +186,9 @@ class OutcomeAnswer(BaseModel):
     provider_reason: str | None
 
 
-def read_ticket(body: bytes) -> str:
-    """Read the ticket. Raises: as `read_connect`."""
-    return _read(TicketBody, body).ticket
-
-
-def read_outcome(body: bytes) -> str:
-    """Read the authorization's id. Raises: as `read_connect`."""
-    return _read(OutcomeBody, body).authorization_id
-
-
 def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
     """Return the outcome as JSON model."""
-    connection = connected_answer(outcome.connected) if outcome.connected is not None else None
+    connection = ConnectedAnswer.model_validate(outcome.connected) if outcome.connected is not None else None
     names = {"integration": outcome.integration_name, "organization": outcome.organization_name}
     return OutcomeAnswer(
         state=outcome.state,
@@ -219,19 +199,9 @@ def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
     )
 
 
-def read_view(body: bytes) -> str | None:
-    """Read the picked slug, or None. Raises: as `read_connect`."""
-    return _read(ViewBody, body or b"{}").integration_slug
-
-
 def read_connect(body: bytes) -> ConnectRequest:
-    """Read a submitted form.
-
-    Raises:
-        MalformedRequest: the body is not JSON.
-        InvalidInput: the JSON has another shape; the error never contains the values.
-    """
-    submitted = _read(ConnectBody, body)
+    """Read a submitted form. Raises: as `read_json`."""
+    submitted = read_json(ConnectBody, body)
     return ConnectRequest(
         auth_type=submitted.auth_type,
         params=submitted.params,
@@ -242,7 +212,13 @@ def read_connect(body: bytes) -> ConnectRequest:
     )
 
 
-def _read(kind: type[S], body: bytes) -> S:
+def read_json(kind: type[S], body: bytes) -> S:
+    """Read a body from the page.
+
+    Raises:
+        MalformedRequest: the body is not JSON.
+        InvalidInput: the JSON has another shape; the error never contains the values.
+    """
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
@@ -257,70 +233,38 @@ def _read(kind: type[S], body: bytes) -> S:
 
 def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
     """Return the view as JSON model. `logo_url` gives the address on this server of an integration's logo."""
-    session, organization = view.session, view.organization
+
+    def answer(integration: Integration, *, connected: bool = False) -> IntegrationAnswer:
+        return IntegrationAnswer(
+            slug=integration.slug,
+            name=integration.name,
+            description=integration.description,
+            category=integration.category,
+            aliases=list(integration.aliases),
+            logo_url=logo_url(integration),
+            connected=connected,
+        )
+
     return ViewAnswer(
-        session_id=session.id,
-        status=session.status,
-        organization=PopupOrganization(
-            display_name=organization.display_name,
-            logo_url=organization.logo_url,
-            privacy_url=organization.privacy_url,
-        ),
-        end_user=PopupEndUser(name=view.end_user.name, email=view.end_user.email),
-        integration=_integration(view.integration, logo_url) if view.integration else None,
-        integrations=[_option(option, logo_url) for option in view.options],
-        suggested_connection_name=session.suggested_connection_name,
+        organization=PopupOrganization.model_validate(view.organization),
+        end_user=PopupEndUser.model_validate(view.end_user),
+        integration=answer(view.integration) if view.integration else None,
+        integrations=[answer(option.integration, connected=option.connected) for option in view.options],
+        suggested_connection_name=view.session.suggested_connection_name,
         reconnect=view.reconnect,
         auth_types=[_auth(auth) for auth in view.auths],
-        allowed_origins=list(session.allowed_origins or organization.allowed_origins),
-        expires_at=rfc3339(session.expires_at),
-    )
-
-
-def _integration(integration: Integration, logo_url: Callable[[Integration], str | None]) -> IntegrationAnswer:
-    return IntegrationAnswer(
-        slug=integration.slug,
-        name=integration.name,
-        description=integration.description,
-        logo_url=logo_url(integration),
-        website=integration.website,
-    )
-
-
-def _option(option: IntegrationOption, logo_url: Callable[[Integration], str | None]) -> IntegrationOptionAnswer:
-    integration = option.integration
-    return IntegrationOptionAnswer(
-        slug=integration.slug,
-        name=integration.name,
-        description=integration.description,
-        category=integration.category,
-        aliases=list(integration.aliases),
-        logo_url=logo_url(integration),
-        connected=option.connected,
-    )
-
-
-def connected_answer(connected: Connected) -> ConnectedAnswer:
-    """Return the connection as JSON model."""
-    return ConnectedAnswer(
-        connection_id=connected.connection_id,
-        integration_slug=connected.integration_slug,
-        connection_name=connected.connection_name,
     )
 
 
 def _auth(auth: Auth) -> AuthAnswer:
-    names = set(FieldAnswer.model_fields)
+    params = [ParamAnswer.model_validate(param) for param in auth.params]
+    for param, answer in zip(auth.params, params, strict=True):
+        if param.transform:  # a pattern holds for the transformed value, and only the server transforms it
+            answer.pattern = None
     return AuthAnswer(
         auth_type=auth.type,
         label=auth.label,
         checked=auth.check is not None,
-        params=[_param(param) for param in auth.params],
-        fields=[FieldAnswer.model_validate(field.model_dump(include=names)) for field in auth.fields],
+        params=params,
+        fields=[FieldAnswer.model_validate(field) for field in auth.fields],
     )
-
-
-def _param(param: Param) -> ParamAnswer:
-    answer = ParamAnswer.model_validate(param.model_dump(include=set(ParamAnswer.model_fields)))
-    # A pattern holds for the transformed value, and only the server transforms it.
-    return answer.model_copy(update={"pattern": None}) if param.transform else answer
