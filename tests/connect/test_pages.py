@@ -139,14 +139,20 @@ def test_served_scripts_omit_only_comments_and_indentation() -> None:
 
 
 def test_served_stylesheets_omit_only_comments_and_space() -> None:
-    for name in STYLESHEETS:
-        source = re.sub(r"/\*.*?\*/", "", (STATIC / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    for name, parts in STYLESHEETS.items():
+        written = "".join((STATIC / part).read_text(encoding="utf-8") for part in parts)
+        source = re.sub(r"/\*.*?\*/", "", written, flags=re.DOTALL)
         served = load_assets().files[name].body.decode()
         assert re.sub(r"\s", "", served) == re.sub(r"\s", "", source)
         assert re.findall(r'"[^"]*"', served) == re.findall(r'"[^"]*"', source)
         assert not re.search(r": [^;{}]*\{", re.sub(r"@media[^{]*", "", source)), (
             "a selector may not have a colon and a space"
         )
+
+
+def test_every_stylesheet_is_part_of_a_served_one() -> None:
+    parts = sorted(part for parts in STYLESHEETS.values() for part in parts)
+    assert parts == sorted(path.name for path in STATIC.glob("*.css"))
 
 
 def test_asset_urls_change_with_their_content() -> None:

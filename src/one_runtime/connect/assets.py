@@ -18,7 +18,8 @@ POPUP_MODULES: Final = (
 WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "search.js", "texts.js", "window.js")
 AUTHORIZATION_WINDOW_MODULES: Final = ("authorization_window.js",)
 MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *AUTHORIZATION_WINDOW_MODULES)))
-STYLESHEETS: Final = ("popup.css", "window.css")
+STYLESHEETS: Final = {"popup.css": ("popup.css", "form.css", "list.css", "notice.css"), "window.css": ("window.css",)}
+"""The served stylesheets, each with the files that it consists of, in their order."""
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
@@ -50,7 +51,7 @@ class Assets:
 def load_assets() -> Assets:
     """Read the package's files and fill in the texts."""
     bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
-    bodies |= {name: _minify_stylesheet(_read(name)) for name in STYLESHEETS}
+    bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
                              "replace.", "waiting.", "done.", "notice.", "message.")  # fmt: skip
     page_texts = {key: value for key, value in page_texts.items() if not key.startswith(_SERVER_NOTICES)}
