@@ -74,7 +74,7 @@ class Behind:
     async def examined(self) -> dict[str, Finding]:
         """Return the doctor's findings by check."""
         environment = self.served.environment
-        findings = await examine(environment, network=FromTheCaller(threads=2, tls=self.trust))
+        findings = await examine(environment, network=FromTheCaller(tls=self.trust))
         return {finding.check: finding for finding in findings}
 
     @property

@@ -38,7 +38,7 @@ class World(Network):
 
     def __init__(self, folder: Path) -> None:
         self.server_tls, trust = tls_contexts(folder, *PROVIDERS, "localhost")
-        super().__init__(threads=2, tls=trust)
+        super().__init__(tls=trust)
         self.providers = Upstream()
         self.names: dict[str, str] = dict.fromkeys(PROVIDERS, PUBLIC)
         self.offline = False

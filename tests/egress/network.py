@@ -19,7 +19,7 @@ class LoopbackNetwork(Network):
     def __init__(
         self, port: int, names: dict[str, list[list[str]]] | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
-        super().__init__(threads=1, tls=tls)
+        super().__init__(tls=tls)
         self.port = port
         self.names = names or {}
         self.lookups: list[str] = []

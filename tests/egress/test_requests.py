@@ -211,7 +211,7 @@ async def test_closed_egress_sends_nothing(upstream: Upstream) -> None:
 
 
 async def test_names_are_resolved_by_the_system() -> None:
-    network = Network(threads=1)
+    network = Network()
     try:
         assert set(await network.resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
         with pytest.raises(OSError, match=r".+"):

@@ -63,20 +63,20 @@ class TicketBody(Sent):
     ticket: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
 
 
-class Answer(BaseModel):
+class PopupAnswer(BaseModel):
     """A part of a response, made of a domain object with attributes of the same names."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
-class OptionAnswer(Answer):
+class OptionAnswer(PopupAnswer):
     """An option of a parameter."""
 
     value: str
     label: str
 
 
-class ParamAnswer(Answer):
+class ParamAnswer(PopupAnswer):
     """A field that is not secret."""
 
     name: str
@@ -89,7 +89,7 @@ class ParamAnswer(Answer):
     suffix: str | None
 
 
-class FieldAnswer(Answer):
+class FieldAnswer(PopupAnswer):
     """A field of the credential."""
 
     name: str
@@ -103,7 +103,7 @@ class FieldAnswer(Answer):
     optional: bool
 
 
-class AuthAnswer(Answer):
+class AuthAnswer(PopupAnswer):
     """An auth type. `checked`: the provider verifies the credential before it is stored."""
 
     auth_type: str
@@ -113,7 +113,7 @@ class AuthAnswer(Answer):
     fields: list[FieldAnswer]
 
 
-class PopupOrganization(Answer):
+class PopupOrganization(PopupAnswer):
     """The organization that asks."""
 
     display_name: str
@@ -121,7 +121,7 @@ class PopupOrganization(Answer):
     privacy_url: str | None
 
 
-class PopupEndUser(Answer):
+class PopupEndUser(PopupAnswer):
     """The end user who connects."""
 
     name: str | None
@@ -140,7 +140,7 @@ class IntegrationAnswer(BaseModel):
     connected: bool = False
 
 
-class ViewAnswer(Answer):
+class ViewAnswer(PopupAnswer):
     """The view: one integration, or the list of `integrations` if none is named and none was picked."""
 
     organization: PopupOrganization
@@ -152,7 +152,7 @@ class ViewAnswer(Answer):
     auth_types: list[AuthAnswer]
 
 
-class ConnectedAnswer(Answer):
+class ConnectedAnswer(PopupAnswer):
     """A connection that was made."""
 
     connection_id: str | None

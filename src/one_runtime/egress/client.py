@@ -66,7 +66,7 @@ class Egress:
         Raises:
             ConfigurationError: an entry of `allow` is not a host and a port.
         """
-        self._network = network or Network(threads=pool_limits.resolver_threads)
+        self._network = network or Network()
         self._owns_network = network is None
         self._limits = limits
         self._pool = Pool(canonical_allow_list(allow), self._network, pool_limits, before_request)

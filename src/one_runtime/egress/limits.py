@@ -27,11 +27,8 @@ class PoolLimits:
     connections: int = 512
     per_upstream: int = 64
     """Concurrent exchanges with one scheme, host and port: a hanging upstream must leave room for others."""
-    keepalive: float = 15.0
-    """Seconds until an idle connection is closed."""
     dns_cache: int = 10
     """Seconds to cache the checked addresses of a name; 0 resolves the name for each new connection."""
-    resolver_threads: int = 16
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 class Network:
     """The machine's network. Its own threads resolve names, not the few threads of the event loop."""
 
-    def __init__(self, *, threads: int = 16, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         """`tls` replaces the default trust in the machine's certificate authorities."""
         self.tls = tls
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="egress-names")
+        self._threads = ThreadPoolExecutor(16, thread_name_prefix="egress-names")
 
     async def resolve(self, host: str, port: int) -> list[str]:
         """Return every address of a name.

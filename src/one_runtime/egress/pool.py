@@ -37,6 +37,8 @@ from one_runtime.egress.target import AllowList, Target, bracketed, check
 
 # Providers' security headers are long; aiohttp's own limit of 8190 refuses some real answers.
 _LONGEST_HEADER: Final = 16 * 1024
+_KEEPALIVE: Final = 15.0
+"""Seconds until an idle connection is closed."""
 # aiohttp adds these by itself; `hop` has decided what is sent.
 _NOT_BY_THE_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -187,7 +189,7 @@ class Pool:
             socket_factory=self._checked_socket,
             ssl=self._network.tls or True,
             limit=self._limits.connections,
-            keepalive_timeout=self._limits.keepalive,
+            keepalive_timeout=_KEEPALIVE,
             ttl_dns_cache=self._limits.dns_cache,
         )
         session = aiohttp.ClientSession(
