@@ -103,7 +103,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
         heartbeat = instances.heartbeat_task(installation.database, installation.clock, server)
         tasks = [
             asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, heartbeat))),
-            asyncio.create_task(observer.watch(installation.database)),
+            asyncio.create_task(observer.watch(installation.database.connections)),
             asyncio.create_task(services.request_log.run()),
         ]
         for task in tasks:

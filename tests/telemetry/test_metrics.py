@@ -53,7 +53,7 @@ def requests(method: str, route: str, status: str) -> Growth:
 
 def update_gauges(application: Application) -> None:
     """Update the gauges, as the application does every second."""
-    application.app.observer.update_gauges(application.installation.database)
+    application.app.observer.update_gauges(application.installation.database.connections())
 
 
 async def test_requests_are_timed_by_route_and_not_by_address(application: Application, client: Client) -> None:

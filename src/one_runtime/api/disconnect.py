@@ -54,7 +54,7 @@ class Disconnected(Answer, title="Disconnection"):
 @router.route(
     "POST /v1/disconnect",
     scope="connect",
-    errors=(*UNREADABLE_CREDENTIALS,),
+    errors=UNREADABLE_CREDENTIALS,
     name="disconnect",
     summary="Disconnect an integration",
 )

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar, overload
 
 from sqlalchemy import literal, select
@@ -15,8 +14,9 @@ from sqlalchemy.sql import ClauseElement
 
 from one_runtime.db.compiled import Params, Row, StatementCompiler
 from one_runtime.errors import Unavailable
+from one_runtime.telemetry.metrics import PoolUse
 
-__all__ = ["Busy", "Database", "Params", "PoolUse", "Row", "Transaction", "transaction_open"]
+__all__ = ["Busy", "Database", "Params", "Row", "Transaction", "transaction_open"]
 
 R = TypeVar("R")
 
@@ -85,16 +85,6 @@ class Transaction(ABC):
     @abstractmethod
     async def _execute_many(self, text: str, many: Sequence[Params]) -> None:
         """Run a statement once for each set of parameters."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolUse:
-    """Use of a connection pool: connections in use, idle, and allowed; and tasks that wait for a connection."""
-
-    in_use: int
-    idle: int
-    most: int
-    waiting: int
 
 
 _PING: Final = select(literal(1))

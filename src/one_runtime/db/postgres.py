@@ -12,10 +12,11 @@ from sqlalchemy import JSON, DateTime, Integer
 from sqlalchemy.dialects import postgresql
 
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
-from one_runtime.db.engine import Busy, Database, PoolUse, Transaction, transaction_open
+from one_runtime.db.engine import Busy, Database, Transaction, transaction_open
 from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
+from one_runtime.telemetry.metrics import PoolUse
 
 _Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 

@@ -6,6 +6,7 @@ this process or, with several workers, in files that `metrics_server` adds up.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from time import perf_counter
 from typing import Final, ParamSpec, TypeAlias, TypeVar
@@ -129,6 +130,17 @@ requests_unlogged: Final = Counter(
 vault_failures: Final = Counter(
     "one_runtime_vault_failures", "Secrets that could not be sealed or opened.", ["code"], registry=REGISTRY
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Use of a connection pool: connections in use, idle, and allowed; and tasks that wait for a connection."""
+
+    in_use: int
+    idle: int
+    most: int
+    waiting: int
+
 
 for _code in ("seal_broken", "key_not_in_ring"):  # an alert on an increase needs a first value of zero
     vault_failures.labels(_code)

@@ -4,9 +4,9 @@ They name the route's template, never the path: its parameters may hold an end u
 """
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -27,25 +27,6 @@ _INTERVAL: Final = 1.0
 """Seconds between two updates of the gauges."""
 
 log = structlog.get_logger()
-
-
-class ConnectionUse(Protocol):
-    """Current use of a database connection pool."""
-
-    @property
-    def in_use(self) -> int: ...
-    @property
-    def idle(self) -> int: ...
-    @property
-    def most(self) -> int: ...
-    @property
-    def waiting(self) -> int: ...
-
-
-class Pooled(Protocol):
-    """A database that reports the use of its connection pool, or None without a pool."""
-
-    def connections(self) -> ConnectionUse | None: ...
 
 
 class Observer:
@@ -102,21 +83,20 @@ class Observer:
             organization_id=scope.get("organization_id"),
         )
 
-    async def watch(self, database: Pooled) -> None:
+    async def watch(self, pool_use: Callable[[], metrics.PoolUse | None]) -> None:
         """Update the gauges every second until cancelled, and once more then."""
         if not self._timed:
             return
         try:
             while True:
-                self.update_gauges(database)
+                self.update_gauges(pool_use())
                 await asyncio.sleep(_INTERVAL)
         finally:
-            self.update_gauges(database)
+            self.update_gauges(pool_use())
 
-    def update_gauges(self, database: Pooled) -> None:
-        """Set the gauges to the current number of requests and connections."""
+    def update_gauges(self, use: metrics.PoolUse | None) -> None:
+        """Set the gauges to the current number of requests and the use of connections; None without a pool."""
         metrics.requests_in_flight.set(self._in_flight)
-        use = database.connections()
         if use is not None:
             metrics.database_connections.labels("in_use").set(use.in_use)
             metrics.database_connections.labels("idle").set(use.idle)
