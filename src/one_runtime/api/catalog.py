@@ -156,12 +156,12 @@ async def get_catalog_integration(
     slug: str, request: Request, installation: Installed, logo: Logo = "inline"
 ) -> Response:
     """Return an integration with every field of its forms. Public: no authentication."""
-    found = installation.catalog.get(slug.strip().lower())
-    if found is None:
+    integration = installation.catalog.get(slug.strip().lower())
+    if integration is None:
         raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists them.")
-    summary = _describe(services_of(request.scope).integration_list, found, logo).model_dump()
+    summary = _describe(services_of(request.scope).integration_list, integration, logo).model_dump()
     detail = CatalogDetail.model_validate(
-        {**summary, "website": found.website, "docs": found.docs, "auth": _auths(found)}
+        {**summary, "website": integration.website, "docs": integration.docs, "auth": _auths(integration)}
     )
     return _answer(request, detail)
 
@@ -193,7 +193,7 @@ def _oauth2(auth: Auth) -> dict[str, Any] | None:
 
 
 def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:
-    options = [{"value": one.value, "label": one.label} for one in getattr(part, "options", ())]
+    options = [{"value": option.value, "label": option.label} for option in getattr(part, "options", ())]
     names = ("name", "label", "help", "placeholder", "pattern")
     described = {name: getattr(part, name) for name in names}
     return described | {"secret": secret, "optional": optional, "options": options}

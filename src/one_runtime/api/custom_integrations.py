@@ -228,14 +228,12 @@ async def _entry(request: Request, installation: Installation, slug: str | None 
 
 
 def _refusal(error: SourceError) -> InvalidInput:
-    errors = tuple(FieldError(_field(one), _sentence(one)) for one in error.complaints)
-    first = f"{errors[0].field}: {errors[0].message}"
+    errors = tuple(
+        FieldError(".".join(map(str, complaint.place)) or "body", _sentence(complaint))
+        for complaint in error.complaints
+    )
     more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
-    return InvalidInput(first + more, errors)
-
-
-def _field(complaint: Complaint) -> str:
-    return ".".join(map(str, complaint.place)) or "body"
+    return InvalidInput(f"{errors[0].field}: {errors[0].message}{more}", errors)
 
 
 def _sentence(complaint: Complaint) -> str:

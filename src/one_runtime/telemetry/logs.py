@@ -25,7 +25,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_request,
-        structlog.processors.ExceptionRenderer(_without_words),
+        structlog.processors.ExceptionRenderer(_redacted_traceback),
     ]
     # structlog's default traceback would show local variables, and so secrets.
     console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
@@ -63,26 +63,27 @@ def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> struc
     return line
 
 
-def _without_words(exc_info: structlog.typing.ExcInfo) -> str:
+def _redacted_traceback(exc_info: structlog.typing.ExcInfo) -> str:
     """Return a traceback without the messages of library exceptions, which may quote user input."""
-    return "".join(_told(exc_info[1])).rstrip()
+    return "".join(_traceback_lines(exc_info[1])).rstrip()
 
 
-def _told(error: BaseException) -> Iterator[str]:
+def _traceback_lines(error: BaseException) -> Iterator[str]:
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if before is not None:
-        yield from _told(before)
+        yield from _traceback_lines(before)
         yield "\nand then:\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
-    yield f"{kind}: {_words(error)}\n" if _words(error) else f"{kind}\n"
+    message = _message_of_ours(error)
+    yield f"{kind}: {message}\n" if message else f"{kind}\n"
     if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _told(one)
+        for inner in error.exceptions:
+            yield from _traceback_lines(inner)
 
 
-def _words(error: BaseException) -> str | None:
+def _message_of_ours(error: BaseException) -> str | None:
     if isinstance(error, OneRuntimeError):
         return error.detail
     return error.strerror if isinstance(error, OSError) else None

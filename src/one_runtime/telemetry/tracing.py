@@ -53,8 +53,8 @@ class _State:
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
     """Record spans if OpenTelemetry is set up in this process, or if the environment names an endpoint.
 
-    What stands in `OTEL_…` is OpenTelemetry's own to read. Without the extra, a warning is all that happens: variables
-    like these are often set for every service of a cluster.
+    OpenTelemetry itself reads the `OTEL_…` variables. Without the extra, the only effect is a warning: such variables
+    are often set for every service of a cluster.
     """
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         use(trace.get_tracer_provider())
@@ -96,7 +96,7 @@ def _exporting(environ: Mapping[str, str]) -> Any:
     except ImportError:
         log.warning(
             "tracing_unavailable",
-            detail="OTEL_EXPORTER_OTLP_ENDPOINT is set, but what exports spans is not installed. "
+            detail="OTEL_EXPORTER_OTLP_ENDPOINT is set, but the exporter of spans is not installed. "
             "Install one-runtime[otlp], or set OTEL_SDK_DISABLED=true.",
         )
         return None
@@ -199,8 +199,8 @@ def request_span(method: str, headers: Headers) -> RequestSpan | None:
 def trace_id(headers: Headers) -> str | None:
     """Return the id of the current trace, or of the trace that the caller named."""
     current = trace.get_current_span().get_span_context()
-    found = current if current.is_valid else _caller(headers)
-    return trace.format_trace_id(found.trace_id) if found else None
+    context_of_span = current if current.is_valid else _caller(headers)
+    return trace.format_trace_id(context_of_span.trace_id) if context_of_span else None
 
 
 def _caller(headers: Headers) -> SpanContext | None:
@@ -209,8 +209,8 @@ def _caller(headers: Headers) -> SpanContext | None:
     OpenTelemetry's own reader logs what it refuses, so that any caller could fill the log. `tracestate` is not
     read: it is for services that this one calls, and no trace is passed on to them.
     """
-    found = [value for name, value in headers if name == b"traceparent"]
-    parts = _TRACEPARENT.fullmatch(found[0]) if len(found) == 1 else None
+    values = [value for name, value in headers if name == b"traceparent"]
+    parts = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
     if parts is None:
         return None
     trace_number, span_number, flags = (int(part, 16) for part in parts.groups())
