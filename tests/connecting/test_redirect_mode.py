@@ -17,7 +17,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import leaks, secret_part
 from tests.promises.stores import everything_stored, query
-from tests.redirects import RETURN_URL, Redirected, redeem, redirected, register, typed
+from tests.redirects import RETURN_URL, Redirected, redeem, redirected, register, type_key
 
 pytestmark = pytest.mark.promise("P6")
 
@@ -160,7 +160,7 @@ async def test_session_makes_no_second_connection_while_its_code_is_unredeemed(
 ) -> None:
     back = await redirected(application, client)
     with pytest.raises(SessionUsed):
-        await typed(application, back.token, SECOND)
+        await type_key(application, back.token, SECOND)
     assert (await redeem(client, back)).json()["connection"]["account"]["id"] == GLOBEX
 
 
@@ -170,8 +170,8 @@ async def test_reconnecting_by_redirect_keeps_the_present_connection_until_redee
     present = await client.connect()
     made = await client.session(return_url=RETURN_URL)
     with pytest.raises(AccountMismatch):
-        await typed(application, made["session_token"], SECOND)
-    connected = await typed(application, made["session_token"], SECOND, replace_account=True)
+        await type_key(application, made["session_token"], SECOND)
+    connected = await type_key(application, made["session_token"], SECOND, replace_account=True)
     assert connected.return_to is not None
     unchanged = (await client.get(f"/v1/connections/{present['id']}")).json()
     assert unchanged["account"]["id"] == GLOBEX
@@ -224,4 +224,4 @@ async def test_page_token_does_not_work_in_a_frame_and_vice_versa(
     with pytest.raises(WrongMode):
         await popup.load_view(application.installation, framed, presentation="page")
     with pytest.raises(WrongMode):
-        await typed(application, framed)
+        await type_key(application, framed)
