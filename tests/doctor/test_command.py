@@ -28,10 +28,10 @@ def doctor(environment: dict[str, str], *words: str) -> "subprocess.CompletedPro
 async def test_healthy_server_exits_with_0(database_url: str, tmp_path: Path) -> None:
     await make_key(database_url)
     async with serving(Serving(database_url), tmp_path) as served:
-        done = await asyncio.to_thread(doctor, served.environment)
+        result = await asyncio.to_thread(doctor, served.environment)
         rows = json.loads((await asyncio.to_thread(doctor, served.environment, "--json")).stdout)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    lines = [line.partition(":")[0].split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    lines = [line.partition(":")[0].split(maxsplit=1) for line in result.stdout.splitlines()]
     assert ["ok", "public URL"] in lines
     assert [[row["verdict"], row["check"]] for row in rows] == lines
     assert {row["check"] for row in rows} <= set(CHECKS)
@@ -40,18 +40,18 @@ async def test_healthy_server_exits_with_0(database_url: str, tmp_path: Path) ->
 
 def test_problem_exits_with_1_and_advice(bare: Run, database_url: str) -> None:
     public_url = f"http://127.0.0.1:{free_port()}"
-    done = bare("doctor", DATABASE_URL=database_url, ENCRYPTION_KEYS=new_key(), PUBLIC_URL=public_url)
-    assert done.code == 1
-    (line,) = [line for line in done.out.splitlines() if line.startswith("problem")]
+    result = bare("doctor", DATABASE_URL=database_url, ENCRYPTION_KEYS=new_key(), PUBLIC_URL=public_url)
+    assert result.code == 1
+    (line,) = [line for line in result.out.splitlines() if line.startswith("problem")]
     assert line.startswith("problem  public URL: ")
     assert " → Is the server running?" in line
-    assert "\x1b" not in done.out, "no colours outside of a terminal"
+    assert "\x1b" not in result.out, "no colours outside of a terminal"
 
 
 def test_invalid_settings_are_a_finding(bare: Run) -> None:
-    done = bare("doctor", PUBLIC_URL="http://connect.example.com")
-    assert (done.code, done.err) == (1, "")
-    assert done.out.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL: must be https")
+    result = bare("doctor", PUBLIC_URL="http://connect.example.com")
+    assert (result.code, result.err) == (1, "")
+    assert result.out.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL: must be https")
 
 
 @pytest.mark.promise("P11")
@@ -64,7 +64,7 @@ def test_no_finding_prints_a_secret(words: tuple[str, ...], bare: Run) -> None:
         f"postgresql://one:{password}/x@y/one",
         f"x://{password}",
     ):
-        done = bare("doctor", *words, DATABASE_URL=url, ENCRYPTION_KEYS=ring, PUBLIC_URL=public_url)
-        assert done.code == 1
-        assert "Traceback" not in done.err, done.err
-        assert leaks({"ring": ring, "password": password}, {"output": (done.out + done.err).encode()}) == []
+        result = bare("doctor", *words, DATABASE_URL=url, ENCRYPTION_KEYS=ring, PUBLIC_URL=public_url)
+        assert result.code == 1
+        assert "Traceback" not in result.err, result.err
+        assert leaks({"ring": ring, "password": password}, {"output": (result.out + result.err).encode()}) == []

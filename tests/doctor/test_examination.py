@@ -19,8 +19,13 @@ from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import metadata
 from one_runtime.db.vitals import PostgresVitals
-from one_runtime.doctor import CHECKS, examination
-from one_runtime.doctor.storage import examine_storage, file_system, room, server
+from one_runtime.doctor import CHECKS, examine
+from one_runtime.doctor.database import (
+    examine_database,
+    examine_disk_space,
+    examine_postgresql,
+    file_system_type,
+)
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.jobs import instances
 from one_runtime.settings import Settings
@@ -120,7 +125,7 @@ async def test_unreadable_file_is_reported(on_sqlite: Patient) -> None:
     folder.chmod(0)
     try:
         with without_rights():
-            (finding,) = (await examine_storage(Settings(database_url=url), None, system_clock)).findings
+            (finding,) = (await examine_database(Settings(database_url=url), None, system_clock)).findings
     finally:
         folder.chmod(0o700)
     assert (finding.check, finding.verdict, finding.advice) == (
@@ -189,7 +194,7 @@ VITALS: Final = PostgresVitals("18.1", 18, 97, read_only=False, synchronous_comm
     ],
 )
 def test_vitals_of_a_postgresql_server_are_judged(vitals: PostgresVitals, verdict: str, words: str) -> None:
-    (finding,) = [reported for reported in server(vitals, 10) if reported.check == "database"]
+    (finding,) = [reported for reported in examine_postgresql(vitals, 10) if reported.check == "database"]
     assert (finding.verdict, words in finding.saw) == (verdict, True)
 
 
@@ -222,19 +227,19 @@ async def test_file_readable_by_others_is_reported(on_sqlite: Patient) -> None:
 
 
 def test_low_disk_space_is_reported() -> None:
-    here = Path("/var/lib/one-runtime")
-    assert room(here, 5 * GIB, GIB).verdict == "ok"
-    assert room(here, 5 * GIB, 6 * GIB).verdict == "warning", "no space for a copy"
-    assert room(here, GIB // 2, 0).verdict == "warning"
-    assert room(here, GIB // 20, 0).verdict == "problem"
+    folder = Path("/var/lib/one-runtime")
+    assert examine_disk_space(folder, 5 * GIB, GIB).verdict == "ok"
+    assert examine_disk_space(folder, 5 * GIB, 6 * GIB).verdict == "warning", "no space for a copy"
+    assert examine_disk_space(folder, GIB // 2, 0).verdict == "warning"
+    assert examine_disk_space(folder, GIB // 20, 0).verdict == "problem"
 
 
 def test_network_file_system_is_recognized_by_the_nearest_mount() -> None:
     mounts = "/dev/sda / ext4 rw 0 0\nserver:/x /var/lib nfs4 rw 0 0\ntmpfs /var/lib/one tmpfs rw 0 0\n"
-    assert file_system(Path("/var/lib/one-runtime"), mounts) == "nfs4"
-    assert file_system(Path("/var/lib/one/data"), mounts) == "tmpfs"
-    assert file_system(Path("/srv"), mounts) == "ext4"
-    assert file_system(Path("/srv"), "") == ""
+    assert file_system_type(Path("/var/lib/one-runtime"), mounts) == "nfs4"
+    assert file_system_type(Path("/var/lib/one/data"), mounts) == "tmpfs"
+    assert file_system_type(Path("/srv"), mounts) == "ext4"
+    assert file_system_type(Path("/srv"), "") == ""
 
 
 async def test_server_of_another_version_is_reported(healthy: Patient) -> None:
@@ -323,9 +328,9 @@ async def test_provider_with_a_private_address_is_reported(on_sqlite: Patient) -
     assert (finding.verdict, finding.saw.startswith("not every provider can be reached.")) == ("warning", True)
 
 
-async def test_slow_check_is_reported_as_a_problem(on_sqlite: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "PATIENCE", 0.0)
-    findings = await on_sqlite.examined()
+async def test_slow_check_is_reported_as_a_problem(on_sqlite: Patient) -> None:
+    listed = await examine(on_sqlite.environ, clock=on_sqlite.clock, network=on_sqlite.world, time_limit=0)
+    findings = {finding.check: finding for finding in listed}
     assert (findings["database"].verdict, findings["public URL"].verdict) == ("problem", "problem")
     assert findings["database"].saw == "no answer within 0 seconds"
 

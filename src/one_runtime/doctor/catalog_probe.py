@@ -6,15 +6,16 @@ The check of an entry must refuse a made-up credential, and the token endpoint a
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.auth_types import auth_method, oauth2_of
+from one_runtime.auth_types import TokenMethod, auth_method, oauth2_of
 from one_runtime.catalog import examples
 from one_runtime.catalog.lint import example_values
 from one_runtime.catalog.model import Auth, Integration
+from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.catalog.templates import names_in, split_url
@@ -49,27 +50,25 @@ class Probed:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    integration: Integration
-    auth: Auth
-    what: Target
-
-
 async def probe(
     integrations: Iterable[Integration], egress: Egress, clock: Clock, done: Callable[[Probed], None]
 ) -> list[Probed]:
     """Probe all integrations concurrently; return the results in their order. `done` receives each result at once."""
-    at_once = asyncio.Semaphore(_CONCURRENCY)
+    limit = asyncio.Semaphore(_CONCURRENCY)
 
-    async def ask(planned: _Probe) -> Probed:
-        async with at_once:
-            result = await _run(planned, egress, clock)
+    async def run(integration: Integration, auth: Auth) -> Probed:
+        async with limit:
+            result = await _probe(integration, auth, egress, clock)
         done(result)
         return result
 
-    return list(
-        await asyncio.gather(*(ask(planned) for integration in integrations for planned in _probes_of(integration)))
+    return await asyncio.gather(
+        *(
+            run(integration, auth)
+            for integration in integrations
+            for auth in integration.auth
+            if auth.fields or auth_method(auth).tokens is not None
+        )
     )
 
 
@@ -93,37 +92,28 @@ def table(probed: Iterable[Probed]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _probes_of(integration: Integration) -> Iterator[_Probe]:
-    for auth in integration.auth:
-        if auth_method(auth).tokens is not None:
-            yield _Probe(integration, auth, "token")
-        elif auth.fields:
-            yield _Probe(integration, auth, "check")
-
-
-async def _run(planned: _Probe, egress: Egress, clock: Clock) -> Probed:
-    expected = {"check": "refused", "token": "an OAuth error"}[planned.what]
-    got, verdict = await _evaluate(planned, egress, clock)
-    slug, auth_type = planned.integration.slug, planned.auth.type
-    return Probed(slug, auth_type, planned.what, expected, got, verdict, clock())
-
-
-async def _evaluate(planned: _Probe, egress: Egress, clock: Clock) -> tuple[str, Verdict]:
-    obstacle = _find_obstacle(planned)
-    if obstacle is not None:
-        return obstacle, "not_probed"
-    try:
-        return await (_probe_check if planned.what == "check" else _probe_token)(planned, egress, clock)
-    except (InvalidInput, UnexpectedValue, ValueError) as error:
-        return str(error), "wrong"
-
-
-def _find_obstacle(planned: _Probe) -> str | None:
-    """Return why a probe needs an account, or None. An example: a part of the host is the customer's own name."""
-    auth = planned.auth
-    if planned.what == "check" and auth.check is None:
-        return auth.check_missing
+async def _probe(integration: Integration, auth: Auth, egress: Egress, clock: Clock) -> Probed:
     tokens = auth_method(auth).tokens
+    obstacle = _find_obstacle(auth, tokens)
+    result: tuple[str, Verdict]
+    try:
+        if obstacle is not None:
+            result = obstacle, "not_probed"
+        elif tokens is None:
+            result = await _probe_check(integration, auth, egress)
+        else:
+            result = await _probe_token(integration, tokens.auth, egress, clock)
+    except (InvalidInput, UnexpectedValue, ValueError) as error:
+        result = str(error), "wrong"
+    what: Target = "check" if tokens is None else "token"
+    expected = {"check": "refused", "token": "an OAuth error"}[what]
+    return Probed(integration.slug, auth.type, what, expected, *result, clock())
+
+
+def _find_obstacle(auth: Auth, tokens: TokenMethod | None) -> str | None:
+    """Return why a probe needs an account, or None. An example: a part of the host is the customer's own name."""
+    if tokens is None and auth.check_missing is not None:
+        return auth.check_missing
     urls = auth.urls() if tokens is None else (split_url(tokens.auth.token.url),)
     selectable = {part.name for part in auth.params if part.options or part.default is not None}
     for url in urls:
@@ -133,11 +123,10 @@ def _find_obstacle(planned: _Probe) -> str | None:
     return None
 
 
-async def _probe_check(planned: _Probe, egress: Egress, _: Clock) -> tuple[str, Verdict]:
-    known = example_values(planned.auth)
-    made_up = {part.name: examples.generate_field(part, secrets.randbits(64)) for part in planned.auth.fields}
+async def _probe_check(integration: Integration, auth: Auth, egress: Egress) -> tuple[str, Verdict]:
+    made_up = {part.name: examples.generate_field(part, secrets.randbits(64)) for part in auth.fields}
     try:
-        await check_credentials(egress, planned.integration, planned.auth, ConnectionValues(known.params, made_up))
+        await check_credentials(egress, integration, auth, ConnectionValues(example_values(auth).params, made_up))
     except CredentialsRefused as error:
         return f"refused: {error.provider_reason or 'no reason given'}", "alive"
     except ProviderUnavailable as error:
@@ -145,20 +134,18 @@ async def _probe_check(planned: _Probe, egress: Egress, _: Clock) -> tuple[str, 
     return "accepted a made-up credential", "wrong"
 
 
-async def _probe_token(planned: _Probe, egress: Egress, clock: Clock) -> tuple[str, Verdict]:
-    tokens, oauth2 = auth_method(planned.auth).tokens, oauth2_of(planned.auth)
-    assert tokens is not None  # noqa: S101 - `_probes_of` yields no other auth types
-    auth = tokens.auth
+async def _probe_token(integration: Integration, auth: TokenAuth, egress: Egress, clock: Clock) -> tuple[str, Verdict]:
     client = ClientIdentity(f"probe-{secrets.token_hex(8)}", secrets.token_hex(16))
-    known = dict(example_values(auth).params)
+    params = dict(example_values(auth).params)
     typed = {part.name: examples.generate_field(part) for part in auth.fields}
     typed |= {"client_id": client.client_id, "client_secret": client.client_secret or ""}
     grant: Grant = ClientCredentials(typed)
+    oauth2 = oauth2_of(auth)
     if oauth2 is not None:
-        known |= {part.name: examples.generate_field(part) for part in oauth2.client.fields}
+        params |= {part.name: examples.generate_field(part) for part in oauth2.client.fields}
         grant = AuthorizationCode(secrets.token_hex(16), _REDIRECT, new_code_verifier() if uses_pkce(oauth2) else None)
     try:
-        await TokenEndpoint(planned.integration, auth, client, known).ask(egress, clock, grant)
+        await TokenEndpoint(integration, auth, client, params).ask(egress, clock, grant)
     except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
         return f"{error.code}: {error.reason or 'no reason given'}", "alive"
     except OAuthError as error:

@@ -1,6 +1,6 @@
 """Compare this machine's clock with the database, the public URL and providers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -13,15 +13,15 @@ APART: Final = 2.0
 FAR_APART: Final = 30.0
 
 
-def examine_clock(clocks: Sequence[tuple[str, float | None]]) -> Finding:
-    """Check clocks: a name, and the seconds that it is ahead of ours, or None if unknown."""
-    known = [(owner, seconds) for owner, seconds in clocks if seconds is not None]
+def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
+    """Check the seconds that each owner's clock is ahead of ours, or None if unknown."""
+    known = {owner: seconds for owner, seconds in clocks.items() if seconds is not None}
     if not known:
         return warning("clock", "there is no other clock to compare it with", "See public URL and egress.")
     summary = ", ".join(
-        f"{owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}" for owner, seconds in known
+        f"{owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}" for owner, seconds in known.items()
     )
-    furthest = max(abs(seconds) for _, seconds in known)
+    furthest = max(abs(seconds) for seconds in known.values())
     advice = "Keep every machine's clock by NTP: sessions, leases and tokens expire by it."
     if furthest > FAR_APART:
         return problem("clock", summary, advice)
@@ -40,12 +40,14 @@ def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0
 
 def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float | None:
     """Return the same from the Date header of an answer, in whole seconds, or None if it is missing or invalid."""
-    value = next((value for name, value in answer.headers if name.lower() == "date"), None)
     try:
-        date = parsedate_to_datetime(value) if value else None
+        date = parsedate_to_datetime(header(answer, "Date") or "")
     except ValueError:
-        return None
-    if date is None:
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)  # RFC 5322's "-0000"; HTTP's are all GMT
     return ahead(date, before, after, grain=1)
+
+
+def header(answer: Response, name: str) -> str | None:
+    """Return the first header with this name."""
+    return next((value for key, value in answer.headers if key.lower() == name.lower()), None)

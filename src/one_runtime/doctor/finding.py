@@ -1,7 +1,9 @@
 """Finding of a check: verdict, observation and advice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+
+from one_runtime.encryption.self_check import RequestEcho
 
 Verdict: TypeAlias = Literal["ok", "warning", "problem"]
 
@@ -35,6 +37,18 @@ class Finding:
     advice: str | None = None
 
 
+@dataclass(slots=True)
+class Report:
+    """Findings of a group of checks, and the observations that other checks compare."""
+
+    findings: list[Finding] = field(default_factory=list)
+    ahead: float | None = None
+    """Seconds that the clock of the examined service is ahead of ours, if known."""
+    database_fingerprint: str | None = None
+    echo: RequestEcho | None = None
+    """Our request as the server at the public URL saw it, if the server has our key ring."""
+
+
 def ok(check: str, saw: str) -> Finding:
     """Return a finding without a problem."""
     return Finding(check, "ok", saw)
@@ -48,8 +62,3 @@ def warning(check: str, saw: str, advice: str) -> Finding:
 def problem(check: str, saw: str, advice: str) -> Finding:
     """Return a finding that does not work or will stop working."""
     return Finding(check, "problem", saw, advice)
-
-
-def in_order(findings: list[Finding]) -> list[Finding]:
-    """Sort findings in the order of `CHECKS`."""
-    return sorted(findings, key=lambda finding: CHECKS.index(finding.check))

@@ -69,4 +69,4 @@ def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, s
 
 
 def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:
-    return [value for key, value in headers if key == name]
+    return [value for key, value in headers if key.lower() == name]

@@ -1,15 +1,12 @@
 """Check the public URL: this installation answers there, with a valid certificate."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 from one_runtime.clock import Clock
 from one_runtime.db.ids import new_id
-from one_runtime.doctor.clock import ahead, ahead_by_date
-from one_runtime.doctor.finding import Finding, ok, problem, warning
+from one_runtime.doctor.clock import ahead, ahead_by_date, header
+from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
 from one_runtime.doctor.proxy import FORGED, examine_popup, examine_proxy
 from one_runtime.egress import Egress, EgressError, Limits, Network, Response
 from one_runtime.encryption import self_check
@@ -23,37 +20,24 @@ _RENEWAL_FRACTION: Final = 5
 _GATEWAY: Final = frozenset({502, 503, 504})
 
 
-@dataclass(slots=True)
-class PublicSide:
-    """Findings; our request as the server saw it, if the server is ours; seconds that its clock is ahead of ours."""
-
-    findings: list[Finding] = field(default_factory=list)
-    echo: self_check.RequestEcho | None = None
-    ahead: float | None = None
+_UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
-async def examine_public_url(
-    settings: Settings, vault: Vault | None, clock: Clock, network: Network | None
-) -> PublicSide:
+async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clock, network: Network | None) -> Report:
     """Request the public URL. Exactly its host and port are allowed, since it may be on a private network."""
-    side, url = PublicSide(), urlsplit(settings.public_url)
+    report, url = Report(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
     async with Egress(allow=frozenset({target}), network=network, limits=_LIMITS) as egress:
         if settings.secure:
-            side.findings.append(await _examine_certificate(egress, settings.public_url, clock))
-        if side.findings and side.findings[0].verdict == "problem":
-            return side  # no request can succeed
+            finding = await _examine_certificate(egress, settings.public_url, clock)
+            report.findings.append(finding)
+            if finding.verdict == "problem":
+                return report  # no request can succeed
         try:
-            await _check_self(side, egress, settings, vault, clock)
-            if side.echo is not None:
-                side.findings.append(examine_proxy(side.echo, settings))
-                side.findings.append(await _examine_popup(egress, settings))
+            await _examine_server(report, egress, settings, vault, clock)
         except EgressError as error:
-            side.findings.append(problem("public URL", error.detail, _UNREACHED))
-    return side
-
-
-_UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
+            report.findings.append(problem("public URL", error.detail, _UNREACHED))
+    return report
 
 
 async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) -> Finding:
@@ -64,19 +48,18 @@ async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) ->
             return problem("public URL", error.detail, _UNREACHED)
         advice = "Browsers refuse it too. Check the name and the chain of the proxy's certificate, and DNS."
         return problem("certificate", error.detail, advice)
-    left = certificate.not_after - clock()
-    saw = f"valid until {certificate.not_after:%Y-%m-%d}, for {_days(left)}"
-    if left < (certificate.not_after - certificate.not_before) / _RENEWAL_FRACTION:
+    remaining = certificate.not_after - clock()
+    days = f"{remaining.days} days" if remaining.days != 1 else "1 day"
+    saw = f"valid until {certificate.not_after:%Y-%m-%d}, for {days}"
+    if remaining < (certificate.not_after - certificate.not_before) / _RENEWAL_FRACTION:
         return warning("certificate", saw, "Check its renewal, which should have happened by now.")
     return ok("certificate", saw)
 
 
-def _days(left: timedelta) -> str:
-    return f"{left.days} days" if left.days != 1 else "1 day"
-
-
-async def _check_self(side: PublicSide, egress: Egress, settings: Settings, vault: Vault | None, clock: Clock) -> None:
-    """Request the self-check. Raises: EgressError."""
+async def _examine_server(
+    report: Report, egress: Egress, settings: Settings, vault: Vault | None, clock: Clock
+) -> None:
+    """Request the self-check, then the popup's page and script. Raises: EgressError."""
     address = settings.public_url + (self_check.PATH if vault is not None else "/readyz")
     headers = [("X-Forwarded-For", FORGED)]
     if vault is not None:
@@ -85,12 +68,16 @@ async def _check_self(side: PublicSide, egress: Egress, settings: Settings, vaul
     answer = await egress.request("GET", address, headers=headers)
     after = clock()
     if vault is not None and answer.status == 200:
-        side.echo = self_check.read_echo(answer.body)
-    if side.echo is not None:
-        side.ahead = ahead(side.echo.now, before, after)
+        report.echo = self_check.read_echo(answer.body)
+    if report.echo is None:
+        report.ahead = ahead_by_date(answer, before, after)
+        report.findings.append(_foreign_answer(answer, settings, ring=vault is not None))
         return
-    side.ahead = ahead_by_date(answer, before, after)
-    side.findings.append(_foreign_answer(answer, settings, ring=vault is not None))
+    report.ahead = ahead(report.echo.now, before, after)
+    report.findings.append(examine_proxy(report.echo, settings))
+    page = await egress.request("GET", f"{settings.public_url}/connect?session={new_id()}")
+    script = await egress.request("GET", f"{settings.public_url}/connect.js")
+    report.findings.append(examine_popup(page.headers, script.headers))
 
 
 def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
@@ -100,8 +87,8 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
         to = urlsplit(location)
         saw = f"{where} redirects" + (f" to {to.scheme}://{to.netloc.rpartition('@')[2]}" if to.netloc else "")
         return problem("public URL", saw, "Set ONE_RUNTIME_PUBLIC_URL to the final address, or change the proxy.")
-    ours = header(answer, "Request-Id") is not None
-    if answer.status in _GATEWAY and not ours:
+    from_one_runtime = header(answer, "Request-Id") is not None
+    if answer.status in _GATEWAY and not from_one_runtime:
         saw = f"the proxy at {where} answers {answer.status}: it cannot reach the server"
         advice = f"Is the server running? If so, point the proxy to {settings.listen}."
         return problem("public URL", saw, advice)
@@ -109,7 +96,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
         return warning(
             "public URL", f"{where} answers, but without a key ring the server cannot be identified", "See key ring."
         )
-    if ours:
+    if from_one_runtime:
         saw = f"another One Runtime answers at {where}, or one with another key ring"
         return problem(
             "public URL", saw, "Point the proxy to this installation, and give every server the same key ring."
@@ -118,14 +105,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
     return problem("public URL", saw, f"The proxy must forward every path to the server, including {self_check.PATH}.")
 
 
-async def _examine_popup(egress: Egress, settings: Settings) -> Finding:
-    """Raises: EgressError."""
-    page = await egress.request("GET", f"{settings.public_url}/connect?session={new_id()}")
-    script = await egress.request("GET", f"{settings.public_url}/connect.js")
-    return examine_popup(_headers(page), _headers(script))
-
-
-def compared(echo: self_check.RequestEcho, fingerprint: str | None, settings: Settings) -> Finding:
+def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settings: Settings) -> Finding:
     """Check that the server that answered has our database and our public URL."""
     if fingerprint is not None and echo.database_fingerprint != fingerprint:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"
@@ -134,12 +114,3 @@ def compared(echo: self_check.RequestEcho, fingerprint: str | None, settings: Se
         saw = f"the server at {settings.public_url} has {echo.public_url} as its public URL"
         return problem("public URL", saw, "Give every process the same ONE_RUNTIME_PUBLIC_URL.")
     return ok("public URL", f"this installation answers at {settings.public_url}")
-
-
-def header(answer: Response, name: str) -> str | None:
-    """Return the first header with this name."""
-    return next((value for key, value in answer.headers if key.lower() == name.lower()), None)
-
-
-def _headers(answer: Response) -> Sequence[tuple[str, str]]:
-    return [(name.lower(), value) for name, value in answer.headers]

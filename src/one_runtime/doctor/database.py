@@ -4,9 +4,6 @@ import asyncio
 import fcntl
 import shutil
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +13,7 @@ from one_runtime.db.engine import Database
 from one_runtime.db.migrations import HEAD, current_revision
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
 from one_runtime.doctor.clock import ahead
-from one_runtime.doctor.finding import Finding, ok, problem, warning
+from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
 from one_runtime.doctor.ring import examine_ring, examine_servers
 from one_runtime.encryption import key_ring, self_check
 from one_runtime.encryption.vault import Vault
@@ -28,7 +25,6 @@ from one_runtime.tenancy import organizations
 OLDEST_POSTGRESQL: Final = 15
 """The oldest major version that its authors still maintain (postgresql.org/support/versioning, November 2026)."""
 
-_SAME_USER: Final = "Run this as the user that serves."
 _AT_THE_SERVER: Final = "Look at the server, and at ONE_RUNTIME_DATABASE_URL."
 _MIB: Final = 1024 * 1024
 _SCARCE: Final = 1024 * _MIB
@@ -36,89 +32,67 @@ _ALMOST_FULL: Final = 100 * _MIB
 _NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"})
 
 
-@dataclass(slots=True)
-class Storage:
-    """Findings, fingerprint of the database, and the seconds that its clock is ahead of ours."""
-
-    findings: list[Finding] = field(default_factory=list)
-    database_fingerprint: str | None = None
-    ahead: float | None = None
-
-
-async def examine_storage(settings: Settings, vault: Vault | None, clock: Clock) -> Storage:
+async def examine_database(settings: Settings, vault: Vault | None, clock: Clock) -> Report:
     """Check the database as far as it can be reached."""
-    storage, url = Storage(), settings.database_url.get_secret_value()
+    report, url = Report(), settings.database_url.get_secret_value()
     path = sqlite_path(url)
     if path:
-        storage.findings += await asyncio.to_thread(_file, Path(path))
-        if not any(finding.check == "file" for finding in storage.findings):
-            return storage
+        report.findings += await asyncio.to_thread(_examine_file, Path(path))
+        if not any(finding.check == "file" for finding in report.findings):
+            return report
     try:
-        create_database(url)
+        database = create_database(url, pool_size=1)
     except ConfigurationError as error:
-        storage.findings.append(problem("database", "its URL is of no kind that is known", error.detail))
-        return storage
+        report.findings.append(problem("database", "its URL is of no kind that is known", error.detail))
+        return report
     try:
-        if not await _is_current(storage, url):
-            return storage
-        async with _open(url) as database:
-            await _examine(storage, database, settings, vault, clock)
+        revision = await asyncio.to_thread(current_revision, url)
+        if revision != HEAD:
+            report.findings.append(_judge_revision(revision, on_sqlite=bool(path)))
+            return report
+        await database.open()
+        try:
+            await _examine_contents(report, database, settings, vault, clock)
+        finally:
+            await database.close()
     except (ConfigurationError, Unavailable) as error:
         saw = error.detail if path else f"{shown_server(url)}: {why_unreachable(error)}"
-        advice = f"{_SAME_USER[:-1]}, and look at the file." if path else _AT_THE_SERVER
-        storage.findings.append(problem("database", saw, advice))
-    return storage
+        advice = "Run this as the user that serves, and look at the file." if path else _AT_THE_SERVER
+        report.findings.append(problem("database", saw, advice))
+    return report
 
 
-async def _is_current(storage: Storage, url: str) -> bool:
-    """Check that the database has the schema of this version. Raises: ConfigurationError."""
-    revision = await asyncio.to_thread(current_revision, url)
-    if revision == HEAD:
-        return True
+def _judge_revision(revision: str | None, *, on_sqlite: bool) -> Finding:
     if revision is not None and revision > HEAD:
         saw = f"it is at {revision}, and this version knows {HEAD} at the most"
-        storage.findings.append(problem("database", saw, "Run the version that migrated it, or a newer one."))
-    elif sqlite_path(url):
-        saw = f"it is at {revision or 'no version'}, and this version wants {HEAD}"
-        advice = "Back it up. `one-runtime serve` migrates it at its start."
-        storage.findings.append(warning("database", saw, advice))
-    else:
-        saw = f"it is at {revision or 'no version'}, and this version wants {HEAD}"
-        storage.findings.append(problem("database", saw, "Back it up, then run `one-runtime migrate`."))
-    return False
+        return problem("database", saw, "Run the version that migrated it, or a newer one.")
+    saw = f"it is at {revision or 'no version'}, and this version wants {HEAD}"
+    if on_sqlite:
+        return warning("database", saw, "Back it up. `one-runtime serve` migrates it at its start.")
+    return problem("database", saw, "Back it up, then run `one-runtime migrate`.")
 
 
-@asynccontextmanager
-async def _open(url: str) -> AsyncIterator[Database]:
-    database = create_database(url, pool_size=1)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-async def _examine(storage: Storage, database: Database, settings: Settings, vault: Vault | None, clock: Clock) -> None:
+async def _examine_contents(
+    report: Report, database: Database, settings: Settings, vault: Vault | None, clock: Clock
+) -> None:
     async with database.read() as tx:
-        storage.database_fingerprint, live = (
-            await self_check.database_fingerprint(tx),
-            await instances.list_live(tx, clock()),
-        )
+        report.database_fingerprint = await self_check.database_fingerprint(tx)
+        servers = await instances.list_live(tx, clock())
         if sqlite_path(settings.database_url.get_secret_value()):
-            storage.findings.append(ok("database", f"SQLite, migrated to {HEAD}"))
+            report.findings.append(ok("database", f"SQLite, migrated to {HEAD}"))
         else:
-            processes = max(settings.workers, len(live))
-            storage.findings += server(await postgres_vitals(tx), processes * settings.database_pool_size)
+            processes = max(settings.workers, len(servers))
+            report.findings += examine_postgresql(await postgres_vitals(tx), processes * settings.database_pool_size)
             before = clock()
             now = await database_clock(tx)
-            storage.ahead = ahead(now, before, clock())
-        storage.findings.append(examine_servers(live))
+            report.ahead = ahead(now, before, clock())
+        report.findings.append(examine_servers(servers))
         if vault is not None:
-            storage.findings.append(examine_ring(await key_ring.find_all(tx, vault, clock())))
-        storage.findings.append(_origins(await organizations.list_all(tx), settings))
+            report.findings.append(examine_ring(await key_ring.find_all(tx, vault, clock())))
+        report.findings.append(_examine_organizations(await organizations.list_all(tx), settings))
 
 
-def server(vitals: PostgresVitals, required: int) -> list[Finding]:
+def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
     """Check a PostgreSQL server, and that it has enough connections."""
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
     findings = []
@@ -133,39 +107,36 @@ def server(vitals: PostgresVitals, required: int) -> list[Finding]:
         findings.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
     findings = findings or [ok("database", f"{name}, migrated to {HEAD}")]
     size = f"the database has {vitals.size / _MIB:.0f} MiB; the disk of its server cannot be seen from here"
-    return [*findings, _connections(vitals, required), ok("disk", size)]
-
-
-def _connections(vitals: PostgresVitals, required: int) -> Finding:
+    findings.append(ok("disk", size))
     saw = f"the processes that serve may open {required}, and PostgreSQL has {vitals.free_for_us} for us"
     if required > vitals.free_for_us:
         advice = "Raise its max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
-        return problem("connections", saw, advice)
-    return ok("connections", saw)
+        return [*findings, problem("connections", saw, advice)]
+    return [*findings, ok("connections", saw)]
 
 
-def _file(path: Path) -> list[Finding]:
+def _examine_file(path: Path) -> list[Finding]:
     """Check the file and the disk of SQLite. The folder may not exist yet."""
     try:
         size = path.stat().st_size
     except PermissionError:
-        return [problem("database", f"this user may not look at {path}", _SAME_USER)]
+        return [problem("database", f"this user may not look at {path}", "Run this as the user that serves.")]
     except (FileNotFoundError, NotADirectoryError):
         folder = next(parent for parent in path.absolute().parents if parent.is_dir())
-        return [_disk(folder, 0), warning("database", f"{path} is not there", "The first start makes it.")]
-    return [_disk(path.absolute().parent, size), _permissions(path)]
+        return [_examine_disk(folder, 0), warning("database", f"{path} is not there", "The first start makes it.")]
+    return [_examine_disk(path.absolute().parent, size), _examine_permissions(path)]
 
 
-def _disk(folder: Path, size: int) -> Finding:
+def _examine_disk(folder: Path, size: int) -> Finding:
     mounts = Path("/proc/self/mounts")  # Linux only
-    kind = file_system(folder.resolve(), mounts.read_text("utf-8", "replace") if mounts.exists() else "")
+    kind = file_system_type(folder.resolve(), mounts.read_text("utf-8", "replace") if mounts.exists() else "")
     if kind in _NETWORK_FILE_SYSTEMS:
         saw = f"{folder} is on a network file system ({kind}), where SQLite's locks cannot be relied on"
         return problem("disk", saw, "Keep the file on a disk of this machine, or use PostgreSQL.")
-    return room(folder, shutil.disk_usage(folder).free, size)
+    return examine_disk_space(folder, shutil.disk_usage(folder).free, size)
 
 
-def room(folder: Path, free: int, size: int) -> Finding:
+def examine_disk_space(folder: Path, free: int, size: int) -> Finding:
     """Check that the free bytes are enough for a database of this size."""
     saw = f"{free / _MIB / 1024:.1f} GiB free in {folder}"
     if free < _ALMOST_FULL:
@@ -175,14 +146,14 @@ def room(folder: Path, free: int, size: int) -> Finding:
     return ok("disk", saw)
 
 
-def file_system(folder: Path, mounts: str) -> str:
+def file_system_type(folder: Path, mounts: str) -> str:
     """Return the file system type of the longest mount point above the folder, or an empty text."""
     lines = [line.split(" ") for line in mounts.splitlines()]
     within = [(fields[1], fields[2]) for fields in lines if folder.is_relative_to(fields[1])]
     return max(within, key=lambda mount: len(mount[0]), default=("", ""))[1]
 
 
-def _permissions(path: Path) -> Finding:
+def _examine_permissions(path: Path) -> Finding:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         saw = f"other users of this machine may open {path} (mode {mode:04o})"
@@ -204,7 +175,7 @@ def _is_served(path: Path) -> bool:
     return False
 
 
-def _origins(listed: list[organizations.Organization], settings: Settings) -> Finding:
+def _examine_organizations(listed: list[organizations.Organization], settings: Settings) -> Finding:
     if not listed:
         return warning("organizations", "there is none", 'Make one: one-runtime organizations create "Name"')
     without = [organization.id for organization in listed if not organization.allowed_origins]

@@ -1,15 +1,13 @@
 """Check that names resolve and that hosts of the catalog answer, through the egress guard."""
 
 import asyncio
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock
 from one_runtime.doctor.clock import ahead_by_date
-from one_runtime.doctor.finding import Finding, ok, warning
+from one_runtime.doctor.finding import Report, ok, warning
 from one_runtime.egress import Egress, EgressError, Limits, Network
 
 HOSTS: Final = 2
@@ -19,38 +17,23 @@ _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=64 * 1024)
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """The finding, and the seconds that the providers' clocks are ahead of ours, if known."""
-
-    finding: Finding
-    ahead: float | None = None
-
-
-async def examine_outside(
-    catalog: Catalog, clock: Clock, network: Network | None, environ: Mapping[str, str] = os.environ
-) -> Outside:
+async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None, environ: Mapping[str, str]) -> Report:
     """Request a few hosts; any answer is good."""
     hosts = hosts_of(catalog)[:HOSTS]
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
     clocks = [ahead for _, ahead in answers if ahead is not None]
-    refused = [why for why, _ in answers if why is not None]
     # The smallest difference: a cached answer has an old date, and two equally wrong clocks are rare.
-    return Outside(_judge(hosts, refused, environ), min(clocks, key=abs, default=None))
-
-
-def _judge(hosts: list[str], refused: list[str], environ: Mapping[str, str]) -> Finding:
-    if not refused:
-        return ok("egress", f"{' and '.join(hosts)} answer")
-    lost = "no provider" if len(refused) == len(hosts) else "not every provider"
-    behind = next((name for name in _PROXY_VARIABLES if environ.get(name)), None)
-    proxy = f" {behind} is set, and One Runtime does not use such proxies." if behind else ""
-    return warning(
-        "egress",
-        f"{lost} can be reached. {' '.join(refused)}",
-        f"Keys cannot be checked, so no end user can connect an account there. Check DNS and the firewall.{proxy}",
-    )
+    ahead = min(clocks, key=abs, default=None)
+    errors = [error for error, _ in answers if error is not None]
+    if not errors:
+        return Report([ok("egress", f"{' and '.join(hosts)} answer")], ahead)
+    lost = "no provider" if len(errors) == len(hosts) else "not every provider"
+    advice = "Keys cannot be checked, so no end user can connect an account there. Check DNS and the firewall."
+    variable = next((name for name in _PROXY_VARIABLES if environ.get(name)), None)
+    if variable is not None:
+        advice += f" {variable} is set, and One Runtime does not use such proxies."
+    return Report([warning("egress", f"{lost} can be reached. {' '.join(errors)}", advice)], ahead)
 
 
 def hosts_of(catalog: Catalog) -> list[str]:
@@ -64,7 +47,7 @@ def hosts_of(catalog: Catalog) -> list[str]:
 
 
 async def _request(egress: Egress, host: str, clock: Clock) -> tuple[str | None, float | None]:
-    """Return why a host does not answer, or None; and the seconds that its clock is ahead of ours, if known."""
+    """Return the error of a host that does not answer, and the seconds that its clock is ahead of ours, if known."""
     before = clock()
     try:
         answer = await egress.request("HEAD", f"https://{host}/")
