@@ -12,7 +12,7 @@ from one_runtime import cli
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CommandResult:
     """Result of a command."""
 
     code: int
@@ -43,14 +43,14 @@ class Done:
         return sentence
 
 
-Run = Callable[..., Done]
+Run = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a runner of commands in this process, with only these variables."""
 
-    def run(*words: str, **variables: str) -> Done:
+    def run(*words: str, **variables: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["one-runtime", *words])
         for name, value in variables.items():
             monkeypatch.setenv(f"ONE_RUNTIME_{name}", value)
@@ -60,6 +60,6 @@ def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         except SystemExit as stop:
             code = int(stop.code or 0)
         output = capsys.readouterr()
-        return Done(code, output.out, output.err)
+        return CommandResult(code, output.out, output.err)
 
     return run

@@ -72,20 +72,20 @@ def test_show_prints_the_complete_entry(bare: Run) -> None:
 
 
 def test_check_covers_the_whole_catalog(bare: Run) -> None:
-    done = bare("catalog", "check")
-    assert done.code == 0, done.out
-    assert " integrations, 0 with something wrong." in done.out
-    assert "Ways to connect: " in done.out
-    assert "fixture" in done.out
+    result = bare("catalog", "check")
+    assert result.code == 0, result.out
+    assert " integrations, 0 with something wrong." in result.out
+    assert "Ways to connect: " in result.out
+    assert "fixture" in result.out
 
 
 def test_check_names_the_line_of_an_error(bare: Run, tmp_path: Path) -> None:
     wrong = tmp_path / "close.yaml"
     wrong.write_text(CLOSE.read_text(encoding="utf-8").replace("base_url: https", "base_url: ftp", 1), encoding="utf-8")
-    done = bare("catalog", "check", str(wrong), "hubspot")
-    assert done.code == 1
-    assert f"{wrong}:" in done.out
-    assert "2 integrations, 1 with something wrong." in done.out
+    result = bare("catalog", "check", str(wrong), "hubspot")
+    assert result.code == 1
+    assert f"{wrong}:" in result.out
+    assert "2 integrations, 1 with something wrong." in result.out
     renamed = tmp_path / "renamed.yaml"
     renamed.write_text(CLOSE.read_text(encoding="utf-8"), encoding="utf-8")
     assert f"{renamed}: the slug must be the file's name\n" in bare("catalog", "check", str(renamed)).out
@@ -96,16 +96,16 @@ def test_check_names_the_line_of_an_error(bare: Run, tmp_path: Path) -> None:
 
 def test_test_reports_the_account_of_a_key(bare: Run, provider: StandIn) -> None:
     key = provider.values["api_key"]
-    done = bare("catalog", "test", "close", "--key", key)
-    assert (done.code, done.err) == (0, "Asks GET https://api.close.com/api/v1/me/\n")
-    assert done.out == f"Works. Account: acct-1 (acct-1) (id {provider.account()})\n"
-    assert key not in done.out
+    result = bare("catalog", "test", "close", "--key", key)
+    assert (result.code, result.err) == (0, "Asks GET https://api.close.com/api/v1/me/\n")
+    assert result.out == f"Works. Account: acct-1 (acct-1) (id {provider.account()})\n"
+    assert key not in result.out
 
 
 def test_test_reports_the_provider_reason_of_a_refused_key(bare: Run, provider: StandIn) -> None:
     assert provider.values
-    done = bare("catalog", "test", "close", "--key", "another-key-0123456789")
-    assert (done.code, done.out) == (1, "Refused. Close says: This is not known here.\n")
+    result = bare("catalog", "test", "close", "--key", "another-key-0123456789")
+    assert (result.code, result.out) == (1, "Refused. Close says: This is not known here.\n")
 
 
 def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[str]) -> None:
@@ -127,11 +127,11 @@ def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[st
     ],
 )  # fmt: skip
 def test_untestable_input_is_refused_with_one_sentence(bare: Run, words: tuple[str, ...], message: str) -> None:
-    done = bare("catalog", "test", *words)
-    assert message in done.err
-    assert "Traceback" not in done.err
-    assert "a-secret" not in done.out + done.err
-    assert done.code == 1
+    result = bare("catalog", "test", *words)
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert "a-secret" not in result.out + result.err
+    assert result.code == 1
 
 
 def test_new_writes_an_entry_with_one_open_question(
@@ -144,12 +144,12 @@ def test_new_writes_an_entry_with_one_open_question(
     assert bare("catalog", "new").line.startswith("Wrote example-desk.yaml.")
     entry: Integration = load_yaml(tmp_path / "example-desk.yaml")
     assert entry.auth_types == ("api_key", "basic", "none", "oauth2", "client_credentials")
-    done = bare("catalog", "check", "example-desk.yaml")
+    result = bare("catalog", "check", "example-desk.yaml")
     assert (
-        done.out.splitlines()[0]
+        result.out.splitlines()[0]
         == "example-desk.yaml:68: auth[3]: pkce: must not be unknown; see the provider's documentation"
     )
-    assert "1 integrations, 1 with something wrong." in done.out
+    assert "1 integrations, 1 with something wrong." in result.out
     answers.append("example-desk")
     assert "is there already" in bare("catalog", "new").sentence
 
@@ -158,9 +158,9 @@ def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers
     answers += ["../My Slug", "x-y", "magic", "api_key", "Y", "no full stop", "It is Y.", "Money", "Data",
                 "", "https://y.example.com", "http://y.example.com", "https://y.example.com/docs",
                 "https://api.y.example.com/", "me", "/me"]  # fmt: skip
-    done = bare("catalog", "new", str(tmp_path / "x-y.yaml"))
-    assert done.code == 0
-    lines = done.err.splitlines()
+    result = bare("catalog", "new", str(tmp_path / "x-y.yaml"))
+    assert result.code == 0
+    lines = result.err.splitlines()
     assert [lines[0].strip(), lines[2].strip(), lines[-1].strip()] == [
         "must be lower-case letters and digits with single hyphens between them",
         "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
@@ -173,10 +173,10 @@ def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers
 
 @pytest.mark.usefixtures("provider")
 def test_probe_prints_or_writes_a_table(bare: Run, tmp_path: Path) -> None:
-    done = bare("catalog", "probe", "close", "zendesk")
-    assert done.code == 1, "the stand-in has no token endpoint"
-    assert "| close | api_key | check | refused | refused: This is not known here. | alive |" in done.out
-    assert done.err == "1 alive, 1 wrong, 2 not_probed\n", "progress is printed to terminals only"
+    result = bare("catalog", "probe", "close", "zendesk")
+    assert result.code == 1, "the stand-in has no token endpoint"
+    assert "| close | api_key | check | refused | refused: This is not known here. | alive |" in result.out
+    assert result.err == "1 alive, 1 wrong, 2 not_probed\n", "progress is printed to terminals only"
     file = tmp_path / "table.json"
     assert bare("catalog", "probe", "zendesk", "--json", "--output", str(file)).code == 0
     assert {row["verdict"] for row in json.loads(file.read_text())} == {"not_probed"}

@@ -114,14 +114,14 @@ def test_version_is_the_version_of_the_package(bare: Run) -> None:
 
 
 def test_unknown_command_is_a_usage_error(bare: Run) -> None:
-    done = bare("nothing")
-    assert (done.code, done.out) == (2, "")
-    assert "nothing" in done.err
+    result = bare("nothing")
+    assert (result.code, result.out) == (2, "")
+    assert "nothing" in result.err
 
 
 @pytest.mark.slow
 def test_script_and_module_run_the_same_command(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("one-runtime")
     for command in ([str(script)], [sys.executable, "-m", "one_runtime"]):
-        done = subprocess.run([*command, "version"], capture_output=True, text=True, check=True, cwd=tmp_path)
-        assert done.stdout.strip() == __version__
+        result = subprocess.run([*command, "version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert result.stdout.strip() == __version__

@@ -124,9 +124,9 @@ def test_unreadable_rows_are_reported_and_fail_the_command(run: Run, database_ur
 
     on(database_url, break_row)
     run("keys", "activate", ID[SECOND])
-    done = run("keys", "reseal", "--json")
-    assert (done.code, done.err) == (1, "")
-    report = json.loads(done.out)
+    result = run("keys", "reseal", "--json")
+    assert (result.code, result.err) == (1, "")
+    report = json.loads(result.out)
     assert (report["resealed"], report["left"]) == (3, 1)
     assert [(row["table"], row["id"]) for row in report["broken"]] == [("credentials", broken)]
     again = run("keys", "reseal")
@@ -168,10 +168,10 @@ def test_interrupted_resealing_finishes_its_step_and_continues_on_the_next_run(
         out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert err.splitlines()[-1] == "Stopped. Run the command again to continue."
-    done, _, remaining = out.replace(" rows resealed, ", " ").partition(" ")
-    assert int(done) > 0
-    assert int(remaining.split(" ", maxsplit=1)[0]) == len(values) - int(done)
-    assert run("keys", "reseal").line == f"{len(values) - int(done)} rows resealed, 0 left."
+    resealed, _, remaining = out.replace(" rows resealed, ", " ").partition(" ")
+    assert int(resealed) > 0
+    assert int(remaining.split(" ", maxsplit=1)[0]) == len(values) - int(resealed)
+    assert run("keys", "reseal").line == f"{len(values) - int(resealed)} rows resealed, 0 left."
     assert contents(database_url, SECOND) == values
 
 

@@ -55,8 +55,8 @@ def demo_command(
 @app.command("migrate")
 def migrate_command() -> None:
     """Migrate the database to the schema of this version."""
-    done = migrate(load_settings().database_url.get_secret_value())
-    typer.echo(f"Migrated to {HEAD}." if done else f"Nothing to do: the database is at {HEAD}.")
+    migrated = migrate(load_settings().database_url.get_secret_value())
+    typer.echo(f"Migrated to {HEAD}." if migrated else f"Nothing to do: the database is at {HEAD}.")
 
 
 @app.command("backup")

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from one_runtime.cli.running import AsJson, print_rows, run
+from one_runtime.cli.running import AsJson, print_rows, read, write
 from one_runtime.clock import rfc3339, system_clock
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 
@@ -21,14 +21,13 @@ def create_api_key(
 ) -> None:
     """Create an API key and print it. It is shown only once."""
 
-    async def work(database: Database) -> str:
-        async with database.write() as tx:
-            organization = await organizations.get(tx, organization_id)
-            actor = Actor(organization.id, "system")
-            _, token = await api_keys.create(tx, actor, name, scope or api_keys.DEFAULT_SCOPES, system_clock())
-            return token.secret
+    async def create(tx: Transaction) -> str:
+        organization = await organizations.get(tx, organization_id)
+        actor = Actor(organization.id, "system")
+        _, token = await api_keys.create(tx, actor, name, scope or api_keys.DEFAULT_SCOPES, system_clock())
+        return token.secret
 
-    typer.echo(run(work))
+    typer.echo(write(create))
 
 
 @app.command("list")
@@ -38,12 +37,7 @@ def list_api_keys(
     as_json: AsJson = False,
 ) -> None:
     """List API keys by prefix. The keys are never shown."""
-
-    async def work(database: Database) -> list[api_keys.ApiKey]:
-        async with database.read() as tx:
-            return await api_keys.list_all(tx, organization_id)
-
-    rows: list[dict[str, object]] = [
+    rows = [
         {
             "id": key.id,
             "organization_id": key.organization_id,
@@ -53,7 +47,7 @@ def list_api_keys(
             "created_at": rfc3339(key.created_at),
             "revoked_at": rfc3339(key.revoked_at) if key.revoked_at else None,
         }
-        for key in run(work)
+        for key in read(lambda tx: api_keys.list_all(tx, organization_id))
     ]
     print_rows(rows, as_json=as_json)
 
@@ -61,9 +55,5 @@ def list_api_keys(
 @app.command("revoke")
 def revoke_api_key(key: Annotated[str, typer.Argument(help="Id or prefix of the key.")]) -> None:
     """Revoke an API key. Its next request is refused."""
-
-    async def work(database: Database) -> api_keys.ApiKey:
-        async with database.write() as tx:
-            return await api_keys.revoke(tx, key, system_clock())
-
-    typer.echo(f"Revoked {run(work).prefix}.")
+    revoked = write(lambda tx: api_keys.revoke(tx, key, system_clock()))
+    typer.echo(f"Revoked {revoked.prefix}.")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,16 +17,16 @@ from one_runtime.catalog.custom import load_file
 from one_runtime.catalog.lint import complaints, placed_complaints
 from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, located, read_file
 from one_runtime.catalog.model import CATEGORIES, Auth, CustomIntegration, Integration, dump
-from one_runtime.catalog.request import ConnectionValues, clean_values
+from one_runtime.catalog.request import clean_values
 from one_runtime.catalog.search import search
 from one_runtime.catalog.source import Complaint
 from one_runtime.catalog.tools.sheet import counts, sheet
 from one_runtime.cli.catalog_new import new_entry
-from one_runtime.cli.running import AsJson, named_values, print_rows
+from one_runtime.cli.running import AsJson, named_values, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CredentialsRefused, ProviderAccount, ProviderUnavailable
-from one_runtime.doctor import catalog_probe as probing
+from one_runtime.doctor import catalog_probe
 from one_runtime.doctor.catalog_probe import Probed
 from one_runtime.egress import Egress, EgressError
 from one_runtime.errors import InvalidInput, NotFound
@@ -48,16 +48,16 @@ def list_catalog(
     """List integrations, one per line."""
     if category is not None and category not in CATEGORIES:
         raise InvalidInput(f"There is no category {category!r}. There are: {', '.join(CATEGORIES)}.")
-    found = [one for one in load_catalog().integrations if category is None or one.category == category]
-    rows: list[dict[str, object]] = [
+    integrations = [entry for entry in load_catalog().integrations if category is None or entry.category == category]
+    rows = [
         {
-            "slug": one.slug,
-            "name": one.name,
-            "category": one.category,
-            "auth_types": " ".join(one.auth_types),
-            "verified": " ".join(auth.verified.how for auth in one.auth),
+            "slug": entry.slug,
+            "name": entry.name,
+            "category": entry.category,
+            "auth_types": " ".join(entry.auth_types),
+            "verified": " ".join(auth.verified.how for auth in entry.auth),
         }
-        for one in (search(found, find) if find is not None else found)
+        for entry in (search(integrations, find) if find is not None else integrations)
     ]
     print_rows(rows, as_json=as_json)
 
@@ -68,29 +68,30 @@ def show_integration(
 ) -> None:
     """Show an integration: its fields, where to find their values, and its requests."""
     integration = _read(load_catalog(), slug)
-    typer.echo(
-        json.dumps(dump(integration), indent=2, ensure_ascii=False) if as_json else sheet(integration), nl=as_json
-    )
+    if as_json:
+        print_json(dump(integration))
+    else:
+        typer.echo(sheet(integration), nl=False)
 
 
 @app.command("check")
 def check_entries(slugs: Slugs = None) -> None:
     """Say what is wrong with entries: templates are resolved, patterns tried, requests made, and none is sent."""
     catalog = load_catalog()
-    wrong, found = 0, slugs or [one.slug for one in catalog.integrations]
+    wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
     entries: list[Integration] = []
-    for name in found:
+    for name in names:
         try:
             entries.append(_read(catalog, name))
-            said = list(_lint(name, entries[-1]))
+            lines = list(_lint(name, entries[-1]))
         except CatalogError as error:
-            said = error.detail.splitlines()
-        wrong += bool(said)
-        for one in said:
-            typer.echo(one)
-    types = Counter(auth.type for one in entries for auth in one.auth)
-    typer.echo(f"{len(found)} integrations, {wrong} with something wrong.")
-    typer.echo(f"Ways to connect: {_listed(types)}. Verified: {_listed(counts(entries))}.")
+            lines = error.detail.splitlines()
+        wrong += bool(lines)
+        for line in lines:
+            typer.echo(line)
+    types = Counter(auth.type for entry in entries for auth in entry.auth)
+    typer.echo(f"{len(names)} integrations, {wrong} with something wrong.")
+    typer.echo(f"Ways to connect: {_join_counts(types)}. Verified: {_join_counts(counts(entries))}.")
     raise typer.Exit(int(wrong > 0))
 
 
@@ -109,19 +110,23 @@ def try_credential(
     auth = _typed_auth(integration, auth_type)
     if auth.check is None:
         raise InvalidInput(f"{integration.name} cannot be asked: {auth.check_missing}")
-    given = _named("--credential", credential, [part.name for part in auth.fields])
+    credentials = _named("--credential", credential, [part.name for part in auth.fields])
     if key is not None:
-        given[_key_field(integration, auth)] = key
+        credentials[_key_field(integration, auth)] = key
     params = _named("--param", param, [part.name for part in auth.params])
     typer.echo(f"Asks {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
-    values = _cleaned(auth, *_asked(auth, params, given))
+    _prompt_for_missing(auth, params, credentials)
+    try:
+        values = clean_values(auth, params, {name: value for name, value in credentials.items() if value})
+    except InvalidInput as error:
+        raise InvalidInput("; ".join(f"{invalid.field}: {invalid.message}" for invalid in error.errors)) from error
 
-    async def ask() -> ProviderAccount:
+    async def check() -> ProviderAccount:
         async with Egress() as egress:
             return await check_credentials(egress, integration, auth, values)
 
     try:
-        account = asyncio.run(ask())
+        account = asyncio.run(check())
     except CredentialsRefused as error:
         typer.echo(f"Refused. {integration.name} says: {error.provider_reason or 'nothing'}")
         raise typer.Exit(1) from None
@@ -146,28 +151,31 @@ def probe_catalog(
     reached."""
     logs.configure("error", "console")
     catalog = load_catalog()
-    asked = [_read(catalog, one) for one in slugs] if slugs else list(catalog.integrations)
+    integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)
     if output is not None:
         output.touch()
 
-    def done(one: Probed) -> None:
+    def report(row: Probed) -> None:
         if sys.stderr.isatty():
-            typer.echo(_progress(one), err=True)
+            typer.echo(f"{row.verdict:12} {row.slug} {row.auth_type} {row.what}: {row.got}", err=True)
 
-    async def ask() -> list[Probed]:
+    async def probe() -> list[Probed]:
         async with Egress() as egress:
-            return await probing.probe(asked, egress, system_clock, done)
+            return await catalog_probe.probe(integrations, egress, system_clock, report)
 
-    answers = asyncio.run(ask())
-    rows = [{**asdict(one), "at": rfc3339(one.at)} for one in answers]
-    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n" if as_json else probing.table(answers)
+    rows = asyncio.run(probe())
+    if as_json:
+        data = [{**asdict(row), "at": rfc3339(row.at)} for row in rows]
+        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = catalog_probe.table(rows)
     if output is not None:
         output.write_text(text, encoding="utf-8")
     else:
         typer.echo(text, nl=False)
-    told = Counter(one.verdict for one in answers)
-    typer.echo(_listed(told), err=True)
-    raise typer.Exit(1 if told["wrong"] else 2 if told["unreachable"] and not told["alive"] else 0)
+    verdicts = Counter(row.verdict for row in rows)
+    typer.echo(_join_counts(verdicts), err=True)
+    raise typer.Exit(1 if verdicts["wrong"] else 2 if verdicts["unreachable"] and not verdicts["alive"] else 0)
 
 
 @app.command("export")
@@ -179,7 +187,7 @@ def export_catalog(
     document: dict[str, Any] = {
         "license": _LICENSE,
         "revision": catalog.revision,
-        "integrations": [{"id": one.id, **dump(one)} for one in catalog.integrations],
+        "integrations": [{"id": entry.id, **dump(entry)} for entry in catalog.integrations],
     }
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     if output is None:
@@ -195,7 +203,7 @@ def _read(catalog: Catalog, name: str) -> Integration:
         return load_file(Path(name))
     integration = catalog.get(name)
     if integration is None:
-        near = get_close_matches(name.lower(), [one.slug for one in catalog.integrations], cutoff=0.7)
+        near = get_close_matches(name.lower(), [entry.slug for entry in catalog.integrations], cutoff=0.7)
         raise NotFound(f"There is no integration {name!r}." + (f" Is it {' or '.join(near)}?" if near else ""))
     return integration
 
@@ -222,24 +230,16 @@ def _lint(name: str, integration: Integration) -> Iterator[str]:
 def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
     """Raises: InvalidInput."""
     typed = [auth for auth in integration.auth if auth_method(auth).tokens is None]
-    chosen = [auth for auth in typed if auth_type in (None, auth.type)]
-    if not chosen:
-        having = ", ".join(auth.type for auth in typed)
-        advice = f"It has: {having}." if typed else "It needs a consent: connect it through a session."
-        raise InvalidInput(f"{integration.name} has no such auth type to test here. {advice}")
-    return chosen[0]
-
-
-def _cleaned(auth: Auth, params: dict[str, str], given: dict[str, str]) -> ConnectionValues:
-    """Raises: InvalidInput, which names each value at fault."""
-    try:
-        return clean_values(auth, params, given)
-    except InvalidInput as error:
-        raise InvalidInput("; ".join(f"{one.field}: {one.message}" for one in error.errors)) from error
+    for auth in typed:
+        if auth_type in (None, auth.type):
+            return auth
+    names = ", ".join(auth.type for auth in typed)
+    advice = f"It has: {names}." if typed else "It needs a consent: connect it through a session."
+    raise InvalidInput(f"{integration.name} has no such auth type to test here. {advice}")
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
-    """The values by their names, of which there are only these."""
+    """Return the values of a name=value option with one of these names. Raises: InvalidInput."""
     values = named_values(option, texts or ())
     if any(name not in names for name in values):
         raise InvalidInput(f"A {option} has another name than: {', '.join(names) or 'none is asked for'}.")
@@ -253,21 +253,15 @@ def _key_field(integration: Integration, auth: Auth) -> str:
     raise InvalidInput(f"{integration.name} has no one key. Give each with --credential: {', '.join(names) or 'none'}.")
 
 
-def _asked(auth: Auth, params: dict[str, str], given: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the given values, and prompt for the others."""
+def _prompt_for_missing(auth: Auth, params: dict[str, str], credentials: dict[str, str]) -> None:
     for part in auth.params:
         if part.name not in params:
             params[part.name] = typer.prompt(f"{part.label} ({part.name})", default=part.default)
     for field in auth.fields:
-        if field.name not in given:
-            shown, empty = f"{field.label} ({field.name}). {field.where}", "" if field.optional else None
-            given[field.name] = typer.prompt(shown, hide_input=field.secret, default=empty)
-    return params, {name: value for name, value in given.items() if value}
+        if field.name not in credentials:
+            question, default = f"{field.label} ({field.name}). {field.where}", "" if field.optional else None
+            credentials[field.name] = typer.prompt(question, hide_input=field.secret, default=default)
 
 
-def _listed(numbers: "Counter[Any] | dict[str, int]") -> str:
-    return ", ".join(f"{count} {name}" for name, count in numbers.items() if count) or "none"
-
-
-def _progress(one: Probed) -> str:
-    return f"{one.verdict:12} {one.slug} {one.auth_type} {one.what}: {one.got}"
+def _join_counts(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"

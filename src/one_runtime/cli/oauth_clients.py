@@ -50,32 +50,32 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
         fields=named_values("--field", field or ()),
     )
 
-    async def work(installation: Installation) -> RegisteredClient:
+    async def register(installation: Installation) -> RegisteredClient:
         owner = await _owner(installation, organization)
         return await oauth_clients.register(installation, Actor(owner, "system"), slug, new)
 
-    made = run_installed(work)
-    typer.echo(f"Registered. The redirect address for the provider is {made.redirect_url}")
+    registered = run_installed(register)
+    typer.echo(f"Registered. The redirect address for the provider is {registered.redirect_url}")
 
 
 @app.command("list")
 def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = False) -> None:
     """List clients, with the last four characters of their secrets."""
 
-    async def work(installation: Installation) -> list[RegisteredClient]:
+    async def list_registered(installation: Installation) -> list[RegisteredClient]:
         return await oauth_clients.list_registered(installation, await _owner(installation, organization))
 
-    rows: list[dict[str, object]] = [
+    rows = [
         {
-            "integration_slug": one.client.integration_slug,
-            "client_id": one.client.client.client_id,
-            "client_secret_last_four": one.client.secret_last_four,
-            "scopes": " ".join(one.client.scopes) if one.client.scopes is not None else None,
-            "hosts": " ".join(one.client.hosts) or None,
-            "redirect_url": one.redirect_url,
-            "updated_at": rfc3339(one.client.updated_at),
+            "integration_slug": registered.client.integration_slug,
+            "client_id": registered.client.client.client_id,
+            "client_secret_last_four": registered.client.secret_last_four,
+            "scopes": " ".join(registered.client.scopes) if registered.client.scopes is not None else None,
+            "hosts": " ".join(registered.client.hosts) or None,
+            "redirect_url": registered.redirect_url,
+            "updated_at": rfc3339(registered.client.updated_at),
         }
-        for one in run_installed(work)
+        for registered in run_installed(list_registered)
     ]
     print_rows(rows, as_json=as_json)
 
@@ -84,11 +84,11 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
 def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
     """Retire a client: no new connection uses it, and existing connections still refresh with it."""
 
-    async def work(installation: Installation) -> None:
+    async def unregister(installation: Installation) -> None:
         owner = await _owner(installation, organization)
         await oauth_clients.unregister(installation, Actor(owner, "system"), slug)
 
-    run_installed(work)
+    run_installed(unregister)
     typer.echo(f"Deleted the OAuth client for {slug}.")
 
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from one_runtime.cli.running import AsJson, print_rows, run
+from one_runtime.cli.running import AsJson, print_rows, read, write
 from one_runtime.clock import system_clock
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
 
@@ -22,26 +22,22 @@ def create_organization(
     ] = None,
 ) -> None:
     """Create an organization and print its id."""
-
-    async def work(database: Database) -> str:
-        async with database.write() as tx:
-            made = await organizations.create(tx, display_name, system_clock(), allowed_origins=allowed_origin or ())
-            return made.id
-
-    typer.echo(run(work))
+    organization = write(
+        lambda tx: organizations.create(tx, display_name, system_clock(), allowed_origins=allowed_origin or ())
+    )
+    typer.echo(organization.id)
 
 
 @app.command("list")
 def list_organizations(*, as_json: AsJson = False) -> None:
     """List organizations."""
-
-    async def work(database: Database) -> list[organizations.Organization]:
-        async with database.read() as tx:
-            return await organizations.list_all(tx)
-
-    rows: list[dict[str, object]] = [
-        {"id": one.id, "display_name": one.display_name, "allowed_origins": " ".join(one.allowed_origins) or None}
-        for one in run(work)
+    rows = [
+        {
+            "id": organization.id,
+            "display_name": organization.display_name,
+            "allowed_origins": " ".join(organization.allowed_origins) or None,
+        }
+        for organization in read(organizations.list_all)
     ]
     print_rows(rows, as_json=as_json)
 
@@ -60,17 +56,16 @@ def set_organization(
 ) -> None:
     """Change an organization. Omitted options stay unchanged."""
 
-    async def work(database: Database) -> organizations.Organization:
-        async with database.write() as tx:
-            found = await organizations.get(tx, organization_id)
-            wanted = replace(
-                found,
-                display_name=display_name or found.display_name,
-                allowed_origins=tuple(allowed_origin) if allowed_origin else found.allowed_origins,
-                return_urls=tuple(return_url) if return_url else found.return_urls,
-                privacy_url=found.privacy_url if privacy_url is None else privacy_url,
-            )
-            return await organizations.save(tx, Actor(found.id, "system"), wanted, system_clock())
+    async def change(tx: Transaction) -> organizations.Organization:
+        organization = await organizations.get(tx, organization_id)
+        changed = replace(
+            organization,
+            display_name=display_name or organization.display_name,
+            allowed_origins=tuple(allowed_origin) if allowed_origin else organization.allowed_origins,
+            return_urls=tuple(return_url) if return_url else organization.return_urls,
+            privacy_url=organization.privacy_url if privacy_url is None else privacy_url,
+        )
+        return await organizations.save(tx, Actor(organization.id, "system"), changed, system_clock())
 
-    saved = run(work)
+    saved = write(change)
     typer.echo(f"{saved.id}  {saved.display_name}  {' '.join(saved.allowed_origins)}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 import typer
@@ -11,7 +11,7 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import require_current
 from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring
@@ -40,12 +40,37 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
     return asyncio.run(opened())
 
 
+def read(work: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Run work in one read transaction."""
+
+    async def in_transaction(database: Database) -> T:
+        async with database.read() as tx:
+            return await work(tx)
+
+    return run(in_transaction)
+
+
+def write(work: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Run work in one write transaction."""
+
+    async def in_transaction(database: Database) -> T:
+        async with database.write() as tx:
+            return await work(tx)
+
+    return run(in_transaction)
+
+
+def load_vault() -> Vault:
+    """Return the vault with the configured key ring. Raises: ConfigurationError."""
+    return Vault(parse_keys(load_settings().encryption_keys.get_secret_value()))
+
+
 def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
     """Run work that needs the whole installation. Registers the key ring, as a server does."""
     settings = load_settings()
 
     async def installed(database: Database) -> T:
-        vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
+        vault = load_vault()
         async with database.write() as tx:
             await key_ring.register(tx, vault, system_clock())
         egress = Egress(allow=settings.egress_allow)
@@ -68,10 +93,15 @@ def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def print_rows(rows: list[dict[str, object]], *, as_json: bool) -> None:
+def print_json(data: object) -> None:
+    """Print data as JSON for readers and programs."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
     """Print one row per line, or all rows as JSON."""
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
     for row in rows:
         typer.echo("  ".join("-" if value is None else str(value) for value in row.values()))
