@@ -59,9 +59,11 @@ class Authorizing:
         self, callback: dict[str, str], cookie: str | None, slug: str | None = None, **headers: str
     ) -> httpx2.Response:
         """Send the browser back from the provider, with its cookie or without."""
-        sent = headers | ({"cookie": cookie} if cookie else {})
+        request_headers = headers | ({"cookie": cookie} if cookie else {})
         async with self.browser() as browser:
-            return await browser.get(f"/connect/callback/{slug or self.slug}?{urlencode(callback)}", headers=sent)
+            return await browser.get(
+                f"/connect/callback/{slug or self.slug}?{urlencode(callback)}", headers=request_headers
+            )
 
     async def outcome(self, token: str, authorization_id: str) -> dict[str, Any]:
         """Ask for the outcome as our frame does."""

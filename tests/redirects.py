@@ -31,26 +31,26 @@ async def register(client: Client, *urls: str) -> None:
     assert (await client.send("PUT", "/v1/organization", {**body, "return_urls": list(urls)})).status_code == 200
 
 
-async def typed(application: Application, token: str, key: str = ACME_KEYS[GLOBEX], **more: Any) -> Connected:
+async def type_key(application: Application, token: str, key: str = ACME_KEYS[GLOBEX], **more: Any) -> Connected:
     """Submit a key on our page as an end user."""
     request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
     view = await popup.load_view(application.installation, token, presentation="page", opening=False)
     return await popup.connect(application.installation, view, request, None)
 
 
-async def redirected(
+async def connect_and_return(
     application: Application, client: Client, key: str = ACME_KEYS[GLOBEX], **session: Any
 ) -> Redirected:
     """Connect and return with a code that is not redeemed yet."""
     created = await client.session(**{"return_url": RETURN_URL, **session})
-    connected = await typed(application, created["session_token"], key)
+    connected = await type_key(application, created["session_token"], key)
     assert connected.connection_id is None
     assert connected.return_to is not None
     query = parse_qs(urlsplit(connected.return_to).query)
     return Redirected(created["id"], created["session_token"], query["code"][0], query)
 
 
-async def redeem(client: Client, back: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:
+async def redeem(client: Client, redirect: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:
     """Redeem the code that the end user returned with."""
-    body = {"code": back.code, "end_user_id": end_user_id, **more}
-    return await client.post(f"/v1/hosted-connection-sessions/{back.session_id}/redeem", body)
+    body = {"code": redirect.code, "end_user_id": end_user_id, **more}
+    return await client.post(f"/v1/hosted-connection-sessions/{redirect.session_id}/redeem", body)

@@ -59,7 +59,7 @@ def popups(page: Page) -> list[Frame]:
     return [frame for frame in page.frames if frame.parent_frame and "/connect?" in frame.url]
 
 
-async def opened_popup(page: Page) -> Frame:
+async def find_popup(page: Page) -> Frame:
     """Return the popup that a click opened."""
     await eventually(lambda: popups(page))
     return popups(page)[-1]

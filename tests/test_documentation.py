@@ -149,8 +149,8 @@ def test_every_named_route_exists(document: Page) -> None:
 
 def test_every_error_code_is_documented_with_its_status() -> None:
     documented = {code(row[0]): int(row[1]) for row in page("docs/api.md").table("Errors")}
-    ours = [kind for kind in error_kinds() if kind.__module__.startswith("one_runtime.")]
-    assert documented == {kind.code: kind.status for kind in ours}
+    own_errors = [kind for kind in error_kinds() if kind.__module__.startswith("one_runtime.")]
+    assert documented == {kind.code: kind.status for kind in own_errors}
 
 
 def test_every_scope_is_documented() -> None:
@@ -184,10 +184,10 @@ def test_every_named_event_type_exists(document: Page) -> None:
 def test_every_error_code_of_the_popup_is_documented_and_typed() -> None:
     static = files("one_runtime.connect") / "static"
     scripts = [(static / name).read_text("utf-8") for name in ("popup.js", "connect.js")]
-    sent = {name for script in scripts for name in re.findall(r'\bcode: "(\w+)"', script)}
+    codes = {name for script in scripts for name in re.findall(r'\bcode: "(\w+)"', script)}
     typed = set(re.findall(r'^ +\| "(\w+)"$', (static / "connect.d.ts").read_text("utf-8"), re.MULTILINE))
     documented = {code(row[0]) for row in page("docs/popup.md").table("The outcome")}
-    assert {"documented": documented, "typed": typed} == {"documented": sent, "typed": sent}
+    assert {"documented": documented, "typed": typed} == {"documented": codes, "typed": codes}
 
 
 def test_every_command_is_documented_with_its_options() -> None:
@@ -314,10 +314,10 @@ def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> Non
     connect_acme(demo)
     blocks = [block for block in page(name).code("bash") if "curl " in block]
     pasted = "\n".join(blocks).replace("http://127.0.0.1:8000", demo.url)
-    shown = run_in_shell(
+    output = run_in_shell(
         f"curl() {{ printf '%s\\0' \"$@\" ''; }}\n{pasted}", tmp_path, ONE_RUNTIME_API_KEY=demo.api_key
     ).removesuffix("\0")
-    requests = [request.split("\0") for request in shown.removesuffix("\0").split("\0\0")]
+    requests = [request.split("\0") for request in output.removesuffix("\0").split("\0\0")]
     assert len(requests) == pasted.count("curl ")
     responses = [send_like_curl(request) for request in requests]
     assert [response.status_code for response in responses] == [200] * len(requests), [
@@ -328,6 +328,6 @@ def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_the_commands_of_getting_started_make_an_api_key(tmp_path: Path) -> None:
     (block,) = [block for block in page("docs/getting-started.md").code("bash") if "one-runtime" in block]
-    shown = run_in_shell(f'{block}\nprintf "key %s" "$ONE_RUNTIME_API_KEY"', tmp_path)
-    assert re.search(r"key oru_\w{58}$", shown)
+    output = run_in_shell(f'{block}\nprintf "key %s" "$ONE_RUNTIME_API_KEY"', tmp_path)
+    assert re.search(r"key oru_\w{58}$", output)
     assert (tmp_path / "encryption-keys").stat().st_mode & 0o077 == 0

@@ -123,7 +123,7 @@ def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
 
 def test_no_sentence_of_the_documentation_has_more_than_30_words() -> None:
     long = {document.name: long_sentences(document.prose) for document in pages()}
-    assert {name: found for name, found in long.items() if found} == {}
+    assert {name: sentences for name, sentences in long.items() if sentences} == {}
 
 
 def test_the_readme_has_at_most_120_lines() -> None:
@@ -133,8 +133,8 @@ def test_the_readme_has_at_most_120_lines() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.name)
 def test_a_decision_fits_one_screen(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
-    shown = sum(max(1, len(textwrap.wrap(line, COLUMNS_OF_A_SCREEN))) for line in lines)
-    assert shown <= MOST_LINES_OF_A_DECISION
+    screen_lines = sum(max(1, len(textwrap.wrap(line, COLUMNS_OF_A_SCREEN))) for line in lines)
+    assert screen_lines <= MOST_LINES_OF_A_DECISION
 
 
 @pytest.mark.parametrize(

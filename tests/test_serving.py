@@ -40,8 +40,8 @@ def free_port() -> int:
 
 
 def variables(database_url: str, port: int, keys: str, **more: str) -> dict[str, str]:
-    ours = {"DATABASE_URL": database_url, "ENCRYPTION_KEYS": keys, "LISTEN": f"127.0.0.1:{port}", **more}
-    named = {f"ONE_RUNTIME_{name}": value for name, value in ours.items()}
+    settings = {"DATABASE_URL": database_url, "ENCRYPTION_KEYS": keys, "LISTEN": f"127.0.0.1:{port}", **more}
+    named = {f"ONE_RUNTIME_{name}": value for name, value in settings.items()}
     return {"PATH": os.environ["PATH"], **named}
 
 
@@ -52,10 +52,10 @@ def command(environment: Mapping[str, str], *words: str) -> "subprocess.Complete
 
 def refusal(environment: Mapping[str, str], *words: str) -> str:
     """Return the reason of a refused start: one sentence on standard error, and nothing else."""
-    done = command(environment, "serve", *words)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    (sentence,) = done.stderr.splitlines()
+    result = command(environment, "serve", *words)
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    (sentence,) = result.stderr.splitlines()
     return sentence
 
 
@@ -162,10 +162,10 @@ def test_postgresql_is_migrated_on_request_only(empty_postgres_url: str, port: i
 
 def test_server_on_a_used_port_does_not_start(migrated_sqlite_url: str, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
-        done = command(variables(migrated_sqlite_url, port, new_key()), "serve")
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        result = command(variables(migrated_sqlite_url, port, new_key()), "serve")
+    assert result.returncode != 0
+    assert "address already in use" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_running_requests_finish_after_a_stop_signal(migrated_sqlite_url: str, port: int) -> None:

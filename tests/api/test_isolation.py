@@ -14,7 +14,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH
 from tests import oauth_rows
 from tests.api.operations import Operation, example, operations, put, texts
 from tests.application import ACME_KEYS, JSON, Application, Client
-from tests.redirects import RETURN_URL, Redirected, redirected, register
+from tests.redirects import RETURN_URL, Redirected, connect_and_return, register
 
 pytestmark = [pytest.mark.promise("P1"), pytest.mark.slow]
 
@@ -78,7 +78,7 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await oauth_rows.consent(place, session["id"], made_with, AttemptSecret())
     await oauth_rows.pending_revocation(place, made_with, {"access_token": f"token of {name}"})
     await register(client, RETURN_URL)
-    back = await redirected(application, client, ACME_KEYS[account], end_user_id=own)
+    back = await connect_and_return(application, client, ACME_KEYS[account], end_user_id=own)
     await client.http.get(f"/v1/proxy/acme/mark-of-{name}", headers={"One-Runtime-End-User": own})
     await application.app.services.request_log.flush()
     custom = await client.send("PUT", f"/v1/custom-integrations/x-{name}", custom_entry(f"x-{name}", f"mark of {own}"))

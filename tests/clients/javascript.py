@@ -20,20 +20,20 @@ _SECONDS: Final = 50
 _STATUS: Final = re.compile(rb" /api/status/(\d{3}) ")
 
 
-async def run_tests(name: str, given: Mapping[str, str]) -> None:
+async def run_tests(name: str, variables: Mapping[str, str]) -> None:
     """Run one file of tests. Fails with Node's output if a test failed or none ran."""
     command = (str(NODE), "--test", "--test-reporter=spec", f"test/{name}.test.mjs")
-    environment = {"PATH": os.environ.get("PATH", ""), **given}
+    environment = {"PATH": os.environ.get("PATH", ""), **variables}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=PACKAGE, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
         async with asyncio.timeout(_SECONDS):
-            told, _ = await process.communicate()
+            output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
-        told, _ = await process.communicate()
-    text = told.decode()
+        output, _ = await process.communicate()
+    text = output.decode()
     if process.returncode != 0 or re.search(r"pass [1-9]", text) is None:
         pytest.fail(text, pytrace=False)
 
@@ -45,10 +45,10 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arriv
         await reader.read()  # until the caller goes away
         return
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in arrived.headers}
-    told = json.dumps({"line": arrived.line.decode(), "headers": headers, "body": body.decode()}).encode()
-    wanted = _STATUS.search(arrived.line)
-    status = wanted[1] if wanted else b"200"
+    content = json.dumps({"line": arrived.line.decode(), "headers": headers, "body": body.decode()}).encode()
+    requested = _STATUS.search(arrived.line)
+    status = requested[1] if requested else b"200"
     more = b"Location: https://elsewhere.example/\r\nRetry-After: 0\r\nConnection: close\r\n"
-    head = b"HTTP/1.1 %s Told\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, len(told))
-    writer.write(head + more + b"\r\n" + (b"" if arrived.line.startswith(b"HEAD ") else told))
+    head = b"HTTP/1.1 %s Told\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, len(content))
+    writer.write(head + more + b"\r\n" + (b"" if arrived.line.startswith(b"HEAD ") else content))
     await writer.drain()

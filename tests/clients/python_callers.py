@@ -81,7 +81,7 @@ async def northwind(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def standing() -> AsyncIterator[tuple[Faults, str]]:
+async def serving_northwind() -> AsyncIterator[tuple[Faults, str]]:
     """Serve Northwind until the block ends."""
     faults = Faults(northwind)
     async with running(faults) as port:
@@ -160,9 +160,9 @@ class Served:
 
     async def connect(self, end_user_id: str = "user_123", **more: Any) -> Any:
         """Create an Acme connection of an end user."""
-        given = {"credentials": {"api_key": ACME_KEYS[GLOBEX]}, **more}
+        body = {"credentials": {"api_key": ACME_KEYS[GLOBEX]}, **more}
         return await self.do(
-            "connections.create", integration_slug="acme", end_user_id=end_user_id, auth_type="api_key", **given
+            "connections.create", integration_slug="acme", end_user_id=end_user_id, auth_type="api_key", **body
         )
 
 

@@ -14,7 +14,7 @@ from one_runtime.settings import Settings
 from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
 from tests.clients.javascript import PACKAGE, TESTS, echo, run_tests
 from tests.proxy.relay import relaying
-from tests.redirects import RETURN_URL, redirected, register
+from tests.redirects import RETURN_URL, connect_and_return, register
 
 pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
 
@@ -60,10 +60,10 @@ async def test_javascript_tests_pass_against_the_application(served: Served, nam
     key = await application.key(organization)
     client = application.client(key)
     await register(client, RETURN_URL)
-    back = [await redirected(application, client) for _ in range(2)]
+    returns = [await connect_and_return(application, client) for _ in range(2)]
     more = {
         "ONE_RUNTIME_READ_KEY": await application.key(organization, "read"),
-        "BROUGHT_BACK": json.dumps([{"sessionId": one.session_id, "code": one.code} for one in back]),
+        "BROUGHT_BACK": json.dumps([{"sessionId": redirect.session_id, "code": redirect.code} for redirect in returns]),
     }
     await run_tests(name, environment(served, key, **more))
 

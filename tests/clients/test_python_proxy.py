@@ -54,8 +54,8 @@ async def test_calls_are_listed_without_their_query(one_runtime: Served) -> None
     for _ in range(3):
         await one_runtime.do("proxy.get", "acme", "/v1/me?secret=1", end_user_id="user_123")
     await one_runtime.application.app.services.request_log.flush()
-    found = await one_runtime.do("proxy_requests.list", connection_id=created.id, http_status=200, limit=2)
-    assert [(one.method, one.path, one.end_user_id, one.error_code) for one in found] == [
+    calls = await one_runtime.do("proxy_requests.list", connection_id=created.id, http_status=200, limit=2)
+    assert [(call.method, call.path, call.end_user_id, call.error_code) for call in calls] == [
         ("GET", "/v1/me", "user_123", None)
     ] * 3
     assert await one_runtime.do("proxy_requests.list", http_status=500) == []
@@ -64,9 +64,9 @@ async def test_calls_are_listed_without_their_query(one_runtime: Served) -> None
 async def test_program_of_the_readme_connects_an_account_and_uses_it(one_runtime: Served) -> None:
     readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    for shown, real in (("https://connect.example.com", one_runtime.url), ("hubspot", "acme"), ("/crm/", "/")):
-        assert shown in program
-        program = program.replace(shown, real)
+    for placeholder, value in (("https://connect.example.com", one_runtime.url), ("hubspot", "acme"), ("/crm/", "/")):
+        assert placeholder in program
+        program = program.replace(placeholder, value)
     names: dict[str, Any] = {"API_KEY": await one_runtime.application.key(one_runtime.organization)}
     exec(program.replace("/v3/objects/contacts", "/v1/contacts"), names)
     with names["one_runtime"]:
@@ -110,13 +110,13 @@ async def test_errors_of_one_runtime_are_raised_for_head_and_streams_too(one_run
 async def test_only_refusals_of_one_runtime_are_retried(one_runtime: Served) -> None:
     await one_runtime.connect()
     whose = {"end_user_id": "user_123"}
-    ours = problem(503, "unavailable", one_runtime_error="unavailable", retry_after="2")
-    one_runtime.faults.answers = [ours]
+    refusal = problem(503, "unavailable", one_runtime_error="unavailable", retry_after="2")
+    one_runtime.faults.answers = [refusal]
     assert (await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)).status_code == 200
     assert one_runtime.caller.slept == [2.0]
     one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1", "one-runtime-attempts": "1"})]
-    theirs = await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
-    assert (theirs.status_code, theirs.text, one_runtime.caller.slept) == (503, "theirs", [2.0])
+    answer = await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
+    assert (answer.status_code, answer.text, one_runtime.caller.slept) == (503, "theirs", [2.0])
     one_runtime.faults.answers = [problem(429, "too_many_calls", one_runtime_error="too_many_calls")] * 3
     with pytest.raises(RateLimited) as limited:
         await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
@@ -191,7 +191,7 @@ async def test_base_url_selects_an_address_of_the_integration_and_no_other(relay
         with pytest.raises(InvalidInput) as refused:
             await caller.do("proxy.get", "raw", "/x", base_url="https://elsewhere.example", **whose)
     assert relay.upstream.lines == ["GET /upload/x"]
-    assert [one.field for one in refused.value.errors] == ["One-Runtime-Base-Url"]
+    assert [error.field for error in refused.value.errors] == ["One-Runtime-Base-Url"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -219,4 +219,4 @@ async def test_cookie_of_a_provider_is_not_sent_with_the_next_call(relay: Relay,
     async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
         for _ in range(2):
             await caller.do("proxy.get", "raw", "/x", end_user_id="user_123")
-    assert [one.named(b"cookie") for one in relay.upstream.arrived] == [[], []]
+    assert [request.named(b"cookie") for request in relay.upstream.arrived] == [[], []]

@@ -24,7 +24,7 @@ from one_runtime_client import (
 )
 from tests.application import ACME_KEYS, RunningAcme
 from tests.clients.python_callers import KINDS, Kind, Served, calling, served
-from tests.redirects import RETURN_URL, typed
+from tests.redirects import RETURN_URL, type_key
 
 # Nothing here depends on the database: the client speaks HTTP.
 pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]
@@ -58,23 +58,24 @@ async def one_runtime(request: pytest.FixtureRequest, settings: Settings, acme: 
 
 async def test_list_shows_the_status_and_the_connections(one_runtime: Served) -> None:
     before: tuple[Integration, ...] = await one_runtime.do("integrations.list", end_user_id="user_123", slug=["acme"])
-    assert [(one.slug, one.status, one.connections) for one in before] == [("acme", "not_connected", None)]
+    assert [(item.slug, item.status, item.connections) for item in before] == [("acme", "not_connected", None)]
     assert before[0].logo_url is not None
     assert before[0].logo_url.startswith("http")
     created = await one_runtime.connect()
     (now,) = await one_runtime.do(
         "integrations.list", end_user_id="user_123", status="connected", logo="none", expand="connections"
     )
-    assert (now.slug, now.logo_url, [one.id for one in now.connections]) == ("acme", None, [created.id])
+    assert (now.slug, now.logo_url, [item.id for item in now.connections]) == ("acme", None, [created.id])
     everything = await one_runtime.do("integrations.list", end_user_id="user_123", search="acme", category="CRM")
-    assert [one.slug for one in everything] == ["acme"]
+    assert [item.slug for item in everything] == ["acme"]
 
 
 async def test_list_without_an_end_user_is_refused_with_the_field(one_runtime: Served) -> None:
     with pytest.raises(InvalidInput) as refused:
         await one_runtime.do("integrations.list", end_user_id=" ")
     error = refused.value
-    assert (error.code, error.status, [one.field for one in error.errors]) == ("invalid_input", 422, ["end_user_id"])
+    assert (error.code, error.status) == ("invalid_input", 422)
+    assert [invalid.field for invalid in error.errors] == ["end_user_id"]
     assert error.request_id
     assert error.errors[0].message in error.detail
 
@@ -88,7 +89,7 @@ async def test_the_catalog_is_read(one_runtime: Served) -> None:
     acme = await one_runtime.do("catalog.get", "acme")
     assert (acme.auth[0].fields[0].name, acme.auth[0].fields[0].secret) == ("api_key", True)
     assert acme.auth[0].verified.date is not None
-    assert {"CRM"} <= {one.name for one in await one_runtime.do("catalog.categories") if one.count}
+    assert {"CRM"} <= {category.name for category in await one_runtime.do("catalog.categories") if category.count}
 
 
 async def test_unknown_integration_of_the_catalog_is_not_found(one_runtime: Served) -> None:
@@ -122,9 +123,9 @@ async def test_code_of_a_redirect_is_redeemed_for_its_end_user(one_runtime: Serv
     created = await one_runtime.do(
         "sessions.create", integration_slug="acme", end_user_id="user_123", return_url=RETURN_URL
     )
-    back = (await typed(one_runtime.application, created.session_token)).return_to
-    assert back is not None
-    (code,) = parse_qs(urlsplit(back).query)["code"]
+    return_to = (await type_key(one_runtime.application, created.session_token)).return_to
+    assert return_to is not None
+    (code,) = parse_qs(urlsplit(return_to).query)["code"]
     with pytest.raises(InvalidInput):
         await one_runtime.do("sessions.redeem", created.id, code="orcc_wrong", end_user_id="user_123")
     redeemed = await one_runtime.do("sessions.redeem", created.id, code=code, end_user_id="user_123")
@@ -148,10 +149,10 @@ async def test_connection_is_imported_read_updated_checked_and_deleted(one_runti
     assert credentials.credentials == {"api_key": ACME_KEYS[GLOBEX]}
     assert ACME_KEYS[GLOBEX] not in repr(credentials)
     deleted = await one_runtime.do("connections.delete", created.id)
-    assert (deleted.id, [one.outcome for one in deleted.revocations]) == (created.id, ["not_supported"])
-    with pytest.raises(NotFound) as gone:
+    assert (deleted.id, [revocation.outcome for revocation in deleted.revocations]) == (created.id, ["not_supported"])
+    with pytest.raises(NotFound) as missing:
         await one_runtime.do("connections.get", created.id)
-    assert gone.value.status == 404
+    assert missing.value.status == 404
 
 
 async def test_error_of_a_refused_credential_quotes_the_provider_and_not_the_key(
@@ -172,7 +173,8 @@ async def test_key_that_the_provider_revoked_requires_the_end_user(one_runtime: 
     assert (checked.working, checked.connection.status) == (False, "needs_reauth")
     assert checked.connection.error.created_at <= datetime.now(UTC)
     (listed,) = await one_runtime.do("integrations.list", slug=["acme"], expand="connections", **whose)
-    assert (listed.status, [one.error for one in listed.connections]) == ("not_connected", [checked.connection.error])
+    assert listed.status == "not_connected"
+    assert [connection.error for connection in listed.connections] == [checked.connection.error]
     with pytest.raises(ConnectRequired):
         await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
 
@@ -199,27 +201,27 @@ async def test_loop_over_a_list_reads_all_pages(one_runtime: Served) -> None:
     created = [await one_runtime.connect(f"user/{number}") for number in range(5)]
     before = len(one_runtime.faults.seen)
     listed = await one_runtime.do("connections.list", limit=2, integration_slug="acme")
-    assert [one.id for one in listed] == [one.id for one in reversed(created)]
+    assert [item.id for item in listed] == [item.id for item in reversed(created)]
     pages = [target for _, target, _ in one_runtime.faults.seen[before:]]
     assert len(pages) == 3
-    assert all("integration_slug=acme" in one and "limit=2" in one for one in pages)
+    assert all("integration_slug=acme" in item and "limit=2" in item for item in pages)
     users = await one_runtime.do("end_users.list", limit=2)
-    assert [one.end_user_id for one in users] == [f"user/{number}" for number in range(5)]
+    assert [item.end_user_id for item in users] == [f"user/{number}" for number in range(5)]
     events = await one_runtime.do("events.list", limit=3, type="connection.created")
-    assert [one.connection_id for one in events] == [one.id for one in reversed(created)]
-    assert {(one.actor.type, one.type) for one in events} == {("api_key", "connection.created")}
+    assert [item.connection_id for item in events] == [item.id for item in reversed(created)]
+    assert {(item.actor.type, item.type) for item in events} == {("api_key", "connection.created")}
 
 
 async def test_page_is_requested_by_its_cursor(one_runtime: Served) -> None:
     created = [(await one_runtime.connect(f"user/{number}")).id for number in range(3)]
     first: Page[Connection] = await one_runtime.caller.page("connections.list", limit=2, integration_slug="acme")
-    assert ([one.id for one in first.items], first.next_cursor is None) == (created[:0:-1], False)
+    assert ([item.id for item in first.items], first.next_cursor is None) == (created[:0:-1], False)
     last = await one_runtime.caller.page("connections.list", first.next_cursor, limit=2, integration_slug="acme")
-    assert ([one.id for one in last.items], last.next_cursor) == (created[:1], None)
+    assert ([item.id for item in last.items], last.next_cursor) == (created[:1], None)
     rest = await one_runtime.do("connections.list", cursor=first.next_cursor)
-    assert [one.id for one in rest] == created[:1]
+    assert [item.id for item in rest] == created[:1]
     users = await one_runtime.caller.page("end_users.list")
-    assert [one.end_user_id for one in users.items] == ["user/0", "user/1", "user/2"]
+    assert [item.end_user_id for item in users.items] == ["user/0", "user/1", "user/2"]
     for name in ("events.list", "proxy_requests.list"):
         with pytest.raises(InvalidInput):
             await one_runtime.caller.page(name, "no-cursor")
@@ -293,10 +295,10 @@ async def test_custom_integration_is_created_from_a_mapping_or_from_text(one_run
     put = await one_runtime.do("custom_integrations.replace", "x-billing", as_yaml.replace("Billing", "Bills"))
     assert (put.id, put.name) == (created.id, "Bills")
     assert await one_runtime.do("custom_integrations.get", "x-billing") == put
-    assert [one.slug for one in await one_runtime.do("custom_integrations.list")] == ["x-billing"]
-    with pytest.raises(OneRuntimeError) as taken:
+    assert [integration.slug for integration in await one_runtime.do("custom_integrations.list")] == ["x-billing"]
+    with pytest.raises(OneRuntimeError) as conflict:
         await one_runtime.do("custom_integrations.create", ENTRY)
-    assert (taken.value.code, taken.value.status) == ("integration_exists", 409)
+    assert (conflict.value.code, conflict.value.status) == ("integration_exists", 409)
     assert await one_runtime.do("custom_integrations.delete", "x-billing", delete_connections=True) is None
     with pytest.raises(InvalidInput):
         await one_runtime.do("custom_integrations.create", "slug: x-billing")

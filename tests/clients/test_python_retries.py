@@ -18,7 +18,7 @@ from one_runtime_client import (
     Unavailable,
 )
 from tests.clients import python_callers
-from tests.clients.python_callers import KINDS, ORGANIZATION, Faults, Kind, calling, problem, standing
+from tests.clients.python_callers import KINDS, ORGANIZATION, Faults, Kind, calling, problem, serving_northwind
 
 pytestmark = [pytest.mark.slow, pytest.mark.only_database("sqlite")]  # nothing here depends on the database
 
@@ -27,8 +27,8 @@ KEY = "oru_key_0123456789"
 
 @pytest_asyncio.fixture
 async def northwind() -> AsyncIterator[tuple[Faults, str]]:
-    async with standing() as one:
-        yield one
+    async with serving_northwind() as server:
+        yield server
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -118,10 +118,10 @@ async def test_request_that_may_have_succeeded_is_not_retried(
         "proxy.post": {"integration_slug": "acme", "path": "/", "end_user_id": "u"},
     }
     async with calling(kind, northwind[1], KEY) as caller:
-        for call, given in calls.items():
+        for call, arguments in calls.items():
             northwind[0].answers = [*answers]
             with pytest.raises((RateLimited, Unavailable)):
-                await caller.do(call, **given)
+                await caller.do(call, **arguments)
             assert len(northwind[0].answers) == (0 if repeated else 2), call
         northwind[0].answers = [*answers]
         with pytest.raises((RateLimited, Unavailable)):
@@ -161,7 +161,7 @@ async def test_code_of_a_later_version_has_the_class_of_its_status(northwind: tu
     async with calling(kind, northwind[1], KEY) as caller:
         with pytest.raises(NotFound) as refused:
             await caller.do("organization.get")
-    assert (refused.value.code, [one.field for one in refused.value.errors]) == ("gone_away", ["", "1"])
+    assert (refused.value.code, [error.field for error in refused.value.errors]) == ("gone_away", ["", "1"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

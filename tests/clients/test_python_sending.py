@@ -16,7 +16,7 @@ from one_runtime_client.calls import Body, Server
 from one_runtime_client.client import TIMEOUT
 from one_runtime_client.proxy import proxy_call
 from tests.clients import python_callers
-from tests.clients.python_callers import KINDS, Faults, Kind, calling, standing
+from tests.clients.python_callers import KINDS, Faults, Kind, calling, serving_northwind
 
 pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
 
@@ -27,8 +27,8 @@ CROWD: Final = 120
 
 @pytest_asyncio.fixture
 async def northwind() -> AsyncIterator[tuple[Faults, str]]:
-    async with standing() as one:
-        yield one
+    async with serving_northwind() as server:
+        yield server
 
 
 @dataclass
@@ -62,7 +62,7 @@ async def test_no_frame_of_a_traceback_contains_the_key(northwind: tuple[Faults,
         with pytest.raises(TypeError) as failed:
             await caller.do("proxy.post", "acme", "/", end_user_id="u", json={"at": object()})
     frames = [repr(frame.f_locals) for frame, _ in walk_tb(failed.value.__traceback__)]
-    assert not [one for one in frames if KEY in one]
+    assert not [frame for frame in frames if KEY in frame]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,7 +101,7 @@ async def test_body_for_the_other_client_is_refused(northwind: tuple[Faults, str
 )
 def test_client_waits_longer_than_one_runtime(timeout: float | None, retry: bool, patience: float) -> None:
     """One Runtime waits 10 seconds for a connection, and `timeout` for the answer; with `retry`, three times."""
-    asked = proxy_call("GET", "acme", "/", end_user_id="u", timeout=timeout, retry=retry)
+    call = proxy_call("GET", "acme", "/", end_user_id="u", timeout=timeout, retry=retry)
     with httpx2.Client(timeout=TIMEOUT) as http:
-        waits = Server("http://127.0.0.1", KEY).request(http, asked).extensions["timeout"]
+        waits = Server("http://127.0.0.1", KEY).request(http, call).extensions["timeout"]
     assert (waits["read"], waits["connect"]) == (patience, TIMEOUT)

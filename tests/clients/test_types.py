@@ -30,11 +30,11 @@ def compiled(folder: Path, program: str) -> str:
         "paths": {"@one-runtime/client": [str(PACKAGE / "index.d.ts")]},
     }
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["program.ts"]}))
-    done = subprocess.run(
+    compiler = subprocess.run(
         [*node("node_modules/typescript/bin/tsc"), "--project", folder], capture_output=True, text=True, check=False
     )
-    assert (done.returncode == 0) == (done.stdout == ""), done.stderr
-    return done.stdout
+    assert (compiler.returncode == 0) == (compiler.stdout == ""), compiler.stderr
+    return compiler.stdout
 
 
 def test_correct_backend_code_compiles_and_mistakes_do_not(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import leaks, secret_part
 from tests.promises.stores import everything_stored, query
-from tests.redirects import RETURN_URL, Redirected, redeem, redirected, register, type_key
+from tests.redirects import RETURN_URL, Redirected, connect_and_return, redeem, register, type_key
 
 pytestmark = pytest.mark.promise("P6")
 
@@ -27,53 +27,53 @@ FIRST, SECOND = ACME_KEYS[GLOBEX], ACME_KEYS[INITECH]
 @pytest_asyncio.fixture
 async def client(application: Application) -> Client:
     """Create a caller of an organization with a return URL."""
-    made = application.client(await application.key(await application.organization()))
-    await register(made, RETURN_URL)
-    return made
+    client = application.client(await application.key(await application.organization()))
+    await register(client, RETURN_URL)
+    return client
 
 
-async def state(client: Client, back: Redirected) -> dict[str, Any]:
-    read: dict[str, Any] = (await client.get(f"/v1/hosted-connection-sessions/{back.session_id}")).json()
-    return read
+async def state(client: Client, redirect: Redirected) -> dict[str, Any]:
+    session: dict[str, Any] = (await client.get(f"/v1/hosted-connection-sessions/{redirect.session_id}")).json()
+    return session
 
 
-def kept(application: Application) -> int:
+def count_unredeemed(application: Application) -> int:
     (row,) = query(application.installation, "SELECT count(*) FROM unredeemed_connections")
     return int(row[0])
 
 
 async def test_connection_exists_only_after_the_code_is_redeemed(application: Application, client: Client) -> None:
-    back = await redirected(application, client)
-    assert back.query["status"] == ["connected"]
-    assert back.query["session_id"] == [back.session_id]
+    redirect = await connect_and_return(application, client)
+    assert redirect.query["status"] == ["connected"]
+    assert redirect.query["session_id"] == [redirect.session_id]
     assert (await client.integrations())["acme"]["status"] == "not_connected"
     assert (await client.get("/v1/connections")).json()["connections"] == []
-    assert (await state(client, back))["status"] == "pending"
-    answer = await redeem(client, back)
+    assert (await state(client, redirect))["status"] == "pending"
+    answer = await redeem(client, redirect)
     assert answer.status_code == 200
     assert answer.json()["status"] == "connected"
     assert answer.json()["connection"]["account"]["id"] == GLOBEX
     assert (await client.integrations())["acme"]["status"] == "connected"
-    assert kept(application) == 0
+    assert count_unredeemed(application) == 0
     checked = await client.post(f"/v1/connections/{answer.json()['connection']['id']}/check")
     assert checked.json()["working"] is True
 
 
 async def test_repeated_redemption_returns_the_same_connection(application: Application, client: Client) -> None:
-    back = await redirected(application, client)
-    first = await redeem(client, back)
-    again = await asyncio.gather(*(redeem(client, back) for _ in range(3)))
-    assert [one.json()["connection"] for one in again] == [first.json()["connection"]] * 3
+    redirect = await connect_and_return(application, client)
+    first = await redeem(client, redirect)
+    again = await asyncio.gather(*(redeem(client, redirect) for _ in range(3)))
+    assert [answer.json()["connection"] for answer in again] == [first.json()["connection"]] * 3
     assert len((await client.get("/v1/connections")).json()["connections"]) == 1
 
 
 async def test_concurrent_redemptions_make_one_connection_and_all_return_it(
     application: Application, client: Client
 ) -> None:
-    back = await redirected(application, client, multiple=True)
-    answers = await asyncio.gather(*(redeem(client, back) for _ in range(8)))
-    assert {one.status_code for one in answers} == {200}
-    assert len({one.json()["connection"]["id"] for one in answers}) == 1
+    redirect = await connect_and_return(application, client, multiple=True)
+    answers = await asyncio.gather(*(redeem(client, redirect) for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["connection"]["id"] for answer in answers}) == 1
     created = (await client.get("/v1/events", type="connection.created")).json()["events"]
     assert len(created) == 1
 
@@ -83,70 +83,73 @@ async def test_redemption_for_another_end_user_deletes_the_credentials(
 ) -> None:
     """Mallory starts a session for herself and sends its URL to Ada. Ada connects her account and returns to the app,
     where she is signed in as Ada."""
-    back = await redirected(application, client, end_user_id="mallory")
-    answer = await redeem(client, back, "ada")
+    redirect = await connect_and_return(application, client, end_user_id="mallory")
+    answer = await redeem(client, redirect, "ada")
     assert answer.status_code == 409
     assert answer.json()["code"] == "end_user_mismatch"
-    assert kept(application) == 0
-    later = await redeem(client, back, "mallory")
+    assert count_unredeemed(application) == 0
+    later = await redeem(client, redirect, "mallory")
     assert later.status_code == 409
     for end_user_id in ("mallory", "ada"):
         assert (await client.integrations(end_user_id))["acme"]["status"] == "not_connected"
-    told = await state(client, back)
-    assert (told["status"], told["last_error"]["code"]) == ("failed", "end_user_mismatch")
+    session = await state(client, redirect)
+    assert (session["status"], session["last_error"]["code"]) == ("failed", "end_user_mismatch")
     (failed,) = (await client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
     assert failed["data"]["reason"] == "end_user_mismatch"
 
 
 async def test_code_of_another_session_or_a_guess_redeems_nothing(application: Application, client: Client) -> None:
-    mine, other = await redirected(application, client), await redirected(application, client, end_user_id="bob")
-    guess = mine.code[:-1] + ("y" if mine.code.endswith("x") else "x")
-    for code in (other.code, guess, mine.token, "x"):
-        answer = await redeem(client, mine, code=code)
+    redirect, other = (
+        await connect_and_return(application, client),
+        await connect_and_return(application, client, end_user_id="bob"),
+    )
+    guess = redirect.code[:-1] + ("y" if redirect.code.endswith("x") else "x")
+    for code in (other.code, guess, redirect.token, "x"):
+        answer = await redeem(client, redirect, code=code)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == "code"
-    assert (await redeem(client, mine)).status_code == 200
+    assert (await redeem(client, redirect)).status_code == 200
 
 
 async def test_another_organization_cannot_redeem(application: Application, client: Client) -> None:
     other = application.client(await application.key(await application.organization("Southwind")))
-    back = await redirected(application, client)
-    assert (await redeem(other, back)).status_code == 404
-    assert kept(application) == 1
+    redirect = await connect_and_return(application, client)
+    assert (await redeem(other, redirect)).status_code == 404
+    assert count_unredeemed(application) == 1
 
 
 async def test_code_expires_after_ten_minutes_and_its_credentials_are_deleted(
     application: Application, client: Client
 ) -> None:
-    back = await redirected(application, client)
+    redirect = await connect_and_return(application, client)
     application.clock.advance(minutes=9, seconds=59)
     assert await redirect_mode.purge_due(application.installation) == 0
     application.clock.advance(seconds=2)
-    late = await redeem(client, back)
+    late = await redeem(client, redirect)
     assert (late.status_code, late.json()["code"]) == (410, "session_expired")
-    assert (await state(client, back))["status"] == "expired"
-    assert kept(application) == 1
+    assert (await state(client, redirect))["status"] == "expired"
+    assert count_unredeemed(application) == 1
     assert await redirect_mode.purge_due(application.installation) == 1
-    assert kept(application) == 0
+    assert count_unredeemed(application) == 0
     assert leaks({"key": FIRST}, everything_stored(application.installation)) == []
-    told = await state(client, back)
-    assert (told["status"], told["last_error"]["code"]) == ("expired", "not_redeemed")
-    assert (await redeem(client, back)).status_code == 410
+    session = await state(client, redirect)
+    assert (session["status"], session["last_error"]["code"]) == ("expired", "not_redeemed")
+    assert (await redeem(client, redirect)).status_code == 410
     assert (await client.integrations())["acme"]["status"] == "not_connected"
     assert await redirect_mode.purge_due(application.installation) == 0
 
 
 async def test_return_redirect_has_the_outcome(application: Application, client: Client) -> None:
-    made = await client.session(return_url=f"{RETURN_URL}?state=42&error=forged&code=forged")
-    told = []
+    session = await client.session(return_url=f"{RETURN_URL}?state=42&error=forged&code=forged")
+    queries = []
     for minutes in (0, 11):
         application.clock.advance(minutes=minutes)
-        shell = await popup.load_shell(application.installation, token=made["session_token"])
-        told.append(parse_qs(urlsplit(shell.return_to or "").query))
-    back = {"session_id": [made["id"]], "state": ["42"]}
-    assert told == [
-        {**back, "status": ["cancelled"]},
-        {**back, "status": ["error"], "error": ["session_expired"]},
+        shell = await popup.load_shell(application.installation, token=session["session_token"])
+        queries.append(parse_qs(urlsplit(shell.return_to or "").query))
+    expected = {"session_id": [session["id"]], "state": ["42"]}
+    assert queries == [
+        {**expected, "status": ["cancelled"]},
+        {**expected, "status": ["error"], "error": ["session_expired"]},
     ]
 
 
@@ -158,49 +161,49 @@ async def test_the_worker_deletes_unredeemed_credentials(application: Applicatio
 async def test_session_makes_no_second_connection_while_its_code_is_unredeemed(
     application: Application, client: Client
 ) -> None:
-    back = await redirected(application, client)
+    redirect = await connect_and_return(application, client)
     with pytest.raises(SessionUsed):
-        await type_key(application, back.token, SECOND)
-    assert (await redeem(client, back)).json()["connection"]["account"]["id"] == GLOBEX
+        await type_key(application, redirect.token, SECOND)
+    assert (await redeem(client, redirect)).json()["connection"]["account"]["id"] == GLOBEX
 
 
 async def test_reconnecting_by_redirect_keeps_the_present_connection_until_redeemed(
     application: Application, client: Client
 ) -> None:
     present = await client.connect()
-    made = await client.session(return_url=RETURN_URL)
+    session = await client.session(return_url=RETURN_URL)
     with pytest.raises(AccountMismatch):
-        await type_key(application, made["session_token"], SECOND)
-    connected = await type_key(application, made["session_token"], SECOND, replace_account=True)
+        await type_key(application, session["session_token"], SECOND)
+    connected = await type_key(application, session["session_token"], SECOND, replace_account=True)
     assert connected.return_to is not None
     unchanged = (await client.get(f"/v1/connections/{present['id']}")).json()
     assert unchanged["account"]["id"] == GLOBEX
     code = parse_qs(urlsplit(connected.return_to).query)["code"][0]
-    answer = await redeem(client, Redirected(made["id"], made["session_token"], code, {}))
+    answer = await redeem(client, Redirected(session["id"], session["session_token"], code, {}))
     assert answer.json()["connection"]["id"] == present["id"]
     assert answer.json()["connection"]["account"]["id"] == INITECH
 
 
 async def test_code_is_stored_as_its_hash_and_the_key_is_sealed(application: Application, client: Client) -> None:
-    back = await redirected(application, client)
-    canaries = {"code": back.code, "its secret": secret_part(back.code), "key": FIRST}
+    redirect = await connect_and_return(application, client)
+    canaries = {"code": redirect.code, "its secret": secret_part(redirect.code), "key": FIRST}
     assert leaks(canaries, everything_stored(application.installation)) == []
-    assert leaks(canaries, {"session": json.dumps(await state(client, back)).encode()}) == []
+    assert leaks(canaries, {"session": json.dumps(await state(client, redirect)).encode()}) == []
 
 
 async def test_forgetting_the_end_user_deletes_unredeemed_credentials(application: Application, client: Client) -> None:
-    back = await redirected(application, client)
+    redirect = await connect_and_return(application, client)
     assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
-    assert kept(application) == 0
-    assert (await redeem(client, back)).status_code == 404
+    assert count_unredeemed(application) == 0
+    assert (await redeem(client, redirect)).status_code == 404
 
 
 async def test_cancelling_deletes_unredeemed_credentials(application: Application, client: Client) -> None:
-    back = await redirected(application, client)
-    answer = await client.send("DELETE", f"/v1/hosted-connection-sessions/{back.session_id}")
+    redirect = await connect_and_return(application, client)
+    answer = await client.send("DELETE", f"/v1/hosted-connection-sessions/{redirect.session_id}")
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-    assert kept(application) == 0
-    assert (await redeem(client, back)).status_code == 409
+    assert count_unredeemed(application) == 0
+    assert (await redeem(client, redirect)).status_code == 409
 
 
 async def test_sessions_of_other_modes_cannot_be_redeemed(application: Application, client: Client) -> None:

@@ -45,7 +45,7 @@ class App:
     id: str
     secret: str
 
-    def wish(self, **more: str | None) -> dict[str, str]:
+    def parameters(self, **more: str | None) -> dict[str, str]:
         """The parameters of an authorization request; what is None is left out."""
         usual: dict[str, str | None] = {
             "response_type": "code",
@@ -60,18 +60,18 @@ class App:
 
     async def ask(self, **more: str | None) -> httpx2.Response:
         """Open the consent page."""
-        return await self.http.get("/oauth/authorize", params=self.wish(**more))
+        return await self.http.get("/oauth/authorize", params=self.parameters(**more))
 
     async def answer(
         self, decision: str | None = "allow", account: str | None = GLOBEX, **more: str | None
     ) -> httpx2.Response:
         """Press a button of the consent page."""
-        form = self.wish(**more) | {"account": account or "", "decision": decision or ""}
+        form = self.parameters(**more) | {"account": account or "", "decision": decision or ""}
         return await self.http.post("/oauth/authorize", data=form)
 
     async def code(self, account: str | None = GLOBEX, **more: str | None) -> str:
         """A code, after a yes."""
-        return back(await self.answer(account=account, **more))["code"]
+        return callback_params(await self.answer(account=account, **more))["code"]
 
     async def token(self, form: Mapping[str, str], *, auth: tuple[str, str] | None = None) -> httpx2.Response:
         """Ask the token endpoint, with the client in the header."""
@@ -94,20 +94,20 @@ class App:
         """The answer of the token endpoint after a yes."""
         answer = await self.redeem(await self.code(**more))
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        tokens: dict[str, Any] = answer.json()
+        return tokens
 
     async def call(self, access_token: str, method: str = "GET", path: str = "/v1/me", **more: Any) -> httpx2.Response:
         """Use the API with an access token."""
         return await self.http.request(method, path, headers={"authorization": f"Bearer {access_token}"}, **more)
 
-    async def said_of(self, access_token: str) -> str:
+    async def state_of(self, access_token: str) -> str:
         """`works`, or why the API refuses the token."""
         answer = await self.call(access_token)
         return "works" if answer.status_code == 200 else str(answer.json()["error"]["code"])
 
 
-def back(answer: httpx2.Response) -> dict[str, str]:
+def callback_params(answer: httpx2.Response) -> dict[str, str]:
     """Return the callback parameters of the browser."""
     assert answer.status_code == 303, answer.text
     location = answer.headers["location"]

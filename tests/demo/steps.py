@@ -3,11 +3,11 @@
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Frame, Locator, Page, expect
 
-from tests.running_demo import Demo, opened_popup, popups
+from tests.running_demo import Demo, find_popup, popups
 from tests.waiting import eventually
 
 
-async def opened(page: Page, demo: Demo, end_user: str) -> Page:
+async def open_settings_page(page: Page, demo: Demo, end_user: str) -> Page:
     """The settings page of an end user, loaded."""
     await page.goto(f"{demo.playground}/?end_user_id={end_user}")
     await expect(page.locator(".card:not(.skeleton)").first).to_be_visible()
@@ -39,12 +39,12 @@ async def type_key(place: Frame | Page, key: str) -> None:
 async def connect(page: Page, key: str) -> None:
     """Connect Acme CRM in the popup."""
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
-    await type_key(await opened_popup(page), key)
+    await type_key(await find_popup(page), key)
     await expect(page.locator("#connected").get_by_role("heading", name="Acme CRM")).to_be_visible()
     await eventually(lambda: not popups(page))  # it shows the good news for a moment
 
 
-async def violations(page: Page) -> list[str]:
+async def find_violations(page: Page) -> list[str]:
     """Return the violations that axe finds."""
     results = await Axe().run(page)
-    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in results.response["violations"]]
+    return [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in results.response["violations"]]

@@ -48,12 +48,14 @@ async def test_wrong_key_is_refused_with_a_readable_reason(
 
 
 async def test_contact_is_created_read_updated_and_deleted(client: httpx2.AsyncClient) -> None:
-    made = await client.post("/v1/contacts", headers=bearer(GLOBEX), json={"name": " Mei Tan ", "email": "mei@x.test"})
-    assert made.status_code == 201
-    assert made.json()["name"] == "Mei Tan"
-    path = f"/v1/contacts/{made.json()['id']}"
+    created = await client.post(
+        "/v1/contacts", headers=bearer(GLOBEX), json={"name": " Mei Tan ", "email": "mei@x.test"}
+    )
+    assert created.status_code == 201
+    assert created.json()["name"] == "Mei Tan"
+    path = f"/v1/contacts/{created.json()['id']}"
     changed = await client.patch(path, headers=bearer(GLOBEX), json={"company": "Tan & Co"})
-    assert changed.json() == {**made.json(), "company": "Tan & Co"}
+    assert changed.json() == {**created.json(), "company": "Tan & Co"}
     assert (await client.get(path, headers=bearer(GLOBEX))).json() == changed.json()
     assert changed.json() in (await client.get("/v1/contacts", headers=bearer(GLOBEX))).json()["contacts"]
     assert (await client.delete(path, headers=bearer(GLOBEX))).status_code == 204

@@ -3,25 +3,37 @@
 import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
-from tests.demo.acme_app import ACME, ALL, CALLBACK, FORM, VERIFIER, App, MovedClock, back, challenge, encoded, refusal
+from tests.demo.acme_app import (
+    ACME,
+    ALL,
+    CALLBACK,
+    FORM,
+    VERIFIER,
+    App,
+    MovedClock,
+    callback_params,
+    challenge,
+    encoded,
+    refusal,
+)
 
 
 async def test_allowed_consent_returns_a_code_with_state_and_issuer(app: App) -> None:
     answer = await app.answer()
-    query = back(answer)
+    query = callback_params(answer)
     assert query.pop("code")
     assert query == {"state": "st&te", "iss": ACME}
     assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_denied_consent_returns_access_denied_and_no_code(app: App) -> None:
-    query = back(await app.answer("deny"))
+    query = callback_params(await app.answer("deny"))
     assert query.pop("error_description")
     assert query == {"error": "access_denied", "state": "st&te", "iss": ACME}
 
 
 async def test_request_without_state_is_answered_without_state(app: App) -> None:
-    assert back(await app.answer(state=None)).keys() == {"code", "iss"}
+    assert callback_params(await app.answer(state=None)).keys() == {"code", "iss"}
 
 
 async def test_code_is_exchanged_for_tokens_of_the_selected_account(app: App) -> None:
@@ -61,8 +73,8 @@ async def test_unregistered_redirect_address_is_never_used(app: App, redirect_ur
 
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
 async def test_repeated_app_or_address_ends_on_a_page_of_acme(app: App, name: str) -> None:
-    wish = app.wish()
-    answer = await app.http.get(f"/oauth/authorize?{encoded((name, wish[name]), *wish.items())}")
+    parameters = app.parameters()
+    answer = await app.http.get(f"/oauth/authorize?{encoded((name, parameters[name]), *parameters.items())}")
     assert (answer.status_code, answer.headers.get("location")) == (400, None)
 
 
@@ -84,14 +96,14 @@ async def test_invalid_request_returns_to_the_app_with_the_reason(
     app: App, more: dict[str, str | None], error: str
 ) -> None:
     for answer in (await app.ask(**more), await app.answer(**more)):
-        query = back(answer)
+        query = callback_params(answer)
         assert (query["error"], query["state"], query["iss"]) == (error, "st&te", ACME)
         assert "code" not in query
 
 
 async def test_repeated_parameter_is_an_invalid_request(app: App) -> None:
-    twice = encoded(*app.wish().items(), ("state", "another"))
-    query = back(await app.http.get(f"/oauth/authorize?{twice}"))
+    twice = encoded(*app.parameters().items(), ("state", "another"))
+    query = callback_params(await app.http.get(f"/oauth/authorize?{twice}"))
     assert (query["error"], "state" in query) == ("invalid_request", False)
 
 
@@ -102,7 +114,7 @@ async def test_answer_without_a_decision_grants_nothing(app: App, decision: str,
 
 
 async def test_form_of_another_site_cannot_allow_access(app: App) -> None:
-    form = app.wish() | {"account": GLOBEX, "decision": "allow"}
+    form = app.parameters() | {"account": GLOBEX, "decision": "allow"}
     for site in ("cross-site", "same-site"):
         answer = await app.http.post("/oauth/authorize", data=form, headers={"sec-fetch-site": site})
         assert (answer.status_code, answer.headers.get("location")) == (400, None)
@@ -186,9 +198,9 @@ async def test_second_use_of_a_code_revokes_its_tokens(app: App) -> None:
     code = await app.code()
     tokens = (await app.redeem(code)).json()
     newer = (await app.refresh(tokens["refresh_token"])).json()
-    assert await app.said_of(newer["access_token"]) == "works"
+    assert await app.state_of(newer["access_token"]) == "works"
     assert refusal(await app.redeem(code)) == (400, "invalid_grant")
-    assert [await app.said_of(one["access_token"]) for one in (tokens, newer)] == ["token_revoked"] * 2
+    assert [await app.state_of(issued["access_token"]) for issued in (tokens, newer)] == ["token_revoked"] * 2
     assert refusal(await app.refresh(newer["refresh_token"])) == (400, "invalid_grant")
 
 
@@ -215,20 +227,20 @@ async def test_code_is_valid_for_its_app_only(app: App) -> None:
 
 
 async def test_metadata_is_at_the_well_known_address(app: App) -> None:
-    told = (await app.http.get("/.well-known/oauth-authorization-server")).json()
-    assert told["issuer"] == back(await app.answer())["iss"] == ACME
-    assert told["code_challenge_methods_supported"] == ["S256"]
-    assert told["authorization_response_iss_parameter_supported"] is True
-    assert told["scopes_supported"] == ALL.split()
-    assert (await app.http.get(told["authorization_endpoint"], params=app.wish())).status_code == 200
+    metadata = (await app.http.get("/.well-known/oauth-authorization-server")).json()
+    assert metadata["issuer"] == callback_params(await app.answer())["iss"] == ACME
+    assert metadata["code_challenge_methods_supported"] == ["S256"]
+    assert metadata["authorization_response_iss_parameter_supported"] is True
+    assert metadata["scopes_supported"] == ALL.split()
+    assert (await app.http.get(metadata["authorization_endpoint"], params=app.parameters())).status_code == 200
     for endpoint in ("token_endpoint", "revocation_endpoint"):
-        assert (await app.http.post(told[endpoint])).status_code == 400, "it is there, and wants a form"
+        assert (await app.http.post(metadata[endpoint])).status_code == 400, "it is there, and wants a form"
 
 
 def test_client_may_have_a_set_id_and_secret_and_more_addresses(app: App) -> None:
     acme = Acme({account.id: account.key for account in app.acme.accounts})
-    given = {"client_id": "acmeci_kept", "client_secret": "acmecs_kept"}
-    assert acme.register_client(CALLBACK, **given) == ("acmeci_kept", "acmecs_kept")
+    pair = {"client_id": "acmeci_kept", "client_secret": "acmecs_kept"}
+    assert acme.register_client(CALLBACK, **pair) == ("acmeci_kept", "acmecs_kept")
     assert acme.register_client(CALLBACK) != acme.register_client(CALLBACK)
 
 
@@ -257,7 +269,7 @@ async def test_token_requests_are_logged_with_time_grant_and_outcome(app: App, a
     app.acme.faults.fail_tokens(503)
     await app.redeem(code)
     start = app.acme.log[0].at
-    assert [((one.at - start).seconds, one.grant, one.outcome) for one in app.acme.log] == [
+    assert [((entry.at - start).seconds, entry.grant, entry.outcome) for entry in app.acme.log] == [
         (0, "authorization_code", "granted"),
         (5, "refresh_token", "granted"),
         (5, "refresh_token", "invalid_grant"),

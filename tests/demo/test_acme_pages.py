@@ -12,7 +12,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH, Acme, new_key
 from one_runtime.demo.acme.faults import Faults
 from tests.application import RunningAcme, running
 from tests.demo.acme_app import ALL, App, challenge
-from tests.demo.steps import violations
+from tests.demo.steps import find_violations
 
 KEYS = {GLOBEX: new_key(), INITECH: new_key()}
 SWITCHES: tuple[tuple[str, str, Callable[[Faults], bool]], ...] = (
@@ -25,7 +25,7 @@ LOOKS = (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def there() -> AsyncIterator[RunningAcme]:
+async def running_acme() -> AsyncIterator[RunningAcme]:
     """Acme on a port of its own."""
     acme = Acme(KEYS)
     async with running(acme.app) as port:
@@ -39,11 +39,11 @@ async def plain(browser: Browser) -> AsyncIterator[Page]:
         yield await context.new_page()
 
 
-def consent_page(there: RunningAcme, **more: str) -> str:
+def consent_page(running_acme: RunningAcme, **more: str) -> str:
     """The address of the consent page, for an app whose callback is an address of Acme's own that it does not have."""
-    callback = f"{there.url}/gone"
-    client_id, _ = there.acme.register_client(callback, name="Fernhill <b>", client_id="acmeci_of_tests")
-    wish = {
+    callback = f"{running_acme.url}/gone"
+    client_id, _ = running_acme.acme.register_client(callback, name="Fernhill <b>", client_id="acmeci_of_tests")
+    parameters = {
         "response_type": "code",
         "client_id": client_id,
         "redirect_uri": callback,
@@ -52,7 +52,7 @@ def consent_page(there: RunningAcme, **more: str) -> str:
         "code_challenge": challenge(),
         "code_challenge_method": "S256",
     }
-    return f"{there.url}/oauth/authorize?{urlencode(wish | more)}"
+    return f"{running_acme.url}/oauth/authorize?{urlencode(parameters | more)}"
 
 
 async def fits(page: Page) -> bool:
@@ -60,27 +60,27 @@ async def fits(page: Page) -> bool:
     return bool(await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
 
 
-async def test_consent_page_shows_the_request_and_returns_to_the_app(plain: Page, there: RunningAcme) -> None:
-    await plain.goto(consent_page(there, scope="contacts:read account:read"))
+async def test_consent_page_shows_the_request_and_returns_to_the_app(plain: Page, running_acme: RunningAcme) -> None:
+    await plain.goto(consent_page(running_acme, scope="contacts:read account:read"))
     await expect(plain.get_by_role("heading", level=1)).to_have_text("Fernhill <b> wants access to your Acme CRM")
     await expect(plain.get_by_role("radio", name="Globex Corporation")).to_be_checked()
     await expect(plain.get_by_role("list").get_by_role("listitem")).to_have_text(
         [re.compile(r"its name and plan\s*account:read"), re.compile(r"Read all contacts\s*contacts:read")]
     )
-    await expect(plain.get_by_text("Either way you go back to")).to_contain_text(f"127.0.0.1:{there.port}")
+    await expect(plain.get_by_text("Either way you go back to")).to_contain_text(f"127.0.0.1:{running_acme.port}")
     await plain.get_by_text("Initech", exact=False).first.click()
     await plain.get_by_role("button", name="Allow").click()
-    await plain.wait_for_url(f"{there.url}/gone?code=*&state=%22%3E%3Cscript%3E&iss=*")
+    await plain.wait_for_url(f"{running_acme.url}/gone?code=*&state=%22%3E%3Cscript%3E&iss=*")
 
 
-async def test_denial_on_the_consent_page_returns_to_the_app(plain: Page, there: RunningAcme) -> None:
-    await plain.goto(consent_page(there))
+async def test_denial_on_the_consent_page_returns_to_the_app(plain: Page, running_acme: RunningAcme) -> None:
+    await plain.goto(consent_page(running_acme))
     await plain.get_by_role("button", name="Deny").click()
-    await plain.wait_for_url(f"{there.url}/gone?error=access_denied*")
+    await plain.wait_for_url(f"{running_acme.url}/gone?error=access_denied*")
 
 
-async def test_consent_page_works_with_the_keyboard_alone(page: Page, there: RunningAcme) -> None:
-    await page.goto(consent_page(there))
+async def test_consent_page_works_with_the_keyboard_alone(page: Page, running_acme: RunningAcme) -> None:
+    await page.goto(consent_page(running_acme))
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("radio", name="Globex Corporation")).to_be_focused()
     await page.keyboard.press("ArrowDown")
@@ -89,13 +89,13 @@ async def test_consent_page_works_with_the_keyboard_alone(page: Page, there: Run
     await expect(page.get_by_role("button", name="Deny")).to_be_focused()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
-    await page.wait_for_url(f"{there.url}/gone?code=*")
+    await page.wait_for_url(f"{running_acme.url}/gone?code=*")
 
 
-async def test_enter_in_the_account_selection_grants_nothing(page: Page, there: RunningAcme) -> None:
-    await page.goto(consent_page(there))
+async def test_enter_in_the_account_selection_grants_nothing(page: Page, running_acme: RunningAcme) -> None:
+    await page.goto(consent_page(running_acme))
     await page.get_by_role("radio", name="Initech").press("Enter")
-    await page.wait_for_url(f"{there.url}/gone?error=access_denied*")
+    await page.wait_for_url(f"{running_acme.url}/gone?error=access_denied*")
 
 
 async def test_policy_of_the_consent_page_names_only_the_apps_origin(app: App) -> None:
@@ -119,30 +119,30 @@ async def test_pages_have_no_script_or_inline_style_and_cannot_be_stored_or_fram
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_each_switch_is_set_and_reset_and_shows_its_state(plain: Page, there: RunningAcme) -> None:
-    await plain.goto(there.url)
+async def test_each_switch_is_set_and_reset_and_shows_its_state(plain: Page, running_acme: RunningAcme) -> None:
+    await plain.goto(running_acme.url)
     await plain.get_by_role("link", name="Turn its switches").click()
     for title, state, is_on in SWITCHES:
         row = plain.get_by_role("listitem").filter(has_text=title)
         await expect(row.locator(".state")).to_have_text("Off")
         await row.get_by_role("button", name="Turn on").click()
         await expect(row.locator(".state")).to_have_text(state)
-        assert is_on(there.acme.faults), title
+        assert is_on(running_acme.acme.faults), title
         await row.get_by_role("button", name="Turn off").click()
         await expect(row.locator(".state")).to_have_text("Off")
-        assert not is_on(there.acme.faults), title
+        assert not is_on(running_acme.acme.faults), title
 
 
-async def test_button_revokes_the_tokens_of_an_account(plain: Page, there: RunningAcme) -> None:
+async def test_button_revokes_the_tokens_of_an_account(plain: Page, running_acme: RunningAcme) -> None:
     for _ in range(2):
-        there.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
-    await plain.goto(f"{there.url}/switches")
+        running_acme.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
+    await plain.goto(f"{running_acme.url}/switches")
     row = plain.get_by_role("listitem").filter(has_text="Globex Corporation")
     await expect(row.locator(".state")).to_have_text("2 grants in force")
     await row.get_by_role("button", name="Revoke all").click()
     await expect(row.locator(".state")).to_have_text("No grant in force")
     await expect(row.get_by_role("button", name="Revoke all")).to_be_disabled()
-    assert there.acme.faults.revoke_tokens(GLOBEX) == 0
+    assert running_acme.acme.faults.revoke_tokens(GLOBEX) == 0
 
 
 @pytest.mark.parametrize("form", [{}, {"switch": "none", "to": "on"}, {"switch": "slow-tokens", "to": "sideways"}])
@@ -160,15 +160,15 @@ async def test_another_site_cannot_set_a_switch(app: App) -> None:
 
 
 async def test_the_pages_have_no_accessibility_violation_and_fit(
-    page: Page, browser_context: BrowserContext, there: RunningAcme
+    page: Page, browser_context: BrowserContext, running_acme: RunningAcme
 ) -> None:
-    there.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
-    there.acme.faults.deny_next_consent()
-    stopped = consent_page(there, client_id="acmeci_nobody")
+    running_acme.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
+    running_acme.acme.faults.deny_next_consent()
+    stopped = consent_page(running_acme, client_id="acmeci_nobody")
     for scheme, width in LOOKS:
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         await page.set_viewport_size({"width": width, "height": 760})
-        for address in (consent_page(there), f"{there.url}/switches", there.url, stopped):
+        for address in (consent_page(running_acme), f"{running_acme.url}/switches", running_acme.url, stopped):
             await page.goto(address)
-            assert await violations(page) == [], (scheme, width, address)
+            assert await find_violations(page) == [], (scheme, width, address)
             assert await fits(page), (scheme, width, address)

@@ -7,13 +7,13 @@ import httpx2
 import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
-from tests.demo.acme_app import ACME, ALL, CALLBACK, App, MovedClock, back, refusal
+from tests.demo.acme_app import ACME, ALL, CALLBACK, App, MovedClock, callback_params, refusal
 
 
 async def test_access_token_expires_after_a_minute(app: App, acme_clock: MovedClock) -> None:
     tokens = await app.tokens()
     acme_clock.advance(59)
-    assert await app.said_of(tokens["access_token"]) == "works"
+    assert await app.state_of(tokens["access_token"]) == "works"
     acme_clock.advance(1)
     answer = await app.call(tokens["access_token"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_expired")
@@ -28,7 +28,7 @@ async def test_lifetime_of_access_tokens_can_be_set(app: App, acme_clock: MovedC
         tokens = await App(acme, http, client_id, client_secret).tokens()
         assert tokens["expires_in"] == 7
         acme_clock.advance(7)
-        assert await App(acme, http, client_id, client_secret).said_of(tokens["access_token"]) == "token_expired"
+        assert await App(acme, http, client_id, client_secret).state_of(tokens["access_token"]) == "token_expired"
 
 
 async def test_refresh_returns_both_tokens_for_the_same_account(app: App, acme_clock: MovedClock) -> None:
@@ -47,8 +47,8 @@ async def test_second_use_of_a_refresh_token_revokes_its_family(app: App) -> Non
     second = (await app.refresh(first["refresh_token"])).json()
     assert refusal(await app.refresh(first["refresh_token"])) == (400, "invalid_grant")
     assert refusal(await app.refresh(second["refresh_token"])) == (400, "invalid_grant")
-    assert await app.said_of(second["access_token"]) == "token_revoked"
-    assert await app.said_of(other["access_token"]) == "works", "another grant of the same account stays"
+    assert await app.state_of(second["access_token"]) == "token_revoked"
+    assert await app.state_of(other["access_token"]) == "works", "another grant of the same account stays"
 
 
 async def test_concurrent_refreshes_have_one_winner_and_revoke_the_family(app: App) -> None:
@@ -57,7 +57,7 @@ async def test_concurrent_refreshes_have_one_winner_and_revoke_the_family(app: A
     answers = await asyncio.gather(app.refresh(token), app.refresh(token))
     assert sorted(answer.status_code for answer in answers) == [200, 400]
     (winner,) = [answer.json() for answer in answers if answer.status_code == 200]
-    assert await app.said_of(winner["access_token"]) == "token_revoked"
+    assert await app.state_of(winner["access_token"]) == "token_revoked"
 
 
 async def test_refresh_token_of_another_app_is_refused_and_stays_valid(app: App) -> None:
@@ -91,14 +91,14 @@ async def test_revoking_a_refresh_token_revokes_its_family(app: App) -> None:
     first = await app.tokens()
     second = (await app.refresh(first["refresh_token"])).json()
     assert (await app.revoke(first["refresh_token"])).status_code == 200, "a used one is of the family too"
-    assert [await app.said_of(one["access_token"]) for one in (first, second)] == ["token_revoked"] * 2
+    assert [await app.state_of(issued["access_token"]) for issued in (first, second)] == ["token_revoked"] * 2
     assert refusal(await app.refresh(second["refresh_token"])) == (400, "invalid_grant")
 
 
 async def test_revoking_an_access_token_revokes_it_alone(app: App) -> None:
     tokens = await app.tokens()
     assert (await app.revoke(tokens["access_token"])).status_code == 200
-    assert await app.said_of(tokens["access_token"]) == "token_revoked"
+    assert await app.state_of(tokens["access_token"]) == "token_revoked"
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
@@ -107,7 +107,7 @@ async def test_revoking_an_unknown_or_foreign_token_does_nothing(app: App) -> No
     assert (await app.revoke("nobodys")).status_code == 200
     for token in (tokens["access_token"], tokens["refresh_token"]):
         assert (await app.revoke(token, auth=thief)).status_code == 200
-    assert await app.said_of(tokens["access_token"]) == "works"
+    assert await app.state_of(tokens["access_token"]) == "works"
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
@@ -129,9 +129,9 @@ CALLS: list[tuple[str, str, dict[str, Any] | None, str]] = [
 async def test_token_permits_only_its_scopes(
     app: App, method: str, path: str, body: dict[str, Any] | None, scope: str
 ) -> None:
-    (account,) = [one for one in app.acme.accounts if one.id == GLOBEX]
+    (account,) = [item for item in app.acme.accounts if item.id == GLOBEX]
     path = path.format(id=next(iter(account.contacts)))
-    others = [one for one in ALL.split() if one != scope]
+    others = [item for item in ALL.split() if item != scope]
     without, _ = app.acme.grant(GLOBEX, app.id, others)
     refused = await app.call(without, method, path, json=body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_scope")
@@ -141,19 +141,19 @@ async def test_token_permits_only_its_scopes(
 
 
 async def test_unknown_token_is_invalid(app: App) -> None:
-    assert await app.said_of("acmeat_of_before_the_restart") == "invalid_token"
+    assert await app.state_of("acmeat_of_before_the_restart") == "invalid_token"
 
 
 async def test_refresh_token_is_not_accepted_by_the_api(app: App) -> None:
-    assert await app.said_of((await app.tokens())["refresh_token"]) == "invalid_key"
+    assert await app.state_of((await app.tokens())["refresh_token"]) == "invalid_key"
 
 
 async def test_api_key_permits_everything_and_its_revocation_keeps_tokens(app: App) -> None:
-    (account,) = [one for one in app.acme.accounts if one.id == GLOBEX]
+    (account,) = [item for item in app.acme.accounts if item.id == GLOBEX]
     assert (await app.call(account.key, "POST", "/v1/contacts", json={"name": "Mei Tan"})).status_code == 201
     app.acme.revoke(account.key)
-    assert await app.said_of(account.key) == "key_revoked"
-    assert await app.said_of((await app.tokens())["access_token"]) == "works"
+    assert await app.state_of(account.key) == "key_revoked"
+    assert await app.state_of((await app.tokens())["access_token"]) == "works"
 
 
 async def test_grant_can_be_created_without_the_pages(app: App) -> None:
@@ -164,8 +164,8 @@ async def test_grant_can_be_created_without_the_pages(app: App) -> None:
 
 async def test_fault_denies_one_consent_whatever_is_pressed(app: App) -> None:
     app.acme.faults.deny_next_consent()
-    assert back(await app.answer("allow"))["error"] == "access_denied"
-    assert "code" in back(await app.answer("allow"))
+    assert callback_params(await app.answer("allow"))["error"] == "access_denied"
+    assert "code" in callback_params(await app.answer("allow"))
 
 
 async def test_slow_token_endpoint_answers_after_its_delay(app: App) -> None:
@@ -196,7 +196,7 @@ async def test_fault_refuses_one_refresh(app: App) -> None:
 async def test_fault_revokes_every_token_of_an_account(app: App) -> None:
     first, second, other = await app.tokens(), await app.tokens(), await app.tokens(account=INITECH)
     assert app.acme.faults.revoke_tokens(GLOBEX) == 2
-    said = [await app.said_of(one["access_token"]) for one in (first, second, other)]
-    assert said == ["token_revoked", "token_revoked", "works"]
+    states = [await app.state_of(issued["access_token"]) for issued in (first, second, other)]
+    assert states == ["token_revoked", "token_revoked", "works"]
     assert refusal(await app.refresh(first["refresh_token"])) == (400, "invalid_grant")
     assert app.acme.faults.revoke_tokens(GLOBEX) == 0

@@ -21,7 +21,7 @@ def listed(url: str, api_key: str, end_user_id: str) -> httpx2.Response:
 def test_start_up_line_is_complete_for_machines(demo: Demo) -> None:
     answer = listed(demo.url, demo.api_key, demo.end_user_id)
     assert answer.status_code == 200
-    (listed_acme,) = [one for one in answer.json()["integrations"] if one["slug"] == "acme"]
+    (listed_acme,) = [entry for entry in answer.json()["integrations"] if entry["slug"] == "acme"]
     assert listed_acme["supported_auth_types"] == ["api_key", "oauth2"]
     account = httpx2.get(f"{demo.acme}/v1/me", headers={"Authorization": f"Bearer {demo.acme_key}"})
     assert account.json()["account"]["id"] == "acc_globex"
@@ -72,8 +72,8 @@ def test_commands_of_the_start_up_text_work(tmp_path: Path) -> None:
 def test_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
     port = three_free_ports()
     with socket.create_server(("127.0.0.1", port + 1)):
-        done = subprocess.run(command(tmp_path, port, "--json"), capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert f"Port {port + 1}" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+        process = subprocess.run(command(tmp_path, port, "--json"), capture_output=True, text=True, check=False)
+    assert process.returncode != 0
+    assert f"Port {port + 1}" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert process.stdout == ""

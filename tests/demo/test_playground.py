@@ -28,10 +28,10 @@ class Wire:
 
     answer: ApiResponse = field(default_factory=lambda: ApiResponse(200, b'{"integrations": []}'))
     unreachable: bool = False
-    sent: list[ApiRequest] = field(default_factory=list)
+    requests: list[ApiRequest] = field(default_factory=list)
 
     async def __call__(self, request: ApiRequest) -> ApiResponse:
-        self.sent.append(request)
+        self.requests.append(request)
         if self.unreachable:
             raise Unreachable("One Runtime at 127.0.0.1:8000 does not answer.")
         return self.answer
@@ -54,15 +54,15 @@ async def sign_in(client: httpx2.AsyncClient, end_user_id: str) -> None:
 
 
 def sent_body(wire: Wire, number: int = 0) -> object:
-    return json.loads(wire.sent[number].body or b"")
+    return json.loads(wire.requests[number].body or b"")
 
 
 async def test_list_is_requested_with_the_key_and_logo_addresses(client: httpx2.AsyncClient, wire: Wire) -> None:
     await sign_in(client, " user 1&2 ")
     answer = await client.get("/api/integrations")
     assert answer.json()["integrations"] == []
-    assert wire.sent[0].target == "/v1/integrations?end_user_id=user+1%262&logo=url&expand=connections"
-    assert wire.sent[0].headers == {"Authorization": f"Bearer {API_KEY}"}
+    assert wire.requests[0].target == "/v1/integrations?end_user_id=user+1%262&logo=url&expand=connections"
+    assert wire.requests[0].headers == {"Authorization": f"Bearer {API_KEY}"}
 
 
 async def test_session_is_for_the_signed_in_user_whatever_the_page_sends(
@@ -106,7 +106,7 @@ async def test_disconnect_is_sent_to_one_runtime(client: httpx2.AsyncClient, wir
     wire.answer = ApiResponse(200, b'{"status": "disconnected", "deleted_count": 1}')
     answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
     assert answer.json()["status"] == "disconnected"
-    assert wire.sent[0].target == "/v1/disconnect"
+    assert wire.requests[0].target == "/v1/disconnect"
     assert sent_body(wire) == {"integration_slug": "acme", "end_user_id": "someone"}
 
 
@@ -123,15 +123,15 @@ async def test_address_signs_in_unless_it_comes_from_another_site(client: httpx2
     refused = await client.get("/?end_user_id=mallory", headers={"Sec-Fetch-Site": "cross-site"})
     assert (refused.status_code, refused.headers["location"]) == (303, "/")
     assert '"end_user_id": "user_123"' in (await client.get("/")).text
-    taken = await client.get("/?end_user_id=user_456", headers={"Sec-Fetch-Site": "none"})
-    assert (taken.status_code, taken.headers["location"]) == (303, "/")
+    accepted = await client.get("/?end_user_id=user_456", headers={"Sec-Fetch-Site": "none"})
+    assert (accepted.status_code, accepted.headers["location"]) == (303, "/")
     assert '"end_user_id": "user_456"' in (await client.get("/")).text
 
 
 async def test_session_of_another_end_user_is_not_shown(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.answer = ApiResponse(200, b'{"end_user_id": "user_456", "status": "connected"}')
     answer = await client.get("/api/sessions/a%3Fb%23c")
-    assert wire.sent[0].target == "/v1/hosted-connection-sessions/a%3Fb%23c"
+    assert wire.requests[0].target == "/v1/hosted-connection-sessions/a%3Fb%23c"
     assert answer.status_code == 404
     assert "connected" not in answer.json()["error"]
 
@@ -139,12 +139,12 @@ async def test_session_of_another_end_user_is_not_shown(client: httpx2.AsyncClie
 async def test_every_request_is_shown_without_the_key(client: httpx2.AsyncClient, wire: Wire) -> None:
     wire.answer = ApiResponse(200, json.dumps({"session_token": SESSION_TOKEN}).encode())
     answer = await client.post("/api/sessions", json={"integration_slug": "acme", "end_user_id": "o'hara"})
-    (shown,) = answer.json()["requests"]
-    assert (shown["method"], shown["target"], shown["status"]) == ("POST", "/v1/hosted-connection-sessions", 200)
-    assert shown["ms"] >= 0
-    assert "$ONE_RUNTIME_API_KEY" in shown["curl"]
+    (request,) = answer.json()["requests"]
+    assert (request["method"], request["target"], request["status"]) == ("POST", "/v1/hosted-connection-sessions", 200)
+    assert request["ms"] >= 0
+    assert "$ONE_RUNTIME_API_KEY" in request["curl"]
     assert API_KEY not in answer.text
-    assert SESSION_TOKEN not in shown["answer"]
+    assert SESSION_TOKEN not in request["answer"]
 
 
 async def test_no_page_or_file_contains_the_key(client: httpx2.AsyncClient) -> None:
@@ -198,7 +198,7 @@ async def test_another_site_cannot_make_the_backend_act(
     body = {"integration_slug": "acme", "end_user_id": "user_123"}
     answer = await client.post("/api/disconnect", json=body, headers=headers)
     assert answer.status_code == 403
-    assert wire.sent == []
+    assert wire.requests == []
 
 
 @pytest.mark.parametrize(
@@ -219,14 +219,14 @@ async def test_invalid_body_is_refused(
 ) -> None:
     answer = await client.post("/api/sessions", content=content, headers={"Content-Type": content_type})
     assert answer.status_code == status
-    assert wire.sent == []
+    assert wire.requests == []
 
 
 def arguments(line: str, key: str) -> list[str]:
     """Return the arguments that a shell passes to curl."""
     script = f"curl() {{ printf '%s\\0' \"$@\"; }}\n{line}"
-    done = subprocess.run(["sh", "-c", script], env={"ONE_RUNTIME_API_KEY": key}, capture_output=True, check=True)
-    return done.stdout.decode().removesuffix("\0").split("\0")
+    shell = subprocess.run(["sh", "-c", script], env={"ONE_RUNTIME_API_KEY": key}, capture_output=True, check=True)
+    return shell.stdout.decode().removesuffix("\0").split("\0")
 
 
 def test_curl_command_repeats_the_request() -> None:
@@ -252,8 +252,8 @@ async def _shown_disconnect(end_user_id: str) -> dict[str, str]:
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         await sign_in(client, end_user_id)
         answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
-    shown: dict[str, str] = answer.json()["requests"][0]
-    return shown
+    request: dict[str, str] = answer.json()["requests"][0]
+    return request
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -261,8 +261,8 @@ class _Echo(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        seen = {"path": self.path, "authorization": self.headers["Authorization"], "body": json.loads(body)}
-        content = json.dumps(seen).encode()
+        request = {"path": self.path, "authorization": self.headers["Authorization"], "body": json.loads(body)}
+        content = json.dumps(request).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -2,13 +2,13 @@
 
 from playwright.async_api import Page, expect
 
-from tests.demo.steps import card, connect, opened, violations
-from tests.running_demo import Demo, opened_popup, popups
+from tests.demo.steps import card, connect, find_violations, open_settings_page
+from tests.running_demo import Demo, find_popup, popups
 from tests.waiting import eventually
 
 
 async def test_card_shows_connect_and_disconnect_without_a_reload(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "page-connects")
+    await open_settings_page(page, demo, "page-connects")
     await expect(page.locator("#nothing-connected")).to_be_visible()
     await page.evaluate("() => { document.documentElement.dataset.sameDocument = 'yes'; }")
     await connect(page, demo.acme_key)
@@ -27,7 +27,7 @@ async def test_card_shows_connect_and_disconnect_without_a_reload(page: Page, de
 
 
 async def test_each_end_user_has_own_connections(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "page-first")
+    await open_settings_page(page, demo, "page-first")
     await connect(page, demo.acme_keys["acc_initech"])
     await expect(card(page)).to_contain_text("Initech")
     await page.get_by_label("End user", exact=True).select_option("another")
@@ -39,9 +39,9 @@ async def test_each_end_user_has_own_connections(page: Page, demo: Demo) -> None
 
 
 async def test_escape_in_the_popup_changes_nothing_and_returns_the_focus(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "page-escapes")
+    await open_settings_page(page, demo, "page-escapes")
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await expect(frame.get_by_role("button", name="API key")).to_be_visible()
     await page.keyboard.press("Escape")
     await eventually(lambda: not popups(page))
@@ -50,7 +50,7 @@ async def test_escape_in_the_popup_changes_nothing_and_returns_the_focus(page: P
 
 
 async def test_search_and_category_filter_the_list_and_report_no_match(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "page-searches")
+    await open_settings_page(page, demo, "page-searches")
     await page.get_by_label("Search integrations").fill("acme c")
     await expect(page.locator(".card")).to_have_count(1)
     await page.get_by_label("Category").select_option("Support")
@@ -60,7 +60,7 @@ async def test_search_and_category_filter_the_list_and_report_no_match(page: Pag
 
 
 async def test_every_request_is_listed_as_curl_without_the_key(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "page-lists")
+    await open_settings_page(page, demo, "page-lists")
     await connect(page, demo.acme_key)
     requests = page.locator(".request")
     await expect(requests).to_have_count(3)
@@ -73,26 +73,26 @@ async def test_the_page_has_no_accessibility_violation_in_any_state(page: Page, 
     for scheme, width in (("light", 1280), ("dark", 320)):
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         await page.set_viewport_size({"width": width, "height": 800})
-        await opened(page, demo, f"page-axe-{scheme}")
+        await open_settings_page(page, demo, f"page-axe-{scheme}")
         if scheme == "light":  # axe takes seconds for all cards
-            assert await violations(page) == []
+            assert await find_violations(page) == []
         await page.get_by_label("Search integrations").fill("Acme CRM")
-        assert await violations(page) == []
+        assert await find_violations(page) == []
         await connect(page, demo.acme_key)
-        assert await violations(page) == []
+        assert await find_violations(page) == []
         await card(page).get_by_role("button", name="Disconnect").click()
-        assert await violations(page) == []
+        assert await find_violations(page) == []
         await page.keyboard.press("Escape")
         await page.get_by_label("Search integrations").fill("nothing like this")
-        assert await violations(page) == []
+        assert await find_violations(page) == []
         if width == 320:
             await page.locator("#handle").click()
-            assert await violations(page) == []
+            assert await find_violations(page) == []
 
 
 async def test_page_fits_a_small_phone(page: Page, demo: Demo) -> None:
     await page.set_viewport_size({"width": 320, "height": 700})
-    await opened(page, demo, "page-narrow")
+    await open_settings_page(page, demo, "page-narrow")
     await connect(page, demo.acme_key)
     assert await page.evaluate("() => document.documentElement.scrollWidth") == 320
 
@@ -101,7 +101,7 @@ async def test_error_of_the_backend_is_shown_with_a_retry(page: Page, demo: Demo
     await page.route("**/api/integrations*", lambda route: route.abort())
     await page.goto(demo.playground)
     await expect(page.get_by_role("alert")).to_contain_text("does not answer")
-    assert await violations(page) == []
+    assert await find_violations(page) == []
     await page.unroute("**/api/integrations*")
     await page.get_by_role("button", name="Try again").click()
     await expect(card(page)).to_be_visible()

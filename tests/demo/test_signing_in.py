@@ -5,15 +5,15 @@ from typing import Any
 import httpx2
 from playwright.async_api import Browser, Page, expect
 
-from tests.demo.steps import card, choose_signing_in, opened
-from tests.running_demo import Demo, opened_popup, popups
+from tests.demo.steps import card, choose_signing_in, open_settings_page
+from tests.running_demo import Demo, find_popup, popups
 from tests.waiting import eventually
 
 
-async def popup_before_leaving(page: Page) -> Page:
+async def open_consent_window(page: Page) -> Page:
     """The window at Acme's consent page, opened from the popup."""
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await choose_signing_in(frame)
     async with page.expect_popup() as opening:
         await frame.get_by_role("button", name="Continue to Acme CRM").click()
@@ -27,40 +27,40 @@ async def press(window: Page, button: str, account: str = "Globex Corporation") 
     await window.get_by_role("button", name=button, exact=True).click()
 
 
-def of(demo: Demo, end_user: str) -> dict[str, Any]:
+def find_connection(demo: Demo, end_user: str) -> dict[str, Any]:
     """The end user's one connection."""
     connection: dict[str, Any]
-    (connection,) = asked(demo, "GET", f"/v1/connections?end_user_id={end_user}")["connections"]
+    (connection,) = request_api(demo, "GET", f"/v1/connections?end_user_id={end_user}")["connections"]
     return connection
 
 
-def asked(demo: Demo, method: str, path: str) -> dict[str, Any]:
+def request_api(demo: Demo, method: str, path: str) -> dict[str, Any]:
     """Return the response of the API."""
     headers = {"authorization": f"Bearer {demo.api_key}", "content-type": "application/json"}
     answer = httpx2.request(method, demo.url + path, headers=headers, content=b"{}" if method == "POST" else None)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def test_popup_connects_the_account_selected_at_acme(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "signs-popup")
-    await press(await popup_before_leaving(page), "Allow", "Initech")
+    await open_settings_page(page, demo, "signs-popup")
+    await press(await open_consent_window(page), "Allow", "Initech")
     await expect(card(page)).to_contain_text("Initech")
     await eventually(lambda: not popups(page))
-    connection = of(demo, "signs-popup")
+    connection = find_connection(demo, "signs-popup")
     assert (connection["auth_type"], connection["account"]) == ("oauth2", {"id": "acc_initech", "label": "Initech"})
     assert connection["scopes"] == ["account:read", "contacts:read", "contacts:write"]
     assert connection["missing_scopes"] == []
-    assert asked(demo, "POST", f"/v1/connections/{connection['id']}/check")["working"] is True
+    assert request_api(demo, "POST", f"/v1/connections/{connection['id']}/check")["working"] is True
 
 
 async def test_denied_consent_connects_nothing_and_can_be_repeated(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "signs-denies")
-    await press(await popup_before_leaving(page), "Deny")
+    await open_settings_page(page, demo, "signs-denies")
+    await press(await open_consent_window(page), "Deny")
     frame = popups(page)[-1]
     await expect(frame.get_by_role("alert")).to_be_visible()
-    assert asked(demo, "GET", "/v1/connections?end_user_id=signs-denies")["connections"] == []
+    assert request_api(demo, "GET", "/v1/connections?end_user_id=signs-denies")["connections"] == []
     async with page.expect_popup() as opening:
         await frame.get_by_role("button", name="Acme CRM").last.click()
     await press(await opening.value, "Allow")
@@ -68,7 +68,7 @@ async def test_denied_consent_connects_nothing_and_can_be_repeated(page: Page, d
 
 
 async def test_redirect_goes_to_acme_and_returns_to_the_app(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "signs-returns")
+    await open_settings_page(page, demo, "signs-returns")
     await page.get_by_role("radio", name="In this window").check()
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
     await choose_signing_in(page)
@@ -81,8 +81,8 @@ async def test_redirect_goes_to_acme_and_returns_to_the_app(page: Page, demo: De
 
 async def test_redirect_without_javascript_goes_to_acme_and_returns_to_the_app(browser: Browser, demo: Demo) -> None:
     headers = {"authorization": f"Bearer {demo.api_key}"}
-    wish = {"integration_slug": "acme", "end_user_id": "signs-plain", "return_url": f"{demo.playground}/connected"}
-    session = httpx2.post(f"{demo.url}/v1/hosted-connection-sessions", headers=headers, json=wish).json()
+    body = {"integration_slug": "acme", "end_user_id": "signs-plain", "return_url": f"{demo.playground}/connected"}
+    session = httpx2.post(f"{demo.url}/v1/hosted-connection-sessions", headers=headers, json=body).json()
     async with await browser.new_context(java_script_enabled=False) as context:
         page = await context.new_page()
         await page.goto(session["connect_url"])
@@ -93,48 +93,48 @@ async def test_redirect_without_javascript_goes_to_acme_and_returns_to_the_app(b
 
 
 async def test_link_in_another_browser_leads_to_acme(page: Page, browser: Browser, demo: Demo) -> None:
-    await opened(page, demo, "signs-link")
+    await open_settings_page(page, demo, "signs-link")
     await page.get_by_role("radio", name="By a link").check()
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
     await expect(page.get_by_role("button", name="Copy link")).to_be_focused()
     async with await browser.new_context() as context:
-        theirs = await context.new_page()
-        await theirs.goto(await page.get_by_label("The link").input_value())
-        await theirs.get_by_role("button", name="I expected this, go on").click()
-        await choose_signing_in(theirs)
-        await theirs.get_by_role("button", name="Continue to Acme CRM").click()
-        await press(theirs, "Allow")
-        await expect(theirs.get_by_role("heading", name="Connected")).to_be_visible()
-    assert of(demo, "signs-link")["status"] == "active"
+        other_page = await context.new_page()
+        await other_page.goto(await page.get_by_label("The link").input_value())
+        await other_page.get_by_role("button", name="I expected this, go on").click()
+        await choose_signing_in(other_page)
+        await other_page.get_by_role("button", name="Continue to Acme CRM").click()
+        await press(other_page, "Allow")
+        await expect(other_page.get_by_role("heading", name="Connected")).to_be_visible()
+    assert find_connection(demo, "signs-link")["status"] == "active"
 
 
 async def test_revoked_grant_is_noticed_at_the_next_use_and_repaired_in_place(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "signs-revoked")
-    await press(await popup_before_leaving(page), "Allow", "Initech")
+    await open_settings_page(page, demo, "signs-revoked")
+    await press(await open_consent_window(page), "Allow", "Initech")
     await expect(card(page)).to_contain_text("Initech")
     await eventually(lambda: not popups(page))
-    before = of(demo, "signs-revoked")
+    before = find_connection(demo, "signs-revoked")
     await page.goto(f"{demo.acme}/switches")
     await page.get_by_role("listitem").filter(has_text="Initech").get_by_role("button", name="Revoke all").click()
     await expect(page.get_by_role("listitem").filter(has_text="Initech")).to_contain_text("No grant in force")
-    assert asked(demo, "POST", f"/v1/connections/{before['id']}/check")["working"] is False
-    await opened(page, demo, "signs-revoked")
+    assert request_api(demo, "POST", f"/v1/connections/{before['id']}/check")["working"] is False
+    await open_settings_page(page, demo, "signs-revoked")
     await card(page).get_by_role("button", name="Reconnect Acme CRM").click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await choose_signing_in(frame)
     async with page.expect_popup() as opening:
         await frame.get_by_role("button", name="Acme CRM").last.click()
     await press(await opening.value, "Allow", "Initech")
-    await eventually(lambda: of(demo, "signs-revoked")["status"] == "active")
-    assert of(demo, "signs-revoked")["id"] == before["id"]
+    await eventually(lambda: find_connection(demo, "signs-revoked")["status"] == "active")
+    assert find_connection(demo, "signs-revoked")["id"] == before["id"]
 
 
 async def test_disconnect_ends_the_grant_at_acme(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "signs-leaves")
-    await press(await popup_before_leaving(page), "Allow")
+    await open_settings_page(page, demo, "signs-leaves")
+    await press(await open_consent_window(page), "Allow")
     await expect(card(page)).to_contain_text("Globex Corporation")
     headers = {"authorization": f"Bearer {demo.api_key}"}
-    wish = {"integration_slug": "acme", "end_user_id": "signs-leaves"}
-    answer = httpx2.post(f"{demo.url}/v1/disconnect", headers=headers, json=wish).json()
+    body = {"integration_slug": "acme", "end_user_id": "signs-leaves"}
+    answer = httpx2.post(f"{demo.url}/v1/disconnect", headers=headers, json=body).json()
     assert answer["deleted_count"] == 1
-    assert {one["outcome"] for one in answer["revocations"]} == {"revoked"}
+    assert {revocation["outcome"] for revocation in answer["revocations"]} == {"revoked"}

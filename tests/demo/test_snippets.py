@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.running_demo import Demo, opened_popup
+from tests.running_demo import Demo, find_popup
 
 SNIPPETS = Path(__file__).resolve().parents[2] / "docs" / "snippets"
 END_USER = "user_of_the_readme"
@@ -82,14 +82,14 @@ def customer() -> Iterator[_Server]:
 def one_runtime(demo: Demo, *words: str) -> str:
     """Run a command of One Runtime on the demo's database and return its first word of output."""
     environ = {**os.environ, "ONE_RUNTIME_DATABASE_URL": f"sqlite:///{demo.data}/one-runtime.db"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "one_runtime", *words], env=environ, capture_output=True, text=True, check=True
     )
-    return done.stdout.split()[0]
+    return process.stdout.split()[0]
 
 
 @pytest.fixture
-async def of_a_reader(demo: Demo, customer: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def readers_environment(demo: Demo, customer: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of the snippets: the key of an organization that allows the customer's origin and return URL."""
     create = ("organizations", "create", "The README's reader", "--allowed-origin", customer.origin)
     organization = await asyncio.to_thread(one_runtime, demo, *create)
@@ -114,14 +114,14 @@ def snippet(name: str) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def backend(of_a_reader: None) -> Iterator[ModuleType]:
+def backend(readers_environment: None) -> Iterator[ModuleType]:
     """The backend's snippet."""
     with snippet("backend") as module:
         yield module
 
 
 @pytest.fixture
-def redirect(of_a_reader: None, customer: _Server) -> Iterator[ModuleType]:
+def redirect(readers_environment: None, customer: _Server) -> Iterator[ModuleType]:
     """The redirect's snippet, at work in the customer's server."""
     with snippet("redirect") as module:
         customer.backend = module
@@ -136,12 +136,12 @@ async def test_code_of_the_readme_connects_an_account(
     customer.html = (SNIPPETS / "page.html").read_text("utf-8").replace("http://127.0.0.1:8000", demo.url)
     await page.goto(customer.origin)
     await page.get_by_role("button", name="Connect Acme CRM").click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await frame.get_by_label("API key", exact=True).fill(demo.acme_key)
     await frame.get_by_role("button", name="Connect Acme CRM").click()
     await expect(page.locator("#connect")).to_contain_text("is connected")
     listed = await asyncio.to_thread(backend.list_integrations, END_USER)
-    assert [one["slug"] for one in listed["integrations"] if one["status"] == "connected"] == ["acme"]
+    assert [entry["slug"] for entry in listed["integrations"] if entry["status"] == "connected"] == ["acme"]
 
 
 @pytest.mark.docs

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.demo.steps import card, opened, type_key, violations
-from tests.running_demo import Demo, opened_popup, popups
+from tests.demo.steps import card, find_violations, open_settings_page, type_key
+from tests.running_demo import Demo, find_popup, popups
 from tests.waiting import eventually
 
 
@@ -14,7 +14,7 @@ async def choose(page: Page, way: str) -> None:
     await page.get_by_role("radio", name=way).check()
 
 
-async def leave(page: Page, demo: Demo) -> None:
+async def start_redirect(page: Page, demo: Demo) -> None:
     """Ask to connect Acme CRM in this window, which then is at One Runtime's choice between two ways."""
     await choose(page, "In this window")
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
@@ -23,9 +23,9 @@ async def leave(page: Page, demo: Demo) -> None:
 
 
 async def test_integration_selected_in_the_list_is_connected(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "ways-lists")
+    await open_settings_page(page, demo, "ways-lists")
     await page.get_by_role("button", name="Browse all integrations").click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await frame.get_by_role("button", name=re.compile("^Acme CRM")).click()
     await type_key(frame, demo.acme_key)
     await expect(page.locator("#connected").get_by_role("heading", name="Acme CRM")).to_be_visible()
@@ -35,8 +35,8 @@ async def test_integration_selected_in_the_list_is_connected(page: Page, demo: D
 
 
 async def test_redirect_goes_to_one_runtime_and_returns_connected(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "ways-returns")
-    await leave(page, demo)
+    await open_settings_page(page, demo, "ways-returns")
+    await start_redirect(page, demo)
     await type_key(page, demo.acme_key)
     await expect(card(page)).to_contain_text("Globex Corporation")
     await expect(page.locator("#toast")).to_have_text("Acme CRM is connected.")
@@ -51,8 +51,8 @@ async def test_redirect_goes_to_one_runtime_and_returns_connected(page: Page, de
 
 
 async def test_cancelled_redirect_returns_and_shows_it(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "ways-cancels")
-    await leave(page, demo)
+    await open_settings_page(page, demo, "ways-cancels")
+    await start_redirect(page, demo)
     await page.get_by_role("button", name=re.compile("^Cancel")).click()
     await expect(page.locator("#toast")).to_have_text("Cancelled. Nothing was connected.")
     await expect(page.locator("#nothing-connected")).to_be_visible()
@@ -62,22 +62,22 @@ async def test_cancelled_redirect_returns_and_shows_it(page: Page, demo: Demo) -
 async def test_redirect_that_returns_to_another_user_connects_nothing(
     page: Page, browser_context: BrowserContext, demo: Demo
 ) -> None:
-    await opened(page, demo, "ways-first")
-    await leave(page, demo)
+    await open_settings_page(page, demo, "ways-first")
+    await start_redirect(page, demo)
     other = await browser_context.new_page()
-    await opened(other, demo, "ways-second")
+    await open_settings_page(other, demo, "ways-second")
     await type_key(page, demo.acme_key)
     await expect(page.get_by_role("alert")).to_contain_text(
         "Another user started this, and ways-second is signed in here"
     )
     await expect(page.locator("#nothing-connected")).to_be_visible()
-    assert await violations(page) == []
-    await opened(page, demo, "ways-first")
+    assert await find_violations(page) == []
+    await open_settings_page(page, demo, "ways-first")
     await expect(page.locator("#nothing-connected")).to_be_visible()
 
 
 async def test_link_works_in_another_browser_after_confirmation(page: Page, browser: Browser, demo: Demo) -> None:
-    await opened(page, demo, "user_456")
+    await open_settings_page(page, demo, "user_456")
     await choose(page, "By a link")
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
     dialog = page.get_by_role("dialog", name="A link for Tomás Reyes")
@@ -88,13 +88,13 @@ async def test_link_works_in_another_browser_after_confirmation(page: Page, brow
     await expect(page.locator(".request .status").first).to_have_text("200")
     await expect(dialog.get_by_role("status")).to_have_text("Not used yet.")
     elsewhere = await browser.new_context()
-    theirs = await elsewhere.new_page()
-    await theirs.goto(link)
-    await expect(theirs.get_by_text("Tomás Reyes").first).to_be_visible()
-    await expect(theirs.get_by_role("button", name="API key")).to_have_count(0)
-    await theirs.get_by_role("button", name="I expected this, go on").click()
-    await type_key(theirs, demo.acme_keys["acc_initech"])
-    await expect(theirs.get_by_role("heading", name="Connected")).to_be_visible()
+    other_page = await elsewhere.new_page()
+    await other_page.goto(link)
+    await expect(other_page.get_by_text("Tomás Reyes").first).to_be_visible()
+    await expect(other_page.get_by_role("button", name="API key")).to_have_count(0)
+    await other_page.get_by_role("button", name="I expected this, go on").click()
+    await type_key(other_page, demo.acme_keys["acc_initech"])
+    await expect(other_page.get_by_role("heading", name="Connected")).to_be_visible()
     await elsewhere.close()
     await dialog.get_by_role("button", name="Was it used?").click()
     await expect(dialog.get_by_role("status")).to_have_text("It was used: Initech is connected.")
@@ -104,7 +104,7 @@ async def test_link_works_in_another_browser_after_confirmation(page: Page, brow
 
 async def test_link_can_be_copied(page: Page, browser_context: BrowserContext, demo: Demo) -> None:
     await browser_context.grant_permissions(["clipboard-read", "clipboard-write"], origin=demo.playground)
-    await opened(page, demo, "ways-copies")
+    await open_settings_page(page, demo, "ways-copies")
     await choose(page, "By a link")
     await page.get_by_role("button", name="Browse all integrations").click()
     await page.get_by_role("button", name="Copy link").click()
@@ -115,7 +115,7 @@ async def test_link_can_be_copied(page: Page, browser_context: BrowserContext, d
 
 
 async def test_mode_is_selected_with_the_keyboard_and_explained(page: Page, demo: Demo) -> None:
-    await opened(page, demo, "ways-keyboard")
+    await open_settings_page(page, demo, "ways-keyboard")
     await page.get_by_label("Category").focus()
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("radio", name="In a popup")).to_be_focused()
@@ -135,8 +135,8 @@ async def test_another_window_of_the_browser_follows_the_signed_in_user(
     page: Page, browser_context: BrowserContext, demo: Demo
 ) -> None:
     other = await browser_context.new_page()
-    await opened(other, demo, "ways-one")
-    await opened(page, demo, "ways-one")
+    await open_settings_page(other, demo, "ways-one")
+    await open_settings_page(page, demo, "ways-one")
     await page.get_by_label("End user", exact=True).select_option("user_123")
     await expect(other.get_by_label("End user", exact=True)).to_have_value("user_123")
 
@@ -145,11 +145,11 @@ async def test_link_and_modes_have_no_accessibility_violation_and_fit(page: Page
     for scheme, width in (("light", 900), ("dark", 320)):
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         await page.set_viewport_size({"width": width, "height": 800})
-        await opened(page, demo, f"ways-axe-{scheme}")
+        await open_settings_page(page, demo, f"ways-axe-{scheme}")
         await page.get_by_label("Search integrations").fill("Acme CRM")  # axe takes seconds for all cards
         await choose(page, "By a link")
-        assert await violations(page) == []
+        assert await find_violations(page) == []
         await page.get_by_role("button", name="Browse all integrations").click()
         await expect(page.get_by_role("dialog")).to_be_visible()
-        assert await violations(page) == []
+        assert await find_violations(page) == []
         assert await page.evaluate("() => document.documentElement.scrollWidth") == width

@@ -36,12 +36,12 @@ async def start(runtime: Served, ticket: str, **headers: str) -> httpx2.Response
 
 async def authorize(runtime: Served, **session: Any) -> SessionAuthorization:
     """Start an authorization in a new session."""
-    made = await runtime.session(**session)
-    told = await prepare(runtime, made)
-    left = await start(runtime, told["ticket"])
-    assert left.status_code == 200, left.text
-    cookie = left.headers["set-cookie"].partition(";")[0]
-    return SessionAuthorization(told["authorization_id"], left.json()["url"], cookie, made)
+    created = await runtime.session(**session)
+    prepared = await prepare(runtime, created)
+    started = await start(runtime, prepared["ticket"])
+    assert started.status_code == 200, started.text
+    cookie = started.headers["set-cookie"].partition(";")[0]
+    return SessionAuthorization(prepared["authorization_id"], started.json()["url"], cookie, created)
 
 
 async def allow(attempt: SessionAuthorization, person: Person = ALICE) -> dict[str, str]:

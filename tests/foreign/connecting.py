@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
+
 from one_runtime.catalog.loader import load_catalog
 from tests.application import PUBLIC_URL, Client, RunningAcme, settings_for, started
 from tests.authorizations import Authorizing
@@ -27,10 +29,10 @@ class Connecting(Authorizing):
             callback = await visitor.consent(attempt.url, person)
         page = await self.call_back(callback, attempt.cookie)
         assert page.status_code == 200, page.text
-        told = await self.outcome(token, attempt.authorization_id)
-        assert told["state"] == "connected", told
-        found = await self.client.get(f"/v1/connections/{told['connection']['connection_id']}")
-        connection: dict[str, Any] = found.json()
+        outcome = await self.outcome(token, attempt.authorization_id)
+        assert outcome["state"] == "connected", outcome
+        answer = await self.client.get(f"/v1/connections/{outcome['connection']['connection_id']}")
+        connection: dict[str, Any] = answer.json()
         return connection
 
     async def token(self, connection_id: str) -> str:
@@ -49,9 +51,9 @@ async def connecting(database_url: str, acme: RunningAcme, provider: Provider) -
     catalog = load_catalog().with_extra(provider.entry, LOGO)
     async with started(settings, acme, catalog) as application:
         client = application.client(await application.key(await application.organization()))
-        made = Connecting(application, client, provider.entry.slug, provider)
+        runtime = Connecting(application, client, provider.entry.slug, provider)
         await register(client, provider)
-        yield made
+        yield runtime
 
 
 async def register(client: Client, provider: Provider) -> dict[str, Any]:
@@ -65,3 +67,9 @@ async def register(client: Client, provider: Provider) -> dict[str, Any]:
     registered: dict[str, Any] = answer.json()
     assert registered["redirect_url"] == redirect_url
     return registered
+
+
+def target_of(page: httpx2.Response) -> str:
+    """Return the target of a page's automatic redirect."""
+    assert page.status_code == 200, page.text
+    return page.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")

@@ -73,7 +73,7 @@ def ntfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     assert program is not None, "run: python scripts/bootstrap.py --dev --foreign"
     folder = tmp_path_factory.mktemp("ntfy")
     with running([sys.executable, "-m", "tests.foreign.ntfy_server", program, str(folder)], folder) as process:
-        url = process.said["url"]
+        url = process.announcement["url"]
         yield Program(url, entry_for("ntfy", url), process)
 
 
@@ -82,5 +82,5 @@ def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """PyPI's localstripe, with nothing in it."""
     folder = tmp_path_factory.mktemp("localstripe")
     with running([sys.executable, "-m", "tests.foreign.localstripe_server"], folder) as process:
-        url = process.said["url"]
+        url = process.announcement["url"]
         yield Program(url, entry_for("localstripe", url), process)

@@ -39,11 +39,11 @@ def main(program: str, folder: Path) -> None:
                 assert server.poll() is None, "it has ended"
                 if is_up(url):
                     break
-            told = {"NTFY_PASSWORD": PASSWORD, "PATH": os.environ["PATH"]}
+            environment = {"NTFY_PASSWORD": PASSWORD, "PATH": os.environ["PATH"]}
             add = [program, "user", "--config", str(file), "add", "--role=user", USER]
-            subprocess.run(add, env=told, stdout=sys.stderr, check=True)
+            subprocess.run(add, env=environment, stdout=sys.stderr, check=True)
             allow = [program, "access", "--config", str(file), USER, TOPICS, "rw"]
-            subprocess.run(allow, env=told, stdout=sys.stderr, check=True)
+            subprocess.run(allow, env=environment, stdout=sys.stderr, check=True)
             print(json.dumps({"url": url, "username": USER, "password": PASSWORD}), flush=True)  # noqa: T201
             sys.stdin.read()
         finally:

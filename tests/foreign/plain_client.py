@@ -68,12 +68,12 @@ class PlainClient:
             "state": state,
             "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("="),
             "code_challenge_method": "S256",
-            **{one.param: one.separator.join((*one.always, *one.default)) for one in scopes},
+            **{scope.param: scope.separator.join((*scope.always, *scope.default)) for scope in scopes},
             **auth.authorization.params,
             **params,
         }
-        said = {name: value for name, value in query.items() if value}
-        return Attempt(state, verifier, f"{auth.authorization.url}?{urlencode(said)}")
+        parameters = {name: value for name, value in query.items() if value}
+        return Attempt(state, verifier, f"{auth.authorization.url}?{urlencode(parameters)}")
 
     async def connect(self, person: Person) -> Tokens:
         """Get tokens for a person who allows access."""

@@ -23,7 +23,7 @@ NODE_PROJECT: Final = Path(__file__).parent / "node"
 class ForeignProcess:
     """A running server: its start-up message, its process, and the path of its log."""
 
-    said: dict[str, Any]
+    announcement: dict[str, Any]
     process: "subprocess.Popen[str]"
     log_file: Path
 

@@ -68,11 +68,11 @@ class Provider:
         return self._registered(redirect_uris=[], grant_types=["client_credentials"])
 
     def _registered(self, redirect_uris: list[str], grant_types: list[str]) -> OAuthClient:
-        wanted = {"client_name": "One Runtime", "redirect_uris": redirect_uris, "grant_types": grant_types}
-        answer = httpx2.post(self.registration_url, json=wanted, verify=False)
+        metadata = {"client_name": "One Runtime", "redirect_uris": redirect_uris, "grant_types": grant_types}
+        answer = httpx2.post(self.registration_url, json=metadata, verify=False)
         assert answer.status_code == 201, answer.text
-        told = answer.json()
-        return OAuthClient(told["client_id"], told["client_secret"], (redirect_uris or [""])[0])
+        registration = answer.json()
+        return OAuthClient(registration["client_id"], registration["client_secret"], (redirect_uris or [""])[0])
 
 
 def entry_for(slug: str, url: str) -> Integration:
@@ -94,7 +94,7 @@ def running_django(folder: Path, access_token_seconds: int = ACCESS_TOKEN_SECOND
     module = ["-m", "tests.foreign.django_provider", "--folder", str(folder)]
     options = ["--people", people_as_json(), "--access-token-seconds", str(access_token_seconds)]
     with running([sys.executable, *module, *options], folder) as process:
-        url = process.said["url"]
+        url = process.announcement["url"]
         yield Provider(url, entry_for("django-provider", url), process, f"{url}/o/register/")
 
 
@@ -103,7 +103,7 @@ def running_oidc(folder: Path, access_token_seconds: int = ACCESS_TOKEN_SECONDS)
     """Run npm's oidc-provider, which stores everything in memory."""
     options = ["--people", people_as_json(), "--access-token-seconds", str(access_token_seconds)]
     with running(node("oidc_provider.js", *options), folder) as process:
-        url = process.said["url"]
+        url = process.announcement["url"]
         yield Provider(url, entry_for("oidc-provider", url), process, f"{url}/reg")
 
 
@@ -112,10 +112,10 @@ def running_emulate(folder: Path, vendors: tuple[str, ...] = VENDORS) -> Iterato
     """Run npm's emulate for these vendors in one process."""
     options = ["--people", people_as_json(), "--vendors", ",".join(vendors)]
     with running(node("emulate.js", *options), folder) as process:
-        registration = process.said["registration"]
+        registration = process.announcement["registration"]
         yield {
             vendor: Provider(url, entry_for(f"emulated-{vendor}", url), process, f"{registration}/{vendor}/register")
-            for vendor, url in process.said["urls"].items()
+            for vendor, url in process.announcement["urls"].items()
         }
 
 

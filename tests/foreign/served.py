@@ -69,13 +69,13 @@ class Served:
 
     async def connections(self, end_user_id: str = END_USER) -> list[dict[str, Any]]:
         """Return an end user's connections."""
-        found: list[dict[str, Any]] = (await self.get("/v1/connections", end_user_id=end_user_id))["connections"]
-        return found
+        connections: list[dict[str, Any]] = (await self.get("/v1/connections", end_user_id=end_user_id))["connections"]
+        return connections
 
     async def token(self, connection_id: str) -> str:
         """Return a fresh access token."""
-        told = await self.get(f"/v1/connections/{connection_id}/credentials")
-        return str(told["credentials"]["access_token"])
+        body = await self.get(f"/v1/connections/{connection_id}/credentials")
+        return str(body["credentials"]["access_token"])
 
     async def disconnect(self) -> dict[str, Any]:
         """Disconnect the end user."""
@@ -85,15 +85,15 @@ class Served:
         """Return the response of the API."""
         answer = await self.http.get(path, params=params)
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        body: dict[str, Any] = answer.json()
+        return body
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the response of the API."""
         answer = await self.http.post(path, json=body)
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        document: dict[str, Any] = answer.json()
+        return document
 
     async def register(self, provider: Provider, redirect_uri: str | None = None) -> OAuthClient:
         """Register a client at the provider and in One Runtime, by default with One Runtime's redirect URI."""
@@ -117,7 +117,7 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
     """Run an installation until the block ends. The organization has a client at each provider."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    allowed = frozenset(("127.0.0.1", one.port) for one in (provider, *others))
+    allowed = frozenset(("127.0.0.1", listed.port) for listed in (provider, *others))
     settings = Settings.model_validate(
         {
             "public_url": url,
@@ -136,8 +136,8 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
             headers = {"authorization": f"Bearer {key}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
                 runtime = Served(url, provider, site, http, clock)
-                for one in (provider, *others):
-                    await runtime.register(one)
+                for listed in (provider, *others):
+                    await runtime.register(listed)
                 place = {"allowed_origins": [site.origin], "return_urls": [site.return_url]}
                 assert (await http.put("/v1/organization", json={"display_name": NORTHWIND} | place)).status_code == 200
                 yield runtime
@@ -147,8 +147,8 @@ async def _key_of_an_organization(installation: Installation) -> str:
     """Create an organization and return an API key with every scope."""
     async with installation.database.write() as tx:
         now = installation.clock()
-        made = await organizations.create(tx, NORTHWIND, now)
-        _, token = await api_keys.create(tx, Actor(made.id, "system"), "test", api_keys.SCOPES, now)
+        organization = await organizations.create(tx, NORTHWIND, now)
+        _, token = await api_keys.create(tx, Actor(organization.id, "system"), "test", api_keys.SCOPES, now)
     return token.secret
 
 

@@ -33,8 +33,8 @@ async def victim(database_url: str, oidc_provider: Provider, django_provider: Pr
 
 async def is_untouched(runtime: Served, attempt: SessionAuthorization) -> bool:
     """Return True if nothing was connected and the attempt is still pending."""
-    told = (await outcome(runtime, attempt)).json()
-    return await runtime.connections() == [] and told["state"] == "waiting"
+    outcome_body = (await outcome(runtime, attempt)).json()
+    return await runtime.connections() == [] and outcome_body["state"] == "waiting"
 
 
 async def test_state_is_accepted_once(victim: Served) -> None:
@@ -110,9 +110,9 @@ async def test_callback_of_another_or_no_issuer_is_refused_before_its_code_is_us
 
 async def test_attackers_callback_is_refused_in_the_victims_browser(victim: Served) -> None:
     """Login CSRF (RFC 9700, 4.7): the victim opens the callback of the attacker's attempt."""
-    attempt, mine = await authorize(victim, end_user_id="mallory"), await authorize(victim)
+    attempt, victims_attempt = await authorize(victim, end_user_id="mallory"), await authorize(victim)
     callback = await allow(attempt, BOB)
-    for cookie in (None, mine.cookie):
+    for cookie in (None, victims_attempt.cookie):
         refused = await call_back(victim, callback, cookie)
         assert (refused.status_code, LOST in refused.text) == (409, True)
     assert await victim.connections() == await victim.connections("mallory") == []
@@ -134,22 +134,22 @@ async def test_stolen_code_is_refused_without_its_verifier(victim: Served) -> No
     """PKCE (RFC 7636) protects the code even if the client's secret is stolen too."""
     client = await registered(victim)
     attempt = await authorize(victim)
-    asked = attempt.query
-    assert (asked["client_id"], asked["code_challenge_method"]) == (client.client_id, "S256")
-    assert len(asked["code_challenge"]) == 43
+    query = attempt.query
+    assert (query["client_id"], query["code_challenge_method"]) == (client.client_id, "S256")
+    assert len(query["code_challenge"]) == 43
     callback = await allow(attempt)
     async with PlainClient(victim.provider, client) as thief:
-        for guess in ("", asked["code_challenge"], "v" * 43):
+        for guess in ("", query["code_challenge"], "v" * 43):
             assert not hasattr(await thief.exchange(callback["code"], guess), "access_token")
-    assert (await authorize(victim)).query["code_challenge"] != asked["code_challenge"]
+    assert (await authorize(victim)).query["code_challenge"] != query["code_challenge"]
 
 
 async def test_host_header_does_not_change_the_redirect_uri(
     victim: Served,
 ) -> None:
-    told = await prepare(victim, await victim.session())
-    left = await start(victim, told["ticket"], host="attacker.example", **{"sec-fetch-site": "same-origin"})
-    attempt = SessionAuthorization("", left.json()["url"], "", {})
+    prepared = await prepare(victim, await victim.session())
+    started = await start(victim, prepared["ticket"], host="attacker.example", **{"sec-fetch-site": "same-origin"})
+    attempt = SessionAuthorization("", started.json()["url"], "", {})
     assert attempt.query["redirect_uri"] == f"{victim.url}/connect/callback/oidc-provider"
     elsewhere = replace(attempt, url=attempt.url.replace("callback%2Foidc-provider", "callback%2Fdjango-provider"))
     assert elsewhere != attempt
@@ -159,8 +159,8 @@ async def test_host_header_does_not_change_the_redirect_uri(
 
 
 async def test_ticket_is_accepted_once(victim: Served) -> None:
-    told = await prepare(victim, await victim.session())
-    answers = await asyncio.gather(*(start(victim, told["ticket"]) for _ in range(4)))
+    prepared = await prepare(victim, await victim.session())
+    answers = await asyncio.gather(*(start(victim, prepared["ticket"]) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
     refused = [answer for answer in answers if answer.status_code == 409]
     assert {answer.json()["code"] for answer in refused} == {"consent_lost"}
@@ -168,9 +168,9 @@ async def test_ticket_is_accepted_once(victim: Served) -> None:
 
 
 async def test_ticket_expires_after_two_minutes(victim: Served) -> None:
-    told = await prepare(victim, await victim.session())
+    prepared = await prepare(victim, await victim.session())
     victim.clock.advance(minutes=2, seconds=1)
-    assert (await start(victim, told["ticket"])).json()["code"] == "consent_lost"
+    assert (await start(victim, prepared["ticket"])).json()["code"] == "consent_lost"
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,12 @@ async def test_ticket_expires_after_two_minutes(victim: Served) -> None:
 )
 @pytest.mark.promise("P6")
 async def test_ticket_is_accepted_only_from_our_own_page(victim: Served, headers: dict[str, str]) -> None:
-    told = await prepare(victim, await victim.session())
-    said = {name: victim.url if value == "OURS" else value for name, value in headers.items()}
-    refused = await start(victim, told["ticket"], **said)
+    prepared = await prepare(victim, await victim.session())
+    request_headers = {name: victim.url if value == "OURS" else value for name, value in headers.items()}
+    refused = await start(victim, prepared["ticket"], **request_headers)
     assert (refused.status_code, refused.json()["code"]) == (409, "consent_lost")
     assert "set-cookie" not in refused.headers
-    assert (await start(victim, told["ticket"], origin=victim.url)).status_code == 200
+    assert (await start(victim, prepared["ticket"], origin=victim.url)).status_code == 200
 
 
 async def test_new_attempt_ends_the_attempt_before(victim: Served) -> None:
@@ -223,11 +223,11 @@ async def test_only_the_session_of_the_attempt_can_read_its_outcome(victim: Serv
 
 
 async def test_cookie_is_sent_only_to_our_server_and_deleted_after_use(victim: Served) -> None:
-    told = await prepare(victim, await victim.session())
-    left = await start(victim, told["ticket"])
-    cookie, *attributes = left.headers["set-cookie"].split("; ")
+    prepared = await prepare(victim, await victim.session())
+    started = await start(victim, prepared["ticket"])
+    cookie, *attributes = started.headers["set-cookie"].split("; ")
     assert set(attributes) == {"Max-Age=600", "Path=/", "HttpOnly", "SameSite=Lax"}
-    attempt = SessionAuthorization("", left.json()["url"], cookie, {})
+    attempt = SessionAuthorization("", started.json()["url"], cookie, {})
     assert attempt.query["state"] not in cookie
     page = await call_back(victim, await allow(attempt), cookie)
     assert page.headers["set-cookie"].startswith(f"{cookie.partition('=')[0]}=; Max-Age=0")

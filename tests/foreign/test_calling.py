@@ -35,13 +35,13 @@ async def directly(provider: Provider, token: str) -> httpx2.Response:
 
 
 @asynccontextmanager
-async def as_their_client(runtime: Connecting) -> AsyncIterator[PlainClient]:
+async def registered_client(runtime: Connecting) -> AsyncIterator[PlainClient]:
     """Register a client that One Runtime uses too, so that a test can revoke its tokens."""
-    made = runtime.provider.register_client(f"{PUBLIC_URL}/connect/callback/{runtime.slug}")
-    body = {"client_id": made.client_id, "client_secret": made.client_secret}
+    client = runtime.provider.register_client(f"{PUBLIC_URL}/connect/callback/{runtime.slug}")
+    body = {"client_id": client.client_id, "client_secret": client.client_secret}
     answer = await runtime.client.send("PUT", f"/v1/integrations/{runtime.slug}/oauth-client", body)
     assert answer.status_code == 200, answer.text
-    async with PlainClient(runtime.provider, made) as plain:
+    async with PlainClient(runtime.provider, client) as plain:
         yield plain
 
 
@@ -56,7 +56,7 @@ async def test_proxy_calls_the_api_as_the_connected_account(runtime: Connecting)
 async def test_token_revoked_at_the_provider_is_renewed_once_and_the_call_repeated(
     database_url: str, acme: RunningAcme, emulated: Mapping[str, Provider]
 ) -> None:
-    async with connecting(database_url, acme, emulated["okta"]) as runtime, as_their_client(runtime) as plain:
+    async with connecting(database_url, acme, emulated["okta"]) as runtime, registered_client(runtime) as plain:
         connection = await runtime.connect()
         token = await runtime.token(connection["id"])
         await plain.revoke(token, "access_token")
@@ -66,19 +66,19 @@ async def test_token_revoked_at_the_provider_is_renewed_once_and_the_call_repeat
 
 
 async def test_connection_needs_reauth_after_the_grant_was_revoked_at_the_provider(runtime: Connecting) -> None:
-    async with as_their_client(runtime) as plain:
+    async with registered_client(runtime) as plain:
         connection = await runtime.connect()
         await plain.revoke(await runtime.token(connection["id"]), "access_token")  # ends Django's grant
         answer = await call(runtime, "/me")
         assert (answer.status_code, answer.headers["one-runtime-error"]) == (409, "connect_required")
-        left = (await runtime.client.get(f"/v1/connections/{connection['id']}")).json()
-        assert left["status"] == "needs_reauth"
+        shown = (await runtime.client.get(f"/v1/connections/{connection['id']}")).json()
+        assert shown["status"] == "needs_reauth"
 
 
 async def test_refusal_of_a_wrong_token_is_passed_on_unchanged(runtime: Connecting) -> None:
     body = {"integration_slug": runtime.slug, "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
-    made = await runtime.client.post("/v1/connections", {**body, "credentials": {"access_token": "wrong"}})
-    assert made.status_code == 201, made.text
+    created = await runtime.client.post("/v1/connections", {**body, "credentials": {"access_token": "wrong"}})
+    assert created.status_code == 201, created.text
     answer = await call(runtime, "/me")
     without_us = await directly(runtime.provider, "wrong")
     assert (answer.status_code, answer.content) == (without_us.status_code, without_us.content)

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.foreign
 @pytest.fixture(params=["django", "oidc"])
 def provider(request: pytest.FixtureRequest) -> Provider:
     """Each of the two providers with all features."""
-    found: Provider = request.getfixturevalue(f"{request.param}_provider")
-    return found
+    provider: Provider = request.getfixturevalue(f"{request.param}_provider")
+    return provider
 
 
 @pytest_asyncio.fixture
@@ -30,7 +30,7 @@ async def runtime(database_url: str, acme: RunningAcme, provider: Provider) -> A
 
 
 @asynccontextmanager
-async def asking(provider: Provider) -> AsyncIterator[PlainClient]:
+async def direct_client(provider: Provider) -> AsyncIterator[PlainClient]:
     """A client that calls the provider directly with a token."""
     async with PlainClient(provider, OAuthClient("nobody", "", "")) as plain:
         yield plain
@@ -44,14 +44,14 @@ async def test_account_is_connected_used_and_disconnected(runtime: Connecting) -
     first = await runtime.token(connection["id"])
     runtime.application.clock.advance(seconds=6)
     second = await runtime.token(connection["id"])
-    async with asking(runtime.provider) as plain:
+    async with direct_client(runtime.provider) as plain:
         assert second != first
         assert (await plain.whoami(second)).ok
         disconnected = await runtime.client.post(
             "/v1/disconnect", {"integration_slug": runtime.slug, "end_user_id": "user_123"}
         )
-        told = disconnected.json()["revocations"]
-        assert {(one["token"], one["outcome"]) for one in told} == {
+        revocations = disconnected.json()["revocations"]
+        assert {(revocation["token"], revocation["outcome"]) for revocation in revocations} == {
             ("refresh_token", "revoked"),
             ("access_token", "revoked"),
         }
@@ -60,11 +60,11 @@ async def test_account_is_connected_used_and_disconnected(runtime: Connecting) -
 
 
 async def test_two_people_connect_two_accounts(runtime: Connecting) -> None:
-    mine, theirs = await runtime.connect("user_123", ALICE), await runtime.connect("user_456", BOB)
-    assert ALICE.name in mine["account"]["label"]
-    assert BOB.name in theirs["account"]["label"]
-    async with asking(runtime.provider) as plain:
-        for connection, person in ((mine, ALICE), (theirs, BOB)):
+    first, second = await runtime.connect("user_123", ALICE), await runtime.connect("user_456", BOB)
+    assert ALICE.name in first["account"]["label"]
+    assert BOB.name in second["account"]["label"]
+    async with direct_client(runtime.provider) as plain:
+        for connection, person in ((first, ALICE), (second, BOB)):
             who = await plain.whoami(await runtime.token(connection["id"]))
             assert person.name in (who.account_label or "")
 
@@ -76,8 +76,8 @@ async def test_denied_authorization_leaves_the_session_pending_and_can_be_retrie
         callback = await visitor.deny(attempt.url, ALICE)
         page = await runtime.call_back(callback, attempt.cookie)
         assert "Access wasn’t allowed" in page.text
-        told = await runtime.outcome(session["session_token"], attempt.authorization_id)
-        assert (told["state"], told["code"]) == ("failed", "consent_denied")
+        outcome = await runtime.outcome(session["session_token"], attempt.authorization_id)
+        assert (outcome["state"], outcome["code"]) == ("failed", "consent_denied")
         state = (await runtime.client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
         assert (state["status"], state["last_error"]["code"]) == ("pending", "consent_denied")
         attempt = await runtime.authorize(session["session_token"])
@@ -97,6 +97,6 @@ async def test_each_vendor_is_connected_and_its_account_is_named(
             connection = await runtime.connect(end_user, person)
             assert person.name in connection["account"]["label"]
             assert connection["missing_scopes"] == []
-            async with asking(runtime.provider) as plain:
+            async with direct_client(runtime.provider) as plain:
                 who = await plain.whoami(await runtime.token(connection["id"]))
                 assert person.name in (who.account_label or "")

@@ -26,7 +26,7 @@ async def plain(
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[PlainClient]:
     provider: Provider = {"django": django_provider, "oidc": oidc_provider, **emulated}[request.param]
-    async with running_upstream() as back, PlainClient(provider, provider.register_client(f"{back.url}/back")) as plain:
+    async with running_upstream() as site, PlainClient(provider, provider.register_client(f"{site.url}/back")) as plain:
         yield plain
 
 

@@ -17,7 +17,7 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.tokens import revocation
 from tests.application import RunningAcme
 from tests.authorizations import OUR_PAGE
-from tests.foreign.connecting import Connecting, connecting
+from tests.foreign.connecting import Connecting, connecting, target_of
 from tests.foreign.person import ALICE, BOB
 from tests.foreign.plain_client import PlainClient
 from tests.foreign.providers import OAuthClient, Provider
@@ -56,7 +56,7 @@ async def pending(runtime: Connecting) -> int:
 
 
 @asynccontextmanager
-async def out_of_reach(runtime: Connecting) -> AsyncIterator[None]:
+async def unreachable_provider(runtime: Connecting) -> AsyncIterator[None]:
     """Make the provider unreachable until the block ends."""
     egress = runtime.application.installation.egress
     async with Egress() as without_allow_list:
@@ -77,8 +77,8 @@ async def test_each_way_to_disconnect_revokes_both_tokens_and_reports_it(runtime
         answer_body = (await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")).json()
     else:
         answer_body = (await runtime.client.send("DELETE", "/v1/end-users/user_123")).json()
-    assert {(one["token"], one["outcome"]) for one in answer_body["revocations"]} == BOTH
-    assert {one["connection_id"] for one in answer_body["revocations"]} == {connection["id"]}
+    assert {(revocation["token"], revocation["outcome"]) for revocation in answer_body["revocations"]} == BOTH
+    assert {revocation["connection_id"] for revocation in answer_body["revocations"]} == {connection["id"]}
     assert not await is_accepted(runtime, token)
     assert await pending(runtime) == 0
 
@@ -86,10 +86,10 @@ async def test_each_way_to_disconnect_revokes_both_tokens_and_reports_it(runtime
 async def test_the_worker_retries_until_the_provider_answers(runtime: Connecting) -> None:
     connection = await runtime.connect()
     token = await runtime.token(connection["id"])
-    async with out_of_reach(runtime):
+    async with unreachable_provider(runtime):
         answer_body = (await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")).json()["revocations"]
-        assert {one["outcome"] for one in answer_body} == {"failed"}
-        assert all("cannot be reached" in one["reason"] for one in answer_body)
+        assert {revoked["outcome"] for revoked in answer_body} == {"failed"}
+        assert all("cannot be reached" in revoked["reason"] for revoked in answer_body)
         assert (await runtime.client.get(f"/v1/connections/{connection['id']}")).status_code == 404
         runtime.application.clock.advance(minutes=5)
         assert await revocation.revoke_due(runtime.application.installation) == 1
@@ -103,7 +103,7 @@ async def test_the_worker_retries_until_the_provider_answers(runtime: Connecting
 
 async def test_pending_revocations_are_deleted_after_a_day(runtime: Connecting) -> None:
     connection = await runtime.connect()
-    async with out_of_reach(runtime):
+    async with unreachable_provider(runtime):
         await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
         runtime.application.clock.advance(hours=24, seconds=1)
         assert await revocation.revoke_due(runtime.application.installation) == 0
@@ -118,7 +118,7 @@ async def test_a_deleted_client_revokes_its_tokens_before_it_is_purged(runtime: 
     assert await purged(runtime) == 0, "a connection was made with it"
     runtime.application.clock.advance(seconds=6)
     assert await runtime.token(connection["id"]) != token, "it renews what was given to it"
-    async with out_of_reach(runtime):
+    async with unreachable_provider(runtime):
         await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
         assert await purged(runtime) == 0, "its tokens are still to be revoked"
     runtime.application.clock.advance(minutes=10)
@@ -142,15 +142,11 @@ async def connect_without_redeeming(runtime: Connecting) -> None:
     await register_return_url(runtime.client, RETURN_URL)
     session = await runtime.session(return_url=RETURN_URL)
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
-    left = await runtime.client.http.post("/connect", data=form, headers=OUR_PAGE)
-    assert left.status_code == 200, left.text
-    url = left.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
+    page = await runtime.client.http.post("/connect", data=form, headers=OUR_PAGE)
     async with Visitor() as visitor:
-        callback = await visitor.consent(url, ALICE)
-    back = await runtime.call_back(callback, left.headers["set-cookie"].partition(";")[0])
-    assert back.status_code == 200, back.text
-    target = back.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
-    assert parse_qs(urlsplit(target).query)["status"] == ["connected"]
+        callback = await visitor.consent(target_of(page), ALICE)
+    return_page = await runtime.call_back(callback, page.headers["set-cookie"].partition(";")[0])
+    assert parse_qs(urlsplit(target_of(return_page)).query)["status"] == ["connected"]
 
 
 @pytest.mark.parametrize("connected", [False, True])

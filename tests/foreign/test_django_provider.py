@@ -55,7 +55,7 @@ async def test_each_authorization_requires_a_log_in(plain: PlainClient) -> None:
 async def test_pages_send_cross_origin_opener_policy(plain: PlainClient) -> None:
     async with Visitor() as visitor:
         callback = await visitor.consent(plain.attempt().url, ALICE)
-    assert [page.headers["cross-origin-opener-policy"] for page in visitor.seen] == ["same-origin", "same-origin"]
+    assert [page.headers["cross-origin-opener-policy"] for page in visitor.pages] == ["same-origin", "same-origin"]
     assert "iss" not in callback
 
 

@@ -107,9 +107,9 @@ async def test_verifier_of_another_attempt_is_refused(plain: PlainClient) -> Non
 @each(*VENDORS)
 async def test_response_has_the_granted_scopes(plain: PlainClient) -> None:
     scopes = plain.provider.auth.scopes
-    wanted = {*scopes.always, *scopes.default}
-    told = ((await plain.connect(ALICE)).scope or "").replace(",", " ").split()
-    assert set(told) == wanted
+    requested = {*scopes.always, *scopes.default}
+    granted_scopes = ((await plain.connect(ALICE)).scope or "").replace(",", " ").split()
+    assert set(granted_scopes) == requested
 
 
 @each(*ROTATING)

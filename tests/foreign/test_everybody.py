@@ -9,8 +9,8 @@ from tests.foreign.consent import consent, deny
 from tests.foreign.person import ALICE, BOB
 from tests.foreign.served import Served
 from tests.foreign.test_windows import NO_LINK, NO_WINDOW
-from tests.foreign.windows import agreed, asked, each, onward, to_the_provider
-from tests.journeys.steps import click, heading, outcome, settled, violations
+from tests.foreign.windows import allow_in_window, continue_button, each, open_provider_window, open_sign_in
+from tests.journeys.steps import click, find_violations, heading, outcome, wait_until_settled
 from tests.journeys.test_window import CONFIRM
 from tests.journeys.test_window_everybody import TOO_SMALL
 
@@ -24,19 +24,19 @@ async def never(route: Route) -> None:
 
 
 async def asking(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
-    return page, await asked(page, runtime, await runtime.session(end_user_name="Ada Lovelace"))
+    return page, await open_sign_in(page, runtime, await runtime.session(end_user_name="Ada Lovelace"))
 
 
 async def waiting(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
-    frame = await asked(page, runtime, await runtime.session())
-    await to_the_provider(frame, runtime.provider)
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    await open_provider_window(frame, runtime.provider)
     return page, frame
 
 
 async def blocked(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await page.add_init_script(NO_WINDOW)
-    frame = await asked(page, runtime, await runtime.session())
-    await click(frame, onward(runtime.provider))
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    await click(frame, continue_button(runtime.provider))
     await expect(frame.get_by_role("link", name=f"Open {runtime.name}")).to_be_visible()
     return page, frame
 
@@ -45,7 +45,7 @@ async def unavailable(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await page.add_init_script(NO_LINK)
     await page.clock.install()
     page, frame = await blocked(page, runtime)
-    await settled(frame)  # type: ignore[arg-type] # it is the popup's
+    await wait_until_settled(frame)  # type: ignore[arg-type] # it is the popup's
     await frame.get_by_role("link", name=f"Open {runtime.name}").click()
     await page.clock.fast_forward(13_000)
     await expect(heading(frame)).to_have_text("This can’t open a window")
@@ -53,17 +53,17 @@ async def unavailable(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
 
 
 async def denied(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
-    frame = await asked(page, runtime, await runtime.session())
-    await deny(await to_the_provider(frame, runtime.provider), runtime.provider, ALICE)
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    await deny(await open_provider_window(frame, runtime.provider), runtime.provider, ALICE)
     await expect(frame.get_by_role("alert")).to_be_visible()
     return page, frame
 
 
 async def another_account(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
-    await agreed(await asked(page, runtime, await runtime.session()), runtime.provider, ALICE)
+    await allow_in_window(await open_sign_in(page, runtime, await runtime.session()), runtime.provider, ALICE)
     await outcome(page)
-    frame = await asked(page, runtime, await runtime.session())
-    await agreed(frame, runtime.provider, BOB)
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    await allow_in_window(frame, runtime.provider, BOB)
     await expect(heading(frame)).to_have_text("Replace the connected account?")
     return page, frame
 
@@ -71,9 +71,9 @@ async def another_account(page: Page, runtime: Served) -> tuple[Page, Frame | Pa
 async def window_before_ticket(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     """Show our window before our frame has sent it a ticket."""
     await page.route("**/connect/session/authorization", never)
-    frame = await asked(page, runtime, await runtime.session())
+    frame = await open_sign_in(page, runtime, await runtime.session())
     async with page.context.expect_page() as opening:
-        await click(frame, onward(runtime.provider))
+        await click(frame, continue_button(runtime.provider))
     window = await opening.value
     await expect(heading(window)).to_have_text("One moment")
     return window, window
@@ -87,7 +87,7 @@ async def window_without_opener(page: Page, runtime: Served) -> tuple[Page, Fram
 
 async def returned(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await page.context.add_init_script("window.close = () => {}")
-    window = await to_the_provider(await asked(page, runtime, await runtime.session()), runtime.provider)
+    window = await open_provider_window(await open_sign_in(page, runtime, await runtime.session()), runtime.provider)
     await consent(window, runtime.provider, ALICE)
     await expect(heading(window)).to_have_text("Connected")
     return window, window
@@ -95,7 +95,7 @@ async def returned(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
 
 async def returned_without_success(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await page.context.add_init_script("window.close = () => {}")
-    window = await to_the_provider(await asked(page, runtime, await runtime.session()), runtime.provider)
+    window = await open_provider_window(await open_sign_in(page, runtime, await runtime.session()), runtime.provider)
     await deny(window, runtime.provider, ALICE)
     await expect(heading(window)).to_have_text("Nothing was connected")
     await expect(window.get_by_text("The person said no.")).to_be_visible()
@@ -106,13 +106,13 @@ async def in_the_whole_window(page: Page, runtime: Served) -> None:
     """Open the form of a session in the mode `link`."""
     await page.goto((await runtime.window(mode="link", end_user_name="Ada Lovelace"))["connect_url"])
     await page.get_by_role("button", name=CONFIRM).click()
-    await expect(page.get_by_role("button", name=onward(runtime.provider))).to_be_visible()
+    await expect(page.get_by_role("button", name=continue_button(runtime.provider))).to_be_visible()
 
 
 async def leaving(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await page.route(f"{runtime.provider.url}/**", lambda route: route.abort("aborted"))  # stays on the page
     await in_the_whole_window(page, runtime)
-    await page.get_by_role("button", name=onward(runtime.provider)).click()
+    await page.get_by_role("button", name=continue_button(runtime.provider)).click()
     await expect(heading(page)).to_have_text(f"On to {runtime.name}")
     await page.wait_for_load_state("load")  # its stylesheet has loaded
     return page, page
@@ -120,7 +120,7 @@ async def leaving(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
 
 async def denied_in_the_whole_window(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await in_the_whole_window(page, runtime)
-    await page.get_by_role("button", name=onward(runtime.provider)).click()
+    await page.get_by_role("button", name=continue_button(runtime.provider)).click()
     await page.wait_for_url(f"{runtime.provider.url}/**")
     await deny(page, runtime.provider, ALICE)
     await expect(page.get_by_role("alert")).to_be_visible()
@@ -138,9 +138,9 @@ REACHED: list[Reach] = [
 async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
     page: Page, runtime: Served, reach: Reach
 ) -> None:
-    shown, where = await reach(page, runtime)
-    assert await violations(shown, where) == []
-    await shown.set_viewport_size({"width": 320, "height": 568})
+    window, where = await reach(page, runtime)
+    assert await find_violations(window, where) == []
+    await window.set_viewport_size({"width": 320, "height": 568})
     assert await where.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 

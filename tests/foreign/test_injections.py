@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
-import httpx2
 import pytest
 import pytest_asyncio
 
 from one_runtime.encryption import secret_tokens
 from tests.application import RunningAcme
 from tests.authorizations import OUR_PAGE
-from tests.foreign.connecting import Connecting, connecting
+from tests.foreign.connecting import Connecting, connecting, target_of
 from tests.foreign.person import ALICE
 from tests.foreign.providers import Provider
 from tests.foreign.visitor import Visitor
@@ -75,9 +74,9 @@ async def test_error_text_of_a_forged_callback_is_not_shown_and_changes_nothing(
 async def test_providers_error_is_plain_text_and_its_url_is_not_a_link(runtime: Connecting) -> None:
     session = await runtime.session()
     attempt = await runtime.authorize(session["session_token"])
-    said = {"error": "server_error", "error_description": "<script>alert(1)</script>", "error_uri": EVIL}
+    error = {"error": "server_error", "error_description": "<script>alert(1)</script>", "error_uri": EVIL}
     page = await runtime.call_back(
-        {**said, "state": attempt.query["state"], "iss": runtime.provider.url}, attempt.cookie
+        {**error, "state": attempt.query["state"], "iss": runtime.provider.url}, attempt.cookie
     )
     assert "<script>alert(1)" not in page.text
     assert "&lt;script&gt;alert(1)" in page.text
@@ -88,21 +87,15 @@ async def test_callback_cannot_change_where_the_browser_returns_to(runtime: Conn
     await register_return_url(runtime.client, RETURN_URL)
     session = await runtime.session(return_url=RETURN_URL)
     form = {"session_token": session["session_token"], "step": "connect", "auth_type": "oauth2"}
-    left = await runtime.client.http.post("/connect", data=form, headers=OUR_PAGE)
+    redirect_page = await runtime.client.http.post("/connect", data=form, headers=OUR_PAGE)
     async with Visitor() as visitor:
-        callback = await visitor.consent(target_of(left), ALICE)
+        callback = await visitor.consent(target_of(redirect_page), ALICE)
     injected = {**callback, "return_url": EVIL, "redirect_uri": EVIL, "next": EVIL}
-    back = await runtime.call_back(injected, left.headers["set-cookie"].partition(";")[0])
-    assert EVIL not in back.text
-    target = target_of(back)
+    return_page = await runtime.call_back(injected, redirect_page.headers["set-cookie"].partition(";")[0])
+    assert EVIL not in return_page.text
+    target = target_of(return_page)
     assert target.startswith(f"{RETURN_URL}?")
     assert parse_qs(urlsplit(target).query)["status"] == ["connected"]
-
-
-def target_of(page: httpx2.Response) -> str:
-    """Return the target of a page's automatic redirect."""
-    assert page.status_code == 200, page.text
-    return page.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0].replace("&amp;", "&")
 
 
 async def test_no_page_of_an_authorization_sends_its_url_as_referrer(runtime: Connecting) -> None:

@@ -8,8 +8,15 @@ from playwright.async_api import Page, expect
 from tests.foreign.consent import consent, deny
 from tests.foreign.person import ALICE, BOB, Person
 from tests.foreign.served import END_USER, Served
-from tests.foreign.windows import BOTH, agreed, asked, each, onward, to_the_provider
-from tests.journeys.steps import button, click, gone, heading, opened, outcome
+from tests.foreign.windows import (
+    BOTH,
+    allow_in_window,
+    continue_button,
+    each,
+    open_provider_window,
+    open_sign_in,
+)
+from tests.journeys.steps import button, click, expect_closed, heading, open_popup, outcome
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.foreign
@@ -20,39 +27,39 @@ OTHER_VENDORS = ("github", "linear", "microsoft", "okta")
 WAITING = "Continue in the other window"
 
 
-async def connected(page: Page, runtime: Served, person: Person = ALICE, **more: str) -> dict[str, Any]:
+async def connect(page: Page, runtime: Served, person: Person = ALICE, **more: str) -> dict[str, Any]:
     """Return the outcome of the page's promise for a person who consents."""
     session = await runtime.session(**more)
-    frame = await asked(page, runtime, session)
-    await agreed(frame, runtime.provider, person)
-    told = await outcome(page)
-    assert told["status"] == (await runtime.state(session))["status"] == "connected"
-    await gone(page)
+    frame = await open_sign_in(page, runtime, session)
+    await allow_in_window(frame, runtime.provider, person)
+    result = await outcome(page)
+    assert result["status"] == (await runtime.state(session))["status"] == "connected"
+    await expect_closed(page)
     await eventually(lambda: len(page.context.pages) == 1)
-    return told
+    return result
 
 
 @each(*BOTH, "google", "slack", *(pytest.param(vendor, marks=pytest.mark.soak) for vendor in OTHER_VENDORS))
 async def test_accounts_of_two_people_are_connected_used_refreshed_and_disconnected(
     page: Page, runtime: Served
 ) -> None:
-    told = await connected(page, runtime)
-    await connected(page, runtime, BOB, end_user_id="user_456")
-    (mine,), (theirs,) = await runtime.connections(), await runtime.connections("user_456")
-    named = (told["connectionId"], told["integrationSlug"], told["connectionName"])
-    assert named == (mine["id"], runtime.slug, mine["name"])
+    result = await connect(page, runtime)
+    await connect(page, runtime, BOB, end_user_id="user_456")
+    (alices,), (bobs,) = await runtime.connections(), await runtime.connections("user_456")
+    named = (result["connectionId"], result["integrationSlug"], result["connectionName"])
+    assert named == (alices["id"], runtime.slug, alices["name"])
     assert await runtime.status() == await runtime.status("user_456") == "connected"
-    first = await runtime.token(mine["id"])
+    first = await runtime.token(alices["id"])
     runtime.clock.advance(hours=2)
-    second = await runtime.token(mine["id"])
+    second = await runtime.token(alices["id"])
     assert (first != second) == (runtime.provider.auth.refresh != "none")
     async with runtime.asking() as plain:
-        for token, person in ((second, ALICE), (await runtime.token(theirs["id"]), BOB)):
+        for token, person in ((second, ALICE), (await runtime.token(bobs["id"]), BOB)):
             assert person.name in ((await plain.whoami(token)).account_label or "")
-        let_go = await runtime.disconnect()
-        assert let_go["status"] == "disconnected"
+        disconnected = await runtime.disconnect()
+        assert disconnected["status"] == "disconnected"
         if runtime.provider.auth.revocation is not None:
-            assert {one["outcome"] for one in let_go["revocations"]} == {"revoked"}
+            assert {revocation["outcome"] for revocation in disconnected["revocations"]} == {"revoked"}
             assert (await plain.whoami(second)).refused
     assert [await runtime.status(), await runtime.status("user_456")] == ["not_connected", "connected"]
 
@@ -60,23 +67,23 @@ async def test_accounts_of_two_people_are_connected_used_refreshed_and_disconnec
 @each(*BOTH)
 async def test_denial_shows_the_form_with_the_reason_and_can_be_retried(page: Page, runtime: Served) -> None:
     session = await runtime.session()
-    frame = await asked(page, runtime, session)
-    await deny(await to_the_provider(frame, runtime.provider), runtime.provider, ALICE)
+    frame = await open_sign_in(page, runtime, session)
+    await deny(await open_provider_window(frame, runtime.provider), runtime.provider, ALICE)
     alert = frame.get_by_role("alert")
     await expect(alert).to_contain_text("Access wasn’t allowed. If that was a mistake, try again.")
     await expect(alert).to_be_focused()
     await eventually(lambda: len(page.context.pages) == 1)  # the provider's window has closed itself
     state = await runtime.state(session)
     assert (state["status"], state["last_error"]["code"]) == ("pending", "consent_denied")
-    await agreed(frame, runtime.provider, ALICE)
+    await allow_in_window(frame, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each("django")
 async def test_provider_with_cross_origin_opener_policy_can_be_connected(page: Page, runtime: Served) -> None:
-    frame = await asked(page, runtime, await runtime.session())
-    async with page.context.expect_event("response", lambda one: "/login/" in one.url) as answering:
-        window = await to_the_provider(frame, runtime.provider)
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    async with page.context.expect_event("response", lambda response: "/login/" in response.url) as answering:
+        window = await open_provider_window(frame, runtime.provider)
     answer = await answering.value
     assert await answer.header_value("cross-origin-opener-policy") == "same-origin"
     await consent(window, runtime.provider, ALICE)
@@ -85,18 +92,18 @@ async def test_provider_with_cross_origin_opener_policy_can_be_connected(page: P
 
 @each("oidc")
 async def test_closed_window_can_be_opened_again(page: Page, runtime: Served) -> None:
-    frame = await asked(page, runtime, await runtime.session())
-    await (await to_the_provider(frame, runtime.provider)).close()
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    await (await open_provider_window(frame, runtime.provider)).close()
     await expect(heading(frame)).to_have_text(WAITING)
-    await consent(await to_the_provider(frame, runtime.provider, "Open the window again"), runtime.provider, ALICE)
+    await consent(await open_provider_window(frame, runtime.provider, "Open the window again"), runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each("oidc")
 async def test_replaced_window_connects_nothing_and_changes_nothing(page: Page, runtime: Served) -> None:
-    frame = await asked(page, runtime, await runtime.session())
-    first = await to_the_provider(frame, runtime.provider)
-    second = await to_the_provider(frame, runtime.provider, "Open the window again")
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    first = await open_provider_window(frame, runtime.provider)
+    second = await open_provider_window(frame, runtime.provider, "Open the window again")
     await consent(first, runtime.provider, BOB)
     await expect(heading(first)).to_have_text("Start again from the app")
     await expect(heading(frame)).to_have_text(WAITING)
@@ -110,8 +117,8 @@ async def test_replaced_window_connects_nothing_and_changes_nothing(page: Page, 
 @each("oidc")
 async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothing(page: Page, runtime: Served) -> None:
     session = await runtime.session()
-    frame = await asked(page, runtime, session)
-    window = await to_the_provider(frame, runtime.provider)
+    frame = await open_sign_in(page, runtime, session)
+    window = await open_provider_window(frame, runtime.provider)
     await button(frame, "Cancel and close").click()
     assert (await outcome(page))["status"] == "cancelled"
     assert (await runtime.state(session))["status"] == "cancelled"
@@ -123,30 +130,30 @@ async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothi
 
 @each("oidc")
 async def test_going_back_while_waiting_shows_the_working_form(page: Page, runtime: Served) -> None:
-    frame = await opened(page, runtime.site, (await runtime.session(integration_slug=None))["session_token"])
+    frame = await open_popup(page, runtime.site, (await runtime.session(integration_slug=None))["session_token"])
     await frame.get_by_role("button", name=runtime.name).click()
-    await to_the_provider(frame, runtime.provider)
+    await open_provider_window(frame, runtime.provider)
     await button(frame, "Back").click()
-    await expect(button(frame, onward(runtime.provider))).to_be_focused()
-    await agreed(frame, runtime.provider, ALICE)
+    await expect(button(frame, continue_button(runtime.provider))).to_be_focused()
+    await allow_in_window(frame, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each(*BOTH, "google")
 async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(page: Page, runtime: Served) -> None:
-    before = await connected(page, runtime)
-    frame = await asked(page, runtime, await runtime.session())
-    await agreed(frame, runtime.provider, BOB)
+    before = await connect(page, runtime)
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    await allow_in_window(frame, runtime.provider, BOB)
     await expect(heading(frame)).to_have_text("Replace the connected account?")
     await eventually(lambda: len(page.context.pages) == 1)
     await click(frame, "Keep the present one")
-    await agreed(frame, runtime.provider, BOB)
+    await allow_in_window(frame, runtime.provider, BOB)
     await expect(heading(frame)).to_have_text("Replace the connected account?")
-    (kept,) = await runtime.connections()
-    assert ALICE.name in kept["account"]["label"]
-    await consent(await to_the_provider(frame, runtime.provider, "Replace it"), runtime.provider, BOB)
-    told = await outcome(page)
-    assert (told["status"], told["connectionId"]) == ("connected", before["connectionId"])
+    (unchanged,) = await runtime.connections()
+    assert ALICE.name in unchanged["account"]["label"]
+    await consent(await open_provider_window(frame, runtime.provider, "Replace it"), runtime.provider, BOB)
+    result = await outcome(page)
+    assert (result["status"], result["connectionId"]) == ("connected", before["connectionId"])
     (connection,) = await runtime.connections()
     async with runtime.asking() as plain:
         assert BOB.name in ((await plain.whoami(await runtime.token(connection["id"]))).account_label or "")
@@ -154,32 +161,32 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
 
 @each("oidc")
 async def test_abandoned_authorization_ends_by_itself_and_can_be_retried(page: Page, runtime: Served) -> None:
-    frame = await asked(page, runtime, await runtime.session())
-    window = await to_the_provider(frame, runtime.provider)
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    window = await open_provider_window(frame, runtime.provider)
     runtime.clock.advance(minutes=11)
     await expect(frame.get_by_role("alert")).to_contain_text("This took a little too long. Try again.")
     await consent(window, runtime.provider, ALICE)
     await expect(heading(window)).to_have_text("Start again from the app")
     assert await runtime.connections() == []
-    await agreed(frame, runtime.provider, ALICE)
+    await allow_in_window(frame, runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
 
 @each("oidc")
 async def test_session_that_expires_while_waiting_shows_its_end(page: Page, runtime: Served) -> None:
-    frame = await asked(page, runtime, await runtime.session())
-    await to_the_provider(frame, runtime.provider)
+    frame = await open_sign_in(page, runtime, await runtime.session())
+    await open_provider_window(frame, runtime.provider)
     runtime.clock.advance(minutes=61)
     await expect(heading(frame)).to_have_text("This took a little too long")
     await button(frame, "Close").last.click()
-    told = await outcome(page)
-    assert (told["status"], told["error"]["code"]) == ("error", "session_expired")
+    result = await outcome(page)
+    assert (result["status"], result["error"]["code"]) == ("error", "session_expired")
 
 
 @each("oidc")
 async def test_the_keyboard_alone_connects(page: Page, runtime: Served) -> None:
-    frame = await asked(page, runtime, await runtime.session(end_user_id=END_USER))
-    await expect(button(frame, onward(runtime.provider))).to_be_focused()
+    frame = await open_sign_in(page, runtime, await runtime.session(end_user_id=END_USER))
+    await expect(button(frame, continue_button(runtime.provider))).to_be_focused()
     async with page.context.expect_page() as opening:
         await page.keyboard.press("Enter")
     window = await opening.value
@@ -199,5 +206,5 @@ async def test_the_keyboard_alone_connects(page: Page, runtime: Served) -> None:
     await window.get_by_role("button", name="Allow").focus()
     await window.keyboard.press("Enter")
     assert (await outcome(page))["status"] == "connected"
-    await gone(page)
+    await expect_closed(page)
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()

@@ -32,24 +32,24 @@ async def shop(database_url: str, acme: RunningAcme, localstripe: Program) -> As
         yield runtime
 
 
-async def at_their_account(program: Program, method: str, path: str, **more: Any) -> httpx2.Response:
+async def request_as_user(program: Program, method: str, path: str, **more: Any) -> httpx2.Response:
     """Send a request of the signed-in ntfy user."""
-    said = program.process.said
-    async with program.plain(auth=(said["username"], said["password"])) as plain:
+    announcement = program.process.announcement
+    async with program.plain(auth=(announcement["username"], announcement["password"])) as plain:
         answer = await plain.request(method, path, **more)
         assert answer.status_code == 200, answer.text
         return answer
 
 
 async def new_token(program: Program) -> str:
-    token: str = (await at_their_account(program, "POST", "/v1/account/token", json={"label": "One Runtime"})).json()[
+    token: str = (await request_as_user(program, "POST", "/v1/account/token", json={"label": "One Runtime"})).json()[
         "token"
     ]
     return token
 
 
 async def revoke(program: Program, token: str) -> None:
-    await at_their_account(program, "DELETE", "/v1/account/token", headers={"X-Token": token})
+    await request_as_user(program, "DELETE", "/v1/account/token", headers={"X-Token": token})
 
 
 async def directly(program: Program, method: str, path: str, token: str) -> httpx2.Response:
@@ -58,11 +58,15 @@ async def directly(program: Program, method: str, path: str, token: str) -> http
 
 
 async def test_key_calls_the_api_as_its_user(runtime: Calling) -> None:
-    made = await runtime.connect(token=await new_token(runtime.program))
-    assert made.status_code == 201, made.text
-    assert made.json()["account"] == {"id": "ada", "label": "ada"}
-    sent = await runtime.call("POST", "/orders", content="Grüße".encode(), headers={"Title": "One order"})
-    assert (sent.status_code, sent.json()["title"], sent.json()["message"]) == (200, "One order", "Grüße")
+    connected = await runtime.connect(token=await new_token(runtime.program))
+    assert connected.status_code == 201, connected.text
+    assert connected.json()["account"] == {"id": "ada", "label": "ada"}
+    published = await runtime.call("POST", "/orders", content="Grüße".encode(), headers={"Title": "One order"})
+    assert (published.status_code, published.json()["title"], published.json()["message"]) == (
+        200,
+        "One order",
+        "Grüße",
+    )
     read = await runtime.call("GET", "/orders/json?poll=1&title=One%20order")
     assert "Grüße" in [json.loads(line)["message"] for line in read.text.splitlines()]
     assert (await runtime.call("POST", "/secret", content=b"x")).json()["code"] == 40301, "what it may not is its own"
@@ -70,11 +74,11 @@ async def test_key_calls_the_api_as_its_user(runtime: Calling) -> None:
 
 @ANY_DATABASE
 async def test_user_name_and_password_work_too(runtime: Calling) -> None:
-    said = runtime.program.process.said
-    made = await runtime.connect("basic", username=said["username"], password=said["password"])
-    assert made.status_code == 201, made.text
+    announcement = runtime.program.process.announcement
+    connected = await runtime.connect("basic", username=announcement["username"], password=announcement["password"])
+    assert connected.status_code == 201, connected.text
     assert (await runtime.call("GET", "/v1/account")).json()["username"] == "ada"
-    wrong = await runtime.connect("basic", username=said["username"], password="wrong-horse")
+    wrong = await runtime.connect("basic", username=announcement["username"], password="wrong-horse")
     assert (wrong.status_code, wrong.json()["provider_reason"]) == (422, "unauthorized")
 
 
@@ -105,20 +109,20 @@ async def test_wrong_key_is_refused_when_connecting_and_when_calling(runtime: Ca
 
 async def test_key_revoked_at_the_provider_has_to_be_replaced(runtime: Calling) -> None:
     first = await new_token(runtime.program)
-    made = (await runtime.connect(token=first)).json()
+    created = (await runtime.connect(token=first)).json()
     assert (await runtime.call("GET", "/v1/account")).status_code == 200
     await revoke(runtime.program, first)
     assert (await runtime.call("GET", "/v1/account")).status_code == 401
-    told: dict[str, Any] = {}
+    connection: dict[str, Any] = {}
     async for _ in async_attempts():  # a 401 response of the API makes us recheck the connection
-        told = (await runtime.client.get(f"/v1/connections/{made['id']}")).json()
-        if told["status"] == "needs_reauth":
+        connection = (await runtime.client.get(f"/v1/connections/{created['id']}")).json()
+        if connection["status"] == "needs_reauth":
             break
-    assert (told["error"]["code"], told["error"]["message"]) == ("credentials_refused", "unauthorized")
+    assert (connection["error"]["code"], connection["error"]["message"]) == ("credentials_refused", "unauthorized")
     assert (await runtime.call("GET", "/v1/account")).json()["code"] == "connect_required"
     assert (await runtime.client.integrations())["ntfy"]["status"] == "not_connected"
     again = await runtime.connect(token=await new_token(runtime.program))
-    assert (again.status_code, again.json()["id"]) == (200, made["id"])
+    assert (again.status_code, again.json()["id"]) == (200, created["id"])
     assert (await runtime.call("GET", "/v1/account")).status_code == 200
 
 
@@ -126,12 +130,12 @@ async def test_key_revoked_at_the_provider_has_to_be_replaced(runtime: Calling) 
 async def test_forms_and_queries_reach_a_stateful_api(shop: Calling) -> None:
     assert (await shop.connect(api_key="sk_test_0123456789")).status_code == 201
     form = {"email": "ada@example.com", "metadata[plan]": "pro & more"}
-    made = await shop.call("POST", "/customers", data=form)
-    assert made.status_code == 200, made.text
-    customer = made.json()
+    created = await shop.call("POST", "/customers", data=form)
+    assert created.status_code == 200, created.text
+    customer = created.json()
     assert (customer["email"], customer["metadata"]) == ("ada@example.com", {"plan": "pro & more"})
     listed = await shop.call("GET", "/customers?email=ada%40example.com&limit=1")
-    assert customer["id"] in {one["id"] for one in listed.json()["data"]}
+    assert customer["id"] in {listed_customer["id"] for listed_customer in listed.json()["data"]}
     changed = await shop.call("POST", f"/customers/{customer['id']}", data={"name": "Ada"})
     assert changed.json()["name"] == "Ada"
     assert (await shop.call("DELETE", f"/customers/{customer['id']}")).json()["deleted"] is True
@@ -150,7 +154,7 @@ async def test_publishable_key_is_refused(shop: Calling) -> None:
 async def test_callers_own_credential_is_not_forwarded(runtime: Calling) -> None:
     """The proxy drops the caller's `Proxy-Authorization` and sends the end user's credential."""
     await runtime.connect(token=await new_token(runtime.program))
-    said = runtime.program.process.said
-    other = b64encode(f"{said['username']}:wrong".encode()).decode()
+    announcement = runtime.program.process.announcement
+    other = b64encode(f"{announcement['username']}:wrong".encode()).decode()
     answer = await runtime.call("GET", "/v1/account", headers={"Proxy-Authorization": f"Basic {other}"})
     assert answer.json()["username"] == "ada"

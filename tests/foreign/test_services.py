@@ -30,18 +30,18 @@ def typed(service: OAuthClient) -> dict[str, object]:
 async def test_service_is_connected_by_its_own_client_and_its_tokens_are_renewed(runtime: Connecting) -> None:
     service = runtime.provider.register_service()
     token = (await runtime.session(auth_type="client_credentials"))["session_token"]
-    made = await runtime.client.popup("/connect", token, typed(service))
-    assert made.status_code == 200, made.text
-    connection_id = made.json()["connection_id"]
+    connected = await runtime.client.popup("/connect", token, typed(service))
+    assert connected.status_code == 200, connected.text
+    connection_id = connected.json()["connection_id"]
     first = await runtime.token(connection_id)
     runtime.application.clock.advance(hours=1)
     second = await runtime.token(connection_id)
     assert second != first
     async with PlainClient(runtime.provider, service) as plain:
         assert (await plain.whoami(second)).account_id == "the-client-itself"
-    shown = (await runtime.client.get(f"/v1/connections/{connection_id}")).text
-    told = (await runtime.client.get(f"/v1/connections/{connection_id}/credentials")).text
-    assert service.client_secret not in shown + told
+    connection = (await runtime.client.get(f"/v1/connections/{connection_id}")).text
+    credentials_text = (await runtime.client.get(f"/v1/connections/{connection_id}/credentials")).text
+    assert service.client_secret not in connection + credentials_text
 
 
 async def test_wrong_secret_is_refused_with_the_providers_reason_and_nothing_is_stored(runtime: Connecting) -> None:
@@ -58,16 +58,16 @@ async def test_wrong_secret_is_refused_with_the_providers_reason_and_nothing_is_
 async def test_service_needs_reauth_after_its_client_is_refused(runtime: Connecting) -> None:
     service = runtime.provider.register_service()
     body = {"integration_slug": runtime.slug, "end_user_id": "user_123", **typed(service)}
-    made = await runtime.client.post("/v1/connections", body)
-    assert made.status_code == 201, made.text
-    one = f"/v1/connections/{made.json()['id']}"
-    checked = await runtime.client.post(f"{one}/check")
+    created = await runtime.client.post("/v1/connections", body)
+    assert created.status_code == 201, created.text
+    path = f"/v1/connections/{created.json()['id']}"
+    checked = await runtime.client.post(f"{path}/check")
     assert checked.json()["working"] is True
-    await forget_secret(runtime, made.json()["id"])
-    refused = await runtime.client.post(f"{one}/refresh")
+    await forget_secret(runtime, created.json()["id"])
+    refused = await runtime.client.post(f"{path}/refresh")
     assert (refused.status_code, refused.json()["code"]) == (409, "needs_reauth")
-    shown = (await runtime.client.get(one)).json()
-    assert (shown["status"], shown["error"]["code"]) == ("needs_reauth", "client_refused")
+    connection = (await runtime.client.get(path)).json()
+    assert (connection["status"], connection["error"]["code"]) == ("needs_reauth", "client_refused")
 
 
 async def forget_secret(runtime: Connecting, connection_id: str) -> None:

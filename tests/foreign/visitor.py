@@ -10,9 +10,9 @@ import httpx2
 from tests.foreign.person import Person
 
 _STEPS: Final = 12
-_ONWARD: Final = "Continue"  # on pages that a browser leaves by script
-_YES: Final = ("Authorize", "Allow", _ONWARD)
-_NO: Final = ("Cancel", "Deny", _ONWARD)
+_CONTINUE: Final = "Continue"  # on pages that a browser leaves by script
+_YES: Final = ("Authorize", "Allow", _CONTINUE)
+_NO: Final = ("Cancel", "Deny", _CONTINUE)
 
 
 class Stuck(AssertionError):
@@ -48,14 +48,14 @@ class _Forms(HTMLParser):
         self._written = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said = {name: value or "" for name, value in attrs}
-        named = (said.get("name", ""), said.get("value", ""))
+        attributes = {name: value or "" for name, value in attrs}
+        named = (attributes.get("name", ""), attributes.get("value", ""))
         if tag == "form":
-            self.forms.append(Form(said.get("method", "get").upper(), said.get("action", "")))
+            self.forms.append(Form(attributes.get("method", "get").upper(), attributes.get("action", "")))
         elif tag == "button":
             self._button, self._written = named, ""
-        elif tag == "input" and said.get("type") == "submit":
-            self.forms[-1].buttons[said["value"]] = named
+        elif tag == "input" and attributes.get("type") == "submit":
+            self.forms[-1].buttons[attributes["value"]] = named
         elif tag == "input" and self.forms:
             self.forms[-1].fields[named[0]] = named[1]
 
@@ -77,7 +77,7 @@ class Visitor:
 
     http: httpx2.AsyncClient = field(default_factory=lambda: httpx2.AsyncClient(verify=False))
     choices: dict[str, str] = field(default_factory=dict)
-    seen: list[httpx2.Response] = field(default_factory=list)
+    pages: list[httpx2.Response] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,10 +103,10 @@ class Visitor:
                 answer = await self.http.get(target)
             else:
                 answer = await self._fill_in(answer, person, decision)
-        raise Stuck(f"{url}: no way out after {_STEPS} steps")
+        raise Stuck(f"{url}: no callback after {_STEPS} steps")
 
     async def _fill_in(self, page: httpx2.Response, person: Person, decision: tuple[str, ...]) -> httpx2.Response:
-        self.seen.append(page)
+        self.pages.append(page)
         if page.status_code != 200:
             raise Stuck(f"{page.url}: {page.status_code} {page.text}")
         collector = _Forms()
@@ -119,7 +119,7 @@ class Visitor:
             if pressed is not None:
                 form.fields |= {name: value for name, value in self.choices.items() if name in form.fields}
                 return await self._submit(page, form, pressed)
-        raise Stuck(f"{page.url}: {decision} is on no button of {page.text}")
+        raise Stuck(f"{page.url}: {decision} are on no button of {page.text}")
 
     async def _submit(self, page: httpx2.Response, form: Form, button: str | None) -> httpx2.Response:
         assert button is not None

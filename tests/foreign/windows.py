@@ -9,7 +9,7 @@ from tests.foreign.consent import consent
 from tests.foreign.person import Person
 from tests.foreign.providers import Provider
 from tests.foreign.served import Served
-from tests.journeys.steps import button, click, opened, settled
+from tests.journeys.steps import button, click, open_popup, wait_until_settled
 
 BOTH: Final = ("django", "oidc")
 """The two providers with all features."""
@@ -20,35 +20,35 @@ def each(*names: object) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("runtime", names, indirect=True)
 
 
-async def asked(page: Page, runtime: Served, session: dict[str, str], path: str = "/") -> Frame:
+async def open_sign_in(page: Page, runtime: Served, session: dict[str, str], path: str = "/") -> Frame:
     """Open the popup in the customer's page, up to the button that leads to the provider."""
-    frame = await opened(page, runtime.site, session["session_token"], path)
+    frame = await open_popup(page, runtime.site, session["session_token"], path)
     if len(runtime.provider.entry.auth) > 1:
-        await settled(frame)
+        await wait_until_settled(frame)
         await frame.get_by_role("button").filter(has_text="Sign in at").click()
-    await expect(button(frame, onward(runtime.provider))).to_be_visible()
+    await expect(button(frame, continue_button(runtime.provider))).to_be_visible()
     return frame
 
 
-def onward(provider: Provider) -> str:
+def continue_button(provider: Provider) -> str:
     """Return the text of the button."""
     return f"Continue to {provider.entry.name}"
 
 
-async def to_the_provider(frame: Frame, provider: Provider, press: str | None = None) -> Page:
+async def open_provider_window(frame: Frame, provider: Provider, press: str | None = None) -> Page:
     """Press the popup's button; return its window once it shows the provider's first page."""
     async with frame.page.context.expect_page() as opening:
-        await click(frame, press or onward(provider))
+        await click(frame, press or continue_button(provider))
     window = await opening.value
-    await at_the_provider(window, provider)
+    await expect_provider_page(window, provider)
     return window
 
 
-async def at_the_provider(window: Page, provider: Provider) -> None:
+async def expect_provider_page(window: Page, provider: Provider) -> None:
     """Wait for the provider's first page."""
     await window.wait_for_url(f"{provider.url}/**")
 
 
-async def agreed(frame: Frame, provider: Provider, person: Person) -> None:
+async def allow_in_window(frame: Frame, provider: Provider, person: Person) -> None:
     """Press the popup's button and allow access in the provider's window."""
-    await consent(await to_the_provider(frame, provider), provider, person)
+    await consent(await open_provider_window(frame, provider), provider, person)

@@ -52,8 +52,10 @@ class Backend:
 
     async def connections(self) -> list[dict[str, Any]]:
         """Return the end user's connections."""
-        found: list[dict[str, Any]] = (await self._get("/v1/connections", end_user_id=self.end_user_id))["connections"]
-        return found
+        connections: list[dict[str, Any]] = (await self._get("/v1/connections", end_user_id=self.end_user_id))[
+            "connections"
+        ]
+        return connections
 
     async def check(self, connection_id: str) -> dict[str, Any]:
         """Check a connection at the provider."""
@@ -89,14 +91,14 @@ class Backend:
     async def _get(self, path: str, **params: str) -> dict[str, Any]:
         answer = await self.http.get(path, params=params)
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        document: dict[str, Any] = answer.json()
+        return document
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.http.post(path, json=body)
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        document: dict[str, Any] = answer.json()
+        return document
 
 
 def _by_key(slug: str | None) -> dict[str, str]:

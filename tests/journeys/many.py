@@ -23,7 +23,7 @@ _SECOND: Final = (
 def catalog_of(count: int) -> Catalog:
     """Return this many integrations: copies of the built-in integrations under other names, with their logos."""
     built_in = load_catalog()
-    models = [one for one in built_in.integrations if available_auth_types(one, ())]
+    models = [integration for integration in built_in.integrations if available_auth_types(integration, ())]
     entries, logos = [], {}
     for number, (first, second) in enumerate(islice(product(_FIRST, _SECOND), count)):
         model = models[number % len(models)]

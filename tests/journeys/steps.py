@@ -10,7 +10,7 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import Frame, Locator, Page, expect
 
 from tests.journeys.site import Site
-from tests.running_demo import opened_popup, popups
+from tests.running_demo import find_popup, popups
 from tests.waiting import eventually
 
 WRONG_KEY: Final = "acme_of_nobody_at_all"
@@ -44,12 +44,12 @@ async def visit(page: Page, site: Site, token: str, path: str = "/") -> None:
 async def press_connect(page: Page) -> Frame:
     """Press the page's button and return the popup."""
     await page.get_by_role("button", name="Connect", exact=True).click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await expect(heading(frame)).to_be_visible()
     return frame
 
 
-async def opened(page: Page, site: Site, token: str, path: str = "/") -> Frame:
+async def open_popup(page: Page, site: Site, token: str, path: str = "/") -> Frame:
     """Open the popup from the customer's page."""
     await visit(page, site, token, path)
     return await press_connect(page)
@@ -73,7 +73,7 @@ def button(frame: Frame, name: str) -> Locator:
     return frame.get_by_role("button", name=name, exact=True)
 
 
-async def settled(frame: Frame) -> None:
+async def wait_until_settled(frame: Frame) -> None:
     """Wait until the popup has the height that it requested; its controls move until then."""
     fits = "() => Math.abs(innerHeight - Math.max(240, document.getElementById('card').offsetHeight)) <= 1"
     await eventually(lambda: frame.evaluate(fits))
@@ -81,7 +81,7 @@ async def settled(frame: Frame) -> None:
 
 async def click(frame: Frame, name: str) -> None:
     """Press a button of a popup in connect.js once the button no longer moves."""
-    await settled(frame)
+    await wait_until_settled(frame)
     await button(frame, name).click()
 
 
@@ -93,10 +93,10 @@ async def submit_key(frame: Frame, key: str) -> None:
 
 async def outcome(page: Page) -> dict[str, Any]:
     """Return the outcome of the page's promise."""
-    shown = page.locator("#outcome")
-    await expect(shown).not_to_be_empty()
-    found: dict[str, Any] = json.loads(await shown.inner_text())
-    return found
+    output = page.locator("#outcome")
+    await expect(output).not_to_be_empty()
+    result: dict[str, Any] = json.loads(await output.inner_text())
+    return result
 
 
 async def messages(page: Page) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ async def messages(page: Page) -> list[dict[str, Any]]:
     return [json.loads(text) for text in await page.locator("#messages li").all_text_contents()]
 
 
-async def gone(page: Page) -> None:
+async def expect_closed(page: Page) -> None:
     """Wait until no popup is left in the page."""
     await eventually(lambda: not popups(page))
 
@@ -114,15 +114,15 @@ def request_id(frame: Frame) -> str:
     return parse_qs(urlsplit(frame.url).query)["request_id"][0]
 
 
-async def violations(page: Page, frame: Frame | Page) -> list[str]:
+async def find_violations(page: Page, frame: Frame | Page) -> list[str]:
     """Violations found by axe (WCAG 2.2 AA and best practice), light and dark, on phone and desktop."""
-    found = []
+    lines = []
     for scheme, width in _LOOKS:
         async with asyncio.timeout(_LONGEST_LOOK):
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
             await page.set_viewport_size({"width": width, "height": 760})
             await eventually(partial(frame.evaluate, _SHOWN, scheme))
-            looked = await Axe().run(frame, options=_AXE)
-        for one in looked.response["violations"]:
-            found += [f"{scheme} {width}: {one['id']}: {node['html']}" for node in one["nodes"]]
-    return found
+            results = await Axe().run(frame, options=_AXE)
+        for violation in results.response["violations"]:
+            lines += [f"{scheme} {width}: {violation['id']}: {node['html']}" for node in violation["nodes"]]
+    return lines

@@ -14,13 +14,13 @@ from tests.journeys.steps import (
     add_frame,
     heading,
     key_field,
-    opened,
+    open_popup,
     outcome,
     request_id,
     submit_key,
     visit,
 )
-from tests.running_demo import Demo, opened_popup
+from tests.running_demo import Demo, find_popup
 from tests.waiting import eventually
 
 T = TypeVar("T")
@@ -42,18 +42,18 @@ _KEPT: Final = """async () => {
 @pytest.mark.promise("P11")
 async def test_token_is_removed_from_the_url_before_the_first_request(page: Page, site: Site, backend: Backend) -> None:
     addresses: list[str] = []
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     def hold(_: object, request: Request) -> None:
         addresses.append(request.frame.url)
-        asked.set()
+        requested.set()
 
     await page.route("**/connect/session", hold)
     session = await backend.session()
     await visit(page, site, session["session_token"])
     await page.get_by_role("button", name="Connect").click()
-    await asked.wait()
-    frame = await opened_popup(page)
+    await requested.wait()
+    frame = await find_popup(page)
     assert await frame.evaluate("() => location.href") == (
         f"{site.one_runtime}/connect?session={session['id']}&request_id={request_id(frame)}"
     )
@@ -62,7 +62,7 @@ async def test_token_is_removed_from_the_url_before_the_first_request(page: Page
 
 async def test_reload_of_the_frame_continues_the_session(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
     session = await backend.session()
-    frame = await opened(page, site, session["session_token"])
+    frame = await open_popup(page, site, session["session_token"])
     before = request_id(frame)
     for _ in range(2):
         async with page.expect_response("**/connect/session"):
@@ -79,11 +79,11 @@ async def test_no_third_party_request_and_no_secret_in_a_url_or_on_the_console(
     page: Page, browser_context: BrowserContext, demo: Demo, site: Site, backend: Backend
 ) -> None:
     requests: list[Request] = []
-    said: list[str] = []
+    console: list[str] = []
     browser_context.on("request", lambda request: _note(requests, request))
-    browser_context.on("console", lambda message: _note(said, message.text))
+    browser_context.on("console", lambda message: _note(console, message.text))
     token = await backend.token()
-    frame = await opened(page, site, token)
+    frame = await open_popup(page, site, token)
     await submit_key(frame, WRONG_KEY)
     await expect(frame.get_by_role("alert")).to_contain_text(REFUSAL)
     await submit_key(frame, demo.acme_key)
@@ -97,8 +97,8 @@ async def test_no_third_party_request_and_no_secret_in_a_url_or_on_the_console(
     with_token = [address for address in addresses if token in address.partition("#")[0]]
     assert len(with_token) == 1  # the frame's first URL, which the server does not log
     for secret in (WRONG_KEY, demo.acme_key):
-        assert not [text for text in (*addresses, *said) if secret in text]
-    assert not [text for text in said if token in text]
+        assert not [text for text in (*addresses, *console) if secret in text]
+    assert not [text for text in console if token in text]
     referrers = [(await request.all_headers()).get("referer") or "" for request in requests if demo.url in request.url]
     assert not [referrer for referrer in referrers if token in referrer]
 
@@ -110,7 +110,7 @@ def _note(notes: list[T], what: T) -> None:
 async def test_frame_uses_no_cookie_and_no_storage(
     page: Page, browser_context: BrowserContext, demo: Demo, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, WRONG_KEY)
     await expect(frame.get_by_role("alert")).to_contain_text(REFUSAL)
     assert await frame.evaluate(_KEPT) == [0, 0, 0, 0, 0, 0]
@@ -120,11 +120,11 @@ async def test_frame_uses_no_cookie_and_no_storage(
 
 
 async def test_copied_url_of_a_loaded_frame_does_not_show_the_form(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await eventually(lambda: "session_token" not in frame.url)
     other = await page.context.new_page()
     await visit(other, site, "orcs_nothing", "/relaxed")
     await add_frame(other, frame.url)
-    copy = await opened_popup(other)
+    copy = await find_popup(other)
     await expect(heading(copy)).to_have_text("This link doesn’t work")
     await expect(key_field(frame)).to_be_visible()

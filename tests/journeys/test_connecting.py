@@ -10,16 +10,16 @@ from tests.journeys.steps import (
     REFUSAL,
     WRONG_KEY,
     click,
-    gone,
+    expect_closed,
     heading,
     key_field,
-    opened,
+    open_popup,
     outcome,
     press_connect,
     submit_key,
     visit,
 )
-from tests.running_demo import Demo, opened_popup
+from tests.running_demo import Demo, find_popup
 
 GLOBEX, INITECH = "acc_globex", "acc_initech"
 
@@ -33,7 +33,7 @@ async def playground(page: Page, backend: Backend) -> Locator:
 async def test_wrong_key_shows_the_reason_and_keeps_the_input(page: Page, demo: Demo, backend: Backend) -> None:
     card = await playground(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await choose_key(frame)
     await submit_key(frame, WRONG_KEY)
     await expect(frame.get_by_role("alert")).to_contain_text(REFUSAL)
@@ -46,7 +46,7 @@ async def test_wrong_key_shows_the_reason_and_keeps_the_input(page: Page, demo: 
     await expect(heading(frame)).to_have_text("Connected")
     await expect(page.get_by_role("status")).to_have_text("Acme CRM is connected.")
     assert await backend.status() == "connected"
-    await gone(page)
+    await expect_closed(page)
 
     await card.get_by_role("button", name="Disconnect").click()
     await page.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
@@ -58,7 +58,7 @@ async def test_broken_connection_is_reconnected_in_place_with_the_same_id(page: 
     key = backend.demo.acme_key
     card = await playground(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await choose_key(frame)
     await submit_key(frame, key)
     await expect(card).to_contain_text("Globex Corporation")
@@ -73,7 +73,7 @@ async def test_broken_connection_is_reconnected_in_place_with_the_same_id(page: 
     await page.reload()
     await expect(card).to_contain_text("This API key was revoked by an administrator")
     await card.get_by_role("button", name="Reconnect Acme CRM").click()
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await expect(heading(frame)).to_contain_text("wants to reconnect your Acme CRM account")
     await choose_key(frame)
     await submit_key(frame, key)
@@ -85,7 +85,7 @@ async def test_broken_connection_is_reconnected_in_place_with_the_same_id(page: 
 async def test_page_with_a_strict_policy_connects_reconnects_and_replaces(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token(end_user_name="Ada Lovelace"))
+    frame = await open_popup(page, site, await backend.token(end_user_name="Ada Lovelace"))
     await expect(heading(frame)).to_have_text("Fernhill wants to connect your Acme CRM account")
     await expect(frame.locator("body")).to_contain_text("Ada Lovelace")
     await submit_key(frame, demo.acme_keys[GLOBEX])
@@ -101,11 +101,11 @@ async def test_page_with_a_strict_policy_connects_reconnects_and_replaces(
     }
     assert await backend.status() == "connected"
 
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, demo.acme_keys[GLOBEX])
     assert (await outcome(page))["connectionId"] == first["connectionId"]
 
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, demo.acme_keys[INITECH])
     await expect(heading(frame)).to_have_text("Replace the connected account?")
     await click(frame, "Keep the present one")
@@ -115,7 +115,7 @@ async def test_page_with_a_strict_policy_connects_reconnects_and_replaces(
     await click(frame, "Reconnect Acme CRM")
     await click(frame, "Replace it")
     assert (await outcome(page))["connectionId"] == first["connectionId"]
-    assert [one["account"]["id"] for one in await backend.connections()] == [INITECH]
+    assert [connection["account"]["id"] for connection in await backend.connections()] == [INITECH]
 
 
 @pytest.mark.promise("P4")
@@ -126,15 +126,15 @@ async def test_connected_session_makes_no_second_connection(
     await visit(page, site, token)
     await submit_key(await press_connect(page), demo.acme_keys[GLOBEX])
     await expect(page.locator("#outcome")).not_to_be_empty()
-    frame = await opened(page, site, token)
+    frame = await open_popup(page, site, token)
     await expect(heading(frame)).to_have_text("This has already been used")
     assert await frame.locator("form").count() == 0
     assert (await backend.type_key(token, demo.acme_keys[INITECH])).json()["code"] == "session_used"
-    assert [one["account"]["id"] for one in await backend.connections()] == [GLOBEX]
+    assert [connection["account"]["id"] for connection in await backend.connections()] == [GLOBEX]
 
 
 async def test_suggested_connection_name_can_be_changed(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token(suggested_connection_name="Acme of the north"))
+    frame = await open_popup(page, site, await backend.token(suggested_connection_name="Acme of the north"))
     name = frame.get_by_label("Name of this connection")
     await expect(name).to_have_value("Acme of the north")
     await name.fill("Acme of the south")

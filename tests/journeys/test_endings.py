@@ -12,10 +12,10 @@ from tests.journeys.steps import (
     WRONG_KEY,
     button,
     click,
-    gone,
+    expect_closed,
     heading,
     key_field,
-    opened,
+    open_popup,
     outcome,
     submit_key,
 )
@@ -67,7 +67,7 @@ Ending = Callable[[Backend], Awaitable[str]]
 async def test_ended_session_shows_the_reason_and_reports_it_when_closed(
     page: Page, site: Site, backend: Backend, make: Ending, title: str, code: str | None
 ) -> None:
-    frame = await opened(page, site, await make(backend))
+    frame = await open_popup(page, site, await make(backend))
     await expect(heading(frame)).to_have_text(title)
     await expect(heading(frame)).to_be_focused()
     assert await frame.locator("form, input").count() == 0
@@ -76,14 +76,14 @@ async def test_ended_session_shows_the_reason_and_reports_it_when_closed(
     result = await outcome(page)
     assert result["status"] == ("cancelled" if code is None else "error")
     assert (result["error"] or {}).get("code") == code
-    await gone(page)
+    await expect_closed(page)
 
 
 async def test_last_failed_attempt_ends_the_session_at_once(page: Page, site: Site, backend: Backend) -> None:
     token = await backend.token()
     for _ in range(ATTEMPTS - 1):
         await backend.type_key(token, WRONG_KEY)
-    frame = await opened(page, site, token)
+    frame = await open_popup(page, site, token)
     await submit_key(frame, WRONG_KEY)
     await expect(frame.get_by_role("alert")).to_contain_text(REFUSAL)
     await submit_key(frame, backend.demo.acme_key)
@@ -96,7 +96,7 @@ async def test_last_failed_attempt_ends_the_session_at_once(page: Page, site: Si
 
 async def test_session_that_expires_behind_an_open_form_shows_its_end(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
-    frame = await opened(page, site, session["session_token"])
+    frame = await open_popup(page, site, session["session_token"])
     await backend.expire(session)
     await submit_key(frame, backend.demo.acme_key)
     await expect(heading(frame)).to_have_text("This took a little too long")
@@ -106,7 +106,7 @@ async def test_session_that_expires_behind_an_open_form_shows_its_end(page: Page
 async def test_lost_network_keeps_the_input_and_a_retry_connects(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await page.context.set_offline(True)
     await submit_key(frame, demo.acme_key)
     await expect(frame.get_by_role("alert")).to_contain_text("The connection was lost on the way")
@@ -118,7 +118,7 @@ async def test_lost_network_keeps_the_input_and_a_retry_connects(
 
 async def test_network_lost_while_loading_can_be_retried(page: Page, demo: Demo, site: Site, backend: Backend) -> None:
     await page.route("**/connect/session", lambda route: route.abort("internetdisconnected"))
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await expect(heading(frame)).to_have_text("We can’t be reached")
     await page.unroute("**/connect/session")
     await click(frame, "Try again")
@@ -133,7 +133,7 @@ async def test_server_error_is_reported_as_ours_and_keeps_the_input(
     async def break_down(route: Route) -> None:
         await route.fulfill(status=status, body="<h1>Bad gateway</h1>", content_type=media_type)
 
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await page.route("**/connect/session/connect", break_down)
     await submit_key(frame, demo.acme_key)
     await expect(frame.get_by_role("alert")).to_contain_text("it isn’t your fault")

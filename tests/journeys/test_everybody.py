@@ -12,25 +12,25 @@ from tests.journeys.steps import (
     WRONG_KEY,
     button,
     click,
-    gone,
+    expect_closed,
+    find_violations,
     heading,
     key_field,
-    opened,
+    open_popup,
     outcome,
-    settled,
     submit_key,
-    violations,
     visit,
+    wait_until_settled,
 )
 from tests.journeys.test_endings import ENDINGS, Ending
-from tests.running_demo import Demo, opened_popup
+from tests.running_demo import Demo, find_popup
 from tests.waiting import async_attempts, eventually
 
 Reach = Callable[[Page, Site, Backend], Awaitable[Frame]]
 
 
 async def form(page: Page, site: Site, backend: Backend) -> Frame:
-    frame = await opened(
+    frame = await open_popup(
         page, site, await backend.token(end_user_name="Ada Lovelace", end_user_email="ada@example.com")
     )
     await frame.get_by_text("Where do I find this?").click()
@@ -40,21 +40,21 @@ async def form(page: Page, site: Site, backend: Backend) -> Frame:
 
 
 async def refused(page: Page, site: Site, backend: Backend) -> Frame:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, WRONG_KEY)
     await expect(frame.get_by_role("alert")).to_be_visible()
     return frame
 
 
 async def missing(page: Page, site: Site, backend: Backend) -> Frame:
-    frame = await opened(page, site, await backend.token("datadog", suggested_connection_name="Ours"))
+    frame = await open_popup(page, site, await backend.token("datadog", suggested_connection_name="Ours"))
     await frame.get_by_label("API key", exact=True).press("Enter")
     await expect(frame.locator(".field-error:visible")).to_have_count(2)
     return frame
 
 
 async def working(page: Page, site: Site, backend: Backend) -> Frame:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await page.route("**/connect/session/connect", lambda route: None)
     await submit_key(frame, WRONG_KEY)
     await expect(button(frame, "Checking with Acme CRM…")).to_be_visible()
@@ -62,27 +62,27 @@ async def working(page: Page, site: Site, backend: Backend) -> Frame:
 
 
 async def choice(page: Page, site: Site, backend: Backend) -> Frame:
-    return await opened(page, site, await backend.token("customer-io"))
+    return await open_popup(page, site, await backend.token("customer-io"))
 
 
 async def parameters(page: Page, site: Site, backend: Backend) -> Frame:
-    return await opened(page, site, await backend.token("zendesk"))
+    return await open_popup(page, site, await backend.token("zendesk"))
 
 
 async def password(page: Page, site: Site, backend: Backend) -> Frame:
-    return await opened(page, site, await backend.token("twilio"))
+    return await open_popup(page, site, await backend.token("twilio"))
 
 
 async def another_account(page: Page, site: Site, backend: Backend) -> Frame:
     await backend.type_key(await backend.token(), backend.demo.acme_keys["acc_initech"])
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, backend.demo.acme_keys["acc_globex"])
     await expect(heading(frame)).to_have_text("Replace the connected account?")
     return frame
 
 
 async def connected(page: Page, site: Site, backend: Backend) -> Frame:
-    frame = await opened(page, site, await backend.token(), "/embedder")  # the success mark stays here
+    frame = await open_popup(page, site, await backend.token(), "/embedder")  # the success mark stays here
     await submit_key(frame, backend.demo.acme_key)
     await expect(heading(frame)).to_have_text("Connected")
     return frame
@@ -90,14 +90,14 @@ async def connected(page: Page, site: Site, backend: Backend) -> Frame:
 
 async def unreachable(page: Page, site: Site, backend: Backend) -> Frame:
     await page.route("**/connect/session", lambda route: route.abort())
-    return await opened(page, site, await backend.token())
+    return await open_popup(page, site, await backend.token())
 
 
 async def loading(page: Page, site: Site, backend: Backend) -> Frame:
     await page.route("**/connect/session", lambda route: None)
     await visit(page, site, await backend.token())
     await page.get_by_role("button", name="Connect").click()
-    return await opened_popup(page)
+    return await find_popup(page)
 
 
 REACHED: list[Reach] = [
@@ -108,15 +108,15 @@ REACHED: list[Reach] = [
 @pytest.mark.parametrize("reach", REACHED)
 async def test_axe_finds_nothing_in_the_popup(page: Page, site: Site, backend: Backend, reach: Reach) -> None:
     frame = await reach(page, site, backend)
-    assert await violations(page, frame) == []
+    assert await find_violations(page, frame) == []
 
 
 @pytest.mark.parametrize("make", [make for make, _, _ in ENDINGS])
 async def test_axe_finds_nothing_in_the_page_of_an_ended_session(
     page: Page, site: Site, backend: Backend, make: Ending
 ) -> None:
-    frame = await opened(page, site, await make(backend))
-    assert await violations(page, frame) == []
+    frame = await open_popup(page, site, await make(backend))
+    assert await find_violations(page, frame) == []
 
 
 async def test_axe_finds_nothing_at_top_level_and_in_the_page_around_the_popup(
@@ -125,9 +125,9 @@ async def test_axe_finds_nothing_at_top_level_and_in_the_page_around_the_popup(
     session = await backend.session()
     await page.goto(session["connect_url"])
     await expect(heading(page)).to_be_visible()
-    assert await violations(page, page) == []
-    await opened(page, site, session["session_token"])
-    assert await violations(page, page) == []
+    assert await find_violations(page, page) == []
+    await open_popup(page, site, session["session_token"])
+    assert await find_violations(page, page) == []
 
 
 async def test_keyboard_alone_connects_and_the_focus_returns(
@@ -137,7 +137,7 @@ async def test_keyboard_alone_connects_and_the_focus_returns(
     await expect(page.get_by_role("button", name="Connect")).to_be_enabled()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     await expect(key_field(frame)).to_be_focused()
     async for _ in async_attempts():  # the keyboard follows the focus into another process a moment later
         await page.keyboard.insert_text(WRONG_KEY)
@@ -156,12 +156,12 @@ async def test_keyboard_alone_connects_and_the_focus_returns(
     await page.keyboard.press("Space")
     assert (await outcome(page))["status"] == "connected"
     await expect(heading(frame)).to_be_focused()
-    await gone(page)
+    await expect_closed(page)
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
 
 
 async def test_focus_stays_inside_the_popup(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await expect(key_field(frame)).to_be_focused()
     for _ in range(12):
         await page.keyboard.press("Tab")
@@ -171,7 +171,7 @@ async def test_focus_stays_inside_the_popup(page: Page, site: Site, backend: Bac
 
 
 async def test_auth_type_is_selected_by_keyboard_and_can_be_changed(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token("customer-io"))
+    frame = await open_popup(page, site, await backend.token("customer-io"))
     await expect(heading(frame)).to_be_focused()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
@@ -189,7 +189,7 @@ async def test_key_is_connected_with_two_clicks(page: Page, demo: Demo, site: Si
 
     await page.expose_function("pressed", note)
     await page.add_init_script("addEventListener('pointerdown', () => pressed(location.pathname), true)")
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await expect(key_field(frame)).to_be_focused()  # a key is pasted without a click
     await page.keyboard.insert_text(demo.acme_key)
     await click(frame, "Connect Acme CRM")
@@ -201,7 +201,7 @@ async def test_nothing_is_wider_than_a_small_phones_screen(page: Page, site: Sit
     await page.set_viewport_size({"width": 320, "height": 568})
     wide = "() => document.documentElement.scrollWidth > innerWidth"
     for slug in ("acme", "customer-io", "datadog", "zendesk"):
-        frame = await opened(page, site, await backend.token(slug))
+        frame = await open_popup(page, site, await backend.token(slug))
         await eventually(partial(frame.evaluate, "() => innerWidth === 320"))
         assert not await frame.evaluate(wide)
         assert not await page.evaluate(wide)
@@ -210,7 +210,7 @@ async def test_nothing_is_wider_than_a_small_phones_screen(page: Page, site: Sit
 async def test_no_field_is_focused_on_devices_without_a_mouse(browser: Browser, site: Site, backend: Backend) -> None:
     phone = await browser.new_context(is_mobile=True, has_touch=True, viewport={"width": 390, "height": 760})
     async with phone:
-        frame = await opened(await phone.new_page(), site, await backend.token())
+        frame = await open_popup(await phone.new_page(), site, await backend.token())
         await expect(heading(frame)).to_be_focused()
 
 
@@ -224,14 +224,14 @@ async def test_hint_of_a_popup_that_does_not_load_can_be_closed(page: Page, site
     await page.get_by_role("button", name="Connect").click()
     await eventually(lambda: page.evaluate("() => document.documentElement.style.overflow === 'hidden'"))
     await page.clock.fast_forward(10_000)
-    assert await violations(page, page) == []
+    assert await find_violations(page, page) == []
     await page.keyboard.press("Enter")
     assert (await outcome(page))["error"]["code"] == "load_failed"
 
 
 async def test_the_popup_is_as_high_as_its_content(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token())
-    await settled(frame)
+    frame = await open_popup(page, site, await backend.token())
+    await wait_until_settled(frame)
     await frame.get_by_text("Where do I find this?").click()
-    await settled(frame)
+    await wait_until_settled(frame)
     assert await frame.evaluate("() => document.documentElement.scrollHeight <= innerHeight")

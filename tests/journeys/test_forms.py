@@ -10,7 +10,7 @@ from playwright.async_api import Frame, Page, Route, expect
 
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
-from tests.journeys.steps import button, click, heading, key_field, opened, outcome
+from tests.journeys.steps import button, click, heading, key_field, open_popup, outcome
 
 HELP = "Any of the keys that Acme CRM shows on its first page."
 INCOMPLETE = "This doesn’t look complete. Check that all of it was copied."
@@ -21,14 +21,14 @@ TRACK_KEY = "Track API key Site ID · Track API key"
 
 async def answer_in_place(page: Page, slug: str) -> list[dict[str, Any]]:
     """Respond with success in the server's place; return the list of sent bodies."""
-    sent: list[dict[str, Any]] = []
+    bodies: list[dict[str, Any]] = []
 
     async def say_yes(route: Route) -> None:
-        sent.append(json.loads(route.request.post_data or ""))
+        bodies.append(json.loads(route.request.post_data or ""))
         await route.fulfill(json={"connection_id": "c", "integration_slug": slug, "connection_name": "Mine"})
 
     await page.route("**/connect/session/connect", say_yes)
-    return sent
+    return bodies
 
 
 def error_of(frame: Frame, label: str) -> str:
@@ -38,7 +38,7 @@ def error_of(frame: Frame, label: str) -> str:
 
 async def test_every_field_of_every_entry_has_a_label_and_a_hint(page: Page, site: Site, backend: Backend) -> None:
     for slug in ("datadog", "zendesk", "twilio"):
-        frame = await opened(page, site, await backend.token(slug))
+        frame = await open_popup(page, site, await backend.token(slug))
         inputs = frame.locator("form input, form select")
         for index in range(await inputs.count()):
             assert await inputs.nth(index).evaluate("(node) => node.labels.length") == 1
@@ -47,7 +47,7 @@ async def test_every_field_of_every_entry_has_a_label_and_a_hint(page: Page, sit
 
 
 async def test_hint_unfolds_with_a_link_without_opener_and_referrer(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     sentence = frame.get_by_text("Open Acme CRM in another tab")
     await expect(sentence).to_be_hidden()
     await frame.get_by_text("Where do I find this?").click()
@@ -61,7 +61,7 @@ async def test_hint_unfolds_with_a_link_without_opener_and_referrer(page: Page, 
 
 
 async def test_secret_is_hidden_until_the_user_shows_it(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await expect(key_field(frame)).to_have_attribute("type", "password")
     await key_field(frame).fill("acme_half")
     await click(frame, "Show API key")
@@ -74,8 +74,8 @@ async def test_secret_is_hidden_until_the_user_shows_it(page: Page, site: Site, 
 async def test_invalid_value_is_reported_at_its_field_and_nothing_is_sent(
     page: Page, site: Site, backend: Backend
 ) -> None:
-    sent = await answer_in_place(page, "acme")
-    frame = await opened(page, site, await backend.token())
+    bodies = await answer_in_place(page, "acme")
+    frame = await open_popup(page, site, await backend.token())
     await click(frame, "Connect Acme CRM")
     await expect(frame.locator(error_of(frame, "API key"))).to_have_text("This is needed to connect.")
     await key_field(frame).fill("no key of Acme")
@@ -84,23 +84,23 @@ async def test_invalid_value_is_reported_at_its_field_and_nothing_is_sent(
     await expect(key_field(frame)).to_be_focused()
     await expect(key_field(frame)).to_have_attribute("aria-invalid", "true")
     await expect(key_field(frame)).to_have_accessible_description(f"{INCOMPLETE} {HELP}")
-    assert sent == []
+    assert bodies == []
     await key_field(frame).press_sequentially("x")
     await expect(frame.locator(error_of(frame, "API key"))).to_be_hidden()
 
 
 async def test_pasted_spaces_and_invisible_characters_are_removed(page: Page, site: Site, backend: Backend) -> None:
-    sent = await answer_in_place(page, "acme")
-    frame = await opened(page, site, await backend.token())
+    bodies = await answer_in_place(page, "acme")
+    frame = await open_popup(page, site, await backend.token())
     await key_field(frame).fill(f" \u200b{backend.demo.acme_key}\u200b \t")
     await key_field(frame).press("Enter")
     assert (await outcome(page))["connectionName"] == "Mine"
-    assert sent[0]["credentials"] == {"api_key": backend.demo.acme_key}
+    assert bodies[0]["credentials"] == {"api_key": backend.demo.acme_key}
 
 
 async def test_user_name_and_password_are_submitted(page: Page, site: Site, backend: Backend) -> None:
-    sent = await answer_in_place(page, "twilio")
-    frame = await opened(page, site, await backend.token("twilio"))
+    bodies = await answer_in_place(page, "twilio")
+    frame = await open_popup(page, site, await backend.token("twilio"))
     sid, token = "AC" + "0" * 32, "1" * 32
     await expect(frame.get_by_label("Account SID", exact=True)).to_have_attribute("type", "text")
     await expect(frame.get_by_label("Auth token", exact=True)).to_have_attribute("type", "password")
@@ -110,12 +110,12 @@ async def test_user_name_and_password_are_submitted(page: Page, site: Site, back
     await frame.get_by_label("Account SID", exact=True).fill(sid)
     await click(frame, "Connect Twilio")
     await outcome(page)
-    assert sent == [{"auth_type": "basic", "params": {}, "credentials": {"username": sid, "password": token}}]
+    assert bodies == [{"auth_type": "basic", "params": {}, "credentials": {"username": sid, "password": token}}]
 
 
 async def test_parameters_come_before_credentials(page: Page, site: Site, backend: Backend) -> None:
-    sent = await answer_in_place(page, "datadog")
-    frame = await opened(page, site, await backend.token("datadog"))
+    bodies = await answer_in_place(page, "datadog")
+    frame = await open_popup(page, site, await backend.token("datadog"))
     region = frame.get_by_label("Datadog site")
     await expect(region).to_have_value("datadoghq.com")
     await expect(frame.get_by_label("API key", exact=True)).to_be_focused()
@@ -125,13 +125,13 @@ async def test_parameters_come_before_credentials(page: Page, site: Site, backen
     await click(frame, "Connect Datadog")
     await outcome(page)
     credentials = {"api_key": "a" * 32, "application_key": "b" * 40}
-    assert sent == [{"auth_type": "api_key", "params": {"site": "datadoghq.eu"}, "credentials": credentials}]
+    assert bodies == [{"auth_type": "api_key", "params": {"site": "datadoghq.eu"}, "credentials": credentials}]
 
 
 async def test_pasted_url_becomes_its_subdomain_and_the_servers_error_is_at_its_field(
     page: Page, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token("zendesk"))
+    frame = await open_popup(page, site, await backend.token("zendesk"))
     subdomain = frame.get_by_label("Subdomain")
     await subdomain.fill("https://acme.zendesk.com/agent/tickets/1")
     await subdomain.blur()
@@ -147,8 +147,8 @@ async def test_pasted_url_becomes_its_subdomain_and_the_servers_error_is_at_its_
 
 
 async def test_user_can_select_an_auth_type_and_go_back(page: Page, site: Site, backend: Backend) -> None:
-    sent = await answer_in_place(page, "customer-io")
-    frame = await opened(page, site, await backend.token("customer-io"))
+    bodies = await answer_in_place(page, "customer-io")
+    frame = await open_popup(page, site, await backend.token("customer-io"))
     await expect(frame.get_by_role("heading", name="How would you like to connect?")).to_be_visible()
     await click(frame, APP_KEY)
     await frame.get_by_label("App API key", exact=True).fill("app-key-half-typed")
@@ -164,11 +164,11 @@ async def test_user_can_select_an_auth_type_and_go_back(page: Page, site: Site, 
     await click(frame, "Connect Customer.io")
     await outcome(page)
     credentials = {"username": "0123456789abcdef", "password": "0123456789abcdef"}
-    assert sent == [{"auth_type": "basic", "params": {"region": "track"}, "credentials": credentials}]
+    assert bodies == [{"auth_type": "basic", "params": {"region": "track"}, "credentials": credentials}]
 
 
 async def test_session_for_one_auth_type_offers_no_selection(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token("customer-io", auth_type="basic"))
+    frame = await open_popup(page, site, await backend.token("customer-io", auth_type="basic"))
     await expect(frame.get_by_label("Site ID")).to_be_visible()
     assert await button(frame, "Back").count() == 0
     await expect(heading(frame)).to_have_text("Fernhill wants to connect your Customer.io account")

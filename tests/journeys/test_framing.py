@@ -6,7 +6,7 @@ from playwright.async_api import Page, Route, expect
 from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
-from tests.journeys.steps import add_frame, gone, heading, key_field, opened, outcome, press_connect, visit
+from tests.journeys.steps import add_frame, expect_closed, heading, key_field, open_popup, outcome, press_connect, visit
 from tests.running_demo import popups
 from tests.waiting import eventually
 
@@ -80,14 +80,14 @@ async def test_popup_at_top_level_shows_no_form_without_sec_fetch_dest(page: Pag
         headers = {name: value for name, value in route.request.headers.items() if name != "sec-fetch-dest"}
         await route.fulfill(response=await route.fetch(headers=headers))
 
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.method))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.method))
     await page.route("**/connect?*", without_destination)
     session = await backend.session()
     await page.goto(session["connect_url"])
     await expect(heading(page)).to_have_text("Open this from Fernhill")
     assert await page.locator("form, input").count() == 0
-    assert "POST" not in asked
+    assert "POST" not in requests
 
 
 async def test_window_opened_by_an_allowed_page_shows_no_form(page: Page, site: Site, backend: Backend) -> None:
@@ -103,10 +103,10 @@ async def test_window_opened_by_an_allowed_page_shows_no_form(page: Page, site: 
 
 async def test_allowed_page_shows_the_popup(page: Page, site: Site, backend: Backend) -> None:
     """The other tests of this file would also pass with a popup that is never visible."""
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await expect(key_field(frame)).to_be_visible()
     assert popups(page) == [frame]
     await key_field(frame).press("Escape")
-    await gone(page)
+    await expect_closed(page)
     await page.evaluate("(token) => { location.hash = token; }", await backend.token())
     await expect(key_field(await press_connect(page))).to_be_visible()

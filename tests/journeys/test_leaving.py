@@ -10,16 +10,16 @@ from tests.journeys.site import Site
 from tests.journeys.steps import (
     button,
     click,
-    gone,
+    expect_closed,
     key_field,
     messages,
-    opened,
+    open_popup,
     outcome,
     press_connect,
     request_id,
     visit,
 )
-from tests.running_demo import Demo, opened_popup
+from tests.running_demo import Demo, find_popup
 from tests.waiting import eventually
 
 
@@ -32,7 +32,7 @@ def cancelled(request: str) -> dict[str, Any]:
 async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any], request: str) -> None:
     """Check promise, page and backend: nothing was connected, and the page is restored."""
     assert await outcome(page) == cancelled(request)
-    await gone(page)
+    await expect_closed(page)
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
     assert (await backend.state(session))["status"] == "cancelled"
     assert await backend.status() == "not_connected"
@@ -41,7 +41,7 @@ async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any]
 
 async def test_escape_inside_the_frame_cancels_and_returns_the_focus(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
-    frame = await opened(page, site, session["session_token"])
+    frame = await open_popup(page, site, session["session_token"])
     await expect(key_field(frame)).to_be_focused()
     assert await page.evaluate("() => document.documentElement.style.overflow") == "hidden"
     request = request_id(frame)
@@ -51,7 +51,7 @@ async def test_escape_inside_the_frame_cancels_and_returns_the_focus(page: Page,
 
 async def test_escape_in_the_page_asks_the_frame_to_cancel(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
-    frame = await opened(page, site, session["session_token"])
+    frame = await open_popup(page, site, session["session_token"])
     request = request_id(frame)
     heard: list[dict[str, Any]] = []
 
@@ -68,12 +68,12 @@ async def test_escape_in_the_page_asks_the_frame_to_cancel(page: Page, site: Sit
 
 async def test_the_close_button_cancels(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
-    frame = await opened(page, site, session["session_token"])
+    frame = await open_popup(page, site, session["session_token"])
     request = request_id(frame)
     await click(frame, "Cancel and close")
     await expect_cancelled(page, backend, session, request)
-    told = [message["data"] for message in await messages(page) if message["data"].get("source")]
-    assert told == [cancelled(request)]
+    outcomes = [message["data"] for message in await messages(page) if message["data"].get("source")]
+    assert outcomes == [cancelled(request)]
 
 
 async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, site: Site, backend: Backend) -> None:
@@ -88,7 +88,7 @@ async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, sit
 
 async def test_unresponsive_frame_is_removed_after_two_seconds(page: Page, site: Site, backend: Backend) -> None:
     await page.clock.install()
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await page.clock.pause_at(4_102_444_800)  # the test's clock makes the two seconds independent of the machine
     await frame.evaluate("() => addEventListener('message', (event) => event.stopImmediatePropagation(), true)")
     await page.evaluate("() => window.focus()")
@@ -103,14 +103,14 @@ async def test_leaving_during_the_check_reports_the_servers_decision(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
     session = await backend.session()
-    frame = await opened(page, site, session["session_token"])
-    asked = asyncio.Event()
+    frame = await open_popup(page, site, session["session_token"])
+    requested = asyncio.Event()
 
     async def is_over() -> Any:
         return (await backend.state(session))["status"] == "cancelled"
 
     async def hold(route: Route) -> None:
-        asked.set()
+        requested.set()
         await eventually(is_over)
         await route.continue_()
 
@@ -118,7 +118,7 @@ async def test_leaving_during_the_check_reports_the_servers_decision(
     await key_field(frame).fill(demo.acme_key)
     await key_field(frame).press("Enter")
     await expect(button(frame, "Checking with Acme CRM…")).to_have_attribute("aria-disabled", "true")
-    await asked.wait()
+    await requested.wait()
     request = request_id(frame)
     await frame.locator("body").press("Escape")
     await expect_cancelled(page, backend, session, request)
@@ -126,19 +126,19 @@ async def test_leaving_during_the_check_reports_the_servers_decision(
 
 
 async def test_popup_can_be_opened_again_after_closing(page: Page, site: Site, backend: Backend) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await key_field(frame).press("Escape")
     await outcome(page)
-    await gone(page)
+    await expect_closed(page)
     await page.evaluate("(token) => { location.hash = token; }", await backend.token())
     again: Frame = await press_connect(page)
     await expect(key_field(again)).to_be_focused()
     await click(again, "Cancel and close")
-    await gone(page)
+    await expect_closed(page)
 
 
 async def test_second_popup_is_refused_while_one_is_open(page: Page, site: Site, backend: Backend) -> None:
-    await opened(page, site, await backend.token())
+    await open_popup(page, site, await backend.token())
     refusal = await page.evaluate(
         """async (baseUrl) => {
           const { createOneRuntime } = await import(`${baseUrl}/connect.js`);
@@ -148,4 +148,4 @@ async def test_second_popup_is_refused_while_one_is_open(page: Page, site: Site,
     )
     assert "open already" in refusal
     assert len([frame for frame in page.frames if frame.parent_frame]) == 1
-    await click(await opened_popup(page), "Cancel and close")
+    await click(await find_popup(page), "Cancel and close")

@@ -12,24 +12,24 @@ from playwright.async_api import Frame, Page, expect
 from tests.journeys.backend import Backend
 from tests.journeys.steps import (
     button,
-    gone,
+    expect_closed,
+    find_violations,
     heading,
     key_field,
-    opened,
+    open_popup,
     outcome,
-    settled,
-    violations,
     visit,
+    wait_until_settled,
 )
 from tests.journeys.test_window import confirmed, search_for
-from tests.running_demo import opened_popup
+from tests.running_demo import find_popup
 from tests.waiting import async_attempts, eventually
 
 HEIGHT_OF_A_ROW: Final = 60
 
 
 async def list_in(page: Page, large: Backend) -> Frame:
-    frame = await opened(page, large.site, await large.token(None))
+    frame = await open_popup(page, large.site, await large.token(None))
     await expect(heading(frame)).to_have_text("What would you like to connect to Fernhill?")
     return frame
 
@@ -50,7 +50,7 @@ async def test_six_hundred_integrations_are_listed_and_each_key_narrows_the_list
     counts = []
     for letter in "harbormetrics":
         await search.press_sequentially(letter)
-        await settled(frame)
+        await wait_until_settled(frame)
         counts.append(await rows.count())
     assert counts[0] < 601
     assert counts[-1] == 1
@@ -58,12 +58,12 @@ async def test_six_hundred_integrations_are_listed_and_each_key_narrows_the_list
 
 
 async def test_logos_far_down_are_not_loaded(page: Page, large: Backend) -> None:
-    asked: set[str] = set()
-    page.on("request", lambda request: asked.add(request.url) if "/logos/" in request.url else None)
+    requested: set[str] = set()
+    page.on("request", lambda request: requested.add(request.url) if "/logos/" in request.url else None)
     frame = await list_in(page, large)
-    await eventually(lambda: asked)
-    await settled(frame)
-    assert len(asked) < 100
+    await eventually(lambda: requested)
+    await wait_until_settled(frame)
+    assert len(requested) < 100
 
 
 async def test_list_works_by_keyboard_alone(page: Page, large: Backend) -> None:
@@ -71,7 +71,7 @@ async def test_list_works_by_keyboard_alone(page: Page, large: Backend) -> None:
     await expect(page.get_by_role("button", name="Connect")).to_be_enabled()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
-    frame = await opened_popup(page)
+    frame = await find_popup(page)
     search = frame.get_by_label("Search", exact=True)
     await expect(search).to_be_focused()
     async for _ in async_attempts():  # the keyboard follows the focus into another process a moment later
@@ -113,7 +113,7 @@ async def test_going_back_restores_search_scroll_position_and_row(page: Page, la
     row = frame.locator(".picks li button").nth(17)
     await row.evaluate("(row) => row.scrollIntoView({block: 'center'})")  # at an edge, the click would scroll too
     name = await row.locator(".row-title").text_content() or ""
-    await settled(frame)  # a retried click scrolls
+    await wait_until_settled(frame)  # a retried click scrolls
     before = await frame.locator(".picks").evaluate("(list) => list.scrollTop")
     await row.click()
     await expect(heading(frame)).to_contain_text(name)
@@ -162,19 +162,19 @@ async def test_integration_that_fails_to_load_can_be_retried(page: Page, large: 
     await frame.get_by_role("button", name="Acme CRM").click()
     await expect(heading(frame)).to_have_text("We can’t be reached")
     await page.unroute("**/connect/session")
-    await settled(frame)
+    await wait_until_settled(frame)
     await button(frame, "Try again").click()
     await expect(frame.get_by_role("button", name="API key")).to_be_visible()
     await button(frame, "Cancel and close").click()
-    await gone(page)
+    await expect_closed(page)
 
 
 async def test_axe_finds_nothing_in_the_list(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await frame.get_by_label("Search", exact=True).fill("track")
-    assert await violations(page, frame) == []
+    assert await find_violations(page, frame) == []
     await frame.get_by_label("Search", exact=True).fill("nothing like it")
-    assert await violations(page, frame) == []
+    assert await find_violations(page, frame) == []
 
 
 async def test_six_hundred_integrations_are_listed_at_top_level(window: Page, large: Backend) -> None:

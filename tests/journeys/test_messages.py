@@ -11,18 +11,18 @@ from tests.journeys.steps import (
     add_frame,
     button,
     click,
-    gone,
+    expect_closed,
     heading,
     key_field,
     messages,
-    opened,
+    open_popup,
     outcome,
     press_connect,
     request_id,
     submit_key,
     visit,
 )
-from tests.running_demo import Demo, opened_popup, popups
+from tests.running_demo import Demo, find_popup, popups
 from tests.waiting import eventually
 
 POST: str = "(message) => parent.postMessage(message, '*')"
@@ -31,16 +31,16 @@ POST: str = "(message) => parent.postMessage(message, '*')"
 def forged(request: str, **more: Any) -> dict[str, Any]:
     """Return a forged message."""
     absent = {"error": None, "connectionName": "Forged", "integrationSlug": "acme"}
-    made = {"source": "one-runtime", "requestId": request, "status": "connected", "connectionId": "forged"}
-    return {**absent, **made, **more}
+    outcome = {"source": "one-runtime", "requestId": request, "status": "connected", "connectionId": "forged"}
+    return {**absent, **outcome, **more}
 
 
 async def heard(page: Page, message: dict[str, Any]) -> str:
     """Wait until the page's window has received the message; return its origin."""
 
     async def origin() -> Any:
-        found = [one["origin"] for one in await messages(page) if one["data"] == message]
-        return found[0] if found else None
+        origins = [received["origin"] for received in await messages(page) if received["data"] == message]
+        return origins[0] if origins else None
 
     return str(await eventually(origin))
 
@@ -48,7 +48,7 @@ async def heard(page: Page, message: dict[str, Any]) -> str:
 async def test_embedder_needs_only_two_parameters_and_the_message(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token(), "/embedder")
+    frame = await open_popup(page, site, await backend.token(), "/embedder")
     await submit_key(frame, demo.acme_key)
     (connection,) = await _connected(backend)
     assert await outcome(page) == {
@@ -69,10 +69,10 @@ async def _connected(backend: Backend) -> list[dict[str, Any]]:
 async def test_embedder_without_connect_js_receives_cancellation_and_errors(
     page: Page, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token(), "/embedder")
+    frame = await open_popup(page, site, await backend.token(), "/embedder")
     await key_field(frame).press("Escape")
     assert (await outcome(page))["status"] == "cancelled"
-    frame = await opened(page, site, "orcs_nothing", "/embedder")
+    frame = await open_popup(page, site, "orcs_nothing", "/embedder")
     await button(frame, "Close").last.click()
     result = await outcome(page)
     assert (result["status"], result["error"]["code"]) == ("error", "session_unknown")
@@ -82,18 +82,18 @@ async def test_outcome_is_sent_once_and_only_to_allowed_origins(
     page: Page, demo: Demo, site: Site, foreign: Site, backend: Backend
 ) -> None:
     origins = [foreign.origin, site.origin, "https://app.example.com"]
-    frame = await opened(page, site, await backend.token(allowed_origins=origins))
+    frame = await open_popup(page, site, await backend.token(allowed_origins=origins))
     await submit_key(frame, demo.acme_key)
     await outcome(page)
-    told = [one for one in await messages(page) if one["data"].get("source") == "one-runtime"]
-    assert [(one["origin"], one["data"]["status"]) for one in told] == [(demo.url, "connected")]
+    outcomes = [received for received in await messages(page) if received["data"].get("source") == "one-runtime"]
+    assert [(received["origin"], received["data"]["status"]) for received in outcomes] == [(demo.url, "connected")]
 
 
 @pytest.mark.promise("P6")
 async def test_connect_js_ignores_messages_of_another_window_origin_or_request(
     page: Page, site: Site, foreign: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token(), "/relaxed")
+    frame = await open_popup(page, site, await backend.token(), "/relaxed")
     news = forged(request_id(frame))
 
     await page.evaluate("(message) => window.postMessage(message, '*')", news)  # the page's own window
@@ -102,7 +102,7 @@ async def test_connect_js_ignores_messages_of_another_window_origin_or_request(
     # Our origin, but not our window: a page that any site may frame, since it contains no session.
     await add_frame(page, f"{site.one_runtime}/connect?session_token=orcs_x&request_id=x")
     await eventually(lambda: len(popups(page)) == 2)
-    (other,) = (one for one in popups(page) if one != frame)
+    (other,) = (popup for popup in popups(page) if popup != frame)
     await expect(heading(other)).to_be_visible()
     news = {**news, "connectionName": "Of another window"}
     await other.evaluate(POST, news)
@@ -122,7 +122,7 @@ async def test_connect_js_ignores_messages_of_another_window_origin_or_request(
 async def test_connect_js_ignores_its_frame_after_it_navigated_to_another_origin(
     page: Page, site: Site, foreign: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token(), "/relaxed")
+    frame = await open_popup(page, site, await backend.token(), "/relaxed")
     news = forged(request_id(frame))
     await frame.evaluate("(address) => { location.href = address; }", f"{foreign.origin}/relaxed")
     await expect(heading(frame)).to_have_text("Settings")
@@ -134,7 +134,7 @@ async def test_connect_js_ignores_its_frame_after_it_navigated_to_another_origin
 async def test_frame_accepts_a_cancel_only_from_its_embedder_and_for_its_request(
     page: Page, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token(), "/embedder")
+    frame = await open_popup(page, site, await backend.token(), "/embedder")
     cancel = {"source": "one-runtime-host", "type": "cancel", "requestId": request_id(frame)}
     child = "(message) => document.querySelector('iframe').contentWindow.postMessage(message, '*')"
     await frame.evaluate("(message) => window.postMessage(message, '*')", cancel)  # from the frame itself
@@ -149,12 +149,12 @@ async def test_frame_accepts_a_cancel_only_from_its_embedder_and_for_its_request
 async def test_success_mark_stays_for_a_moment_unless_the_next_popup_opens(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
-    frame = await opened(page, site, await backend.token())
+    frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, demo.acme_key)
     await outcome(page)
     await expect(heading(frame)).to_have_text("Connected")
     assert popups(page) == [frame]
-    await gone(page)
+    await expect_closed(page)
     await visit(page, site, await backend.token())
     await press_connect(page)
-    await click(await opened_popup(page), "Cancel and close")
+    await click(await find_popup(page), "Cancel and close")

@@ -51,11 +51,11 @@ async def test_redirect_connects_after_the_backend_redeemed_its_code(
     await expect(window.get_by_label("API key", exact=True)).to_be_focused()
     await paste(window, demo.acme_key)
     await expect(heading(window)).to_have_text("Back in the app")
-    back = return_params(window)
+    params = return_params(window)
     assert window.url.startswith(backend.site.return_url)
-    assert (back["session_id"], back["status"]) == (session["id"], "connected")
+    assert (params["session_id"], params["status"]) == (session["id"], "connected")
     assert await backend.status() == "not_connected"
-    redeemed = await backend.redeem(session, back["code"], backend.end_user_id)
+    redeemed = await backend.redeem(session, params["code"], backend.end_user_id)
     assert redeemed.json()["connection"]["account"]["label"] == "Globex Corporation"
     assert (await backend.state(session))["status"] == await backend.status() == "connected"
 

@@ -78,8 +78,8 @@ async def test_forwarded_link_names_the_other_person_and_can_be_stopped(
     async with await browser.new_context() as victim:
         page = await victim.new_page()
         await page.goto(session["connect_url"])
-        for told in ("Fernhill", "Mallory", "mallory@example.com", "Acme CRM"):
-            await expect(page.locator(".facts")).to_contain_text(told)
+        for detail in ("Fernhill", "Mallory", "mallory@example.com", "Acme CRM"):
+            await expect(page.locator(".facts")).to_contain_text(detail)
         await expect(page.get_by_text("If that isn’t you, or you don’t know why you got this link")).to_be_visible()
         assert await page.locator("input:visible").count() == 0
         await pressed(page, "Stop here")

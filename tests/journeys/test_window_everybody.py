@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.journeys.backend import Backend
-from tests.journeys.steps import WRONG_KEY, heading, violations
+from tests.journeys.steps import WRONG_KEY, find_violations, heading
 from tests.journeys.test_window import CONFIRM, confirmed, paste
 
 Reach = Callable[[Page, Backend], Awaitable[object]]
@@ -70,7 +70,7 @@ async def another_account(page: Page, backend: Backend) -> None:
     await expect(heading(page)).to_have_text("Replace the connected account?")
 
 
-async def done(page: Page, backend: Backend) -> None:
+async def connected(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     await paste(page, backend.demo.acme_key)
     await expect(heading(page)).to_have_text("Connected")
@@ -90,7 +90,7 @@ async def reloaded(page: Page, backend: Backend) -> None:
 
 REACHED: list[Reach] = [
     confirmation, confirmation_of_anything, form, picks, nothing_found, choice, refused, wrong_field, another_account,
-    done, over, reloaded,
+    connected, over, reloaded,
 ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
 ) -> None:
     backend.register(backend.site.return_url)
     await reach(page, backend)
-    assert await violations(page, page) == []
+    assert await find_violations(page, page) == []
     await page.set_viewport_size({"width": 320, "height": 568})
     assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 

@@ -22,13 +22,13 @@ async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
     page: Page, browser_context: BrowserContext, demo: Demo, backend: Backend
 ) -> None:
     requests: list[Request] = []
-    said: list[str] = []
+    console: list[str] = []
 
     def note(request: Request) -> None:
         requests.append(request)
 
     browser_context.on("request", note)
-    browser_context.on("console", lambda message: said.append(message.text))
+    browser_context.on("console", lambda message: console.append(message.text))
     session = await confirmed(page, backend)
     await paste(page, WRONG_KEY)
     await expect(page.get_by_role("alert")).to_be_visible()
@@ -44,7 +44,7 @@ async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
         demo.url.removeprefix("http://")
     }
     secrets = (token, WRONG_KEY, demo.acme_key)
-    assert not [text for text in said if any(secret in text for secret in secrets)]
+    assert not [text for text in console if any(secret in text for secret in secrets)]
     assert await page.evaluate("() => [localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
@@ -87,10 +87,10 @@ async def test_session_url_in_another_window_links_back_to_the_app(page: Page, b
 
 async def test_form_is_validated_before_sending_and_keeps_its_secret(page: Page, backend: Backend) -> None:
     await confirmed(page, backend, "zendesk")
-    sent: list[str] = []
+    bodies: list[str] = []
 
     def note(request: Request) -> None:
-        sent.append(request.method)
+        bodies.append(request.method)
 
     page.on("request", note)
     await pressed(page, "Connect Zendesk")
@@ -102,7 +102,7 @@ async def test_form_is_validated_before_sending_and_keeps_its_secret(page: Page,
     await pressed(page, "Connect Zendesk")
     await expect(page.get_by_label("Email")).to_be_focused()
     await expect(page.get_by_label("API token", exact=True)).to_have_value("t" * 40)
-    assert "POST" not in sent
+    assert "POST" not in bodies
 
 
 async def test_secret_is_shown_on_request(page: Page, backend: Backend) -> None:
@@ -117,11 +117,11 @@ async def test_secret_is_shown_on_request(page: Page, backend: Backend) -> None:
 
 async def test_button_is_busy_during_the_check_and_submits_once(page: Page, demo: Demo, backend: Backend) -> None:
     session = await confirmed(page, backend)
-    sent: list[Request] = []
+    requests: list[Request] = []
 
     def note(request: Request) -> None:
         if request.method == "POST":
-            sent.append(request)
+            requests.append(request)
 
     page.on("request", note)
     await page.get_by_label(KEY, exact=True).fill(demo.acme_key)
@@ -132,5 +132,5 @@ async def test_button_is_busy_during_the_check_and_submits_once(page: Page, demo
     }"""
     assert await page.evaluate(pressing) == ["Checking with Acme CRM…", "true"]
     await expect(heading(page)).to_have_text("Connected")
-    assert len(sent) == 1
+    assert len(requests) == 1
     assert (await backend.state(session))["status"] == "connected"

@@ -32,15 +32,15 @@ def fitting(pattern: str | None) -> str:
     for form in forms if pattern else (letters,):
         if pattern is None or re.fullmatch(pattern, form):
             return form
-    made = generate_match(pattern or "", secrets.randbits(64))
-    assert len(made) >= SHORTEST, f"no form of a secret fits {pattern}: add one"
-    return made
+    value = generate_match(pattern or "", secrets.randbits(64))
+    assert len(value) >= SHORTEST, f"no form of a secret fits {pattern}: add one"
+    return value
 
 
 def spellings(secret: bytes) -> dict[str, bytes]:
     """Return the encodings and spellings in which output may contain the secret."""
     assert len(secret) >= SHORTEST
-    found = {
+    texts = {
         "raw": secret,
         "hex": secret.hex().encode(),
         "HEX": secret.hex().upper().encode(),
@@ -53,13 +53,13 @@ def spellings(secret: bytes) -> dict[str, bytes]:
         whole = base64.b64encode(b"\0" * alignment + secret).rstrip(b"=")
         # Base64 characters at the edges depend on the neighbouring bytes too.
         inner = whole[(0, 2, 3)[alignment] : len(whole) - (1 if (alignment + len(secret)) % 3 else 0)]
-        found[f"base64 at {alignment}"] = inner
-        found[f"base64url at {alignment}"] = inner.translate(bytes.maketrans(b"+/", b"-_"))
+        texts[f"base64 at {alignment}"] = inner
+        texts[f"base64url at {alignment}"] = inner.translate(bytes.maketrans(b"+/", b"-_"))
     try:
-        found["JSON"] = json.dumps(secret.decode("ascii"))[1:-1].encode()
+        texts["JSON"] = json.dumps(secret.decode("ascii"))[1:-1].encode()
     except UnicodeDecodeError:
-        del found["UTF-16"]
-    return found
+        del texts["UTF-16"]
+    return texts
 
 
 def leaks(canaries: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> list[str]:

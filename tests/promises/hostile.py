@@ -64,9 +64,9 @@ def after(event: Callable[[], object], reply: bytes) -> Writes:
     """Run an action during the check, then respond."""
 
     async def write(writer: asyncio.StreamWriter) -> None:
-        made = event()
-        if asyncio.iscoroutine(made):
-            await made
+        event_id = event()
+        if asyncio.iscoroutine(event_id):
+            await event_id
         writer.write(reply)
         await writer.drain()
 

@@ -31,9 +31,9 @@ def main() -> None:
     create_app = app.create_app
 
     def create_app_that_crashes(*args: Any, **kwargs: Any) -> RequestMiddleware:
-        made = create_app(*args, **kwargs)
-        made.app.router.routes.append(Route("/crash", crash))
-        return made
+        app = create_app(*args, **kwargs)
+        app.app.router.routes.append(Route("/crash", crash))
+        return app
 
     vars(app)["load_catalog"] = lambda: catalog
     vars(serving)["create_app"] = create_app_that_crashes

@@ -50,9 +50,9 @@ class Served:
 
     async def command(self, *words: str) -> str:
         """Run a command of `python -m one_runtime` with the same settings and return its output."""
-        made = [sys.executable, "-m", "one_runtime", *words]
+        command_line = [sys.executable, "-m", "one_runtime", *words]
         run = await asyncio.to_thread(
-            subprocess.run, made, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
+            subprocess.run, command_line, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert run.returncode == 0, run.stderr
         return run.stdout.strip()
@@ -64,8 +64,8 @@ async def make_key(database_url: str, name: str = "Northwind") -> str:
     await database.open()
     try:
         async with database.write() as tx:
-            made = await organizations.create(tx, name, system_clock(), allowed_origins=(ORIGIN,))
-            actor = Actor(made.id, "system")
+            organization = await organizations.create(tx, name, system_clock(), allowed_origins=(ORIGIN,))
+            actor = Actor(organization.id, "system")
             _, token = await api_keys.create(tx, actor, "test", api_keys.SCOPES, system_clock())
             return token.secret
     finally:

@@ -53,9 +53,9 @@ async def test_deleted_credentials_leave_the_database_at_once(
     application: Application, client: Client, way: str
 ) -> None:
     connection = await client.connect(key=ACME_KEYS[GLOBEX])
-    (kept,) = sealed_in(application)
+    (sealed,) = sealed_in(application)
     await disconnect_all(client, connection, way)
-    assert kept not in sealed_in(application)
+    assert sealed not in sealed_in(application)
     assert len(sealed_in(application)) == (1 if way == "replace" else 0)
     known = await client.get(f"/v1/connections/{connection['id']}")
     assert known.status_code == (200 if way == "replace" else 404)
@@ -65,14 +65,14 @@ async def test_deleted_credentials_leave_the_database_at_once(
 @pytest.mark.parametrize("way", WAYS)
 async def test_sealed_bytes_leave_the_database_file(application: Application, client: Client, way: str) -> None:
     connection = await client.connect(key=ACME_KEYS[GLOBEX])
-    (kept,) = sealed_in(application)
+    (sealed,) = sealed_in(application)
     checkpoint(application)
     before = everything_stored(application.installation)
-    assert any(kept in content for name, content in before.items() if name.endswith(".db"))
+    assert any(sealed in content for name, content in before.items() if name.endswith(".db"))
     await disconnect_all(client, connection, way)
     checkpoint(application)
     after = everything_stored(application.installation)
-    assert [name for name, content in after.items() if kept in content or kept[-32:] in content] == []
+    assert [name for name, content in after.items() if sealed in content or sealed[-32:] in content] == []
 
 
 async def test_disconnecting_deletes_a_connection_that_needs_reauth(application: Application, client: Client) -> None:

@@ -18,8 +18,8 @@ FRAMED = {"sec-fetch-dest": "iframe"}
 
 def ancestors(page: httpx2.Response) -> list[str]:
     directives = [part.strip() for part in page.headers["content-security-policy"].split(";")]
-    (found,) = [directive for directive in directives if directive.startswith("frame-ancestors")]
-    return found.split()[1:]
+    (ancestors_directive,) = [directive for directive in directives if directive.startswith("frame-ancestors")]
+    return ancestors_directive.split()[1:]
 
 
 async def opened(client: Client, token: str, **headers: str) -> httpx2.Response:
@@ -29,9 +29,9 @@ async def opened(client: Client, token: str, **headers: str) -> httpx2.Response:
 async def set_origins(application: Application, client: Client, *origins: str) -> None:
     organization_id = (await client.get("/v1/organization")).json()["id"]
     async with application.installation.database.write() as tx:
-        found = await organizations.get(tx, organization_id)
-        wanted = replace(found, allowed_origins=origins)
-        await organizations.save(tx, Actor(organization_id, "system"), wanted, application.clock())
+        organization = await organizations.get(tx, organization_id)
+        changed = replace(organization, allowed_origins=origins)
+        await organizations.save(tx, Actor(organization_id, "system"), changed, application.clock())
 
 
 async def test_only_the_organizations_origins_may_frame_the_page(application: Application, client: Client) -> None:
@@ -95,8 +95,8 @@ async def test_session_id_alone_authorizes_nothing(client: Client) -> None:
         assert (await client.popup(step, session["id"])).status_code == 401
     assert (await client.type_key(session["id"], ACME_KEYS[GLOBEX])).status_code == 401
     page = await client.http.get("/connect", params={"session": session["id"]}, headers=FRAMED)
-    for told in ("Ada", "ada@example.com", "user_123", session["session_token"]):
-        assert told not in page.text
+    for detail in ("Ada", "ada@example.com", "user_123", session["session_token"]):
+        assert detail not in page.text
 
 
 async def test_token_outside_the_header_authorizes_nothing(application: Application, client: Client) -> None:
@@ -119,8 +119,8 @@ async def test_cors_allows_no_foreign_page_to_call_the_popups_routes(client: Cli
     foreign = {"origin": "https://evil.example", "authorization": f"Bearer {token}"}
     preflight = {**foreign, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
     for step in ("", "/connect", "/cancel"):
-        asked = await client.http.options(f"/connect/session{step}", headers=preflight)
-        assert asked.status_code == 405
-        assert "access-control-allow-origin" not in asked.headers
+        answer = await client.http.options(f"/connect/session{step}", headers=preflight)
+        assert answer.status_code == 405
+        assert "access-control-allow-origin" not in answer.headers
     assert "access-control-allow-origin" not in (await client.http.post("/connect/session", headers=foreign)).headers
     assert "access-control-allow-origin" not in (await opened(client, token, origin="https://evil.example")).headers

@@ -40,7 +40,7 @@ async def test_api_key_and_session_token_are_shown_once(application: Application
     organization_id = (await client.get("/v1/organization")).json()["id"]
     key = await application.key(organization_id)
     session = await client.session()
-    told = [
+    texts = [
         (await client.get(path)).text
         for path in (
             f"/v1/hosted-connection-sessions/{session['id']}",
@@ -51,10 +51,10 @@ async def test_api_key_and_session_token_are_shown_once(application: Application
             "/openapi.json",
         )
     ]
-    told.append((await client.popup("", session["session_token"])).text)
-    told.append((await client.get("/connect", session_token=session["session_token"])).text)
+    texts.append((await client.popup("", session["session_token"])).text)
+    texts.append((await client.get("/connect", session_token=session["session_token"])).text)
     canaries = {"key": secret_part(key), "token": secret_part(session["session_token"])}
-    assert leaks(canaries, {"answers": as_one(told)}) == []
+    assert leaks(canaries, {"answers": as_one(texts)}) == []
 
 
 async def test_every_entry_point_refuses_a_token_that_the_comparison_refuses(
@@ -81,13 +81,13 @@ def test_digests_and_checksums_are_compared_only_in_constant_time() -> None:
 
 def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     secret_words = ("secret", "token", "password", "key", "code", "verifier", "credential", "sealed")
-    found = {
+    columns = {
         f"{table.name}.{column.name}"
         for table in schema.metadata.tables.values()
         for column in table.columns
         if any(word in column.name for word in secret_words)
     }
-    assert found == {
+    assert columns == {
         "api_keys.secret_hash",
         "hosted_connection_sessions.token_hash",
         "hosted_connection_sessions.code_hash",
@@ -118,12 +118,12 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     ],
 )
 def test_a_token_has_256_random_bits_and_a_checksum(kind: str) -> None:
-    made = [secret_tokens.make(kind) for _ in range(200)]
-    assert len({token.secret for token in made}) == 200
-    assert all(secret_tokens.recognize(kind, token.secret) for token in made)
-    assert all(len(secret_part(token.secret)) == 43 + 6 for token in made)
-    assert all(secret_part(token.secret) not in repr(token) for token in made)
-    changed = made[0].secret[:20] + ("a" if made[0].secret[20] != "a" else "b") + made[0].secret[21:]
+    tokens = [secret_tokens.make(kind) for _ in range(200)]
+    assert len({token.secret for token in tokens}) == 200
+    assert all(secret_tokens.recognize(kind, token.secret) for token in tokens)
+    assert all(len(secret_part(token.secret)) == 43 + 6 for token in tokens)
+    assert all(secret_part(token.secret) not in repr(token) for token in tokens)
+    changed = tokens[0].secret[:20] + ("a" if tokens[0].secret[20] != "a" else "b") + tokens[0].secret[21:]
     assert not secret_tokens.recognize(kind, changed)
     other = secret_tokens.SESSION if kind == secret_tokens.API_KEY else secret_tokens.API_KEY
-    assert not secret_tokens.recognize(other, made[0].secret)
+    assert not secret_tokens.recognize(other, tokens[0].secret)

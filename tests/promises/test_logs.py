@@ -62,9 +62,9 @@ class Story:
 
     async def code(self, token: str, name: str) -> str:
         """Connect with a valid key and return the code of the redirect back."""
-        back = await self.submit_key_in_window(token, self.new_key(name))
-        assert back.status_code == 303
-        (code,) = parse_qs(urlsplit(back.headers["location"]).query)["code"]
+        outcome = await self.submit_key_in_window(token, self.new_key(name))
+        assert outcome.status_code == 303
+        (code,) = parse_qs(urlsplit(outcome.headers["location"]).query)["code"]
         self.canaries |= {f"code for {name}": code, f"secret of the code for {name}": secret_part(code)}
         return code
 
@@ -155,9 +155,9 @@ async def import_a_key(story: Story, provider: Upstream) -> None:
     """Import a key from the backend; later the provider refuses the key, then fails."""
     body = {"integration_slug": "acme", "end_user_id": "user_of_a_backend", "auth_type": "api_key"}
     key = story.new_key("imported key")
-    made = await story.ask("POST", "/v1/connections", story.api_key, {**body, "credentials": {"api_key": key}})
-    assert made.status_code == 201
-    check = f"/v1/connections/{made.json()['id']}/check"
+    created = await story.ask("POST", "/v1/connections", story.api_key, {**body, "credentials": {"api_key": key}})
+    assert created.status_code == 201
+    check = f"/v1/connections/{created.json()['id']}/check"
     provider.answers[CHECKED] = refusal(key)
     assert (await story.ask("POST", check, story.api_key)).json()["working"] is False
     provider.answers[CHECKED] = b"\0\1\2 no HTTP at all\r\n\r\n"
@@ -181,8 +181,8 @@ async def authorize(story: Story, provider: Upstream) -> None:
     provider.answers["/oauth/token"] = answer(200, PROVIDERS_JSON, json.dumps(first).encode())
     provider.answers[CHECKED] = accepted()
     for _ in range(2):
-        back = await story.http.get("/connect/callback/acme", params=granted, headers=cookie)
-        story.outputs.append(back.content)
+        page = await story.http.get("/connect/callback/acme", params=granted, headers=cookie)
+        story.outputs.append(page.content)
     (connection,) = (await story.ask("GET", "/v1/connections", story.api_key)).json()["connections"]
     path_of_connection = f"/v1/connections/{connection['id']}"
     read = await story.http.get(f"{path_of_connection}/credentials", headers=story.bearer)

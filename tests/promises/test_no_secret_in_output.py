@@ -66,9 +66,9 @@ async def test_account_name_that_contains_the_key_is_not_stored(hostile: Hostile
     """Account id and name are stored in plain text (see docs/security.md)."""
     hostile.answers(accepted(KEY if part == "account id" else "acc_1", f"Key {KEY}" if part != "account id" else "A"))
     session = await hostile.client.session()
-    made = await hostile.client.type_key(session["session_token"], KEY)
-    assert made.status_code == 200
-    responses = made.text + (await hostile.client.get("/v1/connections")).text
+    connected = await hostile.client.type_key(session["session_token"], KEY)
+    assert connected.status_code == 200
+    responses = connected.text + (await hostile.client.get("/v1/connections")).text
     assert leaks({"key": KEY}, {"answers": responses.encode()}) == []
     assert leaks({"key": KEY}, everything_stored(hostile.application.installation)) == []
 
@@ -116,8 +116,8 @@ async def test_typed_values_are_in_no_response_to_an_invalid_request(application
 
 async def test_logos_are_served_in_a_sandbox(application: Application, client: Client) -> None:
     catalog = application.installation.catalog
-    for one in catalog.integrations:
-        logo = await client.get(f"/logos/{catalog.logo_hash(one.slug)}/{one.slug}.svg")
+    for integration in catalog.integrations:
+        logo = await client.get(f"/logos/{catalog.logo_hash(integration.slug)}/{integration.slug}.svg")
         assert (logo.status_code, logo.headers["content-type"]) == (200, "image/svg+xml")
         policy = [part.strip() for part in logo.headers["content-security-policy"].split(";")]
         assert {"sandbox", "default-src 'none'"} <= set(policy)
@@ -128,7 +128,7 @@ async def pages(client: Client) -> list[httpx2.Response]:
     """Return the hosted page in each of its states."""
     session, over = await client.session(), await client.session("user_456")
     assert (await client.popup("/cancel", over["session_token"])).status_code == 204
-    asked = [
+    requests = [
         ({"session_token": session["session_token"]}, "iframe"),
         ({"session": session["id"]}, "iframe"),
         ({"session_token": session["session_token"]}, "document"),
@@ -136,7 +136,9 @@ async def pages(client: Client) -> list[httpx2.Response]:
         ({"session_token": f'"><script>{MARKUP}'}, "iframe"),
         ({}, "iframe"),
     ]
-    return [await client.http.get("/connect", params=query, headers={"sec-fetch-dest": kind}) for query, kind in asked]
+    return [
+        await client.http.get("/connect", params=query, headers={"sec-fetch-dest": kind}) for query, kind in requests
+    ]
 
 
 async def test_hosted_pages_load_only_own_resources_and_run_nothing_inline(client: Client) -> None:

@@ -49,7 +49,7 @@ async def submit_key(client: Client, session: dict[str, Any], key: str, **fields
 
 def directive(page: httpx2.Response, name: str) -> str:
     parts = [part.strip().partition(" ") for part in page.headers["content-security-policy"].split(";")]
-    return next(rest for found, _, rest in parts if found == name)
+    return next(rest for directive_name, _, rest in parts if directive_name == name)
 
 
 def text_of(page: httpx2.Response) -> str:
@@ -62,8 +62,8 @@ async def test_link_page_names_the_parties_and_requires_a_confirmation_first(cli
     for _ in range(2):
         page = await open_page(client, session)
         assert page.status_code == 200
-        for said in ("Northwind", "Ada Lovelace", "ada@example.com", "Acme CRM", CONFIRMATION):
-            assert said in text_of(page)
+        for detail in ("Northwind", "Ada Lovelace", "ada@example.com", "Acme CRM", CONFIRMATION):
+            assert detail in text_of(page)
         assert KEY_FIELD not in page.text
     assert KEY_FIELD in (await post_form(client, session, "confirm")).text
 
@@ -195,8 +195,8 @@ async def test_session_works_only_in_its_mode(client: Client) -> None:
 async def test_session_id_alone_shows_nothing_of_the_session(client: Client) -> None:
     for session in (await link(client), await redirect(client, end_user_name="Ada Lovelace")):
         page = await client.get("/connect", session=session["id"])
-        for said in ("Ada", "ada@example.com", "user_123", session["session_token"], KEY_FIELD):
-            assert said not in page.text
+        for detail in ("Ada", "ada@example.com", "user_123", session["session_token"], KEY_FIELD):
+            assert detail not in page.text
         by_id = await client.http.post("/connect", data={"session_token": session["id"], "step": "show"}, headers=OURS)
         assert by_id.status_code == 404
 
@@ -271,8 +271,8 @@ async def test_values_that_are_not_secret_stay_in_a_refused_form(client: Client)
     }
     page = await post_form(client, session, "connect", auth_type="api_key", name="Mine", **values)
     assert page.status_code == 422
-    for kept in ("-acme-", "ada@example.com", "Mine"):
-        assert f'value="{kept}"' in page.text
+    for value in ("-acme-", "ada@example.com", "Mine"):
+        assert f'value="{value}"' in page.text
     assert "t" * 40 not in page.text
     assert 'aria-invalid="true"' in page.text
 
@@ -298,11 +298,11 @@ async def test_malformed_form_is_answered_with_a_page(client: Client, body: byte
 
 
 async def test_too_large_form_and_json_body_are_refused(client: Client) -> None:
-    form = {"content-type": "application/x-www-form-urlencoded"}
-    endless = await client.http.post("/connect", content=b"a" * 300_000, headers={**OURS, **form})
+    form_type = {"content-type": "application/x-www-form-urlencoded"}
+    endless = await client.http.post("/connect", content=b"a" * 300_000, headers={**OURS, **form_type})
     assert endless.status_code == 413
-    sent = {"session_token": "a", "step": "show"}
-    assert (await client.http.post("/connect", json=sent, headers=OURS)).status_code == 400
+    form = {"session_token": "a", "step": "show"}
+    assert (await client.http.post("/connect", json=form, headers=OURS)).status_code == 400
 
 
 async def test_search_of_the_list_is_preserved_across_the_form(client: Client) -> None:
@@ -316,5 +316,5 @@ async def test_search_of_the_list_is_preserved_across_the_form(client: Client) -
     assert KEY_FIELD in form.text
     assert 'action="/connect#pick-acme"' in form.text
     assert '<input type="hidden" name="search" value="crm">' in form.text
-    done = await submit_key(client, session, ACME_KEYS[GLOBEX], integration_slug="acme", search="crm")
-    assert "Acme CRM is now connected to Northwind." in text_of(done)
+    page = await submit_key(client, session, ACME_KEYS[GLOBEX], integration_slug="acme", search="crm")
+    assert "Acme CRM is now connected to Northwind." in text_of(page)

@@ -18,8 +18,8 @@ WORKERS = 2
 def answering_process(served: Served, client_port: int) -> int:
     """Return the process at the other end of a connection, found by the socket's inode on Linux."""
     ends = f":{served.port:04X} 0100007F:{client_port:04X} "
-    found = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
-    (inode,) = [fields[9] for fields in found if fields[3] == "01"]  # 01: established
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
+    (inode,) = [fields[9] for fields in sockets if fields[3] == "01"]  # 01: established
     socket_name = f"socket:[{inode}]"
     children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
     for child in children:
@@ -48,12 +48,12 @@ def ask(served: Served, key: str) -> tuple[int, int]:
 
 async def ask_every_process(served: Served, key: str) -> list[int]:
     """Send requests until every process has answered; return all statuses."""
-    found: list[tuple[int, int]] = []
+    answers: list[tuple[int, int]] = []
     async for _ in async_attempts(20):
-        found += await asyncio.gather(*(asyncio.to_thread(ask, served, key) for _ in range(8)))
-        if len({process for process, _ in found}) == WORKERS:
+        answers += await asyncio.gather(*(asyncio.to_thread(ask, served, key) for _ in range(8)))
+        if len({process for process, _ in answers}) == WORKERS:
             break
-    return [status for _, status in found]
+    return [status for _, status in answers]
 
 
 async def test_a_key_revoked_by_the_command_line_is_refused_by_the_next_request_to_every_process(

@@ -144,14 +144,14 @@ async def use_working_connection(story: Story, http: httpx2.AsyncClient, name: s
     end_user, key = f"{name}_works", ACME_KEYS[GLOBEX]
     if end_user not in story.possible:
         body = {"integration_slug": "acme", "end_user_id": end_user, "auth_type": "api_key"}
-        made = await call(story, http, "/v1/connections", {**body, "credentials": {"api_key": key}})
-        if made:
+        created = await call(story, http, "/v1/connections", {**body, "credentials": {"api_key": key}})
+        if created:
             story.possible[end_user] = {key}
         return
     listed = await call(story, http, f"/v1/connections?end_user_id={end_user}")
     if listed:
-        (mine,) = listed.json()["connections"]
-        answer = await call(story, http, f"/v1/connections/{mine['id']}/check", {})
+        (connection,) = listed.json()["connections"]
+        answer = await call(story, http, f"/v1/connections/{connection['id']}/check", {})
         assert answer is None or answer.json()["working"] is True
 
 
@@ -165,8 +165,8 @@ class Rotated:
 
     async def count(self, key: str) -> int:
         """Return the number of these rows that a key has sealed."""
-        found = [await sealed_rows.rows_under(self.database, table, ID[key]) for table in SEALED_TABLES]
-        return len(set().union(*found) & self.seeded.keys())
+        counts = [await sealed_rows.rows_under(self.database, table, ID[key]) for table in SEALED_TABLES]
+        return len(set().union(*counts) & self.seeded.keys())
 
 
 @asynccontextmanager
@@ -211,10 +211,10 @@ async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Cou
             continue
         assert ended == -signal.SIGKILL, (story.folder / "commands.log").read_text()
         counts["kills"] += 1
-        done = await rotated.count(key)
-        if done == before:
+        resealed = await rotated.count(key)
+        if resealed == before:
             longest = min(longest * 1.2, 5.0)
-        if before < done < len(rotated.seeded):
+        if before < resealed < len(rotated.seeded):
             counts["halfway"] += 1
             if counts["halfway"] % every == 0:
                 await story.kill(counts["killed servers"] % len(story.servers))
@@ -244,10 +244,10 @@ async def rotation(acme: RunningAcme, database_url: str, folder: Path, length: L
 
 async def assert_everything_opens(story: Story, database: Database, seeded: sealed_rows.Contents) -> int:
     """Check that each credential has the last stored value; return the number of credentials."""
-    found = await sealed_rows.contents(database, ring(SECOND))
-    count = len(found)
-    assert {place: found.pop(place, None) for place in seeded} == seeded
-    keys = {secrets["api_key"] for secrets in found.values()}
+    contents = await sealed_rows.contents(database, ring(SECOND))
+    count = len(contents)
+    assert {place: contents.pop(place, None) for place in seeded} == seeded
+    keys = {secrets["api_key"] for secrets in contents.values()}
     assert len(keys) >= CALLERS
     for end_user, possible in story.possible.items():
         assert None in possible or possible & keys, end_user

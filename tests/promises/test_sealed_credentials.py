@@ -16,7 +16,7 @@ from tests import oauth_rows
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import fitting, leaks, secret_part, spellings
 from tests.promises.stores import everything_stored, query
-from tests.redirects import RETURN_URL, redirected, register
+from tests.redirects import RETURN_URL, connect_and_return, register
 
 pytestmark = pytest.mark.promise("P3")
 
@@ -70,8 +70,8 @@ async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
 async def connect_by_redirect(application: Application, client: Client) -> dict[str, str]:
     """Connect on our page and do not redeem the code."""
     await register(client, RETURN_URL)
-    back = await redirected(application, client, ACME_KEYS[GLOBEX], end_user_id="user_redirect")
-    return {"third session token": back.token, "code": back.code}
+    redirect = await connect_and_return(application, client, ACME_KEYS[GLOBEX], end_user_id="user_redirect")
+    return {"third session token": redirect.token, "code": redirect.code}
 
 
 async def store_oauth_secrets(application: Application, client: Client) -> dict[str, str]:
@@ -86,8 +86,8 @@ async def store_oauth_secrets(application: Application, client: Client) -> dict[
     tokens = {"access_token": secrets["access token"], "refresh_token": secrets["refresh token"]}
     await oauth_rows.client(place, "our-other-id", secrets["client secret"], oauth_rows.NOT_REVOCABLE)
     body = {"integration_slug": oauth_rows.NOT_REVOCABLE, "end_user_id": "user_oauth", "auth_type": "oauth2"}
-    made = await client.post("/v1/connections", {**body, "check": False, "credentials": tokens})
-    assert made.status_code == 201
+    created = await client.post("/v1/connections", {**body, "check": False, "credentials": tokens})
+    assert created.status_code == 201
     return {**secrets, "fourth session token": session["session_token"]}
 
 
@@ -106,8 +106,8 @@ async def use(client: Client) -> list[str]:
     ids = [connection["id"] for connection in await every_connection(client)]
     for connection_id in ids:
         assert (await client.send("PATCH", f"/v1/connections/{connection_id}", {"name": "Renamed"})).status_code == 200
-    (mine,) = (await client.get("/v1/connections", end_user_id="user_popup")).json()["connections"]
-    assert (await client.post(f"/v1/connections/{mine['id']}/check")).json()["working"] is True
+    (connection,) = (await client.get("/v1/connections", end_user_id="user_popup")).json()["connections"]
+    assert (await client.post(f"/v1/connections/{connection['id']}/check")).json()["working"] is True
     for path in ("/v1/connections", "/v1/events", "/v1/end-users"):
         assert (await client.get(path)).status_code == 200
     await client.integrations(expand="connections")
@@ -131,8 +131,8 @@ async def test_no_secret_is_readable_in_the_database_after_a_whole_story(applica
     ids = await use(client)
     assert len(query(application.installation, "SELECT sealed FROM credentials")) == len(ids)
     assert leaks(canaries, everything_stored(application.installation)) == []
-    for one in await every_connection(client):
-        body = {"integration_slug": one["integration_slug"], "end_user_id": one["end_user_id"]}
+    for connection in await every_connection(client):
+        body = {"integration_slug": connection["integration_slug"], "end_user_id": connection["end_user_id"]}
         assert (await client.post("/v1/disconnect", body)).json()["status"] in {"disconnected", "not_found"}
     assert query(application.installation, "SELECT sealed FROM credentials") == []
     assert leaks(canaries, everything_stored(application.installation)) == []
@@ -150,18 +150,20 @@ def test_search_finds_a_secret_in_every_spelling_at_every_alignment() -> None:
 async def test_ciphertext_moved_to_another_row_cannot_be_decrypted(
     application: Application, client: Client, across: str
 ) -> None:
-    mine = await client.connect("user_123", ACME_KEYS[GLOBEX])
+    victims = await client.connect("user_123", ACME_KEYS[GLOBEX])
     if across == "organizations":
         attacker = application.client(await application.key(await application.organization("Southwind")))
     else:
         attacker = client
-    theirs = await attacker.connect("user_456", ACME_KEYS[INITECH])
-    assert (await attacker.post(f"/v1/connections/{theirs['id']}/check")).json()["working"] is True
-    stolen = f"(SELECT sealed FROM credentials WHERE connection_id = '{mine['id']}')"
-    query(application.installation, f"UPDATE credentials SET sealed = {stolen} WHERE connection_id = '{theirs['id']}'")
-    answer = await attacker.post(f"/v1/connections/{theirs['id']}/check")
+    attackers = await attacker.connect("user_456", ACME_KEYS[INITECH])
+    assert (await attacker.post(f"/v1/connections/{attackers['id']}/check")).json()["working"] is True
+    stolen = f"(SELECT sealed FROM credentials WHERE connection_id = '{victims['id']}')"
+    query(
+        application.installation, f"UPDATE credentials SET sealed = {stolen} WHERE connection_id = '{attackers['id']}'"
+    )
+    answer = await attacker.post(f"/v1/connections/{attackers['id']}/check")
     assert (answer.status_code, answer.json()["code"]) == (500, "seal_broken")
-    assert (await client.post(f"/v1/connections/{mine['id']}/check")).json()["working"] is True
+    assert (await client.post(f"/v1/connections/{victims['id']}/check")).json()["working"] is True
 
 
 async def test_older_ciphertext_of_the_same_row_cannot_be_decrypted(application: Application, client: Client) -> None:

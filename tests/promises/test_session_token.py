@@ -47,7 +47,7 @@ async def test_session_token_makes_only_one_connection(client: Client) -> None:
     assert (await client.type_key(session["session_token"], KEY)).status_code == 200
     again = await client.type_key(session["session_token"], ACME_KEYS[INITECH])
     assert (again.status_code, again.json()["code"]) == (409, "session_used")
-    assert [one["account"]["id"] for one in await connections_of(client)] == [GLOBEX]
+    assert [connection["account"]["id"] for connection in await connections_of(client)] == [GLOBEX]
 
 
 async def test_concurrent_submissions_make_exactly_one_connection(client: Client) -> None:
@@ -55,9 +55,9 @@ async def test_concurrent_submissions_make_exactly_one_connection(client: Client
     keys = [KEY, ACME_KEYS[INITECH]] * 3
     answers = await asyncio.gather(*(client.type_key(session["session_token"], key) for key in keys))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5
-    (made,) = await connections_of(client)
+    (connection,) = await connections_of(client)
     (winner,) = [answer.json() for answer in answers if answer.status_code == 200]
-    assert winner["connection_id"] == made["id"]
+    assert winner["connection_id"] == connection["id"]
     assert len(await events_of(client, "connection.created")) == 1
     assert await events_of(client, "connection.reconnected") == []
 
@@ -68,18 +68,18 @@ async def test_connection_belongs_to_the_sessions_end_user_whatever_the_page_sen
     for more in ({"end_user_id": "victim"}, {"integration_slug": "hubspot"}, {"connection_id": session["id"]}):
         assert (await client.type_key(token, KEY, **more)).status_code == 422
     assert (await client.type_key(token, KEY)).status_code == 200
-    (made,) = await connections_of(client)
-    assert (made["end_user_id"], made["integration_slug"]) == ("user_123", "acme")
+    (connection,) = await connections_of(client)
+    assert (connection["end_user_id"], connection["integration_slug"]) == ("user_123", "acme")
 
 
 async def test_session_for_one_auth_type_offers_and_accepts_no_other(client: Client) -> None:
     session = await client.session(integration_slug="customer-io", auth_type="basic")
     view = (await client.popup("", session["session_token"])).json()
-    assert [one["auth_type"] for one in view["auth_types"]] == ["basic"]
+    assert [item["auth_type"] for item in view["auth_types"]] == ["basic"]
     body = {"auth_type": "api_key", "credentials": {"api_key": "0123456789abcdef0123"}}
     answer = await client.popup("/connect", session["session_token"], body)
     assert answer.status_code == 422
-    assert [one["field"] for one in answer.json()["errors"]] == ["auth_type"]
+    assert [item["field"] for item in answer.json()["errors"]] == ["auth_type"]
 
 
 @pytest.mark.parametrize("how", ENDED)
@@ -216,13 +216,13 @@ async def test_connection_to_reconnect_must_belong_to_the_organization_and_the_e
     application: Application, client: Client
 ) -> None:
     other = application.client(await application.key(await application.organization("Southwind")))
-    theirs = await other.connect("user_123")
+    foreign = await other.connect("user_123")
     somebodys = await client.connect("user_456")
     body = {"integration_slug": "acme", "end_user_id": "user_123"}
-    for connection, status in ((theirs, 404), (somebodys, 422)):
+    for connection, status in ((foreign, 404), (somebodys, 422)):
         answer = await client.post("/v1/hosted-connection-sessions", {**body, "connection_id": connection["id"]})
         assert answer.status_code == status
-    assert (await other.get(f"/v1/connections/{theirs['id']}")).json() == theirs
+    assert (await other.get(f"/v1/connections/{foreign['id']}")).json() == foreign
 
 
 async def test_only_its_own_organization_reads_and_cancels_a_session(application: Application, client: Client) -> None:

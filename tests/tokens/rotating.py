@@ -115,7 +115,7 @@ def running_provider(folder: Path) -> Iterator[RotatingProvider]:
         running([sys.executable, "-m", "tests.tokens.provider", "--log", str(log_file)], folder) as process,
         httpx2.Client() as http,
     ):
-        yield RotatingProvider(process.said["url"], log_file, http)
+        yield RotatingProvider(process.announcement["url"], log_file, http)
 
 
 def generation_of(token: str) -> int:
