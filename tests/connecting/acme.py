@@ -128,7 +128,7 @@ class AcmeAuthorizing(Authorizing):
 
     def revoke_all_grants(self, account: str = GLOBEX) -> int:
         """Revoke the account's grants at Acme; return how many were in force."""
-        return self.acme.acme.faults.revoke_tokens(account)
+        return self.acme.acme.grants.revoke_account(account)
 
 
 def entry_text(changes: Mapping[str, str]) -> str:

@@ -247,13 +247,13 @@ async def test_a_broken_token_endpoint_fails_the_attempt_and_does_not_count(
     token = session["session_token"]
     attempt = await runtime.authorize(token)
     callback = await runtime.allow(attempt)
-    runtime.acme.acme.faults.fail_tokens(status)
+    runtime.acme.acme.faults.token_status = status
     page = await runtime.call_back(callback, attempt.cookie)
     assert "isn’t answering as it should" in page.text
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", code)
     assert await runtime.failed_checks(session) == 0
-    runtime.acme.acme.faults.fail_tokens(None)
+    runtime.acme.acme.faults.token_status = None
     again = await runtime.authorize(token)
     assert (await runtime.call_back(await runtime.allow(again), again.cookie)).status_code == 200
 

@@ -238,7 +238,7 @@ async def test_metadata_is_at_the_well_known_address(app: App) -> None:
 
 
 def test_client_may_have_a_set_id_and_secret_and_more_addresses(app: App) -> None:
-    acme = Acme({account.id: account.key for account in app.acme.accounts})
+    acme = Acme({account.id: account.key for account in app.acme.accounts.values()})
     pair = {"client_id": "acmeci_kept", "client_secret": "acmecs_kept"}
     assert acme.register_client(CALLBACK, **pair) == ("acmeci_kept", "acmecs_kept")
     assert acme.register_client(CALLBACK) != acme.register_client(CALLBACK)
@@ -266,7 +266,7 @@ async def test_token_requests_are_logged_with_time_grant_and_outcome(app: App, a
     await app.refresh(tokens["refresh_token"])
     await app.refresh("nobodys")
     await app.token({"grant_type": "refresh_token"}, auth=(app.id, "wrong"))
-    app.acme.faults.fail_tokens(503)
+    app.acme.faults.token_status = 503
     await app.redeem(code)
     start = app.acme.log[0].at
     assert [((entry.at - start).seconds, entry.grant, entry.outcome) for entry in app.acme.log] == [

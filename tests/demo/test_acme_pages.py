@@ -16,10 +16,10 @@ from tests.demo.steps import find_violations
 
 KEYS = {GLOBEX: new_key(), INITECH: new_key()}
 SWITCHES: tuple[tuple[str, str, Callable[[Faults], bool]], ...] = (
-    ("The next consent is denied", "On, once", lambda faults: faults.consent_denied_next),
+    ("The next consent is denied", "On, once", lambda faults: faults.deny_next_consent),
     ("The token endpoint is slow", "On", lambda faults: faults.token_delay == 5),
     ("The token endpoint is down", "On", lambda faults: faults.token_status == 500),
-    ("The next refresh is refused", "On, once", lambda faults: faults.refresh_refused_next),
+    ("The next refresh is refused", "On, once", lambda faults: faults.refuse_next_refresh),
 )
 LOOKS = (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320))
 
@@ -135,14 +135,14 @@ async def test_each_switch_is_set_and_reset_and_shows_its_state(plain: Page, run
 
 async def test_button_revokes_the_tokens_of_an_account(plain: Page, running_acme: RunningAcme) -> None:
     for _ in range(2):
-        running_acme.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
+        running_acme.acme.grants.start(GLOBEX, "acmeci_of_tests", ("account:read",))
     await plain.goto(f"{running_acme.url}/switches")
     row = plain.get_by_role("listitem").filter(has_text="Globex Corporation")
     await expect(row.locator(".state")).to_have_text("2 grants in force")
     await row.get_by_role("button", name="Revoke all").click()
     await expect(row.locator(".state")).to_have_text("No grant in force")
     await expect(row.get_by_role("button", name="Revoke all")).to_be_disabled()
-    assert running_acme.acme.faults.revoke_tokens(GLOBEX) == 0
+    assert running_acme.acme.grants.revoke_account(GLOBEX) == 0
 
 
 @pytest.mark.parametrize("form", [{}, {"switch": "none", "to": "on"}, {"switch": "slow-tokens", "to": "sideways"}])
@@ -162,8 +162,8 @@ async def test_another_site_cannot_set_a_switch(app: App) -> None:
 async def test_the_pages_have_no_accessibility_violation_and_fit(
     page: Page, browser_context: BrowserContext, running_acme: RunningAcme
 ) -> None:
-    running_acme.acme.grant(GLOBEX, "acmeci_of_tests", ["account:read"])
-    running_acme.acme.faults.deny_next_consent()
+    running_acme.acme.grants.start(GLOBEX, "acmeci_of_tests", ("account:read",))
+    running_acme.acme.faults.deny_next_consent = True
     stopped = consent_page(running_acme, client_id="acmeci_nobody")
     for scheme, width in LOOKS:
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

@@ -21,7 +21,7 @@ async def test_access_token_expires_after_a_minute(app: App, acme_clock: MovedCl
 
 
 async def test_lifetime_of_access_tokens_can_be_set(app: App, acme_clock: MovedClock) -> None:
-    keys = {account.id: account.key for account in app.acme.accounts}
+    keys = {account.id: account.key for account in app.acme.accounts.values()}
     acme = Acme(keys, access_token_seconds=7, clock=acme_clock)
     client_id, client_secret = acme.register_client(CALLBACK)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(acme.app), base_url=ACME) as http:
@@ -52,7 +52,7 @@ async def test_second_use_of_a_refresh_token_revokes_its_family(app: App) -> Non
 
 
 async def test_concurrent_refreshes_have_one_winner_and_revoke_the_family(app: App) -> None:
-    app.acme.faults.slow_tokens(0.01)
+    app.acme.faults.token_delay = 0.01
     token = (await app.tokens())["refresh_token"]
     answers = await asyncio.gather(app.refresh(token), app.refresh(token))
     assert sorted(answer.status_code for answer in answers) == [200, 400]
@@ -129,14 +129,14 @@ CALLS: list[tuple[str, str, dict[str, Any] | None, str]] = [
 async def test_token_permits_only_its_scopes(
     app: App, method: str, path: str, body: dict[str, Any] | None, scope: str
 ) -> None:
-    (account,) = [item for item in app.acme.accounts if item.id == GLOBEX]
+    account = app.acme.accounts[GLOBEX]
     path = path.format(id=next(iter(account.contacts)))
-    others = [item for item in ALL.split() if item != scope]
-    without, _ = app.acme.grant(GLOBEX, app.id, others)
+    others = tuple(item for item in ALL.split() if item != scope)
+    without = app.acme.grants.start(GLOBEX, app.id, others).access_token
     refused = await app.call(without, method, path, json=body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_scope")
     assert refused.headers["www-authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
-    allowed, _ = app.acme.grant(GLOBEX, app.id, [scope])
+    allowed = app.acme.grants.start(GLOBEX, app.id, (scope,)).access_token
     assert (await app.call(allowed, method, path, json=body)).is_success
 
 
@@ -149,7 +149,7 @@ async def test_refresh_token_is_not_accepted_by_the_api(app: App) -> None:
 
 
 async def test_api_key_permits_everything_and_its_revocation_keeps_tokens(app: App) -> None:
-    (account,) = [item for item in app.acme.accounts if item.id == GLOBEX]
+    account = app.acme.accounts[GLOBEX]
     assert (await app.call(account.key, "POST", "/v1/contacts", json={"name": "Mei Tan"})).status_code == 201
     app.acme.revoke(account.key)
     assert await app.state_of(account.key) == "key_revoked"
@@ -157,46 +157,44 @@ async def test_api_key_permits_everything_and_its_revocation_keeps_tokens(app: A
 
 
 async def test_grant_can_be_created_without_the_pages(app: App) -> None:
-    access_token, refresh_token = app.acme.grant(INITECH, app.id, ["account:read"])
-    assert (await app.call(access_token)).json()["account"]["id"] == INITECH
-    assert (await app.refresh(refresh_token)).json()["scope"] == "account:read"
+    issued = app.acme.grants.start(INITECH, app.id, ("account:read",))
+    assert (await app.call(issued.access_token)).json()["account"]["id"] == INITECH
+    assert (await app.refresh(issued.refresh_token)).json()["scope"] == "account:read"
 
 
 async def test_fault_denies_one_consent_whatever_is_pressed(app: App) -> None:
-    app.acme.faults.deny_next_consent()
+    app.acme.faults.deny_next_consent = True
     assert callback_params(await app.answer("allow"))["error"] == "access_denied"
     assert "code" in callback_params(await app.answer("allow"))
 
 
 async def test_slow_token_endpoint_answers_after_its_delay(app: App) -> None:
     loop = asyncio.get_running_loop()
-    app.acme.faults.slow_tokens(0.2)
+    app.acme.faults.token_delay = 0.2
     code, before = await app.code(), loop.time()
     assert (await app.redeem(code)).status_code == 200
     assert loop.time() - before >= 0.2
-    app.acme.faults.slow_tokens(0)
-    assert app.acme.faults.token_delay == 0
 
 
 async def test_token_endpoint_that_is_down_spends_no_code_or_token(app: App) -> None:
     tokens = await app.tokens()
-    app.acme.faults.fail_tokens()
+    app.acme.faults.token_status = 500
     assert (await app.refresh(tokens["refresh_token"])).status_code == 500
-    app.acme.faults.fail_tokens(None)
+    app.acme.faults.token_status = None
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
 async def test_fault_refuses_one_refresh(app: App) -> None:
     tokens = await app.tokens()
-    app.acme.faults.refuse_next_refresh()
+    app.acme.faults.refuse_next_refresh = True
     assert refusal(await app.refresh(tokens["refresh_token"])) == (400, "invalid_grant")
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
 async def test_fault_revokes_every_token_of_an_account(app: App) -> None:
     first, second, other = await app.tokens(), await app.tokens(), await app.tokens(account=INITECH)
-    assert app.acme.faults.revoke_tokens(GLOBEX) == 2
+    assert app.acme.grants.revoke_account(GLOBEX) == 2
     states = [await app.state_of(issued["access_token"]) for issued in (first, second, other)]
     assert states == ["token_revoked", "token_revoked", "works"]
     assert refusal(await app.refresh(first["refresh_token"])) == (400, "invalid_grant")
-    assert app.acme.faults.revoke_tokens(GLOBEX) == 0
+    assert app.acme.grants.revoke_account(GLOBEX) == 0

@@ -18,7 +18,7 @@ from typing import Final
 from one_runtime.catalog.model import Integration
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database
-from one_runtime.db.engine import Database, Transaction
+from one_runtime.db.engine import Transaction
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
 from one_runtime.demo.playground.product import CONNECTED
@@ -89,51 +89,48 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
     migrate(url)
     path.chmod(0o600)
     encryption_keys = _read(folder / _KEY_RING) or _write(folder / _KEY_RING, new_key())
-    acme_keys, acme_client = _acme_keys(folder / _ACME_KEYS), _acme_client(folder / _ACME_CLIENT)
+    new_keys = {account: acme.new_key() for account in (acme.GLOBEX, acme.INITECH)}
+    acme_keys = _read_or_create(folder / _ACME_KEYS, new_keys)
+    client_id, client_secret = acme.new_client()
+    client = _read_or_create(folder / _ACME_CLIENT, {"client_id": client_id, "client_secret": client_secret})
+    acme_client = ClientIdentity(**client)
     database = create_database(url)
     await database.open()
     try:
-        organization_id = await _organization_id(database, playground_origin)
-        playground = ("Playground", api_keys.DEFAULT_SCOPES)
-        api_key, is_new = await _api_key(database, folder / _API_KEY, organization_id, *playground)
-        await _api_key(database, folder / _ADMIN_KEY, organization_id, "Administrator", ("read", "admin"))
-        await _register(database, Vault(parse_keys(encryption_keys)), organization_id, acme_entry, acme_client)
+        async with database.write() as tx:
+            organization_id = (await _organization(tx, playground_origin)).id
+            api_key = await _api_key(tx, folder / _API_KEY, organization_id, "Playground", api_keys.DEFAULT_SCOPES)
+            await _api_key(tx, folder / _ADMIN_KEY, organization_id, "Administrator", ("read", "admin"))
+            await _register(tx, Vault(parse_keys(encryption_keys)), organization_id, acme_entry, acme_client)
     finally:
         await database.close()
-    return DemoData(folder, url, encryption_keys, organization_id, api_key, is_new, acme_keys, acme_client)
+    return DemoData(folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client)
 
 
 async def _register(
-    database: Database, vault: Vault, organization_id: str, integration: Integration, client: ClientIdentity
+    tx: Transaction, vault: Vault, organization_id: str, integration: Integration, client: ClientIdentity
 ) -> None:
     """Register the organization's OAuth client at Acme, as an administrator does over the API."""
     now = system_clock()
-    async with database.write() as tx:
-        await key_ring.register(tx, vault, now)
-        registered = await oauth_clients.find_own(tx, vault, organization_id, integration.slug)
-        if registered is not None and registered.client == client:
-            return
-        new = NewOAuthClient(client.client_id, client.client_secret)
-        await oauth_clients.put(tx, vault, organization_id, integration, new, now)
-        actor, subject = Actor(organization_id, "system"), Subject(data={"integration_slug": integration.slug})
-        await events.record(tx, actor, "oauth_client.updated", now, subject)
-
-
-async def _organization_id(database: Database, origin: str) -> str:
-    async with database.write() as tx:
-        return (await _organization(tx, origin)).id
+    await key_ring.register(tx, vault, now)
+    registered = await oauth_clients.find_own(tx, vault, organization_id, integration.slug)
+    if registered is not None and registered.client == client:
+        return
+    new = NewOAuthClient(client.client_id, client.client_secret)
+    await oauth_clients.put(tx, vault, organization_id, integration, new, now)
+    actor, subject = Actor(organization_id, "system"), Subject(data={"integration_slug": integration.slug})
+    await events.record(tx, actor, "oauth_client.updated", now, subject)
 
 
 async def _api_key(
-    database: Database, path: Path, organization_id: str, name: str, scopes: Sequence[str]
+    tx: Transaction, path: Path, organization_id: str, name: str, scopes: Sequence[str]
 ) -> tuple[str, bool]:
     """Return an API key of the organization, and whether it is new. A missing or revoked key is replaced."""
-    async with database.write() as tx:
-        stored = _read(path)
-        if stored and await _is_key_of(tx, stored, organization_id):
-            return stored, False
-        _, token = await api_keys.create(tx, Actor(organization_id, "system"), name, scopes, system_clock())
-        return _write(path, token.secret), True
+    stored = _read(path)
+    if stored and await _is_key_of(tx, stored, organization_id):
+        return stored, False
+    _, token = await api_keys.create(tx, Actor(organization_id, "system"), name, scopes, system_clock())
+    return _write(path, token.secret), True
 
 
 async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
@@ -151,35 +148,20 @@ async def _organization(tx: Transaction, origin: str) -> Organization:
     ports."""
     now = system_clock()
     existing = await organizations.list_all(tx)
-    first = existing[0] if existing else await organizations.create(tx, CUSTOMER, now)
-    allowing = replace(
-        first,
-        logo_url=first.logo_url if existing else _mark(),
-        allowed_origins=_with(first.allowed_origins, origin),
-        return_urls=_with(first.return_urls, origin + CONNECTED),
+    organization = existing[0] if existing else await organizations.create(tx, CUSTOMER, now)
+    logo = base64.b64encode((files("one_runtime.demo.playground") / "mark.svg").read_bytes()).decode()
+    changed = replace(
+        organization,
+        logo_url=organization.logo_url if existing else f"data:image/svg+xml;base64,{logo}",
+        allowed_origins=tuple(dict.fromkeys((*organization.allowed_origins, origin))),
+        return_urls=tuple(dict.fromkeys((*organization.return_urls, origin + CONNECTED))),
     )
-    return first if allowing == first else await organizations.save(tx, Actor(first.id, "system"), allowing, now)
+    if changed == organization:
+        return organization
+    return await organizations.save(tx, Actor(organization.id, "system"), changed, now)
 
 
-def _with(values: tuple[str, ...], value: str) -> tuple[str, ...]:
-    return values if value in values else (*values, value)
-
-
-def _mark() -> str:
-    svg = (files("one_runtime.demo.playground") / "mark.svg").read_bytes()
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
-
-
-def _acme_keys(path: Path) -> dict[str, str]:
-    return _stored_texts(path, {account: acme.new_key() for account in (acme.GLOBEX, acme.INITECH)})
-
-
-def _acme_client(path: Path) -> ClientIdentity:
-    client_id, client_secret = acme.new_client()
-    return ClientIdentity(**_stored_texts(path, {"client_id": client_id, "client_secret": client_secret}))
-
-
-def _stored_texts(path: Path, new: dict[str, str]) -> dict[str, str]:
+def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
     """Return the stored text for each name. If one is missing, store all new ones."""
     try:
         stored = json.loads(_read(path) or "{}")

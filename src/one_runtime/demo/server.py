@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import FrameType
@@ -25,7 +24,7 @@ from one_runtime.demo import acme
 from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
 from one_runtime.demo.playground.backend import create_playground
-from one_runtime.demo.playground.product import END_USERS, Playground
+from one_runtime.demo.playground.product import FIRST_END_USER, Playground
 from one_runtime.errors import ConfigurationError
 from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
@@ -42,31 +41,14 @@ _GRACE: Final = 5
 """Seconds that requests in flight have to finish when the demo is stopped."""
 
 
-@dataclass(frozen=True, slots=True)
 class Addresses:
-    """The addresses of the three servers: `port` and the two ports after it."""
+    """The addresses of the three servers: `port` and the two ports after it. The playground has another origin than
+    One Runtime, as in production."""
 
-    port: int
-
-    @property
-    def ports(self) -> tuple[int, int, int]:
-        """The ports of One Runtime, the playground and Acme."""
-        return self.port, self.port + 1, self.port + 2
-
-    @property
-    def one_runtime(self) -> str:
-        """The API and the popup."""
-        return f"http://{LOOPBACK}:{self.port}"
-
-    @property
-    def playground(self) -> str:
-        """The customer's product, on another origin than One Runtime, as in production."""
-        return f"http://{LOOPBACK}:{self.port + 1}"
-
-    @property
-    def acme(self) -> str:
-        """The provider."""
-        return f"http://{LOOPBACK}:{self.port + 2}"
+    def __init__(self, port: int) -> None:
+        self.ports = (port, port + 1, port + 2)
+        self.hosts = (f"{LOOPBACK}:{port}", f"{LOOPBACK}:{port + 1}", f"{LOOPBACK}:{port + 2}")
+        self.one_runtime, self.playground, self.acme = (f"http://{host}" for host in self.hosts)
 
 
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> None:
@@ -78,46 +60,39 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
         raise ConfigurationError("The demo takes three ports in a row: --port must be between 1 and 65533.")
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
-        sockets = [stack.enter_context(_bound(number)) for number in addresses.ports]
+        sockets = [stack.enter_context(_bind(number)) for number in addresses.ports]
         demo = asyncio.run(prepare(data, addresses.playground, _acme_entry(addresses.acme)))
-        apps = (create_one_runtime(create_app, addresses, demo), *_beside(addresses, demo))
+        apps = _create_apps(create_app, addresses, demo)
         servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=True)]
         text = _start_up_line(addresses, demo) if json else _welcome(addresses, demo, colour=_wants_colour())
         with asyncio.Runner(loop_factory=servers[0].config.get_loop_factory()) as runner, _stopping(servers):
             runner.run(_serve(servers, sockets, lambda: print(text, flush=True)))  # noqa: T201 - the start-up text
 
 
-def create_one_runtime(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> ASGIApp:
-    """Create One Runtime as elsewhere, with Acme in its catalog and loopback addresses allowed."""
-    host, acme_target = f"{LOOPBACK}:{addresses.port}", (LOOPBACK, addresses.port + 2)
+def _create_apps(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
+    """Create One Runtime as elsewhere, with Acme in its catalog and its address allowed; the playground; Acme."""
+    host, playground_host, acme_host = addresses.hosts
     settings = Settings(
         public_url=addresses.one_runtime,
         listen=host,
         database_url=SecretStr(demo.database_url),
         encryption_keys=SecretStr(demo.encryption_keys),
-        egress_allow=frozenset({acme_target}),
+        egress_allow=frozenset({(LOOPBACK, addresses.ports[2])}),
         log_level="warning",
         log_format="console",
     )
-    return CanonicalHost(create_app(settings, _catalog(addresses.acme)), host=host)
-
-
-def _beside(addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp]:
-    _, playground_port, acme_port = addresses.ports
+    logo = (_FOLDER / "acme.svg").read_text("utf-8")
+    catalog = load_catalog().with_extra(_acme_entry(addresses.acme), logo)
     provider = acme.Acme(demo.acme_keys)
     client, callback = demo.acme_client, callback_url(addresses.one_runtime, "acme")
     provider.register_client(callback, name=CUSTOMER, client_id=client.client_id, client_secret=client.client_secret)
-    keys = {account.name: account.key for account in provider.accounts}
+    keys = {account.name: account.key for account in provider.accounts.values()}
     playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys)
     return (
-        CanonicalHost(create_playground(playground), host=f"{LOOPBACK}:{playground_port}", redirect=True),
-        CanonicalHost(provider.app, host=f"{LOOPBACK}:{acme_port}"),
+        CanonicalHost(create_app(settings, catalog), host=host),
+        CanonicalHost(create_playground(playground), host=playground_host, redirect=True),
+        CanonicalHost(provider.app, host=acme_host),
     )
-
-
-def _catalog(acme_url: str) -> Catalog:
-    """Return the catalog with Acme CRM at its present address."""
-    return load_catalog().with_extra(_acme_entry(acme_url), (_FOLDER / "acme.svg").read_text("utf-8"))
 
 
 def _acme_entry(acme_url: str) -> Integration:
@@ -152,7 +127,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(servers: Sequence[_Server], sockets: Sequence[socket.socket], announce: Callable[[], None]) -> None:
-    tasks = [asyncio.create_task(one.serve([bound])) for one, bound in zip(servers, sockets, strict=True)]
+    tasks = [asyncio.create_task(server.serve([bound])) for server, bound in zip(servers, sockets, strict=True)]
     up = asyncio.create_task(_all_up(servers))
     await asyncio.wait([up, *tasks], return_when=asyncio.FIRST_COMPLETED)
     if up.done():
@@ -183,7 +158,7 @@ def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
 
 
 @contextmanager
-def _bound(port: int) -> Iterator[socket.socket]:
+def _bind(port: int) -> Iterator[socket.socket]:
     with socket.socket() as bound:
         # The port of a stopped demo stays in TIME_WAIT for a while. A port with a listener is still refused.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -196,10 +171,6 @@ def _bound(port: int) -> Iterator[socket.socket]:
         yield bound
 
 
-def _end_user_id() -> str:
-    return next(iter(END_USERS))
-
-
 def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
     """Return the start-up line for machines. It has the API key at every start."""
     return jsonlib.dumps(
@@ -207,7 +178,7 @@ def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
             "url": addresses.one_runtime,
             "playground": addresses.playground,
             "api_key": demo.api_key,
-            "end_user_id": _end_user_id(),
+            "end_user_id": FIRST_END_USER,
             "acme_key": demo.acme_keys[acme.GLOBEX],
             "acme_keys": dict(demo.acme_keys),
             "acme": addresses.acme,
@@ -220,7 +191,7 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
     bold, soft, link, plain = ("\033[1m", "\033[2m", "\033[4;36m", "\033[0m") if colour else ("", "", "", "")
     key_file = shlex.quote(str(demo.api_key_file))
     key = demo.api_key if demo.api_key_is_new else f"$(cat {key_file})"
-    query = f"end_user_id={_end_user_id()}&logo=none"
+    query = f"end_user_id={FIRST_END_USER}&logo=none"
     return f"""
   {bold}One Runtime{plain} is up. Open its playground and connect something:
 
@@ -234,7 +205,7 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
 
   Its bad days are switches: {addresses.acme}/switches
 
-  Then ask the API what the end user {bold}{_end_user_id()}{plain} has connected:
+  Then ask the API what the end user {bold}{FIRST_END_USER}{plain} has connected:
 
 export ONE_RUNTIME_API_KEY={key}
 curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1/integrations?{query}"

@@ -1,15 +1,18 @@
 """Acme's API under /v1: the account and its contacts. API keys permit everything; access tokens have scopes."""
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from one_runtime.demo.acme.accounts import Account, Accounts, Contact
+from one_runtime.demo.acme.accounts import Account, Accounts, Contact, new_contact_id
 from one_runtime.demo.acme.errors import AcmeError
+from one_runtime.demo.acme.faults import Faults
 from one_runtime.demo.acme.grants import ACCESS_TOKEN, Grants
 from one_runtime.demo.acme.scopes import ACCOUNT_READ, CONTACTS_READ, CONTACTS_WRITE
 
@@ -20,11 +23,10 @@ _CONTACT_FIELDS: Final = ("name", "email", "company")
 
 
 class Api:
-    """The endpoints. `outage` is the status of every answer while Acme is down."""
+    """The endpoints."""
 
-    def __init__(self, accounts: Accounts, grants: Grants) -> None:
-        self._accounts, self._grants = accounts, grants
-        self.outage: int | None = None
+    def __init__(self, accounts: Accounts, grants: Grants, faults: Faults) -> None:
+        self._accounts, self._grants, self._faults = accounts, grants, faults
 
     def routes(self) -> list[Route]:
         """Return the endpoints, each with the scope that an access token needs."""
@@ -43,15 +45,17 @@ class Api:
 
     def with_key(self, key: str) -> Account:
         """Return the account of a key, revoked or not. Raises: AcmeError."""
-        account = self._accounts.find_by_key(key)
-        if account is None:
-            raise AcmeError(401, "invalid_key", "No Acme CRM account has this API key. Copy it again from Settings.")
-        return account
+        for account in self._accounts.values():
+            if secrets.compare_digest(account.key.encode(), key.encode()):
+                return account
+        raise AcmeError(401, "invalid_key", "No Acme CRM account has this API key. Copy it again from Settings.")
 
     def _guard(self, scope: str, endpoint: Callable[[Request, Account], Awaitable[Response]]) -> _Endpoint:
         async def guarded(request: Request) -> Response:
-            if self.outage is not None:
-                raise AcmeError(self.outage, "unavailable", "Acme CRM is having a bad day. Try again later.")
+            if self._faults.api_status is not None:
+                raise AcmeError(
+                    self._faults.api_status, "unavailable", "Acme CRM is having a bad day. Try again later."
+                )
             bearer = _bearer(request)
             is_token = bearer.startswith(ACCESS_TOKEN)
             return await endpoint(request, self._of_token(bearer, scope) if is_token else self._of_key(bearer))
@@ -73,9 +77,9 @@ class Api:
 
     def _of_token(self, value: str, scope: str) -> Account:
         token = self._grants.find_access_token(value)
-        account = self._accounts.find(token.grant.account_id) if token is not None else None
-        if token is None or account is None:
+        if token is None:
             raise _invalid_token("invalid_token", "Acme CRM does not know this access token. Sign in again.")
+        account = self._accounts[token.grant.account_id]
         if token.is_revoked:
             raise _invalid_token("token_revoked", f"This access to {account.name} was revoked. Sign in again.")
         if self._grants.is_over(token):
@@ -102,27 +106,26 @@ async def _me(_request: Request, account: Account) -> Response:
 
 
 async def _list_contacts(_request: Request, account: Account) -> Response:
-    return JSONResponse({"contacts": [contact.shown() for contact in account.contacts.values()]})
+    return JSONResponse({"contacts": [asdict(contact) for contact in account.contacts.values()]})
 
 
 async def _create_contact(request: Request, account: Account) -> Response:
     fields = await _contact_fields(request)
     if not fields.get("name"):
         raise AcmeError(422, "invalid_contact", "A contact needs a name.")
-    contact = Contact.of(fields)
+    contact = Contact(new_contact_id(), **fields)
     account.contacts[contact.id] = contact
-    return JSONResponse(contact.shown(), status_code=201)
+    return JSONResponse(asdict(contact), status_code=201)
 
 
 async def _get_contact(request: Request, account: Account) -> Response:
-    return JSONResponse(_find_contact(request, account).shown())
+    return JSONResponse(asdict(_find_contact(request, account)))
 
 
 async def _update_contact(request: Request, account: Account) -> Response:
-    old = _find_contact(request, account)
-    new = Contact(**{**old.shown(), **await _contact_fields(request)})
-    account.contacts[old.id] = new
-    return JSONResponse(new.shown())
+    contact = replace(_find_contact(request, account), **await _contact_fields(request))
+    account.contacts[contact.id] = contact
+    return JSONResponse(asdict(contact))
 
 
 async def _delete_contact(request: Request, account: Account) -> Response:

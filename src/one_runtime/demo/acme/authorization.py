@@ -15,7 +15,7 @@ from one_runtime.demo.acme.accounts import Accounts
 from one_runtime.demo.acme.clients import Clients, RegisteredApp, origin_of
 from one_runtime.demo.acme.faults import Faults
 from one_runtime.demo.acme.form import Form, parse_form, read_form
-from one_runtime.demo.acme.grants import Consent, Grants
+from one_runtime.demo.acme.grants import Grant, Grants
 from one_runtime.demo.acme.page import PageError, refuse_cross_site, show
 from one_runtime.demo.acme.scopes import SCOPES, read_scopes
 
@@ -77,21 +77,18 @@ class ConsentPage:
         """
         refuse_cross_site(request)
         form = await read_form(request)
-        consent_request = self._validate(form)
-        decision, account = form.get("decision"), self._accounts.find(form.get("account"))
-        if decision == "deny" or (decision == "allow" and self._faults.take_denial()):
-            raise ConsentRefused(consent_request.target, "access_denied", "The person denied access.")
+        consent = self._validate(form)
+        decision, account = form.get("decision"), self._accounts.get(form.get("account") or "")
+        if decision == "allow" and self._faults.deny_next_consent:
+            self._faults.deny_next_consent = False
+            decision = "deny"
+        if decision == "deny":
+            raise ConsentRefused(consent.target, "access_denied", "The person denied access.")
         if decision != "allow" or account is None:
             raise PageError("The form has no account or no decision. Go back and try again.")
-        target = consent_request.target
-        consent = Consent(
-            account.id,
-            consent_request.client.id,
-            consent_request.scopes,
-            target.redirect_uri,
-            consent_request.challenge,
-        )
-        return _go_back(request, target, code=self._grants.make_code(consent))
+        grant = Grant(account.id, consent.client.id, consent.scopes)
+        code = self._grants.create_code(grant, consent.target.redirect_uri, consent.challenge)
+        return _redirect(request, consent.target, code=code)
 
     def _validate(self, form: Form) -> ConsentRequest:
         client = self._clients.find(form.get("client_id"))
@@ -117,15 +114,15 @@ class ConsentPage:
             raise ConsentRefused(target, "invalid_scope", f"scope must consist of: {' '.join(SCOPES)}.")
         return ConsentRequest(client, target, scopes, challenge)
 
-    def _page(self, form: Form, consent_request: ConsentRequest) -> Response:
+    def _page(self, form: Form, consent: ConsentRequest) -> Response:
         passed_on = {name: value for name in _PASSED_ON if (value := form.get(name)) is not None}
-        redirect_uri = consent_request.target.redirect_uri
+        redirect_uri = consent.target.redirect_uri
         return show(
             "consent.html",
             form_action=f"'self' {origin_of(redirect_uri)}",  # browsers hold a redirect after a form to it too
-            app=consent_request.client.name,
-            accounts=list(self._accounts),
-            scopes=[(scope, SCOPES[scope]) for scope in consent_request.scopes],
+            app=consent.client.name,
+            accounts=list(self._accounts.values()),
+            scopes=[(scope, SCOPES[scope]) for scope in consent.scopes],
             passed_on=passed_on,
             back_to=urlsplit(redirect_uri).netloc,
             path=PATH,
@@ -137,13 +134,13 @@ def issuer_of(request: Request) -> str:
     return str(request.base_url).rstrip("/")
 
 
-async def go_back(request: Request, error: Exception) -> Response:
-    """Return the redirect for an `ConsentRefused`."""
+async def redirect_error(request: Request, error: Exception) -> Response:
+    """Return the redirect for a `ConsentRefused`."""
     assert isinstance(error, ConsentRefused)  # noqa: S101 - the handler is registered for this type only
-    return _go_back(request, error.target, error=error.code, error_description=error.description)
+    return _redirect(request, error.target, error=error.code, error_description=error.description)
 
 
-def _go_back(request: Request, target: RedirectTarget, **answer: str) -> Response:
+def _redirect(request: Request, target: RedirectTarget, **answer: str) -> Response:
     """Redirect to the app with GET. `iss` identifies Acme (RFC 9207, 2)."""
     if target.state is not None:
         answer["state"] = target.state

@@ -8,21 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote_plus, urlsplit
 
+from one_runtime.demo.acme.errors import OAuthRefused
 from one_runtime.demo.acme.form import Form
 
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
-
-
-class ClientRefused(Exception):
-    """`invalid_client` (RFC 6749, 5.2). `basic`: the client used the Authorization header."""
-
-    def __init__(self, description: str, *, basic: bool) -> None:
-        super().__init__(description)
-        self.basic = basic
-
-
-class ConflictingAuthentication(Exception):
-    """A client used two methods of authentication at once (RFC 6749, 2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +49,23 @@ class Clients:
     def authenticate(self, authorization: str | None, form: Form) -> RegisteredApp:
         """Authenticate a client by HTTP Basic or by the id and secret in the body (RFC 6749, 2.3.1).
 
-        Raises: ClientRefused; ConflictingAuthentication.
+        Raises: OAuthRefused.
         """
-        if authorization is None:
-            return self._proven(form.get("client_id"), form.get("client_secret"), basic=False)
-        pair = _basic(authorization)
-        if pair is None:
-            raise ClientRefused("The Authorization header holds no client.", basic=True)
-        if form.get("client_secret") is not None or form.get("client_id") not in {None, pair[0]}:
-            raise ConflictingAuthentication("The client proves itself in the header and in the body. Use one of them.")
-        return self._proven(*pair, basic=True)
-
-    def _proven(self, client_id: str | None, secret: str | None, *, basic: bool) -> RegisteredApp:
+        client_id, secret = form.get("client_id"), form.get("client_secret")
+        basic = authorization is not None
+        if authorization is not None:
+            pair = _parse_basic(authorization)
+            if pair is None:
+                detail = "The Authorization header holds no client."
+                raise OAuthRefused("invalid_client", detail, status=401, basic=True)
+            if secret is not None or client_id not in {None, pair[0]}:
+                detail = "The client proves itself in the header and in the body. Use one of them."
+                raise OAuthRefused("invalid_request", detail)
+            client_id, secret = pair
         client = self.find(client_id)
         if client is None or not secrets.compare_digest(client.secret.encode(), (secret or "").encode()):
-            raise ClientRefused("There is no client with this id and secret.", basic=basic)
+            detail = "There is no client with this id and secret."
+            raise OAuthRefused("invalid_client", detail, status=401, basic=basic)
         return client
 
 
@@ -89,7 +80,7 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _basic(authorization: str) -> tuple[str, str] | None:
+def _parse_basic(authorization: str) -> tuple[str, str] | None:
     """Return the id and the secret, which are form-encoded before they are joined (RFC 6749, 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
     try:

@@ -1,9 +1,12 @@
-"""Errors of Acme's API: `{"error": {"code", "message"}}`, with a challenge (RFC 6750, 3)."""
+"""Errors of Acme's API (RFC 6750, 3) and of its endpoints for apps (RFC 6749, 5.2), with their responses."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+PRIVATE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749, 5.1
 
 
 class AcmeError(Exception):
@@ -11,14 +14,21 @@ class AcmeError(Exception):
 
     def __init__(self, status: int, code: str, message: str, challenge: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+        self.status, self.code, self.message = status, code, message
         self.challenge = challenge or {}
 
 
+class OAuthRefused(Exception):
+    """An error answer to an app. `basic`: the client used the Authorization header."""
+
+    def __init__(self, code: str, description: str, *, status: int = 400, basic: bool = False) -> None:
+        super().__init__(description)
+        self.code, self.description, self.status = code, description, status
+        self.basic = basic
+
+
 async def refuse(_request: Request, error: Exception) -> Response:
-    """Return the response for an `AcmeError`."""
+    """Return the response for an `AcmeError`: `{"error": {"code", "message"}}`, with a challenge."""
     assert isinstance(error, AcmeError)  # noqa: S101 - the handler is registered for this type only
     headers = {}
     if error.status == 401 or error.challenge:
@@ -26,3 +36,10 @@ async def refuse(_request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = f"Bearer {details}".strip()
     content = {"error": {"code": error.code, "message": error.message}}
     return JSONResponse(content, status_code=error.status, headers=headers)
+
+
+async def refuse_app(_request: Request, error: Exception) -> Response:
+    """Return the response for an `OAuthRefused`."""
+    assert isinstance(error, OAuthRefused)  # noqa: S101 - the handler is registered for this type only
+    headers = PRIVATE | ({"WWW-Authenticate": 'Basic realm="Acme CRM"'} if error.basic else {})
+    return JSONResponse({"error": error.code, "error_description": error.description}, error.status, headers)

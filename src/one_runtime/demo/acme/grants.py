@@ -12,20 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from one_runtime.clock import Clock
+from one_runtime.demo.acme.errors import OAuthRefused
 
 ACCESS_TOKEN: Final = "acmeat_"
 REFRESH_TOKEN: Final = "acmert_"
 CODE: Final = "acmeac_"
 
 _CODE_LASTS: Final = timedelta(seconds=60)
-
-
-class GrantRefused(Exception):
-    """`invalid_grant` (RFC 6749, 5.2): the code or refresh token is invalid, or not for this use."""
-
-
-class ScopeRefused(Exception):
-    """`invalid_scope` (RFC 6749, 5.2): the request exceeds the granted scopes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,23 +31,15 @@ class Grant:
     revoked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """The consent behind a code, with the values that its redemption has to repeat."""
-
-    account_id: str
-    client_id: str
-    scopes: tuple[str, ...]
-    redirect_uri: str
-    challenge: str
-
-
 @dataclass(slots=True, eq=False)
 class _Code:
-    consent: Consent
+    """A code, with the values that its redemption has to repeat."""
+
+    grant: Grant
+    redirect_uri: str
+    challenge: str
     expires_at: datetime
     used: bool = False
-    grant: Grant | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -97,49 +82,47 @@ class Grants:
         self._access_tokens: dict[str, AccessToken] = {}
         self._refresh_tokens: dict[str, _RefreshToken] = {}
 
-    def make_code(self, consent: Consent) -> str:
-        """Create a code for a consent. It is valid for one minute."""
+    def create_code(self, grant: Grant, redirect_uri: str, challenge: str) -> str:
+        """Create a code for a new grant. It is valid for one minute."""
         value = CODE + secrets.token_urlsafe(32)
-        self._codes[value] = _Code(consent, self._clock() + _CODE_LASTS)
+        self._codes[value] = _Code(grant, redirect_uri, challenge, self._clock() + _CODE_LASTS)
         return value
 
     def redeem(self, value: str, client_id: str, redirect_uri: str, verifier: str) -> IssuedTokens:
         """Return the tokens for a code. The first use spends a code, right or wrong; the second revokes its grant.
 
-        Raises: GrantRefused.
+        Raises: OAuthRefused.
         """
         code = self._codes.get(value)
-        if code is None or code.consent.client_id != client_id:
-            raise GrantRefused("There is no such code for this client.")
+        if code is None or code.grant.client_id != client_id:
+            raise OAuthRefused("invalid_grant", "There is no such code for this client.")
         if code.used:
-            if code.grant is not None:
-                code.grant.revoked = True
-            raise GrantRefused("This code was used before. Whatever came of it is revoked.")
+            code.grant.revoked = True
+            raise OAuthRefused("invalid_grant", "This code was used before. Whatever came of it is revoked.")
         code.used = True
         if self._clock() >= code.expires_at:
-            raise GrantRefused("This code has expired.")
-        if code.consent.redirect_uri != redirect_uri:
-            raise GrantRefused("The redirect_uri is not the one of the authorization request.")
-        if not secrets.compare_digest(_challenge(verifier), code.consent.challenge.encode()):
-            raise GrantRefused("The code_verifier does not fit the code_challenge.")
-        code.grant = Grant(code.consent.account_id, client_id, code.consent.scopes)
+            raise OAuthRefused("invalid_grant", "This code has expired.")
+        if code.redirect_uri != redirect_uri:
+            raise OAuthRefused("invalid_grant", "The redirect_uri is not the one of the authorization request.")
+        if not secrets.compare_digest(_challenge(verifier), code.challenge.encode()):
+            raise OAuthRefused("invalid_grant", "The code_verifier does not fit the code_challenge.")
         return self._issue(code.grant, code.grant.scopes)
 
     def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
         """Return new tokens for a refresh token, and invalidate it. `scopes`: fewer for the access token.
 
-        Raises: GrantRefused; ScopeRefused.
+        Raises: OAuthRefused.
         """
         token = self._refresh_tokens.get(value)
         if token is None or token.grant.client_id != client_id:
-            raise GrantRefused("There is no such refresh token for this client.")
+            raise OAuthRefused("invalid_grant", "There is no such refresh token for this client.")
         if token.used:
             token.grant.revoked = True
-            raise GrantRefused("This refresh token was used before. Its whole family is revoked.")
+            raise OAuthRefused("invalid_grant", "This refresh token was used before. Its whole family is revoked.")
         if token.grant.revoked:
-            raise GrantRefused("This refresh token was revoked.")
+            raise OAuthRefused("invalid_grant", "This refresh token was revoked.")
         if scopes is not None and not set(scopes) <= set(token.grant.scopes):
-            raise ScopeRefused("The request exceeds the granted scopes.")
+            raise OAuthRefused("invalid_scope", "The request exceeds the granted scopes.")
         token.used = True
         return self._issue(token.grant, scopes or token.grant.scopes)
 

@@ -1,9 +1,7 @@
 """Acme's page of switches: each fault with its purpose, a button and its state."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,80 +17,78 @@ PATH: Final = "/switches"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A fault on the page. `once`: the fault happens once and resets itself."""
+    """A fault on the page, with its values. `once`: the fault happens once and resets itself."""
 
     name: str
     title: str
     purpose: str
-    once: bool
-    on: bool
-    turn: Callable[[bool], None]
+    fault: Literal["deny_next_consent", "token_delay", "token_status", "refuse_next_refresh"]
+    on: bool | float
+    off: bool | float | None
+    once: bool = False
 
 
-class Switches:
+_SWITCHES: Final = (
+    Switch(
+        "deny-consent",
+        "The next consent is denied",
+        "Whatever the person presses, the app receives access_denied. One Runtime connects nothing, and the "
+        "person can try again.",
+        "deny_next_consent",
+        on=True,
+        off=False,
+        once=True,
+    ),
+    Switch(
+        "slow-tokens",
+        "The token endpoint is slow",
+        "Each token takes five seconds. Concurrent requests have to share one refresh.",
+        "token_delay",
+        on=5.0,
+        off=0.0,
+    ),
+    Switch(
+        "fail-tokens",
+        "The token endpoint is down",
+        "It answers 500. An outage is not a refusal: connections stay active and recover after it.",
+        "token_status",
+        on=500,
+        off=None,
+    ),
+    Switch(
+        "refuse-refresh",
+        "The next refresh is refused",
+        "Acme answers invalid_grant, a definite refusal: the connection becomes needs_reauth.",
+        "refuse_next_refresh",
+        on=True,
+        off=False,
+        once=True,
+    ),
+)
+
+
+class SwitchesPage:
     """The page and its buttons."""
 
     def __init__(self, accounts: Accounts, grants: Grants, faults: Faults) -> None:
         self._accounts, self._grants, self._faults = accounts, grants, faults
 
-    async def page(self, _request: Request) -> Response:
+    async def show(self, _request: Request) -> Response:
         """Show the switches."""
-        accounts = [(account, self._grants.count(account.id)) for account in self._accounts]
-        return show("switches.html", form_action="'self'", switches=self._switches(), accounts=accounts, path=PATH)
+        switches = [(switch, getattr(self._faults, switch.fault) != switch.off) for switch in _SWITCHES]
+        accounts = [(account, self._grants.count(account.id)) for account in self._accounts.values()]
+        return show("switches.html", form_action="'self'", switches=switches, accounts=accounts, path=PATH)
 
     async def turn(self, request: Request) -> Response:
-        """Set a switch and show the page again. Raises: MalformedForm; PageError."""
+        """Set a switch or revoke an account's grants, and show the page again. Raises: MalformedForm; PageError."""
         refuse_cross_site(request)
         form = await read_form(request)
-        action = self._actions().get((form.get("switch") or "", form.get("to") or ""))
-        if action is None:
+        name, to = form.get("switch"), form.get("to") or ""
+        switch = next((switch for switch in _SWITCHES if switch.name == name), None)
+        if name == "revoke" and to in self._accounts:
+            self._grants.revoke_account(to)
+        elif switch is not None and to in ("on", "off"):
+            setattr(self._faults, switch.fault, switch.on if to == "on" else switch.off)
+        else:
             raise PageError("There is no such switch.")
-        action()
         return RedirectResponse(PATH, 303)
-
-    def _actions(self) -> dict[tuple[str, str], Callable[[], object]]:
-        """Return the action of each button, by the switch's name and its new state or account."""
-        turning: dict[tuple[str, str], Callable[[], object]] = {
-            (switch.name, to): partial(switch.turn, to == "on") for switch in self._switches() for to in ("on", "off")
-        }
-        return turning | {
-            ("revoke", account.id): partial(self._faults.revoke_tokens, account.id) for account in self._accounts
-        }
-
-    def _switches(self) -> tuple[Switch, ...]:
-        faults = self._faults
-        return (
-            Switch(
-                "deny-consent",
-                "The next consent is denied",
-                "Whatever the person presses, the app receives access_denied. One Runtime connects nothing, and the "
-                "person can try again.",
-                once=True,
-                on=faults.consent_denied_next,
-                turn=lambda on: faults.deny_next_consent(on=on),
-            ),
-            Switch(
-                "slow-tokens",
-                "The token endpoint is slow",
-                "Each token takes five seconds. Concurrent requests have to share one refresh.",
-                once=False,
-                on=faults.token_delay > 0,
-                turn=lambda on: faults.slow_tokens() if on else faults.slow_tokens(0),
-            ),
-            Switch(
-                "fail-tokens",
-                "The token endpoint is down",
-                "It answers 500. An outage is not a refusal: connections stay active and recover after it.",
-                once=False,
-                on=faults.token_status is not None,
-                turn=lambda on: faults.fail_tokens(500 if on else None),
-            ),
-            Switch(
-                "refuse-refresh",
-                "The next refresh is refused",
-                "Acme answers invalid_grant, a definite refusal: the connection becomes needs_reauth.",
-                once=True,
-                on=faults.refresh_refused_next,
-                turn=lambda on: faults.refuse_next_refresh(on=on),
-            ),
-        )

@@ -5,15 +5,24 @@ URL names.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from one_runtime.demo.playground.calls import ApiResponse, OneRuntime, Send, Unreachable, over_http
+from one_runtime.demo.playground.calls import (
+    SESSIONS,
+    ApiResponse,
+    OneRuntime,
+    Send,
+    Unreachable,
+    error_detail,
+    over_http,
+    session_path,
+)
 from one_runtime.demo.playground.page import file_routes, show_page
 from one_runtime.demo.playground.product import CONNECTED, END_USERS, Playground
 from one_runtime.demo.playground.returning import handle_return
@@ -30,35 +39,51 @@ from one_runtime.demo.playground.visit import (
 _Handler = Callable[[Visit], Awaitable[Response]]
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
-_SESSIONS: Final = "/v1/hosted-connection-sessions"
-_LINK_LASTS: Final = 3600  # seconds; the most there is
+_LINK_LIFETIME: Final = 3600  # seconds; the longest that One Runtime allows
 
 
 def create_playground(playground: Playground, send: Send | None = None) -> Starlette:
     """Create the playground as an ASGI application. Tests replace `send`, the transport to One Runtime."""
-    way = send or over_http(playground.one_runtime_url)
+    transport = send or over_http(playground.one_runtime_url)
 
-    def visited(handler: _Handler) -> _Endpoint:
+    def visit(request: Request) -> Visit:
+        one_runtime = OneRuntime(playground.one_runtime_url, playground.api_key, transport)
+        return Visit(request, signed_in(request, playground.origin), one_runtime, playground)
+
+    def page(handler: _Handler) -> _Endpoint:
         async def endpoint(request: Request) -> Response:
-            one_runtime = OneRuntime(playground.one_runtime_url, playground.api_key, way)
-            return await handler(Visit(request, signed_in(request, playground.origin), one_runtime, playground))
+            return await handler(visit(request))
 
         return endpoint
 
-    def asks(handler: _Handler) -> _Endpoint:
-        return visited(_for_our_page(handler))
+    def api(handler: _Handler) -> _Endpoint:
+        async def endpoint(request: Request) -> Response:
+            return await _answer_own_page(handler, visit(request))
+
+        return endpoint
 
     routes = [
-        Route("/", visited(_open)),
-        Route(CONNECTED, visited(_return)),
+        Route("/", page(_open)),
+        Route(CONNECTED, page(_return)),
         *file_routes(),
-        Route("/api/sign-in", asks(_sign_in), methods=["POST"]),
-        Route("/api/integrations", asks(_list_integrations), methods=["GET"]),
-        Route("/api/sessions", asks(_create_session), methods=["POST"]),
-        Route("/api/sessions/{session_id}", asks(_look_at_session), methods=["GET"]),
-        Route("/api/disconnect", asks(_disconnect), methods=["POST"]),
+        Route("/api/sign-in", api(_sign_in), methods=["POST"]),
+        Route("/api/integrations", api(_list_integrations), methods=["GET"]),
+        Route("/api/sessions", api(_create_session), methods=["POST"]),
+        Route("/api/sessions/{session_id}", api(_get_session), methods=["GET"]),
+        Route("/api/disconnect", api(_disconnect), methods=["POST"]),
     ]
     return Starlette(routes=routes)
+
+
+async def _answer_own_page(handler: _Handler, visit: Visit) -> Response:
+    if is_cross_site(visit.request, visit.playground.origin):
+        return _answer({"error": "This backend serves its own page only."}, 403, visit)
+    try:
+        return await handler(visit)
+    except BadRequest as error:
+        return _answer({"error": error.detail}, error.status, visit)
+    except Unreachable as error:
+        return _answer({"error": str(error)}, 502, visit)
 
 
 async def _open(visit: Visit) -> Response:
@@ -95,7 +120,7 @@ async def _create_session(visit: Visit) -> Response:
     if visit.end_user_id in END_USERS:
         session["end_user_name"] = END_USERS[visit.end_user_id]
     session |= _session_fields(data.get("way", "popup"), visit.playground.origin)
-    return _pass_on(await visit.one_runtime.post(_SESSIONS, session), visit)
+    return _pass_on(await visit.one_runtime.post(SESSIONS, session), visit)
 
 
 def _session_fields(name: object, origin: str) -> dict[str, Any]:
@@ -106,13 +131,13 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
         case "redirect":
             return {"return_url": f"{origin}{CONNECTED}"}
         case "link":
-            return {"mode": "link", "expires_in": _LINK_LASTS}
+            return {"mode": "link", "expires_in": _LINK_LIFETIME}
     raise BadRequest("way must be popup, redirect or link.")
 
 
-async def _look_at_session(visit: Visit) -> Response:
+async def _get_session(visit: Visit) -> Response:
     """Return a session of the signed-in end user, to see whether a link was used."""
-    answer = await visit.one_runtime.get(f"{_SESSIONS}/{quote(visit.request.path_params['session_id'], safe='')}")
+    answer = await visit.one_runtime.get(session_path(visit.request.path_params["session_id"]))
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)
     return _pass_on(answer, visit)
@@ -120,36 +145,18 @@ async def _look_at_session(visit: Visit) -> Response:
 
 async def _disconnect(visit: Visit) -> Response:
     slug = text(await read_body(visit.request), "integration_slug")
-    wish = {"integration_slug": slug, "end_user_id": visit.end_user_id}
-    return _pass_on(await visit.one_runtime.post("/v1/disconnect", wish), visit)
-
-
-def _for_our_page(handler: _Handler) -> _Handler:
-    async def guarded(visit: Visit) -> Response:
-        try:
-            _require_our_page(visit)
-            return await handler(visit)
-        except BadRequest as error:
-            return _answer({"error": error.detail}, error.status, visit)
-        except Unreachable as error:
-            return _answer({"error": str(error)}, 502, visit)
-
-    return guarded
-
-
-def _require_our_page(visit: Visit) -> None:
-    if is_cross_site(visit.request, visit.playground.origin):
-        raise BadRequest("This backend serves its own page only.", 403)
+    body = {"integration_slug": slug, "end_user_id": visit.end_user_id}
+    return _pass_on(await visit.one_runtime.post("/v1/disconnect", body), visit)
 
 
 def _pass_on(answer: ApiResponse, visit: Visit) -> Response:
     data = answer.json()
     if answer.status < 400:
         return _answer(data, 200, visit)
-    detail = data.get("detail") or f"One Runtime answered {answer.status}."
-    return _answer({"error": detail, "code": data.get("code")}, 502 if answer.status >= 500 else 422, visit)
+    error = {"error": error_detail(answer), "code": data.get("code")}
+    return _answer(error, 502 if answer.status >= 500 else 422, visit)
 
 
 def _answer(data: Mapping[str, Any], status: int, visit: Visit) -> Response:
-    content = {**data, "requests": [call.shown() for call in visit.one_runtime.calls]}
+    content = {**data, "requests": [asdict(call) for call in visit.one_runtime.calls]}
     return JSONResponse(content, status_code=status, headers={"Cache-Control": "no-store"})

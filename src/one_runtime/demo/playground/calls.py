@@ -11,9 +11,9 @@ import re
 import shlex
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 Send = Callable[["ApiRequest"], Awaitable["ApiResponse"]]
 
@@ -32,11 +32,8 @@ class ApiRequest:
 
     method: str
     target: str
-    headers: Mapping[str, str]
-    body: bytes | None
-
-    def __repr__(self) -> str:
-        return f"Request({self.method} {self.target})"
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +63,18 @@ class RecordedCall:
     ms: int
     answer: str
 
-    def shown(self) -> dict[str, Any]:
-        """Return the JSON shape."""
-        return {name: getattr(self, name) for name in self.__slots__}
+
+SESSIONS: Final = "/v1/hosted-connection-sessions"
+
+
+def session_path(session_id: str) -> str:
+    """Return the path of a session, whatever the page or the URL gave as its id."""
+    return f"{SESSIONS}/{quote(session_id, safe='')}"
+
+
+def error_detail(response: ApiResponse) -> str:
+    """Return the sentence of an error response."""
+    return str(response.json().get("detail") or f"One Runtime answered {response.status}.")
 
 
 class OneRuntime:

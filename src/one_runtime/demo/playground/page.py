@@ -1,6 +1,7 @@
 """The settings page and its files. The page never receives the API key."""
 
 import json
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Final
 
@@ -28,11 +29,12 @@ def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome 
         "end_user_id": end_user_id,
         "end_users": [{"id": id_, "name": name} for id_, name in END_USERS.items()],
         "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
-        "returned": returned and returned.shown(),
+        "returned": asdict(returned) if returned else None,
     }
     # `<` cannot end the element from inside a JSON text that has none.
     page = _PAGE.replace("{facts}", json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"))
-    return Response(page, media_type="text/html", headers=_PRIVATE | {"Content-Security-Policy": _policy(playground)})
+    headers = {**_HEADERS, "Cache-Control": "no-store", "Content-Security-Policy": _policy(playground)}
+    return Response(page, media_type="text/html", headers=headers)
 
 
 def _policy(playground: Playground) -> str:
@@ -69,4 +71,3 @@ _HEADERS: Final = {
     "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_PRIVATE: Final = _HEADERS | {"Cache-Control": "no-store"}

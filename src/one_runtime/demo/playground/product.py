@@ -6,6 +6,8 @@ from typing import Final
 
 END_USERS: Final[Mapping[str, str]] = {"user_123": "Ada Lindqvist", "user_456": "Tomás Reyes"}
 
+FIRST_END_USER: Final = next(iter(END_USERS))
+
 CONNECTED: Final = "/connected"
 """Address to which the browser returns in the mode `redirect`: one of the organization's return URLs."""
 

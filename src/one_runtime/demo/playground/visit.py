@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from one_runtime.demo.playground.calls import OneRuntime
-from one_runtime.demo.playground.product import END_USERS, Playground
+from one_runtime.demo.playground.product import FIRST_END_USER, Playground
 
 _MAX_BODY: Final = 16_384
 _MAX_ID: Final = 255
@@ -41,7 +41,7 @@ class BadRequest(Exception):
 
 def signed_in(request: Request, origin: str) -> str:
     """Return the end user of this browser; without a cookie, the first one."""
-    return unquote(request.cookies.get(_cookie(origin), "")).strip()[:_MAX_ID] or next(iter(END_USERS))
+    return unquote(request.cookies.get(_cookie(origin), "")).strip()[:_MAX_ID] or FIRST_END_USER
 
 
 def sign_in(response: Response, origin: str, end_user_id: str) -> Response:
