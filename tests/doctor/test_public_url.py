@@ -15,7 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from one_runtime.clock import system_clock
 from one_runtime.db.migrations import migrate
 from one_runtime.doctor import Finding
-from one_runtime.doctor.proxy import FORGED, examine_popup, examine_proxy
+from one_runtime.doctor.public_url import FORGED, examine_popup, examine_proxy
 from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings

@@ -1,4 +1,5 @@
-"""Check the database: reachable, migrated, enough connections; file and disk of SQLite; organizations."""
+"""Check the database: reachable, migrated, enough connections; file and disk of SQLite; servers, key ring (P3) and
+organizations."""
 
 import asyncio
 import fcntl
@@ -7,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from one_runtime import __version__
 from one_runtime.clock import Clock
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.engine import Database
@@ -14,11 +16,12 @@ from one_runtime.db.migrations import HEAD, current_revision
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
-from one_runtime.doctor.ring import examine_ring, examine_servers
 from one_runtime.encryption import key_ring, self_check
+from one_runtime.encryption.key_ring import Ring
 from one_runtime.encryption.vault import Vault
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.jobs import instances
+from one_runtime.jobs.instances import ServerInstance
 from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
 
@@ -86,9 +89,9 @@ async def _examine_contents(
             before = clock()
             now = await database_clock(tx)
             report.ahead = ahead(now, before, clock())
-        report.findings.append(examine_servers(servers))
+        report.findings.append(_examine_servers(servers))
         if vault is not None:
-            report.findings.append(examine_ring(await key_ring.find_all(tx, vault, clock())))
+            report.findings.append(_examine_ring(await key_ring.find_all(tx, vault, clock())))
         report.findings.append(_examine_organizations(await organizations.list_all(tx), settings))
 
 
@@ -173,6 +176,40 @@ def _is_served(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def _examine_ring(ring: Ring) -> Finding:
+    """Check that this ring, and the ring of every server, can open all values and seal new ones."""
+    missing = [key.id for key in ring.keys if not key.in_ring and key.state != "disabled"]
+    if missing:
+        saw = f"{', '.join(missing)} is missing: its values cannot be opened, and no server starts without the key"
+        return problem("key ring", saw, "Put that key back into ONE_RUNTIME_ENCRYPTION_KEYS.")
+    active = next((key for key in ring.keys if key.state == "active"), None)
+    if active is None:
+        return warning(
+            "key ring", f"{_keys(len(ring.keys))}, none is active yet", "The first start of a server activates one."
+        )
+    if active.held_by < ring.servers:
+        saw = f"{ring.servers - active.held_by} of {ring.servers} servers run without the active key {active.id}"
+        return problem("key ring", saw, "Give every server the same key ring and restart it.")
+    count = sum(key.in_ring for key in ring.keys)
+    return ok("key ring", f"complete, {_keys(count)}; the active key is {active.id}")
+
+
+def _keys(count: int) -> str:
+    return f"{count} keys" if count != 1 else "1 key"
+
+
+def _examine_servers(live: list[ServerInstance]) -> Finding:
+    """Check which versions of One Runtime serve this database."""
+    if not live:
+        return warning("servers", "no server uses this database", "Start one: one-runtime serve")
+    versions = sorted({server.version for server in live})
+    saw = f"{len(live)} running, version {', '.join(versions)}"
+    if versions != [__version__]:
+        saw += f"; this is {__version__}"
+        return warning("servers", saw, "Run the same version on every server once the upgrade is complete.")
+    return ok("servers", saw)
 
 
 def _examine_organizations(listed: list[organizations.Organization], settings: Settings) -> Finding:
