@@ -169,10 +169,7 @@ def probe_catalog(
         text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     else:
         text = catalog_probe.table(rows)
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
-    else:
-        typer.echo(text, nl=False)
+    _write(text, output)
     verdicts = Counter(row.verdict for row in rows)
     typer.echo(_join_counts(verdicts), err=True)
     raise typer.Exit(1 if verdicts["wrong"] else 2 if verdicts["unreachable"] and not verdicts["alive"] else 0)
@@ -189,12 +186,16 @@ def export_catalog(
         "revision": catalog.revision,
         "integrations": [{"id": entry.id, **dump(entry)} for entry in catalog.integrations],
     }
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    _write(json.dumps(document, indent=1, ensure_ascii=False) + "\n", output)
+    if output is not None:
+        typer.echo(f"{len(catalog.integrations)} integrations in {output}.")
+
+
+def _write(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(text, nl=False)
-        return
-    output.write_text(text, encoding="utf-8")
-    typer.echo(f"{len(catalog.integrations)} integrations in {output}.")
+    else:
+        output.write_text(text, encoding="utf-8")
 
 
 def _read(catalog: Catalog, name: str) -> Integration:

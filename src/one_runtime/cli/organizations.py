@@ -13,13 +13,13 @@ from one_runtime.tenancy.events import Actor
 
 app = typer.Typer(no_args_is_help=True, help="Organizations (tenants).")
 
+AllowedOrigins = Annotated[list[str] | None, typer.Option(help="Origin that may open the popup; repeatable.")]
+
 
 @app.command("create")
 def create_organization(
     display_name: Annotated[str, typer.Argument(help="Name that end users see.")],
-    allowed_origin: Annotated[
-        list[str] | None, typer.Option(help="Origin that may open the popup; repeatable.")
-    ] = None,
+    allowed_origin: AllowedOrigins = None,
 ) -> None:
     """Create an organization and print its id."""
     organization = write(
@@ -46,9 +46,7 @@ def list_organizations(*, as_json: AsJson = False) -> None:
 def set_organization(
     organization_id: str,
     display_name: Annotated[str | None, typer.Option(help="Name that end users see.")] = None,
-    allowed_origin: Annotated[
-        list[str] | None, typer.Option(help="Origin that may open the popup; repeatable.")
-    ] = None,
+    allowed_origin: AllowedOrigins = None,
     return_url: Annotated[
         list[str] | None, typer.Option(help="URL to which a redirect may return; repeatable.")
     ] = None,
