@@ -33,20 +33,20 @@ PROXY = "/v1/proxy/"
 
 async def test_every_operation_has_one_method_and_every_method_an_operation(client: Client) -> None:
     document = (await client.get("/openapi.json")).json()
-    offered = sorted(one.name for one in operations(document) if not one.path.startswith(PROXY))
+    offered = sorted(operation.name for operation in operations(document) if not operation.path.startswith(PROXY))
     assert offered == sorted(ROUTES.values())
 
 
 async def test_every_option_of_an_operation_is_an_argument_of_its_method(client: Client) -> None:
     document = (await client.get("/openapi.json")).json()
-    described = {one.name: one for one in operations(document)}
+    described = {operation.name: operation for operation in operations(document)}
     with OneRuntime("http://127.0.0.1", "oru_key") as one_runtime:
         for method, route in ROUTES.items():
             arguments = set(inspect.signature(attrgetter(method)(one_runtime)).parameters)
-            wanted = set(described[route].parameters_in("query"))
+            options = set(described[route].parameters_in("query"))
             body = described[route].body
-            wanted |= set() if body is None or method.startswith("custom") else set(body["properties"])
-            assert arguments - set(described[route].parameters_in("path")) - {"definition"} == wanted, method
+            options |= set() if body is None or method.startswith("custom") else set(body["properties"])
+            assert arguments - set(described[route].parameters_in("path")) - {"definition"} == options, method
 
 
 def test_every_method_has_a_docstring_of_its_own() -> None:
@@ -82,9 +82,10 @@ def test_client_imports_nothing_of_the_server(tmp_path: Path) -> None:
 
 
 def test_every_exported_error_is_a_one_runtime_error() -> None:
-    classes = [one for one in vars(one_runtime_client).values() if isinstance(one, type) and issubclass(one, Exception)]
-    assert all(issubclass(one, OneRuntimeError) for one in classes)
-    assert len(classes) == 8
+    classes = [value for value in vars(one_runtime_client).values() if isinstance(value, type)]
+    errors = [exported for exported in classes if issubclass(exported, Exception)]
+    assert all(issubclass(error, OneRuntimeError) for error in errors)
+    assert len(errors) == 8
 
 
 if TYPE_CHECKING:

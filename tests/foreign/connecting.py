@@ -57,11 +57,11 @@ async def connecting(database_url: str, acme: RunningAcme, provider: Provider) -
 
 
 async def register(client: Client, provider: Provider) -> dict[str, Any]:
-    """Register a client with the provider, at the address that One Runtime says, and with One Runtime."""
+    """Register a client with the provider, at One Runtime's redirect address, and with One Runtime."""
     slug = provider.entry.slug
     redirect_url = f"{PUBLIC_URL}/connect/callback/{slug}"
-    made = provider.register_client(redirect_url)
-    body = {"client_id": made.client_id, "client_secret": made.client_secret}
+    oauth_client = provider.register_client(redirect_url)
+    body = {"client_id": oauth_client.client_id, "client_secret": oauth_client.client_secret}
     answer = await client.send("PUT", f"/v1/integrations/{slug}/oauth-client", body)
     assert answer.status_code == 200, answer.text
     registered: dict[str, Any] = answer.json()

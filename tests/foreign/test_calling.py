@@ -71,8 +71,8 @@ async def test_connection_needs_reauth_after_the_grant_was_revoked_at_the_provid
         await plain.revoke(await runtime.token(connection["id"]), "access_token")  # ends Django's grant
         answer = await call(runtime, "/me")
         assert (answer.status_code, answer.headers["one-runtime-error"]) == (409, "connect_required")
-        shown = (await runtime.client.get(f"/v1/connections/{connection['id']}")).json()
-        assert shown["status"] == "needs_reauth"
+        refused = (await runtime.client.get(f"/v1/connections/{connection['id']}")).json()
+        assert refused["status"] == "needs_reauth"
 
 
 async def test_refusal_of_a_wrong_token_is_passed_on_unchanged(runtime: Connecting) -> None:

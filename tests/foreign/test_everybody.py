@@ -102,7 +102,7 @@ async def returned_without_success(page: Page, runtime: Served) -> tuple[Page, F
     return window, window
 
 
-async def in_the_whole_window(page: Page, runtime: Served) -> None:
+async def open_link_form(page: Page, runtime: Served) -> None:
     """Open the form of a session in the mode `link`."""
     await page.goto((await runtime.window(mode="link", end_user_name="Ada Lovelace"))["connect_url"])
     await page.get_by_role("button", name=CONFIRM).click()
@@ -111,7 +111,7 @@ async def in_the_whole_window(page: Page, runtime: Served) -> None:
 
 async def leaving(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await page.route(f"{runtime.provider.url}/**", lambda route: route.abort("aborted"))  # stays on the page
-    await in_the_whole_window(page, runtime)
+    await open_link_form(page, runtime)
     await page.get_by_role("button", name=continue_button(runtime.provider)).click()
     await expect(heading(page)).to_have_text(f"On to {runtime.name}")
     await page.wait_for_load_state("load")  # its stylesheet has loaded
@@ -119,7 +119,7 @@ async def leaving(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
 
 
 async def denied_in_the_whole_window(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
-    await in_the_whole_window(page, runtime)
+    await open_link_form(page, runtime)
     await page.get_by_role("button", name=continue_button(runtime.provider)).click()
     await page.wait_for_url(f"{runtime.provider.url}/**")
     await deny(page, runtime.provider, ALICE)

@@ -78,6 +78,6 @@ def secret_part(token: str) -> str:
     return token.rsplit("_", 1)[1]
 
 
-def as_one(texts: Iterable[str]) -> bytes:
+def join_texts(texts: Iterable[str]) -> bytes:
     """Join texts into one place to search."""
     return "\n".join(texts).encode()

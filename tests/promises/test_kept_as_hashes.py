@@ -9,7 +9,7 @@ import pytest
 from one_runtime.db import schema
 from one_runtime.encryption import secret_tokens
 from tests.application import Application, Client
-from tests.promises.canaries import as_one, leaks, secret_part
+from tests.promises.canaries import join_texts, leaks, secret_part
 from tests.promises.stores import everything_stored, query
 
 pytestmark = pytest.mark.promise("P2")
@@ -54,7 +54,7 @@ async def test_api_key_and_session_token_are_shown_once(application: Application
     texts.append((await client.popup("", session["session_token"])).text)
     texts.append((await client.get("/connect", session_token=session["session_token"])).text)
     canaries = {"key": secret_part(key), "token": secret_part(session["session_token"])}
-    assert leaks(canaries, {"answers": as_one(texts)}) == []
+    assert leaks(canaries, {"answers": join_texts(texts)}) == []
 
 
 async def test_every_entry_point_refuses_a_token_that_the_comparison_refuses(

@@ -10,7 +10,7 @@ import pytest
 
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, Application, Client
-from tests.promises.canaries import as_one, leaks
+from tests.promises.canaries import join_texts, leaks
 from tests.promises.hostile import Hostile, accepted
 from tests.promises.stores import everything_stored
 
@@ -47,7 +47,7 @@ async def test_key_that_the_provider_echoes_is_in_no_output(hostile: Hostile, ho
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     responses.append((await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})).text)
     canaries = {"key": KEY, "its start": KEY[:16], "its end": KEY[-16:]}
-    assert leaks(canaries, {"answers": as_one(responses), "in capitals": as_one(responses).lower()}) == []
+    assert leaks(canaries, {"answers": join_texts(responses), "in capitals": join_texts(responses).lower()}) == []
     assert leaks(canaries, everything_stored(hostile.application.installation)) == []
 
 
@@ -110,7 +110,7 @@ async def test_typed_values_are_in_no_response_to_an_invalid_request(application
         await client.http.post("/v1/connections", content=broken, headers={"content-type": "application/json"})
     )
     assert {answer.status_code for answer in answers} <= {400, 422}
-    responses = as_one(answer.text + str(answer.headers) for answer in answers)
+    responses = join_texts(answer.text + str(answer.headers) for answer in answers)
     assert leaks({"typed": typed, "token": token}, {"answers": responses}) == []
 
 
