@@ -15,7 +15,7 @@ from playwright.async_api import Browser, async_playwright
 from tests.browser import FLAGS, find_chromium
 from tests.journeys.backend import Backend
 from tests.journeys.site import running_site
-from tests.journeys.steps import opened
+from tests.journeys.steps import open_popup
 from tests.running_demo import running_demo, three_free_ports
 
 _ROUNDS: Final = 5
@@ -44,7 +44,7 @@ async def measure(browser: Browser, backend: Backend) -> tuple[float, float]:
     """Return the milliseconds until the whole list is there, and those of the slowest key."""
     async with await browser.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
-        frame = await opened(page, backend.site, await backend.token(None))
+        frame = await open_popup(page, backend.site, await backend.token(None))
         await frame.locator(".picks li").nth(600).wait_for(state="attached")
         shown: float = await frame.evaluate("() => performance.now()")
         key: float = await frame.evaluate(_SLOWEST_KEY, _TYPED)
