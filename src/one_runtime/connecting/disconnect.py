@@ -5,7 +5,7 @@ provider has answered leaves no usable credential, and the worker revokes the to
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from one_runtime.connecting import account_selection, redirect_mode
 from one_runtime.connections import connections, pending_revocations
@@ -35,13 +35,8 @@ class DisconnectedConnection:
     revocations: tuple[RevocationResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Removal:
-    """A deleted connection. `results`: those known without the provider, where no revocation is pending."""
-
-    connection_id: str
-    pending: PendingRevocation | None
-    results: tuple[RevocationResult, ...] = (NOT_SUPPORTED,)
+_Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
+"""A deleted connection with the results that are known without the provider, and the revocation to ask it for."""
 
 
 async def disconnect(
@@ -106,38 +101,39 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
 async def _remove(
     tx: Transaction, installation: Installation, actor: Actor, present: list[Connection]
 ) -> list[_Removal]:
-    now, removals = installation.clock(), []
+    now, removals = installation.clock(), list[_Removal]()
     for connection in present:
-        removal = await _queue_revocation(tx, installation, connection)
+        results, pending = await _queue_revocation(tx, installation, connection)
         if await connections.remove(tx, actor, connection, now):
-            removals.append(removal)
-        elif removal.pending is not None:  # a concurrent request deleted the connection, and revokes its tokens
-            await pending_revocations.settle(tx, removal.pending)
+            removals.append((DisconnectedConnection(connection.id, results), pending))
+        elif pending is not None:  # a concurrent request deleted the connection, and revokes its tokens
+            await pending_revocations.settle(tx, pending)
     return removals
 
 
-async def _queue_revocation(tx: Transaction, installation: Installation, connection: Connection) -> _Removal:
+async def _queue_revocation(
+    tx: Transaction, installation: Installation, connection: Connection
+) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
+    """Return the results that are known without the provider, and the revocation to ask it for."""
     vault, catalogs = installation.vault, installation.catalogs
     try:
         # Locked, so that a refresh under way has either committed its tokens or finds the row deleted. Read again,
         # because the end user may have connected again meanwhile.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
-        return _Removal(connection.id, None)
+        return (NOT_SUPPORTED,), None
     except SealBroken:
         integration = await catalogs.get(tx, connection.organization_id, connection.integration_slug)
-        revocable = can_be_revoked(integration, connection.auth_type)
-        return _Removal(connection.id, None, (_UNREADABLE,) if revocable else (NOT_SUPPORTED,))
+        return (_UNREADABLE if can_be_revoked(integration, connection.auth_type) else NOT_SUPPORTED,), None
     tokens, now = revocable_tokens(current, stored), installation.clock()
-    return _Removal(connection.id, await queue_revocation(tx, vault, catalogs, tokens, "disconnected", now))
+    return (NOT_SUPPORTED,), await queue_revocation(tx, vault, catalogs, tokens, "disconnected", now)
 
 
 async def _revoke(installation: Installation, removals: list[_Removal]) -> list[DisconnectedConnection]:
-    pending = [removal.pending for removal in removals if removal.pending is not None]
-    results = dict(zip([row.id for row in pending], await revoke_all(installation, pending), strict=True))
+    """Ask the provider to revoke, after the commit that deleted the connections."""
+    claimed = [pending for _, pending in removals if pending is not None]
+    results = dict(zip([pending.id for pending in claimed], await revoke_all(installation, claimed), strict=True))
     return [
-        DisconnectedConnection(
-            removal.connection_id, tuple(results[removal.pending.id]) if removal.pending else removal.results
-        )
-        for removal in removals
+        replace(disconnected, revocations=tuple(results[pending.id])) if pending is not None else disconnected
+        for disconnected, pending in removals
     ]
