@@ -11,7 +11,6 @@ from one_runtime import __version__
 from one_runtime.api import (
     catalog,
     connections,
-    credentials,
     custom_integrations,
     disconnect,
     end_users,
@@ -36,7 +35,6 @@ _RESOURCES: Final = (
     catalog.router,
     hosted_connection_sessions.router,
     connections.router,
-    credentials.router,
     disconnect.router,
     end_users.router,
     organization.router,

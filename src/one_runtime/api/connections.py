@@ -1,4 +1,4 @@
-"""`/v1/connections`: list, read, import, rename, check and delete connections."""
+"""`/v1/connections`: list, read, import, rename, check, refresh and delete connections; read their credentials."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal, Self
@@ -33,6 +33,7 @@ from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
+from one_runtime.tokens.refresh import ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
 
@@ -144,6 +145,19 @@ class DeletedConnection(Answer):
     revocations: list[RevocationAnswer]
 
 
+class CredentialsAnswer(Answer, title="Credentials"):
+    """Fresh credentials for requests to the provider. `credentials` depends on the auth type: the field names of the
+    integration for `api_key`; `username` and `password` for `basic`; `access_token` for `oauth2` and
+    `client_credentials`. Refresh tokens and OAuth client secrets are never returned."""
+
+    connection_id: str
+    integration_slug: str
+    auth_type: str
+    params: dict[str, str]
+    credentials: dict[str, str]
+    token_expires_at: Time | None
+
+
 @router.route("GET /v1/connections", scope="read", summary="List connections, newest first")
 async def list_connections(
     caller: Authenticated,
@@ -247,4 +261,38 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
     checked = await recheck(installation, caller.actor, connection_id)
     return CheckAnswer(
         working=checked.working, reason=checked.reason, connection=ConnectionAnswer.of(checked.connection)
+    )
+
+
+@router.route(
+    "POST /v1/connections/{connection_id}/refresh",
+    scope="connect",
+    errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    summary="Refresh the tokens of a connection",
+)
+async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
+    """Refresh the tokens at the provider, even if they are still valid. Other credentials stay as they are."""
+    async with installation.database.read() as tx:
+        connection = await connections.get(tx, caller.organization_id, connection_id)
+    renewed = await refresh(installation, connection.key)
+    return ConnectionAnswer.of(renewed.connection)
+
+
+@router.route(
+    "GET /v1/connections/{connection_id}/credentials",
+    scope="credentials:read",
+    errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    summary="Read the credentials of a connection",
+)
+async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
+    """Return the credentials, refreshed if necessary. Each read writes the event `connection.credentials_read`."""
+    usable = await read_credentials(installation, caller.actor, connection_id)
+    connection = usable.connection
+    return CredentialsAnswer(
+        connection_id=connection.id,
+        integration_slug=connection.integration_slug,
+        auth_type=connection.auth_type,
+        params=usable.values.params,
+        credentials=usable.values.credentials,
+        token_expires_at=connection.expires_at,
     )
