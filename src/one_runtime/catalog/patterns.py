@@ -25,6 +25,7 @@ _OPTIONS.log_errors = False
 _OPTIONS.max_mem = _MOST_MEMORY
 _DIGITS: Final = frozenset("0123456789")
 _MORE: Final = frozenset({""})
+_ESCAPED: Final = {"d": _DIGITS, ".": frozenset("."), "-": frozenset("-")}
 _HOST_CHARACTERS: Final = _DIGITS | frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-")
 _TOKEN: Final = re.compile(
     r"\\(?P<escape>.)|\[(?P<excludes>\^?)(?P<members>(?:\\.|[^\]\\])+)\]|\{[0-9,]+\}|\(\?:|[()|*+?]|(?P<char>.)",
@@ -142,7 +143,7 @@ def check_host_pattern(pattern: str) -> None:
 def _accepted_by(token: re.Match[str]) -> frozenset[str]:
     """Return the characters that one token of a pattern accepts; "" represents more than can be listed."""
     if token["escape"]:
-        return {"d": _DIGITS, ".": frozenset("."), "-": frozenset("-")}.get(token["escape"], _MORE)
+        return _ESCAPED.get(token["escape"], _MORE)
     if token["excludes"]:
         return _MORE
     if token["char"]:
@@ -150,7 +151,7 @@ def _accepted_by(token: re.Match[str]) -> frozenset[str]:
     accepted: set[str] = set()
     for part in _CLASS_PART.finditer(token["members"] or ""):
         if part["escape"]:
-            accepted |= {"d": _DIGITS, ".": frozenset("."), "-": frozenset("-")}.get(part["escape"], _MORE)
+            accepted |= _ESCAPED.get(part["escape"], _MORE)
         else:
             accepted |= {chr(code) for code in range(ord(part["first"]), ord(part["last"] or part["first"]) + 1)}
     return frozenset(accepted)
