@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from one_runtime.catalog.lint import placed_complaints
-from one_runtime.catalog.loader import CatalogError, syntax_of, text_of_file
+from one_runtime.catalog.loader import CatalogError, read_file
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
 from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
@@ -44,18 +44,16 @@ def written(integration: CustomIntegration) -> dict[str, object]:
     return entry if drawn else {**entry, "logo": integration.logo}
 
 
-def is_custom_entry(data: object) -> bool:
-    """Return True if a file's data is a custom integration, not an entry of the built-in catalog."""
-    return is_openapi(data) or (isinstance(data, Mapping) and str(data.get("slug", "")).startswith(CUSTOM))
-
-
 def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
     """Parse and validate a custom integration. `slug`: the one in the request's path; `allow_http`: on loopback.
 
     Raises:
         SourceError: all complaints, with their lines where known.
     """
-    source = EntrySource.read(text, syntax)
+    return _custom_entry(EntrySource.read(text, syntax), slug, allow_http=allow_http)
+
+
+def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
     if not isinstance(source.data, Mapping):
         source.refuse((), "must be an entry in the catalog's format or an OpenAPI document")
     if is_openapi(source.data):
@@ -85,12 +83,12 @@ def load_file(path: Path) -> Integration:
     Raises:
         CatalogError: names the file, the line and what is wrong.
     """
-    text, syntax = text_of_file(path), syntax_of(path)
     try:
-        source = EntrySource.read(text, syntax)
-        return (
-            read_custom(text, syntax).integration if is_custom_entry(source.data) else source.integration(Integration)
-        )
+        source = read_file(path)
+        slug = source.data.get("slug") if isinstance(source.data, Mapping) else None
+        if is_openapi(source.data) or str(slug).startswith(CUSTOM):
+            return _custom_entry(source).integration
+        return source.integration(Integration)
     except SourceError as error:
         raise CatalogError.of(path, error) from error
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
-from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax, dotted
+from one_runtime.catalog.source import Complaint, EntrySource, SourceError, dotted
 from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
@@ -152,21 +152,8 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
         raise CatalogError.of(path, error) from error
 
 
-def syntax_of(path: Path) -> Syntax:
-    """Return the syntax that a file's suffix indicates."""
-    return "json" if path.suffix == ".json" else "yaml"
-
-
 def read_file(path: Path, replace: Mapping[str, str] | None = None) -> EntrySource:
-    """Parse a file; `replace` as in `load_yaml`. Raises: CatalogError; SourceError."""
-    text = text_of_file(path)
-    for name, value in (replace or {}).items():
-        text = text.replace(f"{{{name}}}", value)
-    return EntrySource.read(text, syntax_of(path))
-
-
-def text_of_file(path: Path) -> str:
-    """Return the text of an entry's file. Raises: CatalogError."""
+    """Parse a file by its suffix; `replace` as in `load_yaml`. Raises: CatalogError; SourceError."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -175,7 +162,9 @@ def text_of_file(path: Path) -> str:
         raise CatalogError(f"{path}: must be UTF-8") from error
     if len(text) > MAX_CHARACTERS:
         raise CatalogError(f"{path}: must be at most {MAX_CHARACTERS:,} characters")
-    return text
+    for name, value in (replace or {}).items():
+        text = text.replace(f"{{{name}}}", value)
+    return EntrySource.read(text, "json" if path.suffix == ".json" else "yaml")
 
 
 def located(path: Path, complaint: Complaint) -> str:
