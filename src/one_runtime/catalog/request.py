@@ -73,8 +73,8 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
             value = _clean_param(param, params.get(param.name), in_host=param.name in in_hosts)
             _require_segment(value, in_path=param.name in in_paths)
             values.params[param.name] = value
-        except ValueError as error:
-            errors.append(FieldError(f"params.{param.name}", str(error)))
+        except InvalidInput as error:
+            errors.append(FieldError(f"params.{param.name}", error.detail))
     for part in auth.fields:
         value = _trim(credentials.get(part.name))
         if not value and part.optional:
@@ -83,8 +83,8 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
             _check_field(auth, part, value)
             _require_segment(value, in_path=part.name in in_paths)
             values.credentials[part.name] = value
-        except ValueError as error:
-            errors.append(FieldError(f"credentials.{part.name}", str(error)))
+        except InvalidInput as error:
+            errors.append(FieldError(f"credentials.{part.name}", error.detail))
     errors += _unknown_values("params", params, auth.params)
     errors += _unknown_values("credentials", credentials, auth.fields)
     if errors:
@@ -94,7 +94,7 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
 
 
 def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
-    """Return the value of a parameter. Raises: ValueError with the message for the end user."""
+    """Return the value of a parameter. Raises: InvalidInput with the message for the end user."""
     suffix = param.suffix or ""
     value = _trim(raw) or param.default or ""
     if in_host or suffix:  # the end user may have pasted a whole address
@@ -105,21 +105,21 @@ def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
         value = _TRANSFORMS[transform](value)
     _check_text(param, value, MAX_PARAM, suffix)
     if param.options and value not in [option.value for option in param.options]:
-        raise ValueError(f"{param.label} must be one of the options")
+        raise InvalidInput(f"{param.label} must be one of the options")
     return value
 
 
 def _check_field(auth: AuthBase, part: CredentialField, value: str) -> None:
-    """Check a part of the credential. Raises: ValueError with the message for the end user."""
+    """Check a part of the credential. Raises: InvalidInput with the message for the end user."""
     _check_text(part, value, MAX_CREDENTIAL)
     in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
     if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
-        raise ValueError(f"{part.label} contains a character that cannot be sent; copy it again")
+        raise InvalidInput(f"{part.label} contains a character that cannot be sent; copy it again")
     # RFC 7617, 2: the first colon ends the user name.
     if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
-        raise ValueError(f"{part.label} must not contain a colon")
+        raise InvalidInput(f"{part.label} must not contain a colon")
     if any(derived.field == part.name and extract(derived.pattern, value) is None for derived in auth.derived):
-        raise ValueError(f"{part.label} looks incomplete; copy it again")
+        raise InvalidInput(f"{part.label} looks incomplete; copy it again")
 
 
 def _trim(raw: str | None) -> str:
@@ -128,19 +128,19 @@ def _trim(raw: str | None) -> str:
 
 def _check_text(part: Param | CredentialField, value: str, longest: int, suffix: str = "") -> None:
     if not value:
-        raise ValueError(f"{part.label} is required")
+        raise InvalidInput(f"{part.label} is required")
     if len(value) > longest:
-        raise ValueError(f"{part.label} must be at most {longest} characters")
+        raise InvalidInput(f"{part.label} must be at most {longest} characters")
     if _CONTROL.search(value):
-        raise ValueError(f"{part.label} contains a line break or another character that cannot be sent")
+        raise InvalidInput(f"{part.label} contains a line break or another character that cannot be sent")
     if part.pattern is not None and not compiled(part.pattern).fullmatch(value):
         example = f", such as {part.placeholder}{suffix}" if part.placeholder else ""
-        raise ValueError(f"{part.label} does not have the expected form{example}")
+        raise InvalidInput(f"{part.label} does not have the expected form{example}")
 
 
 def _require_segment(value: str, *, in_path: bool) -> None:
     if in_path and value in (".", ".."):  # as a path segment it changes the path, even percent-encoded
-        raise ValueError("must not consist of dots only")
+        raise InvalidInput("must not consist of dots only")
 
 
 def _unknown_values(
