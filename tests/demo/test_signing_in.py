@@ -15,6 +15,7 @@ async def open_consent_window(page: Page) -> Page:
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
     frame = await find_popup(page)
     await choose_signing_in(frame)
+    await expect(frame.get_by_text("You sign in at Acme CRM. Fernhill doesn’t see your password")).to_be_visible()
     async with page.expect_popup() as opening:
         await frame.get_by_role("button", name="Continue to Acme CRM").click()
     return await opening.value

@@ -53,8 +53,8 @@ export function bar({ onClose, onBack = null, closeLabel = "action.close" }) {
 
 /** The form of one auth type. */
 export function formScreen(view, form) {
-  const { type, fields, checked } = form.auth;
-  const promise = type === "oauth2" ? "foot.authorization" : fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
+  const { auth_type, fields, checked } = form.auth;
+  const promise = auth_type === "oauth2" ? "foot.authorization" : fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
   return [head(view), form.node, foot(view, promise)];
 }
 
@@ -102,7 +102,7 @@ export function pickScreen(view, onPick) {
     "select",
     { id: "category", autocomplete: "off" },
     el("option", { value: "" }, text("pick.all")),
-    categories.map((one) => el("option", {}, one)),
+    categories.map((category) => el("option", {}, category)),
   );
   const label = (of, key) => el("label", { for: of, class: "sr-only" }, text(key));
   const picker = el(
