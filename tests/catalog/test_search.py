@@ -18,8 +18,10 @@ QUERIES: Final[dict[str, str]] = yaml.safe_load(
 )
 SCRIPT: Final = HERE.parent / "connect" / "static" / "search.js"
 IN_THE_BROWSER: Final = """
-    const { search, sought } = await import(given.script);
-    const rows = given.rows.map(([slug, ...rest]) => ({ slug, sought: sought(rest[0], slug, ...rest.slice(1)) }));
+    const { search, searchedText } = await import(given.script);
+    const rows = given.rows.map(
+      ([slug, name, ...rest]) => ({ slug, searchedText: searchedText(name, slug, ...rest) }),
+    );
     return given.queries.map((query) => search(rows, query).map((row) => row.slug));
 """
 

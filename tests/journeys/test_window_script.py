@@ -126,7 +126,7 @@ async def test_button_is_busy_during_the_check_and_submits_once(page: Page, demo
     page.on("request", note)
     await page.get_by_label(KEY, exact=True).fill(demo.acme_key)
     pressing = """() => {
-      const button = document.querySelector(".ask .primary");
+      const button = document.querySelector(".credentials .primary");
       for (const _ of "123") button.click();
       return [button.textContent, button.getAttribute("aria-disabled")];
     }"""

@@ -189,9 +189,9 @@ class ConnectWindow {
   // Centred by its first height. After that the top does not move, so that nothing moves away from the pointer.
   #resize(height) {
     if (!Number.isFinite(height)) return;
-    const wanted = `${Math.min(Math.max(height, 240), 4_000)}px`;
-    this.#panel.style.setProperty("--height", wanted);
-    if (!this.#placed) this.#panel.style.setProperty("--first", wanted);
+    const limited = `${Math.min(Math.max(height, 240), 4_000)}px`;
+    this.#panel.style.setProperty("--height", limited);
+    if (!this.#placed) this.#panel.style.setProperty("--first", limited);
     this.#placed = this.#ready;
   }
 

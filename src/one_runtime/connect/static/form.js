@@ -163,15 +163,15 @@ export class AuthForm {
   }
 
   #check() {
-    return checkAll(this.#controls) || this.#sayInvalid();
+    return checkAll(this.#controls) || this.#announceInvalid();
   }
 
   #focusFirstError() {
-    this.#sayInvalid();
+    this.#announceInvalid();
     focusFirstError(this.#controls);
   }
 
-  #sayInvalid() {
+  #announceInvalid() {
     this.status.textContent = text("progress.invalid");
     return false;
   }

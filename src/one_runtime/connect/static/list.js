@@ -1,7 +1,7 @@
 // The list of integrations: filters while the user types, and is navigated with the arrow keys. The popup's script or
-// the server has already made the rows.
+// the server has already built the rows.
 import { text } from "./dom.js";
-import { search as found, sought } from "./search.js";
+import { search as searchRows, searchedText } from "./search.js";
 
 /**
  * @param {Element} root holds a search field, a select of categories, a list of rows, an empty state and a status.
@@ -13,11 +13,11 @@ export function followList(root) {
     const { category, aliases } = node.dataset;
     const words = (part) => node.querySelector(part)?.textContent ?? "";
     const names = aliases ? aliases.split("|") : [];
-    return { node, category, sought: sought(words(".row-title"), node.firstElementChild.value, category, words(".row-help"), names) };
+    return { node, category, searchedText: searchedText(words(".row-title"), node.firstElementChild.value, category, words(".row-help"), names) };
   });
-  rows.sort((left, right) => (left.sought.name < right.sought.name ? -1 : 1)); // the server puts its hits first
+  rows.sort((left, right) => (left.searchedText.name < right.searchedText.name ? -1 : 1)); // the server puts its hits first
   const show = () => {
-    const hits = found(
+    const hits = searchRows(
       rows.filter((row) => !category.value || row.category === category.value),
       search.value,
     );
@@ -29,13 +29,13 @@ export function followList(root) {
     empty.firstElementChild.textContent = text(query ? "pick.empty" : "pick.none", { query });
     return hits.length;
   };
-  const say = () => {
+  const announce = () => {
     const count = show();
     status.textContent = count === 1 ? text("pick.count_one") : text("pick.count", { count });
   };
   const focus = (node) => (node?.querySelector("button") ?? search).focus();
-  search.addEventListener("input", say);
-  category.addEventListener("change", say);
+  search.addEventListener("input", announce);
+  category.addEventListener("change", announce);
   search.addEventListener("keydown", (event) => {
     if (event.isComposing || (event.key !== "ArrowDown" && event.key !== "Enter")) return;
     event.preventDefault();
@@ -52,7 +52,7 @@ export function followList(root) {
   empty.querySelector("button").addEventListener("click", (event) => {
     event.preventDefault();
     search.value = category.value = "";
-    say();
+    announce();
     search.focus();
   });
   if (search.value || category.value) show();

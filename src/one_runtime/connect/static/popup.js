@@ -35,9 +35,9 @@ const card = document.getElementById("card");
 /** The token and the request id: from the address the first time, from `history.state` after a reload. */
 function takeToken() {
   const address = new URLSearchParams(location.search);
-  const kept = history.state ?? {};
-  const token = address.get("session_token") ?? kept.sessionToken ?? null;
-  const requestId = (address.get("request_id") ?? kept.requestId ?? "").slice(0, 200);
+  const stored = history.state ?? {};
+  const token = address.get("session_token") ?? stored.sessionToken ?? null;
+  const requestId = (address.get("request_id") ?? stored.requestId ?? "").slice(0, 200);
   const rest = new URLSearchParams({ session: shell.session, request_id: requestId });
   history.replaceState({ sessionToken: token, requestId }, "", `${location.pathname}?${rest}`);
   return { token, requestId };

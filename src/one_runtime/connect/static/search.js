@@ -1,11 +1,11 @@
-// Searches integrations by the typed text, as catalog/search.py does: that file explains it, a test compares both.
+// Searches integrations by the typed text, as catalog/search.py does: that file explains texts, a test compares both.
 
 const NOWHERE = 1000;
 
 /** The searched text of a row: words between spaces, whole names without their spaces between bars. */
-export function sought(name, slug, category, description, aliases) {
+export function searchedText(name, slug, category, description, aliases) {
   const folded = [name, slug, ...aliases].map(fold);
-  const whole = folded.map((one) => one.replaceAll(" ", ""));
+  const whole = folded.map((name) => name.replaceAll(" ", ""));
   return {
     name: folded[0],
     names: ` ${folded[0]} `,
@@ -17,7 +17,7 @@ export function sought(name, slug, category, description, aliases) {
 }
 
 /**
- * @template {{ sought: ReturnType<typeof sought> }} Row
+ * @template {{ searchedText: ReturnType<typeof searchedText> }} Row
  * @param {Row[]} rows
  * @param {string} typed
  * @returns {Row[]} matching rows, the best first; among equals the shortest name
@@ -26,38 +26,38 @@ export function search(rows, typed) {
   const words = fold(typed.slice(0, 100)).split(" ").filter(Boolean);
   if (words.length === 0) return rows;
   const query = words.join("");
-  const ranked = (rank) => rows.map((row) => ({ row, rank: rank(row.sought, query, words) })).filter((hit) => hit.rank < NOWHERE);
+  const ranked = (rank) => rows.map((row) => ({ row, rank: rank(row.searchedText, query, words) })).filter((hit) => hit.rank < NOWHERE);
   let hits = ranked(rankOf);
   if (hits.length === 0) hits = ranked(slipRank);
-  const before = (one, other) => one.rank - other.rank || one.row.sought.name.length - other.row.sought.name.length;
-  return hits.sort((one, other) => before(one, other) || (one.row.sought.name < other.row.sought.name ? -1 : 1)).map((hit) => hit.row);
+  const byRank = (left, right) => left.rank - right.rank || left.row.searchedText.name.length - right.row.searchedText.name.length;
+  return hits.sort((left, right) => byRank(left, right) || (left.row.searchedText.name < right.row.searchedText.name ? -1 : 1)).map((hit) => hit.row);
 }
 
 function fold(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 }
 
-function rankOf(it, query, words) {
+function rankOf(texts, query, words) {
   const [exact, start] = [`|${query}|`, `|${query}`];
-  if (!it.whole.includes(start)) return 4 + sum(words, (word) => wordRank(it, word));
-  if (it.whole.includes(exact)) return it.wholeName.includes(exact) ? 0 : 1;
-  return it.wholeName.includes(start) ? 2 : 3;
+  if (!texts.whole.includes(start)) return 4 + sum(words, (word) => wordRank(texts, word));
+  if (texts.whole.includes(exact)) return texts.wholeName.includes(exact) ? 0 : 1;
+  return texts.wholeName.includes(start) ? 2 : 3;
 }
 
-function wordRank(it, word) {
+function wordRank(texts, word) {
   const single = word.length > 4 && word.endsWith("s") ? word.slice(0, -1) : word;
-  if (!it.whole.includes(word)) return it.more.includes(` ${single}`) ? 5 : NOWHERE;
-  if (it.names.includes(` ${word}`)) return it.names.includes(` ${word} `) ? 0 : 1;
-  if (it.words.includes(` ${word}`)) return it.words.includes(` ${word} `) ? 1 : 2;
+  if (!texts.whole.includes(word)) return texts.more.includes(` ${single}`) ? 5 : NOWHERE;
+  if (texts.names.includes(` ${word}`)) return texts.names.includes(` ${word} `) ? 0 : 1;
+  if (texts.words.includes(` ${word}`)) return texts.words.includes(` ${word} `) ? 1 : 2;
   return 4;
 }
 
-function slipRank(it, query, words) {
-  if (beginsWithASlip(it.whole.split("|"), query)) return 0;
+function slipRank(texts, query, words) {
+  if (beginsWithASlip(texts.whole.split("|"), query)) return 0;
   return sum(words, (word) => {
-    const rank = wordRank(it, word);
+    const rank = wordRank(texts, word);
     if (rank < NOWHERE) return rank;
-    return beginsWithASlip(`${it.names}${it.words}`.split(" "), word) ? 8 : NOWHERE;
+    return beginsWithASlip(`${texts.names}${texts.words}`.split(" "), word) ? 8 : NOWHERE;
   });
 }
 
@@ -72,12 +72,12 @@ function isSlip(candidate, typed) {
   while (at < candidate.length && at < typed.length && candidate[at] === typed[at]) at += 1;
   if (at === candidate.length || at === typed.length) return at === candidate.length && candidate.length === typed.length - 1;
   const rest = candidate.slice(at);
-  const left = typed.slice(at);
+  const typedRest = typed.slice(at);
   return (
-    rest.slice(1).startsWith(left.slice(1)) ||
-    rest.slice(1).startsWith(left) ||
-    rest.startsWith(left.slice(1)) ||
-    (rest.length > 1 && rest[1] === left[0] && rest[0] === left[1] && rest.slice(2).startsWith(left.slice(2)))
+    rest.slice(1).startsWith(typedRest.slice(1)) ||
+    rest.slice(1).startsWith(typedRest) ||
+    rest.startsWith(typedRest.slice(1)) ||
+    (rest.length > 1 && rest[1] === typedRest[0] && rest[0] === typedRest[1] && rest.slice(2).startsWith(typedRest.slice(2)))
   );
 }
 

@@ -7,7 +7,7 @@ import { followList } from "./list.js";
 const card = document.getElementById("card");
 
 /** The token: from the page's forms, or, if a reload brought a page without it, from `history.state`. */
-function keepToken() {
+function storeToken() {
   const token = document.querySelector("[name=session_token]")?.value || history.state?.sessionToken || null;
   const { session } = document.body.dataset;
   history.replaceState({ sessionToken: token }, "", `${location.pathname}${session ? `?session=${session}` : ""}${location.hash}`);
@@ -20,7 +20,7 @@ function resume(form, token) {
   return form.submit();
 }
 
-function ask(form) {
+function enhanceForm(form) {
   const controls = [...form.querySelectorAll(".field")].map((node) => {
     const input = node.querySelector("input, select");
     const { pattern, suffix } = input.dataset;
@@ -47,9 +47,9 @@ function ask(form) {
   window.addEventListener("pageshow", (event) => event.persisted && setBusy(false));
 }
 
-const token = keepToken();
+const token = storeToken();
 if ("closes" in document.body.dataset) window.close();
-const [resuming, picker, asking] = ["#resume", "#picker", ".ask"].map((selector) => document.querySelector(selector));
-if (resuming) resume(resuming, token);
+const [resumeForm, picker, form] = ["#resume", "#picker", ".credentials"].map((selector) => document.querySelector(selector));
+if (resumeForm) resume(resumeForm, token);
 if (picker) followList(picker);
-if (asking) ask(asking);
+if (form) enhanceForm(form);
