@@ -71,9 +71,9 @@ class _PostgresReader(Transaction):
 
     _compiler = _COMPILER
 
-    def __init__(self, pool: _Pool) -> None:
+    def __init__(self, pipeline: ReadPipeline) -> None:
         super().__init__()
-        self._pipeline = ReadPipeline(pool)
+        self._pipeline = pipeline
 
     async def __aenter__(self) -> Transaction:
         return self
@@ -81,10 +81,6 @@ class _PostgresReader(Transaction):
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, _UNAVAILABLE):
             raise _translate(error) from error
-
-    async def close(self) -> None:
-        """Cancel the reads in progress."""
-        await self._pipeline.close()
 
     async def _fetch(self, text: str, values: Params) -> list[tuple[Any, ...]]:
         return await self._pipeline.run(text, values)
@@ -121,7 +117,8 @@ class PostgresDatabase(Database):
             kwargs=_OPTIONS,
             configure=_configure,
         )
-        self._reader = _PostgresReader(self._pool)
+        self._pipeline = ReadPipeline(self._pool)
+        self._reader = _PostgresReader(self._pipeline)
 
     async def open(self) -> None:
         try:
@@ -133,7 +130,7 @@ class PostgresDatabase(Database):
             ) from error
 
     async def close(self) -> None:
-        await self._reader.close()
+        await self._pipeline.close()
         await self._pool.close()
 
     def connections(self) -> PoolUse | None:
