@@ -1,4 +1,4 @@
-"""An app that asks Acme for access, as the tests play it: it builds the requests and reads the answers."""
+"""An app of a customer at Acme: builds its requests and reads the answers."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 
 
 class MovedClock:
-    """A clock that stands until it is moved."""
+    """A clock that moves only when a test advances it."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ class App:
     secret: str
 
     def parameters(self, **more: str | None) -> dict[str, str]:
-        """The parameters of an authorization request; what is None is left out."""
+        """Return the parameters of an authorization request, without those that are None."""
         usual: dict[str, str | None] = {
             "response_type": "code",
             "client_id": self.id,
@@ -70,7 +70,7 @@ class App:
         return await self.http.post("/oauth/authorize", data=form)
 
     async def code(self, account: str | None = GLOBEX, **more: str | None) -> str:
-        """A code, after a yes."""
+        """Return a code after an allowed consent."""
         return callback_params(await self.answer(account=account, **more))["code"]
 
     async def token(self, form: Mapping[str, str], *, auth: tuple[str, str] | None = None) -> httpx2.Response:
@@ -87,11 +87,11 @@ class App:
         return await self.token({"grant_type": "refresh_token", "refresh_token": refresh_token, **more})
 
     async def revoke(self, token: str, *, auth: tuple[str, str] | None = None) -> httpx2.Response:
-        """Let go of a token."""
+        """Revoke a token."""
         return await self.http.post("/oauth/revoke", data={"token": token}, auth=auth or (self.id, self.secret))
 
     async def tokens(self, **more: str | None) -> dict[str, Any]:
-        """The answer of the token endpoint after a yes."""
+        """Return the answer of the token endpoint after an allowed consent."""
         answer = await self.redeem(await self.code(**more))
         assert answer.status_code == 200, answer.text
         tokens: dict[str, Any] = answer.json()
@@ -118,7 +118,7 @@ def callback_params(answer: httpx2.Response) -> dict[str, str]:
 
 
 def encoded(*pairs: tuple[str, str]) -> str:
-    """A form or query in which a name may stand twice."""
+    """Encode a form or query, which may repeat a name."""
     return urlencode(pairs)
 
 

@@ -1,4 +1,4 @@
-"""Acme CRM, the demo's provider, behaves as a provider does: keys, accounts, records, refusals with a reason."""
+"""Acme CRM, the demo's provider: keys, accounts, contacts, refusals with a reason."""
 
 from collections.abc import AsyncIterator
 

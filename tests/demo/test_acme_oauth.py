@@ -1,4 +1,4 @@
-"""Acme as an authorization server: asking for consent, redeeming the code, and every way in which it says no."""
+"""Acme as an authorization server: consent, redemption of the code, and each refusal."""
 
 import pytest
 

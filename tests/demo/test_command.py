@@ -1,4 +1,4 @@
-"""`one-runtime demo`: what it says at the start, what it keeps, and how it stops."""
+"""`one-runtime demo`: the start-up text, the stored data, and the end."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""Each server of the demo answers under one name only, so that no page can reach it by a name of its own."""
+"""Each server of the demo answers under one host only, against DNS rebinding."""
 
 import httpx2
 import pytest

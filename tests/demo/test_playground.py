@@ -1,4 +1,4 @@
-"""The customer's backend of the demo holds the API key, serves its own page only, and shows what it asked as curl."""
+"""The backend of the demo's customer keeps the API key, serves its own page only, and shows its requests as curl."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ SESSION_TOKEN = "orcs_abcdefgh_secret"
 
 @dataclass
 class Wire:
-    """A way to One Runtime that answers as it is told and keeps what was sent."""
+    """A transport to One Runtime with a prepared answer, which records the requests."""
 
     answer: ApiResponse = field(default_factory=lambda: ApiResponse(200, b'{"integrations": []}'))
     unreachable: bool = False

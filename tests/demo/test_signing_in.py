@@ -1,4 +1,4 @@
-"""Acme CRM is connected by signing in there: in a popup, in this window, by a link; denied, and taken back at Acme."""
+"""Acme CRM is connected by signing in there: in a popup, in this window, by a link; denied, and revoked at Acme."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The code of the README and of the redirect is files that run: a customer's backend and page, to an account."""
+"""The snippets of the README and of the redirect run: a customer's backend and page connect an account."""
 
 import asyncio
 import importlib.util
@@ -69,7 +69,7 @@ class _Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def customer() -> Iterator[_Server]:
-    """A customer's site: an origin of its own, known before One Runtime is told of it."""
+    """A customer's site with an origin of its own, which One Runtime does not know yet."""
     server = _Server(("127.0.0.1", 0), _Customer)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -15,7 +15,7 @@ async def choose(page: Page, way: str) -> None:
 
 
 async def start_redirect(page: Page, demo: Demo) -> None:
-    """Ask to connect Acme CRM in this window, which then is at One Runtime's choice between two ways."""
+    """Connect Acme CRM in this window, up to One Runtime's choice between two auth types."""
     await choose(page, "In this window")
     await card(page).get_by_role("button", name="Connect Acme CRM", exact=True).click()
     await expect(page.get_by_role("button", name="API key")).to_be_visible()

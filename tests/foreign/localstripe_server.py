@@ -1,6 +1,6 @@
 """PyPI's localstripe as a foreign process: `python -m tests.foreign.localstripe_server`.
 
-Its own command listens to every network, and keeps what it knows in a file that is the same for everybody.
+Its own command listens on every network, and stores its data in one file for all processes.
 """
 
 import asyncio

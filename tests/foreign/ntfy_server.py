@@ -1,6 +1,6 @@
 """Debian's ntfy as a foreign process: `python -m tests.foreign.ntfy_server PROGRAM FOLDER`.
 
-Nobody may do anything but one user, whose name and password it says on its line.
+Only one user has access. The start-up line has its name and password.
 """
 
 import json

@@ -1,6 +1,6 @@
 """A foreign server in its own process. It prints its URL on one line and exits with the tests.
 
-The end of its standard input is its order to end: that comes also where the tests are killed.
+It exits when its standard input ends, so it also exits when the tests are killed.
 """
 
 import json

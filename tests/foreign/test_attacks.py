@@ -1,7 +1,7 @@
 """Attacks of RFC 9700 on an authorization, over HTTP against authorization servers of third parties.
 
-A callback is taken from the browser that left for it, once, in time, at its integration's address, from its issuer, and
-with the code that was issued for it. `test_attacks_in_a_browser.py` has what a page of somebody else's may try.
+A callback is accepted once, in time, from the browser that started the attempt, at its integration's address, from its
+issuer, and with the code that was issued for it. `test_attacks_in_a_browser.py` has the attacks of foreign pages.
 """
 
 import asyncio

@@ -5,10 +5,10 @@ HTTP 200 (GitHub, Slack), comma-separated scopes and a second scope parameter, P
 (Linear, Microsoft, Okta) and a refresh answer without a refresh token (Google), tokens that never expire (GitHub,
 Slack), revocation (all but those two).
 
-It asks nobody for a password or a yes: its page is a list of people, and there is no way to deny. No access token dies
-of age, whatever `expires_in` says: flows move the clock. Reuse of a refresh token ends nothing else. Okta and Linear
-refuse a revoked access token; Google and Microsoft take one for the account of a nobody, which their entries count as
-refused, as GitHub does once the person has taken it back on its page of authorized apps.
+Its page is a list of people without a password, a consent or a way to deny. Access tokens do not expire, whatever
+`expires_in` says, so flows move the clock. Reuse of a refresh token ends nothing else. Okta and Linear refuse a revoked
+access token. Google and Microsoft answer it with an empty account, which their entries count as refused, as GitHub does
+after the person has revoked the token on its page of authorized apps.
 """
 
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""For everybody: axe finds nothing on the pages of an authorization, and nothing is wider than a small phone."""
+"""Accessibility: axe finds nothing on the pages of an authorization, and nothing is wider than a small phone."""
 
 from collections.abc import Awaitable, Callable
 

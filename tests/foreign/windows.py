@@ -1,4 +1,4 @@
-"""Steps of a person between the popup and the window of a provider that it opens."""
+"""Steps of a person between the popup and the provider's window that the popup opens."""
 
 from typing import Final
 

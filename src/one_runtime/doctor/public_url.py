@@ -24,8 +24,6 @@ _PORTS: Final = {"http": 80, "https": 443}
 _RENEWAL_FRACTION: Final = 5
 """A certificate should have been renewed before the last fifth of its life."""
 _GATEWAY: Final = frozenset({502, 503, 504})
-
-
 _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
