@@ -1,4 +1,4 @@
-"""The encryption keys that the database knows: the active key, and the keys that a key ring must contain (P3).
+"""The key ring and its rotation: keys that the database knows are registered, activated and disabled (P3).
 
 The database decides which key is active, not the order of keys in a setting. An activation takes effect in every
 process with its next transaction.
