@@ -25,7 +25,7 @@ from one_runtime.egress import (
 from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, NotFound, OneRuntimeError, TooLarge
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 from one_runtime.proxy import lookup
-from one_runtime.proxy.calls import CallRecord, TooManyCalls
+from one_runtime.proxy.concurrency import CallRecord, TooManyCalls
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
 from one_runtime.proxy.relay import CredentialsRefreshedRetry, ProxyRequest, call
 

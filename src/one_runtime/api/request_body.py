@@ -7,7 +7,7 @@ from starlette.types import Receive
 
 from one_runtime.egress import UpstreamTimeout
 from one_runtime.errors import TooLarge
-from one_runtime.proxy.calls import CallRecord
+from one_runtime.proxy.concurrency import CallRecord
 
 
 class ClientDisconnected(Exception):

@@ -7,7 +7,7 @@ from starlette.types import Scope
 
 from one_runtime.context import Installation
 from one_runtime.integrations.listing import IntegrationList
-from one_runtime.proxy.calls import ProxyCalls
+from one_runtime.proxy.concurrency import ProxyCalls
 from one_runtime.proxy.request_log import RequestLog
 from one_runtime.tenancy.authentication import Authenticator
 

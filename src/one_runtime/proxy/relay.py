@@ -31,7 +31,7 @@ from one_runtime.egress import (
 from one_runtime.egress.retry_after import parse_retry_after
 from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.jobs.recheck_queue import RecheckRequest
-from one_runtime.proxy.calls import CallRecord
+from one_runtime.proxy.concurrency import CallRecord
 from one_runtime.proxy.lookup import ConnectRequired
 from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
 from one_runtime.tokens.state import CredentialState, UsableCredential
