@@ -17,6 +17,7 @@ from one_runtime.api import (
     events,
     hosted_connection_sessions,
     integrations,
+    logos,
     oauth_clients,
     organization,
     problems,
@@ -33,6 +34,7 @@ ASGI_ROUTES: Final[tuple[AsgiRoute, ...]] = (integrations.ROUTE, proxy.ROUTE)
 
 _RESOURCES: Final = (
     catalog.router,
+    logos.router,
     hosted_connection_sessions.router,
     connections.router,
     disconnect.router,

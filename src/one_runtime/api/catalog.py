@@ -1,4 +1,4 @@
-"""`/v1/catalog`: the public list of integrations, without end users; and the logos."""
+"""`/v1/catalog`: the public list of integrations, without end users."""
 
 import datetime as dt
 import json
@@ -12,8 +12,7 @@ from one_runtime.api.headers import public_answer
 from one_runtime.api.routing import PUBLIC, Installed, Routes
 from one_runtime.api.services import services_of
 from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.model import CATEGORIES, CUSTOM, Auth, AuthType, Category, Integration
+from one_runtime.catalog.model import CATEGORIES, Auth, AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.catalog.search import search
@@ -207,30 +206,3 @@ async def list_categories(request: Request, installation: Installed) -> Response
         counts[integration.category] += 1
     categories = [CategoryCount(name=name, count=count) for name, count in counts.items() if count]
     return _answer(request, CategoryList(categories=categories))
-
-
-@router.route(
-    "GET /logos/{digest}/{slug}.svg",
-    scope=PUBLIC,
-    errors=(NotFound,),
-    summary="A logo at an immutable address",
-    response_class=Response,
-)
-async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
-    """Return the logo of an integration as SVG. The URL changes with the bytes, so it can be cached for ever."""
-    if slug.startswith(CUSTOM):
-        async with installation.database.read() as tx:
-            logo = await organization_catalogs.find_logo(tx, slug, digest)
-    else:
-        known = installation.catalog.get(slug) is not None and digest == installation.catalog.logo_hash(slug)
-        logo = installation.catalog.logo(slug) if known else None
-    if logo is None:
-        raise NotFound("There is no logo at this address.")
-    headers = {
-        "cache-control": "public, max-age=31536000, immutable",
-        "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-        "x-content-type-options": "nosniff",
-        "access-control-allow-origin": "*",
-        "cross-origin-resource-policy": "cross-origin",
-    }
-    return Response(logo, headers=headers, media_type="image/svg+xml")
