@@ -179,7 +179,7 @@ async def test_repeated_proxy_header_is_refused(relay: Relay) -> None:
     for header in ("One-Runtime-End-User: somebody_else", "Authorization: Bearer other"):
         answer = await relay.call("GET", "/x", header)
         assert (answer.status, answer.problem) == (422, "invalid_input")
-        assert "may be given once" in answer.body.decode()
+        assert "must occur only once" in answer.body.decode()
     assert relay.upstream.arrived == []
 
 

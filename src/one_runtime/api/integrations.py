@@ -159,7 +159,7 @@ def _clean(field: str, value: str) -> str:
 
 def _check_end_user_id(end_user_id: str, *, times: int) -> None:
     if times > 1:
-        raise InvalidInput.of("end_user_id", "may be given once")
+        raise InvalidInput.of("end_user_id", "must occur only once")
     if not end_user_id:
         raise InvalidInput.of("end_user_id", "is required: your own identifier of the user")
     if len(end_user_id) > MAX_TEXT:
@@ -173,7 +173,7 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
         if name not in _OPTIONS:
             raise InvalidInput.of(name, "is not a query parameter of this list")
         if len(values) > 1 and name != _REPEATABLE:
-            raise InvalidInput.of(name, "may be given once")
+            raise InvalidInput.of(name, "must occur only once")
         allowed = _OPTIONS[name][1].get("enum")
         if allowed and values[-1] not in allowed:
             raise InvalidInput.of(name, f"must be one of: {', '.join(allowed)}")

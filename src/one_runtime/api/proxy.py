@@ -1,4 +1,4 @@
-"""`ANY /v1/proxy/{integration_slug}/{path}`: the provider's API, called with an end user's credential. Plain ASGI."""
+"""`ANY /v1/proxy/{integration_slug}/{path}`: calls of the provider's API with an end user's credential. Plain ASGI."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,23 +34,26 @@ PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
 MAX_REPLAYED_BODY: Final = 256 * 1024
-"""Bytes of a body that is held in memory until there is a response, so that it can be sent again."""
+"""Largest request body, in bytes, that the proxy keeps in memory until the provider responds, to send it again."""
 
 MAX_CONNECT_TIMEOUT: Final = 60
 MAX_IDLE_TIMEOUT: Final = 600
-"""Seconds that a call may set: until there is a connection, and between two pieces of the response."""
+"""Longest times, in seconds, that a caller may request: to connect, and between two pieces of the response."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
 _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "One-Runtime-End-User": ("Selects the connection: your own identifier of the user.", IDENTIFIER_SCHEMA),
     "One-Runtime-Connection": (
-        "Selects the connection by its id, if a user has several, or instead of the user.",
+        "Selects a connection by its id. You can omit `One-Runtime-End-User`, or send both headers.",
         {"type": "string", "pattern": ID_PATTERN},
     ),
-    "One-Runtime-Base-Url": ("Another base URL of the integration.", {"type": "string", "format": "uri"}),
+    "One-Runtime-Base-Url": (
+        "Sends the request to another base URL. The integration has to list this URL.",
+        {"type": "string", "format": "uri"},
+    ),
     "One-Runtime-Retry": (
-        "Retry on 429, 502, 503, 504 and if the connection fails.",
+        "Repeats the request on 429, 502, 503, 504, and if the connection to the provider fails.",
         {"type": "string", "enum": ["idempotent"]},
     ),
     "One-Runtime-Timeout": (
@@ -58,10 +61,10 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_IDLE_TIMEOUT},
     ),
     "One-Runtime-Connect-Timeout": (
-        "Seconds until there is a connection; default 10.",
+        "Seconds to connect to the provider; default 10.",
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_CONNECT_TIMEOUT},
     ),
-    "One-Runtime-Trace": ("Forward the trace headers to the provider.", {"type": "string", "enum": ["pass"]}),
+    "One-Runtime-Trace": ("Forwards the trace headers to the provider.", {"type": "string", "enum": ["pass"]}),
 }
 """Headers for One Runtime, each with its description and JSON Schema."""
 _OPTION_NAMES: Final = frozenset(name.lower().encode() for name in _OPTIONS)
@@ -71,13 +74,16 @@ _SCOPE: Final = "use"
 
 
 class WebSocketUnsupported(OneRuntimeError):
-    """WebSocket connections are not relayed."""
+    """A WebSocket handshake, which the proxy does not relay."""
 
     code, status, title = "websocket_unsupported", 501, "WebSocket is not relayed"
 
 
 async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI endpoint. Raises: OneRuntimeError before the response has begun; after that, the response breaks off."""
+    """Relay one request (the ASGI endpoint).
+
+    Raises: OneRuntimeError before the response starts. After the start, One Runtime closes the connection instead.
+    """
     if scope["method"] in _REFUSED_METHODS:
         raise MethodNotAllowed("TRACE and CONNECT are not relayed.", PROXIED)
     services = services_of(scope)
@@ -85,7 +91,10 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     key = services.authenticator.present(scope)
     headers = _headers(scope)
     if headers.get(b"upgrade", b"").lower() == b"websocket":
-        raise WebSocketUnsupported("WebSocket is not relayed. Read the credential, and connect to the provider.")
+        raise WebSocketUnsupported(
+            "One Runtime does not relay WebSocket. Read the connection's credential over the API and connect to the "
+            "provider yourself."
+        )
     slug, path = _split_path(scope)
     options = _options(headers)
     selector = ConnectionSelector(slug, options.get(_END_USER), options.get(_CONNECTION))
@@ -113,7 +122,7 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
 async def _parse(
     scope: Scope, options: Mapping[bytes, str], length: int | None, body: RequestBody, record: CallRecord
 ) -> ProxyRequest:
-    """Read the request; a small body is read into memory. Raises: InvalidInput; TooLarge."""
+    """Read the options, and a small body into memory. Raises: InvalidInput; TooLarge."""
     if length is not None and length > record.max_bytes:
         raise too_large(record.max_bytes)
     small = length is not None and length <= MAX_REPLAYED_BODY
@@ -140,7 +149,7 @@ async def _parse(
 
 
 def _split_path(scope: Scope) -> tuple[str, str]:
-    """Return the slug, and the rest of the path as it came, percent-encoded or not."""
+    """Return the slug, and the rest of the path with the caller's percent-encoding."""
     raw = scope.get("raw_path") or scope["path"].encode()
     slug, slash, path = raw.partition(b"?")[0][len(PREFIX) :].partition(b"/")
     return slug.decode("latin-1").lower(), (slash + path).decode("latin-1")
@@ -149,13 +158,13 @@ def _split_path(scope: Scope) -> tuple[str, str]:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name.
 
-    Raises: InvalidInput if a header for One Runtime occurs twice. A program that adds one to another program's request
-    could not know which of the two counts.
+    Raises: InvalidInput if a header for One Runtime occurs twice. A proxy that adds its own header to a caller's
+    request could not know which one One Runtime uses.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         if name in headers and (name.startswith(b"one-runtime-") or name == b"authorization"):
-            raise InvalidInput.of(name.decode("latin-1"), "may be given once")
+            raise InvalidInput.of(name.decode("latin-1"), "must occur only once")
         headers[name] = value
     return headers
 
@@ -204,9 +213,9 @@ def _operation(method: str) -> dict[str, Any]:
 
     operation: dict[str, Any] = {
         "summary": f"Call the provider ({method})",
-        "description": "Calls the API of the provider with the credential of the end user. Method, path (as it is "
-        "encoded), query, headers and body pass through both ways, streamed. The response of the "
-        "provider is returned unchanged; errors of One Runtime have the header `One-Runtime-Error`.",
+        "description": "Calls the provider's API with the end user's credential. One Runtime forwards method, encoded "
+        "path, query, headers and body, and streams the provider's response back. You receive the provider's status "
+        "and body unchanged, and most of its headers. Only One Runtime's own errors have `One-Runtime-Error`.",
         "operationId": f"proxy_{method.lower()}",
         "parameters": [
             part("integration_slug", "The integration."),

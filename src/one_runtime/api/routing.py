@@ -139,7 +139,7 @@ async def refuse_repeated_parameters(request: Request) -> None:
     """Refuse a query parameter that occurs twice and is no list: its meaning is ambiguous. Raises: InvalidInput."""
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if count > 1 and name not in REPEATABLE:
-            raise InvalidInput.of(name, "may be given once")
+            raise InvalidInput.of(name, "must occur only once")
 
 
 async def _principal_of(request: Request) -> Principal:

@@ -1,7 +1,7 @@
-"""The base of an entry's auth types, the auth types without OAuth, and the checks that hold for all of them.
+"""Ways to connect an integration (auth types): the base class, the types without OAuth, the validation of all types.
 
-An entry is checked in full when the catalog is built (or loaded from YAML); the context `{"trusted": True}` skips the
-checks that need more than the shape.
+One Runtime validates an entry fully when it builds the catalog or loads the entry from YAML. For entries that passed
+this validation, the context `{"trusted": True}` limits the validation to field types.
 """
 
 import json
@@ -40,7 +40,7 @@ class AuthBase(EntryPart):
     predefined: ClassVar[frozenset[str]] = frozenset()
     """Names that templates may use without declaring them."""
     verifies_by_connecting: ClassVar[bool] = False
-    """True if connecting verifies the credential by itself, so that a check is optional."""
+    """True if connecting already verifies the credential, so that the entry needs no `check`."""
 
     label: Label = ""
     params: Annotated[tuple[Param, ...], Many] = ()
@@ -73,20 +73,20 @@ class AuthBase(EntryPart):
         return self.predefined
 
     def requests(self) -> dict[str, RequestTemplate]:
-        """Return the requests that the entry defines, by their key."""
+        """Return the requests that the entry defines, by name, such as `check`."""
         return {"check": self.check} if self.check is not None else {}
 
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """Every URL that this entry may call, in its parts."""
+        """Return every URL to which One Runtime may send requests for this entry, split into its parts."""
         own = [request.url for request in self.requests().values() if request.url is not None]
         urls = [self.base_url, *self.more_base_urls, *own]
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def audience(self) -> str:
-        """Return the audience of the credentials as text; equal texts mean equal audiences.
+        """Return a text that changes when the entry sends credentials to another place (the audience).
 
-        The audience is the hosts that receive a credential, the origin of each part of a host, and the place of the
-        credential in a request.
+        The audience has three parts: the receiving hosts, the source of each variable in a host, and the credential's
+        place in a request.
         """
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
         names = sorted({name for url in self.urls() for name in names_in(url.authority)})
@@ -101,28 +101,34 @@ class AuthBase(EntryPart):
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the origin of a named value: a change of origin under the same name changes the audience."""
+        """Return the source of a variable. If its source changes, the audience changes, even if the name stays."""
         derived = next((part for part in self.derived if part.name == name), None)
         return [name, "param"] if derived is None else [name, "derived", derived.field, derived.pattern]
 
     def templates(self) -> Iterator[str]:
-        """Every template of the entry."""
+        """Yield every template of the entry."""
         yield from (self.base_url, *self.more_base_urls)
         yield from self.send.templates()
         for request in self.requests().values():
             yield from request.templates()
 
     def declared(self) -> tuple[str, ...]:
-        """Every name that the entry declares."""
+        """Return every name that the entry declares."""
         parts: tuple[Param | CredentialField | DerivedValue, ...] = (*self.params, *self.fields, *self.derived)
         return tuple(part.name for part in parts)
 
     def stored_names(self) -> frozenset[str]:
-        """Return the names whose values are stored with the connection: an identity may use them as `params.<name>`."""
+        """Return the names whose values One Runtime stores with the connection.
+
+        The account's id and label may use them as `params.<name>`.
+        """
         return frozenset(param.name for param in self.params)
 
     def host_guard(self, name: str) -> HostGuard | None:
-        """Return the guard that keeps a value inside its host, or None if the value must not be part of a host."""
+        """Return the rule that stops a value from changing the domain of a URL.
+
+        None: the value may not be in a host.
+        """
         param = next((param for param in self.params if param.name == name), None)
         if param is not None:
             options = tuple(option.value for option in param.options)
@@ -178,7 +184,7 @@ def identity_names(text: str) -> tuple[str, ...]:
 def _check_names(auth: AuthBase) -> None:
     declared = auth.declared()
     if len(set(declared)) != len(declared):
-        raise ValueError("each name may be declared once among params, fields, derived and received")
+        raise ValueError("must declare each name only once in params, fields, derived and received")
     predefined = auth.predefined_names()
     for name in sorted(predefined & set(declared)):
         raise ValueError(f"{name} is predefined and must not be declared")
@@ -191,7 +197,7 @@ def _check_names(auth: AuthBase) -> None:
             raise ValueError(f"derived.{derived.name}: field must be one of the fields, not {derived.field}")
         used.add(derived.field)
     identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
-    # A parameter that the end user enters must be used in a request; a received value may serve the identity only.
+    # Some request has to use each parameter that the end user enters. Only the identity may use a provider's value.
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):
@@ -213,7 +219,7 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 
 def _check_hosts(auth: AuthBase) -> None:
-    """Refuse an entry in which a value from outside could select another server than intended (P7)."""
+    """Refuse an entry in which an end user's or provider's value could lead requests to another server (P7)."""
     optional = {field.name for field in auth.fields if field.optional}
     for url in auth.urls():
         names = names_in(url.authority)
@@ -241,8 +247,8 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
         return
     if not has_fixed_end and not guard.may_end_host:
         raise ValueError(
-            f"{name}: the host must end in a domain of the product, such as {{{name}}}.example.com; or use "
-            "options, or add self_hosted to quirks"
+            f"{name}: the host must end in a domain of the provider, such as {{{name}}}.example.com. Otherwise list "
+            "options, or add self_hosted to quirks."
         )
     try:
         check_host_pattern(guard.pattern)
@@ -252,7 +258,7 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
 
 def _check_verification(auth: AuthBase) -> None:
     if auth.check is not None and auth.check_missing is not None:
-        raise ValueError("use either check or check_missing")
+        raise ValueError("declare either check or check_missing, not both")
     if auth.check is None and auth.check_missing is None and not auth.verifies_by_connecting:
         raise ValueError("a check is required, or check_missing with the reason")
     from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))

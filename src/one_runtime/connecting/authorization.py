@@ -1,10 +1,12 @@
 """The OAuth 2.0 authorization flow of a session, from the click to the provider and back (P5, P6).
 
-1. `prepare_authorization`: our own page submits its form with the session token, and gets a ticket.
-2. `start_authorization`: a window exchanges the ticket for the provider's address with a state, and a cookie.
-3. `handle_callback`: the callback brings the state, and the cookie proves the browser. The connection is made.
-   `select_account`: the same browser selects one of several accounts, before that.
-4. `get_outcome`: our own page asks for the outcome. It does not trust messages from the window.
+1. `prepare_authorization`: our page submits its form with the session token, and receives a ticket.
+2. `start_authorization`: a window sends the ticket. It receives the provider's URL, which contains a state, and a
+   cookie.
+3. `handle_callback`: the provider sends the browser back with the state, and the browser sends the cookie. One Runtime
+   makes the connection.
+   `select_account`: if the tokens open several accounts, the end user selects one before the connection is made.
+4. `get_outcome`: our page asks for the outcome. It does not trust messages from the window.
 """
 
 from collections.abc import Callable
@@ -79,12 +81,12 @@ MAX_ATTEMPTS: Final = 50
 """Authorization attempts of one session."""
 
 ReadBinding: TypeAlias = Callable[[str], BrowserBinding | None]
-"""Reads the browser's cookie of a name."""
+"""Reads the cookie with this name from the browser's request."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRedirect:
-    """The provider's address, and the cookie that the browser takes along."""
+    """The URL of the provider's authorization page, and the cookie that binds the attempt to the browser."""
 
     url: str = field(repr=False)
     integration_name: str
@@ -93,7 +95,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """A callback whose state and browser are those of an attempt. `reserved`: it is counted as one of the session's."""
+    """A callback of a pending attempt. `reserved`: the callback is counted as one of the session's ten attempts."""
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret
@@ -109,7 +111,7 @@ class CallbackContext:
 
 @dataclass(frozen=True, slots=True)
 class CallbackResult:
-    """The result of a callback: `connected`, a `selection` to make, or the `problem`.
+    """The result of a callback: `connected`, a `selection` for the end user to make, or the `problem`.
 
     The other fields describe the attempt. They are None if the callback belongs to no pending attempt of this browser.
     """
@@ -125,7 +127,7 @@ class CallbackResult:
 
     @property
     def return_to(self) -> str | None:
-        """Return where the browser goes back to in the mode redirect."""
+        """Return the URL of the organization's page to which the browser returns in the mode `redirect`."""
         if self.connected is not None:
             return self.connected.return_to
         if self.session is None or self.problem is None:
@@ -135,7 +137,7 @@ class CallbackResult:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationOutcome:
-    """The outcome of an attempt for our own page. `message` and `provider_reason` are those of the session's error."""
+    """The outcome of an attempt for our page. `message` and `provider_reason` come from the session's last error."""
 
     state: Literal["waiting", "connected", "failed"]
     connected: Connected | None = None
@@ -149,9 +151,9 @@ class AuthorizationOutcome:
 async def prepare_authorization(
     installation: Installation, view: PopupView, request: ConnectRequest
 ) -> tuple[str, SecretToken]:
-    """Create an attempt for a submitted form; return its id, and the ticket with which a window starts it.
+    """Create an attempt for a submitted form. Return its id, and the ticket with which a window starts it.
 
-    The session goes on, also if this fails.
+    An error here does not end the session.
 
     Raises: InvalidInput; IntegrationChanged; TooManyAttempts; OAuthClientMissing; HostNotRegistered.
     """
@@ -183,7 +185,7 @@ async def prepare_authorization(
 
 
 async def start_authorization(installation: Installation, ticket: str) -> AuthorizationRedirect:
-    """Exchange a ticket for the provider's address, once.
+    """Exchange a ticket, once, for the URL of the provider's authorization page.
 
     Raises: AuthorizationExpired; NotFound for a changed integration; the error of a session that has ended.
     """
@@ -215,7 +217,7 @@ async def start_authorization(installation: Installation, ticket: str) -> Author
 async def handle_callback(
     installation: Installation, slug: str, query_string: bytes, read_binding: ReadBinding, address: str | None
 ) -> CallbackResult:
-    """Handle a callback. Nothing in it is trusted before its state and browser belong to a pending attempt (P5)."""
+    """Handle a callback. Trust nothing in it before its state and browser match a pending attempt (P5)."""
     try:
         query = parse_callback(query_string)
     except CallbackRefused as error:
@@ -248,7 +250,7 @@ async def handle_callback(
 async def select_account(
     installation: Installation, authorization_id: str, number: int, binding: BrowserBinding | None, address: str | None
 ) -> CallbackResult:
-    """Continue with one of several accounts, in the browser that brought the callback."""
+    """Continue with the account that the end user selected, in the browser that brought the callback."""
     if binding is None:
         return CallbackResult(problem=_expired())
     now, vault = installation.clock(), installation.vault
@@ -272,9 +274,10 @@ async def _load_context(
     binding: BrowserBinding,
     address: str | None,
 ) -> CallbackContext | CallbackResult:
-    """Load what belongs to a consumed attempt; a result if the integration was deleted or changed.
+    """Load the session, integration and client of an attempt.
 
-    No error is raised for that: the transaction has to commit, so that the state stays used.
+    Return a failed `CallbackResult` if the integration was deleted or changed. An error would roll the transaction
+    back, and the state could be used again.
     """
     session = await sessions.get(tx, attempt.organization_id, attempt.session_id)
     organization = await organizations.get(tx, attempt.organization_id)
@@ -295,9 +298,9 @@ async def _load_context(
 async def _accept_callback(
     tx: Transaction, context: CallbackContext, query: CallbackQuery, now: datetime
 ) -> AuthorizationResponse:
-    """Check the callback, and count an attempt of the session, so that codes cannot be guessed.
+    """Check the callback and count it as an attempt, so that an attacker cannot guess authorization codes.
 
-    It is counted before the token request, so that parallel requests do not exceed the limit. Raises: OneRuntimeError.
+    The count precedes the token request, so that parallel callbacks cannot exceed the limit. Raises: OneRuntimeError.
     """
     session, client = context.session, context.client
     ended = ended_error(session, now)
@@ -333,7 +336,7 @@ async def _exchange_code(
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
         tokens = await exchange_tokens(installation, endpoint, tokens)
     except OAuthError as error:
-        message = f"{context.integration.name} gave no access."
+        message = f"{context.integration.name} did not grant access."
         raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
     scopes = requested_scopes(context.auth.scopes, details.scopes, known)
     params = {**details.params, **callback.received}
@@ -351,7 +354,7 @@ async def _connect(installation: Installation, context: CallbackContext, granted
         connected = await complete_session(installation, session, context.actor, connection, attempt.id)
         return replace(_result(context), connected=connected)
     except UnexpectedValue as unexpected:
-        message = f"{context.integration.name} returned a value that its entry does not allow: {unexpected}."
+        message = f"{context.integration.name} returned a value that One Runtime does not allow: {unexpected}."
         error: OneRuntimeError = AuthorizationFailed("unexpected_value", message)
     except AccountSelectionRequired as required:
         try:
@@ -375,7 +378,7 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 async def _pause(
     installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
 ) -> CallbackResult:
-    """Wait for the selection of an account. The provider accepted the code, so the attempt does not count."""
+    """Store the tokens until the end user selects an account. This callback then does not count as an attempt."""
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
         selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
@@ -397,10 +400,10 @@ def _result(context: CallbackContext) -> CallbackResult:
 async def _record_failure(
     tx: Transaction, context: CallbackContext, error: OneRuntimeError, now: datetime
 ) -> CallbackResult:
-    """Record the failure for the backend and for our page. The session goes on."""
+    """Record the failure for the backend and our page. The session stays open, except after its tenth refusal."""
     session, code, reason = context.session, failure_code(error), provider_reason(error)
     note = error_note(code, reason or error.detail, now, reason)
-    if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # else the end user was deleted meanwhile
+    if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False: the end user was deleted meanwhile
         if not context.reserved:
             await sessions.note_error(tx, session.id, note, now)
         elif isinstance(error, AuthorizationFailed) and error.counts:
@@ -455,7 +458,7 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
 async def _load_integration(
     tx: Transaction, installation: Installation, attempt: AuthorizationAttempt
 ) -> tuple[Integration, OAuth2Auth]:
-    """Load the entry that the attempt began with. Raises: NotFound, also if it sends tokens elsewhere by now (P7)."""
+    """Load the attempt's integration. Raises: NotFound, also if the integration now sends tokens elsewhere (P7)."""
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
     auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
     if integration is None or auth is None:
@@ -487,7 +490,7 @@ def _client_identity(client: OAuthClient | None, secret: AttemptSecret) -> Clien
 
 
 def _public_fields(auth: OAuth2Auth, client: OAuthClient | None) -> dict[str, str]:
-    """Return the client's fields that may stand in an address that passes through a browser: none that is secret."""
+    """Return the client's non-secret fields. The browser sees the authorization URL, which may contain them."""
     if client is None:
         return {}
     secret = {part.name for part in auth.client.fields if part.secret}

@@ -35,17 +35,17 @@ from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.target import AllowList, Target, bracketed, check
 
-# Providers' security headers are long; aiohttp's own limit of 8190 refuses some real answers.
+# Providers' security headers are long: aiohttp's own limit of 8190 bytes refuses some real responses.
 _LONGEST_HEADER: Final = 16 * 1024
 _KEEPALIVE: Final = 15.0
 """Seconds until an idle connection is closed."""
-# aiohttp adds these by itself; `hop` has decided what is sent.
+# aiohttp would add these headers itself. The module `hop` has already chosen the headers, so aiohttp must add none.
 _NOT_BY_THE_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A server's TLS certificate that was found valid."""
+    """The validity period of a server's valid TLS certificate."""
 
     not_before: datetime
     not_after: datetime
@@ -53,7 +53,7 @@ class Certificate:
 
 @dataclass(slots=True)
 class _Dial:
-    """The request that a connection is being made for: whether it was dialled, or why the last check refused it."""
+    """A request that waits for a connection: its target, whether a socket was opened, why the check refused it."""
 
     target: Target
     dialled: bool = False
@@ -102,10 +102,11 @@ class Pool:
 
     @asynccontextmanager
     async def exchange(self, hop: Hop, limits: Limits, tenant: str = "") -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send the request. The block reads the body.
+        """Send the request and yield the response. The caller reads the body inside its `async with` block.
 
         Raises:
-            EgressError: the target is refused, or the upstream failed; also while the block reads the body.
+            EgressError: the target is refused or the upstream failed. The block can also raise it while it reads the
+                body.
         """
         if self._before_request is not None:
             self._before_request()
@@ -122,16 +123,16 @@ class Pool:
                     )
                 yield answer
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
-            # `from None`: the client's errors repeat the URL with its query, where some providers expect the key.
+            # `from None`: aiohttp's errors contain the URL with its query, in which some providers expect the API key.
             raise dial.refusal or _translated(error, hop.target, limits) from None
         finally:
             _dialling.reset(before)
             place.release()
 
     async def _send(self, hop: Hop, timeout: aiohttp.ClientTimeout, dial: _Dial) -> aiohttp.ClientResponse:
-        """Send the request, and send a safe request again if a kept connection turned out to be closed.
+        """Send the request. Send a safe request a second time if the upstream had closed the kept-alive connection.
 
-        RFC 9112 section 9.3.1: an idle connection may be closed by the upstream at any moment.
+        RFC 9112 section 9.3.1: the upstream may close an idle connection at any moment.
         """
         if self._closed:
             raise RuntimeError("this egress is closed")
@@ -156,14 +157,14 @@ class Pool:
         return await send()
 
     async def certificate(self, target: Target) -> Certificate:
-        """Return the certificate of a server. Only the TLS handshake is made; no request is sent.
+        """Return the certificate of a server, from a TLS handshake without a request.
 
         Raises:
             EgressError: the target is refused or unreachable, or its certificate is not valid.
         """
         check(target, self._allow)
         failure = UpstreamUnreachable(f"The name {target.host} has no address.")
-        # A literal address resolves to itself, and the resolver's check of it repeats the one above.
+        # The resolver also accepts an IP address and returns it. Its check then repeats `check()` above: harmless.
         for resolved in await _CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
             try:
                 with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
@@ -208,7 +209,7 @@ class Pool:
         return session
 
     def _checked_socket(self, address_info: AddrInfoType) -> socket.socket:
-        """Check the very address that is about to be dialled, wherever the client got it from."""
+        """Check the address to which aiohttp is about to connect, and open the socket."""
         family, _, _, _, (address, port, *_) = address_info
         dial = _dialling.get()
         if dial is None:
@@ -216,7 +217,7 @@ class Pool:
         try:
             _check_address(address, dial.target.host, port, self._allow)
         except TargetRefused as refusal:
-            # The client only handles an OSError here.
+            # aiohttp handles only an OSError here.
             dial.refusal = refusal
             raise PermissionError(errno.EPERM, "the address is refused") from None
         dial.dialled = True
@@ -224,7 +225,10 @@ class Pool:
 
 
 class _CheckedResolver(AbstractResolver):
-    """Resolves names through the network. One refused address refuses the whole name, which stops mixed answers."""
+    """Resolves names through the network.
+
+    If one address of a name is refused, the whole name is. So a name cannot mix public and private addresses.
+    """
 
     def __init__(self, allow: AllowList, network: Network) -> None:
         self._allow = allow
@@ -234,7 +238,7 @@ class _CheckedResolver(AbstractResolver):
         self,
         host: str,
         port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 the client's interface; always both families
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 aiohttp's interface
     ) -> list[ResolveResult]:
         try:
             addresses = await self._network.resolve(host, port)
@@ -281,7 +285,7 @@ async def _peer_certificate(
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
     """Raise `TargetRefused` unless the address is on the public internet, or the operator allows the host and port.
 
-    The message leaves out the address: a caller could otherwise read the records of an internal name server.
+    The message does not contain the address. Otherwise a caller could read the records of an internal name server.
     """
     if (host, port) in allow:
         return
