@@ -93,7 +93,7 @@ def test_an_unused_received_value_is_refused() -> None:
     oauth2(received=[HOST], identity={"id": "params.shop"})
     refused("must be declared", identity={"id": "{params.shop}"})
     refused("access_token is predefined", received=[{**HOST, "name": "access_token"}])
-    refused("may be declared once", params=[{**SUBDOMAIN, "name": "shop"}], **AT_SHOP)
+    refused("must declare each name only once", params=[{**SUBDOMAIN, "name": "shop"}], **AT_SHOP)
 
 
 def test_a_received_value_without_a_pattern_or_options_is_refused() -> None:

@@ -50,7 +50,7 @@ async def test_a_connection_whose_tokens_cannot_be_opened_is_deleted_and_reporte
     query(installation, f"UPDATE credentials SET version = version + 1 WHERE connection_id = '{connection['id']}'")
     disconnected = await disconnect.delete_connection(installation, await actor_of(runtime), connection["id"])
     assert [(result.token, result.outcome, result.reason) for result in disconnected.revocations] == [
-        (None, "failed", "The stored tokens cannot be opened.")
+        (None, "failed", "One Runtime cannot decrypt the stored tokens.")
     ]
     assert await runtime.connections() == []
 

@@ -1,7 +1,7 @@
-"""Selection of an account, if the granted tokens open several of them.
+"""Selection of an account, if the granted tokens open several accounts.
 
-The tokens are sealed until the end user selects an account in the browser that started the authorization (P5). If that
-does not happen in time, the tokens are revoked (P9).
+One Runtime stores the tokens encrypted until the end user selects an account, in the browser that started the
+authorization (P5). After ten minutes without a selection, One Runtime revokes the tokens (P9).
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
-"""Abandoned attempts that one run of the periodic task handles at most."""
+"""Most abandoned attempts that one run of the periodic task handles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class AccountSelection:
 
 @dataclass(frozen=True, slots=True)
 class _PausedAuthorization:
-    """The sealed payload of a paused attempt. `own` and `asked`, as stored: its own client and requested scopes."""
+    """The encrypted payload of a paused attempt. `own`: the end user's OAuth client. `asked`: the requested scopes."""
 
     tokens: TokenSet
     params: Mapping[str, str]
@@ -58,7 +58,7 @@ async def pause(
     granted: GrantedTokens,
     accounts: tuple[AccountOption, ...],
 ) -> AccountSelection:
-    """Seal granted tokens until the end user selects an account. Raises: NotFound."""
+    """Encrypt and store granted tokens until the end user selects an account. Raises: NotFound."""
     paused = _PausedAuthorization(
         granted.tokens, granted.params, granted.own_client, granted.requested_scopes, accounts
     )
@@ -68,7 +68,7 @@ async def pause(
 
 
 def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
-    """Return the tokens of a payload with the selected account; an unknown number selects none."""
+    """Return the tokens of a payload with the selected account, or without one if the number is unknown."""
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else None
     return GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
@@ -103,7 +103,6 @@ async def purge_of_end_user(
 async def _queue_revocations(
     tx: Transaction, installation: Installation, abandoned: list[tuple[AuthorizationAttempt, bytes]]
 ) -> list[PendingRevocation]:
-    """Queue the revocation of the tokens of abandoned attempts."""
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
     pending = []
     for attempt, payload in abandoned:
@@ -122,7 +121,7 @@ def issued_tokens(
     secrets: Mapping[str, str],
     account_id: str | None = None,
 ) -> RevocableTokens:
-    """Return the tokens that the provider issued in an authorization attempt, as `queue_revocation` takes them."""
+    """Return the tokens that the provider issued in an attempt, as an argument for `queue_revocation`."""
     metadata = TokenMetadata(attempt.oauth_client_id, audience=attempt.details.audience)
     slug, organization_id = attempt.integration_slug, attempt.organization_id
     return RevocableTokens(organization_id, end_user_id, slug, "oauth2", metadata, params, secrets, account_id)

@@ -462,7 +462,7 @@ async def _load_integration(
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
     auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
     if integration is None or auth is None:
-        raise NotFound("This integration is not offered here.")
+        raise NotFound("This integration is not available here.")
     if integration.audience("oauth2") != attempt.details.audience:
         raise NotFound("This integration was changed meanwhile. Start again from the app.")
     return integration, auth

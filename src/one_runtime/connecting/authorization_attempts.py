@@ -1,9 +1,9 @@
 """Authorization attempts: pending redirects to a provider's authorization page, from the click to the callback.
 
-Our frame hands a ticket to the window that it opened. The ticket is exchanged once for a state and a browser secret.
-The provider returns the state in the callback, which is accepted once, and only with the cookie of the browser that
-started the attempt. The database holds only hashes of the three (P2). The values for the token request are sealed, and
-deleted when the attempt ends (P5, P6).
+The popup opens a window and passes it a ticket. The window exchanges the ticket, once, for a state and a browser secret
+in a cookie. The provider returns the state in the callback. One Runtime accepts each state once, and only with the
+cookie of the browser that started the attempt. The database stores only hashes of ticket, state and browser secret
+(P2). It stores the values for the token request encrypted, and deletes them when the attempt ends (P5, P6).
 """
 
 import json
@@ -29,17 +29,17 @@ TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
 """From the click until the window goes to the provider."""
 STATE_LIFE: Final = timedelta(minutes=10)
-"""From there to the callback, and again from the callback to the selection of an account."""
+"""From the provider's authorization page to the callback, and again from the callback to the selected account."""
 KEPT: Final = timedelta(hours=1)
-"""Time during which the outcome of an attempt can be read."""
+"""Time from the end of an attempt to its deletion, during which our page can read the outcome."""
 
-_VERSION: Final = 1  # of a new row's sealed value
-_PAUSED_VERSION: Final = 2  # of the tokens that wait for the selection of an account
+_VERSION: Final = 1  # of the encrypted value in a new row
+_PAUSED_VERSION: Final = 2  # of the encrypted tokens that wait for the selection of an account
 _COOKIE_PREFIX: Final = "or-authorization-"
-_COOKIE_DIGITS: Final = 16  # hex digits of the state's hash, so that parallel attempts have cookies of their own
+_COOKIE_DIGITS: Final = 16  # hex digits of the state's hash: parallel attempts have different cookies
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
-# The stored values differ from the names of the glossary: a change would need a migration.
+# The stored values differ from the terms of the vocabulary page, because a change would need a migration.
 PREPARED: Final = "prepared"
 STARTED: Final = "left"
 CONSUMED: Final = "arrived"
@@ -49,7 +49,7 @@ FAILED: Final = "failed"
 
 
 class AuthorizationExpired(Conflict):
-    """The ticket or callback belongs to no pending attempt of this browser: used, expired, or another browser's."""
+    """The ticket or callback is used, expired, or belongs to another browser's attempt."""
 
     code = "consent_lost"
 
@@ -57,7 +57,8 @@ class AuthorizationExpired(Conflict):
 class AuthorizationFailed(Conflict):
     """The authorization ended without a connection.
 
-    `failure`: the stable code. `reason`: the provider's own words. `counts`: it uses up one of the session's attempts.
+    `failure`: the stable code. `reason`: the provider's own words. `counts`: the failure counts as one of the session's
+    attempts.
     """
 
     code = "authorization_failed"
@@ -71,7 +72,7 @@ class AuthorizationFailed(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class AttemptDetails:
-    """The requested connection. `scopes`: None for the entry's default; `audience`: that of the credentials."""
+    """The requested connection. `scopes`: None for the entry's default. `audience`: see `AuthBase.audience`."""
 
     params: Mapping[str, str]
     scopes: tuple[str, ...] | None = None
@@ -80,13 +81,13 @@ class AttemptDetails:
     audience: str | None = None
 
     def __post_init__(self) -> None:
-        if self.scopes is not None:  # a row has a list
+        if self.scopes is not None:  # the database returns a list
             object.__setattr__(self, "scopes", tuple(self.scopes))
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptSecret:
-    """Secrets for the token request: the PKCE verifier (RFC 7636), and the fields of the customer's own client."""
+    """Secrets for the token request: the PKCE verifier (RFC 7636), and the fields of the end user's OAuth client."""
 
     verifier: str | None = field(default=None, repr=False)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -96,7 +97,7 @@ class AttemptSecret:
 class BrowserBinding:
     """The cookie that binds an attempt to the browser that started it (P5).
 
-    `session_token`: of a top-level page, which goes on with it after the callback. Only the browser keeps it.
+    `session_token`: a top-level page needs it to continue after the callback. Only the browser stores it.
     """
 
     cookie: str
@@ -106,7 +107,7 @@ class BrowserBinding:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationAttempt:
-    """A stored attempt. Its secrets are sealed, or kept as hashes."""
+    """A stored attempt. The database stores its secrets encrypted or as hashes."""
 
     id: str
     session_id: str
@@ -131,7 +132,7 @@ class AuthorizationAttempt:
             object.__setattr__(self, "details", AttemptDetails(**details))
 
     def has_expired(self, now: datetime) -> bool:
-        """Return True if the time ran out before the attempt ended."""
+        """Return True if the attempt did not end before `expires_at`."""
         return self.status not in {CONNECTED, FAILED} and now >= self.expires_at
 
 
@@ -192,24 +193,24 @@ _EXPIRE = batched_update(consents, {"status": FAILED, **_WIPED}, consents.c.expi
 
 
 def failure_code(error: OneRuntimeError) -> str:
-    """Return the stable code of why an authorization failed."""
+    """Return the stable code of a failed authorization."""
     return error.failure if isinstance(error, AuthorizationFailed) else error.code
 
 
 def provider_reason(error: OneRuntimeError) -> str | None:
-    """Return the provider's own words, if it gave any."""
+    """Return the provider's error message, or None."""
     if isinstance(error, AuthorizationFailed):
         return error.reason
     return error.provider_reason if isinstance(error, CredentialsRefused) else None
 
 
 def cookie_name(state: str) -> str:
-    """Return the name of a state's cookie. The name reveals nothing: it is part of a hash."""
+    """Return the name of the cookie for a state. The name is part of a hash, so it does not reveal the state."""
     return _COOKIE_PREFIX + secret_tokens.digest(state).hex()[:_COOKIE_DIGITS]
 
 
 async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
-    """Store an attempt in place of an unfinished attempt of the session; return its ticket, which is not stored."""
+    """Store an attempt with the hash of a new ticket; return the ticket. Replace the session's unfinished attempt."""
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)
     context = SealContext(TABLE, attempt.id, attempt.version)
@@ -237,8 +238,8 @@ async def consume(
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Consume a state, once, and delete its secrets.
 
-    None if the state is unknown, expired or used, or if another browser or another integration's redirect address
-    brings it. In the last two cases the state stays valid for its own browser and address.
+    Return None if the state is unknown, expired or used, or arrives from another browser or at another integration's
+    redirect URL. In the last two cases, the state stays valid for the right browser and URL.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):
@@ -250,7 +251,7 @@ async def consume(
 
 
 async def count(tx: Transaction, session_id: str) -> int:
-    """Count the attempts of a session, whatever their end; the unfinished one is replaced by the next."""
+    """Return the number of a session's attempts, finished or not. The next attempt replaces an unfinished one."""
     row = await tx.one(_COUNT, _AttemptCount, session=session_id)
     return row.attempts if row is not None else 0
 
@@ -258,7 +259,7 @@ async def count(tx: Transaction, session_id: str) -> int:
 async def pause(
     tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, browser: str, payload: bytes, now: datetime
 ) -> None:
-    """Seal a payload until the same browser selects an account. Raises: NotFound."""
+    """Encrypt and store a payload until the same browser selects an account. Raises: NotFound."""
     context = SealContext(TABLE, attempt.id, _PAUSED_VERSION)
     sealed = await key_ring.seal(tx, vault, attempt.organization_id, payload, context)
     paused = await tx.execute(
@@ -276,7 +277,7 @@ async def pause(
 async def resume(
     tx: Transaction, vault: Vault, attempt_id: str, browser: str, now: datetime
 ) -> tuple[AuthorizationAttempt, bytes] | None:
-    """Return the payload of `pause`, once, and delete it. None as for `consume`."""
+    """Return the payload of `pause`, once, and delete it. Return None if it is used, expired or of another browser."""
     attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
     if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
         return None
@@ -285,14 +286,14 @@ async def resume(
 
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End attempts whose account was not selected in time; return their payloads, which are deleted."""
+    """End attempts without a selected account in time. Delete their payloads, and return them."""
     return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
 
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End all attempts of an end user that wait for the selection of an account; as `abandon`."""
+    """End an end user's attempts that wait for a selected account. Delete their payloads, and return them."""
     scope = {"organization": organization_id, "end_user": end_user_id}
     return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))
 
@@ -314,7 +315,7 @@ async def _abandon(
 
 
 async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "failed"]) -> bool:
-    """Record the end of an attempt whose state was consumed; False if it was deleted meanwhile."""
+    """Record the end of an attempt with a consumed state; False if the attempt was deleted meanwhile."""
     return await tx.execute(_END, attempt=attempt_id, ended=status) > 0
 
 
@@ -326,7 +327,7 @@ async def find(tx: Transaction, session_id: str, attempt_id: str) -> Authorizati
 
 
 async def expire(database: Database, now: datetime) -> int:
-    """End attempts without a callback in time, and delete their secrets; return their number."""
+    """End attempts that had no callback in time, and delete their secrets. Return the number of attempts."""
     return await run_in_batches(database, _EXPIRE, now=now)
 
 

@@ -1,7 +1,7 @@
 """Disconnect: delete an end user's connections at one integration, one connection, or an end user (P9).
 
-One transaction deletes our copy of the credentials and queues the revocation of the tokens. A crash before the
-provider has answered leaves no usable credential, and the worker revokes the tokens later.
+One transaction deletes the stored credentials and queues the revocation of the tokens. After a crash before the
+provider's answer, no usable credential is left, and the worker revokes the tokens later.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ MAX_CONNECTIONS: Final = 10_000
 """More connections than an end user has in practice. Deleting the end user again deletes the rest."""
 
 _BATCH: Final = 200
-_UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="The stored tokens cannot be opened.")
+_UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="One Runtime cannot decrypt the stored tokens.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class DisconnectedConnection:
 
 
 _Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection with the results that are known without the provider, and the revocation to ask it for."""
+"""A deleted connection with the results known so far, and the revocation to request from the provider."""
 
 
 async def disconnect(
@@ -114,11 +114,11 @@ async def _remove(
 async def _queue_revocation(
     tx: Transaction, installation: Installation, connection: Connection
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
-    """Return the results that are known without the provider, and the revocation to ask it for."""
+    """Return the results known so far, and the revocation to request from the provider."""
     vault, catalogs = installation.vault, installation.catalogs
     try:
-        # Locked, so that a refresh under way has either committed its tokens or finds the row deleted. Read again,
-        # because the end user may have connected again meanwhile.
+        # The lock: a refresh in progress has either committed its tokens, or will find the row deleted. The second
+        # read: the end user may have connected again meanwhile.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None

@@ -26,7 +26,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
 Presentation: TypeAlias = Literal["frame", "page"]
-"""Presentation of the popup: in a frame of the app (mode embed), or at top level (modes redirect and link)."""
+"""Place of the popup: a frame in the app's page (mode embed), or a page of its own (modes redirect and link)."""
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
 
 _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
@@ -39,7 +39,7 @@ _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
 
 
 class IntegrationChanged(Conflict):
-    """The organization changed where its integration sends credentials after the form was shown (P7)."""
+    """The organization changed the hosts of its integration while the end user saw the form (P7)."""
 
     code = "integration_changed"
 
@@ -52,9 +52,9 @@ class WrongMode(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class PopupShell:
-    """Data that the page may show before the session token's view is loaded.
+    """Data that the page may show before it sends the session token and loads the view.
 
-    `return_to`: the address to which the browser returns in the mode redirect.
+    `return_to`: the URL to which the browser returns in the mode redirect.
     """
 
     state: ShellState
@@ -67,7 +67,7 @@ class PopupShell:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationOption:
-    """An integration of the list that the end user picks from."""
+    """An integration in the list from which the end user picks."""
 
     integration: Integration
     connected: bool
@@ -75,7 +75,7 @@ class IntegrationOption:
 
 @dataclass(frozen=True, slots=True)
 class PopupView:
-    """An open session with everything that its page shows: one integration, or `options` to pick one from."""
+    """An open session with the data of its page: one integration, or `options` from which the end user picks."""
 
     session: ConnectSession
     organization: Organization
@@ -87,7 +87,7 @@ class PopupView:
 
     @property
     def can_go_back(self) -> bool:
-        """Return True if the end user picked the integration, and may pick another."""
+        """Return True if the end user picked the integration from a list, and may return to the list."""
         return self.session.integration_slug is None and self.integration is not None
 
 
@@ -111,8 +111,8 @@ class ConnectRequest:
 class Connected:
     """A finished connection.
 
-    In the mode redirect it has no id yet: it counts once the organization redeems the code in `return_to`, where the
-    browser goes.
+    In the mode redirect, the connection has no id yet. One Runtime stores it when the organization redeems the code,
+    which the browser brings to `return_to`.
     """
 
     connection_id: str | None
@@ -124,7 +124,7 @@ class Connected:
 async def load_shell(
     installation: Installation, *, token: str | None = None, session_id: str | None = None
 ) -> PopupShell:
-    """Load the shell for a session token, or for a session's id after a reload. Changes nothing."""
+    """Load the shell for a session token, or, after a reload, for a session's id. Change nothing."""
     async with installation.database.read() as tx:
         if token is not None:
             session = await sessions.find_by_token(tx, token)
@@ -170,8 +170,8 @@ async def load_view(
 ) -> PopupView:
     """Load the view of an open session: the list of integrations, or one integration.
 
-    The first call opens the session. `opening=False` does not: a link scanner that fetches the page must not extend the
-    session's life.
+    The first call opens the session, unless `opening` is False: a link scanner that fetches the page must not extend
+    the session's life.
 
     Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
     integration was deleted or is not offered.
@@ -183,7 +183,7 @@ async def load_view(
             await sessions.mark_opened(tx, session, now)
         organization = await organizations.get(tx, session.organization_id)
         end_user = await end_users.find(tx, session.organization_id, session.end_user_id)
-        if end_user is None:  # a deleted end user takes the session along
+        if end_user is None:  # the session was deleted with its end user
             raise Unauthenticated("This session's end user was deleted.")
         clients = await oauth_clients.list_slugs(tx, session.organization_id)
         slug = session.integration_slug or integration_slug
@@ -198,7 +198,7 @@ async def load_view(
             return PopupView(session, organization, end_user, None, options=options)
         integration = await installation.catalogs.get(tx, session.organization_id, slug)
         if integration is None or (session.integration_slug is None and not organization.offers(slug)):
-            raise NotFound("This integration is not offered here.")
+            raise NotFound("This integration is not available here.")
         present = await connections.list_at_integration(tx, session.organization_id, session.end_user_id, slug)
     auth_types = available_auth_types(integration, clients)
     auths = tuple(
@@ -212,7 +212,7 @@ def _require_open(session: ConnectSession | None, presentation: Presentation, no
     if session is None:
         raise Unauthenticated("This session is not known. Open the window again from the app.")
     if presentation != ("frame" if session.mode == "embed" else "page"):
-        raise WrongMode(f"A session of the mode {session.mode} cannot be used this way.")
+        raise WrongMode(f"This page cannot show a session of the mode {session.mode}.")
     ended = ended_error(session, now)
     if ended is not None:
         raise ended
@@ -220,7 +220,7 @@ def _require_open(session: ConnectSession | None, presentation: Presentation, no
 
 
 def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integration, Auth, ConnectionValues]:
-    """Return what a submitted form of this view connects: all but the credential is known to be allowed.
+    """Return the integration, auth type and values of a submitted form. Only the credential is not verified yet.
 
     Raises: InvalidInput; IntegrationChanged.
     """
@@ -236,22 +236,22 @@ def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integrat
         )
     auth = next((auth for auth in view.auths if auth.type == request.auth_type), None)
     if auth is None:
-        raise InvalidInput.of("auth_type", f"{integration.name} is not connected this way here")
+        raise InvalidInput.of("auth_type", f"is not available for {integration.name}")
     return integration, auth, clean_values(auth, request.params, request.credentials)
 
 
 async def connect(
     installation: Installation, view: PopupView, request: ConnectRequest, address: str | None
 ) -> Connected:
-    """Verify a typed credential with the provider and make the connection, which uses the session up.
+    """Verify a typed credential with the provider and make the connection, which ends the session.
 
-    The session goes on after InvalidInput, CredentialsRefused, ProviderUnavailable and AccountMismatch.
+    The session stays open after InvalidInput, CredentialsRefused, ProviderUnavailable and AccountMismatch.
     """
     session, (integration, auth, values) = view.session, validate_request(view, request)
     if oauth2_of(auth) is not None:
-        raise InvalidInput.of("auth_type", "must not be oauth2: it goes through the provider's authorization page")
+        raise InvalidInput.of("auth_type", "must not be oauth2, which needs the provider's authorization page")
     actor, now = Actor(session.organization_id, "end_user", session.end_user_id, address), installation.clock()
-    async with installation.database.write() as tx:  # counted before it runs, so that parallel checks keep the limit
+    async with installation.database.write() as tx:  # counted before the check, so that parallel checks keep the limit
         if not await sessions.reserve_check(tx, session.id, now):
             raise await unavailable_error(tx, session, now)
     try:
@@ -267,7 +267,7 @@ async def connect(
 async def _record_failure(
     tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
 ) -> None:
-    """Record the error. Only a refusal counts: otherwise nothing is known about the credential, or it was accepted."""
+    """Record the error. Only a refusal counts as an attempt: after other errors, the credential may be valid."""
     if isinstance(error, ProviderUnavailable):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
     elif not isinstance(error, CredentialsRefused):
@@ -282,7 +282,7 @@ async def _record_failure(
 def new_connection(
     session: ConnectSession, verified: VerifiedAccount, name: str | None, *, replace_account: bool
 ) -> NewConnection:
-    """Return the connection that a session makes of a verified account."""
+    """Return the connection to store for a verified account."""
     name = name or session.suggested_connection_name or verified.account.label or verified.integration.name
     connection = verified.as_connection(session.end_user_id, name, session.metadata)
     target, multiple = session.target_connection_id, session.multiple
@@ -298,9 +298,9 @@ async def complete_session(
 ) -> Connected:
     """Store the connection, its event, and the end of its session and authorization attempt in one transaction.
 
-    In the mode redirect the connection is held until the organization redeems the code (P6).
+    In the mode redirect, One Runtime holds the connection until the organization redeems the code (P6).
 
-    Raises: AccountMismatch, after which the session goes on; the error of a session that ended meanwhile.
+    Raises: AccountMismatch, after which the session stays open; the error of a session that ended meanwhile.
     """
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
     async with installation.database.write() as tx:
@@ -320,7 +320,7 @@ async def complete_session(
 
 
 async def cancel(installation: Installation, token: str) -> str | None:
-    """Cancel a session, unless it has ended; return where the browser goes back to in the mode redirect.
+    """Cancel a session, unless it has ended. In the mode redirect, return the URL to which the browser returns.
 
     Raises: Unauthenticated for an unknown token.
     """

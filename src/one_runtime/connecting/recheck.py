@@ -25,14 +25,14 @@ CONCURRENT: Final = 64
 """Concurrent rechecks of one run."""
 
 TIMEOUT: Final = 10.0
-"""Seconds for one recheck: the next run starts after all of this one."""
+"""Seconds for one recheck. The next run waits until all rechecks of this run have ended."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckResult:
-    """A connection after its recheck. `working` is None where the integration has no check."""
+    """A connection after its recheck. `working` is None if the integration has no check request."""
 
     connection: Connection
     working: bool | None
@@ -40,7 +40,7 @@ class RecheckResult:
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
-    """Run the integration's check with fresh credentials; after a refusal, refresh once and check again.
+    """Send the integration's check request with fresh credentials. After a refusal, refresh once and send it again.
 
     Raises: NotFound; ProviderUnavailable; SealBroken.
     """
@@ -74,7 +74,7 @@ async def recheck_queued(installation: Installation) -> int:
         try:
             async with limit, asyncio.timeout(TIMEOUT):
                 await recheck(installation, Actor(request.organization_id, "system"), request.connection_id)
-        except (OneRuntimeError, TimeoutError) as error:  # no result; the next refused call asks again
+        except (OneRuntimeError, TimeoutError) as error:  # no result: the next refused call queues another recheck
             code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
             log.info("recheck_failed", connection_id=request.connection_id, code=code)
         finally:
@@ -98,7 +98,7 @@ async def _check(installation: Installation, credential: UsableCredential) -> Cr
 async def _store_result(
     installation: Installation, actor: Actor, checked: UsableCredential, refusal: CredentialsRefused | None
 ) -> RecheckResult:
-    """Update the connection's status, unless its credentials were replaced after the check began (P8)."""
+    """Update the connection's status, unless its credentials were replaced after the recheck started (P8)."""
     now, key = installation.clock(), checked.connection.key
     reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:

@@ -1,8 +1,8 @@
-"""The mode `redirect`: a connection is held until the organization redeems its code, or is deleted (P6).
+"""The mode `redirect`: One Runtime holds a connection until the organization redeems its code (P6).
 
-The code does not prove which person brought it: the session's address may have been sent to someone else. So the
-organization also sends the end user who is signed in where the code arrived. Another end user than the session's own
-ends the session.
+The code does not show which person connected: the end user may have sent the session's link to someone else. So the
+organization also sends the identifier of the user who is signed in at its return URL. If this user is not the session's
+end user, One Runtime ends the session and deletes the held connection.
 """
 
 import json
@@ -34,10 +34,10 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
 
 BATCH: Final = 100
-"""Connections that one run of the periodic task deletes at most."""
+"""Most connections that one run of the periodic task deletes."""
 
 TABLE: Final = "unredeemed_connections"
-_VERSION: Final = 1  # a row is never updated
+_VERSION: Final = 1  # of the sealed value: the row is written once
 
 _NEW: Final = TypeAdapter(NewConnection)
 
@@ -77,7 +77,7 @@ _DUE = (
 
 
 class EndUserMismatch(Conflict):
-    """Another end user than the session's own brought the code."""
+    """The organization redeems the code for another end user than the session's."""
 
     code = "end_user_mismatch"
 
@@ -85,9 +85,9 @@ class EndUserMismatch(Conflict):
 async def hold_connection(
     tx: Transaction, vault: Vault, session: ConnectSession, connection: NewConnection, now: datetime
 ) -> SecretToken:
-    """Seal a connection until the organization redeems the code that is returned (P6).
+    """Encrypt and store a connection until the organization redeems its code; return the code (P6).
 
-    Raises: AccountMismatch; the error of a session that takes no connection any more.
+    Raises: AccountMismatch; the error of a session that has ended.
     """
     code = secret_tokens.make(secret_tokens.CODE)
     await connections.require_replaceable(tx, session.organization_id, connection)
@@ -100,7 +100,7 @@ async def hold_connection(
 def return_address(
     session: ConnectSession, status: Literal["connected", "cancelled", "error"], **values: str
 ) -> str | None:
-    """Return the session's return URL with the outcome; other values in its query stay."""
+    """Return the session's return URL with the outcome added to its query."""
     if session.return_url is None:
         return None
     outcome = {"session_id": session.id, "status": status, **values}
@@ -113,7 +113,7 @@ def return_address(
 async def redeem(
     installation: Installation, actor: Actor, session_id: str, code: str, end_user_id: str
 ) -> tuple[ConnectSession, Connection | None]:
-    """Make a held connection count. The same code gives the same result again.
+    """Turn a held connection into a stored connection. Redeeming the same code again returns the same result.
 
     The connection is None if it was deleted after the first redemption.
 
@@ -128,12 +128,12 @@ async def redeem(
         _require_code(session, code)
         if session.end_user_id == end_user_id:
             return await _redeem(tx, installation, actor, session, now)
-        note = error_note(EndUserMismatch.code, "Another end user brought the code.", now)
+        note = error_note(EndUserMismatch.code, "The code was redeemed for another end user.", now)
         pending = await _abandon(tx, installation, actor, session, "failed", note)
     await revoke_all(installation, pending or [])
     raise EndUserMismatch(
-        "This session is for another end user than the one who came back with its code. The connection was deleted: "
-        "the session's link may have been sent to another person."
+        "The end_user_id is not the end user of this session, so One Runtime deleted the connection. Someone may have "
+        "sent the session's link to another person."
     )
 
 
@@ -142,9 +142,9 @@ def _require_code(session: ConnectSession, code: str) -> None:
         raise Conflict(f"A session of the mode {session.mode} has nothing to redeem.")
     known = session.code_hash
     if known is None and session.status == "pending":
-        raise Conflict("The end user has not connected anything in this session yet.")
+        raise Conflict("The end user has not connected an account in this session yet.")
     if known is None or not secret_tokens.same(known, secret_tokens.digest(code)):
-        raise InvalidInput.of("code", "is not the code of this session; take it from the address of your return_url")
+        raise InvalidInput.of("code", "is not the code of this session. Read it from the query of your return_url")
 
 
 async def _redeem(
@@ -178,7 +178,7 @@ async def _find_connection(tx: Transaction, session: ConnectSession) -> Connecti
 
 
 async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
-    """Cancel a session, also while its code waits. A session that has ended stays as it is. Raises: NotFound."""
+    """Cancel a session that has not ended, even one with an unredeemed code. Raises: NotFound."""
     async with installation.database.write() as tx:
         session = await sessions.get(tx, actor.organization_id, session_id)
         pending = None
@@ -192,7 +192,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 async def purge_due(installation: Installation) -> int:
     """Delete connections that were not redeemed in time, and revoke their tokens; return their number.
 
-    Safe in several processes at once: ending the session is a conditional update, which one of them wins.
+    Several processes may run this at once: only one of them ends a session, by a conditional update.
     """
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)
@@ -278,7 +278,7 @@ async def _queue_revocation(
 async def store_unredeemed(
     tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime
 ) -> None:
-    """Seal a connection until it is redeemed or due."""
+    """Encrypt and store a connection until the organization redeems it or `due_at` has passed."""
     details = _NEW.dump_python(new, mode="json", exclude={"secrets"})
     plaintext = json.dumps(dict(new.secrets)).encode()
     sealed = await key_ring.seal(tx, vault, session.organization_id, plaintext, _seal_context(session.id))

@@ -34,7 +34,7 @@ MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
-"""Time after its creation during which the API returns a session. A session ends after two hours at most."""
+"""Time from the creation of a session to its deletion. The session itself ends after two hours at most."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -42,7 +42,7 @@ Status: TypeAlias = Literal["pending", "connected", "failed", "cancelled", "expi
 
 
 class SessionUsed(Conflict):
-    """The session has made its connection."""
+    """The end user has already connected an account in this session."""
 
     code = "session_used"
 
@@ -60,7 +60,7 @@ class SessionExpired(OneRuntimeError):
 
 
 class TooManyAttempts(OneRuntimeError):
-    """The session's failed checks are used up."""
+    """The session has reached its limit of failed attempts."""
 
     code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
 
@@ -70,10 +70,10 @@ class TooManyAttempts(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A stored session, with hashes of its token and its code only (P2).
+    """A stored session. It contains only hashes of its token and its code (P2).
 
-    Use `state`, not `status`: a session stored as `pending` may have expired, and one stored as `unredeemed` is still
-    pending for the organization.
+    Use `state`, not `status`: a session stored as `pending` may have expired, and the API shows a session stored as
+    `unredeemed` as pending.
     """
 
     id: str
@@ -101,7 +101,7 @@ class ConnectSession:
     token_hash: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("scopes", "allowed_origins"):  # a row has lists
+        for name in ("scopes", "allowed_origins"):  # the database returns lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -118,7 +118,7 @@ class ConnectSession:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session to create. None stands for the organization's settings."""
+    """A session to create. A field that is None takes its value from the organization's settings."""
 
     end_user: EndUser
     integration_slug: str | None = None
@@ -182,7 +182,8 @@ async def create_session(
 ) -> tuple[ConnectSession, SecretToken]:
     """Create a session and its token, which is shown once.
 
-    Raises: NotFound for an unknown integration or connection; InvalidInput if it cannot be connected, with what to do.
+    Raises: NotFound for an unknown integration or connection; InvalidInput if the end user cannot connect the
+    integration, with the way to change that.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -220,7 +221,7 @@ async def create_session(
 
 
 def _require_mode(session: ConnectSession, organization: Organization) -> None:
-    """Require what the mode needs, and refuse what belongs to another mode (P6). Raises: InvalidInput."""
+    """Require the fields of the session's mode, and refuse fields of other modes (P6). Raises: InvalidInput."""
     if session.mode != "redirect" and session.return_url:
         _refuse("return_url", f"must be left out in the mode {session.mode}: it is for the mode redirect")
     if session.mode != "embed" and session.allowed_origins:
@@ -232,7 +233,7 @@ def _require_mode(session: ConnectSession, organization: Organization) -> None:
         )
     if session.mode == "redirect":
         if not session.return_url:
-            _refuse("return_url", "is required in the mode redirect: where the browser goes at the end")
+            _refuse("return_url", "is required in the mode redirect: the page to which the browser returns at the end")
         if not organization.returns_to(session.return_url):
             _refuse(
                 "return_url",
@@ -298,7 +299,7 @@ async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> Non
 
 
 async def insert_session(tx: Transaction, session: ConnectSession) -> SecretToken:
-    """Store a session and make its token, which is not stored (P2)."""
+    """Store a session with the hash of a new token; return the token (P2)."""
     token = secret_tokens.make(secret_tokens.SESSION)
     await tx.execute(_INSERT, **asdict(replace(session, token_hash=token.hash)))
     tx.committed.append(metrics.sessions.labels("created").inc)
@@ -315,7 +316,7 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """Return a session by its id. The id is no secret: use it only to name the origins that may frame the page."""
+    """Return a session by its id. The id is not secret: use it only to read the origins that may frame the page."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 
@@ -329,13 +330,13 @@ async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
 
 
 def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | None:
-    """Return why a session takes no more connections, or None if it does."""
+    """Return the error of a session that has ended, or None if the session can still make a connection."""
     again = "Open the window again from the app."
     state = session.state(now)
     if state == "expired":
         return SessionExpired(f"This session has expired. {again}")
     if state == "connected" or session.unredeemed:
-        return SessionUsed("This session has made its connection. Open the window again to make another.")
+        return SessionUsed("An account is connected already in this session. Open the window again to connect another.")
     if state == "cancelled":
         return SessionCancelled(f"This session was cancelled. {again}")
     if state == "failed":
@@ -344,23 +345,26 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
 
 
 async def unavailable_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
-    """Return why a session takes no connection: it ended meanwhile, or all of its attempts are used or running."""
+    """Return the error of a session that has ended meanwhile, or has no attempt left."""
     current = await get(tx, session.organization_id, session.id)
     return ended_error(current, now) or TooManyAttempts()
 
 
 async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
-    """Open the session, which then lives on for an hour. Later calls change nothing."""
+    """Mark the session as opened: it expires an hour later. Later calls change nothing."""
     await tx.execute(_OPEN, session=session.id, now=now, until=now + LIFE_ONCE_OPENED)
 
 
 async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """Count a check before it runs, so that parallel checks do not exceed the limit; False if no check is left."""
+    """Count an attempt before it starts, so that parallel attempts do not exceed the limit.
+
+    Return False if the session has no attempt left.
+    """
     return await tx.execute(_RESERVE, session=session_id, now=now) > 0
 
 
 async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
-    """Give a check back that does not count: the provider accepted the credential, or gave no usable answer."""
+    """Undo the count of an attempt: the provider accepted the credential, or gave no usable response."""
     await tx.execute(_REFUND, session=session_id, error=error, now=now)
 
 
@@ -370,7 +374,7 @@ async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str],
 
 
 async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
-    """Store the error of a refused check; True if it was the last one, which makes the session `failed`."""
+    """Store the error of a refused attempt. Return True if it was the last one: the session is then `failed`."""
     row = await tx.one(_NOTE_REFUSAL, _ChecksRow, session=session_id, error=error, now=now)
     if row is None or row.failed_checks < MAX_FAILED_CHECKS:
         return False
@@ -378,25 +382,25 @@ async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str
 
 
 async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End the session in the transaction of its connection; False if it was used, cancelled or expired."""
+    """End the session in the transaction that stores its connection; False if the session has ended already."""
     return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
 
 async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetime) -> bool:
-    """Hold the session until its code is redeemed or expires. False as for `complete`."""
+    """Mark the session as unredeemed until the organization redeems its code. False if the session has ended."""
     until = now + TIME_TO_REDEEM
     return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
 
 
 async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End a held session in the transaction of its connection; False if it is not held, or has expired."""
+    """End an unredeemed session in the transaction that stores its connection; False if it has ended or expired."""
     return await _end(tx, "connected", _REDEEM, session=session_id, connection=connection_id, now=now)
 
 
 async def abandon(
     tx: Transaction, session_id: str, ended: Status, error: Mapping[str, str] | None, now: datetime
 ) -> bool:
-    """End a held session without a connection; False if it is not held any more."""
+    """End an unredeemed session without a connection; False if it has ended already."""
     return await _end(tx, ended, _ABANDON, session=session_id, ended=ended, error=error, now=now)
 
 

@@ -1,4 +1,4 @@
-"""Import of credentials that an organization holds already: keys, passwords, and OAuth tokens of its own client."""
+"""Import of credentials that an organization already has: keys, passwords, and tokens of its own OAuth client."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,9 +34,9 @@ _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
 @dataclass(frozen=True, slots=True)
 class CredentialImport:
-    """A credential to import for an end user, in place of the present connection unless `multiple` is set.
+    """A credential to import for an end user. It replaces the present connection, unless `multiple` is set.
 
-    `check`: verify it with the provider first; client credentials are always verified.
+    `check`: verify the credential with the provider before storing it. Client credentials are always verified.
     """
 
     integration_slug: str
@@ -102,7 +102,7 @@ async def _verify_tokens(
     tokens = _read_tokens(request.credentials)
     async with installation.database.read() as tx:
         client = await oauth_clients.require(tx, installation.vault, organization_id, integration, auth, values.params)
-    # In a connection flow the provider sends these values with the callback or the tokens. Here the params hold them.
+    # In the popup, these values come from the provider's callback or token response. An import has them in `params`.
     provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:
         params = {**values.params, **read_received(auth, "callback", provider_values)}
@@ -118,10 +118,10 @@ def _read_tokens(credentials: Mapping[str, str]) -> TokenSet:
     errors = []
     access, refresh = (credentials.get(name, "").strip() for name in ("access_token", "refresh_token"))
     if not is_token(access):
-        errors.append(FieldError("credentials.access_token", "is required, as the provider gave it"))
+        errors.append(FieldError("credentials.access_token", "is required: the token exactly as the provider sent it"))
     if refresh and not is_token(refresh):
         errors.append(
-            FieldError("credentials.refresh_token", "must be a token as the provider gave it, in printable ASCII")
+            FieldError("credentials.refresh_token", "must be the token exactly as the provider sent it, in ASCII")
         )
     expires_at = _read_time(credentials.get("expires_at", ""), errors)
     if errors:
@@ -139,7 +139,7 @@ def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
 
 
 def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> TokenSet:
-    """Return the tokens with a token response that holds these values at their paths, such as `team.id`."""
+    """Return the tokens with a token response that contains these values at their JSON paths, such as `team.id`."""
     document: dict[str, object] = {}
     for path, value in provider_values.items():
         *outer, last = path.split(".")

@@ -1,6 +1,6 @@
-"""Verification of credentials with the provider, and the one way from a verified account to a connection (P7).
+"""Verification of credentials with the provider: the only source of the accounts that become connections (P7).
 
-Nothing is stored here, and no transaction is open: the functions call the provider.
+The functions call the provider, so they store nothing and open no transaction.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ _MAX_ACCOUNTS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class AccountOption:
-    """One of several accounts that a token opens: its label for the end user, and the params that identify it."""
+    """One of several accounts that a token opens: the label for the end user, and the account's params."""
 
     label: str
     params: Mapping[str, str]
@@ -80,8 +80,8 @@ class VerifiedAccount:
     def as_connection(self, end_user_id: str, name: str | None, metadata: Mapping[str, object]) -> NewConnection:
         """Return the connection to store.
 
-        Its audience is that of the integration which the credentials were verified with: they are never sent
-        elsewhere, also if an organization changes its own integration later (P7).
+        The connection gets the audience of the integration that verified the credentials: the hosts to which One
+        Runtime may send them. So a later change of a custom integration cannot redirect the credentials (P7).
         """
         return NewConnection(
             end_user_id=end_user_id,
@@ -102,9 +102,9 @@ class VerifiedAccount:
 async def check_credentials(
     egress: Egress, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> ProviderAccount:
-    """Run the entry's check request and return the account. Without a check the credentials are accepted as they are.
+    """Send the entry's check request and return the account. An entry without a check request accepts any credentials.
 
-    Raises: CredentialsRefused if the provider refuses them; ProviderUnavailable if it gives no usable answer.
+    Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
     """
     if auth.check is None:
         return ProviderAccount()
@@ -112,10 +112,11 @@ async def check_credentials(
         response = await _send(egress, integration, build_check(auth, values))
         result = read_check(auth, response.status, response.headers, response.body, values)
         if result.refused:
-            raise CredentialsRefused(f"{integration.name} did not accept this.", result.reason)
+            raise CredentialsRefused(f"{integration.name} did not accept these credentials.", result.reason)
         if not result.ok:
             raise ProviderUnavailable(
-                f"{integration.name} answered {response.status}, which says nothing about the credentials. Try again."
+                f"{integration.name} answered {response.status}, which does not show if the credentials are valid. "
+                "Try again."
             )
         return ProviderAccount(result.account_id, result.account_label)
 
@@ -139,9 +140,9 @@ def unverified_account(integration: Integration, auth: Auth, values: ConnectionV
 async def verify_credentials(
     installation: Installation, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> VerifiedAccount:
-    """Verify typed credentials: a key, a password, or the customer's own OAuth client.
+    """Verify credentials that an end user typed: a key, a password, or an OAuth client.
 
-    Raises: CredentialsRefused if the provider refuses them; ProviderUnavailable if it gives no usable answer.
+    Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
     """
     method = auth_method(auth).tokens
     first_grant = method.first_grant(values) if method is not None else None
@@ -153,7 +154,7 @@ async def verify_credentials(
     try:
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
     except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
-        raise CredentialsRefused(f"{integration.name} did not accept this.", error.reason) from error
+        raise CredentialsRefused(f"{integration.name} did not accept these credentials.", error.reason) from error
     except OAuthError as error:
         reason = f" ({error.reason})" if error.reason else ""
         raise ProviderUnavailable(
@@ -181,8 +182,8 @@ async def verify_credentials(
 class GrantedTokens:
     """Tokens that the provider granted, not verified yet.
 
-    `params`: the values known so far. `own_client`: the fields of the customer's own client, where the organization has
-    none. `selected`: the params of the selected account, if the tokens open several.
+    `params`: the values known so far. `own_client`: the fields of the end user's own OAuth client, if the organization
+    has none. `selected`: the params of the selected account, if the tokens open several accounts.
     """
 
     tokens: TokenSet
@@ -194,7 +195,7 @@ class GrantedTokens:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Return the values to seal."""
+        """Return the values to encrypt."""
         return merge_tokens(self.own_client, self.tokens)
 
 
@@ -206,10 +207,10 @@ async def verify_tokens(
     *,
     check: bool = True,
 ) -> VerifiedAccount:
-    """Read the values of the token response, look up what else the entry needs, and check the account.
+    """Read the values of the token response, request the entry's other values, and verify the account.
 
-    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue for a value that the
-    entry does not allow.
+    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue for a provider's value
+    that the entry does not allow.
     """
     params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
     client = granted.client
@@ -241,7 +242,7 @@ async def verify_tokens(
 
 
 async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: TokenSet) -> TokenSet:
-    """Exchange a short-lived token for a long-lived one, if the entry has such an exchange. Raises: OAuthError."""
+    """Exchange a short-lived token for a long-lived token, if the entry defines this request. Raises: OAuthError."""
     if endpoint.auth.token.exchange is None:
         return tokens
     grant = ShortLivedToken(tokens.access_token)
@@ -259,12 +260,12 @@ async def _look_up(
     response = await _send(installation.egress, integration, build_request(auth, lookup, values))
     document = read_lookup(lookup, response.status, response.body)
     if document is None:
-        raise ProviderUnavailable(f"{integration.name} answered {response.status} when it was asked for the account.")
+        raise ProviderUnavailable(f"{integration.name} answered {response.status} to the request for the account.")
     if lookup.choices is None:
         return read_received(auth, "lookup", document)
     accounts = _account_options(integration, auth, lookup, document)
     if len(accounts) > 1:
-        detail = f"This opens {len(accounts)} accounts at {integration.name}. Select one of them."
+        detail = f"This authorization opens {len(accounts)} accounts at {integration.name}. Select one account."
         raise AccountSelectionRequired(detail, accounts)
     return dict(accounts[0].params)
 
