@@ -241,7 +241,7 @@ async def test_deleted_connection_is_removed_with_its_credential(application: Ap
         assert (await client.send(method, f"{PATH}/{connection['id']}")).status_code == 404
     assert (await check(client, connection["id"])).status_code == 404
     assert (await event_types(client))[0] == "connection.deleted"
-    with pytest.raises(Exception, match="no credentials"):
+    with pytest.raises(Exception, match="no stored credentials"):
         await kept(application, client, connection["id"])
 
 

@@ -156,7 +156,7 @@ async def test_invalid_oauth_client_names_the_field(
 
 
 async def test_client_is_refused_without_oauth2_or_with_clients_of_customers(client: Client) -> None:
-    for slug, word in (("amplitude", "does not use oauth2"), ("okta", "of their own in the popup")):
+    for slug, word in (("amplitude", "does not use oauth2"), ("okta", "their own OAuth client in the popup")):
         answer = await put(client, slug)
         assert answer.status_code == 422
         assert word in answer.json()["detail"]

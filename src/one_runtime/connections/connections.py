@@ -32,7 +32,7 @@ STATUSES: Final = ("active", "needs_reauth")
 
 
 class AccountMismatch(Conflict):
-    """Connecting again would replace one account by another, and the end user has not agreed to that."""
+    """Connecting again would replace the account by another account, and the end user has not agreed."""
 
     code = "account_mismatch"
 
@@ -61,17 +61,17 @@ class Connection:
     expires_at: datetime | None
 
     def __post_init__(self) -> None:
-        for name in ("scopes", "missing_scopes"):  # a row has lists
+        for name in ("scopes", "missing_scopes"):  # the database returns lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def key(self) -> ConnectionKey:
-        """The key of its row and of its stored credential."""
+        """Return the key of the connection's row and of its stored credential."""
         return ConnectionKey(self.organization_id, self.id)
 
     @property
     def subject(self) -> Subject:
-        """The subject of its events."""
+        """Return the subject for the connection's events."""
         data = {"integration_slug": self.integration_slug, "auth_type": self.auth_type}
         return Subject(self.end_user_id, self.id, data)
 
@@ -103,7 +103,7 @@ class NewConnection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFilter:
-    """Filters of a list; None does not filter."""
+    """Filters of a list. None matches all connections."""
 
     end_user_id: str | None = None
     integration_slug: str | None = None
@@ -160,13 +160,13 @@ _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindpa
 
 @cache
 def _update_of(*names: str) -> Update:
-    """Build an update of these columns only, so that concurrent changes of other columns are kept."""
+    """Build an update of only these columns, to keep concurrent changes of other columns."""
     changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 
 
 def from_row(row: tuple[object, ...]) -> Connection:
-    """Build a connection from the columns of a connection in a row that has more."""
+    """Build a connection from a row, which may have more columns than the connection's."""
     return Connection(*row)  # type: ignore[arg-type]
 
 
@@ -182,9 +182,10 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
 async def get_with_credential(
     tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False
 ) -> tuple[Connection, StoredCredential]:
-    """Return a connection with its decrypted credentials; `lock` keeps others from changing them.
+    """Return a connection with its decrypted credentials. With `lock`, no other transaction can change the credentials.
 
-    Both are read in one statement, or under the lock: old tokens with the expiry of new ones would seem valid.
+    One statement (or the lock) makes connection and credentials match: old tokens with the expiry of new tokens would
+    seem valid.
 
     Raises: NotFound; SealBroken if the row was tampered with.
     """
@@ -193,7 +194,7 @@ async def get_with_credential(
         return await get(tx, key.organization_id, key.connection_id), stored
     row = await tx.one(_WITH_CREDENTIAL, organization=key.organization_id, connection=key.connection_id)
     if row is None:
-        raise NotFound("There are no credentials of this connection.")
+        raise NotFound("This connection has no stored credentials.")
     credential_row = credentials.CredentialRow._make(row[len(_COLUMNS) :])
     return from_row(row[: len(_COLUMNS)]), credentials.decrypt(credential_row, vault, key)
 
@@ -201,7 +202,7 @@ async def get_with_credential(
 async def list_page(
     tx: Transaction, organization_id: str, filters: ConnectionFilter, *, limit: int, before: str | None = None
 ) -> list[Connection]:
-    """Return at most `limit` connections, the newest first, that are older than the one with the id `before`."""
+    """Return at most `limit` connections that are older than the connection `before`, the newest first."""
     statement = _LIST
     for name, value in asdict(filters).items():
         if value is not None:
@@ -225,9 +226,9 @@ async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_i
 async def create_or_replace(
     tx: Transaction, vault: Vault, catalogs: OrganizationCatalogs, actor: Actor, new: NewConnection, now: datetime
 ) -> tuple[Connection, bool]:
-    """Store a connection in place of an existing one or as a new one; return it, and True if it is new.
+    """Store a new connection, or replace the end user's existing connection. Return it, and True if it is new.
 
-    The end user's row is locked, so two tabs cannot create two connections of one account.
+    This locks the end user's row, so two browser tabs cannot create two connections of one account.
 
     Raises: AccountMismatch; NotFound for a target that does not exist or belongs to another end user.
     """
@@ -245,12 +246,12 @@ async def create_or_replace(
 
 
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
-    """Check what `create_or_replace` would refuse, without storing anything. Raises: AccountMismatch; NotFound."""
+    """Raise the errors that `create_or_replace` would raise, without storing. Raises: AccountMismatch; NotFound."""
     _connection_to_replace(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
 def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
-    """Return the connection to replace: the target, the one of the same account, or the only one allowed."""
+    """Return the connection to replace: the target, the connection of the same account, or the only connection."""
     if new.target is not None:
         target = next((connection for connection in present if connection.id == new.target), None)
         if target is None:
@@ -270,8 +271,8 @@ def _require_agreement(new: NewConnection, present: Connection) -> Connection:
     known = new.account.id is not None and present.account_id is not None
     if known and new.account.id != present.account_id and not new.agreed:
         raise AccountMismatch(
-            f"This is another account ({new.account.label or new.account.id}) than the one connected now "
-            f"({present.account_label or present.account_id}). Confirm to replace it."
+            f"This is another account ({new.account.label or new.account.id}) than the connected account "
+            f"({present.account_label or present.account_id}). Confirm to replace the connected account."
         )
     return present
 
@@ -330,7 +331,7 @@ async def _replace(
 async def _lock_old_tokens(
     tx: Transaction, vault: Vault, present: Connection, new: NewConnection
 ) -> RevocableTokens | None:
-    """Lock the credentials of a connection; return its tokens if another account replaces its account."""
+    """Lock the credentials of a connection. Return its tokens if the new connection is of another account."""
     if present.account_id is None or new.account.id in {None, present.account_id}:
         await credentials.lock(tx, present.key)
         return None
@@ -341,7 +342,7 @@ async def _lock_old_tokens(
 
 
 def revocable_tokens(connection: Connection, stored: StoredCredential) -> RevocableTokens:
-    """Return the tokens of a connection as `queue_revocation` takes them."""
+    """Return the tokens of a connection as an argument for `queue_revocation`."""
     return RevocableTokens(
         connection.organization_id,
         connection.end_user_id,
@@ -389,7 +390,7 @@ async def mark_needs_reauth(
 
 
 async def invalidate_for_audience_change(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
-    """Invalidate credentials that were given for other hosts, and require reauth. The caller has locked them (P7)."""
+    """Invalidate locked credentials for other hosts, and mark the connection `needs_reauth` (P7)."""
     actor = Actor(connection.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
     await credentials.invalidate(tx, connection.key)
@@ -404,9 +405,9 @@ async def invalidate_all_for_audience_change(
     *,
     limit: int,
 ) -> int:
-    """Invalidate at most `limit` active connections with credentials for another audience; return their number.
+    """Invalidate at most `limit` active connections with credentials for another audience. Return their number.
 
-    Each connection is read again under its lock, so concurrent reconnects and deletions are respected.
+    The function reads each connection again under its lock, so that a concurrent reconnect or deletion stands.
     """
     audience = integration.audience(auth_type)
     scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}
@@ -415,7 +416,7 @@ async def invalidate_all_for_audience_change(
         await credentials.lock(tx, connection.key)
         locked = await tx.one(_STILL_OTHER_AUDIENCE, Connection, **scope, connection=connection.id)
         if locked is not None:
-            message = f"Where {integration.name} sends credentials was changed."
+            message = f"The organization changed the hosts to which {integration.name} sends credentials."
             await invalidate_for_audience_change(tx, locked, message, now)
     return len(outdated)
 
@@ -439,7 +440,7 @@ async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now
 async def replace_tokens(
     tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], token_metadata: TokenMetadata
 ) -> None:
-    """Store new tokens of the same grant with their expiry and scopes; the account and the status stay as they are."""
+    """Store refreshed tokens with their expiry and scopes. Account and status stay the same."""
     await _save(tx, connection, "expires_at", "scopes")
     await credentials.store(tx, vault, connection.key, secrets, token_metadata)
 

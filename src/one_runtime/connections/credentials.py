@@ -1,4 +1,4 @@
-"""Stored credentials of connections: encrypted at rest, decrypted at the point of use; and the lease to renew them."""
+"""Stored credentials of connections: encrypted at rest, decrypted at the point of use; and the lease for a refresh."""
 
 import json
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from one_runtime.jobs.queue import database_now
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
-"""The audience of invalidated credentials. They never match an integration again, even if its change is reverted."""
+"""The audience of invalidated credentials. It equals no integration's audience, even after a revert of the change."""
 
 
 class CredentialsRefused(OneRuntimeError):
-    """The provider refused these credentials. `provider_reason` is its own message as plain text, or None."""
+    """The provider refused these credentials. `provider_reason`: the provider's message as plain text, or None."""
 
     code, status, title = "credentials_refused", 422, "The provider does not accept these credentials"
 
@@ -33,7 +33,7 @@ class CredentialsRefused(OneRuntimeError):
 
 
 class ProviderUnavailable(OneRuntimeError):
-    """The provider gave no usable response, so the credentials may be valid or not. `retry_after`: seconds to wait."""
+    """The provider gave no usable response, so the credentials may still be valid. `retry_after`: seconds to wait."""
 
     code, status, title = "provider_unavailable", 502, "The provider does not answer as it should"
 
@@ -44,7 +44,7 @@ class ProviderUnavailable(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderAccount:
-    """The account that the credentials belong to, as far as the provider identifies it."""
+    """The provider's account of the credentials: the id and label, if the provider returns them."""
 
     id: str | None = None
     label: str | None = None
@@ -62,9 +62,9 @@ class ConnectionKey:
 class TokenMetadata:
     """Data beside the tokens.
 
-    `oauth_client_id` is the registered client that they were issued to; None for a client of the end user's own.
-    `refresh_due_at` is None if they are never renewed. `audience` says where credentials of a custom integration may
-    be sent.
+    `oauth_client_id`: the registered client of the tokens; None for the end user's own client. `refresh_due_at`: None
+    if the tokens are never refreshed. `audience`: the hosts to which One Runtime may send credentials of a custom
+    integration, as in `AuthBase.audience`.
     """
 
     oauth_client_id: str | None = None
@@ -77,7 +77,7 @@ NO_TOKEN_METADATA: Final = TokenMetadata()
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """Decrypted credentials and the state of their renewal. `version` increases with each store."""
+    """Decrypted credentials and the state of their refresh. `version` increases with each store."""
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
@@ -158,7 +158,7 @@ async def store(
     secrets: Mapping[str, str],
     token_metadata: TokenMetadata = NO_TOKEN_METADATA,
 ) -> None:
-    """Encrypt and store credentials under the next version. A lease on the row ends. Raises: KeyNotInRing."""
+    """Encrypt and store credentials under the next version, and end any lease on the row. Raises: KeyNotInRing."""
     row = await tx.one(_VERSION, _StoredVersion, connection=key.connection_id)
     version = row.version + 1 if row else 1
     context = SealContext(TABLE, key.connection_id, version)
@@ -178,14 +178,14 @@ async def store(
 
 
 async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False) -> StoredCredential:
-    """Return the decrypted credentials; `lock` keeps others from changing them until the transaction ends.
+    """Return the decrypted credentials. With `lock`, no other transaction can change them until this one ends.
 
     Raises: NotFound; SealBroken if the row was tampered with.
     """
     statement = _LOCKED if lock else _BY_CONNECTION
     row = await tx.one(statement, CredentialRow, organization=key.organization_id, connection=key.connection_id)
     if row is None:
-        raise NotFound("There are no credentials of this connection.")
+        raise NotFound("This connection has no stored credentials.")
     return decrypt(row, vault, key)
 
 
@@ -200,7 +200,8 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
     """Lock the credentials until the transaction ends.
 
-    Lock them before writing a connection: two transactions that lock in different orders would wait for each other.
+    Lock the credentials before writing the connection: two transactions that lock in different orders would wait for
+    each other.
     """
     await tx.all(_LOCKED, organization=key.organization_id, connection=key.connection_id)
 
@@ -208,10 +209,11 @@ async def lock(tx: Transaction, key: ConnectionKey) -> None:
 async def acquire_lease(
     tx: Transaction, clock: Clock, key: ConnectionKey, stored: StoredCredential, lease_id: str, duration: timedelta
 ) -> bool:
-    """Take the lease to renew exactly these credentials.
+    """Reserve exactly these credentials for a refresh by this process (a lease).
 
-    False if another process holds it, or the credentials were changed, refused or rescheduled meanwhile. The lease
-    is by the database's clock, as in `jobs/queue.py`: two refreshes with the same token lose it at many providers (P8).
+    Return False if another process holds the lease, or the credentials were changed, refused or rescheduled meanwhile.
+    The database's clock measures the lease, as in `jobs/queue.py`. Two refreshes with one refresh token would
+    invalidate the token at many providers (P8).
     """
     now = await database_now(tx, clock)
     changed = await tx.execute(
@@ -229,37 +231,37 @@ async def acquire_lease(
 
 
 async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
-    """Allow no renewal before `retry_at`, and count the failure. False if another process holds the lease by now."""
+    """Allow no refresh before `retry_at`, and count the failure. False if another process now holds the lease."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     return await tx.execute(_RECORD_FAILURE, **ids, held_lease=lease_id, until=retry_at) > 0
 
 
 async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
-    """Make these credentials unusable: their integration sends credentials elsewhere than they were given for (P7)."""
+    """Make these credentials unusable, because their integration now sends credentials to other hosts (P7)."""
     await tx.execute(_INVALIDATE, organization=key.organization_id, connection=key.connection_id)
 
 
 async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:
-    """Stop renewing these credentials, for example after a refusal."""
+    """Stop refreshing these credentials, for example after a refusal."""
     await tx.execute(_STOP_REFRESHING, organization=key.organization_id, connection=key.connection_id)
 
 
 async def release_lease(tx: Transaction, key: ConnectionKey, lease_id: str) -> None:
-    """Return a lease without having asked the provider."""
+    """End a lease without a request to the provider."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     await tx.execute(_RELEASE, **ids, held_lease=lease_id)
 
 
 async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> None:
-    """Make these credentials due for renewal now."""
+    """Make these credentials due for a refresh now."""
     await tx.execute(_REFRESH_NOW, organization=key.organization_id, connection=key.connection_id, now=now)
 
 
 async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None:
-    """Do not renew these credentials before `until`."""
+    """Do not refresh these credentials before `until`."""
     await tx.execute(_POSTPONE, organization=key.organization_id, connection=key.connection_id, until=until)
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
-    """Return the keys of due credentials, the longest due first, without those that are leased or backing off."""
+    """Return the keys of credentials that are due, the longest due first. Skip leased and postponed credentials."""
     return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

@@ -1,6 +1,6 @@
-"""Pending revocations: tokens of which the connection is gone, sealed and kept for at most a day to be revoked (P9).
+"""Pending revocations: encrypted tokens without a connection, which the worker revokes within a day (P9).
 
-`queue_revocation` is the only way to create one. It decides whether the tokens are revoked at all.
+Only `queue_revocation` creates pending revocations. It decides if One Runtime revokes the tokens at all.
 """
 
 import json
@@ -42,21 +42,21 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"
     "not_redeemed": "unless_shared",
     "refresh_superseded": "unless_shared",
 }
-"""`unless_shared`: not while a connection may use the same grant, because some providers revoke the whole grant.
+"""`unless_shared`: do not revoke while another connection may use the grant. Some providers revoke the whole grant.
 docs/decisions/0019-revocations.md gives the reason for each cause."""
 
 TABLE: Final = "revocations"
 RETENTION: Final = timedelta(days=1)
 """Time during which the worker retries while the provider is unavailable."""
 LEASE: Final = timedelta(minutes=2)
-"""Lease of a row to one process. Longer than the requests to the provider may take."""
+"""Time for which one process reserves a row: longer than the longest requests to the provider."""
 
-_VERSION: Final = 1  # the secret of a row is written once
+_VERSION: Final = 1  # of the encrypted value: the row is written once
 
 
 @dataclass(frozen=True, slots=True)
 class RevocableTokens:
-    """Tokens that nothing uses any more, with the account and the OAuth client that they belong to."""
+    """Tokens that no connection uses any more, with their account and OAuth client."""
 
     organization_id: str
     end_user_id: str
@@ -71,7 +71,7 @@ class RevocableTokens:
 
 @dataclass(frozen=True, slots=True)
 class PendingRevocation:
-    """One connection's tokens to revoke. `tokens`: by kind, and the customer's own OAuth client if there is one."""
+    """One connection's tokens to revoke. `tokens`: by kind, with the end user's own OAuth client if there is one."""
 
     id: str
     organization_id: str
@@ -102,7 +102,7 @@ _KINDS: Final = ("refresh_token", "access_token", "client_id", "client_secret")
 
 
 def can_be_revoked(integration: Integration | None, auth_type: str) -> bool:
-    """Return whether the provider has a way to revoke tokens of this auth type."""
+    """Return True if the provider can revoke tokens of this auth type."""
     auth = integration.auth_of(auth_type) if integration is not None else None
     return auth is not None and auth_method(auth).can_be_revoked
 
@@ -115,9 +115,10 @@ async def queue_revocation(
     cause: RevocationCause,
     now: datetime,
 ) -> PendingRevocation | None:
-    """Store tokens to be revoked; None where they cannot or must not be. Call it once their own connection is gone.
+    """Store tokens for revocation. Return None if they cannot or must not be revoked.
 
-    The row is leased to the caller, which revokes after its commit, or calls `leave_to_worker`.
+    Delete the tokens' own connection before the call. The row is reserved for the caller, which revokes the tokens
+    after its commit, or calls `leave_to_worker`.
     """
     if RULES[cause] == "never" or "access_token" not in tokens.secrets:
         return None
@@ -130,8 +131,8 @@ async def queue_revocation(
 
 
 async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
-    """Return whether a connection of the organization is of the same account; of an unknown account, whether the end
-    user has any connection to the integration."""
+    """Return True if the organization has a connection to the same account. If the account is unknown, return True if
+    the end user has any connection to the integration."""
     scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug}
     if tokens.account_id is not None:
         return await tx.one(_OF_ACCOUNT, **scope, account=tokens.account_id) is not None
@@ -160,14 +161,14 @@ async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: da
 
 
 async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, now: datetime) -> None:
-    """Give up the lease on a new row, so that the worker revokes as soon as the transaction commits."""
+    """End the lease on a new row, so that the worker revokes the tokens as soon as the transaction commits."""
     if pending is not None:
         await tx.execute(_RELEASE, revocation=pending.id, now=now)
         wake_on_commit(tx, revocations)
 
 
 async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list[PendingRevocation]:
-    """Lease the rows that are due. A row that cannot be decrypted is deleted: it can never be revoked."""
+    """Reserve the rows that are due. Delete a row that cannot be decrypted, because its tokens cannot be revoked."""
     claimed = []
     await tx.execute(_EXPIRED, now=clock())
     for row in await _QUEUE.claim(tx, clock, limit):
@@ -181,7 +182,7 @@ async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list
 
 
 async def settle(tx: Transaction, pending: PendingRevocation) -> None:
-    """Delete a row with its tokens: the provider has given its final answer."""
+    """Delete a row with its tokens after the provider's final answer."""
     await _QUEUE.settle(tx, pending.id, attempts=pending.attempts)
 
 

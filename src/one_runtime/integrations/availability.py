@@ -16,8 +16,8 @@ NO_CLIENTS: Final[frozenset[str]] = frozenset()
 class Availability:
     """The integrations that an organization has enabled.
 
-    `slugs`: the enabled integrations, None for all; `hidden`: integrations that are disabled nevertheless; `clients`:
-    integrations with an OAuth client of the organization or the instance.
+    `slugs`: the enabled integrations; None enables all. `hidden`: integrations that are disabled even if `slugs` is
+    None. `clients`: integrations with an OAuth client of the organization or the operator.
     """
 
     slugs: frozenset[str] | None = None
@@ -33,13 +33,13 @@ class Availability:
 
     @property
     def sorted(self) -> tuple[list[str] | None, list[str], list[str]]:
-        """All slugs in one order, so that equal availabilities have equal representations."""
+        """Return all slugs sorted, so that equal availabilities have equal representations."""
         return None if self.slugs is None else sorted(self.slugs), sorted(self.clients), sorted(self.hidden)
 
 
 @lru_cache(maxsize=1024)
 def availability_of(mode: str, slugs: str, clients: str) -> Availability:
-    """Return the availability from a database row: the mode, the slugs as JSON, and slugs separated by commas."""
+    """Return the availability from a database row: the mode, the slugs as JSON, the clients separated by commas."""
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
     return Availability(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
@@ -48,16 +48,16 @@ def availability_of(mode: str, slugs: str, clients: str) -> Availability:
 def available_auth_types(integration: Integration, clients: Collection[str]) -> tuple[str, ...]:
     """Return the auth types by which an end user can connect now.
 
-    `clients`: the integrations with an OAuth client of the organization or the instance.
+    `clients`: the integrations with an OAuth client of the organization or the operator.
     """
     has_client = integration.slug in clients
     return tuple(auth.type for auth in integration.auth if has_client or not auth_method(auth).needs_registered_client)
 
 
 def unavailable_reason(integration: Integration, clients: Collection[str], auth_type: str | None = None) -> str | None:
-    """Return why an end user cannot connect by this auth type, and what to do about it; None if it is available.
+    """Return the reason and the remedy if an end user cannot connect by this auth type, or None.
 
-    Without an auth type, one that is available is enough. `clients`: as in `available_auth_types`.
+    Without an auth type, any available auth type is enough. `clients`: as in `available_auth_types`.
     """
     available = available_auth_types(integration, clients)
     if auth_type in available or (auth_type is None and available):
@@ -66,7 +66,7 @@ def unavailable_reason(integration: Integration, clients: Collection[str], auth_
         reason = f"{integration.name} has no auth type {auth_type}."
     else:
         reason = (
-            f"{integration.name} by oauth2 needs an OAuth client. Register one with "
+            f"{integration.name} by oauth2 needs an OAuth client. Register a client with "
             f"PUT /v1/integrations/{integration.slug}/oauth-client."
         )
     return f"{reason} Available auth types: {', '.join(available)}." if available else reason

@@ -1,6 +1,6 @@
-"""Content codings (RFC 9110 section 8.4.1): choose one for a caller, compress, and cache the results.
+"""Content codings (RFC 9110 section 8.4.1): select a coding for a caller, compress, and cache the results.
 
-The levels and thresholds were measured: docs/decisions/0015-compressed-answers.md.
+docs/decisions/0015-compressed-answers.md has the measurements behind the levels and thresholds.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ Coding: TypeAlias = Literal["gzip", "zstd"]
 Levels: TypeAlias = Mapping[Coding, int]
 
 FAST: Final[Levels] = {"gzip": 1, "zstd": 1}
-"""For answers that are compressed for one caller."""
+"""For responses that are compressed for one caller."""
 SMALL: Final[Levels] = {"gzip": 6, "zstd": 9}
-"""For public answers, which are compressed once for all callers."""
+"""For public responses, which are compressed once for all callers."""
 
 MIN_SIZE: Final = 1000
-"""Bytes below which a text is not compressed: it fits a packet in any case."""
+"""Bytes below which a text is not compressed, because it fits into one network packet."""
 
 BLOCKING_SIZE: Final = 64 * 1024
 """Bytes above which compression takes about a millisecond or more, and runs on another thread."""
 
 _NAMES: Final[Mapping[str, Coding]] = {"zstd": "zstd", "gzip": "gzip", "x-gzip": "gzip"}
-"""In our order of preference, for callers without a preference: zstd costs a third of gzip."""
+"""Supported codings in One Runtime's order of preference: zstd takes a third of gzip's time."""
 
 
 def compress(text: bytes, coding: Coding, levels: Levels) -> bytes:
@@ -43,7 +43,7 @@ def compress(text: bytes, coding: Coding, levels: Levels) -> bytes:
 
 
 class Compressor:
-    """Compresses texts off the event loop where that takes long, and caches up to `capacity` bytes of results."""
+    """Compresses long texts on another thread, and caches up to `capacity` bytes of results."""
 
     def __init__(self, levels: Levels, capacity: int) -> None:
         self._levels = levels
@@ -66,8 +66,8 @@ class Compressor:
 def choose(accept_encoding: str) -> Coding | None:
     """Return the coding that a caller prefers, or None (RFC 9110 section 12.5.3).
 
-    A caller that refuses `identity` and accepts neither coding gets `identity`, which section 12.4.1 allows: an error
-    would help no one.
+    A caller that accepts neither these codings nor `identity` (no coding) receives `identity`, which section 12.4.1
+    allows.
     """
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):

@@ -1,7 +1,7 @@
 """Register custom integrations, and invalidate connections after a change of their audience (P1, P7).
 
-When an entry sends credentials to another place than before, existing credentials are never sent there: end users must
-connect again, and the organization must register its OAuth client again.
+After a change, an entry may send credentials to other hosts. One Runtime never sends existing credentials to these
+hosts: end users must connect again, and the organization must register its OAuth client again.
 """
 
 from dataclasses import dataclass, replace
@@ -23,19 +23,19 @@ from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject
 
 RETENTION: Final = timedelta(days=30)
-"""Retention of the definition of a deleted integration: longer than a pending revocation may need it."""
+"""Time for which a deleted integration's definition is kept: pending revocations need it for a day."""
 
 _BATCH: Final = 200
 
 
 class IntegrationExists(Conflict):
-    """The organization already has an integration of that slug."""
+    """The organization already has an integration with this slug."""
 
     code = "integration_exists"
 
 
 class IntegrationInUse(Conflict):
-    """The integration has connections, which need it."""
+    """The integration still has connections."""
 
     code = "integration_in_use"
 
@@ -44,8 +44,8 @@ class IntegrationInUse(Conflict):
 class CustomIntegrationResult:
     """A registered custom integration.
 
-    `enabled`: end users of the organization can connect it. `invalidated`: number of connections that the end users
-    must make again. `client_retired`: the organization must register its OAuth client again.
+    `enabled`: the organization's end users can connect the integration. `invalidated`: number of connections that end
+    users must make again. `client_retired`: the organization must register its OAuth client again.
     """
 
     registered: StoredIntegration
@@ -76,13 +76,13 @@ async def create(
 ) -> CustomIntegrationResult:
     """Register a new custom integration: a validated entry and its logo, a sanitized SVG.
 
-    Raises: IntegrationExists; Conflict if the organization has the maximum.
+    Raises: IntegrationExists; Conflict if the organization has the maximum number of custom integrations.
     """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         if await _find(tx, actor, entry.slug) is not None:
             raise IntegrationExists(
-                f"There is an integration {entry.slug!r} already. PUT /v1/custom-integrations/{entry.slug} replaces it."
+                f"The integration {entry.slug!r} exists already. PUT /v1/custom-integrations/{entry.slug} replaces it."
             )
         return await _create(tx, installation, actor, entry, logo)
 
@@ -115,7 +115,7 @@ async def delete(installation: Installation, actor: Actor, slug: str) -> None:
         if count:
             connected = f"{count} connections use" if count > 1 else "1 connection uses"
             raise IntegrationInUse(
-                f"{connected} {slug}. Delete the connections first, or together with it: ?delete_connections=true."
+                f"{connected} {slug}. Delete the connections first, or add ?delete_connections=true."
             )
         await organization_catalogs.remove(tx, actor.organization_id, slug, installation.clock())
         await _retire_client(tx, installation, actor, slug, None)
@@ -142,7 +142,7 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the OAuth client, unless its secret goes only to hosts that it was registered for; True if retired."""
+    """Retire the OAuth client if its secret would go to hosts that are missing in its registration. True if retired."""
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
         return False
@@ -152,9 +152,9 @@ async def _retire_client(
 
 
 async def _invalidate_connections(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
-    """Invalidate the connections that were made for another audience; return their number.
+    """Invalidate the connections whose credentials are for another audience. Return their number.
 
-    A connection that is used before its batch is invalidated fails on its own check of the audience.
+    A call that uses a connection before this function reaches it fails too: each call compares the audiences.
     """
     count = 0
     for auth_type in get_args(AuthType):

@@ -1,6 +1,6 @@
 """The list of integrations that are available to an organization, with the end user's connections.
 
-One statement that returns one row, then a join of bytes that were rendered once. No vault, no outbound request.
+A request runs one statement, which returns one row, and joins JSON fragments that are rendered only once.
 """
 
 import hashlib
@@ -68,8 +68,8 @@ _END: Final = b"]}"
 class ListState:
     """The caller, the availability for their organization, and the end user's connections.
 
-    `connections`: as the statement aggregates them, `hubspot:active,slack:needs_reauth`. `own`: the catalog with the
-    organization's custom integrations, if any.
+    `connections`: a text such as `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's custom
+    integrations, if there are any.
     """
 
     principal: Principal
@@ -80,7 +80,7 @@ class ListState:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Selection and form of a list. Empty or None selects all; `search` also orders by rank."""
+    """Selection and format of a list. An empty value or None selects all integrations; `search` also sorts by rank."""
 
     slugs: frozenset[str] = frozenset()
     category: str | None = None
@@ -90,17 +90,17 @@ class Options:
 
     @property
     def selects(self) -> bool:
-        """True if the options leave out or reorder integrations."""
+        """Return True if the options filter or sort the integrations."""
         return bool(self.slugs or self.category or self.search is not None or self.status)
 
     @property
     def selection(self) -> tuple[object, ...]:
-        """The options that select, in a canonical order."""
+        """Return the options that filter or sort, in one canonical order."""
         return sorted(self.slugs), self.category, self.search, self.status
 
 
 async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: PresentedKey, end_user_id: str) -> ListState:
-    """Authenticate the key and read all that decides the answer, in one statement. Raises: Unauthenticated."""
+    """Authenticate the key and read all data for the list, in one statement. Raises: Unauthenticated."""
     row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(row)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
@@ -110,7 +110,8 @@ async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: Prese
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
-    """Return for each slug of `hubspot:active,slack:needs_reauth` if one of its connections is active."""
+    """Return each slug of a text such as `hubspot:active,slack:needs_reauth`: True if one of its connections is
+    active."""
     pairs = [pair.split(":") for pair in connections.split(",") if pair]
     active = {slug for slug, status in pairs if status == "active"}
     return {slug: slug in active for slug, _ in pairs}
@@ -120,20 +121,20 @@ def connected_slugs(connections: str) -> Mapping[str, bool]:
 class Listed:
     """A rendered list, the same for all end users with the same connections.
 
-    `etag`: the weak entity tag (RFC 9110 section 8.8.3), which covers all that decides the answer except the requested
-    end user. `parts`: fragments that answers share.
+    `etag`: the weak entity tag (RFC 9110 section 8.8.3) of all data in the response except the end user's identifier.
+    `parts`: JSON fragments that several responses share.
     """
 
     etag: bytes
     parts: tuple[bytes, ...]
 
     def after(self, head: bytes) -> bytes:
-        """Return the answer with this head."""
+        """Return the response body that starts with this head."""
         return b"".join((head, *self.parts))
 
 
 class _Fragments(NamedTuple):
-    """An integration as bytes of a list: available or not to the organization, connected or not."""
+    """JSON fragments of one integration: available to the organization or not, connected or not."""
 
     not_connected: bytes
     connected: bytes
@@ -142,15 +143,18 @@ class _Fragments(NamedTuple):
 
 
 class IntegrationRenderer:
-    """Renders single integrations."""
+    """Renderer of single integrations as JSON."""
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog, self.public_url = catalog, public_url
-        # Each built-in integration in three logo forms; an integration has one to three sets of available auth types.
+        # Enough for each built-in integration in three logo formats, with one to three sets of available auth types.
         self._fragments = lru_cache(maxsize=16_384)(self._render)
 
     def fragments(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
-        """Return the integration in its four states. Custom integrations are not cached here: each is rare."""
+        """Return the integration's fragments for its four states.
+
+        Custom integrations are rare, so they are not cached.
+        """
         if isinstance(integration, CustomIntegration):
             return self._render_integration(integration, logo, auth_types)
         return self._fragments(integration.slug, logo, auth_types)
@@ -171,7 +175,7 @@ class IntegrationRenderer:
         )
 
     def describe(self, integration: Integration, logo: Logo) -> dict[str, str | None]:
-        """Return the fields of an integration that every list has, in their order."""
+        """Return the fields of an integration that do not depend on the organization or the end user."""
         return {
             "id": integration.id,
             "slug": integration.slug,
@@ -182,7 +186,7 @@ class IntegrationRenderer:
         }
 
     def logo_url(self, integration: Integration, logo: Logo) -> str | None:
-        """Return the logo as a data URI, as an immutable address on this server, or None."""
+        """Return the logo as a data URI, as an immutable URL of this server, or None."""
         if logo == "none":
             return None
         slug = integration.slug
@@ -200,14 +204,14 @@ class _CatalogLists:
 
     def __init__(self, catalog: Catalog, renderer: IntegrationRenderer, *, most: int) -> None:
         self._catalog, self._renderer = catalog, renderer
-        # Lists of end users without connections: one for each setting of an organization and each logo form.
+        # Lists for end users without connections: one for each availability and logo format.
         self._unconnected = lru_cache(maxsize=max(most // 16, 8))(self._render_unconnected)
-        # Lists by availability, connections and options: end users with the same connections share one.
+        # Lists by availability, connections and options: end users with the same connections share a list.
         self.listed = lru_cache(maxsize=most)(self._render)
 
     def _render(self, availability: Availability, connections: str, options: Options) -> Listed:
         parts, digest = self._unconnected(availability, options.logo)
-        # An available integration looks the same with a connection that needs reauthorization as without any.
+        # A list shows an available integration as `not_connected` if its connection needs reauthorization.
         connected = {
             slug: active
             for slug, active in connected_slugs(connections).items()
@@ -226,7 +230,8 @@ class _CatalogLists:
         return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*fragments, _END))
 
     def _select(self, availability: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
-        """Return the integrations of an answer: available, or connected by the end user, and matching the options."""
+        """Return the integrations that are available, or that the end user has connected, and that match the
+        options."""
         selected = [
             integration
             for integration in self._catalog.integrations
@@ -242,7 +247,7 @@ class _CatalogLists:
         return search(selected, options.search) if options.search is not None else selected
 
     def _render_unconnected(self, availability: Availability, logo: Logo) -> tuple[dict[str, bytes], "hashlib.blake2b"]:
-        """Return a fragment for every integration, empty if unavailable, and the hash of what decides them."""
+        """Return a fragment for every integration (empty if unavailable), and a hash of all fragments' input."""
         parts = dict[str, bytes]()
         for integration in self._catalog.integrations:
             auth_types = availability.working(integration) if integration.slug in availability else ()
@@ -270,20 +275,20 @@ class IntegrationList:
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self.renderer = IntegrationRenderer(catalog, public_url)
         self._built_in = _CatalogLists(catalog, self.renderer, most=4096)
-        # Organizations with custom integrations; each has few lists, and no other organization shares them.
+        # For organizations with custom integrations. Such an organization has few lists, which no other one shares.
         self._custom = lru_cache(maxsize=64)(partial(_CatalogLists, renderer=self.renderer, most=128))
         # About 6,000 lists of 60 integrations with `logo=url`.
         self._compressor = Compressor(FAST, capacity=32 * 1024 * 1024)
 
     def listed(self, state: ListState, options: Options) -> Listed:
-        """Return the list to answer with."""
+        """Return the rendered list for this state and these options."""
         lists = self._built_in if state.own is None else self._custom(state.own)
         return lists.listed(state.availability, state.connections, options)
 
     def body(self, listed: Listed, end_user_id: str) -> bytes:
-        """Return the answer for an end user, as JSON."""
+        """Return the response body for an end user, as JSON."""
         return listed.after(b'{"end_user_id": %b, "integrations": [' % _encode(end_user_id).encode())
 
     async def compressed(self, listed: Listed, end_user_id: str, body: bytes, coding: Coding) -> bytes:
-        """Return the compressed body. The cache serves an end user who loads the page again."""
+        """Return the compressed body. The cache helps when an end user loads the page again."""
         return await self._compressor.compress((listed.etag, end_user_id), body, coding)

@@ -1,7 +1,7 @@
-"""OAuth clients that an organization, or the instance for all organizations, has registered with a provider (P3, P7).
+"""OAuth clients that an organization has registered with a provider, or the operator for all organizations (P3, P7).
 
-The secret is sealed, and goes only to the hosts that the client was registered for. A replaced or deleted client is
-retired: it serves existing connections until they are deleted.
+One Runtime stores the client's secret encrypted, and sends it only to the hosts of the client's registration. A
+replaced or deleted client is retired: existing connections use it until they are deleted.
 """
 
 import json
@@ -39,24 +39,24 @@ from one_runtime.tenancy.events import Actor, EventType, Subject
 
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
-"""Owner of the clients that serve every organization without a client of its own."""
+"""Owner of the operator's clients, which every organization without its own client uses (the instance's clients)."""
 
 RETENTION: Final = timedelta(days=30)
 """Minimum retention of a retired client."""
 
 _MAX_HOSTS: Final = 100
-_LAST: Final = 4  # characters at the end of a secret by which its owner recognizes it
+_LAST: Final = 4  # last characters of a secret that the API shows, so that its owner recognizes the secret
 _LONG_ENOUGH: Final = 12  # characters; four of a shorter secret would reveal too much
 
 
 class OAuthClientMissing(Conflict):
-    """The operation needs an OAuth client, and none is configured."""
+    """The operation needs an OAuth client, but no client is registered."""
 
     code = "oauth_client_missing"
 
 
 class HostNotRegistered(InvalidInput):
-    """The request would send the client's secret to a host that the OAuth client was not registered for (P7)."""
+    """The request would send the client's secret to a host that is missing in the client's registration (P7)."""
 
     code = "host_not_registered"
 
@@ -65,8 +65,8 @@ class HostNotRegistered(InvalidInput):
 class OAuthClient:
     """A stored OAuth client.
 
-    `scopes`: the scopes to request, None for the entry's default. `fields`: further values that the entry requires,
-    beside the client's id and secret. `version`: of the sealed secret.
+    `scopes`: the scopes to request; None for the entry's default. `fields`: the entry's values other than the client's
+    id and secret. `version`: the version of the encrypted secret.
     """
 
     id: str
@@ -82,19 +82,19 @@ class OAuthClient:
     version: int = 1
 
     def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
-        """Return the fields that the entry asks for, beside the client's id and secret."""
+        """Return the values of the fields that the entry declares, other than the client's id and secret."""
         return auth.client_fields(self.fields)
 
     @property
     def secret_last_four(self) -> str | None:
-        """Return the last four characters of the secret, by which its owner recognizes it; None for a short secret."""
+        """Return the last four characters of the secret, for recognition by its owner; None for a short secret."""
         secret = self.client.client_secret
         return secret[-_LAST:] if secret is not None and len(secret) >= _LONG_ENOUGH else None
 
 
 @dataclass(frozen=True, slots=True)
 class NewOAuthClient:
-    """An OAuth client to register. `client_secret` None preserves the present secret if the `client_id` is the same."""
+    """An OAuth client to register. Without a `client_secret`, a client with the same `client_id` keeps its secret."""
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
@@ -105,7 +105,7 @@ class NewOAuthClient:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
-    """An OAuth client with the redirect address that has to be registered with the provider."""
+    """An OAuth client with the redirect URL to register with the provider."""
 
     client: OAuthClient
     redirect_url: str
@@ -176,9 +176,9 @@ async def require(
     auth: OAuth2Auth,
     params: Mapping[str, str],
 ) -> OAuthClient | None:
-    """Return the client for a new connection with these params: the organization's own, else the instance's.
+    """Return the client for a new connection with these params: the organization's client, or the operator's.
 
-    None if each end user enters a client of their own.
+    Return None if each end user enters their own client.
 
     Raises: OAuthClientMissing; HostNotRegistered; InvalidInput for a param that is missing.
     """
@@ -186,7 +186,7 @@ async def require(
         return None
     row = await tx.one(_FOR, _ClientRow, organization=organization_id, instance=INSTANCE, slug=integration.slug)
     if row is None:
-        raise OAuthClientMissing(f"No OAuth client is configured for {integration.name}.")
+        raise OAuthClientMissing(f"No OAuth client is registered for {integration.name}.")
     client = _decrypt(vault, row)
     require_host(client, integration.name, auth, params)
     return client
@@ -219,8 +219,8 @@ async def put(
 ) -> OAuthClient:
     """Register a client, or replace the present one.
 
-    With the same `client_id` the present client is updated. With another `client_id` existing connections stay with
-    the client that they were made with.
+    With the same `client_id`, update the present client. With another `client_id`, existing connections continue to use
+    the present client.
 
     Raises: InvalidInput, with the errors of the fields.
     """
@@ -228,13 +228,13 @@ async def put(
     if auth is None:
         raise InvalidInput(f"{integration.name} does not use oauth2, so it has no OAuth client.")
     if auth.client.owner == "customer":
-        raise InvalidInput(f"Each end user of {integration.name} enters an OAuth client of their own in the popup.")
+        raise InvalidInput(f"Each end user of {integration.name} enters their own OAuth client in the popup.")
     present = await find_own(tx, vault, organization_id, slug)
     if present is not None and present.client.client_id != new.client_id:
         present = None
     if present is not None and new.client_secret is None:
         if not set(_hosts(new.hosts)) <= set(present.hosts):
-            raise InvalidInput.of("client_secret", "is required with a new host, which it will be sent to")
+            raise InvalidInput.of("client_secret", "is required with a new host, which will receive the secret")
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
@@ -262,7 +262,7 @@ async def put(
 
 
 async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
-    """Retire a client: it serves no new connection. Raises: NotFound."""
+    """Retire a client: new connections cannot use it. Raises: NotFound."""
     if not await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now):
         raise _not_found(slug)
 
@@ -294,7 +294,7 @@ async def get_registered(installation: Installation, organization_id: str, slug:
 
 
 async def register(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
-    """Register an OAuth client in place of the present one, with its event. Raises: NotFound; InvalidInput."""
+    """Register an OAuth client, replace the present client, and record the event. Raises: NotFound; InvalidInput."""
     now = installation.clock()
     async with installation.database.write() as tx:
         integration = await _integration(tx, installation, actor.organization_id, slug)
@@ -304,7 +304,7 @@ async def register(installation: Installation, actor: Actor, slug: str, new: New
 
 
 async def unregister(installation: Installation, actor: Actor, slug: str) -> None:
-    """Retire an OAuth client, with its event: it serves no new connection. Raises: NotFound."""
+    """Retire an OAuth client, which new connections then cannot use, and record the event. Raises: NotFound."""
     async with installation.database.write() as tx:
         await _integration(tx, installation, actor.organization_id, slug)
         await retire(tx, actor.organization_id, slug, installation.clock())
@@ -312,16 +312,16 @@ async def unregister(installation: Installation, actor: Actor, slug: str) -> Non
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
-    """Record the event of an organization. A change by the operator for the instance belongs to no organization."""
+    """Record the event of an organization. An operator's change for all organizations has no event."""
     if actor.organization_id != INSTANCE:
         subject = Subject(data={"integration_slug": slug})
         await events.record(tx, actor, kind, installation.clock(), subject)
 
 
 async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
-    """Return an integration of the organization's catalog; the instance has the built-in ones only.
+    """Return an integration of the organization's catalog; for the operator, only of the built-in catalog.
 
-    A custom integration, which its organization may change, never gets a secret of the operator. Raises: NotFound.
+    So a custom integration, which its organization may change, never receives an operator's secret. Raises: NotFound.
     """
     integration = await installation.catalogs.get(tx, organization_id, slug)
     if integration is None:
@@ -334,26 +334,26 @@ def _registered(installation: Installation, client: OAuthClient) -> RegisteredCl
 
 
 def _not_found(slug: str) -> NotFound:
-    return NotFound(f"There is no OAuth client of your own for {slug[:64]!r}.")
+    return NotFound(f"You have not registered an OAuth client for {slug[:64]!r}.")
 
 
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
-    """Return True if a client of that integration must name the hosts that may receive its secret.
+    """Return True if a client for this integration must list the hosts that may receive the client's secret.
 
-    For a custom integration the server cannot judge a host, so this holds for every host that an end user enters a
-    part of.
+    For a custom integration, One Runtime cannot judge a host. So a client must list the hosts if the end user enters
+    any part of a host.
     """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 
 
 def _cannot_be_listed(auth: OAuth2Auth) -> bool:
-    """Return True if an end user enters a part of a host, or selects among more hosts than a client may name."""
+    """Return True if the end user enters a part of a host, or selects among more hosts than a client may list."""
     sizes = (prod(map(len, _options(auth, names_in(url.authority)))) for url in auth.secret_urls())
     return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
 
 
 def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """Return every host that may receive a client's secret, if the hosts contain only values with options."""
+    """Return every host that may receive a client's secret, if all variables in the hosts have options."""
     return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _expand_host(auth, url.authority)))
 
 
@@ -369,15 +369,15 @@ def _expand_host(auth: OAuth2Auth, authority: str) -> list[str]:
 
 
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
-    """Return True if a client of a custom integration was registered for all hosts of the present entry.
+    """Return True if the registration of a custom integration's client lists all hosts of the present entry.
 
-    If an end user enters a part of a host, `require_host` checks the host of each request instead.
+    If the end user enters a part of a host, `require_host` checks the host of each request instead.
     """
     return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
 
 
 def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
-    """Require that the client was registered for each host that would receive its secret (P7).
+    """Require that the client's registration lists each host that would receive the client's secret (P7).
 
     Raises: HostNotRegistered; InvalidInput for a value that is missing.
     """
@@ -417,7 +417,7 @@ def _decrypt(vault: Vault, row: _ClientRow) -> OAuthClient:
 
 
 def _hosts(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the distinct hosts in lower case; a value may be a whole address. Raises: InvalidInput."""
+    """Return the distinct hosts in lower case. A value may also be a URL. Raises: InvalidInput."""
     hosts = []
     for value in values:
         try:
@@ -461,9 +461,7 @@ def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
 def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
     if names_hosts and not new.hosts:
         return [
-            FieldError(
-                "hosts", "is required: the hosts at which this client was registered. Its secret goes to no other host"
-            )
+            FieldError("hosts", "is required: the client's hosts at the provider. The secret is sent to no other host")
         ]
     if new.hosts and not names_hosts:
         return [FieldError("hosts", "must be empty: this integration has fixed hosts")]
