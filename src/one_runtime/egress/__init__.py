@@ -1,11 +1,14 @@
-"""The only package that opens outbound connections; every request is guarded and limited (P7, P12).
+"""Outbound connections (egress). No other package opens connections; checks and limits apply to each request (P7, P12).
 
-The guard runs on every request and again on every redirect, in this order: one strict parse (`target`); the target's
-scheme, port, name and literal address (`target.check`); every address that a name resolves to (`pool`); the very
-address about to be dialled (`pool`). `addresses` lists the refused ranges.
+The address checks run on every request and again on every redirect, in this order:
+1. `target.parse` parses the URL strictly.
+2. `target.check` checks scheme, port, host name, and an IP address in place of a name.
+3. `pool` checks every IP address to which the name resolves.
+4. `pool` checks the IP address to which the socket is about to connect.
+`addresses` lists the refused ranges.
 
-Each purpose (checks and OAuth, the proxy, webhooks, agents) has its own `Egress`, so slow upstreams and name servers
-of one purpose take no connections and no threads from another.
+Each purpose (provider checks and OAuth, the proxy, webhooks, agents) has its own `Egress`. So slow upstreams and name
+servers of one purpose take no connections and no threads from another purpose.
 """
 
 from one_runtime.egress.client import Egress, Relayed, Response

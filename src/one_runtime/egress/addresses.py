@@ -1,6 +1,6 @@
-"""Refused addresses: all but global unicast, and every form that can embed another address (P7).
+"""Refused IP addresses: all that are not global unicast, and all ranges that can embed another address (P7).
 
-The lists are our own, in addition to Python's `is_global`, whose result changes between Python versions.
+The lists supplement Python's `is_global`, whose result changes between Python versions.
 Sources: the IANA special-purpose address registries for IPv4 and IPv6, RFC 6890 and its updates, the clouds' pages.
 """
 
@@ -57,14 +57,14 @@ _IPV6: Final = tuple(
     )
 )
 
-# RFC 5214 section 6.1: an interface identifier 0000:5efe or 0200:5efe, then an IPv4 address. The mask leaves out the
-# two low bits of the first byte (universal, group).
+# RFC 5214 section 6.1: an interface identifier 0000:5efe or 0200:5efe, followed by an IPv4 address. The mask ignores
+# the two low bits of the first byte (universal, group).
 _ISATAP: Final = 0x0000_5EFE
 _ISATAP_MASK: Final = 0xFCFF_FFFF
 
 
 def why_refused(address: Address) -> str | None:
-    """Return the special range of an address in a few words, or None for an address on the public internet."""
+    """Return a short name of the address's special range, or None for an address on the public internet."""
     if isinstance(address, IPv4Address):
         known = next((why for network, why in _IPV4 if address in network), None)
     else:

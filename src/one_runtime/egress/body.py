@@ -1,4 +1,4 @@
-"""Read and decode a response body, within the cap both on the wire and after decompression (P12)."""
+"""Read and decode a response body. The size limit (`cap`) applies before and after decompression (P12)."""
 
 import zlib
 from typing import Final
@@ -23,7 +23,7 @@ async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
     received = await _received(answer, authority, cap)
     encoding = content_encoding(answer)
     if encoding not in _ENCODINGS:
-        raise UpstreamProtocolError(f"{authority} answered with a content encoding that was not requested.")
+        raise UpstreamProtocolError(f"{authority} used a content encoding that One Runtime did not request.")
     if not received or encoding in ("", "identity"):
         return received
     try:
@@ -52,7 +52,7 @@ async def _received(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
 def _decoded(received: bytes, encoding: str, authority: str, cap: int) -> bytes:
     """Decode at most one byte more than the cap.
 
-    RFC 1952 allows several gzip members in a row. They are refused: many small ones would keep the loop busy.
+    Refuse a body of several gzip members, although RFC 1952 allows it: many small members would block the event loop.
     """
     decoder = zlib.decompressobj(_window_bits(received, encoding))
     decoded = decoder.decompress(received, cap + 1)
@@ -60,7 +60,7 @@ def _decoded(received: bytes, encoding: str, authority: str, cap: int) -> bytes:
         raise _too_large(authority, cap)
     if not decoder.eof or decoder.unused_data.strip(b"\0"):  # some servers pad with zeros
         raise UpstreamProtocolError(
-            f"{authority} sent a body with data after the end of its {encoding} stream, or without that end."
+            f"{authority} sent an incomplete {encoding} body, or data after the end of the {encoding} stream."
         )
     return decoded
 

@@ -1,7 +1,7 @@
 """Concurrency limit for each tenant and upstream, first in, first out (P12).
 
-aiohttp's own limiter is not used: while many requests wait for an upstream that hangs, it can starve requests to
-another upstream.
+aiohttp's own limiter is not enough: while many requests wait for a hanging upstream, requests to another upstream may
+starve.
 """
 
 import asyncio
@@ -13,22 +13,22 @@ from one_runtime.egress.target import Target
 
 
 class Bulkhead:
-    """One semaphore for each tenant and upstream, kept while an exchange uses it or waits for it."""
+    """One semaphore for each tenant and upstream, stored while an exchange uses it or waits for it."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._semaphores: WeakValueDictionary[tuple[str, str, str, int], asyncio.Semaphore] = WeakValueDictionary()
 
     async def acquire(self, target: Target, tenant: str, timeout: float) -> tuple[asyncio.Semaphore, float]:
-        """Wait for a free place. Return the semaphore, which the caller releases, and the rest of the timeout.
+        """Acquire the semaphore. Return it (the caller releases it) and the rest of the timeout.
 
         Args:
             target: the upstream.
-            tenant: requests of one tenant never wait for those of another.
+            tenant: requests of one tenant never wait for another tenant's requests.
             timeout: seconds to wait.
 
         Raises:
-            UpstreamTimeout: no place became free within the timeout.
+            UpstreamTimeout: no other exchange ended within the timeout.
         """
         key = tenant, target.scheme, target.host, target.port
         semaphore = self._semaphores.get(key)

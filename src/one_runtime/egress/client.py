@@ -1,4 +1,4 @@
-"""Outbound requests with redirects, limits, and the guard on every hop."""
+"""Outbound requests with redirects and limits. The address checks run on the request and on every redirect."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response with a decoded body. `repr` leaves out headers and body, which may hold a token."""
+    """A complete response with a decoded body. `repr` omits headers and body, which may contain a token."""
 
     status: int
     headers: Headers = field(repr=False)
@@ -43,7 +43,7 @@ class Relayed:
 
 
 class Egress:
-    """Outbound requests for one purpose, with connections and limits of their own."""
+    """Outbound requests for one purpose. Different purposes share no connections and no limits."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class Egress:
         """Create an egress without any open connection.
 
         Args:
-            allow: exact hosts and ports that may be reached although they are not on the public internet.
-            network: name resolution and sockets; a caller that passes a network closes it.
+            allow: exact hosts and ports to which requests may go although they are not on the public internet.
+            network: name resolution and sockets. A caller that passes a network also closes it.
             limits: default limits of a request.
             pool_limits: limits of all requests together.
             before_request: called before each hop. Tests raise here while a transaction is open (house rule 16).
@@ -84,9 +84,9 @@ class Egress:
         """Send a request and read the whole response. Path and query are sent byte for byte as given.
 
         Raises:
-            TargetRefused: the address, or the address of a redirect, may not be reached.
+            TargetRefused: One Runtime must not send requests to this URL, or to the URL of a redirect.
             RequestRefused: the method or a header cannot be sent.
-            UpstreamUnreachable: no connection could be made, or the connection broke.
+            UpstreamUnreachable: the connection failed or broke.
             UpstreamTimeout: the upstream took too long.
             UpstreamTooLarge: the body exceeds the limit.
             UpstreamProtocolError: the response is not valid HTTP, or redirects too often.
@@ -117,11 +117,11 @@ class Egress:
     ) -> AsyncIterator[Relayed]:
         """Send a request unchanged and stream the response: no decoding, no redirects, no buffering.
 
-        The end of the block returns the connection to the pool, or closes it if the body was not read to its end.
-        Requests with the same `tenant` share the concurrency limit of an upstream.
+        At its end, the `async with` block returns the connection to the pool, or closes the connection if the caller
+        has not read the whole body. Requests with the same `tenant` share the concurrency limit of an upstream.
 
         Raises:
-            EgressError: as `request`; also while the block reads the body.
+            EgressError: as `request`. The block can also raise it while it reads the body.
         """
         with observed(method) as observed_request:
             hop = first_hop(method, url, headers, body, relayed=True)
@@ -136,11 +136,11 @@ class Egress:
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
-        """Return the TLS certificate of the server at an https address. The guard applies as to any request.
+        """Return the TLS certificate of the server at an https URL. The address checks apply as to any request.
 
         Raises:
-            TargetRefused: the address may not be reached.
-            UpstreamUnreachable: no connection could be made, or the certificate is not valid; the detail says why.
+            TargetRefused: One Runtime must not send requests to this URL.
+            UpstreamUnreachable: the connection failed, or the certificate is not valid. The detail has the reason.
             UpstreamTimeout: the server took too long.
         """
         target, limits = parse(url), limits or self._limits
@@ -151,7 +151,7 @@ class Egress:
             raise UpstreamTimeout(f"{target.authority} did not answer within {limits.total:g} seconds.") from None
 
     async def close(self) -> None:
-        """Close every connection. Nothing can be sent afterwards."""
+        """Close every connection. Later requests fail."""
         await self._pool.close()
         if self._owns_network:
             self._network.close()

@@ -14,14 +14,14 @@ class EgressError(OneRuntimeError):
 
 
 class TargetRefused(EgressError):
-    """The address may not be reached from here, or is not a usable address."""
+    """One Runtime must not send requests to this URL, or the URL is invalid."""
 
-    code, status, title = "target_refused", 422, "This address may not be reached"
+    code, status, title = "target_refused", 422, "One Runtime sends no requests to this URL"
 
     @classmethod
     def malformed(cls, why: str) -> "TargetRefused":
-        """Return the error for an invalid or ambiguous address. The detail leaves it out: it may hold a secret."""
-        return cls(f"The address cannot be used: {why}.")
+        """Return the error for an invalid or ambiguous URL. The detail omits the URL, which may contain a secret."""
+        return cls(f"One Runtime cannot use this URL: {why}.")
 
     @classmethod
     def not_allowed(cls, what: str, authority: str) -> "TargetRefused":
@@ -33,13 +33,13 @@ class TargetRefused(EgressError):
 
 
 class RequestRefused(EgressError):
-    """The method or a header cannot be sent unchanged."""
+    """One Runtime cannot send the method or a header unchanged."""
 
     code, status, title = "request_refused", 422, "The request cannot be sent as it is"
 
 
 class UpstreamUnreachable(EgressError):
-    """No connection could be made, or the connection broke before the response."""
+    """One Runtime could not connect to the upstream, or the connection broke before the response."""
 
     code, status, title = "upstream_unreachable", 502, "The other service cannot be reached"
 

@@ -1,4 +1,4 @@
-"""A request to one target, and the request that follows a redirect. Pure functions."""
+"""A hop: one request to one target. A redirect leads to the next hop. The functions do no I/O."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +12,7 @@ from one_runtime.egress.target import Target, parse
 
 Headers = tuple[tuple[str, str], ...]
 Body: TypeAlias = bytes | AsyncIterator[bytes]
-"""Complete, or streamed in pieces."""
+"""A complete body, or a body that is streamed in pieces."""
 
 USER_AGENT: Final = f"One-Runtime/{version('one-runtime')}"
 
@@ -34,20 +34,20 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Headers that concern one connection (RFC 9110 section 7.6.1)."""
 
-# These headers decide where a message ends, or which host it is for. aiohttp sets those it needs.
+# These headers decide where a message ends, or for which host it is. aiohttp adds the headers that it needs.
 _OURS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
-# TRACE echoes credentials, CONNECT opens a tunnel that the guard cannot inspect.
+# TRACE echoes credentials. CONNECT opens a tunnel, whose content the address checks cannot see.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# Sent to another origin too. Any other header may hold a credential, since providers invent header names.
+# A redirect to another origin keeps only these. Any other header may contain a credential: providers invent names.
 _NO_SECRET_IN: Final = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
-_REFERENCE_CHARACTERS: Final = "!#$%&'()*+,-./:;=?@[\\]_~"  # the backslash stays itself, and is refused
+_REFERENCE_CHARACTERS: Final = "!#$%&'()*+,-./:;=?@[\\]_~"  # `parse` refuses the unencoded backslash
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A request to one target. `repr` leaves out headers and body."""
+    """A request to one target. `repr` omits headers and body."""
 
     method: str
     target: Target
@@ -58,18 +58,19 @@ class Hop:
 def first_hop(
     method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None, *, relayed: bool = False
 ) -> Hop:
-    """Return the hop of a caller's request, checked.
+    """Check a caller's request and return its hop.
 
-    A request that is not relayed gets a User-Agent and the encodings that `body` decodes, unless it names its own. A
-    relayed request gets no header; its method keeps its case, its values may be UTF-8, and its length is its own.
+    A request that is not relayed receives a User-Agent and an Accept-Encoding with the encodings that `body` decodes,
+    unless the caller sets these headers. A relayed request receives no header, and may have its own Content-Length. Its
+    method keeps its case, and its header values may be UTF-8.
 
     Raises:
-        TargetRefused: the address cannot be used.
+        TargetRefused: the URL is invalid or ambiguous.
         RequestRefused: the method or a header cannot be sent.
     """
     target = parse(url)
     if not _TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
-        raise RequestRefused("This HTTP method cannot be sent: CONNECT, TRACE and malformed names are refused.")
+        raise RequestRefused("One Runtime cannot send this HTTP method. It refuses CONNECT, TRACE and malformed names.")
     present = set()
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
@@ -78,7 +79,7 @@ def first_hop(
             )
         lower = name.lower()
         if lower in _OURS and not (relayed and lower == "content-length"):
-            raise RequestRefused(f"The header {name} is set by One Runtime itself.")
+            raise RequestRefused(f"One Runtime itself sets the header {name}. Remove it from the request.")
         if _CONTROL.search(value):
             raise RequestRefused(f"The value of the header {name} has a line break or a control character.")
         if not relayed and not value.isascii():
@@ -91,12 +92,12 @@ def first_hop(
 
 
 def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
-    """Return the hop that a redirect leads to, or None for any other response.
+    """Return the hop to which a redirect leads, or None if the response is no redirect.
 
-    A hop to another origin keeps only harmless headers; later hops do not restore the others.
+    A hop to another origin keeps only headers that cannot contain a credential. Later hops do not restore the others.
 
     Raises:
-        TargetRefused: the redirect leads to an address that cannot be used, or from https to http.
+        TargetRefused: the redirect leads to an invalid URL, or from https to http.
     """
     if status not in _REDIRECTS or location is None:
         return None

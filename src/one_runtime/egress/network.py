@@ -1,4 +1,4 @@
-"""Name resolution and sockets: the seam for tests. The decisions are made in `pool`."""
+"""Name resolution and sockets, which tests replace. The module `pool` decides which addresses are refused."""
 
 import asyncio
 import socket
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Network:
-    """The machine's network. Its own threads resolve names, not the few threads of the event loop."""
+    """The machine's network. Resolves names on its own threads, because the event loop has few threads."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         """`tls` replaces the default trust in the machine's certificate authorities."""
@@ -31,18 +31,18 @@ class Network:
         return socket.socket(family, socket.SOCK_STREAM)
 
     def close(self) -> None:
-        """Refuse further names. Running look-ups cannot be stopped and are not waited for."""
+        """Resolve no more names. Do not wait for running look-ups, which cannot be stopped."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    # As bytes: a str would pass through Python's IDNA 2003 codec, which may map the name differently.
+    # As bytes: Python would encode a str with its IDNA 2003 codec, which may map the name differently.
     results = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [_text(family, address) for family, _, _, _, address in results]
 
 
 def _text(family: int, address: tuple[object, ...]) -> str:
-    """Return the address with its scope, if any: scoped addresses are refused, so the scope must not be lost."""
+    """Return the IP address with its scope, if there is a scope. `addresses` refuses scoped addresses."""
     text = str(address[0])
     scope = address[3] if family == socket.AF_INET6 and len(address) > 3 else 0
     return f"{text}%{scope!s}" if scope and "%" not in text else text

@@ -1,4 +1,4 @@
-"""Metrics and a span for each outbound request. They leave out the host, which may be an end user's own."""
+"""Metrics and a span for each outbound request. They omit the host, which may belong to an end user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

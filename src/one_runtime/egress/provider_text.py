@@ -1,4 +1,4 @@
-"""The only redactor of text that a provider sent: plain text on one line, without secrets (P11)."""
+"""Redaction of text that a provider sent: plain text on one line, without secrets (P11). No other module redacts."""
 
 import base64
 import html
@@ -27,7 +27,7 @@ def printable(text: str) -> str:
 
     Invisible characters can reverse the text shown, and hide a secret from a search for it.
     """
-    if not text.isprintable():  # true for most texts: then no character needs a look
+    if not text.isprintable():  # most texts are printable: skip the loop over the characters
         text = "".join(map(_printable_character, text))
     return " ".join(_INVISIBLE.sub("", text).split())
 
@@ -35,8 +35,8 @@ def printable(text: str) -> str:
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return the text as `printable` does, at most 300 characters, with every secret masked.
 
-    Masks each secret as it is, percent-encoded, in base64, in JSON and in HTML, in any case; and every part of one
-    of at least 12 characters.
+    Masks each secret unencoded, percent-encoded, in base64, in JSON and in HTML, in upper or lower case. Masks also
+    every part of a secret that has at least 12 characters.
     """
     plain = printable(text[:_MOST_READ])
     forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
@@ -46,7 +46,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def contains_secret(text: str, secrets: Iterable[str]) -> bool:
-    """Return true if the text contains one of these secrets, in any form that `redact` masks as a whole."""
+    """Return True if the text contains one of these secrets, in any form that `redact` masks completely."""
     plain = printable(text)
     # Every form is at least as long as the printable secret, and most accounts' names are shorter than a key.
     possible = [secret for secret in secrets if len(printable(secret)) <= len(plain)]
@@ -107,7 +107,7 @@ def _mask_parts(text: str, forms: Iterable[str]) -> str:
 
 
 def _lower(text: str) -> str:
-    """Return the text in lower case, each character in its place."""
+    """Return the text in lower case, with each character at the same index."""
     if len(lowered := text.lower()) == len(text):
         return lowered
     return "".join(lower if len(lower := character.lower()) == 1 else character for character in text)

@@ -1,4 +1,4 @@
-"""The pause that a provider asks for (`Retry-After`, RFC 9110 section 10.2.3), and the dates that providers write."""
+"""The pause that a provider requests (`Retry-After`, RFC 9110 section 10.2.3), and the date formats of providers."""
 
 import re
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Final
 
 _SECONDS: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 _UNIX_TIME: Final = 1_000_000_000
-"""A larger number is a time, as some providers write it, and not a number of seconds."""
+"""Some providers send a Unix time instead of seconds. A larger number than this is a Unix time."""
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
@@ -21,7 +21,7 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return an RFC 3339 or HTTP date as UTC; None for other text. A date without a zone is UTC: HTTP dates are."""
+    """Return an RFC 3339 or HTTP date as UTC, or None for other text. A date without a zone is UTC, like HTTP dates."""
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = parse(text.strip()[:64])

@@ -1,6 +1,7 @@
-"""Target of a request: the strict parse of an address, and the checks that need no name resolution (P7).
+"""Target of a request: the strict parse of a URL, and the checks that need no name resolution (P7).
 
-The parsed address is the one that is sent. An ambiguous address is refused, not repaired.
+One Runtime connects to exactly the URL that it has parsed and checked. It refuses an ambiguous URL, and never repairs
+a URL.
 """
 
 import re
@@ -27,10 +28,10 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?P<last>{_LABEL})")
-# A number for browsers (WHATWG URL, "ends in a number") and inet_aton: 127.1, 0x7f000001, 0x.
+# Browsers (WHATWG URL, "ends in a number") and inet_aton read such a host as an IPv4 address: 127.1, 0x7f000001, 0x.
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Names of cloud metadata services and of this machine, refused whatever they resolve to.
+# Names of cloud metadata services and of this machine: refused for every IP address to which they resolve.
 _REFUSED_NAMES: Final = frozenset(
     {
         "localhost",
@@ -50,7 +51,8 @@ _REFUSED_NAMES: Final = frozenset(
     }
 )
 
-# Ports of protocols that an HTTP request can be smuggled into: https://fetch.spec.whatwg.org/#port-blocking
+# Ports of other protocols, whose servers may execute parts of an HTTP request:
+# https://fetch.spec.whatwg.org/#port-blocking
 _OTHER_PROTOCOLS: Final = (
     "1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 "
     "123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 "
@@ -62,29 +64,29 @@ _REFUSED_PORTS: Final = frozenset(int(port) for port in _OTHER_PROTOCOLS.split()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parsed address. `host` is canonical: lower case, IDNA, no trailing dot, IPv6 compressed and unbracketed."""
+    """A parsed URL. `host` is canonical: lower case, IDNA, no trailing dot, IPv6 compressed and unbracketed."""
 
     scheme: str
     host: str
     port: int
     address: Address | None
-    """Set if the host is a literal address, which needs no resolver."""
+    """Set if the host is an IP address, which needs no name resolution."""
     authority: str
-    """Host and port in the form of an allow-list entry. Safe in messages."""
+    """Host and port in the format of an allow-list entry. Contains no secret, so messages may show it."""
     url: URL = field(repr=False)
-    """The address for the client, with path and query byte for byte as given."""
+    """The URL for aiohttp, with path and query byte for byte as the caller wrote them."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """The origin (RFC 6454). Credentials are only sent to the same origin."""
+        """Return the origin (RFC 6454). A redirect to another origin receives no credentials."""
         return (self.scheme, self.host, self.port)
 
 
 def parse(url: str) -> Target:
-    """Parse an absolute http or https address.
+    """Parse an absolute http or https URL.
 
     Raises:
-        TargetRefused: the address is invalid or ambiguous.
+        TargetRefused: the URL is invalid or ambiguous.
     """
     if len(url) > _LONGEST_URL:
         raise TargetRefused.malformed(f"it is longer than {_LONGEST_URL} characters")
@@ -105,7 +107,7 @@ def parse(url: str) -> Target:
     suffix = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
     try:
         sent = URL(f"{scheme}://{authority}{suffix}{rest}", encoded=True)
-        # The guard must check what the client dials and sends.
+        # The URL that was checked must be the URL that aiohttp requests.
         if (sent.scheme, sent.raw_host, sent.port, sent.raw_path_qs) != (scheme, host, port, rest):
             raise TargetRefused.malformed("it is ambiguous")
     except ValueError:
@@ -114,18 +116,18 @@ def parse(url: str) -> Target:
 
 
 def check(target: Target, allow: AllowList) -> None:
-    """Refuse a target without name resolution. Runs for every request, also if a pooled connection exists.
+    """Check a target without name resolution. Runs for every request, even on a pooled connection.
 
     Raises:
-        TargetRefused: the port, the name or the literal address is refused, and the operator has not allowed it.
+        TargetRefused: the port, name or IP address is refused, and the operator has not allowed it.
     """
     if (target.host, target.port) in allow:
         return
     if target.port in _REFUSED_PORTS:
-        raise TargetRefused.not_allowed(f"Port {target.port} belongs to another protocol than HTTP", target.authority)
+        raise TargetRefused.not_allowed(f"Port {target.port} is for another protocol than HTTP", target.authority)
     if target.host in _REFUSED_NAMES or target.host.endswith(".localhost"):
         raise TargetRefused.not_allowed(
-            f"{target.host} is a name for this machine or its cloud's metadata", target.authority
+            f"{target.host} is a name of the server itself or of its cloud's metadata service", target.authority
         )
     why = None if target.address is None else why_refused(target.address)
     if why is not None:
@@ -188,5 +190,5 @@ def _parse_name(name: str) -> tuple[str, Address | None]:
 
 
 def bracketed(host: str) -> str:
-    """Return a host as an address holds it: IPv6 in brackets."""
+    """Return a host as URLs contain it: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
