@@ -122,7 +122,7 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
     other = await send(client, "PUT", f"{PATH}/x-other", ENTRY)
     assert other.json()["errors"][0] == {
         "field": "slug",
-        "message": "line 1: must be x-other, as in the address of the request",
+        "message": "line 1: must be x-other, as in the URL of the request",
     }
     assert (await send(client, "POST", PATH, ENTRY)).status_code == 201
     twice = await send(client, "POST", PATH, ENTRY)

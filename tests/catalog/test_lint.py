@@ -65,7 +65,7 @@ def test_a_valid_entry_has_no_complaints(auths: tuple[dict[str, Any], ...]) -> N
         (changed(OAUTH2, client={}), "client.where"),
         (changed(OAUTH2, client={"where": "In the portal"}), "client.where"),
         (changed(OAUTH2, token={**OAUTH2["token"], "auth": "none"}), "token.auth: must not be none"),
-        (changed(OAUTH2, scopes={"default": ["a", "a"]}), "scopes: each must be listed once"),
+        (changed(OAUTH2, scopes={"default": ["a", "a"]}), "scopes: list each scope once"),
         (changed(OAUTH2, scopes={"default": ["a,b"], "separator": ","}), "without the separator"),
         (changed(OAUTH2, refresh="none", revocation=REVOCATION), "must not contain refresh_token"),
         (changed(OAUTH2, revocation={**REVOCATION, "auth": "bearer"}), "revocation.gone"),
@@ -91,5 +91,5 @@ def test_an_alias_equal_to_the_name_has_a_complaint() -> None:
     assert complaints_about(KEY, aliases=["other word"]) == []
     for aliases in (["example"], ["one", "one"]):
         assert complaints_about(KEY, aliases=aliases) == [
-            "aliases: each must be listed once, and must differ from the name and the slug"
+            "aliases: list each alias once, and no alias that equals the name or the slug"
         ]

@@ -85,7 +85,7 @@ def test_links_must_be_https_addresses(link: str) -> None:
 
 
 def test_an_auth_type_may_occur_once_only() -> None:
-    refused("each auth type may occur once only", API_KEY, API_KEY)
+    refused("must contain each auth type only once", API_KEY, API_KEY)
 
 
 def test_an_integration_without_an_auth_type_is_refused() -> None:
@@ -96,7 +96,7 @@ def test_a_key_has_a_check_or_a_reason_and_not_both() -> None:
     without = {key: value for key, value in API_KEY.items() if key not in ("check", "identity")}
     refused("a check is required", without)
     assert entry_of({**without, "check_missing": "The API has no read call."}).auth[0].check is None
-    refused("use either", {**API_KEY, "check_missing": "No reason."})
+    refused("declare either check or check_missing", {**API_KEY, "check_missing": "No reason."})
 
 
 def test_a_pattern_that_lets_a_value_leave_the_host_is_refused() -> None:

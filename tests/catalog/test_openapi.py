@@ -193,7 +193,7 @@ def test_servers_that_differ_in_their_host_become_options() -> None:
     ]
     different = imported(servers=[{"url": "https://eu.acme.com/v1"}, {"url": "https://us.acme.com/v2"}])
     assert different.integration.auth[0].base_url == "https://eu.acme.com/v1"
-    assert different.warnings == ("The document has several servers; the first is used: https://eu.acme.com/v1.",)
+    assert different.warnings == ("The document has several servers. One Runtime uses https://eu.acme.com/v1.",)
 
 
 def test_variables_in_the_host_of_a_server_become_params() -> None:
@@ -223,7 +223,7 @@ def test_a_logo_is_used_if_it_is_an_svg() -> None:
     assert (drawn.logo, drawn.warnings) == (svg.replace("/></svg>", "/></svg>"), ())
     fetched = imported(info=info(**{"x-logo": {"url": "https://acme.com/logo.svg"}}))
     assert "<text" in fetched.logo
-    assert fetched.warnings[0].startswith("x-logo is left out")
+    assert fetched.warnings[0].startswith("x-logo is ignored")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(
 
 @dataclass(frozen=True, slots=True)
 class CustomEntry:
-    """A validated custom entry. `logo`: a sanitized SVG; `warnings`: parts that were ignored or guessed."""
+    """A validated custom entry. `logo`: a sanitized SVG. `warnings`: parts that One Runtime ignored or guessed."""
 
     integration: CustomIntegration
     logo: str
@@ -45,10 +45,10 @@ def written(integration: CustomIntegration) -> dict[str, object]:
 
 
 def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
-    """Parse and validate a custom integration. `slug`: the one in the request's path; `allow_http`: on loopback.
+    """Parse and validate a custom integration. `slug`: from the request's path. `allow_http`: allow http on loopback.
 
     Raises:
-        SourceError: all complaints, with their lines where known.
+        SourceError: all errors (complaints), with their lines if they are known.
     """
     return _custom_entry(EntrySource.read(text, syntax), slug, allow_http=allow_http)
 
@@ -65,23 +65,23 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
     if slug is not None and not is_custom(slug):
         data.setdefault("slug", f"{CUSTOM}none")  # a placeholder, so that the complaint lists all other errors too
     elif slug is not None and data.setdefault("slug", slug) != slug:
-        source.refuse(("slug",), f"must be {slug}, as in the address of the request")
+        source.refuse(("slug",), f"must be {slug}, as in the URL of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
     _require_valid(source, integration)
     try:
         return CustomEntry(integration, _logo(integration, logo))
     except UnsafeLogo as error:
-        source.refuse(("logo",), f"cannot be used: {error}")
+        source.refuse(("logo",), f"is not valid: {error}")
 
 
 def load_file(path: Path) -> Integration:
-    """Return the entry of a file, checked in full.
+    """Return the validated entry of a file.
 
-    The file holds an entry of the catalog, a custom integration, whose slug begins with `x-`, or an OpenAPI document,
+    The file contains an entry of the catalog, a custom integration (its slug begins with `x-`), or an OpenAPI document
     as in a request to `/v1/custom-integrations`.
 
     Raises:
-        CatalogError: names the file, the line and what is wrong.
+        CatalogError: the entry is not valid. The error names the file and the line.
     """
     try:
         source = read_file(path)
@@ -107,12 +107,12 @@ def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) ->
         logo = _logo(integration, imported.logo)
     except UnsafeLogo as error:
         logo = _logo(integration, None)
-        warnings = [*warnings, f"x-logo is left out: {error}."]
+        warnings = [*warnings, f"x-logo is ignored: {error}."]
     return CustomEntry(integration, logo, tuple(warnings))
 
 
 def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint: Complaint) -> Complaint:
-    """Map a complaint about the generated entry to its place in the document, without a line if there is none."""
+    """Return a complaint about the generated entry as a complaint about the document, with a line if it is known."""
     place = complaint.place
     at = imported.places.get(str(place[2])) if len(place) > 2 else None
     if at is None:
@@ -143,7 +143,7 @@ def _logo(integration: CustomIntegration, logo: str | None) -> str:
         return clean_svg(logo.strip())
     match = _SVG_URI.fullmatch(logo.strip())
     if match is None:
-        raise UnsafeLogo("send the SVG itself, or data:image/svg+xml;base64,…; the server fetches no addresses")
+        raise UnsafeLogo("send the SVG itself, or data:image/svg+xml;base64,…; One Runtime fetches no URLs")
     try:
         raw = base64.b64decode(match[2], validate=True) if match[1] else unquote_to_bytes(match[2])
         return clean_svg(raw.decode().strip())

@@ -9,7 +9,7 @@ from typing import Any, Final
 from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.patterns import compiled
 
-# Python's own parser of patterns, which has no public name.
+# Python's parser of regular expressions, which has no public name.
 _codes: Final[Any] = import_module("re._constants")
 _parser: Final[Any] = import_module("re._parser")
 
@@ -33,12 +33,12 @@ def generate_param(part: Param) -> str:
 
 
 def generate_field(part: CredentialField, variant: int = 0) -> str:
-    """Return a value of a credential field; each variant has another value."""
+    """Return an example value of a credential field. Different variants return different values."""
     return generate_match(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 
 
 def put(document: object, path: str, value: object) -> object:
-    """Return the JSON document with a value at that path; missing objects and lists are added."""
+    """Return the JSON document with the value at the path. Add missing objects and lists."""
     step, _, rest = path.partition(".")
     if not step:
         return value
@@ -55,7 +55,7 @@ def generate_match(pattern: str, variant: int = 0) -> str:
     """Return a text that matches the whole pattern.
 
     Raises:
-        ValueError: no example was found.
+        ValueError: the function found no example.
     """
     parsed = _parser.parse(pattern)
     for attempt in range(8):

@@ -1,6 +1,6 @@
-"""Check an entry beyond its shape: URLs resolve, a check separates a refusal from an outage, and texts are complete.
+"""Lint a valid entry: URLs are complete, the check request distinguishes refusals from outages, texts are complete.
 
-No request is sent. `one-runtime catalog check` prints one line for each complaint.
+The linter sends no request. `one-runtime catalog check` prints one line for each complaint.
 """
 
 import re
@@ -19,7 +19,7 @@ from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
-# Allows http on loopback, which the model accepts for demos only.
+# Allows http on loopback, because demos use it. The model decides where http is allowed.
 _URL: Final = re.compile(
     rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost){_REST}"
 )
@@ -37,7 +37,7 @@ _FOREIGN_HOSTS: Final = (
 
 
 def complaints(entry: Integration) -> Iterator[str]:
-    """Yield one sentence for each error of an entry that has a valid shape."""
+    """Yield one sentence for each error of an entry whose fields are valid."""
     for place, complaint in placed_complaints(entry):
         step = place[-1]
         yield f"{entry.auth[step].type if isinstance(step, int) else step}: {complaint}"
@@ -47,7 +47,7 @@ def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
     """Yield each error with the place of the faulty part of the entry."""
     words = [entry.name.casefold(), entry.slug, *entry.aliases]
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
-        yield ("aliases",), "each must be listed once, and must differ from the name and the slug"
+        yield ("aliases",), "list each alias once, and no alias that equals the name or the slug"
     for index, auth in enumerate(entry.auth):
         try:
             yield from ((("auth", index), complaint) for complaint in _check_auth(auth))
@@ -75,7 +75,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Return the provider's example answer at a step, from the examples of the entry's received values."""
+    """Build the provider's response at a step from the examples of the entry's received values."""
     answer: object = {}
     for part in auth.received:
         if part.source == source:
@@ -87,7 +87,7 @@ def _check_auth(auth: AuthBase) -> Iterator[str]:
     for field in auth.fields:
         yield from _check_field(field)
     if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
-        yield "received: each value requires an example of what the provider sends"
+        yield "received: each value requires an example, as the provider sends it"
         return
     values = example_values(auth)
     yield from _check_hosts(auth, values)
@@ -107,7 +107,7 @@ def _check_field(field: CredentialField) -> Iterator[str]:
     if field.help is not None and not field.help.endswith("."):
         yield f"{field.name}: help must be a sentence with a full stop"
     if field.pattern is None:
-        yield f"{field.name}: a pattern is required, so that the popup detects a wrong value at once"
+        yield f"{field.name}: a pattern is required, so that the popup detects a wrong value before it sends the value"
 
 
 def _check_hosts(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _check_hosts(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
 
 def _check_host(auth: AuthBase, part: Param, values: ConnectionValues) -> Iterator[str]:
     if not part.placeholder:
-        yield f"{part.name}: a placeholder is required for a part of a host: error messages show it"
+        yield f"{part.name}: a placeholder is required for a part of a host, because error messages show it"
         return
     if "lower" not in part.transform:
         yield f"{part.name}: transform must contain lower for a part of a host"
@@ -157,7 +157,7 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
     if not auth.verifies_by_connecting and not check.expect.json_body and 204 not in check.expect.status:
         yield "check: expect.json requires a condition, because a login page also answers 200"
     if [(rule.path, rule.type) for rule in check.expect.json_body] == [("$", "object")]:
-        yield "check: expect.json accepts any object; require a key of a successful answer, or the absence of an error"
+        yield "check: expect.json accepts any object; require a key of a success, or the absence of an error"
     for status in _OUTAGES:
         for body in (*_MEANINGLESS_BODIES, b"{}", b"[]"):
             if (verdict := read_check(auth, status, (), body, values)).refused or verdict.ok:
@@ -177,11 +177,11 @@ def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:
     for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
         requested = [fill(scope, known) or "" for scope in scopes.templates()]
         if len(set(requested)) != len(requested) or any(scopes.separator in scope for scope in requested):
-            yield "scopes: each must be listed once, without the separator"
+            yield "scopes: list each scope once, without the separator"
     if auth.pkce == "unknown":
         yield "pkce: must not be unknown; see the provider's documentation"
     if not auth.client.where or not auth.client.where.endswith("."):
-        yield "client.where: a sentence with a full stop is required: where to register an OAuth client"
+        yield "client.where: write a sentence with a full stop: where to register an OAuth client"
     if auth.token.auth == "none":
         yield "token.auth: must not be none, because an OAuth client here always has a secret"
     yield from _check_revocation(auth)
@@ -195,13 +195,13 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
     if auth.refresh == "none" and "refresh_token" in auth.revocation.tokens:
         yield "revocation.tokens: must not contain refresh_token, because refresh is none"
     if auth.revocation.auth == "bearer" and not (auth.revocation.gone.status or auth.revocation.gone.json_body):
-        yield "revocation.gone: required with the auth bearer: the answer for a token that is already invalid"
+        yield "revocation.gone: required with the auth bearer: the response for a token that is already invalid"
     if is_expected(auth.revocation.expect, 500, {}):
         yield "revocation.expect: must not accept an outage (HTTP 500)"
 
 
 def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Check that no received value can send a token to a foreign host (P7)."""
+    """Yield each received value that could send a token to a host of another owner (P7)."""
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:
         if part.source != source or part.name not in in_hosts:

@@ -1,4 +1,4 @@
-"""Load the catalog: the precompiled file at the start, or a single YAML file. A loaded catalog is read-only."""
+"""Load the catalog from the precompiled file, or one entry from a YAML file. A loaded catalog is read-only."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _BUILD = "To build it, run: python -m one_runtime.catalog.tools.build"
 
 
 class CatalogError(ConfigurationError):
-    """An entry or the compiled catalog cannot be used; the detail names the file and the place."""
+    """An entry or the compiled catalog is not valid. The detail names the file and the place."""
 
     @classmethod
     def of(cls, path: Path, error: SourceError) -> Self:
@@ -43,7 +43,7 @@ class CompiledCatalog(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Integrations, sorted by name without regard to case. Catalogs are compared by identity."""
+    """Integrations, sorted by name in any case. Two catalogs are equal only if they are the same object."""
 
     revision: str
     integrations: tuple[Integration, ...]
@@ -64,7 +64,7 @@ class Catalog:
         )
 
     def get(self, slug: str) -> Integration | None:
-        """Return the integration of that slug, or None."""
+        """Return the integration with this slug, or None."""
         return self._by_slug.get(slug)
 
     def logo(self, slug: str) -> bytes:
@@ -84,7 +84,7 @@ class Catalog:
         return _require_entry(self._hashes, slug)
 
     def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
-        """Return this catalog with an organization's custom integrations, which carry their own logos."""
+        """Return a catalog of these integrations and an organization's custom integrations with their logos."""
         ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
         revision = digest([self.revision, revision])
         return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)
@@ -93,12 +93,12 @@ class Catalog:
         """Return this catalog, under a new revision, with an integration added or replaced.
 
         Raises:
-            CatalogError: the SVG is not safe to show.
+            CatalogError: the SVG is not safe to display.
         """
         try:
             logo = clean_svg(svg).encode()
         except UnsafeLogo as error:
-            raise CatalogError(f"The logo of {integration.slug} cannot be used: {error}.") from error
+            raise CatalogError(f"The logo of {integration.slug} is not valid: {error}.") from error
         others = tuple(entry for entry in self.integrations if entry.slug != integration.slug)
         revision = digest([self.revision, dump(integration), logo.decode()])
         return Catalog.of((*others, integration), {**self._logos, integration.slug: logo}, revision)
@@ -132,7 +132,7 @@ def load_catalog() -> Catalog:
     except FileNotFoundError as error:
         raise CatalogError(f"catalog.json is missing. {_BUILD}") from error
     except (OSError, ValidationError) as error:
-        raise CatalogError(f"catalog.json is not of this version. {_BUILD}") from error
+        raise CatalogError(f"Another version of One Runtime wrote catalog.json. {_BUILD}") from error
     logos = {slug: svg.encode() for slug, svg in compiled.logos.items()}
     return Catalog.of(compiled.integrations, logos, compiled.revision)
 
@@ -140,11 +140,11 @@ def load_catalog() -> Catalog:
 def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
     """Return the validated entry of a YAML file.
 
-    `replace` substitutes `{name}` in the text before it is parsed; `allow_http` allows http on loopback. The demo's
-    own provider needs both.
+    `replace`: values for `{name}` in the text, before the text is parsed. `allow_http`: allow http on loopback. The
+    demo's provider needs both arguments.
 
     Raises:
-        CatalogError: names the file, the line and what is wrong.
+        CatalogError: the entry is not valid. The error names the file and the line.
     """
     try:
         return read_file(path, replace).integration(Integration, allow_http=allow_http)

@@ -25,21 +25,22 @@ _ATTRIBUTE_NAMES: Final = (
 _ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 _ATTRIBUTES: Final = frozenset(_ATTRIBUTE_NAMES.split())
 _METADATA_ATTRIBUTES: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
-# Nothing fetched, nothing run: the only reference is to an id of the same file.
+# A logo may only refer to ids in its own file, so that a browser fetches and runs nothing.
 _REFERENCE = re.compile(r"url\(\s*#[A-Za-z0-9_-]+\s*\)")
 
 
 class UnsafeLogo(ValueError):
-    """The SVG contains something that a logo does not need."""
+    """The SVG is not valid, or contains a part that a logo does not need."""
 
 
 def clean_svg(text: str) -> str:
     """Return the SVG with only the elements and attributes that a drawing needs.
 
     Raises:
-        UnsafeLogo: script, an external reference, a style sheet, a document type, or over 8 kB.
+        UnsafeLogo: the SVG contains a script, an external reference, a style sheet or a document type, or has over 8
+        kB.
     """
-    # Entities can expand without end or read files, so a document type never reaches the parser.
+    # A document type can declare entities, which expand without end or read files. So the parser never receives it.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
@@ -93,14 +94,15 @@ def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
 
 def logo_hash(svg: bytes) -> str:
     """Return the hash in the immutable URL of this logo."""
-    return hashlib.sha256(svg).hexdigest()[:12]  # short: a list has one for each integration, and it does not compress
+    # Short, because a list contains a hash for each integration, and hashes do not compress.
+    return hashlib.sha256(svg).hexdigest()[:12]
 
 
 def monogram(slug: str, name: str) -> str:
-    """Draw two letters on a colour derived from the slug, legible on a light and on a dark page."""
+    """Return an SVG with two letters on a colour that depends on the slug, legible on light and dark pages."""
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
-    # White text needs a contrast of 4.5:1 (WCAG 1.4.3); yellow to cyan are light colours, so they are darkened.
+    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan are light, so they need darkening.
     light = 30 if 30 <= hue <= 200 else 40
     return (
         f'<svg xmlns="{_SVG}" viewBox="0 0 256 256" width="256" height="256">'

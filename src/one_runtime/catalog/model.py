@@ -43,14 +43,14 @@ Auth: TypeAlias = Annotated[
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
 DESCRIPTION = r"^[A-Z0-9][^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*\.$"
 Description: TypeAlias = Annotated[str, StringConstraints(pattern=DESCRIPTION, max_length=89)]
-"""One sentence, written by us, that describes the purpose of the product."""
+"""One sentence that describes the purpose of the product. The sentence is not the provider's."""
 
 Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .&+-]{0,38}[a-z0-9]$")]
 """Another search word for the product, in lower case: a former name, a nickname, the parent brand."""
 
 
 class Integration(EntryPart):
-    """One third-party product that can be connected."""
+    """One third-party product to which end users can connect."""
 
     slug: Slug
     name: Label
@@ -65,7 +65,7 @@ class Integration(EntryPart):
         if not self.auth:
             raise ValueError("auth: needs at least one auth type")
         if len(set(self.auth_types)) != len(self.auth):
-            raise ValueError("auth: each auth type may occur once only")
+            raise ValueError("auth: must contain each auth type only once")
 
     @property
     def id(self) -> str:
@@ -78,21 +78,21 @@ class Integration(EntryPart):
         return tuple(auth.type for auth in self.auth)
 
     def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - custom integrations use it
-        """Return the audience of the credentials of that auth type, or None if it can never change."""
+        """Return the audience of credentials of this auth type, or None: a built-in integration's never changes."""
         return None
 
     def auth_of(self, auth_type: str) -> Auth | None:
-        """Return the definition of that auth type, or None."""
+        """Return the definition of this auth type, or None."""
         return next((auth for auth in self.auth if auth.type == auth_type), None)
 
 
 def is_custom(slug: str) -> bool:
-    """Return True if a custom integration may have that slug."""
+    """Return True if the slug has the prefix of custom integrations."""
     return len(slug) <= MAX_SLUG and re.fullmatch(CUSTOM_SLUG, slug) is not None
 
 
 class CustomIntegration(Integration):
-    """A custom integration: its slug begins with `x-`, its id is that of the row, and it carries its logo."""
+    """A custom integration. Its slug begins with `x-`, its id is the database row's id, and it contains its logo."""
 
     slug: Annotated[str, StringConstraints(pattern=CUSTOM_SLUG, max_length=MAX_SLUG)]
     _id: str = PrivateAttr()
@@ -101,14 +101,14 @@ class CustomIntegration(Integration):
 
     @classmethod
     def of(cls, definition: Mapping[str, object], row_id: str, logo: str, moved_at: dt.datetime) -> Self:
-        """Return a stored custom integration, which was validated when it was stored. `moved_at`: as the property."""
+        """Return a stored custom integration without validating it again. `moved_at`: as the property."""
         integration = cls.model_validate(definition, context={"trusted": True})
         integration._id, integration._logo, integration._moved_at = row_id, logo, moved_at  # noqa: SLF001 - its own
         return integration
 
     @property
     def moved_at(self) -> dt.datetime:
-        """Return the time of the last change of its audience."""
+        """Return the time of the last change of the audience."""
         return self._moved_at
 
     @property
@@ -123,13 +123,13 @@ class CustomIntegration(Integration):
 
     @property
     def logo_hash(self) -> str:
-        """Return a hash like `logos.logo_hash` that other organizations cannot compute, because it covers the id."""
+        """Return a hash like `logos.logo_hash`. It covers the id, so other organizations cannot compute it."""
         return logo_hash(f"{self._id}{self._logo}".encode())
 
     def audience(self, auth_type: str) -> str | None:
-        """Return a digest of the audience, which changes when the entry sends credentials elsewhere or in another way.
+        """Return a digest of the audience. It changes when the entry sends credentials to other hosts or differently.
 
-        An auth type that the entry no longer has gets the digest of an empty audience.
+        For an auth type that the entry no longer has, return the digest of an empty audience.
         """
         auth = self.auth_of(auth_type)
         if auth_type == "none":  # nothing is sent
@@ -138,5 +138,5 @@ class CustomIntegration(Integration):
 
 
 def dump(integration: Integration) -> dict[str, Any]:
-    """Return the entry as plain data; an explicit null is preserved."""
+    """Return the entry as plain data, with each explicit null."""
     return integration.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -1,7 +1,7 @@
 """OAuth 2.0 as data: the authorization redirect, token requests, received values, and revocation.
 
-Each value becomes known at a step: the end user's parameters, then the callback, the token response, the look-up. A
-template may only use values that are known at its step.
+Values become known step by step: the end user's parameters, then the callback's values, then those of the token
+response, then those of the look-up. A template may use only the values of its own step and earlier steps.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ ErrorCode = Annotated[
 ]  # RFC 6749, 5.2
 Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
-# The flow sets these parameters; an entry that set them too could disable state or PKCE.
+# One Runtime itself sets these parameters. An entry that also set them could disable state or PKCE.
 _AUTHORIZATION_OWN: Final = frozenset(
     {"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "scope", "state"}
 )
@@ -57,8 +57,8 @@ _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "ref
 class ClientRegistration(EntryPart):
     """The registration of the OAuth client.
 
-    `customer`: each customer creates a client within the product, and the end user enters it. `fields`: values of the
-    client beside its id and secret, such as a developer token.
+    `customer`: each end user creates a client in the provider's product and enters it in the popup. `fields`: values of
+    the client other than its id and secret, such as a developer token.
     """
 
     owner: Literal["organization", "customer"] = "organization"
@@ -68,7 +68,7 @@ class ClientRegistration(EntryPart):
 
 
 class ScopeList(EntryPart):
-    """One scope parameter. `always`: scopes of every request; `default`: scopes if the request names no others."""
+    """A scope parameter. `always`: scopes of every request. `default`: scopes of a session that names no scopes."""
 
     param: ParamName = "scope"
     separator: Literal[" ", ",", "+"] = " "
@@ -76,12 +76,12 @@ class ScopeList(EntryPart):
     default: Annotated[tuple[Scope, ...], Field(max_length=300)] = ()
 
     def templates(self) -> Iterator[str]:
-        """Yield every scope: some providers use the customer's host in a scope."""
+        """Yield every scope. A scope can be a template: some providers use the customer's host in a scope."""
         yield from (*self.always, *self.default)
 
 
 class AuthorizationEndpointSpec(EntryPart):
-    """The authorization request (RFC 6749, 4.1.1), and the deviations of its callback from the RFC."""
+    """The authorization request (RFC 6749, 4.1.1), and the provider's deviations from the RFC in the callback."""
 
     url: Url
     fragment: Path | None = None
@@ -99,7 +99,7 @@ class TokenResponsePaths(EntryPart):
     """The paths of the values in a token response.
 
     `within`: nested objects to read if the top level has no token. A response without a token is an error, even with
-    a status of success.
+    the status 200.
     """
 
     within: Annotated[tuple[JsonPath, ...], Many] = ()
@@ -124,8 +124,9 @@ class LongLivedTokenExchange(EntryPart):
 class TokenEndpointSpec(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
-    `auth`: how the client authenticates (2.3.1). `query`: in the URL of every request. `refresh_method` GET: the
-    request has no client authentication. `refused`: errors that mean an invalid grant, as `invalid_grant` does (5.2).
+    `auth`: the client authentication (2.3.1). `query`: parameters in the URL of every request. `refresh_method` GET:
+    the request has no client authentication. `refused`: the provider's errors with the meaning of `invalid_grant`
+    (5.2).
     """
 
     url: Url
@@ -148,7 +149,7 @@ class TokenEndpointSpec(EntryPart):
         """Refuse parameters that the flow itself sets.
 
         Raises:
-            ValueError: names the first of them.
+            ValueError: names the first such parameter.
         """
         _refuse_own("token.query", self.query, own)
         _refuse_own("token.params", self.params, own)
@@ -166,8 +167,8 @@ class TokenEndpointSpec(EntryPart):
 class RevocationEndpointSpec(EntryPart):
     """The revocation of a token, by RFC 7009 or in the provider's own way.
 
-    `bearer`: the token authenticates the request. `secret`: the client's secret is sent in place of a token. `gone`:
-    answers that mean the token was already invalid, which counts as success.
+    `bearer`: the token authenticates the request. `secret`: One Runtime sends the client's secret in place of a token.
+    `gone`: responses for a token that was already invalid. They count as success.
     """
 
     url: Url
@@ -204,19 +205,19 @@ class AccountChoices(EntryPart):
 
 
 class LookupRequest(RequestTemplate):
-    """A request with the new token, whose answer has values that later requests need.
+    """A request with the new token. Its response contains values that later requests need.
 
-    With `choices` the end user selects one item, and paths are relative to that item.
+    With `choices`, the response lists several items, and the end user selects one. Paths are relative to this item.
     """
 
     choices: AccountChoices | None = None
 
 
 class ReceivedValue(EntryPart):
-    """A value from the provider: in the callback, in the token response, or in a look-up's answer.
+    """A value from the provider: in the callback, in the token response, or in the look-up's response.
 
-    It is validated before it is stored. `extract` stores its one group, and refuses a value that does not match as a
-    whole. `example`: a value as the provider's documentation shows it.
+    One Runtime validates the value before storing it. `extract`: a pattern for the whole value; only its group is
+    stored. `example`: a value from the provider's documentation.
     """
 
     name: Name
@@ -241,24 +242,24 @@ class ReceivedValue(EntryPart):
 
     @property
     def where(self) -> str:
-        """Return the name in the callback's query, or the JSON path in the answer."""
+        """Return the name in the callback's query, or the JSON path in the response."""
         return self.path or self.name
 
     @property
     def guard_pattern(self) -> str | None:
-        """Return the pattern that the stored value matches as a whole."""
+        """Return the pattern that the whole stored value matches."""
         return captured_part(self.extract) if self.extract is not None else self.pattern
 
 
 class TokenLifetimes(EntryPart):
-    """Seconds. `access`: for a response without expires_in. `refresh`: an unused refresh token expires after it."""
+    """Lifetimes in seconds. `access`: if the response has no expires_in. `refresh`: of an unused refresh token."""
 
     access: Seconds | None = None
     refresh: Seconds | None = None
 
 
 class OAuth2Auth(AuthBase):
-    """The provider's own consent page: the authorization code grant (RFC 6749, 4.1; RFC 9700)."""
+    """OAuth 2.0 with the provider's authorization page: the authorization code grant (RFC 6749, 4.1; RFC 9700)."""
 
     type: Literal["oauth2"]
     default_label: ClassVar[str] = "Sign in"
@@ -293,7 +294,7 @@ class OAuth2Auth(AuthBase):
         _check_steps(self)
 
     def predefined_names(self) -> frozenset[str]:
-        """Return the predefined names; the fields declare the OAuth client if the customer owns it."""
+        """Return the predefined names. If the end user enters the OAuth client, the fields declare it instead."""
         return self.predefined - {field.name for field in self.fields}
 
     @cached_property
@@ -304,12 +305,12 @@ class OAuth2Auth(AuthBase):
         return any(name in client_names for template in templates for name in names_in(template))
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """Return the stored fields of an OAuth client that this entry uses, beside the client's id and secret."""
+        """Return the stored fields of an OAuth client that this entry uses, other than the client's id and secret."""
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
     @property
     def names_hosts(self) -> bool:
-        """True if a client must name the hosts that it was registered for: its secret goes to no other (P7)."""
+        """True if a client's registration must list the hosts that may receive its secret (P7)."""
         return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
 
     @property
@@ -318,34 +319,34 @@ class OAuth2Auth(AuthBase):
         return any(map(self._is_open, self.secret_urls()))
 
     def secret_urls(self) -> tuple[UrlTemplate, ...]:
-        """Return every URL that receives the client's secret, in its parts."""
+        """Return every URL that receives the client's secret, split into its parts."""
         urls = [*self.token.urls(), *([self.revocation.url] if self.revocation is not None else [])]
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """Return every URL that this entry may request or redirect a browser to, in its parts."""
+        """Return every URL of a request or a redirect of this entry, split into its parts."""
         return (*super().urls(), *self.secret_urls(), split_url(self.authorization.url, allow_http=True))
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the origin of a named value; for a received value also its pattern and options."""
+        """Return the source of a variable; for a received value also its pattern and options."""
         part = next((part for part in self.received if part.name == name), None)
         if part is None:
             return super().origin_of(name)
         return [name, part.source, part.where, part.guard_pattern or "", *part.options]
 
     def requests(self) -> dict[str, RequestTemplate]:
-        """Return the requests that the entry defines, by their key."""
+        """Return the requests that the entry defines, by name."""
         return super().requests() | ({"lookup": self.lookup} if self.lookup is not None else {})
 
     def templates(self) -> Iterator[str]:
-        """Every template of the entry. The protocol itself sends the customer's id and secret."""
+        """Yield every template. The protocol itself uses `client_id` and `client_secret` of the end user's client."""
         yield from super().templates()
         yield from (f"{{{field.name}}}" for field in self.fields)
         for _, _, templates in _steps(self):
             yield from templates
 
     def declared(self) -> tuple[str, ...]:
-        """Every name that the entry declares."""
+        """Return every name that the entry declares."""
         parts: tuple[CredentialField | ReceivedValue, ...] = (*self.client.fields, *self.received)
         return (*super().declared(), *(part.name for part in parts))
 
@@ -354,7 +355,7 @@ class OAuth2Auth(AuthBase):
         return super().stored_names() | {part.name for part in self.received}
 
     def host_guard(self, name: str) -> HostGuard | None:
-        """Return the guard that keeps a value inside its host. A host never ends in a received value."""
+        """Return the rule that stops a value from changing a domain. No host may end in a received value."""
         part = next((part for part in self.received if part.name == name), None)
         if part is not None:
             return HostGuard(part.guard_pattern or "", part.options)
@@ -385,11 +386,11 @@ class ClientCredentialsAuth(AuthBase):
         self.token.refuse_own(_CLIENT_OWN)
 
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """Every URL that this entry may call, in its parts."""
+        """Return every URL to which One Runtime may send requests for this entry, split into its parts."""
         return (*super().urls(), *(split_url(url, allow_http=True) for url in self.token.urls()))
 
     def templates(self) -> Iterator[str]:
-        """Every template of the entry. The protocol itself sends the id and the secret."""
+        """Yield every template of the entry. The protocol itself uses `client_id` and `client_secret`."""
         yield from super().templates()
         yield from ("{client_id}", "{client_secret}", *_token_templates(self.token), *self.scopes.templates())
 
@@ -411,8 +412,8 @@ def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:
 
 
 def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
-    """Yield each step in order: its name, the names that are known by then, and its templates."""
-    # The authorization request passes through the end user's browser, so nothing secret is known there.
+    """Yield each step in order: the step's name, the known variables, and the step's templates."""
+    # The end user's browser sends the authorization request, so no secret variable is known at this step.
     known = frozenset(param.name for param in auth.params) | {"client_id"}
     known |= {field.name for field in auth.client.fields if not field.secret}
     scopes = [*auth.scopes.templates(), *(auth.more_scopes.templates() if auth.more_scopes is not None else ())]

@@ -1,7 +1,7 @@
 """Convert an OpenAPI document (3.0 to 3.2) into a custom entry: title, description, servers and security schemes.
 
-`x-logo`, `x-category` and `x-check` below `info` supply the parts that OpenAPI lacks. Warnings list parts that were
-ignored or guessed. Only references within the document are resolved.
+`x-logo`, `x-category` and `x-check` below `info` contain the parts that OpenAPI lacks. Warnings list the parts that One
+Runtime ignored or guessed. References to other documents are refused.
 """
 
 import re
@@ -21,7 +21,7 @@ _HTTPS: Final = re.compile(r"https://[^/?#\s]+(?:/[^?#\s]*)?")
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 _NO_CHECK: Final = "The OpenAPI document names no request that shows whether a credential works."
 _UNVERIFIED: Final = {"verified": {"how": "unverified"}}
-_OPEN: Final = {"check_missing": "No credential is sent that could be checked.", **_UNVERIFIED}
+_OPEN: Final = {"check_missing": "The API takes no credential, so there is none to verify.", **_UNVERIFIED}
 _DEFAULT_CATEGORY: Final = "Developer Tools"
 
 
@@ -29,8 +29,8 @@ _DEFAULT_CATEGORY: Final = "Developer Tools"
 class ImportedEntry:
     """An entry as plain data, in the catalog's format.
 
-    `logo`: as in the document. `warnings`: sentences for the developer. `places`: for a key that all auth types share,
-    its place in the document.
+    `logo`: as in the document. `warnings`: sentences for the developer. `places`: the place in the document for each
+    key that all auth types share.
     """
 
     entry: dict[str, Any]
@@ -95,7 +95,11 @@ class _Reader:
     def _slug(self, title: str) -> str:
         slug = slug_from(title)
         if not is_custom(slug):
-            self._source.refuse(("info", "title"), "gives no slug. Choose one: PUT /v1/custom-integrations/x-…")
+            self._source.refuse(
+                ("info", "title"),
+                "gives no slug, because it has no Latin letters or digits. Choose a slug: PUT "
+                "/v1/custom-integrations/x-…",
+            )
         return slug
 
     def _require_version(self) -> None:
@@ -148,10 +152,10 @@ class _Reader:
         _, identity = self._extension("x-identity")
         if check is None:
             if identity is not None:
-                self._warnings.append("x-identity is ignored: it needs the answer of an x-check.")
+                self._warnings.append("x-identity is ignored, because it needs an x-check.")
             self._warnings.append(
-                "x-check is missing, so credentials are stored without a check. Add a cheap request that needs one, "
-                "such as x-check: {path: /me, expect: {json: [{path: id, exists: true}]}}."
+                "x-check is missing, so One Runtime stores credentials without verifying them. Add a cheap request "
+                "that needs a credential, such as x-check: {path: /me, expect: {json: [{path: id, exists: true}]}}."
             )
             return {"check_missing": _NO_CHECK}
         return {"check": check, **({"identity": identity} if identity is not None else {})}
@@ -174,14 +178,14 @@ class _Reader:
         if not usable:
             place: Place = ("servers", 0, "url") if urls else ("servers",)
             self._source.refuse(
-                place, "at least one server must have an absolute https address, such as https://api.example.com/v1"
+                place, "at least one server must have an absolute https URL, such as https://api.example.com/v1"
             )
         first = usable[0]
         if len(usable) > 1:
             selectable = _server_parameter([(urls[index], listed[index]) for index in usable])
             if selectable is not None:
                 return selectable
-            self._warnings.append(f"The document has several servers; the first is used: {urls[first][:200]}.")
+            self._warnings.append(f"The document has several servers. One Runtime uses {urls[first][:200]}.")
         return self._expand_variables(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
 
     def _expand_variables(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
