@@ -74,13 +74,13 @@ def after(event: Callable[[], object], reply: bytes) -> Writes:
 
 
 @asynccontextmanager
-async def running_hostile(database_url: str, **more: object) -> AsyncIterator[Hostile]:
-    """Run the application on this database with short time limits and these settings."""
+async def running_hostile(database_url: str, *, limits: Limits = QUICK, **more: object) -> AsyncIterator[Hostile]:
+    """Run the application on this database with these settings, by default with short time limits."""
     async with running_upstream() as provider:
         acme = RunningAcme(provider.url, provider.port, Acme(ACME_KEYS))
         settings: Settings = settings_for(database_url, acme, **more)
         clock = SetClock()
-        egress = Egress(allow=settings.egress_allow, limits=QUICK, before_request=refuse_open_transaction)
+        egress = Egress(allow=settings.egress_allow, limits=limits, before_request=refuse_open_transaction)
         app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
         async with lifespan(app):
             application = Application(app, app.services.installation, clock, acme)

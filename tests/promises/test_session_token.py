@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.egress import Limits
 from tests.application import ACME_KEYS, Application, Client
-from tests.promises.hostile import Hostile, accepted, after
+from tests.promises.hostile import Hostile, accepted, after, running_hostile
 from tests.promises.stores import every_row
 
 pytestmark = pytest.mark.promise("P4")
@@ -151,14 +152,15 @@ async def test_session_fails_after_ten_failed_checks(client: Client) -> None:
     assert await connections_of(client) == []
 
 
-async def test_concurrent_checks_cannot_exceed_ten_failures(hostile: Hostile) -> None:
-    session = await hostile.client.session()
-    hostile.refuses_with(lambda _: "No.")
-    answers = await asyncio.gather(*(hostile.client.type_key(session["session_token"], WRONG) for _ in range(30)))
-    assert len(hostile.provider.seen) == 10
-    assert {answer.status_code for answer in answers} == {422, 429}
-    assert await status_of(hostile.client, session) == "failed"
-    assert len(await events_of(hostile.client, "hosted_connection_session.failed")) == 1
+async def test_concurrent_checks_cannot_exceed_ten_failures(database_url: str) -> None:
+    async with running_hostile(database_url, limits=Limits()) as hostile:
+        session = await hostile.client.session()
+        hostile.refuses_with(lambda _: "No.")
+        answers = await asyncio.gather(*(hostile.client.type_key(session["session_token"], WRONG) for _ in range(30)))
+        assert len(hostile.provider.seen) == 10
+        assert {answer.status_code for answer in answers} == {422, 429}
+        assert await status_of(hostile.client, session) == "failed"
+        assert len(await events_of(hostile.client, "hosted_connection_session.failed")) == 1
 
 
 @pytest.mark.slow
