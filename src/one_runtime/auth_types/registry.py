@@ -1,16 +1,43 @@
-"""All auth types by their names."""
+"""All auth types by their names, and those whose credential is sent as the end user typed it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 from one_runtime.auth_types.client_credentials import ClientCredentialsMethod
 from one_runtime.auth_types.method import AuthMethod
 from one_runtime.auth_types.oauth2 import OAuth2Method
-from one_runtime.auth_types.typed import ApiKeyMethod, BasicMethod, NoCredentialMethod
 from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
-from one_runtime.catalog.model import Auth
+from one_runtime.catalog.model import Auth, AuthType
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
+
+
+class ApiKeyMethod:
+    """A key that the end user copies from the provider."""
+
+    name: ClassVar[AuthType] = "api_key"
+    tokens: ClassVar[None] = None
+    needs_registered_client: ClassVar[bool] = False
+    can_be_revoked: ClassVar[bool] = False
+    sends_client: ClassVar[bool] = False
+
+    @staticmethod
+    def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
+        """Return all credentials: the provider's API takes them as they are."""
+        return dict(credentials)
+
+
+class BasicMethod(ApiKeyMethod):
+    """A user name and a password."""
+
+    name: ClassVar[AuthType] = "basic"
+
+
+class NoCredentialMethod(ApiKeyMethod):
+    """A public API, which takes no credential."""
+
+    name: ClassVar[AuthType] = "none"
+
 
 AUTH_METHODS: Final[Mapping[str, type[AuthMethod]]] = MappingProxyType(
     {
