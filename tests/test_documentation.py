@@ -326,6 +326,7 @@ def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_the_commands_of_getting_started_make_an_api_key(tmp_path: Path) -> None:
     (block,) = [block for block in page("docs/getting-started.md").code("bash") if "one-runtime" in block]
     output = run_in_shell(f'{block}\nprintf "key %s" "$ONE_RUNTIME_API_KEY"', tmp_path)
