@@ -1,6 +1,6 @@
-"""Server instances: each serving process registers itself with its key ring, and sends a heartbeat while it lives.
+"""Server instances: each server process registers itself with its key ids, and writes a heartbeat while it runs.
 
-`keys activate` reads here whether every server has the key that would be activated.
+`keys activate` reads these rows to find servers that lack the key.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ HEARTBEAT_INTERVAL: Final = 15.0
 """Seconds between two heartbeats."""
 
 LIVE: Final = timedelta(seconds=60)
-"""A server counts as stopped after this time without a heartbeat. A suspended process counts again with its next."""
+"""Time without a heartbeat after which a server counts as stopped. Its next heartbeat makes it count again."""
 
 RETENTION: Final = timedelta(hours=1)
-"""Time after which the row of a killed server is deleted."""
+"""Time without a heartbeat after which a server's row is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerInstance:
-    """One process, with the ids of the keys that it was started with."""
+    """One server process, with the ids of the keys in its key ring."""
 
     id: str
     version: str
@@ -50,12 +50,12 @@ _PURGE = delete(servers).where(servers.c.seen_at <= bindparam("before"))
 
 
 def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
-    """Return this process with its key ring. `heartbeat` stores it in the transaction of `key_ring.register`."""
+    """Return this process with its key ids. `heartbeat` stores it, in the transaction of `key_ring.register`."""
     return ServerInstance(new_id(), __version__, key_ids, now, now)
 
 
 async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> None:
-    """Store the server or the time of its heartbeat, measure the clock skew, and purge servers that were killed."""
+    """Store the server and the time of its heartbeat, measure the clock skew, and delete the rows of killed servers."""
     await tx.execute(_UPSERT, **asdict(replace(server, seen_at=now)))
     await tx.execute(_PURGE, before=now - RETENTION)
     metrics.clock_skew.set((await clock_skew(tx)).total_seconds())

@@ -1,8 +1,8 @@
-"""Queue: the one shape of background work. A row with `due_at` is work; `attempts` is the fencing token; a claim is a
-lease (docs/decisions/0025-queue.md).
+"""Queue: tables whose rows are background work for one process at a time (docs/decisions/0025-queue.md).
 
-`due_at` in the past: claimable. In the future: leased, or waiting for its next attempt. The worker finds work by a
-poll each second, and at once after a commit of its own process that called `wake_on_commit`.
+A process claims a row when its `due_at` has passed: it sets `due_at` to the end of its lease, and increases `attempts`.
+A process whose lease has expired can no longer change the row, because `attempts` differs (a fencing token). The worker
+polls each second, and immediately after a commit of its own process that called `wake_on_commit`.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from one_runtime.db.engine import Database, Row, Transaction
 from one_runtime.db.schema import TIME
 
 BATCH: Final = 1000
-"""Rows that one statement of `run_in_batches` changes. SQLite runs statements on the event loop: a larger batch
-would delay every request."""
+"""Most rows that one statement of `run_in_batches` changes. SQLite runs statements on the event loop, where a larger
+batch would delay every request."""
 
 
 _CLOCK_RESOLUTION: Final = timedelta(milliseconds=1)
-"""`system_clock` cuts the time to milliseconds; PostgreSQL's clock has microseconds."""
+"""`system_clock` truncates the time to milliseconds, but PostgreSQL's clock has microseconds."""
 
 
 class _DatabaseNow(FunctionElement[datetime]):
@@ -64,7 +64,7 @@ class _ClockRow(NamedTuple):
 
 
 async def clock_skew(tx: Transaction) -> timedelta:
-    """Return how far the database's clock is ahead of this process's. Zero if the round trip could explain it."""
+    """Return the lead of the database's clock over this process's clock. Zero if the round trip can explain it."""
     before = system_clock()
     row = await tx.one(_NOW, _ClockRow)
     after = system_clock() + _CLOCK_RESOLUTION
@@ -73,21 +73,24 @@ async def clock_skew(tx: Transaction) -> timedelta:
 
 
 async def database_now(tx: Transaction, clock: Clock) -> datetime:
-    """Return the time by the database's clock. Leases compare this time, so that a wrong clock cannot end a lease.
+    """Return the time by the database's clock. Leases use this time, so that a server's wrong clock cannot end a lease.
 
-    `clock` is the seam of tests. Its own deviation from the system's clock stays.
+    `clock`: tests pass a clock that differs from the system's. The result has the same difference.
     """
     return clock() + await clock_skew(tx)
 
 
 class Queue:
-    """A table whose rows are work to claim: it has a primary key, `due_at` and `attempts`.
+    """A table whose rows processes claim. It has a primary key, `due_at` and `attempts`.
 
-    Run the methods of one instance only; statements are compiled once for each.
+    Create one instance for each table: an instance compiles its statements only once.
     """
 
     def __init__(self, table: Table, lease: timedelta, *only: ColumnElement[bool]) -> None:
-        """`lease` has to outlast the work on a claimed row. `only`: which rows belong to this queue, if not all."""
+        """`lease`: longer than the work on a claimed row.
+
+        `only`: conditions of this queue's rows, if not all belong.
+        """
         self._lease = lease
         key = _key(table)
         due = lock_due(table, *only).with_only_columns(*table.primary_key.columns).cte("due", nesting=True)
@@ -104,16 +107,16 @@ class Queue:
         self._postpone = update(table).where(*mine, fenced).values(due_at=bindparam("until"))
 
     async def claim(self, tx: Transaction, clock: Clock, limit: int) -> list[Row]:
-        """Lease the rows that are due, the longest due first. Rows that another process is claiming are skipped."""
+        """Claim due rows, the longest due first. Skip rows that another process is claiming."""
         now = await database_now(tx, clock)
         return await tx.all(self._claim, now=now, limit=limit, until=now + self._lease)
 
     async def settle(self, tx: Transaction, *key: str, attempts: int) -> bool:
-        """Delete finished work. False, and no change, if another process has claimed the row since."""
+        """Delete a finished row. Return False, and change nothing, if another process has claimed the row meanwhile."""
         return await tx.execute(self._settle, **self._named(key), fence=attempts) > 0
 
     async def postpone(self, tx: Transaction, clock: Clock, *key: str, attempts: int, delay: timedelta) -> bool:
-        """Make a row due again after a delay. False, and no change, if another process has claimed the row since."""
+        """Make a row due again after a delay. Return False, and change nothing, if another process has claimed it."""
         until = await database_now(tx, clock) + delay
         return await tx.execute(self._postpone, **self._named(key), fence=attempts, until=until) > 0
 
@@ -122,9 +125,10 @@ class Queue:
 
 
 def lock_due(table: Table, *only: ColumnElement[bool], due: ColumnElement[datetime] | None = None) -> Select[Any]:
-    """Select due rows (`now`, `limit`) and lock them until the transaction ends; locked rows are skipped.
+    """Build a statement that selects due rows and locks them until the transaction ends. It skips locked rows.
 
-    For work that the same transaction finishes, which needs no lease. `due`: the column, where it is not `due_at`.
+    For work that the same transaction finishes, so that no lease is needed. `due`: the column, if it is not `due_at`.
+    The statement's parameters are `now` and `limit`.
     """
     due_at = table.c.due_at if due is None else due
     statement = select(table).where(due_at <= bindparam("now"), *only).order_by(due_at).limit(bindparam("limit"))
@@ -137,12 +141,12 @@ def batched_delete(table: Table, *expired: ColumnElement[bool]) -> Delete:
 
 
 def batched_update(table: Table, values: Mapping[str, object], *due: ColumnElement[bool]) -> Update:
-    """Build a statement for `run_in_batches` that updates the due rows, which must not be due with these values."""
+    """Build a statement for `run_in_batches` that updates the due rows. After the update, a row must not be due."""
     return update(table).where(_in_batch(table, due)).values(values)
 
 
 def _in_batch(table: Table, only: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
-    """Select at most `limit` rows and lock them; locked rows are skipped."""
+    """Build a condition that selects and locks at most `limit` rows. It skips locked rows."""
     ids = select(*table.primary_key.columns).where(*only).limit(bindparam("limit"))
     batch = ids.with_for_update(skip_locked=True, of=table).cte("batch", nesting=True)
     return _key(table).in_(select(*batch.c))
@@ -151,7 +155,7 @@ def _in_batch(table: Table, only: Iterable[ColumnElement[bool]]) -> ColumnElemen
 async def run_in_batches(
     database: Database, statement: Delete | Update, *, batch: int = BATCH, **params: object
 ) -> int:
-    """Change rows, each batch in a transaction of its own, and let other work run in between; return their number."""
+    """Change rows, one transaction for each batch. Other work can run between batches. Return the number of rows."""
     changed = 0
     while True:
         async with database.write() as tx:
@@ -168,7 +172,7 @@ def _key(table: Table) -> ColumnElement[Any]:
 
 
 class _Wakeup:
-    """An event of the worker's loop that any thread may set."""
+    """An event of the worker's event loop that any thread can set."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -180,11 +184,11 @@ class _Wakeup:
 
 
 _wakeups: Final[dict[str, set[_Wakeup]]] = {}
-"""The worker tasks of this process that wait for work, by table."""
+"""Events of this process's worker tasks that wait for work, by table."""
 
 
 def wake_on_commit(tx: Transaction, table: Table) -> None:
-    """Have this process's worker look at a table as soon as the transaction commits."""
+    """Start this process's worker task for a table as soon as the transaction commits."""
 
     def wake() -> None:
         for wakeup in _wakeups.get(table.name, ()):
@@ -195,7 +199,7 @@ def wake_on_commit(tx: Transaction, table: Table) -> None:
 
 @contextmanager
 def wakeups_of(table: Table | None) -> Iterator[asyncio.Event]:
-    """Yield the event that `wake_on_commit` sets."""
+    """Yield the event that `wake_on_commit` sets for this table."""
     wakeup = _Wakeup()
     if table is None:
         yield wakeup.event

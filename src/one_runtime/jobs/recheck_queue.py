@@ -1,6 +1,6 @@
-"""Recheck queue: connections whose credentials a provider refused during a call, to be checked once by the worker.
+"""Recheck queue: connections whose credentials a provider refused during a call. The worker rechecks them.
 
-The queue is in memory. A request lost in a crash costs nothing: the next refused call asks again.
+The queue is in memory. If a crash loses it, the next refused call queues the recheck again.
 """
 
 from collections import Counter
@@ -10,10 +10,10 @@ from typing import Final
 from cachetools import TTLCache
 
 COOLDOWN: Final = 60.0
-"""Seconds in which a connection is neither rechecked nor refreshed a second time."""
+"""Seconds after a recheck or refresh in which One Runtime does not repeat it for the same connection."""
 
 MAX_PER_INTEGRATION: Final = 8
-"""Concurrent rechecks of one integration, so that a provider that hangs leaves room for the others."""
+"""Most concurrent rechecks of one integration, so that a hanging provider does not delay other integrations."""
 
 _MAX_CONNECTIONS: Final = 10_000
 
@@ -41,12 +41,12 @@ class RecheckQueue:
         self._refreshed[connection_id] = version
 
     def was_refreshed(self, connection_id: str, version: int) -> bool:
-        """Return whether tokens of this version are the result of a recent refresh. Another refresh would not help."""
+        """Return True if tokens of this version come from a recent refresh, so that another refresh would not help."""
         refreshed = self._refreshed.get(connection_id)
         return refreshed is not None and version >= refreshed
 
     def enqueue(self, request: RecheckRequest) -> None:
-        """Add a connection, unless it is waiting, being rechecked, or was rechecked during the cooldown."""
+        """Add a connection, unless its recheck is queued, runs, or ended within the cooldown."""
         known = request.connection_id in self._unfinished or request.connection_id in self._rechecked
         if not known and len(self._waiting) < _MAX_CONNECTIONS:
             self._unfinished.add(request.connection_id)

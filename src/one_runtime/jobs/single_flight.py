@@ -1,5 +1,4 @@
-"""Work that several callers want at once, and that is done once in this process. Not for what must be done once in all
-processes: for that there is a lease in the database."""
+"""One run of a function for several concurrent callers in this process. Several processes need a lease instead."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -9,15 +8,15 @@ T = TypeVar("T")
 
 
 class SingleFlight:
-    """Calls under way, by what they are about."""
+    """Running calls by key."""
 
     def __init__(self) -> None:
         self._flying: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def join(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the result of the running call for this key; start `call` if none is running.
+        """Return the result of the running call for this key. Start `call` if no call for the key is running.
 
-        The call goes on when a caller is cancelled: its work must not stop half done.
+        A caller's cancellation does not cancel the call, whose work must not stop half done.
         """
         flight = self._flying.get(key)
         if flight is None:
@@ -29,7 +28,7 @@ class SingleFlight:
         return answer
 
     async def land(self) -> None:
-        """Wait until every call under way has ended."""
+        """Wait until every running call has ended."""
         while self._flying:
             await asyncio.wait(list(self._flying.values()))
 

@@ -1,7 +1,7 @@
-"""Worker: the loop of background work in every server process. `app.PERIODIC_TASKS` lists its tasks.
+"""Worker: the background tasks in every server process. `app.PERIODIC_TASKS` lists the tasks.
 
-Each task runs at its own interval, independent of the others. Tasks are safe in any number of processes: what only one
-of them may do is claimed in the database (`queue.py`).
+Each task runs at its own interval, independent of other tasks. Any number of processes can run the same task: a
+process claims a row in the database before it works on it (`queue.py`).
 """
 
 import asyncio
@@ -27,8 +27,8 @@ log = structlog.get_logger()
 class PeriodicTask(Generic[Context_contra]):
     """One kind of background work.
 
-    `interval`: seconds from the end of one run to the next. `work` returns the number of rows it processed. `queue`:
-    the table whose commits start the next run at once (`queue.wake_on_commit`).
+    `interval`: seconds from the end of one run to the next. `work`: returns the number of processed rows. `queue`: the
+    table whose commits start the next run immediately (`queue.wake_on_commit`).
     """
 
     name: str
@@ -38,9 +38,9 @@ class PeriodicTask(Generic[Context_contra]):
 
 
 async def run(context: Context, tasks: Iterable[PeriodicTask[Context]]) -> None:
-    """Run every task now and then at its interval, until cancelled. No task waits for another.
+    """Run every task immediately and then at its interval, until cancelled. No task waits for another task.
 
-    A database outage or a fault in one task delays that task by one interval.
+    A database outage or an error in a task delays only this task, by one interval.
     """
     async with asyncio.TaskGroup() as group:
         for task in tasks:
@@ -52,7 +52,7 @@ async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
     assert current is not None  # noqa: S101 - this coroutine runs in a task
     with wakeups_of(task.queue) as wakeup:
         while True:
-            wakeup.clear()  # before the run: a commit during the run starts another one
+            wakeup.clear()  # before the run, so that a commit during the run starts another run
             await _run_once(task, context)
             if current.cancelling():  # asyncio.wait_for, which the pool uses, swallows a cancellation up to Python 3.11
                 return
@@ -68,5 +68,5 @@ async def _run_once(task: PeriodicTask[Context], context: Context) -> None:
         log.debug("task_finished", task=task.name, rows=measured.done)
     except Unavailable as error:
         log.warning("task_postponed", task=task.name, code=error.code)
-    except Exception:  # the worker's loop: the other tasks go on
+    except Exception:  # an error in one task must not stop the worker
         log.exception("task_failed", task=task.name)

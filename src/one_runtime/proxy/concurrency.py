@@ -1,4 +1,4 @@
-"""Calls in progress: each counts towards the concurrency limit (P12), and ends as an entry of the request log."""
+"""Calls in progress. Each call counts towards the concurrency limit (P12) and becomes an entry of the request log."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ class TooManyCalls(RateLimited):
 
 @dataclass(slots=True)
 class CallRecord:
-    """Progress of one call. `status` stays 0 if the caller disconnects before there is one. Sizes are bytes of bodies;
-    `max_bytes` is the limit of each of the two."""
+    """Progress of one call. `status`: 0 until there is a response. Sizes are in bytes. `max_bytes`: the limit for the
+    request body, and for the response body."""
 
     connection: Connection
     method: str
@@ -45,7 +45,7 @@ class CallRecord:
             raise UpstreamTooLarge(f"The response is larger than the {self.max_bytes} bytes that the operator allows.")
 
     def fail(self, code: str, status: int) -> None:
-        """Note an error of One Runtime. If the response has begun, its status stays."""
+        """Record One Runtime's own error. If the response has started, keep its status."""
         self.error, self.status = code, self.status or status
 
     def entry(self, now: datetime) -> LoggedRequest:
@@ -73,12 +73,12 @@ class CallRecord:
 class ProxyCalls:
     """Admits calls and logs them.
 
-    One integration gets at most half of an organization's concurrent calls, so that an integration that hangs leaves
-    the other half to the rest (docs/decisions/0024-bulkheads.md).
+    One integration can use at most half of an organization's concurrent calls. So a hanging integration leaves the
+    other half to other integrations (docs/decisions/0024-bulkheads.md).
     """
 
     def __init__(self, limit: int, request_log: RequestLog, clock: Clock) -> None:
-        """`limit`: concurrent calls of an organization."""
+        """`limit`: most concurrent calls of an organization."""
         self._limit, self._limit_per_integration = limit, max(1, limit // 2)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._request_log, self._clock = request_log, clock

@@ -1,4 +1,4 @@
-"""Look-up of a proxy call: the API key, the connection and its credential, read in one statement."""
+"""Look-up for a proxy call: one statement reads the API key, the connection and its credential."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class ConnectRequired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSelector:
-    """Selects a connection by its id, or the end user's newest active connection."""
+    """Selects a connection by its id, or an end user's newest active connection."""
 
     integration_slug: str
     end_user_id: str | None
@@ -71,7 +71,7 @@ async def load(
     selector: ConnectionSelector,
     authorize: Callable[[Principal], None],
 ) -> CredentialState:
-    """Return the connection with its decrypted credential. `authorize` checks the principal before that.
+    """Return the connection with its decrypted credential. Call `authorize` with the principal before decrypting.
 
     Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken; what `authorize` raises.
     """
@@ -90,7 +90,7 @@ async def load(
             "One-Runtime-End-User", "is required, or One-Runtime-Connection with the id of a connection"
         )
     raise ConnectRequired(
-        f"The end user has no such connection to {integration.name}. Have the end user connect: "
+        f"The end user has no such connection to {integration.name}. Let the end user connect: "
         f'POST /v1/hosted-connection-sessions with "integration_slug": "{integration.slug}".'
     )
 
@@ -100,7 +100,7 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
         return await tx.one(_BY_END_USER, **params, end_user=end_user_id)
-    if not is_id(connection_id):  # matches no connection, and PostgreSQL would refuse the comparison
+    if not is_id(connection_id):  # matches no connection: PostgreSQL cannot compare a UUID with this text
         return await tx.one(_BY_END_USER, **params, end_user=None)
     if end_user_id is None:
         return await tx.one(_BY_ID, **params, connection=connection_id)

@@ -1,7 +1,7 @@
 """Call a provider for an end user: the caller's request with the credential added, the response streamed back.
 
-Only small bodies are held in memory, for a second attempt. A request is sent twice only if the provider refused its
-credential, so that it did not act on the request (RFC 9110 section 15.5.2), or if the caller asks for retries.
+Only small bodies stay in memory, for a second attempt. One Runtime sends a request twice only if the provider refused
+the credential and so did not act on the request (RFC 9110 section 15.5.2), or if the caller asked for retries.
 """
 
 import asyncio
@@ -38,18 +38,19 @@ from one_runtime.tokens.state import CredentialState, UsableCredential
 
 MAX_ATTEMPTS: Final = 3
 MAX_WAIT: Final = 30.0
-"""Seconds to wait before another attempt. If the provider asks for more, the caller gets its response."""
+"""Longest wait in seconds before another attempt. If the provider asks for more, the caller receives the response."""
 
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
-# For One Runtime itself, or added by proxies in front of it.
+# Headers for One Runtime itself, or from proxies between the caller and One Runtime.
 _NOT_FORWARDED: Final = frozenset(
     {"authorization", "content-length", "expect", "forwarded", "host", "via", "x-real-ip"}
 )
 _NOT_FORWARDED_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
 _TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
-# About a host, which is not the provider's here, or for a proxy in front of One Runtime to act on.
+# Headers about the provider's host, which is not the caller's host here, and headers that a proxy between the caller
+# and One Runtime would execute.
 _NOT_RETURNED: Final = frozenset({"date", "alt-svc", "strict-transport-security", "x-sendfile", "x-lighttpd-send-file"})
 _NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -57,16 +58,16 @@ _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
 
 class CredentialsRefreshedRetry(Conflict):
-    """The provider refused the credential, which was refreshed. The body was streamed and has to be sent again."""
+    """The provider refused the credential. One Runtime refreshed it, and the caller has to send the body again."""
 
     code = "credentials_refreshed_retry"
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyRequest:
-    """A request as the caller made it: `path`, `query` and `headers` are raw.
+    """The caller's request, with raw `path`, `query` and `headers`.
 
-    `length`: of a streamed body, if it is known. `replayable`: the body is in memory and can be sent again.
+    `length`: of a streamed body, if the length is known. `replayable`: the body is in memory, for a second attempt.
     """
 
     method: str
@@ -88,9 +89,10 @@ async def call(
 ) -> AsyncIterator[Relayed]:
     """Send the request and yield the provider's response, with the headers that One Runtime adds.
 
-    The block reads the body. `record` is kept up to date.
+    The caller reads the body inside its `async with` block. `call` keeps `record` current.
 
-    Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside.
+    Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside the
+    block.
     """
     credential = await _require_fresh(installation, state)
     refreshed = False
@@ -112,12 +114,14 @@ async def call(
                 newer = await _refresh(installation, state, credential)
                 if newer is not None:
                     if not request.replayable:
-                        raise CredentialsRefreshedRetry("The credential has been refreshed. Send the request again.")
+                        raise CredentialsRefreshedRetry(
+                            "One Runtime has refreshed the credential. Send the request again."
+                        )
                     credential = newer
                     continue
             wait = _retry_delay(relayed, request, record.attempts)
             if wait is None:
-                if relayed.status == 401:  # the entry's check finds out if the credential is the reason
+                if relayed.status == 401:  # the recheck finds out if the credential is the reason
                     installation.rechecks.enqueue(
                         RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
                     )
@@ -144,7 +148,7 @@ async def _require_fresh(
 async def _attempt(
     installation: Installation, credential: UsableCredential, request: ProxyRequest, stack: AsyncExitStack, attempt: int
 ) -> Relayed | None:
-    """Send the request once. Returns None if the provider was not reached and the caller asks for retries."""
+    """Send the request once. Return None if the provider was not reached and the caller asked for retries."""
     if credential.integration is None or credential.auth is None:
         raise ConnectRequired("The integration of this connection no longer exists.")
     injection = inject(credential.auth, credential.values)
@@ -170,7 +174,7 @@ async def _attempt(
 async def _refresh(
     installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Return a newer credential than the one that the provider refused, or None if there is none."""
+    """Return a newer credential than the refused one, or None if there is none."""
     try:
         newer = await _require_fresh(installation, state, credential.version)
     except ProviderUnavailable:  # the caller gets the provider's 401
@@ -186,7 +190,7 @@ def _may_repeat(request: ProxyRequest, attempts: int) -> bool:
 
 
 def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> float | None:
-    """Return the seconds until the next attempt, or None if this response is for the caller."""
+    """Return the seconds until the next attempt, or None to return this response to the caller."""
     if relayed.status not in _RETRYABLE or not _may_repeat(request, attempts):
         return None
     requested = _requested_delay(relayed.headers)
@@ -195,7 +199,7 @@ def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> floa
 
 
 def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """Return the delay that the provider asks for: `Retry-After`, or the time until its rate limit resets."""
+    """Return the delay that the provider requests: `Retry-After`, or the time until its rate limit resets."""
     values, now = {name.lower(): value for name, value in headers}, system_clock()
     for name in (b"retry-after", b"ratelimit-reset", b"x-ratelimit-reset", b"x-rate-limit-reset"):
         delay = parse_retry_after(values.get(name, b"").decode("latin-1"), now)
@@ -205,13 +209,13 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the API's base URL: the entry's first, or the other one that the caller names (P7)."""
+    """Return the API's base URL: the entry's first base URL, or the caller's, which the entry must list (P7)."""
     if request.base_url is None:
         return injection.base_url
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
     base_url = request.base_url.rstrip("/")
     if base_url not in {resolve_url(url, known) for url in templates}:
-        allowed = ", ".join(templates)  # templates are not filled in: some base URLs hold the key
+        allowed = ", ".join(templates)  # the templates stay unfilled, because some base URLs contain the API key
         raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
     return base_url
 
@@ -227,9 +231,10 @@ def _query(injection: Injection, raw: str) -> str:
 
 
 def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest) -> list[tuple[str, str]]:
-    """Return the caller's headers that are forwarded, and the entry's.
+    """Return the headers to forward: the caller's and the entry's.
 
-    The header with the credential replaces the caller's. The entry's constant headers are defaults: the caller's win.
+    The header with the credential replaces the caller's header of this name. The entry's constant headers are defaults,
+    which the caller's headers replace.
     """
     injected = {name.lower(): (name, value) for name, value in injection.headers}
     defaults = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}
@@ -254,7 +259,7 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
 
 
 def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
-    """Return the headers that concern one connection, with those that `Connection` names (RFC 9110 section 7.6.1)."""
+    """Return the names of hop-by-hop headers, with the names in `Connection` (RFC 9110 section 7.6.1)."""
     names = HOP_BY_HOP
     for name, value in headers:
         if name.lower() == b"connection":
@@ -263,9 +268,9 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
 
 
 def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. `Request-Id` gets another name: that name is One Runtime's."""
+    """Return the provider's headers for the caller. `Request-Id` gets another name: One Runtime sets its own."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
-    if relayed.status in _WITHOUT_BODY:  # the caller would wait for a body of that length
+    if relayed.status in _WITHOUT_BODY:  # otherwise the caller would wait for a body of that length
         dropped |= {"content-length"}
     headers: list[tuple[bytes, bytes]] = []
     for name, value in relayed.headers:

@@ -1,7 +1,7 @@
 """The request log: an entry for each proxy call, without its body, query or credential.
 
-Entries are collected in memory and written in batches, so that no call waits for its own entry. A process that is
-killed loses the entries of up to one second.
+One Runtime collects entries in memory and writes them in batches, so that no call waits for the database. A killed
+process loses the entries of up to one second.
 """
 
 import asyncio
@@ -29,20 +29,20 @@ PAUSE: Final = 1.0
 
 MAX_PATH: Final = 500
 SCANNED_ENTRIES: Final = 10_000
-"""Entries that one page scans for a filter without an index."""
+"""Most entries that One Runtime searches for one page of results, with a filter that has no index."""
 
 _BATCH: Final = 100
-"""Entries of one transaction. It is short, because on SQLite every other write waits for it."""
+"""Most entries of one transaction. The transaction must be short: on SQLite, every other write waits for it."""
 
 _MAX_PENDING: Final = 20_000
-"""Entries that a process holds while the database is unavailable."""
+"""Most entries that a process keeps in memory while the database is unavailable."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One call. Times are milliseconds, sizes are bytes of bodies. `error`: the code of an error of One Runtime."""
+    """One call. Times in milliseconds, sizes of bodies in bytes. `error`: the code of One Runtime's own error."""
 
     id: str
     organization_id: str
@@ -75,7 +75,7 @@ _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
 _EXISTING_END_USER = select(end_users.c.end_user_id).where(
     end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user")
-)  # an end user who was deleted after the call stays deleted
+)  # none if the end user was deleted after the call
 _INSERT = insert(rows).values(
     {name: bindparam(name) for name in LoggedRequest.__dataclass_fields__}
     | {"organization_id": bindparam("organization"), "end_user_id": _EXISTING_END_USER.scalar_subquery()}
@@ -94,9 +94,9 @@ _SET_LAST_USED = (
 async def list_newest(
     tx: Transaction, organization_id: str, matching: RequestFilter, *, limit: int, before: str | None
 ) -> tuple[list[LoggedRequest], str | None]:
-    """Return at most `limit` entries, newest first, older than the id `before`; and the cursor of the next page.
+    """Return at most `limit` entries that are older than the id `before`, newest first, and the next page's cursor.
 
-    With a filter by status or integration, a page holds the matches among the next `SCANNED_ENTRIES` entries.
+    With a filter by status or integration, a page has the matches among the next `SCANNED_ENTRIES` entries.
     """
     statement = select(*_COLUMNS).where(rows.c.organization_id == organization_id)
     for column, value in ((rows.c.end_user_id, matching.end_user_id), (rows.c.connection_id, matching.connection_id)):
@@ -115,7 +115,7 @@ async def list_newest(
 def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[Any]:
     """Filter by columns without an index, among the next `SCANNED_ENTRIES` entries.
 
-    Without such a filter the statement stays as it is: the database reads no more entries than the page has.
+    Without such a filter, return the statement unchanged: the database reads no more entries than the page has.
     """
     conditions = {"integration_slug": matching.integration_slug, "status": matching.status}
     conditions = {name: value for name, value in conditions.items() if value is not None}
@@ -138,7 +138,7 @@ PURGE_REQUESTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_requests
 class RequestLog:
     """Collects entries, and writes them in the background.
 
-    `kept`: False writes no entries, only the time of a connection's last use.
+    `kept`: if False, write no entries, only the time of each connection's last use.
     """
 
     def __init__(self, database: Database, *, kept: bool) -> None:
@@ -147,7 +147,7 @@ class RequestLog:
         self._lock = asyncio.Lock()
 
     def note(self, request: LoggedRequest) -> None:
-        """Hold an entry until it is written. Over the limit, the oldest entry is dropped."""
+        """Keep an entry until the next write. Over the limit, drop the oldest entry."""
         self._pending.append(request)
         if len(self._pending) > _MAX_PENDING:
             self._pending.popleft()
@@ -159,11 +159,11 @@ class RequestLog:
             await asyncio.sleep(PAUSE)
             try:
                 await asyncio.shield(self.flush())  # a shutdown does not interrupt a write
-            except Exception:  # the loop has to survive: later entries may succeed
+            except Exception:  # the loop must continue: later entries may succeed
                 log.exception("requests_not_logged")
 
     async def flush(self) -> None:
-        """Write the collected entries; those that cannot be written now are written later."""
+        """Write the collected entries. Entries that cannot be written now stay for the next write."""
         async with self._lock:
             await self._flush()
 
