@@ -97,25 +97,25 @@ def test_only_the_access_token_is_exposed_of_tokens(name: str) -> None:
 
 def test_oauth2_is_renewed_by_its_refresh_token() -> None:
     method = token_method(oauth2())
-    assert method.renewal({"access_token": "a", "refresh_token": "r"}, ("read",)) == RefreshToken("r", "a")
-    assert method.renewal({"access_token": "a"}, ()) is None
+    assert method.refresh_grant({"access_token": "a", "refresh_token": "r"}, ("read",)) == RefreshToken("r", "a")
+    assert method.refresh_grant({"access_token": "a"}, ()) is None
 
 
 def test_oauth2_that_is_never_refreshed_has_no_renewal() -> None:
     method = token_method(oauth2(refresh="none"))
-    assert method.renewal({"access_token": "a", "refresh_token": "r"}, ()) is None
+    assert method.refresh_grant({"access_token": "a", "refresh_token": "r"}, ()) is None
 
 
 def test_oauth2_is_renewed_by_its_access_token_where_the_provider_does_that() -> None:
     renewed_by_access = oauth2(token={**OAUTH2["token"], "refresh_params": {"access_token": "{access_token}"}})
-    assert token_method(renewed_by_access).renewal({"access_token": "a"}, ()) == RefreshToken(None, "a")
+    assert token_method(renewed_by_access).refresh_grant({"access_token": "a"}, ()) == RefreshToken(None, "a")
 
 
 def test_client_credentials_are_renewed_by_the_client_for_the_granted_scopes() -> None:
     secrets = {"client_id": "c", "client_secret": "s", "access_token": "a"}
-    renewal = token_method(client_credentials()).renewal(secrets, ("read",))
+    renewal = token_method(client_credentials()).refresh_grant(secrets, ("read",))
     assert renewal == ClientCredentials({"client_id": "c", "client_secret": "s"}, ("read",))
-    without_scopes = token_method(client_credentials()).renewal(secrets, ())
+    without_scopes = token_method(client_credentials()).refresh_grant(secrets, ())
     assert without_scopes == ClientCredentials({"client_id": "c", "client_secret": "s"}, None)
 
 

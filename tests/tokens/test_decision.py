@@ -18,7 +18,7 @@ from one_runtime.tokens.decision import (
     Decision,
     Fresh,
     NeedsReauth,
-    Renew,
+    Refresh,
     UseUntil,
     decide,
 )
@@ -104,16 +104,16 @@ CASES: list[tuple[str, dict[str, Any], CredentialRequest, Decision]] = [
     ("valid tokens are fresh", {}, CredentialRequest(), Fresh()),
     ("tokens without an end are fresh", {"expires_at": None, "due_at": None}, CredentialRequest(), Fresh()),
     ("a version that was rejected before does not matter", {}, REJECTED_BEFORE, Fresh()),
-    ("tokens are renewed when they are due", DUE, CredentialRequest(), Renew(GRANT, usable=True)),
-    ("tokens are due at the moment itself", {"due_at": NOW}, CredentialRequest(), Renew(GRANT, usable=True)),
-    ("expired tokens do not serve meanwhile", EXPIRED, CredentialRequest(), Renew(GRANT, usable=False)),
-    ("tokens expire at the moment itself", {"expires_at": NOW}, CredentialRequest(), Renew(GRANT, usable=False)),
-    ("rejected tokens do not serve meanwhile", {}, REJECTED, Renew(GRANT, usable=False)),
-    ("due tokens newer than the rejected serve", DUE, REJECTED_BEFORE, Renew(GRANT, usable=True)),
+    ("tokens are renewed when they are due", DUE, CredentialRequest(), Refresh(GRANT, usable=True)),
+    ("tokens are due at the moment itself", {"due_at": NOW}, CredentialRequest(), Refresh(GRANT, usable=True)),
+    ("expired tokens do not serve meanwhile", EXPIRED, CredentialRequest(), Refresh(GRANT, usable=False)),
+    ("tokens expire at the moment itself", {"expires_at": NOW}, CredentialRequest(), Refresh(GRANT, usable=False)),
+    ("rejected tokens do not serve meanwhile", {}, REJECTED, Refresh(GRANT, usable=False)),
+    ("due tokens newer than the rejected serve", DUE, REJECTED_BEFORE, Refresh(GRANT, usable=True)),
     ("due tokens serve during a backoff", {**DUE, **BACKOFF}, CredentialRequest(), UseUntil(SOON)),
     ("expired tokens wait for the backoff", {**EXPIRED, **BACKOFF}, CredentialRequest(), Backoff(SOON)),
     ("rejected tokens wait for the backoff", BACKOFF, REJECTED, Backoff(SOON)),
-    ("a backoff ends", {**DUE, "retry_at": NOW}, CredentialRequest(), Renew(GRANT, usable=True)),
+    ("a backoff ends", {**DUE, "retry_at": NOW}, CredentialRequest(), Refresh(GRANT, usable=True)),
     ("a backoff does not concern fresh tokens", BACKOFF, CredentialRequest(), Fresh()),
     (
         "a refused grant is not tried again",
@@ -122,13 +122,13 @@ CASES: list[tuple[str, dict[str, Any], CredentialRequest, Decision]] = [
         NeedsReauth("refused"),
     ),
     ("a refused grant is not tried after a rejection", REFUSED, REJECTED, NeedsReauth("refused")),
-    ("a person has a refused grant tried again", REFUSED, RETRY_REFUSED, Renew(GRANT, usable=False)),
+    ("a person has a refused grant tried again", REFUSED, RETRY_REFUSED, Refresh(GRANT, usable=False)),
     ("a person too waits for the backoff", {**REFUSED, **BACKOFF}, RETRY_REFUSED, Backoff(SOON)),
     (
         "a refused check does not end the renewals",
         {**DUE, "status": "needs_reauth"},
         CredentialRequest(),
-        Renew(GRANT, usable=True),
+        Refresh(GRANT, usable=True),
     ),
     ("without a refresh token, tokens serve", {"secrets": ACCESS_TOKEN}, REJECTED, UseUntil(LATER)),
     (
@@ -178,7 +178,7 @@ CASES: list[tuple[str, dict[str, Any], CredentialRequest, Decision]] = [
         "client credentials are renewed by themselves",
         {**EXPIRED, "auth_type": "client_credentials", "entry": MACHINE, "secrets": MACHINE_SECRETS},
         CredentialRequest(),
-        Renew(ClientCredentials(MACHINE_SECRETS, None), usable=False),
+        Refresh(ClientCredentials(MACHINE_SECRETS, None), usable=False),
     ),
 ]
 
@@ -229,14 +229,14 @@ def test_credentials_of_another_audience_are_never_used_nor_renewed() -> None:
 
 def test_provider_gets_no_request_during_a_backoff_or_without_a_grant() -> None:
     for columns, _, decision in decisions():
-        if isinstance(decision, Renew):
+        if isinstance(decision, Refresh):
             assert columns["retry_at"] in {None, EARLIER}, columns
             assert columns["secrets"] == TOKENS, columns
 
 
 def test_refused_grant_is_presented_only_on_an_explicit_request() -> None:
     for columns, request, decision in decisions():
-        if isinstance(decision, Renew) and columns["status"] == "needs_reauth" and columns["due_at"] is None:
+        if isinstance(decision, Refresh) and columns["status"] == "needs_reauth" and columns["due_at"] is None:
             assert request.retry_refused, columns
 
 
@@ -244,7 +244,7 @@ def test_expired_tokens_are_never_used() -> None:
     for columns, _, decision in decisions():
         if columns["expires_at"] == EARLIER:
             assert not isinstance(decision, Fresh | UseUntil), columns
-            assert not (isinstance(decision, Renew) and decision.usable), columns
+            assert not (isinstance(decision, Refresh) and decision.usable), columns
 
 
 def test_rejected_version_is_used_only_if_nothing_can_replace_it() -> None:
@@ -252,7 +252,7 @@ def test_rejected_version_is_used_only_if_nothing_can_replace_it() -> None:
         if request.rejected != VERSION:
             continue
         assert not isinstance(decision, Fresh), columns
-        assert not (isinstance(decision, Renew) and decision.usable), columns
+        assert not (isinstance(decision, Refresh) and decision.usable), columns
         if isinstance(decision, UseUntil):
             assert columns["secrets"] == ACCESS_TOKEN, columns
 

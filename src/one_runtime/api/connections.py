@@ -274,8 +274,8 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     """Refresh the tokens at the provider, even if they are still valid. Other credentials stay as they are."""
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
-    renewed = await refresh(installation, connection.key)
-    return ConnectionAnswer.of(renewed.connection)
+    refreshed = await refresh(installation, connection.key)
+    return ConnectionAnswer.of(refreshed.connection)
 
 
 @router.route(

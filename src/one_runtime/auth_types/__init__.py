@@ -1,11 +1,11 @@
 """Auth types: one object for each way to connect, with everything in which the ways differ.
 
-`auth_method(auth)` returns the object for the auth of an entry. `AUTH_METHODS` has the classes by name, for callers
-without an entry: the integration of an old connection may be gone.
+`auth_method(auth)` returns the object for an entry's auth type. `AUTH_METHODS` has the classes by name, for callers
+without an entry: the integration of an old connection may be deleted.
 """
 
-from one_runtime.auth_types.method import AuthMethod, Renewal, TokenMethod
+from one_runtime.auth_types.method import AuthMethod, RefreshGrant, TokenMethod
 from one_runtime.auth_types.oauth2 import OAuth2Method
 from one_runtime.auth_types.registry import AUTH_METHODS, auth_method, oauth2_of
 
-__all__ = ["AUTH_METHODS", "AuthMethod", "OAuth2Method", "Renewal", "TokenMethod", "auth_method", "oauth2_of"]
+__all__ = ["AUTH_METHODS", "AuthMethod", "OAuth2Method", "RefreshGrant", "TokenMethod", "auth_method", "oauth2_of"]

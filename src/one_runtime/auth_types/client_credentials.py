@@ -1,11 +1,11 @@
-"""The customer's own OAuth client buys tokens by itself, without consent (RFC 6749, section 4.4)."""
+"""Client credentials: the end user's own OAuth client requests tokens for itself (RFC 6749, section 4.4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from one_runtime.auth_types.lifetime import renewal_due_at
+from one_runtime.auth_types.lifetime import next_refresh_at
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
 from one_runtime.catalog.request import ConnectionValues
@@ -27,29 +27,29 @@ class ClientCredentialsMethod:
 
     @property
     def tokens(self) -> "ClientCredentialsMethod":
-        """This object: the credential is a token."""
+        """Return this object, because the credential is a token."""
         return self
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials]:
-        """Return the typed client, and the grant that it is."""
+        """Return the typed OAuth client, and the grant of this client."""
         credentials = values.credentials
         client = ClientIdentity(credentials["client_id"], credentials["client_secret"])
         return client, ClientCredentials(credentials)
 
-    def renewal(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> ClientCredentials:
-        """Return the client again, for the scopes that were granted."""
+    def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> ClientCredentials:
+        """Return the grant of the client, with the granted scopes."""
         fields = {name: value for name, value in secrets.items() if name != "access_token"}
         return ClientCredentials(fields, scopes or None)
 
     def refresh_due_at(self, _: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return when to fetch the next token."""
-        return renewal_due_at(self.auth.lifetimes, tokens, now)
+        """Return the time to request the next token."""
+        return next_refresh_at(self.auth.lifetimes, tokens, now)
 
     def client_values(self, _: str, __: Mapping[str, str], /) -> dict[str, str]:
-        """Return nothing: the client is among the connection's own credentials."""
+        """Return no values: the connection's own credentials contain the client."""
         return {}
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
-        """Return the access token: the client secret is of use to this server only."""
+        """Return the access token, without the client secret, which only One Runtime needs."""
         return {"access_token": credentials["access_token"]}

@@ -1,4 +1,4 @@
-"""The time to renew tokens: ahead of their expiry, and before a refresh token expires of disuse."""
+"""The time to refresh tokens: before they expire, and before an unused refresh token expires."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,8 +10,8 @@ _MARGIN: Final = timedelta(minutes=5)
 _PART_OF_SHORT_LIFE: Final = 5  # a fifth of the lifetime is the margin of tokens that live less than 25 minutes
 
 
-def renewal_due_at(lifetimes: TokenLifetimes, tokens: TokenSet, now: datetime) -> datetime | None:
-    """Return when to renew tokens that were issued now and can be renewed; None if nothing of them expires."""
+def next_refresh_at(lifetimes: TokenLifetimes, tokens: TokenSet, now: datetime) -> datetime | None:
+    """Return the time to refresh tokens that were issued now; None if no token expires."""
     unused = lifetimes.refresh
     refresh_expiries = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]
     moments = [_ahead(tokens.expires_at, now), *(_halfway(moment, now) for moment in refresh_expiries)]
@@ -23,5 +23,5 @@ def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
 
 
 def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
-    """Use a refresh token long before it expires: the provider, or this server, may be down for days."""
+    """Return the time halfway to the expiry of a refresh token: the provider or this server may be down for days."""
     return None if moment is None else now + (moment - now) / 2

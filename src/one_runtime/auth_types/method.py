@@ -11,7 +11,7 @@ from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.oauth.token_response import TokenSet
 
-Renewal: TypeAlias = RefreshToken | ClientCredentials
+RefreshGrant: TypeAlias = RefreshToken | ClientCredentials
 
 
 class TokenMethod(Protocol):
@@ -22,29 +22,29 @@ class TokenMethod(Protocol):
         """The auth of the entry."""
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials] | None:
-        """Return the grant that the typed values are; None if the end user consents at the provider instead."""
+        """Return the client and the grant from typed values; None if the end user authorizes at the provider."""
 
-    def renewal(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> Renewal | None:
-        """Return the grant to present for new tokens; None if these cannot be renewed."""
+    def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> RefreshGrant | None:
+        """Return the grant for new tokens; None if there is no way to refresh these tokens."""
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return when to renew tokens that were issued now; None for never.
+        """Return the time to refresh tokens that were issued now; None for never.
 
-        Tokens that cannot be renewed are due when they expire: then the end user has to connect again.
+        Tokens without a refresh are due when they expire: then the end user has to connect again.
         """
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the values of a registered OAuth client that templates may use: no secret of the protocol."""
+        """Return the values of a registered OAuth client that templates may use, without the client's secret."""
 
 
 class AuthMethod(Protocol):
-    """One way to connect, as one entry describes it."""
+    """One way to connect, as an entry defines it."""
 
     name: ClassVar[AuthType]
 
     @property
     def tokens(self) -> TokenMethod | None:
-        """The issuing and renewal of tokens; None for a credential that is sent as it was typed."""
+        """The token method; None for a credential that One Runtime sends as the end user typed it."""
 
     @property
     def needs_registered_client(self) -> bool:
@@ -60,4 +60,4 @@ class AuthMethod(Protocol):
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
-        """Return the credentials that a caller needs to call the provider's API itself."""
+        """Return the credentials that an API caller needs to call the provider directly."""

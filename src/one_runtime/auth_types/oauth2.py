@@ -1,11 +1,11 @@
-"""The end user consents on the provider's page (RFC 6749, section 4.1)."""
+"""OAuth 2.0: the end user authorizes access on the provider's page (RFC 6749, section 4.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from one_runtime.auth_types.lifetime import renewal_due_at
+from one_runtime.auth_types.lifetime import next_refresh_at
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import ConnectionValues
@@ -23,12 +23,12 @@ class OAuth2Method:
 
     @property
     def tokens(self) -> "OAuth2Method":
-        """This object: the credential is a token."""
+        """Return this object, because the credential is a token."""
         return self
 
     @property
     def needs_registered_client(self) -> bool:
-        """True unless each customer brings an OAuth client of their own."""
+        """True unless each end user enters their own OAuth client."""
         return self.auth.client.owner != "customer"
 
     @property
@@ -42,28 +42,28 @@ class OAuth2Method:
         return self.auth.sends_client
 
     def first_grant(self, _: ConnectionValues, /) -> None:
-        """Return None: the callback brings the grant."""
+        """Return None, because the grant comes with the callback."""
 
-    def renewal(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
-        """Return the refresh token, or the access token where the provider renews by that one."""
-        if not self._can_be_renewed(secrets):
+    def refresh_grant(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
+        """Return the refresh token, or the access token if the provider uses it for a refresh."""
+        if not self._can_be_refreshed(secrets):
             return None
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return when to renew tokens that were issued now; their expiry if they cannot be renewed."""
-        if not self._can_be_renewed(secrets):
+        """Return the time to refresh tokens that were issued now; their expiry if there is no way to refresh them."""
+        if not self._can_be_refreshed(secrets):
             return tokens.expires_at
-        return renewal_due_at(self.auth.lifetimes, tokens, now)
+        return next_refresh_at(self.auth.lifetimes, tokens, now)
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the client id, and those of the client's fields that the entry still asks for."""
+        """Return the client id, and the client's fields that the entry still declares."""
         return {"client_id": client_id, **self.auth.client_fields(fields)}
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
-        """Return the access token: refresh token and client secret are of use to this server only."""
+        """Return the access token, without refresh token and client secret, which only One Runtime needs."""
         return {"access_token": credentials["access_token"]}
 
-    def _can_be_renewed(self, secrets: Mapping[str, str]) -> bool:
+    def _can_be_refreshed(self, secrets: Mapping[str, str]) -> bool:
         return self.auth.refresh != "none" and ("refresh_token" in secrets or bool(self.auth.token.refresh_params))

@@ -23,7 +23,7 @@ class ApiKeyMethod:
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
-        """Return all credentials: the provider's API takes them as they are."""
+        """Return all credentials, because the provider's API accepts them unchanged."""
         return dict(credentials)
 
 
@@ -34,7 +34,7 @@ class BasicMethod(ApiKeyMethod):
 
 
 class NoCredentialMethod(ApiKeyMethod):
-    """A public API, which takes no credential."""
+    """A public API, which needs no credential."""
 
     name: ClassVar[AuthType] = "none"
 
@@ -48,7 +48,7 @@ AUTH_METHODS: Final[Mapping[str, type[AuthMethod]]] = MappingProxyType(
 
 
 def auth_method(auth: Auth) -> AuthMethod:
-    """Return the object for the auth of an entry."""
+    """Return the object for an entry's auth type."""
     match auth:
         case ApiKeyAuth():
             return ApiKeyMethod()
@@ -63,5 +63,5 @@ def auth_method(auth: Auth) -> AuthMethod:
 
 
 def oauth2_of(auth: Auth | None) -> OAuth2Auth | None:
-    """Return the auth if the end user consents on the provider's page; None if not, or if there is no auth."""
+    """Return the auth if it uses the provider's authorization page; otherwise None."""
     return auth if isinstance(auth, OAuth2Auth) else None

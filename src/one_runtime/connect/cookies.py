@@ -21,7 +21,7 @@ class Cookies:
         self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     def set_header(self, binding: BrowserBinding) -> str:
-        """Return the header that sets the cookie, or renews it."""
+        """Return the header that sets the cookie, and extends its lifetime."""
         value = binding.secret + (f".{binding.session_token}" if binding.session_token else "")
         return f"{self._prefix}{binding.cookie}={value}; Max-Age={_SECONDS}{self._attributes}"
 

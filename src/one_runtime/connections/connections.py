@@ -307,7 +307,7 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
 async def _replace(
     tx: Transaction, vault: Vault, actor: Actor, present: Connection, new: NewConnection, now: datetime
 ) -> Connection:
-    renewed = replace(
+    reconnected = replace(
         present,
         name=new.name or present.name,
         auth_type=new.auth_type,
@@ -322,10 +322,10 @@ async def _replace(
         missing_scopes=new.missing_scopes,
         expires_at=new.expires_at,
     )
-    await _save(tx, renewed, *_REPLACED_COLUMNS)
-    await credentials.store(tx, vault, renewed.key, new.secrets, new.token_metadata)
-    await events.record(tx, actor, "connection.reconnected", now, renewed.subject)
-    return renewed
+    await _save(tx, reconnected, *_REPLACED_COLUMNS)
+    await credentials.store(tx, vault, reconnected.key, new.secrets, new.token_metadata)
+    await events.record(tx, actor, "connection.reconnected", now, reconnected.subject)
+    return reconnected
 
 
 async def _lock_old_tokens(

@@ -108,11 +108,11 @@ class _StoredVersion(NamedTuple):
 CREDENTIAL_COLUMNS: Final = tuple(credentials.c[name] for name in CredentialRow._fields)
 
 _STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "audience")
-_NO_RENEWAL_STATE = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
+_NO_REFRESH_STATE = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
 _UPSERT = insert(credentials)
 _UPSERT = _UPSERT.on_conflict_do_update(
     index_elements=[credentials.c.connection_id],
-    set_={**{name: _UPSERT.excluded[name] for name in _STORED}, **_NO_RENEWAL_STATE},
+    set_={**{name: _UPSERT.excluded[name] for name in _STORED}, **_NO_REFRESH_STATE},
 )
 _VERSION = select(credentials.c.version).where(credentials.c.connection_id == bindparam("connection"))
 _BY_KEY = (
@@ -173,7 +173,7 @@ async def store(
         oauth_client_id=token_metadata.oauth_client_id,
         refresh_due_at=token_metadata.refresh_due_at,
         audience=token_metadata.audience,
-        **_NO_RENEWAL_STATE,
+        **_NO_REFRESH_STATE,
     )
 
 

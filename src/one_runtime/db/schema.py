@@ -163,7 +163,7 @@ credentials = Table(
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("oauth_client_id", ID),  # the client that the tokens were issued to; null: the customer's own client
-    Column("refresh_due_at", TIME),  # when the worker renews the tokens; null: never
+    Column("refresh_due_at", TIME),  # the time at which the worker refreshes the tokens; null: never
     Column("lease", ID),  # of the process that refreshes them now
     Column("leased_until", TIME),
     Column("retry_at", TIME),  # earliest retry after an outage of the provider

@@ -1,27 +1,28 @@
-"""Decide whether stored credentials may be used, have to be renewed, or need the end user.
+"""Decide if One Runtime can use stored credentials, has to refresh them, or needs the end user.
 
-`decide` is pure: it reads a credential state, the time and the caller's request. `refresh` acts on the decision.
+`decide` is a pure function of a credential state, the time and the caller's request. `refresh.py` executes the
+decision.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
-from one_runtime.auth_types import Renewal
+from one_runtime.auth_types import RefreshGrant
 from one_runtime.tokens.state import CredentialState
 
 RETRY_CONFIGURATION: Final = timedelta(minutes=10)
-"""The pause after a failure that only the operator or the organization can repair."""
+"""Pause after a failure that only the operator or the organization can fix."""
 
 Schedule: TypeAlias = datetime | Literal["never"] | None
-"""Next time at which the worker looks at a due row that it cannot renew. None leaves the row as it is."""
+"""New due time of a row that the worker cannot refresh now. None leaves the row unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
-    """Requirements of a caller. `rejected` is the version that the provider refused: only a newer one helps the caller.
+    """Requirements of a caller. `rejected`: the credential version that the provider refused; the caller needs a newer.
 
-    `retry_refused` asks the provider again although it has refused the grant, because a person wants it.
+    `retry_refused`: send a refused grant to the provider again, because a person has requested it.
     """
 
     rejected: int | None = None
@@ -30,14 +31,17 @@ class CredentialRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """The credentials are valid and not due for renewal."""
+    """The credentials are valid and not due for a refresh."""
 
     reschedule: Schedule = None
 
 
 @dataclass(frozen=True, slots=True)
 class UseUntil:
-    """The credentials are due and cannot be renewed before `until`, but are still valid. None: they do not expire."""
+    """The credentials are due, but no refresh is possible before `until`. They are still valid.
+
+    `until`: None if the credentials do not expire.
+    """
 
     until: datetime | None
     reschedule: Schedule = None
@@ -45,37 +49,37 @@ class UseUntil:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """No valid credentials, and the provider must not be asked before `until`."""
+    """The credentials are not valid, and One Runtime must not ask the provider before `until`."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Renew:
-    """The credentials have to be renewed with `renewal`. `usable`: they serve while another process renews them."""
+class Refresh:
+    """The credentials need a refresh with `grant`. `usable`: callers may use them while another process refreshes."""
 
-    renewal: Renewal
+    grant: RefreshGrant
     usable: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NeedsReauth:
-    """Only the end user can help, by connecting again.
+    """The end user has to connect again.
 
-    `refused`: the provider refused the grant earlier. `expired`: nothing to renew with. `audience_changed`: the
-    organization's integration sends credentials to other hosts than the end user gave them for (P7).
+    `refused`: the provider has refused the grant. `expired`: the tokens have expired, and there is no refresh token.
+    `audience_changed`: the organization's integration now sends credentials to other hosts (P7).
     """
 
     reason: Literal["refused", "expired", "audience_changed"]
 
 
-Decision: TypeAlias = Fresh | UseUntil | Backoff | Renew | NeedsReauth
+Decision: TypeAlias = Fresh | UseUntil | Backoff | Refresh | NeedsReauth
 
 
 def decide(state: CredentialState, now: datetime, request: CredentialRequest) -> Decision:
     """Return what to do with the credentials.
 
-    A lease plays no part: only the conditional update of the row can tell whether another process holds it.
+    The decision ignores leases: only the conditional update of the row shows if another process holds a lease.
     """
     if state.audience_changed:
         return NeedsReauth("audience_changed")
@@ -83,26 +87,29 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
         return Fresh(_schedule_of_fresh(state, now))
     if state.is_refused and not request.retry_refused:
         return NeedsReauth("refused")
-    renewal, retry_at = state.renewal, state.stored.retry_at
-    if renewal is None:
+    grant, retry_at = state.refresh_grant, state.stored.retry_at
+    if grant is None:
         if not state.is_unexpired(now):
             return NeedsReauth("expired")
         return UseUntil(state.connection.expires_at, _schedule_of_expiry(state, now))
     usable = state.is_unexpired(now) and state.stored.version != request.rejected
     if retry_at is not None and now < retry_at:
         return UseUntil(retry_at) if usable else Backoff(retry_at)
-    return Renew(renewal, usable)
+    return Refresh(grant, usable)
 
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
-    """A due row without tokens: an older version stored a key over them, or the catalog lost the integration."""
+    """Return the schedule of a due row without tokens.
+
+    Such a row exists if an older version replaced the tokens by a key, or if the catalog lost the integration.
+    """
     if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:
         return None
     return now + RETRY_CONFIGURATION if state.auth is None else "never"
 
 
 def _schedule_of_expiry(state: CredentialState, now: datetime) -> Schedule:
-    """A due row whose catalog entry no longer says how to renew its tokens: look again when they have expired."""
+    """Return the schedule of a due row whose catalog entry has no refresh any more: the expiry of its tokens."""
     due_at, retry_at = state.stored.token_metadata.refresh_due_at, state.stored.retry_at
     if due_at is None or due_at > now or (retry_at is not None and retry_at > now):
         return None

@@ -19,7 +19,7 @@ from one_runtime.oauth.token_response import TokenSet, read_token_response
 from one_runtime.telemetry import metrics
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
-"""Limits of requests without a lease; requests of a refresh end at their `until`."""
+"""Limits of requests without a lease. A refresh has a lease, and its request ends at `until`."""
 
 _NAMES: Final[Mapping[type, str]] = {
     AuthorizationCode: "authorization_code",
@@ -31,7 +31,7 @@ _NAMES: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """The token endpoint of an integration for one client. `known` holds the values for templates: the end user's
+    """The token endpoint of an integration for one client. `known`: the values for templates, which are the end user's
     params, received values and the client's fields."""
 
     integration: Integration
@@ -40,9 +40,9 @@ class TokenEndpoint:
     known: Mapping[str, str] = field(repr=False)
 
     async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> TokenSet:
-        """Return the tokens for a grant. `until` is the deadline by the monotonic clock; after it nothing is sent.
+        """Return the tokens for a grant. `until`: the deadline by the monotonic clock. No request starts after it.
 
-        Raises: OAuthError; its TemporaryFailure also if there was no response.
+        Raises: OAuthError, which is TemporaryFailure if there was no response.
         """
         with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as measured:
             try:
@@ -59,13 +59,13 @@ class TokenEndpoint:
 async def send(
     egress: Egress, integration: Integration, request: OutboundRequest, *, until: float | None = None
 ) -> Response:
-    """Send a request to an OAuth endpoint. Redirects are not followed, since the request contains secrets.
+    """Send a request to an OAuth endpoint. Follow no redirects, because the request contains secrets.
 
     Raises: TemporaryFailure if there was no response.
     """
     limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
     if limits.total <= 0:
-        raise TemporaryFailure(f"{integration.name} was not asked: the deadline of the request had passed. Try again.")
+        raise TemporaryFailure(f"The time for the request to {integration.name} has passed. Try again.")
     try:
         with on_behalf_of(integration.slug):
             return await egress.request(
@@ -74,4 +74,4 @@ async def send(
     except EgressError as error:
         raise TemporaryFailure(f"{integration.name} cannot be reached ({error.code}).") from error
     except InvalidInput as error:
-        raise TemporaryFailure(f"{integration.name} cannot be asked: {error.detail}") from error
+        raise TemporaryFailure(f"One Runtime cannot send the request to {integration.name}: {error.detail}") from error

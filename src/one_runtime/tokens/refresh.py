@@ -1,8 +1,9 @@
-"""Fresh credentials: decide what the stored state allows (`decision.decide`), act on it, and record the response (P8).
+"""Refresh: decide by the stored state (`decision.decide`), ask the token endpoint, record the response (P8).
 
-One Runtime refreshes tokens before they expire: the worker does it whether or not a caller needs them, or else the
-first caller. No transaction is open while the provider is asked. Its response counts only if the row still holds the
-refresh token that was sent. So an expired lease loses no token, and a late refusal cannot end a new connection.
+The worker refreshes tokens before they expire. A caller that needs tokens earlier refreshes them itself. A process
+reserves the connection's credential row for a limited time (a lease) and keeps no transaction open during the request.
+The response counts only if the row still holds the refresh token that was sent. So an expired lease loses no token, and
+a late refusal cannot end a new connection.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Final, TypeAlias, cast
 
 import structlog
 
-from one_runtime.auth_types import AUTH_METHODS, Renewal, oauth2_of
+from one_runtime.auth_types import AUTH_METHODS, RefreshGrant, oauth2_of
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
@@ -39,7 +40,7 @@ from one_runtime.tokens.decision import (
     Decision,
     Fresh,
     NeedsReauth,
-    Renew,
+    Refresh,
     Schedule,
     UseUntil,
     decide,
@@ -57,7 +58,7 @@ from one_runtime.tokens.state import (
 
 BATCH: Final = 200
 AT_ONCE: Final = 32
-"""Refreshes that one run of the worker's task has in flight."""
+"""Concurrent refreshes of one run of the worker's task."""
 
 _FIRST_BACKOFF: Final = timedelta(seconds=5)
 _LONGEST_BACKOFF: Final = timedelta(minutes=10)
@@ -73,8 +74,10 @@ class ReauthRequired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to renew. By the monotonic clock, the provider may be asked until `ask_until`, and no other process
-    asks before `ends`."""
+    """The right to refresh. This process may ask the provider until `ask_until`; other processes ask only after `ends`.
+
+    Both are times of the monotonic clock.
+    """
 
     id: str
     ask_until: float
@@ -87,11 +90,12 @@ Outcome: TypeAlias = tuple[CredentialState, Decision]
 async def fresh_credentials(
     installation: Installation, key: ConnectionKey, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Return a connection's credentials, renewed if they are due. For the arguments see `CredentialRequest`.
+    """Return a connection's credentials. Refresh them if they are due. For the arguments see `CredentialRequest`.
 
-    With `retry_refused`, valid credentials of a connection that needs reauth are returned too.
+    With `retry_refused`, also return valid credentials of a connection with the status `needs_reauth`.
 
-    Raises: NotFound; ReauthRequired; ProviderUnavailable if they expired and cannot be renewed now; SealBroken.
+    Raises: NotFound; ReauthRequired; ProviderUnavailable if the credentials have expired and a refresh is not possible
+    now; SealBroken.
     """
     state = await load_state(installation, key)
     return await ensure_fresh(installation, state, rejected=rejected, retry_refused=retry_refused)
@@ -100,7 +104,7 @@ async def fresh_credentials(
 async def ensure_fresh(
     installation: Installation, state: CredentialState, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Do the same for a state that was loaded a moment ago. Raises: as `fresh_credentials`."""
+    """Do the same as `fresh_credentials`, for a state that the caller has just loaded. Raises the same errors."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)
@@ -110,7 +114,7 @@ async def ensure_fresh(
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Renew a connection's credentials now, even fresh ones; credentials that cannot be renewed stay as they are.
+    """Refresh a connection's credentials now, even if they are fresh. Credentials without a refresh stay unchanged.
 
     Raises: as `fresh_credentials`.
     """
@@ -119,7 +123,7 @@ async def refresh(installation: Installation, key: ConnectionKey) -> UsableCrede
 
 
 async def read_credentials(installation: Installation, actor: Actor, connection_id: str) -> UsableCredential:
-    """Return fresh credentials for an API caller and record the event. OAuth client secrets are left out.
+    """Return fresh credentials for an API caller, without OAuth client secrets, and record the event.
 
     Raises: as `fresh_credentials`.
     """
@@ -134,18 +138,21 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
 
 
 async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
-    """Renew all credentials that are due, and return their number. Several processes may run this at once."""
-    seen = set[ConnectionKey]()  # a row that is due again at once must not keep this run from ending
+    """Refresh all credentials that are due, and return their number.
+
+    Several processes may run this at the same time.
+    """
+    seen = set[ConnectionKey]()  # so that the run ends even if a row is due again immediately
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def renew_or_postpone(key: ConnectionKey) -> None:
+    async def refresh_in_slot(key: ConnectionKey) -> None:
         async with slots:
-            await _renew_due(installation, key)
+            await _refresh_or_postpone(installation, key)
 
     while True:
         async with installation.database.read() as tx:
             due = [key for key in await credentials.list_due(tx, installation.clock(), batch) if key not in seen]
-        await asyncio.gather(*map(renew_or_postpone, due))
+        await asyncio.gather(*map(refresh_in_slot, due))
         seen.update(due)
         if len(due) < batch:
             return len(seen)
@@ -154,15 +161,15 @@ async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
 REFRESH: Final[PeriodicTask[Installation]] = PeriodicTask("refresh", 1.0, refresh_due)
 
 
-async def _renew_due(installation: Installation, key: ConnectionKey) -> None:
-    """Renew or postpone: a row that fails must not be due again at once."""
+async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
+    """Refresh the credentials. After an error, postpone the row, which must not be due again immediately."""
     try:
         await _join(installation, key, CredentialRequest())
     except (ReauthRequired, NotFound):
         pass
     except ProviderUnavailable as error:
         log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
-    except Unavailable:  # the database failed, not this connection: the next run tries again
+    except Unavailable:  # an error of the database, not of this connection: the next run tries again
         raise
     except OneRuntimeError as error:
         log.warning("refresh_failed", connection_id=key.connection_id, code=error.code)
@@ -173,13 +180,13 @@ async def _renew_due(installation: Installation, key: ConnectionKey) -> None:
 async def _join(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, loaded: CredentialState | None = None
 ) -> UsableCredential:
-    """Join the renewal of these credentials in this process; start one if none is running.
+    """Join the refresh of these credentials in this process. Start a refresh if none is running.
 
-    `loaded` is the state from a moment ago. The lease is acquired only if the row still has that state.
+    `loaded`: the state that the caller has just loaded. The process acquires the lease only if the row still has it.
     """
     flight = (key.connection_id, request.retry_refused)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    if usable.version == request.rejected:  # the flight began for a caller whose version was not rejected
+    if usable.version == request.rejected:  # the running refresh started for a caller with no rejected version
         usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
 
@@ -187,13 +194,13 @@ async def _join(
 async def _execute(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, state: CredentialState | None
 ) -> UsableCredential:
-    """Decide and act, again and again while another process renews the credentials."""
+    """Decide and act. Repeat this while another process refreshes the credentials."""
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # Before the lease: a process that is paused while it takes the lease must not believe that it holds it.
+        # Read the time before acquiring the lease: a process that pauses meanwhile must not assume a longer lease.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -201,7 +208,7 @@ async def _execute(
                 await _reschedule(installation, key, schedule)
             case NeedsReauth():
                 await _record_needs_reauth(installation, state, decision, request)
-            case Renew(renewal, usable):
+            case Refresh(grant, usable):
                 async with installation.database.read() as tx:
                     state = await with_oauth_client(tx, installation, state)
                 lease = Lease(new_id(), started + timing.request, started + timing.lease.total_seconds())
@@ -210,10 +217,10 @@ async def _execute(
                         tx, installation.clock, key, state.stored, lease.id, timing.lease
                     )
                 if acquired:
-                    state, decision = await _ask_provider(installation, state, renewal, lease, request)
+                    state, decision = await _ask_provider(installation, state, grant, lease, request)
                 elif not usable:
                     if time.monotonic() > deadline:
-                        raise ProviderUnavailable("Another server is renewing the tokens. Try again.", 1)
+                        raise ProviderUnavailable("Another server is refreshing the tokens. Try again.", 1)
                     await asyncio.sleep(timing.poll)
                     state = None
                     continue
@@ -221,7 +228,7 @@ async def _execute(
 
 
 def _result(state: CredentialState, decision: Decision, now: datetime) -> UsableCredential:
-    """Return the credentials if the decision lets them serve. Raises: ReauthRequired; ProviderUnavailable."""
+    """Return the credentials if the decision allows their use. Raises: ReauthRequired; ProviderUnavailable."""
     match decision:
         case NeedsReauth("refused"):
             _require_active(state.connection)
@@ -230,9 +237,9 @@ def _result(state: CredentialState, decision: Decision, now: datetime) -> Usable
         case Backoff(until):
             _require_active(state.connection)
             wait, name = max(1, round((until - now).total_seconds())), state.integration_name
-            raise ProviderUnavailable(f"{name} does not renew the tokens at the moment. Try again later.", wait)
-        case Renew(_, usable) if not usable:
-            raise ProviderUnavailable("The tokens were changed while they were renewed. Try again.", 1)
+            raise ProviderUnavailable(f"{name} does not refresh the tokens at the moment. Try again later.", wait)
+        case Refresh(_, usable) if not usable:
+            raise ProviderUnavailable("The tokens changed during their refresh. Try again.", 1)
     _require_active(state.connection)
     return state.usable
 
@@ -245,7 +252,7 @@ def _require_active(connection: Connection) -> None:
 
 def _reauth_message(state: CredentialState, decision: NeedsReauth) -> str:
     if decision.reason == "audience_changed":
-        return f"The hosts that {state.integration_name} sends credentials to were changed."
+        return f"The organization changed the hosts to which {state.integration_name} sends credentials."
     return "The access token has expired, and the provider issued no refresh token."
 
 
@@ -262,7 +269,10 @@ async def _reschedule(installation: Installation, key: ConnectionKey, schedule: 
 async def _record_needs_reauth(
     installation: Installation, state: CredentialState, decision: NeedsReauth, request: CredentialRequest
 ) -> None:
-    """Mark the connection, if the locked row leads to the same decision. A refusal was recorded when it came."""
+    """Mark the connection `needs_reauth`, if the locked row leads to the same decision.
+
+    `_record_refusal` has already marked the connection after a refusal.
+    """
     if decision.reason == "refused":
         return
     key, now, message = state.connection.key, installation.clock(), _reauth_message(state, decision)
@@ -279,27 +289,27 @@ async def _record_needs_reauth(
 
 
 async def _ask_provider(
-    installation: Installation, state: CredentialState, renewal: Renewal, lease: Lease, request: CredentialRequest
+    installation: Installation, state: CredentialState, grant: RefreshGrant, lease: Lease, request: CredentialRequest
 ) -> Outcome:
     """Ask the provider for new tokens under the lease, and record the response.
 
-    Returns the state after that with the decision on it: Fresh where the new tokens are stored. Raises: NotFound;
-    Unavailable; and the error of a request that cannot be built.
+    Return the new state and its decision, which is `Fresh` if the new tokens are stored. Raises: NotFound; Unavailable;
+    the error of a request that cannot be built.
     """
     try:
         endpoint = _token_endpoint(state)
-        tokens = await endpoint.ask(installation.egress, installation.clock, renewal, until=lease.ask_until)
+        tokens = await endpoint.ask(installation.egress, installation.clock, grant, until=lease.ask_until)
     except OneRuntimeError:  # the request could not be built
         async with installation.database.write() as tx:
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        # The end user cannot repair a registered client. A client of their own they can, by connecting again.
+        # An end user can correct only their own OAuth client, by connecting again, but not a registered client.
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
-            return await _record_refusal(installation, state, renewal, error, request)
+            return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
-    with metrics.token_commit():  # a crash loses the tokens until they are committed
-        return await _store(installation, state, renewal, tokens, lease)
+    with metrics.token_commit():  # measured, because a crash before the commit loses the tokens
+        return await _store(installation, state, grant, tokens, lease)
 
 
 def _token_endpoint(state: CredentialState) -> TokenEndpoint:
@@ -319,12 +329,12 @@ def _token_endpoint(state: CredentialState) -> TokenEndpoint:
 
 
 async def _store(
-    installation: Installation, asked: CredentialState, presented: Renewal, tokens: TokenSet, lease: Lease
+    installation: Installation, asked: CredentialState, presented: RefreshGrant, tokens: TokenSet, lease: Lease
 ) -> Outcome:
-    """Commit the new tokens before any caller gets them.
+    """Commit the new tokens before any caller receives them.
 
-    Only this process has the tokens, so it retries while the database is unavailable and the lease lasts. A commit with
-    an unknown result is repeated: the row then holds the new tokens already, or still the presented one.
+    Only this process has the tokens. So it retries while the database is unavailable, until the lease ends. It also
+    repeats a commit with an unknown result. This is safe: the row holds the new tokens or the old refresh token.
     """
     while True:
         try:
@@ -336,29 +346,31 @@ async def _store(
             await asyncio.sleep(installation.timing.poll)
 
 
-async def _commit(installation: Installation, asked: CredentialState, presented: Renewal, tokens: TokenSet) -> Outcome:
-    """Store the new tokens if the row still holds what was presented. Raises: NotFound; Unavailable."""
+async def _commit(
+    installation: Installation, asked: CredentialState, presented: RefreshGrant, tokens: TokenSet
+) -> Outcome:
+    """Store the new tokens if the row still holds the presented refresh token. Raises: NotFound; Unavailable."""
     async with installation.database.write() as tx:
         now, decision, current = installation.clock(), cast("Decision", Fresh()), None
         with suppress(NotFound):
             current = await read_state(tx, installation, asked.connection.key, lock=True)
         if current is None:
             await _revoke_later(tx, installation, asked, tokens, "disconnected")
-        elif holds_presented(current.renewal, presented):
+        elif holds_presented(current.refresh_grant, presented):
             current = await _replace_tokens(tx, installation, asked, current, tokens)
         else:  # the end user has connected again
             await _revoke_later(tx, installation, asked, tokens, "refresh_superseded")
             current = await with_oauth_client(tx, installation, current)
             decision = decide(current, now, CredentialRequest())
     if current is None:
-        raise NotFound("The connection was deleted while its tokens were renewed.")
+        raise NotFound("The connection was deleted during the refresh of its tokens.")
     return current, decision
 
 
 async def _replace_tokens(
     tx: Transaction, installation: Installation, asked: CredentialState, current: CredentialState, tokens: TokenSet
 ) -> CredentialState:
-    """Store the tokens over the locked ones, and set the connection's status."""
+    """Replace the tokens of the locked row, and set the connection's status."""
     method, now = asked.token_method, installation.clock()
     assert method is not None  # noqa: S101 - the provider was asked for tokens
     secrets = merge_tokens(current.stored.secrets, tokens)
@@ -370,8 +382,8 @@ async def _replace_tokens(
     if saved.status == "needs_reauth" and asked.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
     elif saved.status == "needs_reauth":
-        # Another process presented the same token and was refused meanwhile. A provider that detects reuse has revoked
-        # the new tokens too; the next renewal shows whether it has.
+        # Another process presented the same token and was refused meanwhile. If the provider detects reuse, it has also
+        # revoked the new tokens. So refresh again immediately: the result shows it.
         await credentials.refresh_now(tx, saved.key, now)
     version = current.stored.version + 1
     stored = replace(current.stored, secrets=secrets, version=version, token_metadata=metadata)
@@ -391,15 +403,15 @@ async def _revoke_later(
 async def _record_refusal(
     installation: Installation,
     asked: CredentialState,
-    presented: Renewal,
+    presented: RefreshGrant,
     refusal: OAuthError,
     request: CredentialRequest,
 ) -> Outcome:
-    """Mark the connection as refused, if the row still holds what was presented; else use what the row holds now."""
+    """Mark the connection `needs_reauth` if the row still holds the refused token. Otherwise return the row's state."""
     key, now = asked.connection.key, installation.clock()
     async with installation.database.write() as tx:
         current = await read_state(tx, installation, key, lock=True)
-        if current.renewal != presented:
+        if current.refresh_grant != presented:
             return await with_oauth_client(tx, installation, current), decide(current, now, request)
         actor = Actor(key.organization_id, "system")
         message = refusal.reason or f"{asked.integration_name} no longer accepts this authorization."
@@ -411,7 +423,7 @@ async def _record_refusal(
 async def _record_failure(
     installation: Installation, asked: CredentialState, lease: Lease, error: OAuthError, request: CredentialRequest
 ) -> Outcome:
-    """Keep the tokens and back off: the response does not tell whether the provider accepts them."""
+    """Keep the tokens and postpone the next refresh: the response does not show if the provider accepts the tokens."""
     key, now, failures = asked.connection.key, installation.clock(), asked.stored.failures
     retry_at = now + _backoff(error, failures)
     async with installation.database.write() as tx:
@@ -420,7 +432,7 @@ async def _record_failure(
             subject = asked.connection.subject
             subject = replace(subject, data={**subject.data, "reason": error.code})
             await events.record(tx, Actor(key.organization_id, "system"), "connection.refresh_failed", now, subject)
-    log.info("refresh_troubled", connection_id=key.connection_id, code=error.code, failures=failures + 1)
+    log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
     state = replace(asked, stored=replace(asked.stored, retry_at=retry_at))
     return state, decide(state, now, request)
 

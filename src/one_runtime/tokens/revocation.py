@@ -25,9 +25,9 @@ from one_runtime.oauth.revocation import RevocationFailure, read_revocation, rev
 from one_runtime.tokens.endpoint import send
 
 BATCH: Final = 100
-"""Rows that one run of the worker claims."""
+"""Most rows that one run of the worker claims."""
 CONCURRENT: Final = 16
-"""Connections whose tokens are revoked at the same time."""
+"""Most connections whose tokens One Runtime revokes at the same time."""
 _FIRST_DELAY: Final = timedelta(minutes=1)
 _MAX_DELAY: Final = timedelta(hours=1)
 
@@ -41,8 +41,8 @@ log = structlog.get_logger()
 class RevocationResult:
     """The provider's answer for one token.
 
-    `token` is None for a credential that only its owner can revoke, in the provider's settings (an API key).
-    `reason`: of a failure, in the provider's words or ours. `may_pass`: the failure is temporary.
+    `token`: None for a credential that only its owner can revoke, in the provider's settings (an API key). `reason`: of
+    a failure, in the provider's words or One Runtime's. `may_pass`: the failure is temporary.
     """
 
     token: Kind | None
@@ -67,7 +67,7 @@ async def revoke_all(installation: Installation, claimed: Iterable[PendingRevoca
 
 
 async def revoke_due(installation: Installation) -> int:
-    """Claim and revoke the rows that are due; return their number."""
+    """Claim the rows that are due, and revoke their tokens. Return the number of rows."""
     async with installation.database.write() as tx:
         claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
     await revoke_all(installation, claimed)
@@ -105,7 +105,7 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     results = {kind: RevocationResult(kind, "not_supported") for kind in kinds if kind in pending.tokens}
     if integration is None or auth is None or auth.revocation is None:
         return list(results.values())
-    if pending.audience != integration.audience("oauth2"):  # P7: the tokens were issued for other hosts
+    if pending.audience != integration.audience("oauth2"):  # P7: the tokens are for other hosts
         return list(results.values())
     try:
         client, values = await _client(installation, pending, integration, auth)
@@ -126,7 +126,7 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
 async def _client(
     installation: Installation, pending: PendingRevocation, integration: Integration, auth: OAuth2Auth
 ) -> tuple[ClientIdentity, Mapping[str, str]]:
-    """Return the OAuth client that the tokens were issued to, and the values for templates. Raises: OneRuntimeError."""
+    """Return the OAuth client of the tokens, and the values for templates. Raises: OneRuntimeError."""
     if pending.oauth_client_id is None:
         return ClientIdentity(pending.tokens.get("client_id", ""), pending.tokens.get("client_secret")), pending.params
     async with installation.database.read() as tx:

@@ -1,10 +1,10 @@
-"""The state of stored credentials: what a request needs, what can renew them, and when that is due."""
+"""The state of stored credentials: the values for requests, the grant for a refresh, and the time of the refresh."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from one_runtime.auth_types import Renewal, TokenMethod, auth_method
+from one_runtime.auth_types import RefreshGrant, TokenMethod, auth_method
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections
@@ -22,8 +22,8 @@ from one_runtime.oauth.token_response import TokenSet
 class UsableCredential:
     """A connection with the values that authenticate a request to its provider.
 
-    `version` identifies the credentials when the provider refuses them. `integration` and `auth` are those that the
-    credentials were given for: the credentials go nowhere else, even if the entry changes a moment later (P7).
+    `version` identifies the credentials if the provider refuses them. `integration` and `auth` match the credentials'
+    audience: even if the entry changes later, One Runtime sends these credentials to no other host (P7).
     """
 
     connection: Connection
@@ -35,10 +35,10 @@ class UsableCredential:
 
 @dataclass(frozen=True, slots=True)
 class CredentialState:
-    """A connection, its stored credential, its catalog entry, and the OAuth client where it is loaded.
+    """A connection, its stored credential, its catalog entry, and the OAuth client if it is loaded.
 
-    `token_method` is the method by which the entry issues and renews tokens. None for keys and passwords, or without an
-    entry. `sends_client`: requests to the provider contain fields of the OAuth client, such as a developer token.
+    `token_method`: the entry's way to issue and refresh tokens; None for keys and passwords, or without an entry.
+    `sends_client`: requests to the provider contain fields of the OAuth client, such as a developer token.
     """
 
     connection: Connection
@@ -51,7 +51,7 @@ class CredentialState:
 
     @classmethod
     def of(cls, connection: Connection, stored: StoredCredential, integration: Integration | None) -> "CredentialState":
-        """Return the state without an OAuth client. `integration` is None where the catalog lost it."""
+        """Return the state without an OAuth client. `integration`: None if the catalog no longer contains it."""
         auth = integration.auth_of(connection.auth_type) if integration is not None else None
         if auth is None:
             return cls(connection, stored, integration, None, None, sends_client=False)
@@ -60,12 +60,12 @@ class CredentialState:
 
     @property
     def integration_name(self) -> str:
-        """The name for messages to people."""
+        """Return the name for messages to people."""
         return self.integration.name if self.integration is not None else self.connection.integration_slug
 
     @property
     def usable(self) -> UsableCredential:
-        """The credentials for requests: the refresh token is left out, the OAuth client's fields are added."""
+        """Return the credentials for requests: without the refresh token, with the OAuth client's fields."""
         client_fields: dict[str, str] = {}
         if self.client is not None and self.token_method is not None:
             client_fields = self.token_method.client_values(self.client.client.client_id, self.client.fields)
@@ -74,22 +74,22 @@ class CredentialState:
         return UsableCredential(self.connection, values, self.stored.version, self.integration, self.auth)
 
     @property
-    def renewal(self) -> Renewal | None:
-        """The grant to present for new tokens; None where the entry or the tokens allow none."""
+    def refresh_grant(self) -> RefreshGrant | None:
+        """Return the grant for a refresh; None if the entry or the tokens allow no refresh."""
         if self.token_method is None:
             return None
-        return self.token_method.renewal(self.stored.secrets, self.connection.scopes)
+        return self.token_method.refresh_grant(self.stored.secrets, self.connection.scopes)
 
     @property
     def audience_changed(self) -> bool:
-        """True if the organization's integration sends credentials elsewhere than these were given for (P7)."""
+        """True if the organization's integration now sends credentials to other hosts (P7)."""
         auth_type = self.connection.auth_type
         metadata = self.stored.token_metadata
         return self.integration is not None and metadata.audience != self.integration.audience(auth_type)
 
     @property
     def is_refused(self) -> bool:
-        """True if the provider refused the grant: only a person's request asks the provider again."""
+        """True if the provider refused the grant. One Runtime sends it again only at a person's request."""
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
     def is_unexpired(self, now: datetime) -> bool:
@@ -98,7 +98,7 @@ class CredentialState:
         return "access_token" in self.stored.secrets and (expires_at is None or now < expires_at)
 
     def is_stale(self, now: datetime, rejected: int | None) -> bool:
-        """True if tokens expired, are due for renewal, or are of the version that the provider rejected."""
+        """True if tokens have expired, are due for a refresh, or have the version that the provider rejected."""
         if self.token_method is None:
             return False
         due_at = self.stored.token_metadata.refresh_due_at
@@ -107,18 +107,18 @@ class CredentialState:
 
 
 def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]:
-    """Return the secrets with the new tokens. The old refresh token stays where the response has none."""
+    """Return the secrets with the new tokens. Keep the old refresh token if the response has none."""
     merged = {**secrets, "access_token": tokens.access_token}
     if tokens.refresh_token is not None:
         merged["refresh_token"] = tokens.refresh_token
     return merged
 
 
-def holds_presented(current: Renewal | None, presented: Renewal) -> bool:
-    """True if the row still holds the refresh token that was presented.
+def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bool:
+    """Return True if the row still holds the presented refresh token.
 
-    Then the response belongs to the row, whatever else changed: the presented token may be spent, and the response has
-    the only one that works (P8).
+    Then the response belongs to the row, even if other columns have changed. The presented token may be used up, and
+    only the response's token works (P8).
     """
     if (
         isinstance(current, RefreshToken)
@@ -139,7 +139,7 @@ async def load_state(installation: Installation, key: ConnectionKey) -> Credenti
 async def read_state(
     tx: Transaction, installation: Installation, key: ConnectionKey, *, lock: bool = False
 ) -> CredentialState:
-    """Read the state without the OAuth client; `lock` keeps others from changing the credentials.
+    """Read the state without the OAuth client. With `lock`, no other transaction can change the credentials.
 
     Raises: NotFound; SealBroken.
     """
@@ -149,7 +149,7 @@ async def read_state(
 
 
 async def with_oauth_client(tx: Transaction, installation: Installation, state: CredentialState) -> CredentialState:
-    """Add the OAuth client that the tokens were issued to, if it is a registered one. Raises: OAuthClientMissing."""
+    """Add the OAuth client of the tokens, if it is a registered client. Raises: OAuthClientMissing."""
     client_id = state.stored.token_metadata.oauth_client_id
     if client_id is None or state.client is not None:
         return state
