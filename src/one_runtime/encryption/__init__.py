@@ -1,1 +1,1 @@
-"""Sealing of credentials: the vault, the key ring and its rotation."""
+"""Encryption of credentials: the vault, the key ring and its rotation. To seal is to encrypt; to open is to decrypt."""

@@ -1,4 +1,4 @@
-"""The key ring and its rotation: keys that the database knows are registered, activated and disabled (P3).
+"""The encryption keys in the database: register, activate and disable them (P3).
 
 The database decides which key is active, not the order of keys in a setting. An activation takes effect in every
 process with its next transaction.
@@ -49,7 +49,7 @@ _LOCK: Final = 0x6F6E655F6B6579  # advisory lock of changes to the ring
 
 
 class _LockRing(FunctionElement[Any]):
-    """Takes the lock for changes to the ring until the transaction ends."""
+    """Acquires the lock for changes to the keys until the transaction ends."""
 
     inherit_cache = True
 
@@ -121,7 +121,7 @@ class _RowCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of this process's ring, of the database, or of both. `rows`: the number of rows sealed under it.
+    """A key of this process's ring, of the database, or of both. `rows`: the number of rows encrypted with the key.
 
     `held_by`: the number of running servers whose ring contains the key.
     """
@@ -158,10 +158,10 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 
 
 async def require_complete(tx: Transaction, vault: Vault) -> None:
-    """Refuse a ring without a key that was activated and not disabled, or that rows are sealed under.
+    """Refuse a ring that lacks an activated key (unless disabled), or a key with which rows are encrypted.
 
-    A key that another server added and that was never activated may be missing: operators add it to one server after
-    another, and the others may restart in between.
+    A key that was never activated may be missing: operators add a key to one server after another, and servers without
+    the key may restart meanwhile.
 
     Raises: ConfigurationError.
     """
@@ -170,18 +170,18 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
     missing = [row.key_id for row in absent if row.promoted_at is not None or counts[row.key_id]]
     if missing:
         raise ConfigurationError(
-            f"The key ring is not the one this database was sealed with: {', '.join(missing)} is missing. "
+            f"The key ring lacks a key with which this database is encrypted: {', '.join(missing)} is missing. "
             "Put that key back into ONE_RUNTIME_ENCRYPTION_KEYS, next to any new keys. To remove a key that no row "
             "needs, run `one-runtime keys disable` first."
         )
 
 
 async def active_key(tx: Transaction) -> str:
-    """Return the id of the active key. It cannot be disabled before this transaction ends.
+    """Return the id of the active key. No other transaction can disable the key before this transaction ends.
 
-    To seal, this must be a writing transaction. Raises: Unavailable.
+    A caller that encrypts must pass a writing transaction. Raises: Unavailable.
     """
-    for _ in range(3):  # no row if the key was disabled while we waited for it; the next statement sees the new one
+    for _ in range(3):  # no row: the key was disabled meanwhile, and the next statement sees the new key
         row = await tx.one(_ACTIVE, _KeyId)
         if row is not None:
             return row.key_id
@@ -189,9 +189,9 @@ async def active_key(tx: Transaction) -> str:
 
 
 async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
-    """Seal under the active key, in the transaction that stores the sealed value.
+    """Encrypt with the active key, in the transaction that stores the encrypted value.
 
-    Raises: KeyNotInRing if this process lacks the active key, since no other key may seal; Unavailable.
+    Raises: KeyNotInRing if this process lacks the active key, because no other key may encrypt; Unavailable.
     """
     if place.table not in _SEALED_NAMES:
         raise ValueError(f"{place.table} is not in SEALED_TABLES, so its rows would be neither counted nor resealed.")
@@ -199,7 +199,7 @@ async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: b
 
 
 async def count_rows(tx: Transaction) -> Counter[str]:
-    """Return the number of rows sealed under each key."""
+    """Return the number of rows encrypted with each key."""
     counts: Counter[str] = Counter()
     for row in await tx.all(_COUNTS, _RowCount):
         counts[row.key_id] += row.rows
@@ -207,7 +207,7 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 
 
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
-    """Return every key of the database and of this ring, in the order of their addition and then of the ring."""
+    """Return the database's keys in the order of their addition, then the other keys of this ring."""
     place = {key: number for number, key in enumerate(vault.key_ids)}
     rows = sorted(await _all_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}
@@ -244,9 +244,9 @@ def _last_activated(known: dict[str, _KeyRow]) -> str | None:
 
 
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
-    """Make a key of this ring the active key, even a disabled one. Return its id; `name` may be the beginning of it.
+    """Make a key of this ring the active key, even a disabled key. Return its id. `name`: the id or its beginning.
 
-    A server cannot start without the active key, and running servers are checked here, both under one lock. So every
+    Under one lock, a server cannot start without the active key, and this function checks the running servers. So every
     server has the key, except with `force`, and except servers without a heartbeat for a minute.
 
     Raises: NotFound; ConfigurationError for the ring of another database; Conflict if a server lacks the key.
@@ -280,9 +280,9 @@ def _next_activation_time(known: dict[str, _KeyRow], now: datetime) -> datetime:
 
 
 async def disable(tx: Transaction, name: str, now: datetime) -> str:
-    """Allow rings without this key from now on. Return its id; `name` may be the beginning of it.
+    """Allow key rings without this key from now on. Return its id. `name`: the id or its beginning.
 
-    Raises: NotFound; Conflict for the active key, and while rows are sealed under the key.
+    Raises: NotFound; Conflict for the active key, and while rows are encrypted with the key.
     """
     await tx.all(_LOCK_RING)
     known = {row.key_id: row for row in await _all_rows(tx)}
@@ -291,19 +291,19 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
         raise Conflict(
             f"The key {key} is the active key. Activate another key first, and run `one-runtime keys reseal`."
         )
-    # Waits for transactions that are about to store a value sealed under the key, and makes later ones wait. The count
-    # is a separate statement, so that it sees what they stored.
+    # This waits for transactions that encrypt with the key, and makes later transactions wait. The count is a separate
+    # statement, so that it includes the rows of those transactions.
     await tx.all(_HOLD, key=key)
     rows = (await count_rows(tx))[key]
     if rows:
-        raise Conflict(f"{rows:,} rows are sealed under the key {key}. Run `one-runtime keys reseal` first.")
+        raise Conflict(f"{rows:,} rows are encrypted with the key {key}. Run `one-runtime keys reseal` first.")
     if known[key].retired_at is None:
         await tx.execute(_DISABLE, key=key, now=now)
     return key
 
 
 def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
-    """Return the key with this id, or with an id that begins like this. Raises: NotFound."""
+    """Return the key whose id is `name` or begins with it. Raises: NotFound."""
     prefix = name.strip().lower()
     matches = [key for key in known if key.startswith(prefix)] if len(prefix) >= _MIN_PREFIX else []
     if len(matches) == 1:

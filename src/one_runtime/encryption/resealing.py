@@ -1,7 +1,7 @@
-"""Reseal values of older keys under the active key, online and in small steps (P3).
+"""Reseal: encrypt values of older keys with the active key, in small steps while servers run (P3).
 
-The process may be killed at any moment: each step is one transaction, and the database shows which rows are still
-sealed under another key. The next run continues there.
+Each step is one transaction, and each row names its key. So after a crash, the next run continues with the rows that
+still have another key.
 """
 
 import asyncio
@@ -26,13 +26,14 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""Rounds without a change after which locked rows are left to the next run."""
+"""Rounds without a change after which the run leaves locked rows to the next run."""
 
 
 class SealedRow(NamedTuple):
     """A row with a sealed value.
 
-    Resealing keeps `version`: it counts contents, so that no older content opens in the place of a newer one.
+    Resealing does not change `version`, which counts the changes of the content. So an attacker cannot put an older
+    content in the place of a newer content.
     """
 
     id: str
@@ -44,7 +45,7 @@ class SealedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A row whose value cannot be opened."""
+    """A row whose value cannot be decrypted."""
 
     table: str
     id: str
@@ -78,8 +79,8 @@ def _statements(table: Table) -> _Statements:
     (row,) = table.primary_key
     columns = (row.label("id"), table.c.organization_id, table.c.sealed, table.c.key_id, table.c.version)
     find = select(*columns).where(table.c.key_id == bindparam("key"), row > bindparam("after")).order_by(row)
-    # Compare and swap: update only unchanged rows. SKIP LOCKED, so that a transaction that holds rows of one step never
-    # waits for another transaction: no deadlock with deletions, which lock rows in another order.
+    # Compare and swap: update only unchanged rows. SKIP LOCKED: the step never waits for another transaction while it
+    # holds rows. So it cannot deadlock with deletions, which lock rows in another order.
     other = table.alias()
     (its_row,) = other.primary_key
     unchanged = (
@@ -102,7 +103,7 @@ _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 
 
 async def find(tx: Transaction, table: Table, key: str, after: str, limit: int) -> list[SealedRow]:
-    """Return the next rows sealed under a key, by their id."""
+    """Return the next rows encrypted with a key, ordered by id."""
     return await tx.all(_OF[table].find, SealedRow, key=key, after=after, limit=limit)
 
 
@@ -121,7 +122,7 @@ async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed)
 
 
 async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
-    """Reseal all values of older keys under the active key, `batch` rows a step; yield the progress after each step.
+    """Encrypt all values of older keys with the active key, `batch` rows a step. Yield the progress after each step.
 
     Raises: ConfigurationError for an incomplete ring; KeyNotInRing; Unavailable.
     """
@@ -160,7 +161,7 @@ class _Run:
     async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
         """Step through a table's rows of one key.
 
-        It pauses after a step for as long as the step took, so that others can write: SQLite has one writer at a time.
+        After each step, pause for the step's duration, so that servers can write: SQLite has one writer at a time.
         """
         after = _LOWEST
         while rows := await _retry(partial(self._find, table, key, after)):
@@ -178,7 +179,7 @@ class _Run:
         opened = [(row, plaintext) for row in rows if (plaintext := self._open(table, row)) is not None]
         async with self._database.write() as tx:
             key = await key_ring.active_key(tx)
-            if key == rows[0].key_id:  # activated again in the meantime
+            if key == rows[0].key_id:  # the key was activated again meanwhile
                 return 0
             resealed = 0
             for row, plaintext in opened:

@@ -1,4 +1,4 @@
-"""Prefixed random tokens: make, recognize, hash and compare. Only hashes are ever stored (P2)."""
+"""Random tokens with a prefix: make, recognize, hash and compare. The database stores only hashes (P2)."""
 
 import hashlib
 import hmac
@@ -22,7 +22,7 @@ _CHECKSUM_LENGTH: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class SecretToken:
-    """A new token. `secret` is shown once; `prefix` and `hash` are stored."""
+    """A new token. One Runtime shows `secret` once, and stores `prefix` and `hash`."""
 
     secret: str
     prefix: str
@@ -41,7 +41,7 @@ def make(kind: str) -> SecretToken:
 
 
 def recognize(kind: str, text: str) -> bool:
-    """Return True if `text` has the shape and checksum of a token of this kind, to refuse others without a query."""
+    """Return True if the text has the format and checksum of a token of this kind. So other texts need no query."""
     head = f"{kind}_"
     length = len(head) + _PREFIX_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
     if len(text) != length or not text.isascii() or not text.startswith(head):
@@ -50,7 +50,7 @@ def recognize(kind: str, text: str) -> bool:
 
 
 def digest(text: str) -> bytes:
-    """Return the SHA-256 under which a token is stored. A token has 256 random bits, so it needs no slow hash."""
+    """Return the SHA-256 hash to store for a token. A token has 256 random bits, so it needs no slow hash."""
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -1,7 +1,7 @@
 """Self-check for `one-runtime doctor`: which installation answers at the public URL, and how a request arrives there.
 
-The caller authenticates with an HMAC over the time under the key ring; to other callers the address does not exist. The
-answer is plain JSON: TLS authenticates the server (docs/decisions/0012-self-check.md).
+The caller authenticates with an HMAC over the time, under a key of the ring. Other callers receive a 404. The response
+is plain JSON, because TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ PATH: Final = "/self-check"
 HEADER: Final = "One-Runtime-Self-Check"
 
 _LIFETIME: Final = timedelta(hours=1)
-"""Accepted difference of the two clocks. It is large, so that the doctor can report wrong clocks."""
+"""Accepted difference between caller's and server's clock. It is large, so that the doctor can report wrong clocks."""
 
 
 class _FirstKey(NamedTuple):
@@ -28,14 +28,14 @@ class _FirstKey(NamedTuple):
     created_at: datetime
 
 
-# The first start on a database adds the keys of its ring with the time. The oldest key is never deleted.
+# The first start on a database stores the keys of its ring with the time. The oldest key is never deleted.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
 )
 
 
 class RequestEcho(BaseModel):
-    """The installation that answers, and a request as it arrived there."""
+    """The installation that answers, and the request as the installation received it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ class RequestEcho(BaseModel):
     client: str | None
     """The caller's address, as the server determines it."""
     forwarded_for: str | None
-    """X-Forwarded-For as it arrived."""
+    """The header X-Forwarded-For as the installation received it."""
 
 
 async def database_fingerprint(tx: Transaction) -> str | None:
@@ -64,7 +64,7 @@ def authorization(vault: Vault, now: datetime) -> str:
 
 
 def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
-    """Return True if a holder of the key ring made this header within the hour."""
+    """Return True if a caller with the key ring created this header within the last hour."""
     time, _, mac = header.partition(".")
     try:
         age, is_ours = now.timestamp() - int(time), vault.verify_mac(_message(time), bytes.fromhex(mac))
@@ -74,7 +74,7 @@ def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
 
 
 def read_echo(body: bytes) -> RequestEcho | None:
-    """Return the echo in a response body, or None if the body is something else."""
+    """Return the echo in a response body, or None if the body contains none."""
     try:
         return RequestEcho.model_validate_json(body)
     except ValidationError:

@@ -1,7 +1,7 @@
-"""Seal and open secrets: AES-256-GCM under a key ring, a subkey for each organization (P3).
+"""Encrypt (seal) and decrypt (open) secrets: AES-256-GCM with a key ring and a subkey for each organization (P3).
 
-The only importer of `cryptography`. A sealed value is bound to its table, row and version: put anywhere else, it
-does not open.
+Only this module imports `cryptography`. A sealed value is bound to its table, row and version: One Runtime cannot
+decrypt it in another place.
 """
 
 import base64
@@ -28,13 +28,13 @@ _CHANGED: Final = "A stored credential was changed or moved. Ask the end user to
 
 
 class SealBroken(OneRuntimeError):
-    """A sealed value does not open: it was changed, moved to another row, or its key is not in the ring."""
+    """A sealed value cannot be decrypted: it was changed or moved to another row, or its key is not in the ring."""
 
-    code, status, title = "seal_broken", 500, "A stored credential cannot be opened"
+    code, status, title = "seal_broken", 500, "A stored credential cannot be decrypted"
 
 
 class KeyNotInRing(SealBroken):
-    """The ring of this process lacks the key. Another server may have it."""
+    """The key ring of this process lacks the key of a value. Another server may have the key."""
 
     code, status, title = "key_not_in_ring", 503, "This server lacks an encryption key"
 
@@ -47,7 +47,7 @@ class KeyNotInRing(SealBroken):
 
 @dataclass(frozen=True, slots=True)
 class SealContext:
-    """Place of a sealed value, authenticated with it (AAD)."""
+    """Place of a sealed value: the additional authenticated data (AAD) of its encryption."""
 
     table: str
     row: str
@@ -60,14 +60,14 @@ class SealContext:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Ciphertext, and the id of the key that opens it."""
+    """A ciphertext, and the id of its key."""
 
     key_id: str
     data: bytes
 
 
 class Vault:
-    """A key ring. Every key opens its values; `key_ring.py` decides which key seals."""
+    """A key ring. Every key of the ring decrypts; `key_ring.py` decides which key encrypts."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
@@ -109,11 +109,11 @@ class Vault:
         nonce, ciphertext = sealed.data[1 : 1 + _NONCE_BYTES], sealed.data[1 + _NONCE_BYTES :]
         try:
             return self._cipher(sealed.key_id, organization_id).decrypt(nonce, ciphertext, place.aad)
-        except (InvalidTag, ValueError) as error:  # ValueError: cut off within the nonce
+        except (InvalidTag, ValueError) as error:  # ValueError: the value is shorter than the nonce
             raise SealBroken(_CHANGED) from error
 
     def mac(self, message: bytes) -> bytes:
-        """Return an HMAC-SHA256 under a subkey of the first key. The subkey seals nothing."""
+        """Return an HMAC-SHA256 under a subkey of the first key. Encryption does not use this subkey."""
         return _mac(next(iter(self._keys.values())), message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The authorization request: the URL that the end user's browser is sent to (RFC 6749, 4.1.1)."""
+"""The authorization request: the URL of the provider's authorization page, with parameters (RFC 6749, 4.1.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class AuthorizationRequest:
 
 
 def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRequest, known: Mapping[str, str]) -> str:
-    """Return the URL of the consent page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
+    """Return the URL of the authorization page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
 
     Raises:
         InvalidInput: a value is missing or would leave the provider's host; a scope is not valid.
@@ -42,14 +42,14 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
             raise ValueError("this provider supports PKCE: pass a challenge")
         own |= {"code_challenge": request.challenge, "code_challenge_method": METHOD}
     url = resolve_url(authorization.url, known)
-    if authorization.fragment is not None:  # a consent page that is a route behind `#` reads its query there too
+    if authorization.fragment is not None:  # an authorization page with a route behind `#` reads its query there
         url += f"#{fill_path(authorization.fragment, known)}"
     extra = {name: value for name, value in fill_templates(authorization.params, known).items() if name not in own}
     return with_query(url, {**own, **extra})
 
 
 def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
-    """Return the issuer that the callback must name (RFC 9207, 2.4); None if the entry has none.
+    """Return the issuer that the callback must name (RFC 9207, 2.4); None if the entry names no issuer.
     The caller stores it with the state.
 
     Raises:

@@ -49,7 +49,7 @@ class CallbackQuery:
 
     @property
     def state(self) -> str | None:
-        """The state as received. The caller looks it up before it uses any other parameter."""
+        """Return the state as received. The caller finds its attempt before it uses any other parameter."""
         return self.get("state")
 
     def get(self, name: str) -> str | None:
@@ -81,7 +81,7 @@ def parse_callback(query: bytes) -> CallbackQuery:
         raise CallbackRefused("The callback cannot be read.") from error
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise CallbackRefused("The callback has a parameter twice.")
+        raise CallbackRefused("The callback contains a parameter twice.")
     return CallbackQuery(values)
 
 
@@ -103,7 +103,7 @@ def read_callback(
     # By simple string comparison (RFC 9207, 2.4). A callback without an issuer is refused too, if one is expected:
     # an attacker could omit it.
     if issuer is not None and query.get("iss") != issuer:
-        raise IssuerMismatch("The callback comes from another authorization server than the one that was asked.")
+        raise IssuerMismatch("The callback comes from another authorization server than the attempt's.")
     _raise_error(query, client)
     code = query.get(auth.authorization.code_param)
     if code is None or _CODE.fullmatch(code) is None:
@@ -111,7 +111,7 @@ def read_callback(
     try:
         received = read_received(auth, "callback", query.values)
     except UnexpectedValue as error:
-        raise CallbackRefused(f"The callback does not fit: {error}.") from error
+        raise CallbackRefused(f"The callback contains a value that is not allowed: {error}.") from error
     return AuthorizationResponse(code, received)
 
 
@@ -142,5 +142,5 @@ def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:
     error_response = OAuthErrorResponse.redacted(error, description, query.get("error_uri"), secrets)
     # Meta says access_denied with the reason user_denied.
     if normalize_code(error) in DENIED or normalize_code(query.get("error_reason") or "") in DENIED:
-        raise AccessDenied("The consent was not given.", error_response)
+        raise AccessDenied("The end user or an administrator denied the access.", error_response)
     raise AuthorizationRefused("The provider did not grant the authorization.", error_response)

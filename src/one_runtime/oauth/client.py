@@ -45,6 +45,6 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
 
 
 def _basic(client_id: str, client_secret: str) -> str:
-    """Form-encode both first (RFC 6749, appendix B), so that colons and non-ASCII letters are kept."""
+    """Form-encode id and secret before the base64 (RFC 6749, appendix B), to keep colons and non-ASCII letters."""
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return base64.b64encode(pair.encode("ascii")).decode("ascii")

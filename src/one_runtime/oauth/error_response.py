@@ -1,7 +1,7 @@
-"""Error responses (RFC 6749, 5.2) as typed errors, in the codes of the protocol or of the provider.
+"""Error responses (RFC 6749, 5.2) as typed errors, by the error codes of the protocol or of the provider.
 
-Only an error code decides that a grant is refused, never a status alone: an outage, a firewall's page or a wrong client
-must not cost an end user the connection (P8).
+Only an error code shows that a grant is refused, never a status alone: an outage, a firewall's page or a wrong client
+must not end an end user's connection (P8).
 """
 
 import datetime as dt
@@ -34,7 +34,8 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "temporarily_unavailable": "temporary",
     # RFC 8628, 3.5
     "slow_down": "temporary",
-    # GitHub: https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors
+    # GitHub: https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-r
+    # equest-errors
     # and for refreshing: https://github.com/orgs/community/discussions/24745
     "bad_verification_code": "grant",
     "bad_refresh_token": "grant",
@@ -110,7 +111,7 @@ def read_error_response(
     error: str = "error",
     description: str = "error_description",
 ) -> OAuthErrorResponse:
-    """Return the provider's error message, looked up at the two paths first, then at the usual ones."""
+    """Return the provider's error message: at the two given paths, or otherwise at the usual paths."""
     return OAuthErrorResponse.redacted(
         _first(document, (error, *_CODES)),
         _first(document, (description, *_DESCRIPTIONS)),

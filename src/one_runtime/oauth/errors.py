@@ -9,8 +9,8 @@ from one_runtime.egress.provider_text import redact
 
 @dataclass(frozen=True, slots=True)
 class OAuthErrorResponse:
-    """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or the
-    texts in their place. Plain text of at most 300 characters each, without what was sent; the uri is no link."""
+    """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or the provider's fields
+    in their place. Each is plain text of at most 300 characters, without the secrets that were sent."""
 
     error: str | None = None
     description: str | None = None
@@ -23,7 +23,7 @@ class OAuthErrorResponse:
 
     @classmethod
     def redacted(cls, error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> Self:
-        """Return the three texts of an answer without the secrets that were sent."""
+        """Return the three texts of a response without the secrets that were sent."""
         sent = tuple(secrets)
         return cls(*(redact(text, sent) or None if text else None for text in (error, description, uri)))
 
@@ -32,7 +32,10 @@ NO_ERROR_RESPONSE = OAuthErrorResponse()
 
 
 class OAuthError(Exception):
-    """Base of all: `code` is stable, the message is ours, `response` is the provider's. None of them holds a secret."""
+    """Base of the errors.
+
+    `code`: stable. The message is One Runtime's; `response` has the provider's words. No secrets.
+    """
 
     code: ClassVar[str] = "oauth_error"
     may_pass: ClassVar[bool] = False
@@ -55,7 +58,7 @@ class CallbackRefused(OAuthError):
 
 
 class IssuerMismatch(CallbackRefused):
-    """The callback comes from another authorization server than the browser was sent to (RFC 9207, 2.4)."""
+    """The callback comes from another authorization server than the attempt's (RFC 9207, 2.4)."""
 
     code = "issuer_mismatch"
 
@@ -104,7 +107,7 @@ class TemporaryFailure(OAuthError):
 
 
 class MalformedTokenResponse(OAuthError):
-    """The provider reports success without a usable token. It may have issued one."""
+    """The provider reports success without a usable token, although it may have issued a token."""
 
     code = "malformed_answer"
     may_pass = True

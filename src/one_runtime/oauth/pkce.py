@@ -13,8 +13,8 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 
 def uses_pkce(auth: OAuth2Auth) -> bool:
-    """True if a challenge is sent. It is also sent where support is unknown: servers ignore unknown parameters
-    (RFC 6749, 3.1), and RFC 9700, 2.1.1 requires PKCE."""
+    """True if One Runtime sends a challenge. It does so even if the provider's support is unknown: servers ignore
+    unknown parameters (RFC 6749, 3.1), and RFC 9700, 2.1.1 requires PKCE."""
     return auth.pkce != "avoid"
 
 

@@ -1,4 +1,4 @@
-"""Revocation of tokens (RFC 7009), by the RFC or in the provider's own way."""
+"""Revocation of tokens by RFC 7009, or in the provider's own way."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "to
 
 @dataclass(frozen=True, slots=True)
 class RevocationFailure:
-    """The token may still be valid. `reason` is the provider's message or ours. With `may_pass`, a retry may succeed,
-    after `retry_after` seconds if the provider asks for them."""
+    """A failed revocation: the token may still be valid. `reason`: the provider's message or One Runtime's. `may_pass`:
+    a retry may succeed. `retry_after`: the seconds that the provider asks to wait."""
 
     reason: str
     may_pass: bool
@@ -88,7 +88,7 @@ def _request(
             authentication = ClientAuthentication({"Authorization": f"Bearer {token}"}, {})
         case "secret":
             authentication = ClientAuthentication({"Authorization": f"Bearer {client.client_secret or ''}"}, {})
-        case "none":  # such an endpoint reads only the token (Salesforce)
+        case "none":  # the endpoint reads only the token (Salesforce)
             authentication = ClientAuthentication({}, {})
         case method:
             authentication = authenticate_client(method, client, token_endpoint)

@@ -22,14 +22,14 @@ MAX_TOKEN: Final = 16_384
 
 # RFC 6749, A.12 and A.17, but for a space at an end, which no header keeps.
 _TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-# A number is seconds from now, until it can only be seconds, or milliseconds, since 1970.
+# A number below this is seconds from now. A larger number is seconds or milliseconds since 1970.
 _EPOCH: Final = 1e9
 _EPOCH_MILLISECONDS: Final = 1e11
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """The tokens of a response. `scopes` is None if the response has none, which grants those requested.
+    """The tokens of a response. `scopes`: None if the response names none, which grants the requested scopes.
 
     `refresh_expires_at` is set if the response has it. `document` is the whole response, for `read_received`. The
     repr hides all tokens.
@@ -96,7 +96,7 @@ def _token(value: object) -> str | None:
     """Return a token, or None if there is none.
 
     Raises:
-        MalformedAnswer: the value cannot be sent in a header.
+        MalformedTokenResponse: the value cannot be sent in a header.
     """
     if not isinstance(value, str) or not value:
         return None
