@@ -55,8 +55,8 @@ class CatalogField(Answer):
 
 
 class CatalogOAuth2(Answer):
-    """Requirements for an OAuth client. `client`: `organization` registers one for all its customers, or each
-    `customer` brings one. `client_url`: the page of the provider to register it."""
+    """Requirements for an OAuth client. `client`: either the `organization` registers a client for all its end users,
+    or each `customer` enters their own. `client_url`: the provider's page for the registration."""
 
     scopes: tuple[str, ...]
     pkce: Pkce
@@ -66,7 +66,7 @@ class CatalogOAuth2(Answer):
 
 
 class CatalogVerified(Answer):
-    """The source of an entry: the documentation of the provider, a live call, or neither yet; and the date."""
+    """The source of an entry (the provider's documentation, a live call, or neither yet), and the date."""
 
     how: VerifiedHow
     date: dt.date | None

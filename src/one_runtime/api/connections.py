@@ -98,7 +98,8 @@ class CreateConnection(Body, title="NewConnection"):
     """A credential that you already hold. `credentials` depends on the auth type: the field names of the integration
     for `api_key`; `username` and `password` for `basic`; `client_id` and `client_secret` for `client_credentials`;
     `access_token` and, if you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope` for `oauth2`, issued to
-    the OAuth client that is registered here; nothing for `none`. `check`: verify the credential at the provider first.
+    the OAuth client that you registered with One Runtime; nothing for `none`. `check`: verify the credential with the
+    provider before storing it.
     """
 
     model_config = example(
@@ -120,7 +121,7 @@ class CreateConnection(Body, title="NewConnection"):
 
 
 class PatchConnection(Body, title="ConnectionUpdate"):
-    """Fields to change. Omitted fields keep their value. `metadata` is replaced as a whole."""
+    """Fields to change. Omitted fields keep their value. A new `metadata` replaces the whole old value."""
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
@@ -194,8 +195,8 @@ async def list_connections(
 async def create_connection(
     body: CreateConnection, caller: Authenticated, installation: Installed, response: Response
 ) -> ConnectionAnswer:
-    """Store a credential for an end user after the provider accepted it. A connection of the same account, or of an
-    account without a known identity, is replaced in place (200). With `multiple`, another account is added."""
+    """Store a credential for an end user after the provider accepted it. The credential replaces an existing connection
+    of the same account, or of an account without a known identity (200). With `multiple`, it adds another account."""
     request = CredentialImport(
         integration_slug=body.integration_slug,
         auth_type=body.auth_type,
@@ -244,7 +245,7 @@ async def update_connection(
     summary="Delete a connection",
 )
 async def delete_connection(connection_id: str, caller: Authenticated, installation: Installed) -> DeletedConnection:
-    """Delete the connection and its credentials at once. `revocations` reports the result for each token."""
+    """Delete the connection and its credentials immediately. `revocations` has the result for each token."""
     disconnected = await disconnect.delete_connection(installation, caller.actor, connection_id)
     return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([disconnected]))
 
@@ -271,7 +272,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
     summary="Refresh the tokens of a connection",
 )
 async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
-    """Refresh the tokens at the provider, even if they are still valid. Other credentials stay as they are."""
+    """Refresh the tokens at the provider, even if they are still valid. Credentials without tokens stay unchanged."""
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
     refreshed = await refresh(installation, connection.key)

@@ -85,8 +85,8 @@ def _body(*required: str) -> dict[str, Any]:
     return {
         "requestBody": {
             "required": True,
-            "description": "An entry in the catalog's format (docs/adding-an-integration.md), with `logo` beside it if "
-            "you have one (an SVG, or a data URI of one); or an OpenAPI 3 document.",
+            "description": "An entry in the catalog's format (docs/adding-an-integration.md), or an OpenAPI 3 "
+            "document. An entry can have the key `logo`: an SVG, or a data URI with an SVG.",
             "content": {
                 "application/yaml": {"schema": {"type": "string"}, "example": as_yaml},
                 "application/json": {"schema": schema},
@@ -99,10 +99,10 @@ Warnings: TypeAlias = tuple[str, ...]
 
 
 class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
-    """A custom integration. `enabled`: your organization offers it (`PUT /v1/organization`). `definition`: the entry in
-    the format of the catalog, also if an OpenAPI document was sent. `warnings`: parts of that document that were left
-    out or guessed. `invalidated_connections`: the number of connections that have to be made again, because the
-    integration now sends credentials to another host."""
+    """A custom integration. `enabled`: your end users can connect it (`PUT /v1/organization`). `definition`: the entry
+    in the catalog's format, even if you sent an OpenAPI document. `warnings`: parts of the document that One Runtime
+    ignored or guessed. `invalidated_connections`: the number of connections that end users have to make again, because
+    the integration now sends credentials to another host."""
 
     id: str
     slug: str
@@ -145,8 +145,8 @@ async def list_custom_integrations(
 async def create_custom_integration(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationAnswer:
-    """Create an integration that only your organization sees, beside the built-in ones in every list. Its slug begins
-    with `x-`. Errors name the line of the entry. 409 if the slug is taken."""
+    """Create an integration that only your organization sees, in addition to the built-in integrations. Its slug begins
+    with `x-`. Errors name the line of the entry. 409 if the slug exists already."""
     entry = await _entry(request, installation)
     created = await custom.create(installation, caller.actor, entry.integration, entry.logo)
     return _answer(request, created, entry.warnings)
@@ -195,8 +195,8 @@ async def replace_custom_integration(
 async def delete_custom_integration(
     slug: str, caller: Authenticated, installation: Installed, *, delete_connections: bool = False
 ) -> Response:
-    """Delete the integration with its OAuth client. 409 if it has connections, unless `delete_connections` is set: then
-    they are disconnected, and their tokens are revoked if the integration describes how."""
+    """Delete the integration with its OAuth client. 409 if it has connections. With `delete_connections`, also delete
+    the connections, and revoke their tokens if the integration defines a revocation."""
     if delete_connections:
         await disconnect.delete_integration(installation, caller.actor, slug.lower())
     else:
@@ -247,8 +247,8 @@ def _notes(put: CustomIntegrationResult) -> Iterator[str]:
         yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
         yield (
-            f"The OAuth client of {slug} was deleted, because its secret would be sent to a host that the client is "
-            f"not registered for. Register it again with PUT /v1/integrations/{slug}/oauth-client."
+            f"The OAuth client of {slug} was deleted, because its registration does not list a host that would receive "
+            f"its secret. Register the client again with PUT /v1/integrations/{slug}/oauth-client."
         )
 
 

@@ -21,8 +21,8 @@ class Disconnect(Body, title="NewDisconnection"):
 
 class RevocationAnswer(Answer, title="Revocation"):
     """Result of revoking one token at the provider: `revoked`; `not_supported` (the provider has no revocation, or the
-    credential is a key, which only the end user can revoke in the settings of the provider); or `failed`, with the
-    reason. Failures that may be temporary are retried for 24 hours."""
+    credential is a key, which only the end user can revoke in the provider's settings); or `failed`, with the reason.
+    One Runtime retries temporary failures for 24 hours."""
 
     connection_id: str
     token: Literal["access_token", "refresh_token"] | None
@@ -42,7 +42,7 @@ class RevocationAnswer(Answer, title="Revocation"):
 
 
 class Disconnected(Answer, title="Disconnection"):
-    """The deleted connections. `not_found` also stands for an unknown slug or end user."""
+    """The deleted connections. The status is `not_found` also for an unknown slug or end user."""
 
     status: Literal["disconnected", "not_found"]
     integration_slug: str
@@ -59,8 +59,8 @@ class Disconnected(Answer, title="Disconnection"):
     summary="Disconnect an integration",
 )
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
-    """Delete every connection of the end user to the integration at once, with its credentials, and revoke its tokens
-    at the provider."""
+    """Delete every connection of the end user to the integration with its credentials, and revoke the tokens at the
+    provider."""
     deleted = await disconnect(installation, caller.actor, body.integration_slug, body.end_user_id)
     return Disconnected(
         status="disconnected" if deleted else "not_found",

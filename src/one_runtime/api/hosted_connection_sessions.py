@@ -36,10 +36,10 @@ router = Routes("Hosted connection sessions")
 class CreateSession(Body, title="NewSession"):
     """The integration, the end user, and the place where the popup opens.
 
-    Without `integration_slug` the end user picks from a list. Without `connection_id` and `multiple`, an existing
-    connection is replaced in place. `mode`: `embed` inside your page (the default); `redirect` in the whole window,
-    back to `return_url` (the default if that is given); `link` in an e-mail or a chat, only if requested. `scopes`: the
-    scopes to request with `oauth2`, instead of those of the OAuth client or the integration.
+    Without `integration_slug`, the end user picks from a list. Without `connection_id` and `multiple`, the new account
+    replaces an existing connection. `mode`: `embed` opens the popup inside your page. `redirect` uses the whole window
+    and returns to `return_url`. `link` is for an e-mail or a chat. The default is `redirect` with a `return_url`, and
+    otherwise `embed`. `scopes`: the scopes to request with `oauth2`, instead of the OAuth client's or integration's.
     """
 
     model_config = example(
@@ -75,7 +75,7 @@ class CreatedSession(Answer):
 
 
 class SessionAnswer(Answer, title="Session"):
-    """The state of a session. After an error in a form it stays `pending`, with the newest error in `last_error`."""
+    """The state of a session. After an error in a form, the session stays `pending`, with the error in `last_error`."""
 
     id: str
     status: Literal["pending", "connected", "failed", "cancelled", "expired"]
@@ -91,8 +91,8 @@ class SessionAnswer(Answer, title="Session"):
 
 
 class RedeemCode(Body, title="Redemption"):
-    """`code`: from the URL that the browser returned to. `end_user_id`: the user who is signed in there, from your own
-    login and never from the URL."""
+    """`code`: from the query of your `return_url`. `end_user_id`: the user who is signed in there, from your own login
+    and never from the URL."""
 
     model_config = example(code="orcc_…", end_user_id="user_123")
 
@@ -140,7 +140,7 @@ async def create_hosted_connection_session(
 async def get_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Return the state of a session. Your backend relies on this answer, not on the result in the browser."""
+    """Return the state of a session. Your backend relies on this response, not on the result in the browser."""
     async with installation.database.read() as tx:
         session = await sessions.get(tx, caller.organization_id, session_id)
         connection = None
@@ -159,11 +159,11 @@ async def get_hosted_connection_session(
 async def cancel_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Cancel a pending session, also one whose code was not redeemed yet. Cancelling again changes nothing. A session
-    that made its connection answers 409."""
+    """Cancel a pending session, even if its code waits for redemption. Cancelling again changes nothing. 409 if the
+    session has already made its connection."""
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
-        raise Conflict("This session has made its connection. Delete the connection instead.")
+        raise Conflict("This session has already made its connection. Delete the connection instead.")
     return _answer(session, None, installation.clock())
 
 
@@ -176,9 +176,9 @@ async def cancel_hosted_connection_session(
 async def redeem_hosted_connection_session(
     session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Confirm the connection of a session in the mode `redirect` within 10 minutes. It is made only if `end_user_id`,
-    the user who is signed in where the code arrived, is the end user of the session; otherwise it is deleted. Redeeming
-    again changes nothing."""
+    """Confirm the connection of a session in the mode `redirect` within 10 minutes. One Runtime compares `end_user_id`,
+    the user who is signed in at your `return_url`, with the session's end user. If they differ, One Runtime deletes the
+    connection. Redeeming again changes nothing."""
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id
     )

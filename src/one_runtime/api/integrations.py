@@ -56,8 +56,8 @@ _CODED: Final[Mapping[Coding, Header]] = {
 
 
 class ListedIntegration(CatalogIntegration, title="Integration"):
-    """An integration with the end user's state. `not_connected` never means "purge": the account may only need a
-    hosted connection flow."""
+    """An integration with the end user's status. With `not_connected`, do not delete the user's data: the end user may
+    only have to connect again."""
 
     status: Literal["connected", "not_connected"]
     connections: list[ConnectionSummary] | None = None

@@ -13,10 +13,10 @@ router = Routes("OAuth clients")
 
 
 class PutOAuthClient(Body, title="NewOAuthClient"):
-    """An OAuth client as the provider shows it. `client_secret`: if omitted, the stored secret stays, provided that the
-    `client_id` is the same. `scopes`: the scopes to request; if omitted, those of the integration. `hosts`: only for
-    integrations whose host is a parameter, such as a self-hosted GitLab: the hosts where the client is registered, to
-    which alone its secret is sent. `fields`: further values that the integration requires of a client."""
+    """An OAuth client from the provider's console. `client_secret`: if omitted, a client with the same `client_id`
+    keeps the stored secret. `scopes`: the scopes to request; if omitted, the integration's scopes. `hosts`: only for
+    integrations with variable hosts, such as a self-hosted GitLab: the hosts to which One Runtime may send the secret.
+    `fields`: other values that the integration requires for a client."""
 
     model_config = example(
         client_id="12345678-1234-1234-1234-123456789012",
@@ -32,8 +32,8 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
 
 
 class OAuthClientAnswer(Answer, title="OAuthClient"):
-    """An OAuth client, without its secret except for the last four characters. `redirect_url`: register it with the
-    provider as the redirect URL."""
+    """An OAuth client with the last four characters of its secret. `redirect_url`: the redirect URL to register with
+    the provider."""
 
     integration_slug: str
     client_id: str
@@ -70,8 +70,10 @@ class OAuthClientList(Answer):
 
 @router.route("GET /v1/oauth-clients", scope="admin", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
-    """List the OAuth clients that your organization has registered. Those of the instance belong to its operator and
-    are not listed."""
+    """List the OAuth clients that your organization has registered.
+
+    The list does not contain the operator's clients.
+    """
     clients = await oauth_clients.list_registered(installation, caller.organization_id)
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(client) for client in clients])
 
@@ -83,7 +85,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     summary="Read an OAuth client",
 )
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
-    """Return the OAuth client of your organization for an integration; 404 if it has none of its own."""
+    """Return your organization's OAuth client for an integration; 404 if your organization has registered none."""
     return OAuthClientAnswer.of(
         await oauth_clients.get_registered(installation, caller.organization_id, integration_slug)
     )
@@ -98,7 +100,8 @@ async def get_oauth_client(integration_slug: str, caller: Authenticated, install
 async def replace_oauth_client(
     integration_slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
 ) -> OAuthClientAnswer:
-    """Use your own OAuth client for new connections. Existing connections keep theirs until they are reconnected."""
+    """Use your own OAuth client for new connections. Existing connections keep their client until the end user connects
+    again."""
     new = NewOAuthClient(
         client_id=body.client_id,
         client_secret=body.client_secret,
@@ -117,6 +120,6 @@ async def replace_oauth_client(
     status_code=204,
 )
 async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
-    """Stop using the client for new connections. Existing connections keep it for refreshing until they are deleted."""
+    """Stop using the client for new connections. Existing connections use it for refreshes until they are deleted."""
     await oauth_clients.unregister(installation, caller.actor, integration_slug)
     return Response(status_code=204)

@@ -15,8 +15,8 @@ router = Routes("Proxy")
 
 
 class ProxyRequestAnswer(Answer, title="ProxyRequest"):
-    """A call through the proxy. `path` has no query. `http_status` is 0 where the caller closed the connection before
-    the answer began. `error_code` is set where One Runtime failed, not the provider. Sizes are bytes of bodies, times
+    """A call through the proxy. `path` has no query. `http_status` is 0 if the caller closed the connection before the
+    response started. `error_code` is the code of One Runtime's own error. Sizes of bodies are in bytes, times in
     milliseconds."""
 
     id: str
@@ -36,8 +36,8 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
 
 
 class ProxyRequestPage(Answer):
-    """A page; `next_cursor` is null on the last page. A filter by `http_status` or `integration_slug` examines 10,000
-    calls for each page: a page may then have fewer calls than `limit`, or none, although more pages follow."""
+    """A page. `next_cursor` is null on the last page. With `http_status` or `integration_slug`, One Runtime searches
+    10,000 calls for each page: a page can have fewer calls than `limit`, even none, although more pages follow."""
 
     proxy_requests: list[ProxyRequestAnswer]
     next_cursor: str | None
@@ -58,8 +58,8 @@ class ProxyRequestQuery(Body):
 async def list_proxy_requests(
     caller: Authenticated, installation: Installed, query: Annotated[ProxyRequestQuery, Query()]
 ) -> ProxyRequestPage:
-    """List your organization's calls. The operator decides how long they are kept: 7 days by default. A call appears
-    about a second after it ended."""
+    """List your organization's calls. The operator decides how long One Runtime keeps calls: 7 days by default. A call
+    appears about a second after its end."""
     filters = RequestFilter(query.end_user_id, query.connection_id, query.integration_slug, query.http_status)
     async with installation.database.read() as tx:
         calls, next_cursor = await request_log.list_newest(
