@@ -14,9 +14,12 @@ from one_runtime.proxy.request_log import SCANNED_ENTRIES, LoggedRequest, Reques
 from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics
 from tests.application import RunningAcme
+from tests.promises.stores import query
 from tests.proxy.relay import KEY, Arrived, Relay, relaying
 from tests.purging import purge
 from tests.waiting import async_attempts, eventually
+
+WAITING = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 
 
 async def listed(relay: Relay, **options: Any) -> list[dict[str, Any]]:
@@ -126,6 +129,21 @@ async def test_deleted_end_user_is_removed_from_the_log(relay: Relay, written: b
     assert [entry["end_user_id"] for entry in await listed(relay)] == [None]
 
 
+@pytest.mark.only_database("postgresql")
+async def test_deletion_waits_for_entries_that_are_being_written(relay: Relay) -> None:
+    await relay.call("GET")
+    (entry,) = [logged(relay, answer) for answer in await listed(relay)]
+    log: RequestLog = relay.application.app.services.request_log
+    database = relay.application.installation.database
+    async with database.write() as tx:
+        await log.write(tx, [replace(entry, id=new_id(), connection_id=new_id())])  # of a connection that is gone
+        deleting = asyncio.create_task(relay.client.send("DELETE", "/v1/end-users/user_123"))
+        await eventually(lambda: deleting.done() or query(relay.application.installation, WAITING) != [(0,)])
+        assert not deleting.done()
+    assert (await deleting).status_code == 200
+    assert [entry["end_user_id"] for entry in await listed(relay)] == [None, None]
+
+
 async def test_old_entries_are_purged(relay: Relay) -> None:
     await relay.call("GET")
     await listed(relay)
@@ -164,7 +182,7 @@ async def test_entries_are_held_while_the_database_is_unavailable_and_the_oldest
         raise Unavailable("The database is unavailable.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(log, "_write", unavailable)
+        patched.setattr(log, "write", unavailable)
         patched.setattr(request_log, "_MAX_PENDING", 2)
         await log.flush()
         for number in range(1, 4):

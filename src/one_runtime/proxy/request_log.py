@@ -73,9 +73,13 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
-_EXISTING_END_USER = select(end_users.c.end_user_id).where(
-    end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user")
-)  # none if the end user was deleted after the call
+# Nothing if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a deletion wait for this write, so
+# that the deletion removes the identifier from these entries too.
+_EXISTING_END_USER = (
+    select(end_users.c.end_user_id)
+    .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
+    .with_for_update(read=True, key_share=True)
+)
 _INSERT = insert(rows).values(
     {name: bindparam(name) for name in LoggedRequest.__dataclass_fields__}
     | {"organization_id": bindparam("organization"), "end_user_id": _EXISTING_END_USER.scalar_subquery()}
@@ -172,7 +176,7 @@ class RequestLog:
             batch = [self._pending.popleft() for _ in range(min(_BATCH, len(self._pending)))]
             try:
                 async with self._database.write() as tx:
-                    await self._write(tx, batch)
+                    await self.write(tx, batch)
             except Unavailable as error:
                 log.warning("requests_not_logged_yet", code=error.code)
                 self._pending.extendleft(reversed(batch))
@@ -182,7 +186,8 @@ class RequestLog:
                 raise
             await asyncio.sleep(0)  # calls in progress come first
 
-    async def _write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
+    async def write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
+        """Write entries in this transaction. The deletion of one of their end users waits for its end."""
         if self._kept:
             await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
         last = {(entry.organization_id, entry.connection_id): entry.at for entry in batch}
