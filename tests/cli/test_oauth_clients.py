@@ -38,7 +38,7 @@ def test_client_of_the_instance_is_registered_listed_and_deleted(run: Run, secre
     assert row["scopes"] == "account_info.read"
     assert run("oauth-clients", "delete", "dropbox").line == "Deleted the OAuth client for dropbox."
     assert run("oauth-clients", "list", "--json").rows == []
-    assert "no OAuth client" in run("oauth-clients", "delete", "dropbox").sentence
+    assert "not registered an OAuth client" in run("oauth-clients", "delete", "dropbox").sentence
 
 
 def test_client_of_an_organization_is_listed_for_it_only(run: Run, secret_file: str) -> None:

@@ -84,7 +84,7 @@ def served(image: Scratch, final: Stage, tmp_path: Path) -> Iterator[int]:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, env=image.environ, cwd=image.folder, stdout=log, stderr=log)
     try:
-        for _ in attempts(20):
+        for _ in attempts(60):
             assert process.poll() is None, (tmp_path / "log").read_text()
             if image.run(healthcheck(final)).returncode == 0:
                 break

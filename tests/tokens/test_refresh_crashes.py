@@ -271,7 +271,7 @@ def has_answered_twice(story: Story) -> bool:
 
 async def test_undisturbed_processes_lose_no_token(app: RotatingApplication, database_url: str, tmp_path: Path) -> None:
     """Without kills, no token is lost and every connection is renewed several times."""
-    story = await create_story(app, Length())
+    story = await create_story(app, Length(lease=60.0, request=20.0))  # as in production
     async with renewers(work_of(story, database_url, tmp_path), tmp_path) as started:
         process = await started.start(seed=1)
         warm = time.time() + 0.5  # its first commits compile and prepare their statements
