@@ -158,8 +158,8 @@ def _split_path(scope: Scope) -> tuple[str, str]:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name.
 
-    Raises: InvalidInput if a header for One Runtime occurs twice. A proxy that adds its own header to a caller's
-    request could not know which one One Runtime uses.
+    Raises: InvalidInput if a header for One Runtime occurs twice. Otherwise a program
+    between caller and One Runtime that adds its own header could not know which value counts.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:

@@ -197,7 +197,8 @@ def _check_names(auth: AuthBase) -> None:
             raise ValueError(f"derived.{derived.name}: field must be one of the fields, not {derived.field}")
         used.add(derived.field)
     identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
-    # Some request has to use each parameter that the end user enters. Only the identity may use a provider's value.
+    # Some request has to use each parameter that the end user enters. For a value
+    # that the provider sends, it is enough if the identity uses it.
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):

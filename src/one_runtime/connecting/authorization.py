@@ -95,7 +95,10 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """A callback of a pending attempt. `reserved`: the callback is counted as one of the session's ten attempts."""
+    """A callback of a pending attempt.
+
+    `reserved`: the session has already counted this callback towards its limit of ten refusals.
+    """
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret

@@ -182,11 +182,12 @@ async def _join(
 ) -> UsableCredential:
     """Join the refresh of these credentials in this process. Start a refresh if none is running.
 
-    `loaded`: the state that the caller has just loaded. The process acquires the lease only if the row still has it.
+    `loaded`: the state that the caller has just loaded. The process acquires the lease only if the row still equals
+    this state.
     """
     flight = (key.connection_id, request.retry_refused)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    if usable.version == request.rejected:  # the running refresh started for a caller with no rejected version
+    if usable.version == request.rejected:  # the joined refresh gave what this caller's provider rejected
         usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
 
