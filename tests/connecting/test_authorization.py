@@ -1,21 +1,26 @@
 """OAuth authorizations against Acme CRM, in this process: every end of a callback, and the attacks on it (P5, P9)."""
 
+import asyncio
 import re
+from contextvars import copy_context
 from functools import partial
 from typing import Final
 
+import psycopg
 import pytest
 
-from one_runtime.connecting import account_selection, sessions
+from one_runtime.connecting import account_selection, authorization_attempts, sessions
 from one_runtime.connecting.authorization import MAX_ATTEMPTS
 from one_runtime.connecting.authorization_attempts import KEPT
 from one_runtime.db.schema import consents
 from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.encryption import secret_tokens
 from tests.application import PUBLIC_URL
 from tests.authorizations import OUR_PAGE, StartedAuthorization
 from tests.connecting.acme import CLOSED_PORT, LOST, SLUG, AcmeAuthorizing, is_untouched
 from tests.foreign.person import ALICE
 from tests.foreign.visitor import Visitor
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.promise("P5")
 
@@ -123,6 +128,25 @@ async def test_callback_with_reused_state_is_refused(runtime: AcmeAuthorizing) -
         assert (refused.status_code, LOST in refused.text) == (409, True)
     assert runtime.token_requests() == 1
     assert len(await runtime.connections()) == 1
+
+
+@pytest.mark.only_database("postgresql")
+async def test_of_two_callbacks_at_once_only_one_consumes_the_state(
+    runtime: AcmeAuthorizing, database_url: str
+) -> None:
+    attempt = await runtime.authorize((await runtime.session())["session_token"])
+    callback, browser = await runtime.allow(attempt), attempt.cookie.partition("=")[2]
+    installation = runtime.application.installation
+    vault, now, outside = installation.vault, installation.clock(), copy_context()
+    with psycopg.connect(database_url, autocommit=True) as observer:
+        async with installation.database.write() as tx:
+            first = await authorization_attempts.consume(tx, vault, callback["state"], browser, SLUG, now)
+            second = asyncio.create_task(runtime.call_back(callback, attempt.cookie), context=outside)
+            await eventually(lambda: observer.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
+        refused = await second
+    assert first is not None
+    assert (refused.status_code, LOST in refused.text) == (409, True)
+    assert runtime.token_requests() == 0
 
 
 async def test_callback_in_another_browser_is_refused_and_the_right_browser_may_still_bring_it(
@@ -351,6 +375,22 @@ async def test_the_ticket_is_used_once_and_for_two_minutes(runtime: AcmeAuthoriz
     late = (await runtime.prepare(token)).json()["ticket"]
     runtime.application.clock.advance(minutes=2, seconds=1)
     assert (await runtime.start(late)).json()["code"] == "consent_lost"
+
+
+@pytest.mark.only_database("postgresql")
+async def test_of_two_windows_at_once_only_one_uses_the_ticket(runtime: AcmeAuthorizing, database_url: str) -> None:
+    ticket = (await runtime.prepare((await runtime.session())["session_token"])).json()["ticket"]
+    installation = runtime.application.installation
+    vault, now = installation.vault, installation.clock()
+    state, browser = secret_tokens.make(secret_tokens.STATE), secret_tokens.make(secret_tokens.BROWSER)
+    with psycopg.connect(database_url, autocommit=True) as observer:
+        async with installation.database.write() as tx:
+            first = await authorization_attempts.start(tx, vault, ticket, state, browser, now)
+            second = asyncio.create_task(runtime.start(ticket))
+            await eventually(lambda: observer.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
+        refused = await second
+    assert first is not None
+    assert (refused.status_code, "set-cookie" in refused.headers) == (409, False)
 
 
 async def test_an_outcome_is_for_the_session_of_the_attempt_and_kept_for_an_hour(runtime: AcmeAuthorizing) -> None:
