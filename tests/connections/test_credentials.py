@@ -1,6 +1,6 @@
 """Leases of refreshes: one owner at a time, by the database's clock (P8)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +10,7 @@ import pytest_asyncio
 from one_runtime.clock import system_clock
 from one_runtime.connections import credentials
 from one_runtime.connections.credentials import ConnectionKey
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs import queue
@@ -79,3 +79,30 @@ async def test_the_lease_of_a_process_whose_clock_is_wrong_holds_and_ends_like_a
         assert await acquire(database, vault, key, system_clock() + jump)
     assert not await acquire(database, vault, key, system_clock())
     assert await acquire(database, vault, key, system_clock() + LEASE + timedelta(seconds=1))
+
+
+async def store_others(tx: Transaction, vault: Vault, key: ConnectionKey) -> None:
+    await credentials.store(tx, vault, key, {"api_key": "another secret"})
+
+
+async def fail(tx: Transaction, vault: Vault, key: ConnectionKey) -> None:
+    stored, lease = await credentials.load(tx, vault, key), new_id()
+    assert await credentials.acquire_lease(tx, system_clock, key, stored, lease, LEASE)
+    assert await credentials.record_failure(tx, key, lease, system_clock())
+
+
+async def reschedule(tx: Transaction, _: Vault, key: ConnectionKey) -> None:
+    await credentials.refresh_now(tx, key, system_clock())
+
+
+@pytest.mark.parametrize("change", [store_others, fail, reschedule])
+async def test_credentials_that_changed_since_they_were_read_get_no_lease(
+    database: Database, vault: Vault, key: ConnectionKey, change: Callable[..., Awaitable[None]]
+) -> None:
+    async with database.read() as tx:
+        stored = await credentials.load(tx, vault, key)
+    async with database.write() as tx:
+        await change(tx, vault, key)
+    async with database.write() as tx:
+        assert not await credentials.acquire_lease(tx, system_clock, key, stored, new_id(), LEASE)
+    assert await acquire(database, vault, key, system_clock())
