@@ -1,4 +1,4 @@
-"""The popup's static files, read once at the start. Their address holds a hash, so browsers cache them for good."""
+"""The popup's static files, read once at the start. Their URLs contain a hash, so browsers cache the files for ever."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "search.js", "texts.js
 AUTHORIZATION_WINDOW_MODULES: Final = ("authorization_window.js",)
 MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *AUTHORIZATION_WINDOW_MODULES)))
 STYLESHEETS: Final = {"popup.css": ("popup.css", "form.css", "list.css", "notice.css"), "window.css": ("window.css",)}
-"""The served stylesheets, each with the files that it consists of, in their order."""
+"""Served stylesheets, each with its source files in order."""
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
@@ -31,7 +31,7 @@ _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; chars
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is served."""
+    """A static file, ready to be served."""
 
     body: bytes
     media_type: str
@@ -39,7 +39,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """The popup's files, and the hash over all of them."""
+    """The popup's static files, and the hash over all files."""
 
     hash: str
     files: Mapping[str, Asset]
@@ -49,7 +49,7 @@ class Assets:
 
 @cache
 def load_assets() -> Assets:
-    """Read the package's files and fill in the texts."""
+    """Read the static files of the package, and fill the popup's texts into the scripts."""
     bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
     bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
@@ -70,13 +70,13 @@ def _read(name: str) -> bytes:
 
 
 def _minify_script(body: bytes) -> bytes:
-    """Remove whole-line comments and indentation, which is a fifth of the bytes."""
+    """Remove whole-line comments and indentation: together a fifth of the bytes."""
     lines = _WHOLE_LINE_COMMENT.sub("", body.decode()).splitlines()
     return "\n".join(line.strip() for line in lines if line.strip()).encode() + b"\n"
 
 
 def _minify_stylesheet(stylesheet: bytes) -> bytes:
-    """Remove comments and needless space of a stylesheet. A test ensures that no string in it contains either."""
+    """Remove comments and needless space. A test ensures that no string in a stylesheet contains comments or spaces."""
     lines = _COMMENT.sub("", stylesheet.decode()).split("\n")
     return _AROUND_PUNCTUATION.sub(r"\1\2", " ".join(line.strip() for line in lines)).strip().encode()
 

@@ -11,8 +11,8 @@ _SECONDS: Final = int(STATE_LIFE.total_seconds())
 class Cookies:
     """Reads and writes the cookie.
 
-    `secure`: browsers reach us over https, so that the name can keep other hosts from setting it (RFC 6265bis,
-    `__Host-`).
+    `secure`: browsers use https. Then the cookie's name starts with `__Host-`, so that no other host can set the cookie
+    (RFC 6265bis).
     """
 
     def __init__(self, *, secure: bool) -> None:
@@ -21,7 +21,7 @@ class Cookies:
         self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     def set_header(self, binding: BrowserBinding) -> str:
-        """Return the header that sets the cookie, and extends its lifetime."""
+        """Return the header that sets the cookie, or extends the lifetime of an existing cookie."""
         value = binding.secret + (f".{binding.session_token}" if binding.session_token else "")
         return f"{self._prefix}{binding.cookie}={value}; Max-Age={_SECONDS}{self._attributes}"
 
@@ -30,6 +30,6 @@ class Cookies:
         return f"{self._prefix}{binding.cookie}=; Max-Age=0{self._attributes}"
 
     def read(self, cookies: Mapping[str, str], name: str) -> BrowserBinding | None:
-        """Return the browser's cookie of that name."""
+        """Return the browser's cookie of this name."""
         secret, _, session_token = cookies.get(self._prefix + name, "").partition(".")
         return BrowserBinding(name, secret, session_token or None) if secret else None

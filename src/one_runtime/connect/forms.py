@@ -1,6 +1,7 @@
-"""Forms of the top-level pages: the fields that they show, and the posts that they send (P6).
+"""Forms of the top-level pages: their fields, and the form posts that browsers send (P6).
 
-A secret's value is never shown again (P11). Posts are read strictly, and only from our own pages.
+One Runtime never shows a secret's value again (P11). It accepts posts only from its own pages, and refuses unknown
+fields.
 """
 
 from collections.abc import Mapping
@@ -21,14 +22,14 @@ MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
 
-# confirm: "I expected this, go on", and every later page of the link mode; resume: a reload, which starts over.
+# confirm: the end user pressed "continue" on the confirmation; resume: a reload, which restarts at the first page.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
 F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
 class FormPost(Sent):
-    """A posted form. `search` and `category`: the filter of the list, kept for the way back."""
+    """A posted form. `search` and `category`: the filter of the list, which the back button restores."""
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
     step: Step
@@ -42,7 +43,7 @@ class FormPost(Sent):
     name: ConnectionName | None = None
 
     def request(self) -> ConnectRequest:
-        """Return the request of this form. An empty field counts as not filled in."""
+        """Return the form as a request to connect. An empty field counts as missing."""
         return ConnectRequest(
             auth_type=self.auth_type or "",
             params={name: value for name, value in self.params.items() if value},
@@ -62,13 +63,13 @@ class AccountPost(Sent):
 
 
 def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
-    """Return True if one of our own pages sent this request.
+    """Return True if one of One Runtime's own pages sent this request.
 
-    Another site's page could hold a form with the token of its own session, and submit it by script: the visitor would
-    skip the page that says who asks, and for whom. Browsers send the requesting site in `Sec-Fetch-Site`, and no page
-    can forge it. If a browser (or a proxy) leaves it out, `Origin` has to be ours. Our pages have `Referrer-Policy:
-    no-referrer`, under which `Origin` is `null` (Fetch, section 3.2). So an old browser without `Sec-Fetch-Site` is
-    refused, with a page that says so: a token in another site's referrer log would be worse.
+    An attacker's page could contain a form with the token of the attacker's session, and submit the form by script. The
+    visitor would then skip the confirmation, which names the organization and the end user. Browsers send the
+    requesting site in `Sec-Fetch-Site`, which no page can forge. If this header is missing, `Origin` has to be ours.
+    Our pages have `Referrer-Policy: no-referrer`, under which `Origin` is `null` (Fetch, section 3.2). So an old
+    browser without `Sec-Fetch-Site` gets a page with an error: a token in another site's referrer log would be worse.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -77,7 +78,7 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
 
 
 def read_form(kind: type[F], content_type: str, body: bytes) -> F:
-    """Read the form in a request's body. Raises: MalformedRequest, without the values in it."""
+    """Read the form in a request's body. Raises: MalformedRequest, whose message contains no values."""
     if content_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
     try:
@@ -112,8 +113,8 @@ def _group(pairs: list[tuple[str, str]]) -> dict[str, object]:
 class FormField:
     """A field of a form.
 
-    `path`: its name in the posted form. `pattern`: a pattern that the browser checks. `again`: a secret that was filled
-    in before, and is not sent back.
+    `path`: the field's name in the posted form. `pattern`: a pattern that the browser checks. `again`: the field is a
+    secret that the end user has to enter again, because the server does not send the value back.
     """
 
     path: str
@@ -146,7 +147,7 @@ class FormField:
 def form_fields(
     view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
 ) -> tuple[FormField, ...]:
-    """Return the fields of one auth type, with the values that were typed before."""
+    """Return the fields of one auth type, with the values of the posted form."""
     fields = []
     for param in auth.params:
         path = f"params.{param.name}"
@@ -158,7 +159,7 @@ def form_fields(
                 error=errors.get(path),
                 help=param.help,
                 placeholder=param.placeholder,
-                # A pattern holds for the transformed value, and only the server transforms it.
+                # A pattern applies to the transformed value, and only the server transforms values.
                 pattern=None if param.transform else param.pattern,
                 options=param.options,
                 suffix=param.suffix,

@@ -49,19 +49,19 @@ _PAGE: Final = ENVIRONMENT.get_template("page.html")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The popup's place: the path before `/connect` (mostly empty) and the assets' hash."""
+    """The path of the public URL before `/connect` (usually empty), and the hash of the static files."""
 
     base: str
     assets_hash: str
 
     @property
     def assets(self) -> str:
-        """Return the address of this version's files."""
+        """Return the path of the static files of this version."""
         return f"{self.base}/connect/assets/{self.assets_hash}"
 
 
 def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
-    """Render the popup's page for a session's state. At top level an open session shows no form (P6)."""
+    """Render the popup's page for a session's state. Outside a frame, the page of an open session has no form (P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
     notice = "" if state == "open" else NOTICES.get(state, state)
@@ -81,10 +81,10 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
 
 
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
-    """Return the origins that may frame the page: exactly those of the session.
+    """Return the origins that may frame the page: the allowed origins of the session.
 
-    Without origins (an unknown session, or none configured) any page may frame it, so that a developer reads what is
-    wrong instead of an empty frame. The page then holds no form and no secret, only the organization's name.
+    If there are none (the session is unknown, or no origin is configured), any page may frame this page. So a developer
+    sees the error instead of an empty frame. Such a page contains no form and no secret, only the organization's name.
     """
     if shell.state == "open" and not framed:
         return NO_ANCESTORS
@@ -96,10 +96,11 @@ def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
 def headers(
     ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'",), *, keeps_opener: bool = False
 ) -> dict[str, str]:
-    """Return the headers of a page. Images may be data: URIs, because logos are.
+    """Return the headers of a page. The page may show `data:` URIs as images, because logos are `data:` URIs.
 
-    `keeps_opener`: for the window that our frame opens, sends a ticket, and closes. `form_action`: none by default,
-    because the popup's script sends its forms, with the token in a header.
+    `keeps_opener`: keep the link between the authorization window and our frame, which opens the window, sends it a
+    ticket and closes it. `form_action`: the origins that may receive forms. The default is none, because the popup's
+    script sends the popup's forms, with the token in a header.
     """
     policy = (
         "default-src 'none'",
@@ -113,7 +114,7 @@ def headers(
         "trusted-types 'none'",
         f"frame-ancestors {' '.join(ancestors)}",
     )
-    framing = {"X-Frame-Options": "DENY"} if ancestors == NO_ANCESTORS else {}  # it cannot name origins
+    framing = {"X-Frame-Options": "DENY"} if ancestors == NO_ANCESTORS else {}  # X-Frame-Options cannot name origins
     apart = {} if keeps_opener else {"Cross-Origin-Opener-Policy": "same-origin"}
     return (
         framing

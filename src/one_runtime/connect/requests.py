@@ -1,4 +1,4 @@
-"""Reading of requests and sending of responses, for all routes of the popup."""
+"""Functions that read requests and build endpoints, for all routes of the popup."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
@@ -25,7 +25,10 @@ def is_framed(request: Request) -> bool:
 
 
 def json_endpoint(call: Call) -> Endpoint:
-    """Make an endpoint for the page's script: session token in, JSON out. The app answers errors, as for all routes."""
+    """Return an endpoint for the page's script, which sends its session token and receives JSON.
+
+    The application renders errors, as for all routes.
+    """
 
     async def endpoint(request: Request) -> Response:
         token = bearer_token(request.scope["headers"])
@@ -40,7 +43,7 @@ def json_endpoint(call: Call) -> Endpoint:
 
 
 async def read_body(request: Request) -> bytes:
-    """Read the body. Raises: TooLarge."""
+    """Return the body. Raises: TooLarge."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -1,4 +1,4 @@
-"""The popup's routes: parse, call one step of the flow, render. Nothing is logged here (P5, P6, P11)."""
+"""The popup's routes: each parses, calls one step of the flow and renders. They log nothing (P5, P6, P11)."""
 
 from collections.abc import Callable
 from typing import Final
@@ -46,7 +46,7 @@ _PUBLIC_MODULE: Final = {
 
 
 def router(installation: Installation, public_url: str, logo_url: Callable[[Integration], str | None]) -> list[Route]:
-    """Return every route of the popup. `logo_url` gives the address on this server of an integration's logo."""
+    """Return every route of the popup. `logo_url` returns the URL, on this server, of an integration's logo."""
     return PopupRoutes(installation, public_url, logo_url).routes()
 
 
@@ -94,7 +94,7 @@ class PopupRoutes:
         return await self._pages.open(shell, token, opening=request.method == "GET")
 
     async def _form(self, request: Request) -> Response:
-        """A form of a top-level page. The response is a page, or a redirect to the app."""
+        """Handle a form of a top-level page; respond with a page or with a redirect to the app."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         if not is_from_our_page(request.headers, self._origin):
@@ -134,13 +134,16 @@ class PopupRoutes:
         return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
 
     async def _window(self, request: Request) -> Response:
-        """The page of the window that our frame opens. It gets its ticket from the frame."""
+        """Render the page of the authorization window. Our frame opens the window and then sends it a ticket."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         return self._screens.authorization_window()
 
     async def _start(self, request: Request) -> Response:
-        """Only the script of that page may call this: another site's page cannot make a browser send the header."""
+        """Start the authorization. Only the script of that window can call this.
+
+        Another site's page cannot make a browser send the required header.
+        """
         if not is_from_our_page(request.headers, self._origin):
             raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")
         ticket = read_json(TicketBody, await read_body(request)).ticket
@@ -162,12 +165,12 @@ class PopupRoutes:
                 lambda name: self._cookies.read(request.cookies, name),
                 client_address(request.scope),
             )
-        except OneRuntimeError as error:  # a person sees this window
+        except OneRuntimeError as error:  # the end user sees this window
             return self._screens.refusal("broken", error.status)
         return await self._finish(result)
 
     async def _select_account(self, request: Request) -> Response:
-        """The selection of an account, from our own page, in the browser that brought the callback."""
+        """Handle the selection of an account: only from our own page, and only from the callback's browser."""
         if is_framed(request) or not is_from_our_page(request.headers, self._origin):
             return self._screens.refusal("foreign", 403)
         try:
@@ -182,7 +185,8 @@ class PopupRoutes:
 
     async def _finish(self, result: CallbackResult) -> Response:
         response = await self._pages.finish_authorization(result)
-        if result.binding is not None:  # an attempt of this browser: it has ended, unless an account is to be selected
+        # The binding shows an attempt of this browser. It has ended, unless the end user has to select an account.
+        if result.binding is not None:
             header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
             response.headers["Set-Cookie"] = header(result.binding)
         return response
@@ -192,7 +196,7 @@ class PopupRoutes:
         if file is None:
             raise NotFound("There is no such file.")
         current = request.path_params["hash"] == self._assets.hash
-        # During a rollout a page of the other version may ask this server: its file serves, but must not be cached.
+        # During a rollout, a page of another version may request its file here: the response must not be cached.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
         headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
         return Response(file.body, 200, headers, file.media_type)

@@ -1,4 +1,4 @@
-"""The top-level pages, one function each: what they show, and with which headers (P6, P11)."""
+"""The top-level pages, one function each, which returns the page with its headers (P6, P11)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -32,7 +32,8 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 class FormError:
     """The error of a form that is shown again.
 
-    `errors`: by the field's path. `replaces`: another account is connected already, and the end user may replace it.
+    `errors`: messages by the field's path. `replaces`: the end user already has another account connected, and may
+    replace it.
     """
 
     sentence: str | None = None
@@ -43,7 +44,7 @@ class FormError:
 
     @classmethod
     def of(cls, error: OneRuntimeError) -> "FormError":
-        """Return the form's error for a refused request."""
+        """Return the form's error for a request that was refused."""
         if isinstance(error, InvalidInput) and error.errors:
             return cls(errors={problem.field: problem.message for problem in error.errors}, status=error.status)
         replaces = isinstance(error, AccountMismatch)
@@ -51,7 +52,7 @@ class FormError:
 
     @property
     def is_there(self) -> bool:
-        """Return False for the form as it is first shown."""
+        """Return True if there is an error; False before the first submission."""
         return self.status != 200
 
 
@@ -60,37 +61,41 @@ NO_ERROR: Final = FormError()
 
 @dataclass(frozen=True, slots=True)
 class BackForm:
-    """The form of the back button. `anchor`: where the browser scrolls to on the page before."""
+    """The form of the back button. `anchor`: the element of the previous page to which the browser scrolls."""
 
     posted: FormPost
     anchor: str = ""
 
 
 class Screens:
-    """Renders the pages. `logo_url` gives the address on this server of an integration's logo."""
+    """Renders the pages. `logo_url` returns the URL, on this server, of an integration's logo."""
 
     def __init__(self, site: Site, logo_url: Callable[[Integration], str | None]) -> None:
         self._site = site
         self._logo_url = logo_url
 
     def refusal(self, refusal: Refusal, status: int) -> Response:
-        """Render a page without a session."""
+        """Render an error page of a request without a session."""
         return self._notice(refusal, PopupShell("unknown"), status)
 
     def ended(self, shell: PopupShell) -> Response:
-        """Render the end of a session, or an unknown session."""
+        """Render the page of a session that has ended or is unknown."""
         return self._notice(NOTICES.get(shell.state, shell.state), shell, STATUSES[shell.state])
 
     def broken(self, shell: PopupShell, status: int) -> Response:
-        """Render an error that is not the person's fault; the session goes on."""
+        """Render an error that the end user did not cause. The session stays open."""
         return self._notice("broken", shell, status)
 
     def resume(self, shell: PopupShell) -> Response:
-        """Render a reload without a token: the script has kept the token and starts over. Without script it ends."""
+        """Render the page for a reload without a token.
+
+        The script has stored the token, and loads the first page again. Without JavaScript, the end user cannot
+        continue.
+        """
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
     def confirm(self, view: PopupView, form: FormPost) -> Response:
-        """Render the confirmation: who asks, for whom, for what; and whether the person expected it."""
+        """Render the confirmation, which names the organization, the end user and the integration."""
         values = self._view_values(view, form) | {
             "title": text("confirm.page", organization=view.organization.display_name),
             "names": _names(view) or [view.end_user.end_user_id],
@@ -98,7 +103,7 @@ class Screens:
         return self._render("confirm", view.session.id, values, None)
 
     def pick(self, view: PopupView, form: FormPost) -> Response:
-        """Render the list. It holds every row, whatever the search, so that the script can go on from it."""
+        """Render the list of integrations: with a search too, every row, because the script can change the search."""
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
         hidden = {
@@ -116,15 +121,15 @@ class Screens:
         return self._render("pick", view.session.id, values, view.session.return_url)
 
     def auth_types(self, view: PopupView, form: FormPost) -> Response:
-        """Render the choice between several auth types."""
+        """Render the page on which the end user selects one of several auth types."""
         values = self._view_values(view, form) | {"back": _back_to_list(view, form)}
         return self._render("auth_types", view.session.id, values, view.session.return_url)
 
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
-        """Render the form of one auth type; after a refused request with what was typed, but for secrets.
+        """Render the form of one auth type. After a refused request, the form keeps the typed values, except secrets.
 
-        No secret is ever sent back (P11): it would be in the page's source, in the browser's cache, and in every
-        recorded response. So it has to be pasted again, also to agree to replace an account.
+        The server never sends a secret back (P11): the secret would be in the page's source, in the browser's cache,
+        and in every recorded response. So the end user has to paste it again, also to confirm a replacement.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}
@@ -144,21 +149,21 @@ class Screens:
         return self._render("form", view.session.id, values, view.session.return_url, error.status)
 
     def done(self, view: PopupView, connected: Connected) -> Response:
-        """Render a connection that was made."""
+        """Render the page of a new connection."""
         name = view.integration.name if view.integration else connected.integration_slug
         values = self._view_values(view, None) | self._outcome_values(name, connected)
         return self._render("outcome", view.session.id, values, None)
 
     def authorization_window(self) -> Response:
-        """Render the window that our frame opens, before the frame sends it a ticket."""
+        """Render the authorization window as our frame opens it, before the frame sends the ticket."""
         values = self._notice_values("consent_lost", PopupShell("unknown"))
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
-        """Render the page that goes on to the provider by itself, with a link for browsers that do not.
+        """Render the page that redirects to the provider, with a link for browsers that do not follow the redirect.
 
-        A form cannot do this: the page's policy would have to name every origin that the form may redirect to, and some
-        browsers do not check that (CSP 3, section 6.1.5).
+        A redirect after a form post cannot replace this page. Some browsers apply `form-action` to redirects (CSP 3,
+        section 6.1.5), so the page's policy would have to name every origin of the provider.
         """
         values = self._view_values(view, None) | {
             "title": text("leaving.title", integration=redirect.integration_name),
@@ -167,10 +172,10 @@ class Screens:
         return self._render("authorization_redirect", view.session.id, values, None)
 
     def returned(self, result: CallbackResult) -> Response:
-        """Render the end of an authorization, in the window that was opened for it or in an unknown browser.
+        """Render the end of an authorization, in the authorization window or in an unknown browser.
 
-        In the mode redirect the page moves on by itself: the policy of the provider's page may end redirects here
-        (`form-action`, CSP 3, section 6.1.5).
+        In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly: the
+        policy of the provider's page may block further redirects (`form-action`, CSP 3, section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -181,14 +186,14 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # Our frame shows the failure and goes on from there, unless the session has ended and the frame with it.
+            # Our frame shows the failure and lets the end user try again, unless the session has ended.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status
         return self._render("outcome", result.session.id, values, None, status, keeps_opener=True)
 
     def account_selection(self, result: CallbackResult, selection: AccountSelection) -> Response:
-        """Render the accounts that the granted tokens open, to select one."""
+        """Render the page on which the end user selects one of the accounts that the tokens give access to."""
         if (
             result.integration is None
             or result.organization is None
@@ -223,7 +228,7 @@ class Screens:
 
     @staticmethod
     def _outcome_values(integration_name: str, connected: Connected | None) -> dict[str, object]:
-        """Return the values of a page that ends the attempt: connected, or not."""
+        """Return the values of the last page of an attempt, which succeeded or failed."""
         account = connected.connection_name if connected is not None else None
         return {
             "title": TEXTS["done.title" if connected is not None else "failed.title"],
@@ -243,7 +248,7 @@ class Screens:
         }
 
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
-        """Return the values of most pages. `posted`: the form whose values the next form carries on."""
+        """Return the values of most pages. `posted`: the form whose values the next form repeats as hidden fields."""
         organization, integration = view.organization, view.integration
         return {
             "title": text("head.title", integration=integration.name) if integration else TEXTS["head.list"],
@@ -272,19 +277,19 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # Some browsers also hold the redirects after a form to `form-action` (CSP 3, section 6.1.5): the app's origin.
+        # Some browsers apply `form-action` to the redirect after a form, which leads to the app (CSP 3, section 6.1.5).
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the address of an image that the page's policy allows, or None."""
+    """Return the URL if the page's policy allows it as an image, otherwise None."""
     return url if url and url.startswith("data:image/") else None
 
 
 def origin_of(url: str | None) -> str | None:
-    """Return the origin of an address for a Content-Security-Policy; None if it has none that a policy may hold."""
+    """Return the origin of a URL for a Content-Security-Policy, or None if a policy cannot contain this origin."""
     if url is None:
         return None
     address = urlsplit(url)
@@ -299,7 +304,7 @@ def origin_of(url: str | None) -> str | None:
 
 
 def _names(view: PopupView) -> list[str]:
-    """Return the end user's name and e-mail address, as far as they are known."""
+    """Return the end user's name and e-mail address, without unknown values."""
     return [part for part in (view.end_user.name, view.end_user.email) if part]
 
 
@@ -315,7 +320,7 @@ def _back_to_list(view: PopupView, form: FormPost) -> BackForm | None:
 
 
 def _focus(fields: tuple[FormField, ...], error: FormError) -> str:
-    """Return the element that has the focus at the start: the error, else the first field to fill in."""
+    """Return the element that gets the focus: the error, or without an error the first empty field."""
     if error.is_there and not error.errors:
         return "problem"
     invalid = next((field.id for field in fields if field.error), None)
@@ -323,7 +328,7 @@ def _focus(fields: tuple[FormField, ...], error: FormError) -> str:
 
 
 def _failure(result: CallbackResult, problem: OneRuntimeError) -> str:
-    """Return the sentence for a person: our own text for a known code, else the error's."""
+    """Return the message for the end user: our own text for a known code, otherwise the error's text."""
     if result.integration is None or result.organization is None:
         return problem.detail
     names = {"integration": result.integration.name, "organization": result.organization.display_name}

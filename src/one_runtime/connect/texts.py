@@ -18,7 +18,7 @@ def text(key: str, **values: str) -> str:
 
 
 def failure(code: str, otherwise: str, **names: str) -> str:
-    """Return our text for the code of a failed authorization, or `otherwise` for a code without one."""
+    """Return our text for the code of a failed authorization, or `otherwise` if we have no text for the code."""
     key = f"failed.{code}"
     return text(key, **names) if key in TEXTS else otherwise
 

@@ -1,7 +1,8 @@
 """The modes `redirect` and `link`: top-level pages, which work without JavaScript (P4, P6).
 
-Each step is a form that our own page posts, answered with a page. The token is in the body, and in no address after the
-first. In the mode `link` opening the address always shows the confirmation. Only a button of ours leads past it.
+In each step, our own page posts a form, and the response is the next page. Only the first URL contains the session
+token; later requests send it in the body. In the mode `link`, the first page is always the confirmation. The end user
+can leave it only with the page's own button.
 """
 
 from dataclasses import replace
@@ -31,19 +32,20 @@ _SHOWN_IN_THE_FORM: Final = (
 
 
 class TopLevelPages:
-    """The responses to opened addresses, posted forms, and callbacks."""
+    """Responses to opened connect URLs, posted forms and callbacks."""
 
     def __init__(self, installation: Installation, screens: Screens, cookies: Cookies) -> None:
         self._installation, self._screens, self._cookies = installation, screens, cookies
 
     async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Response:
-        """Return the first page of an address.
+        """Return the first page of a connect URL.
 
-        Without a token (a reload, after the script has removed it from the address) the page can only start over.
+        The token is missing after a reload, because the script removes it from the address bar. Such a page can only
+        load the first page again.
 
-        In the mode `redirect` the first GET opens the session, which then lives on for an hour. A link scanner may open
-        it too: an hour is also the longest time to open a session, so it never ends earlier. In the mode `link`, whose
-        addresses scanners do see, only the confirmation opens it.
+        In the mode `redirect`, the first GET opens the session for one hour. A link scanner's GET opens it too. This
+        never shortens the session, because the time limit for opening is also at most one hour. In the mode `link`,
+        link scanners see the URLs, so only the button of the confirmation opens the session.
         """
         if shell.state != "open":
             return self._screens.ended(shell)
@@ -52,7 +54,7 @@ class TopLevelPages:
         return await self._respond(FormPost(session_token=token, step="resume"), shell, None, opening=opening)
 
     async def submit(self, form: FormPost, address: str | None) -> Response:
-        """Return the page after a posted form."""
+        """Return the response to a posted form: the next page, or a redirect."""
         shell = await popup.load_shell(self._installation, token=form.session_token)
         if shell.state == "open" and shell.mode == "embed":
             return self._screens.refusal("top_level", 409)
@@ -71,7 +73,7 @@ class TopLevelPages:
             if needs_confirmation:
                 return self._screens.confirm(view, form)
             return await self._connect(view, form, address) if form.step == "connect" else self._form(view, form)
-        except OneRuntimeError as error:  # either the session has ended by now, or the person is not at fault
+        except OneRuntimeError as error:  # the session has ended, or the end user did not cause the error
             current = await popup.load_shell(self._installation, token=form.session_token)
             if current.state != "open":
                 return self._screens.ended(current)
@@ -87,7 +89,7 @@ class TopLevelPages:
         )
 
     def _form(self, view: PopupView, form: FormPost, error: FormError = NO_ERROR) -> Response:
-        """Return the first screen that is not decided yet: the list, the auth types, or the form."""
+        """Return the page for the end user's next decision: the list, the auth types or the form."""
         if view.integration is None:
             return self._screens.pick(view, form)
         auths = [auth for auth in view.auths if form.auth_type in {None, auth.type}] or list(view.auths)
@@ -111,7 +113,7 @@ class TopLevelPages:
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Response:
-        """Go on to the provider. The cookie takes the session token along, for the page after the callback."""
+        """Redirect to the provider. The cookie stores the session token for the page after the callback."""
         _, ticket = await authorization.prepare_authorization(self._installation, view, form.request())
         redirect = await authorization.start_authorization(self._installation, ticket.secret)
         binding = replace(redirect.binding, session_token=form.session_token)
@@ -120,7 +122,7 @@ class TopLevelPages:
         return page
 
     async def finish_authorization(self, result: CallbackResult) -> Response:
-        """Return the page for a callback. After a failure a top-level page shows its form again."""
+        """Return the page for a callback. After a failure, the page shows the form again."""
         if result.selection is not None:
             return self._screens.account_selection(result, result.selection)
         token = result.binding.session_token if result.binding is not None else None
@@ -143,5 +145,5 @@ class TopLevelPages:
 
 
 def _redirect(address: str) -> Response:
-    """Send the browser to the app with GET (RFC 9110, section 15.4.4)."""
+    """Return a redirect that the browser follows with GET (RFC 9110, section 15.4.4)."""
     return RedirectResponse(address, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})

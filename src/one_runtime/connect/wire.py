@@ -1,4 +1,4 @@
-"""The JSON that the popup's script and the server exchange. It has its own models, so that no domain field leaks."""
+"""Models of the JSON between the popup's script and the server, apart from the domain so that no domain field leaks."""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -29,19 +29,19 @@ Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
 
 
 class Sent(BaseModel):
-    """A body from the page. Its errors never contain the values (P11)."""
+    """A body that the page sends. Validation errors never contain the body's values (P11)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class ViewBody(Sent):
-    """A request for the view. `integration_slug`: the integration that was picked from the list."""
+    """A request for the view. `integration_slug`: the integration that the end user selected from the list."""
 
     integration_slug: Name | None = None
 
 
 class ConnectBody(Sent):
-    """A submitted form. `integration_slug`: the integration that was picked from the list."""
+    """A submitted form. `integration_slug`: the integration that the end user selected from the list."""
 
     integration_slug: Name | None = None
     auth_type: Name
@@ -58,13 +58,13 @@ class OutcomeBody(Sent):
 
 
 class TicketBody(Sent):
-    """The ticket that our frame sent to the window which it opened."""
+    """The ticket that our frame sent to the authorization window."""
 
     ticket: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
 
 
 class PopupAnswer(BaseModel):
-    """A part of a response, made of a domain object with attributes of the same names."""
+    """A part of a response, built from a domain object with attributes of the same names."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -114,7 +114,7 @@ class AuthAnswer(PopupAnswer):
 
 
 class PopupOrganization(PopupAnswer):
-    """The organization that asks."""
+    """The organization that asks the end user to connect."""
 
     display_name: str
     logo_url: str | None
@@ -129,7 +129,7 @@ class PopupEndUser(PopupAnswer):
 
 
 class IntegrationAnswer(BaseModel):
-    """An integration to connect, or a row of the list. `logo_url`: its address on this server."""
+    """An integration to connect, or a row of the list. `logo_url`: the URL of the logo, on this server."""
 
     slug: str
     name: str
@@ -141,7 +141,7 @@ class IntegrationAnswer(BaseModel):
 
 
 class ViewAnswer(PopupAnswer):
-    """The view: one integration, or the list of `integrations` if none is named and none was picked."""
+    """The view: one integration, or the list of `integrations` until the end user selects one."""
 
     organization: PopupOrganization
     end_user: PopupEndUser
@@ -153,7 +153,7 @@ class ViewAnswer(PopupAnswer):
 
 
 class ConnectedAnswer(PopupAnswer):
-    """A connection that was made."""
+    """The new connection."""
 
     connection_id: str | None
     integration_slug: str
@@ -168,7 +168,7 @@ class PreparedAnswer(BaseModel):
 
 
 class RedirectAnswer(BaseModel):
-    """The provider's address."""
+    """The URL of the provider's authorization page."""
 
     url: str
 
@@ -176,7 +176,7 @@ class RedirectAnswer(BaseModel):
 class OutcomeAnswer(BaseModel):
     """The outcome of an authorization: `waiting`, `connected` with the connection, or `failed` with a message.
 
-    `provider_reason`: the provider's own words, if it gave any.
+    `provider_reason`: the provider's own error text, if the provider sent a text.
     """
 
     state: str
@@ -187,7 +187,7 @@ class OutcomeAnswer(BaseModel):
 
 
 def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
-    """Return the outcome as JSON model."""
+    """Return the outcome as a JSON model."""
     connection = ConnectedAnswer.model_validate(outcome.connected) if outcome.connected is not None else None
     names = {"integration": outcome.integration_name, "organization": outcome.organization_name}
     return OutcomeAnswer(
@@ -232,7 +232,7 @@ def read_json(kind: type[S], body: bytes) -> S:
 
 
 def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
-    """Return the view as JSON model. `logo_url` gives the address on this server of an integration's logo."""
+    """Return the view as a JSON model. `logo_url` returns the URL, on this server, of an integration's logo."""
 
     def answer(integration: Integration, *, connected: bool = False) -> IntegrationAnswer:
         return IntegrationAnswer(
@@ -259,7 +259,7 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
 def _auth(auth: Auth) -> AuthAnswer:
     params = [ParamAnswer.model_validate(param) for param in auth.params]
     for param, answer in zip(auth.params, params, strict=True):
-        if param.transform:  # a pattern holds for the transformed value, and only the server transforms it
+        if param.transform:  # a pattern applies to the transformed value, and only the server transforms values
             answer.pattern = None
     return AuthAnswer(
         auth_type=auth.type,
