@@ -40,7 +40,8 @@ _REVOKE = (
     update(api_keys).where(api_keys.c.revoked_at.is_(None)).values(revoked_at=bindparam("now")).returning(*_COLUMNS)
 )
 _REVOKE_BY_ID = _REVOKE.where(api_keys.c.id == bindparam("key"))
-_REVOKE_BY_PREFIX = _REVOKE.where(  # a prefix is random and not unique: one key at a time, the oldest
+# Several keys can have the same random prefix. The statement revokes only the oldest of them.
+_REVOKE_BY_PREFIX = _REVOKE.where(
     api_keys.c.id
     == select(api_keys.c.id)
     .where(api_keys.c.prefix == bindparam("key"), api_keys.c.revoked_at.is_(None))
@@ -52,13 +53,13 @@ _REVOKE_BY_PREFIX = _REVOKE.where(  # a prefix is random and not unique: one key
 
 def _from_row(row: tuple[object, ...]) -> ApiKey:
     key = ApiKey(*row)  # type: ignore[arg-type]
-    return replace(key, scopes=tuple(key.scopes))  # the column holds JSON, which is read as a list
+    return replace(key, scopes=tuple(key.scopes))  # the column contains JSON, which the driver returns as a list
 
 
 async def create(
     tx: Transaction, actor: Actor, name: str, scopes: Collection[str], now: datetime
 ) -> tuple[ApiKey, secret_tokens.SecretToken]:
-    """Create a key of the actor's organization; return it with its token, which is not stored.
+    """Create an API key of the actor's organization. Return the key and its token, which One Runtime does not store.
 
     Raises: InvalidInput for a scope that does not exist.
     """
@@ -85,7 +86,7 @@ async def create(
 
 
 async def list_all(tx: Transaction, organization_id: str | None = None) -> list[ApiKey]:
-    """Return the keys of one organization, or of all: the oldest first, with the revoked ones."""
+    """Return the API keys of one or all organizations, oldest first. The list includes revoked keys."""
     if organization_id is not None and not is_id(organization_id):
         return []
     statement = _LIST if organization_id is None else _LIST.where(api_keys.c.organization_id == organization_id)
@@ -93,9 +94,9 @@ async def list_all(tx: Transaction, organization_id: str | None = None) -> list[
 
 
 async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime) -> ApiKey:
-    """Revoke a key: the next request with it is refused.
+    """Revoke an API key. One Runtime then refuses every new request with this key.
 
-    Raises: NotFound if no key has this id or prefix, or the key is revoked already.
+    Raises: NotFound if no key has this id or prefix, or if the key is already revoked.
     """
     # PostgreSQL refuses to compare a UUID column with text of another form.
     statement = _REVOKE_BY_ID if is_id(key_id_or_prefix) else _REVOKE_BY_PREFIX

@@ -1,7 +1,7 @@
 """Authentication: the only code that turns a presented API key into a principal.
 
-The statements of the hot paths (the list, the proxy) select `KEY_COLUMNS` beside columns of their own and pass the row
-to `PresentedKey.verify`, so that such a request needs one statement.
+On the hot paths (list of integrations, proxy), a request needs only one SQL statement. It selects `KEY_COLUMNS` and the
+columns of the hot path. The caller passes the row to `PresentedKey.verify`.
 """
 
 import time
@@ -27,12 +27,12 @@ KEY_COLUMNS: Final = (
     api_keys.c.revoked_at.label("key_revoked_at"),
     api_keys.c.id.label("key_id"),
     api_keys.c.organization_id.label("key_organization_id"),
-    # As stored text: few texts occur, and `_parse_scopes` caches them.
+    # Selects the scopes as stored text, because few texts occur and `_parse_scopes` caches their parsed form.
     sql_cast(api_keys.c.scopes, Text).label("key_scopes"),
 )
 """Columns that a statement selects for `PresentedKey.verify`."""
 KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
-"""Condition that finds the row of a presented key; bind `PresentedKey.hash` to `key_hash`."""
+"""Condition for the row of a presented key; bind `PresentedKey.hash` to `key_hash`."""
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
@@ -41,7 +41,7 @@ _INVALID: Final = "This API key is not valid: it is mistyped, revoked, or of ano
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated caller: an API key of an organization, and the address of the request."""
+    """The authenticated caller: an API key of an organization, and the caller's IP address."""
 
     organization_id: str
     api_key_id: str
@@ -64,7 +64,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class PresentedKey:
-    """The API key of a request before its row is read: its hash, and the address of the request."""
+    """The API key of a request, before its row is read: the key's hash, and the caller's IP address."""
 
     hash: bytes
     address: str | None = None
@@ -79,7 +79,7 @@ class PresentedKey:
     def verify(self, row: Row | None) -> Principal:
         """Return the principal of a row with `KEY_COLUMNS`.
 
-        Raises: Unauthenticated if there is no row, or the key is revoked. Hashes are compared in constant time.
+        Hashes are compared in constant time. Raises: Unauthenticated if there is no row, or if the key is revoked.
         """
         if row is None or not secret_tokens.same(row.key_hash, self.hash) or row.key_revoked_at is not None:
             raise Unauthenticated(_INVALID)
@@ -90,11 +90,11 @@ class Authenticator:
     """Authenticates requests by their API keys, at a limited rate per key."""
 
     def __init__(self, requests_per_minute: int) -> None:
-        """0 requests per minute means no limit."""
+        """Set the limit of each key; 0 means no limit."""
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
 
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
-        """Return the API key of a request, which is given as its ASGI scope, and count the request.
+        """Count a request and return its API key. `request` is the ASGI scope.
 
         Raises: Unauthenticated if there is no key or its checksum is wrong; RateLimited.
         """
@@ -117,14 +117,14 @@ class Authenticator:
 
 @dataclass(slots=True)
 class _Bucket:
-    """Requests that a key may make at once; refilled since the time `filled_at`."""
+    """Token bucket of one key: the requests that the key may still make, as of the time `filled_at`."""
 
     level: float
     filled_at: float
 
 
 class RateLimit:
-    """Token bucket per key hash, in this process. Over `capacity` buckets, the least recently used ones are dropped."""
+    """Token buckets of this process, one for each key hash. Above `capacity`, the least recently used is dropped."""
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
         self._rate, self._burst = requests_per_minute / 60, max(requests_per_minute / 6, 1.0)
@@ -160,7 +160,7 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def client_address(request: Mapping[str, Any]) -> str | None:
-    """Return the caller's address from an ASGI scope: the server took it from the socket or a trusted proxy."""
+    """Return the caller's IP address from an ASGI scope. The server reads it from the socket or a trusted proxy."""
     client = request.get("client")
     return client[0] if client else None
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import and_, bindparam, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
+from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import end_users, requests
@@ -45,8 +45,10 @@ _ANONYMIZE_REQUESTS = (
 
 
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
-    """Create the end user or update name and e-mail, and lock the row until the transaction ends: changes to an end
-    user's connections happen one at a time."""
+    """Create the end user, or update name and e-mail address, and lock the row until the transaction ends.
+
+    The lock serializes changes to the connections of one end user.
+    """
     await tx.execute(
         _UPSERT,
         organization_id=organization_id,
@@ -64,21 +66,23 @@ async def find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUs
 
 
 async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: str | None) -> list[EndUser]:
-    """Return at most `limit` end users, ordered by identifier, after the identifier `after`."""
+    """Return at most `limit` end users, ordered by identifier, starting after the identifier `after`."""
     statement = _LIST if after is None else _LIST.where(end_users.c.end_user_id > after)
     return await tx.all(statement.limit(limit), EndUser, organization=organization_id)
 
 
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
-    """Lock the end user's row until the transaction ends, before other rows of the end user, as `ensure` does.
+    """Lock the end user's row until the transaction ends. Return False if there is no such end user.
 
-    Returns False if there is no such end user.
+    A transaction calls this before it locks other rows of the end user, in the same order as `ensure`.
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 
 
 async def remove(tx: Transaction, organization_id: str, end_user_id: str) -> None:
-    """Delete the end user with their connections, credentials and sessions, and remove their identifier from the
-    request log."""
+    """Delete the end user with all connections, credentials and sessions.
+
+    The request log keeps its rows without the end user's identifier.
+    """
     await tx.execute(_ANONYMIZE_REQUESTS, organization=organization_id, end_user=end_user_id)
     await tx.execute(_DELETE, organization=organization_id, end_user=end_user_id)

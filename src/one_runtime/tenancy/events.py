@@ -1,6 +1,6 @@
-"""Events: the audit log, and later the outbox of webhooks.
+"""Events: the audit log.
 
-An event is written in the transaction of its change, and never holds a secret.
+One Runtime writes an event in the transaction of the change that it describes. An event never contains a secret.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The author of an event: the organization, and the id and address of an API key or end user."""
+    """The author of an event: the organization, and the id and IP address of an API key or end user."""
 
     organization_id: str
     type: ActorType
@@ -72,7 +72,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The subject of an event. Customers read `data`: it must not hold secrets."""
+    """The subject of an event. Organizations can read `data`, so it must not contain secrets."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -91,7 +91,7 @@ _FORGET_ACTOR = (
 
 
 async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, subject: Subject) -> None:
-    """Write an event in the transaction of its change."""
+    """Write an event in the transaction of the change."""
     await tx.execute(
         _INSERT,
         id=new_id(),
@@ -121,7 +121,7 @@ class EventFilter:
 async def list_newest(
     tx: Transaction, organization_id: str, matching: EventFilter, *, limit: int, before: str | None
 ) -> list[Event]:
-    """Return at most `limit` events, newest first, older than the event with the id `before`."""
+    """Return at most `limit` events that are older than the event `before`, newest first."""
     statement = select(events).where(events.c.organization_id == organization_id).order_by(events.c.id.desc())
     if matching.type:
         statement = statement.where(events.c.type == matching.type)
@@ -135,13 +135,13 @@ async def list_newest(
 
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
-    """Remove a deleted end user's identifier and address from the audit log; the events stay."""
+    """Remove a deleted end user's identifier and IP address from the audit log, but keep the events."""
     for statement in (_FORGET_SUBJECT, _FORGET_ACTOR):
         await tx.execute(statement, organization=organization_id, end_user=end_user_id)
 
 
 async def purge(installation: Installation) -> int:
-    """Delete events older than the setting allows; return their number."""
+    """Delete events that are older than the setting allows. Return the number of deleted events."""
     before = installation.clock() - timedelta(days=installation.settings.event_retention_days)
     return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))
 

@@ -43,15 +43,15 @@ class Organization:
     custom_revision: str | None = None
 
     def offers(self, slug: str) -> bool:
-        """Return True if the organization has the integration enabled."""
+        """Return True if the integration is enabled for the organization."""
         return self.integrations_mode == "all" or (slug in self.integrations_slugs) == (
             self.integrations_mode == "listed"
         )
 
     def returns_to(self, url: str) -> bool:
-        """Return True if a browser may be sent to the URL: it equals a return URL, apart from the query.
+        """Return True if One Runtime may redirect a browser to the URL: except for the query, the URL is a return URL.
 
-        RFC 9700 section 4.1.3 compares the whole URL; apps keep their own state in the query.
+        RFC 9700 section 4.1.3 compares the whole URL. One Runtime ignores the query, because apps put state into it.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -114,9 +114,9 @@ async def list_all(tx: Transaction) -> list[Organization]:
 
 
 async def save(tx: Transaction, actor: Actor, organization: Organization, now: datetime) -> Organization:
-    """Store an organization that was changed with `dataclasses.replace`; writes `organization.updated`.
+    """Store a changed organization (`dataclasses.replace`), and write the event `organization.updated`.
 
-    Raises: InvalidInput for an origin, return URL, logo or privacy link that cannot be used.
+    Raises: InvalidInput for an invalid origin, return URL, logo or privacy link.
     """
     saved = replace(
         organization,
@@ -136,7 +136,7 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
 
 
 def clean_name(value: str) -> str:
-    """Return the trimmed name that end users see. Raises: InvalidInput."""
+    """Return the name that end users see, without surrounding spaces. Raises: InvalidInput."""
     name = value.strip()
     if not 0 < len(name) <= MAX_NAME:
         raise InvalidInput.of("display_name", f"must have 1 to {MAX_NAME} characters")
@@ -173,7 +173,7 @@ def _clean_origin(field: str, value: str) -> str:
 
 
 def clean_return_urls(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the absolute URLs that a browser may be sent back to. Raises: InvalidInput."""
+    """Return the absolute URLs to which One Runtime may redirect a browser. Raises: InvalidInput."""
     links = [clean_link("return_urls", value) for value in values]
     if None in links:
         raise InvalidInput.of("return_urls", "must not be blank")
