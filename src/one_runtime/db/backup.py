@@ -1,4 +1,4 @@
-"""A copy of a SQLite database that is whole, taken while a server writes to it."""
+"""Complete copies of a SQLite database, even while a server writes to it."""
 
 import sqlite3
 from contextlib import closing
@@ -10,18 +10,18 @@ from one_runtime.errors import ConfigurationError, Conflict
 
 
 def back_up(url: str, target: Path) -> int:
-    """Copy the database into a new file, for its owner only; how many bytes it has. A failed copy leaves no file.
+    """Copy the database into a new file that only its owner can read. Return the size in bytes.
 
-    Raises: ConfigurationError for PostgreSQL, which brings its own tool; Conflict where the file is there already, or
-    cannot be written.
+    After a failure, no file is left. Raises: ConfigurationError for PostgreSQL, which has its own tool; Conflict if the
+    file already exists or cannot be written.
     """
     path = sqlite_path(url)
     if path is None:
-        raise ConfigurationError("This is for SQLite. Back PostgreSQL up with pg_dump; docs/backup.md has the command.")
+        raise ConfigurationError("This is for SQLite only. Back up PostgreSQL with pg_dump, as docs/backup.md shows.")
     try:
         target.touch(mode=0o600, exist_ok=False)
     except OSError as error:
-        raise Conflict(f"{target} cannot be made: {error.strerror}. Name a new file in a folder of yours.") from error
+        raise Conflict(f"{target} cannot be created: {error.strerror}. Name a new file in your own folder.") from error
     try:
         _copy(path, target)
     except BaseException:
@@ -33,12 +33,12 @@ def back_up(url: str, target: Path) -> int:
 def _copy(path: str, target: Path) -> None:
     with closing(connect_sqlite(path)) as source, closing(sqlite3.connect(target)) as copy:
         try:
-            # In one step: with a write-ahead log that keeps no writer waiting, and in portions it would start anew
-            # with every write of the server.
+            # In one step, because a copy in portions would restart at every write of the server. With the write-ahead
+            # log, no writer waits for the copy.
             source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+            copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, without a separate log file
             (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
         except sqlite3.Error as error:
             raise Conflict(f"The database could not be copied: {error}. Check the disk and the database.") from error
         if verdict != "ok":
-            raise Conflict(f"The copy is not whole ({verdict}). Check the disk, and the database itself.")
+            raise Conflict(f"The copy is damaged ({verdict}). Check the disk, and the database itself.")

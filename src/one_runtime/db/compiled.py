@@ -1,8 +1,8 @@
-"""Compile SQLAlchemy Core statements for a bare driver, and convert the values that go in and come out.
+"""Compile SQLAlchemy Core statements for a bare driver, and convert parameters and result values.
 
-A statement is compiled once for its dialect. Its own bind and result types drive the conversion, so that both databases
-give the same Python values: `str` for UUIDs, aware `datetime`, `bytes`, parsed JSON, `bool`. SQLAlchemy's engines are
-not used: they cost four to seven times the query (docs/decisions/0001-bare-drivers.md).
+Each statement is compiled once for its dialect. Values are converted by the statement's SQL types, so both databases
+return the same Python values: `str` for UUIDs, aware `datetime`, `bytes`, parsed JSON, `bool`. One Runtime does not use
+SQLAlchemy's engines: they take four to seven times as long as the query (docs/decisions/0001-bare-drivers.md).
 """
 
 import dataclasses
@@ -23,22 +23,22 @@ MakeRow: TypeAlias = Callable[[Sequence[object]], Any]
 
 
 class Row(tuple[Any, ...]):
-    """Row of a statement that was run without a row type: a named tuple of the statement's columns.
+    """Row of a statement without a row type: a named tuple of the statement's columns.
 
-    Its attributes are not checked by the type checker; the module that ran the statement converts it at once.
+    The type checker does not check its attributes, so the module that runs the statement converts the row immediately.
     """
 
     __slots__ = ()
 
     if TYPE_CHECKING:
-        count: Any  # a column hides the method of tuples
+        count: Any  # a column of this name hides the tuple's method
 
         def __getattr__(self, name: str) -> Any: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bind:
-    """A parameter of a compiled statement: its name in the text, and the keyword that its value is passed by."""
+    """A parameter of a compiled statement: its name in the SQL text, and the keyword argument with its value."""
 
     name: str
     key: str
@@ -65,7 +65,7 @@ class CompiledStatement:
 
 
 class RowMakers(dict[type, MakeRow]):
-    """The constructor of a statement's rows for each row type that it was run with.
+    """The constructors of a statement's rows, one for each row type that callers have used.
 
     Raises: TypeError for a row type whose fields are not the statement's columns.
     """
@@ -116,7 +116,7 @@ class StatementCompiler:
         self._compiled: WeakKeyDictionary[ClauseElement, CompiledStatement] = WeakKeyDictionary()
 
     def compile(self, statement: ClauseElement) -> CompiledStatement:
-        """Return the compiled statement. The cache keeps it for as long as the statement itself exists."""
+        """Return the compiled statement, which is cached for as long as the statement itself exists."""
         compiled = self._compiled.get(statement)
         if compiled is None:
             compiled = self._compiled[statement] = self._compile(statement)
@@ -133,7 +133,7 @@ class StatementCompiler:
         return CompiledStatement(compiled.string, tuple(binds), columns)
 
     def _bind(self, compiled: SQLCompiler, name: str) -> Bind:
-        """Return one parameter. `IN (x)` was expanded to `x_1, x_2`, which hold their values and have the type of x."""
+        """Return one parameter. SQLAlchemy expands `IN (x)` to `x_1, x_2`, which have values and the type of `x`."""
         bind = compiled.binds.get(name)
         expanded = bind is None
         bind = bind if bind is not None else compiled.binds[name.rpartition("_")[0]]
@@ -152,5 +152,5 @@ def dump_json(value: object) -> str:
 
 
 def _converter(converts: Mapping[type, Convert], kind: TypeEngine[Any]) -> Convert | None:
-    """Return the conversion of values of a type, or None where they pass unchanged."""
+    """Return the function that converts values of a type, or None if the values stay unchanged."""
     return next((convert for base, convert in converts.items() if isinstance(kind, base)), None)

@@ -1,4 +1,4 @@
-"""Interface of the database: transactions that run SQLAlchemy Core statements, whichever database is open.
+"""Interface of the database: transactions that run SQLAlchemy Core statements, on SQLite and PostgreSQL.
 
 `sqlite.py` and `postgres.py` implement it on the bare drivers; `database_url.py` chooses between them.
 """
@@ -21,7 +21,7 @@ __all__ = ["Busy", "Database", "Params", "Row", "Transaction", "transaction_open
 R = TypeVar("R")
 
 transaction_open: Final[ContextVar[bool]] = ContextVar("transaction_open", default=False)
-"""True while this task holds a writing transaction. No outbound request may run then (a test fixture asserts it)."""
+"""True while this task has a writing transaction. A test fixture asserts that no outbound request runs then."""
 
 
 class Busy(Unavailable):
@@ -33,8 +33,8 @@ class Busy(Unavailable):
 class Transaction(ABC):
     """Runs statements. Domain functions take a transaction and never commit it.
 
-    Statements run with a row type (a NamedTuple or a dataclass) return rows of that type; its fields must be named as
-    the statement's columns, in the same order. Without a row type they return `Row`.
+    With a row type (a NamedTuple or a dataclass), a statement returns rows of that type. The row type must have the
+    names of the statement's columns, in the same order. Without a row type, a statement returns `Row`.
     """
 
     _compiler: ClassVar[StatementCompiler]
@@ -70,13 +70,13 @@ class Transaction(ABC):
         return await self._execute(compiled.text, compiled.values(params))
 
     async def execute_many(self, statement: ClauseElement, many: Sequence[Params]) -> None:
-        """Run a statement once for each set of parameters, in few round trips."""
+        """Run a statement once for each set of parameters, with few round trips to the database."""
         compiled = self._compiler.compile(statement)
         await self._execute_many(compiled.text, [compiled.values(params) for params in many])
 
     @abstractmethod
     async def _fetch(self, text: str, values: Params) -> Sequence[Sequence[object]]:
-        """Run a statement and return its rows as the driver gives them."""
+        """Run a statement and return the driver's rows."""
 
     @abstractmethod
     async def _execute(self, text: str, values: Params) -> int:
@@ -95,7 +95,7 @@ class Database(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect. Raises: ConfigurationError where the database cannot be reached."""
+        """Connect. Raises: ConfigurationError if the database cannot be reached."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -105,7 +105,8 @@ class Database(ABC):
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         """Run statements that change nothing. Each sees the latest committed data.
 
-        This is no transaction: two statements may see different snapshots. What must be consistent is one statement.
+        This is not a database transaction: two statements may see different snapshots. To read consistent data, use
+        one statement.
         """
 
     def connections(self) -> PoolUse | None:

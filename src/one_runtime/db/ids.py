@@ -15,11 +15,11 @@ def new_id() -> str:
 
 
 def lowest_id(moment: datetime) -> str:
-    """Return the lowest id of a moment; all ids created earlier are lower."""
+    """Return the lowest possible id of a moment. All ids from earlier moments are lower."""
     milliseconds = f"{int(moment.timestamp() * 1000):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-000000000000"
 
 
 def is_id(text: str) -> bool:
-    """Return True for a UUID in canonical form; any other text identifies nothing and is not looked up."""
+    """Return True for a UUID in canonical form. Callers look up no other text, because no row has such an id."""
     return re.fullmatch(ID_PATTERN, text) is not None

@@ -1,7 +1,7 @@
 """Batches concurrent PostgreSQL reads with psycopg's pipeline mode.
 
-One round trip serves all reads that arrived while the previous batch was running. With sixteen callers that doubles
-the reads per second (docs/decisions/0010-reads-in-pipelines.md). Connections come from the pool and return to it.
+One round trip serves all reads that arrived while the previous batch was running. With sixteen callers, this doubles
+the reads per second (docs/decisions/0010-reads-in-pipelines.md). The connections belong to the pool.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _CONCURRENT_BATCHES: Final = 3
-"""A slow read delays the reads of its own batch only."""
+"""Maximum number of batches that run in parallel. A slow read delays only the reads of its own batch."""
 
 _BATCH_SIZE: Final = 64
 
@@ -47,7 +47,7 @@ class ReadPipeline:
         self._lanes: set[asyncio.Task[None]] = set()
 
     async def run(self, text: str, values: Mapping[str, object]) -> Rows:
-        """Return the rows of a statement. Raises: psycopg.Error, PoolTimeout."""
+        """Run a statement in a batch and return its rows. Raises: psycopg.Error, PoolTimeout."""
         read = _Read(text, values, asyncio.get_running_loop().create_future())
         self._waiting.append(read)
         if len(self._lanes) < _CONCURRENT_BATCHES:
@@ -57,7 +57,7 @@ class ReadPipeline:
         return await read.answer
 
     async def close(self) -> None:
-        """Cancel the reads in progress; their callers get an OperationalError."""
+        """Cancel the reads in progress. Their callers receive an OperationalError."""
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -66,7 +66,7 @@ class ReadPipeline:
         try:
             while self._waiting:
                 await self._take_batch()
-        finally:  # not in a done callback: a read that arrived before it ran would wait for a lane that has ended
+        finally:  # Not in a done callback: a read that arrives before the callback would wait for an ended lane.
             lane = asyncio.current_task()
             assert lane is not None  # noqa: S101 - a coroutine runs in a task
             self._lanes.discard(lane)
@@ -99,14 +99,14 @@ class ReadPipeline:
                 await _run_alone(connection, read)
 
     async def _run_pipelined(self, batch: list[_Read]) -> bool:
-        """Return whether all reads succeeded. A failing read fails its whole batch, which then runs one by one."""
+        """Return True if all reads succeeded. If one read fails, the batch fails, and its reads then run one by one."""
         async with self._pool.connection() as connection:
             try:
                 await _run_in_pipeline(connection, batch)
             except psycopg.Error:
                 if connection.closed:
                     raise
-                # psycopg counts skipped PREPAREs as done, so this connection cannot be used any more.
+                # psycopg counts PREPAREs that PostgreSQL skipped as done, so this connection cannot be used again.
                 await connection.close()
                 return False
         return True

@@ -24,7 +24,7 @@ _OPTIONS: Final[dict[str, object]] = {
     "autocommit": True,
     "prepare_threshold": 1,
     "options": "-c timezone=UTC -c statement_timeout=30000",
-    # These notice a server that has disappeared.
+    # TCP keepalives detect a server that has disappeared.
     "tcp_user_timeout": 15_000,
     "keepalives_idle": 30,
     "connect_timeout": 10,
@@ -32,7 +32,7 @@ _OPTIONS: Final[dict[str, object]] = {
 
 
 _UNAVAILABLE: Final = (
-    psycopg.OperationalError,  # also PoolTimeout
+    psycopg.OperationalError,  # this includes PoolTimeout
     psycopg.errors.ReadOnlySqlTransaction,  # a server that has become a standby answers, but refuses writes
 )
 
@@ -67,7 +67,7 @@ class _PostgresTransaction(Transaction):
 
 
 class _PostgresReader(Transaction):
-    """Reads of all tasks, each statement on its own, without BEGIN and COMMIT. It is its own context manager."""
+    """Reads of all tasks, without BEGIN and COMMIT around statements. It is also the context manager of `read`."""
 
     _compiler = _COMPILER
 
@@ -94,7 +94,7 @@ class _PostgresReader(Transaction):
 
 
 class _TextLoader(Loader):
-    """Loads UUIDs as the text in which they arrive."""
+    """Loads UUIDs as text, unchanged."""
 
     def load(self, data: Any) -> str:
         return bytes(data).decode()

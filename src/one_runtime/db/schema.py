@@ -1,6 +1,6 @@
-"""Every table, on one page. Migrations make them; a test holds the two together.
+"""Definitions of all tables. Migrations create the tables; a test compares the migrations with these definitions.
 
-Tables of an organization lead their indexes with `organization_id`, except look-ups by the hash of a secret.
+In tables with `organization_id`, every index begins with this column, except indexes on the hash of a secret.
 """
 
 from typing import Final
@@ -42,14 +42,14 @@ key_ring = Table(
     metadata,
     Column("key_id", Text, primary_key=True),
     Column("created_at", TIME, nullable=False),
-    Column("promoted_at", TIME),  # the active key is the key promoted last, among those not retired
-    Column("retired_at", TIME),  # the ring may lack it
+    Column("promoted_at", TIME),  # the active key has the latest promoted_at of all keys without retired_at
+    Column("retired_at", TIME),  # time of the disabling: servers can run without this key
 )
 
 servers = Table(
     "servers",
     metadata,
-    Column("id", ID, primary_key=True),  # one for each process that serves
+    Column("id", ID, primary_key=True),  # one row for each server process
     Column("version", Text, nullable=False),
     Column("key_ids", DOCUMENT, nullable=False),  # the key ring of the process
     Column("started_at", TIME, nullable=False),
@@ -69,10 +69,10 @@ organizations = Table(
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("custom_revision", ID),  # revision of the custom integrations; null: never had any
+    Column("custom_revision", ID),  # revision of all custom integrations; null: there never was one
 )
 
-# Custom integrations of an organization, beside the built-in integrations of the catalog.
+# Custom integrations of an organization, in addition to the built-in integrations of the catalog.
 custom_integrations = Table(
     "custom_integrations",
     metadata,
@@ -84,8 +84,8 @@ custom_integrations = Table(
     Column("logo_hash", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("moved_at", TIME, nullable=False),  # last change of its audience
-    Column("deleted_at", TIME),  # stored for pending revocations only
+    Column("moved_at", TIME, nullable=False),  # last change of the audience: of the credentials' receivers
+    Column("deleted_at", TIME),  # the row stays only for pending revocations
     Index(
         "ix_custom_integrations_organization_id_slug",
         "organization_id",
@@ -162,13 +162,13 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("oauth_client_id", ID),  # the client that the tokens were issued to; null: the customer's own client
+    Column("oauth_client_id", ID),  # the provider issued the tokens to this client; null: to the end user's own client
     Column("refresh_due_at", TIME),  # the time at which the worker refreshes the tokens; null: never
-    Column("lease", ID),  # of the process that refreshes them now
+    Column("lease", ID),  # set by the process that refreshes the tokens at the moment
     Column("leased_until", TIME),
     Column("retry_at", TIME),  # earliest retry after an outage of the provider
     Column("failures", Integer, nullable=False, server_default="0"),  # consecutive refreshes without a result
-    Column("audience", Text),  # audience of the credentials, for a custom integration
+    Column("audience", Text),  # only for custom integrations: the audience when the credential was stored
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
@@ -183,13 +183,13 @@ oauth_clients = Table(
     Column("integration_slug", Text, nullable=False),
     Column("client_id", Text, nullable=False),
     Column("scopes", DOCUMENT),  # null: the entry's default
-    Column("hosts", DOCUMENT, nullable=False),  # that may receive its secret, if the entry does not define them
+    Column("hosts", DOCUMENT, nullable=False),  # hosts that may receive the secret, if the entry does not define them
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("retired_at", TIME),  # replaced or deleted: it serves the connections that were made with it
+    Column("retired_at", TIME),  # time of replacement or deletion; existing connections still use the client
     Index(
         "ix_oauth_clients_organization_id_integration_slug",
         "organization_id",
@@ -226,7 +226,7 @@ hosted_connection_sessions = Table(
     Column("expires_at", TIME, nullable=False),
     Column("opened_at", TIME),
     Column("return_url", Text),
-    Column("code_hash", LargeBinary),  # of the code that redeems an unredeemed connection
+    Column("code_hash", LargeBinary),  # hash of the code that redeems an unredeemed connection
     ForeignKeyConstraint(
         ["organization_id", "end_user_id"],
         ["end_users.organization_id", "end_users.end_user_id"],
@@ -243,7 +243,7 @@ unredeemed_connections = Table(
     metadata,
     Column("session_id", ID, ForeignKey("hosted_connection_sessions.id", ondelete="CASCADE"), primary_key=True),
     Column("organization_id", ID, nullable=False),
-    Column("details", DOCUMENT, nullable=False),  # the connection to be, without secrets
+    Column("details", DOCUMENT, nullable=False),  # the future connection, without secrets
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
@@ -252,7 +252,7 @@ unredeemed_connections = Table(
     Index("ix_unredeemed_connections_due_at", "due_at"),
 )
 
-# Authorization attempts, from the click to the callback.
+# Authorization attempts, from the end user's click to the callback.
 consents = Table(
     "consents",
     metadata,
@@ -262,12 +262,12 @@ consents = Table(
     Column("integration_slug", Text, nullable=False),
     Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
-    Column("ticket_hash", LargeBinary),  # of the ticket by which a window shows that our frame opened it
-    Column("state_hash", LargeBinary),  # of the state, from the authorization redirect to the callback
-    Column("browser_hash", LargeBinary),  # of the cookie set with the redirect
+    Column("ticket_hash", LargeBinary),  # hash of the ticket by which a window shows that our frame opened it
+    Column("state_hash", LargeBinary),  # hash of the state, from the authorization redirect to the callback
+    Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
-    Column("details", DOCUMENT, nullable=False),  # what to connect, without secrets
-    Column("sealed", LargeBinary),  # verifier and own client; tokens while choosing; null at the end
+    Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
+    Column("sealed", LargeBinary),  # verifier and own client; tokens in the state choosing; null at the end
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
@@ -296,7 +296,7 @@ revocations = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", TIME, nullable=False),
     Column("give_up_at", TIME, nullable=False),
-    Column("audience", Text),  # as of the credentials
+    Column("audience", Text),  # as in credentials
     Index("ix_revocations_key_id_id", "key_id", "id"),
     Index("ix_revocations_due_at", "due_at"),
     Index("ix_revocations_oauth_client_id", "oauth_client_id"),
@@ -311,12 +311,12 @@ requests = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("at", TIME, nullable=False),
     Column("end_user_id", Text),
-    Column("connection_id", ID, nullable=False),  # may be deleted
+    Column("connection_id", ID, nullable=False),  # the connection may be deleted
     Column("integration_slug", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),  # without the query
     Column("status", Integer, nullable=False),
-    Column("error", Text),  # our error code, if the failure is ours
+    Column("error", Text),  # One Runtime's error code, if One Runtime failed the call
     Column("attempts", Integer, nullable=False),
     Column("request_bytes", BigInteger, nullable=False),
     Column("response_bytes", BigInteger, nullable=False),

@@ -1,4 +1,4 @@
-"""SQLite through sqlite3, on the event loop: reading it is memory access, not network access."""
+"""SQLite through sqlite3, on the event loop, because SQLite reads memory and needs no network."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 
 LOCK_PATIENCE: Final = 5.0
-"""Seconds to wait, off the loop, for another process that writes to the same SQLite file."""
+"""Seconds to wait, without blocking the event loop, for another process that writes to the same SQLite file."""
 
 _COMPILER: Final = StatementCompiler(
     sqlite.dialect(paramstyle="named"),
@@ -46,7 +46,7 @@ class _SqliteTransaction(Transaction):
 
 
 class _SqliteReader(_SqliteTransaction):
-    """Reads. It is its own context manager because the hot read takes microseconds."""
+    """Reads. The object is also the context manager of `read`, because the hot read takes only microseconds."""
 
     async def __aenter__(self) -> Transaction:
         return self
@@ -103,10 +103,11 @@ class SqliteDatabase(Database):
 
 
 def connect_sqlite(path: str) -> sqlite3.Connection:
-    """Open a connection with our settings.
+    """Open a connection with One Runtime's settings.
 
-    Every commit is synced, since a lost commit would lose a rotated token. Deleted bytes are overwritten. No statement
-    waits for a lock on the loop; only opening does, because another process may be creating or closing the file.
+    SQLite syncs every commit to the disk, because a lost commit would lose a rotated token. SQLite overwrites deleted
+    bytes. No statement blocks the event loop to wait for a lock. Only opening does, because another process may be
+    creating or closing the file.
 
     Raises: ConfigurationError.
     """
@@ -158,4 +159,4 @@ def _translate(error: sqlite3.OperationalError) -> Unavailable:
 
 
 def _is_locked(error: sqlite3.OperationalError, *codes: int) -> bool:
-    return error.sqlite_errorcode & 0xFF in codes  # without the extended code
+    return error.sqlite_errorcode & 0xFF in codes  # the basic error code, without the extended part

@@ -1,4 +1,4 @@
-"""Facts about a PostgreSQL server for `one-runtime doctor`, and why it is unreachable, without secrets."""
+"""Facts about a PostgreSQL server for `one-runtime doctor`, and the reasons why a server is unreachable."""
 
 import re
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ _VITALS: Final = select(
 )
 _NOW: Final = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
 
-# Messages of libpq and psycopg, and ours instead: theirs may repeat a part of the URL.
+# Messages of libpq and psycopg, and our replacements, because the original messages may repeat a part of the URL.
 _REASONS: Final = (
     (r"password authentication failed|no password supplied", "the password or the user name is refused"),
     (r"no pg_hba\.conf entry", "its pg_hba.conf does not let this address or user in"),
@@ -60,34 +60,34 @@ _REASONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresVitals:
-    """A PostgreSQL server as one of its users sees it."""
+    """Facts about a PostgreSQL server that one of its users can read."""
 
     version: str
     major: int
     free_for_us: int
-    """Connections that its limit leaves to this user in this database; those open already are among them."""
+    """Connections that this user may have in this database, open connections included."""
     read_only: bool
     synchronous_commit: str
     size: int
-    """Bytes of the database."""
+    """Size of the database in bytes."""
 
 
 async def postgres_vitals(tx: Transaction) -> PostgresVitals:
-    """Read the facts with one statement that every database user may run."""
+    """Read the facts, with one statement that every database user may run."""
     vitals = await tx.one(_VITALS, PostgresVitals)
     assert vitals is not None  # noqa: S101 - a statement without FROM returns one row
     return vitals
 
 
 async def database_clock(tx: Transaction) -> datetime:
-    """Return the clock of a PostgreSQL server. SQLite has none."""
+    """Return the time of a PostgreSQL server's clock. SQLite has no clock of its own."""
     row = await tx.one(_NOW, _NowRow)
     assert row is not None  # noqa: S101 - a statement without FROM returns one row
     return row.now
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Return a few words for a driver's error or its causes, never the driver's own words."""
+    """Return a short reason for a driver's error or its causes, never the driver's own message."""
     messages = []
     cause: BaseException | None = error
     while cause is not None:
@@ -98,8 +98,8 @@ def why_unreachable(error: BaseException) -> str:
 
 
 def shown_server(url: str) -> str:
-    """Return host and port of a PostgreSQL URL, if they cannot be a part of the password."""
+    """Return the host and port of a PostgreSQL URL, unless they may be a part of the password."""
     parts = urlsplit(url)
-    if "@" in parts.path + parts.query + parts.fragment:  # a password with / or # in it, not percent-encoded
+    if "@" in parts.path + parts.query + parts.fragment:  # the password contains / or #, not percent-encoded
         return "PostgreSQL"
     return f"PostgreSQL at {parts.netloc.rpartition('@')[2] or 'its local socket'}"
