@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line, or readable text. URLs with queries are never logged (P11)."""
+"""Structured logs: one JSON object per line, or readable text. Logs never contain URLs with queries (P11)."""
 
 import logging
 import sys
@@ -13,13 +13,13 @@ from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry import tracing
 
 request: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("one_runtime_request", default=None)
-"""ASGI scope of the current request; its id is added to every line."""
+"""ASGI scope of the current request. Every log line contains the request's id."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"]) -> None:
-    """Send our log and the logs of libraries to standard error, in one format."""
+    """Write One Runtime's log and the logs of libraries to standard error, in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -27,7 +27,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         _name_request,
         structlog.processors.ExceptionRenderer(_redacted_traceback),
     ]
-    # structlog's default traceback would show local variables, and so secrets.
+    # structlog's default traceback would show local variables, which can contain secrets.
     console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if form == "json" else console
     structlog.configure(
@@ -46,14 +46,14 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
-    logging.captureWarnings(capture=True)  # otherwise Python prints them as text
-    # aiohttp and uvicorn log connections with their addresses at these levels.
+    logging.captureWarnings(capture=True)  # otherwise Python prints warnings as plain text
+    # At lower levels, aiohttp and uvicorn log connections with IP addresses.
     for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Add the ids of the request and of the trace to a line."""
+    """Add the ids of the request and the trace to a log line."""
     scope = request.get()
     if scope is not None:
         line.setdefault("request_id", scope["request_id"])

@@ -1,7 +1,7 @@
 """Prometheus metrics of One Runtime, all in this file (docs/observability.md).
 
-Labels are bounded and identify no person: no end user, organization, address or host. The values are in the memory of
-this process or, with several workers, in files that `metrics_server` adds up.
+Labels have few values and identify no person: no end user, organization, IP address or host. With one process, the
+values are in its memory. With several workers, they are in files, which `metrics_server` adds up.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from one_runtime.errors import OneRuntimeError
 
 REGISTRY: Final = CollectorRegistry()
-"""Not the library's global registry, so that an application that embeds us keeps its metrics apart."""
+"""Separate from the library's global registry, which an application that embeds One Runtime may use itself."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _EGRESS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 request_duration: Final = Histogram(
     "one_runtime_http_request_duration_seconds",
-    "Time from a request to the end of its answer.",
+    "Time from the start of a request to the end of its response.",
     ["method", "route", "status"],
     registry=REGISTRY,
     buckets=_REQUEST_BUCKETS,
@@ -39,80 +39,81 @@ requests_in_flight: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
-errors: Final = Counter(
-    "one_runtime_errors", "Requests answered with an error, by its stable code.", ["code"], registry=REGISTRY
-)
+errors: Final = Counter("one_runtime_errors", "Error responses, by error code.", ["code"], registry=REGISTRY)
 egress_requests: Final = Counter(
     "one_runtime_egress_requests",
-    "Requests to providers: answered by a class of status, or failed with a code of ours.",
+    "Requests to providers, by status class of the response, or by One Runtime's error code.",
     ["integration", "outcome"],
     registry=REGISTRY,
 )
 egress_duration: Final = Histogram(
     "one_runtime_egress_request_duration_seconds",
-    "Time from a request to a provider to the end of its answer, or to its failure.",
+    "Time from the start of a request to a provider to the end of its response, or to its failure.",
     ["integration"],
     registry=REGISTRY,
     buckets=_EGRESS_BUCKETS,
 )
 credential_checks: Final = Counter(
     "one_runtime_credential_checks",
-    "Credentials that a provider was asked about.",
+    "Checks of credentials at the provider, by result.",
     ["integration", "result"],
     registry=REGISTRY,
 )
 token_requests: Final = Counter(
     "one_runtime_token_requests",
-    "Requests to providers' token endpoints, by what was presented, and how they ended.",
+    "Requests to providers' token endpoints, by grant and result.",
     ["integration", "grant", "result"],
     registry=REGISTRY,
 )
 token_commits: Final = Histogram(
     "one_runtime_token_commit_duration_seconds",
-    "Time from a provider's new tokens until they are committed: a crash in between loses them.",
+    "Time between receiving new tokens and committing them. A crash in this time loses the tokens.",
     registry=REGISTRY,
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0),
 )
 sessions: Final = Counter(
-    "one_runtime_hosted_connection_sessions", "Sessions made, and how they ended.", ["state"], registry=REGISTRY
+    "one_runtime_hosted_connection_sessions",
+    "Hosted connection sessions, by state: created, and each state in which sessions end.",
+    ["state"],
+    registry=REGISTRY,
 )
 events: Final = Counter(
-    "one_runtime_events", "Events recorded, once they are committed.", ["type", "integration"], registry=REGISTRY
+    "one_runtime_events", "Committed events of the audit log, by type.", ["type", "integration"], registry=REGISTRY
 )
 worker_tasks: Final = Summary(
     "one_runtime_worker_task_duration_seconds",
-    "Runs of background tasks, and the time they took.",
+    "Duration of background task runs, by task and result.",
     ["task", "result"],
     registry=REGISTRY,
 )
 worker_done: Final = Counter(
-    "one_runtime_worker_done", "What runs of background tasks did, such as rows deleted.", ["task"], registry=REGISTRY
+    "one_runtime_worker_done", "Items that background tasks handled, such as deleted rows.", ["task"], registry=REGISTRY
 )
 worker_last_success: Final = Gauge(
     "one_runtime_worker_last_success_timestamp_seconds",
-    "When a background task last succeeded, 0 where it never did; of several processes, the one for which that "
-    "is longest ago.",
+    "Time of a background task's last success; 0 if it never succeeded. With several processes, the earliest of their "
+    "times.",
     ["task"],
     registry=REGISTRY,
     multiprocess_mode="livemin",
 )
 clock_skew: Final = Gauge(
     "one_runtime_clock_skew_seconds",
-    "Seconds by which the database's clock is ahead of the process's, by its last heartbeat; of several processes, the "
-    "largest.",
+    "Seconds by which the database's clock is ahead of the process's clock, as of the last heartbeat. With several "
+    "processes, the largest value.",
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
 database_connections: Final = Gauge(
     "one_runtime_database_connections",
-    "Connections to PostgreSQL.",
+    "Open connections to PostgreSQL, by state.",
     ["state"],
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
 database_connections_max: Final = Gauge(
     "one_runtime_database_connections_max",
-    "Connections to PostgreSQL that there may be.",
+    "Maximum number of connections to PostgreSQL.",
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
@@ -124,17 +125,17 @@ database_waiting: Final = Gauge(
 )
 requests_unlogged: Final = Counter(
     "one_runtime_requests_unlogged",
-    "Calls through the proxy that are missing from the log of requests: the database was away for too long.",
+    "Proxy requests missing from the request log, because the database was unavailable for too long.",
     registry=REGISTRY,
 )
 vault_failures: Final = Counter(
-    "one_runtime_vault_failures", "Secrets that could not be sealed or opened.", ["code"], registry=REGISTRY
+    "one_runtime_vault_failures", "Failures to encrypt or decrypt a secret, by error code.", ["code"], registry=REGISTRY
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """Use of a connection pool: connections in use, idle, and allowed; and tasks that wait for a connection."""
+    """Use of a connection pool: numbers of used, idle and allowed connections, and of tasks that wait for one."""
 
     in_use: int
     idle: int
@@ -142,7 +143,7 @@ class PoolUse:
     waiting: int
 
 
-for _code in ("seal_broken", "key_not_in_ring"):  # an alert on an increase needs a first value of zero
+for _code in ("seal_broken", "key_not_in_ring"):  # an alert on an increase needs a series that starts at zero
     vault_failures.labels(_code)
 for _state in ("created", "connected", "failed", "cancelled", "expired"):
     sessions.labels(_state)
@@ -152,7 +153,7 @@ Duration: TypeAlias = Histogram
 
 
 def duration_of(route: str, method: str, status: int) -> Duration:
-    """Return the histogram that times requests with these labels; its look-up is not cheap, so callers keep it."""
+    """Return the histogram for requests with these labels. Callers keep the histogram, because the look-up is slow."""
     return request_duration.labels(method, route, f"{status // 100}xx" if status else "cancelled")
 
 
@@ -162,7 +163,7 @@ def integration_label(slug: object) -> str:
 
 
 def counting_failures(call: Callable[P, T]) -> Callable[P, T]:
-    """Count the errors that a function of the vault raises, by code."""
+    """Wrap a function of the vault so that the errors that it raises are counted by code."""
 
     @wraps(call)
     def counted(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -191,7 +192,7 @@ def credential_check(slug: str) -> Iterator[None]:
 
 @contextmanager
 def token_commit() -> Iterator[None]:
-    """Time how long new tokens exist in memory only."""
+    """Measure the time for which new tokens exist only in memory."""
     begun = perf_counter()
     yield
     token_commits.observe(perf_counter() - begun)
@@ -221,7 +222,7 @@ class TaskRun:
 
 @contextmanager
 def worker_task(name: str) -> Iterator[TaskRun]:
-    """Time a run of a background task; the block sets `done`."""
+    """Measure the duration of a background task's run. The block sets `done`."""
     begun, task_run, result = perf_counter(), TaskRun(), "failed"
     worker_last_success.labels(name)  # creates the series with the value 0, for alerts
     try:

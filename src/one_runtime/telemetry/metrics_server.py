@@ -1,7 +1,7 @@
-"""`/metrics` for Prometheus, on its own listener, which only operators reach; the values of several workers add up.
+"""`/metrics` for Prometheus, on a separate port for operators.
 
-With several workers, each keeps its values in files of one folder (prometheus_client's multiprocess mode), and their
-supervisor serves the sum (docs/decisions/0013-metrics-of-several-processes.md).
+With several workers, each worker writes its values to files in one folder (prometheus_client's multiprocess mode). The
+supervisor process serves the sums (docs/decisions/0013-metrics-of-several-processes.md).
 """
 
 import multiprocessing
@@ -31,11 +31,11 @@ log = structlog.get_logger()
 
 @contextmanager
 def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
-    """Serve the metrics of this process, or of the `workers` that it starts inside the block; yield the URL.
+    """Serve the metrics of this process, or of the `workers` that this process starts inside the block. Yield the URL.
 
-    Raises: ConfigurationError if the address cannot be listened on.
+    Raises: ConfigurationError if the server cannot listen on the address.
     """
-    disable_created_metrics()  # they double the number of series
+    disable_created_metrics()  # the `_created` series double the number of series
     host, port = listen
     with ExitStack() as stack:
         registry = CollectorRegistry()
@@ -60,21 +60,21 @@ def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
 
 
 def register_build_info(registry: CollectorRegistry) -> None:
-    """Register the version that runs."""
+    """Register the metric with the versions of One Runtime and Python."""
     build = Gauge("one_runtime_build_info", "Always 1.", ["version", "python"], registry=registry)
     build.labels(__version__, platform.python_version()).set(1)
 
 
 class WorkerMetrics(Collector):
-    """Sum of the values of all workers. Counters of dead workers stay, so that a counter never falls."""
+    """Sums of the values of all workers. The sums include counters of dead workers, so that a counter never falls."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Drop the live gauges of dead workers, and add up the rest."""
+        """Delete the live gauges of dead workers, and return the sums of all other values."""
         files = list(self._folder.glob("*.db"))
-        # Listed after the files, so that a worker that has just started does not count as dead.
+        # The workers are listed after the files, so that a worker that has just started does not count as dead.
         alive = {child.pid for child in multiprocessing.active_children()}
         for process in {int(file.stem.rpartition("_")[2]) for file in files} - alive:
             mark_process_dead(process, str(self._folder))
@@ -87,7 +87,7 @@ class WorkerMetrics(Collector):
 
 @contextmanager
 def _shared_folder() -> Iterator[Path]:
-    """Create the folder of this start and name it in the environment of its workers. Raises: ConfigurationError."""
+    """Create a folder for this run, and set the environment variable for the workers. Raises: ConfigurationError."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="one-runtime-metrics-")
     except OSError as error:

@@ -1,6 +1,6 @@
 """Metrics, a log line and a span for every request.
 
-They name the route's template, never the path: its parameters may hold an end user's name or a secret (P11).
+They contain the route's template, never the path, whose parameters may contain an end user's name or a secret (P11).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
 
 SLOW: Final = 5.0
-"""Seconds after which a request is logged at any log setting; tests set `Observer.slow`."""
+"""Seconds from which a request is slow: it is logged whatever the settings. Tests set `Observer.slow`."""
 
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
@@ -30,10 +30,10 @@ log = structlog.get_logger()
 
 
 class Observer:
-    """Observes requests. It has to be cheap: the list of integrations is answered in 90 µs."""
+    """Observes requests. Each call has to be fast, because the list of integrations takes only 90 µs."""
 
     def __init__(self, settings: Settings, plain_routes: Mapping[object, str]) -> None:
-        """Take the route templates of endpoints whose routes the framework does not name."""
+        """`plain_routes`: the route template of each endpoint whose route the framework does not know."""
         self.slow = SLOW
         self._plain_routes = plain_routes
         self._timed = bool(settings.metrics_listen)
@@ -84,7 +84,7 @@ class Observer:
         )
 
     async def watch(self, pool_use: Callable[[], metrics.PoolUse | None]) -> None:
-        """Update the gauges every second until cancelled, and once more then."""
+        """Update the gauges every second until this task is cancelled, and once at the cancellation."""
         if not self._timed:
             return
         try:
@@ -95,7 +95,7 @@ class Observer:
             self.update_gauges(pool_use())
 
     def update_gauges(self, use: metrics.PoolUse | None) -> None:
-        """Set the gauges to the current number of requests and the use of connections; None without a pool."""
+        """Set the gauges to the current number of requests and the use of the pool; `use` is None without a pool."""
         metrics.requests_in_flight.set(self._in_flight)
         if use is not None:
             metrics.database_connections.labels("in_use").set(use.in_use)

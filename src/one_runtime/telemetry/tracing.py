@@ -1,7 +1,7 @@
-"""OpenTelemetry spans: names and durations, never contents (P11). Without an exporter they cost nothing.
+"""OpenTelemetry spans: names and durations, never contents (P11). Without an exporter, spans cost nothing.
 
-The only importer of OpenTelemetry. No span holds a message of an exception, an address, a host or a query: an error is
-its stable code, or the name of its class.
+No other module imports OpenTelemetry. No span contains an exception's message, an IP address, a host or a query. An
+error appears as its code, or as the name of its class.
 """
 
 import os
@@ -47,14 +47,14 @@ class _State:
 
     tracer: Tracer | None = None
     provider: Any = None
-    """Our provider, to be flushed; None if other code set up OpenTelemetry in this process."""
+    """The tracer provider that `flush` flushes; None if other code set up OpenTelemetry in this process."""
 
 
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
     """Record spans if OpenTelemetry is set up in this process, or if the environment names an endpoint.
 
-    OpenTelemetry itself reads the `OTEL_…` variables. Without the extra, the only effect is a warning: such variables
-    are often set for every service of a cluster.
+    OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, this only logs a warning,
+    because clusters often set these variables for every service.
     """
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         use(trace.get_tracer_provider())
@@ -66,7 +66,7 @@ def set_up(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Record spans with this provider's tracer from now on; None stops recording."""
+    """Record further spans with this provider's tracer, or stop recording if it is None."""
     _State.tracer = provider.get_tracer(_NAME, __version__) if provider else None
 
 
@@ -76,7 +76,7 @@ def active() -> bool:
 
 
 def flush() -> None:
-    """Send pending spans. It may take seconds, so do not call it on the event loop."""
+    """Send pending spans. This may take seconds, so do not call it on the event loop."""
     if _State.provider is not None:
         _State.provider.force_flush(5000)
 
@@ -87,7 +87,7 @@ def _is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def _exporting(environ: Mapping[str, str]) -> Any:
-    """Return a provider that exports, or None without the extra `otlp`."""
+    """Return a tracer provider that exports spans, or None if the extra `otlp` is not installed."""
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - the extra
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
@@ -123,7 +123,7 @@ def outbound(method: str, integration: str) -> AbstractContextManager[Span | Non
 
 
 def answered(current: Span, status: int) -> None:
-    """Set the status of the provider's answer. A client span fails from 400 on (OpenTelemetry convention)."""
+    """Set the status of the provider's response. A client span fails from 400 on (OpenTelemetry convention)."""
     current.set_attribute("http.response.status_code", status)
     if status >= 400:
         fail(current, str(status))
@@ -136,7 +136,7 @@ def credential_check(slug: str) -> AbstractContextManager[Span | None]:
 
 @contextmanager
 def command(name: str) -> Iterator[None]:
-    """Record a span around a command, and send it before the command ends."""
+    """Record a span around a command, and send the span before the command ends."""
     set_up()
     try:
         with span(name):
@@ -163,13 +163,13 @@ def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> 
 
 
 def fail(failed: Span, kind: str) -> None:
-    """Mark a span as failed, without description or exception: both would contain a message."""
+    """Mark a span as failed, without description and exception, because both would contain a message."""
     failed.set_attribute("error.type", kind)
     failed.set_status(StatusCode.ERROR)
 
 
 class RequestSpan:
-    """Span of a request; a child of the caller's span if the request has `traceparent`."""
+    """Span of a request. If the request has `traceparent`, the span is a child of the caller's span."""
 
     def __init__(self, tracer: Tracer, method: str, headers: Headers) -> None:
         caller = _caller(headers)
@@ -180,7 +180,7 @@ class RequestSpan:
         self._token = context.attach(trace.set_span_in_context(self._span))
 
     def end(self, name: str, status: int, attributes: Attributes) -> None:
-        """End the span with the status of the answer."""
+        """End the span with the status of the response."""
         self._span.update_name(name)
         self._span.set_attributes(attributes)
         if status:
@@ -192,12 +192,12 @@ class RequestSpan:
 
 
 def request_span(method: str, headers: Headers) -> RequestSpan | None:
-    """Begin the span of a request; None if no spans are recorded."""
+    """Begin the span of a request. Return None if no spans are recorded."""
     return RequestSpan(_State.tracer, method, headers) if _State.tracer else None
 
 
 def trace_id(headers: Headers) -> str | None:
-    """Return the id of the current trace, or of the trace that the caller named."""
+    """Return the id of the current trace, or without one, the id from the caller's `traceparent`."""
     current = trace.get_current_span().get_span_context()
     context_of_span = current if current.is_valid else _caller(headers)
     return trace.format_trace_id(context_of_span.trace_id) if context_of_span else None
@@ -206,8 +206,8 @@ def trace_id(headers: Headers) -> str | None:
 def _caller(headers: Headers) -> SpanContext | None:
     """Parse the caller's `traceparent` (W3C Trace Context); return None if it is malformed.
 
-    OpenTelemetry's own reader logs what it refuses, so that any caller could fill the log. `tracestate` is not
-    read: it is for services that this one calls, and no trace is passed on to them.
+    OpenTelemetry's own parser logs malformed headers, so any caller could fill the log with them. One Runtime ignores
+    `tracestate`, because it forwards no trace to other services.
     """
     values = [value for name, value in headers if name == b"traceparent"]
     parts = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
