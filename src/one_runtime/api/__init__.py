@@ -1,1 +1,1 @@
-"""The HTTP API: one file per resource. Entry points parse, call one function, and render."""
+"""The HTTP API, an entry point with one file per resource: it parses requests, calls one function, and renders."""

@@ -1,4 +1,4 @@
-"""The framework's application: the resources, the table of their declared routes, and the OpenAPI document."""
+"""The FastAPI application: the routes of all resources, the table of declared routes, and the OpenAPI document."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -51,11 +51,11 @@ SPECS: Final[tuple[RouteSpec, ...]] = (
     *(spec for route in ASGI_ROUTES for spec in route.specs),
     *(spec for resource in _RESOURCES for spec in resource.specs),
 )
-"""Every declared route: the permission table, and the source of the OpenAPI document."""
+"""All declared routes: the permission table. The OpenAPI document is also built from them."""
 
 
 class ApiApplication(FastAPI):
-    """FastAPI's application with the routes of the API."""
+    """The FastAPI application with the routes of the API."""
 
     def __init__(self, public_url: str, more_routes: Iterable[BaseRoute], lifespan: Lifespan[FastAPI]) -> None:
         super().__init__(

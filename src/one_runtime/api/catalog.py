@@ -1,4 +1,4 @@
-"""`/v1/catalog`: the public list of integrations, without end users."""
+"""`/v1/catalog`: the public list of built-in integrations, without the data of any end user."""
 
 import datetime as dt
 import json

@@ -1,6 +1,7 @@
-"""Middleware that compresses public answers: those with `Cache-Control: public`, of any route.
+"""Middleware that compresses public responses (with `Cache-Control: public`) of all routes.
 
-They contain no one's data, so their length reveals nothing (BREACH). Answers to authenticated requests pass unchanged.
+Public responses contain no private data, so their compressed length reveals no secret (the BREACH attack). Responses to
+authenticated requests stay uncompressed here.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ class CompressPublic:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        # All public texts of an installation together take less.
+        # All public responses of an installation together need less space.
         self._compressor = Compressor(SMALL, capacity=16 * 1024 * 1024)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +39,7 @@ class CompressPublic:
 
 @dataclass(slots=True)
 class _Answer:
-    """An answer in progress. Its head waits for the body, whose compressed length it contains."""
+    """A response in progress. Its headers wait for the body, because they contain the body's compressed length."""
 
     compression: CompressPublic
     pass_on: Send
@@ -46,14 +47,14 @@ class _Answer:
     head: Message | None = None
 
     async def send(self, message: Message) -> None:
-        """Receive the messages of the application."""
+        """Receive the ASGI messages of the application."""
         if message["type"] == "http.response.start" and _is_public(message):
             self.head = {**message, "headers": [*message["headers"], (b"vary", b"accept-encoding")]}
             return
         if self.head is not None:
             head, self.head = self.head, None
             body = message.get("body", b"")
-            # Streams pass unchanged.
+            # Streamed responses stay unchanged.
             if self.coding and not message.get("more_body") and head["status"] == 200 and len(body) >= MIN_SIZE:
                 body = await self.compression.compressed(body, self.coding)
                 message = {**message, "body": body}
@@ -66,7 +67,7 @@ class _Answer:
 
 
 def _is_public(message: Message) -> bool:
-    """Return whether an answer may be compressed, or is a 304 that stands for such an answer."""
+    """Return True if a response may be compressed, or is a 304 in place of such a response."""
     headers: Mapping[bytes, bytes] = {name.lower(): value for name, value in message["headers"]}
     kind = headers.get(b"content-type", b"").decode("latin-1")
     compressible = kind.startswith(_TYPES) or message["status"] == 304

@@ -39,14 +39,14 @@ router = Routes("Connections")
 
 
 class AccountAnswer(Answer, title="Account"):
-    """The account at the provider. Values are null if the provider does not report them."""
+    """The account at the provider. A value is null if the provider does not report it."""
 
     id: str | None
     label: str | None
 
 
 class ConnectionSummary(Answer):
-    """A connection inside the list of integrations."""
+    """A connection, as shown in the list of integrations."""
 
     id: str
     name: str
@@ -80,7 +80,7 @@ class ConnectionAnswer(ConnectionSummary, title="Connection"):
 
 
 class ConnectionPage(Answer):
-    """A page; `next_cursor` is null on the last page."""
+    """A page of connections. `next_cursor` is null on the last page."""
 
     connections: list[ConnectionAnswer]
     next_cursor: str | None

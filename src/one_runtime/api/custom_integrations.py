@@ -1,4 +1,4 @@
-"""`/v1/custom-integrations`: the custom integrations of an organization, beside the built-in ones."""
+"""`/v1/custom-integrations`: the custom integrations of an organization, in addition to the built-in integrations."""
 
 import asyncio
 from collections.abc import Iterator
@@ -219,7 +219,7 @@ async def _entry(request: Request, installation: Installation, slug: str | None 
         raise MalformedRequest("The body is not UTF-8.") from error
     try:
         read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
-        # Seconds for the longest body. One at a time, and in no thread that others wait for.
+        # The longest body takes seconds. So this process parses one body at a time, in a thread of its own.
         return await asyncio.get_running_loop().run_in_executor(_READER, read)
     except UnreadableSource as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error

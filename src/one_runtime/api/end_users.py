@@ -25,7 +25,7 @@ class EndUserAnswer(Answer, title="EndUser"):
 
 
 class EndUserPage(Answer):
-    """A page, ordered by identifier; `next_cursor` is null on the last page."""
+    """A page of end users, ordered by identifier. `next_cursor` is null on the last page."""
 
     end_users: list[EndUserAnswer]
     next_cursor: str | None
@@ -60,7 +60,7 @@ async def list_end_users(
 
 
 @router.route(
-    "DELETE /v1/end-users/{end_user_id:path}",  # an identifier may hold slashes
+    "DELETE /v1/end-users/{end_user_id:path}",  # an identifier may contain slashes
     scope="admin",
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
     summary="Delete an end user",

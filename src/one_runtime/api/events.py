@@ -21,7 +21,7 @@ class ActorAnswer(Answer, title="Actor"):
 
 
 class EventAnswer(Answer, title="Event"):
-    """An event. `data` holds no secrets."""
+    """An event. `data` contains no secrets."""
 
     id: str
     type: str
@@ -34,7 +34,7 @@ class EventAnswer(Answer, title="Event"):
 
 
 class EventPage(Answer):
-    """A page; `next_cursor` is null on the last page."""
+    """A page of events. `next_cursor` is null on the last page."""
 
     events: list[EventAnswer]
     next_cursor: str | None
@@ -54,7 +54,7 @@ class EventQuery(Body):
 async def list_events(
     caller: Authenticated, installation: Installed, query: Annotated[EventQuery, Query()]
 ) -> EventPage:
-    """Return the audit log of your organization. The operator decides how long events are kept: 90 days by default."""
+    """List the events of your organization. The operator decides how long events are kept: 90 days by default."""
     matching = EventFilter(query.type, query.end_user_id, query.connection_id)
     async with installation.database.read() as tx:
         rows = await events.list_newest(

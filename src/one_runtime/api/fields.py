@@ -1,4 +1,4 @@
-"""Field types that requests and answers share: trimmed text, times, cursors, metadata."""
+"""Field types of requests and responses: trimmed text, times, cursors, metadata."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_METADATA_DEPTH: Final = 20
 
 
 def clean_text(text: str) -> str:
-    """Refuse NUL, which databases cannot store, and lone surrogates, which UTF-8 cannot encode."""
+    """Return the text unchanged. Refuse NUL, which databases cannot store, and lone surrogates, which UTF-8 lacks."""
     if "\x00" in text:
         raise PydanticCustomError("text", "must not hold a NUL character")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
@@ -58,7 +58,7 @@ def _row_id(text: str) -> str:
 
 
 _Clean = AfterValidator(clean_text)
-# Describes trimming and cleaning in the OpenAPI document.
+# The OpenAPI document describes the trimming and the refused characters.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[
@@ -88,7 +88,7 @@ IDENTIFIER_SCHEMA: Final = {
     "maxLength": 255,
     "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$",
 }
-"""`Text` as JSON Schema, for operations that FastAPI does not derive."""
+"""JSON Schema of `Text`, for operations that FastAPI does not generate."""
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items of a page.")]
 _Cursor = Query(description="`next_cursor` of the previous page.")
@@ -97,7 +97,7 @@ IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
 
 
 class Body(BaseModel):
-    """A request body. Unknown fields are refused, so that a typo is reported."""
+    """A request body or query. It refuses unknown fields, so that the caller notices a typing error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -122,13 +122,15 @@ class Note(Answer, title="ErrorNote"):
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
-    """Return the cursor after a page of `limit` rows: the key of its last row. `keys` holds one row more if there is a
-    next page."""
+    """Return the cursor of the next page: the key of the last row of this page. Return None after the last page.
+
+    `keys` has the keys of `limit` rows, and one more if there is a next page.
+    """
     return keys[limit - 1] if len(keys) > limit else None
 
 
 def note_of(error: Mapping[str, str] | None) -> Note | None:
-    """Return a stored error note in its public shape."""
+    """Return a stored error note as the API shows it."""
     if error is None:
         return None
     return Note(code=error["code"], message=error["message"], created_at=error["at"])

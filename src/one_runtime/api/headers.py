@@ -10,16 +10,16 @@ from starlette.types import Scope
 from one_runtime.integrations.content_coding import Coding, choose
 
 PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
-"""Headers of answers without private data: any cache may store them, and api/compression.py compresses them."""
+"""Headers of public responses. Any cache may store such a response, and api/compression.py compresses it."""
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """Return the value of a header; several values are joined (RFC 9110 section 5.3)."""
+    """Return the value of a header. Several headers with this name are joined (RFC 9110 section 5.3)."""
     return b", ".join([value for other, value in scope["headers"] if other == name])
 
 
 def is_current(scope: Scope, etag: bytes) -> bool:
-    """Return True if `If-None-Match` names the tag, by weak comparison (RFC 9110 section 13.1.2)."""
+    """Return True if `If-None-Match` contains the entity tag, by weak comparison (RFC 9110 section 13.1.2)."""
     tags = header(scope, b"if-none-match")
     if not tags:
         return False
@@ -28,15 +28,15 @@ def is_current(scope: Scope, etag: bytes) -> bool:
 
 
 def coding_of(scope: Scope) -> Coding | None:
-    """Return the content coding of the answer."""
+    """Return the content coding for the response to a request."""
     accepted = header(scope, b"accept-encoding")
     return choose(accepted.decode("latin-1")) if accepted else None
 
 
 def public_answer(request: Request, text: bytes) -> Response:
-    """JSON that anybody may keep, with its entity tag, or 304.
+    """Return a public JSON response with its entity tag, or 304 if the caller already has this version.
 
-    The tag is weak: it is the same whatever the coding (RFC 9110 section 8.8.3.3).
+    The tag is weak, because it is the same for every content coding (RFC 9110 section 8.8.3.3).
     """
     etag = f'W/"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
     headers = {**PUBLIC, "etag": etag}

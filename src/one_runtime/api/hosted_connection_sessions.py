@@ -145,7 +145,7 @@ async def get_hosted_connection_session(
         session = await sessions.get(tx, caller.organization_id, session_id)
         connection = None
         if session.connection_id is not None:
-            with suppress(NotFound):  # deleted since
+            with suppress(NotFound):  # the connection was deleted after the session ended
                 connection = await connections.get(tx, caller.organization_id, session.connection_id)
     return _answer(session, connection, installation.clock())
 

@@ -1,4 +1,4 @@
-"""`GET /v1/integrations`: the integrations of an end user. Plain ASGI, because every settings page waits for it."""
+"""`GET /v1/integrations`: the integrations of an end user. It is plain ASGI, because settings pages wait for it."""
 
 import json
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "logo": ("Format of the logos.", {"type": "string", "enum": ["inline", "url", "none"]}),
     "expand": ("Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
 }
-"""Query parameters beside `end_user_id`, each with its description and JSON Schema."""
+"""Query parameters other than `end_user_id`, each with its description and JSON Schema."""
 _UNREADABLE: Final = "The query string is not percent-encoded UTF-8."
 _END_USER: Final = b"end_user_id="
 _MAX_CACHED_QUERY: Final = 500  # bytes
@@ -71,7 +71,7 @@ class IntegrationListAnswer(BaseModel, title="IntegrationList"):
 
 
 async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
-    """The ASGI endpoint: one statement, then a join of bytes.
+    """Send the list (the ASGI endpoint). It runs one SQL statement and joins prepared bytes.
 
     Raises: Unauthenticated; InsufficientScope; RateLimited; InvalidInput.
     """
@@ -128,7 +128,7 @@ async def _not_modified(send: Send, etag: bytes) -> None:
 
 
 def _split(query_string: bytes) -> tuple[list[str], bytes]:
-    """Return the values of `end_user_id`, and the rest of the query, which is the same for many callers."""
+    """Return the values of `end_user_id`, and the rest of the query string, which many requests share."""
     pairs = query_string.split(b"&")
     encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
     rest = b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
@@ -167,7 +167,7 @@ def _check_end_user_id(end_user_id: str, *, times: int) -> None:
 
 
 def _options(query_string: bytes) -> tuple[Options, bool]:
-    """Return the options of a query, and True if connections are added. Raises: InvalidInput."""
+    """Return the options of a query, and True if the query asks for connections. Raises: InvalidInput."""
     query = _parse(query_string)
     for name, values in query.items():
         if name not in _OPTIONS:
@@ -190,7 +190,7 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
 
 
 _cached_options: Final = lru_cache(maxsize=1024)(_options)
-"""Callers use few combinations of options."""
+"""Caches the options of query strings, because callers use few different ones."""
 
 
 _EXAMPLE: Final = {

@@ -1,4 +1,4 @@
-"""The outermost ASGI middleware: request id, observer, dispatch of the hot routes, body limit, rendering of errors."""
+"""The outermost ASGI middleware: request ids, observer, hot routes, body limit, error responses."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class RequestMiddleware:
-    """Wraps the framework's application. `AsgiRoute`s are called from here, past the framework."""
+    """Wraps the FastAPI application. It calls `AsgiRoute`s directly, without FastAPI."""
 
     def __init__(self, app: FastAPI, services: Services, observer: Observer, routes: Iterable[AsgiRoute]) -> None:
         self.app = app
@@ -65,11 +65,12 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     _require_utf8(scope["query_string"])
-                    logs.request.set(scope)  # only for this task; the hot routes log nothing
+                    # The variable belongs to this task. The hot routes log nothing, so they do not set it.
+                    logs.request.set(scope)
                     await self.app(scope, _limit_body(scope, receive), send_with_id)
             except OneRuntimeError as error:
                 failure = error
-            except Exception as error:  # the last handler: the caller gets a problem, the log the reason
+            except Exception as error:  # the last handler: the caller gets a general error, the log the reason
                 kind = type(error).__name__
                 log.exception("request_crashed", request_id=request_id, route=self.observer.route_of(scope), kind=kind)
                 failure = problems.internal_error(request_id)
@@ -93,21 +94,24 @@ class RequestMiddleware:
         await response(scope, receive, send)
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start and stop. The framework reports a failure in the words of libraries, which may hold a secret (P11):
-        they are withheld from the server and logged here."""
+        """Run the start and the stop of the application.
+
+        After a failure, the framework sends the library's message to the server, which prints it. The message may
+        contain a secret (P11), so this method removes it and logs the failure redacted.
+        """
 
         async def send_without_text(message: Message) -> None:
             await send({"type": message["type"]})
 
         try:
             await self.app(scope, receive, send_without_text)
-        except Exception as error:  # the server ends with it
+        except Exception as error:  # the process ends with this error
             log.exception("lifespan_failed", kind=type(error).__name__)
             raise
 
 
 def _require_utf8(query_string: bytes) -> None:
-    """Refuse bytes that are not UTF-8, which the framework would replace. Raises: InvalidInput."""
+    """Refuse a query that is not UTF-8: the framework would replace the invalid bytes. Raises: InvalidInput."""
     if b"%" in query_string:
         try:
             unquote_to_bytes(query_string).decode()
@@ -116,7 +120,7 @@ def _require_utf8(query_string: bytes) -> None:
 
 
 def _limit_body(scope: Scope, receive: Receive) -> Receive:
-    """Return a `receive` that raises HTTPException over the limit: FastAPI reports other errors as invalid JSON."""
+    """Return a `receive` that limits the body. It raises HTTPException: FastAPI reports others as invalid JSON."""
     if scope["method"] in {"GET", "HEAD"}:
         return receive
     size = 0

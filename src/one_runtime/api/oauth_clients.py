@@ -47,7 +47,7 @@ class OAuthClientAnswer(Answer, title="OAuthClient"):
 
     @classmethod
     def of(cls, registered: RegisteredClient) -> "OAuthClientAnswer":
-        """Return the answer for a client; only the names of `fields`."""
+        """Return the response for a client. Of `fields`, it contains only the names, not the values."""
         client = registered.client
         return cls(
             integration_slug=client.integration_slug,

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, with the plain ASGI routes, and the declared scopes and errors."""
+"""The OpenAPI document: FastAPI's document with the plain ASGI routes and the declared scopes and errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -65,11 +65,12 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
 
 
 def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
-    """Add what the route declares: its scope, and its errors in place of the validation error of FastAPI."""
+    """Add the route's declarations: its scope, and its errors, which replace FastAPI's validation error."""
     responses = {status: response for status, response in operation["responses"].items() if status != "422"}
     by_status: dict[str, list[type[OneRuntimeError]]] = {}
     for error in spec.all_errors:
-        # A route with a `default` response relays answers of any status: no status is an error of ours alone.
+        # A route with a `default` response relays the provider's responses, which can have every status. So the
+        # document lists errors of One Runtime under `default`.
         by_status.setdefault("default" if "default" in responses else str(error.status), []).append(error)
     for status, errors in sorted(by_status.items()):
         described = " ".join(f"`{error.code}`: {error.title}." for error in errors)
@@ -90,7 +91,7 @@ _SCHEMAS: Final = "#/components/schemas/"
 
 
 def _with_public_names(built: dict[str, Any]) -> dict[str, Any]:
-    """Name each schema by its title: the public noun, where the class needs another name inside the package."""
+    """Rename each schema to its title, which is the public name. The name of the class is internal."""
     schemas = built["components"]["schemas"]
     names = {name: schema.get("title", name) for name, schema in schemas.items()}
     if len(set(names.values())) != len(names):
@@ -120,7 +121,10 @@ _SESSION: Final = tuple(
     for method, more in (("GET", ""), ("POST", "/redeem"), ("DELETE", ""))
 )
 _LINKS: Final = {"POST /v1/connections": _CONNECTION, "POST /v1/hosted-connection-sessions": _SESSION}
-"""Operations that take the `id` of a response: links of the document (OpenAPI 3.1 section 4.8.20)."""
+"""Operations that take the `id` from another operation's response, for the links of the document.
+
+Source: OpenAPI 3.1 section 4.8.20.
+"""
 
 
 def _link(paths: dict[str, Any], source: str, targets: tuple[str, ...]) -> None:

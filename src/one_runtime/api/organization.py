@@ -22,7 +22,7 @@ class Integrations(Body, title="Availability"):
 
 
 class PutOrganization(Body, title="NewOrganization"):
-    """All settings. Omitted fields return to their default."""
+    """All settings. One Runtime resets omitted fields to their default."""
 
     model_config = example(
         display_name="Northwind",

@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 `application/problem+json`: one shape everywhere."""
+"""Error responses: every error has the shape of RFC 9457 (`application/problem+json`)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class FieldProblem(BaseModel, title="FieldError"):
 
 
 class Problem(BaseModel):
-    """Every error (RFC 9457). `code` is stable; `detail` says what to do; `error` repeats the detail."""
+    """An error (RFC 9457). `code` never changes. `detail` says what to do. `error` repeats the detail."""
 
     type: str
     title: str
@@ -53,11 +53,11 @@ class Problem(BaseModel):
 
 
 class InternalError(OneRuntimeError):
-    """An unexpected error, logged under the id of the request."""
+    """An unexpected error. The log has the reason, with the request id."""
 
 
 def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Response:
-    """Return an error as a response. `error` repeats the detail, for clients of the compatible core."""
+    """Return an error as a response. The field `error` repeats the detail, because some clients read only `error`."""
     metrics.errors.labels(error.code).inc()
     body: dict[str, object] = {
         "type": f"{public_url}/docs/errors#{error.code}",
@@ -72,13 +72,13 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
         body["errors"] = [{"field": invalid.field, "message": invalid.message} for invalid in error.errors]
     if isinstance(error, CredentialsRefused):
         body["provider_reason"] = error.provider_reason
-    # A message may quote a refused name: characters that UTF-8 cannot encode become question marks.
+    # A message may quote text from the request. Characters that UTF-8 cannot encode become question marks.
     content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(content, status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE)
 
 
 def internal_error(request_id: str) -> InternalError:
-    """Return the error that hides an unexpected one; the log has the reason."""
+    """Return the error that the caller receives instead of an unexpected error. The log has the reason."""
     return InternalError(f"One Runtime failed unexpectedly. Report the request id {request_id} to the operator.")
 
 
@@ -104,7 +104,7 @@ def install(app: FastAPI, public_url: str) -> None:
 
     for kind in (OneRuntimeError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, render)
-    app.add_exception_handler(Exception, render)  # Starlette raises these again: the middleware logs them
+    app.add_exception_handler(Exception, render)  # Starlette raises these again, and the middleware logs them
 
 
 def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeError:
@@ -130,7 +130,7 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
-    """Return every method of an address (RFC 9110 section 10.2.1): the framework names those of one route only."""
+    """Return all methods of a path (RFC 9110 section 10.2.1). The framework returns only the methods of one route."""
     routes = [context.original_route for context in iter_route_contexts(app.routes)]
     matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
     return {method for route in matching for method in route.methods or ()}

@@ -1,4 +1,4 @@
-"""The API reference, the page of error codes, and the OpenAPI document. Nothing is loaded from other hosts."""
+"""The API reference, the page of error codes, and the OpenAPI document. The pages load nothing from other hosts."""
 
 import json
 from importlib.resources import files
@@ -28,7 +28,7 @@ _ASSETS: Final = {
     "start.js": (_OURS, "text/javascript; charset=utf-8"),
 }
 _HEADERS: Final = {
-    # Swagger UI sets style attributes; scripts come from here only.
+    # Swagger UI sets style attributes. The pages load scripts only from this server.
     "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -50,7 +50,7 @@ async def get_reference() -> HTMLResponse:
 
 @router.get("/docs/errors")
 async def get_errors() -> HTMLResponse:
-    """Return the page of error codes, which the `type` of a problem links to."""
+    """Return the page of error codes. The `type` of each error response links to this page."""
     errors = [
         {"code": kind.code, "status": kind.status, "title": kind.title, "meaning": _meaning(kind)}
         for kind in error_kinds()
@@ -60,7 +60,7 @@ async def get_errors() -> HTMLResponse:
 
 @router.get("/docs/assets/{name}")
 async def get_asset(name: str) -> Response:
-    """Return a file of the reference. Raises: NotFound."""
+    """Return a static file of the reference. Raises: NotFound."""
     if name not in _ASSETS:
         raise NotFound("There is no such file.")
     folder, media_type = _ASSETS[name]

@@ -1,4 +1,4 @@
-"""The body of a proxy call as it arrives, and the caller's presence while the call runs."""
+"""The body of a proxy request while it arrives, and the detection of callers that disconnect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -27,7 +27,7 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Note activity of the provider: it is present, even if it reads nothing of the body."""
+        """Record activity of the provider. It restarts the idle time, even if the provider reads no part of the body."""
         self._last_activity = asyncio.get_running_loop().time()
 
     async def read_all(self) -> bytes:
@@ -61,8 +61,11 @@ class RequestBody:
         self._idle_check = asyncio.get_running_loop().call_later(delay, self._check_idle, idle)
 
     def _check_idle(self, idle: float) -> None:
-        """Fail if the provider is idle. While a piece waits, `receive` is not called, so a caller that disconnects
-        would go unnoticed for ever."""
+        """Fail the body if the provider is idle.
+
+        While a piece waits for the provider, One Runtime does not call `receive`. Without this check, it would never
+        notice that the caller has disconnected.
+        """
         quiet = asyncio.get_running_loop().time() - self._last_activity
         if quiet < idle:
             self._schedule_idle_check(idle, idle - quiet)
@@ -77,8 +80,8 @@ class RequestBody:
     async def run_until_disconnect(self, work: Coroutine[None, None, None]) -> None:
         """Run `work`, and cancel it when the caller disconnects or the body fails.
 
-        Raises: what `work` or the body raises. If both fail, the body's error is raised: the HTTP client reports it as
-        an error of the provider.
+        Raises: the error of `work` or of the body. If both fail, this raises the body's error, because the error of
+        `work` then wrongly blames the provider.
         """
         task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_disconnect())
         try:
@@ -93,7 +96,7 @@ class RequestBody:
                 task.cancel()
                 await asyncio.wait({task})
             if not task.cancelled():
-                task.exception()  # retrieved, so that asyncio does not log it
+                task.exception()  # retrieve the exception, so that asyncio does not log it
 
     async def _wait_for_disconnect(self) -> None:
         await self._ended.wait()

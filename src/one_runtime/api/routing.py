@@ -1,7 +1,7 @@
-"""Routes with their declarations: scope, tag and errors, written where a route is defined.
+"""Routes with their declarations: each route declares its scope, tag and errors where it is defined.
 
-The permission check, the OpenAPI document, the dispatch of the middleware and the tests read these declarations, which
-`api/application.py` collects. No route can be declared without a scope or an explicit `PUBLIC`.
+`api/application.py` collects the declarations. The permission check, the OpenAPI document, the middleware and the tests
+read them. Every route must declare a scope or `PUBLIC`.
 """
 
 from collections import Counter
@@ -53,8 +53,8 @@ _PRINCIPAL: Final = "one_runtime.principal"
 class RouteSpec:
     """Declaration of one method of one path. `scope`: the scope that an API key needs, or `PUBLIC`.
 
-    `errors`: the errors of this route beside those of every route. `operation`: the OpenAPI operation of a plain ASGI
-    route; FastAPI derives that of the others.
+    `errors`: the errors of this route, in addition to the errors that every route has. `operation`: the OpenAPI
+    operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
 
     method: str
@@ -66,12 +66,12 @@ class RouteSpec:
 
     @property
     def name(self) -> str:
-        """`GET /v1/connections`."""
+        """Return method and path, such as `GET /v1/connections`."""
         return f"{self.method} {self.path}"
 
     @property
     def all_errors(self) -> Errors:
-        """Every error that the route can answer with."""
+        """Return all errors that the route can send."""
         with_key = () if self.scope is PUBLIC else _WITH_API_KEY
         with_body = _WITH_BODY if self.method in _BODY_METHODS else ()
         return (*_EVERYWHERE, *with_key, *with_body, *self.errors)
@@ -92,7 +92,7 @@ class Routes:
     def route(
         self, name: str, /, *, scope: RouteScope, errors: Errors = (), **options: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare a route, such as `GET /v1/connections`. `options`: those of FastAPI's `api_route`."""
+        """Declare a route, such as `GET /v1/connections`. `options`: the arguments of FastAPI's `api_route`."""
         method, path = name.split(" ")
         self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors))
         dependencies = [] if scope is PUBLIC else [Depends(requires(scope))]
@@ -100,8 +100,10 @@ class Routes:
 
 
 class AsgiRoute(Route):
-    """A hot route: a plain ASGI endpoint without FastAPI's dependency solving, which costs more than the answer
-    (docs/benchmarks.md). The middleware calls it directly; the route table holds it for HEAD, 405 and documentation.
+    """A hot route: a plain ASGI endpoint, which the middleware calls directly.
+
+    FastAPI's dependency injection would take longer than the response itself (docs/benchmarks.md). The route is also in
+    FastAPI's route table, for HEAD requests, the status 405 and the documentation.
 
     `relays`: the endpoint relays requests with any method, and errors of One Runtime carry the header
     `One-Runtime-Error`, which distinguishes them from errors of the provider.
@@ -110,7 +112,7 @@ class AsgiRoute(Route):
     def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:
         self.specs = tuple(specs)
         super().__init__(path, endpoint, methods=[spec.method for spec in self.specs])
-        self.app = endpoint  # Starlette takes a function for a request handler
+        self.app = endpoint  # Starlette would treat a plain function as a request handler
         self.relays = relays
 
 
@@ -127,7 +129,7 @@ def requires(scope: KeyScope) -> Callable[[Request], Awaitable[None]]:
 
 
 def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
-    """Check the scope that a route requires, and note the organization for logs and traces.
+    """Check the scope that a route requires, and record the organization for logs and traces.
 
     Raises: InsufficientScope.
     """
@@ -136,7 +138,7 @@ def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
 
 
 async def refuse_repeated_parameters(request: Request) -> None:
-    """Refuse a query parameter that occurs twice and is no list: its meaning is ambiguous. Raises: InvalidInput."""
+    """Refuse a repeated query parameter that is not a list, because it is ambiguous. Raises: InvalidInput."""
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if count > 1 and name not in REPEATABLE:
             raise InvalidInput.of(name, "must occur only once")

@@ -1,4 +1,4 @@
-"""Objects that the routes of the API use. `app.py` builds them once; the middleware puts them into each request."""
+"""Objects that the API's routes use. `app.py` builds them once. The middleware adds them to each request."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ _KEY: Final = "one_runtime.services"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The installation, and the objects that keep state for the API in this process."""
+    """The installation, and the objects with the API's state in this process."""
 
     installation: Installation
     authenticator: Authenticator
@@ -38,11 +38,11 @@ class Services:
         )
 
     def attach(self, request: Scope) -> None:
-        """Put the services into a request, for `services_of`."""
+        """Add the services to a request, from which `services_of` returns them."""
         request[_KEY] = self
 
 
 def services_of(request: Scope) -> Services:
-    """Return the services of a request, which is given as its ASGI scope."""
+    """Return the services of a request. `request` is the ASGI scope."""
     services: Services = request[_KEY]
     return services

@@ -21,20 +21,20 @@ class Health(Answer):
 
 @router.route("GET /healthz", scope=PUBLIC, summary="The process runs")
 async def healthz() -> Health:
-    """Liveness: the process answers. The database is not checked."""
+    """Report that the process is alive. This does not check the database."""
     return Health()
 
 
 @router.route("GET /readyz", scope=PUBLIC, summary="The process can serve")
 async def readyz(installation: Installed) -> Health:
-    """Readiness: the database answers too; 503 otherwise."""
+    """Report that the process can serve. 503 if the database does not answer."""
     await installation.database.ping()
     return Health()
 
 
 @router.fastapi.get(self_check.PATH, include_in_schema=False)
 async def get_self_check(request: Request, installation: Installed) -> Response:
-    """Return this request as it arrived, to holders of the key ring only. Raises: NotFound."""
+    """Return this request as the server received it. Only callers with the key ring get it. Raises: NotFound."""
     now = installation.clock()
     if not self_check.is_authorized(installation.vault, request.headers.get(self_check.HEADER, ""), now):
         raise NotFound("There is nothing at this address.")
