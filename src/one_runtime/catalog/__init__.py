@@ -1,1 +1,1 @@
-"""The integrations as data: their auth types, requests, checks and logos."""
+"""Integrations as data: their auth types, requests, checks and logos."""

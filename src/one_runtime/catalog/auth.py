@@ -150,7 +150,7 @@ class ApiKeyAuth(AuthBase):
 
 
 class BasicAuth(AuthBase):
-    """A user name and a password; the provider may use other names for them."""
+    """A user name and a password. The provider may use other names for these two values."""
 
     type: Literal["basic"]
     default_label: ClassVar[str] = "Username and password"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.patterns import compiled
 
-# Python's parser of regular expressions, which has no public name.
+# Python's parser of regular expressions is not public.
 _codes: Final[Any] = import_module("re._constants")
 _parser: Final[Any] = import_module("re._parser")
 

@@ -1,4 +1,4 @@
-"""Lint a valid entry: URLs are complete, the check request distinguishes refusals from outages, texts are complete.
+"""Lint a valid entry: its URLs and texts are complete, and its check distinguishes refusals from outages.
 
 The linter sends no request. `one-runtime catalog check` prints one line for each complaint.
 """

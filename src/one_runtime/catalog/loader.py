@@ -84,7 +84,7 @@ class Catalog:
         return _require_entry(self._hashes, slug)
 
     def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
-        """Return a catalog of these integrations and an organization's custom integrations with their logos."""
+        """Return a catalog of these integrations and of an organization's custom integrations, with their logos."""
         ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
         revision = digest([self.revision, revision])
         return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)

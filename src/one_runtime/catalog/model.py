@@ -1,7 +1,7 @@
 """The shape of a catalog entry.
 
-An entry is validated in full when the catalog is built or loaded from YAML. The precompiled file is loaded with the
-context `{"trusted": True}`, which validates the shape only.
+One Runtime validates an entry fully when it builds the catalog or loads the entry from YAML. When it loads the compiled
+catalog, the context `{"trusted": True}` limits the validation to field types.
 """
 
 import datetime as dt
@@ -43,7 +43,7 @@ Auth: TypeAlias = Annotated[
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
 DESCRIPTION = r"^[A-Z0-9][^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*\.$"
 Description: TypeAlias = Annotated[str, StringConstraints(pattern=DESCRIPTION, max_length=89)]
-"""One sentence that describes the purpose of the product. The sentence is not the provider's."""
+"""One sentence that describes the purpose of the product, in One Runtime's own words."""
 
 Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .&+-]{0,38}[a-z0-9]$")]
 """Another search word for the product, in lower case: a former name, a nickname, the parent brand."""
@@ -78,7 +78,7 @@ class Integration(EntryPart):
         return tuple(auth.type for auth in self.auth)
 
     def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - custom integrations use it
-        """Return the audience of credentials of this auth type, or None: a built-in integration's never changes."""
+        """Return the audience of this auth type's credentials. None for built-in integrations: it never changes."""
         return None
 
     def auth_of(self, auth_type: str) -> Auth | None:
@@ -129,14 +129,14 @@ class CustomIntegration(Integration):
     def audience(self, auth_type: str) -> str | None:
         """Return a digest of the audience. It changes when the entry sends credentials to other hosts or differently.
 
-        For an auth type that the entry no longer has, return the digest of an empty audience.
+        If the entry no longer has this auth type, return the digest of an empty audience.
         """
         auth = self.auth_of(auth_type)
-        if auth_type == "none":  # nothing is sent
+        if auth_type == "none":  # no host receives credentials
             return None
         return hashlib.sha256(auth.audience().encode() if auth is not None else b"").hexdigest()
 
 
 def dump(integration: Integration) -> dict[str, Any]:
-    """Return the entry as plain data, with each explicit null."""
+    """Return the entry as plain data, with its explicit nulls, and without keys that the entry omits."""
     return integration.model_dump(mode="json", by_alias=True, exclude_unset=True)

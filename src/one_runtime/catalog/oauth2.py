@@ -1,7 +1,7 @@
 """OAuth 2.0 as data: the authorization redirect, token requests, received values, and revocation.
 
-Values become known step by step: the end user's parameters, then the callback's values, then those of the token
-response, then those of the look-up. A template may use only the values of its own step and earlier steps.
+Values become known in four steps: the end user's parameters, the callback, the token response, the look-up. A template
+may use only the values of its own step and of earlier steps.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,8 +57,8 @@ _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "ref
 class ClientRegistration(EntryPart):
     """The registration of the OAuth client.
 
-    `customer`: each end user creates a client in the provider's product and enters it in the popup. `fields`: values of
-    the client other than its id and secret, such as a developer token.
+    `customer`: each end user creates a client at the provider and enters its id and secret in the popup. `fields`: other
+    values of the client, such as a developer token.
     """
 
     owner: Literal["organization", "customer"] = "organization"

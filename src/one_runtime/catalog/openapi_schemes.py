@@ -40,7 +40,7 @@ class _Schemes:
         self._source, self._document, self._warnings = source, document, warnings
 
     def auths(self) -> list[dict[str, Any]]:
-        """Return one definition for each auth type in the document's requirements, or else in its schemes."""
+        """Return one definition for each auth type in the document's requirements. Without any, use all schemes."""
         auths_by_type: dict[str, dict[str, Any]] = {}
         for requirement in self._requirements():
             for auth in self._auths_of_requirement(requirement):
@@ -118,7 +118,7 @@ class _Schemes:
         return []
 
     def _key(self, schemes: list[_Scheme]) -> dict[str, Any]:
-        """Return the auth type for one key, or for several keys that are sent together."""
+        """Return the auth type for one key, or for several keys that requests contain together."""
         fields, headers, query = [], {}, {}
         for scheme in schemes:
             field_name, label = (
@@ -177,7 +177,7 @@ class _Schemes:
         return url
 
     def _scopes(self, scheme: _Scheme, flow: Mapping[str, Any]) -> Iterable[str]:
-        """Return the scopes of the requirement; warn if a document defines scopes and requires none."""
+        """Return the scopes of the requirement. Warn if the document defines scopes, but requires none."""
         defined = flow.get("scopes")
         if scheme.scopes or not defined:
             return scheme.scopes

@@ -1,7 +1,7 @@
-"""Custom integrations in the database, visible to their organization only (P1).
+"""Custom integrations in the database, each visible only to its organization (P1).
 
-The organization's row has a revision that changes with every change of its custom integrations. So a process can cache
-the catalog of a revision, and never shows an outdated one.
+The organization's row has a revision, which changes with every change of a custom integration. A process caches the
+catalog of a revision. It reads the revision with every request, so it never shows an outdated catalog.
 """
 
 import json
@@ -22,15 +22,15 @@ from one_runtime.errors import Conflict, NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 
 MOST: Final = 100
-"""Maximum number of custom integrations of one organization."""
+"""Maximum number of custom integrations of an organization."""
 
 _CACHED: Final = 64
-"""Organizations whose catalogs a process caches."""
+"""Maximum number of organizations whose catalogs a process caches."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegration:
-    """A custom integration as it is stored."""
+    """A stored custom integration, with its times."""
 
     integration: CustomIntegration
     created_at: datetime
@@ -42,7 +42,7 @@ _SLUG = customs.c.slug == bindparam("slug")
 _PRESENT = customs.c.deleted_at.is_(None)
 _ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
 _BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
-# The present integration, else the one that was deleted last.
+# Selects the existing integration. Without one, selects the integration that was deleted last.
 _LAST = (
     select(customs)
     .where(_OF_ORGANIZATION, _SLUG)
@@ -132,24 +132,24 @@ async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime
 
 
 async def purge(database: Database, before: datetime) -> int:
-    """Delete the definitions of integrations that were deleted before that time; return their number."""
+    """Remove the definitions of integrations that were deleted before this time. Return their number."""
     return await run_in_batches(database, _PURGE, before=before)
 
 
 async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomIntegration | None:
-    """Return a custom integration, deleted or not: pending revocations need the definition of a deleted one."""
+    """Return a custom integration, even if it is deleted: pending revocations still need its definition."""
     row = await tx.one(_LAST, organization=organization_id, slug=slug)
     return _from_row(row).integration if row is not None else None
 
 
 async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
-    """Return the logo at an address, which only callers with access to the integration know; None if unknown."""
+    """Return the logo with this digest, or None. Only callers with access to the integration know the digest."""
     row = await tx.one(_LOGO, slug=slug, digest=digest) if is_custom(slug) and digest.isalnum() else None
     return row.logo.encode() if row is not None else None
 
 
 class OrganizationCatalogs:
-    """The catalog of each organization: the built-in catalog with the organization's custom integrations."""
+    """Catalogs of organizations: the built-in catalog with the organization's custom integrations."""
 
     def __init__(self, built_in: Catalog) -> None:
         self._built_in = built_in
@@ -177,13 +177,13 @@ class OrganizationCatalogs:
         catalog = self._by_revision.get(revision)
         if catalog is None:
             entries = tuple(stored.integration for stored in await list_own(tx, organization_id))
-            # A request that read the entries meanwhile may have stored its catalog: all use one object, because
-            # rendered lists are cached for each.
+            # Another request may have cached this revision in the meantime. All requests use one catalog object,
+            # because rendered lists are cached for each catalog object.
             catalog = self._by_revision.setdefault(revision, self._built_in.beside(entries, revision))
         return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """Return a built-in or custom integration, also if it was deleted in the meantime."""
+        """Return a built-in or custom integration, even if it is deleted."""
         own = slug.startswith(CUSTOM)
         return await find_last(tx, organization_id, slug) if own else self._built_in.get(slug)
 

@@ -67,7 +67,7 @@ def _wrap_single_path(value: object) -> object:
 Many: FieldInfo = Field(max_length=32)
 """Maximum length of a list in an entry: every process loads the entry."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-# Texts are printed on terminals and pages: no control characters, and none that change the reading direction.
+# Terminals and pages show these texts. So they have no control characters, and none that change the reading direction.
 _PRINTABLE = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTABLE)]
 MAX_LABEL = 60
@@ -99,7 +99,7 @@ class EntryPart(BaseModel):
         return self
 
     def _require_consistency(self) -> None:
-        """Check what the shape cannot express. Raises: ValueError."""
+        """Check rules that field types cannot express. Raises: ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +220,21 @@ Status = Annotated[int, Field(ge=200, le=499)]
 
 
 class ExpectedResponse(EntryPart):
-    """The answer to a valid credential: one of the statuses, and every condition."""
+    """The response to a valid credential: it has one of the statuses and meets every condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (200,)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RefusalResponse(EntryPart):
-    """The answer of a definite refusal: one of the statuses, or any condition."""
+    """The response of a definite refusal: it has one of the statuses or meets any condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RequestTemplate(EntryPart):
-    """A cheap request that verifies a credential. `json` is sent unchanged, without templates."""
+    """A request to the provider, such as the check. `json` is sent unchanged, and contains no templates."""
 
     method: Literal["GET", "POST"] = "GET"
     url: Url | None = None
@@ -267,7 +267,7 @@ class RequestTemplate(EntryPart):
 
 
 class AccountIdentity(EntryPart):
-    """The paths of the account's id and label in the answer of the check."""
+    """The paths of the account's id and label in the response to the check."""
 
     id: IdentityText
     label: IdentityText | None = None
@@ -276,8 +276,8 @@ class AccountIdentity(EntryPart):
 class EntryVerification(EntryPart):
     """The evidence that the entry is correct.
 
-    `documentation`: compared with the provider's documentation. `fixture`: also compared with a request shown there.
-    `live`: tested against the provider. `unverified`: none.
+    `documentation`: compared with the provider's documentation. `fixture`: also compared with a request in that
+    documentation. `live`: tested with the provider. `unverified`: no evidence.
     """
 
     how: VerifiedHow

@@ -1,7 +1,7 @@
-"""Regular expressions with the same meaning on the server and in the browser, always matched as a whole.
+"""Regular expressions with the same meaning on the server and in the browser. A pattern must match the whole text.
 
-The server uses RE2, whose time is linear in the text for any pattern; the popup compiles `^(?:pattern)$` with the flag
-`u`. So a pattern may use only the common syntax, without lookahead and lookbehind.
+The server uses RE2, whose time grows only linearly with the text. The popup compiles `^(?:pattern)$` with JavaScript's
+flag `u`. So a pattern may use only the syntax that both support, without lookahead and lookbehind.
 """
 
 import re
@@ -14,10 +14,10 @@ import re2
 MAX_PATTERN = 300
 MAX_COUNT = 20_000  # no field takes more characters
 _MOST_MEMORY = 2 * 1024 * 1024  # of one compiled pattern
-# JavaScript's flag `u` refuses an escape it does not know; Python's own (\A, \Z, \N{…}) mean nothing there.
+# With the flag `u`, JavaScript refuses unknown escapes, such as Python's own \A, \Z and \N{…}.
 _ESCAPES = frozenset("dDwWsS.-/\\+*?[](){}^$|tnr")
 _GROUP = "(?:"
-# RE2 counts to 1000 and no further; `x{16,1024}` is `x{16,1000}x{0,24}`.
+# RE2 counts only up to 1000, so `x{16,1024}` becomes `x{16,1000}x{0,24}`.
 _COUNTED = re.compile(r"(\[\^?(?:\\.|[^\]\\])+\]|\\.|[^\\()\[\]{}|*+?])\{([0-9]+)(,?)([0-9]*)\}")
 _MOST_COUNTED = 1000
 _OPTIONS: Final = re2.Options()
@@ -42,7 +42,7 @@ def compiled(pattern: str) -> Any:
 
 
 def extract(pattern: str, text: str) -> str | None:
-    """Return the group of a pattern that matches the whole text, or None if the pattern does not match."""
+    """Match the whole text, and return the text of the pattern's group. Return None if the pattern does not match."""
     match = compiled(pattern).fullmatch(text)
     return match.group(1) if match is not None else None
 
@@ -122,8 +122,8 @@ def _check_outside_class(pattern: str, index: int) -> None:
 def check_host_pattern(pattern: str) -> None:
     """Check that every value which matches the pattern stays inside a host name (P7).
 
-    The pattern may accept only letters, digits, `.` and `-`: none of them ends a host. `templates.is_authority` later
-    refuses a value with these characters in an invalid order, such as `a..b`.
+    The pattern may accept only letters, digits, `.` and `-`, because no such character ends a host.
+    `templates.is_authority` later refuses a value with these characters in an invalid order, such as `a..b`.
 
     Raises:
         ValueError: the pattern accepts another character, or an invalid start or end of a host name.
@@ -141,7 +141,7 @@ def check_host_pattern(pattern: str) -> None:
 
 
 def _accepted_by(token: re.Match[str]) -> frozenset[str]:
-    """Return the characters that one token of a pattern accepts; "" represents more than can be listed."""
+    """Return the characters that one token of a pattern accepts. The set contains "" if there are too many to list."""
     if token["escape"]:
         return _ESCAPED.get(token["escape"], _MORE)
     if token["excludes"]:

@@ -1,4 +1,4 @@
-"""Clean an end user's values, and build requests from an entry and these values. Nothing is sent."""
+"""Clean an end user's values, and build requests from an entry and these values. This module sends no request."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ Carrier: TypeAlias = Literal["form", "json", "query", "none"]
 MAX_PARAM = 255
 MAX_CREDENTIAL = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# Zero-width and direction marks: a copied value may contain them, and they change how a text is displayed.
+# Zero-width and direction marks. Copied values may contain such marks, which change how a text is displayed.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _NOT_IN_HEADER: Final = re.compile(r"[^\x20-\x7e]")
 _TRANSFORMS: Final[dict[Transform, Callable[[str], str]]] = {
@@ -48,7 +48,7 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class OutboundRequest:
-    """A request ready to be sent. URL, headers and body may hold secrets, so the repr shows the method only."""
+    """A complete request. URL, headers and body may contain secrets, so the repr shows only the method."""
 
     method: str
     url: str = field(repr=False)
@@ -57,7 +57,7 @@ class OutboundRequest:
 
 
 def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> ConnectionValues:
-    """Return the values trimmed, transformed, with defaults, and validated against the entry.
+    """Return the trimmed and transformed values, with defaults, after validating them against the entry.
 
     Raises:
         InvalidInput: with one error for each invalid field, named `params.<name>` or `credentials.<name>`.
@@ -97,7 +97,7 @@ def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
     """Return the value of a parameter. Raises: InvalidInput with the message for the end user."""
     suffix = param.suffix or ""
     value = _trim(raw) or param.default or ""
-    if in_host or suffix:  # the end user may have pasted a whole address
+    if in_host or suffix:  # the end user may have pasted a whole URL
         value = re.split("[/?#]", re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE), maxsplit=1)[0]
         if suffix and value.lower().endswith(suffix):
             value = value[: -len(suffix)]
@@ -139,7 +139,7 @@ def _check_text(part: Param | CredentialField, value: str, longest: int, suffix:
 
 
 def _require_segment(value: str, *, in_path: bool) -> None:
-    if in_path and value in (".", ".."):  # as a path segment it changes the path, even percent-encoded
+    if in_path and value in (".", ".."):  # a path segment of dots changes the path, even percent-encoded
         raise InvalidInput("must not consist of dots only")
 
 
@@ -153,10 +153,10 @@ def _unknown_values(
 
 
 def inject(auth: AuthBase, values: ConnectionValues) -> Injection:
-    """Return the additions that authenticate a request to the provider's API, with its base URL.
+    """Return the headers and query that authenticate a request to the provider's API, with the base URL.
 
     Raises:
-        InvalidInput: a value would leave the host that the entry means.
+        InvalidInput: a value would change the host that the entry intends.
     """
     known = known_values(auth, values)
     return Injection(
@@ -170,7 +170,7 @@ def build_check(auth: AuthBase, values: ConnectionValues) -> OutboundRequest:
     """Return the request that verifies the credential.
 
     Raises:
-        InvalidInput: a value would leave the host that the entry means.
+        InvalidInput: a value would change the host that the entry intends.
         ValueError: the entry has no check (see `auth.check`).
     """
     if auth.check is None:
@@ -182,7 +182,7 @@ def build_request(auth: AuthBase, request: RequestTemplate, values: ConnectionVa
     """Return a request of the entry with the credential.
 
     Raises:
-        InvalidInput: a value would leave the host that the entry means.
+        InvalidInput: a value would change the host that the entry intends.
     """
     known = known_values(auth, values)
     if request.url is not None:
@@ -208,10 +208,10 @@ def assemble_request(
     params: Mapping[str, str],
     json_body: object = None,
 ) -> OutboundRequest:
-    """Return the request, ready to be sent, with its parameters in the carrier; `json_body` is sent in their place.
+    """Return the complete request. `carrier` is the place of the parameters; `json_body` replaces the parameters.
 
     Raises:
-        InvalidInput: a value does not fit into a header.
+        InvalidInput: a header cannot contain a value.
     """
     defaults, body = [("Accept", "application/json")], b"" if method == "POST" else None
     match carrier:
@@ -229,7 +229,7 @@ def assemble_request(
 
 
 def known_values(auth: AuthBase, values: ConnectionValues) -> dict[str, str]:
-    """Return the values that templates may use: those of the connection, and those derived from its fields."""
+    """Return the values that templates may use: the connection's values, and the values derived from its fields."""
     known = {**values.params, **values.credentials}
     for derived in auth.derived:
         value = extract(derived.pattern, known.get(derived.field, ""))
@@ -252,7 +252,7 @@ def sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, st
 
 
 def fill_templates(templates: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the templates with their values, without those that need an optional value which is not known."""
+    """Return the templates with their values filled in. Templates with a missing optional value are omitted."""
     values = ((name, fill(template, known)) for name, template in templates.items())
     return {name: value for name, value in values if value is not None}
 
@@ -265,7 +265,7 @@ def resolve_url(template: str, known: Mapping[str, str]) -> str:
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()
-    # The patterns ensure this for new values, but not for values that were stored under an older entry.
+    # The patterns ensure a valid host for new values, but not for values that were stored under an older entry.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
     return f"{parts.scheme}://{authority}{fill_path(parts.path, known)}"
@@ -284,9 +284,9 @@ def _fill_all(template: str, known: Mapping[str, str], encode: Callable[[str], s
 
 
 def with_query(url: str, query: Mapping[str, str]) -> str:
-    """Return the URL with these parameters added, in which a space is `%20`.
+    """Return the URL with these parameters added. A space becomes `%20`.
 
-    Form decoders (RFC 6749, appendix B) read `%20`, and so do decoders that know percent signs only.
+    All decoders read `%20`: form decoders (RFC 6749, appendix B), and decoders that do not know `+`.
     """
     if not query:
         return url
@@ -294,10 +294,10 @@ def with_query(url: str, query: Mapping[str, str]) -> str:
 
 
 def merge_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return one header of each name: the later one, in the place of the first.
+    """Return one header of each name: the value of the last one, at the position of the first one.
 
     Raises:
-        InvalidInput: a value does not fit into a header.
+        InvalidInput: a header cannot contain a value.
     """
     merged = {name.lower(): (name, value) for name, value in headers}
     for name, value in merged.values():

@@ -1,6 +1,7 @@
-"""Evaluate a provider's answers by the rules of an entry: verdicts on credentials, identities, received values.
+"""Evaluate a provider's responses by the rules of an entry: is the credential valid, whose account is it, which values
+does the provider send?
 
-Some received values become part of a host that receives tokens, so each must match the entry (P7).
+Some received values become part of a host that receives tokens. So each value must match the entry's rules (P7).
 """
 
 import json
@@ -17,13 +18,13 @@ from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_value
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 
 MISSING: Final = object()
-"""A value that a document does not have, or the document of a body that is not JSON; a JSON null is None."""
-_LIKELY_SECRET: Final = 8  # characters; a shorter value may be part of an account's name by chance
+"""Represents a value that a document lacks, or the document of a body that is not JSON. A JSON null is None."""
+_LIKELY_SECRET: Final = 8  # in characters: an account's name may contain a shorter value by chance
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The verdict on a credential: valid, definitely refused, or neither if the provider has an outage."""
+    """The verdict on a credential: valid, definitely refused, or neither (the provider has an outage)."""
 
     ok: bool
     refused: bool
@@ -33,16 +34,16 @@ class CheckResult:
 
 
 class UnexpectedValue(ValueError):
-    """The provider's answer lacks a required value, or contains a value that the entry does not allow.
+    """The provider's response lacks a required value, or contains a value that the entry does not allow.
 
-    The message has the name of the value and never the value itself.
+    The message contains the name of the value, never the value itself.
     """
 
 
 def read_check(
     auth: AuthBase, status: int, headers: Iterable[tuple[str, str]], body: bytes, values: ConnectionValues
 ) -> CheckResult:
-    """Return the verdict of the provider's answer on the credential. The values are redacted from the reason.
+    """Return the verdict on the credential. The provider's reason is redacted: it contains no connection values.
 
     Raises:
         ValueError: the entry has no check.
@@ -59,7 +60,7 @@ def read_check(
 
 
 def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
-    """Return True for a 403 with an HTML page: it comes from a firewall and is no verdict on the credential."""
+    """Return True for a 403 with an HTML page, which a firewall sends: it says nothing about the credential."""
     return status == 403 and any(
         name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
     )
@@ -68,7 +69,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label, as far as the values and the document of the check's answer contain them."""
+    """Return the account's id and label from the values and the check's response, or None for a missing one."""
     identity = auth.identity
     if identity is None:
         return None, None
@@ -77,7 +78,7 @@ def read_identity(
 
 
 def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | None:
-    """Return the JSON document of a look-up's answer, or None if the entry expects another answer."""
+    """Return the JSON document of a look-up's response, or None if the entry expects another response."""
     document = parse_json(body)
     return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
 
@@ -85,7 +86,7 @@ def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | N
 def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
     """Return the received values of a source by name.
 
-    `answer`: the callback's query, the token response, or the look-up's answer; with choices, the selected item.
+    `answer`: the callback's query, the token response, or the look-up's response; with choices, the selected item.
 
     Raises:
         UnexpectedValue: a value is missing without a default, or is not allowed.
@@ -112,12 +113,12 @@ def _is_allowed(part: ReceivedValue, value: str) -> bool:
 
 
 def is_expected(expect: ExpectedResponse, status: int, document: object) -> bool:
-    """Return True if the entry expects this answer."""
+    """Return True if this is the response that the entry expects."""
     return status in expect.status and all(_holds(rule, document) for rule in expect.json_body)
 
 
 def is_refused(refused: RefusalResponse, status: int, document: object) -> bool:
-    """Return True if the answer is a definite refusal by the entry's rules."""
+    """Return True if the response is a definite refusal by the entry's rules."""
     return status in refused.status or any(_holds(rule, document) for rule in refused.json_body)
 
 
@@ -194,7 +195,7 @@ def _fill_identity(auth: AuthBase, text: str, document: object, values: Connecti
 
 
 def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues) -> str | None:
-    """Return the provider's reason, without the end user's values and without the credential as its header has it."""
+    """Return the provider's reason, redacted: without the end user's values and the credential's header."""
     text = next((text for path in check.reason if (text := text_of(look_up(document, path)))), None)
     if text is None:
         return None

@@ -1,8 +1,8 @@
-"""Search integrations by a typed query. The popup does the same in `connect/static/search.js`; a test compares them.
+"""Search integrations by a typed query. The popup's `connect/static/search.js` searches in the same way (tested).
 
-The query without spaces may be a name or an alias, or the beginning of one ("quick books", "sfdc"). Otherwise every
-word must occur in a name or an alias, or at the beginning of a word of the category or the description. If nothing
-matches, one typing error is allowed in each word of four letters or more.
+The query without spaces matches a name or an alias, or its beginning ("quick books", "sfdc"). Otherwise, every word
+must occur in a name or an alias, or at the beginning of a word of the category or the description. If no integration
+matches, each word of four or more letters may have one typing error.
 """
 
 import re
@@ -48,7 +48,7 @@ class _Word:
 
 
 def search(integrations: Iterable[Integration], text: str) -> list[Integration]:
-    """Return the matching integrations, best first; among equal ranks the shortest name first."""
+    """Return the matching integrations: the best rank first, with equal ranks the shortest name first."""
     typed = _fold(text[:_LONGEST_QUERY]).split()
     everything = [
         (entry, _search_texts(entry.name, entry.slug, entry.category, entry.description, entry.aliases))

@@ -1,6 +1,6 @@
-"""Parse an entry as YAML or JSON, strictly, with the line of each part for error messages.
+"""Parse an entry strictly as YAML or JSON, and keep the line of each part for error messages.
 
-Nothing is fetched and nothing is executed.
+The parsers fetch nothing and execute nothing.
 """
 
 import json
@@ -46,7 +46,7 @@ _FORMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One error. `line`: counted from 1, None if unknown; `place`: empty for the whole document."""
+    """An error in an entry. `line`: counted from 1, None if unknown; `place`: empty for the whole document."""
 
     line: int | None
     place: Place
@@ -54,7 +54,7 @@ class Complaint:
 
 
 class SourceError(ValueError):
-    """The source is not valid; each complaint has the place and the reason."""
+    """The source is not valid. Each complaint has the place and the reason of an error."""
 
     def __init__(self, complaints: Iterable[Complaint]) -> None:
         self.complaints = tuple(complaints)
@@ -67,14 +67,14 @@ class UnreadableSource(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class EntrySource:
-    """Plain data, with the line of each part."""
+    """A parsed source: plain data, with the line of each part."""
 
     data: object
     _root: yaml.Node | None = field(repr=False, default=None)
 
     @classmethod
     def read(cls, text: str, syntax: Syntax = "yaml") -> "EntrySource":
-        """Parse a text. Raises: SourceError; Unreadable if the text does not have that syntax."""
+        """Parse a text. Raises: SourceError; UnreadableSource if the text is not valid in this syntax."""
         return cls(*(_read_json(text) if syntax == "json" else _read_yaml(text)))
 
     def integration(self, model: type[E], *, allow_http: bool = False) -> E:
@@ -89,7 +89,7 @@ class EntrySource:
         raise SourceError([Complaint(self.line(place), place, message)])
 
     def line(self, place: Place) -> int | None:
-        """Return the line of a place, or of its innermost part that the source contains; None without a source."""
+        """Return the line of a place or, if the source lacks it, of the enclosing part. None if no line is known."""
         node, line = self._root, 1
         if node is None:
             return None
@@ -118,7 +118,7 @@ def dotted(place: Place) -> str:
 
 
 def _place_in_source(place: Place) -> Place:
-    """Return the place in the source: pydantic adds the auth type to the place of an error in `auth`."""
+    """Return the place in the source, without the auth type that pydantic adds to places in `auth`."""
     return (*place[:2], *place[3:]) if place[:1] == ("auth",) and len(place) > 2 else place
 
 
@@ -138,16 +138,17 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         LookupError,
         AttributeError,
         TypeError,
-    ) as error:  # such as a date that is none
+    ) as error:  # such as an impossible date
         raise UnreadableSource([Complaint(None, (), f"a value does not match its tag: {error}")]) from error
     finally:
         loader.dispose()
 
 
 def _read_json(text: str) -> tuple[object, yaml.Node | None]:
-    """Parse JSON, and get the lines from the YAML parser. Raises: SourceError.
+    """Parse JSON, and take the lines from the YAML parser. Raises: SourceError.
 
-    JSON is valid YAML, except for tabs between its parts and for surrogate pairs of escapes, which are replaced first.
+    JSON is valid YAML, except for tabs between values and escaped surrogate pairs. The function replaces both before it
+    calls the YAML parser.
     """
     try:
         data = json.loads(text, object_pairs_hook=_require_distinct_keys)
@@ -233,7 +234,7 @@ def in_our_words(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     if error["type"] in {"literal_error", "union_tag_invalid"}:
         expected = str(context.get("expected") or context.get("expected_tags"))
-        whole = ", ".join(CATEGORIES) if "..." in expected else expected  # the error shortens a long list
+        whole = ", ".join(CATEGORIES) if "..." in expected else expected  # pydantic's message shortens a long list
         return f"must be one of: {whole.replace(' or ', ', ').replace(chr(39), '')}"
     return _FORMS.get(context.get("pattern", "")) or _WORDS.get(
         error["type"], error["msg"].removeprefix("Value error, ")

@@ -26,7 +26,7 @@ def names_in(template: str) -> tuple[str, ...]:
 
 
 def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str | None:
-    """Return the template with its values, encoded; None if a value is missing, such as an empty optional field."""
+    """Return the template with encoded values filled in. Return None if a value is missing (an optional field)."""
     try:
         return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
     except KeyError:
@@ -35,7 +35,7 @@ def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] 
 
 @dataclass(frozen=True, slots=True)
 class UrlTemplate:
-    """A URL template in its parts. Only `authority` decides which server receives a request."""
+    """The parts of a URL template. Only `authority` decides which server receives a request."""
 
     scheme: str
     authority: str

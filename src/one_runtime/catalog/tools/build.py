@@ -18,10 +18,10 @@ COMPILED = HERE / "catalog.json"
 
 
 def read_entries(folder: Path) -> list[Integration]:
-    """Return all entries of the folder, by slug.
+    """Return all entries of the folder, ordered by slug.
 
     Raises:
-        CatalogError: the first file at fault, with the place.
+        CatalogError: an entry is not valid. The error names the first such file and the line.
     """
     entries = []
     for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem):
@@ -38,12 +38,12 @@ def read_logo(path: Path) -> str:
     """Return a sanitized logo file.
 
     Raises:
-        CatalogError: it is missing, or not as `clean_svg` writes it.
+        CatalogError: the file is missing, or differs from the output of `clean_svg`.
     """
     try:
         text = path.read_text(encoding="utf-8").strip()
         if clean_svg(text) != text:
-            raise CatalogError(f"{path}: not cleaned. Run: python scripts/logos.py")
+            raise CatalogError(f"{path}: the logo is not sanitized. Run: python scripts/logos.py")
     except OSError as error:
         raise CatalogError(f"{path}: the logo is missing. Run: python scripts/logos.py") from error
     except UnsafeLogo as error:
@@ -52,10 +52,10 @@ def read_logo(path: Path) -> str:
 
 
 def compile_catalog(folder: Path = HERE) -> str:
-    """Return the text of `catalog.json`, which is deterministic.
+    """Return the text of `catalog.json`. The same entries always give the same text.
 
     Raises:
-        CatalogError: an entry or a logo cannot be used.
+        CatalogError: an entry or a logo is not valid.
     """
     entries = [dump(entry) for entry in read_entries(folder / "integrations")]
     logos = {entry["slug"]: read_logo(folder / "logos" / f"{entry['slug']}.svg") for entry in entries}
@@ -65,10 +65,10 @@ def compile_catalog(folder: Path = HERE) -> str:
 
 
 def write_catalog() -> str:
-    """Write `catalog.json` and return its text; no other process reads half of it.
+    """Write `catalog.json` atomically, and return its text.
 
     Raises:
-        CatalogError: an entry or a logo cannot be used.
+        CatalogError: an entry or a logo is not valid.
     """
     text = compile_catalog()
     with NamedTemporaryFile("w", encoding="utf-8", dir=HERE, prefix=".catalog-", delete=False) as file:
@@ -80,7 +80,7 @@ def write_catalog() -> str:
 
 
 def main() -> int:
-    """Write the file; return the exit status."""
+    """Write `catalog.json`. Return the exit status."""
     try:
         text = write_catalog()
     except CatalogError as error:

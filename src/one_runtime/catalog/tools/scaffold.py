@@ -1,4 +1,4 @@
-"""Generate a first draft of an entry: complete in shape, with comments at the values that the provider decides."""
+"""Generate a first draft of an entry: it has every key, with comments at the values that depend on the provider."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +18,7 @@ _TYPED: Final = "[!-~]{1,255}"
 
 @dataclass(frozen=True, slots=True)
 class ScaffoldInputs:
-    """The inputs of a scaffold."""
+    """The answers of the developer from which the draft is generated."""
 
     slug: str
     name: str

@@ -1,4 +1,4 @@
-"""Integrations as Markdown: the sheet of one, which `one-runtime catalog show` prints, and the table of all.
+"""Integrations as Markdown: the sheet of one integration (`one-runtime catalog show`), and the table of all of them.
 
 `python -m one_runtime.catalog.tools.sheet` writes the table to docs/integrations/README.md.
 """
@@ -153,7 +153,7 @@ def _describe_verification(verified: EntryVerification) -> str:
 
 
 def counts(integrations: Iterable[Integration]) -> dict[str, int]:
-    """Count the auth types by the way in which they were verified."""
+    """Count the auth types by kind of verification."""
     numbers = dict.fromkeys(_HOW, 0)
     for entry in integrations:
         for auth in entry.auth:
