@@ -57,7 +57,7 @@ _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "ref
 class ClientRegistration(EntryPart):
     """The registration of the OAuth client.
 
-    `customer`: each end user creates a client at the provider and enters its id and secret in the popup. `fields`: other
+    `customer`: each end user creates a client at the provider and enters id and secret in the popup. `fields`: other
     values of the client, such as a developer token.
     """
 
