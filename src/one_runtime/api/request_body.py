@@ -27,7 +27,7 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Record activity of the provider. It restarts the idle time, even if the provider reads nothing of the body."""
+        """Record activity of the provider. It restarts the idle time, even if the provider reads no body."""
         self._last_activity = asyncio.get_running_loop().time()
 
     async def read_all(self) -> bytes:
