@@ -7,13 +7,10 @@ from typing import Annotated
 import typer
 
 from one_runtime import __version__
-from one_runtime.app import create_app
 from one_runtime.cli import api_keys, catalog, doctor, keys, oauth_clients, organizations
 from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, migrate
-from one_runtime.demo.server import run_demo
 from one_runtime.errors import OneRuntimeError
-from one_runtime.serving import serve
 from one_runtime.settings import load_settings
 from one_runtime.telemetry import logs
 
@@ -33,6 +30,8 @@ def serve_command(
     workers: Annotated[int | None, typer.Option(help="Server processes; overrides ONE_RUNTIME_WORKERS.")] = None,
 ) -> None:
     """Serve One Runtime, with the settings of the environment."""
+    from one_runtime.serving import serve  # noqa: PLC0415 - the web framework takes half of the time of a command
+
     settings = load_settings(workers=workers)
     logs.configure(settings.log_level, settings.log_format)
     serve(settings, migrate_first=migrate_first)
@@ -48,6 +47,9 @@ def demo_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line once it serves.")] = False,
 ) -> None:
     """Try One Runtime on this machine, with a sample customer page and a sample provider."""
+    from one_runtime.app import create_app  # noqa: PLC0415 - as above
+    from one_runtime.demo.server import run_demo  # noqa: PLC0415
+
     logs.configure("warning", "console")
     run_demo(port=port, data=data, json=as_json, create_app=create_app)
 
