@@ -99,7 +99,7 @@ async def test_unmigrated_database_is_reported(empty_database_url: str, world: W
         os.chmod(path, 0o600)  # noqa: PTH101 ruff wants a path's method, and then none in a coroutine
     finding = (await patient_on(empty_database_url, world).examined())["database"]
     assert finding.verdict == ("warning" if path else "problem")
-    assert "it is at no version" in finding.saw
+    assert "its schema is missing" in finding.saw
     assert "`one-runtime serve`" in str(finding.advice) if path else "`one-runtime migrate`" in str(finding.advice)
 
 
@@ -107,12 +107,12 @@ async def test_database_of_a_newer_version_is_reported(patient: Patient) -> None
     async with patient.database() as database, database.write() as tx:
         await tx.execute(update(table("alembic_version", column("version_num"))).values(version_num="9999"))
     finding = (await patient.examined())["database"]
-    assert (finding.verdict, "it is at 9999" in finding.saw) == ("problem", True)
+    assert (finding.verdict, "its schema is 9999" in finding.saw) == ("problem", True)
 
 
 async def test_missing_or_invalid_sqlite_file_is_reported(on_sqlite: Patient, tmp_path: Path) -> None:
     missing = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/deep/down.db"))["database"]
-    assert (missing.verdict, missing.advice) == ("warning", "The first start makes it.")
+    assert (missing.verdict, missing.advice) == ("warning", "The first start creates it.")
     assert not (tmp_path / "deep").exists(), "the doctor created a folder"
     (tmp_path / "text.db").write_text("This is no database, however long one reads. " * 100)
     broken = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/text.db"))["database"]
@@ -131,7 +131,7 @@ async def test_unreadable_file_is_reported(on_sqlite: Patient) -> None:
     assert (finding.check, finding.verdict, finding.advice) == (
         "database",
         "problem",
-        "Run this as the user that serves.",
+        "Run this command as the server's user.",
     )
 
 
@@ -188,8 +188,8 @@ VITALS: Final = PostgresVitals("18.1", 18, 97, read_only=False, synchronous_comm
     "vitals, verdict, words",
     [
         (replace(VITALS, read_only=True), "problem", "is a standby"),
-        (replace(VITALS, synchronous_commit="off"), "warning", "a crash loses commits"),
-        (replace(VITALS, version="13.9", major=13), "warning", "not maintained"),
+        (replace(VITALS, synchronous_commit="off"), "warning", "a crash can lose commits"),
+        (replace(VITALS, version="13.9", major=13), "warning", "no longer maintained"),
         (VITALS, "ok", "PostgreSQL 18.1"),
     ],
 )
@@ -201,14 +201,14 @@ def test_vitals_of_a_postgresql_server_are_judged(vitals: PostgresVitals, verdic
 async def test_asynchronous_commits_are_reported(migrated_postgresql_url: str, world: World) -> None:
     sync_commits(migrated_postgresql_url, "off")
     finding = (await patient_on(migrated_postgresql_url, world).examined())["database"]
-    assert (finding.verdict, "a crash loses commits" in finding.saw) == ("warning", True)
+    assert (finding.verdict, "a crash can lose commits" in finding.saw) == ("warning", True)
 
 
 async def test_pool_over_the_connections_of_postgresql_is_reported(migrated_postgresql_url: str, world: World) -> None:
     patient = patient_on(migrated_postgresql_url, world)
     finding = (await patient.examined(ONE_RUNTIME_DATABASE_POOL_SIZE="500", ONE_RUNTIME_WORKERS="2"))["connections"]
     assert finding.verdict == "problem"
-    assert finding.saw.startswith("the processes that serve may open 1000, and PostgreSQL has ")
+    assert finding.saw.startswith("the server processes may open 1000, and PostgreSQL allows One Runtime ")
 
 
 async def test_connections_of_other_machines_are_counted(migrated_postgresql_url: str, world: World) -> None:
@@ -217,7 +217,7 @@ async def test_connections_of_other_machines_are_counted(migrated_postgresql_url
     async with patient.database() as database, database.write() as tx:
         for _ in range(3):
             await instances.heartbeat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock())
-    assert (await patient.examined())["connections"].saw.startswith("the processes that serve may open 30,")
+    assert (await patient.examined())["connections"].saw.startswith("the server processes may open 30,")
 
 
 async def test_file_readable_by_others_is_reported(on_sqlite: Patient) -> None:
@@ -254,7 +254,7 @@ async def test_server_of_another_version_is_reported(healthy: Patient) -> None:
 async def test_missing_server_is_reported(patient: Patient) -> None:
     findings = await patient.examined()
     assert (findings["servers"].verdict, findings["servers"].saw) == ("warning", "no server uses this database")
-    assert (findings["key ring"].verdict, "none is active yet" in findings["key ring"].saw) == ("warning", True)
+    assert (findings["key ring"].verdict, "no active key yet" in findings["key ring"].saw) == ("warning", True)
     assert (findings["public URL"].verdict, "refuses connections" in findings["public URL"].saw) == ("problem", True)
 
 
@@ -282,10 +282,10 @@ async def test_server_without_the_active_key_is_reported(healthy: Patient) -> No
 
 
 async def test_organizations_without_allowed_origins_are_reported(patient: Patient) -> None:
-    assert (await patient.examined())["organizations"].saw == "there is none"
+    assert (await patient.examined())["organizations"].saw == "there is no organization"
     without = await patient.organization()
     finding = (await patient.examined())["organizations"]
-    assert (finding.verdict, finding.saw.startswith(f"1 of 1 without an allowed origin, such as {without}")) == (
+    assert (finding.verdict, finding.saw.startswith(f"1 of 1 have no allowed origin, such as {without}")) == (
         "warning",
         True,
     )

@@ -1,6 +1,6 @@
-"""Examines an installation from outside its server, and recommends what to do (`one-runtime doctor`).
+"""Checks of an installation from outside its server, with recommendations (`one-runtime doctor`).
 
-Every check is pure reading: nothing is written, migrated or changed, and no finding holds a secret.
+The checks only read: they write, migrate and change nothing. No finding contains a secret.
 """
 
 from one_runtime.doctor.examination import examine

@@ -1,6 +1,7 @@
-"""Probe the providers of the catalog without an account; nothing is stored.
+"""Probe the providers of the catalog without an account, and store nothing.
 
-The check of an entry must refuse a made-up credential, and the token endpoint a made-up client. Each is requested once.
+A provider must refuse a made-up credential (in the check request) or a made-up client (at the token endpoint). A probe
+sends one such request.
 """
 
 import asyncio
@@ -53,7 +54,7 @@ class Probed:
 async def probe(
     integrations: Iterable[Integration], egress: Egress, clock: Clock, done: Callable[[Probed], None]
 ) -> list[Probed]:
-    """Probe all integrations concurrently; return the results in their order. `done` receives each result at once."""
+    """Probe all integrations concurrently, and return the results in their order. Each result also goes to `done`."""
     limit = asyncio.Semaphore(_CONCURRENCY)
 
     async def run(integration: Integration, auth: Auth) -> Probed:
@@ -73,7 +74,7 @@ async def probe(
 
 
 def table(probed: Iterable[Probed]) -> str:
-    """Return the results as a Markdown table, with the time of each."""
+    """Return the results as a Markdown table. Each row has the time of its probe."""
     lines = [
         "| integration | auth type | what | expected | got | verdict | when (UTC) |",
         "|---|---|---|---|---|---|---|",
@@ -111,7 +112,7 @@ async def _probe(integration: Integration, auth: Auth, egress: Egress, clock: Cl
 
 
 def _find_obstacle(auth: Auth, tokens: TokenMethod | None) -> str | None:
-    """Return why a probe needs an account, or None. An example: a part of the host is the customer's own name."""
+    """Return the reason why a probe needs an account, or None. Example: a part of the host is the customer's name."""
     if tokens is None and auth.check_missing is not None:
         return auth.check_missing
     urls = auth.urls() if tokens is None else (split_url(tokens.auth.token.url),)
@@ -154,12 +155,12 @@ async def _probe_token(integration: Integration, auth: TokenAuth, egress: Egress
 
 
 def _original_message(error: Exception) -> str:
-    """Return the message of the original error."""
+    """Return the message of the error that caused this error."""
     return error.__cause__.detail if isinstance(error.__cause__, EgressError) else str(error)
 
 
 def _judge_error(error: Exception) -> Verdict:
-    """Return `unreachable` for a network error or an outage, which may pass; `wrong` for every other error."""
+    """Return `unreachable` for a network error or an outage, which may end; `wrong` for every other error."""
     if isinstance(error.__cause__, EgressError):
         return "wrong" if isinstance(error.__cause__, TargetRefused) else "unreachable"
     return "unreachable" if re.search(r"\b(?:429|5\d\d)\b", str(error)) else "wrong"

@@ -1,4 +1,4 @@
-"""Compare this machine's clock with the database, the public URL and providers."""
+"""Compare this machine's clock with the clocks of the database, the public URL and providers."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,29 +9,31 @@ from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.egress import Response
 
 APART: Final = 2.0
-"""Seconds that clocks may differ."""
+"""Seconds by which two clocks may differ."""
 FAR_APART: Final = 30.0
 
 
 def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
-    """Check the seconds that each owner's clock is ahead of ours, or None if unknown."""
+    """Check the clocks. `clocks`: by owner, the seconds that the clock is ahead of this machine's; None if unknown."""
     known = {owner: seconds for owner, seconds in clocks.items() if seconds is not None}
     if not known:
-        return warning("clock", "there is no other clock to compare it with", "See public URL and egress.")
+        return warning(
+            "clock", "no other clock could be read, so this clock was not compared", "See public URL and egress."
+        )
     summary = ", ".join(
         f"{owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}" for owner, seconds in known.items()
     )
     furthest = max(abs(seconds) for seconds in known.values())
-    advice = "Keep every machine's clock by NTP: sessions, leases and tokens expire by it."
+    advice = "Synchronize every machine's clock by NTP: sessions, leases and tokens expire by this clock."
     if furthest > FAR_APART:
         return problem("clock", summary, advice)
     return warning("clock", summary, advice) if furthest > APART else ok("clock", summary)
 
 
 def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0) -> float:
-    """Return the minimum of seconds that a clock is ahead of ours; a slow answer does not count as a difference.
+    """Return the seconds that a clock is ahead of ours, at least: a slow response does not count as a difference.
 
-    `time`: read from that clock between `before` and `after`, with a resolution of `grain` seconds.
+    `time`: the other clock's time, read between `before` and `after`, with a resolution of `grain` seconds.
     """
     earliest = (time - after).total_seconds()
     latest = (time - before).total_seconds() + grain
@@ -39,12 +41,14 @@ def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0
 
 
 def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float | None:
-    """Return the same from the Date header of an answer, in whole seconds, or None if it is missing or invalid."""
+    """Return the seconds by the Date header of a response, which has whole seconds. None without a valid header."""
     try:
         date = parsedate_to_datetime(header(answer, "Date") or "")
     except ValueError:
         return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)  # RFC 5322's "-0000"; HTTP's are all GMT
+    date = (
+        date if date.tzinfo else date.replace(tzinfo=UTC)
+    )  # the offset "-0000" of RFC 5322; HTTP dates are always GMT
     return ahead(date, before, after, grain=1)
 
 

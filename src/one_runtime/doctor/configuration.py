@@ -1,4 +1,4 @@
-"""Check that the settings work together. Each single value is already validated."""
+"""Check that the settings work together. `load_settings` has already validated each value."""
 
 import platform
 import stat
@@ -21,7 +21,7 @@ def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> lis
     version = ok("version", f"One Runtime {__version__} on Python {platform.python_version()}")
     count = sum(name.startswith(PREFIX) for name in environ)
     findings = [*_examine_settings(settings), *_examine_secrets(environ)]
-    return [version, *(findings or [ok("settings", f"{count} from the environment, and they can work together")])]
+    return [version, *(findings or [ok("settings", f"{count} from the environment, without a contradiction")])]
 
 
 def _examine_settings(settings: Settings) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def _examine_settings(settings: Settings) -> Iterator[Finding]:
         yield warning("settings", saw, "Set ONE_RUNTIME_PUBLIC_URL to the https address that browsers use.")
     networks = [str(network) for network in settings.trusted_proxies if network.prefixlen == 0]
     if networks:
-        saw = f"X-Forwarded-For is believed from {', '.join(networks)}: any caller can claim any address"
+        saw = f"X-Forwarded-For is trusted from {', '.join(networks)}: any caller can claim any address"
         yield warning("settings", saw, "Name the proxy's own network in ONE_RUNTIME_TRUSTED_PROXIES.")
 
 

@@ -1,5 +1,7 @@
-"""Check the database: reachable, migrated, enough connections; file and disk of SQLite; servers, key ring (P3) and
-organizations."""
+"""Check the database (reachable, migrated, enough connections), SQLite's file and disk, and the stored data.
+
+The checks of stored data cover servers, key ring (P3) and organizations.
+"""
 
 import asyncio
 import fcntl
@@ -26,9 +28,9 @@ from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
 
 OLDEST_POSTGRESQL: Final = 15
-"""The oldest major version that its authors still maintain (postgresql.org/support/versioning, November 2026)."""
+"""The oldest maintained major version (postgresql.org/support/versioning, November 2026)."""
 
-_AT_THE_SERVER: Final = "Look at the server, and at ONE_RUNTIME_DATABASE_URL."
+_AT_THE_SERVER: Final = "Check the database server and ONE_RUNTIME_DATABASE_URL."
 _MIB: Final = 1024 * 1024
 _SCARCE: Final = 1024 * _MIB
 _ALMOST_FULL: Final = 100 * _MIB
@@ -36,7 +38,7 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "
 
 
 async def examine_database(settings: Settings, vault: Vault | None, clock: Clock) -> Report:
-    """Check the database as far as it can be reached."""
+    """Check the database, and stop at the first obstacle that makes further checks impossible."""
     report, url = Report(), settings.database_url.get_secret_value()
     path = sqlite_path(url)
     if path:
@@ -46,7 +48,7 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
     try:
         database = create_database(url, pool_size=1)
     except ConfigurationError as error:
-        report.findings.append(problem("database", "its URL is of no kind that is known", error.detail))
+        report.findings.append(problem("database", "its URL has an unknown form", error.detail))
         return report
     try:
         revision = await asyncio.to_thread(current_revision, url)
@@ -60,19 +62,21 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
             await database.close()
     except (ConfigurationError, Unavailable) as error:
         saw = error.detail if path else f"{shown_server(url)}: {why_unreachable(error)}"
-        advice = "Run this as the user that serves, and look at the file." if path else _AT_THE_SERVER
+        advice = "Run this command as the server's user, and check the file." if path else _AT_THE_SERVER
         report.findings.append(problem("database", saw, advice))
     return report
 
 
 def _judge_revision(revision: str | None, *, on_sqlite: bool) -> Finding:
     if revision is not None and revision > HEAD:
-        saw = f"it is at {revision}, and this version knows {HEAD} at the most"
-        return problem("database", saw, "Run the version that migrated it, or a newer one.")
-    saw = f"it is at {revision or 'no version'}, and this version wants {HEAD}"
+        saw = f"its schema is {revision}, but this version of One Runtime supports {HEAD} at most"
+        return problem(
+            "database", saw, "Run the version of One Runtime that migrated the database, or a newer version."
+        )
+    saw = f"its schema is {revision or 'missing'}, but this version of One Runtime needs {HEAD}"
     if on_sqlite:
-        return warning("database", saw, "Back it up. `one-runtime serve` migrates it at its start.")
-    return problem("database", saw, "Back it up, then run `one-runtime migrate`.")
+        return warning("database", saw, "Back up the database. `one-runtime serve` migrates it at the start.")
+    return problem("database", saw, "Back up the database, then run `one-runtime migrate`.")
 
 
 async def _examine_contents(
@@ -100,20 +104,20 @@ def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
     findings = []
     if vitals.read_only:
-        saw = f"{name} is a standby and takes no writes"
+        saw = f"{name} is a standby, which refuses writes"
         findings.append(problem("database", saw, "Name the primary in ONE_RUNTIME_DATABASE_URL."))
     if vitals.synchronous_commit == "off":
-        saw = f"{name} has synchronous_commit off: a crash loses commits, and a rotated token with them"
-        findings.append(warning("database", saw, "Turn it on for this database."))
+        saw = f"{name} has synchronous_commit off: a crash can lose commits with rotated tokens"
+        findings.append(warning("database", saw, "Turn synchronous_commit on for this database."))
     if vitals.major < OLDEST_POSTGRESQL:
-        saw = f"{name} is not maintained by its authors any more"
+        saw = f"{name} is no longer maintained"
         findings.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
     findings = findings or [ok("database", f"{name}, migrated to {HEAD}")]
-    size = f"the database has {vitals.size / _MIB:.0f} MiB; the disk of its server cannot be seen from here"
+    size = f"the database has {vitals.size / _MIB:.0f} MiB; this command cannot check the disk of PostgreSQL"
     findings.append(ok("disk", size))
-    saw = f"the processes that serve may open {required}, and PostgreSQL has {vitals.free_for_us} for us"
+    saw = f"the server processes may open {required}, and PostgreSQL allows One Runtime {vitals.free_for_us}"
     if required > vitals.free_for_us:
-        advice = "Raise its max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
+        advice = "Raise PostgreSQL's max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
         return [*findings, problem("connections", saw, advice)]
     return [*findings, ok("connections", saw)]
 
@@ -123,18 +127,18 @@ def _examine_file(path: Path) -> list[Finding]:
     try:
         size = path.stat().st_size
     except PermissionError:
-        return [problem("database", f"this user may not look at {path}", "Run this as the user that serves.")]
+        return [problem("database", f"this user may not read {path}", "Run this command as the server's user.")]
     except (FileNotFoundError, NotADirectoryError):
         folder = next(parent for parent in path.absolute().parents if parent.is_dir())
-        return [_examine_disk(folder, 0), warning("database", f"{path} is not there", "The first start makes it.")]
+        return [_examine_disk(folder, 0), warning("database", f"{path} does not exist", "The first start creates it.")]
     return [_examine_disk(path.absolute().parent, size), _examine_permissions(path)]
 
 
 def _examine_disk(folder: Path, size: int) -> Finding:
-    mounts = Path("/proc/self/mounts")  # Linux only
+    mounts = Path("/proc/self/mounts")  # exists on Linux only
     kind = file_system_type(folder.resolve(), mounts.read_text("utf-8", "replace") if mounts.exists() else "")
     if kind in _NETWORK_FILE_SYSTEMS:
-        saw = f"{folder} is on a network file system ({kind}), where SQLite's locks cannot be relied on"
+        saw = f"{folder} is on a network file system ({kind}), where SQLite's locks are unreliable"
         return problem("disk", saw, "Keep the file on a disk of this machine, or use PostgreSQL.")
     return examine_disk_space(folder, shutil.disk_usage(folder).free, size)
 
@@ -143,9 +147,9 @@ def examine_disk_space(folder: Path, free: int, size: int) -> Finding:
     """Check that the free bytes are enough for a database of this size."""
     saw = f"{free / _MIB / 1024:.1f} GiB free in {folder}"
     if free < _ALMOST_FULL:
-        return problem("disk", saw, "Make room: a full disk stops every write.")
+        return problem("disk", saw, "Free space: with a full disk, every write fails.")
     if free < max(_SCARCE, size):
-        return warning("disk", saw, "Make room: a copy of the database must fit beside it.")
+        return warning("disk", saw, "Free space: the disk must have room for a copy of the database.")
     return ok("disk", saw)
 
 
@@ -162,11 +166,11 @@ def _examine_permissions(path: Path) -> Finding:
         saw = f"other users of this machine may open {path} (mode {mode:04o})"
         return warning("file", saw, f"Run: chmod 600 {path}*")
     serving = "a server runs on it" if _is_served(path) else "no server runs on it"
-    return ok("file", f"{path} is its owner's alone; {serving}")
+    return ok("file", f"only the owner can open {path}; {serving}")
 
 
 def _is_served(path: Path) -> bool:
-    """Return True if a server holds the lock of the file."""
+    """Return True if a running server has locked the file."""
     lock = Path(f"{path}.serving")
     if not lock.exists():
         return False
@@ -179,15 +183,17 @@ def _is_served(path: Path) -> bool:
 
 
 def _examine_ring(ring: Ring) -> Finding:
-    """Check that this ring, and the ring of every server, can open all values and seal new ones."""
+    """Check that this key ring can decrypt all values, and that every server has the active key."""
     missing = [key.id for key in ring.keys if not key.in_ring and key.state != "disabled"]
     if missing:
-        saw = f"{', '.join(missing)} is missing: its values cannot be opened, and no server starts without the key"
-        return problem("key ring", saw, "Put that key back into ONE_RUNTIME_ENCRYPTION_KEYS.")
+        saw = f"{', '.join(missing)} is missing: its values cannot be decrypted, and no server starts without this key"
+        return problem("key ring", saw, "Add this key to ONE_RUNTIME_ENCRYPTION_KEYS again.")
     active = next((key for key in ring.keys if key.state == "active"), None)
     if active is None:
         return warning(
-            "key ring", f"{_keys(len(ring.keys))}, none is active yet", "The first start of a server activates one."
+            "key ring",
+            f"{_keys(len(ring.keys))}, and no active key yet",
+            "The first start of a server activates a key.",
         )
     if active.held_by < ring.servers:
         saw = f"{ring.servers - active.held_by} of {ring.servers} servers run without the active key {active.id}"
@@ -203,27 +209,29 @@ def _keys(count: int) -> str:
 def _examine_servers(live: list[ServerInstance]) -> Finding:
     """Check which versions of One Runtime serve this database."""
     if not live:
-        return warning("servers", "no server uses this database", "Start one: one-runtime serve")
+        return warning("servers", "no server uses this database", "Start a server: one-runtime serve")
     versions = sorted({server.version for server in live})
     saw = f"{len(live)} running, version {', '.join(versions)}"
     if versions != [__version__]:
-        saw += f"; this is {__version__}"
+        saw += f"; this command has version {__version__}"
         return warning("servers", saw, "Run the same version on every server once the upgrade is complete.")
     return ok("servers", saw)
 
 
 def _examine_organizations(listed: list[organizations.Organization], settings: Settings) -> Finding:
     if not listed:
-        return warning("organizations", "there is none", 'Make one: one-runtime organizations create "Name"')
+        return warning(
+            "organizations", "there is no organization", 'Create one: one-runtime organizations create "Name"'
+        )
     without = [organization.id for organization in listed if not organization.allowed_origins]
     if without:
         saw = (
-            f"{len(without)} of {len(listed)} without an allowed origin, such as {without[0]}: the popup opens nowhere"
+            f"{len(without)} of {len(listed)} have no allowed origin, such as {without[0]}: no page can open the popup"
         )
-        advice = "one-runtime organizations set ID --allowed-origin https://app.example.com"
+        advice = "Run: one-runtime organizations set ID --allowed-origin https://app.example.com"
         return warning("organizations", saw, advice)
     misconfigured = [organization.id for organization in listed if settings.public_url in organization.allowed_origins]
     if misconfigured:
-        saw = f"{misconfigured[0]} allows our own public URL as an origin, where no page of its product is"
+        saw = f"{misconfigured[0]} allows One Runtime's own public URL as an origin, instead of its product's"
         return warning("organizations", saw, "Allow the origin of the page that opens the popup instead.")
     return ok("organizations", f"{len(listed)}, each with an allowed origin")

@@ -1,4 +1,4 @@
-"""Check that names resolve and that hosts of the catalog answer, through the egress guard."""
+"""Check that names resolve and that hosts of the catalog answer, through One Runtime's outbound network."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,18 +18,20 @@ _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy
 
 
 async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None, environ: Mapping[str, str]) -> Report:
-    """Request a few hosts; any answer is good."""
+    """Request a few hosts. Any response is a success."""
     hosts = hosts_of(catalog)[:HOSTS]
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
     clocks = [ahead for _, ahead in answers if ahead is not None]
-    # The smallest difference: a cached answer has an old date, and two equally wrong clocks are rare.
+    # Uses the smallest difference: a cached response has an old date, and two equally wrong clocks are rare.
     ahead = min(clocks, key=abs, default=None)
     errors = [error for error, _ in answers if error is not None]
     if not errors:
         return Report([ok("egress", f"{' and '.join(hosts)} answer")], ahead)
     lost = "no provider" if len(errors) == len(hosts) else "not every provider"
-    advice = "Keys cannot be checked, so no end user can connect an account there. Check DNS and the firewall."
+    advice = (
+        "One Runtime cannot check credentials, so no end user can connect an account there. Check DNS and the firewall."
+    )
     variable = next((name for name in _PROXY_VARIABLES if environ.get(name)), None)
     if variable is not None:
         advice += f" {variable} is set, and One Runtime does not use such proxies."

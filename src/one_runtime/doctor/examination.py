@@ -33,14 +33,14 @@ async def examine(
     try:
         settings = load_settings(environ)
     except ConfigurationError as error:
-        return [problem("settings", error.detail, "Fix this first; the other checks need valid settings.")]
+        return [problem("settings", error.detail, "Fix this before the other checks, which need valid settings.")]
     findings = examine_configuration(settings, environ)
     try:
         vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
     except ConfigurationError as error:
         vault = None
         findings.append(problem("key ring", "no usable key ring", error.detail))
-    catalog = load_catalog()  # slow, so it precedes the comparison of the clocks
+    catalog = load_catalog()  # slow, so it runs before the clocks are compared
 
     async def run(check: str, examination: Awaitable[Report]) -> Report:
         try:
@@ -48,7 +48,9 @@ async def examine(
                 return await examination
         except TimeoutError:
             reason = f"no answer within {time_limit:g} seconds"
-        except Exception as error:  # the last handler: one failing check hides no other; its message may hold a secret
+        except (
+            Exception
+        ) as error:  # the last handler: a failing check must not hide the others, and its message may contain a secret
             reason = f"the check itself failed ({type(error).__name__})"
         return Report([problem(check, reason, "Check that service and the network.")])
 

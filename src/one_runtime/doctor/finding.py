@@ -29,7 +29,7 @@ CHECKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the output. `problem`: does not work or will stop working; `warning`: works, but needs attention."""
+    """One line of the output. `problem`: a fault now or soon; `warning`: works, but needs attention."""
 
     check: str
     verdict: Verdict
@@ -39,14 +39,14 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """Findings of a group of checks, and the observations that other checks compare."""
+    """Findings of a group of checks, and observations that other checks use."""
 
     findings: list[Finding] = field(default_factory=list)
     ahead: float | None = None
     """Seconds that the clock of the examined service is ahead of ours, if known."""
     database_fingerprint: str | None = None
     echo: RequestEcho | None = None
-    """Our request as the server at the public URL saw it, if the server has our key ring."""
+    """This command's request as the server at the public URL received it, if that server has the same key ring."""
 
 
 def ok(check: str, saw: str) -> Finding:

@@ -1,4 +1,4 @@
-"""Check the public URL: this installation answers there, with a valid certificate and through a transparent proxy."""
+"""Check the public URL: this installation answers, the certificate is valid, and the proxy changes nothing."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from one_runtime.encryption.vault import Vault
 from one_runtime.settings import Settings
 
 FORGED: Final = "192.0.2.1"
-"""An address that no caller has (RFC 5737). Our request claims it, and the server must not trust the claim."""
+"""An IP address that no caller has (RFC 5737). The request claims this address, which the server must not trust."""
 
 _FRAMES: Final = "frame-ancestors *"
-"""Policy of the popup's page for an unknown session, which any page may frame."""
+"""Directive in the policy of the popup's page for an unknown session: any page may frame it."""
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
 _RENEWAL_FRACTION: Final = 5
-"""A certificate should have been renewed before the last fifth of its life."""
+"""In the last fifth (1/5) of its life, a certificate should already be renewed."""
 _GATEWAY: Final = frozenset({502, 503, 504})
 _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
 async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clock, network: Network | None) -> Report:
-    """Request the public URL. Exactly its host and port are allowed, since it may be on a private network."""
+    """Request the public URL. The outbound network allows exactly this host and port, which may be private."""
     report, url = Report(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
     async with Egress(allow=frozenset({target}), network=network, limits=_LIMITS) as egress:
@@ -36,7 +36,7 @@ async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clo
             finding = await _examine_certificate(egress, settings.public_url, clock)
             report.findings.append(finding)
             if finding.verdict == "problem":
-                return report  # no request can succeed
+                return report  # without a valid certificate, no request can succeed
         try:
             await _examine_server(report, egress, settings, vault, clock)
         except EgressError as error:
@@ -50,13 +50,13 @@ async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) ->
     except EgressError as error:
         if "certificate" not in error.detail:
             return problem("public URL", error.detail, _UNREACHED)
-        advice = "Browsers refuse it too. Check the name and the chain of the proxy's certificate, and DNS."
+        advice = "Browsers refuse this certificate too. Check its name and its chain, and DNS."
         return problem("certificate", error.detail, advice)
     remaining = certificate.not_after - clock()
     days = f"{remaining.days} days" if remaining.days != 1 else "1 day"
     saw = f"valid until {certificate.not_after:%Y-%m-%d}, for {days}"
     if remaining < (certificate.not_after - certificate.not_before) / _RENEWAL_FRACTION:
-        return warning("certificate", saw, "Check its renewal, which should have happened by now.")
+        return warning("certificate", saw, "Check the renewal: the certificate should already be renewed.")
     return ok("certificate", saw)
 
 
@@ -85,7 +85,7 @@ async def _examine_server(
 
 
 def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
-    """Return the finding for an answer that is not from this installation."""
+    """Return the finding for a response that another program sent."""
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
         to = urlsplit(location)
@@ -101,7 +101,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
             "public URL", f"{where} answers, but without a key ring the server cannot be identified", "See key ring."
         )
     if from_one_runtime:
-        saw = f"another One Runtime answers at {where}, or one with another key ring"
+        saw = f"another One Runtime answers at {where}, or this one with another key ring"
         return problem(
             "public URL", saw, "Point the proxy to this installation, and give every server the same key ring."
         )
@@ -110,7 +110,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
 
 
 def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settings: Settings) -> Finding:
-    """Check that the server that answered has our database and our public URL."""
+    """Check that the answering server has the same database and public URL as this command."""
     if fingerprint is not None and echo.database_fingerprint != fingerprint:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"
         return problem("public URL", saw, "Point the proxy to the server of this database.")
@@ -121,26 +121,26 @@ def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settin
 
 
 def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
-    """Check the caller's address that the server saw in a request through the public URL."""
+    """Check the caller's IP address as the server received it in a request through the public URL."""
     passed_on = [part.strip() for part in (echo.forwarded_for or "").split(",") if part.strip()]
     trusting = bool(settings.trusted_proxies)
     if echo.client == FORGED and not _through_trusted(passed_on, settings):
-        saw = "a caller can claim any address in X-Forwarded-For, and is believed"
+        saw = "a caller can claim any address in X-Forwarded-For, and the server trusts the claim"
         advice = "Configure the proxy to append the caller's address to this header, or to replace the header. "
         return problem("proxy", saw, advice + "Allow connections to the server from the proxy only.")
     if not settings.secure and not trusting:
-        return ok("proxy", f"none is trusted; requests come from {echo.client}")
+        return ok("proxy", f"no proxy is trusted; requests come from {echo.client}")
     if passed_on in ([], [FORGED]):
-        saw = f"the proxy does not pass the caller's address on: events have {echo.client}"
-        return warning("proxy", saw, "Have it send X-Forwarded-For (deploy/nginx.conf shows how).")
+        saw = f"the proxy does not forward the caller's address: events have {echo.client} instead"
+        return warning("proxy", saw, "Configure the proxy to send X-Forwarded-For (example: deploy/nginx.conf).")
     if echo.client in passed_on:
-        return ok("proxy", f"it is trusted; this request came from {echo.client}")
-    saw = f"the proxy at {echo.client} is not trusted: events have its address and not the caller's"
+        return ok("proxy", f"the proxy is trusted; this request came from {echo.client}")
+    saw = f"the proxy at {echo.client} is not trusted: events have the proxy's address instead of the caller's"
     return warning("proxy", saw, f"Add {echo.client} to ONE_RUNTIME_TRUSTED_PROXIES.")
 
 
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
-    """Return True if this machine is in a trusted network: then the server rightly trusts our claim."""
+    """Return True if this machine is in a trusted network. The server then trusts the claim for a good reason."""
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
     return bool(after) and all(_is_trusted(address, settings) for address in after)
 
@@ -154,7 +154,7 @@ def _is_trusted(text: str, settings: Settings) -> bool:
 
 
 def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, str]]) -> Finding:
-    """Check that the popup's page and `connect.js` arrive with our headers, and none that change their meaning."""
+    """Check that the popup's page and `connect.js` arrive with the server's headers, and that the proxy adds none."""
     policies = _values(page, "content-security-policy")
     frame_options = _values(page, "x-frame-options")
     origins = _values(script, "access-control-allow-origin")
@@ -162,15 +162,19 @@ def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, s
         saw = f"the proxy adds X-Frame-Options ({frame_options[0][:40]}): no page can show the popup"
         return problem("popup", saw, "Remove that header, at least for /connect.")
     if len(policies) > 1:
-        saw = "the proxy adds a Content-Security-Policy of its own: browsers keep to both, and the popup may stay empty"
+        saw = (
+            "the proxy adds its own Content-Security-Policy: browsers apply both policies, and the popup may stay empty"
+        )
         return problem("popup", saw, "Remove that header, at least for /connect.")
     if not policies or _FRAMES not in policies[0]:
-        saw = "the proxy takes the Content-Security-Policy away, replaces it, or answers /connect itself"
-        return problem("popup", saw, "Pass pages and headers through as they are, error pages too.")
+        saw = "the proxy removes or replaces the Content-Security-Policy, or answers /connect itself"
+        return problem("popup", saw, "Configure the proxy to forward pages, error pages and headers unchanged.")
     if origins != ["*"]:
-        saw = f"connect.js arrives with {len(origins)} Access-Control-Allow-Origin headers that are not ours alone"
-        return problem("popup", saw, "Remove that header from the proxy: the server sends it.")
-    return ok("popup", "its page and connect.js arrive with our headers alone")
+        saw = f"connect.js arrives with {len(origins)} Access-Control-Allow-Origin headers, but the server sends one"
+        return problem(
+            "popup", saw, "Remove this header from the proxy's configuration, because the server already sends it."
+        )
+    return ok("popup", "its page and connect.js arrive with only the server's headers")
 
 
 def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:
